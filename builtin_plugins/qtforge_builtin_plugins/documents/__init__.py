@@ -1,0 +1,1 @@
+"""The document plugins: parse, analyze, enrich, store."""

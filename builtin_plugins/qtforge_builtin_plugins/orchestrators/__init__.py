@@ -1,0 +1,1 @@
+"""The kinds of workflow that come with the host."""

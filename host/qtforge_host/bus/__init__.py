@@ -1,0 +1,1 @@
+"""The bus: topics are pluggy hooks, compiled into routes."""

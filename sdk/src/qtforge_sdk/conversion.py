@@ -1,0 +1,85 @@
+"""How a message becomes the type that a handler or a caller asked for.
+
+An object whose type already fits goes through untouched; anything else is
+converted and validated by msgspec, and the error names the field's path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+__all__ = ["convert", "is_untyped", "to_plain"]
+
+_NATIVE = (bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time)
+_MAPPINGS = (dict, Mapping)
+
+
+def is_untyped(target: Any) -> bool:
+    """Tell whether every message fits this annotation.
+
+    >>> is_untyped(Any), is_untyped(object), is_untyped(int)
+    (True, True, False)
+    """
+    return target is Any or target is object
+
+
+def to_plain(value: Any) -> Any:
+    """Return the value as dicts, lists and scalars; bytes and dates stay as they are.
+
+    >>> to_plain({"a": (1, 2)})
+    {'a': [1, 2]}
+
+    Raises:
+        TypeError: Something in it has no plain form.
+    """
+    return msgspec.to_builtins(value, builtin_types=_NATIVE, str_keys=True)
+
+
+def convert(value: Any, target: Any) -> Any:
+    """Return the value as an instance of the target type.
+
+    Args:
+        value: A Struct, a dataclass instance, or mappings, lists and scalars.
+        target: A type or an annotation that msgspec understands.
+
+    Raises:
+        msgspec.ValidationError: It does not fit; the text ends with the field's path.
+
+    >>> class Point(msgspec.Struct):
+    ...     x: int
+    >>> convert({"x": 1}, Point)
+    Point(x=1)
+    >>> point = Point(2)
+    >>> convert(point, Point) is point
+    True
+    >>> convert({"x": "one"}, Point)
+    Traceback (most recent call last):
+    msgspec.ValidationError: Expected `int`, got `str` - at `$.x`
+    """
+    if is_untyped(target):
+        return value
+    if isinstance(target, type) and isinstance(value, target):
+        return value
+    if (typing.get_origin(target) or target) in _MAPPINGS and _is_record(value):
+        value = to_plain(value)
+    try:
+        return msgspec.convert(value, target, from_attributes=True)
+    except msgspec.ValidationError:
+        raise
+    except TypeError as error:  # the annotation is one that msgspec has no rules for
+        origin = typing.get_origin(target) or target
+        if isinstance(origin, type) and isinstance(value, origin):
+            return value
+        raise msgspec.ValidationError(str(error)) from error
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, msgspec.Struct) or (
+        dataclasses.is_dataclass(value) and not isinstance(value, type)
+    )

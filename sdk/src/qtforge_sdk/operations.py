@@ -1,0 +1,287 @@
+"""How a method becomes a handler: `operation`, `subscriber`, and what they are given."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+import typing
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+from qtforge_sdk.errors import PluginError
+from qtforge_sdk.topics import validate_pattern, validate_topic
+
+__all__ = [
+    "Execution",
+    "OperationContext",
+    "OperationSpec",
+    "ProgressListener",
+    "Proceed",
+    "Signature",
+    "SubscriberSpec",
+    "handler_signature",
+    "operation",
+    "operation_spec",
+    "subscriber",
+    "subscriber_spec",
+]
+
+Execution = Literal["auto", "process"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HOOK_MARK: Final = "qtforge_impl"  # where pluggy looks, for the project name "qtforge"
+_OPERATION_MARK: Final = "__qtforge_operation__"
+_SUBSCRIBER_MARK: Final = "__qtforge_subscriber__"
+PUBLISH_PREFIX: Final = "publish:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationSpec:
+    """What `operation` was told.
+
+    Attributes:
+        topic: The topic that the method answers.
+        accepts: A CEL condition over ``message``, or None for every message.
+        execution: ``auto`` (the loop or a thread) or ``process``.
+        wrapper: Whether the method stands around the topic's handlers.
+    """
+
+    topic: str
+    accepts: str | None
+    execution: Execution
+    wrapper: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberSpec:
+    """What `subscriber` was told.
+
+    Attributes:
+        pattern: The topics that it hears.
+        where: A CEL condition over ``message`` and ``topic``, or None.
+        capacity: How many messages its mailbox holds.
+    """
+
+    pattern: str
+    where: str | None
+    capacity: int
+
+
+class ProgressListener(Protocol):
+    """Hears how far an operation has come."""
+
+    def __call__(self, done: float, total: float | None, text: str) -> None: ...
+
+
+Proceed = Callable[[Any], Awaitable[Any]]
+"""What a wrapper awaits to ask the handlers that it stands around."""
+
+
+class OperationContext:
+    """What a handler may know of the call that it answers.
+
+    Attributes:
+        topic: The topic that was asked.
+        run_id: The run that asks, or None for a bare request.
+        step: The run's step, or None.
+        attempt: 1 for the first try.
+        deadline: When the answer is due, on `time.monotonic`'s scale, in seconds.
+        idempotency_key: ``<run_id>/<step>``, the same for every attempt; None outside a run.
+        plugin: The plugin that answers.
+    """
+
+    __slots__ = (
+        "_listener", "attempt", "deadline", "idempotency_key", "plugin", "run_id", "step", "topic",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        topic: str,
+        plugin: str = "",
+        *,
+        run_id: str | None = None,
+        step: str | None = None,
+        attempt: int = 1,
+        deadline: float | None = None,
+        idempotency_key: str | None = None,
+        listener: ProgressListener | None = None,
+    ) -> None:
+        self.topic = topic
+        self.plugin = plugin
+        self.run_id = run_id
+        self.step = step
+        self.attempt = attempt
+        self.deadline = deadline
+        self.idempotency_key = idempotency_key
+        self._listener = listener
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The plugin's logger."""
+        return logging.getLogger(f"qtforge.plugin.{self.plugin}")
+
+    def remaining_s(self) -> float | None:
+        """Return the seconds until the deadline, at least 0; None when there is no deadline."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tell whoever waits how far the work has come; costs next to nothing when nobody looks.
+
+        Args:
+            done: How much is done, in any unit.
+            total: How much there is in all, or None when unknown.
+            text: What is being done, such as ``page 3``.
+        """
+        if self._listener is not None:
+            self._listener(done, total, text)
+
+
+def operation(
+    topic: str,
+    *,
+    accepts: str | None = None,
+    execution: Execution = "auto",
+    tryfirst: bool = False,
+    trylast: bool = False,
+    wrapper: bool = False,
+) -> Callable[[F], F]:
+    """Make a method answer requests on a topic.
+
+    ``async def`` runs on the loop, ``def`` in a worker thread, ``execution="process"`` in a
+    worker process that is ended when the time is over. The method takes the message and, if
+    it wants it, an `OperationContext`. A wrapper takes the message, the context and
+    `Proceed`, and is ``async``.
+
+    Args:
+        topic: Words joined by dots.
+        accepts: A CEL condition over ``message``; the method is asked only where it holds.
+        execution: Where it runs.
+        tryfirst: Ask it before the others of this topic.
+        trylast: Ask it after the others of this topic.
+        wrapper: Stand around the handlers, to change messages, answers or errors.
+
+    Raises:
+        InvalidTopicError: The topic is not well formed.
+        ValueError: The options don't go together.
+    """
+    if execution not in typing.get_args(Execution):
+        raise ValueError(f"execution is 'auto' or 'process', not {execution!r}")
+    if wrapper and (accepts is not None or execution == "process"):
+        raise ValueError("a wrapper runs on the loop, for every message of its topic")
+    spec = OperationSpec(
+        topic=validate_topic(topic), accepts=accepts, execution=execution, wrapper=wrapper
+    )
+
+    def mark(function: F) -> F:
+        if wrapper and not inspect.iscoroutinefunction(function):
+            raise ValueError(f"the wrapper {function.__qualname__} must be async")
+        options = {
+            "specname": spec.topic, "tryfirst": tryfirst, "trylast": trylast, "wrapper": wrapper,
+            "hookwrapper": False, "optionalhook": False,
+        }  # fmt: skip
+        setattr(function, _HOOK_MARK, options)
+        setattr(function, _OPERATION_MARK, spec)
+        return function
+
+    return mark
+
+
+def subscriber(pattern: str, *, where: str | None = None, capacity: int = 1024) -> Callable[[F], F]:
+    """Make a method hear what is published under a pattern, one message at a time, in order.
+
+    Args:
+        pattern: A topic, where ``*`` is one word and ``>`` the rest.
+        where: A CEL condition over ``message`` and ``topic``.
+        capacity: How many messages may wait; further ones are dropped and counted.
+
+    Raises:
+        InvalidTopicError: The pattern is not well formed.
+        ValueError: The capacity is below 1.
+    """
+    if capacity < 1:
+        raise ValueError(f"capacity is at least 1, not {capacity}")
+    spec = SubscriberSpec(pattern=validate_pattern(pattern), where=where, capacity=capacity)
+
+    def mark(function: F) -> F:
+        options = {
+            "specname": PUBLISH_PREFIX + pattern, "tryfirst": False, "trylast": False,
+            "wrapper": False, "hookwrapper": False, "optionalhook": False,
+        }  # fmt: skip
+        setattr(function, _HOOK_MARK, options)
+        setattr(function, _SUBSCRIBER_MARK, spec)
+        return function
+
+    return mark
+
+
+def operation_spec(function: object) -> OperationSpec | None:
+    """Return what `operation` was told of this function or method, or None."""
+    spec = getattr(function, _OPERATION_MARK, None)
+    return spec if isinstance(spec, OperationSpec) else None
+
+
+def subscriber_spec(function: object) -> SubscriberSpec | None:
+    """Return what `subscriber` was told of this function or method, or None."""
+    spec = getattr(function, _SUBSCRIBER_MARK, None)
+    return spec if isinstance(spec, SubscriberSpec) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What a handler takes and gives.
+
+    Attributes:
+        message_type: The annotation of its message; `Any` when it has none.
+        response_type: Its return annotation; `Any` when it has none.
+        takes_context: Whether it wants an `OperationContext`.
+        is_async: Whether it is a coroutine function.
+    """
+
+    message_type: Any
+    response_type: Any
+    takes_context: bool
+    is_async: bool
+
+
+def handler_signature(method: Callable[..., Any], plugin: str, *, extra: int = 1) -> Signature:
+    """Read a bound handler's signature.
+
+    Args:
+        method: The bound method, or a plain function.
+        plugin: For the error.
+        extra: How many arguments it may take besides the message.
+
+    Raises:
+        PluginError: ``plugin.invalid_handler``: it takes no message or too many arguments,
+            or an annotation can't be resolved.
+    """
+    name = getattr(method, "__qualname__", repr(method))
+    try:
+        parameters = [
+            parameter
+            for parameter in inspect.signature(method).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        hints = typing.get_type_hints(method, include_extras=True)
+    except (NameError, TypeError, ValueError, AttributeError) as error:
+        raise PluginError(
+            plugin, "plugin.invalid_handler", f"{name}: its annotations can't be resolved: {error}",
+            "import the types that it names at run time, not under TYPE_CHECKING",
+        ) from error  # fmt: skip
+    required = sum(parameter.default is parameter.empty for parameter in parameters)
+    if not parameters or required > 1 + extra:
+        raise PluginError(
+            plugin, "plugin.invalid_handler",
+            f"{name} takes {required} arguments; a handler takes a message"
+            f" and at most {extra} more",
+            "see the signature in the documentation of qtforge_sdk.operation",
+        )  # fmt: skip
+    response = hints.get("return", Any)
+    return Signature(
+        message_type=hints.get(parameters[0].name, Any),
+        response_type=Any if response is type(None) else response,
+        takes_context=len(parameters) > 1,
+        is_async=inspect.iscoroutinefunction(method),
+    )

@@ -1,0 +1,76 @@
+"""`Plugin`: the convenient way to implement the hooks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qtforge_sdk.bus import Bus
+from qtforge_sdk.hookspecs import hookimpl
+
+__all__ = ["Plugin", "PluginContext"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginContext:
+    """What the host gives a plugin when it starts.
+
+    Attributes:
+        name: The plugin's name.
+        version: Its distribution's version.
+        bus: The message bus.
+        data_dir: A folder of the plugin's own below the state directory; it may not exist yet.
+        host_version: The version of what hosts it.
+    """
+
+    name: str
+    version: str
+    bus: Bus
+    data_dir: Path
+    host_version: str
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The plugin's logger."""
+        return logging.getLogger(f"qtforge.plugin.{self.name}")
+
+
+class Plugin:
+    """The base of a plugin; every method is optional.
+
+    Name and version come from the distribution's metadata. The host makes one instance,
+    without arguments, and sets ``config`` before `start`. Operations with
+    ``execution="process"`` run on another instance, made in the worker process: it has
+    ``config`` and no `start`.
+
+    Attributes:
+        requires: Plugins that must be active first, with PEP 440 specifiers, such as
+            ``"document-storage >= 1.0.0"``. A literal: the host reads it without importing.
+        after: Plugins that start first where they are present. A literal too.
+        Config: The type of the plugin's configuration table, or None for none.
+        config: An instance of ``Config``, set by the host.
+    """
+
+    requires: ClassVar[Sequence[str]] = ()
+    after: ClassVar[Sequence[str]] = ()
+    Config: ClassVar[type | None] = None
+    config: Any = None
+
+    async def start(self, context: PluginContext) -> None:
+        """Get ready; called once, before any message."""
+
+    async def stop(self) -> None:
+        """Let go of what `start` took; called once, after the last message."""
+
+    @hookimpl
+    def qtforge_start(self, context: PluginContext) -> Awaitable[None]:
+        """The hook behind `start`."""
+        return self.start(context)
+
+    @hookimpl
+    def qtforge_stop(self) -> Awaitable[None]:
+        """The hook behind `stop`."""
+        return self.stop()

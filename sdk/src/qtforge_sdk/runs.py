@@ -1,0 +1,228 @@
+"""Orchestrators and the `Run` that they drive."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+import msgspec
+
+from qtforge_sdk.records import ErrorInfo
+
+__all__ = [
+    "Compensation",
+    "Definition",
+    "DefinitionChecker",
+    "Duration",
+    "Orchestrator",
+    "Run",
+    "RunStatus",
+    "StepResult",
+    "StepStatus",
+    "Template",
+]
+
+T = TypeVar("T")
+RunStatus = Literal["running", "succeeded", "failed", "compensated", "cancelled"]
+StepStatus = Literal["running", "succeeded", "failed", "skipped", "warning"]
+
+Duration = str
+"""A length of time as text, such as ``30s``, ``500ms`` or ``1h30m`` (Go's notation)."""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every workflow definition has; each kind's ``definition_type`` adds to it.
+
+    Attributes:
+        name: Unique in the host.
+        kind: Which orchestrator runs it.
+        version: PEP 440.
+        description: A line for ``workflows list``.
+        requires: Plugins with PEP 440 specifiers.
+        result: A template of the run's result; None means every stage's data by name.
+        summary: A template of one line for people, rendered when the run has succeeded.
+    """
+
+    name: str
+    kind: str
+    version: str = "1.0.0"
+    description: str = ""
+    requires: tuple[str, ...] = ()
+    result: Any = None
+    summary: str = ""
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A message whose ``${...}`` are computed when it is sent.
+
+    Attributes:
+        value: Text, or mappings and lists that hold such text. A text that is one
+            ``${...}`` becomes that value, untouched; within other text it is put in.
+    """
+
+    value: Any
+
+
+class Compensation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a completed step is undone; it must be idempotent, for it may run more than once.
+
+    Attributes:
+        topic: What to ask.
+        message: With what; a `Template` is rendered when the compensation runs.
+        timeout_s: Seconds.
+        on_failure: Run it also when the step itself failed, since what it did is unknown.
+    """
+
+    topic: str
+    message: Any
+    timeout_s: float = 30.0
+    on_failure: bool = False
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a step.
+
+    Attributes:
+        name: Unique in the run.
+        status: ``warning`` is a failure that the run could do without.
+        data: The answer; None unless succeeded.
+        attempts: How often it was tried; 0 when skipped.
+        duration_s: In seconds.
+        plugin: Who answered or failed, or None.
+        plugin_version: Their version, or None.
+        warning: Why, for ``warning`` and ``skipped``; else None.
+        error: For ``failed`` and ``warning``; else None.
+    """
+
+    name: str
+    status: StepStatus
+    data: Any = None
+    attempts: int = 0
+    duration_s: float = 0.0
+    plugin: str | None = None
+    plugin_version: str | None = None
+    warning: str | None = None
+    error: ErrorInfo | None = None
+
+
+class Run(Protocol):
+    """One execution of a workflow, as its orchestrator sees it.
+
+    Expressions in templates and conditions know ``input``, ``run`` (``id``, ``workflow``,
+    ``started_at``) and ``stages`` (by name, each a `StepResult`).
+    """
+
+    @property
+    def id(self) -> str:
+        """Unique and sortable by time."""
+
+    @property
+    def definition(self) -> Any:
+        """An instance of the orchestrator's ``definition_type``."""
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """What the run was started with."""
+
+    @property
+    def steps(self) -> Mapping[str, StepResult]:
+        """The steps so far, in the order in which they began."""
+
+    def render(self, template: object) -> Any:
+        """Return the template's value now.
+
+        Raises:
+            ExpressionError: ``expression.failed``.
+        """
+
+    def evaluate(self, condition: str) -> bool:
+        """Return whether a CEL condition holds now.
+
+        Raises:
+            ExpressionError: It failed, or gave something else than true or false.
+        """
+
+    async def request(
+        self,
+        step: str,
+        topic: str,
+        message: object,
+        *,
+        timeout: float | None = None,
+        plugin: str | None = None,
+        required: bool = True,
+        compensation: Compensation | None = None,
+    ) -> Any:
+        """Do a step: ask a topic, and record what came of it.
+
+        Args:
+            step: The step's name, unique in the run.
+            topic: What to ask.
+            message: With what; a `Template` is rendered first.
+            timeout: Seconds; None means 30.
+            plugin: Ask only this plugin.
+            required: When False, a failure is a ``warning``, the run is degraded, and the
+                answer is None.
+            compensation: How to undo it if the run fails later.
+
+        Raises:
+            DuplicateStepError: The run has a step of that name.
+            StageFailedError: The required step failed; the ``__cause__`` says why.
+        """
+
+    def skip(self, step: str, reason: str) -> None:
+        """Record a step that is left out.
+
+        Raises:
+            DuplicateStepError: The run has a step of that name.
+        """
+
+    async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
+        """Do steps at once; when one fails, the others are cancelled and awaited first.
+
+        Returns:
+            Their answers, in the order given.
+        """
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the run's clock."""
+
+
+class DefinitionChecker(Protocol):
+    """Collects what is wrong with a definition; paths are such as ``stages[2].when``."""
+
+    def problem(self, path: str, what: str, fix: str = "") -> None:
+        """Record a problem."""
+
+    def topic(self, path: str, topic: str, plugin: str | None = None) -> None:
+        """Check that a topic is answered, by this plugin if one is named."""
+
+    def duration(self, path: str, text: str) -> None:
+        """Check a duration."""
+
+    def condition(self, path: str, expression: str, stages: Mapping[str, object] | None) -> None:
+        """Check a CEL condition that may use these stages."""
+
+    def template(self, path: str, value: object, stages: Mapping[str, object] | None) -> None:
+        """Check every ``${...}`` in a value; they may use these stages."""
+
+
+class Orchestrator(Protocol):
+    """A kind of workflow: turns a definition into calls on a `Run`.
+
+    Attributes:
+        kind: The name that definitions give, such as ``sequential``.
+        definition_type: A `Definition` with the kind's own keys.
+    """
+
+    kind: ClassVar[str]
+    definition_type: ClassVar[type[Definition]]
+
+    def check(self, definition: Any, checker: DefinitionChecker) -> None:
+        """Report what is wrong with a definition beyond its types."""
+
+    async def execute(self, run: Run) -> Any:
+        """Do the run's steps; the return value is the result unless the definition has one.
+
+        When it raises, completed steps are compensated in reverse order.
+        """
