@@ -30,10 +30,10 @@ def is_untyped(target: Any) -> bool:
 
 
 def to_plain(value: Any) -> Any:
-    """Return the value as dicts, lists and scalars; bytes and dates stay as they are.
+    """Return the value as dicts, lists, tuples and scalars; bytes and dates stay as they are.
 
-    >>> to_plain({"a": (1, 2)})
-    {'a': [1, 2]}
+    >>> to_plain({"a": {1}})
+    {'a': [1]}
 
     Raises:
         TypeError: Something in it has no plain form.
