@@ -1,0 +1,120 @@
+"""HTML, by selectolax: the text that a browser shows, with its paragraphs and tables."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Final
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_builtin_plugins.documents.formats.plain import decode
+
+__all__ = ["extract", "to_text"]
+
+_HIDDEN: Final = frozenset({"head", "script", "style", "noscript", "template", "svg", "iframe"})
+_BLOCKS: Final = frozenset(
+    {"address", "article", "aside", "blockquote", "dd", "details", "div", "dl", "dt", "fieldset",
+     "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
+     "main", "nav", "ol", "p", "pre", "section", "table", "ul"}
+)  # fmt: skip
+_LINES: Final = frozenset({"br", "li", "tr", "option", "caption"})
+_CELLS: Final = frozenset({"td", "th"})
+_SPACE: Final = re.compile(r"[ \t\n\r\f]+")
+# The HTML standard looks for the declaration in the first 1024 bytes.
+_CHARSET: Final = re.compile(
+    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.I
+)
+_CREATED: Final = (
+    'meta[property="article:published_time"]', 'meta[name="dcterms.created"]',
+    'meta[name="date"]', 'meta[itemprop="datePublished"]',
+)  # fmt: skip
+
+
+def extract(source: Source) -> Extracted:
+    """Return the visible text, the title, the author and the date of publication.
+
+    Raises:
+        OperationError: ``document.undecodable``.
+    """
+    text, encoding = decode(source.data, source.encoding or _declared(source.data), source.name)
+    tree = LexborHTMLParser(text)
+    title = tree.css_first("title") or tree.css_first("h1")
+    return Extracted(
+        text=to_text(tree),
+        title=_SPACE.sub(" ", title.text()).strip() or None if title else None,
+        author=_meta(tree, 'meta[name="author"]'),
+        created=_created(tree),
+        encoding=encoding,
+    )
+
+
+def to_text(tree: LexborHTMLParser) -> str:
+    """Return the text that a browser shows: blocks and rows apart, cells apart by a tab."""
+    pieces: list[str] = []
+    # A stack of our own: the nesting of a foreign document is not bounded.
+    pending: list[tuple[LexborNode | str, bool]] = [(tree.root, False)] if tree.root else []
+    while pending:
+        node, preformatted = pending.pop()
+        if isinstance(node, str):
+            pieces.append(node)
+        elif node.is_text_node:
+            content = node.text_content or ""
+            if not preformatted:
+                content = _SPACE.sub(" ", content)
+                if not pieces or pieces[-1].endswith(("\n", "\t", " ")):
+                    content = content.lstrip(" ")
+            if content:
+                pieces.append(content)
+        elif node.tag not in _HIDDEN and node.is_element_node:
+            before, after = _breaks(node.tag or "")
+            preformatted = preformatted or node.tag in {"pre", "textarea"}
+            if before:
+                pieces.append(before)
+            if after:
+                pending.append((after, False))
+            children = list(node.iter(include_text=True))
+            pending.extend((child, preformatted) for child in reversed(children))
+    return "".join(pieces)
+
+
+def _breaks(tag: str) -> tuple[str, str]:
+    if tag in _BLOCKS:
+        return "\n\n", "\n\n"
+    if tag in _LINES:
+        return "\n", ""
+    if tag in _CELLS:
+        return "", "\t"
+    return "", ""
+
+
+def _declared(data: bytes) -> str | None:
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return None
+    found = _CHARSET.search(data[:1024])
+    if found is None:
+        return None
+    name = found.group(1).decode("ascii").lower()
+    try:
+        "".encode(name)
+        data.decode(name)
+    except (LookupError, UnicodeError):
+        return None  # a wrong declaration is common; detection does better than it
+    # The WHATWG standard: pages that say Latin-1 or ASCII mean windows-1252.
+    return "windows-1252" if name in {"iso-8859-1", "latin1", "ascii", "us-ascii"} else name
+
+
+def _meta(tree: LexborHTMLParser, selector: str) -> str | None:
+    node = tree.css_first(selector)
+    return ((node.attributes.get("content") or "").strip() or None) if node else None
+
+
+def _created(tree: LexborHTMLParser) -> str | None:
+    for selector in _CREATED:
+        value = _meta(tree, selector)
+        try:
+            return datetime.datetime.fromisoformat(value).isoformat() if value else None
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,162 @@
+"""Tell a document's media type by its content; the name is a hint among kinds of text only."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import PurePosixPath
+from typing import BinaryIO, Final
+
+from qtforge_sdk import OperationError
+
+from qtforge_builtin_plugins.documents.formats import DOCX, EML, HTML, MARKDOWN, PDF, TEXT
+
+__all__ = ["HEAD_BYTES", "identify"]
+
+HEAD_BYTES: Final = 65_536
+UNKNOWN: Final = "application/octet-stream"
+_ZIP: Final = "application/zip"
+_OLE: Final = "application/x-ole-storage"
+_BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+# Tab, line feed, form feed, carriage return and escape are the controls that texts have.
+_BINARY_BYTES: Final = bytes(set(range(32)) - {9, 10, 12, 13, 27}) + b"\x7f"
+_HTML_START: Final = re.compile(
+    rb"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,4000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_HTML_TAG: Final = re.compile(rb"<(?:p|div|table|h[1-6]|ul|ol|span|br|a|title)\b[^>]{0,500}>", re.I)
+_HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]{1,60}):(?:[ \t]|\r?$)")
+_MAIL_TRACE: Final = frozenset(
+    {b"from", b"date", b"received", b"return-path", b"message-id", b"delivered-to"}
+)
+_MAIL_ANY: Final = _MAIL_TRACE | {b"to", b"cc", b"subject", b"mime-version", b"content-type"}
+_MARKDOWN_NAMES: Final = frozenset({".md", ".markdown", ".mdown", ".mkd"})
+_HTML_NAMES: Final = frozenset({".html", ".htm", ".xhtml"})
+_PLAIN_NAMES: Final = frozenset({"", ".txt", ".text"})
+_MARKDOWN_SIGNS: Final = (
+    re.compile(rb"^#{1,6} \S", re.M),
+    re.compile(rb"^ {0,3}(?:```|~~~)", re.M),
+    re.compile(rb"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)"),
+    re.compile(rb"\*\*[^*\n]{1,200}\*\*"),
+    re.compile(rb"^\|[ :|-]+\|\s*$", re.M),
+)
+
+
+def identify(file: BinaryIO, name: str) -> str:
+    """Return the media type of an open file.
+
+    Args:
+        file: At its beginning; seekable.
+        name: The file's name; decides only between kinds of text that look alike.
+
+    Returns:
+        ``application/octet-stream`` when nothing is recognised.
+
+    Raises:
+        OperationError: ``document.encrypted`` for an encrypted Office file.
+    """
+    head = file.read(HEAD_BYTES)
+    if head.startswith(b"PK\x03\x04"):
+        return _zipped(file)
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return _ole(head + file.read(), name)
+    if _is_text(head):
+        # PDF's header is ASCII: a PDF may look like text at first, a text that quotes the
+        # header further down is none.
+        return PDF if head.lstrip().startswith(b"%PDF-") else _text_kind(head, name)
+    return PDF if b"%PDF-" in head[:1024] else _binary_kind(head)
+
+
+def _is_text(head: bytes) -> bool:
+    if head.startswith(_BOMS):
+        return True
+    if b"\0" in head:
+        return _is_wide_text(head)
+    return head.translate(None, _BINARY_BYTES) == head
+
+
+def _is_wide_text(head: bytes) -> bool:
+    """UTF-16 without a mark: the zeros all stand at the same side of each pair."""
+    even, odd = head[0::2], head[1::2]
+    for zeros, others in ((even, odd), (odd, even)):
+        # Latin letters have a zero byte, Cyrillic ones a four; any script has some spaces.
+        if zeros.count(0) >= 0.05 * len(zeros) and 0 not in others and max(zeros) < 0x30:
+            return True
+    return False
+
+
+def _zipped(file: BinaryIO) -> str:
+    file.seek(0)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = set(archive.namelist())
+            if "word/document.xml" in names:
+                return DOCX
+            if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
+                return archive.read("mimetype").decode("ascii", "replace").strip() or _ZIP
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError):
+        # Its directory is cut off or wrong; whether it was a DOCX shows in its first entries.
+        file.seek(0)
+        head = file.read(HEAD_BYTES)
+        return DOCX if b"word/" in head or b"[Content_Types].xml" in head[:200] else _ZIP
+    if "xl/workbook.xml" in names:
+        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    if "ppt/presentation.xml" in names:
+        return "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+    return _ZIP
+
+
+def _ole(data: bytes, name: str) -> str:
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        raise OperationError(
+            "document.encrypted", f"{name} is encrypted",
+            "it is an Office document that opens with a password only",
+            "save it without a password first",
+        )  # fmt: skip
+    return "application/msword" if "WordDocument".encode("utf-16-le") in data else _OLE
+
+
+def _binary_kind(head: bytes) -> str:
+    import puremagic  # loads its table of signatures; texts, PDF and DOCX do without it
+
+    try:
+        matches = puremagic.magic_string(head)
+    except (puremagic.PureError, ValueError):
+        return UNKNOWN
+    kinds = [match.mime_type for match in matches if match.mime_type]
+    # What can be parsed has been told apart above; a weak match must not bring it back.
+    return kinds[0] if kinds and kinds[0] not in {PDF, DOCX} else UNKNOWN
+
+
+def _text_kind(head: bytes, name: str) -> str:
+    suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
+    text = _as_ascii(head)
+    if _HTML_START.match(text) or (suffix in _HTML_NAMES and _HTML_TAG.search(text)):
+        return HTML
+    if _is_mail(text, least_headers=1 if suffix == ".eml" else 2):
+        return EML
+    if suffix in _MARKDOWN_NAMES:
+        return MARKDOWN
+    signs = sum(sign.search(text) is not None for sign in _MARKDOWN_SIGNS)
+    return MARKDOWN if suffix in _PLAIN_NAMES and signs >= 2 else TEXT
+
+
+def _as_ascii(head: bytes) -> bytes:
+    """Return the text's ASCII part, so that one pattern serves UTF-8 and UTF-16."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\xff\xfe").replace(b"\0", b"")
+
+
+def _is_mail(text: bytes, least_headers: int) -> bool:
+    """Tell whether it begins with header fields, among them one that only mail has."""
+    found: set[bytes] = set()
+    for number, line in enumerate(text.splitlines()[:200]):
+        if line[:1] in (b" ", b"\t") and number:
+            continue
+        if number == 0 and line.startswith(b"From "):  # the envelope line of mailbox files
+            continue
+        header = _HEADER.match(line)
+        if header is None:
+            break
+        found.add(header.group(1).lower())
+    known = found & _MAIL_ANY
+    return len(known) >= least_headers and not known.isdisjoint(_MAIL_TRACE)

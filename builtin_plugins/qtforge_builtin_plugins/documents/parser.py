@@ -1,0 +1,152 @@
+"""document-parser: the text and the metadata of PDF, DOCX, HTML, Markdown, e-mail and text."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import re
+from typing import Annotated, Final
+
+import msgspec
+from qtforge_sdk import Document, OperationContext, OperationError, Plugin, Proceed, operation
+from qtforge_sdk.errors import NoHandlerError
+from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse
+
+from qtforge_builtin_plugins.documents.formats import MODULES, Extracted, Source
+from qtforge_builtin_plugins.documents.identification import identify
+from qtforge_builtin_plugins.documents.reading import opened, read
+
+__all__ = ["DocumentParser", "ParserConfig"]
+
+_ACCEPTS: Final = f"message.document.media_type in [{', '.join(map(repr, MODULES))}]"
+_GAP: Final = re.compile(r"\n{3,}")
+
+
+class ParserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of document-parser.
+
+    Attributes:
+        max_bytes: Refuse larger files, in bytes; ``options.max_bytes`` of a request overrides.
+        max_unpacked_bytes: Refuse a packed file, such as a DOCX, that unpacks to more bytes.
+    """
+
+    max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
+    max_unpacked_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 1024 * 1024
+
+
+class DocumentParser(Plugin):
+    """Finds out what a document is, and reads it in a worker process.
+
+    A plugin that reads another format answers ``document.parse`` with an ``accepts`` of its
+    own; it is asked before this one.
+    """
+
+    Config = ParserConfig
+    config: ParserConfig
+
+    @operation("document.parse", wrapper=True)
+    async def identify(
+        self, request: ParseRequest, context: OperationContext, proceed: Proceed
+    ) -> ParseResponse:
+        """Give a document without a media type the one that its content has.
+
+        Raises:
+            OperationError: ``document.unsupported`` when nobody reads that type, and what
+                `reading.opened` and `identification.identify` raise.
+        """
+        document = request.document
+        if document.media_type is None:
+            found = await asyncio.to_thread(self._media_type, request)
+            document = msgspec.structs.replace(document, media_type=found)
+            request = msgspec.structs.replace(request, document=document)
+        try:
+            response: ParseResponse = await proceed(request)
+        except NoHandlerError as error:
+            if error.topic != context.topic:
+                raise
+            raise _unsupported(document) from error
+        return response
+
+    @operation("document.parse", accepts=_ACCEPTS, execution="process", trylast=True)
+    def parse(self, request: ParseRequest, context: OperationContext) -> ParseResponse:
+        """Return the document's text and metadata.
+
+        Raises:
+            OperationError: ``document.not_found``, ``.is_folder``, ``.empty``, ``.too_large``,
+                ``.unreadable``, ``.encrypted``, ``.damaged``, ``.undecodable``,
+                ``.unsupported``.
+        """
+        document = request.document
+        media_type = document.media_type or self._media_type(request)
+        if media_type not in MODULES:
+            raise _unsupported(msgspec.structs.replace(document, media_type=media_type))
+        data = read(document, self._max_bytes(request))
+        extracted = _extract(
+            media_type,
+            Source(
+                name=document.name,
+                data=data,
+                encoding=request.options.encoding if request.options else None,
+                max_unpacked_bytes=self.config.max_unpacked_bytes,
+                progress=lambda done, total: context.progress(done, total, f"page {done}"),
+            ),
+        )
+        if extracted.warning:
+            context.logger.warning("%s: %s", document.name, extracted.warning)
+        text = _tidy(extracted.text)
+        return ParseResponse(
+            parsed_content=text,
+            metadata=DocumentMetadata(
+                name=document.name,
+                media_type=media_type,
+                size_bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+                words=len(text.split()),
+                title=_one_line(extracted.title),
+                author=_one_line(extracted.author),
+                pages=extracted.pages,
+                created=extracted.created,
+                encoding=extracted.encoding,
+            ),
+        )
+
+    def _max_bytes(self, request: ParseRequest) -> int:
+        asked = request.options.max_bytes if request.options else None
+        return self.config.max_bytes if asked is None else asked
+
+    def _media_type(self, request: ParseRequest) -> str:
+        with opened(request.document, self._max_bytes(request)) as file:
+            return identify(file, request.document.name)
+
+
+def _extract(media_type: str, source: Source) -> Extracted:
+    # Loaded here, so that a text needs no PDF library and the host loads none of them.
+    module = importlib.import_module(
+        f"qtforge_builtin_plugins.documents.formats.{MODULES[media_type]}"
+    )
+    extracted: Extracted = module.extract(source)
+    return extracted
+
+
+def _tidy(text: str) -> str:
+    """Return it with Unix line ends, no space before them, one blank line at the most."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").replace("\0", "")
+    # Not by a pattern: one that looks for space before a line end takes quadratic time.
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    text = _GAP.sub("\n\n", text).strip("\n")
+    # A broken PDF font may give half of a surrogate pair, which no encoding can carry.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _one_line(text: str | None) -> str | None:
+    return " ".join(_tidy(text).split()) or None if text else None
+
+
+def _unsupported(document: Document) -> OperationError:
+    return OperationError(
+        "document.unsupported", f"{document.name} is of a kind that no plugin reads",
+        f"its type is {document.media_type}",
+        "convert it to PDF, DOCX, HTML, Markdown, e-mail or text, or install a plugin that"
+        " answers document.parse for it",
+    )  # fmt: skip

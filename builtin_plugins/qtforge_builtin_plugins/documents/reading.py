@@ -1,0 +1,114 @@
+"""Get a document's bytes, refusing what can't or shouldn't be read before reading it."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from qtforge_sdk import Document, OperationError
+
+__all__ = ["opened", "read"]
+
+# A FIFO or a terminal that takes the file's place after the check must not block the open.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def read(document: Document, max_bytes: int) -> bytes:
+    """Return all bytes of a document.
+
+    Args:
+        document: A file by its path, or content in memory.
+        max_bytes: The most that is accepted; checked before anything is read.
+
+    Raises:
+        OperationError: See `opened`.
+    """
+    with opened(document, max_bytes) as file:
+        # One byte more than allowed shows a file that grew since it was measured.
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise _too_large(document, len(data), max_bytes)
+    return data
+
+
+@contextmanager
+def opened(document: Document, max_bytes: int) -> Iterator[BinaryIO]:
+    """Open a document for reading, as a context manager.
+
+    Args:
+        document: A file by its path, or content in memory.
+        max_bytes: The most that is accepted.
+
+    Raises:
+        OperationError: ``document.not_found``, ``document.is_folder``, ``document.empty``,
+            ``document.too_large``, ``document.unreadable``.
+    """
+    if document.content is not None:
+        _check_size(document, len(document.content), max_bytes)
+        yield io.BytesIO(document.content)
+        return
+    if not document.path or "\0" in document.path:
+        raise OperationError(
+            "document.not_found", f"{document.name} names no file",
+            "the document has neither content nor a usable path",
+            "set document.path or document.content",
+        )  # fmt: skip
+    try:
+        # The kind is checked by the name first: opening some devices has effects of its own.
+        _check_regular(document, os.stat(document.path).st_mode)
+        with open(os.open(document.path, _OPEN_FLAGS), "rb") as file:
+            status = os.fstat(file.fileno())
+            _check_regular(document, status.st_mode)
+            _check_size(document, status.st_size, max_bytes)
+            yield file
+    except OSError as error:
+        raise _refused(document, error) from error
+
+
+def _refused(document: Document, error: OSError) -> OperationError:
+    where = document.path or document.name
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return OperationError(
+            "document.not_found", f"{where} is not there", "no file has this path",
+            "check the path's spelling",
+        )  # fmt: skip
+    return OperationError(
+        "document.unreadable", f"{where} can't be read", error.strerror or str(error),
+        "check the file's permissions, or read it as a user who may",
+    )  # fmt: skip
+
+
+def _check_regular(document: Document, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise OperationError(
+            "document.is_folder", f"{document.path} is a folder", "a document is one file",
+            "name the files in it",
+        )  # fmt: skip
+    if not stat.S_ISREG(mode):
+        raise OperationError(
+            "document.unreadable", f"{document.path} is not a regular file",
+            "it is a pipe, a socket or a device, which has no end to read to",
+            "copy its content into a file first",
+        )  # fmt: skip
+
+
+def _check_size(document: Document, size_bytes: int, max_bytes: int) -> None:
+    if size_bytes == 0:
+        raise OperationError(
+            "document.empty", f"{document.name} is empty", "it has 0 bytes",
+            "check that it was copied or downloaded to its end",
+        )  # fmt: skip
+    if size_bytes > max_bytes:
+        raise _too_large(document, size_bytes, max_bytes)
+
+
+def _too_large(document: Document, size_bytes: int, max_bytes: int) -> OperationError:
+    return OperationError(
+        "document.too_large", f"{document.name} is too large",
+        f"it has {size_bytes} bytes, and {max_bytes} are allowed",
+        "raise options.max_bytes, or max_bytes in the configuration of document-parser",
+    )  # fmt: skip
