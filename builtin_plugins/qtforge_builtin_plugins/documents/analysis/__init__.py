@@ -1,0 +1,1 @@
+"""What `ContentAnalyzer` is made of: one question about a text in each module."""

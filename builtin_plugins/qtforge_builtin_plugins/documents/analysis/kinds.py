@@ -1,0 +1,164 @@
+"""Which kind of document a text is: legal, financial, technical, or none of them.
+
+A score for each kind is the sum of the weights of the terms (``kinds.toml``) and features
+that the text has, each scaled by how often it comes per 1000 words. A kind is named only
+where several of them agree, and clearly more than for the next kind.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Kind", "load_classifier"]
+
+_DATA: Final = Path(__file__).with_name("kinds.toml")
+_FALLBACK: Final = "en"  # its terms are used besides those of another language, or alone
+_MOST_CHARACTERS: Final = 400_000
+_LEAST_WORDS: Final = 300  # a shorter text counts as one of this length
+_FULL_RATE: Final = 3.0  # so many per 1000 words give a term its full weight
+_THRESHOLD: Final = 6.0
+_MARGIN: Final = 1.25
+_SURE: Final = 14.0
+_MOST_CONFIDENCE: Final = 0.99  # a count of words is never certain
+_MOST_EVIDENCE: Final = 8
+_LEAST_FINDS: Final = 3  # distinct terms and features: one word often used makes no kind
+
+_WORD: Final = re.compile(r"§|[^\W_]+(?:[-'][^\W_]+)*")
+_CLAUSE: Final = re.compile(
+    r"^\s{0,8}(?:\d{1,2}\.\d{1,2}\.?(?:\d{1,2}\.?)?|§ ?\d{1,3}|\([a-z]\))\s", re.M
+)
+_SECTION: Final = re.compile(r"^[ \t]{0,8}\d{1,2}[.)]?[ \t]{1,8}[^\W\d_]", re.M)
+_MONEY: Final = re.compile(
+    r"(?:[$€£¥₽₹]|\b(?:USD|EUR|GBP|RUB|INR|CHF|Rs\.?))\s?\d|\d[.,]\d{2}\b(?![.,]?\d)(?!\s?%)"
+)
+_CODE_LINE: Final = re.compile(
+    r"^.{0,300}(?:[{};]|\)\s?[:{]|=>|->)[ \t]{0,20}$"
+    r"|^[ \t]{0,40}(?:\$ |>>> |def |class |import |from \S+ import |return\b|function |const |let |var |"
+    r"#include|public |private |SELECT |sudo |curl |pip |docker |git )"
+    r"|^[ \t]{2,40}[\w.-]{1,60}:(?:\s|$)|^[A-Z_]{3,60}=\S|^[ \t]{0,40}</?\w",
+    re.M,
+)
+_IDENTIFIER: Final = re.compile(
+    r"\b[a-z]+(?:_[a-z0-9]+)+\b|\b[a-z]{2,}[A-Z][a-z]\w*|\b\w{2,}\(\)|\b\w+(?:\.\w+)*\.(?:py|js|toml|"
+    r"json|ya?ml|conf|sh|cpp|rs|go|sql)\b|(?<!\w)--[a-z][a-z-]+"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of document.
+
+    Attributes:
+        name: ``legal``, ``financial``, ``technical`` or ``general``.
+        confidence: 0 to 1.
+        evidence: What speaks for it, strongest first; empty for ``general``.
+    """
+
+    name: str
+    confidence: float
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Feature:
+    """Something that needs a pattern; ``full_rate`` per 1000 words gives its full weight."""
+
+    name: str
+    kind: str
+    pattern: re.Pattern[str]
+    weight: float
+    full_rate: float
+
+
+_FEATURES: Final = (
+    _Feature(name="numbered clauses", kind="legal", pattern=_CLAUSE, weight=2, full_rate=15),
+    _Feature(name="numbered sections", kind="legal", pattern=_SECTION, weight=1, full_rate=8),
+    _Feature(name="amounts of money", kind="financial", pattern=_MONEY, weight=4, full_rate=30),
+    _Feature(name="lines of code", kind="technical", pattern=_CODE_LINE, weight=5, full_rate=30),
+    _Feature(name="identifiers", kind="technical", pattern=_IDENTIFIER, weight=4, full_rate=15),
+)
+
+Terms = Mapping[str, Mapping[str, float]]
+"""Kind to term to weight."""
+
+
+def load_classifier() -> Callable[[str, str], Kind]:
+    """Load the terms and return a function of a text and its language (ISO 639-1)."""
+    languages: Mapping[str, Terms] = tomllib.loads(_DATA.read_text("utf-8"))
+
+    def classify(text: str, language: str) -> Kind:
+        text = text[:_MOST_CHARACTERS]
+        terms = {
+            kind: {**languages[_FALLBACK][kind], **languages.get(language, {}).get(kind, {})}
+            for kind in languages[_FALLBACK]
+        }
+        return _decide(_finds(text, terms))
+
+    return classify
+
+
+def _finds(text: str, terms: Terms) -> dict[str, list[tuple[float, str]]]:
+    """Return for each kind what was found: the score that it adds, and its description."""
+    words = _WORD.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    per_1000 = 1000 / max(len(words), _LEAST_WORDS)
+    phrases = _phrases(words)
+    found: dict[str, list[tuple[float, str]]] = {}
+    for kind, weights in terms.items():
+        found[kind] = []
+        for term, weight in weights.items():
+            count = _count(term, phrases)
+            if count:
+                score = weight * min(1.0, count * per_1000 / _FULL_RATE)
+                found[kind].append((score, f"'{term}' x{count}"))
+    for feature in _FEATURES:
+        count = sum(1 for _ in feature.pattern.finditer(text))
+        if count > 1:
+            score = feature.weight * min(1.0, count * per_1000 / feature.full_rate)
+            found[feature.kind].append((score, f"{feature.name} x{count}"))
+    return found
+
+
+def _phrases(words: Sequence[str]) -> Mapping[int, Counter[str]]:
+    """Return how often each run of one, two and three words stands in the text."""
+    return {length: Counter(map(" ".join, _runs(words, length))) for length in (1, 2, 3)}
+
+
+def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
+    return zip(*(itertools.islice(words, start, None) for start in range(length)), strict=False)
+
+
+def _count(term: str, phrases: Mapping[int, Counter[str]]) -> int:
+    counts = phrases[term.count(" ") + 1]
+    if "*" not in term:
+        return counts[term]
+    pattern = re.compile(re.escape(term).replace(r"\*", r"[^ ]*"))
+    return sum(count for phrase, count in counts.items() if pattern.fullmatch(phrase))
+
+
+def _decide(found: Mapping[str, Sequence[tuple[float, str]]]) -> Kind:
+    scores = sorted(
+        ((sum(score for score, _ in finds), kind) for kind, finds in found.items()), reverse=True
+    )
+    (best, name), (second, _) = scores[0], scores[1]
+    if best < _THRESHOLD or len(found[name]) < _LEAST_FINDS:
+        return Kind(
+            name="general",
+            confidence=round(max(0.5, 1 - 0.5 * best / _THRESHOLD), 2),
+            evidence=(),
+        )
+    if best < _MARGIN * second:
+        return Kind(name="general", confidence=0.5, evidence=())
+    confidence = best / (best + second) * (0.5 + 0.5 * min(1.0, best / _SURE))
+    strongest = sorted(found[name], key=lambda find: (-find[0], find[1]))
+    return Kind(
+        name=name,
+        confidence=round(min(confidence, _MOST_CONFIDENCE), 2),
+        evidence=tuple(description for _, description in strongest[:_MOST_EVIDENCE]),
+    )
