@@ -1,0 +1,237 @@
+"""The host's settings: defaults, the configuration file, what commands wrote beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeVar
+
+import durationpy
+import msgspec
+import platformdirs
+from qtforge_sdk.errors import ConfigError
+
+from qtforge_host.candidates import canonical_name
+from qtforge_host.config_file import managed_path, read_toml
+from qtforge_host.config_schema import check_keys, convert_table
+
+__all__ = ["PluginSettings", "Settings", "load_settings", "plugin_config"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+CONFIG_VARIABLE: Final = "QTFORGE_CONFIG"
+STATE_VARIABLE: Final = "QTFORGE_STATE_DIR"
+_APPLICATION: Final = "qtforge"
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
+    """``[host]`` as it is written."""
+
+    import_timeout: str = "10s"
+    start_timeout: str = "10s"
+    stop_timeout: str = "10s"
+    request_timeout: str = "30s"
+    quarantine_after: _AtLeastOne = 3
+    block: tuple[str, ...] = ()
+    worker_threads: _AtLeastOne | None = None
+    worker_processes: _AtLeastOne | None = None
+
+
+class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
+    """``[plugins.NAME]`` as it is written; None means that it is not."""
+
+    enabled: bool | None = None
+    distribution: str | None = None
+    config: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSettings:
+    """What the configuration says of one plugin.
+
+    Attributes:
+        enabled: Whether it may load.
+        distribution: The canonical name of the only distribution that may provide it.
+        config: Its own table, not yet validated; `plugin_config` does that.
+        file: The file that ``config`` is from, or would be.
+    """
+
+    enabled: bool = True
+    distribution: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be configured, with defaults filled in.
+
+    Attributes:
+        config_path: The configuration file; it may not exist.
+        state_dir: Where the host keeps what it remembers; it may not exist yet.
+        safe_mode: Whether only built-in plugins load.
+        import_timeout_s: How long one plugin's import may take, in seconds.
+        start_timeout_s: How long one plugin's start may take, in seconds.
+        stop_timeout_s: How long one plugin's stop may take, in seconds.
+        request_timeout_s: How long a request without a timeout may take, in seconds.
+        quarantine_after: How many failed starts in a row quarantine a plugin.
+        block: Patterns (fnmatch) of plugin or distribution names that never load.
+        worker_threads: How many threads run ``def`` operations; None is the host's choice.
+        worker_processes: How many processes run process operations; None likewise.
+        plugins: Plugin name to its settings, of those that the configuration names.
+    """
+
+    config_path: Path
+    state_dir: Path
+    safe_mode: bool = False
+    import_timeout_s: float = 10.0
+    start_timeout_s: float = 10.0
+    stop_timeout_s: float = 10.0
+    request_timeout_s: float = 30.0
+    quarantine_after: int = 3
+    block: tuple[str, ...] = ()
+    worker_threads: int | None = None
+    worker_processes: int | None = None
+    plugins: Mapping[str, PluginSettings] = MappingProxyType({})
+
+    def plugin(self, name: str, /) -> PluginSettings:
+        """Return what is said of one plugin; defaults when nothing is."""
+        return self.plugins.get(name) or PluginSettings(file=self.config_path)
+
+
+def load_settings(
+    config_path: Path | None,
+    *,
+    environ: Mapping[str, str],
+    state_dir: Path | None = None,
+    safe_mode: bool = False,
+) -> Settings:
+    """Read the configuration.
+
+    Args:
+        config_path: The file named on the command line; None means ``QTFORGE_CONFIG``,
+            else the user's ``config.toml``, which need not exist.
+        environ: The environment's variables.
+        state_dir: The folder named on the command line; None means
+            ``QTFORGE_STATE_DIR``, else the user's.
+        safe_mode: Whether only built-in plugins load.
+
+    Raises:
+        ConfigError: A named file is missing, or something in a file is wrong.
+    """
+    named = config_path or _path_in(environ, CONFIG_VARIABLE)
+    path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
+    state = state_dir or _path_in(environ, STATE_VARIABLE)
+    document = _read(path, required=named is not None)
+    check_keys(document, ("host", "plugins"), str(path), "")
+    managed = managed_path(path)
+    managed_document = _read(managed, required=False)
+    check_keys(managed_document, ("plugins",), str(managed), "")
+    table = convert_table(_table(document, "host", path), _HostTable, str(path), "host")
+    return Settings(
+        config_path=path,
+        state_dir=state or platformdirs.user_state_path(_APPLICATION),
+        safe_mode=safe_mode,
+        import_timeout_s=_seconds(table.import_timeout, path, "import_timeout"),
+        start_timeout_s=_seconds(table.start_timeout, path, "start_timeout"),
+        stop_timeout_s=_seconds(table.stop_timeout, path, "stop_timeout"),
+        request_timeout_s=_seconds(table.request_timeout, path, "request_timeout"),
+        quarantine_after=table.quarantine_after,
+        block=table.block,
+        worker_threads=table.worker_threads,
+        worker_processes=table.worker_processes,
+        plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
+    )
+
+
+def plugin_config(name: str, config_type: type[T] | None, settings: Settings) -> T | None:
+    """Return a plugin's configuration as its own type.
+
+    Args:
+        name: The plugin.
+        config_type: Its ``Config``; None means that it takes none.
+        settings: The host's.
+
+    Returns:
+        An instance of the type; None when there is no type.
+
+    Raises:
+        ConfigError: A value does not fit, a key is unknown or missing, or the plugin takes
+            no configuration and is given one.
+    """
+    said = settings.plugin(name)
+    path = f"plugins.{name}.config"
+    if config_type is None:
+        if said.config:
+            raise ConfigError(
+                f"{said.file}: {path}", f"the plugin '{name}' takes no configuration", "remove it"
+            )
+        return None
+    return convert_table(said.config, config_type, str(said.file), path)
+
+
+def _path_in(environ: Mapping[str, str], variable: str) -> Path | None:
+    text = environ.get(variable, "")
+    return Path(text).expanduser() if text else None
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return read_toml(path)
+    except OSError as error:
+        if required:
+            raise ConfigError(
+                str(path),
+                f"it can't be opened: {error.strerror or error}",
+                "check the name given with --config or QTFORGE_CONFIG",
+            ) from error
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            logger.warning("the default configuration %s is not used: %s", path, error)
+        return {}
+
+
+def _table(parent: Mapping[str, Any], key: str, path: Path, prefix: str = "") -> dict[str, Any]:
+    table = parent.get(key, {})
+    if not isinstance(table, dict):
+        where = f"{prefix}{key}"
+        raise ConfigError(
+            f"{path}: {where}",
+            f"it must be a table, not {type(table).__name__}",
+            f"write it as [{where}]",
+        )
+    return table
+
+
+def _seconds(text: str, path: Path, key: str) -> float:
+    try:
+        seconds = float(durationpy.from_str(text).total_seconds())
+    except (durationpy.DurationError, OverflowError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: host.{key}", f"'{text}' is not a duration", "write it as '10s' or '1m30s'"
+        ) from error
+    if seconds <= 0:
+        raise ConfigError(f"{path}: host.{key}", f"'{text}' is not above zero", "such as '10s'")
+    return seconds
+
+
+def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSettings]:
+    """Merge the documents' ``[plugins]``, key by key; a later one overrides."""
+    merged: dict[str, dict[str, Any]] = {}
+    for path, document in documents:
+        tables = _table(document, "plugins", path)
+        for name in tables:
+            raw = _table(tables, name, path, "plugins.")
+            table = convert_table(raw, _PluginTable, str(path), f"plugins.{name}")
+            said = merged.setdefault(name, {"file": documents[0][0]})
+            if table.enabled is not None:
+                said["enabled"] = table.enabled
+            if table.distribution is not None:
+                said["distribution"] = canonical_name(table.distribution)
+            if table.config is not None:
+                said.update(config=table.config, file=path)
+    return {name: PluginSettings(**said) for name, said in merged.items()}
