@@ -64,8 +64,8 @@ class HandlerStatistics(msgspec.Struct, frozen=True, kw_only=True):
         dropped: Messages that found its mailbox full; 0 for operations.
         outstanding: How many are in progress or wait in its mailbox.
         mean_s: Mean time of those that ended, in seconds.
-        p50_s: Their median, in seconds, within 10 %.
-        p99_s: Their 99th percentile, in seconds, within 10 %.
+        p50_s: The median of the last 1,024, in seconds.
+        p99_s: The 99th percentile of the last 1,024, in seconds.
     """
 
     topic: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
@@ -39,6 +39,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         version: PEP 440.
         description: A line for ``workflows list``.
         requires: Plugins with PEP 440 specifiers.
+        defaults: What ``input`` holds where the caller gives nothing.
         result: A template of the run's result; None means every stage's data by name.
         summary: A template of one line for people, rendered when the run has succeeded.
     """
@@ -48,6 +49,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     version: str = "1.0.0"
     description: str = ""
     requires: tuple[str, ...] = ()
+    defaults: dict[str, Any] = {}
     result: Any = None
     summary: str = ""
 
@@ -170,7 +172,7 @@ class Run(Protocol):
             StageFailedError: The required step failed; the ``__cause__`` says why.
         """
 
-    def skip(self, step: str, reason: str) -> None:
+    async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out.
 
         Raises:
@@ -200,10 +202,10 @@ class DefinitionChecker(Protocol):
     def duration(self, path: str, text: str) -> None:
         """Check a duration."""
 
-    def condition(self, path: str, expression: str, stages: Mapping[str, object] | None) -> None:
+    def condition(self, path: str, expression: str, stages: Iterable[str]) -> None:
         """Check a CEL condition that may use these stages."""
 
-    def template(self, path: str, value: object, stages: Mapping[str, object] | None) -> None:
+    def template(self, path: str, value: object, stages: Iterable[str]) -> None:
         """Check every ``${...}`` in a value; they may use these stages."""
 
 
@@ -219,7 +221,11 @@ class Orchestrator(Protocol):
     definition_type: ClassVar[type[Definition]]
 
     def check(self, definition: Any, checker: DefinitionChecker) -> None:
-        """Report what is wrong with a definition beyond its types."""
+        """Report what is wrong with a definition beyond its types.
+
+        That is every topic, duration, condition and template in it, ``result`` and
+        ``summary`` among them.
+        """
 
     async def execute(self, run: Run) -> Any:
         """Do the run's steps; the return value is the result unless the definition has one.

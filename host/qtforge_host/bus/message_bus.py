@@ -1,0 +1,300 @@
+"""The message bus: requests to routes, publications to mailboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from qtforge_host.bus.handler import Handler, Predicate
+from qtforge_host.bus.routes import Route
+from qtforge_host.bus.subscriptions import Mailbox
+from qtforge_host.bus.threads import WorkerThreads
+from qtforge_host.bus.transport import Envelope, Transport
+from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
+from qtforge_sdk.bus import MessageHandler
+from qtforge_sdk.conversion import convert
+from qtforge_sdk.errors import (
+    BusClosedError,
+    InvalidMessageError,
+    NoHandlerError,
+)
+from qtforge_sdk.operations import ProgressListener, handler_signature
+from qtforge_sdk.topics import matches, validate_pattern, validate_topic
+
+__all__ = ["ConditionCompiler", "LocalTransport", "MessageBus", "Observers"]
+
+_REMEMBERED_TOPICS = 4096
+_DEFAULT_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observers:
+    """The observing hooks, each a function that never raises; None where nobody observes."""
+
+    before: Callable[..., None] | None = None
+    after: Callable[..., None] | None = None
+    error: Callable[..., None] | None = None
+
+
+class ConditionCompiler(Protocol):
+    """Compiles a condition over the names that it may use."""
+
+    def __call__(self, source: str, names: Sequence[str]) -> Predicate: ...
+
+
+class LocalTransport:
+    """Routes and mailboxes in this process."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, Route] = {}
+        self.mailboxes: list[Mailbox] = []
+        self._audiences: dict[str, tuple[Mailbox, ...]] = {}
+
+    async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
+        """Ask the route of the envelope's topic.
+
+        Raises:
+            NoHandlerError: Nobody answers it.
+        """
+        route = self.routes.get(envelope.topic)
+        if route is None:
+            raise self._no_handler(envelope.topic)
+        only = route.only
+        if only is not None and envelope.plugin is None:
+            return await only.call(envelope, envelope.payload, listener)
+        return await route.dispatch(envelope, listener)
+
+    async def publish(self, topic: str, message: Any) -> Published:
+        """Put the message into the mailbox of each subscriber that it is for."""
+        audience = self._audiences.get(topic)
+        if audience is None:
+            audience = self._audience(topic)
+        delivered = dropped = 0
+        for mailbox in audience:
+            if mailbox.is_full:  # a quick subscriber only needs a turn
+                await asyncio.sleep(0)
+            taken = mailbox.offer(topic, message)
+            if taken:
+                delivered += 1
+            elif taken is False:
+                dropped += 1
+        return Published(delivered, dropped)
+
+    def forget_audiences(self) -> None:
+        """Recompute who hears what; called when subscriptions change."""
+        self._audiences.clear()
+
+    def _audience(self, topic: str) -> tuple[Mailbox, ...]:
+        validate_topic(topic)
+        if len(self._audiences) >= _REMEMBERED_TOPICS:
+            self._audiences.clear()
+        audience = tuple(box for box in self.mailboxes if matches(box.pattern, topic))
+        self._audiences[topic] = audience
+        return audience
+
+    def _no_handler(self, topic: str) -> NoHandlerError:
+        validate_topic(topic)
+        near = difflib.get_close_matches(topic, self.routes, n=1)
+        if near:
+            return NoHandlerError(topic, "", f"did you mean '{near[0]}'?")
+        return NoHandlerError(topic, "", "qtforge-host bus topics shows what can be asked")
+
+
+class MessageBus:
+    """The host's bus; implements `qtforge_sdk.Bus`.
+
+    Args:
+        compile_condition: Compiles ``where`` filters.
+        threads: Where ``def`` subscribers run.
+        default_timeout_s: For requests that name none.
+        transport: Replaces the one in this process.
+    """
+
+    def __init__(
+        self,
+        compile_condition: ConditionCompiler,
+        threads: WorkerThreads,
+        *,
+        default_timeout_s: float = _DEFAULT_TIMEOUT_S,
+        transport: Transport | None = None,
+    ) -> None:
+        self._compile = compile_condition
+        self._threads = threads
+        self._timeout_s = default_timeout_s
+        self._local = LocalTransport()
+        self._transport: Transport = self._local if transport is None else transport
+        self._observers = Observers()
+        self._closed = False
+
+    async def request(
+        self,
+        topic: str,
+        message: object,
+        *,
+        timeout: float | None = None,
+        response_type: Any = None,
+        plugin: str | None = None,
+    ) -> Any:
+        """Ask the topic's first handler that accepts the message; see `qtforge_sdk.Bus`."""
+        timeout_s = self._timeout_s if timeout is None else timeout
+        envelope = Envelope(topic, message, timeout_s, time.monotonic() + timeout_s, plugin)
+        response = await self.send(envelope)
+        if response_type is None or response.__class__ is response_type:
+            return response
+        try:
+            return convert(response, response_type)
+        except msgspec.ValidationError as error:
+            raise InvalidMessageError(topic, str(error), "response") from error
+
+    async def send(self, envelope: Envelope, listener: ProgressListener | None = None) -> Any:
+        """Ask with an envelope of one's own, as a run's steps do.
+
+        Raises:
+            BusError: As `request`.
+        """
+        if self._closed:
+            raise BusClosedError("the bus is closed", "the host is stopping")
+        observers = self._observers
+        if observers.before is None and observers.after is None and observers.error is None:
+            return await self._transport.request(envelope, listener)
+        return await self._observed(envelope, listener, observers)
+
+    async def publish(self, topic: str, message: object) -> Published:
+        """Give the message to every subscriber; see `qtforge_sdk.Bus`."""
+        if self._closed:
+            raise BusClosedError("the bus is closed", "the host is stopping")
+        return await self._transport.publish(topic, message)
+
+    def subscribe(
+        self,
+        pattern: str,
+        handler: MessageHandler,
+        *,
+        where: str | None = None,
+        capacity: int = 1024,
+    ) -> Mailbox:
+        """Hear what is published under a pattern; see `qtforge_sdk.Bus`."""
+        return self.add_subscriber(pattern, handler, "", "", where=where, capacity=capacity)
+
+    def add_subscriber(
+        self,
+        pattern: str,
+        handler: MessageHandler,
+        plugin: str,
+        version: str,
+        *,
+        where: str | None,
+        capacity: int,
+    ) -> Mailbox:
+        """Subscribe in the name of a plugin.
+
+        Raises:
+            InvalidTopicError: The pattern is not well formed.
+            ExpressionError: ``where`` does not compile.
+            PluginError: The handler takes no message.
+            ValueError: The capacity is below 1.
+        """
+        if capacity < 1:
+            raise ValueError(f"capacity is at least 1, not {capacity}")
+        condition = None if where is None else self._compile(where, ("message", "topic"))
+        mailbox = Mailbox(
+            validate_pattern(pattern),
+            handler,
+            plugin=plugin,
+            version=version,
+            message_type=handler_signature(handler, plugin, extra=0).message_type,
+            where=condition,
+            capacity=capacity,
+            threads=self._threads,
+            on_close=self._forget,
+        )
+        self._local.mailboxes.append(mailbox)
+        self._local.forget_audiences()
+        return mailbox
+
+    def set_routes(self, handlers: Mapping[str, Iterable[Handler]], observers: Observers) -> None:
+        """Replace who answers what; called when registrations change.
+
+        Args:
+            handlers: Each topic's, in the order in which they are asked, wrappers among them.
+            observers: The observing hooks.
+        """
+        routes = {}
+        for topic, found in handlers.items():
+            several = list(found)
+            routes[topic] = Route(
+                topic,
+                [handler for handler in several if not handler.wrapper],
+                [handler for handler in several if handler.wrapper],
+            )
+        self._local.routes = routes
+        self._observers = observers
+
+    def topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
+        """Return each topic's handlers; see `qtforge_sdk.Bus`."""
+        return {
+            topic: [handler.info for handler in (*route.wrappers, *route.handlers)]
+            for topic, route in sorted(self._local.routes.items())
+        }
+
+    def statistics(self) -> Sequence[HandlerStatistics]:
+        """Return what every handler and subscriber has done; see `qtforge_sdk.Bus`."""
+        counters = [box.counters for box in self._local.mailboxes]
+        for route in self._local.routes.values():
+            counters += [handler.counters for handler in (*route.wrappers, *route.handlers)]
+        found = [each.snapshot() for each in counters]
+        return sorted(found, key=lambda each: (each.topic, each.plugin))
+
+    async def drain(self, within_s: float) -> bool:
+        """Wait until every mailbox is empty; return whether it was in time."""
+        waits = [asyncio.ensure_future(box.drained()) for box in self._local.mailboxes]
+        if not waits:
+            return True
+        _, late = await asyncio.wait(waits, timeout=within_s)
+        for wait in late:
+            wait.cancel()
+        return not late
+
+    async def close(self) -> None:
+        """Refuse further messages and end every subscription."""
+        self._closed = True
+        mailboxes = list(self._local.mailboxes)
+        for mailbox in mailboxes:
+            mailbox.close()
+        for mailbox in mailboxes:
+            await mailbox.ended()
+
+    def _forget(self, mailbox: Mailbox) -> None:
+        self._local.mailboxes.remove(mailbox)
+        self._local.forget_audiences()
+
+    async def _observed(
+        self, envelope: Envelope, listener: ProgressListener | None, observers: Observers
+    ) -> Any:
+        topic, message = envelope.topic, envelope.payload
+        if observers.before is not None:
+            observers.before(topic=topic, message=message)
+        started = time.monotonic()
+        try:
+            response = await self._transport.request(envelope, listener)
+        except Exception as error:
+            if observers.error is not None:
+                took = time.monotonic() - started
+                plugin, _ = envelope.served_by or ("", "")
+                observers.error(
+                    topic=topic, message=message, error=error, plugin=plugin, duration_s=took
+                )
+            raise
+        if observers.after is not None:
+            took = time.monotonic() - started
+            plugin, _ = envelope.served_by or ("", "")
+            observers.after(
+                topic=topic, message=message, response=response, plugin=plugin, duration_s=took
+            )
+        return response

@@ -1,0 +1,148 @@
+"""Worker threads for ``def`` handlers.
+
+The standard executor joins its threads when the process ends, so one handler that never
+returns would keep the host from exiting. These are daemon threads: a call that overruns is
+abandoned, its thread is replaced, and ends by itself when the call returns after all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["QueueFull", "WorkerThreads"]
+
+
+class QueueFull(Exception):  # noqa: N818 - it never leaves the bus
+    """As many calls wait as may."""
+
+
+class _Call:
+    __slots__ = ("abandoned", "context", "function", "future", "loop", "started")
+
+    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.function = function
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.context = contextvars.copy_context()
+        self.started = False
+        self.abandoned = False
+
+
+class WorkerThreads:
+    """A bounded pool of daemon threads, started as they are needed.
+
+    Args:
+        size: How many calls run at once.
+        capacity: How many more may wait; as many may be abandoned and still running.
+    """
+
+    def __init__(self, size: int, capacity: int = 1024) -> None:
+        self.capacity = capacity
+        self._size = size
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._waiting = 0
+        self._overrun = 0
+        self._closed = False
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        """Return what the function returns, from a worker thread.
+
+        When the caller is cancelled, a call that has not begun is dropped; one that has
+        is abandoned.
+
+        Raises:
+            QueueFull: Nothing was done.
+        """
+        call = _Call(function, asyncio.get_running_loop())
+        with self._lock:
+            if self._closed or max(self._waiting, self._overrun) >= self.capacity:
+                raise QueueFull
+            self._waiting += 1
+            self._start_thread_if_needed()
+        self._calls.put(call)
+        try:
+            return await call.future
+        except asyncio.CancelledError:
+            self._abandon(call)
+            raise
+
+    def close(self) -> None:
+        """End the idle threads; busy ones end after their call."""
+        with self._lock:
+            self._closed = True
+            threads = self._threads
+        for _ in range(threads):
+            self._calls.put(None)
+
+    def _start_thread_if_needed(self) -> None:
+        if self._waiting > self._idle and self._threads < self._size:
+            self._threads += 1
+            name = f"qtforge-worker-{self._threads}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _abandon(self, call: _Call) -> None:
+        with self._lock:
+            if call.future.done() and not call.future.cancelled():
+                return
+            call.abandoned = True
+            if call.started:
+                self._threads -= 1  # its thread no longer counts, so that another may start
+                self._overrun += 1
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            call = self._calls.get()
+            with self._lock:
+                self._idle -= 1
+                if call is None:
+                    self._threads -= 1
+                    return
+                self._waiting -= 1
+                if call.abandoned:
+                    continue
+                call.started = True
+            self._perform(call)
+            with self._lock:
+                if call.abandoned:
+                    self._overrun -= 1
+                    return
+            del call  # not kept alive while this thread waits
+
+    def _perform(self, call: _Call) -> None:
+        try:
+            result = call.context.run(call.function)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            self._answer(call, _set_exception, error)
+        else:
+            self._answer(call, _set_result, result)
+
+    def _answer(self, call: _Call, setter: Callable[..., None], value: object) -> None:
+        try:
+            call.loop.call_soon_threadsafe(setter, call.future, value)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
+
+
+def _set_result(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        # A future refuses StopIteration, and these two would end the loop.
+        if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
+            wrapped = RuntimeError(f"{type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            error = wrapped
+        future.set_exception(error)

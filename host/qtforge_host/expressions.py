@@ -1,0 +1,294 @@
+"""The only user of the CEL library: conditions, ``${...}`` templates, and their checks.
+
+A whole path such as ``input.document`` is looked up directly, so that the value goes
+through untouched; everything else is CEL. Lists have ``contains`` and the rest of the
+library's cel-go functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import ExpressionError
+
+__all__ = ["CompiledTemplate", "Expression", "Expressions", "Scope"]
+
+Scope = Mapping[str, Any]
+"""The names that an expression may use; a nested mapping limits a name's members, None does not."""
+
+_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_LITERALS: Final = frozenset({"true", "false", "null"})
+_STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)(\s*\()?")
+_BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
+_PARSE_ERROR: Final = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
+_NATIVE_FUNCTIONS: Final = frozenset(
+    "bool bytes double dyn duration endsWith getDate getDayOfMonth getDayOfWeek getDayOfYear"
+    " getFullYear getHours getMilliseconds getMinutes getMonth getSeconds has int matches max min"
+    " size startsWith string timestamp type uint optional.of optional.none hasValue value orValue"
+    " or optional.ofNonZeroValue optMap optFlatMap".split()
+)
+
+
+class Expression:
+    """A compiled expression; make one with `Expressions.compile`."""
+
+    __slots__ = ("_functions", "_path", "_program", "source")
+
+    def __init__(self, source: str, program: Any, functions: dict[str, Any]) -> None:
+        self.source = source
+        self._program = program
+        self._functions = functions
+        text = source.strip()
+        plain_path = _PATH.fullmatch(text) is not None and text not in _LITERALS
+        self._path = text.split(".") if plain_path else None
+
+    def evaluate(self, names: Mapping[str, Any]) -> Any:
+        """Return its value; a path gives the value itself, anything else plain values.
+
+        Raises:
+            ExpressionError: ``expression.failed``.
+        """
+        if self._path is not None:
+            return self._look_up(self._path, names)
+        from cel import Context  # heavy: it brings a console, so only when one is evaluated
+
+        needed = {name: names[name] for name in self._program.variables() if name in names}
+        try:
+            context = Context(variables=to_plain(needed), functions=self._functions)
+            return self._program.execute(context)
+        except Exception as error:  # noqa: BLE001 - CEL maps its errors to many types
+            raise ExpressionError(self.source, _reason(error), "", "expression.failed") from error
+
+    def holds(self, names: Mapping[str, Any]) -> bool:
+        """Return whether it is true.
+
+        Raises:
+            ExpressionError: It failed, or is neither true nor false.
+        """
+        value = self.evaluate(names)
+        if value is not True and value is not False:
+            why = f"a condition is true or false, and this is {type(value).__name__}"
+            raise ExpressionError(self.source, why, "compare it with something")
+        return value
+
+    def check(self, scope: Scope) -> None:
+        """Check every name and function that it uses, without evaluating it.
+
+        Raises:
+            ExpressionError: One is unknown; the fix is the nearest right name.
+        """
+        bare = _STRING.sub("''", self.source)
+        bound = set(_BOUND.findall(bare))
+        for name in self._program.variables():
+            if name not in scope and name not in bound and name not in _namespaces(self._functions):
+                raise ExpressionError(self.source, f"'{name}' is not known", _nearest(name, scope))
+        for path, is_call in _MEMBERS.findall(bare):
+            words = re.split(r"\s*\.\s*", path)
+            self._check_members(words[:-1] if is_call else words, scope, bound)
+
+    def _check_members(self, words: Sequence[str], scope: Scope, bound: set[str]) -> None:
+        members: Any = scope
+        for position, word in enumerate(words):
+            if not isinstance(members, Mapping) or (position == 0 and word in bound):
+                return
+            if word not in members:
+                if position == 0:
+                    return  # checked by its name already, or a function's namespace
+                where = ".".join(words[:position])
+                why = f"'{where}' has no '{word}'"
+                raise ExpressionError(self.source, why, _nearest(word, members))
+            members = members[word]
+
+    def _look_up(self, path: Sequence[str], names: Mapping[str, Any]) -> Any:
+        value: Any = names
+        for position, word in enumerate(path):
+            try:
+                value = value[word] if isinstance(value, Mapping) else getattr(value, word)
+            except (KeyError, AttributeError):
+                where = ".".join(path[:position])
+                why = f"'{where}' has no '{word}'" if where else f"'{word}' is not known"
+                if value is None:
+                    why = f"'{where}' is null"
+                raise ExpressionError(self.source, why, "", "expression.failed") from None
+        return value
+
+
+class CompiledTemplate:
+    """Text, or mappings and lists of text, with every ``${...}`` compiled."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Any) -> None:
+        self._parts = parts
+
+    def render(self, names: Mapping[str, Any]) -> Any:
+        """Return the value, each ``${...}`` replaced.
+
+        Raises:
+            ExpressionError: ``expression.failed``.
+        """
+        return _render(self._parts, names)
+
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """Give every expression with its path inside the template, such as ``.document``."""
+        return _walk(self._parts, "")
+
+
+class _Text(list[Any]):
+    """Pieces of one text: strings and expressions."""
+
+
+class Expressions:
+    """Compiles, and remembers what it compiled."""
+
+    def __init__(self) -> None:
+        self._compile = functools.lru_cache(maxsize=4096)(_compile)
+
+    def compile(self, source: str, scope: Scope | Sequence[str] | None = None) -> Expression:
+        """Return the compiled expression.
+
+        Args:
+            source: CEL.
+            scope: The names that it may use; None to check none.
+
+        Raises:
+            ExpressionError: It does not parse, or uses an unknown name.
+        """
+        expression = self._compile(source)
+        if scope is not None:
+            known = scope if isinstance(scope, Mapping) else dict.fromkeys(scope)
+            expression.check(known)
+        return expression
+
+    def template(self, value: Any) -> CompiledTemplate:
+        """Compile every ``${...}`` in a value; ``$${`` stands for a literal ``${``.
+
+        Raises:
+            ExpressionError: One does not parse, or never ends.
+        """
+        return CompiledTemplate(self._parts_of(value))
+
+    def _parts_of(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value) if "${" in value else value
+        if isinstance(value, Mapping):
+            return {key: self._parts_of(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._parts_of(each) for each in value]
+        return value
+
+    def _text(self, text: str) -> Any:
+        pieces = _Text()
+        rest = text
+        while (start := rest.find("${")) >= 0:
+            if start > 0 and rest[start - 1] == "$":
+                pieces.append(rest[: start - 1] + "${")
+                rest = rest[start + 2 :]
+                continue
+            if start:
+                pieces.append(rest[:start])
+            expression, rest = self._first_expression(rest[start + 2 :])
+            pieces.append(expression)
+        if rest:
+            pieces.append(rest)
+        return pieces
+
+    def _first_expression(self, text: str) -> tuple[Expression, str]:
+        """Split after the first ``}`` that ends an expression: maps have braces too."""
+        first_error: ExpressionError | None = None
+        end = -1
+        while (end := text.find("}", end + 1)) >= 0:
+            try:
+                return self._compile(text[:end]), text[end + 1 :]
+            except ExpressionError as error:
+                first_error = first_error or error
+        raise first_error or ExpressionError("${" + text, "it has no closing brace")
+
+
+def _compile(source: str) -> Expression:
+    import cel  # heavy: it brings a console, so only when there is an expression
+    from cel.stdlib import STDLIB_FUNCTIONS
+
+    try:
+        program = cel.compile(source)
+    except Exception as error:  # noqa: BLE001 - CEL maps its errors to many types
+        raise ExpressionError(source, _reason(error)) from error
+    functions: dict[str, Callable[..., Any]] = {}
+    for name in program.functions():
+        # "math.greatest" is reported as "greatest"
+        offered = {
+            full: function
+            for full, function in STDLIB_FUNCTIONS.items()
+            if full.rpartition(".")[2] == name
+        }
+        if offered:
+            functions.update(offered)
+        elif name.isidentifier() and not name.startswith("_") and name not in _NATIVE_FUNCTIONS:
+            known = [*_NATIVE_FUNCTIONS, *STDLIB_FUNCTIONS]
+            raise ExpressionError(source, f"there is no function '{name}'", _nearest(name, known))
+    return Expression(source, program, functions)
+
+
+def _namespaces(functions: Mapping[str, Any]) -> set[str]:
+    return {name.partition(".")[0] for name in functions if "." in name}
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return "known are " + ", ".join(sorted(known)) if 0 < len(known) <= 12 else ""
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    found = _PARSE_ERROR.search(text)
+    if found is not None:
+        return f"column {found[2]}: {found[3].partition(' expecting {')[0]}"
+    if isinstance(error, KeyError):
+        return f"there is no key {text}"
+    return text.partition(". Check that")[0]
+
+
+def _walk(parts: Any, path: str) -> Iterator[tuple[str, Expression]]:
+    if isinstance(parts, Expression):
+        yield path, parts
+    elif isinstance(parts, _Text):
+        for piece in parts:
+            yield from _walk(piece, path)
+    elif isinstance(parts, Mapping):
+        for key, value in parts.items():
+            yield from _walk(value, f"{path}.{key}")
+    elif isinstance(parts, list):
+        for position, value in enumerate(parts):
+            yield from _walk(value, f"{path}[{position}]")
+
+
+def _render(parts: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(parts, _Text):
+        if len(parts) == 1:
+            return _render(parts[0], names)
+        return "".join(_as_text(_render(piece, names)) for piece in parts)
+    if isinstance(parts, Expression):
+        return parts.evaluate(names)
+    if isinstance(parts, dict):
+        return {key: _render(value, names) for key, value in parts.items()}
+    if isinstance(parts, list):
+        return [_render(value, names) for value in parts]
+    return parts
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return msgspec.json.encode(to_plain(value)).decode()

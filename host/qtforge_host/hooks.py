@@ -1,0 +1,133 @@
+"""The only pluggy manager of the host, behind typed calls."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pluggy
+
+from qtforge_sdk.hookspecs import PROJECT, HookSpecs
+from qtforge_sdk.operations import (
+    PUBLISH_PREFIX,
+    OperationSpec,
+    SubscriberSpec,
+    operation_spec,
+    subscriber_spec,
+)
+
+__all__ = ["Hooks", "OperationHook", "SubscriberHook"]
+
+_LOG = logging.getLogger("qtforge.hooks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationHook:
+    """One `operation` of one plugin; ``rank`` is 0 for tryfirst, 1, 2 for trylast."""
+
+    plugin: object
+    spec: OperationSpec
+    method: Callable[..., Any]
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberHook:
+    """One `subscriber` of one plugin."""
+
+    plugin: object
+    spec: SubscriberSpec
+    method: Callable[..., Any]
+
+
+class Hooks:
+    """Who implements what, and in which order: pluggy's own rules."""
+
+    def __init__(self) -> None:
+        self._manager: Final = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(HookSpecs)
+
+    def register(self, plugin: object, name: str) -> None:
+        """Register a plugin under ``<distribution>:<entry point>``.
+
+        Raises:
+            pluggy.PluginValidationError: A hook takes arguments that do not exist.
+            ValueError: The plugin or the name is registered already.
+        """
+        self._manager.register(plugin, name)
+
+    def unregister(self, plugin: object) -> None:
+        """Take a plugin's hooks away; one that is not registered is ignored."""
+        if self._manager.is_registered(plugin):
+            self._manager.unregister(plugin)
+
+    def call_one(self, plugin: object, hook: str, **arguments: Any) -> Any:
+        """Call one plugin's implementation and return its result; None where it has none."""
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin is plugin:
+                return _invoke(implementation, arguments)
+        return None
+
+    def collect(self, hook: str) -> Iterator[tuple[object, Callable[[], Any]]]:
+        """Give each plugin that implements a hook without arguments, and how to call it."""
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            yield implementation.plugin, functools.partial(_invoke, implementation, {})
+
+    def observer(self, hook: str) -> Callable[..., None] | None:
+        """Return a function that tells every observer and never raises; None without any."""
+        implementations = [*reversed(getattr(self._manager.hook, hook).get_hookimpls())]
+        if not implementations:
+            return None
+
+        def tell(**arguments: Any) -> None:
+            for implementation in implementations:
+                try:
+                    _invoke(implementation, arguments)
+                except Exception:  # noqa: BLE001 - an observer harms nobody
+                    _LOG.exception("%s failed in %s", implementation.plugin_name, hook)
+
+        return tell
+
+    def operations(self) -> Mapping[str, list[OperationHook]]:
+        """Return each topic's operations, the first to be asked first, wrappers before all."""
+        found: dict[str, list[OperationHook]] = {}
+        for topic, implementation in self._implementations():
+            spec = operation_spec(implementation.function)
+            if spec is not None:
+                rank = 0 if implementation.tryfirst else 2 if implementation.trylast else 1
+                found.setdefault(topic, []).append(
+                    OperationHook(
+                        plugin=implementation.plugin,
+                        spec=spec,
+                        method=implementation.function,
+                        rank=rank,
+                    )
+                )
+        return found
+
+    def subscribers(self, plugin: object) -> list[SubscriberHook]:
+        """Return one plugin's subscribers."""
+        found = []
+        for name, implementation in self._implementations():
+            spec = subscriber_spec(implementation.function)
+            if (
+                spec is not None
+                and implementation.plugin is plugin
+                and name.startswith(PUBLISH_PREFIX)
+            ):
+                found.append(
+                    SubscriberHook(plugin=plugin, spec=spec, method=implementation.function)
+                )
+        return found
+
+    def _implementations(self) -> Iterator[tuple[str, pluggy.HookImpl]]:
+        for name, caller in sorted(vars(self._manager.hook).items()):
+            for implementation in reversed(caller.get_hookimpls()):
+                yield name, implementation
+
+
+def _invoke(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> Any:
+    return implementation.function(*(arguments[name] for name in implementation.argnames))

@@ -1,0 +1,116 @@
+"""Checks what a definition names: topics, plugins, durations, expressions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from qtforge_host.durations import seconds
+from qtforge_host.expressions import Expressions
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.problems import Problem, line_of
+from qtforge_sdk import HandlerInfo, StepResult
+from qtforge_sdk.errors import ExpressionError, InvalidTopicError
+from qtforge_sdk.topics import validate_topic
+
+__all__ = ["Checker", "check"]
+
+_STAGE_MEMBERS = dict.fromkeys(StepResult.__struct_fields__)
+_RUN_MEMBERS = dict.fromkeys(("id", "workflow", "started_at"))
+
+
+def check(
+    workflow: Workflow,
+    expressions: Expressions,
+    topics: Mapping[str, Sequence[HandlerInfo]],
+) -> tuple[Problem, ...]:
+    """Return everything that is wrong with a workflow; every expression is compiled by this.
+
+    Args:
+        workflow: One that was read without a problem.
+        expressions: Compiles.
+        topics: What the bus answers.
+    """
+    checker = Checker(workflow, expressions, topics)
+    workflow.orchestrator.check(workflow.definition, checker)
+    return tuple(checker.problems)
+
+
+class Checker:
+    """Collects problems; implements `qtforge_sdk.DefinitionChecker`."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        expressions: Expressions,
+        topics: Mapping[str, Sequence[HandlerInfo]],
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._workflow = workflow
+        self._expressions = expressions
+        self._topics = topics
+
+    def problem(self, path: str, what: str, fix: str = "") -> None:
+        """Record a problem."""
+        self.problems.append(
+            Problem(
+                source=self._workflow.source,
+                line=line_of(self._workflow.text, path),
+                path=path,
+                what=what,
+                fix=fix,
+            )
+        )
+
+    def topic(self, path: str, topic: str, plugin: str | None = None) -> None:
+        """Check that a topic is answered, by this plugin if one is named."""
+        try:
+            validate_topic(topic)
+        except InvalidTopicError as error:
+            self.problem(path, f"{error.what}: {error.why}", error.fix)
+            return
+        handlers = [each for each in self._topics.get(topic, ()) if not each.wrapper]
+        if not handlers:
+            near = difflib.get_close_matches(topic, self._topics, n=1)
+            fix = f"did you mean '{near[0]}'?" if near else "qtforge-host bus topics shows them"
+            self.problem(path, f"no active plugin answers '{topic}'", fix)
+        elif plugin is not None and plugin not in {each.plugin for each in handlers}:
+            names = sorted({each.plugin for each in handlers})
+            near = difflib.get_close_matches(plugin, names, n=1) or names
+            fix = f"did you mean '{near[0]}'?"
+            self.problem(path, f"the plugin '{plugin}' does not answer '{topic}'", fix)
+
+    def duration(self, path: str, text: str) -> None:
+        """Check a duration."""
+        try:
+            seconds(text)
+        except ValueError as error:
+            self.problem(path, str(error))
+
+    def condition(self, path: str, expression: str, stages: Iterable[str]) -> None:
+        """Check a CEL condition that may use these stages."""
+        try:
+            self._expressions.compile(expression, self._scope(stages))
+        except ExpressionError as error:
+            self._bad_expression(path, error)
+
+    def template(self, path: str, value: object, stages: Iterable[str]) -> None:
+        """Check every ``${...}`` in a value; they may use these stages."""
+        try:
+            compiled = self._expressions.template(value)
+        except ExpressionError as error:
+            self._bad_expression(path, error)
+            return
+        for inner, expression in compiled.expressions():
+            try:
+                expression.check(self._scope(stages))
+            except ExpressionError as error:
+                self._bad_expression(path + inner, error)
+
+    def _scope(self, stages: Iterable[str]) -> Mapping[str, Any]:
+        members = dict.fromkeys(stages, _STAGE_MEMBERS)
+        return {"input": None, "run": _RUN_MEMBERS, "stages": members}
+
+    def _bad_expression(self, path: str, error: ExpressionError) -> None:
+        self.problem(path, f"in '{error.expression}': {error.why}", error.fix)
