@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("qtforge.testing")
 _LIFECYCLE_TIMEOUT_S: Final = 10.0
+_CANCEL_TIMEOUT_S: Final = 2.0
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -59,7 +60,7 @@ class PluginTestHost:
         self._record: list[RecordedMessage] = []
         self._plugins = LocalPlugins()
         self._bus = InMemoryBus(self._plugins, self._record)
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._added: list[tuple[str, object]] = []
         self._closed = False
         self._runner_closed = False
@@ -202,18 +203,23 @@ class PluginTestHost:
         """Stop the plugins, last first, and the loop; again does nothing.
 
         Raises:
-            ExceptionGroup: Of a `PluginError` (``plugin.broken``) for each whose stop failed.
+            ExceptionGroup: Of a `PluginError` (``plugin.broken``) for each whose stop failed,
+                and a TimeoutError for handlers that ignore their cancellation.
         """
         if self._closed:
             return
         self._closed = True
-        try:
-            errors = self.run(self.close_async(), timeout=60.0 + 20.0 * len(self._added))
-        finally:
-            self._runner_closed = True
+        timeout_s = 60.0 + 2 * _LIFECYCLE_TIMEOUT_S * len(self._added)
+        errors: list[Exception] = [*self.run(self.close_async(), timeout=timeout_s)]
+        left = self._runner.run(_cancel_the_rest())
+        self._runner_closed = True
+        if left:  # the runner's own close would wait for them without end
+            self._runner.get_loop().close()
+            errors.append(TimeoutError(f"still running, although cancelled: {', '.join(left)}"))
+        else:
             self._runner.close()
         if errors:
-            raise ExceptionGroup("plugins failed to stop", errors)
+            raise ExceptionGroup("the test host could not be closed cleanly", errors)
 
     async def close_async(self) -> list[PluginError]:
         """Stop the plugins, last first, on a loop that runs already; return what went wrong."""
@@ -249,6 +255,15 @@ class PluginTestHost:
             result: object = implementation.function(*given)
             if inspect.isawaitable(result):
                 await within(result, _LIFECYCLE_TIMEOUT_S)
+
+
+async def _cancel_the_rest() -> list[str]:
+    """Cancel every other task, and return the names of those that go on regardless."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    pending = (await asyncio.wait(rest, timeout=_CANCEL_TIMEOUT_S))[1] if rest else set()
+    return sorted(getattr(each.get_coro(), "__qualname__", each.get_name()) for each in pending)
 
 
 def _words(class_name: str) -> str:

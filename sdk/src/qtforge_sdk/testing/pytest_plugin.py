@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["host"]
 
-pytest.register_assert_rewrite("qtforge_sdk.testing.bus_contract")
+pytest.register_assert_rewrite(
+    "qtforge_sdk.testing.bus_contract", "qtforge_sdk.testing._contract_publishing"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,193 @@
+"""The public API as an author uses it; mypy --strict checks it, and nothing runs it.
+
+Every name of ``qtforge_sdk.__all__`` and ``qtforge_sdk.testing.__all__`` is used here, with
+the type that an author may rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, assert_type
+
+import msgspec
+
+from qtforge_sdk import (
+    Bus,
+    Compensation,
+    Definition,
+    DefinitionChecker,
+    Document,
+    Duration,
+    ErrorInfo,
+    HandlerInfo,
+    HandlerStatistics,
+    OperationContext,
+    OperationError,
+    Orchestrator,
+    Plugin,
+    PluginContext,
+    Proceed,
+    Published,
+    QtForgeError,
+    Record,
+    Run,
+    RunStatus,
+    StepResult,
+    StepStatus,
+    Subscription,
+    Template,
+    hookimpl,
+    operation,
+    subscriber,
+)
+from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
+from qtforge_sdk.testing import (
+    Answered,
+    Delivered,
+    Failed,
+    PluginTestHost,
+    PublishedMessage,
+    RecordedMessage,
+    Requested,
+)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    limit: int = 10
+
+
+class Author(Plugin):
+    requires = ("document-storage >= 1.0.0",)
+    after = ("content-analyzer",)
+    Config = Settings
+    config: Settings
+
+    async def start(self, context: PluginContext) -> None:
+        assert_type(context.name, str)
+        assert_type(context.version, str)
+        assert_type(context.data_dir, Path)
+        assert_type(context.host_version, str)
+        assert_type(context.bus, Bus)
+        context.logger.info("started")
+
+    async def stop(self) -> None: ...
+
+    @operation("document.parse", accepts="message.document.name != ''", tryfirst=True)
+    async def parse(self, request: ParseRequest, context: OperationContext) -> ParseResponse:
+        assert_type(request.document, Document)
+        assert_type(context.remaining_s(), float | None)
+        context.progress(1, 2, "half")
+        raise OperationError("document.empty", "it is empty", "", "write it")
+
+    @operation("document.count", execution="process")
+    def count(self, request: ParseRequest) -> int:
+        return self.config.limit
+
+    @operation("document.parse", wrapper=True)
+    async def around(
+        self, request: ParseRequest, context: OperationContext, proceed: Proceed
+    ) -> ParseResponse:
+        response: ParseResponse = await proceed(request)
+        return response
+
+    @subscriber("document.>", where="topic != ''", capacity=8)
+    async def hear(self, event: DocumentStored) -> None: ...
+
+    @hookimpl
+    def qtforge_workflows(self) -> Iterable[Path | str]:
+        return [Path("flow.toml")]
+
+
+def a_decorated_method_keeps_its_type(author: Author, request: ParseRequest) -> None:
+    assert_type(author.count(request), int)
+
+
+async def the_bus(bus: Bus, request: ParseRequest) -> None:
+    assert_type(await bus.request("a.b", request, response_type=ParseResponse), ParseResponse)
+    assert_type(await bus.request("a.b", request, timeout=1.0, plugin="acme"), Any)
+    published = await bus.publish("a.b", request)
+    assert_type(published, Published)
+    assert_type(published.delivered, int)
+
+    async def hear(event: DocumentStored) -> None: ...
+
+    with bus.subscribe("a.>", hear, where="true", capacity=1) as subscription:
+        as_protocol: Subscription = subscription
+        assert_type(as_protocol.pattern, str)
+    assert_type(bus.topics(), Mapping[str, Sequence[HandlerInfo]])
+    assert_type(bus.statistics(), Sequence[HandlerStatistics])
+
+
+class Steps(Definition, frozen=True, kw_only=True):
+    pause: Duration = "1s"
+
+
+class OneStep:
+    kind: ClassVar[str] = "one-step"
+    definition_type: ClassVar[type[Definition]] = Steps
+
+    def check(self, definition: Steps, checker: DefinitionChecker) -> None:
+        checker.duration("pause", definition.pause)
+        checker.topic("topic", "a.b", "acme")
+        checker.condition("when", "true", ["one"])
+        checker.template("message", "${input}", ["one"])
+        checker.problem("pause", "too long", "shorten it")
+
+    async def execute(self, run: Run) -> Any:
+        undo = Compensation(topic="a.undo", message=Template({"id": "${run.id}"}), timeout_s=5.0)
+        answers = await run.gather(
+            run.request("one", "a.b", Template("${input}"), compensation=undo),
+            run.request("two", "a.b", {}, required=False, timeout=1.0, plugin="acme"),
+        )
+        assert_type(answers, list[Any])
+        await run.skip("three", "not needed")
+        await run.sleep(1.0)
+        assert_type(run.evaluate("true"), bool)
+        assert_type(run.steps, Mapping[str, StepResult])
+        return run.render("${run.id}")
+
+
+def an_orchestrator_is_recognised() -> Orchestrator:
+    return OneStep()
+
+
+def a_step_has_results(step: StepResult, run_status: RunStatus) -> StepStatus | None:
+    assert_type(step.error, ErrorInfo | None)
+    return step.status if run_status == "failed" else None
+
+
+class Watching:
+    @hookimpl
+    def qtforge_on_run_event(self, event: Record) -> None:
+        assert_type(event.run_id, str)
+
+
+def errors_tell_what_why_and_fix(error: QtForgeError) -> tuple[str, str, str, str]:
+    return error.code, error.what, error.why, error.fix
+
+
+def the_test_host(tmp_path: Path, record: Callable[[object], Awaitable[None]]) -> None:
+    with PluginTestHost(tmp_path) as host:
+        assert_type(host.add(Author(), "author", "1.0.0", {"limit": 3}), Author)
+        assert_type(host.request("a.b", {}, response_type=ParseResponse), ParseResponse)
+        assert_type(host.request("a.b", {}, timeout=1.0, plugin="author"), Any)
+        assert_type(host.publish("a.b", {}, timeout=1.0), Published)
+        assert_type(host.bus, Bus)
+        assert_type(host.data_dir, Path)
+
+        async def three() -> int:
+            return 3
+
+        assert_type(host.run(three(), timeout=1.0), int)
+        for message in host.messages:
+            assert_type(message, RecordedMessage)
+            match message:
+                case Answered() | Delivered():
+                    assert_type(message.plugin, str)
+                case Failed():
+                    assert_type(message.error, BaseException)
+                case Requested():
+                    assert_type(message.topic, str)
+                case PublishedMessage():
+                    assert_type(message.delivered, int)
