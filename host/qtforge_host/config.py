@@ -97,7 +97,7 @@ class Settings:
     block: tuple[str, ...] = ()
     worker_threads: int | None = None
     worker_processes: int | None = None
-    plugins: Mapping[str, PluginSettings] = MappingProxyType({})
+    plugins: Mapping[str, PluginSettings] = field(default_factory=dict)
 
     def plugin(self, name: str, /) -> PluginSettings:
         """Return what is said of one plugin; defaults when nothing is."""
