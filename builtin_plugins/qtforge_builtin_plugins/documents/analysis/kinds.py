@@ -40,8 +40,8 @@ _MONEY: Final = re.compile(
 )
 _CODE_LINE: Final = re.compile(
     r"^.{0,300}(?:[{};]|\)\s?[:{]|=>|->)[ \t]{0,20}$"
-    r"|^[ \t]{0,40}(?:\$ |>>> |def |class |import |from \S+ import |return\b|function |const |let |var |"
-    r"#include|public |private |SELECT |sudo |curl |pip |docker |git )"
+    r"|^[ \t]{0,40}(?:\$ |>>> |def |class |import |from \S+ import |return\b|function |const |let |"
+    r"var |#include|public |private |SELECT |sudo |curl |pip |docker |git )"
     r"|^[ \t]{2,40}[\w.-]{1,60}:(?:\s|$)|^[A-Z_]{3,60}=\S|^[ \t]{0,40}</?\w",
     re.M,
 )

@@ -1,5 +1,7 @@
 """How hard a text is to read: Flesch's reading ease and its versions for other languages."""
 
+# ruff: noqa: RUF001 - it has words in Russian and typographic marks
+
 from __future__ import annotations
 
 import re
@@ -18,7 +20,7 @@ __all__ = ["LANGUAGES", "measure_readability"]
 _MOST_SENTENCES: Final = 2_000
 _MOST_CHARACTERS: Final = 400_000
 _LEAST_WORDS: Final = 30
-_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")  # noqa: RUF001 - the typographic one
+_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _RUSSIAN_VOWEL: Final = re.compile("[аеёиоуыэюя]", re.IGNORECASE)
 
 

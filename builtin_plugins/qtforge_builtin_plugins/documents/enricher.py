@@ -1,0 +1,90 @@
+"""document-enricher: the facts that stand in a text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from qtforge_sdk import OperationContext, Plugin, operation
+from qtforge_sdk.messages import EnrichRequest, EnrichResponse, Invoice
+
+__all__ = ["DocumentEnricher", "EnricherConfig"]
+
+
+class EnricherConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of document-enricher.
+
+    Attributes:
+        summary_sentences: How many sentences a summary has at the most; 0 for none.
+    """
+
+    summary_sentences: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+
+
+class DocumentEnricher(Plugin):
+    """Finds dates, amounts, addresses, numbers of accounts and phones, and a summary.
+
+    It runs in a worker process, for the same reasons as `ContentAnalyzer`. Each kind of fact
+    looks only at a bounded beginning of the text; see ``MOST_CHARACTERS`` in its module.
+    """
+
+    Config = EnricherConfig
+    config: EnricherConfig
+
+    @operation("document.enrich", execution="process", trylast=True)
+    def enrich(self, request: EnrichRequest, context: OperationContext) -> EnrichResponse:
+        """Return the facts in the text; a text without any gives empty lists."""
+        # Imported when first needed: dateparser and phonenumbers take 0.2 s.
+        from qtforge_builtin_plugins.documents.facts import (
+            amounts,
+            dates,
+            ibans,
+            links,
+            phones,
+            summary,
+        )
+
+        text, language = request.parsed_content, request.language
+        context.progress(0, 5, "dates and amounts")
+        found_dates = dates.find_dates(text, language)
+        found_amounts = amounts.find_amounts(text)
+        context.progress(1, 5, "addresses and numbers")
+        found_links = links.find_links(text)
+        currencies = amounts.main_currencies(text)
+        phone_numbers = phones.find_phone_numbers(text, language, currencies)
+        found_ibans = ibans.find_ibans(text)
+        context.progress(2, 5, "invoice")
+        invoice = _invoice(request)
+        context.progress(3, 5, "parties")
+        found_parties = _parties(request)
+        context.progress(4, 5, "summary")
+        return EnrichResponse(
+            dates=found_dates,
+            amounts=found_amounts,
+            emails=list(found_links.emails),
+            urls=list(found_links.urls),
+            phone_numbers=phone_numbers,
+            ibans=found_ibans,
+            invoice=invoice,
+            parties=found_parties,
+            summary=summary.summarize(text, self.config.summary_sentences),
+        )
+
+
+def _invoice(request: EnrichRequest) -> Invoice | None:
+    from qtforge_builtin_plugins.documents.facts import invoices
+
+    # Without a word on the kind, the text itself must say that it is an invoice.
+    if request.document_type == "financial" or (
+        request.document_type is None and invoices.looks_like_invoice(request.parsed_content)
+    ):
+        return invoices.find_invoice(request.parsed_content, request.language)
+    return None
+
+
+def _parties(request: EnrichRequest) -> list[str]:
+    from qtforge_builtin_plugins.documents.facts import parties
+
+    if request.document_type in ("legal", None):
+        return parties.find_parties(request.parsed_content)
+    return []

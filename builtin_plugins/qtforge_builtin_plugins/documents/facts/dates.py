@@ -1,0 +1,159 @@
+"""Calendar dates: spans that look like one, read by dateparser.
+
+``dateparser.search`` is not used: it takes bare numbers and short words for dates, and its
+time grows with the number of words times the number of formats.
+"""
+
+# ruff: noqa: RUF001 - it has words in Russian and typographic marks
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import dateparser
+from qtforge_sdk.messages import FoundDate
+
+__all__ = ["PlacedDate", "find_dates", "iterate_dates"]
+
+MOST_CHARACTERS: Final = 300_000
+MOST_DATES: Final = 2_000
+_YEARS: Final = range(1900, 2101)
+# Languages that write 31.12.24; elsewhere such a group is more often a version or a section.
+_SHORT_DOTTED: Final = frozenset({"de", "ru", "uk", "pl", "cs", "sk", "fi", "no", "da", "tr"})
+_MONTH: Final = r"[^\W\d_]{3,12}"
+_CANDIDATE: Final = re.compile(
+    rf"""
+    (?<![\w.]) (?P<iso> \d{{4}}-\d\d-\d\d ) (?![\d-])
+    | (?<![\d/.,]) (?P<first>\d{{1,2}}) (?P<mark>[./-]) (?P<second>\d{{1,2}}) (?P=mark)
+        (?P<year>\d{{4}}|\d\d) (?!\d|[./]\d|\w)
+    | (?<![\w.,]) ["«“„]? (?P<day>\d{{1,2}}) ["»”]? (?:st|nd|rd|th|-?го|\.)? [ \u00a0]{{0,2}}
+        (?:of[ ]|day[ ]of[ ]|de[ ])? (?P<month>{_MONTH}) (?:[ ]de)? \.?,? [ \u00a0]{{1,2}}
+        (?P<year2>\d{{4}}) (?!\d)
+    | (?<!\w) (?P<month3>{_MONTH}) \.? [ \u00a0] (?P<day3>\d{{1,2}}) (?:st|nd|rd|th)? [ ]?,?
+        [ \u00a0] (?P<year3>\d{{4}}) (?!\d)
+    """,
+    re.VERBOSE,
+)
+_AMERICAN: Final = re.compile(r"\$|\bUSD\b|\bUnited States\b|\bUSA\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedDate:
+    """A date and where it stands.
+
+    Attributes:
+        start: Of its first character.
+        end: After its last.
+        date: What it is.
+    """
+
+    start: int
+    end: int
+    date: FoundDate
+
+
+def find_dates(text: str, language: str | None) -> list[FoundDate]:
+    """Return the dates in the first 300,000 characters, each day once, in the text's order.
+
+    Args:
+        text: The text.
+        language: ISO 639-1, or None; for the names of months and the order of numbers.
+    """
+    found: dict[str, FoundDate] = {}
+    for placed in iterate_dates(text[:MOST_CHARACTERS], language):
+        found.setdefault(placed.date.date, placed.date)
+    return list(found.values())
+
+
+def iterate_dates(
+    text: str, language: str | None, *, order: str | None = None
+) -> Iterator[PlacedDate]:
+    """Yield every date in the text, in order, 2,000 at the most.
+
+    Args:
+        text: The text.
+        language: ISO 639-1, or None.
+        order: ``DMY`` or ``MDY``, as `date_order` tells of the whole document; None to ask it
+            of this text.
+    """
+    read = partial(_read, language=language, order=order or date_order(text, language))
+    known: dict[str, datetime.date | None] = {}
+    count = 0
+    for match in _CANDIDATE.finditer(text):
+        plain = _plain(match, language)
+        if plain is None:
+            continue
+        if plain not in known:
+            known[plain] = read(plain)
+        day = known[plain]
+        if day is None or day.year not in _YEARS:
+            continue
+        yield PlacedDate(
+            start=match.start(),
+            end=match.end(),
+            date=FoundDate(text=match.group().strip(), date=day.isoformat()),
+        )
+        count += 1
+        if count == MOST_DATES:
+            return
+
+
+def date_order(text: str, language: str | None) -> str:
+    """Return how a document orders the numbers of a date: ``DMY`` or ``MDY``.
+
+    A date that has only one reading decides; then the language, and for English the country.
+    """
+    for match in _CANDIDATE.finditer(text[:MOST_CHARACTERS]):
+        if match["mark"] in ("/", "-"):
+            if int(match["first"]) > 12:
+                return "DMY"
+            if int(match["second"]) > 12:
+                return "MDY"
+    return "MDY" if language in (None, "en") and _AMERICAN.search(text) else "DMY"
+
+
+def _plain(match: re.Match[str], language: str | None) -> str | None:
+    """Return a candidate without ornaments; None when it is not a date after all."""
+    if match["iso"]:
+        return match["iso"]
+    if match["first"]:
+        short = len(match["year"]) == 2
+        two_digits = len(match["first"]) == len(match["second"]) == 2
+        if short and match["mark"] == "-":
+            return None
+        if short and not (two_digits and (match["mark"] == "/" or language in _SHORT_DOTTED)):
+            return None
+        return match.group()
+    day = match["day"] or match["day3"]
+    month = match["month"] or match["month3"]
+    year = match["year2"] or match["year3"]
+    return f"{day} {month.lower()} {year}"
+
+
+def _read(plain: str, *, language: str | None, order: str) -> datetime.date | None:
+    if plain[:4].isdigit():
+        try:
+            return datetime.date.fromisoformat(plain)
+        except ValueError:
+            return None
+    # A dot parts a date's numbers day first everywhere.
+    settings = {
+        "DATE_ORDER": "DMY" if "." in plain else order,
+        "STRICT_PARSING": True,
+        "PREFER_LOCALE_DATE_ORDER": False,
+    }
+    for name in dict.fromkeys((language or "en", "en")):
+        try:
+            moment: datetime.datetime | None = dateparser.parse(
+                plain, languages=[name], settings=settings
+            )
+        except ValueError:  # dateparser does not know the language
+            continue
+        if moment is not None:
+            return moment.date()
+    return None

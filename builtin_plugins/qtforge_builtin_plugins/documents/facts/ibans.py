@@ -1,0 +1,53 @@
+"""International bank account numbers (ISO 13616), checked by python-stdnum."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from qtforge_sdk.messages import Iban
+from stdnum import iban
+from stdnum.exceptions import ValidationError
+
+__all__ = ["find_ibans"]
+
+MOST_CHARACTERS: Final = 1_000_000
+_LEAST_LENGTH: Final = 15  # Norway's, the shortest
+# Written in one piece, or in groups of four with spaces.
+_CANDIDATE: Final = re.compile(
+    r"(?<![A-Z0-9])[A-Z]{2}\d{2}"
+    r"(?:[A-Z0-9]{8,30}|(?:[ \u00a0][A-Z0-9]{4}){2,7}(?:[ \u00a0][A-Z0-9]{1,3})?)"
+    r"(?![A-Z0-9])"
+)
+_LABEL: Final = re.compile(r"(?:iban|bank account|account no\.?)[\s:.]{0,5}$", re.IGNORECASE)
+
+
+def find_ibans(text: str) -> list[Iban]:
+    """Return the account numbers in the first 1,000,000 characters.
+
+    One whose check sum is wrong is given, as not valid, where a label says that it is an
+    account number; other runs of letters and digits are no account numbers.
+    """
+    text = text[:MOST_CHARACTERS]
+    found: dict[str, Iban] = {}
+    for match in _CANDIDATE.finditer(text):
+        written, number, valid = _checked(match.group())
+        labelled = _LABEL.search(text[max(0, match.start() - 20) : match.start()])
+        if valid or (labelled and len(number) >= _LEAST_LENGTH):
+            found.setdefault(number, Iban(text=written, iban=number, valid=valid))
+    return list(found.values())
+
+
+def _checked(written: str) -> tuple[str, str, bool]:
+    """Return the number, as written and compact, and whether it holds.
+
+    The words after it may look like its last groups, so shorter readings are tried too.
+    """
+    shorter = written
+    while True:
+        try:
+            return shorter, iban.validate(shorter.replace("\u00a0", " ")), True
+        except ValidationError:
+            shorter, space, _ = shorter.replace("\u00a0", " ").rpartition(" ")
+        if not space:
+            return written, iban.compact(written.replace("\u00a0", " ")), False

@@ -1,0 +1,105 @@
+"""The parties of a contract, as named where it defines them."""
+
+# ruff: noqa: RUF001, RUF003 - it has words in Russian and typographic marks
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+__all__ = ["find_parties"]
+
+# Parties are named at the beginning; signatures at the end repeat them.
+MOST_CHARACTERS: Final = 20_000
+_MOST_PARTIES: Final = 10
+_REACH: Final = 300  # how far before its role a party's name may stand
+_QUOTES: Final = "\"'«»“”„‘’`"
+_ROLE: Final = re.compile(
+    r"""\((?:the\ |each\ an?\ |hereinafter[^"“”()\n]{0,40}|nachfolgend[^"“„()\n]{0,30})?["“„]
+        (?P<role>[^"“”„()\n]{2,40})["”“]\)
+    |,?\s[-–]?\s?(?:nachfolgend|im\ Folgenden)\s(?:auch\s)?[^\w\n]{0,2}["„“»]
+    |,?\s(?:далее\s)?именуем[а-я]{2,4}\s+в\s+дальнейшем
+    |\s\(далее\s*[-–—:]""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# Contracts define other things in the same way as parties.
+_NOT_A_PARTY: Final = re.compile(
+    r"(?:date|agreement|contract|term|terms|services?|fees?|page|information|purpose|products?|goods"
+    r"|territory|premises|property|schedule|annex|deliverables|work|software|price|parties|period)$",
+    re.IGNORECASE,
+)
+_NAME_STARTS: Final = re.compile(
+    r"\b(?:between|among|zwischen|между)\b|[\)”\"–-]\s*,?\s*(?:and|und)\b|,\s*(?:and|und|и)\s"
+    r"|\bстороны,?\s+и\s|\n|:\s|;|(?<=[^\W\d_]{3})\.\s",
+    re.IGNORECASE,
+)
+_COMPANY_FORM: Final = re.compile(
+    r"\s(?:Inc|LLC|L\.L\.C|Ltd|Limited|Corp|Co|LP|LLP|PLC|GmbH|AG|S\.A|B\.V|N\.V)\b\.?",
+    re.IGNORECASE,
+)
+_SMALL_WORDS: Final = frozenset(
+    ["and", "of", "the", "for", "de", "la", "und", "der", "die", "das", "für", "и", "в", "по"]
+)
+_LABEL: Final = re.compile(
+    r"^\W{0,4}(?:party [ab12]|first party|second party|supplier|customer|client"
+    r"|(?:service )?provider"
+    r"|contractor|seller|buyer|purchaser|landlord|tenant|lessor|lessee|licensor|licensee|employer"
+    r"|employee|auftraggeber|auftragnehmer|vermieter|mieter|verkäufer|käufer|исполнитель|заказчик"
+    r"|продавец|покупатель|поставщик|арендодатель|арендатор)\W{0,4}[:\t]\s{0,4}(?P<name>[^\n\t]{2,120})$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BETWEEN: Final = re.compile(
+    r"\bbetween\s(?P<one>[A-Z][^\n()]{2,100}?)\s+and\s+(?P<other>[A-Z][^\n(),.;]{2,80})"
+)
+
+
+def find_parties(text: str) -> list[str]:
+    """Return the parties in the order in which the contract's first 20,000 characters name them.
+
+    The sources are, in this order: names that are given a role, such as
+    ``Acme Ltd (the "Supplier")``; lines such as ``Supplier: Acme Ltd``; ``between A and B``.
+    """
+    text = text[:MOST_CHARACTERS]
+    for source in (_with_roles, _with_labels, _between):
+        names = dict.fromkeys(name for name in map(_tidy, source(text)) if name)
+        if names:
+            return list(names)[:_MOST_PARTIES]
+    return []
+
+
+def _with_roles(text: str) -> Iterator[str]:
+    for match in _ROLE.finditer(text):
+        if match["role"] and _NOT_A_PARTY.search(match["role"].strip(" .,")):
+            continue
+        before = text[max(0, match.start() - _REACH) : match.start()]
+        start = max((found.end() for found in _NAME_STARTS.finditer(before)), default=0)
+        yield before[start:]
+
+
+def _with_labels(text: str) -> Iterator[str]:
+    for match in _LABEL.finditer(text):
+        yield match["name"]
+
+
+def _between(text: str) -> Iterator[str]:
+    match = _BETWEEN.search(text)
+    if match:
+        yield match["one"]
+        yield match["other"]
+
+
+def _tidy(candidate: str) -> str | None:
+    """Return the name alone, without what describes the party; None when it is no name."""
+    name, *details = candidate.strip(" ,.\t–-").split(",")
+    if details and _COMPANY_FORM.match(details[0]):
+        name = f"{name},{details[0]}"
+    name = re.split(r"\s(?:located|having|with its|mit Sitz|в лице)\b", name, maxsplit=1)[0].strip()
+    bare = name.strip(_QUOTES + " ")
+    if bare == name[1:-1].strip():
+        name = bare  # quotes around the whole, not around a part such as ООО «Ромашка»
+    starts_well = name[:1].isupper() or name[:1].isdigit() or name != candidate.strip(" ,.\t–-")
+    words = [word for word in name.split() if word.lower() not in _SMALL_WORDS]
+    lower = sum(word[:1].islower() for word in words)
+    is_sentence = len(words) > 10 or (len(words) > 1 and lower > len(words) / 2)
+    return name if 2 <= len(bare) <= 100 and starts_well and not is_sentence else None
