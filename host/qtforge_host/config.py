@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final, TypeVar
 import durationpy
 import msgspec
 import platformdirs
-from qtforge_sdk.errors import ConfigError
 
 from qtforge_host.candidates import canonical_name
 from qtforge_host.config_file import managed_path, read_toml
 from qtforge_host.config_schema import check_keys, convert_table
+from qtforge_sdk.errors import ConfigError
 
 __all__ = ["PluginSettings", "Settings", "load_settings", "plugin_config"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import tomli_w
-from qtforge_sdk.errors import ConfigError
 
 from qtforge_host.atomic_file import exclusive_lock, write_atomically
 from qtforge_host.candidates import canonical_name
+from qtforge_sdk.errors import ConfigError
 
 __all__ = ["disable", "enable", "managed_path", "prefer", "read_toml"]
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import msgspec.inspect
+
 from qtforge_sdk.errors import ConfigError
 
 __all__ = ["check_keys", "convert_table"]

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any, Final, NoReturn
 
-from qtforge_sdk import Plugin
 from stevedore.extension import Extension
 from stevedore.named import NamedExtensionManager
 
@@ -23,6 +22,7 @@ from qtforge_host.declarations import declared_by
 from qtforge_host.load_failures import explain, explain_hang, not_a_plugin
 from qtforge_host.load_outcome import Loaded, LoadOutcome
 from qtforge_host.states import Status
+from qtforge_sdk import Plugin
 
 __all__ = ["LoadOutcome", "Loaded", "PluginLoader"]
 
@@ -170,7 +170,7 @@ def _check_class(candidate: Candidate, found: object) -> None:
     """
     if not isinstance(found, type):
         raise _LoadFailureError(
-            not_a_plugin(candidate, f"it is a {type(found).__name__}, not a class")
+            not_a_plugin(candidate, f"it is of type {type(found).__name__}, not a class")
         )
     if candidate.group == PLUGIN_GROUP and not issubclass(found, Plugin) and not _has_hooks(found):
         raise _LoadFailureError(

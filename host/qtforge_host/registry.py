@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qtforge_sdk.errors import ConfigError
-
 from qtforge_host.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.compatibility import Resolution, revise
 from qtforge_host.config import Settings, plugin_config
 from qtforge_host.failures import FailureMemory
 from qtforge_host.load_outcome import LoadOutcome
 from qtforge_host.states import ACTIVE, READY, Phase, PluginState, Status, change_phase
+from qtforge_sdk.errors import ConfigError
 
 __all__ = ["Entry", "PluginRow", "Registry"]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
 from qtforge_host.candidates import Candidate
 from qtforge_host.compatibility import Resolution, resolve
 from qtforge_host.config import PluginSettings, Settings
@@ -76,11 +77,12 @@ class Site:
             entry_points=f"[{group}]\n{name} = {module}:Example{extras}\n",
             requires=requires,
         )
-        code = source or (
-            "from qtforge_sdk import Plugin\n\n\nclass Example(Plugin):\n    pass\n"
-            f"    requires = {tuple(plugins)!r}\n    after = {tuple(after)!r}\n"
-        )
-        self.module(module, code)
+        if source is None:
+            source = (
+                "from qtforge_sdk import Plugin\n\n\nclass Example(Plugin):\n"
+                f"    requires = {tuple(plugins)!r}\n    after = {tuple(after)!r}\n"
+            )
+        self.module(module, source)
         return module
 
     def module(self, name: str, source: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from qtforge_host.compatibility import revise
 from qtforge_host.declarations import Declarations
 from qtforge_host.states import Status

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import platformdirs
 import pytest
+
 from qtforge_host.config import Settings, load_settings, plugin_config
 from qtforge_sdk.errors import ConfigError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qtforge_host import config_file
 from qtforge_host.atomic_file import exclusive_lock, write_atomically
 from qtforge_host.config import load_settings

@@ -7,6 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+
 from qtforge_host.declarations import UNKNOWN, Declarations, declared_by, read_declarations
 from qtforge_host.discovery import scan
 

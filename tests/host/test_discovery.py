@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
 from qtforge_host.discovery import scan
 
 if TYPE_CHECKING:

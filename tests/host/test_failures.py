@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from qtforge_host.atomic_file import exclusive_lock
 from qtforge_host.candidates import Candidate
 from qtforge_host.failures import FILE_NAME, FailureMemory

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
 from qtforge_host.candidates import Candidate
 from qtforge_host.declarations import Declarations
 from qtforge_host.relations import relate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+
 from qtforge_host.states import PHASE_TRANSITIONS, Phase, change_phase
 from qtforge_sdk.errors import PluginError
 
