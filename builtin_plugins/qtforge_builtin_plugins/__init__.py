@@ -1,1 +1,1 @@
-"""The plugins that come with QtForge Host; they import only `qtforge_sdk` and their own libraries."""
+"""The plugins that come with QtForge Host; of it, they import only `qtforge_sdk`."""

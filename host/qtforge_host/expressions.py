@@ -30,10 +30,44 @@ _MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*
 _BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _PARSE_ERROR: Final = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _NATIVE_FUNCTIONS: Final = frozenset(
-    "bool bytes double dyn duration endsWith getDate getDayOfMonth getDayOfWeek getDayOfYear"
-    " getFullYear getHours getMilliseconds getMinutes getMonth getSeconds has int matches max min"
-    " size startsWith string timestamp type uint optional.of optional.none hasValue value orValue"
-    " or optional.ofNonZeroValue optMap optFlatMap".split()
+    [
+        "bool",
+        "bytes",
+        "double",
+        "dyn",
+        "duration",
+        "endsWith",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getFullYear",
+        "getHours",
+        "getMilliseconds",
+        "getMinutes",
+        "getMonth",
+        "getSeconds",
+        "has",
+        "int",
+        "matches",
+        "max",
+        "min",
+        "size",
+        "startsWith",
+        "string",
+        "timestamp",
+        "type",
+        "uint",
+        "optional.of",
+        "optional.none",
+        "hasValue",
+        "value",
+        "orValue",
+        "or",
+        "optional.ofNonZeroValue",
+        "optMap",
+        "optFlatMap",
+    ]
 )
 
 
@@ -64,7 +98,7 @@ class Expression:
         try:
             context = Context(variables=to_plain(needed), functions=self._functions)
             return self._program.execute(context)
-        except Exception as error:  # noqa: BLE001 - CEL maps its errors to many types
+        except Exception as error:
             raise ExpressionError(self.source, _reason(error), "", "expression.failed") from error
 
     def holds(self, names: Mapping[str, Any]) -> bool:
@@ -219,7 +253,7 @@ def _compile(source: str) -> Expression:
 
     try:
         program = cel.compile(source)
-    except Exception as error:  # noqa: BLE001 - CEL maps its errors to many types
+    except Exception as error:
         raise ExpressionError(source, _reason(error)) from error
     functions: dict[str, Callable[..., Any]] = {}
     for name in program.functions():

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pluggy
 
+from qtforge_sdk.errors import PluginError
 from qtforge_sdk.hookspecs import PROJECT, HookSpecs
 from qtforge_sdk.operations import (
     PUBLISH_PREFIX,
@@ -54,10 +55,13 @@ class Hooks:
         """Register a plugin under ``<distribution>:<entry point>``.
 
         Raises:
-            pluggy.PluginValidationError: A hook takes arguments that do not exist.
-            ValueError: The plugin or the name is registered already.
+            PluginError: ``plugin.invalid_hook``: a hook takes arguments that do not exist,
+                or the plugin or its name is registered already.
         """
-        self._manager.register(plugin, name)
+        try:
+            self._manager.register(plugin, name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(name, "plugin.invalid_hook", str(error)) from error
 
     def unregister(self, plugin: object) -> None:
         """Take a plugin's hooks away; one that is not registered is ignored."""

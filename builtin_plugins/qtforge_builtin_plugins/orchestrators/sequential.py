@@ -96,7 +96,9 @@ class SequentialOrchestrator:
                 checker.condition(f"{path}.when", stage.when, before)
             before = [*before, stage.name]
             if stage.compensation is not None:
-                self._check_compensation(stage.compensation, f"{path}.compensation", before, checker)
+                self._check_compensation(
+                    stage.compensation, f"{path}.compensation", before, checker
+                )
         checker.template("result", definition.result, before)
         checker.template("summary", definition.summary, before)
 

@@ -18,7 +18,7 @@ __all__ = ["DeadlineExceeded", "rest_of", "run_before"]
 _INSIST_S = 1.0  # a handler that swallows its cancellation is cancelled again this often
 
 
-class DeadlineExceeded(Exception):  # noqa: N818 - it never leaves the bus
+class DeadlineExceeded(Exception):
     """The deadline passed, and the coroutine has been cancelled."""
 
 

@@ -120,7 +120,9 @@ class Handler:
             if not self._untyped and message.__class__ is not self._message_type:
                 message = self.fit(message)
             if not self._on_loop:
-                return await run_before(envelope.deadline, self._elsewhere(envelope, message, listener))
+                return await run_before(
+                    envelope.deadline, self._elsewhere(envelope, message, listener)
+                )
             if self._takes_context:
                 work = self.method(message, self.context(envelope, listener))
             else:
@@ -158,9 +160,7 @@ class Handler:
             why = f"{self.plugin} {self.version} takes {_type_name(self._message_type)}: {error}"
             raise InvalidMessageError(self.topic, why) from error
 
-    def context(
-        self, envelope: Envelope, listener: ProgressListener | None
-    ) -> OperationContext:
+    def context(self, envelope: Envelope, listener: ProgressListener | None) -> OperationContext:
         """Return what the method may know of this call."""
         return OperationContext(
             self.topic,
@@ -183,7 +183,9 @@ class Handler:
     async def _in_thread(
         self, envelope: Envelope, message: Any, listener: ProgressListener | None
     ) -> Any:
-        arguments = (message, self.context(envelope, listener)) if self._takes_context else (message,)
+        arguments = (
+            (message, self.context(envelope, listener)) if self._takes_context else (message,)
+        )
         try:
             return await self._threads.run(lambda: self.method(*arguments))
         except QueueFull:
@@ -238,4 +240,3 @@ def describe(error: BaseException) -> str:
 
 def _type_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
-

@@ -45,7 +45,7 @@ class Observers:
 class ConditionCompiler(Protocol):
     """Compiles a condition over the names that it may use."""
 
-    def __call__(self, source: str, names: Sequence[str]) -> Predicate: ...
+    def __call__(self, source: str, names: Sequence[str], /) -> Predicate: ...
 
 
 class LocalTransport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from typing import Any
@@ -31,8 +32,8 @@ class _Worker:
     """One process, and the call that it is on."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("the process was started without pipes")
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -65,10 +66,8 @@ class _Worker:
     async def end(self) -> None:
         """Kill the process and wait until it is gone."""
         if self._process.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-            except ProcessLookupError:
-                pass
         self._stdin.close()
         await asyncio.wait_for(self._process.wait(), _END_S)
 

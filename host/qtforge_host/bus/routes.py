@@ -36,7 +36,9 @@ class Route:
         wrappers: Outermost first.
     """
 
-    def __init__(self, topic: str, handlers: Sequence[Handler], wrappers: Sequence[Handler]) -> None:
+    def __init__(
+        self, topic: str, handlers: Sequence[Handler], wrappers: Sequence[Handler]
+    ) -> None:
         self.topic = topic
         self.handlers = tuple(handlers)
         self.wrappers = tuple(wrappers)
@@ -141,4 +143,6 @@ def _plain(topic: str, message: Any) -> Any:
     try:
         return to_plain(message)
     except (TypeError, QtForgeError) as error:
-        raise InvalidMessageError(topic, f"it has no plain form to be judged by: {error}") from error
+        raise InvalidMessageError(
+            topic, f"it has no plain form to be judged by: {error}"
+        ) from error

@@ -79,7 +79,7 @@ class Mailbox:
 
     def offer(self, topic: str, message: Any) -> bool | None:
         """Take a message; False when it is full, None when the filter leaves it out."""
-        if self._where is not None and not self._wanted(topic, message):
+        if self._where is not None and not self._wanted(self._where, topic, message):
             return None
         if self.is_full:
             self._drop(topic)
@@ -121,10 +121,9 @@ class Mailbox:
     ) -> None:
         self.close()
 
-    def _wanted(self, topic: str, message: Any) -> bool:
-        assert self._where is not None
+    def _wanted(self, where: Predicate, topic: str, message: Any) -> bool:
         try:
-            return self._where.holds({"message": to_plain(message), "topic": topic})
+            return where.holds({"message": to_plain(message), "topic": topic})
         except (ExpressionError, TypeError) as error:
             self._failed(topic, error)
             return False

@@ -17,7 +17,7 @@ from typing import Any
 __all__ = ["QueueFull", "WorkerThreads"]
 
 
-class QueueFull(Exception):  # noqa: N818 - it never leaves the bus
+class QueueFull(Exception):
     """As many calls wait as may."""
 
 

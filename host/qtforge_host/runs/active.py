@@ -137,7 +137,9 @@ class ActiveRun:
         """Do a step; see `qtforge_sdk.Run`."""
         self._claim(step)
         timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
-        await self._record(StepStarted(run_id=self.id, at=self._clock.now(), step=step, topic=topic))
+        await self._record(
+            StepStarted(run_id=self.id, at=self._clock.now(), step=step, topic=topic)
+        )
         started = self._clock.monotonic()
         try:
             data, by = await self._send(step, topic, message, timeout_s, plugin)

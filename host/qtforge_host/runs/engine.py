@@ -222,5 +222,3 @@ class _Finish:
                 error=error,
             )
         )
-
-

@@ -33,9 +33,9 @@ class Problem:
 
 
 def line_of(text: str, path: str) -> int | None:
-    """Return the line on which a key stands, as far as headers and key lines tell.
+    r"""Return the line on which a key stands, as far as headers and key lines tell.
 
-    >>> line_of('name = "a"\\n[[stages]]\\nname = "b"\\ntimeout = "3"', "stages[0].timeout")
+    >>> line_of('name = "a"\n[[stages]]\nname = "b"\ntimeout = "3"', "stages[0].timeout")
     4
     """
     words = re.findall(r"([\w-]+)(?:\[(\d+)\])?", path)

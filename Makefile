@@ -1,0 +1,42 @@
+# make run   installs into .venv and processes the sample documents
+# make test  installs the development extras and passes the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STATE := .venv/state
+
+.PHONY: run test lint bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# A stamp for each set of extras, renewed when what they are made from changes.
+$(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
+	$(BIN)/pip install --quiet -e ./sdk -e '.[documents]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/pip install --quiet -e './sdk[testing]' -e '.[documents,dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/pip install --quiet -e '.[documents,dev,bench]'
+	@touch $@
+
+run: $(VENV)/.run
+	$(BIN)/qtforge-host --state-dir $(STATE) run document-processing examples/documents/* --jobs 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -n 2
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,288 @@
+"""`Host`: owns every part, starts it and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from qtforge_host.bus.message_bus import MessageBus
+from qtforge_host.bus.threads import WorkerThreads
+from qtforge_host.compatibility import Resolution
+from qtforge_host.config import Settings
+from qtforge_host.expressions import Expressions
+from qtforge_host.hooks import Hooks
+from qtforge_host.installed import resolve_installed
+from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.loading import PluginLoader
+from qtforge_host.registry import Entry, Registry
+from qtforge_host.requirements import unmet
+from qtforge_host.runs.catalog import Catalog, Contribution
+from qtforge_host.runs.checking import check
+from qtforge_host.runs.definitions import Parsed, Workflow
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.problems import Problem, line_of
+from qtforge_host.starting import start_failure, start_plugin, stop_plugin
+from qtforge_host.states import Status
+from qtforge_host.wiring import Wired, Wiring
+from qtforge_sdk import Orchestrator, PluginContext
+from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetError
+
+__all__ = ["Host", "HostParts"]
+
+_LOG = logging.getLogger("qtforge.host")
+_DRAIN_S = 5.0
+
+
+class HostParts:
+    """What a host is made of; each part is made once and knows only what it needs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.hooks = Hooks()
+        self.expressions = Expressions()
+        self.threads = WorkerThreads(settings.worker_threads or min(32, (os.cpu_count() or 1) + 4))
+        self.bus = MessageBus(
+            self.expressions.compile, self.threads, default_timeout_s=settings.request_timeout_s
+        )
+        self.wiring = Wiring(
+            self.hooks, self.bus, self.expressions, self.threads, settings.worker_processes
+        )
+        self.journal = MemoryJournal()
+
+
+class Host:
+    """A running host; an async context manager.
+
+    Args:
+        settings: The configuration.
+
+    Attributes:
+        settings: The configuration.
+        bus: The message bus.
+        registry: Every plugin found, with its state.
+        catalog: The workflows.
+        engine: Executes them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._parts = HostParts(settings)
+        self.bus = self._parts.bus
+        self.engine = Engine(
+            self.bus,
+            self._parts.expressions,
+            self._parts.journal,
+            observe=self._observe,
+            plugins=self._active_versions,
+        )
+        self._running: list[str] = []  # keys, in the order in which they started
+        self.registry: Registry
+        self.catalog: Catalog
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._close)
+            installed = resolve_installed(self.settings)
+            self.registry = Registry(installed.resolution, self.settings)
+            loader = PluginLoader()
+            outcome = loader.load(
+                self.registry.accepted, import_timeout_s=self.settings.import_timeout_s
+            )
+            for key in self.registry.absorb(outcome):
+                await self._start(key)
+            self.registry.remember(installed.memory)
+            self.catalog = self._make_catalog(self._orchestrators(installed.resolution, loader))
+            stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    def workflow(self, name: str) -> Workflow:
+        """Return a workflow that can run here and now.
+
+        Raises:
+            WorkflowNotFoundError: There is none of that name.
+            WorkflowUnmetError: A plugin that it requires is not active.
+            WorkflowInvalidError: The definition has problems.
+        """
+        workflow = self.catalog.get(name)
+        missing = unmet(workflow.definition.requires, self.registry)
+        if missing:
+            why = "\n".join(f"{each.text}: {each.why}" for each in missing)
+            raise WorkflowUnmetError(workflow.definition.name, why, missing[0].fix)
+        problems = self._check(workflow)
+        if problems:
+            raise WorkflowInvalidError(name, "\n".join(map(str, problems)))
+        return workflow
+
+    def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
+        """Return everything that is wrong with a definition, unmet requirements included."""
+        if parsed.workflow is None:
+            return parsed.problems
+        text = parsed.workflow.text
+        missing = tuple(
+            Problem(
+                source=parsed.source,
+                line=line_of(text, "requires"),
+                path=f"requires[{each.position}]",
+                what=f"'{each.text}' is not met: {each.why}",
+                fix=each.fix,
+            )
+            for each in unmet(parsed.workflow.definition.requires, self.registry)
+        )
+        return missing + self._check(parsed.workflow)
+
+    def commands(self) -> dict[str, Any]:
+        """Return the click commands that plugins contribute, by name."""
+        found: dict[str, Any] = {}
+        for wired, offered in self._collect("qtforge_commands"):
+            for command in offered:
+                name = getattr(command, "name", None)
+                if not name or name in found:
+                    _LOG.warning("%s offers a command that can't be used: %r", wired.name, command)
+                    continue
+                found[name] = command
+        return found
+
+    def _check(self, workflow: Workflow) -> tuple[Problem, ...]:
+        return check(workflow, self._parts.expressions, self.bus.topics())
+
+    async def _start(self, key: str) -> None:
+        entry = self.registry[key]
+        if entry.phase != "loaded":
+            return  # what it requires has failed meanwhile
+        try:
+            self.registry.configure(key)
+        except ConfigError as error:
+            _LOG.warning("%s is not started: %s", entry.candidate.name, error)
+            return
+        entry = self.registry[key]
+        wired = _wired(entry)
+        try:
+            self._parts.hooks.register(entry.plugin, entry.candidate.key)
+            self._parts.wiring.prepare(wired)
+            await start_plugin(
+                self._parts.hooks,
+                entry.plugin,
+                self._context(entry),
+                self.settings.start_timeout_s,
+            )
+            self._parts.wiring.connect(wired)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one broken plugin, not the host
+            _LOG.debug("%s failed to start", key, exc_info=error)
+            await self._failed(key, start_failure(entry.candidate, error))
+            return
+        self.registry.start_succeeded(key)
+        self._running.append(key)
+
+    async def _failed(self, key: str, status: Status) -> None:
+        plugin = self.registry[key].plugin
+        self._parts.hooks.unregister(plugin)
+        self._parts.wiring.disconnect(plugin)
+        for dependent in self.registry.fail(key, status):
+            await self._stop(dependent)
+        _LOG.warning("%s is %s: %s", key, status.state, status.reason)
+
+    async def _stop(self, key: str) -> None:
+        entry = self.registry[key]
+        await stop_plugin(
+            self._parts.hooks, entry.plugin, entry.candidate.name, self.settings.stop_timeout_s
+        )
+        self._parts.hooks.unregister(entry.plugin)
+        self._parts.wiring.disconnect(entry.plugin)
+        self.registry.stopped(key)
+        self._running.remove(key)
+
+    async def _close(self) -> None:
+        if not await self.bus.drain(_DRAIN_S):
+            _LOG.warning("some subscribers did not finish within %g s", _DRAIN_S)
+        for key in reversed(self._running[:]):
+            await self._stop(key)
+        await self.bus.close()
+        await self._parts.wiring.close()
+        self._parts.threads.close()
+        await self._parts.journal.close()
+
+    def _context(self, entry: Entry) -> PluginContext:
+        name = entry.candidate.name  # its characters were checked, so it is safe as a folder
+        return PluginContext(
+            name=name,
+            version=entry.candidate.version,
+            bus=self.bus,
+            data_dir=self.settings.state_dir / "plugins" / name,
+            host_version=importlib.metadata.version("qtforge-host"),
+        )
+
+    def _orchestrators(
+        self, resolution: Resolution, loader: PluginLoader
+    ) -> Mapping[str, Orchestrator]:
+        kinds = [one for one in resolution.others if one.group == "qtforge.orchestrators"]
+        outcome = loader.load(kinds, import_timeout_s=self.settings.import_timeout_s)
+        for key, status in outcome.failed.items():
+            _LOG.warning("%s is %s: %s", key, status.state, status.reason)
+        found: dict[str, Orchestrator] = {
+            one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")
+        }
+        for wired, offered in self._collect("qtforge_orchestrators"):
+            for orchestrator in offered:
+                if orchestrator.kind in found:
+                    _LOG.warning("%s: the kind '%s' is taken", wired.name, orchestrator.kind)
+                    continue
+                found[orchestrator.kind] = orchestrator()
+        return found
+
+    def _make_catalog(self, orchestrators: Mapping[str, Orchestrator]) -> Catalog:
+        catalog = Catalog(orchestrators)
+        for wired, offered in self._collect("qtforge_workflows"):
+            catalog.add(
+                Contribution(content=content, contributor=f"{wired.name} {wired.version}")
+                for content in offered
+                if isinstance(content, str | Path)
+            )
+        catalog.add_folder(self.settings.config_path.parent / "workflows")
+        return catalog
+
+    def _collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
+        found = []
+        for plugin, call in self._parts.hooks.collect(hook):
+            wired = self._parts.wiring.describe(plugin)
+            if wired is None:
+                continue
+            try:
+                found.append((wired, list(call() or ())))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - costs that plugin alone
+                _LOG.warning(
+                    "%s failed in %s: %s: %s", wired.name, hook, type(error).__name__, error
+                )
+        return found
+
+    def _observe(self, record: Any) -> None:
+        tell = self._parts.hooks.observer("qtforge_on_run_event")
+        if tell is not None:
+            tell(event=record)
+
+    def _active_versions(self) -> dict[str, str]:
+        active = (self.registry[key].candidate for key in self._running)
+        return {candidate.name: candidate.version for candidate in active}
+
+
+def _wired(entry: Entry) -> Wired:
+    candidate = entry.candidate
+    point = candidate.entry_point
+    return Wired(
+        plugin=entry.plugin,
+        name=candidate.name,
+        version=candidate.version,
+        target=f"{point.module}:{point.attr}",
+    )

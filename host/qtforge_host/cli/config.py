@@ -1,0 +1,71 @@
+"""``qtforge-host config``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from qtforge_host.cli.output import document, json_option, print_json
+from qtforge_host.cli.session import Session
+from qtforge_host.config import Settings
+from qtforge_host.config_file import managed_path
+
+__all__ = ["config"]
+
+
+@click.group()
+def config() -> None:
+    """Show the configuration in force."""
+
+
+@config.command()
+@json_option
+@click.pass_obj
+def show(session: Session, as_json: bool) -> None:
+    """Show every setting as TOML, and the files that it is from."""
+    settings = session.settings
+    content = _content(settings)
+    if as_json:
+        files = {
+            "config": str(settings.config_path),
+            "managed": str(managed_path(settings.config_path)),
+            "state_dir": str(settings.state_dir),
+        }
+        print_json(document(files=files, **content))
+        return
+    import tomli_w  # only here
+
+    for title, path in (
+        ("configuration", settings.config_path),
+        ("written by commands", managed_path(settings.config_path)),
+        ("state directory", settings.state_dir),
+    ):
+        click.echo(f"# {title}: {path}{'' if path.exists() else ' (not there)'}")
+    click.echo()
+    click.echo(tomli_w.dumps(content), nl=False)
+
+
+def _content(settings: Settings) -> dict[str, Any]:
+    host = {
+        "import_timeout": f"{settings.import_timeout_s:g}s",
+        "start_timeout": f"{settings.start_timeout_s:g}s",
+        "stop_timeout": f"{settings.stop_timeout_s:g}s",
+        "request_timeout": f"{settings.request_timeout_s:g}s",
+        "quarantine_after": settings.quarantine_after,
+        "block": list(settings.block),
+        "worker_threads": settings.worker_threads,
+        "worker_processes": settings.worker_processes,
+    }
+    plugins = {
+        name: {
+            "enabled": said.enabled,
+            **({"distribution": said.distribution} if said.distribution else {}),
+            **({"config": dict(said.config)} if said.config else {}),
+        }
+        for name, said in settings.plugins.items()
+    }
+    return {
+        "host": {key: value for key, value in host.items() if value is not None},
+        "plugins": plugins,
+    }

@@ -1,0 +1,56 @@
+"""Commands that plugins contribute: the host is started, then the command gets its bus."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import inspect
+from typing import Any
+
+import click
+
+from qtforge_host.app import Host
+from qtforge_host.cli.session import Session
+
+__all__ = ["contributed"]
+
+
+def contributed(name: str, builtin: tuple[str, ...]) -> click.Command:
+    """Return a command that starts the host, then does what a plugin's command of that name does.
+
+    Args:
+        name: What was typed.
+        builtin: The host's own commands, for the nearest name when no plugin has it.
+    """
+
+    def callback() -> Any:
+        ctx = click.get_current_context()
+        return asyncio.run(_invoke(name, builtin, list(ctx.args), ctx.obj))
+
+    return click.Command(
+        name,
+        callback=callback,
+        add_help_option=False,  # --help is the contributed command's
+        context_settings={
+            "ignore_unknown_options": True,
+            "allow_extra_args": True,
+            "allow_interspersed_args": False,
+        },
+    )
+
+
+async def _invoke(
+    name: str, builtin: tuple[str, ...], arguments: list[str], session: Session
+) -> Any:
+    async with Host(session.settings) as host:
+        commands = host.commands()
+        command = commands.get(name)
+        if command is None:
+            near = difflib.get_close_matches(name, [*builtin, *commands], n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"No such command '{name}'.{hint}")
+        session.host = host
+        info = f"qtforge-host {name}"
+        with command.make_context(info, arguments, obj=session) as ctx:
+            result = command.invoke(ctx)
+            return await result if inspect.isawaitable(result) else result

@@ -1,0 +1,83 @@
+"""A run's input from the command line: ``--set key=value``, ``--input FILE``, paths."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from qtforge_sdk import Document
+
+__all__ = ["document_of", "input_option", "read_input", "set_option"]
+
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An input; KEY may be dotted, VALUE is read as TOML where it is TOML, else as text.",
+)
+input_option = click.option(
+    "--input",
+    "input_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML or JSON file with the input's table.",
+)
+
+
+def read_input(input_file: Path | None, assignments: Iterable[str]) -> dict[str, Any]:
+    """Return the input's table; ``--set`` goes over the file.
+
+    Raises:
+        click.UsageError: The file can't be read or is no table, or an assignment has no ``=``.
+    """
+    given = {} if input_file is None else _read_table(input_file)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not all(key.split(".")):
+            raise click.UsageError(f"--set takes KEY=VALUE, and this is '{assignment}'")
+        _assign(given, key.split("."), _value(text), assignment)
+    return given
+
+
+def document_of(path: str) -> Document:
+    """Return a path as a workflow's ``input.document``."""
+    return Document(name=Path(path).name or path, path=str(Path(path).absolute()))
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+        if path.suffix.lower() == ".json":
+            table = msgspec.json.decode(content)
+        else:
+            table = tomllib.loads(content.decode())
+    except OSError as error:
+        raise click.UsageError(f"--input {path}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--input {path}: it is not TOML or JSON: {error}") from error
+    if not isinstance(table, dict):
+        raise click.UsageError(f"--input {path}: it must hold a table of inputs")
+    return table
+
+
+def _value(text: str) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    # A text with a line break could define further keys; then it is meant as text.
+    return table["value"] if len(table) == 1 else text
+
+
+def _assign(table: dict[str, Any], keys: list[str], value: Any, assignment: str) -> None:
+    for key in keys[:-1]:
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise click.UsageError(f"--set {assignment}: '{key}' is a value already, not a table")
+        table = inner
+    table[keys[-1]] = value

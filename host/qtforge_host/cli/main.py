@@ -1,0 +1,152 @@
+"""``qtforge-host``: finds the command, sets up logging, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+__all__ = ["cli", "main"]
+
+# Name -> module and attribute; a command's module is imported when it is needed, so that
+# --help stays quick and imports no plugin.
+_COMMANDS: Final = {
+    "run": "run:run",
+    "plugins": "plugins:plugins",
+    "workflows": "workflows:workflows",
+    "bus": "bus:bus",
+    "config": "config:config",
+    "completion": "completion:completion",
+}
+_SUMMARIES: Final = {
+    "run": "Run a workflow over documents or an input.",
+    "plugins": "List, inspect, enable and disable plugins.",
+    "workflows": "List, show and validate workflows.",
+    "bus": "Look at the message bus, and ask a topic.",
+    "config": "Show the configuration in force.",
+    "completion": "Print the shell's completion script.",
+}
+
+
+class _Commands(click.Group):
+    """Built-in commands by name; any other name is looked for among the plugins'."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
+            if ctx.resilient_parsing or cmd_name.startswith("-"):
+                return None
+            return _import("contributed:contributed")(cmd_name, tuple(_COMMANDS))  # type: ignore[no-any-return]
+        return _import(target)  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SUMMARIES.items()))
+
+
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(f"qtforge_host.cli.{module}"), attribute)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version  # not needed by any other start
+
+        click.echo(f"qtforge-host {version('qtforge-host')} (sdk {version('qtforge-sdk')})")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Installed plugins may add commands: 'qtforge-host plugins commands' lists them.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option(
+    "--state-dir", type=click.Path(path_type=Path), help="Where the host keeps what it remembers."
+)
+@click.option("--safe-mode", is_flag=True, help="Start with the built-in plugins alone.")
+@click.option("--debug", is_flag=True, help="Show debug logs, and tracebacks of errors.")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the versions of host and SDK.",
+)
+@click.pass_context
+def cli(
+    ctx: click.Context, config: Path | None, state_dir: Path | None, safe_mode: bool, debug: bool
+) -> None:
+    """Find the installed plugins, wire them to one message bus, and run workflows over them."""
+    from qtforge_host.cli.session import Session  # after --help, which needs none of it
+
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s" if debug else "warning: %(message)s",
+        stream=sys.stderr,
+    )
+    ctx.obj = Session(config=config, state_dir=state_dir, safe_mode=safe_mode, debug=debug)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    color = False if os.environ.get("NO_COLOR") else None
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = cli.main(args=words, prog_name="qtforge-host", standalone_mode=False, color=color)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("cancelled", err=True)
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: no traceback without --debug
+        return _failed(error, debug="--debug" in words)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    from qtforge_host.cli.errors import exit_code, show
+    from qtforge_sdk.errors import QtForgeError
+
+    if isinstance(error, QtForgeError):
+        show(error, debug=debug)
+        return exit_code(error)
+    if debug:
+        raise error
+    show(
+        QtForgeError(
+            "something went wrong in the host itself",
+            f"{type(error).__name__}: {error}",
+            "run it again with --debug, and report what it shows",
+        ),
+        debug=False,
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    main()

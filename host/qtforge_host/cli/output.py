@@ -1,0 +1,99 @@
+"""What commands print: JSON documents, tables, and states as a glyph and a word."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import click
+
+__all__ = ["SCHEMA_VERSION", "document", "glyph", "json_option", "print_json", "state", "table"]
+
+SCHEMA_VERSION: Final = 1
+
+_GLYPHS: Final = {
+    "active": ("●", "green"),
+    "ready": ("○", "green"),
+    "disabled": ("·", "bright_black"),
+    "blocked": ("⊘", "yellow"),
+    "unmet": ("△", "yellow"),
+    "incompatible": ("≠", "yellow"),
+    "conflict": ("⇄", "yellow"),
+    "broken": ("✗", "red"),
+    "quarantined": ("☣", "red"),
+    "succeeded": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "compensated": ("↶", "yellow"),
+    "cancelled": ("■", "yellow"),
+    "skipped": ("·", "bright_black"),
+    "warning": ("!", "yellow"),
+    "running": ("▸", "cyan"),
+}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def glyph(name: str) -> tuple[str, str]:
+    """Return a state's glyph, in ASCII where the output can't show it, and its colour."""
+    sign, color = _GLYPHS.get(name, ("?", "white"))
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        sign.encode(encoding)
+    except UnicodeEncodeError:
+        sign = "*"
+    return sign, color
+
+
+def state(name: str) -> str:
+    """Return a state as a glyph and a word; its colour only repeats them."""
+    sign, color = glyph(name)
+    return click.style(f"{sign} {name}", fg=color)
+
+
+def document(**content: Any) -> dict[str, Any]:
+    """Return one JSON document's content with the version of its shape."""
+    return {"schema_version": SCHEMA_VERSION, **content}
+
+
+def print_json(content: Any, *, one_line: bool = False) -> None:
+    """Print plain values, Structs and dataclasses as JSON on standard output."""
+    import msgspec  # here, since plain listings do without it
+
+    encoded = msgspec.json.encode(content, enc_hook=str)
+    if not one_line:
+        encoded = msgspec.json.format(encoded, indent=2)
+    click.echo(encoded.decode())
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print columns, as wide as their content; styles do not count."""
+    found = [list(map(_clean, row)) for row in rows]
+    widths = [
+        max([_width(title), *(_width(row[column]) for row in found)])
+        for column, title in enumerate(header)
+    ]
+    click.echo(_line([click.style(title, bold=True) for title in header], widths))
+    for row in found:
+        click.echo(_line(row, widths))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _clean(cell: str) -> str:
+    """Take foreign control characters out, so that no name can steer the terminal."""
+    plain = click.unstyle(cell)
+    if all(character.isprintable() for character in plain):
+        return cell
+    return "".join(each if each.isprintable() else "?" for each in plain)
+
+
+def _width(cell: str) -> int:
+    plain = click.unstyle(cell)
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in plain)

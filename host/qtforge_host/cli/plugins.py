@@ -1,0 +1,232 @@
+"""``qtforge-host plugins``: states, reasons and fixes, without importing a plugin."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from qtforge_host.candidates import PLUGIN_GROUP, Candidate, canonical_name
+from qtforge_host.cli.errors import FAILED, NotFoundError
+from qtforge_host.cli.output import document, json_option, print_json, state, table
+from qtforge_host.cli.session import Session
+from qtforge_host.compatibility import Resolution
+from qtforge_host.config import Settings
+from qtforge_host.config_file import disable as disable_in
+from qtforge_host.config_file import enable as enable_in
+from qtforge_host.config_file import managed_path
+from qtforge_host.config_file import prefer as prefer_in
+from qtforge_host.failures import FailureMemory
+from qtforge_host.installed import resolve_installed
+from qtforge_host.states import Status
+
+__all__ = ["plugins"]
+
+
+@click.group()
+def plugins() -> None:
+    """List, inspect, enable and disable plugins."""
+
+
+@plugins.command("list")
+@json_option
+@click.pass_obj
+def list_plugins(session: Session, as_json: bool) -> None:
+    """Show every plugin found, its state, why, and the fix. Imports none of them."""
+    installed = resolve_installed(session.settings)
+    rows = [
+        (candidate, installed.resolution.statuses[candidate.key])
+        for candidate in _plugins(installed.resolution)
+    ]
+    notes = [
+        *((each.where, each.reason, each.fix) for each in installed.problems),
+        *_not_installed(session.settings, rows),
+    ]
+    _show(rows, notes, as_json)
+
+
+@plugins.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def info(session: Session, name: str, as_json: bool) -> None:
+    """Show all that is known of one plugin. Does not import it."""
+    resolution = resolve_installed(session.settings).resolution
+    for candidate in _named(resolution, name):
+        facts = _facts(candidate, resolution.statuses[candidate.key], session.settings)
+        if as_json:
+            print_json(document(**facts))
+            continue
+        width = max(map(len, facts))
+        for key, value in facts.items():
+            text = ", ".join(value) if isinstance(value, list) else str(value)
+            if text:
+                click.echo(f"{key:<{width}}  {state(text) if key == 'state' else text}")
+
+
+@plugins.command()
+@click.argument("name")
+@click.pass_obj
+def enable(session: Session, name: str) -> None:
+    """Let a plugin load, and forget its earlier failures."""
+    settings = session.settings
+    _named(resolve_installed(settings).resolution, name)
+    enable_in(settings.config_path, name)
+    FailureMemory(settings.state_dir).forget(name)
+    _confirm(f"{name} is enabled", settings)
+
+
+@plugins.command()
+@click.argument("name")
+@click.pass_obj
+def disable(session: Session, name: str) -> None:
+    """Keep a plugin from loading."""
+    settings = session.settings
+    _named(resolve_installed(settings).resolution, name)
+    disable_in(settings.config_path, name)
+    _confirm(f"{name} is disabled", settings)
+
+
+@plugins.command()
+@click.argument("name")
+@click.argument("distribution")
+@click.pass_obj
+def prefer(session: Session, name: str, distribution: str) -> None:
+    """Where two distributions provide a plugin, let this one do it."""
+    settings = session.settings
+    found = _named(resolve_installed(settings).resolution, name)
+    offered = sorted({candidate.distribution for candidate in found})
+    if canonical_name(distribution) not in offered:
+        raise NotFoundError(
+            f"the distribution '{distribution}' does not provide '{name}'",
+            "",
+            f"these do: {', '.join(offered)}",
+        )
+    prefer_in(settings.config_path, name, distribution)
+    _confirm(f"{name} is provided by {canonical_name(distribution)}", settings)
+
+
+@plugins.command()
+@json_option
+@click.pass_obj
+def check(session: Session, as_json: bool) -> int:
+    """Start every plugin for real, and show what became of it. Exit code 1 when one failed."""
+    import asyncio  # only here: the other commands start nothing
+
+    from qtforge_host.app import Host
+
+    async def started() -> list[tuple[Candidate, Status]]:
+        async with Host(session.settings) as host:
+            entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
+            return [(entry.candidate, entry.status) for entry in entries]
+
+    rows = asyncio.run(started())
+    _show(rows, [], as_json)
+    return FAILED if any(status.state in ("broken", "quarantined") for _, status in rows) else 0
+
+
+@plugins.command()
+@json_option
+@click.pass_obj
+def commands(session: Session, as_json: bool) -> None:
+    """List the commands that plugins contribute. Starts them."""
+    import asyncio  # only here: the other commands start nothing
+
+    from qtforge_host.app import Host
+
+    async def offered() -> dict[str, str]:
+        async with Host(session.settings) as host:
+            found = host.commands()
+            return {name: command.get_short_help_str(80) for name, command in found.items()}
+
+    found = asyncio.run(offered())
+    if as_json:
+        rows = [{"name": name, "help": text} for name, text in sorted(found.items())]
+        print_json(document(commands=rows))
+    elif found:
+        table(("COMMAND", "WHAT IT DOES"), sorted(found.items()))
+    else:
+        click.echo("no plugin contributes a command")
+
+
+def _plugins(resolution: Resolution) -> list[Candidate]:
+    found = [one for one in resolution.candidates if one.group == PLUGIN_GROUP]
+    return sorted(found, key=lambda one: (one.name, one.distribution))
+
+
+def _named(resolution: Resolution, name: str) -> list[Candidate]:
+    found = _plugins(resolution)
+    named = [candidate for candidate in found if candidate.name == name]
+    if not named:
+        near = difflib.get_close_matches(name, [one.name for one in found], n=1)
+        fix = f"did you mean '{near[0]}'?" if near else "qtforge-host plugins list shows them"
+        raise NotFoundError(f"there is no plugin '{name}'", "", fix)
+    return named
+
+
+def _not_installed(
+    settings: Settings, rows: Iterable[tuple[Candidate, Status]]
+) -> list[tuple[str, str, str]]:
+    known = {candidate.name for candidate, _ in rows}
+    return [
+        (f"plugins.{name}", f"{said.file} configures a plugin that is not installed", "")
+        for name, said in sorted(settings.plugins.items())
+        if name not in known
+    ]
+
+
+def _row(candidate: Candidate, status: Status) -> dict[str, Any]:
+    return {
+        "name": candidate.name,
+        "version": candidate.version,
+        "distribution": candidate.distribution,
+        "builtin": candidate.builtin,
+        "state": status.state,
+        "code": status.code,
+        "reason": status.reason,
+        "fix": status.fix,
+    }
+
+
+def _show(
+    rows: list[tuple[Candidate, Status]], notes: list[tuple[str, str, str]], as_json: bool
+) -> None:
+    if as_json:
+        problems = [dict(zip(("where", "reason", "fix"), note, strict=True)) for note in notes]
+        print_json(document(plugins=[_row(*row) for row in rows], problems=problems))
+        return
+    table(
+        ("STATE", "PLUGIN", "VERSION", "DISTRIBUTION"),
+        (
+            (state(status.state), one.name, one.version or "?", one.distribution)
+            for one, status in rows
+        ),
+    )
+    faults = [
+        (f"{candidate.name} ({candidate.distribution})", status.reason, status.fix)
+        for candidate, status in rows
+        if status.reason
+    ]
+    for where, reason, fix in [*faults, *notes]:
+        click.echo(f"\n{where}: {reason}")
+        if fix:
+            click.echo(f"  fix: {fix}")
+
+
+def _facts(candidate: Candidate, status: Status, settings: Settings) -> Mapping[str, Any]:
+    said = settings.plugin(candidate.name)
+    return {
+        **_row(candidate, status),
+        "entry_point": candidate.entry_point.value,
+        "location": candidate.location,
+        "requires": list(candidate.requires_dist),
+        "extras": list(candidate.extras),
+        "config_file": str(said.file) if said.config else "",
+        "config_keys": sorted(said.config),
+    }
+
+
+def _confirm(text: str, settings: Settings) -> None:
+    click.echo(f"{text} (written to {managed_path(settings.config_path)})")

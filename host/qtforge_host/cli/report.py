@@ -1,0 +1,117 @@
+"""A run's outcome on standard output: a few lines for people, or one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from qtforge_host.cli.output import document, print_json, state
+from qtforge_host.runs.outcome import RunView
+from qtforge_sdk import Document, ErrorInfo, StepResult
+from qtforge_sdk.conversion import to_plain
+
+__all__ = ["document_name", "print_run", "run_document"]
+
+
+def document_name(view: RunView) -> str:
+    """Return the name of the document that a run is about, or ""."""
+    given = view.input.get("document") if isinstance(view.input, Mapping) else None
+    if isinstance(given, Document):
+        return given.name
+    return str(given.get("name", "")) if isinstance(given, Mapping) else ""
+
+
+def print_run(view: RunView, *, as_json: bool) -> None:
+    """Print how a run ended."""
+    if as_json:
+        print_json(run_document(view), one_line=True)
+        return
+    took = f"{view.duration_s:.2f} s" if view.duration_s is not None else ""
+    about = "  ".join(filter(None, (view.workflow, document_name(view), took)))
+    degraded = ", degraded" if view.degraded else ""
+    click.echo(f"{state(view.status)}{degraded}  {about}  run {view.run_id}")
+    width = max((len(name) for name in view.steps), default=0)
+    for step in view.steps.values():
+        click.echo(f"  {_step(step, width)}")
+    for undone in view.compensations.values():
+        word = "compensated" if undone.status == "succeeded" else "failed"
+        click.echo(f"  {state(word)} {undone.name}{_reason(undone.error)}")
+    if view.error is not None:
+        _print_error(view.error)
+    if view.summary:
+        click.echo(f"  {view.summary}")
+
+
+def run_document(view: RunView) -> dict[str, Any]:
+    """Return a run as ``run --json`` prints it (the design's shape, and compensations)."""
+    return document(
+        run_id=view.run_id,
+        workflow=view.workflow,
+        kind=view.kind,
+        document=document_name(view) or None,
+        status=view.status,
+        started_at=view.started_at,
+        finished_at=view.finished_at,
+        duration_s=view.duration_s,
+        degraded=view.degraded,
+        result=_plain(view.result),
+        stages=[_stage(step) for step in view.steps.values()],
+        compensations=[_stage(step) for step in view.compensations.values()],
+        error=_error(view.error),
+    )
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return to_plain(value)
+    except TypeError:  # something that has no plain form; its text still tells what it was
+        return str(value)
+
+
+def _stage(step: StepResult) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "status": step.status,
+        "attempts": step.attempts,
+        "duration_s": round(step.duration_s, 6),
+        "plugin": step.plugin,
+        "plugin_version": step.plugin_version,
+        "warning": step.warning,
+        "error": _error(step.error),
+    }
+
+
+def _error(error: ErrorInfo | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "stage": error.stage,
+        "plugin": error.plugin,
+        "plugin_version": error.plugin_version,
+        "fix": error.fix,
+    }
+
+
+def _step(step: StepResult, width: int) -> str:
+    text = f"{state(step.status)} {step.name:<{width}}"
+    if step.status == "skipped":
+        return f"{text}  {step.warning}"
+    who = f"  {step.plugin} {step.plugin_version}" if step.plugin else ""
+    reason = _reason(step.error) if step.status == "warning" else ""
+    return f"{text}  {step.duration_s:7.3f} s{who}{reason}"
+
+
+def _reason(error: ErrorInfo | None) -> str:
+    return f": {error.code}: {error.message}" if error else ""
+
+
+def _print_error(error: ErrorInfo) -> None:
+    where = f" in {error.stage}" if error.stage else ""
+    who = f" ({error.plugin} {error.plugin_version})" if error.plugin else ""
+    click.echo(f"  error[{error.code}]{where}{who}: {error.message}")
+    if error.fix:
+        click.echo(f"  fix: {error.fix}")

@@ -1,0 +1,98 @@
+"""``qtforge-host run``: a workflow over documents, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qtforge_host.app import Host
+from qtforge_host.cli.errors import CANCELLED, FAILED
+from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
+from qtforge_host.cli.output import json_option
+from qtforge_host.cli.progress import progress_display
+from qtforge_host.cli.report import print_run
+from qtforge_host.cli.session import Session
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.engine import RunListener
+from qtforge_host.runs.outcome import RunView
+
+__all__ = ["run"]
+
+
+@click.command()
+@click.argument("workflow")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@set_option
+@input_option
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
+)
+@json_option
+@click.pass_obj
+def run(
+    session: Session,
+    workflow: str,
+    paths: tuple[str, ...],
+    assignments: tuple[str, ...],
+    input_file: Path | None,
+    jobs: int,
+    as_json: bool,
+) -> int:
+    """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
+
+    Exit code 1 when a run failed, 3 when there is no such workflow, 130 after Ctrl-C.
+    With --json: one JSON document a line, as each run ends.
+    """
+    given = read_input(input_file, assignments)
+    inputs = [{**given, "document": document_of(path)} for path in paths] or [given]
+    outcome = _Outcome(as_json)
+    try:
+        asyncio.run(_run_all(session, workflow, inputs, jobs, outcome))
+    except KeyboardInterrupt:
+        click.echo("cancelled", err=True)
+        return CANCELLED
+    return outcome.exit_code
+
+
+class _Outcome:
+    """Prints each run as it ends, and remembers whether one failed."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._failed = False
+
+    @property
+    def exit_code(self) -> int:
+        return FAILED if self._failed else 0
+
+    def ended(self, view: RunView) -> None:
+        self._failed = self._failed or view.status != "succeeded"
+        print_run(view, as_json=self._as_json)
+
+
+async def _run_all(
+    session: Session,
+    name: str,
+    inputs: Sequence[dict[str, Any]],
+    jobs: int,
+    outcome: _Outcome,
+) -> None:
+    async with Host(session.settings) as host:
+        workflow = host.workflow(name)
+        waiting = iter(inputs)
+        with progress_display(len(inputs), outcome.ended) as listener:
+            workers = (
+                _work(host, workflow, waiting, listener) for _ in range(min(jobs, len(inputs)))
+            )
+            async with asyncio.TaskGroup() as group:
+                for worker in workers:
+                    group.create_task(worker)
+
+
+async def _work(host: Host, workflow: Workflow, waiting: Any, listener: RunListener) -> None:
+    for given in waiting:
+        await host.engine.execute(workflow, given, listener)

@@ -1,0 +1,59 @@
+"""What the options before the command say, and what commands share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtforge_host.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from qtforge_host.app import Host
+    from qtforge_host.bus.message_bus import MessageBus
+
+__all__ = ["Session"]
+
+
+@dataclass(slots=True)
+class Session:
+    """The object in every command's ``click.Context.obj``.
+
+    Attributes:
+        config: ``--config``, or None.
+        state_dir: ``--state-dir``, or None.
+        safe_mode: ``--safe-mode``.
+        debug: ``--debug``.
+        host: The running host, for the commands that plugins contribute; else None.
+    """
+
+    config: Path | None = None
+    state_dir: Path | None = None
+    safe_mode: bool = False
+    debug: bool = False
+    host: Host | None = None
+    _settings: Settings | None = field(default=None, repr=False)
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration, read once.
+
+        Raises:
+            ConfigError: It can't be read, or is not valid.
+        """
+        if self._settings is None:
+            self._settings = load_settings(
+                self.config,
+                environ=os.environ,
+                state_dir=self.state_dir,
+                safe_mode=self.safe_mode,
+            )
+        return self._settings
+
+    @property
+    def bus(self) -> MessageBus:
+        """The running host's bus, for the commands that plugins contribute."""
+        if self.host is None:
+            raise RuntimeError("this command was not given a running host")
+        return self.host.bus

@@ -1,0 +1,170 @@
+"""Turns the hooks of started plugins into the bus's handlers and subscriptions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qtforge_host.bus.handler import Handler
+from qtforge_host.bus.message_bus import MessageBus, Observers
+from qtforge_host.bus.processes import ProcessWorkers
+from qtforge_host.bus.threads import WorkerThreads
+from qtforge_host.expressions import Expressions
+from qtforge_host.hooks import Hooks, OperationHook
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import ExpressionError, PluginError
+from qtforge_sdk.operations import handler_signature
+
+__all__ = ["Wired", "Wiring"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """What the bus is told of a plugin: the object, who it is, where a worker imports it."""
+
+    plugin: object
+    name: str
+    version: str
+    target: str
+
+
+class Wiring:
+    """Compiles handlers once for each plugin, and tells the bus who answers what.
+
+    Args:
+        hooks: Who implements what, in which order.
+        bus: What is told.
+        expressions: Compiles ``accepts``.
+        threads: Where ``def`` handlers run.
+        processes: How many worker processes each plugin may have; None for the CPUs' count.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        bus: MessageBus,
+        expressions: Expressions,
+        threads: WorkerThreads,
+        processes: int | None,
+    ) -> None:
+        self._hooks = hooks
+        self._bus = bus
+        self._expressions = expressions
+        self._threads = threads
+        self._processes = processes or os.cpu_count() or 1
+        self._wired: dict[int, Wired] = {}
+        self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
+        self._workers: dict[int, ProcessWorkers] = {}
+        self._mailboxes: dict[int, list[Any]] = {}
+
+    def prepare(self, wired: Wired) -> None:
+        """Compile a registered plugin's operations, and leave the bus as it is.
+
+        Raises:
+            PluginError: An operation's signature or condition can't be used.
+        """
+        handlers = {}
+        for operations in self._hooks.operations().values():
+            for hook in operations:
+                if hook.plugin is wired.plugin:
+                    handlers[hook.method] = self._handler(wired, hook)
+        for subscriber in self._hooks.subscribers(wired.plugin):
+            handler_signature(subscriber.method, wired.name, extra=0)
+        self._handlers[id(wired.plugin)] = handlers
+        self._wired[id(wired.plugin)] = wired
+
+    def connect(self, wired: Wired) -> None:
+        """Let a prepared plugin answer and hear.
+
+        Raises:
+            PluginError: A subscriber's condition can't be used.
+        """
+        mailboxes = self._mailboxes.setdefault(id(wired.plugin), [])
+        for subscriber in self._hooks.subscribers(wired.plugin):
+            spec = subscriber.spec
+            try:
+                mailbox = self._bus.add_subscriber(
+                    spec.pattern,
+                    subscriber.method,
+                    wired.name,
+                    wired.version,
+                    where=spec.where,
+                    capacity=spec.capacity,
+                )
+            except ExpressionError as error:
+                raise _bad_condition(wired, error) from error
+            mailboxes.append(mailbox)
+        self.refresh()
+
+    def disconnect(self, plugin: object) -> None:
+        """Take a plugin off the bus; its hooks must be unregistered already."""
+        for mailbox in self._mailboxes.pop(id(plugin), []):
+            mailbox.close()
+        self._handlers.pop(id(plugin), None)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compile the routes anew from pluggy's order."""
+        routes = {}
+        for topic, operations in self._hooks.operations().items():
+            found = [
+                self._handlers.get(id(hook.plugin), {}).get(hook.method) for hook in operations
+            ]
+            connected = [handler for handler in found if handler is not None]
+            if connected:
+                routes[topic] = connected
+        self._bus.set_routes(routes, self._observers())
+
+    def describe(self, plugin: object) -> Wired | None:
+        """Return who a plugin object is; None when it was never prepared."""
+        return self._wired.get(id(plugin))
+
+    async def close(self) -> None:
+        """End every worker process."""
+        for workers in self._workers.values():
+            await workers.close()
+
+    def _observers(self) -> Observers:
+        return Observers(
+            before=self._hooks.observer("qtforge_before_request"),
+            after=self._hooks.observer("qtforge_after_request"),
+            error=self._hooks.observer("qtforge_on_request_error"),
+        )
+
+    def _handler(self, wired: Wired, hook: OperationHook) -> Handler:
+        spec = hook.spec
+        try:
+            accepts = (
+                None
+                if spec.accepts is None
+                else self._expressions.compile(spec.accepts, ("message",))
+            )
+        except ExpressionError as error:
+            raise _bad_condition(wired, error) from error
+        return Handler(
+            wired.name,
+            wired.version,
+            hook.method,
+            spec,
+            handler_signature(hook.method, wired.name, extra=2 if spec.wrapper else 1),
+            accepts,
+            hook.rank,
+            self._threads,
+            self._workers_of(wired) if spec.execution == "process" else None,
+        )
+
+    def _workers_of(self, wired: Wired) -> ProcessWorkers:
+        key = id(wired.plugin)
+        if key not in self._workers:
+            config = getattr(wired.plugin, "config", None)
+            plain = None if config is None else to_plain(config)
+            self._workers[key] = ProcessWorkers(wired.target, plain, self._processes)
+        return self._workers[key]
+
+
+def _bad_condition(wired: Wired, error: ExpressionError) -> PluginError:
+    return PluginError(
+        wired.name, "plugin.invalid_condition", f"in '{error.expression}': {error.why}", error.fix
+    )
