@@ -1,0 +1,106 @@
+"""document-storage: keeps, removes and finds documents in SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+
+from qtforge_sdk import Bus, Plugin, PluginContext, operation
+from qtforge_sdk.messages import (
+    DiscardRequest,
+    DiscardResponse,
+    DocumentStored,
+    FindRequest,
+    FindResponse,
+    StoreRequest,
+    StoreResponse,
+)
+
+if TYPE_CHECKING:
+    from qtforge_builtin_plugins.documents.catalogue import Catalogue
+
+__all__ = ["DocumentStorage", "StorageConfig"]
+
+_FILE_NAME: Final = "documents.sqlite"
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of document-storage.
+
+    Attributes:
+        path: The database's file; None means ``documents.sqlite`` in the plugin's own folder.
+        busy_timeout_s: How long to wait for another writer, in seconds, 0 to 60.
+    """
+
+    path: str | None = None
+    busy_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
+
+
+class DocumentStorage(Plugin):
+    """Keeps documents, each content once, with a full-text index.
+
+    The file is opened when first needed: a host on a read-only disk starts all the same.
+    """
+
+    Config = StorageConfig
+    config: StorageConfig
+    _bus: Bus
+    _catalogue: Catalogue
+
+    async def start(self, context: PluginContext) -> None:
+        """Note where the database is."""
+        from qtforge_builtin_plugins.documents.catalogue import Catalogue  # loads sqlite3
+
+        path = _path(self.config, context)
+        self._catalogue = Catalogue(path, self.config.busy_timeout_s)
+        self._bus = context.bus
+
+    @operation("document.store", trylast=True)
+    async def store(self, request: StoreRequest) -> StoreResponse:
+        """Keep a document, then publish ``document.stored``.
+
+        The same ``request_id`` gives the same document again, and publishes again: whoever
+        stopped between the two the first time must not have lost the event.
+
+        Raises:
+            OperationError: ``storage.newer``, ``.damaged``, ``.locked``, ``.unwritable``.
+        """
+        response = await asyncio.to_thread(self._catalogue.store, request)
+        analysis = request.analysis_results
+        await self._bus.publish(
+            "document.stored",
+            DocumentStored(
+                document_id=response.document_id,
+                sha256=response.sha256,
+                name=request.metadata.name,
+                document_type=analysis.document_type if analysis else None,
+                request_id=request.request_id,
+            ),
+        )
+        return response
+
+    @operation("document.discard", trylast=True)
+    def discard(self, request: DiscardRequest) -> DiscardResponse:
+        """Remove a document; one that is not there is no error.
+
+        Raises:
+            OperationError: As for `store`.
+        """
+        return DiscardResponse(discarded=self._catalogue.discard(request))
+
+    @operation("document.find", trylast=True)
+    def find(self, request: FindRequest) -> FindResponse:
+        """Return the documents that have all words of the query, best first.
+
+        Raises:
+            OperationError: ``storage.invalid_query``, ``storage.invalid_limit``, and as for
+                `store`.
+        """
+        return self._catalogue.find(request)
+
+
+def _path(config: StorageConfig, context: PluginContext) -> Path:
+    return Path(config.path).expanduser() if config.path else context.data_dir / _FILE_NAME
