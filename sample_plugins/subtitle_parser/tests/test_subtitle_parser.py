@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-
 from qtforge_sample_subtitles import SubtitleConfig, SubtitleParser
+
 from qtforge_sdk.errors import ConfigError, HandlerFailedError, NoHandlerError
 from qtforge_sdk.messages import Document, ParseOptions, ParseRequest, ParseResponse
 from qtforge_sdk.testing import PluginTestHost
