@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
+
 from qtforge_sdk import OperationContext, Plugin, operation
 from qtforge_sdk.messages import AnalysisResults, AnalyzeRequest, AnalyzeResponse, Sentiment
 

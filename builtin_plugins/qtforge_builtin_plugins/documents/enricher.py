@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+
 from qtforge_sdk import OperationContext, Plugin, operation
 from qtforge_sdk.messages import EnrichRequest, EnrichResponse, Invoice
 

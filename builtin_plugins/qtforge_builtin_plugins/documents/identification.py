@@ -7,9 +7,8 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
-from qtforge_sdk import OperationError
-
 from qtforge_builtin_plugins.documents.formats import DOCX, EML, HTML, MARKDOWN, PDF, TEXT
+from qtforge_sdk import OperationError
 
 __all__ = ["HEAD_BYTES", "identify"]
 

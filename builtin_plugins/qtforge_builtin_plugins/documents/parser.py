@@ -9,13 +9,13 @@ import re
 from typing import Annotated, Final
 
 import msgspec
-from qtforge_sdk import Document, OperationContext, OperationError, Plugin, Proceed, operation
-from qtforge_sdk.errors import NoHandlerError
-from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse
 
 from qtforge_builtin_plugins.documents.formats import MODULES, Extracted, Source
 from qtforge_builtin_plugins.documents.identification import identify
 from qtforge_builtin_plugins.documents.reading import opened, read
+from qtforge_sdk import Document, OperationContext, OperationError, Plugin, Proceed, operation
+from qtforge_sdk.errors import NoHandlerError
+from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse
 
 __all__ = ["DocumentParser", "ParserConfig"]
 

@@ -11,9 +11,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from qtforge_sdk.messages import Readability
-
 from qtforge_builtin_plugins.documents.analysis.sentences import split_sentences
+from qtforge_sdk.messages import Readability
 
 __all__ = ["LANGUAGES", "measure_readability"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from qtforge_sdk.messages import Sentiment
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from qtforge_builtin_plugins.documents.analysis.sentences import split_sentences
+from qtforge_sdk.messages import Sentiment
 
 __all__ = ["LANGUAGES", "load_scorer"]
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from price_parser import Price
+
 from qtforge_sdk.messages import Amount
 
 __all__ = [

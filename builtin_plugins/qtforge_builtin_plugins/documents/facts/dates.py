@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 import dateparser
+
 from qtforge_sdk.messages import FoundDate
 
 __all__ = ["PlacedDate", "find_dates", "iterate_dates"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from qtforge_sdk.messages import Iban
 from stdnum import iban
 from stdnum.exceptions import ValidationError
+
+from qtforge_sdk.messages import Iban
 
 __all__ = ["find_ibans"]
 

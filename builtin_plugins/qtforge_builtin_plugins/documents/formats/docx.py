@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 import docx
 from docx.table import Table
 from docx.text.paragraph import Paragraph
-from qtforge_sdk import OperationError
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_sdk import OperationError
 
 __all__ = ["extract"]
 

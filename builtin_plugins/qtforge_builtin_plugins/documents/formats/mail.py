@@ -7,10 +7,9 @@ import email.policy
 from email.message import EmailMessage, MIMEPart
 from typing import Final
 
-from qtforge_sdk import OperationError
-
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
+from qtforge_sdk import OperationError
 
 __all__ = ["extract"]
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import pypdfium2
 import pypdfium2.raw as pdfium
-from qtforge_sdk import OperationError
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_sdk import OperationError
 
 __all__ = ["extract"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import codecs
 from typing import Final
 
-from qtforge_sdk import OperationError
-
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_sdk import OperationError
 
 __all__ = ["decode", "extract"]
 
