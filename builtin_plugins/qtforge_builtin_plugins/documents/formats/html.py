@@ -112,9 +112,8 @@ def _meta(tree: LexborHTMLParser, selector: str) -> str | None:
 
 def _created(tree: LexborHTMLParser) -> str | None:
     for selector in _CREATED:
-        value = _meta(tree, selector)
         try:
-            return datetime.datetime.fromisoformat(value).isoformat() if value else None
+            return datetime.datetime.fromisoformat(_meta(tree, selector) or "").isoformat()
         except ValueError:
             continue
     return None
