@@ -10,7 +10,7 @@ import msgspec
 
 from qtforge_host.bus.deadline import DeadlineExceeded, rest_of, run_before
 from qtforge_host.bus.frames import Call
-from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError
+from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError, WorkerFailedError
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
 from qtforge_host.bus.transport import Envelope
@@ -233,7 +233,7 @@ def failed(topic: str, plugin: str, version: str, error: BaseException) -> Handl
 
 def describe(error: BaseException) -> str:
     """Return an exception's type and text in one line."""
-    if isinstance(error, WorkerDiedError) or not str(error):
+    if isinstance(error, WorkerDiedError | WorkerFailedError) or not str(error):
         return str(error) or type(error).__name__
     return f"{type(error).__name__}: {error}"
 

@@ -32,9 +32,10 @@ def print_run(view: RunView, *, as_json: bool) -> None:
     about = "  ".join(filter(None, (view.workflow, document_name(view), took)))
     degraded = ", degraded" if view.degraded else ""
     click.echo(f"{state(view.status)}{degraded}  {about}  run {view.run_id}")
-    width = max((len(name) for name in view.steps), default=0)
+    names = max((len(name) for name in view.steps), default=0)
+    states = max((len(step.status) for step in view.steps.values()), default=0)
     for step in view.steps.values():
-        click.echo(f"  {_step(step, width)}")
+        click.echo(f"  {_step(step, states, names)}")
     for undone in view.compensations.values():
         word = "compensated" if undone.status == "succeeded" else "failed"
         click.echo(f"  {state(word)} {undone.name}{_reason(undone.error)}")
@@ -96,8 +97,9 @@ def _error(error: ErrorInfo | None) -> dict[str, Any] | None:
     }
 
 
-def _step(step: StepResult, width: int) -> str:
-    text = f"{state(step.status)} {step.name:<{width}}"
+def _step(step: StepResult, states: int, names: int) -> str:
+    padding = " " * (states - len(step.status))
+    text = f"{state(step.status)}{padding}  {step.name:<{names}}"
     if step.status == "skipped":
         return f"{text}  {step.warning}"
     who = f"  {step.plugin} {step.plugin_version}" if step.plugin else ""

@@ -1,0 +1,103 @@
+"""A host's parts without discovery, for tests that bring their own plugins."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qtforge_host.app import HostParts
+from qtforge_host.config import Settings
+from qtforge_host.starting import start_plugin, stop_plugin
+from qtforge_host.wiring import Wired
+from qtforge_sdk import PluginContext
+
+ROOT = Path(__file__).parent.parent
+
+
+class Bench:
+    """The real hooks, bus and wiring, and a way to add plugins by hand."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.parts = HostParts(settings)
+        self.bus = self.parts.bus
+        self._settings = settings
+        self._added: list[tuple[Any, str]] = []
+
+    async def add(self, plugin: Any, name: str = "sample", version: str = "1.0.0") -> Any:
+        """Register, connect and start a plugin, as the host does."""
+        kind = type(plugin)
+        wired = Wired(
+            plugin=plugin,
+            name=name,
+            version=version,
+            target=f"{kind.__module__}:{kind.__qualname__}",
+        )
+        self.parts.hooks.register(plugin, f"{name}:{name}:{len(self._added)}")
+        self.parts.wiring.prepare(wired)
+        context = PluginContext(
+            name=name,
+            version=version,
+            bus=self.bus,
+            data_dir=self._settings.state_dir / name,
+            host_version="1.0.0",
+        )
+        await start_plugin(self.parts.hooks, plugin, context, 5)
+        self.parts.wiring.connect(wired)
+        self._added.append((plugin, name))
+        return plugin
+
+    async def close(self) -> None:
+        await self.bus.drain(5)
+        for plugin, name in reversed(self._added):
+            await stop_plugin(self.parts.hooks, plugin, name, 5)
+        await self.bus.close()
+        await self.parts.wiring.close()
+        self.parts.threads.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(config_path=tmp_path / "config.toml", state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def bench(settings: Settings) -> Any:
+    """A function that gives a fresh `Bench` as an async context manager."""
+
+    @contextlib.asynccontextmanager
+    async def make(**changes: Any) -> AsyncIterator[Bench]:
+        made = Bench(Settings(**{**_fields(settings), **changes}))
+        try:
+            yield made
+        finally:
+            await made.close()
+
+    return make
+
+
+@pytest.fixture
+def shared_documents() -> Path:
+    """The real documents beside the checkout; skipped where they are absent."""
+    found = ROOT.parent / "shared" / "documents"
+    if not found.is_dir():
+        pytest.skip("the shared documents are not beside this checkout")
+    return found
+
+
+@pytest.fixture
+def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on ``sys.path``, so that worker processes can import what a test writes there."""
+    folder = tmp_path / "plugin_folder"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    assert str(folder) in sys.path
+    return folder
+
+
+def _fields(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in Settings.__slots__}

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+import pytest
+
+from qtforge_host.bus.deadline import DeadlineExceeded, run_before
+
+
+def soon(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def test_a_coroutine_that_never_suspends_needs_no_timer() -> None:
+    async def main() -> int:
+        async def answer() -> int:
+            return 42
+
+        return int(await run_before(soon(-1), answer()))
+
+    assert asyncio.run(main()) == 42
+
+
+def test_a_coroutine_that_suspends_and_ends_in_time_gives_its_result() -> None:
+    async def main() -> int:
+        async def answer() -> int:
+            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            return 42
+
+        return int(await run_before(soon(5), answer()))
+
+    assert asyncio.run(main()) == 42
+
+
+def test_a_late_coroutine_is_cancelled_and_its_cleanup_runs() -> None:
+    cleaned = []
+
+    async def main() -> None:
+        async def late() -> None:
+            try:
+                await asyncio.sleep(10)
+            finally:
+                cleaned.append(True)
+
+        with pytest.raises(DeadlineExceeded):
+            await run_before(soon(0.02), late())
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        await asyncio.sleep(0.01)  # the task goes on as if nothing had been cancelled
+
+    asyncio.run(main())
+    assert cleaned == [True]
+
+
+def test_a_callers_own_cancellation_is_not_taken_for_the_deadline() -> None:
+    async def main() -> None:
+        async def wait() -> None:
+            await run_before(soon(10), asyncio.sleep(10))
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_that_comes_with_the_deadline_still_cancels_the_caller() -> None:
+    async def main() -> None:
+        async def stubborn() -> None:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.05)  # cleanup, during which the caller is cancelled too
+                raise
+
+        async def wait() -> None:
+            await run_before(soon(0.01), stubborn())
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.03)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_a_handler_that_swallows_its_cancellation_is_still_too_late() -> None:
+    async def main() -> None:
+        async def deaf() -> str:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                return "an answer that comes too late"
+            return "never"
+
+        with pytest.raises(DeadlineExceeded):
+            await run_before(soon(0.01), deaf())
+
+    asyncio.run(main())
+
+
+def test_a_handler_that_goes_on_after_its_cancellation_is_cancelled_again() -> None:
+    async def main() -> None:
+        async def deaf_once() -> None:
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                await asyncio.sleep(60)
+
+        with pytest.raises(DeadlineExceeded):
+            await run_before(soon(0.01), deaf_once())
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_timeouts_and_task_groups_inside_a_handler_work_as_ever() -> None:
+    async def main() -> list[int]:
+        async def inner() -> list[int]:
+            await asyncio.sleep(0)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(10)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(asyncio.sleep(0.01, n)) for n in range(3)]
+            return [task.result() for task in tasks]
+
+        return list(await run_before(soon(5), inner()))
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+def test_an_exception_keeps_its_type_and_leaves_no_timer() -> None:
+    async def main() -> None:
+        async def broken() -> None:
+            await asyncio.sleep(0)
+            raise ZeroDivisionError("by zero")
+
+        with pytest.raises(ZeroDivisionError, match="by zero"):
+            await run_before(soon(5), broken())
+        assert not [h for h in asyncio.get_running_loop()._scheduled if not h.cancelled()]  # type: ignore[attr-defined]
+
+    asyncio.run(main())
