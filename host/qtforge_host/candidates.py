@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from qtforge_host.states import Status
 
 __all__ = [
@@ -76,8 +78,7 @@ class Candidate:
         return f"{self.distribution}:{self.group}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanProblem:
+class ScanProblem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that could not be read; it costs only itself.
 
     Attributes:
@@ -91,8 +92,7 @@ class ScanProblem:
     fix: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything found, in no order that matters but sorted by name, then distribution.
 
     Attributes:

@@ -7,12 +7,12 @@ of earlier starts, and at last what other plugins it requires.
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from qtforge_host.candidates import PLUGIN_GROUP, Candidate, Scan
 from qtforge_host.declarations import Declarations, read_declarations
@@ -63,8 +63,7 @@ class Failures(Protocol):
         """Return ``broken`` or ``quarantined`` when its last starts failed, else None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inputs:
+class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a resolution was computed from, so that it can be computed again."""
 
     plugins: tuple[Candidate, ...]
@@ -74,8 +73,7 @@ class _Inputs:
     providers: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """What may load, and what may not.
 
     Attributes:
@@ -148,7 +146,7 @@ def revise(
     """
     before = resolution._inputs
     tried = {*declarations, *failed}
-    inputs = dataclasses.replace(
+    inputs = msgspec.structs.replace(
         before,
         rejected={**before.rejected, **failed},
         remembered={key: one for key, one in before.remembered.items() if key not in tried},

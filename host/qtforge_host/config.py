@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar
@@ -50,8 +49,7 @@ class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginSettings:
+class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration says of one plugin.
 
     Attributes:
@@ -63,12 +61,11 @@ class PluginSettings:
 
     enabled: bool = True
     distribution: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = {}
     file: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be configured, with defaults filled in.
 
     Attributes:
@@ -97,7 +94,7 @@ class Settings:
     block: tuple[str, ...] = ()
     worker_threads: int | None = None
     worker_processes: int | None = None
-    plugins: Mapping[str, PluginSettings] = field(default_factory=dict)
+    plugins: Mapping[str, PluginSettings] = {}
 
     def plugin(self, name: str, /) -> PluginSettings:
         """Return what is said of one plugin; defaults when nothing is."""

@@ -10,10 +10,11 @@ import ast
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from qtforge_host.candidates import Candidate
 
@@ -25,8 +26,7 @@ _MAX_HOPS: Final = 4
 _MAX_SOURCE_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declarations:
+class Declarations(msgspec.Struct, frozen=True, kw_only=True):
     """What a plugin says of other plugins.
 
     Attributes:

@@ -12,9 +12,9 @@ import importlib
 import importlib.metadata
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint
 from pathlib import PurePath
+from typing import NamedTuple
 
 from qtforge_host.candidates import (
     GROUPS,
@@ -67,11 +67,11 @@ def scan(path: Sequence[str] | None = None) -> Scan:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _InstalledVersions(Mapping[str, str]):
     """Canonical name to version; a version is read only when it is asked for."""
 
-    _distributions: Mapping[str, Distribution]
+    def __init__(self, distributions: Mapping[str, Distribution]) -> None:
+        self._distributions = distributions
 
     def __getitem__(self, name: str) -> str:
         try:
@@ -90,8 +90,7 @@ class _InstalledVersions(Mapping[str, str]):
         return len(self._distributions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Headers:
+class _Headers(NamedTuple):
     """The part of METADATA that matters here."""
 
     name: str

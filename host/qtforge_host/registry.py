@@ -5,10 +5,10 @@ Phases change only as `qtforge_host.states.PHASE_TRANSITIONS` says.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from qtforge_host.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.compatibility import Resolution, revise
@@ -21,8 +21,7 @@ from qtforge_sdk.errors import ConfigError
 __all__ = ["Entry", "PluginRow", "Registry"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One plugin as it is now.
 
     Attributes:
@@ -38,8 +37,7 @@ class Entry:
     plugin: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginRow:
+class PluginRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``plugins list``; the fields are those of `Candidate` and `Status`."""
 
     name: str
@@ -191,14 +189,14 @@ class Registry:
             if entry.phase == "running" and key in self._resolution.rejected:
                 running.append(key)
             elif entry.phase == "unloaded":
-                self._entries[key] = dataclasses.replace(entry, status=status)
+                self._entries[key] = msgspec.structs.replace(entry, status=status)
             elif entry.phase in ("loaded", "initialized") and key in self._resolution.rejected:
                 self._move(key, "unloaded", status)
         return tuple(running)
 
     def _move(self, key: str, phase: Phase, status: Status, *, plugin: Any = None) -> None:
         entry = self._entries[key]
-        self._entries[key] = dataclasses.replace(
+        self._entries[key] = msgspec.structs.replace(
             entry,
             phase=change_phase(entry.candidate.name, entry.phase, phase),
             status=status,

@@ -8,9 +8,9 @@ comes first; ``after`` orders too where that closes no cycle.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from qtforge_host.candidates import Candidate
@@ -21,8 +21,7 @@ from qtforge_host.states import Status
 __all__ = ["Relations", "relate"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relations:
+class Relations(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome.
 
     Attributes:

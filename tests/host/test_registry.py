@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from qtforge_host.loading import PluginLoader
@@ -211,7 +211,7 @@ def test_rows_carry_reason_and_fix(site: Site) -> None:
 
     (row,) = _registry(site).rows()
 
-    assert dataclasses.asdict(row)["code"] == "plugin.incompatible"
+    assert msgspec.structs.asdict(row)["code"] == "plugin.incompatible"
     assert row.reason
     assert row.fix
     assert READY.reason == READY.fix == ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.venv, pytest.mark.timeout(600)]
 
 LIST = """
-import dataclasses, json, os, pathlib, sys
+import json, msgspec, pathlib, sys
 import qtforge_host
 from importlib.metadata import version
 from qtforge_host.compatibility import resolve
@@ -36,7 +36,7 @@ def registry():
     return Registry(resolution, settings)
 
 def rows():
-    return [dataclasses.asdict(row) for row in registry().rows()]
+    return [msgspec.structs.asdict(row) for row in registry().rows()]
 """
 OURS = ("acme-greeter", "acme-choir")
 
