@@ -40,14 +40,17 @@ def explain(candidate: Candidate, error: BaseException, *, constructing: bool = 
     )
 
 
-def explain_hang(candidate: Candidate, thread_id: int | None, timeout_s: float) -> Status:
+def explain_hang(
+    candidate: Candidate, thread_id: int | None, timeout_s: float, *, constructing: bool = False
+) -> Status:
     """Return the status for a load that did not end, with the line where it was last seen."""
+    doing = "making it" if constructing else "its import"
     frame = sys._current_frames().get(thread_id or 0)
     place = _place_of_frame(candidate, frame)
     return Status(
         state="broken",
         code="plugin.import_timeout",
-        reason=f"its import did not end within {timeout_s:g} s" + (f" ({place})" if place else ""),
+        reason=f"{doing} did not end within {timeout_s:g} s" + (f" ({place})" if place else ""),
         fix=f"if it is only slow, raise import_timeout in [host]; else"
         f" qtforge-host plugins disable {candidate.name}",
     )

@@ -7,6 +7,7 @@ returns delays the others by its deadline and does not keep the process from end
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import sys
 import threading
@@ -18,7 +19,7 @@ from stevedore.extension import Extension
 from stevedore.named import NamedExtensionManager
 
 from qtforge_host.candidates import PLUGIN_GROUP, Candidate
-from qtforge_host.declarations import declared_by
+from qtforge_host.declarations import Declarations, declared_by
 from qtforge_host.load_failures import explain, explain_hang, not_a_plugin
 from qtforge_host.load_outcome import Loaded, LoadOutcome
 from qtforge_host.states import Status
@@ -60,7 +61,7 @@ class PluginLoader:
                         candidate,
                         extension.plugin,
                         extension.obj,
-                        declared_by(extension.plugin),
+                        manager.declarations[candidate.name],
                     )
         in_order = tuple(loaded[one.key] for one in wanted if one.key in loaded)
         return LoadOutcome(in_order, failed)
@@ -85,6 +86,7 @@ class _CandidateManager(NamedExtensionManager[Any]):
         self._candidates = {candidate.name: candidate for candidate in candidates}
         self._timeout_s = timeout_s
         self._construct = construct
+        self.declarations: dict[str, Declarations] = {}
         self.failed: dict[str, Status] = {}
         super().__init__(
             group,
@@ -117,6 +119,7 @@ class _CandidateManager(NamedExtensionManager[Any]):
             )
             if extension is not None:
                 _check_class(candidate, extension.plugin)
+                self.declarations[candidate.name] = declared_by(extension.plugin)
                 stage[0] = "construct"
                 if self._construct:
                     extension.obj = extension.plugin()
@@ -151,9 +154,22 @@ def _in_thread(
     thread.join(timeout_s)
     if results:
         return results[0]
+    constructing = stage[0] == "construct"
     if errors:
-        _fail(candidate, errors[0], constructing=stage[0] == "construct")
-    raise _LoadFailureError(explain_hang(candidate, thread.ident, timeout_s))
+        _fail(candidate, errors[0], constructing=constructing)
+    status = explain_hang(candidate, thread.ident, timeout_s, constructing=constructing)
+    _end(thread)
+    raise _LoadFailureError(status)
+
+
+def _end(thread: threading.Thread) -> None:
+    """End a thread at its next line of Python, lest it takes time or prints from now on.
+
+    It ends later, or never, when it waits in C code; it is a daemon and delays nobody.
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+    )
 
 
 def _fail(candidate: Candidate, error: BaseException, *, constructing: bool) -> NoReturn:

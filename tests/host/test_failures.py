@@ -144,7 +144,7 @@ def test_a_state_directory_that_can_not_be_written_is_survived(
     assert recalled.state == "quarantined"  # known as long as the process lives
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write anywhere")
 def test_a_read_only_state_directory_is_survived(site: Site, acme: Candidate) -> None:
     site.settings.state_dir.mkdir(mode=0o500)
 

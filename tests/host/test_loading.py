@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -183,18 +184,23 @@ def test_a_class_that_can_not_be_made_is_broken(importable: Site, body: str, wor
     assert words in status.reason
 
 
+@pytest.mark.parametrize("waiting", ["pass", "time.sleep(0.01)"])
 def test_a_plugin_that_never_returns_costs_its_deadline_and_is_named_with_the_line(
-    importable: Site,
+    importable: Site, waiting: str
 ) -> None:
+    before = set(threading.enumerate())
     began = time.monotonic()
 
-    status = _failure(importable, "import threading\n\nthreading.Event().wait(60)\n", timeout_s=0.5)
+    status = _failure(importable, f"import time\n\nwhile True: {waiting}\n", timeout_s=0.5)
 
     assert time.monotonic() - began < 5
     assert status.code == "plugin.import_timeout"
     assert "did not end within 0.5 s (at" in status.reason
     assert "bad_module.py:3" in status.reason
     assert "import_timeout" in status.fix
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()  # it takes no more time, and prints nothing later
 
 
 def test_a_plugin_that_never_returns_does_not_keep_the_process(site: Site) -> None:
