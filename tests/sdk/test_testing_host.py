@@ -165,7 +165,7 @@ def test_a_start_that_fails_makes_the_plugin_broken_and_leaves_nothing(
 
 
 def test_configuration_that_does_not_fit_names_plugin_and_key(host: PluginTestHost) -> None:
-    with pytest.raises(ConfigError, match=r"plugins\.warm-greeter.*\$\.tone"):
+    with pytest.raises(ConfigError, match=r"plugins\.warm-greeter\.config.*\$\.tone"):
         host.add(WarmGreeter(), config={"tone": "shrill"})
     with pytest.raises(ConfigError, match="takes no configuration"):
         host.add(Watching(), config={"a": 1})

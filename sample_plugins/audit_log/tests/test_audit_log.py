@@ -114,7 +114,7 @@ def test_every_entry_is_there_in_order_once_the_host_has_stopped(host: PluginTes
 def test_a_file_that_can_not_be_opened_makes_the_plugin_broken(
     host: PluginTestHost, tmp_path: Path
 ) -> None:
-    with pytest.raises(PluginError, match=r"plugins\.audit-log\.path") as caught:
+    with pytest.raises(PluginError, match=r"plugins\.audit-log\.config\.path") as caught:
         host.add(AuditLog(), config={"path": str(tmp_path)})
     assert isinstance(caught.value.__cause__, ConfigError)
     assert caught.value.__cause__.fix

@@ -51,7 +51,7 @@ class AuditLog(Plugin):
             self._writer = AuditWriter(path, self.config.capacity, context.logger)
         except OSError as error:
             raise ConfigError(
-                f"plugins.{context.name}.path", f"{path} can't be opened: {error.strerror}",
+                f"plugins.{context.name}.config.path", f"{path} can't be opened: {error.strerror}",
                 "name a file in a folder that may be written to",
             ) from error  # fmt: skip
 

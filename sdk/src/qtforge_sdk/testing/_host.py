@@ -274,10 +274,10 @@ def _configure(plugin: object, name: str, config: object) -> None:
     config_type = getattr(plugin, "Config", None)
     if config_type is None:
         if config is not None:
-            raise ConfigError(f"plugins.{name}", "the plugin takes no configuration")
+            raise ConfigError(f"plugins.{name}.config", "the plugin takes no configuration")
         return
     try:
         value = convert(_NOTHING if config is None else config, config_type)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"plugins.{name}", str(error)) from error
+        raise ConfigError(f"plugins.{name}.config", str(error)) from error
     plugin.config = value  # type: ignore[attr-defined]  # whoever has Config has config
