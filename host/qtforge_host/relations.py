@@ -203,12 +203,13 @@ class _Solver:
 
     def _cycle_status(self, cycle: list[str]) -> Status:
         start = cycle.index(min(cycle))
+        first = self._plugins[cycle[start]]
         names = [self._plugins[key].name for key in [*cycle[start:], *cycle[:start]]]
         return Status(
             state="unmet",
             code="plugin.requirement_cycle",
             reason=f"plugins require each other: {' → '.join([*names, names[0]])}",
-            fix=f"pip uninstall one of them, or tell the author of {names[0]}",
+            fix=f"pip uninstall {first.distribution}, or tell its author",
         )
 
 

@@ -53,7 +53,9 @@ def misfits(value: Any, annotation: Any, path: str = "") -> Iterator[Misfit]:
             yield _misfit(str(error), path)
 
 
-def _of_table(value: Mapping[str, Any], struct: type[msgspec.Struct], path: str) -> Iterator[Misfit]:
+def _of_table(
+    value: Mapping[str, Any], struct: type[msgspec.Struct], path: str
+) -> Iterator[Misfit]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     if struct.__struct_config__.forbid_unknown_fields:
         for key in value:

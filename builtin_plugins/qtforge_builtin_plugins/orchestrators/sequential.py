@@ -89,7 +89,9 @@ class SequentialOrchestrator:
             if not stage.name.isidentifier():
                 fix = "use letters, digits and _, so that expressions can name it"
                 checker.problem(f"{path}.name", f"'{stage.name}' is not a name", fix)
-            checker.topic(f"{path}.operation", stage.operation, stage.plugin)
+            checker.topic(f"{path}.operation", stage.operation)
+            if stage.plugin is not None:
+                checker.plugin(f"{path}.plugin", stage.plugin, stage.operation)
             checker.duration(f"{path}.timeout", stage.timeout)
             checker.template(f"{path}.message", stage.message, before)
             if stage.when is not None:

@@ -63,20 +63,22 @@ class Checker:
             )
         )
 
-    def topic(self, path: str, topic: str, plugin: str | None = None) -> None:
-        """Check that a topic is answered, by this plugin if one is named."""
+    def topic(self, path: str, topic: str) -> None:
+        """Check that an active plugin answers a topic."""
         try:
             validate_topic(topic)
         except InvalidTopicError as error:
             self.problem(path, f"{error.what}: {error.why}", error.fix)
             return
-        handlers = [each for each in self._topics.get(topic, ()) if not each.wrapper]
-        if not handlers:
+        if not self._plugins_of(topic):
             near = difflib.get_close_matches(topic, self._topics, n=1)
             fix = f"did you mean '{near[0]}'?" if near else "qtforge-host bus topics shows them"
             self.problem(path, f"no active plugin answers '{topic}'", fix)
-        elif plugin is not None and plugin not in {each.plugin for each in handlers}:
-            names = sorted({each.plugin for each in handlers})
+
+    def plugin(self, path: str, plugin: str, topic: str) -> None:
+        """Check that a plugin is among those that answer a topic."""
+        names = self._plugins_of(topic)
+        if names and plugin not in names:  # without any, the topic itself is the problem
             near = difflib.get_close_matches(plugin, names, n=1) or names
             fix = f"did you mean '{near[0]}'?"
             self.problem(path, f"the plugin '{plugin}' does not answer '{topic}'", fix)
@@ -107,6 +109,9 @@ class Checker:
                 expression.check(self._scope(stages))
             except ExpressionError as error:
                 self._bad_expression(path + inner, error)
+
+    def _plugins_of(self, topic: str) -> list[str]:
+        return sorted({each.plugin for each in self._topics.get(topic, ()) if not each.wrapper})
 
     def _scope(self, stages: Iterable[str]) -> Mapping[str, Any]:
         members = dict.fromkeys(stages, _STAGE_MEMBERS)

@@ -196,8 +196,11 @@ class DefinitionChecker(Protocol):
     def problem(self, path: str, what: str, fix: str = "") -> None:
         """Record a problem."""
 
-    def topic(self, path: str, topic: str, plugin: str | None = None) -> None:
-        """Check that a topic is answered, by this plugin if one is named."""
+    def topic(self, path: str, topic: str) -> None:
+        """Check that an active plugin answers a topic."""
+
+    def plugin(self, path: str, plugin: str, topic: str) -> None:
+        """Check that a plugin is among those that answer a topic."""
 
     def duration(self, path: str, text: str) -> None:
         """Check a duration."""

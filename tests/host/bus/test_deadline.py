@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+
 import pytest
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before

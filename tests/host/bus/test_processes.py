@@ -12,7 +12,7 @@ import pytest
 
 from qtforge_sdk.errors import HandlerFailedError, RequestTimeoutError
 
-PLUGIN = '''
+PLUGIN = """
 import os, signal, sys, time
 
 import msgspec
@@ -69,7 +69,7 @@ class Worker(Plugin):
     @operation("job.coroutine", execution="process")
     async def coroutine(self, job: Job) -> Done:
         return Done("from a coroutine", os.getpid())
-'''
+"""
 
 
 @pytest.fixture

@@ -1,0 +1,78 @@
+"""The messages of the built-in topics, all frozen.
+
+=================  ====================  ====================
+topic              request               response
+=================  ====================  ====================
+document.parse     `ParseRequest`        `ParseResponse`
+content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
+document.enrich    `EnrichRequest`       `EnrichResponse`
+document.store     `StoreRequest`        `StoreResponse`
+document.discard   `DiscardRequest`      `DiscardResponse`
+document.find      `FindRequest`         `FindResponse`
+=================  ====================  ====================
+
+Published: ``document.stored`` with `DocumentStored`.
+
+The keys ``parsed_content``, ``metadata``, ``analysis_results``, ``sentiment`` and
+``keywords`` are the original system's (QtForge's sequential orchestrator example).
+"""
+
+from qtforge_sdk.messages.analysis import (
+    AnalysisResults,
+    AnalyzeRequest,
+    AnalyzeResponse,
+    Readability,
+    Sentiment,
+)
+from qtforge_sdk.messages.enrichment import (
+    Amount,
+    EnrichRequest,
+    EnrichResponse,
+    FoundDate,
+    Iban,
+    Invoice,
+)
+from qtforge_sdk.messages.parsing import (
+    Document,
+    DocumentMetadata,
+    ParseOptions,
+    ParseRequest,
+    ParseResponse,
+)
+from qtforge_sdk.messages.storage import (
+    DiscardRequest,
+    DiscardResponse,
+    DocumentStored,
+    FindRequest,
+    FindResponse,
+    FoundDocument,
+    StoreRequest,
+    StoreResponse,
+)
+
+__all__ = [
+    "Amount",
+    "AnalysisResults",
+    "AnalyzeRequest",
+    "AnalyzeResponse",
+    "DiscardRequest",
+    "DiscardResponse",
+    "Document",
+    "DocumentMetadata",
+    "DocumentStored",
+    "EnrichRequest",
+    "EnrichResponse",
+    "FindRequest",
+    "FindResponse",
+    "FoundDate",
+    "FoundDocument",
+    "Iban",
+    "Invoice",
+    "ParseOptions",
+    "ParseRequest",
+    "ParseResponse",
+    "Readability",
+    "Sentiment",
+    "StoreRequest",
+    "StoreResponse",
+]

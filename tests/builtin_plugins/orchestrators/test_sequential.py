@@ -1,0 +1,253 @@
+"""The sequential orchestrator on the real engine and bus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.runs.definitions import parse
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.outcome import RunView, fold
+from qtforge_sdk import OperationContext, OperationError, Plugin, operation
+
+HEAD = 'name = "w"\nkind = "sequential"\n'
+
+
+class Steps(Plugin):
+    """Answers `step.*`; what it did stands in ``done``."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    @operation("step.do")
+    async def do(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:
+        self.done.append(f"do {message.get('what')} {context.idempotency_key}")
+        return {"made": message.get("what"), "size": 3}
+
+    @operation("step.fail")
+    async def fail(self, message: Mapping[str, Any]) -> None:
+        self.done.append("fail")
+        raise OperationError("step.refused", "it can't be done", "it never can", "give up")
+
+    @operation("step.hang")
+    async def hang(self, message: Mapping[str, Any]) -> None:
+        await asyncio.sleep(60)
+
+    @operation("step.undo")
+    async def undo(self, message: Mapping[str, Any]) -> str:
+        self.done.append(f"undo {message.get('what')}")
+        return "undone"
+
+    @operation("step.undo_badly")
+    async def undo_badly(self, message: Mapping[str, Any]) -> None:
+        self.done.append("undo badly")
+        raise ValueError("it is stuck")
+
+
+def stage(name: str, operation: str = "step.do", *lines: str) -> str:
+    return "\n".join(["\n[[stages]]", f'name = "{name}"', f'operation = "{operation}"', *lines, ""])
+
+
+def execute(
+    bench: Any, text: str, given: Mapping[str, Any] | None = None
+) -> tuple[RunView, Steps, Sequence[Any]]:
+    async def main() -> tuple[RunView, Steps, Sequence[Any]]:
+        async with bench() as it:
+            steps = await it.add(Steps(), "steps", "1.4.0")
+            journal = MemoryJournal()
+            engine = Engine(it.bus, it.parts.expressions, journal)
+            parsed = parse(HEAD + text, "w.toml", {"sequential": SequentialOrchestrator()})
+            assert parsed.workflow is not None, parsed.problems
+            view = await engine.execute(parsed.workflow, given or {})
+            return view, steps, await journal.records(view.run_id)
+
+    return asyncio.run(main())
+
+
+def statuses(view: RunView) -> dict[str, str]:
+    return {name: step.status for name, step in view.steps.items()}
+
+
+def test_stages_run_in_order_and_each_sees_the_results_before_it(bench: Any) -> None:
+    text = stage("one", "step.do", 'message = { what = "${input.word}" }') + stage(
+        "two", "step.do", 'message = { what = "${stages.one.data.made}-${stages.one.data.size}" }'
+    )
+    view, steps, _ = execute(bench, text, {"word": "apple"})
+    assert view.status == "succeeded"
+    assert steps.done == [f"do apple {view.run_id}/one", f"do apple-3 {view.run_id}/two"]
+    assert view.result == {
+        "one": {"made": "apple", "size": 3},
+        "two": {"made": "apple-3", "size": 3},
+    }
+
+
+def test_a_stages_result_has_data_duration_plugin_and_version(bench: Any) -> None:
+    view, _, _ = execute(bench, stage("one"))
+    one = view.steps["one"]
+    assert (one.data, one.plugin, one.plugin_version, one.attempts) == (
+        {"made": None, "size": 3}, "steps", "1.4.0", 1,
+    )  # fmt: skip
+    assert 0 < one.duration_s < 5
+
+
+def test_result_and_summary_are_rendered_from_the_stages(bench: Any) -> None:
+    text = (
+        'summary = "made ${stages.one.data.made} in ${run.workflow}"\n'
+        'result = { size = "${stages.one.data.size * 2}" }\n'
+        + stage("one", "step.do", 'message = { what = "a" }')
+    )
+    view, _, _ = execute(bench, text)
+    assert (view.result, view.summary) == ({"size": 6}, "made a in w")
+
+
+def test_a_required_stage_that_fails_compensates_the_completed_ones_in_reverse(bench: Any) -> None:
+    undo = 'compensation = { operation = "step.undo", message = { what = "%s" } }'
+    text = (
+        stage("one", "step.do", undo % "one")
+        + stage("two", "step.do", undo % "${stages.two.data.size}")
+        + stage("three", "step.fail", undo % "three")
+        + stage("four")
+    )
+    view, steps, _ = execute(bench, text)
+    assert view.status == "compensated"
+    assert steps.done[2:] == ["fail", "undo 3", "undo one"]
+    assert statuses(view) == {"one": "succeeded", "two": "succeeded", "three": "failed"}
+    assert [(name, each.status) for name, each in view.compensations.items()] == [
+        ("two", "succeeded"),
+        ("one", "succeeded"),
+    ]
+    assert view.error is not None
+    assert (view.error.code, view.error.stage, view.error.plugin, view.error.plugin_version) == (
+        "step.refused", "three", "steps", "1.4.0",
+    )  # fmt: skip
+    assert (view.error.message, view.error.fix) == ("it can't be done: it never can", "give up")
+
+
+def test_a_compensation_that_fails_makes_the_run_failed_and_both_errors_are_kept(
+    bench: Any,
+) -> None:
+    text = (
+        stage("one", "step.do", 'compensation = { operation = "step.undo" }')
+        + stage("two", "step.do", 'compensation = { operation = "step.undo_badly" }')
+        + stage("three", "step.fail")
+    )
+    view, steps, _ = execute(bench, text)
+    assert view.status == "failed"
+    assert steps.done[3:] == ["undo badly", "undo None"]  # the first failure stops no other
+    assert view.error is not None
+    assert view.error.code == "step.refused"
+    undone = view.compensations["two"]
+    assert undone.error is not None
+    assert "ValueError: it is stuck" in undone.error.message
+
+
+def test_a_failure_with_nothing_to_compensate_is_failed(bench: Any) -> None:
+    view, _, _ = execute(bench, stage("one", "step.fail"))
+    assert (view.status, view.compensations) == ("failed", {})
+
+
+def test_a_failed_stage_is_compensated_itself_where_its_definition_says_so(bench: Any) -> None:
+    text = stage(
+        "one", "step.fail",
+        'compensation = { operation = "step.undo", message = { what = "${run.id}" },'
+        " on_failure = true }",
+    )  # fmt: skip
+    view, steps, _ = execute(bench, text)
+    assert view.status == "compensated"
+    assert steps.done == ["fail", f"undo {view.run_id}"]
+
+
+def test_an_optional_stage_that_fails_is_a_warning_and_the_run_goes_on_degraded(
+    bench: Any,
+) -> None:
+    text = stage("one", "step.fail", "required = false") + stage(
+        "two", "step.do", 'message = { what = "${stages.one.data}" }'
+    )
+    view, _, _ = execute(bench, text)
+    assert (view.status, view.degraded) == ("succeeded", True)
+    assert statuses(view) == {"one": "warning", "two": "succeeded"}
+    assert view.steps["one"].warning == "it can't be done: it never can"
+
+
+def test_a_stage_whose_condition_does_not_hold_is_skipped(bench: Any) -> None:
+    text = stage("one", "step.do", 'when = "input.n > 3"') + stage("two")
+    view, steps, _ = execute(bench, text, {"n": 1})
+    assert statuses(view) == {"one": "skipped", "two": "succeeded"}
+    assert view.steps["one"].warning == "when = input.n > 3"
+    assert len(steps.done) == 1
+    assert view.degraded is False
+
+
+def test_a_stage_that_is_too_late_fails_with_a_timeout_that_names_the_plugin(bench: Any) -> None:
+    view, _, _ = execute(bench, stage("one", "step.hang", 'timeout = "50ms"'))
+    assert view.status == "failed"
+    assert view.error is not None
+    assert (view.error.code, view.error.plugin) == ("bus.timeout", "steps")
+
+
+@pytest.mark.parametrize("line", ['when = "input.nosuch > 1"', 'message = { a = "${input.b.c}" }'])
+def test_an_expression_that_fails_names_its_stage(bench: Any, line: str) -> None:
+    view, steps, _ = execute(bench, stage("one", "step.do", line))
+    assert view.status == "failed"
+    assert view.error is not None
+    assert (view.error.code, view.error.stage) == ("expression.failed", "one")
+    assert steps.done == []
+
+
+def test_defaults_stand_where_the_input_says_nothing(bench: Any) -> None:
+    text = 'defaults = { word = "pear" }\n' + stage(
+        "one", "step.do", 'message = { what = "${input.word}" }'
+    )
+    assert execute(bench, text)[0].result["one"]["made"] == "pear"
+    assert execute(bench, text, {"word": "fig"})[0].result["one"]["made"] == "fig"
+
+
+def test_the_journals_records_alone_tell_the_same_run(bench: Any) -> None:
+    text = stage("one", "step.do", 'compensation = { operation = "step.undo" }') + stage(
+        "two", "step.fail"
+    )
+    view, _, records = execute(bench, text)
+    again = fold(view.run_id, records)
+    assert (again.status, again.steps, again.compensations, again.error, again.duration_s) == (
+        view.status, view.steps, view.compensations, view.error, view.duration_s,
+    )  # fmt: skip
+    assert [type(record).__name__ for record in records] == [
+        "RunStarted", "StepStarted", "StepSucceeded", "StepStarted", "StepFailed",
+        "CompensationStarted", "CompensationSucceeded", "RunFinished",
+    ]  # fmt: skip
+
+
+def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
+    async def main() -> RunView:
+        async with bench() as it:
+            await it.add(Steps(), "steps")
+            journal = MemoryJournal()
+            seen: list[RunView] = []
+
+            class Listener:
+                def on_record(self, view: RunView, record: object) -> None:
+                    seen.append(view)
+
+                def on_progress(self, *_: object) -> None: ...
+
+            engine = Engine(it.bus, it.parts.expressions, journal)
+            parsed = parse(
+                HEAD + stage("one", "step.hang"), "w", {"sequential": SequentialOrchestrator()}
+            )
+            assert parsed.workflow is not None
+            task = asyncio.create_task(engine.execute(parsed.workflow, {}, Listener()))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return fold(seen[0].run_id, await journal.records(seen[0].run_id))
+
+    view = asyncio.run(main())
+    assert view.status == "cancelled"
+    assert view.error is not None
+    assert view.error.code == "run.cancelled"
