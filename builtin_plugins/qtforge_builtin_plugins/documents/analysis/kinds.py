@@ -46,8 +46,9 @@ _CODE_LINE: Final = re.compile(
     re.M,
 )
 _IDENTIFIER: Final = re.compile(
-    r"\b[a-z]+(?:_[a-z0-9]+)+\b|\b[a-z]{2,}[A-Z][a-z]\w*|\b\w{2,}\(\)|\b\w+(?:\.\w+)*\.(?:py|js|toml|"
-    r"json|ya?ml|conf|sh|cpp|rs|go|sql)\b|(?<!\w)--[a-z][a-z-]+"
+    r"\b[a-z]+(?:_[a-z0-9]+)+\b|\b[a-z]{2,}[A-Z][a-z]\w*|\b\w{2,}\(\)"
+    # Bounded: unbounded repetitions of dotted words take quadratic time on 1.1.1.1 and so on.
+    r"|\b\w{1,60}(?:\.\w{1,60}){0,6}\.(?:py|js|toml|json|ya?ml|conf|sh|cpp|rs|go|sql)\b|(?<!\w)--[a-z][a-z-]+"
 )
 
 

@@ -1,0 +1,48 @@
+"""Markdown files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TEXT = """---
+title: From the front matter
+---
+intro with [a link](https://example.com) and <b>html</b>
+
+# The *first* heading
+
+1. one
+2. two
+   - inner
+
+```python
+def f():
+    return 1
+```
+
+| a | b |
+|---|---|
+| c | d |
+
+<div><p>a block of html</p></div>
+"""
+
+
+def test_the_text_is_read_without_its_marks(parse: Any) -> None:
+    assert parse(TEXT.encode(), "a.md").parsed_content == (
+        "title: From the front matter\n\n"
+        "intro with a link and html\n\n"
+        "The first heading\n\n"
+        "1. one\n2. two\n- inner\n\n"
+        "def f():\n    return 1\n\n"
+        "a\tb\nc\td\n\n"
+        "a block of html"
+    )
+
+
+def test_the_first_heading_is_the_title(parse: Any) -> None:
+    assert parse(TEXT.encode(), "a.md").metadata.title == "The first heading"
+
+
+def test_a_text_without_a_heading_has_no_title(parse: Any) -> None:
+    assert parse(b"words", "a.md").metadata.title is None
