@@ -46,6 +46,10 @@ _SCHEMA: Final = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+_STATE: Final = (
+    "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+    " FROM pragma_application_id, pragma_user_version"
+)
 _MOST_FOUND: Final = 1000
 _RETRY_S: Final = 0.02
 _UNWRITABLE: Final = frozenset(
@@ -218,9 +222,9 @@ class Catalogue:
         Raises:
             OperationError: It is newer than this code, or another application's.
         """
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # One statement, so that all three are of the same moment: another process may be
+        # making the schema right now.
+        application, version, tables = connection.execute(_STATE).fetchone()
         if application not in (0, _APPLICATION_ID) or (tables and application == 0):
             raise OperationError(
                 "storage.damaged", f"{self.path} is not a document store",

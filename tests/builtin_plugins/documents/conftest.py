@@ -14,7 +14,7 @@ from fpdf import FPDF
 from qtforge_builtin_plugins.documents.analyzer import AnalyzerConfig, ContentAnalyzer
 from qtforge_builtin_plugins.documents.enricher import DocumentEnricher, EnricherConfig
 from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
-from qtforge_sdk import Document, OperationContext, Published
+from qtforge_sdk import Document, OperationContext
 from qtforge_sdk.messages import (
     AnalyzeRequest,
     AnalyzeResponse,
@@ -27,17 +27,6 @@ from qtforge_sdk.messages import (
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "documents"
-
-
-class RecordingBus:
-    """Keeps what is published; nobody answers."""
-
-    def __init__(self) -> None:
-        self.published: list[tuple[str, object]] = []
-
-    async def publish(self, topic: str, message: object) -> Published:
-        self.published.append((topic, message))
-        return Published(delivered=1, dropped=0)
 
 
 class Parse(Protocol):

@@ -37,7 +37,7 @@ def request(name: str, content: bytes, media_type: str | None = None) -> ParseRe
 
 
 def test_the_metadata_describe_the_file(parse: Any, tmp_path: Path) -> None:
-    content = "# Notes\r\n\r\nThree more words\r\n".encode()
+    content = b"# Notes\r\n\r\nThree more words\r\n"
     path = tmp_path / "notes.md"
     path.write_bytes(content)
     response = parse(path)

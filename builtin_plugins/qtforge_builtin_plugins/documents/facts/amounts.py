@@ -40,8 +40,9 @@ _CODES: Final = (
     "AED|ARS|AUD|BGN|BRL|BYN|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY"
     "|KRW|KZT|MXN|MYR|NOK|NZD|PEN|PHP|PLN|QAR|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
 )
+# At most five groups of thousands: a table of numbers is not one number.
 NUMBER: Final = (
-    r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d{1,15}(?:[.,]\d{1,4})?"
+    r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)|\d{1,15}(?:[.,]\d{1,4})?"
 )
 _SPACE: Final = r"[ \u00a0\u202f]?"
 _BEFORE: Final = rf"(?i:us\$|\brs\.?)|[$€£¥₽₹₴₺₩]|\b(?:{_CODES})"
