@@ -10,6 +10,7 @@ import click
 
 from qtforge_sdk.errors import (
     ConfigError,
+    HandlerFailedError,
     QtForgeError,
     StateDirectoryError,
     WorkflowNotFoundError,
@@ -45,7 +46,9 @@ def show(error: QtForgeError, *, debug: bool) -> None:
     """Print an error: code, what, why, fix; its traceback only with ``--debug``."""
     if debug:
         traceback.print_exception(error, file=sys.stderr)
-    click.secho(f"error[{error.code}]: {error.what}", fg="red", err=True)
+    # A plugin's own code says more than that it failed; which plugin it was stands in the text.
+    code = error.cause_code if isinstance(error, HandlerFailedError) else ""
+    click.secho(f"error[{code or error.code}]: {error.what}", fg="red", err=True)
     for line in error.why.splitlines():
         click.echo(f"  why: {line}", err=True)
     if error.fix:

@@ -127,7 +127,7 @@ def test_an_operation_that_overruns_is_ended_and_its_worker_replaced(
         async with bench(worker_processes=1) as it:
             await it.add(worker.Worker(), "worker")
             before = await it.bus.request("job.do", {"text": "a"})
-            with pytest.raises(RequestTimeoutError, match="worker 1.0.0 did not answer"):
+            with pytest.raises(RequestTimeoutError, match=r"worker 1\.0\.0 did not answer"):
                 await it.bus.request("job.hang", {"text": "a"}, timeout=0.2)
             after = await it.bus.request("job.do", {"text": "a"})
             return before.pid, after.pid
