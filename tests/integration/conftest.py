@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,16 @@ class Installation:
         (folder / "src" / f"{module}.py").write_text(textwrap.dedent(source))
         return folder
 
+    def installed(self) -> str:
+        """Return what pip lists."""
+        return subprocess.run(
+            [sys.executable, "-m", "pip", "--python", str(self.python), "list"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
     def run(self, program: str, *arguments: str) -> str:
         """Run a program in the environment, elsewhere than in the checkout; return its stdout."""
         ended = subprocess.run(
@@ -97,6 +107,14 @@ from qtforge_sdk import Plugin
 class Choir(Plugin):
     requires = ("acme-greeter >= 1.0",)
 """
+
+
+@pytest.fixture(scope="module")
+def new_installation(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Installation]:
+    """Make empty environments, by name."""
+    return lambda name: Installation(tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="module")
