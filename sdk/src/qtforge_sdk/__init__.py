@@ -14,25 +14,30 @@ The messages of the built-in topics are in `qtforge_sdk.messages`, the errors in
 ``host`` in `qtforge_sdk.testing`.
 """
 
-from qtforge_sdk.bus import Bus, HandlerInfo, HandlerStatistics, Published, Subscription
-from qtforge_sdk.errors import OperationError, QtForgeError
-from qtforge_sdk.hookspecs import hookimpl
-from qtforge_sdk.messages import Document
-from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
-from qtforge_sdk.plugin import Plugin, PluginContext
-from qtforge_sdk.records import ErrorInfo, Record
-from qtforge_sdk.runs import (
-    Compensation,
-    Definition,
-    DefinitionChecker,
-    Duration,
-    Orchestrator,
-    Run,
-    RunStatus,
-    StepResult,
-    StepStatus,
-    Template,
-)
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from qtforge_sdk.bus import Bus, HandlerInfo, HandlerStatistics, Published, Subscription
+    from qtforge_sdk.errors import OperationError, QtForgeError
+    from qtforge_sdk.hookspecs import hookimpl
+    from qtforge_sdk.messages import Document
+    from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
+    from qtforge_sdk.plugin import Plugin, PluginContext
+    from qtforge_sdk.records import ErrorInfo, Record
+    from qtforge_sdk.runs import (
+        Compensation,
+        Definition,
+        DefinitionChecker,
+        Duration,
+        Orchestrator,
+        Run,
+        RunStatus,
+        StepResult,
+        StepStatus,
+        Template,
+    )
 
 __all__ = [
     "Bus",
@@ -63,3 +68,42 @@ __all__ = [
     "operation",
     "subscriber",
 ]
+
+# Each name is imported when it is first asked for (PEP 562), so that who needs only an error
+# or the testing fixture does not wait for every message type. Type checkers read the above.
+_HOMES: Final = {
+    "bus": ("Bus", "HandlerInfo", "HandlerStatistics", "Published", "Subscription"),
+    "errors": ("OperationError", "QtForgeError"),
+    "hookspecs": ("hookimpl",),
+    "messages": ("Document",),
+    "operations": ("OperationContext", "Proceed", "operation", "subscriber"),
+    "plugin": ("Plugin", "PluginContext"),
+    "records": ("ErrorInfo", "Record"),
+    "runs": (
+        "Compensation",
+        "Definition",
+        "DefinitionChecker",
+        "Duration",
+        "Orchestrator",
+        "Run",
+        "RunStatus",
+        "StepResult",
+        "StepStatus",
+        "Template",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return importlib.import_module(f"{__name__}.{name}")
+    for home, names in _HOMES.items():
+        if name in names:
+            found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> Iterable[str]:
+    return {*globals(), *__all__}
