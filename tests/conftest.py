@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from qtforge_host.app import HostParts
@@ -71,7 +72,7 @@ def bench(settings: Settings) -> Any:
 
     @contextlib.asynccontextmanager
     async def make(**changes: Any) -> AsyncIterator[Bench]:
-        made = Bench(Settings(**{**_fields(settings), **changes}))
+        made = Bench(msgspec.structs.replace(settings, **changes))
         try:
             yield made
         finally:
@@ -97,7 +98,3 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(folder))
     assert str(folder) in sys.path
     return folder
-
-
-def _fields(settings: Settings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in Settings.__slots__}

@@ -129,7 +129,8 @@ class OneStep:
 
     def check(self, definition: Steps, checker: DefinitionChecker) -> None:
         checker.duration("pause", definition.pause)
-        checker.topic("topic", "a.b", "acme")
+        checker.topic("topic", "a.b")
+        checker.plugin("plugin", "acme", "a.b")
         checker.condition("when", "true", ["one"])
         checker.template("message", "${input}", ["one"])
         checker.problem("pause", "too long", "shorten it")

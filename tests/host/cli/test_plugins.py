@@ -214,7 +214,7 @@ def test_info_shows_where_a_plugin_is_from(cli: Any, good: Any) -> None:
 
 def test_safe_mode_starts_with_the_built_ins_alone(cli: Any, good: Any) -> None:
     listed = cli("--safe-mode", "plugins", "list", "--json", path=good.root)
-    states = {each["builtin"]: set() for each in listed.json["plugins"]}
+    states: dict[bool, set[str]] = {each["builtin"]: set() for each in listed.json["plugins"]}
     for each in listed.json["plugins"]:
         states[each["builtin"]].add(each["state"])
     assert states[False] == {"disabled"}

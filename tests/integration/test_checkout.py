@@ -1,0 +1,89 @@
+"""What a stranger does with a checkout: the README's commands, wheels, source distributions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Installation
+
+pytestmark = [pytest.mark.venv, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that git has, as in a fresh clone."""
+    folder = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached"], capture_output=True, cwd=ROOT, timeout=30
+    )
+    if listed.returncode != 0:
+        pytest.skip("this is not a git checkout")
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def test_make_run_installs_and_processes_the_samples(checkout: Path) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    clean = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(
+        ["make", "run", f"PYTHON={sys.executable}"],
+        capture_output=True, text=True, timeout=800, cwd=checkout, env=clean,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = [line for line in done.stdout.splitlines() if "document-processing" in line]
+    samples = sorted(path.name for path in (checkout / "examples" / "documents").iterdir())
+    assert sum("✓ succeeded  document-processing" in line for line in runs) == len(samples)
+    assert all(any(name in line for line in runs) for name in samples)
+
+
+def test_the_host_with_its_extra_installs_into_a_bare_environment(new_installation: Any) -> None:
+    bare: Installation = new_installation("bare")
+    bare.pip("install", "--quiet", str(bare.copy(ROOT / "sdk")), f"{bare.copy(ROOT)}[documents]")
+    done = subprocess.run(
+        [str(bare.bin / "qtforge-host"), "plugins", "check"],
+        capture_output=True, text=True, timeout=60, cwd=bare.folder,
+        env={"HOME": str(bare.folder), "PATH": os.environ["PATH"], "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("● active") == 5
+
+
+@pytest.mark.parametrize("name", ["sdk", "."])
+def test_wheel_and_sdist_build_and_carry_types_data_and_licence(
+    name: str, checkout: Path, tmp_path: Path
+) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(checkout / name)],
+        check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = archive.namelist()
+    package = "qtforge_sdk" if name == "sdk" else "qtforge_host"
+    assert f"{package}/py.typed" in packed
+    assert any(each.endswith("licenses/LICENSE") for each in packed)
+    if name == ".":
+        assert "qtforge_builtin_plugins/documents/document-processing.toml" in packed
+        assert "qtforge_builtin_plugins/py.typed" in packed
+        assert not [each for each in packed if each.startswith(("tests/", "benchmarks/"))]
+    with tarfile.open(sdist) as archive:
+        unpacked = archive.getnames()
+    assert any(each.endswith("/LICENSE") for each in unpacked)
+    assert any(each.endswith(f"{package}/py.typed") for each in unpacked)

@@ -1,0 +1,134 @@
+"""Every command in README and docs is run, and every link and example in them holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from qtforge_sdk.testing import PluginTestHost
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# Commands that install or test, and the test that runs them for real.
+ELSEWHERE: Final = {
+    "make run": "tests/integration/test_checkout.py",
+    "make test": ".ci/run",
+    "make bench": "tests/test_benchmarks.py",
+    "pip install ./sdk '.[documents]'": "tests/integration/test_checkout.py",
+    "pip install ./sample_plugins/subtitle_parser ./sample_plugins/audit_log"
+    " ./sample_plugins/folder_report": "tests/integration/test_sample_plugins.py",
+    "qtforge-host folder-report examples": "tests/integration/test_sample_plugins.py",
+}
+
+
+def blocks(page: Path, language: str) -> Iterator[str]:
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(rf"^```{language}\n(.*?)^```", text, re.S | re.M):
+        yield found[1]
+
+
+def commands() -> list[str]:
+    found = [
+        line[2:].partition("  #")[0].strip()
+        for page in PAGES
+        for block in blocks(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the examples, and a home of its own."""
+    folder = tmp_path_factory.mktemp("documentation")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    (folder / "home").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if each not in ELSEWHERE])
+def test_a_documented_command_works_as_it_is_written(command: str, checkout: Path) -> None:
+    words = shlex.split(command)
+    assert words[0] == "qtforge-host", "say in ELSEWHERE which test runs it"
+    paths = [
+        path
+        for word in words[1:]
+        for path in (
+            sorted(str(each.relative_to(checkout)) for each in checkout.glob(word))
+            if "*" in word
+            else [word]
+        )
+    ]
+    pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "qtforge_host.cli.main", *paths],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+
+
+def test_what_is_run_elsewhere_is_documented_and_its_test_exists() -> None:
+    assert set(ELSEWHERE) <= set(commands())
+    for place in ELSEWHERE.values():
+        assert (ROOT / place).is_file(), place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_toml_examples_are_toml(page: Path) -> None:
+    for block in blocks(page, "toml"):
+        tomllib.loads(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_python_examples_compile(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
+
+
+def test_the_workflow_that_is_documented_validates(checkout: Path) -> None:
+    pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
+    (definition,) = [
+        block for block in blocks(ROOT / "docs" / "workflows.md", "toml") if "[[stages]]" in block
+    ]
+    file = checkout / "documented.toml"
+    file.write_text(definition, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "qtforge_host.cli.main", "run", str(file),
+         "examples/documents/contract.md"],
+        capture_output=True, text=True, timeout=60, cwd=checkout,
+        env={"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_plugin_of_the_readme_works_as_it_is_written(host: PluginTestHost) -> None:
+    plugin, test = blocks(ROOT / "README.md", "python")
+    names: dict[str, object] = {}
+    exec(compile(plugin, "README.md", "exec"), names)  # our own text
+    exec(compile(test, "README.md", "exec"), names)
+    names["test_it_greets"](host)  # type: ignore[operator]
