@@ -20,8 +20,10 @@ __all__ = ["Kind", "load_classifier"]
 
 _DATA: Final = Path(__file__).with_name("kinds.toml")
 _FALLBACK: Final = "en"  # its terms are used besides those of another language, or alone
+_NONE: Final = "general"
 _MOST_CHARACTERS: Final = 400_000
 _LEAST_WORDS: Final = 300  # a shorter text counts as one of this length
+_FEW_WORDS: Final = 20  # that a shorter text shows no kind says little
 _FULL_RATE: Final = 3.0  # so many per 1000 words give a term its full weight
 _THRESHOLD: Final = 6.0
 _MARGIN: Final = 1.25
@@ -100,7 +102,10 @@ def load_classifier() -> Callable[[str, str], Kind]:
             kind: {**languages[_FALLBACK][kind], **languages.get(language, {}).get(kind, {})}
             for kind in languages[_FALLBACK]
         }
-        return _decide(_finds(text, terms))
+        kind = _decide(_finds(text, terms))
+        if kind.name == _NONE and len(text.split()) < _FEW_WORDS:
+            return Kind(name=_NONE, confidence=0.5, evidence=())
+        return kind
 
     return classify
 
@@ -149,13 +154,10 @@ def _decide(found: Mapping[str, Sequence[tuple[float, str]]]) -> Kind:
     )
     (best, name), (second, _) = scores[0], scores[1]
     if best < _THRESHOLD or len(found[name]) < _LEAST_FINDS:
-        return Kind(
-            name="general",
-            confidence=round(max(0.5, 1 - 0.5 * best / _THRESHOLD), 2),
-            evidence=(),
-        )
+        confidence = max(0.5, min(1 - 0.5 * best / _THRESHOLD, _MOST_CONFIDENCE))
+        return Kind(name=_NONE, confidence=round(confidence, 2), evidence=())
     if best < _MARGIN * second:
-        return Kind(name="general", confidence=0.5, evidence=())
+        return Kind(name=_NONE, confidence=0.5, evidence=())
     confidence = best / (best + second) * (0.5 + 0.5 * min(1.0, best / _SURE))
     strongest = sorted(found[name], key=lambda find: (-find[0], find[1]))
     return Kind(

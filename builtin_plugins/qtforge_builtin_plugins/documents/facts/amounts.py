@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -25,7 +26,7 @@ __all__ = [
     "value_of",
 ]
 
-MOST_CHARACTERS: Final = 1_000_000
+MOST_CHARACTERS: Final = 300_000
 MOST_AMOUNTS: Final = 10_000
 _SIGNS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -79,18 +80,16 @@ class PlacedAmount:
 
 
 def find_amounts(text: str) -> list[Amount]:
-    """Return the amounts in the first 1,000,000 characters, each value and currency once."""
+    """Return the amounts in the first 300,000 characters, each value and currency once."""
     found: dict[tuple[str, str | None], Amount] = {}
     for placed in iterate_amounts(text[:MOST_CHARACTERS]):
         found.setdefault((placed.amount.value, placed.amount.currency), placed.amount)
-        if len(found) >= MOST_AMOUNTS:
-            break
     return list(found.values())
 
 
 def iterate_amounts(text: str) -> Iterator[PlacedAmount]:
-    """Yield every number that stands beside a currency, in order."""
-    for match in _AMOUNT.finditer(text):
+    """Yield every number that stands beside a currency, in order, 10,000 at the most."""
+    for match in islice(_AMOUNT.finditer(text), MOST_AMOUNTS):
         sign = match["before"] or match["after"]
         value = value_of(match["number"] or match["number2"])
         if value is None:

@@ -1,6 +1,6 @@
 """The parties of a contract, as named where it defines them."""
 
-# ruff: noqa: RUF001, RUF003 - it has words in Russian and typographic marks
+# ruff: noqa: RUF001 - it has words in Russian and typographic marks
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ _NOT_A_PARTY: Final = re.compile(
 )
 _NAME_STARTS: Final = re.compile(
     r"\b(?:between|among|zwischen|между)\b|[\)”\"–-]\s*,?\s*(?:and|und)\b|,\s*(?:and|und|и)\s"
-    r"|\bстороны,?\s+и\s|\n|:\s|;|(?<=[^\W\d_]{3})\.\s",
+    r"|\bстороны,?\s+и\s|\n|:\s|;|(?<=[^\W\d_]{3})\.\s(?=\w)",
     re.IGNORECASE,
 )
 _COMPANY_FORM: Final = re.compile(
     r"\s(?:Inc|LLC|L\.L\.C|Ltd|Limited|Corp|Co|LP|LLP|PLC|GmbH|AG|S\.A|B\.V|N\.V)\b\.?",
     re.IGNORECASE,
+)
+_AROUND: Final = " ,;\t–-"
+_DESCRIPTION: Final = re.compile(r"\s(?:located|having|with its|mit Sitz|в лице)\b")
+# Such as "each party": capital letters are no help at a sentence's beginning.
+_GENERIC: Final = re.compile(
+    r"(?:each|either|any|every|such|all|both|this|these|the|an?)\s+party\b", re.IGNORECASE
 )
 _SMALL_WORDS: Final = frozenset(
     ["and", "of", "the", "for", "de", "la", "und", "der", "die", "das", "für", "и", "в", "по"]
@@ -91,15 +97,26 @@ def _between(text: str) -> Iterator[str]:
 
 def _tidy(candidate: str) -> str | None:
     """Return the name alone, without what describes the party; None when it is no name."""
-    name, *details = candidate.strip(" ,.\t–-").split(",")
+    candidate = candidate.strip(_AROUND)
+    name, *details = candidate.split(",")
     if details and _COMPANY_FORM.match(details[0]):
         name = f"{name},{details[0]}"
-    name = re.split(r"\s(?:located|having|with its|mit Sitz|в лице)\b", name, maxsplit=1)[0].strip()
+    name = _DESCRIPTION.split(name, maxsplit=1)[0].strip()
+    if not _COMPANY_FORM.search(name[-12:]):
+        name = name.rstrip(".")
     bare = name.strip(_QUOTES + " ")
-    if bare == name[1:-1].strip():
-        name = bare  # quotes around the whole, not around a part such as ООО «Ромашка»
-    starts_well = name[:1].isupper() or name[:1].isdigit() or name != candidate.strip(" ,.\t–-")
+    quoted = bare == name[1:-1].strip()
+    if quoted:
+        name = bare  # the quotes are around the whole, not around a part of the name
+    starts_well = quoted or name[:1].isupper() or name[:1].isdigit()
+    return name if 2 <= len(bare) <= 100 and starts_well and not _is_sentence(name) else None
+
+
+def _is_sentence(name: str) -> bool:
     words = [word for word in name.split() if word.lower() not in _SMALL_WORDS]
     lower = sum(word[:1].islower() for word in words)
-    is_sentence = len(words) > 10 or (len(words) > 1 and lower > len(words) / 2)
-    return name if 2 <= len(bare) <= 100 and starts_well and not is_sentence else None
+    return (
+        _GENERIC.match(name) is not None
+        or len(words) > 10
+        or (len(words) > 1 and lower > len(words) / 2)
+    )
