@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -90,7 +91,9 @@ def cli(
     ctx: click.Context, config: Path | None, state_dir: Path | None, safe_mode: bool, debug: bool
 ) -> None:
     """Find the installed plugins, wire them to one message bus, and run workflows over them."""
-    from qtforge_host.cli.session import Session  # after --help, which needs none of it
+    import logging  # after --help, which needs none of it
+
+    from qtforge_host.cli.session import Session
 
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
@@ -102,6 +105,8 @@ def cli(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # What is still alive at the very end goes with the process: no search for cycles in it.
+    atexit.register(gc.freeze)
     sys.exit(_run(arguments))
 
 
