@@ -340,7 +340,7 @@ def test_a_full_disk_is_unwritable_and_nothing_is_half_stored(
     connect = sqlite3.connect
 
     def connect_to_full_disk(*args: Any, **kwargs: Any) -> sqlite3.Connection:
-        connection = connect(*args, **kwargs)
+        connection: sqlite3.Connection = connect(*args, **kwargs)
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection

@@ -12,7 +12,7 @@ from qtforge_sdk.messages import Iban
 
 __all__ = ["find_ibans"]
 
-MOST_CHARACTERS: Final = 1_000_000
+MOST_CHARACTERS: Final = 300_000
 _LEAST_LENGTH: Final = 15  # Norway's, the shortest
 # Written in one piece, or in groups of four with spaces.
 _CANDIDATE: Final = re.compile(
@@ -24,7 +24,7 @@ _LABEL: Final = re.compile(r"(?:iban|bank account|account no\.?)[\s:.]{0,5}$", r
 
 
 def find_ibans(text: str) -> list[Iban]:
-    """Return the account numbers in the first 1,000,000 characters.
+    """Return the account numbers in the first 300,000 characters.
 
     One whose check sum is wrong is given, as not valid, where a label says that it is an
     account number; other runs of letters and digits are no account numbers.
