@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qtforge_host.cli.report import document_name
@@ -17,28 +18,33 @@ if TYPE_CHECKING:
 
 __all__ = ["progress_display"]
 
-_MIN_WIDTH = 60
+_NAME_WIDTH = 48
 
 
-@contextmanager
+@contextlib.contextmanager
 def progress_display(total: int, ended: Callable[[RunView], None]) -> Iterator[RunListener]:
     """Give a listener that calls ``ended`` for each run, and shows the others on a terminal."""
     if not sys.stderr.isatty():
         yield _Plain(ended)
         return
-    from rich.console import Console  # only where there is a terminal to show it on
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    # rich is imported only where there is a terminal to show it on.
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         TextColumn("{task.fields[now]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bars(progress, total, ended)
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=True,  # a warning goes above the lines, not through them
+    ) as progress:
+        yield _Lines(progress, total, ended)
 
 
 class _Plain:
@@ -55,48 +61,63 @@ class _Plain:
         """Nobody looks."""
 
 
-class _Bars:
-    """One bar for all runs, and a line for each run in progress."""
+class _Lines:
+    """A line for each run in progress, and one for all of them."""
 
     def __init__(self, progress: Progress, total: int, ended: Callable[[RunView], None]) -> None:
         self._progress = progress
         self._ended = ended
+        self._total = total
+        self._done = 0
         self._lines: dict[str, TaskID] = {}
-        self._all = progress.add_task("all runs", total=total, now="") if total > 1 else None
+        self._all = progress.add_task("all runs", now=f"0 of {total}") if total > 1 else None
 
     def on_record(self, view: RunView, record: Record) -> None:
         if view.finished_at is not None:
-            line = self._lines.pop(view.run_id, None)
-            if line is not None:
-                self._progress.remove_task(line)
-            if self._all is not None:
-                self._progress.advance(self._all)
-            self._print(view)
+            self._finish(view)
             return
         if view.run_id not in self._lines:
-            name = (document_name(view) or view.workflow)[:_MIN_WIDTH]
-            self._lines[view.run_id] = self._progress.add_task(
-                f"  {_escape(name)}", total=None, now=""
-            )
+            name = (document_name(view) or view.workflow)[:_NAME_WIDTH]
+            self._lines[view.run_id] = self._progress.add_task(name, now="")
         running = [step.name for step in view.steps.values() if step.status == "running"]
-        self._progress.update(self._lines[view.run_id], now=", ".join(running), total=None)
+        self._progress.update(self._lines[view.run_id], now=", ".join(running))
 
     def on_progress(
         self, view: RunView, step: str, done: float, total: float | None, text: str
     ) -> None:
         line = self._lines.get(view.run_id)
         if line is not None:
-            now = f"{step}: {text}" if text else step
-            self._progress.update(line, completed=done, total=total, now=now)
+            count = f" {done:g}" if total is None else f" {done:g}/{total:g}"
+            self._progress.update(line, now=f"{step}{count} {text}".rstrip())
 
-    def _print(self, view: RunView) -> None:
-        # The bars are taken away meanwhile: standard output may be the same terminal.
-        self._progress.stop()
-        self._ended(view)
-        self._progress.start()
+    def _finish(self, view: RunView) -> None:
+        line = self._lines.pop(view.run_id, None)
+        if line is not None:
+            self._progress.remove_task(line)
+        self._done += 1
+        if self._all is not None:
+            self._progress.update(self._all, now=f"{self._done} of {self._total}")
+        if sys.stdout.isatty():
+            self._print_above(view)
+        else:
+            self._ended(view)
+
+    def _print_above(self, view: RunView) -> None:
+        """Print to the terminal that shows the lines, above them and without wrapping."""
+        from rich.text import Text
+
+        said = _Terminal()
+        with contextlib.redirect_stdout(said):
+            self._ended(view)
+        self._progress.console.print(Text.from_ansi(said.getvalue().rstrip()), soft_wrap=True)
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
+class _Terminal(io.StringIO):
+    """Collects what is meant for the terminal, its colours too."""
 
-    return escape(text)
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return sys.__stdout__.encoding if sys.__stdout__ is not None else "utf-8"
+
+    def isatty(self) -> bool:
+        return True

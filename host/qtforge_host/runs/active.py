@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from qtforge_host.runs.clock import Clock
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.outcome import RunView
-from qtforge_sdk import Compensation, Record, StepResult, Template
+from qtforge_sdk import Compensation, ErrorInfo, Record, StepResult, Template
 from qtforge_sdk.errors import DuplicateStepError, QtForgeError, StageFailedError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.records import (
@@ -143,8 +143,12 @@ class ActiveRun:
         started = self._clock.monotonic()
         try:
             data, by = await self._send(step, topic, message, timeout_s, plugin)
+        except asyncio.CancelledError:
+            cancelled = ErrorInfo(code="run.cancelled", message="cancelled", stage=step)
+            await self._step_failed(step, cancelled, True, started)
+            raise
         except QtForgeError as error:
-            await self._step_failed(step, error, required, started)
+            await self._step_failed(step, error_info(error, step), required, started)
             if compensation is not None and compensation.on_failure:
                 self._undo.append((step, compensation))
             if required:
@@ -249,14 +253,14 @@ class ActiveRun:
         return await self._ask(self.id, step, topic, message, timeout_s, plugin, listen)
 
     async def _step_failed(
-        self, step: str, error: QtForgeError, required: bool, started: float
+        self, step: str, error: ErrorInfo, required: bool, started: float
     ) -> None:
         await self._record(
             StepFailed(
                 run_id=self.id,
                 at=self._clock.now(),
                 step=step,
-                error=error_info(error, step),
+                error=error,
                 required=required,
                 duration_s=self._clock.monotonic() - started,
             )

@@ -251,3 +251,4 @@ def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
     assert view.status == "cancelled"
     assert view.error is not None
     assert view.error.code == "run.cancelled"
+    assert statuses(view) == {"one": "failed"}
