@@ -6,12 +6,9 @@ itself: TOML writers lose comments, and those in ``config.toml`` are the user's.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-
-import tomli_w
 
 from qtforge_host.atomic_file import exclusive_lock, write_atomically
 from qtforge_host.candidates import canonical_name
@@ -41,6 +38,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It can't be read, or is not TOML; the reason has line and column.
     """
     path.stat()  # its errors speak of the folder, and are the caller's
+    import tomllib  # after it: most users have no configuration file
+
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -86,6 +85,8 @@ def prefer(config_path: Path, name: str, distribution: str) -> None:
 
 
 def _change(config_path: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    import tomli_w  # only here: listings write nothing
+
     path = managed_path(config_path)
     try:
         with exclusive_lock(path, _LOCK_TIMEOUT_S):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -61,6 +60,8 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], file: str, path: 
     names = sorted(known)
     for key in table:
         if key not in names:
+            import difflib  # only here: most keys are right
+
             near = difflib.get_close_matches(key, names, n=1)
             fix = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(names)}"
             where = f"{path}.{key}" if path else key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -160,6 +159,8 @@ def _named(resolution: Resolution, name: str) -> list[Candidate]:
     found = _plugins(resolution)
     named = [candidate for candidate in found if candidate.name == name]
     if not named:
+        import difflib  # only here: most names are right
+
         near = difflib.get_close_matches(name, [one.name for one in found], n=1)
         fix = f"did you mean '{near[0]}'?" if near else "qtforge-host plugins list shows them"
         raise NotFoundError(f"there is no plugin '{name}'", "", fix)
