@@ -94,15 +94,17 @@ _HOMES: Final = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return importlib.import_module(f"{__name__}.{name}")
-    for home, names in _HOMES.items():
-        if name in names:
-            found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+if not TYPE_CHECKING:  # else no misspelt name would be an error
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return importlib.import_module(f"{__name__}.{name}")
+        for home, names in _HOMES.items():
+            if name in names:
+                found = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
 def __dir__() -> Iterable[str]:
