@@ -1,0 +1,109 @@
+"""What a start imports: the less, the sooner it is there, and never a plugin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qtforge_sdk
+
+PLUGIN = "installed_plugin_that_is_never_imported"
+HEAVY = {"asyncio", "cel", "email", "msgspec", "multiprocessing", "packaging", "pluggy", "rich",
+         "sqlite3", "stevedore", "tomllib"}  # fmt: skip
+NEEDED_BY_A_LISTING = {"email", "msgspec", "packaging"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with an installed plugin."""
+    folder = tmp_path / "site"
+    metadata = folder / "never_imported-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: never-imported\nVersion: 1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text(f"[qtforge.plugins]\nnever-imported = {PLUGIN}:P\n")
+    (folder / f"{PLUGIN}.py").write_text("class P: ...\n")
+    return folder
+
+
+def imported(site: Path, environment: dict[str, str], *words: str) -> tuple[set[str], str]:
+    """Return the modules that a command imported, and what it printed.
+
+    What the interpreter imports before the command is left out: an editable install or a
+    test runner's hook may need much.
+    """
+    env = {**environment, "PYTHONPATH": str(site)}
+    before = _modules(env, "-c", "pass")[0]
+    after, out = _modules(env, "-m", "qtforge_host.cli.main", *words)
+    return after - before, out
+
+
+def _modules(environment: dict[str, str], *words: str) -> tuple[set[str], str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words],
+        env=environment, capture_output=True, encoding="utf-8", timeout=60, check=True,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}, done.stdout
+
+
+def tops(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+def test_help_imports_click_and_the_command_line_alone(
+    site: Path, environment: dict[str, str]
+) -> None:
+    modules, out = imported(site, environment, "--help")
+    assert "plugins" in out
+    assert "click" in modules
+    assert not tops(modules) & {*HEAVY, "logging", "qtforge_sdk", "qtforge_builtin_plugins", PLUGIN}
+    assert {name for name in modules if name.startswith("qtforge_host.")} <= {
+        "qtforge_host.cli", "qtforge_host.cli.main",
+    }  # fmt: skip
+
+
+def test_listing_plugins_imports_no_plugin_and_nothing_that_runs_one(
+    site: Path, environment: dict[str, str]
+) -> None:
+    modules, out = imported(site, environment, "plugins", "list")
+    assert "never-imported" in out
+    assert "qtforge_host.discovery" in modules
+    assert not tops(modules) & {*HEAVY - NEEDED_BY_A_LISTING, "qtforge_builtin_plugins", PLUGIN}
+    assert not modules & {"qtforge_host.app", "qtforge_host.loading", "qtforge_host.hooks"}
+
+
+def test_the_plugin_would_be_noticed_if_something_imported_it(
+    site: Path, environment: dict[str, str]
+) -> None:
+    env = {**environment, "PYTHONPATH": str(site)}
+    assert PLUGIN in _modules(env, "-c", f"import {PLUGIN}")[0]
+
+
+def test_an_error_of_the_sdk_is_imported_without_its_messages_or_pluggy() -> None:
+    modules, _ = _modules(dict(os.environ), "-c", "import qtforge_sdk.errors")
+    assert "qtforge_sdk.errors" in modules
+    assert not tops(modules) & {"pluggy", "msgspec"}
+    assert "qtforge_sdk.messages" not in modules
+
+
+def test_every_name_and_module_of_the_sdk_is_there_when_it_is_asked_for() -> None:
+    names = ", ".join(qtforge_sdk.__all__)
+    code = (
+        "import qtforge_sdk\n"
+        "assert set(qtforge_sdk.__all__) <= set(dir(qtforge_sdk))\n"
+        "assert qtforge_sdk.messages.Document is qtforge_sdk.Document\n"
+        "from qtforge_sdk import *\n"
+        f"assert None not in ({names})\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_a_name_that_the_sdk_has_not_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'qtforge_sdk' has no attribute 'Nothing'"):
+        qtforge_sdk.Nothing  # type: ignore[attr-defined]  # noqa: B018
