@@ -1,0 +1,1 @@
+"""How fast the host is, beside libraries that do something like it."""

@@ -1,0 +1,52 @@
+"""``python -m benchmarks``: measures everything and prints one table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.machine import describe
+from benchmarks.measuring import Figure
+from benchmarks.publishing import measure_publishing
+from benchmarks.report import as_document, as_markdown, write_between_markers
+from benchmarks.requests import measure_requests
+from benchmarks.startup import measure_startup
+
+_ROUNDS = 21
+
+
+async def _measure_bus(rounds: int) -> list[Figure]:
+    return [*await measure_requests(rounds), *await measure_publishing(rounds)]
+
+
+def main() -> None:
+    """Measure, print, and write what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the table between the markers of this file"
+    )
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    machine = describe()
+    print("measuring the bus ...", file=sys.stderr)
+    found = asyncio.run(_measure_bus(options.rounds))
+    print("measuring start-up ...", file=sys.stderr)
+    startup = measure_startup(options.rounds)
+    found += startup.figures
+    markdown = as_markdown(found, machine, startup.imports)
+    print(markdown)
+    if options.json is not None:
+        document = as_document(found, machine, startup.imports)
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if options.write is not None:
+        write_between_markers(options.write, markdown)
+
+
+if __name__ == "__main__":
+    main()

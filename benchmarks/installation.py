@@ -1,0 +1,96 @@
+"""A virtual environment as a user has it, made of links to what is installed here.
+
+A checkout is installed editable, and the import hook of that costs every Python start more
+than Python itself. Links to the packages make an ordinary installation, at once and without
+a network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Installation", "install"]
+
+_PACKAGES = ("qtforge_host", "qtforge_builtin_plugins", "qtforge_sdk")
+_SCRIPT = """\
+import sys
+from qtforge_host.cli.main import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """Where things are.
+
+    Attributes:
+        python: The environment's interpreter.
+        script: What ``qtforge-host`` starts.
+        plugins: A folder with installed plugins, for PYTHONPATH.
+        plugin_modules: The modules in it.
+    """
+
+    python: Path
+    script: Path
+    plugins: Path
+    plugin_modules: frozenset[str]
+
+
+def install(folder: Path, plugins: int) -> Installation:
+    """Make an environment, and beside it a folder with so many plugins."""
+    environment = folder / "environment"
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(environment)
+    variables = {"base": str(environment), "platbase": str(environment)}
+    paths = sysconfig.get_paths("venv", variables)
+    _link_packages(Path(paths["purelib"]))
+    scripts = Path(paths["scripts"])
+    script = scripts / "qtforge-host"
+    script.write_text(_SCRIPT, encoding="utf-8")
+    site = folder / "plugins"
+    modules = frozenset(_install_plugin(site, number) for number in range(plugins))
+    return Installation(
+        python=scripts / ("python.exe" if os.name == "nt" else "python"),
+        script=script,
+        plugins=site,
+        plugin_modules=modules,
+    )
+
+
+def _link_packages(site: Path) -> None:
+    for source in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:
+        for each in source.iterdir():
+            if each.suffix != ".pth" and not each.name.startswith("__"):
+                (site / each.name).symlink_to(each)
+    for package in _PACKAGES:
+        link = site / package
+        spec = importlib.util.find_spec(package)
+        if not link.exists() and spec is not None and spec.submodule_search_locations:
+            link.symlink_to(Path(spec.submodule_search_locations[0]).absolute())
+
+
+def _install_plugin(site: Path, number: int) -> str:
+    """Write what pip leaves behind of a plugin; return the module's name."""
+    module, version = f"bench_plugin_{number:02}", f"1.{number}.0"
+    metadata = site / f"{module}-{version}.dist-info"
+    metadata.mkdir(parents=True)
+    name = module.replace("_", "-")
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n"
+        "Summary: One of many\nRequires-Python: >=3.11\nRequires-Dist: qtforge-sdk<2,>=1.0\n\n"
+        "The long description of a plugin.\n",
+        encoding="utf-8",
+    )
+    (metadata / "entry_points.txt").write_text(
+        f"[qtforge.plugins]\n{name} = {module}:Example\n", encoding="utf-8"
+    )
+    (site / f"{module}.py").write_text(
+        "from qtforge_sdk import Plugin\n\n\nclass Example(Plugin):\n"
+        '    requires = ("document-storage >= 1.0",)\n',
+        encoding="utf-8",
+    )
+    return module

@@ -1,0 +1,148 @@
+"""Start-up, as whole processes; and a check of what they import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.installation import Installation, install
+from benchmarks.measuring import Figure, Goal, figures
+
+__all__ = ["Startup", "measure_startup"]
+
+_GROUP = "one process, from start to end"
+_PLUGINS = 50
+_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Startup:
+    """What came out.
+
+    Attributes:
+        figures: The times.
+        imports: Command to what it imports, in words.
+    """
+
+    figures: list[Figure]
+    imports: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Process:
+    name: str
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    goal: Goal | None = None
+
+
+def measure_startup(rounds: int) -> Startup:
+    """Time whole processes, each once in every round, after one that is not counted.
+
+    Raises:
+        subprocess.CalledProcessError: A command failed.
+        RuntimeError: A command imported a plugin, or did not list them all.
+    """
+    with tempfile.TemporaryDirectory(prefix="qtforge-bench-") as folder:
+        installation = install(Path(folder), _PLUGINS)
+        processes = _processes(installation, Path(folder))
+        times: list[list[float]] = [[] for _ in processes]
+        for _ in range(rounds + 1):
+            for process, found in zip(processes, times, strict=True):
+                found.append(_time(installation, process))
+        named = [(process.name, process.goal) for process in processes]
+        measured = figures(_GROUP, named, [found[1:] for found in times])
+        imports = {
+            process.name: _imports(installation, process)
+            for process in processes
+            if process.goal is not None
+        }
+        _check_listing(installation, processes[2])
+    return Startup(figures=measured, imports=imports)
+
+
+def _processes(installation: Installation, folder: Path) -> list[_Process]:
+    home = folder / "home"
+    home.mkdir()
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    plain = {**kept, "HOME": str(home)}
+    script = str(installation.script)
+    processes = [
+        _Process(name="`python3 -c pass`", words=("-c", "pass"), environment=plain),
+        _Process(
+            name="`qtforge-host --help`",
+            words=(script, "--help"),
+            environment=plain,
+            goal=Goal(ratio=6),
+        ),
+        _Process(
+            name=f"`qtforge-host plugins list`, {_PLUGINS} installed plugins",
+            words=(script, "plugins", "list"),
+            environment={**plain, "PYTHONPATH": str(installation.plugins)},
+            goal=Goal(ratio=12),
+        ),
+        _Process(
+            name="`python3 -c 'import click'`", words=("-c", "import click"), environment=plain
+        ),
+    ]
+    peers = {"pytest": "`pytest --version`", "pip": "`pip --version`"}
+    return processes + [
+        _Process(name=name, words=("-m", module, "--version"), environment=plain)
+        for module, name in peers.items()
+        if _has(installation, module, plain)
+    ]
+
+
+def _has(installation: Installation, module: str, environment: Mapping[str, str]) -> bool:
+    words = ("-m", module, "--version")
+    return _run(installation, words, environment, check=False).returncode == 0
+
+
+def _time(installation: Installation, process: _Process) -> float:
+    started = time.perf_counter()
+    _run(installation, process.words, process.environment)
+    return time.perf_counter() - started
+
+
+def _imports(installation: Installation, process: _Process) -> str:
+    done = _run(installation, ("-X", "importtime", *process.words), process.environment)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    modules = {line.rpartition("|")[2].strip() for line in lines}
+    plugins = {
+        name
+        for name in modules
+        if name.partition(".")[0] in {*installation.plugin_modules, "qtforge_builtin_plugins"}
+    }
+    if plugins:
+        raise RuntimeError(f"{process.name} imported plugins: {', '.join(sorted(plugins))}")
+    return f"{len(modules)} modules, none of them a plugin's"
+
+
+def _check_listing(installation: Installation, process: _Process) -> None:
+    listed = _run(installation, process.words, process.environment).stdout
+    names = [module.replace("_", "-") for module in installation.plugin_modules]
+    missing = [name for name in names if f"ready  {name} " not in listed]
+    if missing:
+        raise RuntimeError(f"not listed as ready: {', '.join(sorted(missing))}\n{listed}")
+
+
+def _run(
+    installation: Installation,
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(installation.python), *words],
+        env=environment,
+        check=check,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=_LIMIT_S,
+    )
