@@ -13,15 +13,15 @@ $(BIN)/python:
 
 # A stamp for each set of extras, renewed when what they are made from changes.
 $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
-	$(BIN)/pip install --quiet -e ./sdk -e '.[documents]'
+	$(BIN)/pip install -qq -e ./sdk -e '.[documents]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install --quiet -e './sdk[testing]' -e '.[documents,dev]'
+	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[documents,dev]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/pip install --quiet -e '.[documents,dev,bench]'
+	$(BIN)/pip install -qq -e '.[documents,dev,bench]'
 	@touch $@
 
 run: $(VENV)/.run
