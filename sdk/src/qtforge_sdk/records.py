@@ -37,6 +37,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
         plugin: The plugin that failed, or None.
         plugin_version: Its version, or None.
         fix: What the reader can do, or None.
+        retryable: Whether a further try may succeed; None where that is not known.
+        retry_after_s: Seconds before which a further try is pointless, or None.
     """
 
     code: str
@@ -45,6 +47,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
     plugin: str | None = None
     plugin_version: str | None = None
     fix: str | None = None
+    retryable: bool | None = None
+    retry_after_s: float | None = None
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
