@@ -32,6 +32,7 @@ PARTS = {
     "config_file": set(),
     "expressions": set(),
     "failures": set(),
+    "policies": set(),
 }
 
 

@@ -23,6 +23,9 @@ EXAMPLES: tuple[tuple[QtForgeError, str], ...] = (
     (errors.RequestTimeoutError("a.b", 0.5, "plug", "1.0"), "bus.timeout"),
     (errors.OverloadedError("a.b", "plug", "1.0", 8), "bus.overloaded"),
     (errors.BusClosedError("closed", "stopping"), "bus.closed"),
+    (errors.PolicyError("what"), "qtforge.error"),
+    (errors.BreakerOpenError("a.b", "plug", 12.5), "policy.breaker_open"),
+    (errors.PolicyOverloadedError("a.b", "why"), "policy.overloaded"),
     (errors.ExpressionError("1 +", "why", "fix", "expression.failed"), "expression.failed"),
     (errors.WorkflowError("what"), "qtforge.error"),
     (errors.WorkflowNotFoundError("flow", "fix"), "workflow.not_found"),
@@ -39,7 +42,7 @@ EXAMPLES: tuple[tuple[QtForgeError, str], ...] = (
 
 def descendants(root: type[QtForgeError]) -> Iterator[type[QtForgeError]]:
     for child in root.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__):
             yield child
             yield from descendants(child)
 

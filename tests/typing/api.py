@@ -22,6 +22,7 @@ from qtforge_sdk import (
     ErrorInfo,
     HandlerInfo,
     HandlerStatistics,
+    Health,
     OperationContext,
     OperationError,
     Orchestrator,

@@ -64,6 +64,8 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
         why: Its cause.
         fix: Its fix.
         traceback: For the log.
+        retryable: The QtForgeError's own, else None.
+        retry_after_s: The QtForgeError's own, in seconds, else None.
     """
 
     kind: str
@@ -72,6 +74,8 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     why: str
     fix: str
     traceback: str
+    retryable: bool | None = None
+    retry_after_s: float | None = None
 
 
 _ENCODER = msgspec.msgpack.Encoder()

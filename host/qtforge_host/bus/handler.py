@@ -223,11 +223,29 @@ def failed(topic: str, plugin: str, version: str, error: BaseException) -> Handl
     """Return the error that names the plugin whose handler raised this one."""
     if isinstance(error, HandlerFailedError):
         # It asked another plugin, which failed: the reader wants that one's code and fix.
-        return HandlerFailedError(topic, plugin, version, str(error), error.cause_code, error.fix)
+        return HandlerFailedError(
+            topic,
+            plugin,
+            version,
+            str(error),
+            error.cause_code,
+            error.fix,
+            retryable=error.retryable,
+            retry_after_s=error.retry_after_s,
+        )
     if isinstance(error, QtForgeError):
         code = error.code if not isinstance(error, BusError) else ""
         why = f"{error.what}: {error.why}" if error.why else error.what
-        return HandlerFailedError(topic, plugin, version, why, code, error.fix)
+        return HandlerFailedError(
+            topic,
+            plugin,
+            version,
+            why,
+            code,
+            error.fix,
+            retryable=error.retryable,
+            retry_after_s=error.retry_after_s,
+        )
     fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
     return HandlerFailedError(topic, plugin, version, describe(error), "", fix)
 

@@ -166,7 +166,14 @@ class ProcessWorkers:
 
 def _raised(failure: Failure) -> Exception:
     if failure.code:
-        return OperationError(failure.code, failure.what, failure.why, failure.fix)
+        return OperationError(
+            failure.code,
+            failure.what,
+            failure.why,
+            failure.fix,
+            retryable=failure.retryable,
+            retry_after_s=failure.retry_after_s,
+        )
     error = WorkerFailedError(f"{failure.kind}: {failure.what}")
     error.add_note(failure.traceback)
     return error

@@ -92,6 +92,8 @@ def failure_of(error: BaseException) -> Failure:
         why=error.why if isinstance(error, QtForgeError) else "",
         fix=error.fix if isinstance(error, QtForgeError) else "",
         traceback="" if known else "".join(traceback.format_exception(error)),
+        retryable=error.retryable if isinstance(error, QtForgeError) else None,
+        retry_after_s=error.retry_after_s if isinstance(error, QtForgeError) else None,
     )
 
 

@@ -11,7 +11,8 @@
 
 The messages of the built-in topics are in `qtforge_sdk.messages`, the errors in
 `qtforge_sdk.errors`, a run's records in `qtforge_sdk.records`, and the pytest fixture
-``host`` in `qtforge_sdk.testing`.
+``host`` in `qtforge_sdk.testing`. Retries, breakers, caches and limits are in
+`qtforge_sdk.policies`.
 """
 
 import importlib
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from qtforge_sdk.bus import Bus, HandlerInfo, HandlerStatistics, Published, Subscription
     from qtforge_sdk.errors import OperationError, QtForgeError
+    from qtforge_sdk.health import Health
     from qtforge_sdk.hookspecs import hookimpl
     from qtforge_sdk.messages import Document
     from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
@@ -49,6 +51,7 @@ __all__ = [
     "ErrorInfo",
     "HandlerInfo",
     "HandlerStatistics",
+    "Health",
     "OperationContext",
     "OperationError",
     "Orchestrator",
@@ -74,6 +77,7 @@ __all__ = [
 _HOMES: Final = {
     "bus": ("Bus", "HandlerInfo", "HandlerStatistics", "Published", "Subscription"),
     "errors": ("OperationError", "QtForgeError"),
+    "health": ("Health",),
     "hookspecs": ("hookimpl",),
     "messages": ("Document",),
     "operations": ("OperationContext", "Proceed", "operation", "subscriber"),

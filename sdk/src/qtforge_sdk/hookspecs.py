@@ -1,7 +1,8 @@
 """The hooks that a plugin may implement, besides operations and subscribers.
 
 Implement one by a method of that name marked with `hookimpl`; take only the arguments
-that you need. `qtforge_start` and `qtforge_stop` may return an awaitable. Observers
+that you need. `qtforge_start`, `qtforge_stop` and `qtforge_health` may return an
+awaitable. Observers
 (``qtforge_before_request``, ``qtforge_after_request``, ``qtforge_on_request_error``,
 ``qtforge_on_run_event``) run on the loop, so they must be quick; what they raise is
 logged and harms nobody.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 
 if TYPE_CHECKING:
+    from qtforge_sdk.health import Health
     from qtforge_sdk.plugin import PluginContext
     from qtforge_sdk.records import Record
 
@@ -36,6 +38,14 @@ class HookSpecs:
     @hookspec
     def qtforge_stop(self) -> Awaitable[None] | None:
         """Let go of everything."""
+
+    @hookspec
+    def qtforge_health(self) -> Awaitable[Health] | Health | None:
+        """Tell how the plugin fares; None is healthy. The host asks every 30 s and waits 5 s.
+
+        A check that raises or is too late is ``unhealthy``, and an unhealthy plugin gets
+        no work while another can do it.
+        """
 
     @hookspec
     def qtforge_commands(self) -> Iterable[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from qtforge_sdk.bus import Bus
+from qtforge_sdk.health import Health
 from qtforge_sdk.hookspecs import hookimpl
 
 __all__ = ["Plugin", "PluginContext"]
@@ -65,6 +66,14 @@ class Plugin:
     async def stop(self) -> None:
         """Let go of what `start` took; called once, after the last message."""
 
+    async def health(self) -> Health:
+        """Tell how the plugin fares; asked every 30 s, and given 5 s.
+
+        Returns:
+            Healthy, unless a plugin says otherwise. Raising is being unhealthy.
+        """
+        return Health()
+
     @hookimpl
     def qtforge_start(self, context: PluginContext) -> Awaitable[None]:
         """The hook behind `start`."""
@@ -74,3 +83,8 @@ class Plugin:
     def qtforge_stop(self) -> Awaitable[None]:
         """The hook behind `stop`."""
         return self.stop()
+
+    @hookimpl
+    def qtforge_health(self) -> Awaitable[Health]:
+        """The hook behind `health`."""
+        return self.health()

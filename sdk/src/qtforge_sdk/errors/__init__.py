@@ -12,6 +12,9 @@
     │   ├── RequestTimeoutError   bus.timeout
     │   ├── OverloadedError       bus.overloaded
     │   └── BusClosedError        bus.closed
+    ├── PolicyError
+    │   ├── BreakerOpenError      policy.breaker_open
+    │   └── PolicyOverloadedError policy.overloaded
     ├── ExpressionError       expression.invalid, expression.failed
     ├── WorkflowError
     │   ├── WorkflowNotFoundError workflow.not_found
@@ -25,14 +28,29 @@
     └── StateDirectoryError   state.unusable
 
 An error says what happened, why, and how to mend it. All of them take
-positional arguments only, so that they pickle and copy.
+positional arguments, so that they pickle and copy; ``retryable`` and ``retry_after_s``,
+which some take by keyword, are plain attributes and pickle too.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from qtforge_sdk.errors.bus import (
+    BusClosedError,
+    BusError,
+    HandlerFailedError,
+    InvalidMessageError,
+    InvalidTopicError,
+    NoHandlerError,
+    OverloadedError,
+    RequestTimeoutError,
+)
+from qtforge_sdk.errors.policies import BreakerOpenError, PolicyError, PolicyOverloadedError
+from qtforge_sdk.errors.root import OperationError, QtForgeError
+
 __all__ = [
+    "BreakerOpenError",
     "BusClosedError",
     "BusError",
     "ConfigError",
@@ -45,6 +63,8 @@ __all__ = [
     "OperationError",
     "OverloadedError",
     "PluginError",
+    "PolicyError",
+    "PolicyOverloadedError",
     "QtForgeError",
     "RequestTimeoutError",
     "RunError",
@@ -55,191 +75,6 @@ __all__ = [
     "WorkflowNotFoundError",
     "WorkflowUnmetError",
 ]
-
-
-class QtForgeError(Exception):
-    """The root of every deliberate failure.
-
-    Args:
-        what: What happened, in one line.
-        why: The cause, where it is known and not already in ``what``.
-        fix: What the reader can do about it.
-
-    >>> error = QtForgeError("no such file", "a.pdf is missing", "check the name")
-    >>> print(error)
-    no such file: a.pdf is missing (fix: check the name)
-    """
-
-    code: str = "qtforge.error"
-
-    def __init__(self, what: str, why: str = "", fix: str = "", /) -> None:
-        # Exception.__init__ is not called: BaseException.__new__ has already kept
-        # the positional arguments in `args`, and a leaf's own must stay there.
-        self.what = what
-        self.why = why
-        self.fix = fix
-
-    def __str__(self) -> str:
-        text = f"{self.what}: {self.why}" if self.why else self.what
-        return f"{text} (fix: {self.fix})" if self.fix else text
-
-
-class OperationError(QtForgeError):
-    """What a plugin raises when an operation can't be done; it names its own code.
-
-    Args:
-        code: ``<subject>.<what is wrong>``, such as ``document.encrypted``. Stable.
-        what: What happened, in one line.
-        why: The cause.
-        fix: What the caller can do about it.
-
-    >>> OperationError("document.empty", "a.pdf has no content", "", "check the file").code
-    'document.empty'
-    """
-
-    def __init__(self, code: str, what: str, why: str = "", fix: str = "", /) -> None:
-        super().__init__(what, why, fix)
-        self.code = code
-
-
-class BusError(QtForgeError):
-    """A message could not be delivered or answered."""
-
-
-class InvalidTopicError(BusError):
-    """A topic or pattern is not well formed.
-
-    Args:
-        topic: The text that was given.
-        why: The rule that it breaks.
-    """
-
-    code = "bus.invalid_topic"
-
-    def __init__(self, topic: str, why: str, /) -> None:
-        super().__init__(
-            f"'{topic}' is not a topic", why, "use words joined by dots, such as document.parse"
-        )
-        self.topic = topic
-
-
-class NoHandlerError(BusError):
-    """No plugin answers the topic, or none accepts this message.
-
-    Args:
-        topic: The topic that was asked.
-        why: What was tried.
-        fix: What would give it a handler.
-    """
-
-    code = "bus.no_handler"
-
-    def __init__(self, topic: str, why: str = "", fix: str = "", /) -> None:
-        super().__init__(f"no plugin answers '{topic}'", why, fix)
-        self.topic = topic
-
-
-class InvalidMessageError(BusError):
-    """A message or a response does not fit the declared type.
-
-    Args:
-        topic: The topic.
-        why: The first field that does not fit, with its path.
-        role: ``"message"`` or ``"response"``.
-    """
-
-    code = "bus.invalid_message"
-
-    def __init__(self, topic: str, why: str, role: str = "message", /) -> None:
-        super().__init__(f"the {role} of '{topic}' does not fit", why)
-        self.topic = topic
-        self.role = role
-
-
-class HandlerFailedError(BusError):
-    """A plugin's handler raised; the exception is the ``__cause__``.
-
-    Args:
-        topic: The topic that was asked.
-        plugin: The plugin whose handler failed.
-        version: That plugin's version.
-        why: The cause in words.
-        cause_code: The cause's own code when it was a QtForgeError, else "".
-        fix: The cause's own fix, where it has one.
-    """
-
-    code = "bus.handler_failed"
-
-    def __init__(
-        self,
-        topic: str,
-        plugin: str,
-        version: str,
-        why: str,
-        cause_code: str = "",
-        fix: str = "",
-        /,
-    ) -> None:
-        super().__init__(f"{plugin} {version} failed on '{topic}'", why, fix)
-        self.topic = topic
-        self.plugin = plugin
-        self.version = version
-        self.cause_code = cause_code
-
-
-class RequestTimeoutError(BusError):
-    """A handler did not answer in time; it has been cancelled or ended.
-
-    Args:
-        topic: The topic that was asked.
-        timeout_s: The time that it had, in seconds.
-        plugin: The plugin that was asked, or "" when none had begun.
-        version: That plugin's version.
-    """
-
-    code = "bus.timeout"
-
-    def __init__(
-        self, topic: str, timeout_s: float, plugin: str = "", version: str = "", /
-    ) -> None:
-        who = f"{plugin} {version}" if plugin else "no handler"
-        super().__init__(
-            f"{who} did not answer '{topic}' within {timeout_s:g} s", "", "give it a longer timeout"
-        )
-        self.topic = topic
-        self.timeout_s = timeout_s
-        self.plugin = plugin
-        self.version = version
-
-
-class OverloadedError(BusError):
-    """A handler's queue is full; nothing was done.
-
-    Args:
-        topic: The topic that was asked.
-        plugin: The plugin whose queue is full.
-        version: That plugin's version.
-        capacity: How many calls the queue holds.
-    """
-
-    code = "bus.overloaded"
-
-    def __init__(self, topic: str, plugin: str, version: str, capacity: int, /) -> None:
-        super().__init__(
-            f"{plugin} {version} has {capacity} calls waiting on '{topic}'",
-            "its queue is full",
-            "send fewer at once, or try again later",
-        )
-        self.topic = topic
-        self.plugin = plugin
-        self.version = version
-        self.capacity = capacity
-
-
-class BusClosedError(BusError):
-    """The host is stopping or has stopped."""
-
-    code = "bus.closed"
 
 
 class ExpressionError(QtForgeError):

@@ -1,0 +1,163 @@
+"""What can go wrong with a message."""
+
+from __future__ import annotations
+
+from qtforge_sdk.errors.root import QtForgeError
+
+__all__ = [
+    "BusClosedError",
+    "BusError",
+    "HandlerFailedError",
+    "InvalidMessageError",
+    "InvalidTopicError",
+    "NoHandlerError",
+    "OverloadedError",
+    "RequestTimeoutError",
+]
+
+
+class BusError(QtForgeError):
+    """A message could not be delivered or answered."""
+
+
+class InvalidTopicError(BusError):
+    """A topic or pattern is not well formed.
+
+    Args:
+        topic: The text that was given.
+        why: The rule that it breaks.
+    """
+
+    code = "bus.invalid_topic"
+
+    def __init__(self, topic: str, why: str, /) -> None:
+        super().__init__(
+            f"'{topic}' is not a topic", why, "use words joined by dots, such as document.parse"
+        )
+        self.topic = topic
+
+
+class NoHandlerError(BusError):
+    """No plugin answers the topic, or none accepts this message.
+
+    Args:
+        topic: The topic that was asked.
+        why: What was tried.
+        fix: What would give it a handler.
+    """
+
+    code = "bus.no_handler"
+
+    def __init__(self, topic: str, why: str = "", fix: str = "", /) -> None:
+        super().__init__(f"no plugin answers '{topic}'", why, fix)
+        self.topic = topic
+
+
+class InvalidMessageError(BusError):
+    """A message or a response does not fit the declared type.
+
+    Args:
+        topic: The topic.
+        why: The first field that does not fit, with its path.
+        role: ``"message"`` or ``"response"``.
+    """
+
+    code = "bus.invalid_message"
+
+    def __init__(self, topic: str, why: str, role: str = "message", /) -> None:
+        super().__init__(f"the {role} of '{topic}' does not fit", why)
+        self.topic = topic
+        self.role = role
+
+
+class HandlerFailedError(BusError):
+    """A plugin's handler raised; the exception is the ``__cause__``.
+
+    Args:
+        topic: The topic that was asked.
+        plugin: The plugin whose handler failed.
+        version: That plugin's version.
+        why: The cause in words.
+        cause_code: The cause's own code when it was a QtForgeError, else "".
+        fix: The cause's own fix, where it has one.
+        retryable: The cause's own, where it has one.
+        retry_after_s: The cause's own, in seconds, where it has one.
+    """
+
+    code = "bus.handler_failed"
+
+    def __init__(
+        self,
+        topic: str,
+        plugin: str,
+        version: str,
+        why: str,
+        cause_code: str = "",
+        fix: str = "",
+        /,
+        *,
+        retryable: bool | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{plugin} {version} failed on '{topic}'", why, fix)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.topic = topic
+        self.plugin = plugin
+        self.version = version
+        self.cause_code = cause_code
+
+
+class RequestTimeoutError(BusError):
+    """A handler did not answer in time; it has been cancelled or ended.
+
+    Args:
+        topic: The topic that was asked.
+        timeout_s: The time that it had, in seconds.
+        plugin: The plugin that was asked, or "" when none had begun.
+        version: That plugin's version.
+    """
+
+    code = "bus.timeout"
+
+    def __init__(
+        self, topic: str, timeout_s: float, plugin: str = "", version: str = "", /
+    ) -> None:
+        who = f"{plugin} {version}" if plugin else "no handler"
+        super().__init__(
+            f"{who} did not answer '{topic}' within {timeout_s:g} s", "", "give it a longer timeout"
+        )
+        self.topic = topic
+        self.timeout_s = timeout_s
+        self.plugin = plugin
+        self.version = version
+
+
+class OverloadedError(BusError):
+    """A handler's queue is full; nothing was done.
+
+    Args:
+        topic: The topic that was asked.
+        plugin: The plugin whose queue is full.
+        version: That plugin's version.
+        capacity: How many calls the queue holds.
+    """
+
+    code = "bus.overloaded"
+
+    def __init__(self, topic: str, plugin: str, version: str, capacity: int, /) -> None:
+        super().__init__(
+            f"{plugin} {version} has {capacity} calls waiting on '{topic}'",
+            "its queue is full",
+            "send fewer at once, or try again later",
+        )
+        self.topic = topic
+        self.plugin = plugin
+        self.version = version
+        self.capacity = capacity
+
+
+class BusClosedError(BusError):
+    """The host is stopping or has stopped."""
+
+    code = "bus.closed"
