@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Mapping
+import datetime
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from qtforge_host.runs.clock import Clock
-from qtforge_host.runs.failures import error_info
-from qtforge_host.runs.outcome import RunView
-from qtforge_sdk import Compensation, ErrorInfo, Record, StepResult, Template
-from qtforge_sdk.errors import DuplicateStepError, QtForgeError, StageFailedError
-from qtforge_sdk.operations import ProgressListener
+from qtforge_host.runs.attempts import Answer, Ask, Attempts, StepCall
+from qtforge_host.runs.compensation import Compensator
+from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.failures import RecordedFailureError
+from qtforge_host.runs.log import RunLog
+from qtforge_sdk import Compensation, StepResult, Template
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import convert
+from qtforge_sdk.errors import (
+    DuplicateStepError,
+    OperationError,
+    QtForgeError,
+    RunDivergedError,
+    StageFailedError,
+)
+from qtforge_sdk.policies import Fallback, Retry
 from qtforge_sdk.records import (
-    CompensationFailed,
-    CompensationStarted,
-    CompensationSucceeded,
+    ChildStarted,
     StepFailed,
     StepSkipped,
-    StepStarted,
     StepSucceeded,
+    TimerFired,
+    TimerSet,
 )
 
-__all__ = ["ActiveRun", "Ask", "Evaluator", "Recorder"]
+__all__ = ["ActiveRun", "Evaluator", "StartChild"]
 
-_LOG = logging.getLogger("qtforge.runs")
 _STEP_TIMEOUT_S = 30.0
 
 
@@ -39,83 +48,81 @@ class Evaluator(Protocol):
         """Return whether a condition holds."""
 
 
-class Recorder(Protocol):
-    """Keeps a record, then lets everybody know."""
-
-    async def __call__(self, record: Record, /) -> None: ...
-
-
-class Ask(Protocol):
-    """Asks a topic in the name of a run's step; the second value is who answered."""
+class StartChild(Protocol):
+    """Runs a workflow as a child, or takes up the child that was begun; gives its result."""
 
     async def __call__(
         self,
-        run_id: str,
+        parent: str,
         step: str,
-        topic: str,
-        message: object,
-        timeout_s: float,
-        plugin: str | None,
-        listener: ProgressListener,
-    ) -> tuple[Any, tuple[str, str] | None]: ...
+        name: str,
+        given: Mapping[str, Any],
+        begun: str | None,
+        started: Callable[[str], Awaitable[None]],
+    ) -> Any: ...
 
 
 class ActiveRun:
     """A run in progress; implements `qtforge_sdk.Run`.
 
     Args:
-        view: What its records tell so far.
-        definition: The workflow's.
-        record: Keeps records.
+        log: Its end of the journal.
+        definition: The workflow's; an amendment replaces it.
+        control: What others ask of it.
         ask: Asks the bus.
         evaluator: For templates and conditions.
         clock: The time.
-        on_progress: Told of a step's progress.
+        start_child: Runs other workflows.
     """
 
     def __init__(
         self,
-        view: RunView,
+        log: RunLog,
         definition: Any,
+        control: Control,
         *,
-        record: Recorder,
         ask: Ask,
         evaluator: Evaluator,
         clock: Clock,
-        on_progress: Any,
+        start_child: StartChild,
     ) -> None:
-        self.id = view.run_id
+        self.id = log.view.run_id
         self.definition = definition
-        self._view = view
-        self._record = record
+        self._log = log
+        self._control = control
         self._ask = ask
         self._evaluator = evaluator
         self._clock = clock
-        self._on_progress = on_progress
+        self._start_child = start_child
+        self._attempts = Attempts(log, clock)
+        self._compensator = Compensator(log, clock, self._undo)
         self._claimed: set[str] = set()
-        self._undo: list[tuple[str, Compensation]] = []
+        self._unclaimed = dict.fromkeys(log.history.outcomes)
+        self._gathering = 0
+        self._timers = 0
+        self._taken: set[str] = set()
 
     @property
     def input(self) -> Mapping[str, Any]:
         """What the run was started with."""
-        found: Mapping[str, Any] = self._view.input
+        found: Mapping[str, Any] = self._log.view.input
         return found
 
     @property
     def steps(self) -> Mapping[str, StepResult]:
         """The steps so far."""
-        return self._view.steps
+        return self._log.view.steps
 
     @property
     def names(self) -> Mapping[str, Any]:
         """What expressions may use."""
-        started_at = self._view.started_at
+        started_at = self._log.view.started_at
         about = {
             "id": self.id,
-            "workflow": self._view.workflow,
+            "workflow": self._log.view.workflow,
             "started_at": None if started_at is None else started_at.isoformat(),
         }
-        return {"input": self.input, "run": about, "stages": self._view.steps}
+        return {"input": self.input, "run": about, "stages": self.steps}
 
     def render(self, template: object) -> Any:
         """Return a template's value now; see `qtforge_sdk.Run`."""
@@ -134,140 +141,220 @@ class ActiveRun:
         timeout: float | None = None,
         plugin: str | None = None,
         required: bool = True,
+        retry: Retry | None = None,
+        fallback: Fallback | None = None,
         compensation: Compensation | None = None,
+        response_type: Any = None,
     ) -> Any:
         """Do a step; see `qtforge_sdk.Run`."""
-        self._claim(step)
         timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
-        await self._record(
-            StepStarted(run_id=self.id, at=self._clock.now(), step=step, topic=topic)
+
+        async def send(attempt: int) -> Answer:
+            return await self._send(step, topic, message, timeout_s, plugin, attempt)
+
+        async def fall_back(given: Fallback) -> Answer:
+            if given.topic is None:
+                return given.value, None
+            other = message if given.message is None else Template(given.message)
+            return await self._send(f"{step}/fallback", given.topic, other, timeout_s, None, 1)
+
+        call = StepCall(
+            step=step,
+            topic=topic,
+            send=send,
+            required=required,
+            retry=retry,
+            fallback=fallback,
+            fall_back=fall_back,
         )
-        started = self._clock.monotonic()
-        try:
-            data, by = await self._send(step, topic, message, timeout_s, plugin)
-        except asyncio.CancelledError:
-            cancelled = ErrorInfo(code="run.cancelled", message="cancelled", stage=step)
-            await self._step_failed(step, cancelled, True, started)
-            raise
-        except QtForgeError as error:
-            _LOG.debug("%s: %s failed", self.id, step, exc_info=error)
-            await self._step_failed(step, error_info(error, step), required, started)
-            if compensation is not None and compensation.on_failure:
-                self._undo.append((step, compensation))
-            if required:
-                raise StageFailedError(step, str(error)) from error
-            return None
-        await self._record(
-            StepSucceeded(
-                run_id=self.id,
-                at=self._clock.now(),
-                step=step,
-                data=data,
-                plugin=by[0] if by else None,
-                plugin_version=by[1] if by else None,
-                duration_s=self._clock.monotonic() - started,
-            )
-        )
-        if compensation is not None:
-            self._undo.append((step, compensation))
-        return data
+        return await self._do(call, compensation, response_type)
+
+    async def step(
+        self, name: str, function: Callable[[], Any], *, response_type: Any = None
+    ) -> Any:
+        """Do a step of the orchestrator's own; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            try:
+                result = function()
+                return (await result if inspect.isawaitable(result) else result), None
+            except QtForgeError:
+                raise
+            except Exception as error:
+                what = f"{type(error).__name__}: {error}"
+                raise OperationError("run.step_failed", what) from error
+
+        return await self._do(StepCall(step=name, topic="", send=send), None, response_type)
 
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
-        self._claim(step)
-        await self._record(
-            StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
-        )
+        if await self._enter(step, None) is None:
+            await self._log.append(
+                StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
+            )
 
     async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
         """Do steps at once; see `qtforge_sdk.Run`."""
         tasks = [asyncio.ensure_future(step) for step in steps]
+        self._gathering += 1
         try:
             return list(await asyncio.gather(*tasks))
+        except PauseRequested:
+            # The others come to their own boundary, so that none of their work is lost.
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         finally:
+            self._gathering -= 1
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait on the run's clock."""
-        await self._clock.sleep(seconds)
+    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
+        """Wait on the run's clock; see `qtforge_sdk.Run`."""
+        self._timers += 1
+        timer = f"timer {self._timers}" if name is None else name
+        self._claim(timer)
+        due = self._log.history.timers.get(timer)
+        if due is None:
+            due = self._clock.now() + datetime.timedelta(seconds=seconds)
+            await self._log.append(
+                TimerSet(run_id=self.id, at=self._clock.now(), name=timer, due=due)
+            )
+        while (left := (due - self._clock.now()).total_seconds()) > 0:
+            waiting = asyncio.ensure_future(self._control.wait(None))
+            try:
+                await self._sleep_or(waiting, left)
+            finally:
+                waiting.cancel()
+        if timer not in self._log.history.fired:
+            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
+            await self._log.append(fired)
+
+    async def wait_event(
+        self, name: str, *, timeout: float | None = None, step: str | None = None
+    ) -> Any:
+        """Wait for an event; see `qtforge_sdk.Run`."""
+        step = f"event {name}" if step is None else step
+
+        async def send(attempt: int) -> Answer:
+            deadline = None if timeout is None else self._clock.monotonic() + timeout
+            while True:
+                for event in self._log.history.events:
+                    if event.name == name and event.event_id not in self._taken:
+                        self._taken.add(event.event_id)
+                        return {"event_id": event.event_id, "data": event.data}, None
+                left = None if deadline is None else deadline - self._clock.monotonic()
+                if (left is not None and left <= 0) or not await self._control.wait(left):
+                    raise OperationError(
+                        "run.event_timeout", f"the event '{name}' did not come within {timeout:g} s"
+                    )
+
+        found = await self._do(StepCall(step=step, topic="", send=send), None, None)
+        self._taken.add(found["event_id"])
+        return found["data"]
+
+    async def run_workflow(
+        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+    ) -> Any:
+        """Run another workflow as a child; see `qtforge_sdk.Run`."""
+        step = name if step is None else step
+
+        async def started(child: str) -> None:
+            await self._log.append(
+                ChildStarted(run_id=self.id, at=self._clock.now(), step=step, child_run_id=child)
+            )
+
+        async def send(attempt: int) -> Answer:
+            begun = self._log.history.children.get(step)
+            return await self._start_child(self.id, step, name, given, begun, started), None
+
+        return await self._do(StepCall(step=step, topic="", send=send), None, None)
 
     async def compensate(self) -> tuple[bool, bool]:
-        """Undo what was done, last first; a failure does not keep the others from it.
+        """Undo what was done; see `Compensator.compensate`."""
+        return await self._compensator.compensate()
 
-        Returns:
-            Whether there was anything to undo, and whether all of it was undone.
+    def check_all_claimed(self) -> None:
+        """Check that the code asked for every step that the journal holds.
+
+        Raises:
+            RunDivergedError: It did not.
         """
-        undo, self._undo = self._undo[::-1], []
-        sound = True
-        for step, compensation in undo:
-            sound = await self._compensate_one(step, compensation) and sound
-        return bool(undo), sound
+        if self._unclaimed:
+            step = next(iter(self._unclaimed))
+            raise RunDivergedError(step, "the journal holds it, and the code did not ask for it")
 
-    async def _compensate_one(self, step: str, compensation: Compensation) -> bool:
-        await self._record(
-            CompensationStarted(
-                run_id=self.id, at=self._clock.now(), step=step, topic=compensation.topic
-            )
-        )
-        started = self._clock.monotonic()
-        try:
-            data, by = await self._send(
-                f"{step}/compensation",
-                compensation.topic,
-                compensation.message,
-                compensation.timeout_s,
-                None,
-            )
-        except QtForgeError as error:
-            await self._record(
-                CompensationFailed(
-                    run_id=self.id,
-                    at=self._clock.now(),
-                    step=step,
-                    error=error_info(error, step),
-                    duration_s=self._clock.monotonic() - started,
-                )
-            )
-            return False
-        await self._record(
-            CompensationSucceeded(
-                run_id=self.id,
-                at=self._clock.now(),
-                step=step,
-                data=data,
-                plugin=by[0] if by else None,
-                plugin_version=by[1] if by else None,
-                duration_s=self._clock.monotonic() - started,
-            )
-        )
-        return True
+    async def _do(
+        self, call: StepCall, compensation: Compensation | None, response_type: Any
+    ) -> Any:
+        outcome = await self._enter(call.step, call.topic) or await self._attempts.make(call)
+        if isinstance(outcome, StepSucceeded):
+            self._compensator.add(call.step, compensation)
+            if response_type is None:
+                return outcome.data
+            return convert(outcome.data, response_type)
+        if isinstance(outcome, StepSkipped):
+            return None
+        if compensation is not None and compensation.on_failure:
+            self._compensator.add(call.step, compensation)
+        error = RecordedFailureError(outcome.error) if isinstance(outcome, StepFailed) else outcome
+        if call.required:
+            raise StageFailedError(call.step, str(error)) from error
+        return None
+
+    async def _enter(
+        self, step: str, topic: str | None
+    ) -> StepSucceeded | StepFailed | StepSkipped | None:
+        """Claim a step; return what the journal holds of it, or come to the boundary before it."""
+        self._claim(step)
+        known = self._log.history.outcomes.get(step)
+        asked = self._log.history.topics.get(step)
+        if topic and asked and asked != topic:
+            raise RunDivergedError(step, f"the journal asked '{asked}', the code asks '{topic}'")
+        if known is not None:
+            self._unclaimed.pop(step, None)
+            return known
+        if self._unclaimed and not self._gathering:
+            other = next(iter(self._unclaimed))
+            raise RunDivergedError(step, f"the journal holds '{other}' here, the code asks '{step}'")
+        await self._control.boundary()
+        return None
 
     async def _send(
-        self, step: str, topic: str, message: object, timeout_s: float, plugin: str | None
-    ) -> tuple[Any, tuple[str, str] | None]:
+        self,
+        step: str,
+        topic: str,
+        message: object,
+        timeout_s: float,
+        plugin: str | None,
+        attempt: int,
+    ) -> Answer:
         if isinstance(message, Template):
             message = self.render(message.value)
 
         def listen(done: float, total: float | None, text: str) -> None:
-            self._on_progress(self._view, step, done, total, text)
+            self._log.listener.on_progress(self._log.view, step, done, total, text)
 
-        return await self._ask(self.id, step, topic, message, timeout_s, plugin, listen)
+        return await self._ask(self.id, step, topic, message, timeout_s, plugin, attempt, listen)
 
-    async def _step_failed(
-        self, step: str, error: ErrorInfo, required: bool, started: float
-    ) -> None:
-        await self._record(
-            StepFailed(
-                run_id=self.id,
-                at=self._clock.now(),
-                step=step,
-                error=error,
-                required=required,
-                duration_s=self._clock.monotonic() - started,
-            )
+    async def _undo(self, step: str, compensation: Compensation, attempt: int) -> Answer:
+        return await self._send(
+            f"{step}/compensation",
+            compensation.topic,
+            compensation.message,
+            compensation.timeout_s,
+            None,
+            attempt,
         )
+
+    async def _sleep_or(self, waiting: asyncio.Future[bool], seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()  # raises when the run is to rest
+        finally:
+            sleeping.cancel()
 
     def _claim(self, step: str) -> None:
         if step in self._claimed:

@@ -1,43 +1,60 @@
-"""The engine under every orchestrator: starts runs, records them, compensates, ends them."""
+"""The engine under every orchestrator: starts runs, takes them up again, ends them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.transport import Envelope
 from qtforge_host.expressions import Expressions
-from qtforge_host.journal.journal import Journal
-from qtforge_host.runs.active import ActiveRun, Recorder
-from qtforge_host.runs.clock import Clock, SystemClock
+from qtforge_host.runs.active import ActiveRun
+from qtforge_host.runs.amending import Amending
+from qtforge_host.runs.attempts import Answer
+from qtforge_host.runs.clock import SystemClock
+from qtforge_host.runs.control import Control
 from qtforge_host.runs.definitions import Workflow
-from qtforge_host.runs.failures import error_info
-from qtforge_host.runs.outcome import RunView
-from qtforge_sdk import ErrorInfo, Record, RunStatus
+from qtforge_host.runs.driving import Driver
+from qtforge_host.runs.history import History
+from qtforge_host.runs.log import RunListener, RunLog
+from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.versions import VersionPolicy, version_problem
+from qtforge_sdk import Record
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.journal import Journal, Ownership
 from qtforge_sdk.operations import ProgressListener
-from qtforge_sdk.records import RunFinished, RunStarted
+from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
-__all__ = ["Engine", "RunListener", "new_run_id"]
+__all__ = ["Engine", "Silent", "new_run_id"]
 
-
-class RunListener(Protocol):
-    """Hears what happens in a run, as it happens; must be quick and must not raise."""
-
-    def on_record(self, view: RunView, record: Record) -> None:
-        """A record was kept; the view has taken it in."""
-
-    def on_progress(
-        self, view: RunView, step: str, done: float, total: float | None, text: str
-    ) -> None:
-        """A step came further."""
+_LOG = logging.getLogger("qtforge.runs")
+_WATCH_S = 0.25  # how long a message from another process may take to be seen
 
 
-class _Silent:
+class Workflows(Protocol):
+    """Finds workflows: by name, or from what a run's journal holds."""
+
+    def named(self, name: str) -> Workflow:
+        """Return a workflow that can run here and now."""
+
+    def recorded(self, history: History) -> Workflow:
+        """Return the workflow of a run, with its definition as it is now."""
+
+
+class Silent:
+    """Listens to nothing."""
+
     def on_record(self, view: RunView, record: Record) -> None:
         """Nobody listens."""
 
@@ -56,16 +73,26 @@ def new_run_id(now: datetime.datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(5)}"
 
 
+@dataclass(slots=True)
+class _Live:
+    """A run that this process executes."""
+
+    control: Control
+    log: RunLog
+
+
 class Engine:
     """Executes workflows.
 
     Args:
         bus: Where steps ask.
         expressions: For templates and conditions.
-        journal: Where records are kept.
-        observe: Told of every record, after it is kept; None for nobody.
-        plugins: Gives the active plugins' versions by name, for the journal.
+        journal: Where records are kept; open.
+        workflows: Finds workflows, for resuming and for children.
+        observe: Told of every record; None for nobody.
+        plugins: Gives the active plugins' versions by name.
         clock: The time.
+        owner: What this process is called in the journal.
     """
 
     def __init__(
@@ -73,6 +100,7 @@ class Engine:
         bus: MessageBus,
         expressions: Expressions,
         journal: Journal,
+        workflows: Workflows,
         *,
         observe: Callable[[Record], None] | None = None,
         plugins: Callable[[], dict[str, str]] = dict,
@@ -81,62 +109,113 @@ class Engine:
         self._bus = bus
         self._expressions = expressions
         self._journal = journal
+        self._workflows = workflows
         self._observe = observe
         self._plugins = plugins
         self._clock = clock or SystemClock()
+        self._live: dict[str, _Live] = {}
+        self._watcher: asyncio.Task[None] | None = None
 
     async def execute(
         self,
         workflow: Workflow,
         given: Mapping[str, Any],
         listener: RunListener | None = None,
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        on_started: Callable[[str], Awaitable[None]] | None = None,
     ) -> RunView:
-        """Run a workflow to its end.
+        """Start a run, and go on until it ends or rests.
 
         Args:
             workflow: A valid one.
             given: Its input, over the definition's defaults.
             listener: Hears what happens.
+            parent: The run that starts it.
+            parent_step: That run's step.
+            on_started: Awaited with the run's id once the journal has it.
 
         Returns:
             What became of it, also when it failed.
 
         Raises:
-            asyncio.CancelledError: It was cancelled; the journal says so.
+            asyncio.CancelledError: The caller was cancelled, and the run with it; the journal
+                says so.
+            RunError: The journal refused it.
         """
-        heard = listener or _Silent()
         definition = workflow.definition
-        view = RunView(new_run_id(self._clock.now()))
-
-        async def record(entry: Record) -> None:
-            await self._journal.append(entry)
-            view.apply(entry)
-            if self._observe is not None:
-                self._observe(entry)
-            heard.on_record(view, entry)
-
-        run = ActiveRun(
-            view,
-            definition,
-            record=record,
-            ask=self._ask,
-            evaluator=self,
-            clock=self._clock,
-            on_progress=heard.on_progress,
+        started = RunStarted(
+            run_id=new_run_id(self._clock.now()),
+            at=self._clock.now(),
+            workflow=definition.name,
+            kind=definition.kind,
+            workflow_version=definition.version,
+            input=_plain_input({**definition.defaults, **given}),
+            plugins=self._plugins(),
+            definition=None if workflow.text == "" else to_plain(definition),
+            definition_text=workflow.text,
+            parent=parent,
+            parent_step=parent_step,
         )
-        await record(
-            RunStarted(
-                run_id=view.run_id,
-                at=self._clock.now(),
-                workflow=definition.name,
-                kind=definition.kind,
-                workflow_version=definition.version,
-                input={**definition.defaults, **given},
-                plugins=self._plugins(),
+        ownership = await self._journal.create(started)
+        if on_started is not None:
+            await on_started(started.run_id)
+        return await self._go_on(workflow, ownership, [started], listener, fresh=started)
+
+    async def resume(
+        self,
+        run_id: str,
+        listener: RunListener | None = None,
+        *,
+        versions: VersionPolicy = "same-major",
+        note: str = "",
+    ) -> RunView:
+        """Take up a run that has no live owner; steps that the journal holds are not redone.
+
+        Args:
+            run_id: The run.
+            listener: Hears what happens.
+            versions: Which other plugin versions than those that served it may go on.
+            note: Why, for its history.
+
+        Returns:
+            What became of it; at once when it had ended.
+
+        Raises:
+            RunNotFoundError: There is none.
+            RunOwnedError: A live process executes it.
+            WorkflowError: Its workflow can't be run here.
+        """
+        records = list(await self._journal.records(run_id))
+        history = History.of(records)
+        if history.finished is not None:
+            return fold(run_id, records)
+        workflow = self._workflows.recorded(history)
+        ownership = await self._journal.claim(run_id)
+        records = list(await self._journal.records(run_id))  # what its last owner still wrote
+        active = self._plugins()
+        problem = version_problem(History.of(records).served_by, active, versions)
+        resumed: Record
+        if problem is not None and problem.blocks:
+            resumed = RunBlocked(
+                run_id=run_id, at=self._clock.now(), reason=problem.text, plugins=active
             )
+            await self._journal.append(ownership, [resumed])
+            await self._journal.release(ownership)
+            return fold(run_id, [*records, resumed])
+        text = "; ".join(filter(None, (note, problem.text if problem else "")))
+        resumed = RunResumed(
+            run_id=run_id, at=self._clock.now(), owner=ownership.owner, plugins=active, note=text
         )
-        await self._drive(workflow, run, view, record)
-        return view
+        await self._journal.append(ownership, [resumed])
+        return await self._go_on(workflow, ownership, [*records, resumed], listener, fresh=resumed)
+
+    async def close(self) -> None:
+        """End the watch over inboxes; the runs have ended by then."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
 
     def render(self, template: object, names: Mapping[str, Any]) -> Any:
         """Return a template's value; see `ActiveRun`."""
@@ -146,31 +225,70 @@ class Engine:
         """Return whether a condition holds; see `ActiveRun`."""
         return self._expressions.compile(condition).holds(names)
 
-    async def _drive(
-        self, workflow: Workflow, run: ActiveRun, view: RunView, record: Recorder
-    ) -> None:
-        finish = _Finish(record, view, self._clock)
+    async def _go_on(
+        self,
+        workflow: Workflow,
+        ownership: Ownership,
+        records: list[Record],
+        listener: RunListener | None,
+        *,
+        fresh: Record,
+    ) -> RunView:
+        run_id = ownership.run_id
+        heard = listener or Silent()
+        view, history = fold(run_id, records), History.of(records)
+        log = RunLog(self._journal, ownership, view, history, heard, self._observe)
+        amending = Amending(log, workflow, self._clock)
+        control = Control(log, amending.apply)
+        run = ActiveRun(
+            log,
+            workflow.definition,
+            control,
+            ask=self._ask,
+            evaluator=self,
+            clock=self._clock,
+            start_child=self._start_child,
+        )
+        amending.attach(run)
+        if self._observe is not None:
+            self._observe(fresh)
+        heard.on_record(view, fresh)
+        self._live[run_id] = _Live(control, log)
+        self._watch()
         try:
-            returned = await workflow.orchestrator.execute(run)
-            result, summary = self._result(workflow, run, returned)
-        except asyncio.CancelledError:
-            await finish("cancelled", error=ErrorInfo(code="run.cancelled", message="cancelled"))
-            raise
-        except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
-            info = error_info(error)
-            try:
-                undone, sound = await run.compensate()
-            except asyncio.CancelledError:
-                await finish("cancelled", error=info)
-                raise
-            await finish("compensated" if undone and sound else "failed", error=info)
-        else:
-            await finish("succeeded", result=result, summary=summary)
+            if not isinstance(fresh, RunStarted):
+                await control.deliver(list(await self._journal.inbox(run_id)))
+            driver = Driver(workflow, run, log, control, self._journal, self._clock)
+            await driver.drive()
+        finally:
+            del self._live[run_id]
+            await log.close()
+        return view
 
-    def _result(self, workflow: Workflow, run: ActiveRun, returned: Any) -> tuple[Any, str]:
-        definition = workflow.definition
-        result = returned if definition.result is None else run.render(definition.result)
-        return result, str(run.render(definition.summary)) if definition.summary else ""
+    async def _start_child(
+        self,
+        parent: str,
+        step: str,
+        name: str,
+        given: Mapping[str, Any],
+        begun: str | None,
+        started: Callable[[str], Awaitable[None]],
+    ) -> Any:
+        if begun is not None:
+            view = await self.resume(begun)
+        else:
+            view = await self.execute(
+                self._workflows.named(name),
+                given,
+                parent=parent,
+                parent_step=step,
+                on_started=started,
+            )
+        if view.status == "succeeded":
+            return view.result
+        why = view.error.message if view.error else ""
+        what = f"the run {view.run_id} of '{name}' is {view.status}"
+        raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
 
     async def _ask(
         self,
@@ -180,8 +298,9 @@ class Engine:
         message: object,
         timeout_s: float,
         plugin: str | None,
+        attempt: int,
         listener: ProgressListener,
-    ) -> tuple[Any, tuple[str, str] | None]:
+    ) -> Answer:
         envelope = Envelope(
             topic,
             message,
@@ -190,35 +309,29 @@ class Engine:
             plugin,
             run_id=run_id,
             step=step,
+            attempt=attempt,
             idempotency_key=f"{run_id}/{step}",
         )
         return await self._bus.send(envelope, listener), envelope.served_by
 
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = asyncio.ensure_future(self._watch_inboxes())
 
-class _Finish:
-    """Records how a run ended."""
+    async def _watch_inboxes(self) -> None:
+        while True:
+            if not await self._journal.changed(_WATCH_S):
+                continue
+            for run_id, live in list(self._live.items()):
+                with contextlib.suppress(asyncio.CancelledError):
+                    entries = await self._journal.inbox(run_id, live.control.position)
+                    await live.control.deliver(list(entries))
 
-    def __init__(self, record: Recorder, view: RunView, clock: Clock) -> None:
-        self._record = record
-        self._view = view
-        self._clock = clock
 
-    async def __call__(
-        self,
-        status: RunStatus,
-        *,
-        result: Any = None,
-        summary: str = "",
-        error: ErrorInfo | None = None,
-    ) -> None:
-        await self._record(
-            RunFinished(
-                run_id=self._view.run_id,
-                at=self._clock.now(),
-                status=status,
-                degraded=self._view.degraded,
-                result=result,
-                summary=summary,
-                error=error,
-            )
-        )
+def _plain_input(given: Mapping[str, Any]) -> Any:
+    try:
+        return to_plain(given)
+    except (TypeError, msgspec.ValidationError) as error:
+        raise OperationError(
+            "run.not_storable", "the run's input can't be kept", str(error), "give plain values"
+        ) from error

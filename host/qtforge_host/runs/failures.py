@@ -10,7 +10,16 @@ from qtforge_sdk.errors import (
     StageFailedError,
 )
 
-__all__ = ["error_info"]
+__all__ = ["RecordedFailureError", "error_info"]
+
+
+class RecordedFailureError(QtForgeError):
+    """A failure that the journal holds, raised again when the run is resumed."""
+
+    def __init__(self, info: ErrorInfo, /) -> None:
+        super().__init__(info.message, "", info.fix or "")
+        self.code = info.code
+        self.info = info
 
 
 def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
@@ -21,6 +30,8 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
     """
     if isinstance(error, StageFailedError) and error.__cause__ is not None:
         return error_info(error.__cause__, error.stage)
+    if isinstance(error, RecordedFailureError):
+        return error.info
     if not isinstance(error, QtForgeError):
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return ErrorInfo(code="run.orchestrator_failed", message=text, stage=stage)
@@ -38,4 +49,6 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
         plugin=plugin,
         plugin_version=version,
         fix=error.fix or None,
+        retryable=error.retryable,
+        retry_after_s=error.retry_after_s,
     )

@@ -13,7 +13,12 @@ from qtforge_sdk.records import (
     CompensationFailed,
     CompensationStarted,
     CompensationSucceeded,
+    RunAmended,
+    RunBlocked,
     RunFinished,
+    RunPaused,
+    RunResumed,
+    RunRewound,
     RunStarted,
     StepFailed,
     StepSkipped,
@@ -30,16 +35,18 @@ class RunView:
     Attributes:
         run_id: The run.
         workflow: Its workflow's name, and its kind.
-        status: ``running`` until it has ended.
+        status: ``running`` until it has ended, unless it rests.
         started_at: In UTC; None before the first record.
         finished_at: In UTC; None until it has ended.
         degraded: Whether it did without something.
         input: What it was started with.
+        parent: The run that started it, or None.
         steps: By name, in the order in which they began.
         compensations: By the name of the step that they undo, in the order in which they ran.
+        amendments: How often its definition was changed.
         result: None until it has succeeded.
         summary: A line for people, or "".
-        error: Why it failed, or None.
+        error: Why it failed, rests or is blocked, or None.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -51,8 +58,10 @@ class RunView:
         self.finished_at: datetime.datetime | None = None
         self.degraded = False
         self.input: Any = None
+        self.parent: str | None = None
         self.steps: dict[str, StepResult] = {}
         self.compensations: dict[str, StepResult] = {}
+        self.amendments = 0
         self.result: Any = None
         self.summary = ""
         self.error: ErrorInfo | None = None
@@ -64,46 +73,91 @@ class RunView:
             return None
         return (self.finished_at - self.started_at).total_seconds()
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing happens until somebody does something."""
+        return self.status in ("paused", "blocked")
+
     def apply(self, record: Record) -> None:
         """Take in the next record."""
         match record:
+            case StepStarted() | StepSucceeded() | StepFailed() | StepSkipped():
+                self._apply_step(record)
+            case CompensationStarted() | CompensationSucceeded() | CompensationFailed():
+                self._apply_compensation(record)
             case RunStarted():
-                self.workflow, self.kind = record.workflow, record.kind
+                self.workflow, self.kind, self.parent = record.workflow, record.kind, record.parent
                 self.started_at, self.input = record.at, record.input
-            case StepStarted():
-                self.steps[record.step] = StepResult(
-                    name=record.step, status="running", attempts=record.attempt
+            case RunAmended():
+                self.amendments += 1
+            case RunRewound():
+                for step in record.steps:
+                    self.steps.pop(step, None)
+                    self.compensations.pop(step, None)
+            case _:
+                self._apply_status(record)
+
+    def _apply_step(self, record: StepStarted | StepSucceeded | StepFailed | StepSkipped) -> None:
+        if isinstance(record, StepStarted):
+            step = StepResult(name=record.step, status="running", attempts=record.attempt)
+        elif isinstance(record, StepSucceeded):
+            step = _answered(record, record.attempt)
+            self.degraded = self.degraded or record.degraded is not None
+        elif isinstance(record, StepFailed):
+            step = _failed(record)
+            self.degraded = self.degraded or not (record.required or record.will_retry)
+        else:
+            step = StepResult(name=record.step, status="skipped", warning=record.reason)
+        self.steps[record.step] = step
+
+    def _apply_compensation(
+        self, record: CompensationStarted | CompensationSucceeded | CompensationFailed
+    ) -> None:
+        if isinstance(record, CompensationStarted):
+            step = StepResult(name=record.step, status="running", attempts=1)
+        elif isinstance(record, CompensationSucceeded):
+            step = _answered(record, 1)
+        else:
+            step = StepResult(
+                name=record.step,
+                status="failed",
+                attempts=1,
+                duration_s=record.duration_s,
+                plugin=record.error.plugin,
+                plugin_version=record.error.plugin_version,
+                error=record.error,
+            )
+        self.compensations[record.step] = step
+
+    def _apply_status(self, record: Record) -> None:
+        match record:
+            case RunPaused():
+                self.status = "paused"
+                self.error = None
+            case RunBlocked():
+                self.status = "blocked"
+                self.error = ErrorInfo(
+                    code="run.blocked",
+                    message=record.reason,
+                    fix=f"qtforge-host runs resume {self.run_id} --accept-versions",
                 )
-            case StepSucceeded():
-                self.steps[record.step] = _answered(record, record.attempt)
-            case StepFailed():
-                self.steps[record.step] = _failed(record)
-                self.degraded = self.degraded or not record.required
-            case StepSkipped():
-                self.steps[record.step] = StepResult(
-                    name=record.step, status="skipped", warning=record.reason
-                )
-            case CompensationStarted():
-                self.compensations[record.step] = StepResult(
-                    name=record.step, status="running", attempts=1
-                )
-            case CompensationSucceeded():
-                self.compensations[record.step] = _answered(record, 1)
-            case CompensationFailed():
-                self.compensations[record.step] = StepResult(
-                    name=record.step,
-                    status="failed",
-                    attempts=1,
-                    duration_s=record.duration_s,
-                    plugin=record.error.plugin,
-                    plugin_version=record.error.plugin_version,
-                    error=record.error,
-                )
+            case RunResumed():
+                self.status, self.error, self.finished_at = "running", None, None
             case RunFinished():
                 self.status = msgspec.convert(record.status, RunStatus)
                 self.finished_at, self.degraded = record.at, record.degraded
                 self.result, self.summary = record.result, record.summary
                 self.error = record.error
+                self._end_unfinished()
+            case _:
+                pass
+
+    def _end_unfinished(self) -> None:
+        """A step that was in progress when the run ended did not succeed."""
+        error = ErrorInfo(code="run.cancelled", message="the run ended before it was done")
+        for name, step in self.steps.items():
+            if step.status == "running":
+                self.steps[name] = msgspec.structs.replace(step, status="failed", error=error)
 
 
 def fold(run_id: str, records: Iterable[Record]) -> RunView:
@@ -123,10 +177,15 @@ def _answered(record: StepSucceeded | CompensationSucceeded, attempts: int) -> S
         duration_s=record.duration_s,
         plugin=record.plugin,
         plugin_version=record.plugin_version,
+        warning=record.degraded if isinstance(record, StepSucceeded) else None,
     )
 
 
 def _failed(record: StepFailed) -> StepResult:
+    if record.will_retry:
+        return StepResult(
+            name=record.step, status="running", attempts=record.attempt, error=record.error
+        )
     return StepResult(
         name=record.step,
         status="failed" if record.required else "warning",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_sdk.runs import Duration
+from qtforge_sdk.durations import Duration
 
 __all__ = [
     "NEVER_RETRIED",

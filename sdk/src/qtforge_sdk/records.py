@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "AmendmentRefused",
     "ChildStarted",
     "CompensationFailed",
     "CompensationStarted",
@@ -29,6 +30,7 @@ __all__ = [
     "RunFinished",
     "RunPaused",
     "RunResumed",
+    "RunRewound",
     "RunStarted",
     "StepFailed",
     "StepSkipped",
@@ -107,6 +109,7 @@ class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
 
     by: str = ""
     reason: str = ""
+    message_id: str = ""
 
 
 class RunBlocked(_Record, frozen=True, kw_only=True, tag="run_blocked"):
@@ -121,6 +124,7 @@ class RunCancelRequested(_Record, frozen=True, kw_only=True, tag="run_cancel_req
 
     by: str = ""
     reason: str = ""
+    message_id: str = ""
 
 
 class RunAmended(_Record, frozen=True, kw_only=True, tag="run_amended"):
@@ -137,6 +141,22 @@ class RunAmended(_Record, frozen=True, kw_only=True, tag="run_amended"):
     definition: dict[str, Any]
     by: str = ""
     reason: str = ""
+    message_id: str = ""
+
+
+class AmendmentRefused(_Record, frozen=True, kw_only=True, tag="amendment_refused"):
+    """A change that somebody asked for did not fit what had been done by then."""
+
+    message_id: str
+    reason: str
+    by: str = ""
+
+
+class RunRewound(_Record, frozen=True, kw_only=True, tag="run_rewound"):
+    """These steps' results no longer count: the run does them again when it is resumed."""
+
+    steps: list[str]
+    by: str = ""
 
 
 class EventReceived(_Record, frozen=True, kw_only=True, tag="event_received"):
@@ -177,7 +197,7 @@ class StepStarted(_Record, frozen=True, kw_only=True, tag="step_started"):
 
 
 class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):
-    """A step was answered."""
+    """A step was answered; ``degraded`` says why, where a fallback had to answer."""
 
     step: str
     data: Any
@@ -185,6 +205,7 @@ class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):
     plugin_version: str | None
     duration_s: float
     attempt: int = 1
+    degraded: str | None = None
 
 
 class StepFailed(_Record, frozen=True, kw_only=True, tag="step_failed"):
@@ -251,6 +272,8 @@ Record = (
     | RunBlocked
     | RunCancelRequested
     | RunAmended
+    | AmendmentRefused
+    | RunRewound
     | EventReceived
     | TimerSet
     | TimerFired

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
 
+from qtforge_sdk.durations import Duration
+from qtforge_sdk.policies import Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
 __all__ = [
@@ -23,11 +25,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-RunStatus = Literal["running", "succeeded", "failed", "compensated", "cancelled"]
+RunStatus = Literal[
+    "running", "waiting", "paused", "blocked", "succeeded", "failed", "compensated", "cancelled"
+]
 StepStatus = Literal["running", "succeeded", "failed", "skipped", "warning"]
-
-Duration = str
-"""A length of time as text, such as ``30s``, ``500ms`` or ``1h30m`` (Go's notation)."""
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +41,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         description: A line for ``workflows list``.
         requires: Plugins with PEP 440 specifiers.
         defaults: What ``input`` holds where the caller gives nothing.
+        timeout: How long a run may take in all, a duration; None for no limit.
+        on_cancel: ``compensate`` undoes what was done when the run is cancelled.
         result: A template of the run's result; None means every stage's data by name.
         summary: A template of one line for people, rendered when the run has succeeded.
     """
@@ -50,6 +53,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     description: str = ""
     requires: tuple[str, ...] = ()
     defaults: dict[str, Any] = {}
+    timeout: Duration | None = None
+    on_cancel: Literal["stop", "compensate"] = "stop"
     result: Any = None
     summary: str = ""
 
@@ -73,12 +78,14 @@ class Compensation(msgspec.Struct, frozen=True, kw_only=True):
         message: With what; a `Template` is rendered when the compensation runs.
         timeout_s: Seconds.
         on_failure: Run it also when the step itself failed, since what it did is unknown.
+        retry: How often it is tried; None means once.
     """
 
     topic: str
     message: Any
     timeout_s: float = 30.0
     on_failure: bool = False
+    retry: Retry | None = None
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +96,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         status: ``warning`` is a failure that the run could do without.
         data: The answer; None unless succeeded.
         attempts: How often it was tried; 0 when skipped.
-        duration_s: In seconds.
+        duration_s: In seconds, of the last attempt.
         plugin: Who answered or failed, or None.
         plugin_version: Their version, or None.
         warning: Why, for ``warning`` and ``skipped``; else None.
@@ -110,6 +117,11 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 class Run(Protocol):
     """One execution of a workflow, as its orchestrator sees it.
 
+    Every method that does something is a step with a name, unique in the run. Its result is
+    in the journal before the next step sees it; when the run is resumed, the orchestrator's
+    code runs again, and a step that the journal holds answers from there. So the code must
+    ask for the same steps again: take time, chance and the outside world in through steps.
+
     Expressions in templates and conditions know ``input``, ``run`` (``id``, ``workflow``,
     ``started_at``) and ``stages`` (by name, each a `StepResult`).
     """
@@ -120,15 +132,15 @@ class Run(Protocol):
 
     @property
     def definition(self) -> Any:
-        """An instance of the orchestrator's ``definition_type``."""
+        """An instance of the orchestrator's ``definition_type``, as amended until now."""
 
     @property
     def input(self) -> Mapping[str, Any]:
-        """What the run was started with."""
+        """What the run was started with, as plain values."""
 
     @property
     def steps(self) -> Mapping[str, StepResult]:
-        """The steps so far, in the order in which they began."""
+        """The steps so far, in the order in which they began; their data are plain values."""
 
     def render(self, template: object) -> Any:
         """Return the template's value now.
@@ -153,7 +165,10 @@ class Run(Protocol):
         timeout: float | None = None,
         plugin: str | None = None,
         required: bool = True,
+        retry: Retry | None = None,
+        fallback: Fallback | None = None,
         compensation: Compensation | None = None,
+        response_type: Any = None,
     ) -> Any:
         """Do a step: ask a topic, and record what came of it.
 
@@ -161,15 +176,31 @@ class Run(Protocol):
             step: The step's name, unique in the run.
             topic: What to ask.
             message: With what; a `Template` is rendered first.
-            timeout: Seconds; None means 30.
+            timeout: Seconds for each attempt; None means 30.
             plugin: Ask only this plugin.
             required: When False, a failure is a ``warning``, the run is degraded, and the
                 answer is None.
+            retry: When to try again; None means never.
+            fallback: What to answer when it failed for good; the run is degraded.
             compensation: How to undo it if the run fails later.
+            response_type: Convert the answer to this type; without it, the answer is plain
+                values, whether it comes from a plugin or from the journal.
 
         Raises:
             DuplicateStepError: The run has a step of that name.
             StageFailedError: The required step failed; the ``__cause__`` says why.
+            RunDivergedError: The journal holds other steps than the code asks for.
+        """
+
+    async def step(
+        self, name: str, function: Callable[[], Awaitable[T]], *, response_type: type[T] | None = None
+    ) -> Any:
+        """Do a step of the orchestrator's own: what the function returns is journaled.
+
+        Raises:
+            DuplicateStepError: The run has a step of that name.
+            StageFailedError: The function raised.
+            RunDivergedError: The journal holds other steps than the code asks for.
         """
 
     async def skip(self, step: str, reason: str) -> None:
@@ -186,8 +217,47 @@ class Run(Protocol):
             Their answers, in the order given.
         """
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait on the run's clock."""
+    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
+        """Wait on the run's clock; a resumed run waits only for what is left.
+
+        Args:
+            seconds: How long.
+            name: The timer's name, unique in the run; None counts them.
+        """
+
+    async def wait_event(
+        self, name: str, *, timeout: float | None = None, step: str | None = None
+    ) -> Any:
+        """Wait for an event that somebody sends to the run; each event is taken once.
+
+        Args:
+            name: The event's name.
+            timeout: Seconds; None waits for as long as it takes.
+            step: The step's name, unique in the run; None means ``event <name>``.
+
+        Returns:
+            The event's data, as plain values.
+
+        Raises:
+            StageFailedError: It did not come in time.
+        """
+
+    async def run_workflow(
+        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+    ) -> Any:
+        """Run another workflow as a child of this run, and wait for its end.
+
+        Args:
+            name: The workflow.
+            given: Its input.
+            step: The step's name, unique in the run; None means the workflow's name.
+
+        Returns:
+            Its result, as plain values.
+
+        Raises:
+            StageFailedError: It did not succeed.
+        """
 
 
 class DefinitionChecker(Protocol):

@@ -22,7 +22,9 @@
     │   └── WorkflowUnmetError    workflow.unmet
     ├── RunError
     │   ├── DuplicateStepError    run.duplicate_step
-    │   └── StageFailedError      run.stage_failed
+    │   ├── StageFailedError      run.stage_failed
+    │   ├── RunDivergedError      run.diverged
+    │   └── AmendmentRefusedError run.amendment_refused
     ├── PluginError           plugin.broken and the other reason codes
     ├── ConfigError           config.invalid
     └── StateDirectoryError   state.unusable
@@ -48,8 +50,16 @@ from qtforge_sdk.errors.bus import (
 )
 from qtforge_sdk.errors.policies import BreakerOpenError, PolicyError, PolicyOverloadedError
 from qtforge_sdk.errors.root import OperationError, QtForgeError
+from qtforge_sdk.errors.runs import (
+    AmendmentRefusedError,
+    DuplicateStepError,
+    RunDivergedError,
+    RunError,
+    StageFailedError,
+)
 
 __all__ = [
+    "AmendmentRefusedError",
     "BreakerOpenError",
     "BusClosedError",
     "BusError",
@@ -67,6 +77,7 @@ __all__ = [
     "PolicyOverloadedError",
     "QtForgeError",
     "RequestTimeoutError",
+    "RunDivergedError",
     "RunError",
     "StageFailedError",
     "StateDirectoryError",
@@ -147,41 +158,6 @@ class WorkflowUnmetError(WorkflowError):
     def __init__(self, name: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the workflow '{name}' can't run here", why, fix)
         self.name = name
-
-
-class RunError(QtForgeError):
-    """A run went wrong in a way that is its orchestrator's, not a plugin's."""
-
-
-class DuplicateStepError(RunError):
-    """Two steps of one run have one name.
-
-    Args:
-        step: The name.
-    """
-
-    code = "run.duplicate_step"
-
-    def __init__(self, step: str, /) -> None:
-        super().__init__(
-            f"the run already has a step '{step}'", "step names are unique in a run", "rename one"
-        )
-        self.step = step
-
-
-class StageFailedError(RunError):
-    """A required stage failed; the reason is the ``__cause__``.
-
-    Args:
-        stage: The stage's name.
-        why: The cause in words.
-    """
-
-    code = "run.stage_failed"
-
-    def __init__(self, stage: str, why: str, /) -> None:
-        super().__init__(f"the stage '{stage}' failed", why)
-        self.stage = stage
 
 
 class PluginError(QtForgeError):

@@ -1,0 +1,185 @@
+"""One step's attempts: ask, wait, ask again, fall back; each journaled as it ends."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qtforge_host.policies.retry import next_attempt, seeded
+from qtforge_host.runs.failures import error_info
+from qtforge_host.runs.log import RunLog
+from qtforge_sdk import ErrorInfo
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import OperationError, QtForgeError
+from qtforge_sdk.operations import ProgressListener
+from qtforge_sdk.policies import Fallback, Retry
+from qtforge_sdk.records import StepFailed, StepStarted, StepSucceeded
+
+__all__ = ["Ask", "Attempts", "StepCall"]
+
+_LOG = logging.getLogger("qtforge.runs")
+
+Answer = tuple[Any, tuple[str, str] | None]
+"""What was answered, and by which plugin and version."""
+
+
+class Ask(Protocol):
+    """Asks a topic in the name of a run's step."""
+
+    async def __call__(
+        self,
+        run_id: str,
+        step: str,
+        topic: str,
+        message: object,
+        timeout_s: float,
+        plugin: str | None,
+        attempt: int,
+        listener: ProgressListener,
+    ) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCall:
+    """What a step does: ``send`` makes one attempt of the number that it is given."""
+
+    step: str
+    topic: str
+    send: Callable[[int], Awaitable[Answer]]
+    required: bool = True
+    retry: Retry | None = None
+    fallback: Fallback | None = None
+    fall_back: Callable[[Fallback], Awaitable[Answer]] | None = None
+
+
+class Attempts:
+    """Makes a step's attempts.
+
+    Args:
+        log: Where they are recorded.
+        clock: For waiting between them.
+    """
+
+    def __init__(self, log: RunLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+
+    async def make(self, call: StepCall) -> StepSucceeded | QtForgeError:
+        """Do a step until it succeeded, or has failed for good; that is in the journal then.
+
+        Returns:
+            The record of its success, or the error of its last attempt.
+        """
+        run_id, earlier = self._log.view.run_id, self._log.history.failed_attempts.get(call.step)
+        attempt = 1
+        if earlier is not None:  # the run was resumed between two attempts
+            attempt = earlier.attempt + 1
+            if earlier.next_at is not None:
+                left = (earlier.next_at - self._clock.now()).total_seconds()
+                await self._clock.sleep(max(0.0, left))
+        while True:
+            self._log.note(
+                StepStarted(
+                    run_id=run_id,
+                    at=self._clock.now(),
+                    step=call.step,
+                    topic=call.topic,
+                    attempt=attempt,
+                )
+            )
+            started = self._clock.monotonic()
+            try:
+                answer = await call.send(attempt)
+                return await self._succeeded(call, answer, attempt, started, None)
+            except QtForgeError as error:
+                _LOG.debug("%s: %s failed", run_id, call.step, exc_info=error)
+                delay_s = self._delay(call, attempt, error)
+                if delay_s is None:
+                    return await self._failed(call, error, attempt, started)
+                await self._will_retry(call, error, attempt, started, delay_s)
+            await self._clock.sleep(delay_s)
+            attempt += 1
+
+    def _delay(self, call: StepCall, attempt: int, error: QtForgeError) -> float | None:
+        if call.retry is None:
+            return None
+        key = f"{self._log.view.run_id}/{call.step}"
+        return next_attempt(call.retry, attempt, error, random=seeded(key, attempt))
+
+    async def _succeeded(
+        self, call: StepCall, answer: Answer, attempt: int, started: float, degraded: str | None
+    ) -> StepSucceeded:
+        data, by = answer
+        record = StepSucceeded(
+            run_id=self._log.view.run_id,
+            at=self._clock.now(),
+            step=call.step,
+            data=_plain(data, call.step),
+            plugin=by[0] if by else None,
+            plugin_version=by[1] if by else None,
+            duration_s=self._clock.monotonic() - started,
+            attempt=attempt,
+            degraded=degraded,
+        )
+        await self._log.append(record)
+        return record
+
+    async def _failed(
+        self, call: StepCall, error: QtForgeError, attempt: int, started: float
+    ) -> StepSucceeded | QtForgeError:
+        info = error_info(error, call.step)
+        if call.fallback is not None and call.fall_back is not None:
+            try:
+                answer = await call.fall_back(call.fallback)
+            except QtForgeError as second:
+                error.add_note(f"and its fallback failed: {second}")
+                _LOG.debug("%s: the fallback failed too", call.step, exc_info=second)
+            else:
+                degraded = f"{info.code}: {info.message}"
+                return await self._succeeded(call, answer, attempt, started, degraded)
+        await self._log.append(self._failure(call, info, attempt, started))
+        return error
+
+    async def _will_retry(
+        self, call: StepCall, error: QtForgeError, attempt: int, started: float, delay_s: float
+    ) -> None:
+        info = error_info(error, call.step)
+        await self._log.append(self._failure(call, info, attempt, started, delay_s))
+
+    def _failure(
+        self,
+        call: StepCall,
+        info: ErrorInfo,
+        attempt: int,
+        started: float,
+        delay_s: float | None = None,
+    ) -> StepFailed:
+        now = self._clock.now()
+        return StepFailed(
+            run_id=self._log.view.run_id,
+            at=now,
+            step=call.step,
+            error=info,
+            required=call.required,
+            duration_s=self._clock.monotonic() - started,
+            attempt=attempt,
+            will_retry=delay_s is not None,
+            next_at=None if delay_s is None else now + datetime.timedelta(seconds=delay_s),
+        )
+
+
+def _plain(data: Any, step: str) -> Any:
+    try:
+        return to_plain(data)
+    except TypeError as error:
+        raise OperationError(
+            "run.not_storable",
+            f"the answer of the step '{step}' can't be kept",
+            str(error),
+            "answer with text, numbers, lists, mappings, dates, dataclasses or Structs",
+            retryable=False,
+        ) from error

@@ -1,0 +1,105 @@
+"""Undoing what a run has done, last first; resumable, and each with its own attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from qtforge_host.policies.retry import next_attempt, seeded
+from qtforge_host.runs.attempts import Answer
+from qtforge_host.runs.failures import error_info
+from qtforge_host.runs.log import RunLog
+from qtforge_sdk import Compensation
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.records import CompensationFailed, CompensationStarted, CompensationSucceeded
+
+__all__ = ["Compensator"]
+
+Undo = Callable[[str, Compensation, int], Awaitable[Answer]]
+"""Makes one attempt at undoing a step."""
+
+
+class Compensator:
+    """What is to be undone if the run fails.
+
+    Args:
+        log: Where it is recorded.
+        clock: The time.
+        undo: Asks the compensation's topic.
+    """
+
+    def __init__(self, log: RunLog, clock: Clock, undo: Undo) -> None:
+        self._log = log
+        self._clock = clock
+        self._undo = undo
+        self._done: list[tuple[str, Compensation]] = []
+
+    def add(self, step: str, compensation: Compensation | None) -> None:
+        """Remember how a step is undone."""
+        if compensation is not None:
+            self._done.append((step, compensation))
+
+    async def compensate(self) -> tuple[bool, bool]:
+        """Undo everything; a failure does not keep the others from being undone.
+
+        What the journal says was undone is not undone again.
+
+        Returns:
+            Whether there was anything to undo, and whether all of it was undone.
+        """
+        done, self._done = self._done[::-1], []
+        sound = True
+        for step, compensation in done:
+            if step not in self._log.history.undone:
+                sound = await self._compensate_one(step, compensation) and sound
+        return bool(done), sound
+
+    async def _compensate_one(self, step: str, compensation: Compensation) -> bool:
+        run_id = self._log.view.run_id
+        attempt = 1
+        while True:
+            self._log.note(
+                CompensationStarted(
+                    run_id=run_id, at=self._clock.now(), step=step, topic=compensation.topic
+                )
+            )
+            started = self._clock.monotonic()
+            try:
+                data, by = await self._undo(step, compensation, attempt)
+            except QtForgeError as error:
+                delay_s = self._delay(step, compensation, attempt, error)
+                if delay_s is None:
+                    await self._log.append(
+                        CompensationFailed(
+                            run_id=run_id,
+                            at=self._clock.now(),
+                            step=step,
+                            error=error_info(error, step),
+                            duration_s=self._clock.monotonic() - started,
+                        )
+                    )
+                    return False
+                await self._clock.sleep(delay_s)
+                attempt += 1
+                continue
+            await self._log.append(
+                CompensationSucceeded(
+                    run_id=run_id,
+                    at=self._clock.now(),
+                    step=step,
+                    data=to_plain(data),
+                    plugin=by[0] if by else None,
+                    plugin_version=by[1] if by else None,
+                    duration_s=self._clock.monotonic() - started,
+                )
+            )
+            return True
+
+    def _delay(
+        self, step: str, compensation: Compensation, attempt: int, error: QtForgeError
+    ) -> float | None:
+        if compensation.retry is None:
+            return None
+        key = f"{self._log.view.run_id}/{step}/compensation"
+        return next_attempt(compensation.retry, attempt, error, random=seeded(key, attempt))

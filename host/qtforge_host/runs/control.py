@@ -1,0 +1,112 @@
+"""What others ask of a run while it goes on: pause, cancel, amend, events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from qtforge_host.runs.log import RunLog
+from qtforge_sdk.journal import InboxEntry, InboxMessage
+from qtforge_sdk.records import EventReceived, RunCancelRequested
+
+__all__ = ["Control", "PauseRequested"]
+
+
+class PauseRequested(BaseException):  # noqa: N818 - no orchestrator may take it for an error
+    """Leaves the orchestrator at a step's boundary, so that the run can rest."""
+
+    def __init__(self, message: InboxMessage) -> None:
+        super().__init__(message.message_id)
+        self.message = message
+
+
+class Control:
+    """A run's inbox, as far as it has been read.
+
+    Args:
+        log: Where events and requests are recorded.
+        amend: Applies an amendment, or records why it can't be.
+        now: The time.
+    """
+
+    def __init__(
+        self, log: RunLog, amend: Callable[[InboxMessage], Awaitable[None]], clock: Callable[[], object]
+    ) -> None:
+        self._log = log
+        self._amend = amend
+        self._clock = clock
+        self._amendments: list[InboxMessage] = []
+        self._pause: InboxMessage | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[object] | None = None
+        self.position = 0
+        self.cancel_requested: InboxMessage | None = None
+
+    def attach(self, task: asyncio.Task[object]) -> None:
+        """Say which task a cancellation ends."""
+        self._task = task
+
+    async def deliver(self, entries: list[InboxEntry]) -> None:
+        """Take in what was sent; events and cancellations at once, the rest at a boundary."""
+        for position, message in entries:
+            self.position = max(self.position, position)
+            if message.message_id in self._log.history.handled:
+                continue
+            if message.kind == "event":
+                await self._receive(message)
+            elif message.kind == "amend":
+                self._amendments.append(message)
+            elif message.kind == "pause":
+                self._pause = message
+            elif message.kind == "cancel" and self.cancel_requested is None:
+                await self._cancel(message)
+        self._changed.set()
+
+    async def boundary(self) -> None:
+        """Let what was asked take effect, between two steps.
+
+        Raises:
+            PauseRequested: The run is to rest.
+        """
+        while self._amendments:
+            await self._amend(self._amendments.pop(0))
+        if self._pause is not None:
+            raise PauseRequested(self._pause)
+
+    async def wait(self, timeout_s: float | None) -> bool:
+        """Wait for something to be sent; False when the time was over first.
+
+        Raises:
+            PauseRequested: The run is to rest.
+        """
+        self._changed.clear()
+        await self.boundary()
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _receive(self, message: InboxMessage) -> None:
+        await self._log.append(
+            EventReceived(
+                run_id=self._log.view.run_id,
+                at=message.at,
+                name=message.name,
+                event_id=message.message_id,
+                data=message.data,
+            )
+        )
+
+    async def _cancel(self, message: InboxMessage) -> None:
+        self.cancel_requested = message
+        await self._log.append(
+            RunCancelRequested(
+                run_id=self._log.view.run_id,
+                at=message.at,
+                by=message.by,
+                message_id=message.message_id,
+            )
+        )
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,158 @@
+"""Drives one run to its end, and records how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from qtforge_host.bus.deadline import DeadlineExceeded, run_before
+from qtforge_host.durations import seconds
+from qtforge_host.runs.active import ActiveRun
+from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.failures import error_info
+from qtforge_host.runs.log import RunLog
+from qtforge_sdk import ErrorInfo, RunStatus
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import OperationError, RunDivergedError
+from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal_errors import StaleOwnerError
+from qtforge_sdk.records import RunFinished, RunPaused
+
+__all__ = ["Driver"]
+
+_CANCELLED = ErrorInfo(code="run.cancelled", message="cancelled")
+
+
+class Driver:
+    """Executes a run's orchestrator.
+
+    Args:
+        workflow: What is run.
+        run: The run.
+        log: Its end of the journal.
+        control: What others ask of it.
+        journal: Lets go of a run that rests.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        run: ActiveRun,
+        log: RunLog,
+        control: Control,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._workflow = workflow
+        self._run = run
+        self._log = log
+        self._control = control
+        self._journal = journal
+        self._clock = clock
+
+    async def drive(self) -> None:
+        """Go on until the run ends or rests.
+
+        Raises:
+            asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``.
+            StaleOwnerError: Another process has taken the run over; nothing was recorded.
+        """
+        work = asyncio.ensure_future(self._work())
+        self._control.attach(work)
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait({work})
+            raise
+        work.result()
+
+    async def _work(self) -> None:
+        try:
+            returned = await self._execute()
+            self._run.check_all_claimed()
+            result, summary = self._result(returned)
+        except PauseRequested as pause:
+            await self._rest(pause)
+        except asyncio.CancelledError:
+            await self._cancelled()
+        except StaleOwnerError:
+            raise
+        except RunDivergedError as error:  # what was done stays as it is, for whoever looks into it
+            await self._finish("failed", error=error_info(error, error.step))
+        except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
+            await self._failed(error_info(error))
+        else:
+            await self._finish("succeeded", result=result, summary=summary)
+
+    async def _execute(self) -> Any:
+        work = self._workflow.orchestrator.execute(self._run)
+        limit = self._workflow.definition.timeout
+        started_at = self._log.view.started_at
+        if limit is None or started_at is None:
+            return await work
+        gone_s = (self._clock.now() - started_at).total_seconds()
+        deadline = asyncio.get_running_loop().time() + seconds(limit) - gone_s
+        try:
+            return await run_before(deadline, work)
+        except DeadlineExceeded:
+            raise OperationError(
+                "run.timeout", f"the run did not end within {limit}", "", "give it a longer timeout"
+            ) from None
+
+    def _result(self, returned: Any) -> tuple[Any, str]:
+        definition = self._run.definition
+        result = returned if definition.result is None else self._run.render(definition.result)
+        summary = str(self._run.render(definition.summary)) if definition.summary else ""
+        return to_plain(result), summary
+
+    async def _failed(self, error: ErrorInfo) -> None:
+        try:
+            undone, sound = await self._run.compensate()
+        except asyncio.CancelledError:
+            await self._finish("cancelled", error=error)
+            return
+        await self._finish("compensated" if undone and sound else "failed", error=error)
+
+    async def _cancelled(self) -> None:
+        asked = self._control.cancel_requested
+        error = _CANCELLED
+        if asked is not None and asked.by:
+            error = ErrorInfo(code="run.cancelled", message=f"cancelled by {asked.by}")
+        if self._run.definition.on_cancel == "compensate":
+            await self._run.compensate()
+        await self._finish("cancelled", error=error)
+
+    async def _rest(self, pause: PauseRequested) -> None:
+        await self._log.append(
+            RunPaused(
+                run_id=self._run.id,
+                at=self._clock.now(),
+                by=pause.message.by,
+                message_id=pause.message.message_id,
+            )
+        )
+        await self._journal.release(self._log.ownership)
+
+    async def _finish(
+        self,
+        status: RunStatus,
+        *,
+        result: Any = None,
+        summary: str = "",
+        error: ErrorInfo | None = None,
+    ) -> None:
+        await self._log.append(
+            RunFinished(
+                run_id=self._run.id,
+                at=self._clock.now(),
+                status=status,
+                degraded=self._log.view.degraded,
+                result=result,
+                summary=summary,
+                error=error,
+            )
+        )

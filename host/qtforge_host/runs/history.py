@@ -1,0 +1,125 @@
+"""What a run's journal holds when the run is taken up again: the answers it need not ask for."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from qtforge_sdk import Record
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    ChildStarted,
+    CompensationSucceeded,
+    EventReceived,
+    RunAmended,
+    RunCancelRequested,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunRewound,
+    RunStarted,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    TimerFired,
+    TimerSet,
+)
+
+__all__ = ["History"]
+
+Outcome = StepSucceeded | StepFailed | StepSkipped
+
+
+@dataclass(slots=True)
+class History:
+    """A run's records, by what the engine asks of them.
+
+    Attributes:
+        started: The first record; None before there is one.
+        outcomes: A step's final record, by its name, in the order in which they ended.
+        topics: What each step asked, by its name.
+        failed_attempts: A step's attempts that are to be followed by another.
+        undone: Steps whose compensation has succeeded.
+        timers: When a named timer is due.
+        fired: The timers whose time has come.
+        events: Received, oldest first.
+        handled: The messages to the run that it has dealt with, by their ids.
+        children: The run that a step started.
+        definition: The definition after the last amendment; None when there was none.
+        served_by: Plugins that answered a step, with their versions.
+        finished: The record of its end, unless it was opened again.
+    """
+
+    started: RunStarted | None = None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    topics: dict[str, str] = field(default_factory=dict)
+    failed_attempts: dict[str, StepFailed] = field(default_factory=dict)
+    undone: set[str] = field(default_factory=set)
+    timers: dict[str, datetime.datetime] = field(default_factory=dict)
+    fired: set[str] = field(default_factory=set)
+    events: list[EventReceived] = field(default_factory=list)
+    handled: set[str] = field(default_factory=set)
+    children: dict[str, str] = field(default_factory=dict)
+    definition: dict[str, Any] | None = None
+    served_by: dict[str, str] = field(default_factory=dict)
+    finished: RunFinished | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> History:
+        """Return the history that these records tell."""
+        history = cls()
+        for record in records:
+            history.take(record)
+        return history
+
+    def take(self, record: Record) -> None:
+        """Take in the next record."""
+        match record:
+            case RunStarted():
+                self.started = record
+            case StepStarted():
+                self.topics[record.step] = record.topic
+            case StepFailed(will_retry=True):
+                self.failed_attempts[record.step] = record
+            case StepSucceeded() | StepFailed() | StepSkipped():
+                self.outcomes[record.step] = record
+                self._served(record)
+            case CompensationSucceeded():
+                self.undone.add(record.step)
+            case TimerSet():
+                self.timers[record.name] = record.due
+            case TimerFired():
+                self.fired.add(record.name)
+            case EventReceived():
+                self.events.append(record)
+                self.handled.add(record.event_id)
+            case ChildStarted():
+                self.children[record.step] = record.child_run_id
+            case RunAmended():
+                self.definition = record.definition
+                self.handled.add(record.message_id)
+            case AmendmentRefused() | RunPaused() | RunCancelRequested():
+                self.handled.add(record.message_id)
+            case RunRewound():
+                self._forget(record.steps)
+            case RunResumed():
+                self.finished = None
+            case RunFinished():
+                self.finished = record
+            case _:
+                pass
+
+    def _served(self, record: Outcome) -> None:
+        if isinstance(record, StepSucceeded) and record.plugin and record.plugin_version:
+            self.served_by[record.plugin] = record.plugin_version
+
+    def _forget(self, steps: list[str]) -> None:
+        for step in steps:
+            for known in (self.outcomes, self.topics, self.failed_attempts, self.timers):
+                known.pop(step, None)
+            self.children.pop(step, None)
+            self.undone.discard(step)
+        self.finished = None

@@ -1,0 +1,63 @@
+"""Whether a run may go on with the plugin versions that are here now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.version import InvalidVersion, Version
+
+__all__ = ["VersionPolicy", "VersionProblem", "version_problem"]
+
+VersionPolicy = Literal["same-major", "exact", "any"]
+"""Which other versions may go on: of the same major version, none, or any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionProblem:
+    """What differs, and whether the run has to wait for somebody to accept it."""
+
+    text: str
+    blocks: bool
+
+
+def version_problem(
+    served_by: Mapping[str, str], active: Mapping[str, str], policy: VersionPolicy
+) -> VersionProblem | None:
+    """Compare the plugins that served a run with those that are active.
+
+    Args:
+        served_by: Plugin to the version that answered the run's steps.
+        active: Plugin to the version that is active now.
+        policy: What may go on.
+
+    >>> version_problem({"a": "1.0"}, {"a": "1.2"}, "same-major").blocks
+    False
+    >>> version_problem({"a": "1.0"}, {"a": "2.0"}, "same-major").text
+    'a was 1.0 and is 2.0'
+    """
+    changed = {
+        name: (version, active.get(name))
+        for name, version in sorted(served_by.items())
+        if active.get(name) != version
+    }
+    if not changed:
+        return None
+    text = "; ".join(
+        f"{name} was {before} and is {now or 'not active'}"
+        for name, (before, now) in changed.items()
+    )
+    blocks = policy != "any" and any(
+        policy == "exact" or not _same_major(before, now) for before, now in changed.values()
+    )
+    return VersionProblem(text=text, blocks=blocks)
+
+
+def _same_major(before: str, now: str | None) -> bool:
+    if now is None:
+        return True  # if it is still needed, asking it will say that it is missing
+    try:
+        return Version(before).major == Version(now).major
+    except InvalidVersion:
+        return before == now

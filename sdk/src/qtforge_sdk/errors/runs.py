@@ -1,0 +1,83 @@
+"""What goes wrong in a run itself."""
+
+from __future__ import annotations
+
+from qtforge_sdk.errors.root import QtForgeError
+
+__all__ = [
+    "AmendmentRefusedError",
+    "DuplicateStepError",
+    "RunDivergedError",
+    "RunError",
+    "StageFailedError",
+]
+
+
+class RunError(QtForgeError):
+    """A run went wrong in a way that is its orchestrator's, not a plugin's."""
+
+
+class DuplicateStepError(RunError):
+    """Two steps of one run have one name.
+
+    Args:
+        step: The name.
+    """
+
+    code = "run.duplicate_step"
+
+    def __init__(self, step: str, /) -> None:
+        super().__init__(
+            f"the run already has a step '{step}'", "step names are unique in a run", "rename one"
+        )
+        self.step = step
+
+
+class StageFailedError(RunError):
+    """A required stage failed; the reason is the ``__cause__``.
+
+    Args:
+        stage: The stage's name.
+        why: The cause in words.
+    """
+
+    code = "run.stage_failed"
+
+    def __init__(self, stage: str, why: str, /) -> None:
+        super().__init__(f"the stage '{stage}' failed", why)
+        self.stage = stage
+
+
+class RunDivergedError(RunError):
+    """The workflow's code asks for other steps than its journal holds.
+
+    Args:
+        step: The step that does not fit.
+        why: What the journal holds, and what the code asks for.
+    """
+
+    code = "run.diverged"
+
+    def __init__(self, step: str, why: str, /) -> None:
+        super().__init__(
+            f"the run's code does not fit its journal at the step '{step}'",
+            why,
+            "resume it with the code that it was started with, or fork it from an earlier step",
+        )
+        self.step = step
+
+
+class AmendmentRefusedError(RunError):
+    """A change of a run's definition is not possible; nothing was changed.
+
+    Args:
+        run_id: The run.
+        why: Every reason, a line each.
+        fix: What would be possible.
+    """
+
+    code = "run.amendment_refused"
+
+    def __init__(self, run_id: str, why: str, fix: str = "", /) -> None:
+        super().__init__(f"the run '{run_id}' can't be amended so", why, fix)
+        self.run_id = run_id
