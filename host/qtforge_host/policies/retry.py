@@ -1,0 +1,105 @@
+"""When a failed step is tried again, and after how long."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import random
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from qtforge_host.durations import seconds
+from qtforge_sdk.errors import HandlerFailedError
+from qtforge_sdk.policies import NEVER_RETRIED, Retry
+
+__all__ = ["RetryableError", "code_of", "is_retried", "next_attempt", "seeded"]
+
+
+class RetryableError(Protocol):
+    """What a retry depends on; `qtforge_sdk.ErrorInfo` and every QtForgeError have it."""
+
+    @property
+    def code(self) -> str:
+        """The stable code."""
+
+    @property
+    def retryable(self) -> bool | None:
+        """What the error says of itself."""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """The least wait, in seconds."""
+
+
+def seeded(idempotency_key: str, attempt: int) -> random.Random:
+    """Return the source of a wait's jitter: the same in every process for the same attempt.
+
+    >>> seeded("run/step", 1).random() == seeded("run/step", 1).random()
+    True
+    """
+    return random.Random(f"{idempotency_key}/{attempt}")  # noqa: S311 - jitter guards no secret
+
+
+def next_attempt(
+    policy: Retry, attempt: int, error: RetryableError, *, random: random.Random
+) -> float | None:
+    """Tell how long to wait before the next attempt, or that there is none.
+
+    Args:
+        policy: The step's.
+        attempt: Which attempt failed, from 1.
+        error: Why it failed.
+        random: For the jitter; one number is taken of it. `seeded` makes resuming a run
+            compute the same wait again.
+
+    Returns:
+        Seconds from now, from zero to ``max_delay``, not below the error's
+        ``retry_after_s``; None when the attempts are used up, the error is not to be tried
+        again, or may be only after more than ``max_delay``.
+
+    Raises:
+        ValueError: A duration of the policy is not one.
+    """
+    if attempt >= policy.max_attempts or not is_retried(policy, error):
+        return None
+    longest_s = seconds(policy.max_delay)
+    delay_s = min(longest_s, _grown(seconds(policy.initial_delay), policy.backoff, attempt - 1))
+    delay_s -= delay_s * policy.jitter * random.random()
+    asked_s = error.retry_after_s
+    if asked_s is None or not asked_s > 0:  # also when it is not a number
+        return delay_s
+    return max(delay_s, asked_s) if asked_s <= longest_s else None
+
+
+def is_retried(policy: Retry, error: RetryableError) -> bool:
+    """Tell whether an error is one to try again, whatever the attempt.
+
+    ``exclude`` wins; then what the error says of itself, where that is no; then ``include``
+    where it is not empty; then what the error says where that is yes; then `NEVER_RETRIED`.
+    """
+    code = code_of(error)
+    if _matches(code, policy.exclude) or error.retryable is False:
+        return False
+    if policy.include:
+        return _matches(code, policy.include)
+    return error.retryable is True or not _matches(code, NEVER_RETRIED)
+
+
+def code_of(error: RetryableError) -> str:
+    """Return an error's code: a plugin's own where it named one, as in `ErrorInfo`."""
+    if isinstance(error, HandlerFailedError):
+        return error.cause_code or error.code
+    return error.code
+
+
+def _matches(code: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(code, pattern) for pattern in patterns)
+
+
+_LARGEST_EXPONENT: Final = 1000.0
+
+
+def _grown(first_s: float, factor: float, times: int) -> float:
+    if times * math.log2(factor) > _LARGEST_EXPONENT:  # 2.0 ** 1024 overflows
+        return math.inf
+    return first_s * math.pow(factor, times)
