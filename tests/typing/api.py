@@ -42,7 +42,9 @@ from qtforge_sdk import (
     operation,
     subscriber,
 )
+from qtforge_sdk.clock import Clock
 from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
+from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry, durations_of
 from qtforge_sdk.testing import (
     Answered,
     Delivered,
@@ -51,6 +53,7 @@ from qtforge_sdk.testing import (
     PublishedMessage,
     RecordedMessage,
     Requested,
+    VirtualClock,
 )
 
 
@@ -74,12 +77,17 @@ class Author(Plugin):
 
     async def stop(self) -> None: ...
 
+    async def health(self) -> Health:
+        return Health("degraded", "the mirror answers")
+
     @operation("document.parse", accepts="message.document.name != ''", tryfirst=True)
     async def parse(self, request: ParseRequest, context: OperationContext) -> ParseResponse:
         assert_type(request.document, Document)
         assert_type(context.remaining_s(), float | None)
         context.progress(1, 2, "half")
-        raise OperationError("document.empty", "it is empty", "", "write it")
+        raise OperationError(
+            "document.empty", "it is empty", "", "write it", retryable=False, retry_after_s=None
+        )
 
     @operation("document.count", execution="process")
     def count(self, request: ParseRequest) -> int:
@@ -157,6 +165,21 @@ def an_orchestrator_is_recognised() -> Orchestrator:
 def a_step_has_results(step: StepResult, run_status: RunStatus) -> StepStatus | None:
     assert_type(step.error, ErrorInfo | None)
     return step.status if run_status == "failed" else None
+
+
+def policies_have_one_set_of_names(policy: Retry | Breaker) -> tuple[object, ...]:
+    assert_type([*durations_of(policy)], list[tuple[str, str]])
+    retry = Retry(max_attempts=3, initial_delay="1s", include=("http.*",), exclude=("http.gone",))
+    limits = Limits(concurrency=2, rate="10/s", queue=8)
+    return retry, limits, Fallback(value=None), Cache(ttl="1h", max_entries=10), Breaker(failures=3)
+
+
+async def time_passes_when_a_test_says_so(virtual: VirtualClock) -> Clock:
+    async with virtual.auto() as clock:
+        await clock.sleep(3600)
+    await virtual.advance(1)
+    assert_type(virtual.next_due_s, float | None)
+    return virtual
 
 
 class Watching:

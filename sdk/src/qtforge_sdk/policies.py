@@ -38,7 +38,7 @@ NEVER_RETRIED: Final = (
     "run.cancelled",
     "workflow.*",
 )
-"""Codes that a further try can't mend, so that `Retry` leaves them unless ``include`` names them."""
+"""Codes that a further try can't mend: `Retry` leaves them unless ``include`` names them."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,12 +7,14 @@ Installed with ``qtforge-sdk[testing]``, it is there in every test that asks for
         assert host.request("greeting.make", {"name": "Ada"}) == "Hello, Ada"
 
 ``host`` is a `PluginTestHost`. It knows only the plugins that the test adds: it never
-looks at what is installed. `qtforge_sdk.testing.bus_contract` holds the tests that
-every implementation of `qtforge_sdk.Bus` passes.
+looks at what is installed. `VirtualClock` makes a day of waiting take milliseconds.
+`qtforge_sdk.testing.bus_contract` holds the tests that every implementation of
+`qtforge_sdk.Bus` passes.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         RecordedMessage,
         Requested,
     )
+    from qtforge_sdk.testing.clock import VirtualClock
 
 __all__ = [
     "Answered",
@@ -34,6 +37,7 @@ __all__ = [
     "PublishedMessage",
     "RecordedMessage",
     "Requested",
+    "VirtualClock",
 ]
 
 
@@ -42,6 +46,8 @@ def __getattr__(name: str) -> Any:
     # not a test uses it; so what costs time is imported on first use.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "VirtualClock":
+        return importlib.import_module("qtforge_sdk.testing.clock").VirtualClock
     from qtforge_sdk.testing import _host, _messages
 
     return getattr(_host if name == "PluginTestHost" else _messages, name)
