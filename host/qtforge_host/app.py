@@ -21,7 +21,7 @@ from qtforge_host.config import Settings
 from qtforge_host.expressions import Expressions
 from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
-from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.journals import Durable, load_journal
 from qtforge_host.loading import PluginLoader
 from qtforge_host.registry import Entry, Registry
 from qtforge_host.requirements import unmet
@@ -30,6 +30,7 @@ from qtforge_host.runs.checking import check
 from qtforge_host.runs.definitions import Parsed, Workflow
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.problems import Problem, line_of
+from qtforge_host.runs.recorded import RecordedWorkflows
 from qtforge_host.starting import start_failure, start_plugin, stop_plugin
 from qtforge_host.states import Status
 from qtforge_host.wiring import Wired, Wiring
@@ -55,7 +56,6 @@ class HostParts:
         self.wiring = Wiring(
             self.hooks, self.bus, self.expressions, self.threads, settings.worker_processes
         )
-        self.journal = MemoryJournal()
 
 
 class Host:
@@ -69,23 +69,19 @@ class Host:
         bus: The message bus.
         registry: Every plugin found, with its state.
         catalog: The workflows.
-        engine: Executes them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._parts = HostParts(settings)
         self.bus = self._parts.bus
-        self.engine = Engine(
-            self.bus,
-            self._parts.expressions,
-            self._parts.journal,
-            observe=self._observe,
-            plugins=self._active_versions,
-        )
+        self._durable: Durable | None = None
         self._running: list[str] = []  # keys, in the order in which they started
         self.registry: Registry
         self.catalog: Catalog
+        self._resolution: Resolution
+        self._loader: PluginLoader
+        self._kinds: Mapping[str, Orchestrator]
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -99,8 +95,9 @@ class Host:
             for key in self.registry.absorb(outcome):
                 await self._start(key)
             self.registry.remember(installed.memory)
-            orchestrators = await self._orchestrators(installed.resolution, loader)
-            self.catalog = await self._make_catalog(orchestrators)
+            self._resolution, self._loader = installed.resolution, loader
+            self._kinds = await self._orchestrators(installed.resolution, loader)
+            self.catalog = await self._make_catalog(self._kinds)
             stack.pop_all()
         return self
 
@@ -111,6 +108,31 @@ class Host:
         traceback: TracebackType | None,
     ) -> None:
         await self._close()
+
+    async def durable(self) -> Durable:
+        """Open the journal once, and return it with the engine that writes to it.
+
+        Only what runs workflows needs it: everything else works with a state directory that
+        can't be used.
+
+        Raises:
+            StateDirectoryError: The state directory can't be used.
+            ConfigError: No journal of the configured name is installed.
+        """
+        if self._durable is None:
+            name = self.settings.journal
+            journal = load_journal(name, self._resolution, self._loader, self.settings)
+            await journal.open()
+            engine = Engine(
+                self.bus,
+                self._parts.expressions,
+                journal,
+                RecordedWorkflows(self._kinds, self.workflow, self._check),
+                observe=self._observe,
+                plugins=self._active_versions,
+            )
+            self._durable = Durable(journal=journal, engine=engine)
+        return self._durable
 
     def workflow(self, name: str) -> Workflow:
         """Return a workflow that can run here and now.
@@ -216,7 +238,9 @@ class Host:
         await self.bus.close()
         await self._parts.wiring.close()
         self._parts.threads.close()
-        await self._parts.journal.close()
+        if self._durable is not None:
+            await self._durable.engine.close()
+            await self._durable.journal.close()
 
     def _context(self, entry: Entry) -> PluginContext:
         name = entry.candidate.name  # its characters were checked, so it is safe as a folder

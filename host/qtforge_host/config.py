@@ -37,6 +37,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout: str = "30s"
     quarantine_after: _AtLeastOne = 3
     block: tuple[str, ...] = ()
+    journal: str = "sqlite"
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
 
@@ -78,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         request_timeout_s: How long a request without a timeout may take, in seconds.
         quarantine_after: How many failed starts in a row quarantine a plugin.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
+        journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
         plugins: Plugin name to its settings, of those that the configuration names.
@@ -92,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_s: float = 30.0
     quarantine_after: int = 3
     block: tuple[str, ...] = ()
+    journal: str = "sqlite"
     worker_threads: int | None = None
     worker_processes: int | None = None
     plugins: Mapping[str, PluginSettings] = {}
@@ -140,6 +143,7 @@ def load_settings(
         request_timeout_s=_seconds(table.request_timeout, path, "request_timeout"),
         quarantine_after=table.quarantine_after,
         block=table.block,
+        journal=table.journal,
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),

@@ -7,6 +7,7 @@ name, plugin, operation, message (there: parameters), timeout of 30 s, required.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import durationpy
@@ -18,9 +19,11 @@ from qtforge_sdk import (
     DefinitionChecker,
     Duration,
     Run,
+    StepResult,
     Template,
 )
 from qtforge_sdk.errors import ExpressionError, StageFailedError
+from qtforge_sdk.policies import Fallback, Retry, durations_of
 
 __all__ = ["SequentialDefinition", "SequentialOrchestrator", "Stage", "StageCompensation"]
 
@@ -33,12 +36,14 @@ class StageCompensation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         message: A template; it may use this stage's result.
         timeout: A duration.
         on_failure: Ask it also when the stage itself failed, since what it did is unknown.
+        retry: When to try it again, or None.
     """
 
     operation: str
     message: dict[str, Any] = {}
     timeout: Duration = "30s"
     on_failure: bool = False
+    retry: Retry | None = None
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +57,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         timeout: A duration.
         required: When false, a failure is a warning and the run goes on, degraded.
         when: A condition; the stage is skipped where it does not hold.
+        retry: When to try it again, or None.
+        fallback: What to answer when it has failed for good, or None; its message is a template.
         compensation: How to undo it, or None.
     """
 
@@ -62,6 +69,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout: Duration = "30s"
     required: bool = True
     when: str | None = None
+    retry: Retry | None = None
+    fallback: Fallback | None = None
     compensation: StageCompensation | None = None
 
 
@@ -96,6 +105,7 @@ class SequentialOrchestrator:
             checker.template(f"{path}.message", stage.message, before)
             if stage.when is not None:
                 checker.condition(f"{path}.when", stage.when, before)
+            self._check_policies(stage, path, before, checker)
             before = [*before, stage.name]
             if stage.compensation is not None:
                 self._check_compensation(
@@ -106,8 +116,9 @@ class SequentialOrchestrator:
 
     async def execute(self, run: Run) -> dict[str, Any]:
         """Do the stages; return each stage's data by its name."""
-        definition: SequentialDefinition = run.definition
-        for stage in definition.stages:
+        done: set[str] = set()
+        while (stage := self._next(run.definition, done)) is not None:
+            done.add(stage.name)
             if not self._wanted(stage, run):
                 await run.skip(stage.name, f"when = {stage.when}")
                 continue
@@ -118,9 +129,35 @@ class SequentialOrchestrator:
                 timeout=_seconds(stage.timeout),
                 plugin=stage.plugin,
                 required=stage.required,
+                retry=stage.retry,
+                fallback=stage.fallback,
                 compensation=_compensation(stage.compensation),
             )
-        return {name: step.data for name, step in run.steps.items()}
+        names = [stage.name for stage in run.definition.stages]
+        return {name: run.steps[name].data for name in names if name in run.steps}
+
+    def check_amendment(
+        self,
+        before: SequentialDefinition,
+        after: SequentialDefinition,
+        steps: Mapping[str, StepResult],
+    ) -> list[str]:
+        """Say why an amendment can't be made: what has begun stays, and what comes is after it."""
+        begun = [stage for stage in before.stages if stage.name in steps]
+        kept = {stage.name: stage for stage in after.stages}
+        reasons = [
+            f"the stage '{stage.name}' has begun: it can't be changed or removed"
+            for stage in begun
+            if kept.get(stage.name) != stage
+        ]
+        order = [stage.name for stage in after.stages[: len(begun)]]
+        if not reasons and order != [stage.name for stage in begun]:
+            reasons.append("a new stage can't come before one that has begun")
+        return reasons
+
+    def _next(self, definition: SequentialDefinition, done: set[str]) -> Stage | None:
+        # Looked up anew each time: an amendment may have changed what comes.
+        return next((stage for stage in definition.stages if stage.name not in done), None)
 
     def _wanted(self, stage: Stage, run: Run) -> bool:
         if stage.when is None:
@@ -129,6 +166,16 @@ class SequentialOrchestrator:
             return run.evaluate(stage.when)
         except ExpressionError as error:
             raise StageFailedError(stage.name, str(error)) from error
+
+    def _check_policies(
+        self, stage: Stage, path: str, before: list[str], checker: DefinitionChecker
+    ) -> None:
+        for name, policy in (("retry", stage.retry), ("fallback", stage.fallback)):
+            for key, text in durations_of(policy) if policy is not None else ():
+                checker.duration(f"{path}.{name}.{key}", text)
+        if stage.fallback is not None and stage.fallback.topic is not None:
+            checker.topic(f"{path}.fallback.topic", stage.fallback.topic)
+            checker.template(f"{path}.fallback.message", stage.fallback.message, before)
 
     def _check_compensation(
         self,
@@ -150,6 +197,7 @@ def _compensation(given: StageCompensation | None) -> Compensation | None:
         message=Template(given.message),
         timeout_s=_seconds(given.timeout),
         on_failure=given.on_failure,
+        retry=given.retry,
     )
 
 

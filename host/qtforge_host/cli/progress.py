@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from qtforge_host.cli.report import document_name
-from qtforge_host.runs.engine import RunListener
+from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import Record
 

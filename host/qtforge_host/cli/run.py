@@ -17,7 +17,8 @@ from qtforge_host.cli.progress import progress_display
 from qtforge_host.cli.report import print_run
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.definitions import Workflow
-from qtforge_host.runs.engine import RunListener
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.outcome import RunView
 
 __all__ = ["run"]
@@ -83,16 +84,17 @@ async def _run_all(
 ) -> None:
     async with Host(session.settings) as host:
         workflow = host.workflow(name)
+        engine = (await host.durable()).engine
         waiting = iter(inputs)
         with progress_display(len(inputs), outcome.ended) as listener:
             workers = (
-                _work(host, workflow, waiting, listener) for _ in range(min(jobs, len(inputs)))
+                _work(engine, workflow, waiting, listener) for _ in range(min(jobs, len(inputs)))
             )
             async with asyncio.TaskGroup() as group:
                 for worker in workers:
                     group.create_task(worker)
 
 
-async def _work(host: Host, workflow: Workflow, waiting: Any, listener: RunListener) -> None:
+async def _work(engine: Engine, workflow: Workflow, waiting: Any, listener: RunListener) -> None:
     for given in waiting:
-        await host.engine.execute(workflow, given, listener)
+        await engine.execute(workflow, given, listener)

@@ -350,7 +350,8 @@ class ActiveRun:
     async def _sleep_or(self, waiting: asyncio.Future[bool], seconds: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
-            await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {sleeping, waiting}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()  # raises when the run is to rest
         finally:

@@ -26,15 +26,11 @@ class Control:
     Args:
         log: Where events and requests are recorded.
         amend: Applies an amendment, or records why it can't be.
-        now: The time.
     """
 
-    def __init__(
-        self, log: RunLog, amend: Callable[[InboxMessage], Awaitable[None]], clock: Callable[[], object]
-    ) -> None:
+    def __init__(self, log: RunLog, amend: Callable[[InboxMessage], Awaitable[None]]) -> None:
         self._log = log
         self._amend = amend
-        self._clock = clock
         self._amendments: list[InboxMessage] = []
         self._pause: InboxMessage | None = None
         self._changed = asyncio.Event()

@@ -8,7 +8,7 @@ import datetime
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
+from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.versions import VersionPolicy, version_problem
 from qtforge_sdk import Record
@@ -50,6 +51,9 @@ class Workflows(Protocol):
 
     def recorded(self, history: History) -> Workflow:
         """Return the workflow of a run, with its definition as it is now."""
+
+    def check(self, workflow: Workflow) -> Sequence[Problem]:
+        """Return everything that is wrong with a workflow's names and expressions."""
 
 
 class Silent:
@@ -238,7 +242,7 @@ class Engine:
         heard = listener or Silent()
         view, history = fold(run_id, records), History.of(records)
         log = RunLog(self._journal, ownership, view, history, heard, self._observe)
-        amending = Amending(log, workflow, self._clock)
+        amending = Amending(log, workflow, self._clock, self._workflows.check)
         control = Control(log, amending.apply)
         run = ActiveRun(
             log,

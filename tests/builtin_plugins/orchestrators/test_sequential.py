@@ -10,10 +10,12 @@ import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal
-from qtforge_host.runs.definitions import parse
+from qtforge_host.runs.definitions import Workflow, parse
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.recorded import RecordedWorkflows
 from qtforge_sdk import OperationContext, OperationError, Plugin, operation
+from qtforge_sdk.errors import WorkflowNotFoundError
 
 HEAD = 'name = "w"\nkind = "sequential"\n'
 
@@ -60,13 +62,21 @@ def execute(
         async with bench() as it:
             steps = await it.add(Steps(), "steps", "1.4.0")
             journal = MemoryJournal()
-            engine = Engine(it.bus, it.parts.expressions, journal)
+            await journal.open()
+            engine = Engine(it.bus, it.parts.expressions, journal, no_workflows())
             parsed = parse(HEAD + text, "w.toml", {"sequential": SequentialOrchestrator()})
             assert parsed.workflow is not None, parsed.problems
             view = await engine.execute(parsed.workflow, given or {})
             return view, steps, await journal.records(view.run_id)
 
     return asyncio.run(main())
+
+
+def no_workflows() -> RecordedWorkflows:
+    def named(name: str) -> Workflow:
+        raise WorkflowNotFoundError(name)
+
+    return RecordedWorkflows({"sequential": SequentialOrchestrator()}, named, lambda workflow: [])
 
 
 def statuses(view: RunView) -> dict[str, str]:
@@ -235,7 +245,8 @@ def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
 
                 def on_progress(self, *_: object) -> None: ...
 
-            engine = Engine(it.bus, it.parts.expressions, journal)
+            await journal.open()
+            engine = Engine(it.bus, it.parts.expressions, journal, no_workflows())
             parsed = parse(
                 HEAD + stage("one", "step.hang"), "w", {"sequential": SequentialOrchestrator()}
             )

@@ -1,0 +1,45 @@
+"""Finds the journal that is configured, by its entry point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qtforge_host.compatibility import Resolution
+from qtforge_host.config import Settings
+from qtforge_host.loading import PluginLoader
+from qtforge_host.runs.engine import Engine
+from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.journal import Journal
+
+__all__ = ["Durable", "load_journal"]
+
+_GROUP = "qtforge.journals"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durable:
+    """An open journal, and the engine that writes to it."""
+
+    journal: Journal
+    engine: Engine
+
+
+def load_journal(
+    name: str, resolution: Resolution, loader: PluginLoader, settings: Settings
+) -> Journal:
+    """Make the journal of that name, not open yet.
+
+    Raises:
+        ConfigError: None of that name is installed, or it can't be loaded.
+    """
+    where = f"{settings.config_path}: host.journal"
+    offered = {one.name: one for one in resolution.others if one.group == _GROUP}
+    if name not in offered:
+        raise ConfigError(where, f"there is no journal '{name}'", f"known are {', '.join(offered)}")
+    outcome = loader.load(
+        [offered[name]], import_timeout_s=settings.import_timeout_s, construct=False
+    )
+    for status in outcome.failed.values():
+        raise ConfigError(where, status.reason, status.fix)
+    journal: Journal = outcome.loaded[0].plugin_class(settings.state_dir / "runs")
+    return journal
