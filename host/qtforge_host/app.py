@@ -19,6 +19,7 @@ from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.compatibility import Resolution
 from qtforge_host.config import Settings
 from qtforge_host.expressions import Expressions
+from qtforge_host.guarding import TopicPolicies
 from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
 from qtforge_host.journals import Durable, load_journal
@@ -27,6 +28,7 @@ from qtforge_host.registry import Entry, Registry
 from qtforge_host.requirements import unmet
 from qtforge_host.runs.catalog import Catalog, Contribution
 from qtforge_host.runs.checking import check
+from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.definitions import Parsed, Workflow
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.problems import Problem, line_of
@@ -53,8 +55,14 @@ class HostParts:
         self.bus = MessageBus(
             self.expressions.compile, self.threads, default_timeout_s=settings.request_timeout_s
         )
+        self.policies = TopicPolicies(settings.topics, SystemClock())
         self.wiring = Wiring(
-            self.hooks, self.bus, self.expressions, self.threads, settings.worker_processes
+            self.hooks,
+            self.bus,
+            self.expressions,
+            self.threads,
+            settings.worker_processes,
+            self.policies.guard,
         )
 
 

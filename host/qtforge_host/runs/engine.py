@@ -26,8 +26,8 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
-from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.versions import VersionPolicy, version_problem
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
