@@ -26,10 +26,14 @@ _GLYPHS: Final = {
     "succeeded": ("✓", "green"),
     "failed": ("✗", "red"),
     "compensated": ("↶", "yellow"),
+    "compensating": ("↶", "cyan"),
     "cancelled": ("■", "yellow"),
     "skipped": ("·", "bright_black"),
     "warning": ("!", "yellow"),
     "running": ("▸", "cyan"),
+    "waiting": ("◔", "cyan"),
+    "paused": ("‖", "yellow"),
+    "interrupted": ("↯", "red"),
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
