@@ -19,7 +19,7 @@ _LOUD: Final = "%(levelname)s %(name)s: %(message)s"
 class TextFormatter(logging.Formatter):
     """A line for people; what a run says ends with ``[run step]``."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+    def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line, without a traceback."""
         where = " ".join(filter(None, (RUN.get(), STEP.get())))
         line = super().formatMessage(record)

@@ -23,6 +23,8 @@ _GLYPHS: Final = {
     "conflict": ("⇄", "yellow"),
     "broken": ("✗", "red"),
     "quarantined": ("☣", "red"),
+    "ok": ("✓", "green"),
+    "wrong": ("✗", "red"),
     "succeeded": ("✓", "green"),
     "failed": ("✗", "red"),
     "compensated": ("↶", "yellow"),

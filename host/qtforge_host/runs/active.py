@@ -210,13 +210,7 @@ class ActiveRun(Waits):
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
-        outcome = await self._enter(call.step, call.topic)
-        if outcome is None:
-            token = STEP.set(call.step)
-            try:
-                outcome = await self._attempts.make(call)
-            finally:
-                STEP.reset(token)
+        outcome = await self._enter(call.step, call.topic) or await self._make(call)
         if isinstance(outcome, StepSucceeded):
             self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -230,6 +224,13 @@ class ActiveRun(Waits):
         if call.required:
             raise StageFailedError(call.step, str(error)) from error
         return None
+
+    async def _make(self, call: StepCall) -> StepSucceeded | QtForgeError:
+        token = STEP.set(call.step)
+        try:
+            return await self._attempts.make(call)
+        finally:
+            STEP.reset(token)
 
     async def _enter(
         self, step: str, topic: str | None

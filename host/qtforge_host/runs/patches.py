@@ -106,9 +106,7 @@ class PatchBuilder:
                     self._run_id, f"'{path}' of the stage '{stage}' is a value, not a table"
                 )
             table = inner
-        self._change(
-            key, position, {"op": "add", "path": _pointer(key, position, *keys)}, value
-        )
+        self._change(key, position, {"op": "add", "path": _pointer(key, position, *keys)}, value)
 
     def extend(self, operations: Iterable[Mapping[str, Any]]) -> None:
         """Add operations as they are.
@@ -137,9 +135,7 @@ class PatchBuilder:
                     known.append(str(each["name"]))
         near = difflib.get_close_matches(stage, known, n=1)
         fix = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known) or 'none'}"
-        raise AmendmentRefusedError(
-            self._run_id, f"the definition has no stage '{stage}'", fix
-        )
+        raise AmendmentRefusedError(self._run_id, f"the definition has no stage '{stage}'", fix)
 
 
 def _pointer(*parts: str | int) -> str:

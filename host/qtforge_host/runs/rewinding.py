@@ -200,9 +200,7 @@ def _step_of(record: Record) -> str | None:
     return record.name if isinstance(record, TimerSet | TimerFired) else record.step
 
 
-def _events(
-    records: Iterable[Record], copies: Iterable[Record], new_id: str
-) -> list[Record]:
+def _events(records: Iterable[Record], copies: Iterable[Record], new_id: str) -> list[Record]:
     """Return the events that the copied steps have taken; the new run waits for all others."""
     taken = {
         record.data.get("event_id")
