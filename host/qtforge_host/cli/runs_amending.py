@@ -23,9 +23,8 @@ from qtforge_host.runs.amending import amend as amended
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import fold
-from qtforge_host.runs.patches import Operation, PatchBuilder
+from qtforge_host.runs.patches import Operation, PatchBuilder, definition_table
 from qtforge_sdk import Record
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import AmendmentRefused, RunAmended
@@ -147,7 +146,7 @@ def _read(path: Path) -> bytes:
 
 
 def _patch(run_id: str, workflow: Workflow, changes: Sequence[Change]) -> list[Operation]:
-    builder = PatchBuilder(run_id, to_plain(workflow.definition))
+    builder = PatchBuilder(run_id, definition_table(workflow.definition))
     for name, value in changes:
         if name == "patch":
             builder.extend(value)

@@ -11,12 +11,11 @@ import msgspec
 from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.patches import apply_patch
+from qtforge_host.runs.patches import apply_patch, definition_table
 from qtforge_host.runs.problems import Problem
 from qtforge_host.shapes import misfits
 from qtforge_sdk import Definition, StepResult
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import AmendmentRefused, RunAmended
@@ -51,7 +50,7 @@ def amend(
             has been done.
     """
     before = workflow.definition
-    after_plain = apply_patch(run_id, to_plain(before), patch)
+    after_plain = apply_patch(run_id, definition_table(before), patch)
     found = [f"{each.path}: {each.what}" for each in misfits(after_plain, type(before))]
     if found:
         raise AmendmentRefusedError(run_id, "\n".join(found), "see docs/workflows.md")
