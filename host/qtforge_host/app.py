@@ -87,6 +87,7 @@ class Host:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
+            await self._parts.journal.open()
             installed = resolve_installed(self.settings)
             self.registry = Registry(installed.resolution, self.settings)
             loader = PluginLoader()

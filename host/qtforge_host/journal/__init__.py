@@ -1,1 +1,1 @@
-"""Where a run's records are kept."""
+"""Where the records of runs are kept: `qtforge_sdk.journal.Journal`, in SQLite and in memory."""

@@ -1,42 +1,253 @@
-"""A journal that lives as long as its process."""
+"""`MemoryJournal`: runs that live as long as their process."""
 
 from __future__ import annotations
 
+import asyncio
+import datetime
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
+from qtforge_host.journal.appending import make_append
+from qtforge_host.journal.archive import pack, unpack
+from qtforge_host.journal.encoding import Encoded, encode_message, encode_record
+from qtforge_host.journal.memory_run import MemoryRun
 from qtforge_sdk import Record
-from qtforge_sdk.records import RunFinished
+from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.journal import (
+    Damage,
+    InboxEntry,
+    InboxMessage,
+    Ownership,
+    RunQuery,
+    RunSummary,
+)
+from qtforge_sdk.journal_errors import (
+    RunExistsError,
+    RunNotFoundError,
+    RunOwnedError,
+    StaleOwnerError,
+)
+from qtforge_sdk.records import RunStarted
 
-__all__ = ["MemoryJournal"]
+__all__ = ["MemoryJournal", "MemoryStore"]
 
 
-class MemoryJournal:
-    """Keeps every unfinished run, and the records of the last finished ones.
+class MemoryStore:
+    """The runs, which several journals of one process may share.
 
     Args:
-        finished_capacity: How many finished runs are remembered.
+        finished_capacity: How many finished runs are remembered; the last that ended.
     """
 
     def __init__(self, finished_capacity: int = 1000) -> None:
-        self._capacity = finished_capacity
-        self._records: dict[str, list[Record]] = {}
-        self._finished: dict[str, None] = {}  # in the order in which they ended
+        self.capacity = finished_capacity
+        self.runs: dict[str, MemoryRun] = {}
+        self.finished: dict[str, None] = {}  # in the order in which they ended
+        self.owners: set[str] = set()  # of the open journals
+        self.listeners: set[asyncio.Event] = set()
+        self.numbers = itertools.count(1)
 
-    async def append(self, record: Record) -> None:
-        """Keep a record."""
-        self._records.setdefault(record.run_id, []).append(record)
-        if isinstance(record, RunFinished):
-            self._finished[record.run_id] = None
-            if len(self._finished) > self._capacity:
-                oldest = next(iter(self._finished))
-                del self._finished[oldest]
-                del self._records[oldest]
+    def settle(self, run: MemoryRun) -> None:
+        """Take in that a run has ended or been opened again; the oldest may be forgotten."""
+        self.finished.pop(run.run_id, None)
+        if run.finished_at is None:
+            return
+        self.finished[run.run_id] = None
+        if len(self.finished) > self.capacity:
+            oldest = next(iter(self.finished))
+            del self.finished[oldest]
+            del self.runs[oldest]
 
-    async def records(self, run_id: str) -> Sequence[Record]:
-        """Return a run's records, oldest first; empty for an unknown run."""
-        return tuple(self._records.get(run_id, ()))
+    def tell(self) -> None:
+        """Wake everybody who waits for a change."""
+        for event in self.listeners:
+            event.set()
+
+
+class MemoryJournal:
+    """Implements `qtforge_sdk.journal.Journal`; works from the start, without `open`.
+
+    Args:
+        directory: Not used; every kind of journal is made with one.
+        store: The runs; its own when None.
+    """
+
+    def __init__(self, directory: Path | None = None, /, store: MemoryStore | None = None) -> None:
+        self._store = store or MemoryStore()
+        self._changed = asyncio.Event()
+        self._owner = ""
+        self._closed = False
+        self._enter()
+
+    async def open(self) -> None:
+        """Make it ready; see `Journal`."""
+        if self._closed:
+            self._closed = False
+            self._enter()
 
     async def close(self) -> None:
-        """Forget everything."""
-        self._records.clear()
-        self._finished.clear()
+        """Let go of every run; they are forgotten with the store."""
+        self._closed = True
+        self._store.owners.discard(self._owner)
+        self._store.listeners.discard(self._changed)
+
+    async def create(self, started: RunStarted) -> Ownership:
+        """Keep a new run; see `Journal`."""
+        store = self._open_store()
+        encoded = encode_record(started)
+        if started.run_id in store.runs:
+            raise RunExistsError(started.run_id)
+        run = MemoryRun.created(started, encoded, self._owner, next(store.numbers))
+        store.runs[run.run_id] = run
+        return self._ownership(run)
+
+    async def claim(self, run_id: str) -> Ownership:
+        """Own a run that no open journal owns; see `Journal`."""
+        run = self._run(run_id)
+        if run.owner in self._store.owners and run.owner != self._owner:
+            raise RunOwnedError(run_id, "another journal of this process")
+        run.owner, run.epoch = self._owner, run.epoch + 1
+        return self._ownership(run)
+
+    async def release(self, ownership: Ownership) -> None:
+        """Let go of a run; see `Journal`."""
+        self._owned(ownership).owner = None
+        self._store.tell()
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        """Keep records, all or none; see `Journal`."""
+        if not records:
+            return
+        self._open_store()
+        job = make_append(ownership, records)
+        run = self._owned(ownership)
+        run.add(job.entries, job.status)
+        if job.status is not None:
+            self._store.settle(run)
+
+    async def records(self, run_id: str) -> Sequence[Record]:
+        """Return a run's records; see `Journal`."""
+        return self._run(run_id).read()
+
+    async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return what a query asks for; see `Journal`."""
+        store = self._open_store()
+        found = [run for run in store.runs.values() if run.fits(query)]
+        found.sort(key=lambda run: (run.started_at, run.key), reverse=True)
+        return tuple(run.summary(run.owner in store.owners) for run in found[: max(query.limit, 0)])
+
+    async def unfinished(self) -> Sequence[str]:
+        """Return the runs that may be taken up; see `Journal`."""
+        store = self._open_store()
+        return tuple(
+            run.run_id
+            for run in store.runs.values()
+            if run.finished_at is None and run.status != "paused" and run.owner not in store.owners
+        )
+
+    async def post(self, run_id: str, message: InboxMessage) -> int:
+        """Send to a run; see `Journal`."""
+        run = self._run(run_id)
+        encoded = encode_message(run_id, message)
+        for position, (message_id, _) in run.inbox.items():
+            if message_id == message.message_id:
+                return position
+        position = next(self._store.numbers)
+        run.inbox[position] = (message.message_id, encoded)
+        self._store.tell()
+        return position
+
+    async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return what was sent to a run; see `Journal`."""
+        return self._run(run_id).messages(after)
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait until an inbox may hold something new; see `Journal`."""
+        self._open_store()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+    async def prune(self, finished_before: datetime.datetime) -> int:
+        """Forget old runs; see `Journal`."""
+        store = self._open_store()
+        old = [
+            run.run_id
+            for run in store.runs.values()
+            if run.finished_at is not None and run.finished_at < finished_before
+        ]
+        for run_id in old:
+            del store.runs[run_id]
+            store.finished.pop(run_id, None)
+        return len(old)
+
+    async def export(self, run_id: str) -> bytes:
+        """Return a run as an archive; see `Journal`."""
+        run = self._run(run_id)
+        inbox = [encoded for _, encoded in run.inbox.values()]
+        blobs = {blob.sum: blob.content for each in (*run.entries, *inbox) for blob in each.blobs}
+        return pack(
+            run_id,
+            [each.payload for each in run.entries],
+            [each.payload for each in inbox],
+            list(blobs.values()),
+        )
+
+    async def import_(self, data: bytes) -> str:
+        """Keep an exported run; see `Journal`."""
+        store = self._open_store()
+        archive = unpack(data)
+        known = store.runs.get(archive.run_id)
+        if known is not None:
+            if [each.payload for each in known.entries] != archive.records:
+                raise RunExistsError(archive.run_id)
+            return archive.run_id
+        run = MemoryRun.imported(archive, next(store.numbers))
+        for message_id, checksum, payload in archive.inbox_rows:
+            run.inbox[next(store.numbers)] = (
+                message_id,
+                Encoded(payload, checksum, archive.blobs),
+            )
+        store.runs[run.run_id] = run
+        store.settle(run)
+        return run.run_id
+
+    async def check(self) -> Sequence[Damage]:
+        """Return nothing: what is in memory is as it was written."""
+        self._open_store()
+        return ()
+
+    def _enter(self) -> None:
+        self._owner = f"memory-{next(self._store.numbers)}"
+        self._store.owners.add(self._owner)
+        self._store.listeners.add(self._changed)
+
+    def _open_store(self) -> MemoryStore:
+        if self._closed:
+            raise StateDirectoryError("(in memory)", "the journal is closed")
+        return self._store
+
+    def _run(self, run_id: str) -> MemoryRun:
+        run = self._open_store().runs.get(run_id)
+        if run is None:
+            raise RunNotFoundError(run_id)
+        return run
+
+    def _owned(self, ownership: Ownership) -> MemoryRun:
+        run = self._open_store().runs.get(ownership.run_id)
+        good = run is not None and (run.key, run.epoch, run.owner) == (
+            ownership.key,
+            ownership.epoch,
+            self._owner,
+        )
+        if run is None or not good or ownership.owner != self._owner:
+            raise StaleOwnerError(ownership.run_id, ownership.epoch)
+        return run
+
+    def _ownership(self, run: MemoryRun) -> Ownership:
+        return Ownership(run_id=run.run_id, epoch=run.epoch, owner=self._owner, key=run.key)

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.transport import Envelope
 from qtforge_host.expressions import Expressions
-from qtforge_host.journal.journal import Journal
 from qtforge_host.runs.active import ActiveRun, Recorder
 from qtforge_host.runs.clock import Clock, SystemClock
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import ErrorInfo, Record, RunStatus
+from qtforge_sdk.journal import Journal, Ownership
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.records import RunFinished, RunStarted
 
@@ -108,8 +108,14 @@ class Engine:
         definition = workflow.definition
         view = RunView(new_run_id(self._clock.now()))
 
+        ownership: Ownership | None = None
+
         async def record(entry: Record) -> None:
-            await self._journal.append(entry)
+            nonlocal ownership
+            if isinstance(entry, RunStarted):
+                ownership = await self._journal.create(entry)
+            elif ownership is not None:
+                await self._journal.append(ownership, [entry])
             view.apply(entry)
             if self._observe is not None:
                 self._observe(entry)

@@ -3,6 +3,9 @@
 A run's history is these records and nothing else; `qtforge_sdk.hookspecs` hands each
 to ``qtforge_on_run_event``. Times are UTC; durations are seconds. The names are those
 of durable-execution engines (Temporal's history, DBOS's operation outputs).
+
+Records are kept for years: a field is never renamed or taken away, and a new one is
+appended with a default, so that older records can still be read.
 """
 
 from __future__ import annotations
@@ -13,17 +16,26 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "ChildStarted",
     "CompensationFailed",
     "CompensationStarted",
     "CompensationSucceeded",
     "ErrorInfo",
+    "EventReceived",
     "Record",
+    "RunAmended",
+    "RunBlocked",
+    "RunCancelRequested",
     "RunFinished",
+    "RunPaused",
+    "RunResumed",
     "RunStarted",
     "StepFailed",
     "StepSkipped",
     "StepStarted",
     "StepSucceeded",
+    "TimerFired",
+    "TimerSet",
 ]
 
 
@@ -53,13 +65,103 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
 
 
 class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
-    """A run began: which workflow, of which kind and version, on what input."""
+    """A run began: which workflow, of which kind and version, on what input.
+
+    Attributes:
+        workflow: The workflow's name.
+        kind: Its orchestrator's kind.
+        workflow_version: The definition's version.
+        input: The run's input, over the definition's defaults.
+        plugins: The versions of the active plugins, by name.
+        definition: The definition as a plain mapping; None for a workflow in Python.
+        definition_text: The text that it was read from; "" where there is none.
+        parent: The run that started this one; None for a run of its own.
+        parent_step: The parent's step that started it.
+    """
 
     workflow: str
     kind: str
     workflow_version: str
     input: Any
     plugins: dict[str, str]
+    definition: dict[str, Any] | None = None
+    definition_text: str = ""
+    parent: str | None = None
+    parent_step: str | None = None
+
+
+class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
+    """A process took the run up again: who, with which plugin versions, and why so."""
+
+    owner: str
+    plugins: dict[str, str]
+    note: str = ""
+
+
+class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
+    """The run rests until somebody resumes it; ``by`` tells who asked."""
+
+    by: str = ""
+    reason: str = ""
+
+
+class RunBlocked(_Record, frozen=True, kw_only=True, tag="run_blocked"):
+    """The run can't go on with the plugins that are here; ``plugins`` are their versions."""
+
+    reason: str
+    plugins: dict[str, str] = {}
+
+
+class RunCancelRequested(_Record, frozen=True, kw_only=True, tag="run_cancel_requested"):
+    """Somebody asked that the run be cancelled; its end is a record of its own."""
+
+    by: str = ""
+    reason: str = ""
+
+
+class RunAmended(_Record, frozen=True, kw_only=True, tag="run_amended"):
+    """The run's definition was changed while it ran.
+
+    Attributes:
+        patch: The operations of the JSON Patch (RFC 6902), in order.
+        definition: The whole definition after it.
+        by: Who asked.
+        reason: Why, in words.
+    """
+
+    patch: list[dict[str, Any]]
+    definition: dict[str, Any]
+    by: str = ""
+    reason: str = ""
+
+
+class EventReceived(_Record, frozen=True, kw_only=True, tag="event_received"):
+    """The run took an event in; ``event_id`` is the message's that brought it."""
+
+    name: str
+    event_id: str
+    data: Any = None
+
+
+class TimerSet(_Record, frozen=True, kw_only=True, tag="timer_set"):
+    """The run waits until ``due``."""
+
+    name: str
+    due: datetime.datetime
+
+
+class TimerFired(_Record, frozen=True, kw_only=True, tag="timer_fired"):
+    """A timer's time came; ``late_s`` is how many seconds ago it was due."""
+
+    name: str
+    late_s: float = 0.0
+
+
+class ChildStarted(_Record, frozen=True, kw_only=True, tag="child_started"):
+    """A step started a run of its own, ``child_run_id``."""
+
+    step: str
+    child_run_id: str
 
 
 class StepStarted(_Record, frozen=True, kw_only=True, tag="step_started"):
@@ -82,13 +184,18 @@ class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):
 
 
 class StepFailed(_Record, frozen=True, kw_only=True, tag="step_failed"):
-    """A step failed; ``required`` tells whether the run can go on without it."""
+    """A step failed; ``required`` tells whether the run can go on without it.
+
+    With ``will_retry`` only this attempt failed, and the next is made at ``next_at``.
+    """
 
     step: str
     error: ErrorInfo
     required: bool
     duration_s: float
     attempt: int = 1
+    will_retry: bool = False
+    next_at: datetime.datetime | None = None
 
 
 class StepSkipped(_Record, frozen=True, kw_only=True, tag="step_skipped"):
@@ -135,6 +242,15 @@ class RunFinished(_Record, frozen=True, kw_only=True, tag="run_finished"):
 
 Record = (
     RunStarted
+    | RunResumed
+    | RunPaused
+    | RunBlocked
+    | RunCancelRequested
+    | RunAmended
+    | EventReceived
+    | TimerSet
+    | TimerFired
+    | ChildStarted
     | StepStarted
     | StepSucceeded
     | StepFailed

@@ -1,0 +1,118 @@
+"""A run as one file: magic, format, sha256, then its records, inbox and large values."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from qtforge_host.journal.encoding import (
+    Blob,
+    Encoded,
+    UnreadableError,
+    decode_message,
+    decode_record,
+)
+from qtforge_sdk import Record
+from qtforge_sdk.journal_errors import ArchiveInvalidError
+from qtforge_sdk.records import RunStarted
+
+__all__ = ["Archive", "pack", "unpack"]
+
+_MAGIC: Final = b"QTFORGE-RUN"
+_FORMAT: Final = 1
+_HEAD_BYTES: Final = len(_MAGIC) + 1 + 32
+
+
+class _Body(msgspec.Struct, frozen=True):
+    run_id: str
+    records: list[bytes]
+    inbox: list[bytes]
+    blobs: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An exported run that was checked.
+
+    Attributes:
+        run_id: The run.
+        records: The payloads, oldest first.
+        decoded: The same as records.
+        inbox_rows: Of each message its id, checksum and payload, oldest first.
+        blobs: The large values.
+    """
+
+    run_id: str
+    records: list[bytes]
+    decoded: list[Record]
+    inbox_rows: list[tuple[str, int, bytes]]
+    blobs: tuple[Blob, ...]
+
+    @property
+    def encoded(self) -> list[Encoded]:
+        """The records as they are stored."""
+        return [Encoded(payload, zlib.crc32(payload)) for payload in self.records]
+
+
+def pack(
+    run_id: str, records: Sequence[bytes], inbox: Sequence[bytes], blobs: Sequence[bytes]
+) -> bytes:
+    """Return a run as one archive."""
+    body = msgspec.msgpack.encode(_Body(run_id, list(records), list(inbox), list(blobs)))
+    return _MAGIC + bytes([_FORMAT]) + hashlib.sha256(body).digest() + body
+
+
+def unpack(data: bytes) -> Archive:
+    """Return what an archive holds.
+
+    Raises:
+        ArchiveInvalidError: It is not an archive, damaged, or of a newer format.
+    """
+    if not data.startswith(_MAGIC) or len(data) < _HEAD_BYTES:
+        raise ArchiveInvalidError("it does not begin like one")
+    if data[len(_MAGIC)] > _FORMAT:
+        raise ArchiveInvalidError(
+            f"it has format {data[len(_MAGIC)]}, and this version knows up to {_FORMAT}"
+        )
+    body = data[_HEAD_BYTES:]
+    if hashlib.sha256(body).digest() != data[len(_MAGIC) + 1 : _HEAD_BYTES]:
+        raise ArchiveInvalidError("its checksum does not fit its content")
+    try:
+        return _read(msgspec.msgpack.decode(body, type=_Body))
+    except (msgspec.MsgspecError, UnreadableError) as error:
+        raise ArchiveInvalidError(str(error)) from error
+
+
+def _read(body: _Body) -> Archive:
+    blobs = {hashlib.sha256(content).digest(): content for content in body.blobs}
+    load = _Loader(blobs)
+    decoded = [decode_record(payload, zlib.crc32(payload), load) for payload in body.records]
+    if not decoded or not isinstance(decoded[0], RunStarted):
+        raise UnreadableError("the first record does not tell how the run started")
+    if any(record.run_id != body.run_id for record in decoded):
+        raise UnreadableError("a record is another run's")
+    rows = []
+    for payload in body.inbox:
+        checksum = zlib.crc32(payload)
+        rows.append((decode_message(payload, checksum, load).message_id, checksum, payload))
+    return Archive(
+        body.run_id, body.records, decoded, rows, tuple(Blob(*each) for each in blobs.items())
+    )
+
+
+class _Loader:
+    """Gives the archive's own large values."""
+
+    def __init__(self, blobs: Mapping[bytes, bytes]) -> None:
+        self._blobs = blobs
+
+    def __call__(self, sum_: bytes) -> bytes:
+        try:
+            return self._blobs[sum_]
+        except KeyError:
+            raise UnreadableError(f"the large value {sum_.hex()} is missing") from None

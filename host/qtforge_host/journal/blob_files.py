@@ -1,0 +1,101 @@
+"""Large values in files named after their content: ``<2 hex>/<sha256>``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from qtforge_host.atomic_file import write_atomically
+from qtforge_host.journal.encoding import Blob, UnreadableError
+
+__all__ = ["BlobFiles"]
+
+_ABANDONED_S: Final = 3600.0  # a temporary file of that age was left by a dead process
+
+
+class BlobFiles:
+    """A folder of large values; a file is written before the record that names it.
+
+    Args:
+        directory: Made when the first value comes.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write(self, blob: Blob) -> None:
+        """Keep a value, and return when the disk has it.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        path = self._path(blob.sum)
+        if self._holds(path, blob):
+            return
+        folder_is_new = not path.parent.exists()
+        write_atomically(path, blob.content)
+        _sync_folder(path.parent)
+        if folder_is_new:
+            _sync_folder(self._directory)
+            _sync_folder(self._directory.parent)
+
+    def ensure(self, blob: Blob) -> None:
+        """Keep a value again, should `sweep` have taken its file since it was written.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        if not self._path(blob.sum).exists():
+            self.write(blob)
+
+    def read(self, sum_: bytes) -> bytes:
+        """Return a value's content.
+
+        Raises:
+            UnreadableError: The file is missing or its content is another.
+        """
+        try:
+            content = self._path(sum_).read_bytes()
+        except OSError as error:
+            raise UnreadableError(f"the file of a large value can't be read: {error}") from error
+        if hashlib.sha256(content).digest() != sum_:
+            raise UnreadableError(f"the content of {self._path(sum_).name} does not fit its name")
+        return content
+
+    def sweep(self, is_referenced: Callable[[bytes], bool]) -> None:
+        """Delete every file that nothing refers to; run it while nobody else may write."""
+        now_s = time.time()
+        for path in self._directory.glob("*/*"):
+            try:
+                sum_ = bytes.fromhex(path.name)
+            except ValueError:  # a temporary name
+                if now_s - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink(missing_ok=True)
+                continue
+            if not is_referenced(sum_):
+                path.unlink(missing_ok=True)
+
+    def _path(self, sum_: bytes) -> Path:
+        name = sum_.hex()
+        return self._directory / name[:2] / name
+
+    def _holds(self, path: Path, blob: Blob) -> bool:
+        try:
+            return path.stat().st_size == len(blob.content) and bool(self.read(blob.sum))
+        except (OSError, UnreadableError):
+            return False
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return  # a folder can't be opened there; NTFS journals its names
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

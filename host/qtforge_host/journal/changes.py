@@ -1,0 +1,163 @@
+"""What is written besides appends; each is a `Change` that runs inside a group's transaction."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+from qtforge_host.journal.archive import Archive
+from qtforge_host.journal.encoding import Encoded
+from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.instants import to_us
+from qtforge_host.journal.owner_lock import OwnerLocks
+from qtforge_host.journal.queries import payloads
+from qtforge_host.journal.schema import POSITION_BITS, insert_run, run_row
+from qtforge_sdk.journal import Ownership
+from qtforge_sdk.journal_errors import (
+    RunExistsError,
+    RunNotFoundError,
+    RunOwnedError,
+    StaleOwnerError,
+)
+from qtforge_sdk.records import RunStarted
+
+__all__ = ["claim", "create", "import_archive", "post", "prune", "release", "sweep"]
+
+_PRUNED_AT_ONCE: Final = 500  # so that others' writes come in between
+_OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
+
+
+def create(started: RunStarted, encoded: Encoded) -> Change:
+    """Return what keeps a new run; its outcome is an `Ownership`."""
+    run_id = started.run_id
+
+    def do(group: GroupCommit) -> Ownership:
+        key = insert_run(group.connection, run_row([started], group.owner, 1))
+        if key is None:
+            raise RunExistsError(run_id)
+        group.add_blobs(key, encoded.blobs)
+        group.add_records(key, [encoded])
+        return Ownership(run_id=run_id, epoch=1, owner=group.owner, key=key)
+
+    return Change(do, apart=True)
+
+
+def claim(run_id: str, locks: OwnerLocks) -> Change:
+    """Return what takes a run over; its outcome is an `Ownership`."""
+
+    def do(group: GroupCommit) -> Ownership:
+        row = group.connection.execute(
+            "SELECT key, owner, epoch FROM runs WHERE run_id = ?", (run_id,)
+        ).fetchone()
+        if row is None:
+            raise RunNotFoundError(run_id)
+        key, owner, epoch = row
+        if owner not in (None, group.owner) and locks.is_alive(owner):
+            raise RunOwnedError(run_id, locks.describe(owner))
+        group.connection.execute(
+            "UPDATE runs SET owner = ?, epoch = ? WHERE key = ?", (group.owner, epoch + 1, key)
+        )
+        group.forget(key)
+        return Ownership(run_id=run_id, epoch=epoch + 1, owner=group.owner, key=key)
+
+    return Change(do)
+
+
+def release(ownership: Ownership) -> Change:
+    """Return what lets go of a run."""
+
+    def do(group: GroupCommit) -> None:
+        cursor = group.connection.execute(
+            "UPDATE runs SET owner = NULL WHERE key = ? AND epoch = ? AND owner = ?",
+            (ownership.key, ownership.epoch, ownership.owner),
+        )
+        group.forget(ownership.key)
+        if not cursor.rowcount:
+            raise StaleOwnerError(ownership.run_id, ownership.epoch)
+
+    return Change(do, wakes=True)
+
+
+def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
+    """Return what puts a message into a run's inbox; its outcome is the position."""
+
+    def do(group: GroupCommit) -> int:
+        key = _key(group, run_id)
+        group.add_blobs(key, encoded.blobs)
+        group.connection.execute(
+            "INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (run, message_id) DO NOTHING",
+            (key, message_id, encoded.checksum, encoded.payload),
+        )
+        row = group.connection.execute(
+            "SELECT position FROM inbox WHERE run = ? AND message_id = ?", (key, message_id)
+        ).fetchone()
+        return int(row[0])
+
+    return Change(do, wakes=True)
+
+
+def prune(finished_before: datetime.datetime) -> Change:
+    """Return what forgets some old runs; its outcome is how many, 0 when none is left."""
+    before_us = to_us(finished_before)
+
+    def do(group: GroupCommit) -> int:
+        rows = group.connection.execute(_OLD_RUNS, (before_us, _PRUNED_AT_ONCE)).fetchall()
+        for (key,) in rows:
+            first = key << POSITION_BITS
+            group.connection.execute(
+                "DELETE FROM records WHERE id BETWEEN ? AND ?",
+                (first, first | (1 << POSITION_BITS) - 1),
+            )
+            group.connection.execute("DELETE FROM inbox WHERE run = ?", (key,))
+            group.connection.execute("DELETE FROM blobs WHERE run = ?", (key,))
+            group.connection.execute("DELETE FROM runs WHERE key = ?", (key,))
+        return len(rows)
+
+    return Change(do)
+
+
+def sweep() -> Change:
+    """Return what deletes large values that no run refers to any more.
+
+    It comes in a group after the deletion of the references: were the files gone and the
+    deletion rolled back, runs would lack their values.
+    """
+
+    def do(group: GroupCommit) -> None:
+        def is_referenced(sum_: bytes) -> bool:
+            row = group.connection.execute("SELECT 1 FROM blobs WHERE sum = ?", (sum_,)).fetchone()
+            return row is not None
+
+        group.blobs.sweep(is_referenced)
+
+    return Change(do)
+
+
+def import_archive(archive: Archive) -> Change:
+    """Return what keeps an exported run; its outcome is the run's name."""
+
+    def do(group: GroupCommit) -> str:
+        run_id = archive.run_id
+        key = insert_run(group.connection, run_row(archive.decoded, None, 0))
+        if key is None:
+            if payloads(group.connection, _key(group, run_id)) != archive.records:
+                raise RunExistsError(run_id)
+            return run_id
+        group.add_blobs(key, archive.blobs)
+        group.add_records(key, archive.encoded)
+        group.forget(key)
+        group.connection.executemany(
+            "INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)",
+            [(key, *row) for row in archive.inbox_rows],
+        )
+        return run_id
+
+    return Change(do)
+
+
+def _key(group: GroupCommit, run_id: str) -> int:
+    row = group.connection.execute("SELECT key FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise RunNotFoundError(run_id)
+    return int(row[0])

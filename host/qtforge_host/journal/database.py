@@ -1,0 +1,133 @@
+"""Opening the journal's SQLite file, and refusing one that this version must not touch."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from qtforge_host.journal.encoding import UnreadableError
+from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
+from qtforge_host.journal.storage_errors import storage_error
+from qtforge_sdk.errors import StateDirectoryError
+
+__all__ = ["connect", "prepare"]
+
+_MAGIC: Final = b"SQLite format 3\x00"
+_BUSY_TIMEOUT_MS: Final = 30_000
+_WAL_PAGES: Final = 4000  # 16 MB between two checkpoints
+_WAL_BYTES: Final = 64 << 20
+_RESTORE: Final = "restore it from a backup, or give another --state-dir"
+
+
+def prepare(path: Path) -> None:
+    """Make the file, or bring it up to date.
+
+    Raises:
+        StateDirectoryError: It is damaged, another program's, of a newer format, or can't
+            be written; nothing was changed.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_header(path)
+        connection = connect(path)
+        try:
+            _check_origin(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            _migrate(connection)
+        finally:
+            connection.close()
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(path.parent, error) from error
+    except UnreadableError as error:
+        raise StateDirectoryError(
+            str(path.parent), f"the journal in it is damaged: {error}", _RESTORE
+        ) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection for one thread at a time.
+
+    Raises:
+        sqlite3.Error: The file can't be opened.
+    """
+    connection = sqlite3.connect(
+        path,
+        timeout=_BUSY_TIMEOUT_MS / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        for setting in (
+            "PRAGMA synchronous = FULL",
+            "PRAGMA fullfsync = ON",  # macOS: its fsync alone leaves data in the drive
+            "PRAGMA foreign_keys = OFF",
+            f"PRAGMA wal_autocheckpoint = {_WAL_PAGES:d}",
+            f"PRAGMA journal_size_limit = {_WAL_BYTES:d}",
+            "PRAGMA cache_size = -16384",
+        ):
+            connection.execute(setting)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_header(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        header = file.read(100)
+    size_bytes = path.stat().st_size
+    if not header:
+        return
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        raise UnreadableError("it is not an SQLite file")
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and wal.stat().st_size:
+        return  # pages may still be in there, and SQLite brings them back
+    page_bytes = int.from_bytes(header[16:18], "big")
+    page_bytes = 65536 if page_bytes == 1 else page_bytes
+    count_is_valid = header[24:28] == header[92:96]
+    pages = int.from_bytes(header[28:32], "big")
+    if count_is_valid and size_bytes < pages * page_bytes:
+        raise UnreadableError(f"it has {size_bytes} bytes, and should have {pages * page_bytes}")
+
+
+def _check_origin(connection: sqlite3.Connection, path: Path) -> None:
+    version = _pragma(connection, "PRAGMA user_version")
+    tables = {
+        name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+    }
+    if version > FORMAT_VERSION:
+        raise StateDirectoryError(
+            str(path.parent),
+            f"the journal in it has format {version}, and this version knows up to"
+            f" {FORMAT_VERSION}",
+            "upgrade qtforge-host, or give another --state-dir",
+        )
+    ours = _pragma(connection, "PRAGMA application_id") == APPLICATION_ID
+    if not (ours if version else tables <= {"history"}):
+        raise StateDirectoryError(
+            str(path.parent), f"{path.name} is another program's", "give another --state-dir"
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # also shows whether it can be written
+    try:
+        version = _pragma(connection, "PRAGMA user_version")
+        for migration in MIGRATIONS[version:]:
+            migration(connection)
+        if version < FORMAT_VERSION:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION:d}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _pragma(connection: sqlite3.Connection, statement: str) -> int:
+    return int(connection.execute(statement).fetchone()[0])

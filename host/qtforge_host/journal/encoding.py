@@ -1,0 +1,168 @@
+"""Records and messages as bytes, with large values set apart."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar, get_args
+
+import msgspec
+
+from qtforge_sdk import Record
+from qtforge_sdk.journal import InboxMessage
+from qtforge_sdk.journal_errors import RecordNotStorableError
+
+__all__ = [
+    "LARGE_BYTES",
+    "Blob",
+    "Encoded",
+    "LoadBlob",
+    "UnreadableError",
+    "decode_message",
+    "decode_record",
+    "encode_message",
+    "encode_record",
+]
+
+LARGE_BYTES: Final = 256 * 1024
+"""A value whose encoding is longer than this is kept in a file of its own."""
+
+_BLOB_CODE: Final = 66  # the msgpack extension that stands where a large value was
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any)
+_CANT_ENCODE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+
+S = TypeVar("S", bound=msgspec.Struct)
+LoadBlob = Callable[[bytes], bytes]
+"""Gives the content of a blob by its sha256; raises `UnreadableError` when it has none."""
+
+
+class UnreadableError(Exception):
+    """Stored bytes are not what was written; the text says how."""
+
+
+class Blob(NamedTuple):
+    """A large value: its sha256 and its encoding."""
+
+    sum: bytes
+    content: bytes
+
+
+class Encoded(NamedTuple):
+    """A record or message as it is stored."""
+
+    payload: bytes
+    checksum: int
+    blobs: tuple[Blob, ...] = ()
+
+
+class _BlobReference(NamedTuple):
+    sum: bytes
+
+
+def _read_extension(code: int, data: memoryview) -> object:
+    if code == _BLOB_CODE:
+        return _BlobReference(bytes(data))
+    return msgspec.msgpack.Ext(code, bytes(data))
+
+
+_RECORD_DECODER: Final = msgspec.msgpack.Decoder(Record, ext_hook=_read_extension)
+_MESSAGE_DECODER: Final = msgspec.msgpack.Decoder(InboxMessage, ext_hook=_read_extension)
+
+
+def _open_fields(type_: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(type_) if field.type is Any)
+
+
+# The fields that may hold anything, and so may be large: input, data, result.
+_OPEN_FIELDS: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
+    {type_: _open_fields(type_) for type_ in (*get_args(Record), InboxMessage)}
+)
+
+
+def encode_record(record: Record) -> Encoded:
+    """Return a record's bytes.
+
+    Raises:
+        RecordNotStorableError: It holds a value that has no encoding.
+    """
+    try:
+        return _encode(record)
+    except _CANT_ENCODE as error:
+        kind = str(record.__struct_config__.tag)
+        step = getattr(record, "step", "")
+        name = f"{kind} {step}" if step else kind
+        raise RecordNotStorableError(record.run_id, name, str(error)) from error
+
+
+def encode_message(run_id: str, message: InboxMessage) -> Encoded:
+    """Return a message's bytes.
+
+    Raises:
+        RecordNotStorableError: It holds a value that has no encoding.
+    """
+    try:
+        return _encode(message)
+    except _CANT_ENCODE as error:
+        raise RecordNotStorableError(run_id, message.kind, str(error)) from error
+
+
+def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
+    """Return the record that was stored.
+
+    Raises:
+        UnreadableError: The bytes, or a large value's, are not what was written.
+    """
+    _verify(payload, checksum)
+    try:
+        record: Record = _RECORD_DECODER.decode(payload)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise UnreadableError(f"it is not a record: {error}") from error
+    return _restore(record, load)
+
+
+def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessage:
+    """Return the message that was stored.
+
+    Raises:
+        UnreadableError: The bytes, or a large value's, are not what was written.
+    """
+    _verify(payload, checksum)
+    try:
+        message = _MESSAGE_DECODER.decode(payload)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise UnreadableError(f"it is not a message: {error}") from error
+    return _restore(message, load)
+
+
+def _encode(value: Any) -> Encoded:
+    payload = _ENCODER.encode(value)
+    if len(payload) <= LARGE_BYTES:
+        return Encoded(payload, zlib.crc32(payload))
+    blobs = []
+    replaced: dict[str, object] = {}
+    for name in _OPEN_FIELDS[type(value)]:
+        content = _ENCODER.encode(getattr(value, name))
+        if len(content) > LARGE_BYTES:
+            blob = Blob(hashlib.sha256(content).digest(), content)
+            blobs.append(blob)
+            replaced[name] = msgspec.msgpack.Ext(_BLOB_CODE, blob.sum)
+    if blobs:
+        payload = _ENCODER.encode(msgspec.structs.replace(value, **replaced))
+    return Encoded(payload, zlib.crc32(payload), tuple(blobs))
+
+
+def _verify(payload: bytes, checksum: int) -> None:
+    if zlib.crc32(payload) != checksum:
+        raise UnreadableError("its checksum does not fit its content")
+
+
+def _restore(value: S, load: LoadBlob) -> S:
+    found: dict[str, object] = {}
+    for name in _OPEN_FIELDS[type(value)]:
+        reference = getattr(value, name)
+        if isinstance(reference, _BlobReference):
+            found[name] = _VALUE_DECODER.decode(load(reference.sum))
+    return msgspec.structs.replace(value, **found) if found else value

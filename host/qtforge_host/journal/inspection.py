@@ -1,0 +1,98 @@
+"""Looks through the whole journal for what is not as it was written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
+from qtforge_host.journal.schema import POSITION_BITS
+from qtforge_sdk.journal import Damage
+from qtforge_sdk.records import RunStarted
+
+__all__ = ["inspect"]
+
+_RECORDS: Final = f"""SELECT id >> {POSITION_BITS}, id & {(1 << POSITION_BITS) - 1},
+    checksum, payload FROM records ORDER BY id"""  # noqa: S608 - of constants
+_ORPHANS: Final = f"""SELECT DISTINCT id >> {POSITION_BITS} FROM records
+    WHERE id >> {POSITION_BITS} NOT IN (SELECT key FROM runs)"""  # noqa: S608 - of constants
+
+
+def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, ...]:
+    """Return all damage; see `Journal.check`.
+
+    Args:
+        connection: For this thread alone.
+        blobs: Where large values are.
+    """
+    found: list[Damage] = []
+    for search in (_structure, _records, _missing, _messages, _large_values):
+        try:
+            found.extend(search(connection, blobs))
+        except sqlite3.DatabaseError as error:
+            found.append(Damage(what=f"the journal can't be read to its end: {error}"))
+    return tuple(dict.fromkeys(found))
+
+
+def _structure(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    for (line,) in connection.execute("PRAGMA quick_check"):
+        if line != "ok":
+            yield Damage(what=f"SQLite says: {line}")
+    for (key,) in connection.execute(_ORPHANS):
+        yield Damage(what=f"there are records of a run that is not listed, number {key}")
+
+
+def _records(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    names = dict(connection.execute("SELECT key, run_id FROM runs"))
+    run, expected = 0, 1
+    for key, position, checksum, payload in connection.execute(_RECORDS):
+        if key != run:
+            run, expected = key, 1
+        name = names.get(key)
+        if expected < position and name is not None:
+            what = f"{position - expected} records are missing from here"
+            yield Damage(what=what, run_id=name, position=expected)
+        expected = position + 1
+        try:
+            record = decode_record(payload, checksum, blobs.read)
+        except UnreadableError as error:
+            yield Damage(what=str(error), run_id=name, position=position)
+            continue
+        if name is not None and record.run_id != name:
+            what = f"the record belongs to the run '{record.run_id}'"
+            yield Damage(what=what, run_id=name, position=position)
+        elif position == 1 and not isinstance(record, RunStarted):
+            yield Damage(what="the run does not begin with its start", run_id=name, position=1)
+
+
+def _missing(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    without = connection.execute(
+        "SELECT run_id FROM runs WHERE NOT EXISTS (SELECT 1 FROM records WHERE id BETWEEN"
+        " (runs.key << ?) AND (runs.key << ?) + ?)",
+        (POSITION_BITS, POSITION_BITS, (1 << POSITION_BITS) - 1),
+    )
+    for (run_id,) in without:
+        yield Damage(what="all its records are missing", run_id=run_id, position=1)
+
+
+def _messages(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    rows = connection.execute(
+        "SELECT run_id, position, checksum, payload FROM inbox LEFT JOIN runs ON key = run"
+    )
+    for run_id, position, checksum, payload in rows:
+        try:
+            decode_message(payload, checksum, blobs.read)
+        except UnreadableError as error:
+            yield Damage(what=f"message {position}: {error}", run_id=run_id)
+
+
+def _large_values(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    for sum_, run_id in connection.execute(
+        "SELECT sum, run_id FROM blobs LEFT JOIN runs ON key = run"
+    ):
+        try:
+            blobs.read(sum_)
+        except UnreadableError as error:
+            yield Damage(what=f"the large value {sum_.hex()[:12]}: {error}", run_id=run_id)

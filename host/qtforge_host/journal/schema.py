@@ -1,0 +1,148 @@
+"""The journal's tables, and how a file of an older format becomes one of the newest.
+
+``records.id`` is the run's key times 2**24 plus the record's position, from 1. So a run's
+records lie together, new runs are written at the table's right edge, and one B-tree serves
+both; appending costs the same whether the file holds a thousand runs or a million.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+from qtforge_host.journal.encoding import UnreadableError, decode_record
+from qtforge_host.journal.instants import to_us
+from qtforge_sdk import Record
+from qtforge_sdk.journal import status_after
+from qtforge_sdk.records import RunFinished, RunStarted
+
+__all__ = [
+    "APPLICATION_ID",
+    "FORMAT_VERSION",
+    "MIGRATIONS",
+    "POSITION_BITS",
+    "RunRow",
+    "insert_run",
+    "run_row",
+]
+
+APPLICATION_ID: Final = 0x51744667  # "QtFg", in the file's header
+POSITION_BITS: Final = 24
+
+_TABLES: Final = (
+    # AUTOINCREMENT: the key of a run that was pruned is never another's.
+    """CREATE TABLE runs (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL UNIQUE,
+        workflow TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        status TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        finished_at INTEGER,
+        owner TEXT,
+        epoch INTEGER NOT NULL,
+        parent TEXT
+    )""",
+    "CREATE INDEX runs_by_status ON runs (status, started_at)",
+    "CREATE INDEX runs_by_workflow ON runs (workflow, status, started_at)",
+    "CREATE INDEX runs_unfinished ON runs (key) WHERE finished_at IS NULL",
+    "CREATE INDEX runs_by_parent ON runs (parent, started_at) WHERE parent IS NOT NULL",
+    "CREATE TABLE records (id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, payload BLOB NOT NULL)",  # noqa: E501
+    """CREATE TABLE inbox (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL,
+        message_id TEXT NOT NULL,
+        checksum INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        UNIQUE (run, message_id)
+    )""",
+    "CREATE TABLE blobs (sum BLOB NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (sum, run)) WITHOUT ROWID",  # noqa: E501
+    "CREATE INDEX blobs_by_run ON blobs (run)",
+)
+_INSERT_RUN: Final = """INSERT INTO runs
+    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING"""
+
+RunRow = tuple[str, str, str, str, int, int | None, str | None, int, str | None]
+
+
+def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
+    """Return the row of a run with these records.
+
+    Raises:
+        UnreadableError: The first is not `RunStarted`.
+    """
+    started = records[0] if records else None
+    if not isinstance(started, RunStarted):
+        raise UnreadableError("the first record does not tell how the run started")
+    status, finished_at = "running", None
+    for record in records:
+        status = status_after(record) or status
+        if status_after(record) is not None:
+            finished_at = to_us(record.at) if isinstance(record, RunFinished) else None
+    return (
+        started.run_id,
+        started.workflow,
+        started.kind,
+        status,
+        to_us(started.at),
+        finished_at,
+        owner,
+        epoch,
+        started.parent,
+    )
+
+
+def insert_run(connection: sqlite3.Connection, row: RunRow) -> int | None:
+    """Keep a run's row.
+
+    Returns:
+        Its key; None when there is a run of that name.
+    """
+    cursor = connection.execute(_INSERT_RUN, row)
+    return cursor.lastrowid if cursor.rowcount else None
+
+
+def _from_0(connection: sqlite3.Connection) -> None:
+    """Format 0 had one table, ``history``, without checksums, owners or an inbox."""
+    for statement in _TABLES:
+        connection.execute(statement)
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'history'").fetchone()
+    if found is None:
+        return  # a new file
+    names = connection.execute(
+        "SELECT run_id FROM history GROUP BY run_id ORDER BY min(rowid)"
+    ).fetchall()
+    for (run_id,) in names:
+        _move_run(connection, run_id)
+    connection.execute("DROP TABLE history")
+
+
+def _move_run(connection: sqlite3.Connection, run_id: str) -> None:
+    rows = connection.execute(
+        "SELECT payload FROM history WHERE run_id = ? ORDER BY position", (run_id,)
+    ).fetchall()
+    records = [
+        decode_record(payload, zlib.crc32(payload), _no_blob)  # it had no large values apart
+        for (payload,) in rows
+    ]
+    key = insert_run(connection, run_row(records, None, 1))
+    if key is None:
+        raise UnreadableError(f"the run '{run_id}' is there under two names")
+    for position, (payload,) in enumerate(rows, 1):
+        connection.execute(
+            "INSERT INTO records VALUES (?, ?, ?)",
+            (key << POSITION_BITS | position, zlib.crc32(payload), payload),
+        )
+
+
+def _no_blob(sum_: bytes) -> bytes:
+    raise UnreadableError("format 0 has no large values")
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0,)
+"""The function at place n makes format n + 1 of format n."""
+
+FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -1,0 +1,219 @@
+"""`SqliteJournal`: runs that outlive their process, in one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qtforge_host.journal import changes
+from qtforge_host.journal.appending import make_append
+from qtforge_host.journal.archive import unpack
+from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.database import connect, prepare
+from qtforge_host.journal.encoding import Blob, encode_message, encode_record
+from qtforge_host.journal.group import GroupCommit, Job
+from qtforge_host.journal.inspection import inspect
+from qtforge_host.journal.owner_lock import OwnerLocks
+from qtforge_host.journal.queries import Queries
+from qtforge_host.journal.storage_errors import storage_error
+from qtforge_host.journal.writer import Writer
+from qtforge_sdk import Record
+from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.journal import (
+    Damage,
+    InboxEntry,
+    InboxMessage,
+    Ownership,
+    RunQuery,
+    RunSummary,
+)
+from qtforge_sdk.records import RunStarted
+
+__all__ = ["SqliteJournal"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What an open journal works with; the reader and its connection go together."""
+
+    writer: Writer
+    reader: ThreadPoolExecutor
+    connection: sqlite3.Connection
+    queries: Queries
+
+
+class SqliteJournal:
+    """Implements `qtforge_sdk.journal.Journal`; any number of processes may share a folder.
+
+    In the folder are ``journal.sqlite3``, ``blobs/`` with the large values and ``owners/``
+    with a lock for each process.
+
+    Args:
+        directory: The folder; made when it is missing.
+    """
+
+    def __init__(self, directory: Path, /) -> None:
+        self._directory = directory
+        self._path = directory / "journal.sqlite3"
+        self._blobs = BlobFiles(directory / "blobs")
+        self._locks = OwnerLocks(directory / "owners")
+        self._open: _Open | None = None
+        self._large: set[asyncio.Task[Any]] = set()  # writes that wait for their files
+
+    async def open(self) -> None:
+        """Make it ready; see `Journal`."""
+        if self._open is not None:
+            return
+        reader = ThreadPoolExecutor(1, "qtforge-journal-reader")
+        loop = asyncio.get_running_loop()
+        try:
+            read, write = await loop.run_in_executor(reader, self._prepare)
+        except BaseException:
+            reader.shutdown(wait=False)
+            raise
+        group = GroupCommit(write, self._locks.owner, self._blobs)
+        self._open = _Open(
+            Writer(group, self._directory),
+            reader,
+            read,
+            Queries(read, self._directory, self._locks, self._blobs),
+        )
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go of every run."""
+        if self._open is None:
+            return
+        parts, self._open = self._open, None
+        if self._large:
+            await asyncio.wait(self._large)
+        await parts.writer.close()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(parts.reader, parts.connection.close)
+        parts.reader.shutdown(wait=False)
+        self._locks.release()
+
+    async def create(self, started: RunStarted) -> Ownership:
+        """Keep a new run; see `Journal`."""
+        encoded = encode_record(started)
+        job = changes.create(started, encoded)
+        ownership: Ownership = await self._write(job, encoded.blobs)
+        return ownership
+
+    async def claim(self, run_id: str) -> Ownership:
+        """Own a run that no live process owns; see `Journal`."""
+        ownership: Ownership = await self._write(changes.claim(run_id, self._locks))
+        return ownership
+
+    async def release(self, ownership: Ownership) -> None:
+        """Let go of a run; see `Journal`."""
+        await self._write(changes.release(ownership))
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        """Keep records, all or none; see `Journal`."""
+        if records:
+            job = make_append(ownership, records)
+            blobs = [blob for entry in job.entries for blob in entry.blobs]
+            await self._write(job, blobs)
+
+    async def records(self, run_id: str) -> Sequence[Record]:
+        """Return a run's records; see `Journal`."""
+        return await self._read(lambda queries: queries.records(run_id))
+
+    async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return what a query asks for; see `Journal`."""
+        return await self._read(lambda queries: queries.runs(query))
+
+    async def unfinished(self) -> Sequence[str]:
+        """Return the runs that a process may take up; see `Journal`."""
+        return await self._read(lambda queries: queries.unfinished())
+
+    async def post(self, run_id: str, message: InboxMessage) -> int:
+        """Send to a run; see `Journal`."""
+        encoded = encode_message(run_id, message)
+        job = changes.post(run_id, message.message_id, encoded)
+        return int(await self._write(job, encoded.blobs))
+
+    async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return what was sent to a run; see `Journal`."""
+        return await self._read(lambda queries: queries.inbox(run_id, after))
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait until an inbox may hold something new; see `Journal`."""
+        return await self._parts().writer.changed(timeout_s)
+
+    async def prune(self, finished_before: datetime.datetime) -> int:
+        """Forget old runs; see `Journal`."""
+        count = 0
+        while pruned := int(await self._write(changes.prune(finished_before))):
+            count += pruned
+        await self._write(changes.sweep())
+        return count
+
+    async def export(self, run_id: str) -> bytes:
+        """Return a run as an archive; see `Journal`."""
+        return await self._read(lambda queries: queries.export(run_id))
+
+    async def import_(self, data: bytes) -> str:
+        """Keep an exported run; see `Journal`."""
+        archive = unpack(data)
+        return str(await self._write(changes.import_archive(archive), archive.blobs))
+
+    async def check(self) -> Sequence[Damage]:
+        """Return everything that is not as it was written; see `Journal`."""
+        parts = self._parts()
+        return await self._read(lambda _: inspect(parts.connection, self._blobs))
+
+    def _prepare(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        prepare(self._path)
+        try:
+            self._locks.acquire()
+            self._locks.sweep()
+            return connect(self._path), connect(self._path)
+        except (OSError, sqlite3.Error) as error:
+            self._locks.release()
+            raise storage_error(self._directory, error) from error
+
+    def _parts(self) -> _Open:
+        if self._open is None:
+            raise StateDirectoryError(str(self._directory), "the journal is not open")
+        return self._open
+
+    async def _write(self, job: Job, blobs: Sequence[Blob] = ()) -> Any:
+        writer = self._parts().writer
+        if not blobs:
+            return await writer.submit(job)
+        # A task of its own: a caller who is cancelled while the files are written must not
+        # keep the record from following them.
+        task = asyncio.ensure_future(self._write_large(writer, job, blobs))
+        self._large.add(task)
+        task.add_done_callback(self._large_done)
+        return await asyncio.shield(task)
+
+    async def _write_large(self, writer: Writer, job: Job, blobs: Sequence[Blob]) -> Any:
+        try:
+            for blob in blobs:
+                await asyncio.to_thread(self._blobs.write, blob)
+        except OSError as error:
+            raise storage_error(self._directory, error) from error
+        return await writer.submit(job)
+
+    def _large_done(self, task: asyncio.Task[Any]) -> None:
+        self._large.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may have been cancelled, and nobody else asks
+
+    async def _read(self, read: Callable[[Queries], T]) -> T:
+        parts = self._parts()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(parts.reader, read, parts.queries)
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(self._directory, error) from error

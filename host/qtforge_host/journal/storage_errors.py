@@ -1,0 +1,69 @@
+"""What the disk and SQLite say, as `StateDirectoryError`; the one place for it."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from qtforge_sdk.errors import StateDirectoryError
+
+__all__ = ["is_lasting", "storage_error"]
+
+_FULL: Final = ("the disk is full", "make room on it, then try again")
+_READ_ONLY: Final = ("it can't be written", "make it writable, or give another --state-dir")
+_DAMAGED: Final = (
+    "the journal in it is damaged",
+    "restore it from a backup, or give another --state-dir",
+)
+_BUSY: Final = (
+    "another process has been writing to the journal for too long",
+    "wait for it, or end it",
+)
+_FAILED: Final = ("it could not be read or written", "look at the disk, then start again")
+
+# Which error names begin with what; the first that fits.
+_BY_NAME: Final = (
+    ("SQLITE_FULL", _FULL),
+    ("SQLITE_CORRUPT", _DAMAGED),
+    ("SQLITE_NOTADB", _DAMAGED),
+    ("SQLITE_READONLY", _READ_ONLY),
+    ("SQLITE_CANTOPEN", _READ_ONLY),
+    ("SQLITE_PERM", _READ_ONLY),
+    ("SQLITE_BUSY", _BUSY),
+    ("SQLITE_LOCKED", _BUSY),
+)
+_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_READ_ONLY_ERRNOS: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+# After these the file's state is unknown: a failed fsync may have dropped what was written.
+_LASTING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def storage_error(directory: Path, error: Exception) -> StateDirectoryError:
+    """Return what a failure of the disk or of SQLite means for the state directory."""
+    why, fix = _meaning(error)
+    found = StateDirectoryError(str(directory), f"{why} ({error})", fix)
+    found.__cause__ = error
+    return found
+
+
+def is_lasting(error: Exception) -> bool:
+    """Return whether nothing more may be written after this failure."""
+    if isinstance(error, sqlite3.Error):
+        return str(getattr(error, "sqlite_errorname", "")).startswith(_LASTING)
+    return not isinstance(error, OSError)
+
+
+def _meaning(error: Exception) -> tuple[str, str]:
+    if isinstance(error, OSError):
+        if error.errno in _FULL_ERRNOS:
+            return _FULL
+        return _READ_ONLY if error.errno in _READ_ONLY_ERRNOS else _FAILED
+    name = getattr(error, "sqlite_errorname", "")
+    for start, meaning in _BY_NAME:
+        if name.startswith(start):
+            return meaning
+    if isinstance(error, sqlite3.DatabaseError) and not name:
+        return _DAMAGED
+    return _FAILED

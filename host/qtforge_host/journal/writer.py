@@ -1,0 +1,171 @@
+"""The one thread that writes, and the way to it from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from qtforge_host.journal.group import Change, GroupCommit, Job
+from qtforge_host.journal.storage_errors import is_lasting, storage_error
+from qtforge_sdk.errors import StateDirectoryError
+
+__all__ = ["Writer"]
+
+_CAPACITY: Final = 1024  # jobs that wait or are being written; the next caller waits for room
+_POLL_S: Final = 0.05
+
+
+class _Ticket(NamedTuple):
+    job: Job
+    future: asyncio.Future[Any]
+
+
+class Writer:
+    """Takes jobs from the loop, and writes all that wait as one group.
+
+    Args:
+        group: Writes them; belongs to the thread from now on.
+        directory: The state directory, for errors.
+    """
+
+    def __init__(self, group: GroupCommit, directory: Path) -> None:
+        self._group = group
+        self._directory = directory
+        self._loop = asyncio.get_running_loop()
+        self._outbox: list[_Ticket] = []
+        self._room = asyncio.Semaphore(_CAPACITY)
+        self._queue: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
+        self._changed = asyncio.Event()
+        self._watchers = 0  # read by the thread; an int's assignment is atomic
+        self._closing = False
+        self._broken: Exception | None = None  # the thread's
+        self._data_version = 0  # the thread's
+        self._ended = self._loop.create_future()
+        # A daemon: an interpreter that ends without close() does not wait for it.
+        threading.Thread(target=self._work, name="qtforge-journal", daemon=True).start()
+
+    async def submit(self, job: Job) -> Any:
+        """Have a job written, and return its outcome once the disk has it.
+
+        Raises:
+            StateDirectoryError: It could not be written.
+        """
+        await self._room.acquire()
+        if self._closing:
+            self._room.release()
+            raise StateDirectoryError(str(self._directory), "the journal is closed")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if not self._outbox:
+            # Handed over at the loop's next turn, with what the other tasks of this turn add.
+            self._loop.call_soon(self._hand_over)
+        self._outbox.append(_Ticket(job, future))
+        return await future
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait for a write of another process or a `Change` that wakes; see `Journal`."""
+        self._watchers += 1
+        self._queue.put([])  # the thread may be waiting without polling
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._watchers -= 1
+        self._changed.clear()
+        return True
+
+    async def close(self) -> None:
+        """Write what was handed in, and end the thread."""
+        if not self._closing:
+            self._closing = True
+            self._hand_over()
+            self._queue.put(None)
+        await asyncio.shield(self._ended)
+
+    def _hand_over(self) -> None:
+        if self._outbox:
+            self._queue.put(self._outbox)
+            self._outbox = []
+
+    def _deliver(self, tickets: Sequence[_Ticket], outcomes: Sequence[Any]) -> None:
+        for (job, future), outcome in zip(tickets, outcomes, strict=True):
+            self._room.release()
+            if isinstance(job, Change) and job.wakes:
+                self._changed.set()
+            if future.done():
+                continue  # its caller was cancelled; the job was done all the same
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    # What follows runs in the thread.
+
+    def _work(self) -> None:
+        try:
+            self._data_version = self._read_data_version()
+            while True:
+                tickets, last = self._take()
+                if tickets:
+                    self._tell(self._deliver, tickets, self._write(tickets))
+                self._look_for_others()
+                if last:
+                    break
+        finally:
+            self._group.connection.close()
+            self._tell(self._end)
+
+    def _take(self) -> tuple[list[_Ticket], bool]:
+        """Return everything that waits, and whether it is the last."""
+        tickets: list[_Ticket] = []
+        wait = True
+        while True:
+            try:
+                found = self._queue.get(wait, _POLL_S if self._watchers else None)
+            except queue.Empty:
+                return tickets, False
+            if found is None:
+                return tickets, True
+            tickets += found
+            wait = False
+
+    def _write(self, tickets: Sequence[_Ticket]) -> list[Any]:
+        error = self._broken
+        if error is None:
+            try:
+                return self._group.commit([ticket.job for ticket in tickets])
+            except Exception as raised:  # noqa: BLE001 - told to every caller, with its cause
+                error = raised
+                if is_lasting(raised):
+                    self._broken = raised
+        return [storage_error(self._directory, error) for _ in tickets]
+
+    def _look_for_others(self) -> None:
+        try:
+            version = self._read_data_version()
+        except sqlite3.Error:
+            return  # the next write says what is wrong
+        if version != self._data_version:
+            self._data_version = version
+            self._tell(self._changed.set)
+
+    def _read_data_version(self) -> int:
+        # Grows when another connection commits, and not when this one does.
+        row = self._group.connection.execute("PRAGMA data_version").fetchone()
+        return int(row[0])
+
+    def _tell(self, callback: Any, *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            return  # the loop is closed, and nobody waits any more
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)

@@ -1,0 +1,310 @@
+"""`Journal`: where the records of runs are kept, and who may write them.
+
+A run has at most one owner at a time. Taking a run over gives it a new epoch, and an
+append in the name of an older epoch is refused; so a process that was thought dead can't
+write beside the one that took over. What a journal must keep to is in
+`qtforge_sdk.testing.journal_contract`.
+
+All of it is durable when the call returns. A call that was cancelled may or may not have
+been done; it is never half done, and never done twice.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from qtforge_sdk.records import (
+    Record,
+    RunBlocked,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+)
+
+__all__ = [
+    "Damage",
+    "InboxEntry",
+    "InboxMessage",
+    "Journal",
+    "JournalFactory",
+    "MessageKind",
+    "Ownership",
+    "RunQuery",
+    "RunSummary",
+    "status_after",
+]
+
+MessageKind = Literal["cancel", "pause", "resume", "amend", "event"]
+"""What a message asks of a run."""
+
+
+class Ownership(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to write a run's records; given by `Journal.create` and `Journal.claim`.
+
+    Attributes:
+        run_id: The run.
+        epoch: Counts its owners, from 1.
+        owner: The journal's name for the process that owns it.
+        key: The journal's own number for the run.
+    """
+
+    run_id: str
+    epoch: int
+    owner: str
+    key: int = 0
+
+
+class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What anybody may send to a run.
+
+    Attributes:
+        message_id: Unique; a message that is posted twice counts once.
+        kind: What it asks.
+        at: When it was made, in UTC.
+        name: The event's name; "" for the other kinds.
+        data: The event's data, or the amendment.
+        by: Who sent it, in words.
+    """
+
+    message_id: str
+    kind: MessageKind
+    at: datetime.datetime
+    name: str = ""
+    data: Any = None
+    by: str = ""
+
+
+class InboxEntry(NamedTuple):
+    """A message and its place; places grow in the order of posting and have gaps."""
+
+    position: int
+    message: InboxMessage
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to list; what is left out does not restrict.
+
+    Attributes:
+        statuses: Any of these; empty for all.
+        workflow: The workflow's name.
+        started_since: Started then or later.
+        started_until: Started before that.
+        parent: Started by that run.
+        limit: At most so many, the newest.
+    """
+
+    statuses: frozenset[str] = frozenset()
+    workflow: str | None = None
+    started_since: datetime.datetime | None = None
+    started_until: datetime.datetime | None = None
+    parent: str | None = None
+    limit: int = 50
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in one line.
+
+    Attributes:
+        run_id: The run.
+        workflow: Its workflow's name.
+        kind: Its orchestrator's kind.
+        status: ``running``, ``paused``, ``blocked``, or how it ended.
+        started_at: When it was created, in UTC.
+        finished_at: When it ended; None until then.
+        owner_alive: Whether a live process owns it. A run that is ``running`` without
+            one was interrupted.
+        epoch: How many owners it has had.
+        parent: The run that started it.
+    """
+
+    run_id: str
+    workflow: str
+    kind: str
+    status: str
+    started_at: datetime.datetime
+    finished_at: datetime.datetime | None
+    owner_alive: bool
+    epoch: int
+    parent: str | None
+
+
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that `Journal.check` found.
+
+    Attributes:
+        what: What is wrong, in words.
+        run_id: The run that it touches; None when it is the journal as a whole.
+        position: Which of the run's records, from 1; None when it is not one of them.
+    """
+
+    what: str
+    run_id: str | None = None
+    position: int | None = None
+
+
+def status_after(record: Record) -> str | None:
+    """Return the status that a record gives its run, or None when it leaves it as it is.
+
+    >>> import datetime
+    >>> now = datetime.datetime.now(datetime.UTC)
+    >>> status_after(RunPaused(run_id="r", at=now))
+    'paused'
+    """
+    match record:
+        case RunStarted() | RunResumed():
+            return "running"
+        case RunPaused():
+            return "paused"
+        case RunBlocked():
+            return "blocked"
+        case RunFinished():
+            return record.status
+        case _:
+            return None
+
+
+class Journal(Protocol):
+    """Keeps runs; one for each process and state directory, used from one event loop.
+
+    Every method raises `StateDirectoryError` when the state directory can't be read or
+    written, or the journal is not open.
+    """
+
+    async def open(self) -> None:
+        """Make it ready, bringing an older format up to date.
+
+        Raises:
+            StateDirectoryError: The state directory is damaged, of a newer format, full,
+                or not writable. Nothing in it was changed.
+        """
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go of every run; may be called twice."""
+
+    async def create(self, started: RunStarted) -> Ownership:
+        """Keep a new run, with its first record, owned by this process in epoch 1.
+
+        Raises:
+            RunExistsError: There is a run of that name.
+            RecordNotStorableError: The input can't be written.
+        """
+
+    async def claim(self, run_id: str) -> Ownership:
+        """Own a run that nobody owns, whose owner is dead, or that this process owns.
+
+        A finished run may be claimed too: a retry goes on from its records.
+
+        Raises:
+            RunNotFoundError: There is none.
+            RunOwnedError: Another live process owns it.
+        """
+
+    async def release(self, ownership: Ownership) -> None:
+        """Let go of a run, whatever its status.
+
+        Raises:
+            StaleOwnerError: The ownership has ended already.
+        """
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        """Keep records, all or none.
+
+        `status_after` tells what they make of the run's status. `RunFinished` ends the
+        run and lets go of it, so it is the last record; a later `RunResumed` opens it
+        again.
+
+        Args:
+            ownership: Of the run; the newest.
+            records: In order; none is no change.
+
+        Raises:
+            StaleOwnerError: The ownership has ended.
+            RecordNotStorableError: A value can't be written.
+            ValueError: A record is another run's, or follows `RunFinished`.
+        """
+
+    async def records(self, run_id: str) -> Sequence[Record]:
+        """Return a run's records, oldest first. Data that was a Struct is plain again.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            JournalDamagedError: A record is not as it was written, or one is missing.
+        """
+
+    async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return what the query asks for, by the time of their start, newest first."""
+
+    async def unfinished(self) -> Sequence[str]:
+        """Return the runs that a process may take up, oldest first.
+
+        They have not ended, have no live owner, and are not paused.
+        """
+
+    async def post(self, run_id: str, message: InboxMessage) -> int:
+        """Send to a run, from any process.
+
+        Returns:
+            The message's position; that of the first, when its id was posted before.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RecordNotStorableError: The data can't be written.
+        """
+
+    async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return what was sent to a run behind a position, oldest first.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            JournalDamagedError: A message is not as it was written.
+        """
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait until an inbox may hold something new.
+
+        Returns:
+            True when another process wrote, or this one posted, since the last True;
+            False when the time was over. May be True for nothing.
+        """
+
+    async def prune(self, finished_before: datetime.datetime) -> int:
+        """Forget runs that ended before a time, with all that only they refer to.
+
+        Returns:
+            How many.
+        """
+
+    async def export(self, run_id: str) -> bytes:
+        """Return a run with its inbox and large values, as one versioned, checked archive.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            JournalDamagedError: A part of it is not as it was written.
+        """
+
+    async def import_(self, data: bytes) -> str:
+        """Keep an exported run, owned by nobody; the same run once more is no change.
+
+        Returns:
+            Its name.
+
+        Raises:
+            ArchiveInvalidError: The archive is not one, is damaged, or is of a newer format.
+            RunExistsError: There is another run of that name.
+        """
+
+    async def check(self) -> Sequence[Damage]:
+        """Return everything that is not as it was written; empty when all is well."""
+
+
+class JournalFactory(Protocol):
+    """What an entry point of the group ``qtforge.journals`` names."""
+
+    def __call__(self, directory: Path, /) -> Journal:
+        """Make a journal that keeps its runs in a folder, which need not be there yet."""

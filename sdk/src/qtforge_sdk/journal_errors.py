@@ -1,0 +1,152 @@
+"""What a journal refuses, and why.
+
+::
+
+    QtForgeError
+    ├── RunError
+    │   ├── RunNotFoundError        run.not_found
+    │   ├── RunExistsError          run.exists
+    │   ├── RunOwnedError           run.owned
+    │   ├── StaleOwnerError         run.stale_owner
+    │   ├── RecordNotStorableError  run.not_storable
+    │   └── ArchiveInvalidError     run.archive_invalid
+    └── StateDirectoryError
+        └── JournalDamagedError     journal.damaged
+"""
+
+from __future__ import annotations
+
+from qtforge_sdk.errors import RunError, StateDirectoryError
+
+__all__ = [
+    "ArchiveInvalidError",
+    "JournalDamagedError",
+    "RecordNotStorableError",
+    "RunExistsError",
+    "RunNotFoundError",
+    "RunOwnedError",
+    "StaleOwnerError",
+]
+
+
+class RunNotFoundError(RunError):
+    """The journal holds no run of that name.
+
+    Args:
+        run_id: The name that was asked for.
+    """
+
+    code = "run.not_found"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(f"there is no run '{run_id}'", "", "qtforge-host runs list")
+        self.run_id = run_id
+
+
+class RunExistsError(RunError):
+    """The journal already holds another run of that name; it is left as it is.
+
+    Args:
+        run_id: The name.
+    """
+
+    code = "run.exists"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(
+            f"the journal already holds a run '{run_id}'",
+            "its records differ from the new ones",
+            "keep the two in different state directories",
+        )
+        self.run_id = run_id
+
+
+class RunOwnedError(RunError):
+    """A live process executes the run.
+
+    Args:
+        run_id: The run.
+        owner: Which process, such as ``process 4711 on host ada``.
+    """
+
+    code = "run.owned"
+
+    def __init__(self, run_id: str, owner: str, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' is taken", f"{owner} executes it", "wait for it, or end it"
+        )
+        self.run_id = run_id
+        self.owner = owner
+
+
+class StaleOwnerError(RunError):
+    """The run has been let go or taken over since; nothing was written.
+
+    Args:
+        run_id: The run.
+        epoch: The epoch of the ownership that is no longer good.
+    """
+
+    code = "run.stale_owner"
+
+    def __init__(self, run_id: str, epoch: int, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' is no longer this process's",
+            f"its ownership of epoch {epoch} has ended",
+            "claim it again",
+        )
+        self.run_id = run_id
+        self.epoch = epoch
+
+
+class RecordNotStorableError(RunError):
+    """A record or message holds a value that can't be written; nothing was written.
+
+    Args:
+        run_id: The run.
+        record: The record's kind, with its step where it has one.
+        why: The value that can't be written.
+    """
+
+    code = "run.not_storable"
+
+    def __init__(self, run_id: str, record: str, why: str, /) -> None:
+        super().__init__(
+            f"'{record}' of the run '{run_id}' can't be kept",
+            why,
+            "give plain data: text, numbers, lists, mappings, dates, dataclasses or Structs",
+        )
+        self.run_id = run_id
+        self.record = record
+
+
+class ArchiveInvalidError(RunError):
+    """An exported run can't be read; nothing was imported.
+
+    Args:
+        why: What is wrong with it.
+    """
+
+    code = "run.archive_invalid"
+
+    def __init__(self, why: str, /) -> None:
+        super().__init__("this is not an exported run that can be read", why, "export it again")
+
+
+class JournalDamagedError(StateDirectoryError):
+    """A run's history can't be read as it was written.
+
+    Args:
+        path: The state directory.
+        run_id: The run.
+        position: Which of its records, from 1; None where the damage is not in one.
+        why: What is wrong.
+    """
+
+    code = "journal.damaged"
+
+    def __init__(self, path: str, run_id: str, position: int | None, why: str, /) -> None:
+        where = f"record {position} of the run '{run_id}'" if position else f"the run '{run_id}'"
+        super().__init__(path, f"{where} is damaged: {why}", "qtforge-host doctor")
+        self.run_id = run_id
+        self.position = position
