@@ -195,11 +195,7 @@ class Run(Protocol):
         """
 
     async def step(
-        self,
-        name: str,
-        function: Callable[[], Awaitable[T]],
-        *,
-        response_type: type[T] | None = None,
+        self, name: str, function: Callable[[], Any], *, response_type: Any = None
     ) -> Any:
         """Do a step of the orchestrator's own: what the function returns is journaled.
 

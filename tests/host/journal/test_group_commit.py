@@ -130,13 +130,13 @@ def test_a_full_file_refuses_an_append_and_takes_it_when_there_is_room(tmp_path:
             )
 
         await writer.submit(allow(1))
-        appends = (
-            journal.append(ownership, [step(name=str(number), data="z" * 4000)])
-            for number in range(1000)
-        )
+
+        async def fill() -> None:
+            for number in range(1000):
+                await journal.append(ownership, [step(name=str(number), data="z" * 4000)])
+
         with pytest.raises(StateDirectoryError, match="full"):
-            for append in appends:
-                await append
+            await fill()
         kept = steps_of(await journal.records("run"))
         await writer.submit(allow(100_000))
         await journal.append(ownership, [step(name="room")])
