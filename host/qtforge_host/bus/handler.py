@@ -246,7 +246,8 @@ def failed(topic: str, plugin: str, version: str, error: BaseException) -> Handl
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         )
-    return HandlerFailedError(topic, plugin, version, describe(error))
+    fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
+    return HandlerFailedError(topic, plugin, version, describe(error), "", fix)
 
 
 def describe(error: BaseException) -> str:
