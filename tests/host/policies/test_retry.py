@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import math
 import pickle
 import random
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from qtforge_host.policies.retry import is_retried, next_attempt, seeded
 from qtforge_sdk import ErrorInfo, OperationError
 from qtforge_sdk.errors import BreakerOpenError, HandlerFailedError, RequestTimeoutError
 from qtforge_sdk.policies import Retry
+from qtforge_sdk.testing import VirtualClock
 
 STEADY = Retry(max_attempts=10, jitter=0.0)
 
@@ -156,3 +159,24 @@ def test_what_an_error_says_of_itself_survives_pickling() -> None:
     error = OperationError("http.busy", "busy", retryable=True, retry_after_s=3.0)
     again = pickle.loads(pickle.dumps(error))
     assert (again.code, again.retryable, again.retry_after_s) == ("http.busy", True, 3.0)
+
+
+def test_a_schedule_of_a_day_takes_milliseconds_and_the_same_time_again() -> None:
+    policy = Retry(max_attempts=40, max_delay="1h")
+
+    async def scenario() -> float:
+        clock = VirtualClock()
+        async with clock.auto():
+            for attempt in range(1, 100):
+                wait = delay(policy, attempt)
+                if wait is None:
+                    assert attempt == 40
+                    break
+                await clock.sleep(wait)
+        return clock.monotonic()
+
+    started = time.monotonic()
+    day_s = asyncio.run(scenario())
+    assert 50_000 < day_s < 110_000
+    assert asyncio.run(scenario()) == day_s
+    assert time.monotonic() - started < 2
