@@ -1,27 +1,24 @@
 # make run   installs into .venv and processes the sample documents
 # make test  installs the development extras and passes the tests
+# make bench prints how fast it is, beside its peers
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STATE := .venv/state
+STATE := $(VENV)/state
 
 .PHONY: run test lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq --upgrade pip
 
 # A stamp for each set of extras, renewed when what they are made from changes.
 $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
-	$(BIN)/pip install --quiet -e ./sdk -e '.[documents]'
+	$(BIN)/pip install -qq -e ./sdk -e '.[documents]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install --quiet -e './sdk[testing]' -e '.[documents,dev]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/pip install --quiet -e '.[documents,dev,bench]'
+	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[documents,dev,bench]'
 	@touch $@
 
 run: $(VENV)/.run
@@ -35,7 +32,7 @@ lint: $(VENV)/.dev
 test: lint
 	$(BIN)/pytest -n 2
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -10,7 +10,7 @@ nox.options.default_venv_backend = "venv"
 @nox.session(python=["3.11", "3.12", "3.13"])
 def tests(session: nox.Session) -> None:
     """Install the project as its users do, and pass the tests."""
-    session.install("-e", "./sdk[testing]", "-e", ".[documents,dev]")
+    session.install("-e", "./sdk[testing]", "-e", ".[documents,dev,bench]")
     session.run("pytest", "-n", "2", *session.posargs)
 
 

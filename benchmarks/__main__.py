@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.machine import describe
 from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
-from benchmarks.report import as_document, as_markdown, write_between_markers
+from benchmarks.report import as_document, as_markdown, split_at_markers
 from benchmarks.requests import measure_requests
 from benchmarks.startup import measure_startup
 
@@ -33,6 +33,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
+    try:  # now, and not after a minute of measuring
+        around = None if options.write is None else split_at_markers(options.write)
+    except (OSError, ValueError) as error:
+        parser.error(f"--write: {error}")
     machine = describe()
     print("measuring the bus ...", file=sys.stderr)
     found = asyncio.run(_measure_bus(options.rounds))
@@ -44,8 +48,9 @@ def main() -> None:
     if options.json is not None:
         document = as_document(found, machine, startup.imports)
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    if options.write is not None:
-        write_between_markers(options.write, markdown)
+    if around is not None:
+        before, after = around
+        options.write.write_text(f"{before}\n\n{markdown}\n\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.measuring import Figure, Goal
 
-__all__ = ["as_document", "as_markdown", "write_between_markers"]
+__all__ = ["as_document", "as_markdown", "split_at_markers"]
 
 _BEGIN = "<!-- benchmarks: begin -->"
 _END = "<!-- benchmarks: end -->"
@@ -64,18 +64,18 @@ def as_document(
     }
 
 
-def write_between_markers(path: Path, markdown: str) -> None:
-    """Replace what is between the file's two markers.
+def split_at_markers(path: Path) -> tuple[str, str]:
+    """Return a file's text up to its first marker and from its second one on.
 
     Raises:
-        ValueError: The file has not exactly one of each, in their order.
+        OSError: It can't be read.
+        ValueError: It has not exactly one of each, in their order.
     """
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(_BEGIN)
+    before, begin, rest = path.read_text(encoding="utf-8").partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end or _BEGIN in rest or _END in after:
-        raise ValueError(f"{path}: it must have one line '{_BEGIN}' and below it one '{_END}'")
-    path.write_text(f"{before}{_BEGIN}\n\n{markdown}\n\n{_END}{after}", encoding="utf-8")
+        raise ValueError(f"{path} must have one line '{_BEGIN}' and below it one '{_END}'")
+    return before + begin, end + after
 
 
 def _time(time_s: float) -> str:

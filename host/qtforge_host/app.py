@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import importlib.metadata
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.compatibility import Resolution
@@ -97,7 +100,8 @@ class Host:
             for key in self.registry.absorb(outcome):
                 await self._start(key)
             self.registry.remember(installed.memory)
-            self.catalog = self._make_catalog(self._orchestrators(installed.resolution, loader))
+            orchestrators = await self._orchestrators(installed.resolution, loader)
+            self.catalog = await self._make_catalog(orchestrators)
             stack.pop_all()
         return self
 
@@ -144,10 +148,10 @@ class Host:
         )
         return missing + self._check(parsed.workflow)
 
-    def commands(self) -> dict[str, Any]:
+    async def commands(self) -> dict[str, Any]:
         """Return the click commands that plugins contribute, by name."""
         found: dict[str, Any] = {}
-        for wired, offered in self._collect("qtforge_commands"):
+        for wired, offered in await self._collect("qtforge_commands"):
             for command in offered:
                 name = getattr(command, "name", None)
                 if not name or name in found:
@@ -225,7 +229,7 @@ class Host:
             host_version=importlib.metadata.version("qtforge-host"),
         )
 
-    def _orchestrators(
+    async def _orchestrators(
         self, resolution: Resolution, loader: PluginLoader
     ) -> Mapping[str, Orchestrator]:
         kinds = [one for one in resolution.others if one.group == "qtforge.orchestrators"]
@@ -235,7 +239,7 @@ class Host:
         found: dict[str, Orchestrator] = {
             one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")
         }
-        for wired, offered in self._collect("qtforge_orchestrators"):
+        for wired, offered in await self._collect("qtforge_orchestrators"):
             for orchestrator in offered:
                 if orchestrator.kind in found:
                     _LOG.warning("%s: the kind '%s' is taken", wired.name, orchestrator.kind)
@@ -243,9 +247,9 @@ class Host:
                 found[orchestrator.kind] = orchestrator()
         return found
 
-    def _make_catalog(self, orchestrators: Mapping[str, Orchestrator]) -> Catalog:
+    async def _make_catalog(self, orchestrators: Mapping[str, Orchestrator]) -> Catalog:
         catalog = Catalog(orchestrators)
-        for wired, offered in self._collect("qtforge_workflows"):
+        for wired, offered in await self._collect("qtforge_workflows"):
             catalog.add(
                 Contribution(content=content, contributor=f"{wired.name} {wired.version}")
                 for content in offered
@@ -254,14 +258,19 @@ class Host:
         catalog.add_folder(self.settings.config_path.parent / "workflows")
         return catalog
 
-    def _collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
+    async def _collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
         found = []
         for plugin, call in self._parts.hooks.collect(hook):
             wired = self._parts.wiring.describe(plugin)
             if wired is None:
                 continue
+            # In a thread and with a deadline: a hook that never returns costs its plugin alone.
+            deadline = asyncio.get_running_loop().time() + self.settings.start_timeout_s
+            work = self._parts.threads.run(functools.partial(_listed, call))
             try:
-                found.append((wired, list(call() or ())))
+                found.append((wired, await run_before(deadline, work)))
+            except DeadlineExceeded:
+                _LOG.warning("%s did not return from %s in time", wired.name, hook)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - costs that plugin alone
                 _LOG.warning(
                     "%s failed in %s: %s: %s", wired.name, hook, type(error).__name__, error
@@ -276,6 +285,10 @@ class Host:
     def _active_versions(self) -> dict[str, str]:
         active = (self.registry[key].candidate for key in self._running)
         return {candidate.name: candidate.version for candidate in active}
+
+
+def _listed(call: Callable[[], Any]) -> list[Any]:
+    return list(call() or ())
 
 
 def _wired(entry: Entry) -> Wired:

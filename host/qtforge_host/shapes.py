@@ -33,7 +33,7 @@ class Misfit:
 def misfits(value: Any, annotation: Any, path: str = "") -> Iterator[Misfit]:
     """Give every misfit of plain values with an annotation; nothing when they fit.
 
-    >>> class Stage(msgspec.Struct):
+    >>> class Stage(msgspec.Struct, forbid_unknown_fields=True):
     ...     name: str
     ...     timeout: str = "30s"
     >>> [(each.path, each.what, each.fix) for each in misfits({"name": 1, "timout": "3s"}, Stage)]

@@ -107,7 +107,7 @@ def test_a_format_is_added_to_a_topic_that_others_answer_too(
     assert answer["metadata"]["media_type"] == "application/x-subrip"
     other = terminal("bus", "request", "document.parse", "--set", "document.name=a.txt")
     assert other.returncode == 1
-    assert "subtitle-parser accepts message.document.name.endsWith('.srt')" in other.stderr
+    assert "subtitle-parser accepts message.document.name" in other.stderr
 
 
 def test_a_contributed_workflow_and_command_are_run(terminal: Terminal, tmp_path: Path) -> None:

@@ -228,7 +228,8 @@ def failed(topic: str, plugin: str, version: str, error: BaseException) -> Handl
         code = error.code if not isinstance(error, BusError) else ""
         why = f"{error.what}: {error.why}" if error.why else error.what
         return HandlerFailedError(topic, plugin, version, why, code, error.fix)
-    return HandlerFailedError(topic, plugin, version, describe(error))
+    fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
+    return HandlerFailedError(topic, plugin, version, describe(error), "", fix)
 
 
 def describe(error: BaseException) -> str:

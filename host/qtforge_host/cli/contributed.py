@@ -43,7 +43,7 @@ async def _invoke(
     name: str, builtin: tuple[str, ...], arguments: list[str], session: Session
 ) -> Any:
     async with Host(session.settings) as host:
-        commands = host.commands()
+        commands = await host.commands()
         command = commands.get(name)
         if command is None:
             near = difflib.get_close_matches(name, [*builtin, *commands], n=1)

@@ -137,7 +137,7 @@ def commands(session: Session, as_json: bool) -> None:
 
     async def offered() -> dict[str, str]:
         async with Host(session.settings) as host:
-            found = host.commands()
+            found = await host.commands()
             return {name: command.get_short_help_str(80) for name, command in found.items()}
 
     found = asyncio.run(offered())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from qtforge_sdk.records import (
 
 __all__ = ["ActiveRun", "Ask", "Evaluator", "Recorder"]
 
+_LOG = logging.getLogger("qtforge.runs")
 _STEP_TIMEOUT_S = 30.0
 
 
@@ -148,6 +150,7 @@ class ActiveRun:
             await self._step_failed(step, cancelled, True, started)
             raise
         except QtForgeError as error:
+            _LOG.debug("%s: %s failed", self.id, step, exc_info=error)
             await self._step_failed(step, error_info(error, step), required, started)
             if compensation is not None and compensation.on_failure:
                 self._undo.append((step, compensation))

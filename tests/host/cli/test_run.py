@@ -258,6 +258,22 @@ def test_a_plugins_command_runs_with_the_hosts_bus(cli: Any, letters: Path) -> N
     assert listed == [{"name": "shout", "help": "Shout through the bus."}]
 
 
+def test_a_hook_that_never_returns_costs_its_plugin_alone(
+    cli: Any, letters: Path, site: Any, tmp_path: Path
+) -> None:
+    site.plugin(
+        "endless",
+        source="import time\nfrom qtforge_sdk import Plugin, hookimpl\n\n\n"
+        "class Example(Plugin):\n    @hookimpl\n    def qtforge_workflows(self):\n"
+        "        while True:\n            time.sleep(0.05)\n",
+    )
+    config = tmp_path / "config.toml"
+    config.write_text('[host]\nstart_timeout = "300ms"\n')
+    said = cli("--config", config, "run", "letters", "a", path=letters)
+    assert said.code == 0
+    assert "endless did not return from qtforge_workflows in time" in said.err
+
+
 def test_the_bus_shows_its_topics_and_answers(cli: Any, letters: Path) -> None:
     topics = cli("bus", "topics", "--json", path=letters).json["handlers"]
     assert {"topic": "letters.work", "plugin": "letters", "version": "1.4.0"}.items() <= {
