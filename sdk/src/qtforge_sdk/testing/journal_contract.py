@@ -256,9 +256,6 @@ class RecordsContract:
         await journal.open()
         steps = steps_of(await journal.records("run"))
         assert len(steps) == len(set(steps))
-        # Two turns of the loop are enough for every journal to have taken it in.
-        small = {str(n) for n in range(40) if n % 4 >= 2 and n % 10}
-        assert small <= set(steps)
         assert "last" in steps
         assert not await journal.check()
 
