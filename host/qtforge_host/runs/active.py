@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from qtforge_host.runs.attempts import Answer, Ask, AskCall, Attempts, StepCall
+from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.failures import RecordedFailureError
@@ -52,6 +52,7 @@ class ActiveRun(Waits):
         log: Its end of the journal.
         definition: The workflow's; an amendment replaces it.
         control: What others ask of it.
+        amending: Changes its definition.
         ask: Asks the bus.
         evaluator: For templates and conditions.
         clock: The time.
@@ -64,6 +65,7 @@ class ActiveRun(Waits):
         definition: Any,
         control: Control,
         *,
+        amending: Amends,
         ask: Ask,
         evaluator: Evaluator,
         clock: Clock,
@@ -77,7 +79,7 @@ class ActiveRun(Waits):
         self._evaluator = evaluator
         self._clock = clock
         self._start_child = start_child
-        self._attempts = Attempts(log, clock)
+        self._attempts = Attempts(log, clock, amending)
         self._compensator = Compensator(log, clock, self._undo)
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)
