@@ -15,8 +15,6 @@ from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.recorded import RecordedWorkflows
 from qtforge_sdk import (
-    AmendingAnswer,
-    Amendment,
     OperationContext,
     OperationError,
     Plugin,
