@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.current import STEP
 from qtforge_host.runs.failures import RecordedFailureError
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.waits import StartChild, Waits
@@ -212,7 +213,7 @@ class ActiveRun(Waits):
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
-        outcome = await self._enter(call.step, call.topic) or await self._attempts.make(call)
+        outcome = await self._enter(call.step, call.topic) or await self._make(call)
         if isinstance(outcome, StepSucceeded):
             self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -226,6 +227,13 @@ class ActiveRun(Waits):
         if call.required:
             raise StageFailedError(call.step, str(error)) from error
         return None
+
+    async def _make(self, call: StepCall) -> StepSucceeded | QtForgeError:
+        token = STEP.set(call.step)
+        try:
+            return await self._attempts.make(call)
+        finally:
+            STEP.reset(token)
 
     async def _enter(
         self, step: str, topic: str | None

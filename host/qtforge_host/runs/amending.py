@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import msgspec
 
 from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.patches import apply_patch
 from qtforge_host.runs.problems import Problem
 from qtforge_host.shapes import misfits
 from qtforge_sdk import Definition, StepResult
@@ -52,7 +51,7 @@ def amend(
             has been done.
     """
     before = workflow.definition
-    after_plain = _patched(run_id, as_document(before), patch)
+    after_plain = apply_patch(run_id, as_document(before), patch)
     found = [f"{each.path}: {each.what}" for each in misfits(after_plain, type(before))]
     if found:
         raise AmendmentRefusedError(run_id, "\n".join(found), "see docs/workflows.md")
@@ -78,17 +77,6 @@ def as_document(definition: Definition) -> dict[str, Any]:
     """Return a definition as mappings, lists and scalars, which a patch can change."""
     document: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(to_plain(definition)))
     return document
-
-
-def _patched(run_id: str, plain: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
-    try:
-        return jsonpatch.JsonPatch([dict(each) for each in patch]).apply(plain)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise AmendmentRefusedError(run_id, f"the patch does not apply: {error}") from error
-    except (TypeError, ValueError, AttributeError, KeyError) as error:  # not a patch at all
-        raise AmendmentRefusedError(
-            run_id, f"it is not a JSON Patch: {error}", "a list of operations, see RFC 6902"
-        ) from error
 
 
 class Amending:

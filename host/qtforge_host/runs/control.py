@@ -36,7 +36,9 @@ class Control:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
         self.position = 0
-        self.cancel_requested: InboxMessage | None = None
+        # Asked before its owner died: what is in the journal is answered first, so that all
+        # that was done can be undone, and then it ends at the next boundary.
+        self.cancel_requested: InboxMessage | RunCancelRequested | None = log.history.cancelling
 
     def attach(self, task: asyncio.Task[object]) -> None:
         """Say which task a cancellation ends."""
@@ -63,7 +65,10 @@ class Control:
 
         Raises:
             PauseRequested: The run is to rest.
+            asyncio.CancelledError: It is to end.
         """
+        if self.cancel_requested is not None:
+            raise asyncio.CancelledError
         while self._amendments:
             await self._amend(self._amendments.pop(0))
         if self._pause is not None:

@@ -119,6 +119,11 @@ class Engine:
         self._live: dict[str, _Live] = {}
         self._watcher: asyncio.Task[None] | None = None
 
+    @property
+    def workflows(self) -> Workflows:
+        """Where it finds workflows."""
+        return self._workflows
+
     async def execute(
         self,
         workflow: Workflow,

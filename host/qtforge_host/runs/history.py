@@ -51,6 +51,7 @@ class History:
         definition: The definition after the last amendment; None when there was none.
         served_by: Plugins that answered a step, with their versions.
         finished: The record of its end, unless it was opened again.
+        cancelling: The request to cancel it, until it has ended.
     """
 
     started: RunStarted | None = None
@@ -66,6 +67,7 @@ class History:
     definition: dict[str, Any] | None = None
     served_by: dict[str, str] = field(default_factory=dict)
     finished: RunFinished | None = None
+    cancelling: RunCancelRequested | None = None
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> History:
@@ -103,12 +105,14 @@ class History:
                 self.handled.add(record.message_id)
             case AmendmentRefused() | RunPaused() | RunCancelRequested():
                 self.handled.add(record.message_id)
+                if isinstance(record, RunCancelRequested):
+                    self.cancelling = record
             case RunRewound():
                 self._forget(record.steps)
             case RunResumed():
                 self.finished = None
             case RunFinished():
-                self.finished = record
+                self.finished, self.cancelling = record, None
             case _:
                 pass
 
@@ -122,4 +126,5 @@ class History:
                 known.pop(step, None)
             self.children.pop(step, None)
             self.undone.discard(step)
+            self.fired.discard(step)
         self.finished = None
