@@ -41,10 +41,12 @@ from qtforge_sdk import (
     hookimpl,
     operation,
     subscriber,
+    workflow,
 )
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
 from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry, durations_of
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 from qtforge_sdk.testing import (
     Answered,
     Delivered,
@@ -186,6 +188,19 @@ class Watching:
     @hookimpl
     def qtforge_on_run_event(self, event: Record) -> None:
         assert_type(event.run_id, str)
+
+
+def changes_its_own_run() -> AmendingAnswer:
+    change = Amendment(patch=[{"op": "remove", "path": "/stages/2"}], reason="not needed")
+    return AmendingAnswer(answer="done", amendments=[change])
+
+
+@workflow("in-python", timeout="1h")
+async def in_python(run: Run, given: Mapping[str, Any]) -> Any:
+    await run.sleep(1.5, name="a while")
+    await run.step("now", lambda: "today")
+    await run.request("ask", "a.b", given, retry=Retry(max_attempts=3), cache=Cache(ttl="1m"))
+    return await run.wait_event("done", timeout=3.0)
 
 
 def errors_tell_what_why_and_fix(error: QtForgeError) -> tuple[str, str, str, str]:

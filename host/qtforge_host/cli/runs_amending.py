@@ -18,12 +18,12 @@ from qtforge_host.cli.runs_journal import duration_option, find_run
 from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
-from qtforge_host.runs.amending import Amended
+from qtforge_host.runs.amending import Amended, as_document
 from qtforge_host.runs.amending import amend as amended
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import fold
-from qtforge_host.runs.patches import Operation, PatchBuilder, definition_table
+from qtforge_host.runs.patches import Operation, PatchBuilder
 from qtforge_sdk import Record
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal_errors import RunOwnedError
@@ -146,7 +146,7 @@ def _read(path: Path) -> bytes:
 
 
 def _patch(run_id: str, workflow: Workflow, changes: Sequence[Change]) -> list[Operation]:
-    builder = PatchBuilder(run_id, definition_table(workflow.definition))
+    builder = PatchBuilder(run_id, as_document(workflow.definition))
     for name, value in changes:
         if name == "patch":
             builder.extend(value)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from qtforge_host.runs.attempts import Answer, Ask, Attempts, StepCall
+from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.current import STEP
@@ -24,7 +24,7 @@ from qtforge_sdk.errors import (
     RunDivergedError,
     StageFailedError,
 )
-from qtforge_sdk.policies import Fallback, Retry
+from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
     StepFailed,
     StepSkipped,
@@ -53,6 +53,7 @@ class ActiveRun(Waits):
         log: Its end of the journal.
         definition: The workflow's; an amendment replaces it.
         control: What others ask of it.
+        amending: Changes its definition.
         ask: Asks the bus.
         evaluator: For templates and conditions.
         clock: The time.
@@ -65,6 +66,7 @@ class ActiveRun(Waits):
         definition: Any,
         control: Control,
         *,
+        amending: Amends,
         ask: Ask,
         evaluator: Evaluator,
         clock: Clock,
@@ -78,7 +80,7 @@ class ActiveRun(Waits):
         self._evaluator = evaluator
         self._clock = clock
         self._start_child = start_child
-        self._attempts = Attempts(log, clock)
+        self._attempts = Attempts(log, clock, amending)
         self._compensator = Compensator(log, clock, self._undo)
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)
@@ -126,6 +128,7 @@ class ActiveRun(Waits):
         plugin: str | None = None,
         required: bool = True,
         retry: Retry | None = None,
+        cache: Cache | None = None,
         fallback: Fallback | None = None,
         compensation: Compensation | None = None,
         response_type: Any = None,
@@ -134,7 +137,7 @@ class ActiveRun(Waits):
         timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
 
         async def send(attempt: int) -> Answer:
-            return await self._send(step, topic, message, timeout_s, plugin, attempt)
+            return await self._send(step, topic, message, timeout_s, plugin, attempt, cache)
 
         async def fall_back(given: Fallback) -> Answer:
             if given.topic is None:
@@ -260,6 +263,7 @@ class ActiveRun(Waits):
         timeout_s: float,
         plugin: str | None,
         attempt: int,
+        cache: Cache | None = None,
     ) -> Answer:
         if isinstance(message, Template):
             message = self.render(message.value)
@@ -267,7 +271,17 @@ class ActiveRun(Waits):
         def listen(done: float, total: float | None, text: str) -> None:
             self._log.listener.on_progress(self._log.view, step, done, total, text)
 
-        return await self._ask(self.id, step, topic, message, timeout_s, plugin, attempt, listen)
+        call = AskCall(
+            run_id=self.id,
+            step=step,
+            topic=topic,
+            message=message,
+            timeout_s=timeout_s,
+            plugin=plugin,
+            attempt=attempt,
+            cache=cache,
+        )
+        return await self._ask(call, listen)
 
     async def _undo(self, step: str, compensation: Compensation, attempt: int) -> Answer:
         return await self._send(

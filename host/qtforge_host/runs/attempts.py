@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
@@ -16,10 +18,17 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.operations import ProgressListener
-from qtforge_sdk.policies import Fallback, Retry
-from qtforge_sdk.records import StepFailed, StepStarted, StepSucceeded
+from qtforge_sdk.policies import Cache, Fallback, Retry
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    RunAmended,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
+from qtforge_sdk.runs import AmendingAnswer
 
-__all__ = ["Ask", "Attempts", "StepCall"]
+__all__ = ["Amends", "Ask", "AskCall", "Attempts", "StepCall"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -27,20 +36,35 @@ Answer = tuple[Any, tuple[str, str] | None]
 """What was answered, and by which plugin and version."""
 
 
-class Ask(Protocol):
-    """Asks a topic in the name of a run's step."""
+class AskCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One request in the name of a run's step."""
 
-    async def __call__(
-        self,
-        run_id: str,
-        step: str,
-        topic: str,
-        message: object,
-        timeout_s: float,
-        plugin: str | None,
-        attempt: int,
-        listener: ProgressListener,
-    ) -> Answer: ...
+    run_id: str
+    step: str
+    topic: str
+    message: Any
+    timeout_s: float
+    plugin: str | None
+    attempt: int
+    cache: Cache | None
+
+
+class Ask(Protocol):
+    """Asks the bus."""
+
+    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer: ...
+
+
+class Amends(Protocol):
+    """Makes amendments of a run."""
+
+    def record_of(
+        self, patch: list[dict[str, Any]], *, by: str, reason: str, message_id: str
+    ) -> RunAmended | AmendmentRefused:
+        """Return the record of an amendment, or of its refusal."""
+
+    def adopt(self, record: RunAmended | AmendmentRefused) -> None:
+        """Let the run go on with what was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +86,13 @@ class Attempts:
     Args:
         log: Where they are recorded.
         clock: For waiting between them.
+        amending: Takes the amendments that an answer brings.
     """
 
-    def __init__(self, log: RunLog, clock: Clock) -> None:
+    def __init__(self, log: RunLog, clock: Clock, amending: Amends) -> None:
         self._log = log
         self._clock = clock
+        self._amending = amending
 
     async def make(self, call: StepCall) -> StepSucceeded | QtForgeError:
         """Do a step until it succeeded, or has failed for good; that is in the journal then.
@@ -114,6 +140,7 @@ class Attempts:
         self, call: StepCall, answer: Answer, attempt: int, started: float, degraded: str | None
     ) -> StepSucceeded:
         data, by = answer
+        data, amendments = self._amended(data, call.step, by)
         record = StepSucceeded(
             run_id=self._log.view.run_id,
             at=self._clock.now(),
@@ -125,8 +152,22 @@ class Attempts:
             attempt=attempt,
             degraded=degraded,
         )
-        await self._log.append(record)
+        await self._log.append(record, *amendments)
+        for amendment in amendments:
+            self._amending.adopt(amendment)
         return record
+
+    def _amended(
+        self, data: Any, step: str, by: tuple[str, str] | None
+    ) -> tuple[Any, list[RunAmended | AmendmentRefused]]:
+        if not isinstance(data, AmendingAnswer):
+            return data, []
+        who = f"{by[0]} {by[1]} in {step}" if by else step
+        records = [
+            self._amending.record_of(each.patch, by=who, reason=each.reason, message_id="")
+            for each in data.amendments
+        ]
+        return data.answer, records
 
     async def _failed(
         self, call: StepCall, error: QtForgeError, attempt: int, started: float

@@ -80,8 +80,6 @@ class History:
     def take(self, record: Record) -> None:
         """Take in the next record."""
         match record:
-            case RunStarted():
-                self.started = record
             case StepStarted():
                 self.topics[record.step] = record.topic
             case StepFailed(will_retry=True):
@@ -89,6 +87,8 @@ class History:
             case StepSucceeded() | StepFailed() | StepSkipped():
                 self.outcomes[record.step] = record
                 self._served(record)
+            case RunStarted():
+                self.started = record
             case CompensationSucceeded():
                 self.undone.add(record.step)
             case TimerSet():

@@ -10,20 +10,12 @@ from typing import Any
 import jsonpatch
 import jsonpointer
 
-from qtforge_sdk import Definition
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 
-__all__ = ["Operation", "PatchBuilder", "apply_patch", "definition_table"]
+__all__ = ["Operation", "PatchBuilder", "apply_patch"]
 
 Operation = dict[str, Any]
 """One operation of a JSON Patch: ``op``, ``path``, and ``value`` or ``from``."""
-
-
-def definition_table(definition: Definition) -> dict[str, Any]:
-    """Return a definition as the tables and lists that a JSON Patch works on."""
-    table: dict[str, Any] = _with_lists(to_plain(definition))
-    return table
 
 
 def apply_patch(run_id: str, plain: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
@@ -144,14 +136,6 @@ class PatchBuilder:
         near = difflib.get_close_matches(stage, known, n=1)
         fix = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known) or 'none'}"
         raise AmendmentRefusedError(self._run_id, f"the definition has no stage '{stage}'", fix)
-
-
-def _with_lists(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_lists(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_lists(each) for each in value]
-    return value
 
 
 def _pointer(*parts: str | int) -> str:

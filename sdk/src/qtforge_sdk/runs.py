@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import msgspec
 
 from qtforge_sdk.durations import Duration
-from qtforge_sdk.policies import Fallback, Retry
+from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
 __all__ = [
+    "AmendingAnswer",
+    "Amendment",
     "Compensation",
     "Definition",
     "DefinitionChecker",
@@ -86,6 +88,33 @@ class Compensation(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 30.0
     on_failure: bool = False
     retry: Retry | None = None
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a run's definition, for what is still to come.
+
+    Attributes:
+        patch: The operations of a JSON Patch (RFC 6902), in order.
+        reason: Why, for the run's history.
+    """
+
+    patch: list[dict[str, Any]]
+    reason: str = ""
+
+
+class AmendingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation returns that changes the run that asked it.
+
+    The step's result is ``answer``; the amendments are in the journal together with it. One
+    that is not possible is recorded as refused, and changes nothing.
+
+    Attributes:
+        answer: The answer itself.
+        amendments: In order.
+    """
+
+    answer: Any
+    amendments: list[Amendment]
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +195,7 @@ class Run(Protocol):
         plugin: str | None = None,
         required: bool = True,
         retry: Retry | None = None,
+        cache: Cache | None = None,
         fallback: Fallback | None = None,
         compensation: Compensation | None = None,
         response_type: Any = None,
@@ -181,6 +211,7 @@ class Run(Protocol):
             required: When False, a failure is a ``warning``, the run is degraded, and the
                 answer is None.
             retry: When to try again; None means never.
+            cache: Answer from an earlier answer to the same question; None means never.
             fallback: What to answer when it failed for good; the run is degraded.
             compensation: How to undo it if the run fails later.
             response_type: Convert the answer to this type; without it, the answer is plain
@@ -193,11 +224,7 @@ class Run(Protocol):
         """
 
     async def step(
-        self,
-        name: str,
-        function: Callable[[], Awaitable[T]],
-        *,
-        response_type: type[T] | None = None,
+        self, name: str, function: Callable[[], Any], *, response_type: Any = None
     ) -> Any:
         """Do a step of the orchestrator's own: what the function returns is journaled.
 
