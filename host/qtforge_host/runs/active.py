@@ -100,7 +100,7 @@ class ActiveRun:
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
         self._timers = 0
-        self._taken: set[str] = set()
+        self._taken: set[str] = log.history.taken_events()
 
     @property
     def input(self) -> Mapping[str, Any]:

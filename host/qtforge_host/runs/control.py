@@ -36,7 +36,7 @@ class Control:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
         self.position = 0
-        self.cancel_requested: InboxMessage | None = None
+        self.cancel_requested: RunCancelRequested | None = log.history.cancel_requested
 
     def attach(self, task: asyncio.Task[object]) -> None:
         """Say which task a cancellation ends."""
@@ -45,7 +45,9 @@ class Control:
     async def deliver(self, entries: list[InboxEntry]) -> None:
         """Take in what was sent; events and cancellations at once, the rest at a boundary."""
         for position, message in entries:
-            self.position = max(self.position, position)
+            if position <= self.position:  # another reading of the inbox brought it
+                continue
+            self.position = position
             if message.message_id in self._log.history.handled:
                 continue
             if message.kind == "event":
@@ -54,7 +56,7 @@ class Control:
                 self._amendments.append(message)
             elif message.kind == "pause":
                 self._pause = message
-            elif message.kind == "cancel" and self.cancel_requested is None:
+            elif message.kind == "cancel":
                 await self._cancel(message)
         self._changed.set()
 
@@ -63,7 +65,11 @@ class Control:
 
         Raises:
             PauseRequested: The run is to rest.
+            asyncio.CancelledError: The run was cancelled before there was a task to cancel:
+                while nobody ran it, or by a process that died before it was done.
         """
+        if self.cancel_requested is not None:
+            raise asyncio.CancelledError
         while self._amendments:
             await self._amend(self._amendments.pop(0))
         if self._pause is not None:
@@ -95,14 +101,14 @@ class Control:
         )
 
     async def _cancel(self, message: InboxMessage) -> None:
-        self.cancel_requested = message
-        await self._log.append(
-            RunCancelRequested(
-                run_id=self._log.view.run_id,
-                at=message.at,
-                by=message.by,
-                message_id=message.message_id,
-            )
+        record = RunCancelRequested(
+            run_id=self._log.view.run_id,
+            at=message.at,
+            by=message.by,
+            message_id=message.message_id,
         )
-        if self._task is not None:
-            self._task.cancel()
+        await self._log.append(record)
+        if self.cancel_requested is None:  # the second of two does not interrupt what undoes
+            self.cancel_requested = record
+            if self._task is not None:
+                self._task.cancel()

@@ -11,6 +11,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.records import (
     AmendmentRefused,
     ChildStarted,
+    CompensationFailed,
     CompensationSucceeded,
     EventReceived,
     RunAmended,
@@ -43,6 +44,8 @@ class History:
         topics: What each step asked, by its name.
         failed_attempts: A step's attempts that are to be followed by another.
         undone: Steps whose compensation has succeeded.
+        not_undone: Steps whose compensation has failed for good, until the run has ended.
+        cancel_requested: That somebody cancelled the run; None once it has ended.
         timers: When a named timer is due.
         fired: The timers whose time has come.
         events: Received, oldest first.
@@ -58,6 +61,8 @@ class History:
     topics: dict[str, str] = field(default_factory=dict)
     failed_attempts: dict[str, StepFailed] = field(default_factory=dict)
     undone: set[str] = field(default_factory=set)
+    not_undone: set[str] = field(default_factory=set)
+    cancel_requested: RunCancelRequested | None = None
     timers: dict[str, datetime.datetime] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
     events: list[EventReceived] = field(default_factory=list)
@@ -89,6 +94,8 @@ class History:
                 self._served(record)
             case CompensationSucceeded():
                 self.undone.add(record.step)
+            case CompensationFailed():
+                self.not_undone.add(record.step)
             case TimerSet():
                 self.timers[record.name] = record.due
             case TimerFired():
@@ -101,7 +108,10 @@ class History:
             case RunAmended():
                 self.definition = record.definition
                 self.handled.add(record.message_id)
-            case AmendmentRefused() | RunPaused() | RunCancelRequested():
+            case AmendmentRefused() | RunPaused():
+                self.handled.add(record.message_id)
+            case RunCancelRequested():
+                self.cancel_requested = self.cancel_requested or record
                 self.handled.add(record.message_id)
             case RunRewound():
                 self._forget(record.steps)
@@ -109,8 +119,16 @@ class History:
                 self.finished = None
             case RunFinished():
                 self.finished = record
+                self.cancel_requested = None
+                self.not_undone.clear()
             case _:
                 pass
+
+    def taken_events(self) -> set[str]:
+        """Return the ids of the events that a step has been answered with."""
+        answers = (each.data for each in self.outcomes.values() if isinstance(each, StepSucceeded))
+        named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
+        return {event.event_id for event in self.events if event.event_id in named}
 
     def _served(self, record: Outcome) -> None:
         if isinstance(record, StepSucceeded) and record.plugin and record.plugin_version:
