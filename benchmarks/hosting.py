@@ -42,4 +42,3 @@ async def bus_with(*plugins: Plugin) -> AsyncIterator[MessageBus]:
         await parts.bus.close()
         await parts.wiring.close()
         parts.threads.close()
-        await parts.journal.close()

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import importlib.metadata
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.compatibility import Resolution
 from qtforge_host.config import Settings
+from qtforge_host.contributions import Contributions
 from qtforge_host.expressions import Expressions
+from qtforge_host.guarding import TopicPolicies
 from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
 from qtforge_host.journals import Durable, load_journal
 from qtforge_host.loading import PluginLoader
+from qtforge_host.policies.cache import ResultCache
+from qtforge_host.policies.health_check import HealthReport
+from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.registry import Entry, Registry
 from qtforge_host.requirements import unmet
 from qtforge_host.runs.catalog import Catalog, Contribution
 from qtforge_host.runs.checking import check
+from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.definitions import Parsed, Workflow
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.problems import Problem, line_of
@@ -36,6 +40,7 @@ from qtforge_host.states import Status
 from qtforge_host.wiring import Wired, Wiring
 from qtforge_sdk import Orchestrator, PluginContext
 from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetError
+from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["Host", "HostParts"]
 
@@ -53,8 +58,14 @@ class HostParts:
         self.bus = MessageBus(
             self.expressions.compile, self.threads, default_timeout_s=settings.request_timeout_s
         )
+        self.policies = TopicPolicies(settings.topics, SystemClock())
         self.wiring = Wiring(
-            self.hooks, self.bus, self.expressions, self.threads, settings.worker_processes
+            self.hooks,
+            self.bus,
+            self.expressions,
+            self.threads,
+            settings.worker_processes,
+            self.policies.guard,
         )
 
 
@@ -76,6 +87,9 @@ class Host:
         self._parts = HostParts(settings)
         self.bus = self._parts.bus
         self._durable: Durable | None = None
+        self._contributions = Contributions(
+            self._parts.hooks, self._parts.wiring, self._parts.threads, settings.start_timeout_s
+        )
         self._running: list[str] = []  # keys, in the order in which they started
         self.registry: Registry
         self.catalog: Catalog
@@ -123,6 +137,9 @@ class Host:
             name = self.settings.journal
             journal = load_journal(name, self._resolution, self._loader, self.settings)
             await journal.open()
+            cache = ResultCache(
+                SqliteCache(self.settings.state_dir / "cache.sqlite"), SystemClock()
+            )
             engine = Engine(
                 self.bus,
                 self._parts.expressions,
@@ -130,8 +147,10 @@ class Host:
                 RecordedWorkflows(self._kinds, self.workflow, self._check),
                 observe=self._observe,
                 plugins=self._active_versions,
+                cache=cache,
             )
-            self._durable = Durable(journal=journal, engine=engine)
+            self._parts.policies.health.start()
+            self._durable = Durable(journal=journal, engine=engine, cache=cache)
         return self._durable
 
     def workflow(self, name: str) -> Workflow:
@@ -169,17 +188,13 @@ class Host:
         )
         return missing + self._check(parsed.workflow)
 
+    async def health(self) -> Mapping[str, HealthReport]:
+        """Ask every active plugin how it fares, and return the reports by name."""
+        return await self._parts.policies.health.ask_all()
+
     async def commands(self) -> dict[str, Any]:
         """Return the click commands that plugins contribute, by name."""
-        found: dict[str, Any] = {}
-        for wired, offered in await self._collect("qtforge_commands"):
-            for command in offered:
-                name = getattr(command, "name", None)
-                if not name or name in found:
-                    _LOG.warning("%s offers a command that can't be used: %r", wired.name, command)
-                    continue
-                found[name] = command
-        return found
+        return await self._contributions.commands()
 
     def _check(self, workflow: Workflow) -> tuple[Problem, ...]:
         return check(workflow, self._parts.expressions, self.bus.topics())
@@ -209,6 +224,10 @@ class Host:
             _LOG.debug("%s failed to start", key, exc_info=error)
             await self._failed(key, start_failure(entry.candidate, error))
             return
+        self._parts.policies.health.watch(
+            entry.candidate.name,
+            functools.partial(self._parts.hooks.call_one, entry.plugin, "qtforge_health"),
+        )
         self.registry.start_succeeded(key)
         self._running.append(key)
 
@@ -227,6 +246,7 @@ class Host:
         )
         self._parts.hooks.unregister(entry.plugin)
         self._parts.wiring.disconnect(entry.plugin)
+        self._parts.policies.health.unwatch(entry.candidate.name)
         self.registry.stopped(key)
         self._running.remove(key)
 
@@ -239,8 +259,8 @@ class Host:
         await self._parts.wiring.close()
         self._parts.threads.close()
         if self._durable is not None:
-            await self._durable.engine.close()
-            await self._durable.journal.close()
+            await self._durable.close()
+        await self._parts.policies.health.close()
 
     def _context(self, entry: Entry) -> PluginContext:
         name = entry.candidate.name  # its characters were checked, so it is safe as a folder
@@ -262,7 +282,7 @@ class Host:
         found: dict[str, Orchestrator] = {
             one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")
         }
-        for wired, offered in await self._collect("qtforge_orchestrators"):
+        for wired, offered in await self._contributions.collect("qtforge_orchestrators"):
             for orchestrator in offered:
                 if orchestrator.kind in found:
                     _LOG.warning("%s: the kind '%s' is taken", wired.name, orchestrator.kind)
@@ -272,33 +292,14 @@ class Host:
 
     async def _make_catalog(self, orchestrators: Mapping[str, Orchestrator]) -> Catalog:
         catalog = Catalog(orchestrators)
-        for wired, offered in await self._collect("qtforge_workflows"):
+        for wired, offered in await self._contributions.collect("qtforge_workflows"):
             catalog.add(
                 Contribution(content=content, contributor=f"{wired.name} {wired.version}")
                 for content in offered
-                if isinstance(content, str | Path)
+                if isinstance(content, str | Path | PythonWorkflow)
             )
         catalog.add_folder(self.settings.config_path.parent / "workflows")
         return catalog
-
-    async def _collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
-        found = []
-        for plugin, call in self._parts.hooks.collect(hook):
-            wired = self._parts.wiring.describe(plugin)
-            if wired is None:
-                continue
-            # In a thread and with a deadline: a hook that never returns costs its plugin alone.
-            deadline = asyncio.get_running_loop().time() + self.settings.start_timeout_s
-            work = self._parts.threads.run(functools.partial(_listed, call))
-            try:
-                found.append((wired, await run_before(deadline, work)))
-            except DeadlineExceeded:
-                _LOG.warning("%s did not return from %s in time", wired.name, hook)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - costs that plugin alone
-                _LOG.warning(
-                    "%s failed in %s: %s: %s", wired.name, hook, type(error).__name__, error
-                )
-        return found
 
     def _observe(self, record: Any) -> None:
         tell = self._parts.hooks.observer("qtforge_on_run_event")
@@ -308,10 +309,6 @@ class Host:
     def _active_versions(self) -> dict[str, str]:
         active = (self.registry[key].candidate for key in self._running)
         return {candidate.name: candidate.version for candidate in active}
-
-
-def _listed(call: Callable[[], Any]) -> list[Any]:
-    return list(call() or ())
 
 
 def _wired(entry: Entry) -> Wired:

@@ -16,6 +16,7 @@ from qtforge_host.candidates import canonical_name
 from qtforge_host.config_file import managed_path, read_toml
 from qtforge_host.config_schema import check_keys, convert_table
 from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.policies import TopicPolicy
 
 __all__ = ["PluginSettings", "Settings", "load_settings", "plugin_config"]
 
@@ -82,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
+        topics: Topic to its policies, of those that the configuration names.
         plugins: Plugin name to its settings, of those that the configuration names.
     """
 
@@ -97,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal: str = "sqlite"
     worker_threads: int | None = None
     worker_processes: int | None = None
+    topics: Mapping[str, TopicPolicy] = MappingProxyType({})
     plugins: Mapping[str, PluginSettings] = {}
 
     def plugin(self, name: str, /) -> PluginSettings:
@@ -128,7 +131,7 @@ def load_settings(
     path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
-    check_keys(document, ("host", "plugins"), str(path), "")
+    check_keys(document, ("host", "plugins", "topics"), str(path), "")
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed), "")
@@ -146,6 +149,7 @@ def load_settings(
         journal=table.journal,
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,
+        topics=MappingProxyType(_topics(path, document)),
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
     )
 
@@ -218,6 +222,15 @@ def _seconds(text: str, path: Path, key: str) -> float:
     if seconds <= 0:
         raise ConfigError(f"{path}: host.{key}", f"'{text}' is not above zero", "such as '10s'")
     return seconds
+
+
+def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:
+    tables = _table(document, "topics", path)
+    found = {}
+    for topic in tables:
+        table = _table(tables, topic, path, "topics.")
+        found[topic] = convert_table(table, TopicPolicy, str(path), f'topics."{topic}"')
+    return found
 
 
 def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSettings]:

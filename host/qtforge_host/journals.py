@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from qtforge_host.compatibility import Resolution
 from qtforge_host.config import Settings
 from qtforge_host.loading import PluginLoader
+from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.engine import Engine
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
@@ -18,10 +19,17 @@ _GROUP = "qtforge.journals"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durable:
-    """An open journal, and the engine that writes to it."""
+    """An open journal, the engine that writes to it, and its cache of answers."""
 
     journal: Journal
     engine: Engine
+    cache: ResultCache
+
+    async def close(self) -> None:
+        """End them, the engine first."""
+        await self.engine.close()
+        await self.journal.close()
+        await self.cache.close()
 
 
 def load_journal(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from qtforge_host.bus.guard import Guard
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.message_bus import MessageBus, Observers
 from qtforge_host.bus.processes import ProcessWorkers
@@ -39,6 +40,7 @@ class Wiring:
         expressions: Compiles ``accepts``.
         threads: Where ``def`` handlers run.
         processes: How many worker processes each plugin may have; None for the CPUs' count.
+        guard_of: Gives the policies of a topic with so many handlers, or None for none.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Wiring:
         expressions: Expressions,
         threads: WorkerThreads,
         processes: int | None,
+        guard_of: Callable[[str, int], Guard | None] = lambda topic, handlers: None,
     ) -> None:
         self._hooks = hooks
         self._bus = bus
         self._expressions = expressions
         self._threads = threads
+        self._guard_of = guard_of
         self._processes = processes or os.cpu_count() or 1
         self._wired: dict[int, Wired] = {}
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
@@ -115,7 +119,7 @@ class Wiring:
             connected = [handler for handler in found if handler is not None]
             if connected:
                 routes[topic] = connected
-        self._bus.set_routes(routes, self._observers())
+        self._bus.set_routes(routes, self._observers(), self._guard_of)
 
     def describe(self, plugin: object) -> Wired | None:
         """Return who a plugin object is; None when it was never prepared."""

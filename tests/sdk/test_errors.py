@@ -34,6 +34,8 @@ EXAMPLES: tuple[tuple[QtForgeError, str], ...] = (
     (errors.RunError("what"), "qtforge.error"),
     (errors.DuplicateStepError("step"), "run.duplicate_step"),
     (errors.StageFailedError("stage", "why"), "run.stage_failed"),
+    (errors.RunDivergedError("stage", "why"), "run.diverged"),
+    (errors.AmendmentRefusedError("run", "why", "fix"), "run.amendment_refused"),
     (errors.PluginError("plug", "plugin.broken", "why", "fix"), "plugin.broken"),
     (errors.ConfigError("a.toml", "why", "fix"), "config.invalid"),
     (errors.StateDirectoryError("state", "why", "fix"), "state.unusable"),

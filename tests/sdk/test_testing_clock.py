@@ -95,7 +95,7 @@ def test_time_does_not_pass_while_a_task_has_something_to_do() -> None:
 def test_a_thread_has_its_grace_before_time_passes() -> None:
     async def scenario() -> tuple[float, float]:
         clock = VirtualClock()
-        async with clock.auto(grace_s=1.0):
+        async with clock.auto(grace_s=0.3):
             deadline = asyncio.create_task(clock.sleep(30))
             await asyncio.to_thread(time.sleep, 0.01)
             before = clock.monotonic()

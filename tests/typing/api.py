@@ -41,6 +41,7 @@ from qtforge_sdk import (
     hookimpl,
     operation,
     subscriber,
+    workflow,
 )
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
@@ -186,6 +187,14 @@ class Watching:
     @hookimpl
     def qtforge_on_run_event(self, event: Record) -> None:
         assert_type(event.run_id, str)
+
+
+@workflow("in-python", timeout="1h")
+async def in_python(run: Run, given: Mapping[str, Any]) -> Any:
+    await run.sleep(1.5, name="a while")
+    await run.step("now", lambda: "today")
+    await run.request("ask", "a.b", given, retry=Retry(max_attempts=3), cache=Cache(ttl="1m"))
+    return await run.wait_event("done", timeout=3.0)
 
 
 def errors_tell_what_why_and_fix(error: QtForgeError) -> tuple[str, str, str, str]:

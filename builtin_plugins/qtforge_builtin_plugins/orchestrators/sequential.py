@@ -23,7 +23,7 @@ from qtforge_sdk import (
     Template,
 )
 from qtforge_sdk.errors import ExpressionError, StageFailedError
-from qtforge_sdk.policies import Fallback, Retry, durations_of
+from qtforge_sdk.policies import Cache, Fallback, Retry, durations_of
 
 __all__ = ["SequentialDefinition", "SequentialOrchestrator", "Stage", "StageCompensation"]
 
@@ -58,6 +58,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         required: When false, a failure is a warning and the run goes on, degraded.
         when: A condition; the stage is skipped where it does not hold.
         retry: When to try it again, or None.
+        cache: Answer from an earlier answer to the same question, or None.
         fallback: What to answer when it has failed for good, or None; its message is a template.
         compensation: How to undo it, or None.
     """
@@ -70,6 +71,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     required: bool = True
     when: str | None = None
     retry: Retry | None = None
+    cache: Cache | None = None
     fallback: Fallback | None = None
     compensation: StageCompensation | None = None
 
@@ -130,6 +132,7 @@ class SequentialOrchestrator:
                 plugin=stage.plugin,
                 required=stage.required,
                 retry=stage.retry,
+                cache=stage.cache,
                 fallback=stage.fallback,
                 compensation=_compensation(stage.compensation),
             )
@@ -170,7 +173,8 @@ class SequentialOrchestrator:
     def _check_policies(
         self, stage: Stage, path: str, before: list[str], checker: DefinitionChecker
     ) -> None:
-        for name, policy in (("retry", stage.retry), ("fallback", stage.fallback)):
+        policies = {"retry": stage.retry, "cache": stage.cache, "fallback": stage.fallback}
+        for name, policy in policies.items():
             for key, text in durations_of(policy) if policy is not None else ():
                 checker.duration(f"{path}.{name}.{key}", text)
         if stage.fallback is not None and stage.fallback.topic is not None:

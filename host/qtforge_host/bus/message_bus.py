@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from qtforge_host.bus.guard import Guard
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.routes import Route
 from qtforge_host.bus.subscriptions import Mailbox
@@ -218,23 +219,39 @@ class MessageBus:
         self._local.forget_audiences()
         return mailbox
 
-    def set_routes(self, handlers: Mapping[str, Iterable[Handler]], observers: Observers) -> None:
+    def set_routes(
+        self,
+        handlers: Mapping[str, Iterable[Handler]],
+        observers: Observers,
+        guard_of: Callable[[str, int], Guard | None] = lambda topic, handlers: None,
+    ) -> None:
         """Replace who answers what; called when registrations change.
 
         Args:
             handlers: Each topic's, in the order in which they are asked, wrappers among them.
             observers: The observing hooks.
+            guard_of: Gives the policies of a topic with so many handlers, or None for none.
         """
         routes = {}
         for topic, found in handlers.items():
             several = list(found)
-            routes[topic] = Route(
-                topic,
-                [handler for handler in several if not handler.wrapper],
-                [handler for handler in several if handler.wrapper],
-            )
+            answering = [handler for handler in several if not handler.wrapper]
+            wrappers = [handler for handler in several if handler.wrapper]
+            routes[topic] = Route(topic, answering, wrappers, guard_of(topic, len(answering)))
         self._local.routes = routes
         self._observers = observers
+
+    def expected(self, envelope: Envelope) -> tuple[str, str]:
+        """Return the plugin that would be asked now, and its version.
+
+        Raises:
+            NoHandlerError: Nobody would.
+            PolicyError: Nobody may be.
+        """
+        route = self._local.routes.get(envelope.topic)
+        if route is None:
+            raise NoHandlerError(envelope.topic)
+        return route.choose(envelope, envelope.payload).identity
 
     def topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
         """Return each topic's handlers; see `qtforge_sdk.Bus`."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
-from qtforge_host.bus.handler import Handler, failed
+from qtforge_host.bus.guard import Guard
+from qtforge_host.bus.handler import Handler, Predicate, failed
 from qtforge_host.bus.transport import Envelope
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import (
@@ -34,16 +35,23 @@ class Route:
         topic: The topic.
         handlers: In the order in which they are asked.
         wrappers: Outermost first.
+        guard: The topic's policies, or None for none.
     """
 
     def __init__(
-        self, topic: str, handlers: Sequence[Handler], wrappers: Sequence[Handler]
+        self,
+        topic: str,
+        handlers: Sequence[Handler],
+        wrappers: Sequence[Handler],
+        guard: Guard | None = None,
     ) -> None:
         self.topic = topic
+        self._guard = guard
         self.handlers = tuple(handlers)
         self.wrappers = tuple(wrappers)
         only = self.handlers[0] if len(self.handlers) == 1 else None
-        self.only = only if only is not None and only.accepts is None and not wrappers else None
+        plain = only is not None and only.accepts is None and not wrappers and guard is None
+        self.only = only if plain else None
 
     async def dispatch(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
         """Return the answer, through every wrapper.
@@ -51,14 +59,19 @@ class Route:
         Raises:
             BusError: As `Bus.request` says.
         """
-        return await self._from(0, envelope, listener, envelope.payload)
+        if self._guard is None:
+            return await self._from(0, envelope, listener, envelope.payload)
+        async with self._guard.turn(envelope.deadline):
+            return await self._from(0, envelope, listener, envelope.payload)
 
     async def _from(
         self, depth: int, envelope: Envelope, listener: ProgressListener | None, message: Any
     ) -> Any:
         if depth == len(self.wrappers):
             handler = self.choose(envelope, message)
-            return await handler.call(envelope, message, listener)
+            if self._guard is None:
+                return await handler.call(envelope, message, listener)
+            return await self._guarded(self._guard, handler, envelope, listener, message)
         wrapper = self.wrappers[depth]
 
         async def proceed(passed_on: Any) -> Any:
@@ -69,32 +82,60 @@ class Route:
     def choose(self, envelope: Envelope, message: Any) -> Handler:
         """Return the handler to ask: of the first rank that accepts, the least busy one.
 
+        A plugin whose breaker is open is passed over; an unhealthy one is asked only where
+        no other can be.
+
         Raises:
             NoHandlerError: Nobody accepts the message.
+            PolicyError: The breakers of all that accept it are open.
         """
         chosen: Handler | None = None
+        unhealthy: Handler | None = None
         names: dict[str, Any] | None = None
         refusals: list[str] = []
+        barred: Exception | None = None
         for handler in self.handlers:
             if chosen is not None and handler.rank > chosen.rank:
                 break
             if envelope.plugin is not None and handler.plugin != envelope.plugin:
                 continue
             if handler.accepts is not None:
-                if names is None:
-                    names = {"message": _plain(self.topic, message)}
-                try:
-                    if not handler.accepts.holds(names):
-                        refusals.append(f"{handler.plugin} accepts {handler.accepts.source}")
-                        continue
-                except ExpressionError as error:
-                    refusals.append(f"{handler.plugin} can't tell whether it accepts: {error.why}")
+                names = names or {"message": _plain(self.topic, message)}
+                refusal = _refusal(handler, handler.accepts, names)
+                if refusal is not None:
+                    refusals.append(refusal)
+                    continue
+            if self._guard is not None:
+                closed = self._guard.refusal(handler.plugin)
+                if closed is not None:
+                    barred = barred or closed
+                    continue
+                if not self._guard.is_healthy(handler.plugin):
+                    unhealthy = unhealthy or handler
                     continue
             if chosen is None or handler.counters.outstanding < chosen.counters.outstanding:
                 chosen = handler
-        if chosen is None:
-            raise self._nobody(envelope.plugin, refusals)
-        return chosen
+        found = chosen or unhealthy
+        if found is None:
+            raise barred or self._nobody(envelope.plugin, refusals)
+        return found
+
+    async def _guarded(
+        self,
+        guard: Guard,
+        handler: Handler,
+        envelope: Envelope,
+        listener: ProgressListener | None,
+        message: Any,
+    ) -> Any:
+        permit = guard.before(handler.plugin)
+        try:
+            answer = await handler.call(envelope, message, listener)
+        except BaseException as error:
+            guard.after(handler.plugin, permit, error)
+            raise
+        guard.after(handler.plugin, permit, None)
+        return answer
 
     def _nobody(self, plugin: str | None, refusals: list[str]) -> NoHandlerError:
         if refusals:
@@ -137,6 +178,15 @@ async def _wrap(
     finally:
         counters.outstanding -= 1
         counters.ended(time.monotonic() - started)
+
+
+def _refusal(handler: Handler, accepts: Predicate, names: dict[str, Any]) -> str | None:
+    try:
+        if accepts.holds(names):
+            return None
+    except ExpressionError as error:
+        return f"{handler.plugin} can't tell whether it accepts: {error.why}"
+    return f"{handler.plugin} accepts {accepts.source}"
 
 
 def _plain(topic: str, message: Any) -> Any:

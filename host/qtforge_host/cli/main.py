@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "plugins": "plugins:plugins",
     "workflows": "workflows:workflows",
     "bus": "bus:bus",
+    "health": "health:health",
     "config": "config:config",
     "completion": "completion:completion",
 }
@@ -29,6 +30,7 @@ _SUMMARIES: Final = {
     "run": "Run a workflow over documents or an input.",
     "plugins": "List, inspect, enable and disable plugins.",
     "workflows": "List, show and validate workflows.",
+    "health": "Ask the plugins how they fare.",
     "bus": "Look at the message bus, and ask a topic.",
     "config": "Show the configuration in force.",
     "completion": "Print the shell's completion script.",

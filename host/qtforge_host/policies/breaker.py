@@ -171,7 +171,7 @@ class CircuitBreaker:
         elif outcome == "succeeded":
             self._successes += 1
             if self._successes == self.policy.half_open:
-                self._become("closed", f"{self._successes} trial calls succeeded")
+                self._become("closed", f"trial calls that succeeded: {self._successes}")
 
     def _open(self, reason: str) -> None:
         self._opened_at_s = self._clock.monotonic()

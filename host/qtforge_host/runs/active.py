@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from qtforge_host.runs.attempts import Answer, Ask, Attempts, StepCall
+from qtforge_host.runs.attempts import Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.failures import RecordedFailureError
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.waits import StartChild, Waits
 from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
@@ -23,17 +23,14 @@ from qtforge_sdk.errors import (
     RunDivergedError,
     StageFailedError,
 )
-from qtforge_sdk.policies import Fallback, Retry
+from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
-    ChildStarted,
     StepFailed,
     StepSkipped,
     StepSucceeded,
-    TimerFired,
-    TimerSet,
 )
 
-__all__ = ["ActiveRun", "Evaluator", "StartChild"]
+__all__ = ["ActiveRun", "Evaluator"]
 
 _STEP_TIMEOUT_S = 30.0
 
@@ -48,21 +45,7 @@ class Evaluator(Protocol):
         """Return whether a condition holds."""
 
 
-class StartChild(Protocol):
-    """Runs a workflow as a child, or takes up the child that was begun; gives its result."""
-
-    async def __call__(
-        self,
-        parent: str,
-        step: str,
-        name: str,
-        given: Mapping[str, Any],
-        begun: str | None,
-        started: Callable[[str], Awaitable[None]],
-    ) -> Any: ...
-
-
-class ActiveRun:
+class ActiveRun(Waits):
     """A run in progress; implements `qtforge_sdk.Run`.
 
     Args:
@@ -100,7 +83,11 @@ class ActiveRun:
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
         self._timers = 0
+<<<<<<< HEAD
         self._taken: set[str] = log.history.taken_events()
+=======
+        self._taken = set()
+>>>>>>> 2e33b91490d777953acb7c79919b3dc475e0f389
 
     @property
     def input(self) -> Mapping[str, Any]:
@@ -142,6 +129,7 @@ class ActiveRun:
         plugin: str | None = None,
         required: bool = True,
         retry: Retry | None = None,
+        cache: Cache | None = None,
         fallback: Fallback | None = None,
         compensation: Compensation | None = None,
         response_type: Any = None,
@@ -150,7 +138,7 @@ class ActiveRun:
         timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
 
         async def send(attempt: int) -> Answer:
-            return await self._send(step, topic, message, timeout_s, plugin, attempt)
+            return await self._send(step, topic, message, timeout_s, plugin, attempt, cache)
 
         async def fall_back(given: Fallback) -> Answer:
             if given.topic is None:
@@ -209,67 +197,6 @@ class ActiveRun:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
-        """Wait on the run's clock; see `qtforge_sdk.Run`."""
-        self._timers += 1
-        timer = f"timer {self._timers}" if name is None else name
-        self._claim(timer)
-        due = self._log.history.timers.get(timer)
-        if due is None:
-            due = self._clock.now() + datetime.timedelta(seconds=seconds)
-            await self._log.append(
-                TimerSet(run_id=self.id, at=self._clock.now(), name=timer, due=due)
-            )
-        while (left := (due - self._clock.now()).total_seconds()) > 0:
-            waiting = asyncio.ensure_future(self._control.wait(None))
-            try:
-                await self._sleep_or(waiting, left)
-            finally:
-                waiting.cancel()
-        if timer not in self._log.history.fired:
-            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
-            await self._log.append(fired)
-
-    async def wait_event(
-        self, name: str, *, timeout: float | None = None, step: str | None = None
-    ) -> Any:
-        """Wait for an event; see `qtforge_sdk.Run`."""
-        step = f"event {name}" if step is None else step
-
-        async def send(attempt: int) -> Answer:
-            deadline = None if timeout is None else self._clock.monotonic() + timeout
-            while True:
-                for event in self._log.history.events:
-                    if event.name == name and event.event_id not in self._taken:
-                        self._taken.add(event.event_id)
-                        return {"event_id": event.event_id, "data": event.data}, None
-                left = None if deadline is None else deadline - self._clock.monotonic()
-                if (left is not None and left <= 0) or not await self._control.wait(left):
-                    raise OperationError(
-                        "run.event_timeout", f"the event '{name}' did not come within {timeout:g} s"
-                    )
-
-        found = await self._do(StepCall(step=step, topic="", send=send), None, None)
-        self._taken.add(found["event_id"])
-        return found["data"]
-
-    async def run_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str | None = None
-    ) -> Any:
-        """Run another workflow as a child; see `qtforge_sdk.Run`."""
-        step = name if step is None else step
-
-        async def started(child: str) -> None:
-            await self._log.append(
-                ChildStarted(run_id=self.id, at=self._clock.now(), step=step, child_run_id=child)
-            )
-
-        async def send(attempt: int) -> Answer:
-            begun = self._log.history.children.get(step)
-            return await self._start_child(self.id, step, name, given, begun, started), None
-
-        return await self._do(StepCall(step=step, topic="", send=send), None, None)
-
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
         return await self._compensator.compensate()
@@ -316,7 +243,9 @@ class ActiveRun:
             return known
         if self._unclaimed and not self._gathering:
             other = next(iter(self._unclaimed))
-            raise RunDivergedError(step, f"the journal holds '{other}' here, the code asks '{step}'")
+            raise RunDivergedError(
+                step, f"the journal holds '{other}' here, the code asks '{step}'"
+            )
         await self._control.boundary()
         return None
 
@@ -328,6 +257,7 @@ class ActiveRun:
         timeout_s: float,
         plugin: str | None,
         attempt: int,
+        cache: Cache | None = None,
     ) -> Answer:
         if isinstance(message, Template):
             message = self.render(message.value)
@@ -335,7 +265,17 @@ class ActiveRun:
         def listen(done: float, total: float | None, text: str) -> None:
             self._log.listener.on_progress(self._log.view, step, done, total, text)
 
-        return await self._ask(self.id, step, topic, message, timeout_s, plugin, attempt, listen)
+        call = AskCall(
+            run_id=self.id,
+            step=step,
+            topic=topic,
+            message=message,
+            timeout_s=timeout_s,
+            plugin=plugin,
+            attempt=attempt,
+            cache=cache,
+        )
+        return await self._ask(call, listen)
 
     async def _undo(self, step: str, compensation: Compensation, attempt: int) -> Answer:
         return await self._send(
@@ -346,16 +286,6 @@ class ActiveRun:
             None,
             attempt,
         )
-
-    async def _sleep_or(self, waiting: asyncio.Future[bool], seconds: float) -> None:
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            either: set[asyncio.Future[Any]] = {sleeping, waiting}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                waiting.result()  # raises when the run is to rest
-        finally:
-            sleeping.cancel()
 
     def _claim(self, step: str) -> None:
         if step in self._claimed:

@@ -17,7 +17,6 @@ from qtforge_host.runs.problems import Problem
 from qtforge_host.shapes import misfits
 from qtforge_sdk import Definition, StepResult
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import AmendmentRefused, RunAmended
@@ -52,7 +51,8 @@ def amend(
             has been done.
     """
     before = workflow.definition
-    after_plain = _patched(run_id, to_plain(before), patch)
+    # Through JSON: a patch can't add to a tuple, which is what a definition's lists are.
+    after_plain = _patched(run_id, msgspec.json.decode(msgspec.json.encode(before)), patch)
     found = [f"{each.path}: {each.what}" for each in misfits(after_plain, type(before))]
     if found:
         raise AmendmentRefusedError(run_id, "\n".join(found), "see docs/workflows.md")

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
@@ -17,10 +19,10 @@ from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError, StateDirectoryError
 from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
-from qtforge_sdk.policies import Fallback, Retry
+from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import StepFailed, StepStarted, StepSucceeded
 
-__all__ = ["Ask", "Attempts", "StepCall"]
+__all__ = ["Ask", "AskCall", "Attempts", "StepCall"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -28,20 +30,23 @@ Answer = tuple[Any, tuple[str, str] | None]
 """What was answered, and by which plugin and version."""
 
 
-class Ask(Protocol):
-    """Asks a topic in the name of a run's step."""
+class AskCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One request in the name of a run's step."""
 
-    async def __call__(
-        self,
-        run_id: str,
-        step: str,
-        topic: str,
-        message: object,
-        timeout_s: float,
-        plugin: str | None,
-        attempt: int,
-        listener: ProgressListener,
-    ) -> Answer: ...
+    run_id: str
+    step: str
+    topic: str
+    message: Any
+    timeout_s: float
+    plugin: str | None
+    attempt: int
+    cache: Cache | None
+
+
+class Ask(Protocol):
+    """Asks the bus."""
+
+    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,19 @@ from pathlib import Path
 
 from qtforge_host.runs.definitions import Parsed, Workflow, parse
 from qtforge_host.runs.problems import Problem
+from qtforge_host.runs.python_workflows import PythonOrchestrator
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
+from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["Catalog", "Contribution", "read_file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
-    """A definition that somebody offers: TOML text or a file's path, and who offers it."""
+    """A definition that somebody offers: TOML text, a file's path or a function, and who does."""
 
-    content: str | Path
+    content: str | Path | PythonWorkflow
     contributor: str
 
 
@@ -82,6 +84,8 @@ class Catalog:
     def _read(self, contribution: Contribution) -> Parsed:
         if isinstance(contribution.content, Path):
             return read_file(contribution.content, self._orchestrators)
+        if isinstance(contribution.content, PythonWorkflow):
+            return _of_function(contribution.content, contribution.contributor)
         return parse(contribution.content, contribution.contributor, self._orchestrators)
 
 
@@ -95,6 +99,17 @@ def read_file(path: Path, orchestrators: Mapping[str, Orchestrator]) -> Parsed:
         )
         return Parsed(name="", source=str(path), workflow=None, problems=(problem,))
     return parse(text, str(path), orchestrators)
+
+
+def _of_function(offered: PythonWorkflow, contributor: str) -> Parsed:
+    workflow = Workflow(
+        definition=offered.definition,
+        orchestrator=PythonOrchestrator(offered),
+        source=contributor,
+        text="",
+    )
+    name = offered.definition.name
+    return Parsed(name=name, source=contributor, workflow=workflow, problems=())
 
 
 def _twice(one: Parsed, other: Parsed) -> Parsed:

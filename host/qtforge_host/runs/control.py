@@ -12,7 +12,7 @@ from qtforge_sdk.records import EventReceived, RunCancelRequested
 __all__ = ["Control", "PauseRequested"]
 
 
-class PauseRequested(BaseException):  # noqa: N818 - no orchestrator may take it for an error
+class PauseRequested(BaseException):
     """Leaves the orchestrator at a step's boundary, so that the run can rest."""
 
     def __init__(self, message: InboxMessage) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import datetime
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,26 +14,25 @@ from typing import Any, Protocol
 import msgspec
 
 from qtforge_host.bus.message_bus import MessageBus
-from qtforge_host.bus.transport import Envelope
 from qtforge_host.expressions import Expressions
+from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.amending import Amending
-from qtforge_host.runs.attempts import Answer
+from qtforge_host.runs.asking import Asker
 from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
-from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.versions import VersionPolicy, version_problem
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.journal import Journal, Ownership
-from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "Silent", "new_run_id"]
@@ -95,8 +93,8 @@ class Engine:
         workflows: Finds workflows, for resuming and for children.
         observe: Told of every record; None for nobody.
         plugins: Gives the active plugins' versions by name.
+        cache: Keeps the answers of steps that say so; None for none.
         clock: The time.
-        owner: What this process is called in the journal.
     """
 
     def __init__(
@@ -108,15 +106,16 @@ class Engine:
         *,
         observe: Callable[[Record], None] | None = None,
         plugins: Callable[[], dict[str, str]] = dict,
+        cache: ResultCache | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._bus = bus
         self._expressions = expressions
         self._journal = journal
         self._workflows = workflows
         self._observe = observe
         self._plugins = plugins
         self._clock = clock or SystemClock()
+        self._ask = Asker(bus, cache)
         self._live: dict[str, _Live] = {}
         self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
         self._watcher: asyncio.Task[None] | None = None
@@ -322,30 +321,6 @@ class Engine:
         why = view.error.message if view.error else ""
         what = f"the run {view.run_id} of '{name}' is {view.status}"
         raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
-
-    async def _ask(
-        self,
-        run_id: str,
-        step: str,
-        topic: str,
-        message: object,
-        timeout_s: float,
-        plugin: str | None,
-        attempt: int,
-        listener: ProgressListener,
-    ) -> Answer:
-        envelope = Envelope(
-            topic,
-            message,
-            timeout_s,
-            time.monotonic() + timeout_s,
-            plugin,
-            run_id=run_id,
-            step=step,
-            attempt=attempt,
-            idempotency_key=f"{run_id}/{step}",
-        )
-        return await self._bus.send(envelope, listener), envelope.served_by
 
     def _watch(self) -> None:
         if self._watcher is None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         StepStatus,
         Template,
     )
+    from qtforge_sdk.workflows import workflow
 
 __all__ = [
     "Bus",
@@ -70,6 +71,7 @@ __all__ = [
     "hookimpl",
     "operation",
     "subscriber",
+    "workflow",
 ]
 
 # Each name is imported when it is first asked for (PEP 562), so that who needs only an error
@@ -95,6 +97,7 @@ _HOMES: Final = {
         "StepStatus",
         "Template",
     ),
+    "workflows": ("workflow",),
 }
 
 

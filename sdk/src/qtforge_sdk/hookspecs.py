@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qtforge_sdk.health import Health
     from qtforge_sdk.plugin import PluginContext
     from qtforge_sdk.records import Record
+    from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["PROJECT", "HookSpecs", "hookimpl", "hookspec"]
 
@@ -57,8 +58,8 @@ class HookSpecs:
         return ()
 
     @hookspec
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return workflow definitions: paths of TOML files, or TOML text."""
+    def qtforge_workflows(self) -> Iterable[Path | str | PythonWorkflow]:
+        """Return workflows: paths of TOML files, TOML text, or functions made by `workflow`."""
         return ()
 
     @hookspec

@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "Rate",
     "Retry",
+    "TopicPolicy",
     "durations_of",
 ]
 
@@ -158,6 +159,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.concurrency is not None:
             _at_least("concurrency", self.concurrency, 1)
         _at_least("queue", self.queue, 0)
+
+
+class TopicPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[topics."a.b"]`` of the configuration.
+
+    Attributes:
+        breaker: Stops asking a plugin that keeps failing; None for no breaker.
+        limits: How much may be asked; None for no limits.
+    """
+
+    breaker: Breaker | None = None
+    limits: Limits | None = None
 
 
 def durations_of(policy: Retry | Breaker | Fallback | Cache | Limits) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import msgspec
 
 from qtforge_sdk.durations import Duration
-from qtforge_sdk.policies import Fallback, Retry
+from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
 __all__ = [
@@ -166,6 +166,7 @@ class Run(Protocol):
         plugin: str | None = None,
         required: bool = True,
         retry: Retry | None = None,
+        cache: Cache | None = None,
         fallback: Fallback | None = None,
         compensation: Compensation | None = None,
         response_type: Any = None,
@@ -181,6 +182,7 @@ class Run(Protocol):
             required: When False, a failure is a ``warning``, the run is degraded, and the
                 answer is None.
             retry: When to try again; None means never.
+            cache: Answer from an earlier answer to the same question; None means never.
             fallback: What to answer when it failed for good; the run is degraded.
             compensation: How to undo it if the run fails later.
             response_type: Convert the answer to this type; without it, the answer is plain
@@ -193,7 +195,7 @@ class Run(Protocol):
         """
 
     async def step(
-        self, name: str, function: Callable[[], Awaitable[T]], *, response_type: type[T] | None = None
+        self, name: str, function: Callable[[], Any], *, response_type: Any = None
     ) -> Any:
         """Do a step of the orchestrator's own: what the function returns is journaled.
 

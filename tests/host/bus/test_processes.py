@@ -60,7 +60,10 @@ class Worker(Plugin):
 
     @operation("job.refuse", execution="process")
     def refuse(self, job: Job) -> Done:
-        raise OperationError("job.refused", "not this one", "it is refused", "send another")
+        raise OperationError(
+            "job.refused", "not this one", "it is refused", "send another",
+            retryable=False, retry_after_s=1.5,
+        )
 
     @operation("job.fail", execution="process")
     def fail(self, job: Job) -> Done:
@@ -166,6 +169,7 @@ def test_errors_keep_their_code_and_text(worker: Any, bench: Any) -> None:
                 "not this one: it is refused",
                 "send another",
             )
+            assert (refused.value.retryable, refused.value.retry_after_s) == (False, 1.5)
             with pytest.raises(HandlerFailedError, match="ZeroDivisionError: by zero"):
                 await it.bus.request("job.fail", {"text": "a"})
 

@@ -145,7 +145,14 @@ class Failing(Plugin):
     @operation("fail.deliberately")
     async def deliberately(self, note: Note) -> Reply:
         """Raise what a careful plugin raises."""
-        raise OperationError("note.torn", "the note is torn", "it is old", "glue it")
+        raise OperationError(
+            "note.torn",
+            "the note is torn",
+            "it is old",
+            "glue it",
+            retryable=True,
+            retry_after_s=2.5,
+        )
 
     @operation("fail.with_its_own_timeout")
     async def with_its_own_timeout(self, note: Note) -> Reply:

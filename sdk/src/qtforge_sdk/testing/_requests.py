@@ -160,7 +160,16 @@ def _failure(topic: str, handler: Handler, error: BaseException) -> HandlerFaile
         why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return HandlerFailedError(topic, handler.plugin, handler.version, why)
     why = f"{error.what}: {error.why}" if error.why else error.what
-    return HandlerFailedError(topic, handler.plugin, handler.version, why, error.code, error.fix)
+    return HandlerFailedError(
+        topic,
+        handler.plugin,
+        handler.version,
+        why,
+        error.code,
+        error.fix,
+        retryable=error.retryable,
+        retry_after_s=error.retry_after_s,
+    )
 
 
 def _fit(value: Any, target: Any, topic: str, role: str) -> Any:

@@ -231,11 +231,12 @@ class FailureContract:
             assert isinstance(error.__cause__, LookupError)
 
     @scenario
-    async def test_a_plugins_own_error_keeps_its_code_and_fix(self, it: BusUnderTest) -> None:
+    async def test_a_plugins_own_error_keeps_its_code_fix_and_hints(self, it: BusUnderTest) -> None:
         await it.add(Failing(), "failing", "3.1.4")
         with pytest.raises(HandlerFailedError, match="the note is torn") as caught:
             await it.bus.request("fail.deliberately", Note("hi"))
         assert (caught.value.cause_code, caught.value.fix) == ("note.torn", "glue it")
+        assert (caught.value.retryable, caught.value.retry_after_s) == (True, 2.5)
         assert isinstance(caught.value.__cause__, OperationError)
 
     @scenario

@@ -15,6 +15,9 @@ __all__ = ["VirtualClock"]
 _START: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 _GRACE_S: Final = 0.002
 _MAX_PASSES: Final = 1_000_000
+# What one task did reaches the next through up to so many callbacks, each a pass of the loop
+# in which every task seems to wait: asyncio.wait() is one, each asyncio.gather() another.
+_QUIET_PASSES: Final = 8
 _Blocked = Set[tuple[int, int]]
 
 
@@ -167,17 +170,24 @@ class VirtualClock:
 
     async def _settle(self) -> _Blocked:
         """Wait until every other task waits for something; return who waits for what."""
+        quiet, before = 0, None
         for _ in range(_MAX_PASSES):
             await asyncio.sleep(0)
-            blocked: set[tuple[int, int]] = set()
-            for task in self._others():
-                awaited = _awaited_by(task)
-                if awaited is None or awaited.done():
-                    break
-                blocked.add((id(task), id(awaited)))
-            else:
+            blocked = self._blocked()
+            quiet = quiet + 1 if blocked is not None and blocked == before else 0
+            if blocked is not None and quiet == _QUIET_PASSES:
                 return blocked
+            before = blocked
         raise RuntimeError("the clock can't move: some task is busy and never waits")
+
+    def _blocked(self) -> _Blocked | None:
+        found = set()
+        for task in self._others():
+            awaited = _awaited_by(task)
+            if awaited is None or awaited.done():
+                return None
+            found.add((id(task), id(awaited)))
+        return found
 
     def _only_this_clock_is_awaited(self) -> bool:
         own = {id(future) for _, _, future in self._sleepers}

@@ -1,0 +1,40 @@
+"""``qtforge-host health``: how the active plugins fare."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import click
+
+from qtforge_host.app import Host
+from qtforge_host.cli.errors import FAILED
+from qtforge_host.cli.output import document, json_option, print_json, state, table
+from qtforge_host.cli.session import Session
+from qtforge_host.policies.health_check import HealthReport
+
+__all__ = ["health"]
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def health(session: Session, as_json: bool) -> int:
+    """Ask every active plugin how it fares. Exit code 1 when one is unhealthy."""
+
+    async def asked() -> Mapping[str, HealthReport]:
+        async with Host(session.settings) as host:
+            return await host.health()
+
+    reports = asyncio.run(asked())
+    if as_json:
+        print_json(document(plugins=list(reports.values())))
+    else:
+        table(
+            ("HEALTH", "PLUGIN", "TOOK", "WHY"),
+            (
+                (state(each.status), each.plugin, f"{each.latency_s * 1000:.1f} ms", each.text)
+                for each in reports.values()
+            ),
+        )
+    return FAILED if any(each.status == "unhealthy" for each in reports.values()) else 0

@@ -1,0 +1,126 @@
+"""The steps of a run that wait: for a time, for an event, for another run."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from qtforge_host.runs.attempts import Answer, StepCall
+from qtforge_host.runs.control import Control
+from qtforge_host.runs.log import RunLog
+from qtforge_sdk import Compensation
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.records import ChildStarted, TimerFired, TimerSet
+
+__all__ = ["StartChild", "Waits"]
+
+
+class StartChild(Protocol):
+    """Runs a workflow as a child, or takes up the child that was begun; gives its result."""
+
+    async def __call__(
+        self,
+        parent: str,
+        step: str,
+        name: str,
+        given: Mapping[str, Any],
+        begun: str | None,
+        started: Callable[[str], Awaitable[None]],
+    ) -> Any: ...
+
+
+class Waits:
+    """What `ActiveRun` inherits; its own file, because waiting is an idea of its own."""
+
+    id: str
+    _log: RunLog
+    _control: Control
+    _clock: Clock
+    _start_child: StartChild
+    _timers: int
+    _taken: set[str]
+
+    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
+        """Wait on the run's clock; see `qtforge_sdk.Run`."""
+        self._timers += 1
+        timer = f"timer {self._timers}" if name is None else name
+        self._claim(timer)
+        due = self._log.history.timers.get(timer)
+        if due is None:
+            due = self._clock.now() + datetime.timedelta(seconds=seconds)
+            await self._log.append(
+                TimerSet(run_id=self.id, at=self._clock.now(), name=timer, due=due)
+            )
+        while (left := (due - self._clock.now()).total_seconds()) > 0:
+            waiting = asyncio.ensure_future(self._control.wait(None))
+            try:
+                await self._sleep_or(waiting, left)
+            finally:
+                waiting.cancel()
+        if timer not in self._log.history.fired:
+            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
+            await self._log.append(fired)
+
+    async def wait_event(
+        self, name: str, *, timeout: float | None = None, step: str | None = None
+    ) -> Any:
+        """Wait for an event; see `qtforge_sdk.Run`."""
+        step = f"event {name}" if step is None else step
+
+        async def send(attempt: int) -> Answer:
+            deadline = None if timeout is None else self._clock.monotonic() + timeout
+            while True:
+                for event in self._log.history.events:
+                    if event.name == name and event.event_id not in self._taken:
+                        self._taken.add(event.event_id)
+                        return {"event_id": event.event_id, "data": event.data}, None
+                left = None if deadline is None else deadline - self._clock.monotonic()
+                if (left is not None and left <= 0) or not await self._control.wait(left):
+                    raise OperationError(
+                        "run.event_timeout", f"the event '{name}' did not come within {timeout:g} s"
+                    )
+
+        found = await self._do(StepCall(step=step, topic="", send=send), None, None)
+        self._taken.add(found["event_id"])
+        return found["data"]
+
+    async def run_workflow(
+        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+    ) -> Any:
+        """Run another workflow as a child; see `qtforge_sdk.Run`."""
+        step = name if step is None else step
+
+        async def started(child: str) -> None:
+            await self._log.append(
+                ChildStarted(run_id=self.id, at=self._clock.now(), step=step, child_run_id=child)
+            )
+
+        async def send(attempt: int) -> Answer:
+            begun = self._log.history.children.get(step)
+            return await self._start_child(self.id, step, name, given, begun, started), None
+
+        return await self._do(StepCall(step=step, topic="", send=send), None, None)
+
+    async def _sleep_or(self, waiting: asyncio.Future[bool], seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            either: set[asyncio.Future[Any]] = {sleeping, waiting}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()  # raises when the run is to rest
+        finally:
+            sleeping.cancel()
+
+    @abstractmethod
+    async def _do(
+        self, call: StepCall, compensation: Compensation | None, response_type: Any
+    ) -> Any:
+        """Do a step."""
+
+    @abstractmethod
+    def _claim(self, step: str) -> None:
+        """Take a name."""

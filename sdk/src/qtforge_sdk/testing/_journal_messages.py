@@ -1,0 +1,213 @@
+"""The part of the journal contract about inboxes, changes, archives and forgetting."""
+# ruff: noqa: S101 - these are tests: they assert, and their names are their text
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+import pytest
+
+from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.journal_errors import (
+    ArchiveInvalidError,
+    RecordNotStorableError,
+    RunExistsError,
+    RunNotFoundError,
+)
+from qtforge_sdk.testing._journal_scenarios import (
+    NOW,
+    Journals,
+    event,
+    finished,
+    keep,
+    names,
+    scenario,
+    started,
+    step,
+    steps_of,
+)
+
+__all__ = ["ArchiveContract", "InboxContract", "PruningContract"]
+
+
+class InboxContract:
+    """What anybody may send to a run."""
+
+    @scenario
+    async def test_messages_are_read_in_the_order_of_posting(self, journals: Journals) -> None:
+        owner, other = await journals.open(), await journals.open()
+        await keep(owner, started())
+        first = await other.post("run", event("m1", {"by": "Ada"}))
+        second = await owner.post("run", event("m2", kind="cancel"))
+        assert first < second
+        entries = await owner.inbox("run")
+        assert [(entry.position, entry.message) for entry in entries] == [
+            (first, event("m1", {"by": "Ada"})),
+            (second, event("m2", kind="cancel")),
+        ]
+        assert [entry.position for entry in await owner.inbox("run", first)] == [second]
+        assert not await owner.inbox("run", second)
+
+    @scenario
+    async def test_a_message_posted_twice_is_there_once(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await keep(journal, started())
+        position = await journal.post("run", event("m1"))
+        assert await journal.post("run", event("m1")) == position
+        assert len(await journal.inbox("run")) == 1
+
+    @scenario
+    async def test_a_message_id_counts_for_each_run(self, journals: Journals) -> None:
+        journal = await journals.open()
+        for run_id in ("one", "two"):
+            await keep(journal, started(run_id))
+            await journal.post(run_id, event("same"))
+            assert len(await journal.inbox(run_id)) == 1
+
+    @scenario
+    async def test_a_large_message_comes_back(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await keep(journal, started())
+        await journal.post("run", event("m1", "x" * 400_000))
+        assert (await journal.inbox("run"))[0].message.data == "x" * 400_000
+
+    @scenario
+    async def test_a_message_to_nobody_is_refused(self, journals: Journals) -> None:
+        journal = await journals.open()
+        with pytest.raises(RunNotFoundError):
+            await journal.post("nobody", event("m1"))
+        with pytest.raises(RunNotFoundError):
+            await journal.inbox("nobody")
+
+    @scenario
+    async def test_a_message_that_has_no_encoding_is_refused(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await keep(journal, started())
+        with pytest.raises(RecordNotStorableError):
+            await journal.post("run", event("m1", object()))
+        assert not await journal.inbox("run")
+
+    @scenario
+    async def test_a_post_of_this_or_another_process_wakes_who_waits(
+        self, journals: Journals
+    ) -> None:
+        owner, other = await journals.open(), await journals.open()
+        await keep(owner, started())
+        while await owner.changed(0.2):
+            pass
+        for number, journal in enumerate((owner, other)):
+            waiting = asyncio.ensure_future(owner.changed(10))
+            await asyncio.sleep(0.01)
+            await journal.post("run", event(f"m{number}"))
+            assert await waiting
+            assert len(await owner.inbox("run")) == number + 1
+
+    @scenario
+    async def test_without_a_change_the_wait_ends_in_time(self, journals: Journals) -> None:
+        journal = await journals.open()
+        while await journal.changed(0.2):
+            pass
+        assert not await journal.changed(0.02)
+
+
+class ArchiveContract:
+    """A run as bytes, and back."""
+
+    @scenario
+    async def test_an_exported_run_is_forgotten_and_imported_as_it_was(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        large = {"text": "y" * 400_000}
+        await keep(journal, started(), step(data=large), finished(result=large))
+        await journal.post("run", event("m1", "z" * 400_000))
+        before = await journal.records("run")
+        data = await journal.export("run")
+        assert await journal.prune(NOW + datetime.timedelta(days=1)) == 1
+        assert await journal.import_(data) == "run"
+        assert await journal.records("run") == before
+        assert [entry.message for entry in await journal.inbox("run")] == [
+            event("m1", "z" * 400_000)
+        ]
+        summary = (await journal.runs(RunQuery()))[0]
+        assert (summary.status, summary.owner_alive) == ("succeeded", False)
+        assert not await journal.check()
+
+    @scenario
+    async def test_an_unfinished_run_goes_on_after_its_import(self, journals: Journals) -> None:
+        journal = await journals.open()
+        ownership = await keep(journal, started(), step(name="a"))
+        data = await journal.export("run")
+        await journal.append(ownership, [finished()])
+        await journal.prune(NOW + datetime.timedelta(days=1))
+        await journal.import_(data)
+        assert list(await journal.unfinished()) == ["run"]
+        await journal.append(await journal.claim("run"), [step(name="b")])
+        assert steps_of(await journal.records("run")) == ["a", "b"]
+
+    @scenario
+    async def test_the_same_run_once_more_is_no_change_and_another_is_refused(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        ownership = await keep(journal, started())
+        data = await journal.export("run")
+        assert await journal.import_(data) == "run"
+        await journal.append(ownership, [step()])
+        with pytest.raises(RunExistsError):
+            await journal.import_(data)
+        assert len(await journal.records("run")) == 2
+
+    @scenario
+    async def test_an_archive_that_was_changed_is_refused(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await keep(journal, started())
+        data = await journal.export("run")
+        flipped = data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
+        newer = data[:11] + bytes([data[11] + 1]) + data[12:]
+        for bad in (b"", b"PK\x03\x04", data[:20], data[:-1], flipped, newer):
+            with pytest.raises(ArchiveInvalidError):
+                await journal.import_(bad)
+
+    @scenario
+    async def test_an_unknown_run_cannot_be_exported(self, journals: Journals) -> None:
+        journal = await journals.open()
+        with pytest.raises(RunNotFoundError):
+            await journal.export("nobody")
+
+
+class PruningContract:
+    """What is forgotten, and what stays."""
+
+    @scenario
+    async def test_only_runs_that_ended_before_the_time_are_forgotten(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        await keep(journal, started("old"), finished("old", after_s=10))
+        await keep(journal, started("new"), finished("new", after_s=20))
+        await keep(journal, started("live"))
+        assert await journal.prune(NOW + datetime.timedelta(seconds=20)) == 1
+        with pytest.raises(RunNotFoundError):
+            await journal.records("old")
+        left = await journal.runs(RunQuery())
+        assert {summary.run_id for summary in left} == {"new", "live"}
+        assert await journal.prune(NOW + datetime.timedelta(seconds=20)) == 0
+
+    @scenario
+    async def test_a_large_value_stays_while_a_run_refers_to_it(self, journals: Journals) -> None:
+        journal = await journals.open()
+        large = "x" * 400_000
+        await keep(journal, started("old"), step("old", data=large), finished("old"))
+        await keep(journal, started("new"), step("new", data=large))
+        assert await journal.prune(NOW + datetime.timedelta(days=1)) == 1
+        assert not await journal.check()
+        assert (await journal.records("new"))[1] == step("new", data=large)
+
+    @scenario
+    async def test_many_runs_are_forgotten_at_once(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await asyncio.gather(*(keep(journal, started(name), finished(name)) for name in names(600)))
+        assert await journal.prune(NOW + datetime.timedelta(days=1)) == 600
+        assert not await journal.runs(RunQuery())

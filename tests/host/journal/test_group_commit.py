@@ -1,0 +1,147 @@
+"""Many writers share a transaction, fairly, and a failed one harms only itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.database import connect, prepare
+from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_host.journal.writer import Writer
+from qtforge_sdk.errors import QtForgeError, StateDirectoryError
+from qtforge_sdk.testing._journal_scenarios import keep, names, started, step, steps_of
+
+
+def make_group(directory: Path) -> GroupCommit:
+    prepare(directory / "journal.sqlite3")
+    return GroupCommit(connect(directory / "journal.sqlite3"), "me", BlobFiles(directory / "blobs"))
+
+
+class Counting(GroupCommit):
+    """Tells how many jobs each transaction had."""
+
+    sizes: list[int]
+
+    def commit(self, jobs):  # type: ignore[no-untyped-def]
+        self.sizes.append(len(jobs))
+        return super().commit(jobs)
+
+
+def test_what_waits_together_is_written_together(tmp_path: Path) -> None:
+    async def scenario() -> list[int]:
+        prepare(tmp_path / "journal.sqlite3")
+        group = Counting(connect(tmp_path / "journal.sqlite3"), "me", BlobFiles(tmp_path / "b"))
+        group.sizes = []
+        writer = Writer(group, tmp_path)
+        await asyncio.gather(*(writer.submit(Change(lambda _: 1)) for _ in range(200)))
+        await writer.close()
+        return group.sizes
+
+    assert asyncio.run(scenario()) == [200]
+
+
+def test_more_than_the_queue_holds_is_written_in_turns(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        writer = Writer(make_group(tmp_path), tmp_path)
+        numbers = range(5000)
+        jobs = [Change(lambda _, number=number: number) for number in numbers]  # type: ignore[misc]
+        assert await asyncio.gather(*map(writer.submit, jobs)) == list(numbers)
+        await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_busy_run_does_not_keep_a_quiet_one_waiting(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        counts = dict.fromkeys(names(8), 0)
+        ends = time.monotonic() + 1.0
+
+        async def write(name: str, lanes: int) -> None:
+            ownership = await keep(journal, started(name))
+
+            async def lane() -> None:
+                while time.monotonic() < ends:
+                    await journal.append(ownership, [step(name)])
+                    counts[name] += 1
+
+            await asyncio.gather(*(lane() for _ in range(lanes)))
+
+        busy, *quiet = names(8)
+        await asyncio.gather(write(busy, 50), *(write(name, 1) for name in quiet))
+        await journal.close()
+        # One of the 50 lanes gets about what a quiet run gets.
+        assert min(counts[name] for name in quiet) > counts[busy] / 50 / 3
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_one_job_leaves_the_others(tmp_path: Path) -> None:
+    def refuse(_: GroupCommit) -> None:
+        raise QtForgeError("no")
+
+    async def scenario() -> None:
+        writer = Writer(make_group(tmp_path), tmp_path)
+        jobs = [Change(lambda _: 1), Change(refuse), Change(lambda _: 2)]
+        outcomes = await asyncio.gather(*map(writer.submit, jobs), return_exceptions=True)
+        assert [outcomes[0], outcomes[2]] == [1, 2]
+        assert isinstance(outcomes[1], QtForgeError)
+        await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_in_the_writer_is_told_and_nothing_more_is_written(tmp_path: Path) -> None:
+    def broken(_: GroupCommit) -> None:
+        raise ZeroDivisionError("a fault")
+
+    async def scenario() -> None:
+        writer = Writer(make_group(tmp_path), tmp_path)
+        for job in (Change(broken), Change(lambda _: 1)):
+            with pytest.raises(StateDirectoryError) as caught:
+                await writer.submit(job)
+            assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        await writer.close()
+        with pytest.raises(StateDirectoryError, match="closed"):
+            await writer.submit(Change(lambda _: 1))
+
+    asyncio.run(scenario())
+
+
+def test_a_full_file_refuses_an_append_and_takes_it_when_there_is_room(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        ownership = await keep(journal, started())
+        assert journal._open is not None
+        writer = journal._open.writer
+
+        def allow(pages: int) -> Change:
+            return Change(
+                lambda group: group.connection.execute(
+                    f"PRAGMA max_page_count = {pages:d}"
+                ).fetchone()
+            )
+
+        await writer.submit(allow(1))
+
+        async def fill() -> None:
+            for number in range(1000):
+                await journal.append(ownership, [step(name=str(number), data="z" * 4000)])
+
+        with pytest.raises(StateDirectoryError, match="full"):
+            await fill()
+        kept = steps_of(await journal.records("run"))
+        await writer.submit(allow(100_000))
+        await journal.append(ownership, [step(name="room")])
+        assert steps_of(await journal.records("run")) == [*kept, "room"]
+        assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,291 @@
+"""State directories that can't be used: a clear error, and nothing in them changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, POSITION_BITS
+from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.journal import Damage, RunQuery
+from qtforge_sdk.journal_errors import JournalDamagedError
+from qtforge_sdk.testing._journal_scenarios import (
+    event,
+    finished,
+    keep,
+    names,
+    started,
+    step,
+    steps_of,
+)
+
+
+def file_in(directory: Path) -> Path:
+    return directory / "journal.sqlite3"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A directory with 40 finished runs, one of them with a large value and a message."""
+
+    async def make() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        for name in names(40):
+            await keep(journal, started(name), step(name, data="text" * 50), finished(name))
+        await keep(journal, started("large"), step("large", data="x" * 300_000))
+        await journal.post("large", event("m1", {"a": 1}))
+        await journal.close()
+
+    asyncio.run(make())
+    return tmp_path
+
+
+def refusal(directory: Path) -> StateDirectoryError:
+    """Return the error of opening, and make sure that the file is as it was."""
+
+    async def opened() -> None:
+        await SqliteJournal(directory).open()
+
+    before = file_in(directory).read_bytes()
+    with pytest.raises(StateDirectoryError) as caught:
+        asyncio.run(opened())
+    assert file_in(directory).read_bytes() == before
+    assert caught.value.exit_code == 4
+    assert caught.value.why
+    assert caught.value.fix
+    return caught.value
+
+
+def damage_of(directory: Path) -> list[Damage]:
+    async def look() -> list[Damage]:
+        journal = SqliteJournal(directory)
+        await journal.open()
+        try:
+            return list(await journal.check())
+        finally:
+            await journal.close()
+
+    return asyncio.run(look())
+
+
+def change(directory: Path, statement: str, *values: object) -> None:
+    with sqlite3.connect(file_in(directory)) as connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+def garbage(content: bytes) -> bytes:
+    return b"not a database" * 20 + content[280:]
+
+
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def cut_to_its_header(content: bytes) -> bytes:
+    return content[:50]
+
+
+def flipped_schema(content: bytes) -> bytes:
+    return content[:100] + bytes(each ^ 0xFF for each in content[100:200]) + content[200:]
+
+
+@pytest.mark.parametrize("harm", [garbage, truncated, cut_to_its_header, flipped_schema])
+def test_a_damaged_file_is_refused(kept: Path, harm: Callable[[bytes], bytes]) -> None:
+    file_in(kept).write_bytes(harm(file_in(kept).read_bytes()))
+    assert "damaged" in refusal(kept).why
+
+
+def test_a_newer_format_is_refused(kept: Path) -> None:
+    change(kept, f"PRAGMA user_version = {FORMAT_VERSION + 1}")
+    error = refusal(kept)
+    assert f"format {FORMAT_VERSION + 1}" in error.why
+    assert "upgrade" in error.fix
+
+
+def test_another_programs_file_is_refused(tmp_path: Path) -> None:
+    change(tmp_path, "CREATE TABLE recipes (name TEXT)")
+    assert "another program's" in refusal(tmp_path).why
+    change(tmp_path, f"PRAGMA user_version = {FORMAT_VERSION}")
+    assert "another program's" in refusal(tmp_path).why
+
+
+def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_text("mine")
+    with pytest.raises(StateDirectoryError, match="can't be written"):
+        asyncio.run(SqliteJournal(path).open())
+    assert path.read_text() == "mine"
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder that this process, which is not root for a while, may read and not write."""
+    if sys.platform == "win32":
+        pytest.skip("needs POSIX permissions")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_a_read_only_directory_is_refused(unprivileged: Path) -> None:
+    for directory in (unprivileged, unprivileged / "below"):
+        with pytest.raises(StateDirectoryError, match="can't be written"):
+            asyncio.run(SqliteJournal(directory).open())
+    assert not list(unprivileged.iterdir())
+
+
+def test_a_file_of_format_0_is_brought_up_to_date(tmp_path: Path) -> None:
+    connection = sqlite3.connect(file_in(tmp_path))
+    connection.execute("CREATE TABLE history (run_id TEXT, position INTEGER, payload BLOB)")
+    runs = {
+        "done": [started("done"), step("done", "a"), finished("done", "failed")],
+        "going": [started("going"), step("going", "b")],
+    }
+    for run_id, records in runs.items():
+        for position, record in reversed(list(enumerate(records))):
+            row = (run_id, position, msgspec.msgpack.encode(record))
+            connection.execute("INSERT INTO history VALUES (?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+
+    async def look() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        assert {run_id: list(await journal.records(run_id)) for run_id in runs} == runs
+        found = {each.run_id: each.status for each in await journal.runs(RunQuery())}
+        assert found == {"done": "failed", "going": "running"}
+        assert list(await journal.unfinished()) == ["going"]
+        await journal.append(await journal.claim("going"), [step("going", "c")])
+        assert steps_of(await journal.records("going")) == ["b", "c"]
+        assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(look())
+    connection = sqlite3.connect(file_in(tmp_path))
+    assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT_VERSION,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    connection.close()
+
+
+def test_a_damaged_format_0_stays_as_it_was(tmp_path: Path) -> None:
+    change(tmp_path, "CREATE TABLE history (run_id TEXT, position INTEGER, payload BLOB)")
+    change(tmp_path, "INSERT INTO history VALUES ('r', 0, ?)", b"\xc1nonsense")
+
+    async def opened() -> None:
+        await SqliteJournal(tmp_path).open()
+
+    with pytest.raises(StateDirectoryError, match="damaged"):
+        asyncio.run(opened())
+    with sqlite3.connect(file_in(tmp_path)) as connection:
+        assert connection.execute("SELECT count(*) FROM history").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_flipped_byte_of_a_record_is_named_with_its_run(kept: Path) -> None:
+    content = file_in(kept).read_bytes()
+    place = content.index(b"text" * 50) + 7
+    file_in(kept).write_bytes(content[:place] + b"\x00" + content[place + 1 :])
+    (found,) = damage_of(kept)
+    assert found.position == 2
+    assert found.run_id in names(40)
+
+    async def read() -> None:
+        journal = SqliteJournal(kept)
+        await journal.open()
+        try:
+            with pytest.raises(JournalDamagedError) as caught:
+                await journal.records(found.run_id or "")
+            assert (caught.value.run_id, caught.value.position) == (found.run_id, 2)
+            with pytest.raises(JournalDamagedError):
+                await journal.export(found.run_id or "")
+            other = next(name for name in names(40) if name != found.run_id)
+            assert len(await journal.records(other)) == 3
+        finally:
+            await journal.close()
+
+    asyncio.run(read())
+
+
+def test_a_missing_record_is_named(kept: Path) -> None:
+    change(kept, "DELETE FROM records WHERE id = ?", 3 << POSITION_BITS | 2)
+    change(kept, "DELETE FROM records WHERE id >> ? = 5", POSITION_BITS)
+    found = {(each.run_id, each.position) for each in damage_of(kept)}
+    assert found == {("run-002", 2), ("run-004", 1)}
+
+    async def read() -> None:
+        journal = SqliteJournal(kept)
+        await journal.open()
+        try:
+            for run_id in ("run-002", "run-004"):
+                with pytest.raises(JournalDamagedError, match="missing"):
+                    await journal.records(run_id)
+        finally:
+            await journal.close()
+
+    asyncio.run(read())
+
+
+def test_a_record_without_a_run_and_a_damaged_message_are_found(kept: Path) -> None:
+    change(kept, "DELETE FROM runs WHERE run_id = 'run-007'")
+    change(kept, "UPDATE inbox SET checksum = checksum + 1")
+    found = damage_of(kept)
+    assert [each.run_id for each in found] == [None, "large"]
+    assert "not listed" in found[0].what
+    assert "message 1" in found[1].what
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_damaged_large_value_is_named(kept: Path, harm: Callable[[Path], object]) -> None:
+    (path,) = (kept / "blobs").glob("*/*")
+    harm(path)
+    found = damage_of(kept)
+    assert {each.run_id for each in found} == {"large"}
+    assert 2 in {each.position for each in found}
+
+    async def mend() -> None:
+        journal = SqliteJournal(kept)
+        await journal.open()
+        with pytest.raises(JournalDamagedError):
+            await journal.records("large")
+        await keep(journal, started("same"), step("same", data="x" * 300_000))
+        assert len(await journal.records("large")) == 2  # the value was written anew
+        await journal.close()
+
+    asyncio.run(mend())
+
+
+def test_forgotten_runs_leave_no_large_values_behind(kept: Path) -> None:
+    async def prune() -> None:
+        journal = SqliteJournal(kept)
+        await journal.open()
+        ownership = await journal.claim("large")
+        end = finished("large")
+        await journal.append(ownership, [end])
+        await journal.prune(end.at.replace(year=2027))
+        assert not await journal.runs(RunQuery())
+        await journal.close()
+
+    asyncio.run(prune())
+    assert not list((kept / "blobs").glob("*/*"))
