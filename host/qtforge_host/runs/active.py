@@ -83,11 +83,7 @@ class ActiveRun(Waits):
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
         self._timers = 0
-<<<<<<< HEAD
-        self._taken: set[str] = log.history.taken_events()
-=======
-        self._taken = set()
->>>>>>> 2e33b91490d777953acb7c79919b3dc475e0f389
+        self._taken = log.history.taken_events()
 
     @property
     def input(self) -> Mapping[str, Any]:
