@@ -172,10 +172,11 @@ class ActiveRun(Waits):
 
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
-        if await self._enter(step, None) is None:
+        if self._enter(step, None) is None:
             await self._log.append(
                 StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
             )
+            await self._control.amend()
 
     async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
         """Do steps at once; see `qtforge_sdk.Run`."""
@@ -210,7 +211,11 @@ class ActiveRun(Waits):
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
-        outcome = await self._enter(call.step, call.topic) or await self._attempts.make(call)
+        outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
+        outcome = self._enter(call.step, call.topic)
+        if outcome is None:
+            outcome = await self._attempts.make(call)
+            await self._control.amend()
         if isinstance(outcome, StepSucceeded):
             self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -225,7 +230,7 @@ class ActiveRun(Waits):
             raise StageFailedError(call.step, str(error)) from error
         return None
 
-    async def _enter(
+    def _enter(
         self, step: str, topic: str | None
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
         """Claim a step; return what the journal holds of it, or come to the boundary before it."""
@@ -242,7 +247,7 @@ class ActiveRun(Waits):
             raise RunDivergedError(
                 step, f"the journal holds '{other}' here, the code asks '{step}'"
             )
-        await self._control.boundary()
+        self._control.check()
         return None
 
     async def _send(

@@ -32,6 +32,7 @@ class Control:
         self._log = log
         self._amend = amend
         self._amendments: list[InboxMessage] = []
+        self._amending = asyncio.Lock()
         self._pause: InboxMessage | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
@@ -60,8 +61,8 @@ class Control:
                 await self._cancel(message)
         self._changed.set()
 
-    async def boundary(self) -> None:
-        """Let what was asked take effect, between two steps.
+    def check(self) -> None:
+        """Stop the run where it has to stop, before a step.
 
         Raises:
             PauseRequested: The run is to rest.
@@ -70,10 +71,19 @@ class Control:
         """
         if self.cancel_requested is not None:
             raise asyncio.CancelledError
-        while self._amendments:
-            await self._amend(self._amendments.pop(0))
         if self._pause is not None:
             raise PauseRequested(self._pause)
+
+    async def amend(self) -> None:
+        """Apply the amendments that have come; after a step, before the next is chosen.
+
+        Not between the choice of a step and the step: it would run in the place of one that
+        the amendment puts before it, and a resumed run would ask for them the other way round.
+        """
+        if self._amendments:
+            async with self._amending:
+                while self._amendments:
+                    await self._amend(self._amendments.pop(0))
 
     async def wait(self, timeout_s: float | None) -> bool:
         """Wait for something to be sent; False when the time was over first.
@@ -82,7 +92,8 @@ class Control:
             PauseRequested: The run is to rest.
         """
         self._changed.clear()
-        await self.boundary()
+        await self.amend()
+        self.check()
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:

@@ -90,6 +90,7 @@ class Driver:
             await self._finish("succeeded", result=result, summary=summary)
 
     async def _execute(self) -> Any:
+        await self._control.amend()
         work = self._workflow.orchestrator.execute(self._run)
         limit = self._workflow.definition.timeout
         started_at = self._log.view.started_at
