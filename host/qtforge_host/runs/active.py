@@ -86,7 +86,7 @@ class ActiveRun(Waits):
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
         self._timers = 0
-        self._taken = set()
+        self._taken = log.history.taken_events()
 
     @property
     def input(self) -> Mapping[str, Any]:
@@ -175,10 +175,11 @@ class ActiveRun(Waits):
 
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
-        if await self._enter(step, None) is None:
+        if self._enter(step, None) is None:
             await self._log.append(
                 StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
             )
+            await self._control.amend()
 
     async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
         """Do steps at once; see `qtforge_sdk.Run`."""
@@ -213,7 +214,11 @@ class ActiveRun(Waits):
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
-        outcome = await self._enter(call.step, call.topic) or await self._make(call)
+        outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
+        outcome = self._enter(call.step, call.topic)
+        if outcome is None:
+            outcome = await self._make(call)
+            await self._control.amend()
         if isinstance(outcome, StepSucceeded):
             self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -235,7 +240,7 @@ class ActiveRun(Waits):
         finally:
             STEP.reset(token)
 
-    async def _enter(
+    def _enter(
         self, step: str, topic: str | None
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
         """Claim a step; return what the journal holds of it, or come to the boundary before it."""
@@ -252,7 +257,7 @@ class ActiveRun(Waits):
             raise RunDivergedError(
                 step, f"the journal holds '{other}' here, the code asks '{step}'"
             )
-        await self._control.boundary()
+        self._control.check()
         return None
 
     async def _send(

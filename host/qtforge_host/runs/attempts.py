@@ -16,7 +16,8 @@ from qtforge_host.runs.log import RunLog
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import OperationError, QtForgeError
+from qtforge_sdk.errors import OperationError, QtForgeError, StateDirectoryError
+from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
@@ -121,6 +122,8 @@ class Attempts:
             try:
                 answer = await call.send(attempt)
                 return await self._succeeded(call, answer, attempt, started, None)
+            except (StaleOwnerError, StateDirectoryError):
+                raise  # the journal failed, not the step
             except QtForgeError as error:
                 _LOG.debug("%s: %s failed", run_id, call.step, exc_info=error)
                 delay_s = self._delay(call, attempt, error)

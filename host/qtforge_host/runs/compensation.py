@@ -43,15 +43,21 @@ class Compensator:
     async def compensate(self) -> tuple[bool, bool]:
         """Undo everything; a failure does not keep the others from being undone.
 
-        What the journal says was undone is not undone again.
+        What the journal says was undone, or could not be, is not tried again. The order is
+        that of the journal: a resumed run asks for parallel steps in another order than they
+        ended in.
 
         Returns:
             Whether there was anything to undo, and whether all of it was undone.
         """
-        done, self._done = self._done[::-1], []
+        history = self._log.history
+        ended = {step: place for place, step in enumerate(history.outcomes)}
+        done, self._done = sorted(self._done, key=lambda each: -ended[each[0]]), []
         sound = True
         for step, compensation in done:
-            if step not in self._log.history.undone:
+            if step in history.not_undone:
+                sound = False
+            elif step not in history.undone:
                 sound = await self._compensate_one(step, compensation) and sound
         return bool(done), sound
 

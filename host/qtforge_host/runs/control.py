@@ -32,13 +32,12 @@ class Control:
         self._log = log
         self._amend = amend
         self._amendments: list[InboxMessage] = []
+        self._amending = asyncio.Lock()
         self._pause: InboxMessage | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
         self.position = 0
-        # Asked before its owner died: what is in the journal is answered first, so that all
-        # that was done can be undone, and then it ends at the next boundary.
-        self.cancel_requested: InboxMessage | RunCancelRequested | None = log.history.cancelling
+        self.cancel_requested: RunCancelRequested | None = log.history.cancel_requested
 
     def attach(self, task: asyncio.Task[object]) -> None:
         """Say which task a cancellation ends."""
@@ -47,7 +46,9 @@ class Control:
     async def deliver(self, entries: list[InboxEntry]) -> None:
         """Take in what was sent; events and cancellations at once, the rest at a boundary."""
         for position, message in entries:
-            self.position = max(self.position, position)
+            if position <= self.position:  # another reading of the inbox brought it
+                continue
+            self.position = position
             if message.message_id in self._log.history.handled:
                 continue
             if message.kind == "event":
@@ -56,23 +57,33 @@ class Control:
                 self._amendments.append(message)
             elif message.kind == "pause":
                 self._pause = message
-            elif message.kind == "cancel" and self.cancel_requested is None:
+            elif message.kind == "cancel":
                 await self._cancel(message)
         self._changed.set()
 
-    async def boundary(self) -> None:
-        """Let what was asked take effect, between two steps.
+    def check(self) -> None:
+        """Stop the run where it has to stop, before a step.
 
         Raises:
             PauseRequested: The run is to rest.
-            asyncio.CancelledError: It is to end.
+            asyncio.CancelledError: The run was cancelled before there was a task to cancel:
+                while nobody ran it, or by a process that died before it was done.
         """
         if self.cancel_requested is not None:
             raise asyncio.CancelledError
-        while self._amendments:
-            await self._amend(self._amendments.pop(0))
         if self._pause is not None:
             raise PauseRequested(self._pause)
+
+    async def amend(self) -> None:
+        """Apply the amendments that have come; after a step, before the next is chosen.
+
+        Not between the choice of a step and the step: it would run in the place of one that
+        the amendment puts before it, and a resumed run would ask for them the other way round.
+        """
+        if self._amendments:
+            async with self._amending:
+                while self._amendments:
+                    await self._amend(self._amendments.pop(0))
 
     async def wait(self, timeout_s: float | None) -> bool:
         """Wait for something to be sent; False when the time was over first.
@@ -81,7 +92,8 @@ class Control:
             PauseRequested: The run is to rest.
         """
         self._changed.clear()
-        await self.boundary()
+        await self.amend()
+        self.check()
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
@@ -100,14 +112,14 @@ class Control:
         )
 
     async def _cancel(self, message: InboxMessage) -> None:
-        self.cancel_requested = message
-        await self._log.append(
-            RunCancelRequested(
-                run_id=self._log.view.run_id,
-                at=message.at,
-                by=message.by,
-                message_id=message.message_id,
-            )
+        record = RunCancelRequested(
+            run_id=self._log.view.run_id,
+            at=message.at,
+            by=message.by,
+            message_id=message.message_id,
         )
-        if self._task is not None:
-            self._task.cancel()
+        await self._log.append(record)
+        if self.cancel_requested is None:  # the second of two does not interrupt what undoes
+            self.cancel_requested = record
+            if self._task is not None:
+                self._task.cancel()

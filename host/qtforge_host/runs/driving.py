@@ -16,7 +16,7 @@ from qtforge_host.runs.log import RunLog
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import OperationError, RunDivergedError
+from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.records import RunFinished, RunPaused
@@ -60,6 +60,7 @@ class Driver:
         Raises:
             asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``.
             StaleOwnerError: Another process has taken the run over; nothing was recorded.
+            StateDirectoryError: The journal can't be written; the run may be resumed later.
         """
         work = asyncio.ensure_future(self._work())
         self._control.attach(work)
@@ -82,8 +83,8 @@ class Driver:
             await self._rest(pause)
         except asyncio.CancelledError:
             await self._cancelled()
-        except StaleOwnerError:
-            raise
+        except (StaleOwnerError, StateDirectoryError):
+            raise  # nothing can be recorded, so nothing may be undone either
         except RunDivergedError as error:  # what was done stays as it is, for whoever looks into it
             await self._finish("failed", error=error_info(error, error.step))
         except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
@@ -92,6 +93,7 @@ class Driver:
             await self._finish("succeeded", result=result, summary=summary)
 
     async def _execute(self) -> Any:
+        await self._control.amend()
         work = self._workflow.orchestrator.execute(self._run)
         limit = self._workflow.definition.timeout
         started_at = self._log.view.started_at

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ from qtforge_host.runs.versions import VersionPolicy, version_problem
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import OperationError
+from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.journal import Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
@@ -117,6 +117,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._ask = Asker(bus, cache)
         self._live: dict[str, _Live] = {}
+        self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -167,9 +168,10 @@ class Engine:
             parent_step=parent_step,
         )
         ownership = await self._journal.create(started)
-        if on_started is not None:
-            await on_started(started.run_id)
-        return await self._go_on(workflow, ownership, [started], listener, fresh=started)
+        with self._going_on(started.run_id):
+            if on_started is not None:
+                await on_started(started.run_id)
+            return await self._go_on(workflow, ownership, [started], listener, fresh=started)
 
     async def resume(
         self,
@@ -180,6 +182,9 @@ class Engine:
         note: str = "",
     ) -> RunView:
         """Take up a run that has no live owner; steps that the journal holds are not redone.
+
+        One that this engine executes already, such as a child that was taken up before its
+        parent, is waited for.
 
         Args:
             run_id: The run.
@@ -195,15 +200,30 @@ class Engine:
             RunOwnedError: A live process executes it.
             WorkflowError: Its workflow can't be run here.
         """
+        going = self._going.get(run_id)
+        if going is not None:
+            await going.wait()
+            return fold(run_id, await self._journal.records(run_id))
+        with self._going_on(run_id):
+            return await self._take_up(run_id, listener, versions, note)
+
+    async def _take_up(
+        self, run_id: str, listener: RunListener | None, versions: VersionPolicy, note: str
+    ) -> RunView:
         records = list(await self._journal.records(run_id))
         history = History.of(records)
         if history.finished is not None:
             return fold(run_id, records)
-        workflow = self._workflows.recorded(history)
+        self._workflows.recorded(history)  # it is not taken up where it can't be run
         ownership = await self._journal.claim(run_id)
         records = list(await self._journal.records(run_id))  # what its last owner still wrote
+        history = History.of(records)
+        if history.finished is not None:
+            await self._journal.release(ownership)
+            return fold(run_id, records)
+        workflow = self._workflows.recorded(history)
         active = self._plugins()
-        problem = version_problem(History.of(records).served_by, active, versions)
+        problem = version_problem(history.served_by, active, versions)
         resumed: Record
         if problem is not None and problem.blocks:
             resumed = RunBlocked(
@@ -232,6 +252,15 @@ class Engine:
     def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
         """Return whether a condition holds; see `ActiveRun`."""
         return self._expressions.compile(condition).holds(names)
+
+    @contextlib.contextmanager
+    def _going_on(self, run_id: str) -> Iterator[None]:
+        self._going[run_id] = ended = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._going[run_id]
+            ended.set()
 
     async def _go_on(
         self,
@@ -308,9 +337,11 @@ class Engine:
             if not await self._journal.changed(_WATCH_S):
                 continue
             for run_id, live in list(self._live.items()):
-                with contextlib.suppress(asyncio.CancelledError):
+                try:
                     entries = await self._journal.inbox(run_id, live.control.position)
                     await live.control.deliver(list(entries))
+                except QtForgeError as error:  # such as: it has ended meanwhile
+                    _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.records import (
     AmendmentRefused,
     ChildStarted,
+    CompensationFailed,
     CompensationSucceeded,
     EventReceived,
     RunAmended,
@@ -43,6 +44,8 @@ class History:
         topics: What each step asked, by its name.
         failed_attempts: A step's attempts that are to be followed by another.
         undone: Steps whose compensation has succeeded.
+        not_undone: Steps whose compensation has failed for good, until the run has ended.
+        cancel_requested: That somebody cancelled the run; None once it has ended.
         timers: When a named timer is due.
         fired: The timers whose time has come.
         events: Received, oldest first.
@@ -51,7 +54,6 @@ class History:
         definition: The definition after the last amendment; None when there was none.
         served_by: Plugins that answered a step, with their versions.
         finished: The record of its end, unless it was opened again.
-        cancelling: The request to cancel it, until it has ended.
     """
 
     started: RunStarted | None = None
@@ -59,6 +61,8 @@ class History:
     topics: dict[str, str] = field(default_factory=dict)
     failed_attempts: dict[str, StepFailed] = field(default_factory=dict)
     undone: set[str] = field(default_factory=set)
+    not_undone: set[str] = field(default_factory=set)
+    cancel_requested: RunCancelRequested | None = None
     timers: dict[str, datetime.datetime] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
     events: list[EventReceived] = field(default_factory=list)
@@ -67,7 +71,6 @@ class History:
     definition: dict[str, Any] | None = None
     served_by: dict[str, str] = field(default_factory=dict)
     finished: RunFinished | None = None
-    cancelling: RunCancelRequested | None = None
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> History:
@@ -80,6 +83,8 @@ class History:
     def take(self, record: Record) -> None:
         """Take in the next record."""
         match record:
+            case RunStarted():
+                self.started = record
             case StepStarted():
                 self.topics[record.step] = record.topic
             case StepFailed(will_retry=True):
@@ -87,10 +92,10 @@ class History:
             case StepSucceeded() | StepFailed() | StepSkipped():
                 self.outcomes[record.step] = record
                 self._served(record)
-            case RunStarted():
-                self.started = record
             case CompensationSucceeded():
                 self.undone.add(record.step)
+            case CompensationFailed():
+                self.not_undone.add(record.step)
             case TimerSet():
                 self.timers[record.name] = record.due
             case TimerFired():
@@ -103,18 +108,27 @@ class History:
             case RunAmended():
                 self.definition = record.definition
                 self.handled.add(record.message_id)
-            case AmendmentRefused() | RunPaused() | RunCancelRequested():
+            case AmendmentRefused() | RunPaused():
                 self.handled.add(record.message_id)
-                if isinstance(record, RunCancelRequested):
-                    self.cancelling = record
+            case RunCancelRequested():
+                self.cancel_requested = self.cancel_requested or record
+                self.handled.add(record.message_id)
             case RunRewound():
                 self._forget(record.steps)
             case RunResumed():
                 self.finished = None
             case RunFinished():
-                self.finished, self.cancelling = record, None
+                self.finished = record
+                self.cancel_requested = None
+                self.not_undone.clear()
             case _:
                 pass
+
+    def taken_events(self) -> set[str]:
+        """Return the ids of the events that a step has been answered with."""
+        answers = (each.data for each in self.outcomes.values() if isinstance(each, StepSucceeded))
+        named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
+        return {event.event_id for event in self.events if event.event_id in named}
 
     def _served(self, record: Outcome) -> None:
         if isinstance(record, StepSucceeded) and record.plugin and record.plugin_version:
@@ -126,5 +140,4 @@ class History:
                 known.pop(step, None)
             self.children.pop(step, None)
             self.undone.discard(step)
-            self.fired.discard(step)
         self.finished = None

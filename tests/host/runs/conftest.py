@@ -1,0 +1,258 @@
+"""Runs on the real engine and bus, with processes that can be made to die at any write."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.journal.memory import MemoryJournal, MemoryStore
+from qtforge_host.runs.definitions import Workflow, parse
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_sdk import (
+    Definition,
+    DefinitionChecker,
+    OperationContext,
+    OperationError,
+    Orchestrator,
+    Plugin,
+    Record,
+    Run,
+    operation,
+)
+from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership
+from qtforge_sdk.records import RunStarted
+from qtforge_sdk.testing import VirtualClock
+
+WAIT_S = 5
+Code = Callable[[Run], Awaitable[Any]]
+Dies = Callable[[Record], bool]
+
+
+class Crash(BaseException):
+    """The process died; nothing of it may do anything afterwards."""
+
+
+class MortalJournal:
+    """A memory journal whose process dies at the first record that ``dies`` is true of."""
+
+    def __init__(self, store: MemoryStore, dies: Dies, *, after: bool) -> None:
+        self.inner = MemoryJournal(store=store)
+        self.dead = False
+        self._dies = dies
+        self._after = after
+
+    async def create(self, started: RunStarted) -> Ownership:
+        self._live()
+        ownership = await self.inner.create(started)
+        self._may_die([started])
+        return ownership
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        self._live()
+        if not self._after:
+            self._may_die(records)
+        await self.inner.append(ownership, records)
+        if self._after:
+            self._may_die(records)
+
+    def __getattr__(self, name: str) -> Any:
+        self._live()
+        return getattr(self.inner, name)
+
+    def _live(self) -> None:
+        if self.dead:
+            raise Crash
+
+    def _may_die(self, records: Sequence[Record]) -> None:
+        if any(self._dies(record) for record in records):
+            self.dead = True
+            raise Crash
+
+
+class Script:
+    """A workflow in Python: one function of the run."""
+
+    kind: ClassVar[str] = "script"
+    definition_type: ClassVar[type[Definition]] = Definition
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+
+    def check(self, definition: Any, checker: DefinitionChecker) -> None:
+        """Nothing can be wrong with it."""
+
+    async def execute(self, run: Run) -> Any:
+        return await self._code(run)
+
+
+class Desk(Plugin):
+    """Answers ``do.*``; ``asked`` holds the key of every call, in order, without the run."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.times: list[float] = []
+        self.clock: VirtualClock | None = None
+        self.failures: dict[str, int] = {}  # how often a key fails before it succeeds
+        self.arrived = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    def _note(self, context: OperationContext) -> str:
+        key = (context.idempotency_key or "").partition("/")[2]
+        self.asked.append(key)
+        if self.clock is not None:
+            self.times.append(self.clock.monotonic())
+        return key
+
+    @operation("do.ok")
+    async def ok(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:
+        key = self._note(context)
+        if self.failures.get(key, 0) > 0:
+            self.failures[key] -= 1
+            raise OperationError("desk.busy", "the desk is busy", retryable=True)
+        return {"done": key, **message}
+
+    @operation("do.fail")
+    async def fail(self, message: Mapping[str, Any], context: OperationContext) -> None:
+        self._note(context)
+        raise OperationError("desk.closed", "the desk is closed")
+
+    @operation("do.wait")
+    async def wait(self, message: Mapping[str, Any], context: OperationContext) -> str:
+        self._note(context)
+        self.arrived.set()
+        await self.gate.wait()
+        return "waited"
+
+
+class Lab:
+    """One state, the processes that use it one after the other, and a clock."""
+
+    def __init__(self, it: Any, desk: Desk, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.desk = desk
+        self.store = MemoryStore()
+        self.versions = {"desk": "1.0.0"}
+        self.workflows: dict[str, Workflow] = {}
+        self.journal: Journal = MemoryJournal(store=self.store)
+        self.engine: Engine
+        self._it = it
+        self._messages = 0
+        self._mortal: MortalJournal | None = None
+
+    def script(self, code: Code, name: str = "w", **definition: Any) -> Workflow:
+        """Make a workflow in Python known; the same name again replaces its code."""
+        self.workflows[name] = Workflow(
+            definition=Definition(name=name, kind="script", **definition),
+            orchestrator=Script(code),
+            source="test",
+            text="",
+        )
+        return self.workflows[name]
+
+    def sequential(self, text: str) -> Workflow:
+        """Read a sequential workflow ``w``."""
+        kinds: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
+        parsed = parse('name = "w"\nkind = "sequential"\n' + text, "w.toml", kinds)
+        assert parsed.workflow is not None, parsed.problems
+        return parsed.workflow
+
+    async def start(
+        self,
+        dies: Dies = lambda record: False,
+        *,
+        after: bool = True,
+        journal: Journal | None = None,
+    ) -> Engine:
+        """Start a process; the one before it is gone."""
+        await self.end()
+        self._mortal = MortalJournal(self.store, dies, after=after)
+        kinds: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
+        self.engine = Engine(
+            self._it.bus,
+            self._it.parts.expressions,
+            journal or cast(Journal, self._mortal),
+            RecordedWorkflows(kinds, self._named, lambda workflow: []),
+            plugins=lambda: self.versions,
+            clock=self.clock,
+        )
+        return self.engine
+
+    async def end(self) -> None:
+        """End the process."""
+        if self._mortal is not None:
+            await asyncio.wait_for(self.engine.close(), WAIT_S)
+            await self._mortal.inner.close()
+            self._mortal = None
+
+    async def crash(self, workflow: Workflow, dies: Dies, *, after: bool = True) -> str:
+        """Execute a workflow in a process that dies; return the run's id."""
+        await self.start(dies, after=after)
+        await self.dies(self.engine.execute(workflow, {}))
+        return next(iter(self.store.runs))
+
+    async def dies(self, work: Awaitable[object]) -> None:
+        """Wait until what this process does ends with its death."""
+        with pytest.raises(Crash):
+            await asyncio.wait_for(work, WAIT_S)
+
+    async def resume(self, run_id: str, **how: Any) -> RunView:
+        """Take a run up in a new process."""
+        await self.start()
+        return await asyncio.wait_for(self.engine.resume(run_id, **how), WAIT_S)
+
+    async def post(self, run_id: str, kind: MessageKind, name: str = "", data: Any = None) -> None:
+        """Send to a run."""
+        self._messages += 1
+        message = InboxMessage(
+            message_id=f"m{self._messages}",
+            kind=kind,
+            at=datetime.datetime.now(datetime.UTC),
+            name=name,
+            data=data,
+            by="ada",
+        )
+        await self.journal.post(run_id, message)
+
+    async def records(self, run_id: str, kind: type[Any]) -> list[Any]:
+        """Return a run's records of a kind."""
+        return [each for each in await self.journal.records(run_id) if isinstance(each, kind)]
+
+    async def until(self, condition: Callable[[], Awaitable[object]]) -> None:
+        """Wait until something holds."""
+        async with asyncio.timeout(WAIT_S):
+            while not await condition():  # noqa: ASYNC110 - anything may be the condition
+                await asyncio.sleep(0.001)
+
+    def _named(self, name: str) -> Workflow:
+        if name not in self.workflows:
+            raise WorkflowNotFoundError(name)
+        return self.workflows[name]
+
+
+@pytest.fixture
+def lab(bench: Any) -> Any:
+    """A function that gives a fresh `Lab` as an async context manager."""
+
+    @contextlib.asynccontextmanager
+    async def make() -> AsyncIterator[Lab]:
+        async with bench() as it:
+            clock = VirtualClock()
+            desk = await it.add(Desk(), "desk", "1.0.0")
+            desk.clock = clock
+            made = Lab(it, desk, clock)
+            await made.start()
+            try:
+                yield made
+            finally:
+                await made.end()
+
+    return make

@@ -1,0 +1,383 @@
+"""A program that executes runs in a real journal, and dies when it is told to.
+
+    python crash_worker.py sweep FOLDER KIND    killed at every write in turn, and taken up again
+    python crash_worker.py many FOLDER COUNT    COUNT runs at once, those of earlier processes too
+    python crash_worker.py take FOLDER WHO      take up what is unfinished, beside others that do
+
+What a handler did is a line of ``FOLDER/effects``: the process, and the call's key and attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, cast
+
+from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.app import HostParts
+from qtforge_host.config import Settings
+from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_host.runs.definitions import Workflow, parse
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.wiring import Wired
+from qtforge_sdk import (
+    Compensation,
+    Definition,
+    DefinitionChecker,
+    OperationContext,
+    OperationError,
+    Orchestrator,
+    Plugin,
+    Record,
+    Run,
+    StepResult,
+    operation,
+)
+from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery
+from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.policies import Retry
+from qtforge_sdk.records import (
+    CompensationSucceeded,
+    EventReceived,
+    RunStarted,
+    StepFailed,
+    StepSucceeded,
+)
+
+DEADLINE_S: Final = 60
+FIRST: Final = 'name = "w"\nkind = "%s"\n'
+TEXTS: Final = {
+    "checklist": FIRST % "checklist" + 'items = ["first", "second"]\n',
+    "sequential": FIRST % "sequential"
+    + """
+result = { last = "${stages.last.data.key}", extra = "${stages.extra.data.key}" }
+[[stages]]
+name = "one"
+operation = "crash.do"
+compensation = { operation = "crash.do" }
+[[stages]]
+name = "flaky"
+operation = "crash.flaky"
+retry = { max_attempts = 2, initial_delay = "5ms", jitter = 0 }
+[[stages]]
+name = "ask"
+operation = "crash.amend"
+message = { patch = [ { op = "add", path = "/stages/3", value = { name = "extra", operation = "crash.do" } } ] }
+[[stages]]
+name = "last"
+operation = "crash.do"
+""",  # noqa: E501 - TOML's inline tables are one line
+}
+
+
+class ChecklistDefinition(Definition, frozen=True, kw_only=True):
+    items: tuple[str, ...]
+
+
+class Checklist:
+    """Steps in parallel, one of them retried; an amendment; then all is undone."""
+
+    kind: ClassVar[str] = "checklist"
+    definition_type: ClassVar[type[Definition]] = ChecklistDefinition
+
+    def check(self, definition: Any, checker: DefinitionChecker) -> None:
+        """Nothing can be wrong with it."""
+
+    def check_amendment(
+        self, before: Any, after: Any, steps: Mapping[str, StepResult]
+    ) -> Sequence[str]:
+        return ()
+
+    async def execute(self, run: Run) -> None:
+        retry = Retry(max_attempts=2, initial_delay="5ms", jitter=0)
+        undo = Compensation(topic="crash.do", message={})
+        await run.gather(
+            run.request("left", "crash.do", {}, compensation=undo),
+            run.request("right", "crash.do", {}, compensation=undo),
+            run.request("flaky", "crash.flaky", {}, retry=retry),
+        )
+        await run.sleep(0.005)
+        patch = [{"op": "add", "path": "/items/-", "value": "third"}]
+        await run.request("ask", "crash.amend", {"patch": patch})
+        done: set[str] = set()
+        while (item := self._next(run, done)) is not None:
+            done.add(item)
+            await run.request(item, "crash.do", {}, compensation=undo)
+        await run.request("end", "crash.fail", {})
+
+    def _next(self, run: Run, done: set[str]) -> str | None:
+        return next((item for item in run.definition.items if item not in done), None)
+
+
+class Effects(Plugin):
+    """Does things that a file remembers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "effects"
+        self.journal: Journal
+
+    def _do(self, context: OperationContext) -> str:
+        line = f"{os.getpid()} {context.idempotency_key}#{context.attempt}\n"
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+        return (context.idempotency_key or "").partition("/")[2]
+
+    @operation("crash.do")
+    async def do(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:
+        key = self._do(context)
+        await asyncio.sleep(0.002)
+        return {"key": key}
+
+    @operation("crash.flaky")
+    async def flaky(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:
+        if context.attempt == 1:
+            self._do(context)
+            raise OperationError("crash.busy", "busy", retryable=True)
+        return {"key": self._do(context)}
+
+    @operation("crash.fail")
+    async def fail(self, message: Mapping[str, Any], context: OperationContext) -> None:
+        self._do(context)
+        raise OperationError("crash.refused", "it can't be done")
+
+    @operation("crash.amend")
+    async def amend(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:
+        """Amend the run, and wait until the engine has read it: the event behind it is there."""
+        run_id, key = context.run_id or "", self._do(context)
+        at = (await self.journal.records(run_id))[0].at
+        for kind, name, data in (("amend", "", dict(message)), ("event", "amended", None)):
+            posted = {"message_id": f"{run_id}/{kind}", "kind": kind, "name": name, "data": data}
+            await self.journal.post(run_id, InboxMessage(at=at, by="test", **cast(Any, posted)))
+        while not any(  # noqa: ASYNC110 - nothing tells a handler of its run's records
+            isinstance(each, EventReceived) for each in await self.journal.records(run_id)
+        ):
+            await asyncio.sleep(0.02)
+        return {"key": key}
+
+
+class KillingJournal:
+    """Kills its process before or after a write; writes are counted from 1."""
+
+    def __init__(self, inner: SqliteJournal, write: int, when: str) -> None:
+        self._inner = inner
+        self._left = write
+        self._when = when
+
+    async def create(self, started: RunStarted) -> Ownership:
+        self._count("before")
+        ownership = await self._inner.create(started)
+        self._count("after")
+        return ownership
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        if records:
+            self._count("before")
+        await self._inner.append(ownership, records)
+        if records:
+            self._count("after")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _count(self, when: str) -> None:
+        if when == self._when:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def orchestrators() -> dict[str, Orchestrator]:
+    return {"checklist": Checklist(), "sequential": SequentialOrchestrator()}
+
+
+@contextlib.asynccontextmanager
+async def process(
+    folder: Path, write: int = 0, when: str = ""
+) -> AsyncIterator[tuple[Engine, SqliteJournal]]:
+    """Open the journal and an engine on it, with a real bus."""
+    journal = SqliteJournal(folder / "state")
+    await journal.open()
+    parts = HostParts(Settings(config_path=folder / "config.toml", state_dir=folder / "state"))
+    effects = Effects(folder)
+    effects.journal = journal
+    wired = Wired(plugin=effects, name="effects", version="1.0.0", target="crash_worker:Effects")
+    parts.hooks.register(effects, "effects:effects")
+    parts.wiring.prepare(wired)
+    parts.wiring.connect(wired)
+
+    def named(name: str) -> Workflow:
+        raise WorkflowNotFoundError(name)
+
+    engine = Engine(
+        parts.bus,
+        parts.expressions,
+        cast(Journal, KillingJournal(journal, write, when)),
+        RecordedWorkflows(orchestrators(), named, lambda workflow: []),
+        plugins=lambda: {"effects": "1.0.0"},
+    )
+    try:
+        yield engine, journal
+    finally:
+        await engine.close()
+        await parts.bus.close()
+        await parts.wiring.close()
+        parts.threads.close()
+        await journal.close()
+
+
+def workflow(kind: str) -> Workflow:
+    found = parse(TEXTS[kind], kind, orchestrators()).workflow
+    assert found is not None
+    return found
+
+
+def calls(folder: Path) -> collections.Counter[str]:
+    """Return how often each key and attempt was called."""
+    path = folder / "effects"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return collections.Counter(line.partition("/")[2] for line in lines)
+
+
+def answered(records: Sequence[Record]) -> set[str]:
+    """Return the calls whose outcome the journal holds."""
+    found = set()
+    for record in records:
+        if isinstance(record, StepSucceeded | StepFailed):
+            found.add(f"{record.step}#{record.attempt}")
+        elif isinstance(record, CompensationSucceeded):
+            found.add(f"{record.step}/compensation#1")
+    return found
+
+
+def told(view: RunView, folder: Path) -> dict[str, Any]:
+    """Return everything about a run that must not depend on when its process died."""
+    return {
+        "status": view.status,
+        "degraded": view.degraded,
+        "result": view.result,
+        "error": None if view.error is None else [view.error.code, view.error.stage],
+        "steps": sorted((name, step.status, step.attempts) for name, step in view.steps.items()),
+        "undone": sorted((name, step.status) for name, step in view.compensations.items()),
+        "amendments": view.amendments,
+        "order": list(view.steps) if view.kind == "sequential" else None,
+        "effects": sorted(calls(folder)),
+    }
+
+
+async def begin(folder: Path, kind: str, write: int, when: str) -> None:
+    """Execute a run, and die at a write."""
+    async with process(folder, write, when) as (engine, _):
+        await engine.execute(workflow(kind), {})
+
+
+async def finish(folder: Path, kind: str) -> dict[str, Any]:
+    """Take up what is there, and tell what came of it."""
+    async with process(folder) as (engine, journal):
+        (run_id, *more) = [each.run_id for each in await journal.runs(RunQuery())] or [""]
+        known = answered(await journal.records(run_id)) if run_id else set()
+        before = calls(folder)
+        view = await (engine.resume(run_id) if run_id else engine.execute(workflow(kind), {}))
+        after = calls(folder)
+        return {
+            **told(view, folder),
+            "runs": 1 + len(more),
+            "again": sorted(key for key in known if after[key] != before[key]),
+            "damage": [each.what for each in await journal.check()],
+        }
+
+
+async def many(folder: Path, count: int) -> None:
+    """Take up what earlier processes left, and begin what is missing of so many runs."""
+    async with process(folder) as (engine, journal):
+        there = len(await journal.runs(RunQuery(limit=count)))
+        kinds = [workflow(kind) for kind in sorted(TEXTS)]
+        work = [engine.resume(run_id) for run_id in await journal.unfinished()]
+        work += [engine.execute(kinds[number % 2], {}) for number in range(there, count)]
+        await asyncio.gather(*work)
+
+
+async def take(folder: Path, who: int) -> None:
+    """Take up every unfinished run that no other process has, until none is left."""
+    async with process(folder) as (engine, journal):
+        (folder / f"ready-{who}").touch()
+        while not (folder / "go").exists():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.001)
+        query = RunQuery(limit=1000)
+        while any(each.finished_at is None for each in await journal.runs(query)):
+            found = list(await journal.unfinished())[:: (1, -1)[who]]
+            for start in range(0, len(found), 10):  # all at once would leave the other nothing
+                some = found[start : start + 10]
+                await asyncio.gather(*(attempt(engine, run_id) for run_id in some))
+            await asyncio.sleep(0.005)
+
+
+async def attempt(engine: Engine, run_id: str) -> None:
+    with contextlib.suppress(RunOwnedError):
+        await engine.resume(run_id)
+
+
+def in_child(main: Any) -> int:
+    """Do something in a process of its own; return how it ended, as `os.waitpid` says."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(DEADLINE_S)
+        try:
+            asyncio.run(main())
+        except BaseException:  # noqa: BLE001 - the child ends here, whatever it was
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def sweep(folder: Path, kind: str) -> None:
+    """Print what comes of a run whose process dies at write n, as JSON lines; n = 0 is none."""
+    found = case(folder / "undisturbed", kind, 0, "")
+    print(json.dumps({"write": 0, "when": "", **(found or {})}))
+    for when in ("before", "after"):
+        write = 1
+        while (found := case(folder / f"{when}-{write}", kind, write, when)) is not None:
+            print(json.dumps({"write": write, "when": when, **found}), flush=True)
+            write += 1
+
+
+def case(folder: Path, kind: str, write: int, when: str) -> dict[str, Any] | None:
+    """Return what comes of one case; None when the run has no such write."""
+    folder.mkdir()
+
+    async def resumed() -> None:
+        (folder / "told").write_text(json.dumps(await finish(folder, kind)), encoding="utf-8")
+
+    if write:
+        ended = in_child(lambda: begin(folder, kind, write, when))
+        if ended == 0:
+            return None
+        if ended != -signal.SIGKILL:
+            raise SystemExit(f"the process ended with {ended} before write {write}")
+    if in_child(resumed) != 0:
+        raise SystemExit(f"the run can't be taken up after {when} write {write}")
+    found: dict[str, Any] = json.loads((folder / "told").read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    command, where, argument = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    if command == "sweep":
+        sweep(where, argument)
+    else:
+        signal.alarm(DEADLINE_S)
+        asyncio.run({"many": many, "take": take}[command](where, int(argument)))
