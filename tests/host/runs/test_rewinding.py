@@ -91,7 +91,7 @@ def test_from_a_stage_on_it_is_that_and_all_that_ended_after_it() -> None:
 
 
 def test_of_parallel_steps_those_that_ended_before_the_stage_are_kept() -> None:
-    records = [
+    records: list[Record] = [
         started(), begun("slow"), begun("quick"), done("quick"), begun("stage"), done("stage"),
         done("slow"), finished("failed"),
     ]  # fmt: skip
@@ -99,18 +99,18 @@ def test_of_parallel_steps_those_that_ended_before_the_stage_are_kept() -> None:
 
 
 def test_what_was_undone_is_done_again_with_all_after_it_whatever_the_stage() -> None:
-    records = [*FAILED[:-1], *undone("one"), finished("compensated")]
+    records: list[Record] = [*FAILED[:-1], *undone("one"), finished("compensated")]
     assert steps_again("r", records) == ["one", "two", "three"]
     assert steps_again("r", records, "three") == ["one", "two", "three"]
 
 
 def test_what_may_have_been_undone_counts_as_undone() -> None:
-    records = [*FAILED[:-1], CompensationStarted(**_at(), step="two", topic="u")]
+    records: list[Record] = [*FAILED[:-1], CompensationStarted(**_at(), step="two", topic="u")]
     assert steps_again("r", records) == ["two", "three"]
 
 
 def test_a_step_that_never_ended_is_done_again_and_its_attempts_are_forgotten() -> None:
-    records = [
+    records: list[Record] = [
         started(), begun("one"), done("one"), begun("two"), failed("two", will_retry=True),
         begun("two"), finished("cancelled"),
     ]  # fmt: skip
@@ -118,21 +118,32 @@ def test_a_step_that_never_ended_is_done_again_and_its_attempts_are_forgotten() 
 
 
 def test_a_warning_alone_is_not_done_again() -> None:
-    records = [started(), failed("extra", required=False), begun("one"), failed("one")]
+    records: list[Record] = [
+        started(),
+        failed("extra", required=False),
+        begun("one"),
+        failed("one"),
+    ]
     assert steps_again("r", records) == ["one"]
 
 
 def test_timers_behind_the_stage_are_set_anew() -> None:
     timer = TimerSet(**_at(), name="timer 1", due=NOW)
     fired = TimerFired(**_at(), name="timer 1")
-    again = steps_again("r", [started(), done("one"), timer, fired, failed("two")], "one")
+    records: list[Record] = [started(), done("one"), timer, fired, failed("two")]
+    again = steps_again("r", records, "one")
     assert again == ["one", "timer 1", "two"]
     history = History.of([started(), timer, fired, RunRewound(**_at(), steps=again)])
     assert (history.timers, history.fired) == ({}, set())
 
 
 def test_what_was_rewound_before_does_not_count() -> None:
-    records = [*FAILED, RunRewound(**_at(), steps=["three"]), done("three"), failed("four")]
+    records: list[Record] = [
+        *FAILED,
+        RunRewound(**_at(), steps=["three"]),
+        done("three"),
+        failed("four"),
+    ]
     assert steps_again("r", records) == ["four"]
 
 
@@ -145,13 +156,22 @@ def test_an_unknown_stage_is_refused_with_the_nearest_name() -> None:
 
 
 def test_a_run_is_no_longer_degraded_by_what_is_done_again() -> None:
-    records = [started(), failed("extra", required=False), done("one"), finished("failed")]
+    records: list[Record] = [
+        started(),
+        failed("extra", required=False),
+        done("one"),
+        finished("failed"),
+    ]
     assert fold("r", records[:2]).degraded
     assert not fold("r", [*records[:2], RunRewound(**_at(), steps=["extra"])]).degraded
 
 
 def test_a_run_that_is_opened_again_is_no_longer_being_cancelled() -> None:
-    records = [started(), RunCancelRequested(**_at(), message_id="m"), finished("cancelled")]
+    records: list[Record] = [
+        started(),
+        RunCancelRequested(**_at(), message_id="m"),
+        finished("cancelled"),
+    ]
     opened = History.of([*records, RunRewound(**_at(), steps=[])])
     assert opened.finished is None
     assert "m" in opened.handled
@@ -222,7 +242,7 @@ def test_a_fork_takes_only_the_events_along_that_kept_steps_have_taken() -> None
     def event(event_id: str) -> EventReceived:
         return EventReceived(**_at(), name="go", event_id=event_id)
 
-    records = [
+    records: list[Record] = [
         started(), event("1"), done("event go", {"event_id": "1", "data": None}), event("2"),
         done("second", {"event_id": "2", "data": None}), failed("last"),
     ]  # fmt: skip
@@ -231,7 +251,7 @@ def test_a_fork_takes_only_the_events_along_that_kept_steps_have_taken() -> None
 
 
 def test_a_fork_leaves_out_what_had_been_rewound() -> None:
-    records = [
+    records: list[Record] = [
         started(), done("one", 1), failed("two"), finished("failed"),
         RunRewound(**_at(), steps=["one", "two"]), done("one", 2), StepSkipped(**_at(), step="s",
         reason="no"), failed("two"), finished("failed"),
