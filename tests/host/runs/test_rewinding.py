@@ -99,13 +99,13 @@ def test_of_parallel_steps_those_that_ended_before_the_stage_are_kept() -> None:
 
 
 def test_what_was_undone_is_done_again_with_all_after_it_whatever_the_stage() -> None:
-    records = [*FAILED[:-1], *undone("one"), finished("compensated")]
+    records: list[Record] = [*FAILED[:-1], *undone("one"), finished("compensated")]
     assert steps_again("r", records) == ["one", "two", "three"]
     assert steps_again("r", records, "three") == ["one", "two", "three"]
 
 
 def test_what_may_have_been_undone_counts_as_undone() -> None:
-    records = [*FAILED[:-1], CompensationStarted(**_at(), step="two", topic="u")]
+    records: list[Record] = [*FAILED[:-1], CompensationStarted(**_at(), step="two", topic="u")]
     assert steps_again("r", records) == ["two", "three"]
 
 
@@ -130,14 +130,20 @@ def test_a_warning_alone_is_not_done_again() -> None:
 def test_timers_behind_the_stage_are_set_anew() -> None:
     timer = TimerSet(**_at(), name="timer 1", due=NOW)
     fired = TimerFired(**_at(), name="timer 1")
-    again = steps_again("r", [started(), done("one"), timer, fired, failed("two")], "one")
+    records: list[Record] = [started(), done("one"), timer, fired, failed("two")]
+    again = steps_again("r", records, "one")
     assert again == ["one", "timer 1", "two"]
     history = History.of([started(), timer, fired, RunRewound(**_at(), steps=again)])
     assert (history.timers, history.fired) == ({}, set())
 
 
 def test_what_was_rewound_before_does_not_count() -> None:
-    records = [*FAILED, RunRewound(**_at(), steps=["three"]), done("three"), failed("four")]
+    records: list[Record] = [
+        *FAILED,
+        RunRewound(**_at(), steps=["three"]),
+        done("three"),
+        failed("four"),
+    ]
     assert steps_again("r", records) == ["four"]
 
 
