@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import importlib.metadata
@@ -18,11 +19,12 @@ from qtforge_host.compatibility import Resolution
 from qtforge_host.config import Settings
 from qtforge_host.contributions import Contributions
 from qtforge_host.expressions import Expressions
-from qtforge_host.guarding import TopicPolicies
+from qtforge_host.guarding import TopicPolicies, transition_message
 from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
 from qtforge_host.journals import Durable, load_journal
 from qtforge_host.loading import PluginLoader
+from qtforge_host.policies.breaker import Transition
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.health_check import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
@@ -59,6 +61,8 @@ class HostParts:
             self.expressions.compile, self.threads, default_timeout_s=settings.request_timeout_s
         )
         self.policies = TopicPolicies(settings.topics, SystemClock())
+        self.policies.breakers.on_transition(self._publish)
+        self._publishing: set[asyncio.Task[object]] = set()
         self.wiring = Wiring(
             self.hooks,
             self.bus,
@@ -67,6 +71,17 @@ class HostParts:
             settings.worker_processes,
             self.policies.guard,
         )
+
+    def _publish(self, transition: Transition) -> None:
+        """Let subscribers of ``breaker.transition`` know; a breaker waits for nobody."""
+        _LOG.warning(
+            "the breaker of %s on '%s' is %s: %s",
+            transition.plugin, transition.topic, transition.after, transition.reason,
+        )  # fmt: skip
+        publishing = self.bus.publish("breaker.transition", transition_message(transition))
+        task: asyncio.Task[object] = asyncio.ensure_future(publishing)
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
 
 
 class Host:

@@ -46,6 +46,7 @@ from qtforge_sdk import (
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
 from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry, durations_of
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 from qtforge_sdk.testing import (
     Answered,
     Delivered,
@@ -187,6 +188,11 @@ class Watching:
     @hookimpl
     def qtforge_on_run_event(self, event: Record) -> None:
         assert_type(event.run_id, str)
+
+
+def changes_its_own_run() -> AmendingAnswer:
+    change = Amendment(patch=[{"op": "remove", "path": "/stages/2"}], reason="not needed")
+    return AmendingAnswer(answer="done", amendments=[change])
 
 
 @workflow("in-python", timeout="1h")

@@ -23,6 +23,7 @@ USAGE: Final = 2
 NOT_FOUND: Final = 3
 STATE: Final = 4
 CANCELLED: Final = 130
+_NOT_FOUND: Final = ("run.not_found", "run.unknown_step")  # their modules are not needed for this
 
 
 class NotFoundError(QtForgeError):
@@ -33,7 +34,7 @@ class NotFoundError(QtForgeError):
 
 def exit_code(error: QtForgeError) -> int:
     """Return the exit code of a deliberate error."""
-    if isinstance(error, NotFoundError | WorkflowNotFoundError):
+    if isinstance(error, NotFoundError | WorkflowNotFoundError) or error.code in _NOT_FOUND:
         return NOT_FOUND
     if isinstance(error, ConfigError):
         return USAGE

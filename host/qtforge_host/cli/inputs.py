@@ -12,7 +12,14 @@ import msgspec
 
 from qtforge_sdk import Document
 
-__all__ = ["document_of", "input_option", "read_input", "set_option"]
+__all__ = [
+    "assign",
+    "document_of",
+    "input_option",
+    "parse_assignment",
+    "read_input",
+    "set_option",
+]
 
 set_option = click.option(
     "--set",
@@ -36,12 +43,31 @@ def read_input(input_file: Path | None, assignments: Iterable[str]) -> dict[str,
         click.UsageError: The file can't be read or is no table, or an assignment has no ``=``.
     """
     given = {} if input_file is None else _read_table(input_file)
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not all(key.split(".")):
-            raise click.UsageError(f"--set takes KEY=VALUE, and this is '{assignment}'")
-        _assign(given, key.split("."), _value(text), assignment)
+    assign(given, assignments)
     return given
+
+
+def assign(table: dict[str, Any], assignments: Iterable[str]) -> None:
+    """Set what ``--set`` says in a table.
+
+    Raises:
+        click.UsageError: An assignment has no ``=``, or goes through a value.
+    """
+    for assignment in assignments:
+        keys, value = parse_assignment(assignment)
+        _assign(table, keys, value, assignment)
+
+
+def parse_assignment(assignment: str) -> tuple[list[str], Any]:
+    """Return the keys and the value of ``KEY=VALUE``.
+
+    Raises:
+        click.UsageError: It has no ``=``, or an empty key.
+    """
+    key, equals, text = assignment.partition("=")
+    if not equals or not all(key.split(".")):
+        raise click.UsageError(f"--set takes KEY=VALUE, and this is '{assignment}'")
+    return key.split("."), _value(text)
 
 
 def document_of(path: str) -> Document:

@@ -9,9 +9,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+if TYPE_CHECKING:
+    from qtforge_host.cli.logs import LogFormat
 
 __all__ = ["cli", "main"]
 
@@ -19,19 +22,25 @@ __all__ = ["cli", "main"]
 # --help stays quick and imports no plugin.
 _COMMANDS: Final = {
     "run": "run:run",
+    "runs": "runs:runs",
+    "send": "runs_asking:send",
     "plugins": "plugins:plugins",
     "workflows": "workflows:workflows",
     "bus": "bus:bus",
     "health": "health:health",
+    "doctor": "doctor:doctor",
     "config": "config:config",
     "completion": "completion:completion",
 }
 _SUMMARIES: Final = {
     "run": "Run a workflow over documents or an input.",
+    "runs": "List, show, resume, retry, cancel and amend runs.",
+    "send": "Send an event to a run.",
     "plugins": "List, inspect, enable and disable plugins.",
     "workflows": "List, show and validate workflows.",
     "health": "Ask the plugins how they fare.",
     "bus": "Look at the message bus, and ask a topic.",
+    "doctor": "Check the state directory, the configuration and the plugins.",
     "config": "Show the configuration in force.",
     "completion": "Print the shell's completion script.",
 }
@@ -81,6 +90,13 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--safe-mode", is_flag=True, help="Start with the built-in plugins alone.")
 @click.option("--debug", is_flag=True, help="Show debug logs, and tracebacks of errors.")
 @click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How logs are written to standard error.",
+)
+@click.option(
     "--version",
     is_flag=True,
     expose_value=False,
@@ -90,18 +106,18 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.pass_context
 def cli(
-    ctx: click.Context, config: Path | None, state_dir: Path | None, safe_mode: bool, debug: bool
+    ctx: click.Context,
+    config: Path | None,
+    state_dir: Path | None,
+    safe_mode: bool,
+    debug: bool,
+    log_format: LogFormat,
 ) -> None:
     """Find the installed plugins, wire them to one message bus, and run workflows over them."""
-    import logging  # after --help, which needs none of it
-
+    from qtforge_host.cli.logs import log_to_stderr  # after --help, which needs none of it
     from qtforge_host.cli.session import Session
 
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s" if debug else "warning: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(log_format, debug=debug)
     ctx.obj = Session(config=config, state_dir=state_dir, safe_mode=safe_mode, debug=debug)
 
 

@@ -26,13 +26,19 @@ _GLYPHS: Final = {
     "healthy": ("✓", "green"),
     "degraded": ("!", "yellow"),
     "unhealthy": ("✗", "red"),
+    "ok": ("✓", "green"),
+    "wrong": ("✗", "red"),
     "succeeded": ("✓", "green"),
     "failed": ("✗", "red"),
     "compensated": ("↶", "yellow"),
+    "compensating": ("↶", "cyan"),
     "cancelled": ("■", "yellow"),
     "skipped": ("·", "bright_black"),
     "warning": ("!", "yellow"),
     "running": ("▸", "cyan"),
+    "waiting": ("◔", "cyan"),
+    "paused": ("‖", "yellow"),
+    "interrupted": ("↯", "red"),
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -79,6 +79,8 @@ class _Lines:
         if view.run_id not in self._lines:
             name = (document_name(view) or view.workflow)[:_NAME_WIDTH]
             self._lines[view.run_id] = self._progress.add_task(name, now="")
+            # At once, so that it can be watched, paused or amended from another terminal.
+            self._progress.console.print(f"run {view.run_id}  {name}", markup=False, style="dim")
         running = [step.name for step in view.steps.values() if step.status == "running"]
         self._progress.update(self._lines[view.run_id], now=", ".join(running))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,7 +12,9 @@ from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import Document, ErrorInfo, StepResult
 from qtforge_sdk.conversion import to_plain
 
-__all__ = ["document_name", "print_run", "run_document"]
+__all__ = ["document_name", "print_run", "run_document", "run_lines"]
+
+_COMPENSATIONS: Final = {"succeeded": "compensated", "running": "compensating"}
 
 
 def document_name(view: RunView) -> str:
@@ -28,21 +30,32 @@ def print_run(view: RunView, *, as_json: bool) -> None:
     if as_json:
         print_json(run_document(view), one_line=True)
         return
+    for line in run_lines(view):
+        click.echo(line)
+
+
+def run_lines(view: RunView, *, status: str | None = None) -> list[str]:
+    """Return a run for people: how it stands, its stages, its error.
+
+    Args:
+        view: The run.
+        status: What to call its status; None for the view's own.
+    """
     took = f"{view.duration_s:.2f} s" if view.duration_s is not None else ""
     about = "  ".join(filter(None, (view.workflow, document_name(view), took)))
     degraded = ", degraded" if view.degraded else ""
-    click.echo(f"{state(view.status)}{degraded}  {about}  run {view.run_id}")
+    lines = [f"{state(status or view.status)}{degraded}  {about}  run {view.run_id}"]
     names = max((len(name) for name in view.steps), default=0)
     states = max((len(step.status) for step in view.steps.values()), default=0)
-    for step in view.steps.values():
-        click.echo(f"  {_step(step, states, names)}")
+    lines += [f"  {_step(step, states, names)}" for step in view.steps.values()]
     for undone in view.compensations.values():
-        word = "compensated" if undone.status == "succeeded" else "failed"
-        click.echo(f"  {state(word)} {undone.name}{_reason(undone.error)}")
+        word = _COMPENSATIONS.get(undone.status, undone.status)
+        lines.append(f"  {state(word)} {undone.name}{_reason(undone.error)}")
     if view.error is not None:
-        _print_error(view.error)
+        lines += _error_lines(view.error)
     if view.summary:
-        click.echo(f"  {view.summary}")
+        lines.append(f"  {view.summary}")
+    return lines
 
 
 def run_document(view: RunView) -> dict[str, Any]:
@@ -102,18 +115,21 @@ def _step(step: StepResult, states: int, names: int) -> str:
     text = f"{state(step.status)}{padding}  {step.name:<{names}}"
     if step.status == "skipped":
         return f"{text}  {step.warning}"
+    if step.status == "running":
+        again = f"attempt {step.attempts}" if step.attempts > 1 else ""
+        return f"{text}  {again}{_reason(step.error)}".rstrip()
     who = f"  {step.plugin} {step.plugin_version}" if step.plugin else ""
+    tries = f"  {step.attempts} attempts" if step.attempts > 1 else ""
     reason = _reason(step.error) if step.status == "warning" else ""
-    return f"{text}  {step.duration_s:7.3f} s{who}{reason}"
+    return f"{text}  {step.duration_s:7.3f} s{who}{tries}{reason}"
 
 
 def _reason(error: ErrorInfo | None) -> str:
     return f": {error.code}: {error.message}" if error else ""
 
 
-def _print_error(error: ErrorInfo) -> None:
+def _error_lines(error: ErrorInfo) -> list[str]:
     where = f" in {error.stage}" if error.stage else ""
     who = f" ({error.plugin} {error.plugin_version})" if error.plugin else ""
-    click.echo(f"  error[{error.code}]{where}{who}: {error.message}")
-    if error.fix:
-        click.echo(f"  fix: {error.fix}")
+    lines = [f"  error[{error.code}]{where}{who}: {error.message}"]
+    return [*lines, f"  fix: {error.fix}"] if error.fix else lines

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Final
 
 from qtforge_host.atomic_file import write_atomically
 from qtforge_host.journal.encoding import Blob, UnreadableError
+from qtforge_host.journal.folders import sync_folder
 
 __all__ = ["BlobFiles"]
 
@@ -39,10 +38,10 @@ class BlobFiles:
             return
         folder_is_new = not path.parent.exists()
         write_atomically(path, blob.content)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         if folder_is_new:
-            _sync_folder(self._directory)
-            _sync_folder(self._directory.parent)
+            sync_folder(self._directory)
+            sync_folder(self._directory.parent)
 
     def ensure(self, blob: Blob) -> None:
         """Keep a value again, should `sweep` have taken its file since it was written.
@@ -89,13 +88,3 @@ class BlobFiles:
             return path.stat().st_size == len(blob.content) and bool(self.read(blob.sum))
         except (OSError, UnreadableError):
             return False
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return  # a folder can't be opened there; NTFS journals its names
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

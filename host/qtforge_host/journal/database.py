@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_host.journal.encoding import UnreadableError
+from qtforge_host.journal.folders import sync_folder
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_sdk.errors import StateDirectoryError
@@ -29,6 +30,7 @@ def prepare(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
         _check_header(path)
         connection = connect(path)
         try:
@@ -37,6 +39,9 @@ def prepare(path: Path) -> None:
             _migrate(connection)
         finally:
             connection.close()
+        if is_new:
+            sync_folder(path.parent)
+            sync_folder(path.parent.parent)
     except (OSError, sqlite3.Error) as error:
         raise storage_error(path.parent, error) from error
     except UnreadableError as error:

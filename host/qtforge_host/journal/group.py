@@ -14,7 +14,7 @@ from qtforge_host.journal.encoding import Blob, Encoded
 from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership
-from qtforge_sdk.journal_errors import StaleOwnerError
+from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
 
 __all__ = ["Append", "Change", "GroupCommit", "Job", "StatusChange"]
 
@@ -155,6 +155,11 @@ class GroupCommit:
             if not mine or epochs.get(key) != job.ownership.epoch:
                 outcomes[place] = StaleOwnerError(job.ownership.run_id, job.ownership.epoch)
                 continue
+            if self._last_id(key) + len(job.entries) > _last_of(key):
+                outcomes[place] = RecordNotStorableError(
+                    job.ownership.run_id, "the next record", "the run has as many as a run may have"
+                )
+                continue
             for entry in job.entries:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
@@ -175,17 +180,19 @@ class GroupCommit:
         return msgspec.json.decode(found, type=dict[int, int])
 
     def _number(self, key: int, entries: Sequence[Encoded], rows: list[int | bytes]) -> None:
-        last_id = self._last_ids.get(key)
-        if last_id is None:
-            first = key << POSITION_BITS
-            (found,) = self.connection.execute(
-                _LAST_ID, (first, first | (1 << POSITION_BITS) - 1)
-            ).fetchone()
-            last_id = first if found is None else found
+        last_id = self._last_id(key)
         for entry in entries:
             last_id += 1
             rows += (last_id, entry.checksum, entry.payload)
         self._last_ids[key] = last_id
+
+    def _last_id(self, key: int) -> int:
+        last_id = self._last_ids.get(key)
+        if last_id is None:
+            first = key << POSITION_BITS
+            (found,) = self.connection.execute(_LAST_ID, (first, _last_of(key))).fetchone()
+            last_id = self._last_ids[key] = first if found is None else found
+        return last_id
 
     def _insert(self, rows: list[int | bytes]) -> None:
         start = 0
@@ -193,3 +200,8 @@ class GroupCommit:
             while len(rows) - start >= 3 * count:
                 self.connection.execute(statement, rows[start : start + 3 * count])
                 start += 3 * count
+
+
+def _last_of(key: int) -> int:
+    """Return the largest id that a run's records may have."""
+    return key << POSITION_BITS | (1 << POSITION_BITS) - 1

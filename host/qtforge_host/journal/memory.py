@@ -229,7 +229,7 @@ class MemoryJournal:
 
     def _open_store(self) -> MemoryStore:
         if self._closed:
-            raise StateDirectoryError("(in memory)", "the journal is closed")
+            raise StateDirectoryError("(in memory)", "the journal is closed", "open it again")
         return self._store
 
     def _run(self, run_id: str) -> MemoryRun:

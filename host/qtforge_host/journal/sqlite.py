@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -173,17 +174,23 @@ class SqliteJournal:
 
     def _prepare(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         prepare(self._path)
-        try:
-            self._locks.acquire()
-            self._locks.sweep()
-            return connect(self._path), connect(self._path)
-        except (OSError, sqlite3.Error) as error:
-            self._locks.release()
-            raise storage_error(self._directory, error) from error
+        with contextlib.ExitStack() as undo:
+            try:
+                self._locks.acquire()
+                undo.callback(self._locks.release)
+                self._locks.sweep()
+                read = undo.enter_context(contextlib.closing(connect(self._path)))
+                write = connect(self._path)
+            except (OSError, sqlite3.Error) as error:
+                raise storage_error(self._directory, error) from error
+            undo.pop_all()
+        return read, write
 
     def _parts(self) -> _Open:
         if self._open is None:
-            raise StateDirectoryError(str(self._directory), "the journal is not open")
+            raise StateDirectoryError(
+                str(self._directory), "the journal is not open", "open it first"
+            )
         return self._open
 
     async def _write(self, job: Job, blobs: Sequence[Blob] = ()) -> Any:

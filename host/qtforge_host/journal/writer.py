@@ -58,7 +58,9 @@ class Writer:
         await self._room.acquire()
         if self._closing:
             self._room.release()
-            raise StateDirectoryError(str(self._directory), "the journal is closed")
+            raise StateDirectoryError(
+                str(self._directory), "the journal is closed", "open it again"
+            )
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self._outbox:
             # Handed over at the loop's next turn, with what the other tasks of this turn add.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -139,15 +140,30 @@ class CacheFile:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
+        execute("BEGIN")  # one view of all three, while another process may make the tables
+        tables = execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,)
         (application,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
-        tables = execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,)
+        execute("COMMIT")
         if tables and (application, version) != (_APPLICATION_ID, _VERSION):
             raise DamagedCacheError(f"it is not a cache of format {_VERSION}, but {version}")
-        execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         execute("PRAGMA synchronous = NORMAL")  # a lost answer is computed again
         if not tables:
             self._connection.executescript(_SCHEMA)
+
+    def _write_ahead(self) -> None:
+        # SQLite does not wait for other connections here, as it does elsewhere.
+        give_up_at_s = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= give_up_at_s:
+                    raise
+            time.sleep(0.005)
 
     def _make_room(self) -> None:
         (held,) = self._connection.execute("SELECT coalesce(sum(bytes), 0) FROM totals").fetchone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
@@ -73,7 +74,10 @@ class SqliteCache:
 
     def _attempt(self, work: Callable[[CacheFile], T], otherwise: T) -> T:
         try:
-            try:
+            with contextlib.suppress(DamagedCacheError):
+                return work(self._opened())
+            self._let_go()
+            try:  # another process may have begun the file anew meanwhile
                 return work(self._opened())
             except DamagedCacheError as error:
                 self._set_aside(error)

@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from qtforge_host.runs.attempts import Answer, Ask, AskCall, Attempts, StepCall
+from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.current import STEP
 from qtforge_host.runs.failures import RecordedFailureError
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.waits import StartChild, Waits
@@ -52,6 +53,7 @@ class ActiveRun(Waits):
         log: Its end of the journal.
         definition: The workflow's; an amendment replaces it.
         control: What others ask of it.
+        amending: Changes its definition.
         ask: Asks the bus.
         evaluator: For templates and conditions.
         clock: The time.
@@ -64,6 +66,7 @@ class ActiveRun(Waits):
         definition: Any,
         control: Control,
         *,
+        amending: Amends,
         ask: Ask,
         evaluator: Evaluator,
         clock: Clock,
@@ -77,7 +80,7 @@ class ActiveRun(Waits):
         self._evaluator = evaluator
         self._clock = clock
         self._start_child = start_child
-        self._attempts = Attempts(log, clock)
+        self._attempts = Attempts(log, clock, amending)
         self._compensator = Compensator(log, clock, self._undo)
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)
@@ -214,7 +217,7 @@ class ActiveRun(Waits):
         outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
         outcome = self._enter(call.step, call.topic)
         if outcome is None:
-            outcome = await self._attempts.make(call)
+            outcome = await self._make(call)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
             self._compensator.add(call.step, compensation)
@@ -229,6 +232,13 @@ class ActiveRun(Waits):
         if call.required:
             raise StageFailedError(call.step, str(error)) from error
         return None
+
+    async def _make(self, call: StepCall) -> StepSucceeded | QtForgeError:
+        token = STEP.set(call.step)
+        try:
+            return await self._attempts.make(call)
+        finally:
+            STEP.reset(token)
 
     def _enter(
         self, step: str, topic: str | None

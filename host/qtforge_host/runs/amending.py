@@ -6,22 +6,22 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import msgspec
 
 from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.patches import apply_patch
 from qtforge_host.runs.problems import Problem
 from qtforge_host.shapes import misfits
 from qtforge_sdk import Definition, StepResult
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import AmendmentRefused, RunAmended
 
-__all__ = ["Amended", "Amending", "Check", "amend"]
+__all__ = ["Amended", "Amending", "Check", "amend", "as_document"]
 
 Check = Callable[[Workflow], Sequence[Problem]]
 """Gives everything that is wrong with a workflow's names and expressions."""
@@ -51,8 +51,7 @@ def amend(
             has been done.
     """
     before = workflow.definition
-    # Through JSON: a patch can't add to a tuple, which is what a definition's lists are.
-    after_plain = _patched(run_id, msgspec.json.decode(msgspec.json.encode(before)), patch)
+    after_plain = apply_patch(run_id, as_document(before), patch)
     found = [f"{each.path}: {each.what}" for each in misfits(after_plain, type(before))]
     if found:
         raise AmendmentRefusedError(run_id, "\n".join(found), "see docs/workflows.md")
@@ -74,15 +73,10 @@ def amend(
     return after, after_plain
 
 
-def _patched(run_id: str, plain: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
-    try:
-        return jsonpatch.JsonPatch([dict(each) for each in patch]).apply(plain)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise AmendmentRefusedError(run_id, f"the patch does not apply: {error}") from error
-    except (TypeError, ValueError, AttributeError, KeyError) as error:  # not a patch at all
-        raise AmendmentRefusedError(
-            run_id, f"it is not a JSON Patch: {error}", "a list of operations, see RFC 6902"
-        ) from error
+def as_document(definition: Definition) -> dict[str, Any]:
+    """Return a definition as mappings, lists and scalars, which a patch can change."""
+    document: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(to_plain(definition)))
+    return document
 
 
 class Amending:
@@ -107,40 +101,44 @@ class Amending:
         self._run = run
 
     async def apply(self, message: InboxMessage) -> None:
-        """Amend the run, or record why it can't be done."""
-        run_id = self._log.view.run_id
+        """Amend the run as somebody asked, or record why it can't be done."""
         data = message.data if isinstance(message.data, dict) else {}
-        patch, reason = data.get("patch"), str(data.get("reason", ""))
-        try:
-            after, plain = amend(
-                run_id,
-                self._workflow,
-                patch if isinstance(patch, list) else [],
-                self._log.view.steps,
-                self._check,
-            )
-        except AmendmentRefusedError as error:
-            await self._log.append(
-                AmendmentRefused(
-                    run_id=run_id,
-                    at=self._clock.now(),
-                    message_id=message.message_id,
-                    reason=error.why,
-                    by=message.by,
-                )
-            )
-            return
-        await self._log.append(
-            RunAmended(
-                run_id=run_id,
-                at=self._clock.now(),
-                patch=patch if isinstance(patch, list) else [],
-                definition=plain,
-                by=message.by,
-                reason=reason,
-                message_id=message.message_id,
-            )
+        patch = data.get("patch")
+        record = self.record_of(
+            patch if isinstance(patch, list) else [],
+            by=message.by,
+            reason=str(data.get("reason", "")),
+            message_id=message.message_id,
         )
-        self._workflow = dataclasses.replace(self._workflow, definition=after)
-        if self._run is not None:
-            self._run.definition = after
+        await self._log.append(record)
+        self.adopt(record)
+
+    def record_of(
+        self, patch: list[dict[str, Any]], *, by: str, reason: str, message_id: str
+    ) -> RunAmended | AmendmentRefused:
+        """Return the record of an amendment, or of its refusal; `adopt` it once it is kept."""
+        run_id, now = self._log.view.run_id, self._clock.now()
+        try:
+            _, plain = amend(run_id, self._workflow, patch, self._log.view.steps, self._check)
+        except AmendmentRefusedError as error:
+            return AmendmentRefused(
+                run_id=run_id, at=now, message_id=message_id, reason=error.why, by=by
+            )
+        return RunAmended(
+            run_id=run_id,
+            at=now,
+            patch=patch,
+            definition=plain,
+            by=by,
+            reason=reason,
+            message_id=message_id,
+        )
+
+    def adopt(self, record: RunAmended | AmendmentRefused) -> None:
+        """Let the run go on with what was recorded."""
+        if isinstance(record, RunAmended):
+            kind = self._workflow.orchestrator.definition_type
+            definition = msgspec.convert(record.definition, kind)
+            self._workflow = dataclasses.replace(self._workflow, definition=definition)
+            if self._run is not None:
+                self._run.definition = definition

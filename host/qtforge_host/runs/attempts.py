@@ -20,9 +20,16 @@ from qtforge_sdk.errors import OperationError, QtForgeError, StateDirectoryError
 from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
-from qtforge_sdk.records import StepFailed, StepStarted, StepSucceeded
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    RunAmended,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
+from qtforge_sdk.runs import AmendingAnswer
 
-__all__ = ["Ask", "AskCall", "Attempts", "StepCall"]
+__all__ = ["Amends", "Ask", "AskCall", "Attempts", "StepCall"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -49,6 +56,18 @@ class Ask(Protocol):
     async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer: ...
 
 
+class Amends(Protocol):
+    """Makes amendments of a run."""
+
+    def record_of(
+        self, patch: list[dict[str, Any]], *, by: str, reason: str, message_id: str
+    ) -> RunAmended | AmendmentRefused:
+        """Return the record of an amendment, or of its refusal."""
+
+    def adopt(self, record: RunAmended | AmendmentRefused) -> None:
+        """Let the run go on with what was recorded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCall:
     """What a step does: ``send`` makes one attempt of the number that it is given."""
@@ -68,11 +87,13 @@ class Attempts:
     Args:
         log: Where they are recorded.
         clock: For waiting between them.
+        amending: Takes the amendments that an answer brings.
     """
 
-    def __init__(self, log: RunLog, clock: Clock) -> None:
+    def __init__(self, log: RunLog, clock: Clock, amending: Amends) -> None:
         self._log = log
         self._clock = clock
+        self._amending = amending
 
     async def make(self, call: StepCall) -> StepSucceeded | QtForgeError:
         """Do a step until it succeeded, or has failed for good; that is in the journal then.
@@ -122,6 +143,7 @@ class Attempts:
         self, call: StepCall, answer: Answer, attempt: int, started: float, degraded: str | None
     ) -> StepSucceeded:
         data, by = answer
+        data, amendments = self._amended(data, call.step, by)
         record = StepSucceeded(
             run_id=self._log.view.run_id,
             at=self._clock.now(),
@@ -133,8 +155,22 @@ class Attempts:
             attempt=attempt,
             degraded=degraded,
         )
-        await self._log.append(record)
+        await self._log.append(record, *amendments)
+        for amendment in amendments:
+            self._amending.adopt(amendment)
         return record
+
+    def _amended(
+        self, data: Any, step: str, by: tuple[str, str] | None
+    ) -> tuple[Any, list[RunAmended | AmendmentRefused]]:
+        if not isinstance(data, AmendingAnswer):
+            return data, []
+        who = f"{by[0]} {by[1]} in {step}" if by else step
+        records = [
+            self._amending.record_of(each.patch, by=who, reason=each.reason, message_id="")
+            for each in data.amendments
+        ]
+        return data.answer, records
 
     async def _failed(
         self, call: StepCall, error: QtForgeError, attempt: int, started: float

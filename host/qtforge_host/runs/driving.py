@@ -9,6 +9,7 @@ from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.durations import seconds
 from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.current import RUN, STEP
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
@@ -72,6 +73,8 @@ class Driver:
         work.result()
 
     async def _work(self) -> None:
+        RUN.set(self._run.id)  # for this task and those that it starts
+        STEP.set("")  # of its parent, whose task started this one
         try:
             returned = await self._execute()
             self._run.check_all_claimed()

@@ -17,7 +17,7 @@ from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.expressions import Expressions
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active import ActiveRun
-from qtforge_host.runs.amending import Amending
+from qtforge_host.runs.amending import Amending, as_document
 from qtforge_host.runs.asking import Asker
 from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.control import Control
@@ -120,6 +120,11 @@ class Engine:
         self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
         self._watcher: asyncio.Task[None] | None = None
 
+    @property
+    def workflows(self) -> Workflows:
+        """Where it finds workflows."""
+        return self._workflows
+
     async def execute(
         self,
         workflow: Workflow,
@@ -157,7 +162,7 @@ class Engine:
             workflow_version=definition.version,
             input=_plain_input({**definition.defaults, **given}),
             plugins=self._plugins(),
-            definition=None if workflow.text == "" else to_plain(definition),
+            definition=None if workflow.text == "" else as_document(definition),
             definition_text=workflow.text,
             parent=parent,
             parent_step=parent_step,
@@ -276,6 +281,7 @@ class Engine:
             log,
             workflow.definition,
             control,
+            amending=amending,
             ask=self._ask,
             evaluator=self,
             clock=self._clock,

@@ -94,6 +94,10 @@ class RunView:
                 for step in record.steps:
                     self.steps.pop(step, None)
                     self.compensations.pop(step, None)
+                self.degraded = any(
+                    step.status in ("warning", "succeeded") and step.warning is not None
+                    for step in self.steps.values()
+                )
             case _:
                 self._apply_status(record)
 

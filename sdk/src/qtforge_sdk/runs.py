@@ -12,6 +12,8 @@ from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
 __all__ = [
+    "AmendingAnswer",
+    "Amendment",
     "Compensation",
     "Definition",
     "DefinitionChecker",
@@ -86,6 +88,33 @@ class Compensation(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 30.0
     on_failure: bool = False
     retry: Retry | None = None
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a run's definition, for what is still to come.
+
+    Attributes:
+        patch: The operations of a JSON Patch (RFC 6902), in order.
+        reason: Why, for the run's history.
+    """
+
+    patch: list[dict[str, Any]]
+    reason: str = ""
+
+
+class AmendingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation returns that changes the run that asked it.
+
+    The step's result is ``answer``; the amendments are in the journal together with it. One
+    that is not possible is recorded as refused, and changes nothing.
+
+    Attributes:
+        answer: The answer itself.
+        amendments: In order.
+    """
+
+    answer: Any
+    amendments: list[Amendment]
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,15 @@ from qtforge_host.runs.definitions import Workflow, parse
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.recorded import RecordedWorkflows
-from qtforge_sdk import OperationContext, OperationError, Plugin, operation
+from qtforge_sdk import (
+    OperationContext,
+    OperationError,
+    Plugin,
+    operation,
+)
 from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.records import AmendmentRefused, RunAmended
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 
 HEAD = 'name = "w"\nkind = "sequential"\n'
 
@@ -35,6 +42,11 @@ class Steps(Plugin):
     async def fail(self, message: Mapping[str, Any]) -> None:
         self.done.append("fail")
         raise OperationError("step.refused", "it can't be done", "it never can", "give up")
+
+    @operation("step.shorten")
+    async def shorten(self, message: Mapping[str, Any]) -> AmendingAnswer:
+        change = Amendment(patch=[{"op": "remove", "path": message["path"]}], reason="too long")
+        return AmendingAnswer(answer="shortened", amendments=[change])
 
     @operation("step.hang")
     async def hang(self, message: Mapping[str, Any]) -> None:
@@ -215,6 +227,24 @@ def test_defaults_stand_where_the_input_says_nothing(bench: Any) -> None:
     )
     assert execute(bench, text)[0].result["one"]["made"] == "pear"
     assert execute(bench, text, {"word": "fig"})[0].result["one"]["made"] == "fig"
+
+
+def test_an_operation_changes_what_its_own_run_has_still_to_do(bench: Any) -> None:
+    text = stage("one", "step.shorten", 'message = { path = "/stages/1" }') + stage("two")
+    view, _, records = execute(bench, text + stage("three"))
+    assert view.status == "succeeded"
+    assert statuses(view) == {"one": "succeeded", "three": "succeeded"}
+    assert view.steps["one"].data == "shortened"
+    (amended,) = [record for record in records if isinstance(record, RunAmended)]
+    assert (amended.by, amended.reason) == ("steps 1.4.0 in one", "too long")
+
+
+def test_an_operation_cannot_change_what_has_begun(bench: Any) -> None:
+    text = stage("one", "step.shorten", 'message = { path = "/stages/0" }') + stage("two")
+    view, _, records = execute(bench, text)
+    assert statuses(view) == {"one": "succeeded", "two": "succeeded"}
+    (refused,) = [record for record in records if isinstance(record, AmendmentRefused)]
+    assert "the stage 'one' has begun" in refused.reason
 
 
 def test_the_journals_records_alone_tell_the_same_run(bench: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import pytest
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk.errors import QtForgeError, StateDirectoryError
+from qtforge_sdk.journal_errors import RecordNotStorableError
 from qtforge_sdk.testing._journal_scenarios import keep, names, started, step, steps_of
 
 
@@ -142,6 +146,58 @@ def test_a_full_file_refuses_an_append_and_takes_it_when_there_is_room(tmp_path:
         await journal.append(ownership, [step(name="room")])
         assert steps_of(await journal.records("run")) == [*kept, "room"]
         assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_append_whose_caller_is_cancelled_is_not_lost(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        ownership = await keep(journal, started())
+        data = {True: "x" * 300_000, False: "small"}
+        for number in range(40):
+            record = step(name=str(number), data=data[number % 5 == 0])
+            task = asyncio.ensure_future(journal.append(ownership, [record]))
+            for _ in range(1 + number % 4):  # one turn of the loop hands it in
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await journal.close()
+        await journal.open()
+        steps = steps_of(await journal.records("run"))
+        assert sorted(steps, key=int) == [str(number) for number in range(40)]
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_run_takes_no_more_records_than_its_numbers_allow(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        full = await keep(journal, started("full"))
+        after = await keep(journal, started("after"))
+        last = (full.key + 1 << POSITION_BITS) - 1
+        await journal.release(full)
+        await journal.close()
+        with sqlite3.connect(tmp_path / "journal.sqlite3") as connection:
+            connection.execute(
+                "UPDATE records SET id = ? WHERE id = ?", (last - 1, full.key << POSITION_BITS | 1)
+            )
+        connection.close()
+        await journal.open()
+        full, after = await journal.claim("full"), await journal.claim("after")
+        await journal.append(full, [step("full", "last")])
+        outcomes = await asyncio.gather(
+            journal.append(full, [step("full", "too many")]),
+            journal.append(after, [step("after", "fits")]),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in outcomes] == [RecordNotStorableError, type(None)]
+        assert steps_of(await journal.records("after")) == ["fits"]
         await journal.close()
 
     asyncio.run(scenario())

@@ -173,6 +173,22 @@ def test_two_hosts_may_use_one_file(path: Path) -> None:
     asyncio.run(go())
 
 
+def test_hosts_that_open_a_new_file_at_the_same_moment_agree_on_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def go() -> None:
+        stores = [SqliteCache(path) for _ in range(8)]
+        await asyncio.gather(*(put(store, f"k{n}") for n, store in enumerate(stores)))
+        for number in range(8):
+            assert await stores[0].get(f"k{number}", NOW_S) == b"value"
+        await asyncio.gather(*(store.close() for store in stores))
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(go())
+    assert caplog.text == ""
+    assert not path.with_name("cache.sqlite.damaged").exists()
+
+
 def test_a_cancelled_caller_leaves_the_store_sound(path: Path) -> None:
     async def go() -> None:
         store = SqliteCache(path)

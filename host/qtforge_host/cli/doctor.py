@@ -1,0 +1,142 @@
+"""``qtforge-host doctor``: whether the state directory, configuration and plugins are sound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from qtforge_host.candidates import PLUGIN_GROUP
+from qtforge_host.cli.errors import FAILED, STATE
+from qtforge_host.cli.output import document, json_option, print_json, state
+from qtforge_host.cli.runs_journal import open_journal
+from qtforge_host.cli.session import Session
+from qtforge_host.installed import Installed, resolve_installed
+from qtforge_sdk.errors import ConfigError, StateDirectoryError
+from qtforge_sdk.journal import Damage
+
+__all__ = ["doctor"]
+
+_SOUND: Final = ("active", "ready", "disabled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        part: ``configuration``, ``state directory``, ``journal`` or ``plugins``.
+        ok: Whether it is sound.
+        what: What was found, in words.
+        fix: What the reader can do, or "".
+        run_id: The run that it touches, or None.
+        record: Which of the run's records, from 1, or None.
+        unusable: Whether the state directory can't be used at all.
+    """
+
+    part: str
+    ok: bool
+    what: str
+    fix: str = ""
+    run_id: str | None = None
+    record: int | None = None
+    unusable: bool = False
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def doctor(session: Session, as_json: bool) -> int:
+    """Check the configuration, every record of every run, and the plugins. Imports no plugin.
+
+    Exit code 1 when something is wrong, 4 when the state directory can't be used.
+    """
+    found = list(_examine(session))
+    if as_json:
+        print_json(document(ok=all(each.ok for each in found), findings=found))
+    else:
+        for each in found:
+            _print(each)
+    if any(each.unusable for each in found):
+        return STATE
+    return 0 if all(each.ok for each in found) else FAILED
+
+
+def _examine(session: Session) -> Iterator[Finding]:
+    try:
+        settings = session.settings
+    except ConfigError as error:  # without it, neither of the other two is known
+        yield Finding(
+            part="configuration", ok=False, what=f"{error.what}: {error.why}", fix=error.fix
+        )
+        return
+    there = "" if settings.config_path.exists() else " (not there; the defaults are used)"
+    yield Finding(part="configuration", ok=True, what=f"{settings.config_path}{there}")
+    yield from _state(session)
+    yield from _plugins(resolve_installed(settings))
+
+
+def _state(session: Session) -> Iterator[Finding]:
+    directory = session.settings.state_dir
+    part = "state directory"
+    try:
+        damages = asyncio.run(_check(session))
+    except StateDirectoryError as error:
+        what = f"{error.what}: {error.why}" if error.why else error.what
+        fix = "" if "doctor" in error.fix else error.fix
+        yield Finding(part=part, ok=False, what=what, fix=fix, unusable=True)
+        return
+    except ConfigError as error:
+        yield Finding(
+            part="configuration", ok=False, what=f"{error.what}: {error.why}", fix=error.fix
+        )
+        return
+    yield Finding(part=part, ok=True, what=str(directory))
+    if not damages:
+        yield Finding(part="journal", ok=True, what="every record is as it was written")
+    for each in damages:
+        yield _damage(each)
+
+
+async def _check(session: Session) -> Sequence[Damage]:
+    async with open_journal(session) as journal:
+        return await journal.check()
+
+
+def _damage(damage: Damage) -> Finding:
+    where = "" if damage.run_id is None else f"the run {damage.run_id}: "
+    where += "" if damage.position is None else f"record {damage.position}: "
+    return Finding(
+        part="journal",
+        ok=False,
+        what=f"{where}{damage.what}",
+        fix="restore the state directory from a copy; other runs are not touched by it",
+        run_id=damage.run_id,
+        record=damage.position,
+    )
+
+
+def _plugins(installed: Installed) -> Iterator[Finding]:
+    candidates = [one for one in installed.resolution.candidates if one.group == PLUGIN_GROUP]
+    faults = 0
+    for candidate in sorted(candidates, key=lambda one: one.key):
+        status = installed.resolution.statuses[candidate.key]
+        if status.state not in _SOUND:
+            faults += 1
+            what = f"{candidate.name} ({candidate.distribution}) is {status.state}: {status.reason}"
+            yield Finding(part="plugins", ok=False, what=what, fix=status.fix)
+    for problem in installed.problems:
+        faults += 1
+        what = f"{problem.where}: {problem.reason}"
+        yield Finding(part="plugins", ok=False, what=what, fix=problem.fix)
+    if not faults:
+        yield Finding(part="plugins", ok=True, what=f"{len(candidates)} found, all fit")
+
+
+def _print(finding: Finding) -> None:
+    click.echo(f"{state('ok' if finding.ok else 'wrong')}  {finding.part}: {finding.what}")
+    if finding.fix:
+        click.echo(f"  fix: {finding.fix}")

@@ -1,0 +1,59 @@
+"""Logs on standard error: a line of text or a JSON object each, with run and step."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import sys
+from typing import Final, Literal
+
+from qtforge_host.runs.current import RUN, STEP
+
+__all__ = ["JsonFormatter", "LogFormat", "TextFormatter", "log_to_stderr"]
+
+LogFormat = Literal["text", "json"]
+_QUIET: Final = "warning: %(message)s"
+_LOUD: Final = "%(levelname)s %(name)s: %(message)s"
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people; what a run says ends with ``[run step]``."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line, without a traceback."""
+        where = " ".join(filter(None, (RUN.get(), STEP.get())))
+        line = super().formatMessage(record)
+        return f"{line} [{where}]" if where else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line.
+
+    Its keys are ``time`` (UTC, ISO 8601), ``level``, ``logger`` and ``message``; ``run`` and
+    ``step`` where they are known; ``error`` with the traceback where there is one.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        import msgspec  # only where JSON is asked for
+
+        made = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        content = {
+            "time": made.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "run": RUN.get(),
+            "step": STEP.get(),
+            "error": self.formatException(record.exc_info) if record.exc_info else "",
+        }
+        kept = {key: value for key, value in content.items() if value or key == "message"}
+        return msgspec.json.encode(kept).decode()
+
+
+def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
+    """Send the logs of this process to standard error; from ``WARNING`` on, or all."""
+    handler = logging.StreamHandler(sys.stderr)
+    text = TextFormatter(_LOUD if debug else _QUIET)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])

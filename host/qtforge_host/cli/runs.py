@@ -1,0 +1,52 @@
+"""``qtforge-host runs``: the group; each command's module is imported when it is needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+__all__ = ["runs"]
+
+# Listing must be quick over a million runs, so it imports nothing that executes one.
+_COMMANDS: Final = {
+    "list": ("runs_listing:list_runs", "Show runs, the newest first."),
+    "show": ("runs_showing:show", "Show a run's stages and its history."),
+    "watch": ("runs_showing:watch", "Follow a run until it ends."),
+    "resume": ("runs_resuming:resume", "Take interrupted, paused or blocked runs up again."),
+    "retry": ("runs_resuming:retry", "Do a run that did not succeed again, from where it failed."),
+    "fork": ("runs_resuming:fork", "Make a new run of another, from a stage on."),
+    "cancel": ("runs_asking:cancel", "End a run."),
+    "pause": ("runs_asking:pause", "Let a run rest at its next step."),
+    "amend": ("runs_amending:amend", "Change a run's definition while it runs."),
+    "prune": ("runs_keeping:prune", "Forget runs that ended long ago."),
+    "export": ("runs_keeping:export", "Write a run to a file."),
+    "import": ("runs_keeping:import_", "Read a run from a file."),
+}
+
+
+class _Runs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target, _ = _COMMANDS.get(cmd_name, ("", ""))
+        if not target:
+            return None
+        module, _, attribute = target.partition(":")
+        found: Any = importlib.import_module(f"qtforge_host.cli.{module}")
+        command: click.Command = getattr(found, attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_Runs,
+    epilog="RUN is a run's id, the beginning of one, or 'last' for the newest.",
+)
+def runs() -> None:
+    """List, show, resume, retry, cancel and amend runs."""

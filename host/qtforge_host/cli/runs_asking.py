@@ -1,0 +1,223 @@
+"""``qtforge-host runs cancel`` and ``pause``, and ``qtforge-host send``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from qtforge_host.app import Host
+from qtforge_host.cli.errors import FAILED
+from qtforge_host.cli.inputs import input_option, read_input, set_option
+from qtforge_host.cli.output import document, json_option, print_json
+from qtforge_host.cli.report import print_run
+from qtforge_host.cli.runs_journal import duration_option, find_run, open_journal
+from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
+from qtforge_host.cli.session import Session
+from qtforge_host.runs.history import History
+from qtforge_host.runs.outcome import RunView, fold
+from qtforge_sdk import ErrorInfo, Record
+from qtforge_sdk.journal import Journal, MessageKind, Ownership
+from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused
+
+__all__ = ["cancel", "pause", "send"]
+
+_WAIT: Final = "10s"
+
+wait_option = click.option(
+    "--wait", default=_WAIT, show_default=True, help="How long to wait until it took effect."
+)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--reason", default="", help="Why, for the run's history.")
+@wait_option
+@json_option
+@click.pass_obj
+def cancel(session: Session, run: str, reason: str, wait: str, as_json: bool) -> int:
+    """End a run; what it has done is undone where its definition says so.
+
+    When nobody executes the run, it is ended here.
+    """
+    wait_s = duration_option("--wait", wait).total_seconds()
+    view, settled = asyncio.run(_cancel(session, run, reason, wait_s))
+    return _report(view, settled, "cancelled", wait, as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--reason", default="", help="Why, for the run's history.")
+@wait_option
+@json_option
+@click.pass_obj
+def pause(session: Session, run: str, reason: str, wait: str, as_json: bool) -> int:
+    """Let a run rest at its next step, until 'runs resume'."""
+    wait_s = duration_option("--wait", wait).total_seconds()
+    view, settled = asyncio.run(_pause(session, run, reason, wait_s))
+    return _report(view, settled, "paused", wait, as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("event")
+@set_option
+@input_option
+@click.option("--wait", is_flag=True, help="Wait until the run has taken it in.")
+@click.option("--timeout", default=_WAIT, show_default=True, help="With --wait: no longer.")
+@json_option
+@click.pass_obj
+def send(
+    session: Session,
+    run: str,
+    event: str,
+    assignments: tuple[str, ...],
+    input_file: Path | None,
+    wait: bool,
+    timeout: str,
+    as_json: bool,
+) -> int:
+    """Send EVENT to RUN, with the data that --set and --input give.
+
+    A run that nobody executes takes it in when it is resumed. Exit code 1 when --wait was in
+    vain.
+    """
+    data = read_input(input_file, assignments)
+    timeout_s = duration_option("--timeout", timeout).total_seconds()
+
+    async def sent() -> tuple[str, str, bool]:
+        async with open_journal(session) as journal:
+            run_id = await find_run(journal, run)
+            refuse_ended(run_id, await journal.records(run_id))
+            given = message("event", name=event, data=data)
+            await journal.post(run_id, given)
+            received = wait and await answered(
+                journal,
+                run_id,
+                timeout_s,
+                lambda records: given.message_id in History.of(records).handled or None,
+            )
+            return run_id, given.message_id, bool(received)
+
+    run_id, event_id, received = asyncio.run(sent())
+    if as_json:
+        print_json(document(run_id=run_id, event=event, event_id=event_id, received=received))
+    else:
+        said = "was received by" if received else "is sent to"
+        click.echo(f"the event '{event}' {said} {run_id}")
+        if wait and not received:
+            click.echo(f"  it has not been received within {timeout}", err=True)
+    return FAILED if wait and not received else 0
+
+
+def _report(view: RunView, settled: bool, wanted: str, wait: str, as_json: bool) -> int:
+    """Say what became of it; exit code 1 when the run ended otherwise than it was asked to."""
+    print_run(view, as_json=as_json)
+    if not settled:
+        click.echo(f"it is asked, and has not followed within {wait}; it will", err=True)
+        return 0
+    if view.status != wanted:
+        click.echo(f"it was {view.status} before it could be {wanted}", err=True)
+        return FAILED
+    return 0
+
+
+async def _pause(session: Session, run: str, reason: str, wait_s: float) -> tuple[RunView, bool]:
+    async with open_journal(session) as journal:
+        run_id = await find_run(journal, run)
+        records = await journal.records(run_id)
+        refuse_ended(run_id, records)
+        if (view := fold(run_id, records)).status == "paused":
+            return view, True
+        try:
+            ownership = await journal.claim(run_id)
+        except RunOwnedError:
+            return await _ask(
+                journal, run_id, "pause", wait_s, lambda view: view.rests or _ended(view)
+            )
+        try:
+            refuse_ended(run_id, await journal.records(run_id))
+            await journal.append(
+                ownership, [RunPaused(run_id=run_id, at=now(), by=BY, reason=reason)]
+            )
+        finally:
+            await journal.release(ownership)
+        return fold(run_id, await journal.records(run_id)), True
+
+
+async def _cancel(session: Session, run: str, reason: str, wait_s: float) -> tuple[RunView, bool]:
+    async with open_journal(session) as journal:
+        run_id = await find_run(journal, run)
+        refuse_ended(run_id, await journal.records(run_id))
+        try:
+            ownership = await journal.claim(run_id)
+        except RunOwnedError:
+            return await _ask(journal, run_id, "cancel", wait_s, _ended)
+        records = await journal.records(run_id)
+        history = refuse_ended(run_id, records)
+        if not _compensates(history):
+            return await _end(journal, ownership, records, reason), True
+        await journal.release(ownership)
+    # What it has done is to be undone, and that needs the plugins.
+    async with Host(session.settings) as host:
+        durable = await host.durable()
+        durable.engine.workflows.recorded(history)  # refused before anything is recorded
+        ownership = await durable.journal.claim(run_id)
+        refuse_ended(run_id, await durable.journal.records(run_id))
+        await durable.journal.append(ownership, [_request(run_id, reason)])
+        return await durable.engine.resume(run_id, note="to be cancelled"), True
+
+
+def _compensates(history: History) -> bool:
+    """Return whether a cancellation undoes something; a workflow in Python has to be asked."""
+    started = history.started
+    definition = history.definition or (started.definition if started is not None else None)
+    return definition is None or definition.get("on_cancel") == "compensate"
+
+
+async def _end(
+    journal: Journal, ownership: Ownership, records: Sequence[Record], reason: str
+) -> RunView:
+    run_id = ownership.run_id
+    finished = RunFinished(
+        run_id=run_id,
+        at=now(),
+        status="cancelled",
+        degraded=fold(run_id, records).degraded,
+        result=None,
+        summary="",
+        error=ErrorInfo(code="run.cancelled", message=f"cancelled by {BY}"),
+    )
+    await journal.append(ownership, [_request(run_id, reason), finished])
+    return fold(run_id, await journal.records(run_id))
+
+
+def _request(run_id: str, reason: str) -> RunCancelRequested:
+    return RunCancelRequested(run_id=run_id, at=now(), by=BY, reason=reason)
+
+
+async def _ask(
+    journal: Journal,
+    run_id: str,
+    kind: MessageKind,
+    wait_s: float,
+    done: Callable[[RunView], bool],
+) -> tuple[RunView, bool]:
+    await journal.post(run_id, message(kind))
+
+    def settled(records: Sequence[Record]) -> RunView | None:
+        view = fold(run_id, records)
+        return view if done(view) else None
+
+    view = await answered(journal, run_id, wait_s, settled)
+    if view is not None:
+        return view, True
+    return fold(run_id, await journal.records(run_id)), False
+
+
+def _ended(view: RunView) -> bool:
+    return view.finished_at is not None

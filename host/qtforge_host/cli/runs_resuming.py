@@ -1,0 +1,237 @@
+"""``qtforge-host runs resume``, ``retry`` and ``fork``: they execute runs here."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import datetime
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+
+from qtforge_host.app import Host
+from qtforge_host.cli.errors import CANCELLED, FAILED, exit_code, show
+from qtforge_host.cli.inputs import assign, set_option
+from qtforge_host.cli.output import json_option
+from qtforge_host.cli.progress import progress_display
+from qtforge_host.cli.report import print_run
+from qtforge_host.cli.runs_journal import find_run
+from qtforge_host.cli.session import Session
+from qtforge_host.journals import Durable
+from qtforge_host.runs.engine import new_run_id
+from qtforge_host.runs.history import History
+from qtforge_host.runs.log import RunListener
+from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.rewinding import forked, rewind
+from qtforge_host.runs.versions import VersionPolicy
+from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal import Journal, RunQuery
+from qtforge_sdk.journal_errors import RunOwnedError
+
+__all__ = ["fork", "resume", "retry"]
+
+_ALL = 1_000_000
+_BY = "the command line"
+
+versions_option = click.option(
+    "--accept-versions",
+    "versions",
+    flag_value="any",
+    default="same-major",
+    type=click.UNPROCESSED,
+    help="Go on with the plugins that are here, whatever their versions.",
+)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--all", "every", is_flag=True, help="All that were interrupted or are blocked.")
+@versions_option
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
+)
+@json_option
+@click.pass_obj
+def resume(
+    session: Session,
+    runs: tuple[str, ...],
+    every: bool,
+    versions: VersionPolicy,
+    jobs: int,
+    as_json: bool,
+) -> int:
+    """Take runs up again, here; what they have done is not done again.
+
+    Exit code 1 when one did not succeed.
+    """
+    if every == bool(runs):
+        raise click.UsageError("give the runs to resume, or --all")
+    outcome = _Outcome(as_json)
+
+    async def main() -> None:
+        async with _durable(session) as durable:
+            if every:
+                wanted = await _interrupted(durable.journal)
+                if not wanted:
+                    click.echo("no run was interrupted or is blocked", err=True)
+            else:
+                found = [await find_run(durable.journal, run) for run in runs]
+                wanted = list(dict.fromkeys(found))
+            await _resume_all(durable, wanted, versions, jobs, outcome, skip_owned=every)
+
+    return _execute(main, outcome)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--from", "stage", metavar="STAGE", help="Do this stage and all after it again.")
+@versions_option
+@json_option
+@click.pass_obj
+def retry(
+    session: Session, run: str, stage: str | None, versions: VersionPolicy, as_json: bool
+) -> int:
+    """Do a run that failed, was compensated or was cancelled again, from where it failed.
+
+    A stage that was undone is done again too, and so is all that came after it.
+    """
+    outcome = _Outcome(as_json)
+
+    async def main() -> None:
+        async with _durable(session) as durable:
+            run_id = await find_run(durable.journal, run)
+            durable.engine.workflows.recorded(History.of(await durable.journal.records(run_id)))
+            again = await rewind(durable.journal, run_id, stage, at=_now(), by=_BY)
+            click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
+            await _resume_all(durable, [run_id], versions, 1, outcome, note="retried")
+
+    return _execute(main, outcome)
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--from", "stage", metavar="STAGE", help="Keep what was done before it; else begin anew."
+)
+@set_option
+@versions_option
+@json_option
+@click.pass_obj
+def fork(
+    session: Session,
+    run: str,
+    stage: str | None,
+    assignments: tuple[str, ...],
+    versions: VersionPolicy,
+    as_json: bool,
+) -> int:
+    """Make a new run of another, with its input and its results before STAGE, and execute it.
+
+    The other run stays as it is.
+    """
+    outcome = _Outcome(as_json)
+
+    async def main() -> None:
+        async with _durable(session) as durable:
+            run_id = await find_run(durable.journal, run)
+            new_id = await _fork(durable, run_id, stage, assignments)
+            click.echo(f"the new run is {new_id}", err=True)
+            note = f"forked from {run_id}" + (f" at {stage}" if stage else "")
+            await _resume_all(durable, [new_id], versions, 1, outcome, note=note)
+
+    return _execute(main, outcome)
+
+
+class _Outcome:
+    """Prints each run once, as it ends or rests, and remembers whether one did not succeed."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._printed: set[str] = set()
+        self.exit_code = 0
+
+    def ended(self, view: RunView) -> None:
+        if view.run_id in self._printed:
+            return
+        self._printed.add(view.run_id)
+        if view.status != "succeeded":
+            self.exit_code = FAILED
+        print_run(view, as_json=self._as_json)
+
+
+def _execute(main: Callable[[], Any], outcome: _Outcome) -> int:
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        click.echo("cancelled", err=True)
+        return CANCELLED
+    return outcome.exit_code
+
+
+@asynccontextmanager
+async def _durable(session: Session) -> AsyncIterator[Durable]:
+    async with Host(session.settings) as host:
+        yield await host.durable()
+
+
+async def _interrupted(journal: Journal) -> list[str]:
+    """Return the runs that can be taken up, oldest first; a child goes on with its parent."""
+    query = RunQuery(statuses=frozenset({"running", "blocked"}), limit=_ALL)
+    free = {each.run_id: each for each in await journal.runs(query) if not each.owner_alive}
+    return [run_id for run_id, each in reversed(free.items()) if each.parent not in free]
+
+
+async def _resume_all(
+    durable: Durable,
+    run_ids: Sequence[str],
+    versions: VersionPolicy,
+    jobs: int,
+    outcome: _Outcome,
+    *,
+    note: str = "",
+    skip_owned: bool = False,
+) -> None:
+    waiting = iter(run_ids)
+    with progress_display(len(run_ids), outcome.ended) as listener:
+
+        async def work(waiting: Iterator[str], listener: RunListener) -> None:
+            for run_id in waiting:
+                try:
+                    view = await durable.engine.resume(
+                        run_id, listener, versions=versions, note=note
+                    )
+                except RunOwnedError:
+                    if not skip_owned:  # else another process was quicker, which is as good
+                        raise
+                except QtForgeError as error:
+                    if len(run_ids) == 1:
+                        raise
+                    show(error, debug=False)  # the others are not held up by it
+                    outcome.exit_code = outcome.exit_code or exit_code(error)
+                else:
+                    outcome.ended(view)
+
+        workers = min(jobs, len(run_ids))
+        await asyncio.gather(*(work(waiting, listener) for _ in range(workers)))
+
+
+async def _fork(
+    durable: Durable, run_id: str, stage: str | None, assignments: Sequence[str]
+) -> str:
+    records = await durable.journal.records(run_id)
+    history = History.of(records)
+    durable.engine.workflows.recorded(history)  # refused now rather than half done
+    found = history.started.input if history.started is not None else {}
+    given = copy.deepcopy(dict(found))
+    assign(given, assignments)
+    now = _now()
+    started, copies = forked(records, new_run_id(now), given, at=now, stage=stage)
+    ownership = await durable.journal.create(started)
+    await durable.journal.append(ownership, copies)
+    return started.run_id
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

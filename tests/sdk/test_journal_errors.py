@@ -1,0 +1,54 @@
+"""What a journal refuses: codes, exit codes, and errors that travel between processes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from qtforge_sdk import journal_errors
+from qtforge_sdk.errors import QtForgeError, StateDirectoryError
+from qtforge_sdk.journal_errors import (
+    ArchiveInvalidError,
+    JournalDamagedError,
+    RecordNotStorableError,
+    RunExistsError,
+    RunNotFoundError,
+    RunOwnedError,
+    StaleOwnerError,
+)
+
+EXAMPLES = (
+    (ArchiveInvalidError("why"), "run.archive_invalid"),
+    (JournalDamagedError("state", "run", 3, "why"), "journal.damaged"),
+    (RecordNotStorableError("run", "step_succeeded a", "why"), "run.not_storable"),
+    (RunExistsError("run"), "run.exists"),
+    (RunNotFoundError("run"), "run.not_found"),
+    (RunOwnedError("run", "process 1 on host ada"), "run.owned"),
+    (StaleOwnerError("run", 2), "run.stale_owner"),
+)
+
+
+@pytest.mark.parametrize(("error", "code"), EXAMPLES, ids=[code for _, code in EXAMPLES])
+def test_an_error_has_its_code_says_what_and_survives_copying(
+    error: QtForgeError, code: str
+) -> None:
+    assert error.code == code
+    assert error.what
+    assert error.fix
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(again) is type(error)
+        assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+
+
+def test_every_error_has_an_example_here() -> None:
+    assert [type(error).__name__ for error, _ in EXAMPLES] == journal_errors.__all__
+
+
+def test_a_damaged_run_is_a_matter_of_the_state_directory() -> None:
+    error = JournalDamagedError("state", "run", 3, "a reason")
+    assert isinstance(error, StateDirectoryError)
+    assert error.exit_code == 4
+    assert "record 3 of the run 'run'" in error.why
+    assert "record" not in JournalDamagedError("state", "run", None, "a reason").why
