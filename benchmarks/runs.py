@@ -44,9 +44,9 @@ class Counts(Plugin):
         self.calls = 0
 
     @operation("bench.count")
-    async def count(self, message: dict[str, Any]) -> dict[str, Any]:
+    async def count(self, number: int) -> int:
         self.calls += 1
-        return {"number": message["number"] + 1}
+        return number + 1
 
 
 class FourSteps:
@@ -59,10 +59,10 @@ class FourSteps:
         """Nothing can be wrong."""
 
     async def execute(self, run: Run) -> Any:
-        message = {"number": 0}
-        for number in range(STEPS):
-            message = await run.request(f"step {number}", "bench.count", message)
-        return message["number"]
+        number = 0
+        for step in range(STEPS):
+            number = await run.request(f"step {step}", "bench.count", number)
+        return number
 
 
 # Without a text, as a workflow in Python has none: a resumed run asks for it by its name.

@@ -91,7 +91,7 @@ def _all_but_the_last(run_id: str, at: datetime.datetime) -> Iterator[Record]:
             run_id=run_id,
             at=at,
             step=step,
-            data={"number": number + 1},
+            data=number + 1,
             plugin="counts",
             plugin_version="1.0.0",
             duration_s=0.001,
