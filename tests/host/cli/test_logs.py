@@ -63,7 +63,7 @@ def test_an_error_comes_with_its_traceback_and_is_still_one_line() -> None:
 
 
 def test_steps_at_once_do_not_see_each_others_names() -> None:
-    async def main() -> list[dict[str, Any]]:
+    async def main() -> tuple[dict[str, Any], dict[str, Any]]:
         RUN.set("run-1")
         return await asyncio.gather(_in_step("a", "one"), _in_step("b", "two"))
 
