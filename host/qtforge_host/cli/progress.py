@@ -23,7 +23,10 @@ _NAME_WIDTH = 48
 
 @contextlib.contextmanager
 def progress_display(total: int, ended: Callable[[RunView], None]) -> Iterator[RunListener]:
-    """Give a listener that calls ``ended`` for each run, and shows the others on a terminal."""
+    """Give a listener that calls ``ended`` for each run that ends or rests.
+
+    On a terminal it shows the others.
+    """
     if not sys.stderr.isatty():
         yield _Plain(ended)
         return
@@ -52,7 +55,7 @@ class _Plain:
         self._ended = ended
 
     def on_record(self, view: RunView, record: Record) -> None:
-        if view.finished_at is not None:
+        if view.finished_at is not None or view.rests:
             self._ended(view)
 
     def on_progress(
@@ -73,7 +76,7 @@ class _Lines:
         self._all = progress.add_task("all runs", now=f"0 of {total}") if total > 1 else None
 
     def on_record(self, view: RunView, record: Record) -> None:
-        if view.finished_at is not None:
+        if view.finished_at is not None or view.rests:
             self._finish(view)
             return
         if view.run_id not in self._lines:
