@@ -231,7 +231,8 @@ def test_a_live_run_is_paused_after_its_step_and_resumed(steps: Steps) -> None:
     asked = steps("runs", "pause", "last", "--wait", "200ms")
     assert (asked.code, "it is asked" in asked.err) == (0, True)
     steps.touch("go")
-    process.communicate(timeout=DEADLINE_S)
+    assert ended(process)["status"] == "paused"
+    assert process.returncode == 1  # it has not succeeded
     assert steps("runs", "show", "last", "--json").json["status"] == "paused"
     assert steps.done == ["first x", "second"]
     (resumed,) = steps("runs", "resume", "last", "--json").lines
