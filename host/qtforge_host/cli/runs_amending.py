@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,20 +11,20 @@ import click
 import msgspec
 
 from qtforge_host.app import Host
+from qtforge_host.cli.data import run_async
 from qtforge_host.cli.inputs import parse_assignment
 from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.runs_journal import duration_option, find_run
 from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
-from qtforge_host.runs.amending import Amended
+from qtforge_host.runs.amending import Amended, as_document
 from qtforge_host.runs.amending import amend as amended
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import fold
 from qtforge_host.runs.patches import Operation, PatchBuilder
 from qtforge_sdk import Record
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import AmendmentRefused, RunAmended
@@ -91,7 +90,7 @@ def amend(
             run_id = await find_run(durable.journal, run)
             return run_id, *await _amend(durable, run_id, changes, reason, wait_s)
 
-    run_id, patch, answer = asyncio.run(main())
+    run_id, patch, answer = run_async(main())
     if isinstance(answer, AmendmentRefused):
         raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
     if as_json:
@@ -147,7 +146,7 @@ def _read(path: Path) -> bytes:
 
 
 def _patch(run_id: str, workflow: Workflow, changes: Sequence[Change]) -> list[Operation]:
-    builder = PatchBuilder(run_id, to_plain(workflow.definition))
+    builder = PatchBuilder(run_id, as_document(workflow.definition))
     for name, value in changes:
         if name == "patch":
             builder.extend(value)

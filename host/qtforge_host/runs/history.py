@@ -140,4 +140,5 @@ class History:
                 known.pop(step, None)
             self.children.pop(step, None)
             self.undone.discard(step)
+            self.fired.discard(step)
         self.finished = None

@@ -174,8 +174,8 @@ def forked(
         if isinstance(record, RunRewound):
             copies = [each for each in copies if _step_of(each) not in record.steps]
         elif isinstance(record, RunAmended) or _step_of(record) in kept:
-            copies.append(msgspec.structs.replace(record, run_id=new_id))
-    return first, _events(records, copies, new_id) + copies
+            copies.append(msgspec.structs.replace(record, run_id=new_id, at=at))
+    return first, _events(records, copies, new_id, at) + copies
 
 
 def _ended(run_id: str, records: Sequence[Record]) -> Sequence[Record]:
@@ -200,7 +200,9 @@ def _step_of(record: Record) -> str | None:
     return record.name if isinstance(record, TimerSet | TimerFired) else record.step
 
 
-def _events(records: Iterable[Record], copies: Iterable[Record], new_id: str) -> list[Record]:
+def _events(
+    records: Iterable[Record], copies: Iterable[Record], new_id: str, at: datetime.datetime
+) -> list[Record]:
     """Return the events that the copied steps have taken; the new run waits for all others."""
     taken = {
         record.data.get("event_id")
@@ -208,7 +210,7 @@ def _events(records: Iterable[Record], copies: Iterable[Record], new_id: str) ->
         if isinstance(record, StepSucceeded) and isinstance(record.data, dict)
     }
     return [
-        msgspec.structs.replace(record, run_id=new_id)
+        msgspec.structs.replace(record, run_id=new_id, at=at)
         for record in records
         if isinstance(record, EventReceived) and record.event_id in taken
     ]
