@@ -50,7 +50,7 @@ class Waits:
         step = f"event {name}" if step is None else step
 
         async def send(attempt: int) -> Answer:
-            due = None if timeout is None else await self._due(f"{step} timeout", timeout)
+            due = None if timeout is None else await self._due(step, timeout)
             while True:
                 changed = self._control.changed
                 for event in self._log.history.events:

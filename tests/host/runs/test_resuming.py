@@ -20,6 +20,7 @@ from qtforge_sdk.records import (
     RunFinished,
     RunPaused,
     RunResumed,
+    RunRewound,
     RunStarted,
     StepFailed,
     StepSucceeded,
@@ -595,5 +596,24 @@ def test_the_time_to_wait_for_an_event_goes_on_while_nobody_runs(play: Any) -> N
             view = await lab.resume(run_id)
         assert (view.status, view.error.code) == ("failed", "run.event_timeout")
         assert lab.clock.monotonic() == pytest.approx(3600)
+
+    play(case)
+
+
+def test_an_event_that_is_waited_for_anew_has_its_whole_time_again(play: Any) -> None:
+    async def code(run: Run) -> Any:
+        return await run.wait_event("go", timeout=3600)
+
+    async def case(lab: Any) -> None:
+        async with lab.clock.auto():
+            view = await lab.engine.execute(lab.script(code), {})
+            assert (view.status, lab.clock.monotonic()) == ("failed", 3600)
+            await lab.end()
+            ownership = await lab.journal.claim(view.run_id)
+            anew = RunRewound(run_id=view.run_id, at=lab.clock.now(), steps=["event go"])
+            await lab.journal.append(ownership, [anew])
+            await lab.journal.release(ownership)
+            assert (await lab.resume(view.run_id)).status == "failed"
+            assert lab.clock.monotonic() == 7200
 
     play(case)
