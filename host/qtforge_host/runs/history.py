@@ -51,6 +51,8 @@ class History:
         events: Received, oldest first.
         handled: The messages to the run that it has dealt with, by their ids.
         children: The run that a step started.
+        ever_children: The same, with those of steps that no longer count.
+        resumed: Whether it ever was taken up again.
         definition: The definition after the last amendment; None when there was none.
         served_by: Plugins that answered a step, with their versions.
         finished: The record of its end, unless it was opened again.
@@ -68,6 +70,8 @@ class History:
     events: list[EventReceived] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
     children: dict[str, str] = field(default_factory=dict)
+    ever_children: set[str] = field(default_factory=set)
+    resumed: bool = False
     definition: dict[str, Any] | None = None
     served_by: dict[str, str] = field(default_factory=dict)
     finished: RunFinished | None = None
@@ -105,6 +109,7 @@ class History:
                 self.handled.add(record.event_id)
             case ChildStarted():
                 self.children[record.step] = record.child_run_id
+                self.ever_children.add(record.child_run_id)
             case RunAmended():
                 self.definition = record.definition
                 self.handled.add(record.message_id)
@@ -117,6 +122,7 @@ class History:
                 self._forget(record.steps)
             case RunResumed():
                 self.finished = None
+                self.resumed = True
             case RunFinished():
                 self.finished = record
                 self.cancel_requested = None
