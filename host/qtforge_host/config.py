@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar
 
-import durationpy
 import msgspec
 import platformdirs
 
 from qtforge_host.candidates import canonical_name
 from qtforge_host.config_file import managed_path, read_toml
 from qtforge_host.config_schema import check_keys, convert_table
+from qtforge_host.durations import seconds
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
 
@@ -214,14 +214,9 @@ def _table(parent: Mapping[str, Any], key: str, path: Path, prefix: str = "") ->
 
 def _seconds(text: str, path: Path, key: str) -> float:
     try:
-        seconds = float(durationpy.from_str(text).total_seconds())
-    except (durationpy.DurationError, OverflowError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: host.{key}", f"'{text}' is not a duration", "write it as '10s' or '1m30s'"
-        ) from error
-    if seconds <= 0:
-        raise ConfigError(f"{path}: host.{key}", f"'{text}' is not above zero", "such as '10s'")
-    return seconds
+        return seconds(text)
+    except (OverflowError, ValueError) as error:
+        raise ConfigError(f"{path}: host.{key}", str(error)) from error
 
 
 def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:

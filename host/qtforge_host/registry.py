@@ -5,7 +5,7 @@ Phases change only as `qtforge_host.states.PHASE_TRANSITIONS` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,10 +15,10 @@ from qtforge_host.compatibility import Resolution, revise
 from qtforge_host.config import Settings, plugin_config
 from qtforge_host.failures import FailureMemory
 from qtforge_host.load_outcome import LoadOutcome
-from qtforge_host.states import ACTIVE, READY, Phase, PluginState, Status, change_phase
+from qtforge_host.states import ACTIVE, READY, Phase, Status, change_phase
 from qtforge_sdk.errors import ConfigError
 
-__all__ = ["Entry", "PluginRow", "Registry"]
+__all__ = ["Entry", "Registry"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,20 +35,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     phase: Phase = "unloaded"
     plugin: Any = None
-
-
-class PluginRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of ``plugins list``; the fields are those of `Candidate` and `Status`."""
-
-    name: str
-    distribution: str
-    version: str
-    state: PluginState
-    code: str
-    reason: str
-    fix: str
-    phase: Phase
-    builtin: bool
 
 
 class Registry:
@@ -164,23 +150,6 @@ class Registry:
             succeeded=[one.candidate for one in self._entries.values() if one.phase == "running"],
         )
 
-    def rows(self) -> tuple[PluginRow, ...]:
-        """Return every plugin, sorted by name, then distribution."""
-        entries = sorted(
-            self._entries.values(),
-            key=lambda entry: (entry.candidate.name, entry.candidate.distribution),
-        )
-        return tuple(_row(entry) for entry in entries)
-
-    def unknown_in_configuration(self) -> Mapping[str, str]:
-        """Return plugin names that the configuration has and the host has not, with the file."""
-        known = {entry.candidate.name for entry in self._entries.values()}
-        return {
-            name: str(said.file)
-            for name, said in sorted(self._settings.plugins.items())
-            if name not in known
-        }
-
     def _reject_unstarted(self) -> tuple[str, ...]:
         """Apply the resolution to what is loaded; return what runs although rejected now."""
         running: list[str] = []
@@ -206,17 +175,3 @@ class Registry:
 
 def _broken(code: str, reason: str, fix: str) -> Status:
     return Status(state="broken", code=code, reason=reason, fix=fix)
-
-
-def _row(entry: Entry) -> PluginRow:
-    return PluginRow(
-        name=entry.candidate.name,
-        distribution=entry.candidate.distribution,
-        version=entry.candidate.version,
-        state=entry.status.state,
-        code=entry.status.code,
-        reason=entry.status.reason,
-        fix=entry.status.fix,
-        phase=entry.phase,
-        builtin=entry.candidate.builtin,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from qtforge_host.loading import PluginLoader
@@ -37,26 +36,20 @@ def _loaded(site: Site) -> tuple[Registry, tuple[str, ...]]:
 
 
 def _states(registry: Registry) -> dict[str, tuple[str, str]]:
-    return {row.name: (row.state, row.phase) for row in registry.rows()}
+    return {entry.candidate.name: (entry.status.state, entry.phase) for entry in registry}
 
 
-def test_rows_are_sorted_and_those_with_one_name_stand_together(site: Site) -> None:
+def test_entries_of_one_name_are_told_apart_by_their_distribution(site: Site) -> None:
     site.plugin("parser", "1.0", distribution="zeta")
     site.plugin("parser", "2.0", distribution="acme")
-    site.plugin("other")
 
-    rows = _registry(site).rows()
+    found = _registry(site).named("parser")
 
-    assert [(row.name, row.distribution, row.version, row.state) for row in rows] == [
-        ("other", "other", "1.0.0", "ready"),
-        ("parser", "acme", "2.0", "conflict"),
-        ("parser", "zeta", "1.0", "conflict"),
+    assert [(entry.candidate.distribution, entry.status.state) for entry in found] == [
+        ("acme", "conflict"),
+        ("zeta", "conflict"),
     ]
-    assert [entry.candidate.distribution for entry in _registry(site).named("parser")] == [
-        "acme",
-        "zeta",
-    ]
-    assert all(row.phase == "unloaded" for row in rows)
+    assert all(entry.phase == "unloaded" for entry in found)
 
 
 def test_plugins_go_through_their_life(importable: Site) -> None:
@@ -196,22 +189,15 @@ def test_a_start_is_remembered_for_the_next_listing(importable: Site) -> None:
         registry.start_succeeded(key)
     registry.remember(importable.failures)
 
-    assert _registry(importable).rows()[0].state == "ready"
+    assert set(_states(_registry(importable)).values()) == {("ready", "unloaded")}
 
 
-def test_a_name_that_only_the_configuration_knows_is_reported(site: Site) -> None:
-    site.plugin("acme")
-    site.configure(plugins={"acme": {}, "gone": {"enabled": False}})
-
-    assert _registry(site).unknown_in_configuration() == {"gone": str(site.root / "config.toml")}
-
-
-def test_rows_carry_reason_and_fix(site: Site) -> None:
+def test_entries_carry_code_reason_and_fix(site: Site) -> None:
     site.plugin("acme", requires=["qtforge-sdk>=2"])
 
-    (row,) = _registry(site).rows()
+    (entry,) = _registry(site).named("acme")
 
-    assert msgspec.structs.asdict(row)["code"] == "plugin.incompatible"
-    assert row.reason
-    assert row.fix
+    assert entry.status.code == "plugin.incompatible"
+    assert entry.status.reason
+    assert entry.status.fix
     assert READY.reason == READY.fix == ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.venv, pytest.mark.timeout(600)]
 
 LIST = """
-import json, msgspec, pathlib, sys
+import json, pathlib, sys
 import qtforge_host
 from importlib.metadata import version
 from qtforge_host.compatibility import resolve
@@ -36,7 +36,19 @@ def registry():
     return Registry(resolution, settings)
 
 def rows():
-    return [msgspec.structs.asdict(row) for row in registry().rows()]
+    return [
+        {
+            "name": one.candidate.name,
+            "distribution": one.candidate.distribution,
+            "version": one.candidate.version,
+            "builtin": one.candidate.builtin,
+            "state": one.status.state,
+            "code": one.status.code,
+            "reason": one.status.reason,
+            "fix": one.status.fix,
+        }
+        for one in registry()
+    ]
 """
 OURS = ("acme-greeter", "acme-choir")
 
