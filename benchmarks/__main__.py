@@ -8,11 +8,13 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.large import measure_large
 from benchmarks.machine import describe
 from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
-from benchmarks.report import as_document, as_markdown, split_at_markers
+from benchmarks.report import as_document, as_markdown, as_plot, split_at_markers
 from benchmarks.requests import measure_requests
+from benchmarks.runs import measure_runs
 from benchmarks.startup import measure_startup
 
 _ROUNDS = 21
@@ -30,6 +32,9 @@ def main() -> None:
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="put the table between the markers of this file"
     )
+    parser.add_argument(
+        "--large", action="store_true", help="also journals of a million runs: minutes, 5 GB"
+    )
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -40,13 +45,23 @@ def main() -> None:
     machine = describe()
     print("measuring the bus ...", file=sys.stderr)
     found = asyncio.run(_measure_bus(options.rounds))
+    print("measuring runs ...", file=sys.stderr)
+    found += asyncio.run(measure_runs(options.rounds))
     print("measuring start-up ...", file=sys.stderr)
     startup = measure_startup(options.rounds)
     found += startup.figures
-    markdown = as_markdown(found, machine, startup.imports)
+    notes, plot = [], ""
+    if options.large:
+        large = asyncio.run(measure_large(options.rounds))
+        found += large.figures
+        notes = [large.memory]
+        plot = as_plot(large.histories, large.appends)
+    markdown = "\n\n".join(
+        filter(None, (as_markdown(found, machine, startup.imports, notes), plot))
+    )
     print(markdown)
     if options.json is not None:
-        document = as_document(found, machine, startup.imports)
+        document = as_document(found, machine, startup.imports, notes)
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if around is not None:
         before, after = around

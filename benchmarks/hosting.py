@@ -1,4 +1,4 @@
-"""The real bus with plugins by hand: no discovery, so that only the bus is timed."""
+"""The real bus and engine with plugins by hand: no discovery, so that only they are timed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from pathlib import Path
 from qtforge_host.app import HostParts
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.config import Settings
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.recorded import RecordedWorkflows
 from qtforge_host.wiring import Wired
 from qtforge_sdk import Plugin
+from qtforge_sdk.journal import Journal
 
-__all__ = ["bus_with"]
+__all__ = ["bus_with", "engine_with"]
 
 _DRAIN_S = 10.0
 
@@ -20,6 +24,28 @@ _DRAIN_S = 10.0
 @contextlib.asynccontextmanager
 async def bus_with(*plugins: Plugin) -> AsyncIterator[MessageBus]:
     """Give a bus on which these plugins answer."""
+    async with _parts_with(*plugins) as parts:
+        yield parts.bus
+
+
+@contextlib.asynccontextmanager
+async def engine_with(
+    journal: Journal, workflow: Workflow, *plugins: Plugin
+) -> AsyncIterator[Engine]:
+    """Give an engine that keeps its runs in a journal, and finds this one workflow."""
+    async with _parts_with(*plugins) as parts:
+        await journal.open()
+        workflows = RecordedWorkflows({}, lambda name: workflow, lambda known: ())
+        engine = Engine(parts.bus, parts.expressions, journal, workflows)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+            await journal.close()
+
+
+@contextlib.asynccontextmanager
+async def _parts_with(*plugins: Plugin) -> AsyncIterator[HostParts]:
     # Nothing is read from or written to these paths without discovery.
     settings = Settings(config_path=Path("none.toml"), state_dir=Path("none"), worker_processes=1)
     parts = HostParts(settings)
@@ -36,7 +62,7 @@ async def bus_with(*plugins: Plugin) -> AsyncIterator[MessageBus]:
             parts.hooks.register(plugin, name)
             parts.wiring.prepare(wired)
             parts.wiring.connect(wired)
-        yield parts.bus
+        yield parts
         await parts.bus.drain(_DRAIN_S)
     finally:
         await parts.bus.close()

@@ -12,8 +12,8 @@ from pathlib import Path
 __all__ = ["describe"]
 
 _LIBRARIES = (
-    "qtforge-host", "qtforge-sdk", "blinker", "click", "common-expression-language", "msgspec",
-    "packaging", "pluggy", "pyee", "pypubsub",
+    "qtforge-host", "qtforge-sdk", "blinker", "click", "common-expression-language", "dbos",
+    "msgspec", "packaging", "pluggy", "pyee", "pypubsub", "taskflow",
 )  # fmt: skip
 
 

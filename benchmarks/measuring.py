@@ -21,15 +21,19 @@ _MOST_CALLS = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What was promised; one of the two.
+    """What was promised; one of these.
 
     Attributes:
         per_s: At least so many calls in a second.
         ratio: At most so many times the reference's time.
+        least_ratio: At least so many times the reference's time; a peer is to be that much slower.
+        time_s: At most so many seconds.
     """
 
     per_s: float | None = None
     ratio: float | None = None
+    least_ratio: float | None = None
+    time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,13 @@ class Candidate:
         name: For the table.
         call: Does it so many times, and returns when all of it is done.
         goal: What was promised, or None.
+        batch: It is called for a multiple of this.
     """
 
     name: str
     call: Callable[[int], Awaitable[None]]
     goal: Goal | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +83,25 @@ class Figure:
             return None
         if self.goal.per_s is not None and self.per_s < self.goal.per_s:
             return False
+        if self.goal.least_ratio is not None and self.ratio < self.goal.least_ratio:
+            return False
+        if self.goal.time_s is not None and self.time_s > self.goal.time_s:
+            return False
         return self.goal.ratio is None or self.ratio <= self.goal.ratio
 
 
-async def measure(group: str, candidates: Sequence[Candidate], rounds: int) -> list[Figure]:
+async def measure(
+    group: str, candidates: Sequence[Candidate], rounds: int, round_s: float = _ROUND_S
+) -> list[Figure]:
     """Time candidates.
 
     Args:
         group: What the candidates have in common; the first of them is the reference.
         candidates: At least one.
         rounds: How often each is timed, after its warm-up.
+        round_s: About how long each is timed in a round.
     """
-    calls = [await _warm_up(candidate) for candidate in candidates]
+    calls = [await _warm_up(candidate, round_s) for candidate in candidates]
     times: list[list[float]] = [[] for _ in candidates]
     for _ in range(rounds):
         for candidate, count, found in zip(candidates, calls, times, strict=True):
@@ -121,13 +134,14 @@ def figures(
     ]
 
 
-async def _warm_up(candidate: Candidate) -> int:
+async def _warm_up(candidate: Candidate, round_s: float) -> int:
     """Call it until caches are warm; return how many calls fill a round."""
-    calls = _FIRST_CALLS
+    batch = candidate.batch
+    calls = -(-_FIRST_CALLS // batch) * batch
     while True:
         took_s = await _time(candidate, calls)
-        if took_s >= _ROUND_S / 2 or calls >= _MOST_CALLS:
-            return max(1, round(calls * _ROUND_S / took_s))
+        if took_s >= round_s / 2 or calls >= _MOST_CALLS:
+            return max(1, round(calls * round_s / took_s / batch)) * batch
         calls *= 2
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.measuring import Figure, Goal
 
-__all__ = ["as_document", "as_markdown", "split_at_markers"]
+__all__ = ["as_document", "as_markdown", "as_plot", "split_at_markers"]
 
 _BEGIN = "<!-- benchmarks: begin -->"
 _END = "<!-- benchmarks: end -->"
@@ -17,9 +17,12 @@ _HEADER = ("", "time", "per second", "of the first's time", "goal")
 
 
 def as_markdown(
-    found: Sequence[Figure], machine: Mapping[str, str], imports: Mapping[str, str]
+    found: Sequence[Figure],
+    machine: Mapping[str, str],
+    imports: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> str:
-    """Return the machine's description, one table, and what the commands import."""
+    """Return the machine's description, one table, what the commands import, and notes."""
     rows: list[Sequence[str]] = []
     group = ""
     for figure in found:
@@ -36,13 +39,17 @@ def as_markdown(
             )
         )
     described = "\n".join(f"- {key}: {value}" for key, value in machine.items())
-    imported = "\n".join(f"- {command} imports {what}." for command, what in imports.items())
-    parts = [described, _table([_HEADER, *rows]), imported]
+    lines = [f"{command} imports {what}." for command, what in imports.items()]
+    below = "\n".join(f"- {line}" for line in (*lines, *notes))
+    parts = [described, _table([_HEADER, *rows]), below]
     return "\n\n".join(part for part in parts if part)
 
 
 def as_document(
-    found: Sequence[Figure], machine: Mapping[str, str], imports: Mapping[str, str]
+    found: Sequence[Figure],
+    machine: Mapping[str, str],
+    imports: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the same as plain values."""
     return {
@@ -61,7 +68,26 @@ def as_document(
             for figure in found
         ],
         "imports": dict(imports),
+        "notes": list(notes),
     }
+
+
+def as_plot(histories: Sequence[int], found: Sequence[Figure]) -> str:
+    """Return a Mermaid diagram: an append's time over how many runs the journal holds."""
+    times = [figure.time_s * 1e6 for figure in found]
+    points = ", ".join(f"{each:.1f}" for each in times)
+    names = ", ".join(f'"{each:,}"' for each in histories)
+    return "\n".join(
+        (
+            "```mermaid",
+            "xychart-beta",
+            '    title "One step of a durable run, 64 runs at once"',
+            f'    x-axis "runs in the journal" [{names}]',
+            f'    y-axis "µs" 0 --> {2 * max(times):.0f}',
+            f"    line [{points}]",
+            "```",
+        )
+    )
 
 
 def split_at_markers(path: Path) -> tuple[str, str]:
@@ -91,6 +117,10 @@ def _goal(figure: Figure) -> str:
 def _goal_text(goal: Goal) -> str:
     if goal.per_s is not None:
         return f"at least {goal.per_s:,.0f} per second"
+    if goal.least_ratio is not None:
+        return f"at least {goal.least_ratio:g} times"
+    if goal.time_s is not None:
+        return f"at most {_time(goal.time_s)}"
     return f"at most {goal.ratio:g} times"
 
 

@@ -205,7 +205,7 @@ def test_two_processes_that_race_for_the_same_runs_never_do_one_together(
     unfinished = {
         run_id for run_id, records in before.items() if not isinstance(records[-1], RunFinished)
     }
-    assert len(unfinished) == count
+    assert len(unfinished) > count // 2  # few had the time to end
 
     racers = [worker("take", tmp_path, who) for who in (0, 1)]
     while not all((tmp_path / f"ready-{who}").exists() for who in (0, 1)):
@@ -218,8 +218,10 @@ def test_two_processes_that_race_for_the_same_runs_never_do_one_together(
     found, damage = histories(tmp_path)
     assert damage == []
     check_every_run(found, tmp_path)
-    owners = {run_id: [each.owner for each in records if isinstance(each, RunResumed)]
-              for run_id, records in found.items()}  # fmt: skip
+    owners = {
+        run_id: [each.owner for each in found[run_id] if isinstance(each, RunResumed)]
+        for run_id in unfinished
+    }
     assert all(len(each) == 1 for each in owners.values())  # taken once, by one of them
     assert len({each[0] for each in owners.values()}) == 2
     check_no_process_works_beside_another(found, tmp_path)

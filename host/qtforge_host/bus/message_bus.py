@@ -241,17 +241,12 @@ class MessageBus:
         self._local.routes = routes
         self._observers = observers
 
-    def expected(self, envelope: Envelope) -> tuple[str, str]:
-        """Return the plugin that would be asked now, and its version.
-
-        Raises:
-            NoHandlerError: Nobody would.
-            PolicyError: Nobody may be.
-        """
-        route = self._local.routes.get(envelope.topic)
+    def answerers(self, topic: str) -> tuple[tuple[str, str], ...]:
+        """Return every plugin that has a part in a topic's answers, with its version, sorted."""
+        route = self._local.routes.get(topic)
         if route is None:
-            raise NoHandlerError(envelope.topic)
-        return route.choose(envelope, envelope.payload).identity
+            return ()
+        return tuple(sorted({handler.identity for handler in (*route.wrappers, *route.handlers)}))
 
     def topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
         """Return each topic's handlers; see `qtforge_sdk.Bus`."""

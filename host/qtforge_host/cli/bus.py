@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import click
 
 from qtforge_host.app import Host
+from qtforge_host.cli.data import run_async
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import document, json_option, print_json, table
 from qtforge_host.cli.session import Session
@@ -33,7 +33,7 @@ def topics(session: Session, as_json: bool) -> None:
         async with Host(session.settings) as host:
             return [each for handlers in host.bus.topics().values() for each in handlers]
 
-    handlers = asyncio.run(found())
+    handlers = run_async(found())
     if as_json:
         print_json(document(handlers=handlers))
         return
@@ -81,5 +81,5 @@ def request(
         async with Host(session.settings) as host:
             return await host.bus.request(topic, message, timeout=timeout_s, plugin=plugin)
 
-    answer = asyncio.run(ask())
+    answer = run_async(ask())
     print_json(document(topic=topic, response=answer) if as_json else answer)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 import click
 
 from qtforge_host.app import Host
+from qtforge_host.cli.data import run_async
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import document, json_option, print_json, state, table
 from qtforge_host.cli.session import Session
@@ -26,7 +26,7 @@ def health(session: Session, as_json: bool) -> int:
         async with Host(session.settings) as host:
             return await host.health()
 
-    reports = asyncio.run(asked())
+    reports = run_async(asked())
     if as_json:
         print_json(document(plugins=list(reports.values())))
     else:

@@ -112,16 +112,15 @@ def prefer(session: Session, name: str, distribution: str) -> None:
 @click.pass_obj
 def check(session: Session, as_json: bool) -> int:
     """Start every plugin for real, and show what became of it. Exit code 1 when one failed."""
-    import asyncio  # only here: the other commands start nothing
-
     from qtforge_host.app import Host
+    from qtforge_host.cli.data import run_async
 
     async def started() -> list[tuple[Candidate, Status]]:
         async with Host(session.settings) as host:
             entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
             return [(entry.candidate, entry.status) for entry in entries]
 
-    rows = asyncio.run(started())
+    rows = run_async(started())
     _show(rows, [], as_json)
     return FAILED if any(status.state in ("broken", "quarantined") for _, status in rows) else 0
 
@@ -131,16 +130,15 @@ def check(session: Session, as_json: bool) -> int:
 @click.pass_obj
 def commands(session: Session, as_json: bool) -> None:
     """List the commands that plugins contribute. Starts them."""
-    import asyncio  # only here: the other commands start nothing
-
     from qtforge_host.app import Host
+    from qtforge_host.cli.data import run_async
 
     async def offered() -> dict[str, str]:
         async with Host(session.settings) as host:
             found = await host.commands()
             return {name: command.get_short_help_str(80) for name, command in found.items()}
 
-    found = asyncio.run(offered())
+    found = run_async(offered())
     if as_json:
         rows = [{"name": name, "help": text} for name, text in sorted(found.items())]
         print_json(document(commands=rows))

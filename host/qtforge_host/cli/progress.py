@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from qtforge_host.cli.printing import RunPrinter
 from qtforge_host.cli.report import document_name
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.outcome import RunView
@@ -22,13 +23,10 @@ _NAME_WIDTH = 48
 
 
 @contextlib.contextmanager
-def progress_display(total: int, ended: Callable[[RunView], None]) -> Iterator[RunListener]:
-    """Give a listener that calls ``ended`` for each run that ends or rests.
-
-    On a terminal it shows the others.
-    """
+def progress_display(total: int, printer: RunPrinter) -> Iterator[RunListener]:
+    """Give a listener that prints each run that ends or rests; a terminal shows the others too."""
     if not sys.stderr.isatty():
-        yield _Plain(ended)
+        yield _Plain(printer)
         return
     # rich is imported only where there is a terminal to show it on.
     from rich.console import Console
@@ -47,16 +45,16 @@ def progress_display(total: int, ended: Callable[[RunView], None]) -> Iterator[R
         redirect_stdout=False,
         redirect_stderr=True,  # a warning goes above the lines, not through them
     ) as progress:
-        yield _Lines(progress, total, ended)
+        yield _Lines(progress, total, printer)
 
 
 class _Plain:
-    def __init__(self, ended: Callable[[RunView], None]) -> None:
-        self._ended = ended
+    def __init__(self, printer: RunPrinter) -> None:
+        self._printer = printer
 
     def on_record(self, view: RunView, record: Record) -> None:
         if view.finished_at is not None or view.rests:
-            self._ended(view)
+            self._printer.ended(view)
 
     def on_progress(
         self, view: RunView, step: str, done: float, total: float | None, text: str
@@ -67,9 +65,9 @@ class _Plain:
 class _Lines:
     """A line for each run in progress, and one for all of them."""
 
-    def __init__(self, progress: Progress, total: int, ended: Callable[[RunView], None]) -> None:
+    def __init__(self, progress: Progress, total: int, printer: RunPrinter) -> None:
         self._progress = progress
-        self._ended = ended
+        self._printer = printer
         self._total = total
         self._done = 0
         self._lines: dict[str, TaskID] = {}
@@ -102,10 +100,10 @@ class _Lines:
         self._done += 1
         if self._all is not None:
             self._progress.update(self._all, now=f"{self._done} of {self._total}")
-        if sys.stdout.isatty():
+        if self._printer.data.isatty():
             self._print_above(view)
         else:
-            self._ended(view)
+            self._printer.ended(view)
 
     def _print_above(self, view: RunView) -> None:
         """Print to the terminal that shows the lines, above them and without wrapping."""
@@ -113,7 +111,7 @@ class _Lines:
 
         said = _Terminal()
         with contextlib.redirect_stdout(said):
-            self._ended(view)
+            self._printer.ended(view)
         self._progress.console.print(Text.from_ansi(said.getvalue().rstrip()), soft_wrap=True)
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.errors import CANCELLED, FAILED
+from qtforge_host.cli.data import data_only
+from qtforge_host.cli.errors import CANCELLED
 from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
 from qtforge_host.cli.output import json_option
+from qtforge_host.cli.printing import RunPrinter
 from qtforge_host.cli.progress import progress_display
-from qtforge_host.cli.report import print_run
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.log import RunListener
-from qtforge_host.runs.outcome import RunView
 
 __all__ = ["run"]
 
@@ -50,29 +50,14 @@ def run(
     """
     given = read_input(input_file, assignments)
     inputs = [{**given, "document": document_of(path)} for path in paths] or [given]
-    outcome = _Outcome(as_json)
-    try:
-        asyncio.run(_run_all(session, workflow, inputs, jobs, outcome))
-    except KeyboardInterrupt:
-        click.echo("cancelled", err=True)
-        return CANCELLED
-    return outcome.exit_code
-
-
-class _Outcome:
-    """Prints each run as it ends, and remembers whether one failed."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._failed = False
-
-    @property
-    def exit_code(self) -> int:
-        return FAILED if self._failed else 0
-
-    def ended(self, view: RunView) -> None:
-        self._failed = self._failed or view.status != "succeeded"
-        print_run(view, as_json=self._as_json)
+    with data_only() as data:
+        printer = RunPrinter(data, as_json=as_json)
+        try:
+            asyncio.run(_run_all(session, workflow, inputs, jobs, printer))
+        except KeyboardInterrupt:
+            click.echo("cancelled", err=True)
+            return CANCELLED
+    return printer.exit_code
 
 
 async def _run_all(
@@ -80,13 +65,13 @@ async def _run_all(
     name: str,
     inputs: Sequence[dict[str, Any]],
     jobs: int,
-    outcome: _Outcome,
+    printer: RunPrinter,
 ) -> None:
     async with Host(session.settings) as host:
         workflow = host.workflow(name)
         engine = (await host.durable()).engine
         waiting = iter(inputs)
-        with progress_display(len(inputs), outcome.ended) as listener:
+        with progress_display(len(inputs), printer) as listener:
             workers = (
                 _work(engine, workflow, waiting, listener) for _ in range(min(jobs, len(inputs)))
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 import msgspec
 
 from qtforge_host.app import Host
+from qtforge_host.cli.data import run_async
 from qtforge_host.cli.inputs import parse_assignment
 from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.runs_journal import duration_option, find_run
@@ -90,7 +90,7 @@ def amend(
             run_id = await find_run(durable.journal, run)
             return run_id, *await _amend(durable, run_id, changes, reason, wait_s)
 
-    run_id, patch, answer = asyncio.run(main())
+    run_id, patch, answer = run_async(main())
     if isinstance(answer, AmendmentRefused):
         raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
     if as_json:

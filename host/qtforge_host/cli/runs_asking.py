@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import click
 
 from qtforge_host.app import Host
+from qtforge_host.cli.data import run_async
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import document, json_option, print_json
@@ -45,7 +45,7 @@ def cancel(session: Session, run: str, reason: str, wait: str, as_json: bool) ->
     When nobody executes the run, it is ended here.
     """
     wait_s = duration_option("--wait", wait).total_seconds()
-    view, settled = asyncio.run(_cancel(session, run, reason, wait_s))
+    view, settled = run_async(_cancel(session, run, reason, wait_s))
     return _report(view, settled, "cancelled", wait, as_json)
 
 
@@ -58,7 +58,7 @@ def cancel(session: Session, run: str, reason: str, wait: str, as_json: bool) ->
 def pause(session: Session, run: str, reason: str, wait: str, as_json: bool) -> int:
     """Let a run rest at its next step, until 'runs resume'."""
     wait_s = duration_option("--wait", wait).total_seconds()
-    view, settled = asyncio.run(_pause(session, run, reason, wait_s))
+    view, settled = run_async(_pause(session, run, reason, wait_s))
     return _report(view, settled, "paused", wait, as_json)
 
 
@@ -103,7 +103,7 @@ def send(
             )
             return run_id, given.message_id, bool(received)
 
-    run_id, event_id, received = asyncio.run(sent())
+    run_id, event_id, received = run_async(sent())
     if as_json:
         print_json(document(run_id=run_id, event=event, event_id=event_id, received=received))
     else:

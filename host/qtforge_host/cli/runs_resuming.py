@@ -12,18 +12,18 @@ from typing import Any
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.errors import CANCELLED, FAILED, exit_code, show
+from qtforge_host.cli.data import data_only
+from qtforge_host.cli.errors import CANCELLED, exit_code, show
 from qtforge_host.cli.inputs import assign, set_option
 from qtforge_host.cli.output import json_option
+from qtforge_host.cli.printing import RunPrinter
 from qtforge_host.cli.progress import progress_display
-from qtforge_host.cli.report import print_run
 from qtforge_host.cli.runs_journal import find_run
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
 from qtforge_host.runs.engine import new_run_id
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener
-from qtforge_host.runs.outcome import RunView
 from qtforge_host.runs.rewinding import forked, rewind
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
@@ -68,9 +68,8 @@ def resume(
     """
     if every == bool(runs):
         raise click.UsageError("give the runs to resume, or --all")
-    outcome = _Outcome(as_json)
 
-    async def main() -> None:
+    async def main(outcome: RunPrinter) -> None:
         async with _durable(session) as durable:
             if every:
                 wanted = await _interrupted(durable.journal)
@@ -81,7 +80,7 @@ def resume(
                 wanted = list(dict.fromkeys(found))
             await _resume_all(durable, wanted, versions, jobs, outcome, skip_owned=every)
 
-    return _execute(main, outcome)
+    return _execute(main, as_json=as_json)
 
 
 @click.command()
@@ -97,9 +96,8 @@ def retry(
 
     A stage that was undone is done again too, and so is all that came after it.
     """
-    outcome = _Outcome(as_json)
 
-    async def main() -> None:
+    async def main(outcome: RunPrinter) -> None:
         async with _durable(session) as durable:
             run_id = await find_run(durable.journal, run)
             durable.engine.workflows.recorded(History.of(await durable.journal.records(run_id)))
@@ -107,7 +105,7 @@ def retry(
             click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
             await _resume_all(durable, [run_id], versions, 1, outcome, note="retried")
 
-    return _execute(main, outcome)
+    return _execute(main, as_json=as_json)
 
 
 @click.command()
@@ -131,9 +129,8 @@ def fork(
 
     The other run stays as it is.
     """
-    outcome = _Outcome(as_json)
 
-    async def main() -> None:
+    async def main(outcome: RunPrinter) -> None:
         async with _durable(session) as durable:
             run_id = await find_run(durable.journal, run)
             new_id = await _fork(durable, run_id, stage, assignments)
@@ -141,33 +138,18 @@ def fork(
             note = f"forked from {run_id}" + (f" at {stage}" if stage else "")
             await _resume_all(durable, [new_id], versions, 1, outcome, note=note)
 
-    return _execute(main, outcome)
+    return _execute(main, as_json=as_json)
 
 
-class _Outcome:
-    """Prints each run once, as it ends or rests, and remembers whether one did not succeed."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._printed: set[str] = set()
-        self.exit_code = 0
-
-    def ended(self, view: RunView) -> None:
-        if view.run_id in self._printed:
-            return
-        self._printed.add(view.run_id)
-        if view.status != "succeeded":
-            self.exit_code = FAILED
-        print_run(view, as_json=self._as_json)
-
-
-def _execute(main: Callable[[], Any], outcome: _Outcome) -> int:
-    try:
-        asyncio.run(main())
-    except KeyboardInterrupt:
-        click.echo("cancelled", err=True)
-        return CANCELLED
-    return outcome.exit_code
+def _execute(main: Callable[[RunPrinter], Any], *, as_json: bool) -> int:
+    with data_only() as data:
+        printer = RunPrinter(data, as_json=as_json)
+        try:
+            asyncio.run(main(printer))
+        except KeyboardInterrupt:
+            click.echo("cancelled", err=True)
+            return CANCELLED
+    return printer.exit_code
 
 
 @asynccontextmanager
@@ -188,13 +170,13 @@ async def _resume_all(
     run_ids: Sequence[str],
     versions: VersionPolicy,
     jobs: int,
-    outcome: _Outcome,
+    outcome: RunPrinter,
     *,
     note: str = "",
     skip_owned: bool = False,
 ) -> None:
     waiting = iter(run_ids)
-    with progress_display(len(run_ids), outcome.ended) as listener:
+    with progress_display(len(run_ids), outcome) as listener:
 
         async def work(waiting: Iterator[str], listener: RunListener) -> None:
             for run_id in waiting:

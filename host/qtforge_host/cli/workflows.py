@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from qtforge_host.app import Host
+from qtforge_host.cli.data import run_async
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import document, json_option, print_json, state, table
 from qtforge_host.cli.session import Session
@@ -99,7 +99,7 @@ def _with_host(session: Session, ask: Callable[[Host], T]) -> T:
         async with Host(session.settings) as host:
             return ask(host)
 
-    return asyncio.run(main())
+    return run_async(main())
 
 
 def _summary(parsed: Parsed, problems: tuple[Problem, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from qtforge_host.bus.transport import Envelope
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.cache_key import cache_key
 from qtforge_host.runs.attempts import Answer, AskCall
+from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.operations import ProgressListener
 
@@ -47,16 +48,19 @@ class Asker:
         )
         if call.cache is None or self._cache is None:
             return await self._bus.send(envelope, listener), envelope.served_by
-        plugin, version = self._bus.expected(envelope)
-        envelope.plugin = plugin
+        # Who will answer is not known before: a wrapper may change the message. So the versions
+        # of all who might are part of the question.
+        identity = repr(self._bus.answerers(call.topic))
 
         async def ask() -> Any:
-            return await self._bus.send(envelope, listener)
+            value = await self._bus.send(envelope, listener)
+            return {"value": to_plain(value), "by": envelope.served_by}
 
         try:
-            key = cache_key(call.topic, plugin, version, call.message)
+            key = cache_key(call.topic, identity, "", call.message)
         except TypeError as error:
             what = f"the message of '{call.topic}' can't be looked up in the cache"
             raise OperationError("run.not_storable", what, str(error)) from error
-        answer = await self._cache.answer(call.cache, call.topic, key, ask)
-        return answer.value, (plugin, version)
+        answer = (await self._cache.answer(call.cache, call.topic, key, ask)).value
+        by = answer["by"]
+        return answer["value"], None if by is None else (by[0], by[1])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
+
+import msgspec
 
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.attempts import Answer
@@ -12,9 +15,12 @@ from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal_errors import RecordNotStorableError
 from qtforge_sdk.records import CompensationFailed, CompensationStarted, CompensationSucceeded
 
 __all__ = ["Compensator"]
+
+_LOG = logging.getLogger("qtforge.runs")
 
 Undo = Callable[[str, Compensation, int], Awaitable[Answer]]
 """Makes one attempt at undoing a step."""
@@ -89,18 +95,25 @@ class Compensator:
                 await self._clock.sleep(delay_s)
                 attempt += 1
                 continue
-            await self._log.append(
-                CompensationSucceeded(
-                    run_id=run_id,
-                    at=self._clock.now(),
-                    step=step,
-                    data=to_plain(data),
-                    plugin=by[0] if by else None,
-                    plugin_version=by[1] if by else None,
-                    duration_s=self._clock.monotonic() - started,
-                )
+            record = CompensationSucceeded(
+                run_id=run_id,
+                at=self._clock.now(),
+                step=step,
+                data=None,
+                plugin=by[0] if by else None,
+                plugin_version=by[1] if by else None,
+                duration_s=self._clock.monotonic() - started,
             )
+            await self._undone(record, data)
             return True
+
+    async def _undone(self, record: CompensationSucceeded, data: object) -> None:
+        try:
+            await self._log.append(msgspec.structs.replace(record, data=to_plain(data)))
+        except (TypeError, RecordNotStorableError) as error:
+            # Nobody uses the answer; that it can't be kept must not undo the step again.
+            _LOG.debug("%s: the answer is not kept: %s", record.step, error)
+            await self._log.append(record)
 
     def _delay(
         self, step: str, compensation: Compensation, attempt: int, error: QtForgeError

@@ -18,7 +18,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
 from qtforge_sdk.journal import Journal
-from qtforge_sdk.journal_errors import StaleOwnerError
+from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
 from qtforge_sdk.records import RunFinished, RunPaused
 
 __all__ = ["Driver"]
@@ -90,7 +90,7 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
             await self._failed(error_info(error))
         else:
-            await self._finish("succeeded", result=result, summary=summary)
+            await self._succeeded(result, summary)
 
     async def _execute(self) -> Any:
         await self._control.amend()
@@ -113,6 +113,12 @@ class Driver:
         result = returned if definition.result is None else self._run.render(definition.result)
         summary = str(self._run.render(definition.summary)) if definition.summary else ""
         return to_plain(result), summary
+
+    async def _succeeded(self, result: Any, summary: str) -> None:
+        try:
+            await self._finish("succeeded", result=result, summary=summary)
+        except RecordNotStorableError as error:  # such as an integer of more than 64 bits
+            await self._failed(error_info(error))
 
     async def _failed(self, error: ErrorInfo) -> None:
         try:

@@ -12,6 +12,7 @@ from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, Ownership
+from qtforge_sdk.journal_errors import RecordNotStorableError
 
 __all__ = ["RunListener", "RunLog"]
 
@@ -67,9 +68,14 @@ class RunLog:
 
         Raises:
             StaleOwnerError: Another process has taken the run over.
+            RecordNotStorableError: A value can't be written; the notes wait for the next.
         """
         notes, self._notes = self._notes, []
-        await self._journal.append(self.ownership, [*notes, *records])
+        try:
+            await self._journal.append(self.ownership, [*notes, *records])
+        except RecordNotStorableError:
+            self._notes = notes + self._notes
+            raise
         for record in records:
             self._tell(record)
 

@@ -10,6 +10,9 @@ import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.policies.cache import ResultCache
+from qtforge_host.policies.memory_cache import MemoryCache
+from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.definitions import Workflow, parse
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.outcome import RunView, fold
@@ -75,7 +78,8 @@ def execute(
             steps = await it.add(Steps(), "steps", "1.4.0")
             journal = MemoryJournal()
             await journal.open()
-            engine = Engine(it.bus, it.parts.expressions, journal, no_workflows())
+            cache = ResultCache(MemoryCache(), SystemClock())
+            engine = Engine(it.bus, it.parts.expressions, journal, no_workflows(), cache=cache)
             parsed = parse(HEAD + text, "w.toml", {"sequential": SequentialOrchestrator()})
             assert parsed.workflow is not None, parsed.problems
             view = await engine.execute(parsed.workflow, given or {})
@@ -219,6 +223,35 @@ def test_an_expression_that_fails_names_its_stage(bench: Any, line: str) -> None
     assert view.error is not None
     assert (view.error.code, view.error.stage) == ("expression.failed", "one")
     assert steps.done == []
+
+
+def test_the_same_question_is_asked_once_where_its_answers_are_cached(bench: Any) -> None:
+    lines = ('cache = { ttl = "1m" }', 'message = { what = "x" }')
+    text = stage("one", "step.do", *lines) + stage("two", "step.do", *lines) + stage("three")
+    view, steps, _ = execute(bench, text)
+    assert len(steps.done) == 2  # one and three: the answer to one is two's, too
+    assert view.steps["two"].data == view.steps["one"].data
+    assert (view.steps["two"].plugin, view.steps["two"].plugin_version) == ("steps", "1.4.0")
+
+
+def test_a_fallback_answers_for_a_stage_that_failed_and_the_run_is_degraded(bench: Any) -> None:
+    text = (
+        stage("one", "step.fail", 'fallback = { value = "none" }')
+        + stage("two", "step.fail", 'fallback = { topic = "step.do", message = { what = "b" } }')
+        + stage("three", "step.do", 'message = { what = "${stages.one.data}" }')
+    )
+    view, _, _ = execute(bench, text)
+    assert (view.status, view.degraded) == ("succeeded", True)
+    assert view.result["two"] == {"made": "b", "size": 3}
+    assert view.result["three"]["made"] == "none"
+    assert view.steps["one"].warning == "step.refused: it can't be done: it never can"
+
+
+def test_a_stage_is_tried_again_as_its_policy_says(bench: Any) -> None:
+    retry = 'retry = { max_attempts = 3, initial_delay = "1ms" }'
+    view, steps, _ = execute(bench, stage("one", "step.fail", retry))
+    assert (view.status, steps.done) == ("failed", ["fail", "fail", "fail"])
+    assert view.steps["one"].attempts == 3
 
 
 def test_defaults_stand_where_the_input_says_nothing(bench: Any) -> None:

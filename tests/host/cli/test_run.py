@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +78,7 @@ class Example(Plugin):
         if message["name"].startswith("bad"):
             raise OperationError("letters.bad", "a bad letter", "it is bad", "send a good one")
         if message["name"].startswith("slow"):
+            print("working", flush=True)
             await asyncio.sleep(30)
         return {"name": message["name"] * message["times"]}
 '''
@@ -350,7 +350,9 @@ def test_ctrl_c_ends_a_run_cleanly_with_130(
         env={**environment, "PYTHONPATH": str(letters)},
         cwd=tmp_path,
     )
-    time.sleep(2.5)
+    assert process.stderr is not None
+    while "working" not in process.stderr.readline():  # what a plugin prints is no data
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err

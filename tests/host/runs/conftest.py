@@ -148,6 +148,10 @@ class Lab:
         self._messages = 0
         self._mortal: MortalJournal | None = None
 
+    async def add(self, plugin: Any, name: str, version: str) -> Any:
+        """Add a plugin."""
+        return await self._it.add(plugin, name, version)
+
     def script(self, code: Code, name: str = "w", **definition: Any) -> Workflow:
         """Make a workflow in Python known; the same name again replaces its code."""
         self.workflows[name] = Workflow(

@@ -1,0 +1,397 @@
+"""What others ask of a run while it goes on: pause, cancel, amend, send it events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from qtforge_sdk import Compensation, Run
+from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    CompensationSucceeded,
+    EventReceived,
+    RunAmended,
+    RunCancelRequested,
+    RunFinished,
+    StepSucceeded,
+)
+
+Case = Callable[[Any], Awaitable[None]]
+
+THREE = """
+[[stages]]
+name = "one"
+operation = "do.ok"
+[[stages]]
+name = "two"
+operation = "do.wait"
+[[stages]]
+name = "three"
+operation = "do.ok"
+"""
+INSERTED = {"name": "extra", "operation": "do.ok"}
+
+
+@pytest.fixture
+def play(lab: Any) -> Callable[[Case], None]:
+    """Play a case in a fresh lab."""
+
+    def run(case: Case) -> None:
+        async def main() -> None:
+            async with lab() as it:
+                await case(it)
+
+        asyncio.run(main())
+
+    return run
+
+
+async def begun(lab: Any, workflow: Any, given: Any = None) -> tuple[str, asyncio.Task[Any]]:
+    """Execute a workflow until its handler `do.wait` has been asked."""
+    going = asyncio.ensure_future(lab.engine.execute(workflow, given or {}))
+    await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+    return next(reversed(lab.store.runs)), going
+
+
+async def seen(lab: Any, run_id: str) -> None:
+    """Wait until the run has taken in what was sent before, by a mark sent behind it."""
+    before = len(await lab.records(run_id, EventReceived))
+    await lab.post(run_id, "event", "mark")
+
+    async def there() -> bool:
+        return len(await lab.records(run_id, EventReceived)) > before
+
+    await lab.until(there)
+
+
+def undone_by(step: str) -> Compensation:
+    return Compensation(topic="do.ok", message={"undo": step})
+
+
+async def waits(run: Run) -> Any:
+    await run.request("one", "do.ok", {}, compensation=undone_by("one"))
+    await run.request("two", "do.wait", {})
+    return "done"
+
+
+def test_a_cancellation_reaches_the_handler_and_ends_the_run(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(waits))
+        await lab.post(run_id, "cancel")
+        view = await asyncio.wait_for(going, 5)
+        assert (view.status, view.error.code) == ("cancelled", "run.cancelled")
+        assert view.error.message == "cancelled by ada"
+        assert view.steps["two"].status == "failed"
+        assert lab.desk.asked == ["one", "two"]  # the definition says to stop, not to undo
+
+    play(case)
+
+
+def test_a_cancellation_compensates_where_the_definition_says_so(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(waits, on_cancel="compensate"))
+        await lab.post(run_id, "cancel")
+        assert (await asyncio.wait_for(going, 5)).status == "cancelled"
+        assert lab.desk.asked == ["one", "two", "one/compensation"]
+
+    play(case)
+
+
+def test_a_second_cancellation_does_not_interrupt_what_undoes(play: Any) -> None:
+    async def code(run: Run) -> None:
+        slow = Compensation(topic="do.wait", message={})
+        await run.request("one", "do.ok", {}, compensation=slow)
+        await run.sleep(3600)
+
+    async def case(lab: Any) -> None:
+        workflow = lab.script(code, on_cancel="compensate")
+        going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
+
+        async def sleeps() -> bool:
+            return bool(lab.clock.waiting)
+
+        await lab.until(sleeps)
+        run_id = next(iter(lab.store.runs))
+        await lab.post(run_id, "cancel")
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)  # it is being undone
+        await lab.post(run_id, "cancel")
+        await seen(lab, run_id)
+        lab.desk.gate.set()
+        assert (await asyncio.wait_for(going, 5)).status == "cancelled"
+        assert len(await lab.records(run_id, CompensationSucceeded)) == 1
+        assert len(await lab.records(run_id, RunCancelRequested)) == 2
+
+    play(case)
+
+
+def test_a_caller_who_is_cancelled_cancels_the_run(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(waits))
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(going, 5)
+        (end,) = await lab.records(run_id, RunFinished)
+        assert end.status == "cancelled"
+
+    play(case)
+
+
+def test_a_pause_takes_effect_after_the_step_in_hand(play: Any) -> None:
+    async def code(run: Run) -> None:
+        await waits(run)
+        await run.request("three", "do.ok", {})
+
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(code))
+        await lab.post(run_id, "pause")
+        await seen(lab, run_id)
+        assert not going.done()  # the step in hand is not lost
+        lab.desk.gate.set()
+        view = await asyncio.wait_for(going, 5)
+        assert (view.status, list(view.steps)) == ("paused", ["one", "two"])
+        (summary,) = await lab.journal.runs(RunQuery())
+        assert (summary.status, summary.owner_alive) == ("paused", False)
+
+    play(case)
+
+
+def test_a_pause_lets_every_parallel_step_come_to_its_end(play: Any) -> None:
+    async def left(run: Run) -> None:
+        await run.request("left", "do.wait", {})
+
+    async def right(run: Run) -> None:
+        await run.request("right", "do.wait", {})
+        await run.request("after", "do.ok", {})
+
+    async def code(run: Run) -> str:
+        await run.gather(left(run), right(run))
+        return "done"
+
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(code))
+        await lab.post(run_id, "pause")
+        await seen(lab, run_id)
+        lab.desk.gate.set()
+        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        kept = {each.step for each in await lab.records(run_id, StepSucceeded)}
+        assert kept == {"left", "right"}
+        assert (await lab.resume(run_id)).result == "done"
+        assert sorted(lab.desk.asked) == ["after", "left", "right"]
+
+    play(case)
+
+
+@pytest.mark.parametrize("waiting", ["sleep", "event"])
+def test_a_run_that_waits_can_be_paused(play: Any, waiting: str) -> None:
+    async def code(run: Run) -> str:
+        if waiting == "sleep":
+            await run.sleep(3600)
+        else:
+            await run.wait_event("go")
+        return "done"
+
+    async def case(lab: Any) -> None:
+        going = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
+        await asyncio.sleep(0.01)
+        run_id = next(iter(lab.store.runs))
+        await lab.post(run_id, "pause")
+        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        await lab.clock.advance(3600)
+        await lab.post(run_id, "event", "go")
+        assert (await lab.resume(run_id)).result == "done"
+
+    play(case)
+
+
+def test_an_event_ends_the_wait_for_it_and_each_is_taken_once_in_order(play: Any) -> None:
+    async def code(run: Run) -> list[Any]:
+        found = []
+        for step in ("a", "b"):
+            found.append(await run.wait_event("go", step=step))
+        return found
+
+    async def case(lab: Any) -> None:
+        going = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
+        await asyncio.sleep(0.01)
+        run_id = next(iter(lab.store.runs))
+        await lab.post(run_id, "event", "other", 0)
+        for data in (1, 2):
+            await lab.post(run_id, "event", "go", data)
+        assert (await asyncio.wait_for(going, 5)).result == [1, 2]
+
+    play(case)
+
+
+def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
+    async def code(run: Run) -> Any:
+        return await run.wait_event("go", timeout=0.01)
+
+    async def case(lab: Any) -> None:
+        view = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 5)
+        assert (view.status, view.error.code, view.error.stage) == (
+            "failed", "run.event_timeout", "event go",
+        )  # fmt: skip
+
+    play(case)
+
+
+def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        ended, going = await begun(lab, lab.script(waits))
+        journal, inbox = lab.engine._journal.inner, lab.engine._journal.inner.inbox
+
+        async def inbox_late(run_id: str, after: int = 0) -> Any:
+            found = await inbox(run_id, after)
+            if run_id == ended:  # it ends while its inbox is read
+                lab.desk.gate.set()
+                await going
+            return found
+
+        journal.inbox = inbox_late
+        await lab.post(ended, "event", "late")
+        assert (await asyncio.wait_for(going, 5)).status == "succeeded"
+        lab.desk.gate.clear()
+        lab.desk.arrived.clear()
+        run_id, going_on = await begun(lab, lab.script(waits))
+        await lab.post(run_id, "cancel")  # still heard
+        assert (await asyncio.wait_for(going_on, 5)).status == "cancelled"
+
+    play(case)
+
+
+def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(waits))
+        journal, reading = lab.engine._journal.inner, asyncio.Event()
+
+        async def never(run_id: str, after: int = 0) -> Any:
+            reading.set()
+            await asyncio.sleep(60)
+
+        journal.inbox = never
+        await lab.post(run_id, "event", "go")
+        await asyncio.wait_for(reading.wait(), 5)
+        lab.desk.gate.set()
+        await asyncio.wait_for(going, 5)
+        await asyncio.wait_for(lab.engine.close(), 5)
+
+    play(case)
+
+
+async def amended(lab: Any, patch: list[Any]) -> tuple[Any, str]:
+    """Amend the three stages while the second is in hand; return what becomes of the run."""
+    run_id, going = await begun(lab, lab.sequential(THREE))
+    await lab.post(run_id, "amend", data={"patch": patch, "reason": "because"})
+    await seen(lab, run_id)
+    lab.desk.gate.set()
+    return await asyncio.wait_for(going, 5), run_id
+
+
+def test_a_stage_can_be_put_before_the_next_of_a_live_run(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
+        view, run_id = await amended(lab, patch)
+        assert (view.status, view.amendments) == ("succeeded", 1)
+        assert list(view.steps) == ["one", "two", "extra", "three"]
+        (record,) = await lab.records(run_id, RunAmended)
+        assert (record.by, record.reason, record.patch) == ("ada", "because", patch)
+        assert [stage["name"] for stage in record.definition["stages"]] == list(view.steps)
+
+    play(case)
+
+
+def test_a_stage_can_be_added_behind_the_one_in_hand_when_that_is_the_last(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        view, _ = await amended(lab, [{"op": "replace", "path": "/stages/2", "value": INSERTED}])
+        assert list(view.steps) == ["one", "two", "extra"]
+        assert list(view.result) == ["one", "two", "extra"]
+
+    play(case)
+
+
+@pytest.mark.parametrize(
+    ("patch", "reason"),
+    [
+        ([{"op": "remove", "path": "/stages/0"}], "'one' has begun"),
+        ([{"op": "replace", "path": "/stages/1/timeout", "value": "1s"}], "'two' has begun"),
+        ([{"op": "add", "path": "/stages/0", "value": INSERTED}], "can't come before"),
+        ([{"op": "remove", "path": "/stages/7"}], "does not apply"),
+        ([{"op": "add", "path": "/nonsense", "value": 1}], "nonsense"),
+        ([{"op": "replace", "path": "/name", "value": "v"}], "'name' can't be changed"),
+        ([{"op": "explode"}], "patch"),
+        (["remove everything"], "not a JSON Patch"),
+    ],
+)
+def test_an_amendment_that_does_not_fit_is_refused_and_the_run_goes_on(
+    play: Any, patch: list[Any], reason: str
+) -> None:
+    async def case(lab: Any) -> None:
+        view, run_id = await amended(lab, patch)
+        assert (view.status, view.amendments) == ("succeeded", 0)
+        assert list(view.steps) == ["one", "two", "three"]
+        (refused,) = await lab.records(run_id, AmendmentRefused)
+        assert reason in refused.reason
+        assert refused.by == "ada"
+
+    play(case)
+
+
+def test_an_amendment_that_came_while_nobody_ran_is_applied_first(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        def dies(record: object) -> bool:
+            return isinstance(record, StepSucceeded) and record.step == "two"
+
+        lab.desk.gate.set()
+        run_id = await lab.crash(lab.sequential(THREE), dies)
+        patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
+        await lab.post(run_id, "amend", data={"patch": patch})
+        view = await lab.resume(run_id)
+        assert list(view.steps) == ["one", "two", "extra", "three"]
+        assert lab.desk.asked == ["one", "two", "extra", "three"]
+
+    play(case)
+
+
+def test_amendments_of_a_run_survive_its_process(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        def dies(record: object) -> bool:
+            return isinstance(record, RunAmended)
+
+        await lab.start(dies)
+        run_id, going = await begun(lab, lab.sequential(THREE))
+        patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
+        await lab.post(run_id, "amend", data={"patch": patch})
+        await seen(lab, run_id)
+        lab.desk.gate.set()
+        await lab.dies(going)
+        view = await lab.resume(run_id)
+        assert (list(view.steps), view.amendments) == (["one", "two", "extra", "three"], 1)
+
+    play(case)
+
+
+def test_a_journal_that_can_not_be_written_neither_fails_a_step_nor_undoes_anything(
+    play: Any,
+) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.script(waits))
+        journal = lab.engine._journal.inner
+        append = journal.append
+
+        async def full(ownership: Any, records: Any) -> None:
+            raise StateDirectoryError("/state", "the disk is full")
+
+        journal.append = full
+        lab.desk.gate.set()
+        with pytest.raises(StateDirectoryError):
+            await asyncio.wait_for(going, 5)
+        journal.append = append
+        assert lab.desk.asked == ["one", "two"]
+        assert (await lab.resume(run_id)).result == "done"
+
+    play(case)
