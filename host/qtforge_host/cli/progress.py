@@ -24,7 +24,7 @@ _NAME_WIDTH = 48
 
 @contextlib.contextmanager
 def progress_display(total: int, printer: RunPrinter) -> Iterator[RunListener]:
-    """Give a listener that prints each run that ends or rests; a terminal shows the others too."""
+    """Give a listener that prints each run that ends, and shows the others on a terminal."""
     if not sys.stderr.isatty():
         yield _Plain(printer)
         return

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
+from qtforge_host.runs.children import Children
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.current import STEP
 from qtforge_host.runs.failures import RecordedFailureError
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.waits import StartChild, Waits
+from qtforge_host.runs.waits import Waits
 from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
@@ -57,7 +58,7 @@ class ActiveRun(Waits):
         ask: Asks the bus.
         evaluator: For templates and conditions.
         clock: The time.
-        start_child: Runs other workflows.
+        children: Runs other workflows.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class ActiveRun(Waits):
         ask: Ask,
         evaluator: Evaluator,
         clock: Clock,
-        start_child: StartChild,
+        children: Children,
     ) -> None:
         self.id = log.view.run_id
         self.definition = definition
@@ -79,7 +80,7 @@ class ActiveRun(Waits):
         self._ask = ask
         self._evaluator = evaluator
         self._clock = clock
-        self._start_child = start_child
+        self._children = children
         self._attempts = Attempts(log, clock, amending)
         self._compensator = Compensator(log, clock, self._undo)
         self._claimed: set[str] = set()

@@ -34,8 +34,8 @@ class Control:
         self._amendments: list[InboxMessage] = []
         self._amending = asyncio.Lock()
         self._pause: InboxMessage | None = None
-        self._changed = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
+        self.changed = asyncio.Event()  # set, and another put in its place, at a delivery
         self.position = 0
         self.cancel_requested: RunCancelRequested | None = log.history.cancel_requested
 
@@ -59,7 +59,8 @@ class Control:
                 self._pause = message
             elif message.kind == "cancel":
                 await self._cancel(message)
-        self._changed.set()
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
 
     def check(self) -> None:
         """Stop the run where it has to stop, before a step.
@@ -85,20 +86,19 @@ class Control:
                 while self._amendments:
                     await self._amend(self._amendments.pop(0))
 
-    async def wait(self, timeout_s: float | None) -> bool:
-        """Wait for something to be sent; False when the time was over first.
+    async def wait(self, changed: asyncio.Event) -> None:
+        """Wait for something to be sent.
+
+        Args:
+            changed: As the attribute was before the caller looked at what had been sent, so
+                that nothing falls between looking and waiting.
 
         Raises:
             PauseRequested: The run is to rest.
         """
-        self._changed.clear()
         await self.amend()
         self.check()
-        try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+        await changed.wait()
 
     async def _receive(self, message: InboxMessage) -> None:
         await self._log.append(

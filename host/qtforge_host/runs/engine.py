@@ -19,6 +19,7 @@ from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.amending import Amending, as_document
 from qtforge_host.runs.asking import Asker
+from qtforge_host.runs.children import Children
 from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.definitions import Workflow
@@ -116,8 +117,10 @@ class Engine:
         self._plugins = plugins
         self._clock = clock or SystemClock()
         self._ask = Asker(bus, cache)
+        self._children = Children(self, journal, workflows.named, self._clock)
         self._live: dict[str, _Live] = {}
         self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
+        self._changes = 0  # how often the watch has looked into the inboxes
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -167,11 +170,14 @@ class Engine:
             parent=parent,
             parent_step=parent_step,
         )
+        changes = self._changes
         ownership = await self._journal.create(started)
         with self._going_on(started.run_id):
             if on_started is not None:
                 await on_started(started.run_id)
-            return await self._go_on(workflow, ownership, [started], listener, fresh=started)
+            return await self._go_on(
+                workflow, ownership, [started], listener, fresh=started, changes=changes
+            )
 
     async def resume(
         self,
@@ -270,6 +276,7 @@ class Engine:
         listener: RunListener | None,
         *,
         fresh: Record,
+        changes: int | None = None,
     ) -> RunView:
         run_id = ownership.run_id
         heard = listener or Silent()
@@ -285,7 +292,7 @@ class Engine:
             ask=self._ask,
             evaluator=self,
             clock=self._clock,
-            start_child=self._start_child,
+            children=self._children,
         )
         amending.attach(run)
         if self._observe is not None:
@@ -294,7 +301,7 @@ class Engine:
         self._live[run_id] = _Live(control, log)
         self._watch()
         try:
-            if not isinstance(fresh, RunStarted):
+            if changes != self._changes:  # what came before it was live, the watch can't have told
                 await control.deliver(list(await self._journal.inbox(run_id)))
             driver = Driver(workflow, run, log, control, self._journal, self._clock)
             await driver.drive()
@@ -302,31 +309,6 @@ class Engine:
             del self._live[run_id]
             await log.close()
         return view
-
-    async def _start_child(
-        self,
-        parent: str,
-        step: str,
-        name: str,
-        given: Mapping[str, Any],
-        begun: str | None,
-        started: Callable[[str], Awaitable[None]],
-    ) -> Any:
-        if begun is not None:
-            view = await self.resume(begun)
-        else:
-            view = await self.execute(
-                self._workflows.named(name),
-                given,
-                parent=parent,
-                parent_step=step,
-                on_started=started,
-            )
-        if view.status == "succeeded":
-            return view.result
-        why = view.error.message if view.error else ""
-        what = f"the run {view.run_id} of '{name}' is {view.status}"
-        raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
 
     def _watch(self) -> None:
         if self._watcher is None:
@@ -336,6 +318,7 @@ class Engine:
         while True:
             if not await self._journal.changed(_WATCH_S):
                 continue
+            self._changes += 1
             for run_id, live in list(self._live.items()):
                 try:
                     entries = await self._journal.inbox(run_id, live.control.position)

@@ -51,6 +51,8 @@ class History:
         events: Received, oldest first.
         handled: The messages to the run that it has dealt with, by their ids.
         children: The run that a step started.
+        ever_children: The same, with those of steps that no longer count.
+        resumed: Whether it ever was taken up again.
         definition: The definition after the last amendment; None when there was none.
         served_by: Plugins that answered a step, with their versions.
         finished: The record of its end, unless it was opened again.
@@ -68,6 +70,8 @@ class History:
     events: list[EventReceived] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
     children: dict[str, str] = field(default_factory=dict)
+    ever_children: set[str] = field(default_factory=set)
+    resumed: bool = False
     definition: dict[str, Any] | None = None
     served_by: dict[str, str] = field(default_factory=dict)
     finished: RunFinished | None = None
@@ -83,15 +87,17 @@ class History:
     def take(self, record: Record) -> None:
         """Take in the next record."""
         match record:
-            case RunStarted():
-                self.started = record
-            case StepStarted():
+            case StepStarted():  # the most frequent first: each case costs those below it
                 self.topics[record.step] = record.topic
-            case StepFailed(will_retry=True):
-                self.failed_attempts[record.step] = record
-            case StepSucceeded() | StepFailed() | StepSkipped():
+            case StepSucceeded():
                 self.outcomes[record.step] = record
                 self._served(record)
+            case RunStarted():
+                self.started = record
+            case StepFailed(will_retry=True):
+                self.failed_attempts[record.step] = record
+            case StepFailed() | StepSkipped():
+                self.outcomes[record.step] = record
             case CompensationSucceeded():
                 self.undone.add(record.step)
             case CompensationFailed():
@@ -105,6 +111,7 @@ class History:
                 self.handled.add(record.event_id)
             case ChildStarted():
                 self.children[record.step] = record.child_run_id
+                self.ever_children.add(record.child_run_id)
             case RunAmended():
                 self.definition = record.definition
                 self.handled.add(record.message_id)
@@ -117,6 +124,7 @@ class History:
                 self._forget(record.steps)
             case RunResumed():
                 self.finished = None
+                self.resumed = True
             case RunFinished():
                 self.finished = record
                 self.cancel_requested = None
@@ -130,8 +138,8 @@ class History:
         named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
         return {event.event_id for event in self.events if event.event_id in named}
 
-    def _served(self, record: Outcome) -> None:
-        if isinstance(record, StepSucceeded) and record.plugin and record.plugin_version:
+    def _served(self, record: StepSucceeded) -> None:
+        if record.plugin and record.plugin_version:
             self.served_by[record.plugin] = record.plugin_version
 
     def _forget(self, steps: list[str]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from qtforge_host.runs.attempts import Answer, StepCall
+from qtforge_host.runs.children import Children
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk import Compensation
@@ -16,21 +17,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.records import ChildStarted, TimerFired, TimerSet
 
-__all__ = ["StartChild", "Waits"]
-
-
-class StartChild(Protocol):
-    """Runs a workflow as a child, or takes up the child that was begun; gives its result."""
-
-    async def __call__(
-        self,
-        parent: str,
-        step: str,
-        name: str,
-        given: Mapping[str, Any],
-        begun: str | None,
-        started: Callable[[str], Awaitable[None]],
-    ) -> Any: ...
+__all__ = ["Waits"]
 
 
 class Waits:
@@ -40,7 +27,7 @@ class Waits:
     _log: RunLog
     _control: Control
     _clock: Clock
-    _start_child: StartChild
+    _children: Children
     _timers: int
     _taken: set[str]
 
@@ -49,18 +36,9 @@ class Waits:
         self._timers += 1
         timer = f"timer {self._timers}" if name is None else name
         self._claim(timer)
-        due = self._log.history.timers.get(timer)
-        if due is None:
-            due = self._clock.now() + datetime.timedelta(seconds=seconds)
-            await self._log.append(
-                TimerSet(run_id=self.id, at=self._clock.now(), name=timer, due=due)
-            )
+        due = await self._due(timer, seconds)
         while (left := (due - self._clock.now()).total_seconds()) > 0:
-            waiting = asyncio.ensure_future(self._control.wait(None))
-            try:
-                await self._sleep_or(waiting, left)
-            finally:
-                waiting.cancel()
+            await self._sleep_or(self._control.changed, left)
         if timer not in self._log.history.fired:
             fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
             await self._log.append(fired)
@@ -72,17 +50,20 @@ class Waits:
         step = f"event {name}" if step is None else step
 
         async def send(attempt: int) -> Answer:
-            deadline = None if timeout is None else self._clock.monotonic() + timeout
+            due = None if timeout is None else await self._due(step, timeout)
             while True:
+                changed = self._control.changed
                 for event in self._log.history.events:
                     if event.name == name and event.event_id not in self._taken:
                         self._taken.add(event.event_id)
                         return {"event_id": event.event_id, "data": event.data}, None
-                left = None if deadline is None else deadline - self._clock.monotonic()
-                if (left is not None and left <= 0) or not await self._control.wait(left):
-                    raise OperationError(
-                        "run.event_timeout", f"the event '{name}' did not come within {timeout:g} s"
-                    )
+                if due is None:
+                    await self._control.wait(changed)
+                elif (left := (due - self._clock.now()).total_seconds()) > 0:
+                    await self._sleep_or(changed, left)
+                else:
+                    what = f"the event '{name}' did not come within {timeout:g} s"
+                    raise OperationError("run.event_timeout", what)
 
         found = await self._do(StepCall(step=step, topic="", send=send), None, None)
         self._taken.add(found["event_id"])
@@ -100,20 +81,36 @@ class Waits:
             )
 
         async def send(attempt: int) -> Answer:
-            begun = self._log.history.children.get(step)
-            return await self._start_child(self.id, step, name, given, begun, started), None
+            history = self._log.history
+            begun = history.children.get(step)
+            if begun is None and history.resumed:
+                begun = await self._children.find(self.id, step, history.ever_children)
+                if begun is not None:
+                    await started(begun)
+            return await self._children.result(self.id, step, name, given, begun, started), None
 
         return await self._do(StepCall(step=step, topic="", send=send), None, None)
 
-    async def _sleep_or(self, waiting: asyncio.Future[bool], seconds: float) -> None:
+    async def _due(self, timer: str, seconds: float) -> datetime.datetime:
+        due = self._log.history.timers.get(timer)
+        if due is None:
+            now = self._clock.now()
+            due = now + datetime.timedelta(seconds=seconds)
+            await self._log.append(TimerSet(run_id=self.id, at=now, name=timer, due=due))
+        return due
+
+    async def _sleep_or(self, changed: asyncio.Event, seconds: float) -> None:
+        """Sleep until something is sent, or the time is over."""
+        waiting = asyncio.ensure_future(self._control.wait(changed))
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
-            either: set[asyncio.Future[Any]] = {sleeping, waiting}
+            either: set[asyncio.Future[None]] = {sleeping, waiting}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()  # raises when the run is to rest
         finally:
             sleeping.cancel()
+            waiting.cancel()
 
     @abstractmethod
     async def _do(

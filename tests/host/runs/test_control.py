@@ -229,10 +229,12 @@ def test_an_event_ends_the_wait_for_it_and_each_is_taken_once_in_order(play: Any
 
 def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
     async def code(run: Run) -> Any:
-        return await run.wait_event("go", timeout=0.01)
+        return await run.wait_event("go", timeout=24 * 3600)
 
     async def case(lab: Any) -> None:
-        view = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 5)
+        async with lab.clock.auto():
+            view = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 5)
+        assert lab.clock.monotonic() == 24 * 3600
         assert (view.status, view.error.code, view.error.stage) == (
             "failed", "run.event_timeout", "event go",
         )  # fmt: skip
@@ -260,6 +262,25 @@ def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) ->
         run_id, going_on = await begun(lab, lab.script(waits))
         await lab.post(run_id, "cancel")  # still heard
         assert (await asyncio.wait_for(going_on, 5)).status == "cancelled"
+
+    play(case)
+
+
+def test_a_message_that_came_while_the_run_was_being_made_is_heard(play: Any) -> None:
+    async def code(run: Run) -> Any:
+        return await run.wait_event("go")
+
+    async def case(lab: Any) -> None:
+        _, other = await begun(lab, lab.script(waits, "other"))  # so the inboxes are watched
+
+        async def post(run_id: str) -> None:
+            await lab.post(run_id, "event", "go", "early")
+            await asyncio.sleep(0.01)  # the watch has seen it, and found nobody to tell
+
+        work = lab.engine.execute(lab.script(code), {}, on_started=post)
+        assert (await asyncio.wait_for(work, 5)).result == "early"
+        lab.desk.gate.set()
+        await asyncio.wait_for(other, 5)
 
     play(case)
 

@@ -20,6 +20,7 @@ from qtforge_sdk.records import (
     RunFinished,
     RunPaused,
     RunResumed,
+    RunRewound,
     RunStarted,
     StepFailed,
     StepSucceeded,
@@ -524,5 +525,95 @@ def test_a_received_event_is_recorded_once_however_often_the_inbox_is_read(play:
         await lab.post(run_id, "event", "go", 2)
         assert (await asyncio.wait_for(going, 5)).result == [1, 2]
         assert len(await lab.records(run_id, EventReceived)) == 2
+
+    play(case)
+
+
+async def parent_of_child(run: Run) -> Any:
+    return await run.run_workflow("child", {})
+
+
+def test_a_child_that_its_parent_did_not_come_to_record_is_not_begun_twice(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(two_steps, "child")
+        workflow = lab.script(parent_of_child)
+        await lab.start(lambda record: isinstance(record, RunStarted) and record.parent is not None)
+        await lab.dies(lab.engine.execute(workflow, {}))
+        run_id, child = lab.store.runs
+        assert await lab.records(run_id, ChildStarted) == []
+        view = await lab.resume(run_id)
+        assert view.result == "ab"
+        assert list(lab.store.runs) == [run_id, child]
+        assert lab.desk.asked == ["one", "two"]
+
+    play(case)
+
+
+def test_a_run_rests_with_its_child_and_goes_on_with_it(play: Any) -> None:
+    async def child(run: Run) -> Any:
+        await run.request("hold", "do.wait", {})
+        return (await run.request("after", "do.ok", {}))["done"]
+
+    async def case(lab: Any) -> None:
+        lab.script(child, "child")
+        going = asyncio.ensure_future(lab.engine.execute(lab.script(parent_of_child), {}))
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        run_id, below = lab.store.runs
+        await lab.post(below, "pause")
+        await asyncio.sleep(0.01)
+        lab.desk.gate.set()
+        view = await asyncio.wait_for(going, 5)
+        assert view.status == "paused"
+        (paused,) = await lab.records(run_id, RunPaused)
+        assert paused.by == f"its child run {below}, which is paused"
+        assert (await lab.resume(run_id)).result == "after"
+        assert lab.desk.asked == ["hold", "after"]
+
+    play(case)
+
+
+def test_a_run_whose_child_is_blocked_rests_and_does_not_fail(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(two_steps, "child")
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        lab.versions = {"desk": "2.0.0"}
+        assert (await lab.resume(run_id)).status == "paused"
+        child = list(lab.store.runs)[1]
+        assert (await lab.resume(child, versions="any")).status == "succeeded"
+        assert (await lab.resume(run_id)).result == "ab"
+
+    play(case)
+
+
+def test_the_time_to_wait_for_an_event_goes_on_while_nobody_runs(play: Any) -> None:
+    async def code(run: Run) -> Any:
+        return await run.wait_event("go", timeout=3600)
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(code), of(TimerSet))
+        await lab.clock.advance(3000)
+        async with lab.clock.auto():
+            view = await lab.resume(run_id)
+        assert (view.status, view.error.code) == ("failed", "run.event_timeout")
+        assert lab.clock.monotonic() == pytest.approx(3600)
+
+    play(case)
+
+
+def test_an_event_that_is_waited_for_anew_has_its_whole_time_again(play: Any) -> None:
+    async def code(run: Run) -> Any:
+        return await run.wait_event("go", timeout=3600)
+
+    async def case(lab: Any) -> None:
+        async with lab.clock.auto():
+            view = await lab.engine.execute(lab.script(code), {})
+            assert (view.status, lab.clock.monotonic()) == ("failed", 3600)
+            await lab.end()
+            ownership = await lab.journal.claim(view.run_id)
+            anew = RunRewound(run_id=view.run_id, at=lab.clock.now(), steps=["event go"])
+            await lab.journal.append(ownership, [anew])
+            await lab.journal.release(ownership)
+            assert (await lab.resume(view.run_id)).status == "failed"
+            assert lab.clock.monotonic() == 7200
 
     play(case)

@@ -1,0 +1,108 @@
+"""Runs that a run starts, and takes up again with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, Protocol
+
+from qtforge_host.runs.control import PauseRequested
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.outcome import RunView
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
+from qtforge_sdk.records import RunStarted
+
+__all__ = ["Children", "Executor"]
+
+Started = Callable[[str], Awaitable[None]]
+_MANY = 1_000_000
+
+
+class Executor(Protocol):
+    """What `Children` needs of the engine."""
+
+    async def execute(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        on_started: Started | None = None,
+    ) -> RunView:
+        """Start a run, and go on until it ends or rests."""
+
+    async def resume(self, run_id: str) -> RunView:
+        """Take up a run."""
+
+
+class Children:
+    """Executes the children of runs.
+
+    Args:
+        executor: Executes them.
+        journal: Where they are found.
+        named: Finds a workflow.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        journal: Journal,
+        named: Callable[[str], Workflow],
+        clock: Clock,
+    ) -> None:
+        self._executor = executor
+        self._journal = journal
+        self._named = named
+        self._clock = clock
+
+    async def find(self, parent: str, step: str, known: Collection[str]) -> str | None:
+        """Return the child that a step began just before the process died.
+
+        Args:
+            parent: The run.
+            step: Its step.
+            known: The children that the parent's journal tells of.
+        """
+        for each in await self._journal.runs(RunQuery(parent=parent, limit=_MANY)):
+            if each.run_id not in known:
+                first = (await self._journal.records(each.run_id))[0]
+                if isinstance(first, RunStarted) and first.parent_step == step:
+                    return each.run_id
+        return None
+
+    async def result(
+        self,
+        parent: str,
+        step: str,
+        name: str,
+        given: Mapping[str, Any],
+        begun: str | None,
+        started: Started,
+    ) -> Any:
+        """Run a workflow as a child, or take up the child that was begun; return its result.
+
+        Raises:
+            OperationError: It did not succeed.
+            PauseRequested: It rests, and so its parent does.
+        """
+        if begun is not None:
+            view = await self._executor.resume(begun)
+        else:
+            view = await self._executor.execute(
+                self._named(name), given, parent=parent, parent_step=step, on_started=started
+            )
+        if view.status == "succeeded":
+            return view.result
+        if view.rests:
+            by = f"its child run {view.run_id}, which is {view.status}"
+            id_ = f"{view.run_id}/{view.status}"
+            raise PauseRequested(
+                InboxMessage(message_id=id_, kind="pause", at=self._clock.now(), by=by)
+            )
+        why = view.error.message if view.error else ""
+        what = f"the run {view.run_id} of '{name}' is {view.status}"
+        raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
