@@ -86,13 +86,21 @@ class Attempts:
 
     Args:
         log: Where they are recorded.
-        clock: For waiting between them.
+        clock: The time.
+        sleep: Waits between them, unless the run is to rest.
         amending: Takes the amendments that an answer brings.
     """
 
-    def __init__(self, log: RunLog, clock: Clock, amending: Amends) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+        amending: Amends,
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._sleep = sleep
         self._amending = amending
 
     async def make(self, call: StepCall) -> StepSucceeded | QtForgeError:
@@ -107,7 +115,7 @@ class Attempts:
             attempt = earlier.attempt + 1
             if earlier.next_at is not None:
                 left = (earlier.next_at - self._clock.now()).total_seconds()
-                await self._clock.sleep(max(0.0, left))
+                await self._sleep(max(0.0, left))
         while True:
             self._log.note(
                 StepStarted(
@@ -130,7 +138,7 @@ class Attempts:
                 if delay_s is None:
                     return await self._failed(call, error, attempt, started)
                 await self._will_retry(call, error, attempt, started, delay_s)
-            await self._clock.sleep(delay_s)
+            await self._sleep(delay_s)
             attempt += 1
 
     def _delay(self, call: StepCall, attempt: int, error: QtForgeError) -> float | None:
