@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qtforge_host.compatibility import Resolution
 from qtforge_host.config import Settings
 from qtforge_host.loading import PluginLoader
-from qtforge_host.policies.cache import ResultCache
-from qtforge_host.runs.engine import Engine
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
+
+if TYPE_CHECKING:  # listing runs opens a journal, and does not wait for what executes them
+    from qtforge_host.policies.cache import ResultCache
+    from qtforge_host.runs.engine import Engine
 
 __all__ = ["Durable", "load_journal"]
 

@@ -51,9 +51,18 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(kept).decode()
 
 
+class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what standard error is at that moment, which may stand above a progress display."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
 def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
     """Send the logs of this process to standard error; from ``WARNING`` on, or all."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler(sys.stderr)
     text = TextFormatter(_LOUD if debug else _QUIET)
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])

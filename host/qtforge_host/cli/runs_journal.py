@@ -26,7 +26,9 @@ _LAST: Final = "last"
 _NO_MESSAGE: Final = (1 << 62) - 1  # behind every message of an inbox
 _SEARCHED: Final = 10_000
 _SHOWN: Final = 5
-_STAMP: Final = re.compile(r"(\d{8})-(\d{6})-")
+_STAMP: Final = re.compile(r"(\d{8})(?:-(\d{0,6}))?")
+_SPANS_S: Final = (86400, 36000, 3600, 600, 60, 10, 1)  # by how many digits of the time there are
+_MARGIN: Final = datetime.timedelta(minutes=1)
 
 
 @contextlib.asynccontextmanager
@@ -100,18 +102,24 @@ def duration_option(option: str, text: str) -> datetime.timedelta:
 
 async def _near(journal: Journal, name: str) -> Sequence[str]:
     """Return the ids among which the one that is meant would be, newest first."""
+    newest = RunQuery(limit=_SEARCHED)
+    found = await journal.runs(_started_about(name) or newest) or await journal.runs(newest)
+    return [each.run_id for each in found]
+
+
+def _started_about(name: str) -> RunQuery | None:
+    """Return a query for the time that an id begins with; None when it does not begin so."""
     stamp = _STAMP.match(name)
-    query = RunQuery(limit=_SEARCHED)
-    if stamp is not None:  # an id begins with its time, so only that minute is searched
-        with contextlib.suppress(ValueError):
-            about = datetime.datetime.strptime("".join(stamp.groups()), "%Y%m%d%H%M%S")
-            about = about.replace(tzinfo=datetime.UTC)
-            minute = datetime.timedelta(minutes=1)
-            query = RunQuery(
-                started_since=about - minute, started_until=about + minute, limit=_SEARCHED
-            )
-    found = [each.run_id for each in await journal.runs(query)]
-    return found or [each.run_id for each in await journal.runs(RunQuery(limit=_SEARCHED))]
+    if stamp is None:
+        return None
+    day, time = stamp[1], stamp[2] or ""
+    try:
+        first = datetime.datetime.strptime(day + time.ljust(6, "0"), "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+    since = first.replace(tzinfo=datetime.UTC) - _MARGIN  # an id is made just before the run
+    until = since + 2 * _MARGIN + datetime.timedelta(seconds=_SPANS_S[len(time)])
+    return RunQuery(started_since=since, started_until=until, limit=_SEARCHED)
 
 
 def _only(name: str, known: Sequence[str]) -> str:

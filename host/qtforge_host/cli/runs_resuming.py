@@ -74,7 +74,7 @@ def resume(
             if every:
                 wanted = await _interrupted(durable.journal)
                 if not wanted:
-                    click.echo("no run was interrupted or is blocked", err=as_json)
+                    click.echo("no run was interrupted or is blocked", err=True)
             else:
                 found = [await find_run(durable.journal, run) for run in runs]
                 wanted = list(dict.fromkeys(found))

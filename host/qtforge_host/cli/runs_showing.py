@@ -126,7 +126,7 @@ def _display(as_json: bool) -> Iterator[Callable[[_Seen], None]]:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(), transient=True, auto_refresh=False) as live:
+    with Live(console=Console(), transient=True, auto_refresh=False, redirect_stdout=False) as live:
 
         def update(seen: _Seen) -> None:
             text = "\n".join(run_lines(seen.view))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -31,16 +30,14 @@ _SET_STATUS: Final = """UPDATE runs SET status = ?, finished_at = ?,
     owner = CASE WHEN ? THEN NULL ELSE owner END WHERE key = ?"""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChange:
+class StatusChange(msgspec.Struct, frozen=True):
     """What records make of their run's row."""
 
     status: str
     finished_at_us: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """Records that are kept if the ownership is good."""
 
     ownership: Ownership
@@ -48,8 +45,7 @@ class Append:
     status: StatusChange | None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """Anything else that is written.
 
     Attributes:

@@ -22,6 +22,7 @@ from qtforge_host.journal.group import GroupCommit, Job
 from qtforge_host.journal.inspection import inspect
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
+from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
@@ -43,12 +44,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """What an open journal works with; the reader and its connection go together."""
+    """What an open journal works with; the reader's connection is for checking it too."""
 
     writer: Writer
-    reader: ThreadPoolExecutor
+    reader: Reader
     connection: sqlite3.Connection
-    queries: Queries
 
 
 class SqliteJournal:
@@ -73,20 +73,16 @@ class SqliteJournal:
         """Make it ready; see `Journal`."""
         if self._open is not None:
             return
-        reader = ThreadPoolExecutor(1, "qtforge-journal-reader")
+        thread = ThreadPoolExecutor(1, "qtforge-journal-reader")
         loop = asyncio.get_running_loop()
         try:
-            read, write = await loop.run_in_executor(reader, self._prepare)
+            read, write = await loop.run_in_executor(thread, self._prepare)
         except BaseException:
-            reader.shutdown(wait=False)
+            thread.shutdown(wait=False)
             raise
         group = GroupCommit(write, self._locks.owner, self._blobs)
-        self._open = _Open(
-            Writer(group, self._directory),
-            reader,
-            read,
-            Queries(read, self._directory, self._locks, self._blobs),
-        )
+        queries = Queries(read, self._directory, self._locks, self._blobs)
+        self._open = _Open(Writer(group, self._directory), Reader(queries, read, thread), read)
 
     async def close(self) -> None:
         """Finish what was begun, and let go of every run."""
@@ -96,9 +92,7 @@ class SqliteJournal:
         if self._large:
             await asyncio.wait(self._large)
         await parts.writer.close()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(parts.reader, parts.connection.close)
-        parts.reader.shutdown(wait=False)
+        await parts.reader.close()
         self._locks.release()
 
     async def create(self, started: RunStarted) -> Ownership:
@@ -218,9 +212,7 @@ class SqliteJournal:
             task.exception()  # its caller may have been cancelled, and nobody else asks
 
     async def _read(self, read: Callable[[Queries], T]) -> T:
-        parts = self._parts()
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(parts.reader, read, parts.queries)
+            return await self._parts().reader.read(read)
         except (OSError, sqlite3.Error) as error:
             raise storage_error(self._directory, error) from error

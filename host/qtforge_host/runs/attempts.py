@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -68,8 +67,7 @@ class Amends(Protocol):
         """Let the run go on with what was recorded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCall:
+class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     """What a step does: ``send`` makes one attempt of the number that it is given."""
 
     step: str

@@ -65,12 +65,12 @@ class Driver:
         work = asyncio.ensure_future(self._work())
         self._control.attach(work)
         try:
-            await asyncio.wait({work})
+            # As asyncio.wait would, but without the set of futures that it builds and takes down.
+            await asyncio.shield(work)
         except asyncio.CancelledError:
             work.cancel()
             await asyncio.wait({work})
             raise
-        work.result()
 
     async def _work(self) -> None:
         RUN.set(self._run.id)  # for this task and those that it starts

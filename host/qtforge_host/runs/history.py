@@ -87,15 +87,17 @@ class History:
     def take(self, record: Record) -> None:
         """Take in the next record."""
         match record:
-            case RunStarted():
-                self.started = record
-            case StepStarted():
+            case StepStarted():  # the most frequent first: each case costs those below it
                 self.topics[record.step] = record.topic
-            case StepFailed(will_retry=True):
-                self.failed_attempts[record.step] = record
-            case StepSucceeded() | StepFailed() | StepSkipped():
+            case StepSucceeded():
                 self.outcomes[record.step] = record
                 self._served(record)
+            case RunStarted():
+                self.started = record
+            case StepFailed(will_retry=True):
+                self.failed_attempts[record.step] = record
+            case StepFailed() | StepSkipped():
+                self.outcomes[record.step] = record
             case CompensationSucceeded():
                 self.undone.add(record.step)
             case CompensationFailed():
@@ -136,8 +138,8 @@ class History:
         named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
         return {event.event_id for event in self.events if event.event_id in named}
 
-    def _served(self, record: Outcome) -> None:
-        if isinstance(record, StepSucceeded) and record.plugin and record.plugin_version:
+    def _served(self, record: StepSucceeded) -> None:
+        if record.plugin and record.plugin_version:
             self.served_by[record.plugin] = record.plugin_version
 
     def _forget(self, steps: list[str]) -> None:

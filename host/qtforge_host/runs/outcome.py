@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final, cast, get_args
 
 import msgspec
 
@@ -27,6 +27,8 @@ from qtforge_sdk.records import (
 )
 
 __all__ = ["RunView", "fold"]
+
+_STATUSES: Final = frozenset(get_args(RunStatus))
 
 
 class RunView:
@@ -148,7 +150,7 @@ class RunView:
             case RunResumed():
                 self.status, self.error, self.finished_at = "running", None, None
             case RunFinished():
-                self.status = msgspec.convert(record.status, RunStatus)
+                self.status = _status(record)
                 self.finished_at, self.degraded = record.at, record.degraded
                 self.result, self.summary = record.result, record.summary
                 self.error = record.error
@@ -162,6 +164,13 @@ class RunView:
         for name, step in self.steps.items():
             if step.status == "running":
                 self.steps[name] = msgspec.structs.replace(step, status="failed", error=error)
+
+
+def _status(record: RunFinished) -> RunStatus:
+    if record.status in _STATUSES:  # msgspec builds its rules for a Literal anew at each call
+        return cast(RunStatus, record.status)
+    status: RunStatus = msgspec.convert(record.status, RunStatus)
+    return status
 
 
 def fold(run_id: str, records: Iterable[Record]) -> RunView:

@@ -12,9 +12,10 @@ been done; it is never half done, and never done twice.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -148,6 +149,11 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None = None
 
 
+_STATUSES: Final[Mapping[type, str]] = MappingProxyType(
+    {RunStarted: "running", RunResumed: "running", RunPaused: "paused", RunBlocked: "blocked"}
+)
+
+
 def status_after(record: Record) -> str | None:
     """Return the status that a record gives its run, or None when it leaves it as it is.
 
@@ -156,17 +162,9 @@ def status_after(record: Record) -> str | None:
     >>> status_after(RunPaused(run_id="r", at=now))
     'paused'
     """
-    match record:
-        case RunStarted() | RunResumed():
-            return "running"
-        case RunPaused():
-            return "paused"
-        case RunBlocked():
-            return "blocked"
-        case RunFinished():
-            return record.status
-        case _:
-            return None
+    if isinstance(record, RunFinished):
+        return record.status
+    return _STATUSES.get(type(record))
 
 
 class Journal(Protocol):

@@ -184,7 +184,7 @@ def test_all_interrupted_runs_are_resumed_and_one_that_fails_makes_exit_code_1(
         "steps": "compensated", "plain": "compensated",
     }  # fmt: skip
     again = steps("runs", "resume", "--all")
-    assert (again.code, again.out) == (0, "no run was interrupted or is blocked\n")
+    assert (again.code, again.err) == (0, "no run was interrupted or is blocked\n")
 
 
 def test_a_run_is_shown_with_its_history(steps: Steps) -> None:
@@ -231,7 +231,8 @@ def test_a_live_run_is_paused_after_its_step_and_resumed(steps: Steps) -> None:
     asked = steps("runs", "pause", "last", "--wait", "200ms")
     assert (asked.code, "it is asked" in asked.err) == (0, True)
     steps.touch("go")
-    process.communicate(timeout=DEADLINE_S)
+    assert ended(process)["status"] == "paused"
+    assert process.returncode == 1  # it has not succeeded
     assert steps("runs", "show", "last", "--json").json["status"] == "paused"
     assert steps.done == ["first x", "second"]
     (resumed,) = steps("runs", "resume", "last", "--json").lines
@@ -242,7 +243,7 @@ def test_a_run_that_nobody_executes_is_paused_here_and_not_resumed_with_all(step
     steps.interrupt()
     assert steps("runs", "pause", "last", "--json").lines[0]["status"] == "paused"
     assert steps("runs", "pause", "last").code == 0
-    assert "no run was interrupted" in steps("runs", "resume", "--all").out
+    assert "no run was interrupted" in steps("runs", "resume", "--all").err
 
 
 @pytest.mark.parametrize("workflow", ["steps", "plain"])
