@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -26,7 +26,7 @@ from qtforge_sdk.records import (
     StepStarted,
     StepSucceeded,
 )
-from qtforge_sdk.runs import AmendingAnswer
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 
 __all__ = ["Amends", "Ask", "AskCall", "Attempts", "StepCall"]
 
@@ -58,10 +58,10 @@ class Ask(Protocol):
 class Amends(Protocol):
     """Makes amendments of a run."""
 
-    def record_of(
-        self, patch: list[dict[str, Any]], *, by: str, reason: str, message_id: str
-    ) -> RunAmended | AmendmentRefused:
-        """Return the record of an amendment, or of its refusal."""
+    def records_of(
+        self, amendments: Sequence[Amendment], *, by: str, message_id: str
+    ) -> list[RunAmended | AmendmentRefused]:
+        """Return the record of each amendment, or of its refusal."""
 
     def adopt(self, record: RunAmended | AmendmentRefused) -> None:
         """Let the run go on with what was recorded."""
@@ -172,11 +172,7 @@ class Attempts:
         if not isinstance(data, AmendingAnswer):
             return data, []
         who = f"{by[0]} {by[1]} in {step}" if by else step
-        records = [
-            self._amending.record_of(each.patch, by=who, reason=each.reason, message_id="")
-            for each in data.amendments
-        ]
-        return data.answer, records
+        return data.answer, self._amending.records_of(data.amendments, by=who, message_id="")
 
     async def _failed(
         self, call: StepCall, error: QtForgeError, attempt: int, started: float
