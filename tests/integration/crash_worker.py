@@ -54,6 +54,7 @@ from qtforge_sdk.records import (
     StepFailed,
     StepSucceeded,
 )
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 
 DEADLINE_S: Final = 60
 FIRST: Final = 'name = "w"\nkind = "%s"\n'
@@ -64,7 +65,7 @@ TEXTS: Final = {
 result = { last = "${stages.last.data.key}", extra = "${stages.extra.data.key}" }
 [[stages]]
 name = "one"
-operation = "crash.do"
+operation = "crash.extend"
 compensation = { operation = "crash.do" }
 [[stages]]
 name = "flaky"
@@ -141,6 +142,13 @@ class Effects(Plugin):
         key = self._do(context)
         await asyncio.sleep(0.002)
         return {"key": key}
+
+    @operation("crash.extend")
+    async def extend(self, message: Mapping[str, Any], context: OperationContext) -> AmendingAnswer:
+        added = [{"name": name, "operation": "crash.do"} for name in ("more", "most")]
+        patches = [[{"op": "add", "path": "/stages/-", "value": each}] for each in added]
+        amendments = [Amendment(patch=patch) for patch in patches]
+        return AmendingAnswer(answer={"key": self._do(context)}, amendments=amendments)
 
     @operation("crash.flaky")
     async def flaky(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:

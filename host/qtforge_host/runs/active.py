@@ -81,7 +81,7 @@ class ActiveRun(Waits):
         self._evaluator = evaluator
         self._clock = clock
         self._children = children
-        self._attempts = Attempts(log, clock, amending)
+        self._attempts = Attempts(log, clock, self._sleep, amending)
         self._compensator = Compensator(log, clock, self._undo)
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)

@@ -20,6 +20,7 @@ from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import AmendmentRefused, RunAmended
+from qtforge_sdk.runs import Amendment
 
 __all__ = ["Amended", "Amending", "Check", "amend", "as_document"]
 
@@ -104,35 +105,45 @@ class Amending:
         """Amend the run as somebody asked, or record why it can't be done."""
         data = message.data if isinstance(message.data, dict) else {}
         patch = data.get("patch")
-        record = self.record_of(
-            patch if isinstance(patch, list) else [],
-            by=message.by,
-            reason=str(data.get("reason", "")),
-            message_id=message.message_id,
+        asked = Amendment(
+            patch=patch if isinstance(patch, list) else [], reason=str(data.get("reason", ""))
         )
+        (record,) = self.records_of([asked], by=message.by, message_id=message.message_id)
         await self._log.append(record)
         self.adopt(record)
 
-    def record_of(
-        self, patch: list[dict[str, Any]], *, by: str, reason: str, message_id: str
-    ) -> RunAmended | AmendmentRefused:
-        """Return the record of an amendment, or of its refusal; `adopt` it once it is kept."""
-        run_id, now = self._log.view.run_id, self._clock.now()
-        try:
-            _, plain = amend(run_id, self._workflow, patch, self._log.view.steps, self._check)
-        except AmendmentRefusedError as error:
-            return AmendmentRefused(
-                run_id=run_id, at=now, message_id=message_id, reason=error.why, by=by
+    def records_of(
+        self, amendments: Sequence[Amendment], *, by: str, message_id: str
+    ) -> list[RunAmended | AmendmentRefused]:
+        """Return the record of each amendment, or of its refusal; `adopt` them once they are kept.
+
+        Each is made to what the one before it leaves.
+        """
+        run_id, now, steps = self._log.view.run_id, self._clock.now(), self._log.view.steps
+        workflow = self._workflow
+        records: list[RunAmended | AmendmentRefused] = []
+        for each in amendments:
+            try:
+                after, plain = amend(run_id, workflow, each.patch, steps, self._check)
+            except AmendmentRefusedError as error:
+                refused = AmendmentRefused(
+                    run_id=run_id, at=now, message_id=message_id, reason=error.why, by=by
+                )
+                records.append(refused)
+                continue
+            workflow = dataclasses.replace(workflow, definition=after)
+            records.append(
+                RunAmended(
+                    run_id=run_id,
+                    at=now,
+                    patch=each.patch,
+                    definition=plain,
+                    by=by,
+                    reason=each.reason,
+                    message_id=message_id,
+                )
             )
-        return RunAmended(
-            run_id=run_id,
-            at=now,
-            patch=patch,
-            definition=plain,
-            by=by,
-            reason=reason,
-            message_id=message_id,
-        )
+        return records
 
     def adopt(self, record: RunAmended | AmendmentRefused) -> None:
         """Let the run go on with what was recorded."""

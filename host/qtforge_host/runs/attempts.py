@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -26,7 +26,7 @@ from qtforge_sdk.records import (
     StepStarted,
     StepSucceeded,
 )
-from qtforge_sdk.runs import AmendingAnswer
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 
 __all__ = ["Amends", "Ask", "AskCall", "Attempts", "StepCall"]
 
@@ -58,10 +58,10 @@ class Ask(Protocol):
 class Amends(Protocol):
     """Makes amendments of a run."""
 
-    def record_of(
-        self, patch: list[dict[str, Any]], *, by: str, reason: str, message_id: str
-    ) -> RunAmended | AmendmentRefused:
-        """Return the record of an amendment, or of its refusal."""
+    def records_of(
+        self, amendments: Sequence[Amendment], *, by: str, message_id: str
+    ) -> list[RunAmended | AmendmentRefused]:
+        """Return the record of each amendment, or of its refusal."""
 
     def adopt(self, record: RunAmended | AmendmentRefused) -> None:
         """Let the run go on with what was recorded."""
@@ -84,13 +84,21 @@ class Attempts:
 
     Args:
         log: Where they are recorded.
-        clock: For waiting between them.
+        clock: The time.
+        sleep: Waits between them, unless the run is to rest.
         amending: Takes the amendments that an answer brings.
     """
 
-    def __init__(self, log: RunLog, clock: Clock, amending: Amends) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+        amending: Amends,
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._sleep = sleep
         self._amending = amending
 
     async def make(self, call: StepCall) -> StepSucceeded | QtForgeError:
@@ -105,7 +113,7 @@ class Attempts:
             attempt = earlier.attempt + 1
             if earlier.next_at is not None:
                 left = (earlier.next_at - self._clock.now()).total_seconds()
-                await self._clock.sleep(max(0.0, left))
+                await self._sleep(max(0.0, left))
         while True:
             self._log.note(
                 StepStarted(
@@ -128,7 +136,7 @@ class Attempts:
                 if delay_s is None:
                     return await self._failed(call, error, attempt, started)
                 await self._will_retry(call, error, attempt, started, delay_s)
-            await self._clock.sleep(delay_s)
+            await self._sleep(delay_s)
             attempt += 1
 
     def _delay(self, call: StepCall, attempt: int, error: QtForgeError) -> float | None:
@@ -164,11 +172,7 @@ class Attempts:
         if not isinstance(data, AmendingAnswer):
             return data, []
         who = f"{by[0]} {by[1]} in {step}" if by else step
-        records = [
-            self._amending.record_of(each.patch, by=who, reason=each.reason, message_id="")
-            for each in data.amendments
-        ]
-        return data.answer, records
+        return data.answer, self._amending.records_of(data.amendments, by=who, message_id="")
 
     async def _failed(
         self, call: StepCall, error: QtForgeError, attempt: int, started: float

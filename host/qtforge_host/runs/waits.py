@@ -99,8 +99,13 @@ class Waits:
             await self._log.append(TimerSet(run_id=self.id, at=now, name=timer, due=due))
         return due
 
-    async def _sleep_or(self, changed: asyncio.Event, seconds: float) -> None:
-        """Sleep until something is sent, or the time is over."""
+    async def _sleep(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        while not await self._sleep_or(self._control.changed, until - self._clock.monotonic()):
+            pass  # something was sent that does not end the wait
+
+    async def _sleep_or(self, changed: asyncio.Event, seconds: float) -> bool:
+        """Sleep until something is sent; return whether the time was over."""
         waiting = asyncio.ensure_future(self._control.wait(changed))
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
@@ -108,6 +113,7 @@ class Waits:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()  # raises when the run is to rest
+            return sleeping.done()
         finally:
             sleeping.cancel()
             waiting.cancel()

@@ -11,6 +11,7 @@ import pytest
 from qtforge_sdk import Compensation, Run
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.policies import Retry
 from qtforge_sdk.records import (
     AmendmentRefused,
     CompensationSucceeded,
@@ -204,6 +205,33 @@ def test_a_run_that_waits_can_be_paused(play: Any, waiting: str) -> None:
         await lab.clock.advance(3600)
         await lab.post(run_id, "event", "go")
         assert (await lab.resume(run_id)).result == "done"
+
+    play(case)
+
+
+def test_a_run_can_be_paused_between_two_attempts_and_waits_for_what_is_left(play: Any) -> None:
+    async def code(run: Run) -> Any:
+        policy = Retry(max_attempts=2, initial_delay="24h", max_delay="24h", jitter=0)
+        return (await run.request("one", "do.ok", {}, retry=policy))["done"]
+
+    async def case(lab: Any) -> None:
+        lab.desk.failures["one"] = 1
+        going = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
+
+        async def sleeps() -> bool:
+            return bool(lab.clock.waiting)
+
+        await lab.until(sleeps)
+        run_id = next(iter(lab.store.runs))
+        await lab.post(run_id, "event", "nothing")  # does not end the wait
+        await lab.clock.advance(3600)
+        await lab.post(run_id, "pause")
+        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        await lab.clock.advance(3600)
+        async with lab.clock.auto():
+            view = await lab.resume(run_id)
+        assert (view.result, view.steps["one"].attempts) == ("one", 2)
+        assert lab.desk.times == [0, 24 * 3600]
 
     play(case)
 
