@@ -78,7 +78,7 @@ class ActiveRun(Waits):
         self._clock = clock
         self._start_child = start_child
         self._attempts = Attempts(log, clock)
-        self._compensator = Compensator(log, clock, self._undo)
+        self._compensator = Compensator(log, clock)
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
@@ -195,7 +195,7 @@ class ActiveRun(Waits):
 
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
-        return await self._compensator.compensate()
+        return await self._compensator.compensate(self._undo)
 
     def check_all_claimed(self) -> None:
         """Check that the code asked for every step that the journal holds.

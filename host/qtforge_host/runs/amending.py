@@ -106,6 +106,10 @@ class Amending:
         """Say which run's definition changes."""
         self._run = run
 
+    def detach(self) -> None:
+        """Let go of the run that has ended: the cycle through it would wait for a collection."""
+        self._run = None
+
     async def apply(self, message: InboxMessage) -> None:
         """Amend the run, or record why it can't be done."""
         run_id = self._log.view.run_id

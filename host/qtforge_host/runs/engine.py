@@ -265,6 +265,7 @@ class Engine:
             await driver.drive()
         finally:
             del self._live[run_id]
+            amending.detach()
             await log.close()
         return view
 
