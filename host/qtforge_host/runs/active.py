@@ -52,9 +52,8 @@ class ActiveRun(Waits):
 
     Args:
         log: Its end of the journal.
-        definition: The workflow's; an amendment replaces it.
         control: What others ask of it.
-        amending: Changes its definition.
+        amending: Has its definition, and changes it.
         ask: Asks the bus.
         evaluator: For templates and conditions.
         clock: The time.
@@ -64,7 +63,6 @@ class ActiveRun(Waits):
     def __init__(
         self,
         log: RunLog,
-        definition: Any,
         control: Control,
         *,
         amending: Amends,
@@ -74,20 +72,25 @@ class ActiveRun(Waits):
         children: Children,
     ) -> None:
         self.id = log.view.run_id
-        self.definition = definition
+        self._amending = amending
         self._log = log
         self._control = control
         self._ask = ask
         self._evaluator = evaluator
         self._clock = clock
         self._children = children
-        self._attempts = Attempts(log, clock, self._sleep, amending)
-        self._compensator = Compensator(log, clock, self._undo)
+        self._attempts = Attempts(log, clock, amending)
+        self._compensator = Compensator(log, clock)
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
         self._timers = 0
         self._taken = log.history.taken_events()
+
+    @property
+    def definition(self) -> Any:
+        """The workflow's definition, as amended until now."""
+        return self._amending.definition
 
     @property
     def input(self) -> Mapping[str, Any]:
@@ -200,7 +203,7 @@ class ActiveRun(Waits):
 
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
-        return await self._compensator.compensate()
+        return await self._compensator.compensate(self._undo)
 
     def check_all_claimed(self) -> None:
         """Check that the code asked for every step that the journal holds.
@@ -237,7 +240,7 @@ class ActiveRun(Waits):
     async def _make(self, call: StepCall) -> StepSucceeded | QtForgeError:
         token = STEP.set(call.step)
         try:
-            return await self._attempts.make(call)
+            return await self._attempts.make(call, self._sleep)
         finally:
             STEP.reset(token)
 

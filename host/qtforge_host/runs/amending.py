@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from qtforge_host.runs.active import ActiveRun
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.patches import apply_patch
@@ -95,11 +94,11 @@ class Amending:
         self._workflow = workflow
         self._clock = clock
         self._check = check
-        self._run: ActiveRun | None = None
 
-    def attach(self, run: ActiveRun) -> None:
-        """Say which run's definition changes."""
-        self._run = run
+    @property
+    def definition(self) -> Definition:
+        """The definition as it is now."""
+        return self._workflow.definition
 
     async def apply(self, message: InboxMessage) -> None:
         """Amend the run as somebody asked, or record why it can't be done."""
@@ -151,5 +150,3 @@ class Amending:
             kind = self._workflow.orchestrator.definition_type
             definition = msgspec.convert(record.definition, kind)
             self._workflow = dataclasses.replace(self._workflow, definition=definition)
-            if self._run is not None:
-                self._run.definition = definition

@@ -12,7 +12,7 @@ import msgspec
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
-from qtforge_sdk import ErrorInfo
+from qtforge_sdk import Definition, ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError, StateDirectoryError
@@ -66,6 +66,10 @@ class Amends(Protocol):
     def adopt(self, record: RunAmended | AmendmentRefused) -> None:
         """Let the run go on with what was recorded."""
 
+    @property
+    def definition(self) -> Definition:
+        """The definition as it is now."""
+
 
 class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     """What a step does: ``send`` makes one attempt of the number that it is given."""
@@ -85,24 +89,23 @@ class Attempts:
     Args:
         log: Where they are recorded.
         clock: The time.
-        sleep: Waits between them, unless the run is to rest.
         amending: Takes the amendments that an answer brings.
     """
 
-    def __init__(
-        self,
-        log: RunLog,
-        clock: Clock,
-        sleep: Callable[[float], Awaitable[None]],
-        amending: Amends,
-    ) -> None:
+    def __init__(self, log: RunLog, clock: Clock, amending: Amends) -> None:
         self._log = log
         self._clock = clock
-        self._sleep = sleep
         self._amending = amending
 
-    async def make(self, call: StepCall) -> StepSucceeded | QtForgeError:
+    async def make(
+        self, call: StepCall, sleep: Callable[[float], Awaitable[None]]
+    ) -> StepSucceeded | QtForgeError:
         """Do a step until it succeeded, or has failed for good; that is in the journal then.
+
+        Args:
+            call: The step.
+            sleep: Waits between its attempts, unless the run is to rest. It is not kept: it
+                leads to the run, and a run that no cycle holds is freed when it ends.
 
         Returns:
             The record of its success, or the error of its last attempt.
@@ -113,7 +116,7 @@ class Attempts:
             attempt = earlier.attempt + 1
             if earlier.next_at is not None:
                 left = (earlier.next_at - self._clock.now()).total_seconds()
-                await self._sleep(max(0.0, left))
+                await sleep(max(0.0, left))
         while True:
             self._log.note(
                 StepStarted(
@@ -136,7 +139,7 @@ class Attempts:
                 if delay_s is None:
                     return await self._failed(call, error, attempt, started)
                 await self._will_retry(call, error, attempt, started, delay_s)
-            await self._sleep(delay_s)
+            await sleep(delay_s)
             attempt += 1
 
     def _delay(self, call: StepCall, attempt: int, error: QtForgeError) -> float | None:

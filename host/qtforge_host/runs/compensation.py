@@ -32,13 +32,11 @@ class Compensator:
     Args:
         log: Where it is recorded.
         clock: The time.
-        undo: Asks the compensation's topic.
     """
 
-    def __init__(self, log: RunLog, clock: Clock, undo: Undo) -> None:
+    def __init__(self, log: RunLog, clock: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._undo = undo
         self._done: list[tuple[str, Compensation]] = []
 
     def add(self, step: str, compensation: Compensation | None) -> None:
@@ -46,12 +44,16 @@ class Compensator:
         if compensation is not None:
             self._done.append((step, compensation))
 
-    async def compensate(self) -> tuple[bool, bool]:
+    async def compensate(self, undo: Undo) -> tuple[bool, bool]:
         """Undo everything; a failure does not keep the others from being undone.
 
         What the journal says was undone, or could not be, is not tried again. The order is
         that of the journal: a resumed run asks for parallel steps in another order than they
         ended in.
+
+        Args:
+            undo: Asks the compensation's topic. It is given here, and not kept: it leads to the
+                run, and a run that no cycle holds is freed when it ends, without a collection.
 
         Returns:
             Whether there was anything to undo, and whether all of it was undone.
@@ -64,10 +66,10 @@ class Compensator:
             if step in history.not_undone:
                 sound = False
             elif step not in history.undone:
-                sound = await self._compensate_one(step, compensation) and sound
+                sound = await self._compensate_one(step, compensation, undo) and sound
         return bool(done), sound
 
-    async def _compensate_one(self, step: str, compensation: Compensation) -> bool:
+    async def _compensate_one(self, step: str, compensation: Compensation, undo: Undo) -> bool:
         run_id = self._log.view.run_id
         attempt = 1
         while True:
@@ -78,7 +80,7 @@ class Compensator:
             )
             started = self._clock.monotonic()
             try:
-                data, by = await self._undo(step, compensation, attempt)
+                data, by = await undo(step, compensation, attempt)
             except QtForgeError as error:
                 delay_s = self._delay(step, compensation, attempt, error)
                 if delay_s is None:

@@ -96,10 +96,10 @@ class Driver:
         await self._control.amend()
         work = self._workflow.orchestrator.execute(self._run)
         limit = self._workflow.definition.timeout
-        started_at = self._log.view.started_at
-        if limit is None or started_at is None:
+        timed_from = self._log.history.timed_from
+        if limit is None or timed_from is None:
             return await work
-        gone_s = (self._clock.now() - started_at).total_seconds()
+        gone_s = (self._clock.now() - timed_from).total_seconds()
         deadline = asyncio.get_running_loop().time() + seconds(limit) - gone_s
         try:
             return await run_before(deadline, work)

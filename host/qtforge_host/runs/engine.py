@@ -286,7 +286,6 @@ class Engine:
         control = Control(log, amending.apply)
         run = ActiveRun(
             log,
-            workflow.definition,
             control,
             amending=amending,
             ask=self._ask,
@@ -294,7 +293,6 @@ class Engine:
             clock=self._clock,
             children=self._children,
         )
-        amending.attach(run)
         if self._observe is not None:
             self._observe(fresh)
         heard.on_record(view, fresh)

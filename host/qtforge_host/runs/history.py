@@ -40,6 +40,7 @@ class History:
 
     Attributes:
         started: The first record; None before there is one.
+        timed_from: When its time began: its start, or the last time it was rewound.
         outcomes: A step's final record, by its name, in the order in which they ended.
         topics: What each step asked, by its name.
         failed_attempts: A step's attempts that are to be followed by another.
@@ -59,6 +60,7 @@ class History:
     """
 
     started: RunStarted | None = None
+    timed_from: datetime.datetime | None = None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
     failed_attempts: dict[str, StepFailed] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class History:
                 self._served(record)
             case RunStarted():
                 self.started = record
+                self.timed_from = record.at
             case StepFailed(will_retry=True):
                 self.failed_attempts[record.step] = record
             case StepFailed() | StepSkipped():
@@ -122,6 +125,7 @@ class History:
                 self.handled.add(record.message_id)
             case RunRewound():
                 self._forget(record.steps)
+                self.timed_from = record.at
             case RunResumed():
                 self.finished = None
                 self.resumed = True
