@@ -260,3 +260,17 @@ def lab(bench: Any) -> Any:
                 await made.end()
 
     return make
+
+
+@pytest.fixture
+def play(lab: Any) -> Callable[[Callable[[Lab], Awaitable[None]]], None]:
+    """A function that plays a case in a fresh `Lab`."""
+
+    def run(case: Callable[[Lab], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with lab() as it:
+                await case(it)
+
+        asyncio.run(main())
+
+    return run

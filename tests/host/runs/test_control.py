@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,43 +12,12 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.policies import Retry
 from qtforge_sdk.records import (
-    AmendmentRefused,
     CompensationSucceeded,
     EventReceived,
-    RunAmended,
     RunCancelRequested,
     RunFinished,
     StepSucceeded,
 )
-
-Case = Callable[[Any], Awaitable[None]]
-
-THREE = """
-[[stages]]
-name = "one"
-operation = "do.ok"
-[[stages]]
-name = "two"
-operation = "do.wait"
-[[stages]]
-name = "three"
-operation = "do.ok"
-"""
-INSERTED = {"name": "extra", "operation": "do.ok"}
-
-
-@pytest.fixture
-def play(lab: Any) -> Callable[[Case], None]:
-    """Play a case in a fresh lab."""
-
-    def run(case: Case) -> None:
-        async def main() -> None:
-            async with lab() as it:
-                await case(it)
-
-        asyncio.run(main())
-
-    return run
 
 
 async def begun(lab: Any, workflow: Any, given: Any = None) -> tuple[str, asyncio.Task[Any]]:
@@ -328,98 +296,6 @@ def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
         lab.desk.gate.set()
         await asyncio.wait_for(going, 5)
         await asyncio.wait_for(lab.engine.close(), 5)
-
-    play(case)
-
-
-async def amended(lab: Any, patch: list[Any]) -> tuple[Any, str]:
-    """Amend the three stages while the second is in hand; return what becomes of the run."""
-    run_id, going = await begun(lab, lab.sequential(THREE))
-    await lab.post(run_id, "amend", data={"patch": patch, "reason": "because"})
-    await seen(lab, run_id)
-    lab.desk.gate.set()
-    return await asyncio.wait_for(going, 5), run_id
-
-
-def test_a_stage_can_be_put_before_the_next_of_a_live_run(play: Any) -> None:
-    async def case(lab: Any) -> None:
-        patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
-        view, run_id = await amended(lab, patch)
-        assert (view.status, view.amendments) == ("succeeded", 1)
-        assert list(view.steps) == ["one", "two", "extra", "three"]
-        (record,) = await lab.records(run_id, RunAmended)
-        assert (record.by, record.reason, record.patch) == ("ada", "because", patch)
-        assert [stage["name"] for stage in record.definition["stages"]] == list(view.steps)
-
-    play(case)
-
-
-def test_a_stage_can_be_added_behind_the_one_in_hand_when_that_is_the_last(play: Any) -> None:
-    async def case(lab: Any) -> None:
-        view, _ = await amended(lab, [{"op": "replace", "path": "/stages/2", "value": INSERTED}])
-        assert list(view.steps) == ["one", "two", "extra"]
-        assert list(view.result) == ["one", "two", "extra"]
-
-    play(case)
-
-
-@pytest.mark.parametrize(
-    ("patch", "reason"),
-    [
-        ([{"op": "remove", "path": "/stages/0"}], "'one' has begun"),
-        ([{"op": "replace", "path": "/stages/1/timeout", "value": "1s"}], "'two' has begun"),
-        ([{"op": "add", "path": "/stages/0", "value": INSERTED}], "can't come before"),
-        ([{"op": "remove", "path": "/stages/7"}], "does not apply"),
-        ([{"op": "add", "path": "/nonsense", "value": 1}], "nonsense"),
-        ([{"op": "replace", "path": "/name", "value": "v"}], "'name' can't be changed"),
-        ([{"op": "explode"}], "patch"),
-        (["remove everything"], "not a JSON Patch"),
-    ],
-)
-def test_an_amendment_that_does_not_fit_is_refused_and_the_run_goes_on(
-    play: Any, patch: list[Any], reason: str
-) -> None:
-    async def case(lab: Any) -> None:
-        view, run_id = await amended(lab, patch)
-        assert (view.status, view.amendments) == ("succeeded", 0)
-        assert list(view.steps) == ["one", "two", "three"]
-        (refused,) = await lab.records(run_id, AmendmentRefused)
-        assert reason in refused.reason
-        assert refused.by == "ada"
-
-    play(case)
-
-
-def test_an_amendment_that_came_while_nobody_ran_is_applied_first(play: Any) -> None:
-    async def case(lab: Any) -> None:
-        def dies(record: object) -> bool:
-            return isinstance(record, StepSucceeded) and record.step == "two"
-
-        lab.desk.gate.set()
-        run_id = await lab.crash(lab.sequential(THREE), dies)
-        patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
-        await lab.post(run_id, "amend", data={"patch": patch})
-        view = await lab.resume(run_id)
-        assert list(view.steps) == ["one", "two", "extra", "three"]
-        assert lab.desk.asked == ["one", "two", "extra", "three"]
-
-    play(case)
-
-
-def test_amendments_of_a_run_survive_its_process(play: Any) -> None:
-    async def case(lab: Any) -> None:
-        def dies(record: object) -> bool:
-            return isinstance(record, RunAmended)
-
-        await lab.start(dies)
-        run_id, going = await begun(lab, lab.sequential(THREE))
-        patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
-        await lab.post(run_id, "amend", data={"patch": patch})
-        await seen(lab, run_id)
-        lab.desk.gate.set()
-        await lab.dies(going)
-        view = await lab.resume(run_id)
-        assert (list(view.steps), view.amendments) == (["one", "two", "extra", "three"], 1)
 
     play(case)
 

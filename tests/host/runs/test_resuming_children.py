@@ -1,0 +1,125 @@
+"""A run and those that it started go on together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from qtforge_sdk import Run
+from qtforge_sdk.records import (
+    ChildStarted,
+    RunFinished,
+    RunPaused,
+    RunStarted,
+    StepSucceeded,
+)
+
+
+def succeeded(step: str) -> Callable[[object], bool]:
+    return lambda record: isinstance(record, StepSucceeded) and record.step == step
+
+
+async def two_steps(run: Run) -> Any:
+    one = await run.request("one", "do.ok", {"word": "a"})
+    two = await run.request("two", "do.ok", {"word": one["word"] + "b"})
+    return two["word"]
+
+
+async def parent_of_child(run: Run) -> Any:
+    return await run.run_workflow("child", {})
+
+
+def test_a_child_run_is_taken_up_with_its_parent_and_not_begun_again(play: Any) -> None:
+    async def parent(run: Run) -> Any:
+        await run.request("before", "do.ok", {})
+        return await run.run_workflow("child", {})
+
+    async def case(lab: Any) -> None:
+        lab.script(two_steps, "child")
+        run_id = await lab.crash(lab.script(parent), succeeded("one"))
+        view = await lab.resume(run_id)
+        assert view.result == "ab"
+        assert lab.desk.asked == ["before", "one", "two"]
+        (begun,) = await lab.records(run_id, ChildStarted)
+        assert len(lab.store.runs) == 2
+        assert len(await lab.records(begun.child_run_id, RunFinished)) == 1
+
+    play(case)
+
+
+def test_a_child_that_is_already_taken_up_is_waited_for_by_its_parent(play: Any) -> None:
+    async def child(run: Run) -> Any:
+        await run.request("one", "do.ok", {})
+        return await run.request("hold", "do.wait", {})
+
+    async def parent(run: Run) -> Any:
+        return await run.run_workflow("child", {})
+
+    async def case(lab: Any) -> None:
+        lab.script(child, "child")
+        run_id = await lab.crash(lab.script(parent), succeeded("one"))
+        (begun,) = await lab.records(run_id, ChildStarted)
+        await lab.start()
+        below = asyncio.ensure_future(lab.engine.resume(begun.child_run_id))
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        above = asyncio.ensure_future(lab.engine.resume(run_id))
+        await asyncio.sleep(0.01)
+        lab.desk.gate.set()
+        views = await asyncio.wait_for(asyncio.gather(below, above), 5)
+        assert [view.result for view in views] == ["waited", "waited"]
+        assert lab.desk.asked == ["one", "hold"]
+
+    play(case)
+
+
+def test_a_child_that_its_parent_did_not_come_to_record_is_not_begun_twice(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(two_steps, "child")
+        workflow = lab.script(parent_of_child)
+        await lab.start(lambda record: isinstance(record, RunStarted) and record.parent is not None)
+        await lab.dies(lab.engine.execute(workflow, {}))
+        run_id, child = lab.store.runs
+        assert await lab.records(run_id, ChildStarted) == []
+        view = await lab.resume(run_id)
+        assert view.result == "ab"
+        assert list(lab.store.runs) == [run_id, child]
+        assert lab.desk.asked == ["one", "two"]
+
+    play(case)
+
+
+def test_a_run_rests_with_its_child_and_goes_on_with_it(play: Any) -> None:
+    async def child(run: Run) -> Any:
+        await run.request("hold", "do.wait", {})
+        return (await run.request("after", "do.ok", {}))["done"]
+
+    async def case(lab: Any) -> None:
+        lab.script(child, "child")
+        going = asyncio.ensure_future(lab.engine.execute(lab.script(parent_of_child), {}))
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        run_id, below = lab.store.runs
+        await lab.post(below, "pause")
+        await asyncio.sleep(0.01)
+        lab.desk.gate.set()
+        view = await asyncio.wait_for(going, 5)
+        assert view.status == "paused"
+        (paused,) = await lab.records(run_id, RunPaused)
+        assert paused.by == f"its child run {below}, which is paused"
+        assert (await lab.resume(run_id)).result == "after"
+        assert lab.desk.asked == ["hold", "after"]
+
+    play(case)
+
+
+def test_a_run_whose_child_is_blocked_rests_and_does_not_fail(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(two_steps, "child")
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        lab.versions = {"desk": "2.0.0"}
+        assert (await lab.resume(run_id)).status == "paused"
+        child = list(lab.store.runs)[1]
+        assert (await lab.resume(child, versions="any")).status == "succeeded"
+        assert (await lab.resume(run_id)).result == "ab"
+
+    play(case)
