@@ -33,7 +33,7 @@ __all__ = [
 
 STEPS = 4
 AT_ONCE = 64
-_ROUNDS = 9  # of runs: a round of them takes longer than one of requests
+_ROUNDS = 5  # of runs: some of their peers need seconds for a round
 ROUND_S = 0.25
 
 
@@ -75,7 +75,7 @@ WORKFLOW = Workflow(
 
 
 async def measure_runs(rounds: int) -> list[Figure]:
-    """Time runs, at most nine rounds of them.
+    """Time runs, at most five rounds of them.
 
     Raises:
         RuntimeError: A run did not succeed, or not every step was asked for once.
