@@ -35,7 +35,9 @@ _BY_NAME: Final = (
     ("SQLITE_LOCKED", _BUSY),
 )
 _FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_READ_ONLY_ERRNOS: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_READ_ONLY_ERRNOS: Final = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT,
+)  # fmt: skip
 # After these the file's state is unknown: a failed fsync may have dropped what was written.
 _LASTING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 
