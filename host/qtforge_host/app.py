@@ -24,6 +24,7 @@ from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
 from qtforge_host.journals import Durable, load_journal
 from qtforge_host.loading import PluginLoader
+from qtforge_host.memory import settle
 from qtforge_host.policies.breaker import Transition
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.health_check import HealthReport
@@ -166,6 +167,7 @@ class Host:
             )
             self._parts.policies.health.start()
             self._durable = Durable(journal=journal, engine=engine, cache=cache)
+            settle()
         return self._durable
 
     def workflow(self, name: str) -> Workflow:
