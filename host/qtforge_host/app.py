@@ -161,7 +161,7 @@ class Host:
                 self._parts.expressions,
                 journal,
                 RecordedWorkflows(self._kinds, self.workflow, self._check),
-                observe=self._observe,
+                observe=self._parts.wiring.observe_run,
                 plugins=self._active_versions,
                 cache=cache,
             )
@@ -317,11 +317,6 @@ class Host:
             )
         catalog.add_folder(self.settings.config_path.parent / "workflows")
         return catalog
-
-    def _observe(self, record: Any) -> None:
-        tell = self._parts.hooks.observer("qtforge_on_run_event")
-        if tell is not None:
-            tell(event=record)
 
     def _active_versions(self) -> dict[str, str]:
         active = (self.registry[key].candidate for key in self._running)

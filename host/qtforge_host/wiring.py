@@ -14,6 +14,7 @@ from qtforge_host.bus.processes import ProcessWorkers
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.expressions import Expressions
 from qtforge_host.hooks import Hooks, OperationHook
+from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, PluginError
 from qtforge_sdk.operations import handler_signature
@@ -62,6 +63,7 @@ class Wiring:
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
         self._workers: dict[int, ProcessWorkers] = {}
         self._mailboxes: dict[int, list[Any]] = {}
+        self._tell_of_run: Callable[..., None] | None = None
 
     def prepare(self, wired: Wired) -> None:
         """Compile a registered plugin's operations, and leave the bus as it is.
@@ -120,6 +122,12 @@ class Wiring:
             if connected:
                 routes[topic] = connected
         self._bus.set_routes(routes, self._observers(), self._guard_of)
+        self._tell_of_run = self._hooks.observer("qtforge_on_run_event")
+
+    def observe_run(self, record: Record) -> None:
+        """Tell the plugins that want to hear of runs; compiled with the routes, not each time."""
+        if self._tell_of_run is not None:
+            self._tell_of_run(event=record)
 
     def describe(self, plugin: object) -> Wired | None:
         """Return who a plugin object is; None when it was never prepared."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from qtforge_host.policies.breaker import CircuitBreaker, Transition
+from qtforge_host.policies.callbacks import Callbacks
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.policies import Breaker
 
 __all__ = ["Breakers"]
-
-_LOG: Final = logging.getLogger("qtforge.policies")
 
 
 class Breakers:
@@ -27,7 +25,7 @@ class Breakers:
         self._policy_of: Final = policy_of
         self._clock: Final = clock
         self._breakers: Final[dict[tuple[str, str], CircuitBreaker | None]] = {}
-        self._callbacks: Final[list[Callable[[Transition], None]]] = []
+        self._callbacks: Final = Callbacks[Transition]("breakers")
 
     def breaker(self, topic: str, plugin: str) -> CircuitBreaker | None:
         """Return the breaker of a plugin on a topic; None where the topic has none."""
@@ -37,7 +35,7 @@ class Breakers:
             self._breakers[key] = (
                 None
                 if policy is None
-                else CircuitBreaker(policy, topic, plugin, self._clock, self._tell)
+                else CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.tell)
             )
         return self._breakers[key]
 
@@ -64,17 +62,4 @@ class Breakers:
         Returns:
             A function that ends it.
         """
-        self._callbacks.append(callback)
-
-        def dispose() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return dispose
-
-    def _tell(self, transition: Transition) -> None:
-        for callback in [*self._callbacks]:
-            try:
-                callback(transition)
-            except Exception:  # noqa: BLE001 - an observer harms nobody
-                _LOG.exception("a callback of the breakers failed at %s", transition)
+        return self._callbacks.add(callback)

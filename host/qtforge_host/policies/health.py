@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.health_check import HealthCheck, HealthReport, PluginCheck
 from qtforge_sdk.clock import Clock
 
@@ -34,7 +35,7 @@ class HealthMonitor:
         self._interval_s: Final = interval_s
         self._timeout_s: Final = timeout_s
         self._checks: Final[dict[str, HealthCheck]] = {}
-        self._callbacks: Final[list[Callable[[HealthReport], None]]] = []
+        self._callbacks: Final = Callbacks[HealthReport]("health monitor")
         self._forgotten: Final[set[asyncio.Task[object]]] = set()
         self._rounds: asyncio.Task[None] | None = None
 
@@ -73,13 +74,7 @@ class HealthMonitor:
         Returns:
             A function that ends it.
         """
-        self._callbacks.append(callback)
-
-        def dispose() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return dispose
+        return self._callbacks.add(callback)
 
     async def ask_all(self) -> Mapping[str, HealthReport]:
         """Ask every plugin now, at once, and return the reports by name."""
@@ -121,10 +116,5 @@ class HealthMonitor:
     async def _ask(self, name: str, check: HealthCheck) -> None:
         before = "healthy" if check.report is None else check.report.status
         report = await check.ask()
-        if self._checks.get(name) is not check or report.status == before:
-            return
-        for callback in [*self._callbacks]:
-            try:
-                callback(report)
-            except Exception:  # noqa: BLE001 - an observer harms nobody
-                _LOG.exception("a callback of the health monitor failed at %s", report)
+        if self._checks.get(name) is check and report.status != before:
+            self._callbacks.tell(report)

@@ -8,7 +8,6 @@ import datetime
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -76,14 +75,6 @@ def new_run_id(now: datetime.datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(5)}"
 
 
-@dataclass(slots=True)
-class _Live:
-    """A run that this process executes."""
-
-    control: Control
-    log: RunLog
-
-
 class Engine:
     """Executes workflows.
 
@@ -118,7 +109,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._ask = Asker(bus, cache)
         self._children = Children(self, journal, workflows.named, self._clock)
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, Control] = {}
         self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
         self._changes = 0  # how often the watch has looked into the inboxes
         self._watcher: asyncio.Task[None] | None = None
@@ -296,7 +287,7 @@ class Engine:
         if self._observe is not None:
             self._observe(fresh)
         heard.on_record(view, fresh)
-        self._live[run_id] = _Live(control, log)
+        self._live[run_id] = control
         self._watch()
         try:
             if changes != self._changes:  # what came before it was live, the watch can't have told
@@ -317,10 +308,10 @@ class Engine:
             if not await self._journal.changed(_WATCH_S):
                 continue
             self._changes += 1
-            for run_id, live in list(self._live.items()):
+            for run_id, control in list(self._live.items()):
                 try:
-                    entries = await self._journal.inbox(run_id, live.control.position)
-                    await live.control.deliver(list(entries))
+                    entries = await self._journal.inbox(run_id, control.position)
+                    await control.deliver(list(entries))
                 except QtForgeError as error:  # such as: it has ended meanwhile
                     _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
 

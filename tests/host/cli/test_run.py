@@ -258,6 +258,21 @@ def test_a_plugins_command_runs_with_the_hosts_bus(cli: Any, letters: Path) -> N
     assert listed == [{"name": "shout", "help": "Shout through the bus."}]
 
 
+def test_a_plugin_hears_of_every_record_of_a_run(cli: Any, letters: Path, site: Any) -> None:
+    site.plugin(
+        "listener",
+        source="from qtforge_sdk import Plugin, hookimpl\n\n\n"
+        "class Example(Plugin):\n    @hookimpl\n    def qtforge_on_run_event(self, event):\n"
+        "        print('heard', type(event).__name__)\n",
+    )
+    said = cli("run", "letters", "a", path=letters)
+    heard = [line.split()[1] for line in said.err.splitlines() if line.startswith("heard")]
+    assert heard == [
+        "RunStarted", "StepStarted", "StepSucceeded", "StepSkipped", "StepStarted",
+        "StepSucceeded", "RunFinished",
+    ]  # fmt: skip
+
+
 def test_a_hook_that_never_returns_costs_its_plugin_alone(
     cli: Any, letters: Path, site: Any, tmp_path: Path
 ) -> None:
