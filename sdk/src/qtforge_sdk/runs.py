@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import msgspec
 
 from qtforge_sdk.durations import Duration
+from qtforge_sdk.instances import Kept, ReceivedEvent
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
@@ -288,6 +289,37 @@ class Run(Protocol):
 
         Raises:
             StageFailedError: It did not succeed.
+        """
+
+    async def start_workflow(self, name: str, given: Mapping[str, Any], *, step: str) -> str:
+        """Start another workflow as a run of its own, and go on.
+
+        Its end comes as an event named ``<step>``, with the data ``run_id``, ``workflow``,
+        ``status``, ``result`` and ``error``.
+
+        Returns:
+            The new run's id; the same one when the run is resumed.
+
+        Raises:
+            StageFailedError: It can't be started.
+        """
+
+    @property
+    def kept(self) -> Any:
+        """What `keep` kept last, as plain values; None when nothing was."""
+
+    async def keep(self, kept: Kept) -> None:
+        """Keep the run's state. From then on, a resumed run goes on from here.
+
+        Steps done before may be forgotten by the run; their names must not be used again.
+        """
+
+    async def next_event(self) -> ReceivedEvent:
+        """Return the next event: one that was sent, or a timer of `Kept` that is due.
+
+        Where there is none, the run rests as ``waiting``, and this does not return: it is
+        resumed, from what it kept, when an event or a timer comes. Keep what you have first.
+        An event is given again until something is kept with it.
         """
 
 

@@ -1,0 +1,1 @@
+"""``kind = "reactive"``: durable state machines."""

@@ -1,0 +1,180 @@
+"""A definition's states as a tree, with the relations that the semantics ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from qtforge_builtin_plugins.orchestrators.reactive.definition import (
+    ANY,
+    ReactiveDefinition,
+    State,
+    StateTimeout,
+    Transition,
+)
+
+__all__ = ["Arrow", "Chart", "Node", "matches"]
+
+NodeKind = Literal["atomic", "compound", "parallel", "final", "shallow", "deep"]
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A state in the tree; the root stands for the machine.
+
+    Attributes:
+        name: The state's; "" for the root.
+        position: Its place in document order, from 0 for the root.
+        kind: ``shallow`` and ``deep`` are history pseudo-states.
+        parent: None for the root.
+        ancestors: From the parent up to the root.
+        children: In document order, without history states.
+        initial: Where a compound or history state leads.
+        state: As it was written; None for the root.
+        timeout: In full; None for none.
+        arrows: The transitions that start here, in the order in which they are tried.
+        histories: The history states within it.
+    """
+
+    name: str
+    position: int
+    kind: NodeKind
+    parent: Node | None
+    ancestors: tuple[Node, ...]
+    state: State | None
+    timeout: StateTimeout | None
+    children: list[Node] = field(default_factory=list)
+    histories: list[Node] = field(default_factory=list)
+    initial: Node | None = None
+    arrows: list[Arrow] = field(default_factory=list)
+
+    @property
+    def is_history(self) -> bool:
+        """Whether it is a pseudo-state."""
+        return self.kind in ("shallow", "deep")
+
+    def is_within(self, other: Node) -> bool:
+        """Whether it is a proper descendant of another."""
+        return other in self.ancestors
+
+
+@dataclass(eq=False, slots=True)
+class Arrow:
+    """A transition from one state; one with several sources is as many arrows.
+
+    Attributes:
+        name: The transition's.
+        position: Its place in document order.
+        source: Where it starts; the root for ``*``.
+        targets: Where it leads; empty to stay.
+        trigger: The event's first words; "" for none, ``*`` for every event.
+        condition: CEL, or None.
+        internal: Whether its source is not left when the targets lie within it.
+        actions: Names.
+    """
+
+    name: str
+    position: int
+    source: Node
+    targets: tuple[Node, ...]
+    trigger: str
+    condition: str | None
+    internal: bool
+    actions: tuple[str, ...]
+
+
+class Chart:
+    """The tree of a definition that `validation` has found sound.
+
+    Attributes:
+        root: The machine itself.
+        nodes: Every state by its name.
+    """
+
+    def __init__(self, definition: ReactiveDefinition) -> None:
+        self._positions = iter(range(1_000_000))
+        self.root: Final = self._node("", None, None)
+        self.nodes: Final[dict[str, Node]] = {}
+        self._grow(self.root, definition.states)
+        self.root.initial = self.nodes[definition.initial]
+        for node in self.nodes.values():
+            self._set_initial(node)
+        for position, transition in enumerate(definition.transitions):
+            self._draw(position, transition)
+        ranks = {transition.name: -transition.priority for transition in definition.transitions}
+        for node in (self.root, *self.nodes.values()):
+            node.arrows.sort(key=lambda arrow: (ranks[arrow.name], arrow.position))
+
+    def in_order(self, nodes: Iterable[Node]) -> list[Node]:
+        """Return states in document order."""
+        return sorted(nodes, key=_position)
+
+    def _grow(self, parent: Node, states: dict[str, State]) -> None:
+        for name, state in states.items():
+            node = self._node(name, state, parent)
+            self.nodes[name] = node
+            (parent.histories if node.is_history else parent.children).append(node)
+            self._grow(node, state.states)
+
+    def _node(self, name: str, state: State | None, parent: Node | None) -> Node:
+        ancestors = () if parent is None else (parent, *parent.ancestors)
+        timeout = None if state is None else state.timeout
+        if isinstance(timeout, str):
+            timeout = StateTimeout(after=timeout)
+        position = next(self._positions)
+        return Node(name, position, _kind(state), parent, ancestors, state, timeout)
+
+    def _set_initial(self, node: Node) -> None:
+        assert node.state is not None  # noqa: S101 - only the root has none
+        if node.state.initial is not None:
+            node.initial = self.nodes[node.state.initial]
+        elif node.kind == "compound":
+            node.initial = node.children[0]
+        elif node.is_history and node.parent is not None:
+            node.initial = node.parent.initial or node.parent.children[0]
+
+    def _draw(self, position: int, transition: Transition) -> None:
+        targets = tuple(self.nodes[name] for name in _names(transition.to))
+        for name in _names(transition.source):
+            source = self.root if name == ANY else self.nodes[name]
+            arrow = Arrow(
+                transition.name,
+                position,
+                source,
+                targets,
+                transition.trigger,
+                transition.condition,
+                transition.internal,
+                transition.actions,
+            )
+            source.arrows.append(arrow)
+
+
+def matches(trigger: str, event: str) -> bool:
+    """Whether a trigger takes an event: the same words, or the first of them (SCXML 3.12.1).
+
+    >>> matches("user", "user.action"), matches("user", "users"), matches("*", "x")
+    (True, False, True)
+    """
+    return trigger == event or trigger == ANY or (trigger != "" and event.startswith(trigger + "."))
+
+
+def _names(given: str | tuple[str, ...]) -> Iterator[str]:
+    return iter((given,) if isinstance(given, str) else given)
+
+
+def _kind(state: State | None) -> NodeKind:
+    if state is None:
+        return "compound"
+    if state.history is not None:
+        return state.history
+    if state.parallel:
+        return "parallel"
+    if state.states:
+        return "compound"
+    return "final" if state.final else "atomic"
+
+
+def _position(node: Node) -> int:
+    return node.position

@@ -1,0 +1,255 @@
+"""One microstep: which states are left and entered, and what is to be done on the way.
+
+SCXML's microstep, exitStates and enterStates (appendix D of the recommendation), as a plan:
+it changes nothing, so the plan of a transition without history is made once and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, Node
+from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
+    Configuration,
+    Memory,
+    domain,
+    exits,
+)
+
+__all__ = ["Plan", "Planner", "Work"]
+
+WorkKind = Literal["do", "set_timeout", "clear_timeout", "raise", "finish"]
+
+
+class Work(NamedTuple):
+    """One thing to do on the way.
+
+    Attributes:
+        kind: ``do`` an action, set or clear a state's timeout, raise an internal event, or end.
+        name: The action's, the state's or the event's.
+        block: Numbers the blocks of actions; when one fails, the rest of its block is left
+            out (SCXML 4.9).
+    """
+
+    kind: WorkKind
+    name: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a microstep does.
+
+    Attributes:
+        transitions: Names.
+        exited: Names of the states left, in exit order.
+        entered: Names of the states entered, in entry order.
+        work: In order.
+        after: What is active then.
+        memory: What history states stand for from now on, by name.
+        finished: The name of the final state that ends the machine, or None.
+    """
+
+    transitions: tuple[str, ...]
+    exited: tuple[str, ...]
+    entered: tuple[str, ...]
+    work: tuple[Work, ...]
+    after: Configuration
+    memory: dict[str, tuple[str, ...]]
+    finished: str | None
+
+
+class Planner:
+    """Makes plans, and keeps them.
+
+    Args:
+        chart: The machine.
+    """
+
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self._configurations: dict[frozenset[Node], Configuration] = {}
+        self._by_names: dict[tuple[str, ...], Configuration] = {}
+        self._plans: dict[tuple[Configuration, tuple[Arrow, ...]], Plan] = {}
+        self._nothing = self.configuration(())
+
+    def configuration(self, nodes: Iterable[Node]) -> Configuration:
+        """Return the configuration of these states; the same one for the same states."""
+        key = frozenset(nodes)
+        found = self._configurations.get(key)
+        if found is None:
+            found = self._configurations[key] = Configuration(self.chart, key)
+        return found
+
+    def named(self, names: tuple[str, ...]) -> Configuration:
+        """Return the configuration whose atomic states have these names.
+
+        Raises:
+            KeyError: There is no such state.
+        """
+        found = self._by_names.get(names)
+        if found is None:
+            atomic = [self.chart.nodes[name] for name in names]
+            around = [each for node in atomic for each in node.ancestors if each.parent is not None]
+            found = self._by_names[names] = self.configuration([*atomic, *around])
+        return found
+
+    def initial(self) -> Plan:
+        """Return the plan of the machine's start."""
+        entering = _Entering(self.chart, {})
+        assert self.chart.root.initial is not None  # noqa: S101 - validated
+        entering.descend(self.chart.root.initial)
+        entering.ascend(self.chart.root.initial, self.chart.root)
+        return self._plan((), [], self._nothing, entering.found, {}, ())
+
+    def plan(self, configuration: Configuration, arrows: tuple[Arrow, ...], memory: Memory) -> Plan:
+        """Return the plan of taking these arrows."""
+        key = (configuration, arrows)
+        known = self._plans.get(key)
+        if known is not None:
+            return known
+        left: set[Node] = set()
+        for arrow in arrows:
+            left |= exits(arrow, configuration, memory)
+        exited = self.chart.in_order(left)[::-1]
+        remembered = _remember(exited, configuration)
+        entering = _Entering(self.chart, {**memory, **remembered})
+        for arrow in arrows:
+            if arrow.targets:
+                inside = domain(arrow, memory)
+                for target in arrow.targets:
+                    entering.descend(target)
+                for target in arrow.targets:
+                    entering.ascend(target, inside)
+        plan = self._plan(
+            arrows, exited, configuration, entering.found, remembered, configuration.nodes
+        )
+        if not any(target.is_history for arrow in arrows for target in arrow.targets):
+            self._plans[key] = plan
+        return plan
+
+    def _plan(
+        self,
+        arrows: tuple[Arrow, ...],
+        exited: Sequence[Node],
+        before: Configuration,
+        entered: set[Node],
+        remembered: dict[str, tuple[Node, ...]],
+        active: Sequence[Node],
+    ) -> Plan:
+        order = self.chart.in_order(entered)
+        after = self.configuration([*(set(active) - set(exited)), *order])
+        work = [*_leaving(exited), *_taking(arrows, len(exited))]
+        work += self._entering_work(order, after, len(exited) + len(arrows))
+        final = next(
+            (
+                node.name
+                for node in order
+                if node.kind == "final" and node.parent is self.chart.root
+            ),
+            None,
+        )
+        return Plan(
+            transitions=tuple(arrow.name for arrow in arrows),
+            exited=tuple(node.name for node in exited),
+            entered=tuple(node.name for node in order),
+            work=tuple(work),
+            after=after,
+            memory={name: tuple(node.name for node in nodes) for name, nodes in remembered.items()},
+            finished=final,
+        )
+
+    def _entering_work(
+        self, order: Sequence[Node], after: Configuration, block: int
+    ) -> Iterable[Work]:
+        for place, node in enumerate(order, block):
+            if node.timeout is not None:
+                yield Work("set_timeout", node.name, place)
+            for action in node.state.entry if node.state else ():
+                yield Work("do", action, place)
+            if node.kind == "final" and node.parent is not None and node.parent.parent is not None:
+                yield from self._done(node.parent, after, place)
+
+    def _done(self, parent: Node, after: Configuration, block: int) -> Iterable[Work]:
+        yield Work("raise", f"done.state.{parent.name}", block)
+        around = parent.parent
+        if around is not None and around.kind == "parallel":
+            active = set(after.nodes)
+            if all(_is_done(region, active) for region in around.children):
+                yield Work("raise", f"done.state.{around.name}", block)
+
+
+class _Entering:
+    """SCXML's addDescendantStatesToEnter and addAncestorStatesToEnter."""
+
+    def __init__(self, chart: Chart, memory: Memory) -> None:
+        self.found: set[Node] = set()
+        self._chart = chart
+        self._memory = memory
+
+    def descend(self, node: Node) -> None:
+        if node.is_history:
+            assert node.parent is not None  # noqa: S101 - a history state is within one
+            stands_for = self._memory.get(node.name) or ([node.initial] if node.initial else [])
+            for each in stands_for:
+                self.descend(each)
+            for each in stands_for:
+                self.ascend(each, node.parent)
+            return
+        self.found.add(node)
+        if node.kind == "compound":
+            assert node.initial is not None  # noqa: S101 - validated
+            self.descend(node.initial)
+            self.ascend(node.initial, node)
+        elif node.kind == "parallel":
+            self._regions(node)
+
+    def ascend(self, node: Node, inside: Node) -> None:
+        for ancestor in node.ancestors:
+            if ancestor is inside:
+                return
+            self.found.add(ancestor)
+            if ancestor.kind == "parallel":
+                self._regions(ancestor)
+
+    def _regions(self, parallel: Node) -> None:
+        for region in parallel.children:
+            if not any(each is region or each.is_within(region) for each in self.found):
+                self.descend(region)
+
+
+def _remember(exited: Sequence[Node], configuration: Configuration) -> dict[str, tuple[Node, ...]]:
+    found = {}
+    for node in exited:
+        for history in node.histories:
+            if history.kind == "deep":
+                kept = [each for each in configuration.atomic if each.is_within(node)]
+            else:
+                kept = [each for each in configuration.nodes if each.parent is node]
+            found[history.name] = tuple(kept)
+    return found
+
+
+def _leaving(exited: Sequence[Node]) -> Iterable[Work]:
+    for place, node in enumerate(exited):
+        for action in node.state.exit if node.state else ():
+            yield Work("do", action, place)
+        if node.timeout is not None:
+            yield Work("clear_timeout", node.name, place)
+
+
+def _taking(arrows: Sequence[Arrow], block: int) -> Iterable[Work]:
+    for place, arrow in enumerate(arrows, block):
+        for action in arrow.actions:
+            yield Work("do", action, place)
+
+
+def _is_done(node: Node, active: set[Node]) -> bool:
+    """SCXML's isInFinalState."""
+    if node.kind == "compound":
+        return any(child.kind == "final" and child in active for child in node.children)
+    if node.kind == "parallel":
+        return all(_is_done(child, active) for child in node.children)
+    return False

@@ -1,0 +1,46 @@
+"""When a timer is due."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import durationpy
+
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["due_time"]
+
+
+def due_time(after: Any, at: Any, now: datetime.datetime) -> datetime.datetime:
+    """Return when a timer is due, in UTC.
+
+    Args:
+        after: A duration as text, such as ``24h``, or seconds; or None.
+        at: A date and time, as text (RFC 3339) or as an object; or None.
+        now: The time.
+
+    Raises:
+        OperationError: ``machine.timer``: neither or both are given, or one can't be read.
+    """
+    if (after is None) == (at is None):
+        raise _bad("a timer has 'after' or 'at', and not both")
+    try:
+        if at is None:
+            return now + _length(after)
+        moment = at if isinstance(at, datetime.datetime) else datetime.datetime.fromisoformat(at)
+    except (TypeError, ValueError, OverflowError, durationpy.DurationError) as error:
+        raise _bad(str(error)) from error
+    if moment.tzinfo is None:
+        raise _bad(f"'{at}' has no time zone; add Z or an offset such as +01:00")
+    return moment.astimezone(datetime.UTC)
+
+
+def _length(after: Any) -> datetime.timedelta:
+    if isinstance(after, int | float) and not isinstance(after, bool):
+        return datetime.timedelta(seconds=after)
+    return durationpy.from_str(after)  # type: ignore[no-any-return]
+
+
+def _bad(why: str) -> OperationError:
+    return OperationError("machine.timer", "the timer can't be set", why, retryable=False)

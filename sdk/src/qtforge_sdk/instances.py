@@ -1,0 +1,63 @@
+"""Runs that live long: what they keep between two events, and the events themselves.
+
+Such a run (a state machine) does not replay its history. It keeps its whole state with
+every event, and a resumed run goes on from what was kept last.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+__all__ = ["Kept", "ReceivedEvent"]
+
+
+class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a run is to handle next.
+
+    Attributes:
+        event_id: Unique; the same event is given once.
+        name: The event's name; for a timer, the timer's.
+        data: As plain values.
+        at: When it was sent, or when the timer was due, in UTC.
+        timer: Whether it is one of the run's timers, which is due.
+        late_s: For a timer: how many seconds ago it was due.
+        by: Who sent it, in words.
+        position: Its place in the run's inbox; 0 where it came another way.
+    """
+
+    event_id: str
+    name: str
+    data: Any = None
+    at: datetime.datetime
+    timer: bool = False
+    late_s: float = 0.0
+    by: str = ""
+    position: int = 0
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's state, and how it came to it; one record, all or nothing.
+
+    Attributes:
+        state: All that the run needs to go on, as plain values.
+        label: The state in a word, for people.
+        event: The event that led to it, which is done with by this; None at the start, or
+            after a step.
+        outcome: What became of the event: ``taken``, or why nothing did.
+        trace: What happened on the way, for people.
+        timers_set: Timers that run from now on, by name, with when they are due, in UTC.
+        timers_gone: Names of timers that don't any more.
+        accepts: Names of the events that it waits for.
+    """
+
+    state: Any
+    label: str = ""
+    event: ReceivedEvent | None = None
+    outcome: str = "taken"
+    trace: dict[str, Any] = {}
+    timers_set: dict[str, datetime.datetime] = {}
+    timers_gone: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
