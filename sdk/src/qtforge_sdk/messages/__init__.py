@@ -1,15 +1,21 @@
 """The messages of the built-in topics, all frozen.
 
-=================  ====================  ====================
-topic              request               response
-=================  ====================  ====================
-document.parse     `ParseRequest`        `ParseResponse`
-content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
-document.enrich    `EnrichRequest`       `EnrichResponse`
-document.store     `StoreRequest`        `StoreResponse`
-document.discard   `DiscardRequest`      `DiscardResponse`
-document.find      `FindRequest`         `FindResponse`
-=================  ====================  ====================
+==================  ========================  ====================
+topic               request                   response
+==================  ========================  ====================
+document.parse      `ParseRequest`            `ParseResponse`
+content.analyze     `AnalyzeRequest`          `AnalyzeResponse`
+document.enrich     `EnrichRequest`           `EnrichResponse`
+document.store      `StoreRequest`            `StoreResponse`
+document.discard    `DiscardRequest`          `DiscardResponse`
+document.find       `FindRequest`             `FindResponse`
+document.analyze    `RoutingAnalysisRequest`  `RoutingAnalysis`
+compliance.check    `ComplianceRequest`       `ComplianceReport`
+document.redact     `RedactRequest`           `RedactedDocument`
+document.summarize  `SummarizeRequest`        `Summary`
+document.outline    `OutlineRequest`          `Outline`
+document.tag        `TagRequest`              `Tags`
+==================  ========================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -32,6 +38,25 @@ from qtforge_sdk.messages.enrichment import (
     Iban,
     Invoice,
 )
+from qtforge_sdk.messages.general import (
+    Heading,
+    Outline,
+    OutlineRequest,
+    SummarizeRequest,
+    Summary,
+    TagRequest,
+    Tags,
+)
+from qtforge_sdk.messages.legal import (
+    Clause,
+    ComplianceReport,
+    ComplianceRequest,
+    MissingClause,
+    Place,
+    RedactedDocument,
+    Redaction,
+    RedactRequest,
+)
 from qtforge_sdk.messages.parsing import (
     Document,
     DocumentMetadata,
@@ -39,6 +64,7 @@ from qtforge_sdk.messages.parsing import (
     ParseRequest,
     ParseResponse,
 )
+from qtforge_sdk.messages.routing import RoutingAnalysis, RoutingAnalysisRequest
 from qtforge_sdk.messages.storage import (
     DiscardRequest,
     DiscardResponse,
@@ -55,6 +81,9 @@ __all__ = [
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "Clause",
+    "ComplianceReport",
+    "ComplianceRequest",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -66,13 +95,27 @@ __all__ = [
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "Heading",
     "Iban",
     "Invoice",
+    "MissingClause",
+    "Outline",
+    "OutlineRequest",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
+    "Place",
     "Readability",
+    "RedactRequest",
+    "RedactedDocument",
+    "Redaction",
+    "RoutingAnalysis",
+    "RoutingAnalysisRequest",
     "Sentiment",
     "StoreRequest",
     "StoreResponse",
+    "SummarizeRequest",
+    "Summary",
+    "TagRequest",
+    "Tags",
 ]
