@@ -1,5 +1,7 @@
 """What the rules of routing look at: a document's own keywords, features and category."""
 
+# ruff: noqa: RUF001 - it has words in Russian
+
 from __future__ import annotations
 
 import re
