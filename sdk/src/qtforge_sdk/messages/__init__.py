@@ -1,7 +1,6 @@
 """The messages of the built-in topics, all frozen.
 
-topic              request               response
-=================  ====================  ====================
+==================  ====================
 document.parse     `ParseRequest`        `ParseResponse`
 content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
 document.enrich    `EnrichRequest`       `EnrichResponse`
