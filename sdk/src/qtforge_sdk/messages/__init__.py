@@ -1,18 +1,5 @@
 """The messages of the built-in topics, all frozen.
 
-==================  ====================
-document.parse     `ParseRequest`        `ParseResponse`
-content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
-document.enrich    `EnrichRequest`       `EnrichResponse`
-document.store     `StoreRequest`        `StoreResponse`
-document.discard   `DiscardRequest`      `DiscardResponse`
-document.find      `FindRequest`         `FindResponse`
-database.query     `CollectRequest`      `Collected`
-http.request       `CollectRequest`      `Collected`
-file.read          `CollectRequest`      `Collected`
-stream.read        `CollectRequest`      `Collected`
-=================  ====================  ====================
-=======
 ==================  ========================  ====================
 topic               request                   response
 ==================  ========================  ====================
@@ -28,6 +15,10 @@ document.redact     `RedactRequest`           `RedactedDocument`
 document.summarize  `SummarizeRequest`        `Summary`
 document.outline    `OutlineRequest`          `Outline`
 document.tag        `TagRequest`              `Tags`
+database.query      `CollectRequest`          `Collected`
+http.request        `CollectRequest`          `Collected`
+file.read           `CollectRequest`          `Collected`
+stream.read         `CollectRequest`          `Collected`
 ==================  ========================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
