@@ -26,6 +26,7 @@ from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.prepared import PreparedNames
 from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.versions import VersionPolicy, version_problem
 from qtforge_sdk import Record
@@ -34,6 +35,7 @@ from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.journal import Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
+from qtforge_sdk.runs import Names
 
 __all__ = ["Engine", "Silent", "new_run_id"]
 
@@ -249,6 +251,10 @@ class Engine:
     def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
         """Return whether a condition holds; see `ActiveRun`."""
         return self._expressions.compile(condition).holds(names)
+
+    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions; see `ActiveRun`."""
+        return PreparedNames(self._expressions, given, others)
 
     @contextlib.contextmanager
     def _going_on(self, run_id: str) -> Iterator[None]:

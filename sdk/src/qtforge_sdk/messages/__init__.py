@@ -1,19 +1,25 @@
 """The messages of the built-in topics, all frozen.
 
-=================  ====================  ====================
-topic              request               response
-=================  ====================  ====================
-document.parse     `ParseRequest`        `ParseResponse`
-content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
-document.enrich    `EnrichRequest`       `EnrichResponse`
-document.store     `StoreRequest`        `StoreResponse`
-document.discard   `DiscardRequest`      `DiscardResponse`
-document.find      `FindRequest`         `FindResponse`
-database.query     `CollectRequest`      `Collected`
-http.request       `CollectRequest`      `Collected`
-file.read          `CollectRequest`      `Collected`
-stream.read        `CollectRequest`      `Collected`
-=================  ====================  ====================
+==================  ========================  ====================
+topic               request                   response
+==================  ========================  ====================
+document.parse      `ParseRequest`            `ParseResponse`
+content.analyze     `AnalyzeRequest`          `AnalyzeResponse`
+document.enrich     `EnrichRequest`           `EnrichResponse`
+document.store      `StoreRequest`            `StoreResponse`
+document.discard    `DiscardRequest`          `DiscardResponse`
+document.find       `FindRequest`             `FindResponse`
+document.analyze    `RoutingAnalysisRequest`  `RoutingAnalysis`
+compliance.check    `ComplianceRequest`       `ComplianceReport`
+document.redact     `RedactRequest`           `RedactedDocument`
+document.summarize  `SummarizeRequest`        `Summary`
+document.outline    `OutlineRequest`          `Outline`
+document.tag        `TagRequest`              `Tags`
+database.query      `CollectRequest`          `Collected`
+http.request        `CollectRequest`          `Collected`
+file.read           `CollectRequest`          `Collected`
+stream.read         `CollectRequest`          `Collected`
+==================  ========================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -37,6 +43,25 @@ from qtforge_sdk.messages.enrichment import (
     Iban,
     Invoice,
 )
+from qtforge_sdk.messages.general import (
+    Heading,
+    Outline,
+    OutlineRequest,
+    SummarizeRequest,
+    Summary,
+    TagRequest,
+    Tags,
+)
+from qtforge_sdk.messages.legal import (
+    Clause,
+    ComplianceReport,
+    ComplianceRequest,
+    MissingClause,
+    Place,
+    RedactedDocument,
+    Redaction,
+    RedactRequest,
+)
 from qtforge_sdk.messages.parsing import (
     Document,
     DocumentMetadata,
@@ -44,6 +69,7 @@ from qtforge_sdk.messages.parsing import (
     ParseRequest,
     ParseResponse,
 )
+from qtforge_sdk.messages.routing import RoutingAnalysis, RoutingAnalysisRequest
 from qtforge_sdk.messages.storage import (
     DiscardRequest,
     DiscardResponse,
@@ -60,8 +86,11 @@ __all__ = [
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "Clause",
     "CollectRequest",
     "Collected",
+    "ComplianceReport",
+    "ComplianceRequest",
     "Dataset",
     "DiscardRequest",
     "DiscardResponse",
@@ -74,13 +103,27 @@ __all__ = [
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "Heading",
     "Iban",
     "Invoice",
+    "MissingClause",
+    "Outline",
+    "OutlineRequest",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
+    "Place",
     "Readability",
+    "RedactRequest",
+    "RedactedDocument",
+    "Redaction",
+    "RoutingAnalysis",
+    "RoutingAnalysisRequest",
     "Sentiment",
     "StoreRequest",
     "StoreResponse",
+    "SummarizeRequest",
+    "Summary",
+    "TagRequest",
+    "Tags",
 ]
