@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Kept", "ReceivedEvent"]
+__all__ = ["Ended", "Kept", "ReceivedEvent"]
 
 
 class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +51,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         timers_set: Timers that run from now on, by name, with when they are due, in UTC.
         timers_gone: Names of timers that don't any more.
         accepts: Names of the events that it waits for.
+        busy: Whether there is something to do before the next event: then the run is
+            ``running``, and a process that dies leaves it to the next; else it is ``waiting``.
     """
 
     state: Any
@@ -61,3 +63,16 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     timers_set: dict[str, datetime.datetime] = {}
     timers_gone: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
+    busy: bool = False
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """What an orchestrator's ``execute`` may return instead of its bare result.
+
+    Attributes:
+        result: The result, where the definition has no template of its own.
+        names: What the definition's ``result`` and ``summary`` may use besides the usual.
+    """
+
+    result: Any
+    names: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -322,11 +323,30 @@ class Run(Protocol):
             StageFailedError: It did not succeed.
         """
 
-    async def start_workflow(self, name: str, given: Mapping[str, Any], *, step: str) -> str:
+    def now(self) -> datetime.datetime:
+        """Return the time on the run's clock, in UTC; a resumed run sees another one."""
+
+    async def publish(self, step: str, topic: str, message: object) -> None:
+        """Do a step: publish a message on the bus.
+
+        Raises:
+            DuplicateStepError: The run has a step of that name.
+            StageFailedError: The message can't be published.
+        """
+
+    async def start_workflow(
+        self, name: str, given: Mapping[str, Any], *, step: str, event: str
+    ) -> str:
         """Start another workflow as a run of its own, and go on.
 
-        Its end comes as an event named ``<step>``, with the data ``run_id``, ``workflow``,
-        ``status``, ``result`` and ``error``.
+        Its end comes to this run as an event, with the data ``run_id``, ``workflow``,
+        ``status``, ``result`` and ``error`` (a message, or None).
+
+        Args:
+            name: The workflow.
+            given: Its input.
+            step: The step's name, unique in the run.
+            event: The event's name.
 
         Returns:
             The new run's id; the same one when the run is resumed.

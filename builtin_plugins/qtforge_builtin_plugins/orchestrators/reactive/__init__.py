@@ -1,1 +1,6 @@
-"""``kind = "reactive"``: durable state machines."""
+"""``kind = "reactive"``: durable state machines, with the semantics of W3C SCXML.
+
+``definition`` and ``actions`` are how a machine is written, ``validation`` and ``naming``
+find what is wrong with it; ``chart``, ``configuration``, ``microstep`` and ``machine`` are
+the semantics, without input or output; ``instance`` drives a machine with a run.
+"""

@@ -157,7 +157,7 @@ def matches(trigger: str, event: str) -> bool:
     >>> matches("user", "user.action"), matches("user", "users"), matches("*", "x")
     (True, False, True)
     """
-    return trigger == event or trigger == ANY or (trigger != "" and event.startswith(trigger + "."))
+    return trigger in (event, ANY) or (trigger != "" and event.startswith(trigger + "."))
 
 
 def _names(given: str | tuple[str, ...]) -> Iterator[str]:

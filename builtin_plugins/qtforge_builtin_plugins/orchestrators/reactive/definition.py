@@ -68,7 +68,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Transition(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from"}
-):  # noqa: E501
+):
     """A way from a state to another.
 
     Attributes:

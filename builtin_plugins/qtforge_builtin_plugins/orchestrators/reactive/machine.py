@@ -31,6 +31,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.snapshot import (
 )
 from qtforge_builtin_plugins.orchestrators.reactive.times import due_time
 from qtforge_sdk.errors import ExpressionError, OperationError
+from qtforge_sdk.runs import Names
 
 __all__ = ["Call", "Evaluator", "Machine"]
 
@@ -41,11 +42,11 @@ _MICROSTEPS: Final = 10_000
 class Evaluator(Protocol):
     """Evaluates what definitions hold, over ``event``, ``data`` and ``instance``."""
 
-    def holds(self, condition: str, names: Mapping[str, Any]) -> bool:
-        """Return whether a condition holds.
+    def prepare(self, names: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions.
 
         Raises:
-            ExpressionError: That can't be told.
+            ExpressionError: A value has no form that the language knows.
         """
 
     def render(self, template: object, names: Mapping[str, Any]) -> Any:
@@ -318,13 +319,13 @@ class Machine:
         snapshot.queue.append(Event(name=f"error.{action}", data={**error, "action": action}))
 
     def _holder(self, snapshot: Snapshot) -> Callable[[Arrow], bool]:
-        names: dict[str, Any] = {}
+        ready: list[tuple[Event | None, Names]] = []  # of the event that it was made for
 
         def holds(arrow: Arrow) -> bool:
-            if not names:
-                names.update(self._names(snapshot))
+            if not ready or ready[0][0] is not snapshot.event:
+                ready[:] = [(snapshot.event, self._evaluator.prepare(self._names(snapshot)))]
             assert arrow.condition is not None  # noqa: S101 - `select` has looked
-            return self._evaluator.holds(arrow.condition, names)
+            return ready[0][1].holds(arrow.condition)
 
         return holds
 

@@ -39,7 +39,7 @@ def due_time(after: Any, at: Any, now: datetime.datetime) -> datetime.datetime:
 def _length(after: Any) -> datetime.timedelta:
     if isinstance(after, int | float) and not isinstance(after, bool):
         return datetime.timedelta(seconds=after)
-    return durationpy.from_str(after)  # type: ignore[no-any-return]
+    return durationpy.from_str(after)
 
 
 def _bad(why: str) -> OperationError:

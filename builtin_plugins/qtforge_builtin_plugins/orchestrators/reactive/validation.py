@@ -9,7 +9,6 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ANY,
     ReactiveDefinition,
     State,
-    Transition,
 )
 from qtforge_sdk import DefinitionChecker
 
@@ -148,9 +147,7 @@ def _check_shadowed(
             and other.trigger == transition.trigger
             and (-other.priority, place) < (-transition.priority, position)
         ]
-        hidden = [
-            name for name in sources if any(name in _names(other.source) for other in rivals)
-        ]
+        hidden = [name for name in sources if any(name in _names(other.source) for other in rivals)]
         if not sources:
             checker.problem(f"transitions[{position}].from", "no way leads to where it starts")
         elif len(hidden) == len(sources):
@@ -191,9 +188,7 @@ def _entered_with(state: State) -> list[str]:
     return [name for name, each in state.states.items() if each.history is None][:1]
 
 
-def _parents(
-    states: Mapping[str, State], parent: str | None
-) -> Iterator[tuple[str, str | None]]:
+def _parents(states: Mapping[str, State], parent: str | None) -> Iterator[tuple[str, str | None]]:
     for name, state in states.items():
         yield name, parent
         yield from _parents(state.states, name)
@@ -222,5 +217,3 @@ def _known(
 
 def _names(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else given
-
-

@@ -1,0 +1,205 @@
+"""One machine's life in a run: events in, records and requests out."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import durationpy
+import msgspec
+
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    MessageAction,
+    PluginCallAction,
+)
+from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
+from qtforge_builtin_plugins.orchestrators.reactive.machine import Call, Machine
+from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
+from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
+from qtforge_sdk import Run
+from qtforge_sdk.errors import ExpressionError, OperationError, QtForgeError, StageFailedError
+from qtforge_sdk.instances import Ended, Kept, ReceivedEvent
+
+__all__ = ["Instance"]
+
+_CHILD: Final = "workflow."
+_PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*)+(?!\s*\()")
+_BUILTIN: Final = (bytes, datetime.datetime)
+_SHOWN: Final = 200  # characters of a value
+
+
+class Instance:
+    """Handles a run's events one after the other; each is kept with what it caused.
+
+    Args:
+        run: The run.
+        planner_of: Gives the planner of a definition.
+    """
+
+    def __init__(self, run: Run, planner_of: Callable[[ReactiveDefinition], Planner]) -> None:
+        self._run = run
+        self._planner_of = planner_of
+        self._definition: ReactiveDefinition = run.definition
+        self._about = {
+            "id": run.id,
+            "workflow": self._definition.name,
+            "started_at": run.render("${run.started_at}"),
+        }
+        self._machine = self._make()
+        self._busy = False  # as it was kept last
+
+    async def live(self) -> Ended:
+        """Go on from what was kept last, until the machine ends.
+
+        Raises:
+            OperationError: ``machine.failed``: an action failed, and no transition took that.
+        """
+        if self._run.kept is None:
+            trace = Trace()
+            snapshot = self._machine.start(self._run.render(self._definition.data), trace)
+            await self._settle(snapshot, trace, None, "started")
+        else:
+            snapshot = msgspec.convert(self._run.kept, Snapshot)
+            self._busy = bool(snapshot.pending or snapshot.queue)
+            await self._settle(snapshot, Trace(), None, "")
+        while snapshot.failed is None and snapshot.finished is None:
+            received = await self._run.next_event()
+            if self._run.definition is not self._definition:
+                self._definition = self._run.definition  # it was amended
+                self._machine = self._make()
+            trace = Trace()
+            outcome = self._handle(snapshot, received, trace)
+            await self._settle(snapshot, trace, received, outcome)
+        if snapshot.failed is not None:
+            raise OperationError("machine.failed", snapshot.failed)
+        names = {"data": snapshot.data, "event": snapshot.event, "instance": self._about}
+        result = {"state": snapshot.finished, "data": snapshot.data}
+        return Ended(result=result, names=names)
+
+    def _make(self) -> Machine:
+        run = self._run
+        return Machine(
+            self._definition, run, self._about, run.now, self._planner_of(self._definition)
+        )
+
+    def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
+        event = _event(snapshot, received, trace)
+        if event is None:
+            return "the timer was cancelled meanwhile"
+        try:
+            if self._machine.take(snapshot, event, trace):
+                return "taken"
+            return self._why_not(snapshot, event)
+        except ExpressionError as error:
+            return f"a condition can't be told: {error}"
+
+    async def _settle(
+        self, snapshot: Snapshot, trace: Trace, received: ReceivedEvent | None, outcome: str
+    ) -> None:
+        """Do all that follows; kept before each wait, and when the machine is at rest."""
+        kept = outcome == ""  # nothing happened since
+        while True:
+            call = self._machine.advance(snapshot, trace)
+            busy = call is not None
+            if not kept or busy != self._busy or trace != Trace():
+                await self._keep(snapshot, trace, received, outcome, busy)
+                kept, received, trace, outcome = True, None, Trace(), "taken"
+            if call is None:
+                return
+            await self._make_call(snapshot, call, trace)
+
+    async def _make_call(self, snapshot: Snapshot, call: Call, trace: Trace) -> None:
+        try:
+            answer = await self._ask(call)
+        except StageFailedError as error:
+            self._machine.failed(snapshot, call, _failure(error), trace)
+        else:
+            self._machine.answered(snapshot, call, answer)
+
+    async def _ask(self, call: Call) -> Any:
+        action = call.action
+        if isinstance(action, MessageAction):
+            await self._run.publish(call.step, action.topic, call.message)
+            return None
+        if isinstance(action, PluginCallAction):
+            return await self._run.request(
+                call.step,
+                action.operation,
+                call.message,
+                timeout=float(durationpy.from_str(action.timeout).total_seconds()),
+                plugin=action.plugin,
+                retry=action.retry,
+            )
+        return await self._run.start_workflow(
+            action.workflow, call.message, step=call.step, event=_CHILD + call.name
+        )
+
+    async def _keep(
+        self,
+        snapshot: Snapshot,
+        trace: Trace,
+        received: ReceivedEvent | None,
+        outcome: str,
+        busy: bool,
+    ) -> None:
+        self._busy = busy
+        gone = [name for name in trace.cancelled if name not in snapshot.timers]
+        if snapshot.finished is not None or snapshot.failed is not None:
+            snapshot.timers = {}
+        accepts = sorted({trigger for trigger, _, _ in self._machine.accepts(snapshot)})
+        await self._run.keep(
+            Kept(
+                state=msgspec.to_builtins(snapshot, builtin_types=_BUILTIN),
+                label=", ".join(snapshot.active),
+                event=received,
+                outcome=outcome,
+                trace=msgspec.to_builtins(trace),
+                timers_set={
+                    name: snapshot.timers[name].due for name in trace.set if name in snapshot.timers
+                },
+                timers_gone=tuple(gone),
+                accepts=tuple(accepts),
+                busy=busy,
+            )
+        )
+
+    def _why_not(self, snapshot: Snapshot, event: Event) -> str:
+        """Say why no transition took an event, with the values that conditions looked at."""
+        why = self._machine.why_not(snapshot, event)
+        names = {"event": event, "data": snapshot.data, "instance": self._about}
+        values = []
+        for path in dict.fromkeys(_PATHS.findall(why)):
+            try:
+                value = repr(self._run.render("${" + path + "}", names))[:_SHOWN]
+            except QtForgeError:
+                value = "missing"
+            values.append(f"{path} is {value}")
+        return f"{why} ({', '.join(values)})" if values else why
+
+
+def _event(snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> Event | None:
+    at = received.at.isoformat()
+    if received.timer:
+        timer = snapshot.timers.get(received.name)
+        trace.cancelled.append(received.name)
+        if timer is None:
+            return None
+        snapshot.timers = {
+            name: each for name, each in snapshot.timers.items() if name != received.name
+        }
+        return Event(
+            name=timer.event, data=timer.data, id=received.event_id, at=at, late_s=received.late_s
+        )
+    name = received.name
+    if name.startswith(_CHILD) and isinstance(received.data, dict):
+        ended = "done" if received.data.get("status") == "succeeded" else "error"
+        name = f"{ended}.{name}"
+    return Event(name=name, data=received.data, id=received.event_id, at=at)
+
+
+def _failure(error: StageFailedError) -> dict[str, Any]:
+    cause = error.__cause__
+    code = cause.code if isinstance(cause, QtForgeError) else error.code
+    return {"code": code, "message": str(cause or error)}

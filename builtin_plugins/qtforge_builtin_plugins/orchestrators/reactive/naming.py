@@ -1,0 +1,116 @@
+"""What the expressions of a machine may name, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    MessageAction,
+    PluginCallAction,
+    RaiseAction,
+    ScriptAction,
+    SetAction,
+    TimerAction,
+    WorkflowAction,
+)
+from qtforge_builtin_plugins.orchestrators.reactive.definition import (
+    Binding,
+    ReactiveDefinition,
+    StateTimeout,
+)
+from qtforge_builtin_plugins.orchestrators.reactive.validation import every_state
+from qtforge_sdk import DefinitionChecker
+from qtforge_sdk.errors import InvalidTopicError
+from qtforge_sdk.policies import durations_of
+from qtforge_sdk.topics import validate_pattern, validate_topic
+
+__all__ = ["check_expressions"]
+
+_EVENT: Final = dict.fromkeys(("name", "data", "id", "at", "late_s"))
+_INSTANCE: Final = dict.fromkeys(("id", "workflow", "started_at", "states"))
+_NAMES: Final[Mapping[str, Any]] = MappingProxyType(
+    {"event": _EVENT, "data": None, "instance": _INSTANCE}
+)
+_EVENT_ONLY: Final[Mapping[str, Any]] = MappingProxyType({"event": _EVENT})
+
+
+def check_expressions(definition: ReactiveDefinition, checker: DefinitionChecker) -> None:
+    """Check every topic, duration, condition and template of a machine."""
+    checker.template("data", definition.data, ())
+    if definition.key is not None:
+        checker.template("key", definition.key, ())
+    for path, _, state in every_state(definition.states):
+        if isinstance(state.timeout, StateTimeout):
+            checker.duration(f"{path}.timeout.after", state.timeout.after)
+        elif state.timeout is not None:
+            checker.duration(f"{path}.timeout", state.timeout)
+    for position, transition in enumerate(definition.transitions):
+        if transition.condition is not None:
+            path = f"transitions[{position}].condition"
+            checker.condition(path, transition.condition, (), _NAMES)
+    for name, action in definition.actions.items():
+        _check_action(f"actions.{name}", action, checker)
+    for key, bindings in (("start_on", definition.start_on), ("events", definition.events)):
+        for position, binding in enumerate(bindings):
+            _check_binding(f"{key}[{position}]", binding, key == "start_on", checker)
+    checker.template("result", definition.result, (), _NAMES)
+    checker.template("summary", definition.summary, (), _NAMES)
+
+
+def _check_action(path: str, action: object, checker: DefinitionChecker) -> None:
+    if isinstance(action, PluginCallAction):
+        checker.topic(f"{path}.operation", action.operation)
+        if action.plugin is not None:
+            checker.plugin(f"{path}.plugin", action.plugin, action.operation)
+        checker.duration(f"{path}.timeout", action.timeout)
+        for key, text in durations_of(action.retry) if action.retry is not None else ():
+            checker.duration(f"{path}.retry.{key}", text)
+        checker.template(f"{path}.message", action.message, (), _NAMES)
+    elif isinstance(action, MessageAction):
+        try:
+            validate_topic(action.topic)
+        except InvalidTopicError as error:
+            checker.problem(f"{path}.topic", f"{error.what}: {error.why}", error.fix)
+        checker.template(f"{path}.message", action.message, (), _NAMES)
+    elif isinstance(action, WorkflowAction):
+        checker.workflow(f"{path}.workflow", action.workflow)
+        checker.template(f"{path}.input", action.input, (), _NAMES)
+    elif isinstance(action, TimerAction):
+        _check_timer(path, action, checker)
+    elif isinstance(action, ScriptAction):
+        checker.condition(f"{path}.expression", action.expression, (), _NAMES)
+    elif isinstance(action, SetAction):
+        checker.template(f"{path}.values", action.values, (), _NAMES)
+    elif isinstance(action, RaiseAction):
+        checker.template(f"{path}.data", action.data, (), _NAMES)
+
+
+def _check_timer(path: str, action: TimerAction, checker: DefinitionChecker) -> None:
+    given = [key for key in ("after", "at") if getattr(action, key) is not None]
+    if action.cancel and given:
+        checker.problem(f"{path}.{given[0]}", "a timer that is cancelled has no time")
+    elif not action.cancel and len(given) != 1:
+        checker.problem(path, "a timer has 'after' or 'at', and not both", "give one of them")
+    if action.after is not None and "${" not in action.after:
+        checker.duration(f"{path}.after", action.after)
+    for key in ("after", "at", "data"):
+        checker.template(f"{path}.{key}", getattr(action, key), (), _NAMES)
+
+
+def _check_binding(path: str, binding: Binding, starts: bool, checker: DefinitionChecker) -> None:
+    try:
+        validate_pattern(binding.topic)
+    except InvalidTopicError as error:
+        checker.problem(f"{path}.topic", f"{error.what}: {error.why}", error.fix)
+    for key in ("where", "instance", "key"):
+        expression = getattr(binding, key)
+        if expression is not None:
+            checker.condition(f"{path}.{key}", expression, (), _EVENT_ONLY)
+    checker.template(f"{path}.input", binding.input, (), _EVENT_ONLY)
+    if starts and (binding.instance or binding.key):
+        checker.problem(path, "what starts an instance is for none that is there already")
+    if not starts and (binding.instance is None) == (binding.key is None):
+        fix = "give 'instance' (the run's id) or 'key' (compared with the machine's key)"
+        checker.problem(path, "it does not say which instance the event is for", fix)
