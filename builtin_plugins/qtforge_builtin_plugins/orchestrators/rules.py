@@ -19,7 +19,7 @@ from qtforge_sdk.runs import Names
 __all__ = ["Decision", "Outcome", "Rule", "RuleOutcome", "decide", "no_match"]
 
 Outcome = Literal["held", "also held", "not held", "not reached", "failed"]
-_LONGEST_VALUE: Final = 120
+_LONGEST_VALUE: Final = 240
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
