@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
@@ -155,8 +155,8 @@ class Names(Protocol):
                 smallest part of the condition that fails by itself.
         """
 
-    def used_by(self, condition: str) -> Sequence[str]:
-        """Return which of the names given to `Run.prepare` a condition uses, sorted."""
+    def used_by(self, condition: str) -> frozenset[str]:
+        """Return which of the names given to `Run.prepare` a condition uses."""
 
 
 class Run(Protocol):
