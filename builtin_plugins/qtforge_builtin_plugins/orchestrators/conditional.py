@@ -13,9 +13,9 @@ import msgspec
 
 from qtforge_builtin_plugins.orchestrators.drawing import END, chain
 from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, no_match
+from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
-    check_stages,
     do_stages,
     stage_data,
     why_stages_stay,

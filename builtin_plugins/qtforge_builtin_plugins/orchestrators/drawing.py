@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtforge_builtin_plugins.orchestrators.stages import Stage
-from qtforge_sdk.graphs import Edge, Node
+from qtforge_sdk.graphs import Edge, Node, NodeKind
 
 __all__ = ["END", "START", "chain", "start_node"]
 
@@ -40,7 +40,10 @@ def chain(stages: Sequence[Stage]) -> tuple[list[Node], list[Edge], str]:
 
 
 def _stage(stage: Stage, identity: str) -> Node:
-    lines = [stage.name, stage.operation]
+    lines = [stage.name, stage.workflow or stage.operation or ""]
+    if stage.foreach is not None:
+        lines.append(f"for each of {stage.foreach}")
     if not stage.required:
         lines.append("(optional)")
-    return Node(id=identity, label="\n".join(lines))
+    kind: NodeKind = "step" if stage.workflow is None else "workflow"
+    return Node(id=identity, label="\n".join(lines), kind=kind)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from qtforge_builtin_plugins.orchestrators.drawing import END, chain
+from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
-    check_stages,
     do_stages,
     stage_data,
     why_stages_stay,

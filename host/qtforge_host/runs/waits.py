@@ -70,7 +70,12 @@ class Waits:
         return found["data"]
 
     async def run_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
     ) -> Any:
         """Run another workflow as a child; see `qtforge_sdk.Run`."""
         step = name if step is None else step
@@ -89,7 +94,8 @@ class Waits:
                     await started(begun)
             return await self._children.result(self.id, step, name, given, begun, started), None
 
-        return await self._do(StepCall(step=step, topic="", send=send), None, None)
+        call = StepCall(step=step, topic="", send=send, required=required)
+        return await self._do(call, None, None)
 
     async def _due(self, timer: str, seconds: float) -> datetime.datetime:
         due = self._log.history.timers.get(timer)
