@@ -37,6 +37,8 @@ def amend(
     patch: Sequence[Mapping[str, Any]],
     steps: Mapping[str, StepResult],
     check: Check,
+    *,
+    fix: str = "change what is still to come",
 ) -> Amended:
     """Apply a patch to a run's definition.
 
@@ -46,6 +48,7 @@ def amend(
         patch: The operations, in order.
         steps: What the run has begun; none of it may be changed.
         check: Checks topics and expressions.
+        fix: What whoever changes what has been done can do instead.
 
     Raises:
         AmendmentRefusedError: It can't be applied, gives no valid definition, or changes what
@@ -70,7 +73,7 @@ def amend(
     if not reasons:
         reasons += map(str, check(dataclasses.replace(workflow, definition=after, text="")))
     if reasons:
-        raise AmendmentRefusedError(run_id, "\n".join(reasons), "change what is still to come")
+        raise AmendmentRefusedError(run_id, "\n".join(reasons), fix)
     return after, after_plain
 
 
