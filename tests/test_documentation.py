@@ -28,6 +28,8 @@ ELSEWHERE: Final = {
     "pip install ./sdk '.[documents]'": "tests/integration/test_checkout.py",
     "pip install ./sample_plugins/subtitle_parser ./sample_plugins/audit_log"
     " ./sample_plugins/folder_report": "tests/integration/test_sample_plugins.py",
+    "qtforge-host route --dry-run --explain examples/documents": "tests/integration/test_document_routing.py",
+    "qtforge-host route --dry-run examples/documents": "tests/integration/test_document_routing.py",
     "qtforge-host folder-report examples": "tests/integration/test_sample_plugins.py",
 }
 
