@@ -51,7 +51,7 @@ def host(home: Path, *words: str | Path) -> list[dict[str, object]]:
 
 
 def test_the_sample_documents_go_where_they_belong(home: Path) -> None:
-    lines = host(home, "route", "--dry-run", "--json", "examples/documents")
+    lines = host(home, "route", "--dry-run", "--explain", "--json", "examples/documents")
     assert {Path(str(line["file"])).name: line["document_type"] for line in lines} == SAMPLES
     assert all(
         line["target_pipeline"] == f"{line['document_type']}_processing_pipeline" for line in lines

@@ -123,8 +123,9 @@ def test_without_it_each_file_is_a_run_that_started_its_pipeline(
     assert said.code == 0, said.err
     stored = {each["run_id"]: each for each in runs(cli, letters)}
     for row, target in zip(rows(said.out), ("letter_pipeline", "note_pipeline"), strict=True):
-        assert stored[row[-1]]["workflow"] == "document-routing"
-        (child,) = [each for each in stored.values() if each["parent"] == row[-1]]
+        run = row[6]
+        assert stored[run]["workflow"] == "document-routing"
+        (child,) = [each for each in stored.values() if each["parent"] == run]
         assert (child["workflow"], child["status"]) == (target, "succeeded")
 
 
@@ -201,3 +202,16 @@ def test_a_document_routing_that_decides_nothing_is_refused(
     assert said.code == 1
     assert "error[workflow.invalid]" in said.err
     assert "its kind is 'sequential', which decides nothing" in said.err
+
+
+def test_a_rule_without_an_answer_is_told_once_and_without_the_librarys_warnings(
+    cli: Any, letters: Path, home: Path
+) -> None:
+    rules = home / ".config" / "qtforge" / "workflows" / "routing.toml"
+    rules.write_text(
+        rules.read_text().replace("documentType == 'letter'", "documentType.contains(3)")
+    )
+    said = cli("route", "--dry-run", "letter-a", path=letters)
+    assert said.code == 1
+    assert "routing.rule_failed: the rule 'letters' has no answer" in said.out
+    assert said.err == ""
