@@ -61,9 +61,9 @@ def route_document(routed: Routed) -> dict[str, Any]:
 
 def print_rows(rows: Sequence[Routed], *, explain: bool) -> None:
     """Print a row for each file, then why, where that is asked for."""
-    header = ["STATE", "FILE", "TYPE", "TARGET", "CONFIDENCE", "REASON"]
-    is_dry = all(row.dry_run for row in rows)
-    table(header if is_dry else [*header, "RUN"], (_row(row) for row in rows))
+    run = [] if all(row.dry_run for row in rows) else ["RUN"]
+    header = ["STATE", "FILE", "TYPE", "TARGET", "CONFIDENCE", *run, "REASON"]
+    table(header, (_row(row) for row in rows))
     for row in rows if explain else ():
         if row.decision:
             click.echo(f"\n{row.file}: {row.decision['target_pipeline']}")
@@ -77,15 +77,16 @@ def _row(routed: Routed) -> list[str]:
     view, decision = routed.view, routed.decision
     confidence = decision.get("confidence")
     error = view.error
-    row = [
+    return [
         state(view.status),
         routed.file,
         str(_type(decision) or ""),
         str(decision.get("target_pipeline", "")),
         "" if confidence is None else f"{confidence:.2f}",
+        *([] if routed.dry_run else [view.run_id]),
+        # Last, for an error is long.
         str(decision.get("reason", "")) if error is None else f"{error.code}: {error.message}",
     ]
-    return row if routed.dry_run else [*row, view.run_id]
 
 
 def _type(decision: Mapping[str, Any]) -> Any:
