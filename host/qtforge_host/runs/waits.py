@@ -98,7 +98,9 @@ class Waits:
                 begun = await self._children.find(self.id, step, history.ever_children)
                 if begun is not None:
                     await started(begun)
-            return await self._children.result(self.id, step, name, given, begun, started), None
+            depth = self._log.view.depth + 1
+            result = await self._children.result(self.id, step, name, given, begun, started, depth)
+            return result, None
 
         call = StepCall(step=step, topic="", send=send, required=required)
         return await self._do(call, None, None)

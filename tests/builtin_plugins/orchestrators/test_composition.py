@@ -15,6 +15,7 @@ from qtforge_host.runs.outcome import RunView
 from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.recorded import RecordedWorkflows
 from qtforge_sdk import OperationContext, OperationError, Plugin, operation
+from qtforge_sdk.journal import RunQuery
 
 DOUBLE = """
 name = "double"
@@ -28,7 +29,7 @@ number = "${stages.twice.data}"
 """
 
 
-def outer(stages: str, result: str = '"${stages}"') -> str:
+def outer(stages: str) -> str:
     return f'name = "outer"\nkind = "sequential"\n{stages}\n'
 
 
@@ -187,10 +188,36 @@ def test_what_does_not_go_together_is_a_problem(bench: Any) -> None:
 
 
 def journal_children(journal: MemoryJournal, parent: str) -> Sequence[Any]:
-    from qtforge_sdk.journal import RunQuery
-
     return asyncio.run(_runs(journal, RunQuery(parent=parent)))
 
 
 async def _runs(journal: MemoryJournal, query: Any) -> Sequence[Any]:
     return await journal.runs(query)
+
+
+def test_workflows_that_run_each_other_are_a_problem_that_shows_the_circle(bench: Any) -> None:
+    def of(name: str, runs: str) -> str:
+        return f'name = "{name}"\nkind = "sequential"\n[[stages]]\nname = "a"\nworkflow = "{runs}"'
+
+    async def main() -> Sequence[Problem]:
+        async with bench() as it:
+            catalog = Catalog({"sequential": SequentialOrchestrator()})
+            texts = (of("outer", "middle"), of("middle", "inner"), of("inner", "outer"))
+            catalog.add(Contribution(content=each, contributor="t") for each in texts)
+            expressions, names = it.parts.expressions, catalog.names()
+            return check(catalog.get("outer"), expressions, {}, names, catalog.readable)
+
+    found = asyncio.run(main())
+    assert [each.what for each in found] == [
+        "the workflow would run itself: outer -> middle -> inner -> outer"
+    ]
+    assert found[0].path == "stages[0].workflow"
+
+
+def test_runs_that_start_each_other_end_at_a_depth(bench: Any) -> None:
+    text = outer('[[stages]]\nname = "again"\nworkflow = "outer"')  # nobody has checked it
+    view, _, _journal = execute(bench, text, {})
+    assert view.status == "failed"
+    assert view.error is not None
+    assert view.error.code == "run.too_deep"
+    assert "33 runs deep, and 32 is the limit" in view.error.message
