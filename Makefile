@@ -18,7 +18,7 @@ $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[documents,dev,bench]'
+	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[documents,graphs,dev,bench]'
 	@touch $@
 
 run: $(VENV)/.run

@@ -196,9 +196,10 @@ class Prepared:
         """
         if expression._path is not None:
             return expression._look_up(expression._path, self._names)
-        for name in expression.variables - self._ready:
-            self._make_ready(name)
-        if not expression._functions.keys() <= self._functions:
+        if not expression.variables <= self._ready:
+            for name in expression.variables - self._ready:
+                self._make_ready(name)
+        if expression._functions and not expression._functions.keys() <= self._functions:
             self._context.update(expression._functions)
             self._functions |= expression._functions.keys()
         try:

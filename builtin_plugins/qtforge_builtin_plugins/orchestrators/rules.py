@@ -19,7 +19,7 @@ from qtforge_sdk.runs import Names
 __all__ = ["Decision", "Outcome", "Rule", "RuleOutcome", "decide", "no_match"]
 
 Outcome = Literal["held", "also held", "not held", "not reached", "failed"]
-_LONGEST_VALUE: Final = 120
+_LONGEST_VALUE: Final = 240
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +101,7 @@ def decide(
         OperationError: ``routing.rule_failed``: a rule that is to be tried has no answer. It is
             not taken for one that does not hold: a wrong rule would send documents astray.
     """
+    whys: dict[frozenset[str], str] = {}  # many rules use the same names
     texts = dict(_texts(values))
     found: Rule | None = None
     outcomes: list[RuleOutcome] = []
@@ -108,13 +109,16 @@ def decide(
         if found is not None and not every:
             outcomes.append(_outcome(rule, "not reached", f"'{found.name}' held before it"))
             continue
-        used = ", ".join([texts[name] for name in names.used_by(rule.condition)])
-        why = used or "it uses no names"
+        used = names.used_by(rule.condition)
+        why = whys.get(used)
+        if why is None:
+            why = ", ".join(texts[name] for name in sorted(used)) or "it uses no names"
+            whys[used] = why
         try:
             holds = names.holds(rule.condition)
         except ExpressionError as error:
             if found is None:
-                raise _failed(rule, error, used) from error
+                raise _failed(rule, error, why) from error
             outcomes.append(_outcome(rule, "failed", f"{error.why}; {why}"))
             continue
         outcome: Outcome = "not held" if not holds else "held" if found is None else "also held"
@@ -134,7 +138,7 @@ def no_match(values: Mapping[str, Any]) -> OperationError:
 def _failed(rule: Rule, error: ExpressionError, used: str) -> OperationError:
     what = f"the rule '{rule.name}' has no answer"
     where = "" if error.why.startswith("in '") else f"in '{rule.condition}': "
-    why = f"{where}{error.why}" + (f"; {used}" if used else "")
+    why = f"{where}{error.why}; {used}"
     fix = "write it so that it is true or false for every value, with has(...) or type(...)"
     return OperationError("routing.rule_failed", what, why, fix, retryable=False)
 

@@ -26,6 +26,9 @@ _GLYPHS: Final = {
     "healthy": ("✓", "green"),
     "degraded": ("!", "yellow"),
     "unhealthy": ("✗", "red"),
+    "closed": ("✓", "green"),
+    "half open": ("!", "yellow"),
+    "open": ("✗", "red"),
     "ok": ("✓", "green"),
     "wrong": ("✗", "red"),
     "succeeded": ("✓", "green"),
@@ -39,6 +42,10 @@ _GLYPHS: Final = {
     "waiting": ("◔", "cyan"),
     "paused": ("‖", "yellow"),
     "interrupted": ("↯", "red"),
+    "held": ("✓", "green"),
+    "also held": ("✓", "bright_black"),
+    "not held": ("·", "bright_black"),
+    "not reached": ("·", "bright_black"),
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from qtforge_host.runs.cancelling import cancel_message, undoes, unfinished_children
 from qtforge_host.runs.control import PauseRequested
 from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError
+from qtforge_sdk.errors import OperationError, RunError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
+from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunStarted
 
 __all__ = ["Children", "Executor"]
 
+_LOG = logging.getLogger("qtforge.runs")
+
 Started = Callable[[str], Awaitable[None]]
 _MANY = 1_000_000
+MAX_DEPTH: Final = 32
 
 
 class Executor(Protocol):
@@ -29,11 +37,14 @@ class Executor(Protocol):
         *,
         parent: str | None = None,
         parent_step: str | None = None,
+        depth: int = 0,
         on_started: Started | None = None,
     ) -> RunView:
         """Start a run, and go on until it ends or rests."""
 
-    async def resume(self, run_id: str) -> RunView:
+    async def resume(
+        self, run_id: str, *, versions: VersionPolicy = "same-major", note: str = ""
+    ) -> RunView:
         """Take up a run."""
 
 
@@ -74,6 +85,27 @@ class Children:
                     return each.run_id
         return None
 
+    async def cancel(self, parent: str) -> None:
+        """Cancel the unfinished children of a run, and theirs; what they did is undone.
+
+        One that can't be taken up here, or is executed by another process, is asked, and ends
+        when it is taken up or sees it.
+        """
+        for each in await unfinished_children(self._journal, parent):
+            try:
+                history = History.of(await self._journal.records(each.run_id))
+                await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
+                await self._executor.resume(
+                    each.run_id,
+                    # Other versions than those that served it must not undo what these did.
+                    versions="same-major" if undoes(history) else "any",
+                    note="to be cancelled",
+                )
+            except RunOwnedError:
+                pass
+            except (RunError, WorkflowError) as error:
+                _LOG.warning("%s is asked to end, and did not yet: %s", each.run_id, error)
+
     async def result(
         self,
         parent: str,
@@ -82,18 +114,28 @@ class Children:
         given: Mapping[str, Any],
         begun: str | None,
         started: Started,
+        depth: int,
     ) -> Any:
         """Run a workflow as a child, or take up the child that was begun; return its result.
 
         Raises:
-            OperationError: It did not succeed.
+            OperationError: It did not succeed; or ``run.too_deep``.
             PauseRequested: It rests, and so its parent does.
         """
+        if depth > MAX_DEPTH:
+            what = f"'{name}' would be run {depth} runs deep, and {MAX_DEPTH} is the limit"
+            fix = "look for workflows that run each other in a circle"
+            raise OperationError("run.too_deep", what, "", fix, retryable=False)
         if begun is not None:
             view = await self._executor.resume(begun)
         else:
             view = await self._executor.execute(
-                self._named(name), given, parent=parent, parent_step=step, on_started=started
+                self._named(name),
+                given,
+                parent=parent,
+                parent_step=step,
+                depth=depth,
+                on_started=started,
             )
         if view.status == "succeeded":
             return view.result

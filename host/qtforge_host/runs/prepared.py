@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from qtforge_host.expressions import Expressions, Prepared
@@ -28,7 +28,7 @@ class PreparedNames:
         self, expressions: Expressions, given: Mapping[str, Any], others: Mapping[str, Any]
     ) -> None:
         self._expressions = expressions
-        self._given = given.keys()
+        self._given = frozenset(given)
         self._prepared = Prepared(given, others)
 
     def holds(self, condition: str) -> bool:
@@ -41,9 +41,9 @@ class PreparedNames:
                 raise
             raise self._narrowed(error) from error
 
-    def used_by(self, condition: str) -> Sequence[str]:
-        """Return which of the given names a condition uses, sorted."""
-        return sorted(self._expressions.compile(condition).variables & self._given)
+    def used_by(self, condition: str) -> frozenset[str]:
+        """Return which of the given names a condition uses."""
+        return self._expressions.compile(condition).variables & self._given
 
     def _narrowed(self, error: ExpressionError) -> ExpressionError:
         part = smallest_failing(error, self._value)

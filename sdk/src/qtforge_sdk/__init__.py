@@ -26,14 +26,13 @@ if TYPE_CHECKING:
     from qtforge_sdk.hookspecs import hookimpl
     from qtforge_sdk.messages import Document
     from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
+    from qtforge_sdk.orchestrators import DefinitionChecker, Orchestrator
     from qtforge_sdk.plugin import Plugin, PluginContext
     from qtforge_sdk.records import ErrorInfo, Record
     from qtforge_sdk.runs import (
         Compensation,
         Definition,
-        DefinitionChecker,
         Duration,
-        Orchestrator,
         Run,
         RunStatus,
         StepResult,
@@ -83,14 +82,13 @@ _HOMES: Final = {
     "hookspecs": ("hookimpl",),
     "messages": ("Document",),
     "operations": ("OperationContext", "Proceed", "operation", "subscriber"),
+    "orchestrators": ("DefinitionChecker", "Orchestrator"),
     "plugin": ("Plugin", "PluginContext"),
     "records": ("ErrorInfo", "Record"),
     "runs": (
         "Compensation",
         "Definition",
-        "DefinitionChecker",
         "Duration",
-        "Orchestrator",
         "Run",
         "RunStatus",
         "StepResult",

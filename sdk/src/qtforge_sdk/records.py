@@ -83,6 +83,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         definition_text: The text that it was read from; "" where there is none.
         parent: The run that started this one; None for a run of its own.
         parent_step: The parent's step that started it.
+        depth: How many runs stand above it.
     """
 
     workflow: str
@@ -94,6 +95,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     definition_text: str = ""
     parent: str | None = None
     parent_step: str | None = None
+    depth: int = 0
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
@@ -235,6 +237,7 @@ class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_
 
     step: str
     topic: str
+    attempt: int = 1
 
 
 class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensation_succeeded"):
@@ -245,14 +248,21 @@ class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensatio
     plugin: str | None
     plugin_version: str | None
     duration_s: float
+    attempt: int = 1
 
 
 class CompensationFailed(_Record, frozen=True, kw_only=True, tag="compensation_failed"):
-    """A step could not be undone."""
+    """A step could not be undone.
+
+    With ``will_retry`` only this attempt failed, and the next is made at ``next_at``.
+    """
 
     step: str
     error: ErrorInfo
     duration_s: float
+    attempt: int = 1
+    will_retry: bool = False
+    next_at: datetime.datetime | None = None
 
 
 class RunFinished(_Record, frozen=True, kw_only=True, tag="run_finished"):

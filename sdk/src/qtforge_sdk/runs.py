@@ -1,10 +1,10 @@
-"""Orchestrators and the `Run` that they drive."""
+"""The `Run` that an orchestrator drives, and what it is told of."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -18,10 +18,8 @@ __all__ = [
     "Amendment",
     "Compensation",
     "Definition",
-    "DefinitionChecker",
     "Duration",
     "Names",
-    "Orchestrator",
     "Run",
     "RunStatus",
     "StepResult",
@@ -157,8 +155,8 @@ class Names(Protocol):
                 smallest part of the condition that fails by itself.
         """
 
-    def used_by(self, condition: str) -> Sequence[str]:
-        """Return which of the names given to `Run.prepare` a condition uses, sorted."""
+    def used_by(self, condition: str) -> frozenset[str]:
+        """Return which of the names given to `Run.prepare` a condition uses."""
 
 
 class Run(Protocol):
@@ -307,7 +305,12 @@ class Run(Protocol):
         """
 
     async def run_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
     ) -> Any:
         """Run another workflow as a child of this run, and wait for its end.
 
@@ -315,6 +318,7 @@ class Run(Protocol):
             name: The workflow.
             given: Its input.
             step: The step's name, unique in the run; None means the workflow's name.
+            required: When False, a failure is a ``warning``, and the result is None.
 
         Returns:
             Its result, as plain values.
@@ -371,74 +375,4 @@ class Run(Protocol):
         Where there is none, the run rests as ``waiting``, and this does not return: it is
         resumed, from what it kept, when an event or a timer comes. Keep what you have first.
         An event is given again until something is kept with it.
-        """
-
-
-class DefinitionChecker(Protocol):
-    """Collects what is wrong with a definition; paths are such as ``stages[2].when``."""
-
-    def problem(self, path: str, what: str, fix: str = "") -> None:
-        """Record a problem."""
-
-    def topic(self, path: str, topic: str) -> None:
-        """Check that an active plugin answers a topic."""
-
-    def plugin(self, path: str, plugin: str, topic: str) -> None:
-        """Check that a plugin is among those that answer a topic."""
-
-    def duration(self, path: str, text: str) -> None:
-        """Check a duration."""
-
-    def workflow(self, path: str, name: str) -> None:
-        """Check that a workflow of that name is known, and is not this one."""
-
-    def condition(
-        self,
-        path: str,
-        expression: str,
-        stages: Iterable[str],
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Check a CEL condition that may use these stages.
-
-        Args:
-            path: Where it stands.
-            expression: CEL.
-            stages: Their names.
-            names: What else it may use: each name with a mapping of its members' names, or
-                None where they are not known.
-        """
-
-    def template(
-        self,
-        path: str,
-        value: object,
-        stages: Iterable[str],
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Check every ``${...}`` in a value; they may use these stages and `condition`'s names."""
-
-
-class Orchestrator(Protocol):
-    """A kind of workflow: turns a definition into calls on a `Run`.
-
-    Attributes:
-        kind: The name that definitions give, such as ``sequential``.
-        definition_type: A `Definition` with the kind's own keys.
-    """
-
-    kind: ClassVar[str]
-    definition_type: ClassVar[type[Definition]]
-
-    def check(self, definition: Any, checker: DefinitionChecker) -> None:
-        """Report what is wrong with a definition beyond its types.
-
-        That is every topic, duration, condition and template in it, ``result`` and
-        ``summary`` among them.
-        """
-
-    async def execute(self, run: Run) -> Any:
-        """Do the run's steps; the return value is the result unless the definition has one.
-
-        When it raises, completed steps are compensated in reverse order.
         """
