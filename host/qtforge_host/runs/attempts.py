@@ -152,7 +152,11 @@ class Attempts:
         self, call: StepCall, answer: Answer, attempt: int, started: float, degraded: str | None
     ) -> StepSucceeded:
         data, by = answer
-        data, amendments = self._amended(data, call.step, by)
+        amendments: Sequence[RunAmended | AmendmentRefused] = ()
+        if isinstance(data, AmendingAnswer):
+            who = f"{by[0]} {by[1]} in {call.step}" if by else call.step
+            amendments = self._amending.records_of(data.amendments, by=who, message_id="")
+            data = data.answer
         record = StepSucceeded(
             run_id=self._log.view.run_id,
             at=self._clock.now(),
@@ -168,14 +172,6 @@ class Attempts:
         for amendment in amendments:
             self._amending.adopt(amendment)
         return record
-
-    def _amended(
-        self, data: Any, step: str, by: tuple[str, str] | None
-    ) -> tuple[Any, list[RunAmended | AmendmentRefused]]:
-        if not isinstance(data, AmendingAnswer):
-            return data, []
-        who = f"{by[0]} {by[1]} in {step}" if by else step
-        return data.answer, self._amending.records_of(data.amendments, by=who, message_id="")
 
     async def _failed(
         self, call: StepCall, error: QtForgeError, attempt: int, started: float

@@ -39,6 +39,11 @@ class Control:
         self.position = 0
         self.cancel_requested: RunCancelRequested | None = log.history.cancel_requested
 
+    @property
+    def has_amendments(self) -> bool:
+        """Whether `amend` has something to do."""
+        return bool(self._amendments)
+
     def attach(self, task: asyncio.Task[object]) -> None:
         """Say which task a cancellation ends."""
         self._task = task

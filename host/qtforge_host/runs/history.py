@@ -93,7 +93,8 @@ class History:
                 self.topics[record.step] = record.topic
             case StepSucceeded():
                 self.outcomes[record.step] = record
-                self._served(record)
+                if record.plugin and record.plugin_version:
+                    self.served_by[record.plugin] = record.plugin_version
             case RunStarted():
                 self.started = record
                 self.timed_from = record.at
@@ -141,10 +142,6 @@ class History:
         answers = (each.data for each in self.outcomes.values() if isinstance(each, StepSucceeded))
         named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
         return {event.event_id for event in self.events if event.event_id in named}
-
-    def _served(self, record: StepSucceeded) -> None:
-        if record.plugin and record.plugin_version:
-            self.served_by[record.plugin] = record.plugin_version
 
     def _forget(self, steps: list[str]) -> None:
         for step in steps:
