@@ -18,8 +18,7 @@ from qtforge_sdk.errors import StateDirectoryError
 __all__ = ["Writer"]
 
 _CAPACITY: Final = 1024  # jobs that wait or are being written; the next caller waits for room
-import os
-_AT_ONCE: Final = int(os.environ.get("AO","32"))  # handed over at once, so that the thread writes while the loop makes more
+_AT_ONCE: Final = 32  # handed over before the turn ends: the thread writes while the loop works
 _POLL_S: Final = 0.05  # how often others' writes are looked for, while somebody waits for them
 
 
@@ -140,7 +139,9 @@ class Writer:
             self._tell(self._end)
 
     def _take(self) -> tuple[list[_Ticket], bool]:
-        """Return everything that waits, and whether it is the last; wait if there is nothing to do."""
+        """Return everything that waits, and whether it is the last; nothing is waited for while
+        there are outcomes to deliver.
+        """
         tickets: list[_Ticket] = []
         wait = self._written is None
         while True:

@@ -31,9 +31,9 @@ class Counting(GroupCommit):
 
     sizes: list[int]
 
-    def commit(self, jobs):  # type: ignore[no-untyped-def]
+    def commit(self, jobs, *rest):  # type: ignore[no-untyped-def]
         self.sizes.append(len(jobs))
-        return super().commit(jobs)
+        return super().commit(jobs, *rest)
 
 
 def test_what_waits_together_is_written_together(tmp_path: Path) -> None:
@@ -46,7 +46,9 @@ def test_what_waits_together_is_written_together(tmp_path: Path) -> None:
         await writer.close()
         return group.sizes
 
-    assert asyncio.run(scenario()) == [200]
+    sizes = asyncio.run(scenario())
+    assert sum(sizes) == 200
+    assert len(sizes) <= 7  # 32 at a time are handed over, and the thread takes all that wait
 
 
 def test_more_than_the_queue_holds_is_written_in_turns(tmp_path: Path) -> None:
