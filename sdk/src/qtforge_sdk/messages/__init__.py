@@ -9,6 +9,10 @@ document.enrich    `EnrichRequest`       `EnrichResponse`
 document.store     `StoreRequest`        `StoreResponse`
 document.discard   `DiscardRequest`      `DiscardResponse`
 document.find      `FindRequest`         `FindResponse`
+database.query     `CollectRequest`      `Collected`
+http.request       `CollectRequest`      `Collected`
+file.read          `CollectRequest`      `Collected`
+stream.read        `CollectRequest`      `Collected`
 =================  ====================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
@@ -24,6 +28,7 @@ from qtforge_sdk.messages.analysis import (
     Readability,
     Sentiment,
 )
+from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
 from qtforge_sdk.messages.enrichment import (
     Amount,
     EnrichRequest,
@@ -55,6 +60,9 @@ __all__ = [
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "CollectRequest",
+    "Collected",
+    "Dataset",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
