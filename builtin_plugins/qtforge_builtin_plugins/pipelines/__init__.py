@@ -1,0 +1,1 @@
+"""The pipelines that documents are routed to, a folder for each."""
