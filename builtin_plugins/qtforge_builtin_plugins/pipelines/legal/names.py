@@ -52,8 +52,9 @@ _FULL_NAME: Final = rf"{_NAME}(?:[ \u00a0]+(?:{_NAME}|[A-ZА-ЯЁ]\.|de|van|von|
 _POST: Final = (
     r"(?:(?:Managing|Executive|General|Finance|Sales|Legal|Technical|Company) )?"
     r"(?:Director|Partner|Secretary|Manager|Officer|President|Chairman|Chairwoman"
-    r"|Chair|Counsel|Attorney|Trustee|Owner|Proprietor|CEO|CFO|COO|CTO)\b|(?:Vice|Chief) \w+"
-    r"|Geschäftsführer(?:in)?\b|Vorstand\b|Prokurist(?:in)?\b|Inhaber(?:in)?\b|Генеральный директор|Директор"
+    r"|Chair|Counsel|Attorney|Trustee|Owner|Proprietor|CEO|CFO|COO|CTO)\b"
+    r"|(?:Vice|Chief) \w+|Geschäftsführer(?:in)?\b|Vorstand\b|Prokurist(?:in)?\b"
+    r"|Inhaber(?:in)?\b|Генеральный директор|Директор"
 )
 _PEOPLE: Final = (
     # Miriam Oduya, Director
