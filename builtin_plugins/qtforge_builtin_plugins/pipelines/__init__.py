@@ -1,1 +1,1 @@
-"""The pipelines that documents are routed to, a folder for each."""
+"""Pipelines for kinds of documents, one folder each: a workflow and its operations."""
