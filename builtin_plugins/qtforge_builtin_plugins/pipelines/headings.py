@@ -13,9 +13,11 @@ _MOST_CHARACTERS: Final = 90
 _MOST_WORDS: Final = 12
 _LEAST_FOLLOWING: Final = 40  # what follows a bare title is a paragraph, not another short line
 _NUMBERED: Final = re.compile(
-    r"\s{0,8}(?:(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})[.)]?[ \t]+|§ ?\d{1,3}[a-z]?[.:]?[ \t]+"
-    r"|(?:article|section|clause|annex|schedule|appendix|chapter|part|artikel|abschnitt|anlage|kapitel"
-    r"|статья|раздел|приложение|глава)[ \t]+(?:\d{1,3}|[ivxlc]{1,6}|[a-d])\b[.:—–-]?[ \t]*)"  # noqa: RUF001
+    r"\s{0,8}(?:(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<mark>[.)]?[ \t]+)"
+    r"|§ ?\d{1,3}[a-z]?[.:]?[ \t]+"
+    r"|(?:article|section|clause|annex|schedule|appendix|chapter|part|artikel|abschnitt|anlage"
+    r"|kapitel|статья|раздел|приложение|глава)"
+    r"[ \t]+(?:\d{1,3}|[ivxlc]{1,6}|[a-d])\b[.:—–-]?[ \t]*)"  # noqa: RUF001
     r"(?P<text>.*)$",
     re.IGNORECASE,
 )
@@ -66,16 +68,16 @@ def _numbered(lines: Sequence[str], index: int) -> TextHeading | None:
         return None
     number, title = match["number"] or "", match["text"].strip()
     level = number.count(".") + 1
-    if not title[:1].isupper() and not title[:1].isdigit():
+    if not title[:1].isupper():
         return None
-    if _is_title(title) and not _goes_on_as_list(lines, index, number):
-        return _heading(level, line.strip(), index, len(line))
     # "1. Предмет договора." is a title where 1.1 follows; else it is an item of a list.
-    following = _following(lines, index)
-    if number and "." not in number and following.lstrip().startswith(f"{number}.1"):
-        if len(title.split()) <= _MOST_WORDS:
-            return _heading(level, line.strip(), index, len(line))
-        return None
+    is_followed = bool(number) and _following(lines, index).lstrip().startswith(f"{number}.1")
+    # "1 Definitions", but not "7 Marine Parade" or "2 May 2026".
+    is_marked = "." in number or match["mark"] not in (" ", "\u00a0")
+    if is_followed and len(title.split()) <= _MOST_WORDS:
+        return _heading(level, line.strip(), index, len(line))
+    if is_marked and _is_title(title) and not _goes_on_as_list(lines, index, number):
+        return _heading(level, line.strip(), index, len(line))
     run_in = _RUN_IN.match(match["text"])
     if number and run_in is not None and _is_title_case(run_in["title"]):
         end = match.start("text") + run_in.end("title")

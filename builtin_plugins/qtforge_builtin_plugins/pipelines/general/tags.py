@@ -23,7 +23,7 @@ def make_tags(keywords: Iterable[str], categories: Iterable[str | None], limit: 
     tags = [each.lower() for each in categories if each and each != _GENERAL]
     seen = [{_stem(tag)} for tag in tags]
     for keyword in keywords:
-        words = _WORD.findall(keyword.lower())
+        words = _WORD.findall(keyword.lower().replace("-", " "))
         stems = {_stem(word) for word in words}
         # "maintainers" after "maintainer", and "request" after "pull request", add nothing.
         if stems and not any(stems <= others for others in seen):

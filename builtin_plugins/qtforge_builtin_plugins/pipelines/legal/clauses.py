@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -132,10 +133,9 @@ def _under_heading(
 ) -> tuple[int, int, str] | None:
     """Return the first sentence below a heading of that name; an empty section is no clause."""
     for _, pattern in terms:
-        for heading in sections.headings:
-            body = sections.body_of(heading)
-            if body is not None and any(map(pattern.fullmatch, sections.titles_of(heading))):
-                return body, body, heading.text
+        for section in sections.sections:
+            if section.body is not None and any(map(pattern.fullmatch, section.names)):
+                return section.body, section.body, section.heading.text
     return None
 
 
@@ -151,7 +151,7 @@ def _in_text(
 
 def _score(plain: str, term: str) -> int:
     pattern = _compile(term)
-    count = min(_MOST_COUNT, sum(1 for _ in pattern.finditer(plain)))
+    count = sum(1 for _ in itertools.islice(pattern.finditer(plain), _MOST_COUNT))
     return count + _TITLE_SCORE * bool(pattern.search(plain, 0, _BEGINNING))
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from qtforge_builtin_plugins.pipelines.headings import TextHeading, find_headings
 
-__all__ = ["Quote", "Sections"]
+__all__ = ["Quote", "Section", "Sections"]
 
 _MOST_QUOTED: Final = 240
 # One character for one: places in the plain text are places in the text.
@@ -23,6 +24,8 @@ _SENTENCE_START: Final = re.compile(
 _ABBREVIATION: Final = re.compile(
     r"\b(?:no|nr|art|abs|ст|ltd|inc|co|\w|\d{1,2}(?:\.\d{1,2}){0,3})\.$", re.IGNORECASE
 )
+_BEGINNING: Final = 2_000  # of a section shows whether it says anything
+_WORD: Final = re.compile(r"[^\W_]")
 _GAP: Final = re.compile(r"[\s.:]*")
 _NUMBER: Final = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2})*[.)]?|§ ?\d+\w?[.:]?"
@@ -46,20 +49,46 @@ class Quote:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading and what stands under it.
+
+    Attributes:
+        heading: Its heading.
+        names: What the heading names: its words without number, and each part of them, so
+            that "Term and Termination" is about both. The title of the whole text names
+            nothing.
+        body: Where its text begins; None when it has none, or says that it has none.
+    """
+
+    heading: TextHeading
+    names: tuple[str, ...]
+    body: int | None
+
+
 class Sections:
-    """A text and its headings.
+    """A text and its sections.
 
     Attributes:
         plain: The text with plain quotes and hyphens, of the same length.
-        headings: In order.
+        sections: In order.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self.plain = text.translate(_PLAIN)
-        self.headings = tuple(find_headings(text))
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._starts = [self._lines[heading.line - 1] for heading in self.headings]
+        headings = list(find_headings(text))
+        self._starts = [self._lines[heading.line - 1] for heading in headings]
+        ends = self._ends(headings)
+        self.sections = tuple(
+            Section(
+                heading=heading,
+                names=_names(heading, is_first=index == 0),
+                body=self._body(self._starts[index] + heading.length, ends[index]),
+            )
+            for index, heading in enumerate(headings)
+        )
         self._sentences = self._sentence_starts()
 
     def line_of(self, index: int) -> int:
@@ -69,34 +98,21 @@ class Sections:
     def heading_at(self, index: int) -> TextHeading | None:
         """Return the heading that a place stands under, or None before the first one."""
         position = bisect.bisect_right(self._starts, index)
-        return self.headings[position - 1] if position else None
+        return self.sections[position - 1].heading if position else None
 
-    def titles_of(self, heading: TextHeading) -> list[str]:
-        """Return what a heading names: its words without its number, and each part of them.
+    def _ends(self, headings: Sequence[TextHeading]) -> list[int]:
+        """Return where each section ends: what stands under smaller headings belongs to it."""
+        following: dict[int, int] = {}
+        ends: list[int] = []
+        for heading, start in zip(reversed(headings), reversed(self._starts), strict=True):
+            higher = (at for level, at in following.items() if level <= heading.level)
+            ends.append(min(higher, default=len(self._text)))
+            following[heading.level] = start
+        return ends[::-1]
 
-        "Term and Termination" is about both. The title of the whole text names no section.
-        """
-        if heading is self.headings[0] and not _NUMBER.match(heading.text):
-            return []
-        title = _NUMBER.sub("", heading.text.translate(_PLAIN)).rstrip(" .:")
-        return [title, *(part.strip() for part in _PARTS.split(title))]
-
-    def body_of(self, heading: TextHeading) -> int | None:
-        """Return where a section's text begins; None when it has none, or says so."""
-        position = self.headings.index(heading)
-        start = self._starts[position] + heading.length
-        following = self.headings[position + 1 :]
-        # What stands under the headings below it belongs to it.
-        end = next(
-            (
-                each_start
-                for each, each_start in zip(following, self._starts[position + 1 :], strict=True)
-                if each.level <= heading.level
-            ),
-            len(self._text),
-        )
-        body = self._text[start:end]
-        if not re.search(r"[^\W_]", body) or _EMPTY.match(body.strip()):
+    def _body(self, start: int, end: int) -> int | None:
+        body = self._text[start : min(end, start + _BEGINNING)]
+        if not _WORD.search(body) or _EMPTY.match(body.strip()):
             return None
         return start + len(body) - len(body.lstrip(" \t\n.:"))
 
@@ -118,7 +134,15 @@ class Sections:
         for match in _SENTENCE_START.finditer(self._text):
             if not _ABBREVIATION.search(self._text, max(0, match.start() - 12), match.start()):
                 starts.add(match.end())
-        for heading, start in zip(self.headings, self._starts, strict=True):
-            end = start + heading.length
-            starts |= {start, end + len(_GAP.match(self._text, end)[0])}  # type: ignore[index]
+        for section, start in zip(self.sections, self._starts, strict=True):
+            end = start + section.heading.length
+            gap = _GAP.match(self._text, end)
+            starts |= {start, gap.end() if gap else end}
         return sorted(starts)
+
+
+def _names(heading: TextHeading, *, is_first: bool) -> tuple[str, ...]:
+    if is_first and not _NUMBER.match(heading.text):
+        return ()
+    title = _NUMBER.sub("", heading.text.translate(_PLAIN)).rstrip(" .:")
+    return (title, *(part.strip() for part in _PARTS.split(title)))
