@@ -8,13 +8,13 @@ from typing import Final
 
 from linkify_it import LinkifyIt
 
-__all__ = ["EMAIL", "Links", "find_links"]
+__all__ = ["Links", "find_links"]
 
 # linkify-it takes quadratic time for some texts: a second for this much of them.
 MOST_CHARACTERS: Final = 300_000
 _SCHEMES: Final = frozenset({"http:", "https:", "ftp:"})
 # linkify-it knows e-mail addresses below a few old top-level domains only.
-EMAIL: Final = re.compile(
+_EMAIL: Final = re.compile(
     r"(?<![\w.+-])\w(?:[\w.+-]{0,62}[\w+-])?@"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,63}(?![\w-]|\.\w)"
 )
@@ -40,7 +40,7 @@ def find_links(text: str) -> Links:
     emails: dict[str, None] = {}
     urls: dict[str, None] = {}
     text = text[:MOST_CHARACTERS]
-    for match in EMAIL.finditer(text):
+    for match in _EMAIL.finditer(text):
         emails[match.group()] = None
     for link in LinkifyIt().match(text) or ():
         if link.schema in _SCHEMES or (not link.schema and _BARE_HOST.match(link.text)):

@@ -41,12 +41,12 @@ class _Number:
 
 
 _NUMBERS: Final = (
-    _Number(name="us_ssn", form=r"\d{3}[- ]\d{2}[- ]\d{4}", label=r"ssn|social security",
+    _Number(name="us_ssn", form=r"\d{3}-\d{2}-\d{4}", label=r"ssn|social security",
             distinct=True, check="us.ssn"),
-    _Number(name="us_itin", form=r"9\d{2}[- ]\d{2}[- ]\d{4}", label=r"itin|taxpayer",
+    _Number(name="us_itin", form=r"9\d{2}-\d{2}-\d{4}", label=r"itin|taxpayer",
             distinct=True, check="us.itin"),
-    _Number(name="us_ssn", form=r"\d{9}", label=r"ssn|social security", distinct=False,
-            check="us.ssn"),
+    _Number(name="us_ssn", form=r"\d{3} ?\d{2} ?\d{4}", label=r"ssn|social security",
+            distinct=False, check="us.ssn"),
     _Number(name="gb_nino", form=r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]"
             r" ?\d{2} ?\d{2} ?\d{2} ?[A-D]", label=r"national insurance|nino|ni number",
             distinct=True, check=None),
@@ -56,8 +56,6 @@ _NUMBERS: Final = (
             check="gb.nhs"),
     _Number(name="de_idnr", form=r"\d{2} ?\d{3} ?\d{3} ?\d{3}",
             label=r"steuer-?id\w*|idnr\.?|identifikationsnummer|tax id", distinct=False,
-            check="de.idnr"),
-    _Number(name="de_idnr", form=r"\d{2} \d{3} \d{3} \d{3}", label=r"idnr", distinct=True,
             check="de.idnr"),
     _Number(name="de_stnr", form=r"\d{2,5}(?:[ /]\d{2,5}){2,3}|\d{10,13}",
             label=r"steuernummer|steuer-?nr\.?|st\.?-?nr\.?", distinct=False, check="de.stnr"),

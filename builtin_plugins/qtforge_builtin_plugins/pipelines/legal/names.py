@@ -56,6 +56,7 @@ _POST: Final = (
     r"|(?:Vice|Chief) \w+|Geschäftsführer(?:in)?\b|Vorstand\b|Prokurist(?:in)?\b"
     r"|Inhaber(?:in)?\b|Генеральный директор|Директор"
 )
+_POST_WORD: Final = re.compile(rf"{_POST}|Managing|Executive|General|Chief|Vice|The")
 _PEOPLE: Final = (
     # Miriam Oduya, Director
     re.compile(rf"(?P<name>{_FULL_NAME})[ \t]*,[ \t]*(?:the |its )?(?:{_POST})"),
@@ -106,7 +107,10 @@ def find_people(text: str, beginning: str) -> Iterator[Span]:
     """
     found = (match["name"] for pattern in _PEOPLE for match in pattern.finditer(beginning))
     for name in dict.fromkeys(" ".join(each.split()) for each in found):
-        if not _ROLE.search(name) and not _FORM.search(name):
+        words = name.split()
+        # "Managing Director, Partner or Secretary" and "Name: The Customer" name nobody.
+        is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
+        if not is_post and not _FORM.search(name):
             yield from _places(text, name, [], "person")
 
 
