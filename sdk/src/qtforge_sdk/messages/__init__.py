@@ -15,6 +15,10 @@ document.redact     `RedactRequest`           `RedactedDocument`
 document.summarize  `SummarizeRequest`        `Summary`
 document.outline    `OutlineRequest`          `Outline`
 document.tag        `TagRequest`              `Tags`
+database.query      `CollectRequest`          `Collected`
+http.request        `CollectRequest`          `Collected`
+file.read           `CollectRequest`          `Collected`
+stream.read         `CollectRequest`          `Collected`
 ==================  ========================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
@@ -30,6 +34,7 @@ from qtforge_sdk.messages.analysis import (
     Readability,
     Sentiment,
 )
+from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
 from qtforge_sdk.messages.enrichment import (
     Amount,
     EnrichRequest,
@@ -82,8 +87,11 @@ __all__ = [
     "AnalyzeRequest",
     "AnalyzeResponse",
     "Clause",
+    "CollectRequest",
+    "Collected",
     "ComplianceReport",
     "ComplianceRequest",
+    "Dataset",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
