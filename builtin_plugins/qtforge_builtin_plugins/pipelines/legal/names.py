@@ -15,17 +15,38 @@ __all__ = ["find_parties", "find_people"]
 
 # What contracts call their parties; a blank form has it where the name would stand.
 _ROLE: Final = re.compile(
-    r"(?:the |der |die )?(?:supplier|customer|client|(?:service )?provider|contractor|seller|buyer"
-    r"|purchaser|vendor|landlord|tenant|lessor|lessee|licensor|licensee|employer|employee|company"
-    r"|(?:disclosing|receiving) party|party(?: [ab12])?|parties|name|auftraggeber|auftragnehmer"
-    r"|vermieter|mieter|verkäufer|käufer|lieferant|kunde|partei(?:en)?|исполнитель|заказчик|продавец"
-    r"|покупатель|поставщик|арендодатель|арендатор|займодавец|за[её]мщик|сторона|стороны)",
+    r"(?:the |der |die )?(?:supplier|customer|client|(?:service )?provider|(?:sub)?contractor|seller"
+    r"|buyer|purchaser|vendor|landlord|tenant|lessor|lessee|licen[sc]or|licen[sc]ee|employer"
+    r"|employee|company|consultant|advis[eo]r|agent|distributor|reseller|developer|investor"
+    r"|borrower|lender|guarantor|principal|recipient|discloser|owner|publisher|author|artist"
+    r"|franchisor|franchisee|(?:disclosing|receiving) party|party(?: [ab12])?|parties|name"
+    r"|(?:auftraggeber|auftragnehmer|vermieter|mieter|verkäufer|käufer|lieferant|berater"
+    r"|arbeitgeber|arbeitnehmer|lizenzgeber|lizenznehmer|darlehensgeber|darlehensnehmer)(?:in)?"
+    r"|kunde|kundin|partei(?:en)?|исполнитель|заказчик|подрядчик|продавец|покупатель|поставщик"
+    r"|арендодатель|арендатор|займодавец|за[её]мщик|работодатель|работник|агент|принципал"
+    r"|(?:раскрывающая |получающая )?сторона|стороны)",
     re.IGNORECASE,
 )
-_FORM: Final = re.compile(
-    r"[\s,]+(?:incorporated|inc|llc|l\.l\.c|ltd|limited|corporation|corp|co|lp|llp|plc"
+_FORMS: Final = (
+    r"(?:incorporated|inc|llc|l\.l\.c|ltd|limited|corporation|corp|co|lp|llp|plc"
     r"|gmbh(?: & co\.? kg)?|ag|kg|ohg|gbr|ug|se|e\.\s?v|s\.a|b\.v|n\.v|s\.r\.l|srl|spa"
-    r"|sas|sarl|oy|ab|as|a/s|pty ltd)\.?$",
+    r"|sas|sarl|oy|ab|as|a/s|pty ltd)"
+)
+_FORM: Final = re.compile(rf"[\s,]+{_FORMS}\.?$", re.IGNORECASE)
+# Before its first numbered section, a contract speaks of no other companies than its parties.
+_FIRST_SECTION: Final = re.compile(
+    r"^[ \t]{0,8}(?:1[.)\t ]|§ ?1\b|(?:article|artikel|section|статья) 1\b)", re.I | re.M
+)
+_MOST_PREAMBLE: Final = 6_000
+_WORD_IN_NAME: Final = r"[^\W\da-zäöüß][\w.'’-]{0,40}"
+_COMPANY: Final = re.compile(
+    rf"(?<!\w){_WORD_IN_NAME}(?:[ \u00a0](?:{_WORD_IN_NAME}|[&+]|\d+|und|and|of|de|für)){{0,7}}?"
+    rf",?[ \u00a0](?=[A-Z]|e\.|s\.)(?i:{_FORMS})(?!\w)\.?"
+)
+# Services Agreement of Acme Ltd, Between Acme Ltd
+_NOT_IN_NAME: Final = re.compile(
+    r"^(?:.{0,200}\b\w*(?:agreement|contract|vertrag|vereinbarung)\s)?"
+    r"(?:(?:this|the|between|among|and|by|with|of|zwischen|und|der|die)\s)*",
     re.IGNORECASE,
 )
 _FORM_BEFORE: Final = re.compile(
@@ -48,7 +69,7 @@ _CYRILLIC_END: Final = re.compile(r"[аеёиоуыэюяйь]{0,2}$")
 _ENDING: Final = "[а-яё]{0,3}"
 
 _NAME: Final = r"[^\W\d_a-zа-яё][^\W\d_]*(?:[-'’][^\W\d_]+)?"
-_FULL_NAME: Final = rf"{_NAME}(?:[ \u00a0]+(?:{_NAME}|[A-ZА-ЯЁ]\.|de|van|von|der)){{1,3}}"
+_FULL_NAME: Final = rf"{_NAME}(?:[ \u00a0](?:[A-ZА-ЯЁ]\.|{_NAME}|de|van|von|der)){{1,3}}"
 _POST: Final = (
     r"(?:(?:Managing|Executive|General|Finance|Sales|Legal|Technical|Company) )?"
     r"(?:Director|Partner|Secretary|Manager|Officer|President|Chairman|Chairwoman"
@@ -93,7 +114,7 @@ def find_parties(text: str, beginning: str, more: Iterable[str]) -> Iterator[Spa
     # A name may go on after the end of a line that is broken at the margin.
     unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
     named = [name for name in parties.find_parties(unbroken) if not _ROLE.fullmatch(name)]
-    for name in dict.fromkeys([*more, *named]):
+    for name in dict.fromkeys([*more, *named, *_companies(unbroken)]):
         if sum(map(str.isalnum, name)) > 1:
             yield from _places(text, name, _aliases(name, beginning), "party")
 
@@ -112,6 +133,16 @@ def find_people(text: str, beginning: str) -> Iterator[Span]:
         is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
         if not is_post and not _FORM.search(name):
             yield from _places(text, name, [], "person")
+
+
+def _companies(text: str) -> Iterator[str]:
+    """Yield the companies before the first numbered section, by their forms."""
+    section = _FIRST_SECTION.search(text)
+    end = min(_MOST_PREAMBLE, section.start() if section else len(text))
+    for match in _COMPANY.finditer(text, 0, end):
+        name = _NOT_IN_NAME.sub("", match[0], count=1)
+        if not _FORM.fullmatch(f" {name}"):
+            yield name
 
 
 def _aliases(name: str, beginning: str) -> list[str]:
@@ -144,10 +175,15 @@ def _pattern(name: str) -> str:
         surname = _declined(first)
         whole = r"\s+".join(map(_declined, (first, *others)))
         return rf"{whole}|{surname}\s+{initials}|{initials}\s?{surname}|{_spaced(name.upper())}"
-    if len(name.split()) == 1:
+    words = name.split()
+    if len(words) == 1:
         # A single word may be a common word too, which is written small.
         return f"{_spaced(name)}|{_spaced(name.upper())}"
-    return f"(?i:{_spaced(name)})"
+    whole = f"(?i:{_spaced(name)})"
+    if _FORM.search(name) or not all(word[:1].isupper() for word in words):
+        return whole
+    # Jane Doe goes on as "Ms. Doe".
+    return rf"{whole}|(?:Mrs?|Ms|Miss|Dr|Prof|Herrn?|Frau)\.?\s+(?:Dr\.\s+)?{re.escape(words[-1])}"
 
 
 def _spaced(name: str) -> str:

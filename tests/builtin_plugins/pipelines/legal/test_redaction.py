@@ -160,6 +160,35 @@ def test_russian_names_go_declined_and_with_initials() -> None:
     assert "Заказчик платит [PARTY 2]" in result
 
 
+def test_parties_in_a_german_heading_go_with_who_represents_them() -> None:
+    text = (
+        "Dienstvertrag\n\nzwischen\n\nMüller & Söhne GmbH & Co. KG, Industriestr. 5, Stuttgart,\n"
+        "vertreten durch den Geschäftsführer Klaus Müller\n"
+        "– nachfolgend „Auftraggeber“ genannt –\n\nund\n\nFrau Dr. Erika Schneider, Gartenweg 12, Berlin\n"
+        "– nachfolgend „Auftragnehmerin“ genannt –\n\n"
+        "§ 1 Leistung\nMüller & Söhne zahlt an Frau Schneider. Die Auftragnehmerin liefert.\n"
+    )
+    result = redacted(text, "de").redacted_content
+    for name in ("Müller", "Söhne", "Klaus", "Erika", "Schneider"):
+        assert name not in result
+    assert "Die Auftragnehmerin liefert." in result
+
+
+def test_an_american_contract_keeps_its_state_and_its_roles() -> None:
+    text = (
+        "This Agreement is by and between Brightwater Analytics, Inc., a Delaware corporation"
+        ' ("Brightwater"), and Dr. Jane Q. Doe, an individual ("Consultant").\n\n'
+        "1. Brightwater pays Consultant. Ms. Doe helps. The law of Delaware governs.\n\n"
+        "Name: Robert K. Miles          Jane Q. Doe\n"
+    )
+    result = redacted(text).redacted_content
+    for name in ("Brightwater", "Jane", "Doe", "Robert", "Miles"):
+        assert name not in result
+    assert "a Delaware corporation" in result
+    assert "pays Consultant." in result
+    assert "Name: [PERSON 1]          [PARTY 2]" in result
+
+
 def test_a_short_name_that_the_contract_defines_goes_too() -> None:
     text = 'Between Acme Trading Ltd ("ATL") and Bolt plc (the "Buyer"). ATL sells to the Buyer.'
     result = redacted(text, parties=["Acme Trading Ltd"]).redacted_content
