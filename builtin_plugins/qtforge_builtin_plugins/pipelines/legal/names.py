@@ -15,9 +15,9 @@ __all__ = ["find_parties", "find_people"]
 
 # What contracts call their parties; a blank form has it where the name would stand.
 _ROLE: Final = re.compile(
-    r"(?:the |der |die )?(?:supplier|customer|client|(?:service )?provider|(?:sub)?contractor|seller"
-    r"|buyer|purchaser|vendor|landlord|tenant|lessor|lessee|licen[sc]or|licen[sc]ee|employer"
-    r"|employee|company|consultant|advis[eo]r|agent|distributor|reseller|developer|investor"
+    r"(?:the |der |die )?(?:supplier|customer|client|(?:service )?provider|(?:sub)?contractor"
+    r"|seller|buyer|purchaser|vendor|landlord|tenant|lessor|lessee|licen[sc]or|licen[sc]ee"
+    r"|employer|employee|company|consultant|advis[eo]r|agent|distributor|reseller|developer|investor"
     r"|borrower|lender|guarantor|principal|recipient|discloser|owner|publisher|author|artist"
     r"|franchisor|franchisee|(?:disclosing|receiving) party|party(?: [ab12])?|parties|name"
     r"|(?:auftraggeber|auftragnehmer|vermieter|mieter|verkäufer|käufer|lieferant|berater"

@@ -164,7 +164,8 @@ def test_parties_in_a_german_heading_go_with_who_represents_them() -> None:
     text = (
         "Dienstvertrag\n\nzwischen\n\nMüller & Söhne GmbH & Co. KG, Industriestr. 5, Stuttgart,\n"
         "vertreten durch den Geschäftsführer Klaus Müller\n"
-        "– nachfolgend „Auftraggeber“ genannt –\n\nund\n\nFrau Dr. Erika Schneider, Gartenweg 12, Berlin\n"
+        "– nachfolgend „Auftraggeber“ genannt –\n\nund\n\n"
+        "Frau Dr. Erika Schneider, Gartenweg 12, Berlin\n"
         "– nachfolgend „Auftragnehmerin“ genannt –\n\n"
         "§ 1 Leistung\nMüller & Söhne zahlt an Frau Schneider. Die Auftragnehmerin liefert.\n"
     )
