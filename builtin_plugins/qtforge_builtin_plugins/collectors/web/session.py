@@ -116,9 +116,11 @@ class WebSession:
             self.check(request.url, label)
             response = await client.send(request, stream=True, follow_redirects=False)
             following = response.next_request
-            if following is None:
+            if following is None and not response.has_redirect_location:
                 return response
             await response.aclose()
+            if following is None:
+                raise self._error("invalid_answer", f"{label} redirects to what is no URL", "")
             request = self.onward(request, following, label)
         why = f"more than {self._config.max_redirects}"
         raise self._error("too_many_redirects", f"{label} redirects on and on", why)
