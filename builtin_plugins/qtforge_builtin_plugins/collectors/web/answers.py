@@ -10,7 +10,7 @@ import msgspec
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["at_path", "decoded", "lines_of", "rows_in", "take"]
+__all__ = ["as_row", "at_path", "decoded", "lines_of", "rows_in", "take"]
 
 _MISSING: Final = object()
 
@@ -68,8 +68,8 @@ def rows_in(value: Any, path: str | None, label: str) -> Iterable[dict[str, Any]
     if value is None:
         return []
     if isinstance(value, list):
-        return map(_row, value)
-    return [_row(value)]
+        return map(as_row, value)
+    return [as_row(value)]
 
 
 def take(rows: Iterable[Any], sink: RowSink, hide: Callable[[Any], Any] | None) -> bool:
@@ -97,7 +97,7 @@ def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[st
     for number, line in enumerate(lines, first):
         if line.strip():
             try:
-                yield _row(msgspec.json.decode(line))
+                yield as_row(msgspec.json.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 what = f"line {number} of {label} is not JSON"
                 raise OperationError(
@@ -105,7 +105,8 @@ def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[st
                 ) from error
 
 
-def _row(value: Any) -> dict[str, Any]:
+def as_row(value: Any) -> dict[str, Any]:
+    """Return an object as it is, and any other value as ``{"value": ...}``."""
     return value if isinstance(value, dict) else {"value": value}
 
 
