@@ -70,7 +70,10 @@ class WebSession:
         It is not closed: the connections are the session's.
         """
         config = self._config
-        timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s)
+        # Waiting for one's turn is no fault of a server: only the deadline ends that.
+        timeout = httpx2.Timeout(
+            config.read_timeout_s, connect=config.connect_timeout_s, pool=None
+        )
         return httpx2.AsyncClient(
             transport=self._transport,
             timeout=timeout,
