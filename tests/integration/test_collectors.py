@@ -26,7 +26,7 @@ version = "1.0.0"
 name = "rows"
 operation = "${operation}"
 timeout = "20s"
-[stages.message]
+${policy}[stages.message]
 name = "rows"
 endpoint = "${url}"
 [stages.message.parameters]
@@ -40,8 +40,11 @@ def server() -> Iterator[HttpServer]:
         yield running
 
 
-def run(tmp_path: Path, operation: str, url: str) -> subprocess.CompletedProcess[bytes]:
+def run(
+    tmp_path: Path, operation: str, url: str, policy: str = ""
+) -> subprocess.CompletedProcess[bytes]:
     definition = WORKFLOW.replace("${operation}", operation).replace("${url}", url)
+    definition = definition.replace("${policy}", policy)
     (tmp_path / "fetch.toml").write_text(definition, encoding="utf-8")
     config = "".join(
         f'[plugins.{name}-collector.config]\nallow = ["127.0.0.1"]\n' for name in ("http", "stream")
@@ -146,3 +149,24 @@ def test_no_secret_is_left_by_a_stream(tmp_path: Path, server: HttpServer) -> No
     assert done.returncode == 0, done.stderr
     assert b"***" in done.stdout
     assert_no_secret(tmp_path, done)
+
+
+def test_a_busy_server_is_asked_again_by_the_steps_retry_policy(
+    tmp_path: Path, server: HttpServer
+) -> None:
+    busy = Reply(status=429, headers={"Retry-After": "0"})
+    server["/rows"] = lambda request: (
+        busy if len(server.requests) < 3 else Reply(body=b'[{"n": 1}]')
+    )
+    retry = 'retry = { max_attempts = 3, initial_delay = "10ms" }\n'
+    done = run(tmp_path, "http.request", f"{server.url}/rows", retry)
+    assert done.returncode == 0, done.stderr
+    (stage,) = json.loads(done.stdout)["stages"]
+    assert stage["attempts"] == 3
+    assert len(server.requests) == 3
+
+
+def test_without_a_retry_policy_it_is_asked_once(tmp_path: Path, server: HttpServer) -> None:
+    server["/rows"] = Reply(status=503)
+    assert run(tmp_path, "http.request", f"{server.url}/rows").returncode == 1
+    assert len(server.requests) == 1
