@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.concealing import concealed
+from qtforge_builtin_plugins.collectors.concealing import concealed, errors_concealed
 from qtforge_builtin_plugins.collectors.parameters import (
     invalid_parameter,
     read_parameters,
@@ -120,7 +120,10 @@ class StreamCollector(Plugin):
         uses_secrets = (endpoint, headers) != (request.endpoint.strip(), parameters.headers)
         label = label_of(request.endpoint)
         folder = self._context.run_dir(context.run_id)
-        with RowSink(folder, context.step or request.name or "stream") as sink:
+        with (
+            errors_concealed(secrets.conceal),
+            RowSink(folder, context.step or request.name or "stream") as sink,
+        ):
             hide = functools.partial(concealed, conceal=secrets.conceal) if uses_secrets else None
             intake = Intake(window, sink, label, strict=parameters.strict, hide=hide)
             lines = self._lines(endpoint, label, parameters, headers)

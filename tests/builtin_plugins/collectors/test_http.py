@@ -306,6 +306,21 @@ def test_a_slow_body_ends_with_its_deadline(server: HttpServer, ask: Ask) -> Non
         ask(f"{server.url}/", timeout=0.4)
 
 
+def test_a_cancelled_read_leaves_no_file(
+    server: HttpServer, ask: Ask, host: PluginTestHost
+) -> None:
+    lines = b"".join(b'{"n": %d, "pad": "%s"}\n' % (n, b"x" * 90) for n in range(30_000))
+
+    def then_silence() -> Iterator[bytes]:
+        yield lines
+        server.ended.wait(20)
+
+    server["/"] = Reply(parts=then_silence())
+    with pytest.raises(TimeoutError):
+        ask(f"{server.url}/", run_id="run-1", format="jsonl", timeout=1)
+    assert list((host.data_dir / "run-files").rglob("*.*")) == []
+
+
 @pytest.mark.parametrize(
     ("parameters", "why", "fix"),
     [
@@ -425,3 +440,18 @@ def test_a_url_that_is_a_secret_as_a_whole_is_never_shown(
     assert "T0PS3CR3T" not in str(caught.value)
     assert "abc" not in str(caught.value)
     assert "${secret.URL} answered 500" in caught.value.what
+
+
+def test_secrets_among_an_answers_keys_or_in_a_redirect_are_hidden(
+    server: HttpServer, refused: Refused
+) -> None:
+    server["/keys"] = Reply.json({KEY: 1})
+    server["/away"] = Reply(status=302, headers={"Location": f"http://{KEY}.invalid/"})
+    headers = {"X-Key": "${secret.KEY}"}
+    error = refused(f"{server.url}/keys", rows="data", headers=headers)
+    assert error.why == "the answer has ***"
+    error = refused(f"{server.url}/away", headers=headers)
+    assert error.code == "http.unknown_host"
+    for text in (str(error), repr(error), str(error.args)):
+        assert KEY not in text
+        assert "***" in text

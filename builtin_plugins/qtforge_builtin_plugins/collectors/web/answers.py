@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 
@@ -72,15 +73,25 @@ def rows_in(value: Any, path: str | None, label: str) -> Iterable[dict[str, Any]
     return [as_row(value)]
 
 
-def take(rows: Iterable[Any], sink: RowSink, hide: Callable[[Any], Any] | None) -> bool:
+def take(
+    rows: Iterable[Any], sink: RowSink, hide: Callable[[Any], Any] | None, interrupt: Interrupt
+) -> bool:
     """Put rows into the sink; return False when it wants no more.
 
     Args:
         rows: Mappings.
         sink: Where to.
         hide: Takes the secrets out of a row; None when none were used.
+        interrupt: Says when nobody waits any more.
+
+    Raises:
+        Interrupted: Nobody waits any more.
     """
-    return all(sink.add(row if hide is None else hide(row)) for row in rows)
+    for row in rows:
+        interrupt.check()
+        if not sink.add(row if hide is None else hide(row)):
+            return False
+    return True
 
 
 def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[str, Any]]:
