@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx2
 import msgspec
@@ -26,6 +26,9 @@ from qtforge_sdk.errors import OperationError
 __all__ = ["Pages"]
 
 _BATCH_BYTES: Final = 1 << 20
+_SMALL_BYTES: Final = 1 << 15
+
+T = TypeVar("T")
 
 
 class Pages:
@@ -103,13 +106,13 @@ class Pages:
         """Put a page's rows into the sink; return whether it wants more, and the JSON."""
         if response.request.method == "HEAD":
             row = {"status": response.status_code, "headers": dict(response.headers)}
-            return await self._put([row], sink), None
+            return await self._put([row], sink, 0), None
         if self._parameters.format == "jsonl":
             return await self._lines(response, sink), None
         body = await whole(response, self._max_bytes, self._label)
         if self._parameters.format == "text":
             text = text_of(body, response)
-            return await self._put([{"text": text}], sink), None
+            return await self._put([{"text": text}], sink, len(body)), None
         kind = response.headers.get("content-type", "")
 
         def read(interrupt: Interrupt) -> tuple[bool, Any]:
@@ -117,12 +120,19 @@ class Pages:
             rows = rows_in(value, self._parameters.rows, self._label)
             return take(rows, sink, self._hide, interrupt), value
 
-        return await self._threads.run(read)
+        return await self._run(read, len(body))
 
-    async def _put(self, rows: Iterable[Any], sink: RowSink) -> bool:
+    async def _put(self, rows: Iterable[Any], sink: RowSink, size_bytes: int) -> bool:
+        return await self._run(
+            lambda interrupt: take(rows, sink, self._hide, interrupt), size_bytes
+        )
+
+    async def _run(self, work: Callable[[Interrupt], T], size_bytes: int) -> T:
+        if size_bytes <= _SMALL_BYTES:
+            return work(Interrupt())  # a thread would cost more than it
         # Not by asyncio.to_thread: a thread that nobody waits for any more would go on
         # writing the file of rows, which the next attempt writes too.
-        return await self._threads.run(lambda interrupt: take(rows, sink, self._hide, interrupt))
+        return await self._threads.run(work)
 
     async def _lines(self, response: httpx2.Response, sink: RowSink) -> bool:
         batch: list[bytes] = []
@@ -132,12 +142,12 @@ class Pages:
             size_bytes += len(part)
             if size_bytes >= _BATCH_BYTES and b"\n" in part:
                 *lines, rest = b"".join(batch).split(b"\n")
-                if not await self._put(lines_of(lines, first, self._label), sink):
+                if not await self._put(lines_of(lines, first, self._label), sink, size_bytes):
                     return False
                 first += len(lines)
                 batch, size_bytes = [rest], len(rest)
         lines = b"".join(batch).split(b"\n")
-        return await self._put(lines_of(lines, first, self._label), sink)
+        return await self._put(lines_of(lines, first, self._label), sink, size_bytes)
 
     def _next(self, response: httpx2.Response, value: Any) -> httpx2.Request | None:
         """Return the request for the page after this one, or None after the last."""
