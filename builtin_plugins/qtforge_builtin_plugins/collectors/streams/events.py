@@ -59,6 +59,7 @@ async def web_lines(
         if kind in (_EVENTS, *_LINES):
             yield []
         if kind == _EVENTS:
+            response.encoding = "utf-8"  # by the standard, whatever the answer says
             async for event in httpx2.EventSource(response, max_event_size=max_line_bytes):
                 yield [event.data.encode()]
         elif kind in _LINES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import math
 import time
@@ -14,7 +15,7 @@ import msgspec
 
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.streams.lines import TooLong
-from qtforge_builtin_plugins.collectors.web.answers import as_row
+from qtforge_builtin_plugins.collectors.web.answers import NOT_JSON, as_row
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["EndedBy", "Intake", "Window"]
@@ -129,14 +130,17 @@ class Intake:
             if isinstance(line, TooLong):
                 self._bad("is longer than max_line_bytes", "")
                 continue
+            if self._lines == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if not line.strip():
                 continue
             try:
                 row = as_row(msgspec.json.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                wanted = self._sink.add(row if self._hide is None else self._hide(row))
+            except NOT_JSON as error:
                 self._bad("is not JSON", str(error))
                 continue
-            if not self._sink.add(row if self._hide is None else self._hide(row)):
+            if not wanted:
                 return "size"
             if self._sink.count >= self._window.count:
                 return "count"

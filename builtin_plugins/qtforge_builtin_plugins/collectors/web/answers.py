@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -11,7 +12,10 @@ from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["as_row", "at_path", "decoded", "lines_of", "rows_in", "take"]
+__all__ = ["NOT_JSON", "as_row", "at_path", "decoded", "lines_of", "rows_in", "take"]
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not JSON, or nested deeper than Python goes."""
 
 _MISSING: Final = object()
 
@@ -22,11 +26,12 @@ def decoded(body: bytes, label: str, content_type: str) -> Any:
     Raises:
         OperationError: ``http.invalid_answer``.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         return None
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         why = f"{error}; its type is {content_type or 'not told'}"
         fix = 'format = "text" takes it as a text, "jsonl" as JSON lines'
         what = f"the answer of {label} is not JSON"
@@ -86,10 +91,17 @@ def take(
 
     Raises:
         Interrupted: Nobody waits any more.
+        OperationError: ``http.invalid_answer``: a row is nested too deeply.
     """
     for row in rows:
         interrupt.check()
-        if not sink.add(row if hide is None else hide(row)):
+        try:
+            wanted = sink.add(row if hide is None else hide(row))
+        except RecursionError as error:
+            what = f"row {sink.count + 1} can't be taken"
+            why = "it is nested too deeply"
+            raise OperationError("http.invalid_answer", what, why, retryable=False) from error
+        if not wanted:
             return False
     return True
 
@@ -106,10 +118,11 @@ def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[st
         OperationError: ``http.invalid_answer``, naming the line.
     """
     for number, line in enumerate(lines, first):
+        line = line if number > 1 else line.removeprefix(codecs.BOM_UTF8)
         if line.strip():
             try:
                 yield as_row(msgspec.json.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except NOT_JSON as error:
                 what = f"line {number} of {label} is not JSON"
                 raise OperationError(
                     "http.invalid_answer", what, str(error), retryable=False
