@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -392,3 +393,18 @@ def test_a_server_that_does_not_begin_is_given_up(
     with pytest.raises(OperationError) as caught:
         host.run(collector.read(request, OperationContext("stream.read")))
     assert (caught.value.code, caught.value.retryable) == ("stream.timeout", True)
+
+
+def test_without_the_http_library_files_are_read_and_web_streams_say_how_to_get_it(
+    read: Read, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = "qtforge_builtin_plugins.collectors."
+    for name in [each for each in sys.modules if each.startswith((f"{ours}streams.events",
+                 f"{ours}web.session", "httpx2"))]:  # fmt: skip
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    (tmp_path / "file").write_bytes(numbers(1))
+    assert rows_of(read("file", count=1)) == [1]
+    error = refused("https://example.org/")
+    assert (error.code, error.retryable) == ("stream.not_installed", False)
+    assert error.fix == "pip install 'qtforge-host[http]'"
