@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,10 @@ class Catalog:
     def all(self) -> list[Parsed]:
         """Return every definition, also those with problems, by name."""
         return [parsed for _, parsed in sorted(self._known.items())]
+
+    def names(self) -> Collection[str]:
+        """Return the names of all definitions, also of those with problems."""
+        return self._known.keys()
 
     def find(self, name: str) -> Parsed:
         """Return a definition by its name, or read the file of that path.

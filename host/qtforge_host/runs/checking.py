@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from qtforge_host.durations import seconds
@@ -24,6 +24,7 @@ def check(
     workflow: Workflow,
     expressions: Expressions,
     topics: Mapping[str, Sequence[HandlerInfo]],
+    workflows: Collection[str],
 ) -> tuple[Problem, ...]:
     """Return everything that is wrong with a workflow; every expression is compiled by this.
 
@@ -31,8 +32,9 @@ def check(
         workflow: One that was read without a problem.
         expressions: Compiles.
         topics: What the bus answers.
+        workflows: The names of the known ones.
     """
-    checker = Checker(workflow, expressions, topics)
+    checker = Checker(workflow, expressions, topics, workflows)
     workflow.orchestrator.check(workflow.definition, checker)
     return tuple(checker.problems)
 
@@ -45,11 +47,13 @@ class Checker:
         workflow: Workflow,
         expressions: Expressions,
         topics: Mapping[str, Sequence[HandlerInfo]],
+        workflows: Collection[str],
     ) -> None:
         self.problems: list[Problem] = []
         self._workflow = workflow
         self._expressions = expressions
         self._topics = topics
+        self._workflows = workflows
 
     def problem(self, path: str, what: str, fix: str = "") -> None:
         """Record a problem."""
@@ -90,15 +94,36 @@ class Checker:
         except ValueError as error:
             self.problem(path, str(error))
 
-    def condition(self, path: str, expression: str, stages: Iterable[str]) -> None:
-        """Check a CEL condition that may use these stages."""
+    def workflow(self, path: str, name: str) -> None:
+        """Check that a workflow of that name is known, and is not this one."""
+        if name == self._workflow.definition.name:
+            self.problem(path, f"'{name}' would run itself", "name another workflow")
+        elif name not in self._workflows:
+            near = difflib.get_close_matches(name, self._workflows, n=1)
+            fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
+            self.problem(path, f"there is no workflow '{name}'", fix)
+
+    def condition(
+        self,
+        path: str,
+        expression: str,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check a CEL condition that may use these stages and names."""
         try:
-            self._expressions.compile(expression, self._scope(stages))
+            self._expressions.compile(expression, self._scope(stages, names))
         except ExpressionError as error:
             self._bad_expression(path, error)
 
-    def template(self, path: str, value: object, stages: Iterable[str]) -> None:
-        """Check every ``${...}`` in a value; they may use these stages."""
+    def template(
+        self,
+        path: str,
+        value: object,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check every ``${...}`` in a value; they may use these stages and names."""
         try:
             compiled = self._expressions.template(value)
         except ExpressionError as error:
@@ -106,16 +131,18 @@ class Checker:
             return
         for inner, expression in compiled.expressions():
             try:
-                expression.check(self._scope(stages))
+                expression.check(self._scope(stages, names))
             except ExpressionError as error:
                 self._bad_expression(path + inner, error)
 
     def _plugins_of(self, topic: str) -> list[str]:
         return sorted({each.plugin for each in self._topics.get(topic, ()) if not each.wrapper})
 
-    def _scope(self, stages: Iterable[str]) -> Mapping[str, Any]:
+    def _scope(
+        self, stages: Iterable[str], names: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         members = dict.fromkeys(stages, _STAGE_MEMBERS)
-        return {"input": None, "run": _RUN_MEMBERS, "stages": members}
+        return {"input": None, "run": _RUN_MEMBERS, "stages": members, **(names or {})}
 
     def _bad_expression(self, path: str, error: ExpressionError) -> None:
         self.problem(path, f"in '{error.expression}': {error.why}", error.fix)

@@ -26,6 +26,7 @@ from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.prepared import PreparedNames
 from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
@@ -34,6 +35,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
+from qtforge_sdk.runs import Names
 
 __all__ = ["Engine", "Silent", "new_run_id"]
 
@@ -255,6 +257,10 @@ class Engine:
     def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
         """Return whether a condition holds; see `ActiveRun`."""
         return self._expressions.compile(condition).holds(names)
+
+    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions; see `ActiveRun`."""
+        return PreparedNames(self._expressions, given, others)
 
     @contextlib.contextmanager
     def _going_on(self, run_id: str) -> Iterator[None]:
