@@ -11,16 +11,18 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.orchestrators.drawing import END, chain
 from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, no_match
+from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
-    check_stages,
     do_stages,
     stage_data,
     why_stages_stay,
 )
 from qtforge_sdk import Definition, DefinitionChecker, OperationError, Run, StepResult
 from qtforge_sdk.errors import ExpressionError, StageFailedError
+from qtforge_sdk.graphs import Edge, Graph, Node
 
 __all__ = ["ConditionalDefinition", "ConditionalOrchestrator"]
 
@@ -98,6 +100,25 @@ class ConditionalOrchestrator:
             given = _input(run, decision)
             await run.run_workflow(decision["target_pipeline"], given, step=_PIPELINE)
         return {**stage_data(run), **{name: run.steps[name].data for name in _STEPS}}
+
+    def graph(self, definition: ConditionalDefinition) -> Graph:
+        """Return the stages, the decision, and each workflow that it may choose."""
+        nodes, edges, last = chain(definition.stages)
+        nodes.append(Node(id=_DECISION, label=_DECISION, kind="decision"))
+        edges.append(Edge(source=last, target=_DECISION))
+        rules = sorted(definition.rules, key=lambda rule: -rule.priority)
+        ways = [(rule.target, f"{rule.name}\n{rule.condition}") for rule in rules]
+        if definition.default is not None:
+            ways.append((definition.default, "no rule holds"))
+        for target in dict.fromkeys(target for target, _ in ways):
+            nodes.append(Node(id=f"workflow {target}", label=target, kind="workflow"))
+            edges.append(Edge(source=f"workflow {target}", target=END))
+        edges += [
+            Edge(source=_DECISION, target=f"workflow {target}", label=label)
+            for target, label in ways
+        ]
+        nodes.append(Node(id=END, label="end", kind="end"))
+        return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
 
     def check_amendment(
         self,

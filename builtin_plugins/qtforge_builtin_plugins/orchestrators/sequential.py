@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from qtforge_builtin_plugins.orchestrators.drawing import END, chain
+from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
-    check_stages,
     do_stages,
     stage_data,
     why_stages_stay,
 )
 from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
+from qtforge_sdk.graphs import Edge, Graph, Node
 
 __all__ = ["SequentialDefinition", "SequentialOrchestrator"]
 
@@ -41,6 +43,13 @@ class SequentialOrchestrator:
         """Do the stages; return each stage's data by its name."""
         await do_stages(run)
         return stage_data(run)
+
+    def graph(self, definition: SequentialDefinition) -> Graph:
+        """Return the stages in a row."""
+        nodes, edges, last = chain(definition.stages)
+        nodes.append(Node(id=END, label="end", kind="end"))
+        edges.append(Edge(source=last, target=END))
+        return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
 
     def check_amendment(
         self,

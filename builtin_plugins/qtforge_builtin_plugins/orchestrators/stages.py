@@ -2,25 +2,25 @@
 
 The fields are those of the original's WorkflowStage (QtForge's DocumentProcessingOrchestrator):
 name, plugin, operation, message (there: parameters), timeout of 30 s, required. New are
-``when`` and ``compensation``.
+``when``, ``workflow``, ``foreach`` and ``compensation``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import durationpy
 import msgspec
 
-from qtforge_sdk import Compensation, DefinitionChecker, Duration, Run, StepResult, Template
+from qtforge_sdk import Compensation, Duration, Run, StepResult, Template
 from qtforge_sdk.errors import ExpressionError, StageFailedError
-from qtforge_sdk.policies import Cache, Fallback, Retry, durations_of
+from qtforge_sdk.policies import Cache, Fallback, Retry
 
 __all__ = [
     "Stage",
     "StageCompensation",
-    "check_stages",
     "do_stages",
     "stage_data",
     "why_stages_stay",
@@ -50,22 +50,33 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         name: Unique in the workflow.
-        operation: The topic to ask.
+        operation: The topic to ask; or
+        workflow: The workflow to run, as a run of its own.
+        foreach: A template that gives a list: the stage is done for each of its items, and its
+            result is the list of their results, in that order; templates may use ``item`` and
+            ``index``. None to do it once.
+        concurrency: With ``foreach``: how many at once.
         plugin: Ask only this plugin, or None.
-        message: A template; it may use the stages before.
-        timeout: A duration.
+        message: A template of the operation's message; it may use the stages before.
+        input: A template of the workflow's input, likewise.
+        timeout: A duration, for the operation; a workflow has one of its own.
         required: When false, a failure is a warning and the run goes on, degraded.
         when: A condition; the stage is skipped where it does not hold.
         retry: When to try it again, or None.
         cache: Answer from an earlier answer to the same question, or None.
         fallback: What to answer when it has failed for good, or None; its message is a template.
-        compensation: How to undo it, or None.
+        compensation: How to undo it, or None. With ``foreach`` each item is undone; its
+            message may use ``item`` and ``index`` then, and not the stage's result.
     """
 
     name: str
-    operation: str
+    operation: str | None = None
+    workflow: str | None = None
+    foreach: Any = None
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     plugin: str | None = None
     message: dict[str, Any] = {}
+    input: dict[str, Any] = {}
     timeout: Duration = "30s"
     required: bool = True
     when: str | None = None
@@ -73,30 +84,6 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cache: Cache | None = None
     fallback: Fallback | None = None
     compensation: StageCompensation | None = None
-
-
-def check_stages(stages: Sequence[Stage], checker: DefinitionChecker) -> list[str]:
-    """Check every stage; each may use the ones before it. Return their names."""
-    before: list[str] = []
-    for position, stage in enumerate(stages):
-        path = f"stages[{position}]"
-        if stage.name in before:
-            checker.problem(f"{path}.name", f"there are two stages '{stage.name}'")
-        if not stage.name.isidentifier():
-            fix = "use letters, digits and _, so that expressions can name it"
-            checker.problem(f"{path}.name", f"'{stage.name}' is not a name", fix)
-        checker.topic(f"{path}.operation", stage.operation)
-        if stage.plugin is not None:
-            checker.plugin(f"{path}.plugin", stage.plugin, stage.operation)
-        checker.duration(f"{path}.timeout", stage.timeout)
-        checker.template(f"{path}.message", stage.message, before)
-        if stage.when is not None:
-            checker.condition(f"{path}.when", stage.when, before)
-        _check_policies(stage, path, before, checker)
-        before = [*before, stage.name]
-        if stage.compensation is not None:
-            _check_compensation(stage.compensation, f"{path}.compensation", before, checker)
-    return before
 
 
 async def do_stages(run: Run) -> None:
@@ -111,18 +98,10 @@ async def do_stages(run: Run) -> None:
         if not _wanted(stage, run):
             await run.skip(stage.name, f"when = {stage.when}")
             continue
-        await run.request(
-            stage.name,
-            stage.operation,
-            Template(stage.message),
-            timeout=_seconds(stage.timeout),
-            plugin=stage.plugin,
-            required=stage.required,
-            retry=stage.retry,
-            cache=stage.cache,
-            fallback=stage.fallback,
-            compensation=_compensation(stage.compensation),
-        )
+        if stage.foreach is None:
+            await _do(stage, run, stage.name, None)
+        else:
+            await _do_each(stage, run)
 
 
 def stage_data(run: Run) -> dict[str, Any]:
@@ -135,7 +114,8 @@ def why_stages_stay(
     before: Sequence[Stage], after: Sequence[Stage], steps: Mapping[str, StepResult]
 ) -> list[str]:
     """Say why stages can't be amended so: what has begun stays, and what comes is after it."""
-    begun = [stage for stage in before if stage.name in steps]
+    items = {name.partition("[")[0] for name in steps}  # of a stage that is done for each
+    begun = [stage for stage in before if stage.name in steps or stage.name in items]
     kept = {stage.name: stage for stage in after}
     reasons = [
         f"the stage '{stage.name}' has begun: it can't be changed or removed"
@@ -153,6 +133,49 @@ def _next(stages: Sequence[Stage], done: set[str]) -> Stage | None:
     return next((stage for stage in stages if stage.name not in done), None)
 
 
+async def _do_each(stage: Stage, run: Run) -> None:
+    """Do a stage for each item; its own step holds the results in the items' order."""
+    items = _rendered(run, stage, stage.foreach, None)
+    if not isinstance(items, list | tuple):
+        what = f"foreach gives {type(items).__name__}, and it takes a list"
+        raise StageFailedError(stage.name, what)
+    places = asyncio.Semaphore(stage.concurrency)
+
+    async def one(index: int, item: Any) -> Any:
+        async with places:
+            return await _do(stage, run, f"{stage.name}[{index}]", {"item": item, "index": index})
+
+    answers = await run.gather(*(one(index, item) for index, item in enumerate(items)))
+    await run.step(stage.name, lambda: answers)
+
+
+async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None) -> Any:
+    if stage.workflow is not None:
+        given = _rendered(run, stage, stage.input, names)
+        return await run.run_workflow(stage.workflow, given, step=step, required=stage.required)
+    assert stage.operation is not None  # noqa: S101 - `check_stages` has looked
+    message = Template(stage.message)
+    return await run.request(
+        step,
+        stage.operation,
+        message if names is None else _rendered(run, stage, stage.message, names),
+        timeout=_seconds(stage.timeout),
+        plugin=stage.plugin,
+        required=stage.required,
+        retry=stage.retry,
+        cache=stage.cache,
+        fallback=stage.fallback,
+        compensation=_compensation(stage, run, names),
+    )
+
+
+def _rendered(run: Run, stage: Stage, template: Any, names: Mapping[str, Any] | None) -> Any:
+    try:
+        return run.render(template, names)
+    except ExpressionError as error:
+        raise StageFailedError(stage.name, str(error)) from error
+
+
 def _wanted(stage: Stage, run: Run) -> bool:
     if stage.when is None:
         return True
@@ -162,30 +185,14 @@ def _wanted(stage: Stage, run: Run) -> bool:
         raise StageFailedError(stage.name, str(error)) from error
 
 
-def _check_policies(stage: Stage, path: str, before: list[str], checker: DefinitionChecker) -> None:
-    policies = {"retry": stage.retry, "cache": stage.cache, "fallback": stage.fallback}
-    for name, policy in policies.items():
-        for key, text in durations_of(policy) if policy is not None else ():
-            checker.duration(f"{path}.{name}.{key}", text)
-    if stage.fallback is not None and stage.fallback.topic is not None:
-        checker.topic(f"{path}.fallback.topic", stage.fallback.topic)
-        checker.template(f"{path}.fallback.message", stage.fallback.message, before)
-
-
-def _check_compensation(
-    compensation: StageCompensation, path: str, stages: list[str], checker: DefinitionChecker
-) -> None:
-    checker.topic(f"{path}.operation", compensation.operation)
-    checker.duration(f"{path}.timeout", compensation.timeout)
-    checker.template(f"{path}.message", compensation.message, stages)
-
-
-def _compensation(given: StageCompensation | None) -> Compensation | None:
+def _compensation(stage: Stage, run: Run, names: Mapping[str, Any] | None) -> Compensation | None:
+    given = stage.compensation
     if given is None:
         return None
+    message = given.message
     return Compensation(
         topic=given.operation,
-        message=Template(given.message),
+        message=Template(message) if names is None else _rendered(run, stage, message, names),
         timeout_s=_seconds(given.timeout),
         on_failure=given.on_failure,
         retry=given.retry,

@@ -73,6 +73,11 @@ class Catalog:
         fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
         raise WorkflowNotFoundError(name, fix)
 
+    def readable(self, name: str) -> Workflow | None:
+        """Return a workflow of that name, or None where there is none without a problem."""
+        parsed = self._known.get(name)
+        return None if parsed is None else parsed.workflow
+
     def get(self, name: str) -> Workflow:
         """Return a workflow that was read without a problem.
 

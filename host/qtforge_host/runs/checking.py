@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from qtforge_host.durations import seconds
 from qtforge_host.expressions import Expressions
+from qtforge_host.runs.cycles import find_cycle
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.problems import Problem, line_of
 from qtforge_sdk import HandlerInfo, StepResult
@@ -25,6 +27,7 @@ def check(
     expressions: Expressions,
     topics: Mapping[str, Sequence[HandlerInfo]],
     workflows: Collection[str],
+    find: Callable[[str], Workflow | None] | None = None,
 ) -> tuple[Problem, ...]:
     """Return everything that is wrong with a workflow; every expression is compiled by this.
 
@@ -33,14 +36,36 @@ def check(
         expressions: Compiles.
         topics: What the bus answers.
         workflows: The names of the known ones.
+        find: Gives one of them, or None where it has problems of its own; None for no look at
+            what they run in turn.
     """
+
+    @functools.cache
+    def uses(name: str) -> list[str]:
+        other = None if find is None else find(name)
+        if other is None:
+            return []
+        looker = Checker(other, expressions, topics, workflows)
+        other.orchestrator.check(other.definition, looker)
+        return [used for _, used in looker.uses]
+
     checker = Checker(workflow, expressions, topics, workflows)
     workflow.orchestrator.check(workflow.definition, checker)
+    for path, name in checker.uses:
+        way = find_cycle(workflow.definition.name, name, uses)
+        if way is not None:
+            what = f"the workflow would run itself: {' -> '.join(way)}"
+            checker.problem(path, what, "let one of them run something else")
     return tuple(checker.problems)
 
 
 class Checker:
-    """Collects problems; implements `qtforge_sdk.DefinitionChecker`."""
+    """Collects problems; implements `qtforge_sdk.DefinitionChecker`.
+
+    Attributes:
+        problems: In the order in which they were found.
+        uses: Each workflow that this one runs, behind the path that names it.
+    """
 
     def __init__(
         self,
@@ -50,6 +75,7 @@ class Checker:
         workflows: Collection[str],
     ) -> None:
         self.problems: list[Problem] = []
+        self.uses: list[tuple[str, str]] = []
         self._workflow = workflow
         self._expressions = expressions
         self._topics = topics
@@ -102,6 +128,8 @@ class Checker:
             near = difflib.get_close_matches(name, self._workflows, n=1)
             fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
             self.problem(path, f"there is no workflow '{name}'", fix)
+        else:
+            self.uses.append((path, name))
 
     def condition(
         self,

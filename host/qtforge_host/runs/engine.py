@@ -23,10 +23,10 @@ from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
+from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
-from qtforge_host.runs.prepared import PreparedNames
 from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
@@ -35,7 +35,6 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
-from qtforge_sdk.runs import Names
 
 __all__ = ["Engine", "Silent", "new_run_id"]
 
@@ -103,7 +102,7 @@ class Engine:
         cache: ResultCache | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._expressions = expressions
+        self._evaluator = ExpressionEvaluator(expressions)
         self._journal = journal
         self._workflows = workflows
         self._observe = observe
@@ -129,6 +128,7 @@ class Engine:
         *,
         parent: str | None = None,
         parent_step: str | None = None,
+        depth: int = 0,
         on_started: Callable[[str], Awaitable[None]] | None = None,
     ) -> RunView:
         """Start a run, and go on until it ends or rests.
@@ -139,6 +139,7 @@ class Engine:
             listener: Hears what happens.
             parent: The run that starts it.
             parent_step: That run's step.
+            depth: How many runs stand above it.
             on_started: Awaited with the run's id once the journal has it.
 
         Returns:
@@ -162,6 +163,7 @@ class Engine:
             definition_text=workflow.text,
             parent=parent,
             parent_step=parent_step,
+            depth=depth,
         )
         changes = self._changes
         ownership = await self._journal.create(started)
@@ -250,18 +252,6 @@ class Engine:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
 
-    def render(self, template: object, names: Mapping[str, Any]) -> Any:
-        """Return a template's value; see `ActiveRun`."""
-        return self._expressions.template(template).render(names)
-
-    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
-        """Return whether a condition holds; see `ActiveRun`."""
-        return self._expressions.compile(condition).holds(names)
-
-    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
-        """Make names ready for many conditions; see `ActiveRun`."""
-        return PreparedNames(self._expressions, given, others)
-
     @contextlib.contextmanager
     def _going_on(self, run_id: str) -> Iterator[None]:
         self._going[run_id] = ended = asyncio.Event()
@@ -303,7 +293,7 @@ class Engine:
             control,
             amending=amending,
             ask=self._ask,
-            evaluator=self,
+            evaluator=self._evaluator,
             clock=self._clock,
             children=self._children,
         )

@@ -305,7 +305,12 @@ class Run(Protocol):
         """
 
     async def run_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
     ) -> Any:
         """Run another workflow as a child of this run, and wait for its end.
 
@@ -313,6 +318,7 @@ class Run(Protocol):
             name: The workflow.
             given: Its input.
             step: The step's name, unique in the run; None means the workflow's name.
+            required: When False, a failure is a ``warning``, and the result is None.
 
         Returns:
             Its result, as plain values.
