@@ -1,15 +1,23 @@
 """The messages of the built-in topics, all frozen.
 
-=================  ====================  ====================
-topic              request               response
-=================  ====================  ====================
-document.parse     `ParseRequest`        `ParseResponse`
-content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
-document.enrich    `EnrichRequest`       `EnrichResponse`
-document.store     `StoreRequest`        `StoreResponse`
-document.discard   `DiscardRequest`      `DiscardResponse`
-document.find      `FindRequest`         `FindResponse`
-=================  ====================  ====================
+=================  ======================  =======================
+topic              request                 response
+=================  ======================  =======================
+document.parse     `ParseRequest`          `ParseResponse`
+content.analyze    `AnalyzeRequest`        `AnalyzeResponse`
+document.enrich    `EnrichRequest`         `EnrichResponse`
+document.store     `StoreRequest`          `StoreResponse`
+document.discard   `DiscardRequest`        `DiscardResponse`
+document.find      `FindRequest`           `FindResponse`
+fraud.detect       `FraudRequest`          `FraudResponse`
+fraud.forget       `FraudForgetRequest`    `FraudForgetResponse`
+audit.record       `AuditRecordRequest`    `AuditRecordResponse`
+audit.withdraw     `AuditWithdrawRequest`  `AuditWithdrawResponse`
+audit.verify       `AuditVerifyRequest`    `AuditVerifyResponse`
+audit.list         `AuditListRequest`      `AuditListResponse`
+code.analyze       `CodeRequest`           `CodeResponse`
+diagram.extract    `DiagramRequest`        `DiagramResponse`
+=================  ======================  =======================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -32,6 +40,27 @@ from qtforge_sdk.messages.enrichment import (
     Iban,
     Invoice,
 )
+from qtforge_sdk.messages.financial import (
+    AuditEntry,
+    AuditListRequest,
+    AuditListResponse,
+    AuditRecordRequest,
+    AuditRecordResponse,
+    AuditVerifyRequest,
+    AuditVerifyResponse,
+    AuditWithdrawRequest,
+    AuditWithdrawResponse,
+    BrokenEntry,
+    Evidence,
+    FraudCheck,
+    FraudFinding,
+    FraudForgetRequest,
+    FraudForgetResponse,
+    FraudRequest,
+    FraudResponse,
+    LineItem,
+    Severity,
+)
 from qtforge_sdk.messages.parsing import (
     Document,
     DocumentMetadata,
@@ -49,12 +78,40 @@ from qtforge_sdk.messages.storage import (
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk.messages.technical import (
+    CodeBlock,
+    CodeFunction,
+    CodeRequest,
+    CodeResponse,
+    Diagram,
+    DiagramRequest,
+    DiagramResponse,
+    Image,
+    LineCounts,
+)
 
 __all__ = [
     "Amount",
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "AuditEntry",
+    "AuditListRequest",
+    "AuditListResponse",
+    "AuditRecordRequest",
+    "AuditRecordResponse",
+    "AuditVerifyRequest",
+    "AuditVerifyResponse",
+    "AuditWithdrawRequest",
+    "AuditWithdrawResponse",
+    "BrokenEntry",
+    "CodeBlock",
+    "CodeFunction",
+    "CodeRequest",
+    "CodeResponse",
+    "Diagram",
+    "DiagramRequest",
+    "DiagramResponse",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -62,17 +119,28 @@ __all__ = [
     "DocumentStored",
     "EnrichRequest",
     "EnrichResponse",
+    "Evidence",
     "FindRequest",
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "FraudCheck",
+    "FraudFinding",
+    "FraudForgetRequest",
+    "FraudForgetResponse",
+    "FraudRequest",
+    "FraudResponse",
     "Iban",
+    "Image",
     "Invoice",
+    "LineCounts",
+    "LineItem",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
     "Readability",
     "Sentiment",
+    "Severity",
     "StoreRequest",
     "StoreResponse",
 ]
