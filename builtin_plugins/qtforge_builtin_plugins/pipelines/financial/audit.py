@@ -24,7 +24,6 @@ from qtforge_sdk.messages import (
     AuditVerifyResponse,
     AuditWithdrawRequest,
     AuditWithdrawResponse,
-    BrokenEntry,
 )
 
 if TYPE_CHECKING:
@@ -98,16 +97,14 @@ class AuditTrail(Plugin):
         deque(reading.entries(), maxlen=0)
         broken = reading.broken or reading.missing(head)
         last = reading.last
-        if broken is None and request.contains and not reading.has(request.contains):
-            after = last.sequence + 1 if last else 1
-            reason = f"no entry has the hash {request.contains}"
-            broken = BrokenEntry(line=after, sequence=after, reason=reason)
+        contains = reading.has(request.contains) if request.contains else None
         return AuditVerifyResponse(
-            valid=broken is None,
+            valid=broken is None and contains is not False,
             entries=last.sequence if last else 0,
             path=str(self._trail.path),
             head=last.hash if last else None,
             broken=broken,
+            contains=contains,
             torn_bytes=len(reading.torn),
         )
 

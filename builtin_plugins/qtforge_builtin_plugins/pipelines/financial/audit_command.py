@@ -83,7 +83,10 @@ async def list_entries(limit: int, event: str | None, as_json: bool) -> None:
 
 def _print_verdict(found: AuditVerifyResponse) -> None:
     count = "1 entry holds" if found.entries == 1 else f"{found.entries:,} entries hold"
-    if found.broken is None:
+    if found.broken is None and found.contains is False:
+        click.echo("✗ no entry has the hash that was asked for")
+        click.echo(f"  {count} in {found.path}")
+    elif found.broken is None:
         click.echo(f"✓ valid: {count} in {found.path}")
         if found.head:
             click.echo(f"  the last one's hash: {found.head}")

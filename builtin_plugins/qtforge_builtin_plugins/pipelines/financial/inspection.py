@@ -160,7 +160,7 @@ def _check_duplicate(
         return found(name, *(_duplicate(entry, other, places) for other in before[:10]))
     if issuer is None and entry.iban is None:
         return unchecked(
-            name, "the issuer was not found; only one of the same number, date and total would be"
+            name, "the issuer was not found; one of the same number, date and total would be found"
         )
     return passed(name, f"no other invoice {invoice.number} of {issuer or entry.iban} was seen")
 

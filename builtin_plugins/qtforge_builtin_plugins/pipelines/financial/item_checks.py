@@ -79,10 +79,9 @@ def _has_tax(item: Item, rates: set[Decimal]) -> bool:
 
 
 def _sum(paper: Paper, table: Table) -> Verdict:
-    last = table.items[-1].line.number
-    complete = paper.of("net", after=last)
-    if complete:
-        return _against_nets(paper, table, complete)
+    nets = paper.nets()
+    if nets:
+        return _against_nets(paper, table, nets)
     return _against_totals(paper, table)
 
 

@@ -176,6 +176,7 @@ def _read(
             and not _PAGE.search(masked)
         ):
             odd.append(line)
+    items = _without_adjustments(items, summed_at)
     last = items[-1].line.number if items else 0
     # A row that was not understood may also be the last one.
     end = last if summed_at > last else last + 2
@@ -185,6 +186,14 @@ def _read(
         odd=tuple(line for line in odd if line.number <= end),
         has_products={"quantity", "price"} <= set(columns),
     )
+
+
+def _without_adjustments(items: Sequence[Item], summed_at: int) -> list[Item]:
+    """Return the rows without those behind the last sub-total that do not fit the columns."""
+    kept = list(items)
+    while kept and kept[-1].line.number > summed_at > 0 and not kept[-1].firm:
+        kept.pop()
+    return kept
 
 
 def _item(line: TextLine, masked: str, columns: tuple[str, ...]) -> Item | None:

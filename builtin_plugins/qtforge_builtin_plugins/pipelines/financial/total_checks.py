@@ -33,7 +33,7 @@ _MOST_SUBSET_ITEMS: Final = 12
 def check_totals(paper: Paper) -> Verdict:
     """Compare net and tax, with what else is added or taken off, with the total."""
     last = paper.table.items[-1].line.number if paper.table else 0
-    nets = paper.of("net", after=last)
+    nets = paper.nets()
     if not nets:
         return unchecked(TOTALS, "no net sum is stated")
     net = nets[-1]
@@ -59,7 +59,8 @@ def check_totals(paper: Paper) -> Verdict:
         return unchecked(TOTALS, f"several totals are stated, and none of them is {sums} alone")
     if None in answers:
         return unchecked(TOTALS, f"{sums}: too many other amounts stand before the total")
-    return _wrong_total(net, taxes, totals[0], sums)
+    others = paper.of("adjustment", after=last, before=totals[0].line.number)
+    return _wrong_total(net, taxes, others, totals[0], sums)
 
 
 def check_tax(paper: Paper) -> Verdict:
@@ -121,8 +122,16 @@ def _is_inclusive(taxes: Sequence[SumLine], totals: Sequence[SumLine]) -> bool:
     )
 
 
-def _wrong_total(net: SumLine, taxes: Sequence[SumLine], total: SumLine, sums: str) -> Verdict:
+def _wrong_total(
+    net: SumLine,
+    taxes: Sequence[SumLine],
+    others: Sequence[SumLine],
+    total: SumLine,
+    sums: str,
+) -> Verdict:
     computed = net.values[0] + sum((tax.values[0] for tax in taxes), Decimal(0))
+    lines = sorted((each.line for each in (net, *taxes, *others)), key=lambda line: line.number)
+    rest = ", which the other amounts between them do not explain" if others else ""
     return found(
         TOTALS,
         FraudFinding(
@@ -130,8 +139,8 @@ def _wrong_total(net: SumLine, taxes: Sequence[SumLine], total: SumLine, sums: s
             code="totals.sum",
             severity="high",
             message=f"{sums} is {plain(computed)}, and the total is {plain(total.values[0])}"
-            f" (line {total.line.number})",
-            evidence=evidence(net.line, *(tax.line for tax in taxes), total.line),
+            f" (line {total.line.number}){rest}",
+            evidence=evidence(*lines, total.line),
             stated=plain(total.values[0]),
             computed=plain(computed),
         ),
@@ -151,19 +160,29 @@ def _tax_problem(paper: Paper, tax: SumLine, *, alone: bool) -> FraudFinding | t
             return True, f"{shown} of {plain(base)} is {plain(stated)}"
     if not bases:
         return False, f"line {tax.line.number}: what the {shown} are of is not stated"
-    greatest = max(bases)
     if tax.bases:
         return _wrong_tax(tax, tax.bases[0], shown, "high")
+    greatest = _greatest_base(paper, bases)
     if stated > greatest * rate + tolerance:
-        return _wrong_tax(tax, greatest, shown, "high")
+        return _wrong_tax(tax, _net_of(paper, greatest), shown, "high")
     is_certain = paper.table is not None and paper.table.doubt is None
     if alone and is_certain and paper.table and len(paper.table.items) <= _MOST_SUBSET_ITEMS:
         return _wrong_tax(tax, _net_of(paper, greatest), shown, "medium")
     return False, f"line {tax.line.number}: the {shown} may be of a part of the items only"
 
 
+def _greatest_base(paper: Paper, bases: Sequence[Decimal]) -> Decimal:
+    """Return the most that a tax can be on: the net sum with all that may be added to it."""
+    nets = [value for net in paper.nets() for value in net.values]
+    if not nets:
+        return max(bases)
+    start = paper.table.header.number if paper.table else 0
+    added = [max(map(abs, each.values)) for each in paper.of("adjustment", after=start)]
+    return max(nets) + sum(added, Decimal(0))
+
+
 def _net_of(paper: Paper, otherwise: Decimal) -> Decimal:
-    nets = paper.of("net")
+    nets = paper.nets()
     return nets[-1].values[0] if nets else otherwise
 
 

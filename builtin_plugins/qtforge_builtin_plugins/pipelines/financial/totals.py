@@ -54,7 +54,8 @@ _KINDS: Final[tuple[tuple[SumKind, str], ...]] = (
                   r"|bruttobetrag|summe brutto|gesamt brutto|brutto(?= ?[:\d€])|gesamt(?!\w)"
                   r"|summe(?!\w)"
                   r"|итого|всего|montant ttc"),
-        ("adjustment", r"shipping|delivery|freight|handling|postage|packing|versand\w*|fracht|porto"
+        ("adjustment", r"abzgl|abzüglich|minus |shipping|delivery|freight|handling|postage"
+                       r"|packing|versand\w*|fracht|porto"
                        r"|verpackung|доставка|discount|less |rabatt|skonto|nachlass|скидка"
                        r"|credits?(?!\w)"
                        r"|gutschrift|previous balance|balance (?:forward|brought)|paid|payments?"

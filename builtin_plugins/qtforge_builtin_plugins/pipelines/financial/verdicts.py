@@ -54,6 +54,18 @@ class Paper:
             and (before is None or each.line.number < before)
         ]
 
+    def nets(self) -> list[SumLine]:
+        """Return the net sums below the last item, without that of the last group alone."""
+        items = self.table.items if self.table else ()
+        last = items[-1].line.number if items else 0
+        below = self.of("net", after=last)
+        before = self.of("net", before=last)
+        if not before:
+            return below
+        group = [item for item in items if item.line.number > before[-1].line.number]
+        group_sum = sum((item.amount.value for item in group), Decimal(0))
+        return [net for net in below if group_sum not in net.values]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

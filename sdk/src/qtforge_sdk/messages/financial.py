@@ -238,11 +238,12 @@ class AuditVerifyResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the audit trail is as it was written.
 
     Attributes:
-        valid: Whether every entry holds.
+        valid: Whether every entry holds, and the hash asked for is there.
         entries: How many hold, from the first on.
         path: The file.
         head: The hash of the last entry that holds, or None when there is none.
         broken: The first entry that does not hold, or None.
+        contains: Whether an entry has the hash asked for; None when none was.
         torn_bytes: What a crash left of an entry that nobody was told of; the next record
             mends it.
     """
@@ -252,6 +253,7 @@ class AuditVerifyResponse(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     head: str | None = None
     broken: BrokenEntry | None = None
+    contains: bool | None = None
     torn_bytes: int = 0
 
 
