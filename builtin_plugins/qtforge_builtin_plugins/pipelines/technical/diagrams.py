@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DiagramConfig", "DiagramExtractor"]
 
-_PLANTUML: Final = re.compile(r"^@start(\w+)[^\n]*\n(?:.*\n)*?@end\1[ \t]*$", re.MULTILINE)
+_PLANTUML: Final = re.compile(r"@(start|end)(\w+)")
 
 
 class DiagramConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,8 +76,15 @@ def _in_blocks(found: Source) -> Iterator[Diagram]:
 
 def _in_text(text: str) -> Iterator[Diagram]:
     """Yield PlantUML that stands in a plain text: it marks its beginning and end itself."""
-    for match in _PLANTUML.finditer(text):
-        yield _diagram("plantuml", match.group(), text.count("\n", 0, match.start()) + 1)
+    lines = text.split("\n")
+    begin: tuple[int, str] | None = None
+    for number, line in enumerate(lines):
+        mark = _PLANTUML.match(line)
+        if mark and mark[1] == "start":
+            begin = (number, mark[2])
+        elif mark and begin and begin[1] == mark[2]:
+            yield _diagram("plantuml", "\n".join(lines[begin[0] : number + 1]), begin[0] + 1)
+            begin = None
 
 
 def _diagram(notation: Notation, text: str, line: int | None) -> Diagram:

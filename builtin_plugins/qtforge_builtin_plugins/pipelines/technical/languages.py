@@ -112,4 +112,4 @@ def _is_python(code: str) -> bool:
 
 
 def _alias(lexer: Lexer) -> str:
-    return lexer.aliases[0].lower() if lexer.aliases else lexer.name.lower()
+    return str(lexer.aliases[0] if lexer.aliases else lexer.name).lower()

@@ -32,7 +32,8 @@ def count_lines(code: str, lexer: Lexer | None) -> LineCounts:
     can't be told, and every line that is not blank is code.
     """
     lines = code.rstrip("\n").split("\n")
-    has_code, has_comment = set(), set()
+    has_code: set[int] = set()
+    has_comment: set[int] = set()
     if lexer is None:
         has_code = {number for number, line in enumerate(lines) if line.strip()}
     else:

@@ -6,6 +6,7 @@ are counted only where every line of a diagram is of a simple form, and else not
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -160,19 +161,19 @@ def _count_flowchart(text: str) -> Counts | None:
     nodes: set[str] = set()
     groups: set[str] = set()
     edges = 0
-    lines = _lines(_mermaid_body(text))
-    next(lines)  # its kind
-    for line in lines:
-        for statement in filter(None, (part.strip() for part in line.split(";"))):
-            if subgraph := _SUBGRAPH.match(statement):
-                groups.add(subgraph["id"] or "")
-            elif not _FLOW_ASIDE.match(statement):
-                chain = _chain(statement)
-                if chain is None:
-                    return None
-                for here, there in zip(chain, chain[1:], strict=False):
-                    edges += len(here) * len(there)
-                nodes |= {node for group in chain for node in group}
+    parts = (part.strip() for line in _lines(_mermaid_body(text)) for part in line.split(";"))
+    statements = filter(None, parts)
+    next(statements, None)  # its kind
+    for statement in statements:
+        if subgraph := _SUBGRAPH.match(statement):
+            groups.add(subgraph["id"] or "")
+        elif not _FLOW_ASIDE.match(statement):
+            chain = _chain(statement)
+            if chain is None:
+                return None
+            for here, there in itertools.pairwise(chain):
+                edges += len(here) * len(there)
+            nodes |= {node for group in chain for node in group}
     return None if nodes & groups else Counts(nodes=len(nodes), edges=edges)
 
 
@@ -202,7 +203,7 @@ def _count_sequence(text: str) -> Counts | None:
     participants: set[str] = set()
     messages = 0
     lines = _lines(_mermaid_body(text))
-    next(lines)  # its kind
+    next(lines, None)  # its kind
     for line in lines:
         if participant := _PARTICIPANT.match(line):
             participants.add(participant["id"].strip())

@@ -151,7 +151,8 @@ def _inline_pictures(token: Token, line: int | None) -> Iterator[Picture]:
         if child.type in ("softbreak", "hardbreak") and line is not None:
             line += 1
         elif child.type == "image":
-            yield Picture(alt=child.content, target=str(child.attrs.get("src", "")), line=line)
+            alt = "".join(part.content for part in child.children or ())
+            yield Picture(alt=alt, target=str(child.attrs.get("src", "")), line=line)
         elif child.type == "html_inline" and child.content[:4].lower() == "<img":
             yield from _html_pictures(LexborHTMLParser(child.content), line)
 
