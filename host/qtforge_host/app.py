@@ -16,6 +16,7 @@ from typing import Any, Self
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.compatibility import Resolution
+from qtforge_host.concealing import ConcealingFilter
 from qtforge_host.config import Settings
 from qtforge_host.contributions import Contributions
 from qtforge_host.expressions import Expressions
@@ -26,6 +27,7 @@ from qtforge_host.journals import Durable, load_journal
 from qtforge_host.loading import PluginLoader
 from qtforge_host.memory import settle
 from qtforge_host.policies.breaker import Transition
+from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.health_check import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
@@ -38,11 +40,13 @@ from qtforge_host.runs.definitions import Parsed, Workflow
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.problems import Problem, line_of
 from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.secret_store import SecretStore
 from qtforge_host.starting import start_failure, start_plugin, stop_plugin
 from qtforge_host.states import Status
 from qtforge_host.wiring import Wired, Wiring
 from qtforge_sdk import Orchestrator, PluginContext
 from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetError
+from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["Host", "HostParts"]
@@ -56,6 +60,8 @@ class HostParts:
 
     def __init__(self, settings: Settings) -> None:
         self.hooks = Hooks()
+        self.secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
+        self.concealing = ConcealingFilter(self.secrets.conceal)
         self.expressions = Expressions()
         self.threads = WorkerThreads(settings.worker_threads or min(32, (os.cpu_count() or 1) + 4))
         self.bus = MessageBus(
@@ -63,6 +69,7 @@ class HostParts:
         )
         self.policies = TopicPolicies(settings.topics, SystemClock())
         self.policies.breakers.on_transition(self._publish)
+        self.policies.breakers.on_transition(BreakerFile(settings.state_dir).keep)
         self._publishing: set[asyncio.Task[object]] = set()
         self.wiring = Wiring(
             self.hooks,
@@ -71,6 +78,7 @@ class HostParts:
             self.threads,
             settings.worker_processes,
             self.policies.guard,
+            self.secrets.conceal,
         )
 
     def _publish(self, transition: Transition) -> None:
@@ -116,6 +124,7 @@ class Host:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
+            self._parts.concealing.attach()
             installed = resolve_installed(self.settings)
             self.registry = Registry(installed.resolution, self.settings)
             loader = PluginLoader()
@@ -278,6 +287,7 @@ class Host:
         if self._durable is not None:
             await self._durable.close()
         await self._parts.policies.health.close()
+        self._parts.concealing.detach()
 
     def _context(self, entry: Entry) -> PluginContext:
         name = entry.candidate.name  # its characters were checked, so it is safe as a folder
@@ -287,6 +297,8 @@ class Host:
             bus=self.bus,
             data_dir=self.settings.state_dir / "plugins" / name,
             host_version=importlib.metadata.version("qtforge-host"),
+            secrets=self._parts.secrets,
+            runs_dir=self.settings.state_dir / "run-files",
         )
 
     async def _orchestrators(

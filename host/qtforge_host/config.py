@@ -39,6 +39,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     quarantine_after: _AtLeastOne = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
+    secrets: str = "secrets.toml"
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
 
@@ -81,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         quarantine_after: How many failed starts in a row quarantine a plugin.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
+        secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
         topics: Topic to its policies, of those that the configuration names.
@@ -97,10 +99,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quarantine_after: int = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
+    secrets: str = "secrets.toml"
     worker_threads: int | None = None
     worker_processes: int | None = None
     topics: Mapping[str, TopicPolicy] = MappingProxyType({})
     plugins: Mapping[str, PluginSettings] = {}
+
+    @property
+    def secrets_path(self) -> Path:
+        """The file with the secrets; it may not exist."""
+        return self.config_path.parent / Path(self.secrets).expanduser()
 
     def plugin(self, name: str, /) -> PluginSettings:
         """Return what is said of one plugin; defaults when nothing is."""
@@ -147,6 +155,7 @@ def load_settings(
         quarantine_after=table.quarantine_after,
         block=table.block,
         journal=table.journal,
+        secrets=table.secrets,
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,
         topics=MappingProxyType(_topics(path, document)),

@@ -24,6 +24,7 @@ Scope = Mapping[str, Any]
 """The names that an expression may use; a nested mapping limits a name's members, None does not."""
 
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_SECRET: Final = re.compile(r"\$\{\s*secret\.[A-Za-z_]\w*\s*\}")
 _LITERALS: Final = frozenset({"true", "false", "null"})
 _STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)(\s*\()?")
@@ -226,6 +227,10 @@ class Expressions:
             if start > 0 and rest[start - 1] == "$":
                 pieces.append(rest[: start - 1] + "${")
                 rest = rest[start + 2 :]
+                continue
+            if secret := _SECRET.match(rest, start):
+                pieces.append(rest[: secret.end()])  # stays: who uses the secret reveals it
+                rest = rest[secret.end() :]
                 continue
             if start:
                 pieces.append(rest[:start])

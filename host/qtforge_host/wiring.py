@@ -42,6 +42,7 @@ class Wiring:
         threads: Where ``def`` handlers run.
         processes: How many worker processes each plugin may have; None for the CPUs' count.
         guard_of: Gives the policies of a topic with so many handlers, or None for none.
+        conceal: Takes secrets out of an error's text.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Wiring:
         threads: WorkerThreads,
         processes: int | None,
         guard_of: Callable[[str, int], Guard | None] = lambda topic, handlers: None,
+        conceal: Callable[[str], str] = str,
     ) -> None:
         self._hooks = hooks
         self._bus = bus
         self._expressions = expressions
         self._threads = threads
         self._guard_of = guard_of
+        self._conceal = conceal
         self._processes = processes or os.cpu_count() or 1
         self._wired: dict[int, Wired] = {}
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
@@ -165,6 +168,7 @@ class Wiring:
             hook.rank,
             self._threads,
             self._workers_of(wired) if spec.execution == "process" else None,
+            self._conceal,
         )
 
     def _workers_of(self, wired: Wired) -> ProcessWorkers:

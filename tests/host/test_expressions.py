@@ -145,3 +145,8 @@ def test_a_template_that_is_not_well_formed_is_refused(
 def test_untrusted_text_in_a_value_is_never_evaluated(expressions: Expressions) -> None:
     rendered = expressions.template("${input.text}").render({"input": {"text": "${run.id}"}})
     assert rendered == "${run.id}"
+
+
+def test_a_secret_stays_a_placeholder_in_a_rendered_template() -> None:
+    template = Expressions().template({"url": "x://${secret.TOKEN}@${input.host}"})
+    assert template.render({"input": {"host": "h"}}) == {"url": "x://${secret.TOKEN}@h"}

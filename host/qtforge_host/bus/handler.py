@@ -51,6 +51,7 @@ class Handler:
         rank: 0 for ``tryfirst``, 1, 2 for ``trylast``.
         threads: For ``def`` methods.
         processes: For ``execution="process"``, else None.
+        conceal: Takes secrets out of an error's text.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Handler:
         rank: int,
         threads: WorkerThreads,
         processes: ProcessWorkers | None,
+        conceal: Callable[[str], str] = str,
     ) -> None:
         self.plugin: Final = plugin
         self.version: Final = version
@@ -77,6 +79,7 @@ class Handler:
         self.signature: Final = signature
         self._threads: Final = threads
         self._processes: Final = processes
+        self._conceal: Final = conceal
         self._message_type: Final = signature.message_type
         self._untyped: Final = is_untyped(signature.message_type)
         self._takes_context: Final = signature.takes_context
@@ -143,7 +146,7 @@ class Handler:
             raise
         except (Exception, SystemExit) as error:
             counters.errors += 1
-            raise failed(self.topic, self.plugin, self.version, error) from error
+            raise failed(self.topic, self.plugin, self.version, error, self._conceal) from error
         finally:
             counters.outstanding -= 1
             counters.ended(time.monotonic() - started)
@@ -219,17 +222,23 @@ class Handler:
         return OverloadedError(self.topic, self.plugin, self.version, capacity)
 
 
-def failed(topic: str, plugin: str, version: str, error: BaseException) -> HandlerFailedError:
-    """Return the error that names the plugin whose handler raised this one."""
+def failed(
+    topic: str,
+    plugin: str,
+    version: str,
+    error: BaseException,
+    conceal: Callable[[str], str] = str,
+) -> HandlerFailedError:
+    """Return the error that names the plugin whose handler raised this one, without secrets."""
     if isinstance(error, HandlerFailedError):
         # It asked another plugin, which failed: the reader wants that one's code and fix.
         return HandlerFailedError(
             topic,
             plugin,
             version,
-            str(error),
+            conceal(str(error)),
             error.cause_code,
-            error.fix,
+            conceal(error.fix),
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         )
@@ -240,14 +249,14 @@ def failed(topic: str, plugin: str, version: str, error: BaseException) -> Handl
             topic,
             plugin,
             version,
-            why,
+            conceal(why),
             code,
-            error.fix,
+            conceal(error.fix),
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         )
     fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
-    return HandlerFailedError(topic, plugin, version, describe(error), "", fix)
+    return HandlerFailedError(topic, plugin, version, conceal(describe(error)), "", fix)
 
 
 def describe(error: BaseException) -> str:

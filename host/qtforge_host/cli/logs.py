@@ -45,10 +45,13 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "run": RUN.get(),
             "step": STEP.get(),
-            "error": self.formatException(record.exc_info) if record.exc_info else "",
+            "error": record.exc_text or self._traceback(record),
         }
         kept = {key: value for key, value in content.items() if value or key == "message"}
         return msgspec.json.encode(kept).decode()
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        return self.formatException(record.exc_info) if record.exc_info else ""
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from qtforge_sdk.bus import Bus
 from qtforge_sdk.health import Health
 from qtforge_sdk.hookspecs import hookimpl
+from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Plugin", "PluginContext"]
 
@@ -25,6 +26,8 @@ class PluginContext:
         bus: The message bus.
         data_dir: A folder of the plugin's own below the state directory; it may not exist yet.
         host_version: The version of what hosts it.
+        secrets: Gives what stands for ``${secret.NAME}``.
+        runs_dir: Where runs keep files, or None where there are no runs; see `run_dir`.
     """
 
     name: str
@@ -32,6 +35,21 @@ class PluginContext:
     bus: Bus
     data_dir: Path
     host_version: str
+    secrets: Secrets = field(default_factory=lambda: Secrets(lambda name: None))
+    runs_dir: Path | None = None
+
+    def run_dir(self, run_id: str | None) -> Path | None:
+        """Return the folder for files that live as long as a run does; it may not exist yet.
+
+        ``runs prune`` removes it with the run.
+
+        Args:
+            run_id: The run, from `OperationContext.run_id`.
+
+        Returns:
+            The folder; None outside a run.
+        """
+        return None if run_id is None or self.runs_dir is None else self.runs_dir / run_id
 
     @property
     def logger(self) -> logging.Logger:

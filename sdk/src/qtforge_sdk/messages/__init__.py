@@ -1,7 +1,6 @@
 """The messages of the built-in topics, all frozen.
 
-=================  ======================  =======================
-topic              request                 response
+=================  ======================  ================topic              request                 response
 =================  ======================  =======================
 document.parse     `ParseRequest`          `ParseResponse`
 content.analyze    `AnalyzeRequest`        `AnalyzeResponse`
@@ -18,6 +17,21 @@ audit.list         `AuditListRequest`      `AuditListResponse`
 code.analyze       `CodeRequest`           `CodeResponse`
 diagram.extract    `DiagramRequest`        `DiagramResponse`
 =================  ======================  =======================
+=======
+=================  ====================  ====================
+topic              request               response
+=================  ====================  ====================
+document.parse     `ParseRequest`        `ParseResponse`
+content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
+document.enrich    `EnrichRequest`       `EnrichResponse`
+document.store     `StoreRequest`        `StoreResponse`
+document.discard   `DiscardRequest`      `DiscardResponse`
+document.find      `FindRequest`         `FindResponse`
+database.query     `CollectRequest`      `Collected`
+http.request       `CollectRequest`      `Collected`
+file.read          `CollectRequest`      `Collected`
+stream.read        `CollectRequest`      `Collected`
+=================  ====================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -32,6 +46,7 @@ from qtforge_sdk.messages.analysis import (
     Readability,
     Sentiment,
 )
+from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
 from qtforge_sdk.messages.enrichment import (
     Amount,
     EnrichRequest,
@@ -109,6 +124,9 @@ __all__ = [
     "CodeFunction",
     "CodeRequest",
     "CodeResponse",
+    "CollectRequest",
+    "Collected",
+    "Dataset",
     "Diagram",
     "DiagramRequest",
     "DiagramResponse",

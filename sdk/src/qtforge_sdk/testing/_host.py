@@ -17,6 +17,7 @@ from qtforge_sdk.bus import Bus, Published
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.errors import BusClosedError, ConfigError, PluginError
 from qtforge_sdk.plugin import PluginContext
+from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.testing._bus import DEFAULT_TIMEOUT_S, InMemoryBus
 from qtforge_sdk.testing._calls import DeadlineError, within
 from qtforge_sdk.testing._messages import RecordedMessage
@@ -43,6 +44,9 @@ class PluginTestHost:
     Args:
         data_dir: The plugins' folders are made below it.
 
+    Attributes:
+        secrets: What plugins are given; there are none until you set your own before `add`.
+
     >>> import tempfile
     >>> from qtforge_sdk import Plugin, operation
     >>> class Greeter(Plugin):
@@ -57,6 +61,7 @@ class PluginTestHost:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
+        self.secrets = Secrets(lambda name: None)
         self._record: list[RecordedMessage] = []
         self._plugins = LocalPlugins()
         self._bus = InMemoryBus(self._plugins, self._record)
@@ -120,6 +125,8 @@ class PluginTestHost:
             bus=self._bus,
             data_dir=self.data_dir / name,
             host_version="0.0.0",
+            secrets=self.secrets,
+            runs_dir=self.data_dir / "run-files",
         )
         try:
             await self._call_hook(plugin, "qtforge_start", context=context)

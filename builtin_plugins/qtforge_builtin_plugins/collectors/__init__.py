@@ -1,0 +1,1 @@
+"""Sources of rows: each type a plugin that answers its topic."""

@@ -1,0 +1,186 @@
+"""`RowSink`: takes rows one after the other; few stay in memory, many go to a file."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import msgspec
+
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.messages import Collected, Dataset
+
+__all__ = ["RowSink", "plain_value"]
+
+INLINE_ROWS: Final = 10_000
+INLINE_BYTES: Final = 1 << 20
+_BUFFER_BYTES: Final = 1 << 20
+
+
+class RowSink:
+    """Collects rows; a context manager, which removes an unfinished file.
+
+    Args:
+        folder: Where many rows go, such as `PluginContext.run_dir` gives; None outside a run:
+            then what does not fit in an answer is cut off, and the answer says so.
+        name: The file's name without its suffix; anything but letters, digits, ``-`` and ``_``
+            in it is replaced.
+        limit: How many rows to take at most, or None.
+    """
+
+    def __init__(self, folder: Path | None, name: str, limit: int | None = None) -> None:
+        self._folder = folder
+        self._name = _file_name(name)
+        self._limit = limit
+        self._encoder = msgspec.json.Encoder()
+        self._lines: list[bytes] = []
+        self._size_bytes = 0
+        self._buffered = 0
+        self._file: IO[bytes] | None = None
+        self._partial: Path | None = None
+        self._hash = hashlib.sha256()
+        self.count = 0
+        self.truncated = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._partial is not None:
+            self._partial.unlink(missing_ok=True)
+
+    def add(self, row: Mapping[str, Any]) -> bool:
+        """Take a row, its values made plain; return False when no more are wanted.
+
+        Raises:
+            OperationError: ``rows.not_plain``: a value has no plain form; or
+                ``rows.not_writable``: the disk is full.
+        """
+        if self._limit is not None and self.count >= self._limit:
+            self.truncated = True
+            return False
+        line = self._encoder.encode({str(key): plain_value(row[key]) for key in row})
+        outgrown = self.count >= INLINE_ROWS or self._size_bytes + len(line) > INLINE_BYTES
+        if self._folder is None and outgrown:
+            self.truncated = True
+            return False
+        self.count += 1
+        self._size_bytes += len(line) + 1
+        self._buffered += len(line) + 1
+        self._lines.append(line)
+        if outgrown and (self._file is None or self._buffered >= _BUFFER_BYTES):
+            self._flush()
+        return True
+
+    def finish(self, details: Mapping[str, Any] | None = None) -> Collected:
+        """Return what was collected; the file is on disk for good then."""
+        dataset = self._dataset() if self._file is not None else None
+        rows = None if dataset else [msgspec.json.decode(line) for line in self._lines]
+        return Collected(
+            rows=rows,
+            dataset=dataset,
+            count=self.count,
+            truncated=self.truncated,
+            details=dict(details or {}),
+        )
+
+    def _dataset(self) -> Dataset:
+        self._flush()
+        assert self._file is not None  # noqa: S101 - said by the caller
+        assert self._partial is not None  # noqa: S101
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            final = self._partial.with_suffix(".jsonl")
+            self._partial.replace(final)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        self._partial = None
+        return Dataset(
+            path=str(final),
+            format="jsonl",
+            rows=self.count,
+            size_bytes=self._size_bytes,
+            sha256=self._hash.hexdigest(),
+        )
+
+    def _flush(self) -> None:
+        chunk = b"\n".join(self._lines) + b"\n" if self._lines else b""
+        self._lines.clear()
+        self._buffered = 0
+        try:
+            if self._file is None:
+                assert self._folder is not None  # noqa: S101 - `add` has looked
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._partial = self._folder / f"{self._name}.partial"
+                self._file = self._partial.open("wb")
+            self._file.write(chunk)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        self._hash.update(chunk)
+
+    def _not_writable(self, error: OSError) -> OperationError:
+        return OperationError(
+            "rows.not_writable",
+            f"the rows can't be written to {self._folder}",
+            error.strerror or str(error),
+            "make room on the disk of the state directory",
+        )
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value as JSON knows it.
+
+    Dates and times become ISO 8601 text, decimals numbers, bytes hexadecimal text, and what
+    is not a number (NaN, infinity) null.
+
+    Raises:
+        OperationError: ``rows.not_plain``: the value has no plain form.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return _number(value)
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_value(each) for each in value]
+    try:
+        return msgspec.to_builtins(value, str_keys=True)
+    except TypeError as error:
+        why = f"{type(value).__name__} has no plain form"
+        raise OperationError("rows.not_plain", "a value can't be passed on", why) from error
+
+
+def _number(value: decimal.Decimal) -> int | float | None:
+    if not value.is_finite():
+        return None
+    whole = value == value.to_integral_value()
+    return int(value) if whole and value.as_tuple().exponent == 0 else float(value)
+
+
+def _file_name(name: str) -> str:
+    kept = "".join(each if each.isalnum() or each in "-_" else "_" for each in name)
+    return kept[:100] or "rows"
