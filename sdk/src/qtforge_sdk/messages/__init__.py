@@ -1,37 +1,27 @@
 """The messages of the built-in topics, all frozen.
 
-=================  ======================  ================topic              request                 response
-=================  ======================  =======================
-document.parse     `ParseRequest`          `ParseResponse`
-content.analyze    `AnalyzeRequest`        `AnalyzeResponse`
-document.enrich    `EnrichRequest`         `EnrichResponse`
-document.store     `StoreRequest`          `StoreResponse`
-document.discard   `DiscardRequest`        `DiscardResponse`
-document.find      `FindRequest`           `FindResponse`
-fraud.detect       `FraudRequest`          `FraudResponse`
-fraud.forget       `FraudForgetRequest`    `FraudForgetResponse`
-audit.record       `AuditRecordRequest`    `AuditRecordResponse`
-audit.withdraw     `AuditWithdrawRequest`  `AuditWithdrawResponse`
-audit.verify       `AuditVerifyRequest`    `AuditVerifyResponse`
-audit.list         `AuditListRequest`      `AuditListResponse`
-code.analyze       `CodeRequest`           `CodeResponse`
-diagram.extract    `DiagramRequest`        `DiagramResponse`
-=================  ======================  =======================
-=======
-=================  ====================  ====================
-topic              request               response
-=================  ====================  ====================
-document.parse     `ParseRequest`        `ParseResponse`
-content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
-document.enrich    `EnrichRequest`       `EnrichResponse`
-document.store     `StoreRequest`        `StoreResponse`
-document.discard   `DiscardRequest`      `DiscardResponse`
-document.find      `FindRequest`         `FindResponse`
-database.query     `CollectRequest`      `Collected`
-http.request       `CollectRequest`      `Collected`
-file.read          `CollectRequest`      `Collected`
-stream.read        `CollectRequest`      `Collected`
-=================  ====================  ====================
+================  ======================  =======================
+topic             request                 response
+================  ======================  =======================
+document.parse    `ParseRequest`          `ParseResponse`
+content.analyze   `AnalyzeRequest`        `AnalyzeResponse`
+document.enrich   `EnrichRequest`         `EnrichResponse`
+document.store    `StoreRequest`          `StoreResponse`
+document.discard  `DiscardRequest`        `DiscardResponse`
+document.find     `FindRequest`           `FindResponse`
+fraud.detect      `FraudRequest`          `FraudResponse`
+fraud.forget      `FraudForgetRequest`    `FraudForgetResponse`
+audit.record      `AuditRecordRequest`    `AuditRecordResponse`
+audit.withdraw    `AuditWithdrawRequest`  `AuditWithdrawResponse`
+audit.verify      `AuditVerifyRequest`    `AuditVerifyResponse`
+audit.list        `AuditListRequest`      `AuditListResponse`
+code.analyze      `CodeRequest`           `CodeResponse`
+diagram.extract   `DiagramRequest`        `DiagramResponse`
+database.query    `CollectRequest`        `Collected`
+http.request      `CollectRequest`        `Collected`
+file.read         `CollectRequest`        `Collected`
+stream.read       `CollectRequest`        `Collected`
+================  ======================  =======================
 
 Published: ``document.stored`` with `DocumentStored`.
 
