@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.pipelines.financial.trail import Trail
 from qtforge_builtin_plugins.pipelines.financial.trail_reading import Reading, read_head
 from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, hookimpl, operation
 from qtforge_sdk.messages import (
@@ -28,6 +27,8 @@ from qtforge_sdk.messages import (
 
 if TYPE_CHECKING:
     import click
+
+    from qtforge_builtin_plugins.pipelines.financial.trail import Trail
 
 __all__ = ["AuditTrail", "AuditTrailConfig"]
 
@@ -52,14 +53,15 @@ class AuditTrail(Plugin):
 
     Config = AuditTrailConfig
     config: AuditTrailConfig = AuditTrailConfig()
-    _trail: Trail
+    _path: Path
 
     def __init__(self) -> None:
         self._one_at_a_time = threading.Lock()  # operations run in several threads
+        self._trail: Trail | None = None
 
     async def start(self, context: PluginContext) -> None:
         """Note where the trail is."""
-        self._trail = Trail(_path(self.config, context), self.config.lock_timeout_s, _now)
+        self._path = _path(self.config, context)
 
     @operation("audit.record", trylast=True)
     def record(self, request: AuditRecordRequest, context: OperationContext) -> AuditRecordResponse:
@@ -71,7 +73,7 @@ class AuditTrail(Plugin):
         """
         key = request.idempotency_key or context.idempotency_key
         with self._one_at_a_time:
-            return self._trail.record(request.event, request.content, key)
+            return self._opened().record(request.event, request.content, key)
 
     @operation("audit.withdraw", trylast=True)
     def withdraw(self, request: AuditWithdrawRequest) -> AuditWithdrawResponse:
@@ -81,7 +83,7 @@ class AuditTrail(Plugin):
             OperationError: As for `record`.
         """
         with self._one_at_a_time:
-            withdrawn = self._trail.withdraw(request.idempotency_key, request.reason)
+            withdrawn = self._opened().withdraw(request.idempotency_key, request.reason)
         return AuditWithdrawResponse(withdrawn=withdrawn)
 
     @operation("audit.verify", trylast=True)
@@ -92,8 +94,8 @@ class AuditTrail(Plugin):
             OperationError: ``audit.unreadable``.
         """
         # The head first: entries that others add meanwhile are beyond it, and do no harm.
-        head = read_head(self._trail.path.with_name(self._trail.path.name + ".head"))
-        reading = Reading(self._trail.path)
+        head = read_head(self._path.with_name(self._path.name + ".head"))
+        reading = Reading(self._path)
         deque(reading.entries(), maxlen=0)
         broken = reading.broken or reading.missing(head)
         last = reading.last
@@ -101,7 +103,7 @@ class AuditTrail(Plugin):
         return AuditVerifyResponse(
             valid=broken is None and contains is not False,
             entries=last.sequence if last else 0,
-            path=str(self._trail.path),
+            path=str(self._path),
             head=last.hash if last else None,
             broken=broken,
             contains=contains,
@@ -122,11 +124,20 @@ class AuditTrail(Plugin):
             )  # fmt: skip
         latest: deque[AuditEntry] = deque(maxlen=request.limit)
         total = 0
-        for entry in Reading(self._trail.path).entries():
+        for entry in Reading(self._path).entries():
             if request.event in (None, entry.event):
                 latest.append(entry)
                 total += 1
         return AuditListResponse(entries=list(latest), total=total)
+
+    def _opened(self) -> Trail:
+        """Return the trail, which is opened when something is first recorded."""
+        if self._trail is None:
+            # Here, since the library of locks would add 20 ms to every start.
+            from qtforge_builtin_plugins.pipelines.financial.trail import Trail
+
+            self._trail = Trail(self._path, self.config.lock_timeout_s, _now)
+        return self._trail
 
     @hookimpl
     def qtforge_commands(self) -> Iterable[click.Command]:
