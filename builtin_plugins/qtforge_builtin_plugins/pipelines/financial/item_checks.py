@@ -61,7 +61,7 @@ def _products(paper: Paper, table: Table) -> list[FraudFinding]:
             computed=plain(item.product),
         )
         for item in table.items
-        if item.holds is False and item.firm and not _has_tax(item, rates)
+        if item.holds is False and item.fits and not _has_tax(item, rates)
         if item.quantity and item.price and item.product is not None
     ]
 

@@ -8,8 +8,9 @@ kept, so that a contradiction is only found where no reading makes the sums righ
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -17,7 +18,7 @@ from typing import Final
 from qtforge_builtin_plugins.documents.facts.amounts import value_of
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 
-__all__ = ["Number", "TextLine", "number_lines", "read_numbers", "without_dates"]
+__all__ = ["Number", "TextLine", "number_lines", "read_all_ways", "read_numbers", "without_dates"]
 
 MOST_CHARACTERS: Final = 200_000
 MOST_LINES: Final = 4_000
@@ -29,21 +30,18 @@ _CURRENCY: Final = (
 _SEPARATED: Final = (
     r"\d{1,3}(?:[.,'’\u00a0\u202f]\d{3}){1,5}(?:[.,]\d{1,4})?(?!\d)|\d{1,15}(?:[.,]\d{1,6})?"
 )
-_SPACED: Final = r"\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,5}(?:[.,]\d{1,4})?(?!\d)"
 
 
-def _pattern(number: str) -> re.Pattern[str]:
-    return re.compile(
-        rf"(?<![\w.,/:-])(?P<open>\()?(?P<minus>[-−–])?(?P<before>{_CURRENCY})?[ \u00a0]?"
-        rf"(?P<minus2>[-−–])?(?<![\w])(?P<number>{number})(?P<percent>\s?%)?"
-        rf"(?:[ \u00a0]?(?P<after>{_CURRENCY})(?![\w$€£]|[ ]?\d))?(?P<minus3>[-−](?!\d))?"
-        r"(?P<close>\))?(?![\w/]|[.,:]\d|-\w)",
-        re.IGNORECASE,
-    )
-
-
-_TIGHT_PATTERN: Final = _pattern(_SEPARATED)
-_LOOSE_PATTERN: Final = _pattern(f"{_SPACED}|{_SEPARATED}")
+_PATTERN: Final = re.compile(
+    rf"(?<![\w.,/:-])(?P<open>\()?(?P<minus>[-−–])?(?P<before>{_CURRENCY})?[ \u00a0]?"
+    rf"(?P<minus2>[-−–])?(?<![\w])(?P<number>{_SEPARATED})(?P<percent>\s?%)?"
+    rf"(?:[ \u00a0]?(?P<after>{_CURRENCY})(?![\w$€£]|[ ]?\d))?(?P<minus3>[-−](?!\d))?"
+    r"(?P<close>\))?(?![\w/]|[.,:]\d|-\w)",
+    re.IGNORECASE,
+)
+# A space that may part thousands, or two numbers.
+_GAP: Final = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+_MOST_GAPS: Final = 4
 _AMBIGUOUS: Final = re.compile(r"(\d{1,3})[.,](\d{3})")
 _PLACES: Final = re.compile(r"[.,](\d{1,6})$")
 _SHORT_DATE: Final = re.compile(r"\b\d{1,2}[./]\d{1,2}[./](?:\d{4}|\d\d)\b|\b\d{4}-\d\d-\d\d\b")
@@ -115,16 +113,29 @@ def without_dates(line: str, language: str | None) -> str:
     return masked
 
 
-def read_numbers(line: str, *, spaced: bool = False) -> list[Number]:
-    """Return the numbers in order.
+def read_numbers(line: str) -> list[Number]:
+    """Return the numbers in order; a plain space parts two numbers.
 
     Args:
         line: Without dates.
-        spaced: Take a space between digits for a mark of thousands, as in ``1 500,00``.
     """
-    pattern = _LOOSE_PATTERN if spaced else _TIGHT_PATTERN
-    found = (_number(match) for match in pattern.finditer(line))
+    found = (_number(match) for match in _PATTERN.finditer(line))
     return [number for number in found if number is not None]
+
+
+def read_all_ways(line: str) -> Iterator[list[Number]]:
+    """Yield the numbers in every reading of spaces, those that take them for thousands first.
+
+    Args:
+        line: Without dates. Only its last four such spaces count; those before part numbers.
+    """
+    gaps = [match.start() for match in _GAP.finditer(line)][-_MOST_GAPS:]
+    for size in range(len(gaps), -1, -1):
+        for chosen in itertools.combinations(gaps, size):
+            joined = list(line)
+            for at in chosen:
+                joined[at] = "\N{NO-BREAK SPACE}"
+            yield read_numbers("".join(joined))
 
 
 def _number(match: re.Match[str]) -> Number | None:

@@ -12,13 +12,14 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from qtforge_builtin_plugins.pipelines.financial.numbers import (
     Number,
     TextLine,
+    read_all_ways,
     read_numbers,
     without_dates,
 )
@@ -75,7 +76,8 @@ class Item:
         product: What quantity and price give; None where they can't be told.
         holds: Whether the amount is that product, as far as rounding, discount, tax and
             prices for more than one unit allow; None where there is no product.
-        firm: Whether its numbers fit the header's columns.
+        fits: Whether its numbers fit the header's columns.
+        firm: Whether its amount is certain too.
     """
 
     line: TextLine
@@ -85,6 +87,7 @@ class Item:
     rates: tuple[Decimal, ...]
     product: Decimal | None
     holds: bool | None
+    fits: bool
     firm: bool
 
 
@@ -199,18 +202,21 @@ def _without_adjustments(items: Sequence[Item], summed_at: int) -> list[Item]:
 def _item(line: TextLine, masked: str, columns: tuple[str, ...]) -> Item | None:
     """Return the row in the reading that fits best; None when it ends in no amount."""
     best: Item | None = None
-    for spaced in (False, True):
-        numbers = read_numbers(masked, spaced=spaced)
+    ways = list(read_all_ways(masked))
+    for numbers in ways:
         if not numbers or not numbers[-1].money or not _is_at_end(masked, numbers[-1]):
             continue
         for item in _readings(line, masked, numbers, columns):
             if best is None or _rank(item) > _rank(best):
                 best = item
+    if best is not None and len(ways) > 1 and not best.holds:
+        # Which of its spaces part numbers can't be known.
+        best = replace(best, firm=False)
     return best
 
 
 def _rank(item: Item) -> tuple[bool, bool]:
-    return (bool(item.holds), item.firm)
+    return (bool(item.holds), item.fits)
 
 
 def _readings(
@@ -233,7 +239,8 @@ def _readings(
             yield _made(line, found, rates, columns)
     yield Item(
         line=line, amount=numbers[-1], quantity=None, price=None, rates=rates,
-        product=None, holds=None, firm=False,
+        product=None, holds=None, fits=False,
+        firm=False,
     )  # fmt: skip
 
 
@@ -281,9 +288,10 @@ def _made(
         )
     wanted = {kind for kind in ("quantity", "price") if kind in columns}
     like_a_price = price is None or price.money or price.places >= 2
+    fits = wanted <= set(found) and (like_a_price or bool(holds))
     return Item(
         line=line, amount=amount, quantity=quantity, price=price, rates=rates, product=product,
-        holds=holds, firm=wanted <= set(found) and (like_a_price or bool(holds)),
+        holds=holds, fits=fits, firm=fits,
     )  # fmt: skip
 
 

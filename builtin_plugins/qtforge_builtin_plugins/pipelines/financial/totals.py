@@ -13,6 +13,7 @@ from typing import Final, Literal
 from qtforge_builtin_plugins.pipelines.financial.numbers import (
     Number,
     TextLine,
+    read_all_ways,
     read_numbers,
     without_dates,
 )
@@ -142,9 +143,7 @@ def _sum_line(kind: SumKind, line: TextLine, masked: str) -> SumLine | None:
     if numbers[0].start > _MOST_LABEL:
         return None  # a sentence
     amount = numbers[-1]
-    values = list(amount.values)
-    for number in read_numbers(masked, spaced=True)[-1:]:
-        values += [value for value in number.values if value not in values]
+    values = dict.fromkeys(value for way in read_all_ways(masked) for value in way[-1].values)
     if kind == "net" and any(number.percent for number in numbers):
         kind = "adjustment"  # the net sum of one tax rate among several
     if kind != "tax":
