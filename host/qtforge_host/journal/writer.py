@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from qtforge_host.journal.group import Change, GroupCommit, Job
+from qtforge_host.journal.group import Append, Change, GroupCommit, Job
 from qtforge_host.journal.storage_errors import is_lasting, storage_error
 from qtforge_sdk.errors import StateDirectoryError
 
@@ -73,8 +73,8 @@ class Writer:
             # Handed over at the loop's next turn, with what the other tasks of this turn add.
             self._loop.call_soon(self._hand_over)
         self._outbox.append(_Ticket(job, future))
-        if len(self._outbox) >= _AT_ONCE:
-            self._hand_over()
+        if len(self._outbox) >= _AT_ONCE and isinstance(job, Append) and job.status is None:
+            self._hand_over()  # not what takes many statements: each would wait for the loop
         return await future
 
     async def changed(self, timeout_s: float) -> bool:

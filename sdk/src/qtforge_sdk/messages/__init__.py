@@ -1,8 +1,8 @@
 """The messages of the built-in topics, all frozen.
 
-==================  ========================  ====================
+==================  ========================  =======================
 topic               request                   response
-==================  ========================  ====================
+==================  ========================  =======================
 document.parse      `ParseRequest`            `ParseResponse`
 content.analyze     `AnalyzeRequest`          `AnalyzeResponse`
 document.enrich     `EnrichRequest`           `EnrichResponse`
@@ -19,7 +19,15 @@ database.query      `CollectRequest`          `Collected`
 http.request        `CollectRequest`          `Collected`
 file.read           `CollectRequest`          `Collected`
 stream.read         `CollectRequest`          `Collected`
-==================  ========================  ====================
+fraud.detect        `FraudRequest`            `FraudResponse`
+fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
+audit.record        `AuditRecordRequest`      `AuditRecordResponse`
+audit.withdraw      `AuditWithdrawRequest`    `AuditWithdrawResponse`
+audit.verify        `AuditVerifyRequest`      `AuditVerifyResponse`
+audit.list          `AuditListRequest`        `AuditListResponse`
+code.analyze        `CodeRequest`             `CodeResponse`
+diagram.extract     `DiagramRequest`          `DiagramResponse`
+==================  ========================  =======================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -42,6 +50,27 @@ from qtforge_sdk.messages.enrichment import (
     FoundDate,
     Iban,
     Invoice,
+)
+from qtforge_sdk.messages.financial import (
+    AuditEntry,
+    AuditListRequest,
+    AuditListResponse,
+    AuditRecordRequest,
+    AuditRecordResponse,
+    AuditVerifyRequest,
+    AuditVerifyResponse,
+    AuditWithdrawRequest,
+    AuditWithdrawResponse,
+    BrokenEntry,
+    Evidence,
+    FraudCheck,
+    FraudFinding,
+    FraudForgetRequest,
+    FraudForgetResponse,
+    FraudRequest,
+    FraudResponse,
+    LineItem,
+    Severity,
 )
 from qtforge_sdk.messages.general import (
     Heading,
@@ -80,18 +109,46 @@ from qtforge_sdk.messages.storage import (
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk.messages.technical import (
+    CodeBlock,
+    CodeFunction,
+    CodeRequest,
+    CodeResponse,
+    Diagram,
+    DiagramRequest,
+    DiagramResponse,
+    Image,
+    LineCounts,
+)
 
 __all__ = [
     "Amount",
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "AuditEntry",
+    "AuditListRequest",
+    "AuditListResponse",
+    "AuditRecordRequest",
+    "AuditRecordResponse",
+    "AuditVerifyRequest",
+    "AuditVerifyResponse",
+    "AuditWithdrawRequest",
+    "AuditWithdrawResponse",
+    "BrokenEntry",
     "Clause",
+    "CodeBlock",
+    "CodeFunction",
+    "CodeRequest",
+    "CodeResponse",
     "CollectRequest",
     "Collected",
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
+    "Diagram",
+    "DiagramRequest",
+    "DiagramResponse",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -99,13 +156,23 @@ __all__ = [
     "DocumentStored",
     "EnrichRequest",
     "EnrichResponse",
+    "Evidence",
     "FindRequest",
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "FraudCheck",
+    "FraudFinding",
+    "FraudForgetRequest",
+    "FraudForgetResponse",
+    "FraudRequest",
+    "FraudResponse",
     "Heading",
     "Iban",
+    "Image",
     "Invoice",
+    "LineCounts",
+    "LineItem",
     "MissingClause",
     "Outline",
     "OutlineRequest",
@@ -120,6 +187,7 @@ __all__ = [
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
     "Sentiment",
+    "Severity",
     "StoreRequest",
     "StoreResponse",
     "SummarizeRequest",
