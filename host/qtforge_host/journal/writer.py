@@ -108,7 +108,7 @@ class Writer:
         self._pending -= len(tickets)
         self._room.set()
         for (job, future), outcome in zip(tickets, outcomes, strict=True):
-            if isinstance(job, Change) and job.wakes:
+            if (isinstance(job, Change) and job.wakes) or (isinstance(job, Append) and job.posts):
                 self._changed.set()
             if future.done():
                 continue  # its caller was cancelled; the job was done all the same
