@@ -254,6 +254,7 @@ class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
         accepts: The events that it waits for.
         busy: Whether there is something to do before the next event.
         inbox: How far the run's inbox has been dealt with.
+        handled: The ids of later messages that have been dealt with already.
         definition: The definition after the last amendment; None when there was none.
     """
 
@@ -272,6 +273,7 @@ class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
     accepts: tuple[str, ...] = ()
     busy: bool = False
     inbox: int = 0
+    handled: tuple[str, ...] = ()
     definition: dict[str, Any] | None = None
 
 
