@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.compensation import Compensator
-from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.control import Control
 from qtforge_host.runs.current import STEP
 from qtforge_host.runs.failures import RecordedFailureError
+from qtforge_host.runs.gathering import Gathers, gathering_of
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.waits import Waits
 from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
@@ -47,7 +46,7 @@ class Evaluator(Protocol):
         """Return whether a condition holds."""
 
 
-class ActiveRun(Waits):
+class ActiveRun(Gathers):
     """A run in progress; implements `qtforge_sdk.Run`.
 
     Args:
@@ -84,6 +83,7 @@ class ActiveRun(Waits):
         self._claimed: set[str] = set()
         self._unclaimed = dict.fromkeys(log.history.outcomes)
         self._gathering = 0
+        self._gathers = 0
         self._timers = 0
         self._taken = log.history.taken_events()
 
@@ -177,6 +177,10 @@ class ActiveRun(Waits):
 
         return await self._do(StepCall(step=name, topic="", send=send), None, response_type)
 
+    def topics(self) -> frozenset[str]:
+        """Return the topics that are answered now; see `qtforge_sdk.Run`."""
+        return self._ask.topics()
+
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
         if self._enter(step, None) is None:
@@ -184,22 +188,6 @@ class ActiveRun(Waits):
                 StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
             )
             await self._control.amend()
-
-    async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
-        """Do steps at once; see `qtforge_sdk.Run`."""
-        tasks = [asyncio.ensure_future(step) for step in steps]
-        self._gathering += 1
-        try:
-            return list(await asyncio.gather(*tasks))
-        except PauseRequested:
-            # The others come to their own boundary, so that none of their work is lost.
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
-        finally:
-            self._gathering -= 1
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
@@ -224,6 +212,8 @@ class ActiveRun(Waits):
             outcome = await self._make(call)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
+            if (gathering := gathering_of(self.id)) is not None:
+                gathering.count()
             self._compensator.add(call.step, compensation)
             if response_type is None:
                 return outcome.data
@@ -237,10 +227,18 @@ class ActiveRun(Waits):
             raise StageFailedError(call.step, str(error)) from error
         return None
 
-    async def _make(self, call: StepCall) -> StepSucceeded | QtForgeError:
+    async def _make(self, call: StepCall) -> StepSucceeded | StepSkipped | QtForgeError:
         token = STEP.set(call.step)
+        gathering = gathering_of(self.id)
         try:
-            return await self._attempts.make(call, self._sleep)
+            if gathering is None:
+                return await self._attempts.make(call, self._sleep)
+            outcome = await gathering.make(
+                call, self._attempts, self._sleep, self._control.check, self._clock
+            )
+            if isinstance(outcome, StepSkipped):
+                await self._log.append(outcome)
+            return outcome
         finally:
             STEP.reset(token)
 

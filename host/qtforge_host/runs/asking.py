@@ -29,6 +29,13 @@ class Asker:
         self._bus = bus
         self._cache = cache
 
+    def topics(self) -> frozenset[str]:
+        """Return the topics that somebody answers now, not only stands around."""
+        found = self._bus.topics()
+        return frozenset(
+            topic for topic, handlers in found.items() if not all(each.wrapper for each in handlers)
+        )
+
     async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
         """Return the answer, and who gave it.
 

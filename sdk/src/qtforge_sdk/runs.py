@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
@@ -241,11 +241,39 @@ class Run(Protocol):
             DuplicateStepError: The run has a step of that name.
         """
 
-    async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
+    def topics(self) -> Collection[str]:
+        """Return the topics that somebody answers now.
+
+        For errors that name what is known: when the run is resumed, it may be others.
+        """
+
+    async def gather(
+        self,
+        *steps: Awaitable[Any],
+        deadline: float | None = None,
+        first: int | None = None,
+        concurrency: int | None = None,
+        name: str | None = None,
+    ) -> list[Any]:
         """Do steps at once; when one fails, the others are cancelled and awaited first.
 
+        What ended which step is in the journal: a resumed run asks none of them again, and
+        has the deadline that it had.
+
+        Args:
+            steps: Such as ``run.request("a", ..., required=False)``; a step that may be late
+                is one that is not required.
+            deadline: Seconds for all of them together. A step that is not done by then is
+                cancelled and fails with ``run.late``; it is not retried.
+            first: As soon as so many have succeeded, the others are cancelled and skipped,
+                with the reason ``run.not_needed``.
+            concurrency: How many are asked at once; the others wait for their turn, in the
+                order given. None for all.
+            name: The deadline's name, unique in the run; None counts them.
+
         Returns:
-            Their answers, in the order given.
+            Their answers, in the order given; None for a step that failed and is not
+            required, and for one that was skipped.
         """
 
     async def sleep(self, seconds: float, *, name: str | None = None) -> None:
