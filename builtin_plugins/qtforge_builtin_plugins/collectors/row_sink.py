@@ -73,7 +73,10 @@ class RowSink:
         if self._limit is not None and self.count >= self._limit:
             self.truncated = True
             return False
-        line = self._encoder.encode({str(key): plain_value(row[key]) for key in row})
+        return self.add_line(self._encoder.encode({str(key): plain_value(row[key]) for key in row}))
+
+    def add_line(self, line: bytes) -> bool:
+        """Take a row that is a JSON object on one line already; else as `add`, without a limit."""
         outgrown = self.count >= INLINE_ROWS or self._size_bytes + len(line) > INLINE_BYTES
         if self._folder is None and outgrown:
             self.truncated = True

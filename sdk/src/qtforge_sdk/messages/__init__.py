@@ -13,6 +13,7 @@ database.query     `CollectRequest`      `Collected`
 http.request       `CollectRequest`      `Collected`
 file.read          `CollectRequest`      `Collected`
 stream.read        `CollectRequest`      `Collected`
+rows.aggregate     `AggregateRequest`    `Aggregated`
 =================  ====================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
@@ -21,6 +22,17 @@ The keys ``parsed_content``, ``metadata``, ``analysis_results``, ``sentiment`` a
 ``keywords`` are the original system's (QtForge's sequential orchestrator example).
 """
 
+from qtforge_sdk.messages.aggregation import (
+    Aggregated,
+    AggregateRequest,
+    Aggregation,
+    Column,
+    Intersect,
+    Merge,
+    SourceRows,
+    Statistical,
+    Union,
+)
 from qtforge_sdk.messages.analysis import (
     AnalysisResults,
     AnalyzeRequest,
@@ -56,12 +68,16 @@ from qtforge_sdk.messages.storage import (
 )
 
 __all__ = [
+    "AggregateRequest",
+    "Aggregated",
+    "Aggregation",
     "Amount",
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
     "CollectRequest",
     "Collected",
+    "Column",
     "Dataset",
     "DiscardRequest",
     "DiscardResponse",
@@ -75,12 +91,17 @@ __all__ = [
     "FoundDate",
     "FoundDocument",
     "Iban",
+    "Intersect",
     "Invoice",
+    "Merge",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
     "Readability",
     "Sentiment",
+    "SourceRows",
+    "Statistical",
     "StoreRequest",
     "StoreResponse",
+    "Union",
 ]
