@@ -7,13 +7,20 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from qtforge_builtin_plugins.aggregation.options import names_of, read_aggregation
-from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk import (
+    OperationContext,
+    OperationError,
+    Plugin,
+    PluginContext,
+    hookimpl,
+    operation,
+)
 from qtforge_sdk.messages import (
     Aggregated,
     AggregateRequest,
@@ -56,6 +63,11 @@ class DataAggregator(Plugin):
         """Keep what the host gives."""
         self._context = context
         self._turns = asyncio.Semaphore(self.config.at_once)
+
+    @hookimpl
+    def qtforge_workflows(self) -> Iterable[Path | str]:
+        """Return the path of ``data-aggregation``."""
+        return (Path(__file__).with_name("data-aggregation.toml"),)
 
     @operation("rows.aggregate")
     async def aggregate(self, request: AggregateRequest, context: OperationContext) -> Aggregated:

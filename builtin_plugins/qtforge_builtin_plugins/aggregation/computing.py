@@ -98,9 +98,8 @@ class Computation:
                 count=output.count,
             )
         query, details = self._query(connection, staged, how)
-        if not staged.columns:
-            count = sum(staged.counts) if isinstance(how, Union) else 0
-            return Aggregated(method=how.method, rows=[{}] * count, count=count)
+        if not staged.columns:  # rows that hold nothing are no rows
+            return Aggregated(method=how.method, count=0)
         write: Any = write_parquet if how.format == "parquet" else _write_one
         output = write(connection, query, self._folder, self._name)
         return Aggregated(

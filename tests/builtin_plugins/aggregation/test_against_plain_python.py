@@ -120,9 +120,8 @@ def test_union(sources: list[Rows], distinct: bool) -> None:
                 seen.add(whole(row, sources))
                 expected.append(full(row, sources))
     found = compute(sources, {"method": "union", "distinct": distinct})
-    assert found.count == len(expected) == len(found.rows)
-    if columns_of(sources):
-        assert alike(found.rows, expected)
+    assert alike(found.rows, expected if columns_of(sources) else [])
+    assert found.count == len(found.rows)
 
 
 @checked
