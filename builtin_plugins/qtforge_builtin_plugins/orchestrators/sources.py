@@ -163,14 +163,14 @@ def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
     """
     for source in sources:
         if source.type is not None and topic_of(source.type) not in topics:
-            known = [name for name, topic in _TOPICS.items() if topic in topics]
-            known += [topic.removesuffix(".read") for topic in topics if topic.endswith(".read")]
+            known = {name for name, topic in _TOPICS.items() if topic in topics}
+            known |= {topic.removesuffix(".read") for topic in topics if topic.endswith(".read")}
+            fix = near(source.type, sorted(known)) if known else "install a plugin that reads them"
             raise OperationError(
                 "aggregation.unknown_source_type",
                 f"the source '{source.name}' has the type '{source.type}', which is not known here",
                 f"no active plugin answers '{topic_of(source.type)}'",
-                f"{near(source.type, sorted(known))}; the types here are"
-                f" {', '.join(sorted(known)) or 'none'}",
+                f"{fix}; the types here are {', '.join(sorted(known)) or 'none'}",
                 retryable=False,
             )
 
