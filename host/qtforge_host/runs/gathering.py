@@ -214,7 +214,7 @@ class Gathers(Waits):
         self._gathers += 1
         timer = f"gather {self._gathers}" if name is None else name
         try:
-            self._claim(timer)
+            self._claims.claim(timer)
             due = await self._due(timer, deadline)
         except BaseException:
             for step in steps:
