@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,8 @@ from qtforge_sdk.messages import (
 
 __all__ = ["AggregatorConfig", "DataAggregator"]
 
+_INTERRUPT_S: Final = 0.1
+
 
 class AggregatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[plugins.data-aggregator.config]``.
@@ -46,7 +49,7 @@ class AggregatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_once: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("memory_mib", 64), ("at_once", 1)):
+        for name, least in (("memory_mib", 128), ("at_once", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be {least} or more")
         if self.threads is not None and self.threads < 1:
@@ -106,8 +109,9 @@ class DataAggregator(Plugin):
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
-                computation.interrupt()
-                await asyncio.wait([work])
+                while not work.done():  # between two statements there is nothing to interrupt
+                    computation.interrupt()
+                    await asyncio.wait([work], timeout=_INTERRUPT_S)
                 if not work.cancelled():
                     work.exception()
                 raise

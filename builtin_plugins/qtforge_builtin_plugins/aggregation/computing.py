@@ -49,12 +49,10 @@ class Computation:
         self._threads = threads
         self._lock = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._interrupted = False
 
     def interrupt(self) -> None:
         """End it soon, whatever it does."""
         with self._lock:
-            self._interrupted = True
             if self._connection is not None:
                 self._connection.interrupt()
 
@@ -68,8 +66,6 @@ class Computation:
             connection = connect(self._place, f"{self._memory_mib}MiB", self._threads)
             try:
                 with self._lock:
-                    if self._interrupted:
-                        connection.interrupt()
                     self._connection = connection
                 return self._compute(connection, sources, how)
             finally:
@@ -86,8 +82,6 @@ class Computation:
         how: Aggregation,
     ) -> Aggregated:
         staged = stage(connection, sources, self._place)
-        if self._interrupted:
-            raise OperationError("aggregation.interrupted", "nobody waits for it any more")
         if isinstance(how, Statistical):
             output = write_json_lines(connection, statistics(staged, how), self._folder, self._name)
             return Aggregated(
