@@ -21,7 +21,7 @@ def problems_of(value: Any, kind: type[msgspec.Struct], path: str) -> list[str]:
     """
     if not isinstance(value, Mapping):
         return [f"{path}: a table is expected, not {type(value).__name__}"]
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
+    known = list(kind.__struct_encode_fields__)
     found = [f"{path}.{key}: unknown key; {near(key, known)}" for key in value if key not in known]
     if found:
         return found

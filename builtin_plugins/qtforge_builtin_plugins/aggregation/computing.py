@@ -83,7 +83,9 @@ class Computation:
     ) -> Aggregated:
         staged = stage(connection, sources, self._place)
         if isinstance(how, Statistical):
-            output = write_json_lines(connection, statistics(staged, how), self._folder, self._name)
+            output = write_json_lines(
+                connection, statistics(staged, how), self._place, self._folder, self._name
+            )
             return Aggregated(
                 method=how.method,
                 rows=output.rows,
@@ -95,7 +97,7 @@ class Computation:
         if not staged.columns:  # rows that hold nothing are no rows
             return Aggregated(method=how.method, count=0)
         write: Any = write_parquet if how.format == "parquet" else _write_one
-        output = write(connection, query, self._folder, self._name)
+        output = write(connection, query, self._place, self._folder, self._name)
         return Aggregated(
             method=how.method,
             rows=output.rows,
@@ -130,9 +132,13 @@ class Computation:
 
 
 def _write_one(
-    connection: duckdb.DuckDBPyConnection, query: Query, folder: Path | None, name: str
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    place: Path,
+    folder: Path | None,
+    name: str,
 ) -> Any:
-    return write_json_lines(connection, [query], folder, name)
+    return write_json_lines(connection, [query], place, folder, name)
 
 
 def _error_of(error: duckdb.Error, memory_mib: int) -> OperationError:

@@ -22,6 +22,7 @@ from qtforge_sdk.messages import SourceRows
 __all__ = ["Staged", "connect", "stage"]
 
 _MOST_COLUMNS: Final = 2000
+_FIRST_ROWS: Final = 1000
 _SOURCE_BITS: Final = 40  # of a row's place: the source is above, its number in there below
 
 
@@ -149,23 +150,30 @@ def _written(source: SourceRows, path: Path) -> Path:
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, path: str, name: str) -> list[str]:
-    """Return the columns of a JSON Lines file, in the order in which they first come."""
-    query = """
-        WITH lines AS MATERIALIZED (
-          SELECT json_keys(json) AS keys, json_type(json) AS type, min(number) AS number
-          FROM (SELECT json, row_number() OVER () AS number FROM read_ndjson_objects($1))
-          GROUP BY ALL)
-        SELECT key, min(number * 100000 + place), bool_and(is_object) FROM (
-          SELECT unnest(keys) AS key, unnest(range(len(keys))) AS place, number,
-            type = 'OBJECT' AS is_object
-          FROM lines
-          UNION ALL SELECT NULL, NULL, NULL, false FROM lines WHERE type <> 'OBJECT')
-        GROUP BY key ORDER BY 2"""
-    found = connection.execute(f"{query} LIMIT {_MOST_COLUMNS + 2}", [path]).fetchall()
-    if any(not is_object for *_, is_object in found):
+    """Return the columns of a JSON Lines file.
+
+    In the order in which they first come in its first rows; then those that come only later,
+    by name.
+    """
+    first = connection.execute(
+        f"SELECT json_keys(json) FROM read_ndjson_objects($1) LIMIT {_FIRST_ROWS}", [path]
+    ).fetchall()
+    found = dict.fromkeys(key for (keys,) in first for key in keys or ())
+    every = connection.execute(
+        """
+        WITH kinds AS MATERIALIZED (
+          SELECT DISTINCT json_keys(json) AS keys, json_type(json) = 'OBJECT' AS is_object
+          FROM read_ndjson_objects($1))
+        SELECT DISTINCT unnest(keys) AS key, true FROM kinds
+        UNION ALL SELECT DISTINCT NULL, false FROM kinds WHERE NOT is_object
+        ORDER BY 1 NULLS FIRST"""
+        f" LIMIT {_MOST_COLUMNS + 2}",
+        [path],
+    ).fetchall()
+    if any(not is_object for _, is_object in every):
         why = f"a line of the source '{name}' is no JSON object"
         raise OperationError("rows.not_plain", "the rows can't be used", why, retryable=False)
-    return [key for key, *_ in found]
+    return [*found, *(key for key, _ in every if key not in found)]
 
 
 def _kinds(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from qtforge_builtin_plugins.aggregation.columns import INTEGER, NUMBER, TableColumn
 from qtforge_builtin_plugins.aggregation.methods import Query, column_named
 from qtforge_builtin_plugins.aggregation.options import names_of
+from qtforge_builtin_plugins.aggregation.results import literal
 from qtforge_builtin_plugins.aggregation.staging import Staged
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Statistical
@@ -62,10 +63,10 @@ def _figures(
     deviation = "stddev_samp" if how.deviation == "sample" else "stddev_pop"
     shares = ", ".join(f"{share!r}" for share in (0.5, *how.quantiles))
     quantiles = "".join(
-        f", {_text(f'{share:g}')}, q[{place + 2}]" for place, share in enumerate(how.quantiles)
+        f", {literal(f'{share:g}')}, q[{place + 2}]" for place, share in enumerate(how.quantiles)
     )
     by = ", ".join(group.compared for group in groups)
-    group = ", ".join(f"{_text(each.name)}, g{place}" for place, each in enumerate(groups))
+    group = ", ".join(f"{literal(each.name)}, g{place}" for place, each in enumerate(groups))
     kept = "".join(f", arg_min({each.sql}, ord) AS g{place}" for place, each in enumerate(groups))
     inner = (
         f"SELECT min(ord) AS ord{kept}, count(*) AS n, count({x}) AS numbers,"
@@ -76,7 +77,7 @@ def _figures(
         + (f" GROUP BY {by}" if by else "")
     )
     values = (
-        ("field", _text(column.name)),
+        ("field", literal(column.name)),
         ("group", f"json_object({group})"),
         ("rows", "n"),
         ("count", "numbers"),
@@ -104,8 +105,3 @@ def _whole(value: str) -> str:
         f"CASE WHEN {fits} THEN to_json(CAST({value} AS BIGINT))"
         f" ELSE to_json(CAST({value} AS DOUBLE)) END"
     )
-
-
-def _text(text: str) -> str:
-    """Return a text as SQL's literal: quotes doubled, nothing else has a meaning in it."""
-    return "'" + text.replace("'", "''") + "'"

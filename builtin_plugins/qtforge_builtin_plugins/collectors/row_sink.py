@@ -17,7 +17,7 @@ import msgspec
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, Dataset
 
-__all__ = ["RowSink", "plain_value"]
+__all__ = ["INLINE_BYTES", "INLINE_ROWS", "RowSink", "plain_value"]
 
 INLINE_ROWS: Final = 10_000
 INLINE_BYTES: Final = 1 << 20
@@ -73,10 +73,7 @@ class RowSink:
         if self._limit is not None and self.count >= self._limit:
             self.truncated = True
             return False
-        return self.add_line(self._encoder.encode({str(key): plain_value(row[key]) for key in row}))
-
-    def add_line(self, line: bytes) -> bool:
-        """Take a row that is a JSON object on one line already; else as `add`, without a limit."""
+        line = self._encoder.encode({str(key): plain_value(row[key]) for key in row})
         outgrown = self.count >= INLINE_ROWS or self._size_bytes + len(line) > INLINE_BYTES
         if self._folder is None and outgrown:
             self.truncated = True

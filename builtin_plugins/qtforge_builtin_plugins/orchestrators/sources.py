@@ -102,7 +102,7 @@ def read_sources(given: Any) -> list[Source]:
         raise OperationError("aggregation.no_sources", "there are no sources", "", fix)
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         raise _invalid([f"sources: a list of tables is expected, not {type(given).__name__}"])
-    found: list[Source] = []
+    found: dict[str, Source] = {}
     problems: list[str] = []
     for position, table in enumerate(given):
         path = f"sources[{position}]"
@@ -110,14 +110,14 @@ def read_sources(given: Any) -> list[Source]:
         wrong = problems_of(plain, Source, path)
         if not wrong:
             source = msgspec.convert(plain, Source)
-            problem = name_problem(source.name, [each.name for each in found])
+            problem = name_problem(source.name, found)
             wrong = [f"{path}.name: {problem}"] if problem else []
             wrong += [f"{path}.{each}" for each in duration_problems(source)]
-            found.append(source)
+            found[source.name] = source
         problems += wrong
     if problems:
         raise _invalid(problems)
-    return found
+    return list(found.values())
 
 
 def name_problem(name: str, before: Collection[str]) -> str:
