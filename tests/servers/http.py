@@ -141,6 +141,7 @@ def running_http_server(
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # many sources connect at once
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Be silent: clients that hang up are what is tested."""

@@ -14,7 +14,7 @@ from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.current import STEP
 from qtforge_host.runs.failures import RecordedFailureError
-from qtforge_host.runs.gathering import Gathers, gathering_of
+from qtforge_host.runs.gathering import Gathering, Gathers, gathering_of
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
@@ -140,8 +140,8 @@ class ActiveRun(Gathers):
         """Do a step; see `qtforge_sdk.Run`."""
         timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
 
-        async def send(attempt: int) -> Answer:
-            return await self._send(step, topic, message, timeout_s, plugin, attempt, cache)
+        def send(attempt: int) -> Awaitable[Answer]:
+            return self._send(step, topic, message, timeout_s, plugin, attempt, cache)
 
         async def fall_back(given: Fallback) -> Answer:
             if given.topic is None:
@@ -212,14 +212,23 @@ class ActiveRun(Gathers):
     ) -> Any:
         outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
         outcome = self._enter(call.step, call.topic)
+        gathering = gathering_of(self.id)
         if outcome is None:
             await self._begin(call.step)
-            outcome = await self._make(call)
+            token = STEP.set(call.step)
+            try:
+                if gathering is None:
+                    outcome = await self._attempts.make(call, self._sleep)
+                else:
+                    outcome = await self._make_in(gathering, call)
+            finally:
+                STEP.reset(token)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
-            if (gathering := gathering_of(self.id)) is not None:
+            if gathering is not None:
                 gathering.count()
-            self._compensator.add(call.step, compensation)
+            if compensation is not None:
+                self._compensator.add(call.step, compensation)
             if response_type is None:
                 return outcome.data
             return convert(outcome.data, response_type)
@@ -232,28 +241,23 @@ class ActiveRun(Gathers):
             raise StageFailedError(call.step, str(error)) from error
         return None
 
-    async def _make(self, call: StepCall) -> StepSucceeded | StepSkipped | QtForgeError:
-        token = STEP.set(call.step)
-        gathering = gathering_of(self.id)
-        try:
-            if gathering is None:
-                return await self._attempts.make(call, self._sleep)
-            outcome = await gathering.make(
-                call, self._attempts, self._sleep, self._control.check, self._clock
-            )
-            if isinstance(outcome, StepSkipped):
-                await self._log.append(outcome)
-            return outcome
-        finally:
-            STEP.reset(token)
+    async def _make_in(
+        self, gathering: Gathering, call: StepCall
+    ) -> StepSucceeded | StepSkipped | QtForgeError:
+        outcome = await gathering.make(
+            call, self._attempts, self._sleep, self._control.check, self._clock
+        )
+        if isinstance(outcome, StepSkipped):
+            await self._log.append(outcome)
+        return outcome
 
     def _enter(
         self, step: str, topic: str | None
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
         """Claim a step; return what the journal holds of it."""
         self._claims.claim(step)
-        known = self._log.history.outcomes.get(step)
-        asked = self._log.history.topics.get(step)
+        history = self._log.history
+        known, asked = history.outcomes.get(step), history.topics.get(step)
         if topic and asked and asked != topic:
             raise RunDivergedError(step, f"the journal asked '{asked}', the code asks '{topic}'")
         if known is not None:
@@ -263,7 +267,7 @@ class ActiveRun(Gathers):
             self._claims.check_new(step)
         return None
 
-    async def _send(
+    def _send(
         self,
         step: str,
         topic: str,
@@ -272,7 +276,7 @@ class ActiveRun(Gathers):
         plugin: str | None,
         attempt: int,
         cache: Cache | None = None,
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         if isinstance(message, Template):
             message = self.render(message.value)
 
@@ -289,10 +293,10 @@ class ActiveRun(Gathers):
             attempt=attempt,
             cache=cache,
         )
-        return await self._ask(call, listen)
+        return self._ask(call, listen)
 
-    async def _undo(self, step: str, compensation: Compensation, attempt: int) -> Answer:
-        return await self._send(
+    def _undo(self, step: str, compensation: Compensation, attempt: int) -> Awaitable[Answer]:
+        return self._send(
             f"{step}/compensation",
             compensation.topic,
             compensation.message,

@@ -141,6 +141,39 @@ def test_a_line_that_is_not_json_is_named(server: HttpServer, refused: Refused) 
     assert error.what.startswith("line 3 of ")
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[" * 900 + b"]" * 900, b'["\\ud800"]', b"\xff"])
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+def test_json_that_no_one_can_use_is_an_error(
+    server: HttpServer, refused: Refused, body: bytes, format: str
+) -> None:
+    server["/"] = Reply(body=body)
+    assert refused(f"{server.url}/", format=format).code == "http.invalid_answer"
+
+
+def test_a_byte_order_mark_is_left_out(server: HttpServer, ask: Ask) -> None:
+    server["/"] = Reply(body=b'\xef\xbb\xbf{"a": 1}')
+    for format in ("json", "jsonl"):
+        assert ask(f"{server.url}/", format=format).rows == [{"a": 1}]
+
+
+@pytest.mark.parametrize("charset", ["nonsense", "idna", "base64"])
+def test_an_encoding_that_is_none_is_taken_as_utf_8(
+    server: HttpServer, ask: Ask, charset: str
+) -> None:
+    kind = {"Content-Type": f"text/plain; charset={charset}"}
+    server["/"] = Reply(body="é\xff".encode("latin-1") + b"ok", headers=kind)
+    (row,) = ask(f"{server.url}/", format="text").rows or []
+    assert row["text"].endswith("ok")
+
+
+def test_a_small_answer_that_unpacks_twice_to_a_large_one_is_given_up(
+    server: HttpServer, refused: Refused
+) -> None:
+    bomb = gzip.compress(gzip.compress(b" " * 80_000_000, 9), 9)
+    server["/"] = Reply(body=bomb, headers={"Content-Encoding": "gzip, gzip"})
+    assert refused(f"{server.url}/").code == "http.too_large"
+
+
 def test_an_answer_that_is_not_json_tells_its_type(server: HttpServer, refused: Refused) -> None:
     server["/"] = Reply(body=b"<html>", headers={"Content-Type": "text/html"})
     error = refused(f"{server.url}/")
@@ -306,6 +339,21 @@ def test_a_slow_body_ends_with_its_deadline(server: HttpServer, ask: Ask) -> Non
         ask(f"{server.url}/", timeout=0.4)
 
 
+def test_a_cancelled_read_leaves_no_file(
+    server: HttpServer, ask: Ask, host: PluginTestHost
+) -> None:
+    lines = b"".join(b'{"n": %d, "pad": "%s"}\n' % (n, b"x" * 90) for n in range(30_000))
+
+    def then_silence() -> Iterator[bytes]:
+        yield lines
+        server.ended.wait(20)
+
+    server["/"] = Reply(parts=then_silence())
+    with pytest.raises(TimeoutError):
+        ask(f"{server.url}/", run_id="run-1", format="jsonl", timeout=1)
+    assert list((host.data_dir / "run-files").rglob("*.*")) == []
+
+
 @pytest.mark.parametrize(
     ("parameters", "why", "fix"),
     [
@@ -425,3 +473,18 @@ def test_a_url_that_is_a_secret_as_a_whole_is_never_shown(
     assert "T0PS3CR3T" not in str(caught.value)
     assert "abc" not in str(caught.value)
     assert "${secret.URL} answered 500" in caught.value.what
+
+
+def test_secrets_among_an_answers_keys_or_in_a_redirect_are_hidden(
+    server: HttpServer, refused: Refused
+) -> None:
+    server["/keys"] = Reply.json({KEY: 1})
+    server["/away"] = Reply(status=302, headers={"Location": f"http://{KEY}.invalid/"})
+    headers = {"X-Key": "${secret.KEY}"}
+    error = refused(f"{server.url}/keys", rows="data", headers=headers)
+    assert error.why == "the answer has ***"
+    error = refused(f"{server.url}/away", headers=headers)
+    assert error.code == "http.unknown_host"
+    for text in (str(error), repr(error), str(error.args)):
+        assert KEY not in text
+        assert "***" in text
