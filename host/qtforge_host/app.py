@@ -27,6 +27,7 @@ from qtforge_host.journals import Durable, load_journal
 from qtforge_host.loading import PluginLoader
 from qtforge_host.memory import settle
 from qtforge_host.policies.breaker import Transition
+from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.health_check import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
@@ -68,6 +69,7 @@ class HostParts:
         )
         self.policies = TopicPolicies(settings.topics, SystemClock())
         self.policies.breakers.on_transition(self._publish)
+        self.policies.breakers.on_transition(BreakerFile(settings.state_dir).keep)
         self._publishing: set[asyncio.Task[object]] = set()
         self.wiring = Wiring(
             self.hooks,

@@ -137,12 +137,6 @@ class Registry:
         self._resolution = revise(self._resolution, declarations={}, failed={key: status})
         return self._reject_unstarted()
 
-    def unload(self, key: str) -> None:
-        """Let go of a plugin's object; its status stays when it is a fault."""
-        entry = self._entries[key]
-        status = READY if entry.status.state == "active" else entry.status
-        self._move(key, "unloaded", status)
-
     def remember(self, failures: FailureMemory) -> None:
         """Write what this start has shown to the memory of failures."""
         failures.update(

@@ -65,10 +65,8 @@ def test_plugins_go_through_their_life(importable: Site) -> None:
     assert [entry.candidate.name for entry in registry] == ["store", "acme"]
     for key in reversed(keys):
         registry.stopped(key)
-        registry.unload(key)
 
-    assert _states(registry) == {"acme": ("ready", "unloaded"), "store": ("ready", "unloaded")}
-    assert registry["acme:acme"].plugin is None
+    assert {phase for _, phase in _states(registry).values()} == {"initialized"}
 
 
 def test_a_phase_can_not_be_skipped(importable: Site) -> None:

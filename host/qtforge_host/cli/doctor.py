@@ -20,6 +20,8 @@ from qtforge_sdk.journal import Damage
 
 __all__ = ["doctor"]
 
+_MANY: Final = 20  # more tell nobody more, and a store may hold millions of records
+_RESTORE: Final = "restore the state directory from a copy; other runs are not touched by it"
 _SOUND: Final = ("active", "ready", "disabled")
 
 
@@ -97,8 +99,12 @@ def _state(session: Session) -> Iterator[Finding]:
     yield Finding(part=part, ok=True, what=str(directory))
     if not damages:
         yield Finding(part="journal", ok=True, what="every record is as it was written")
-    for each in damages:
+    for each in damages[:_MANY]:
         yield _damage(each)
+    if len(damages) > _MANY:
+        runs = len({each.run_id for each in damages if each.run_id is not None})
+        what = f"and {len(damages) - _MANY} more findings, {len(damages)} in {runs} runs in all"
+        yield Finding(part="journal", ok=False, what=what, fix=_RESTORE)
 
 
 async def _check(session: Session) -> Sequence[Damage]:
@@ -113,7 +119,7 @@ def _damage(damage: Damage) -> Finding:
         part="journal",
         ok=False,
         what=f"{where}{damage.what}",
-        fix="restore the state directory from a copy; other runs are not touched by it",
+        fix=_RESTORE,
         run_id=damage.run_id,
         record=damage.position,
     )

@@ -17,12 +17,13 @@ from qtforge_host.cli.report import print_run
 from qtforge_host.cli.runs_journal import duration_option, find_run, open_journal
 from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
 from qtforge_host.cli.session import Session
+from qtforge_host.runs.cancelling import cancel_family
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import RunView, fold
-from qtforge_sdk import ErrorInfo, Record
-from qtforge_sdk.journal import Journal, MessageKind, Ownership
+from qtforge_sdk import Record
+from qtforge_sdk.journal import Journal, MessageKind
 from qtforge_sdk.journal_errors import RunOwnedError
-from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused
+from qtforge_sdk.records import RunCancelRequested, RunPaused
 
 __all__ = ["cancel", "pause", "send"]
 
@@ -154,50 +155,22 @@ async def _cancel(session: Session, run: str, reason: str, wait_s: float) -> tup
         run_id = await find_run(journal, run)
         refuse_ended(run_id, await journal.records(run_id))
         try:
-            ownership = await journal.claim(run_id)
+            ended = await cancel_family(journal, run_id, by=BY, reason=reason, at=now())
         except RunOwnedError:
             return await _ask(journal, run_id, "cancel", wait_s, _ended)
         records = await journal.records(run_id)
+        if ended:
+            return fold(run_id, records), True
         history = refuse_ended(run_id, records)
-        if not _compensates(history):
-            return await _end(journal, ownership, records, reason), True
-        await journal.release(ownership)
     # What it has done is to be undone, and that needs the plugins.
     async with Host(session.settings) as host:
         durable = await host.durable()
         durable.engine.workflows.recorded(history)  # refused before anything is recorded
         ownership = await durable.journal.claim(run_id)
         refuse_ended(run_id, await durable.journal.records(run_id))
-        await durable.journal.append(ownership, [_request(run_id, reason)])
+        asked = RunCancelRequested(run_id=run_id, at=now(), by=BY, reason=reason)
+        await durable.journal.append(ownership, [asked])
         return await durable.engine.resume(run_id, note="to be cancelled"), True
-
-
-def _compensates(history: History) -> bool:
-    """Return whether a cancellation undoes something; a workflow in Python has to be asked."""
-    started = history.started
-    definition = history.definition or (started.definition if started is not None else None)
-    return definition is None or definition.get("on_cancel") == "compensate"
-
-
-async def _end(
-    journal: Journal, ownership: Ownership, records: Sequence[Record], reason: str
-) -> RunView:
-    run_id = ownership.run_id
-    finished = RunFinished(
-        run_id=run_id,
-        at=now(),
-        status="cancelled",
-        degraded=fold(run_id, records).degraded,
-        result=None,
-        summary="",
-        error=ErrorInfo(code="run.cancelled", message=f"cancelled by {BY}"),
-    )
-    await journal.append(ownership, [_request(run_id, reason), finished])
-    return fold(run_id, await journal.records(run_id))
-
-
-def _request(run_id: str, reason: str) -> RunCancelRequested:
-    return RunCancelRequested(run_id=run_id, at=now(), by=BY, reason=reason)
 
 
 async def _ask(

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from qtforge_host.app import Host
+from qtforge_host.cli.changes import ChangingCommand, change_options, given_changes, patch_of
 from qtforge_host.cli.data import data_only
 from qtforge_host.cli.errors import CANCELLED, exit_code, show
 from qtforge_host.cli.inputs import assign, set_option
@@ -24,7 +25,7 @@ from qtforge_host.journals import Durable
 from qtforge_host.runs.engine import new_run_id
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener
-from qtforge_host.runs.rewinding import forked, rewind
+from qtforge_host.runs.rewinding import Rewriting, forked, rewind
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, RunQuery
@@ -83,25 +84,42 @@ def resume(
     return _execute(main, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=ChangingCommand)
 @click.argument("run")
 @click.option("--from", "stage", metavar="STAGE", help="Do this stage and all after it again.")
+@change_options
+@click.option("--reason", default="", help="Why it is changed, for the run's history.")
 @versions_option
 @json_option
-@click.pass_obj
+@click.pass_context
 def retry(
-    session: Session, run: str, stage: str | None, versions: VersionPolicy, as_json: bool
+    ctx: click.Context,
+    /,
+    run: str,
+    stage: str | None,
+    reason: str,
+    versions: VersionPolicy,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Do a run that failed, was compensated or was cancelled again, from where it failed.
 
-    A stage that was undone is done again too, and so is all that came after it.
+    A stage that was undone is done again too, and so is all that came after it. The definition
+    may be changed for that: what is done again and what is still to come, not what stays done.
     """
+    session: Session = ctx.obj
+    changes = list(given_changes(ctx, options))
 
     async def main(outcome: RunPrinter) -> None:
         async with _durable(session) as durable:
             run_id = await find_run(durable.journal, run)
-            durable.engine.workflows.recorded(History.of(await durable.journal.records(run_id)))
-            again = await rewind(durable.journal, run_id, stage, at=_now(), by=_BY)
+            workflows = durable.engine.workflows
+            workflow = workflows.recorded(History.of(await durable.journal.records(run_id)))
+            amend = None
+            if changes:
+                patch = patch_of(run_id, workflow, changes)
+                amend = Rewriting(workflows.recorded, patch, workflows.check, reason)
+            again = await rewind(durable.journal, run_id, stage, at=_now(), by=_BY, amend=amend)
             click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
             await _resume_all(durable, [run_id], versions, 1, outcome, note="retried")
 

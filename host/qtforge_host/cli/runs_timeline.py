@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import click
 
@@ -33,6 +34,8 @@ from qtforge_sdk.records import (
 )
 
 __all__ = ["Entry", "line", "timeline"]
+
+_REFUSED: Final = "policy.breaker_open"  # the plugin was not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +97,21 @@ def _of_step(record: Record) -> str:
                 then = f"; next attempt{next_at}"
             else:
                 then = "" if record.required else "; the run goes on without it"
-            return f"attempt {record.attempt} failed: {_error(record.error)}{then}"
+            what = "was refused" if record.error.code == _REFUSED else "failed"
+            return f"attempt {record.attempt} {what}: {_error(record.error)}{then}"
         case StepSkipped():
             return f"skipped: {record.reason}"
         case CompensationStarted():
-            return f"is undone with {record.topic}"
+            again = f", attempt {record.attempt}" if record.attempt > 1 else ""
+            return f"is undone with {record.topic}{again}"
         case CompensationSucceeded():
             return f"was undone in {record.duration_s:.3f} s{_by(record)}"
         case CompensationFailed():
-            return f"could not be undone: {_error(record.error)}"
+            if not record.will_retry:
+                return f"could not be undone: {_error(record.error)}"
+            next_at = f" at {_clock(record.next_at)}" if record.next_at else ""
+            error = _error(record.error)
+            return f"undoing, attempt {record.attempt} failed: {error}; next attempt{next_at}"
         case ChildStarted():
             return f"started the run {record.child_run_id}"
         case _:

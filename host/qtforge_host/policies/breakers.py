@@ -48,11 +48,6 @@ class Breakers:
         """Return every breaker, by topic and plugin."""
         return [found for _, found in sorted(self._breakers.items()) if found is not None]
 
-    def forget(self, plugin: str) -> None:
-        """Drop a plugin's breakers, such as when it is taken away."""
-        for key in [key for key in self._breakers if key[1] == plugin]:
-            del self._breakers[key]
-
     def on_transition(self, callback: Callable[[Transition], None]) -> Callable[[], None]:
         """Call back with every transition, once it was made.
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.children import Children
+from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.current import STEP
@@ -19,7 +20,6 @@ from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.errors import (
-    DuplicateStepError,
     OperationError,
     QtForgeError,
     RunDivergedError,
@@ -81,8 +81,7 @@ class ActiveRun(Waits):
         self._children = children
         self._attempts = Attempts(log, clock, amending)
         self._compensator = Compensator(log, clock)
-        self._claimed: set[str] = set()
-        self._unclaimed = dict.fromkeys(log.history.outcomes)
+        self._claims = Claims(log.history.outcomes)
         self._gathering = 0
         self._timers = 0
         self._taken = log.history.taken_events()
@@ -180,6 +179,7 @@ class ActiveRun(Waits):
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
         if self._enter(step, None) is None:
+            await self._begin(step)
             await self._log.append(
                 StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
             )
@@ -206,14 +206,17 @@ class ActiveRun(Waits):
         return await self._compensator.compensate(self._undo)
 
     def check_all_claimed(self) -> None:
-        """Check that the code asked for every step that the journal holds.
+        """Check that the code asked for every step that the journal holds, and may end well.
 
         Raises:
-            RunDivergedError: It did not.
+            RunDivergedError: It did not, or the journal says that it had failed.
+            asyncio.CancelledError: What was cancelled is half undone.
         """
-        if self._unclaimed:
-            step = next(iter(self._unclaimed))
-            raise RunDivergedError(step, "the journal holds it, and the code did not ask for it")
+        self._claims.check_all()
+        if self._log.history.undoing:
+            if self._control.cancel_requested is not None:
+                raise asyncio.CancelledError
+            raise RunDivergedError(self._claims.last, "it had failed, and does not any more")
 
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
@@ -221,6 +224,7 @@ class ActiveRun(Waits):
         outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
         outcome = self._enter(call.step, call.topic)
         if outcome is None:
+            await self._begin(call.step)
             outcome = await self._make(call)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
@@ -247,21 +251,17 @@ class ActiveRun(Waits):
     def _enter(
         self, step: str, topic: str | None
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
-        """Claim a step; return what the journal holds of it, or come to the boundary before it."""
-        self._claim(step)
+        """Claim a step; return what the journal holds of it."""
+        self._claims.claim(step)
         known = self._log.history.outcomes.get(step)
         asked = self._log.history.topics.get(step)
         if topic and asked and asked != topic:
             raise RunDivergedError(step, f"the journal asked '{asked}', the code asks '{topic}'")
         if known is not None:
-            self._unclaimed.pop(step, None)
+            self._claims.found(step)
             return known
-        if self._unclaimed and not self._gathering:
-            other = next(iter(self._unclaimed))
-            raise RunDivergedError(
-                step, f"the journal holds '{other}' here, the code asks '{step}'"
-            )
-        self._control.check()
+        if not self._gathering:
+            self._claims.check_new(step)
         return None
 
     async def _send(
@@ -301,8 +301,3 @@ class ActiveRun(Waits):
             None,
             attempt,
         )
-
-    def _claim(self, step: str) -> None:
-        if step in self._claimed:
-            raise DuplicateStepError(step)
-        self._claimed.add(step)

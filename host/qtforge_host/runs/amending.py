@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.patches import apply_patch
 from qtforge_host.runs.problems import Problem
 from qtforge_host.shapes import misfits
-from qtforge_sdk import Definition, StepResult
+from qtforge_sdk import Definition, Record, StepResult
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
@@ -36,6 +37,8 @@ def amend(
     patch: Sequence[Mapping[str, Any]],
     steps: Mapping[str, StepResult],
     check: Check,
+    *,
+    fix: str = "change what is still to come",
 ) -> Amended:
     """Apply a patch to a run's definition.
 
@@ -45,6 +48,7 @@ def amend(
         patch: The operations, in order.
         steps: What the run has begun; none of it may be changed.
         check: Checks topics and expressions.
+        fix: What whoever changes what has been done can do instead.
 
     Raises:
         AmendmentRefusedError: It can't be applied, gives no valid definition, or changes what
@@ -69,7 +73,7 @@ def amend(
     if not reasons:
         reasons += map(str, check(dataclasses.replace(workflow, definition=after, text="")))
     if reasons:
-        raise AmendmentRefusedError(run_id, "\n".join(reasons), "change what is still to come")
+        raise AmendmentRefusedError(run_id, "\n".join(reasons), fix)
     return after, after_plain
 
 
@@ -94,6 +98,7 @@ class Amending:
         self._workflow = workflow
         self._clock = clock
         self._check = check
+        self._turn = asyncio.Lock()  # from reading the definition until the change of it counts
 
     @property
     def definition(self) -> Definition:
@@ -107,17 +112,36 @@ class Amending:
         asked = Amendment(
             patch=patch if isinstance(patch, list) else [], reason=str(data.get("reason", ""))
         )
-        (record,) = self.records_of([asked], by=message.by, message_id=message.message_id)
-        await self._log.append(record)
-        self.adopt(record)
+        await self.append([asked], by=message.by, message_id=message.message_id)
 
-    def records_of(
-        self, amendments: Sequence[Amendment], *, by: str, message_id: str
-    ) -> list[RunAmended | AmendmentRefused]:
-        """Return the record of each amendment, or of its refusal; `adopt` them once they are kept.
+    async def append(
+        self,
+        amendments: Sequence[Amendment],
+        *,
+        by: str,
+        message_id: str = "",
+        before: Record | None = None,
+    ) -> None:
+        """Keep each amendment, or its refusal, and let the run go on with what is kept.
 
-        Each is made to what the one before it leaves.
+        Each is made to what the one before it leaves, also where parallel steps and the inbox
+        bring them at the same moment.
+
+        Args:
+            amendments: In order.
+            by: Who asked.
+            message_id: The message that brought them, or "".
+            before: A record that is kept with them, before them.
         """
+        async with self._turn:
+            records = self._records_of(amendments, by, message_id)
+            await self._log.append(*([] if before is None else [before]), *records)
+            for record in records:
+                self._adopt(record)
+
+    def _records_of(
+        self, amendments: Sequence[Amendment], by: str, message_id: str
+    ) -> list[RunAmended | AmendmentRefused]:
         run_id, now, steps = self._log.view.run_id, self._clock.now(), self._log.view.steps
         workflow = self._workflow
         records: list[RunAmended | AmendmentRefused] = []
@@ -144,8 +168,7 @@ class Amending:
             )
         return records
 
-    def adopt(self, record: RunAmended | AmendmentRefused) -> None:
-        """Let the run go on with what was recorded."""
+    def _adopt(self, record: RunAmended | AmendmentRefused) -> None:
         if isinstance(record, RunAmended):
             kind = self._workflow.orchestrator.definition_type
             definition = msgspec.convert(record.definition, kind)

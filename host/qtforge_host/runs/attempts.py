@@ -12,16 +12,14 @@ import msgspec
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.values import as_journaled
 from qtforge_sdk import Definition, ErrorInfo
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError, StateDirectoryError
 from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
-    AmendmentRefused,
-    RunAmended,
     StepFailed,
     StepStarted,
     StepSucceeded,
@@ -58,13 +56,10 @@ class Ask(Protocol):
 class Amends(Protocol):
     """Makes amendments of a run."""
 
-    def records_of(
-        self, amendments: Sequence[Amendment], *, by: str, message_id: str
-    ) -> list[RunAmended | AmendmentRefused]:
-        """Return the record of each amendment, or of its refusal."""
-
-    def adopt(self, record: RunAmended | AmendmentRefused) -> None:
-        """Let the run go on with what was recorded."""
+    async def append(
+        self, amendments: Sequence[Amendment], *, by: str, before: StepSucceeded
+    ) -> None:
+        """Keep an answer with the amendments that it brings, and let the run go on with them."""
 
     @property
     def definition(self) -> Definition:
@@ -152,7 +147,9 @@ class Attempts:
         self, call: StepCall, answer: Answer, attempt: int, started: float, degraded: str | None
     ) -> StepSucceeded:
         data, by = answer
-        data, amendments = self._amended(data, call.step, by)
+        amendments: Sequence[Amendment] = ()
+        if isinstance(data, AmendingAnswer):
+            data, amendments = data.answer, data.amendments
         record = StepSucceeded(
             run_id=self._log.view.run_id,
             at=self._clock.now(),
@@ -164,18 +161,12 @@ class Attempts:
             attempt=attempt,
             degraded=degraded,
         )
-        await self._log.append(record, *amendments)
-        for amendment in amendments:
-            self._amending.adopt(amendment)
+        if amendments:
+            who = f"{by[0]} {by[1]} in {call.step}" if by else call.step
+            await self._amending.append(amendments, by=who, before=record)
+        else:
+            await self._log.append(record)
         return record
-
-    def _amended(
-        self, data: Any, step: str, by: tuple[str, str] | None
-    ) -> tuple[Any, list[RunAmended | AmendmentRefused]]:
-        if not isinstance(data, AmendingAnswer):
-            return data, []
-        who = f"{by[0]} {by[1]} in {step}" if by else step
-        return data.answer, self._amending.records_of(data.amendments, by=who, message_id="")
 
     async def _failed(
         self, call: StepCall, error: QtForgeError, attempt: int, started: float
@@ -223,7 +214,7 @@ class Attempts:
 
 def _plain(data: Any, step: str) -> Any:
     try:
-        return to_plain(data)
+        return as_journaled(data)
     except TypeError as error:
         raise OperationError(
             "run.not_storable",

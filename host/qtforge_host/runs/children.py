@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
+from qtforge_host.runs.cancelling import cancel_message, undoes, unfinished_children
 from qtforge_host.runs.control import PauseRequested
 from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError
+from qtforge_sdk.errors import OperationError, RunError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
+from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunStarted
 
 __all__ = ["Children", "Executor"]
+
+_LOG = logging.getLogger("qtforge.runs")
 
 Started = Callable[[str], Awaitable[None]]
 _MANY = 1_000_000
@@ -33,7 +40,9 @@ class Executor(Protocol):
     ) -> RunView:
         """Start a run, and go on until it ends or rests."""
 
-    async def resume(self, run_id: str) -> RunView:
+    async def resume(
+        self, run_id: str, *, versions: VersionPolicy = "same-major", note: str = ""
+    ) -> RunView:
         """Take up a run."""
 
 
@@ -73,6 +82,27 @@ class Children:
                 if isinstance(first, RunStarted) and first.parent_step == step:
                     return each.run_id
         return None
+
+    async def cancel(self, parent: str) -> None:
+        """Cancel the unfinished children of a run, and theirs; what they did is undone.
+
+        One that can't be taken up here, or is executed by another process, is asked, and ends
+        when it is taken up or sees it.
+        """
+        for each in await unfinished_children(self._journal, parent):
+            try:
+                history = History.of(await self._journal.records(each.run_id))
+                await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
+                await self._executor.resume(
+                    each.run_id,
+                    # Other versions than those that served it must not undo what these did.
+                    versions="same-major" if undoes(history) else "any",
+                    note="to be cancelled",
+                )
+            except RunOwnedError:
+                pass
+            except (RunError, WorkflowError) as error:
+                _LOG.warning("%s is asked to end, and did not yet: %s", each.run_id, error)
 
     async def result(
         self,

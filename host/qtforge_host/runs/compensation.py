@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -72,10 +73,21 @@ class Compensator:
     async def _compensate_one(self, step: str, compensation: Compensation, undo: Undo) -> bool:
         run_id = self._log.view.run_id
         attempt = 1
+        earlier = self._log.history.failed_undos.get(step)
+        if earlier is not None:  # the run was resumed between two attempts
+            attempt = earlier.attempt + 1
+            if earlier.next_at is not None:
+                left = (earlier.next_at - self._clock.now()).total_seconds()
+                await self._clock.sleep(max(0.0, left))
         while True:
-            self._log.note(
+            # Kept before it is asked: from here on, nothing but undoing may follow.
+            await self._log.append(
                 CompensationStarted(
-                    run_id=run_id, at=self._clock.now(), step=step, topic=compensation.topic
+                    run_id=run_id,
+                    at=self._clock.now(),
+                    step=step,
+                    topic=compensation.topic,
+                    attempt=attempt,
                 )
             )
             started = self._clock.monotonic()
@@ -83,16 +95,8 @@ class Compensator:
                 data, by = await undo(step, compensation, attempt)
             except QtForgeError as error:
                 delay_s = self._delay(step, compensation, attempt, error)
+                await self._log.append(self._failure(step, error, attempt, started, delay_s))
                 if delay_s is None:
-                    await self._log.append(
-                        CompensationFailed(
-                            run_id=run_id,
-                            at=self._clock.now(),
-                            step=step,
-                            error=error_info(error, step),
-                            duration_s=self._clock.monotonic() - started,
-                        )
-                    )
                     return False
                 await self._clock.sleep(delay_s)
                 attempt += 1
@@ -105,6 +109,7 @@ class Compensator:
                 plugin=by[0] if by else None,
                 plugin_version=by[1] if by else None,
                 duration_s=self._clock.monotonic() - started,
+                attempt=attempt,
             )
             await self._undone(record, data)
             return True
@@ -116,6 +121,21 @@ class Compensator:
             # Nobody uses the answer; that it can't be kept must not undo the step again.
             _LOG.debug("%s: the answer is not kept: %s", record.step, error)
             await self._log.append(record)
+
+    def _failure(
+        self, step: str, error: QtForgeError, attempt: int, started: float, delay_s: float | None
+    ) -> CompensationFailed:
+        now = self._clock.now()
+        return CompensationFailed(
+            run_id=self._log.view.run_id,
+            at=now,
+            step=step,
+            error=error_info(error, step),
+            duration_s=self._clock.monotonic() - started,
+            attempt=attempt,
+            will_retry=delay_s is not None,
+            next_at=None if delay_s is None else now + datetime.timedelta(seconds=delay_s),
+        )
 
     def _delay(
         self, step: str, compensation: Compensation, attempt: int, error: QtForgeError

@@ -9,7 +9,7 @@ from qtforge_host.runs.log import RunLog
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import EventReceived, RunCancelRequested
 
-__all__ = ["Control", "PauseRequested"]
+__all__ = ["Control", "PauseRequested", "TimeOver"]
 
 
 class PauseRequested(BaseException):
@@ -20,31 +20,79 @@ class PauseRequested(BaseException):
         self.message = message
 
 
+class TimeOver(BaseException):
+    """Leaves the orchestrator of a resumed run that has no time left, before it asks anything."""
+
+
 class Control:
-    """A run's inbox, as far as it has been read.
+    """A run's inbox, as far as it has been read, and what ends the run before its time.
 
     Args:
         log: Where events and requests are recorded.
         amend: Applies an amendment, or records why it can't be.
+        parent: The control of the run that this one is a step of, or None.
+
+    Attributes:
+        changed: Set, and another put in its place, at a delivery.
+        position: How far the inbox has been read.
+        is_over: Whether the run was resumed with no time left.
+        is_stopped: Whether it is left as it is, to be resumed by another process.
     """
 
-    def __init__(self, log: RunLog, amend: Callable[[InboxMessage], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        amend: Callable[[InboxMessage], Awaitable[None]],
+        parent: Control | None = None,
+    ) -> None:
         self._log = log
         self._amend = amend
+        self._parent = parent
         self._amendments: list[InboxMessage] = []
         self._amending = asyncio.Lock()
         self._pause: InboxMessage | None = None
         self._task: asyncio.Task[object] | None = None
-        self.changed = asyncio.Event()  # set, and another put in its place, at a delivery
+        self.changed = asyncio.Event()
         self.position = 0
-        self.cancel_requested: RunCancelRequested | None = log.history.cancel_requested
+        self.is_over = False
+        self.is_stopped = False
+
+    @property
+    def cancel_requested(self) -> RunCancelRequested | None:
+        """That somebody cancelled the run before anything of it was undone."""
+        return self._log.history.cancel_requested
+
+    @property
+    def winds_down(self) -> bool:
+        """Whether nothing new may be asked, because the run was cancelled, or is being undone."""
+        history = self._log.history
+        return self.is_over or history.undoing or history.cancel_requested is not None
 
     def attach(self, task: asyncio.Task[object]) -> None:
         """Say which task a cancellation ends."""
         self._task = task
 
-    async def deliver(self, entries: list[InboxEntry]) -> None:
-        """Take in what was sent; events and cancellations at once, the rest at a boundary."""
+    def detach(self) -> None:
+        """Say that the run is ending; what ends and undoes it is not interrupted any more."""
+        self._task = None
+
+    def interrupt(self) -> None:
+        """End what the run does, unless it is ending."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def stop(self) -> bool:
+        """Leave the run as it is, and return whether that may be: a child does as its parent."""
+        self.is_stopped = self._parent is None or self._parent.is_stopped
+        return self.is_stopped
+
+    async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
+        """Take in what was sent; events and cancellations at once, the rest at a boundary.
+
+        Args:
+            entries: Of the inbox.
+            resumed: They were sent before somebody resumed the run: a pause no longer counts.
+        """
         for position, message in entries:
             if position <= self.position:  # another reading of the inbox brought it
                 continue
@@ -56,7 +104,7 @@ class Control:
             elif message.kind == "amend":
                 self._amendments.append(message)
             elif message.kind == "pause":
-                self._pause = message
+                self._pause = None if resumed else message
             elif message.kind == "cancel":
                 await self._cancel(message)
         changed, self.changed = self.changed, asyncio.Event()
@@ -118,8 +166,7 @@ class Control:
             by=message.by,
             message_id=message.message_id,
         )
+        first = self.cancel_requested is None
         await self._log.append(record)
-        if self.cancel_requested is None:  # the second of two does not interrupt what undoes
-            self.cancel_requested = record
-            if self._task is not None:
-                self._task.cancel()
+        if first and self.cancel_requested is not None:
+            self.interrupt()

@@ -8,22 +8,23 @@ from typing import Any
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.durations import seconds
 from qtforge_host.runs.active import ActiveRun
-from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.control import Control, PauseRequested, TimeOver
 from qtforge_host.runs.current import RUN, STEP
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.values import as_journaled
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
-from qtforge_sdk.records import RunFinished, RunPaused
+from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused
 
 __all__ = ["Driver"]
 
 _CANCELLED = ErrorInfo(code="run.cancelled", message="cancelled")
+_WALK_S = 30.0  # in which a run whose time was over at its resuming comes to where it was
 
 
 class Driver:
@@ -57,8 +58,12 @@ class Driver:
     async def drive(self) -> None:
         """Go on until the run ends or rests.
 
+        A caller who is cancelled cancels the run, and waits for what undoes it. One who is
+        cancelled again leaves the run as it is; whoever resumes it goes on undoing.
+
         Raises:
-            asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``.
+            asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``, unless
+                it was ending otherwise.
             StaleOwnerError: Another process has taken the run over; nothing was recorded.
             StateDirectoryError: The journal can't be written; the run may be resumed later.
         """
@@ -68,8 +73,15 @@ class Driver:
             # As asyncio.wait would, but without the set of futures that it builds and takes down.
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            work.cancel()
-            await asyncio.wait({work})
+            self._control.interrupt()
+            while not work.done():
+                try:
+                    await asyncio.wait({work})
+                except asyncio.CancelledError:
+                    if self._control.stop():
+                        work.cancel()
+            if self._control.is_stopped and self._log.history.finished is None:
+                await self._journal.release(self._log.ownership)
             raise
 
     async def _work(self) -> None:
@@ -80,30 +92,34 @@ class Driver:
             self._run.check_all_claimed()
             result, summary = self._result(returned)
         except PauseRequested as pause:
+            self._control.detach()
             await self._rest(pause)
         except asyncio.CancelledError:
+            self._control.detach()
             await self._cancelled()
         except (StaleOwnerError, StateDirectoryError):
             raise  # nothing can be recorded, so nothing may be undone either
-        except RunDivergedError as error:  # what was done stays as it is, for whoever looks into it
-            await self._finish("failed", error=error_info(error, error.step))
         except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
-            await self._failed(error_info(error))
+            self._control.detach()
+            await self._broken(error)
         else:
+            self._control.detach()
             await self._succeeded(result, summary)
 
     async def _execute(self) -> Any:
         await self._control.amend()
-        work = self._workflow.orchestrator.execute(self._run)
         limit = self._workflow.definition.timeout
         timed_from = self._log.history.timed_from
         if limit is None or timed_from is None:
-            return await work
-        gone_s = (self._clock.now() - timed_from).total_seconds()
-        deadline = asyncio.get_running_loop().time() + seconds(limit) - gone_s
+            return await self._workflow.orchestrator.execute(self._run)
+        left_s = seconds(limit) - (self._clock.now() - timed_from).total_seconds()
+        if left_s <= 0:  # it asks nothing any more, but comes to where it was, to be undone
+            self._control.is_over = True
+            left_s = _WALK_S
         try:
-            return await run_before(deadline, work)
-        except DeadlineExceeded:
+            deadline = asyncio.get_running_loop().time() + left_s
+            return await run_before(deadline, self._workflow.orchestrator.execute(self._run))
+        except (DeadlineExceeded, TimeOver):
             raise OperationError(
                 "run.timeout", f"the run did not end within {limit}", "", "give it a longer timeout"
             ) from None
@@ -112,7 +128,7 @@ class Driver:
         definition = self._run.definition
         result = returned if definition.result is None else self._run.render(definition.result)
         summary = str(self._run.render(definition.summary)) if definition.summary else ""
-        return to_plain(result), summary
+        return as_journaled(result), summary
 
     async def _succeeded(self, result: Any, summary: str) -> None:
         try:
@@ -120,20 +136,31 @@ class Driver:
         except RecordNotStorableError as error:  # such as an integer of more than 64 bits
             await self._failed(error_info(error))
 
+    async def _broken(self, error: Exception) -> None:
+        if isinstance(error, RunDivergedError) and not self._log.history.undoing:
+            # What was done stays as it is, for whoever looks into it.
+            await self._finish("failed", error=error_info(error, error.step))
+        else:
+            await self._failed(error_info(error))
+
     async def _failed(self, error: ErrorInfo) -> None:
-        try:
-            undone, sound = await self._run.compensate()
-        except asyncio.CancelledError:
-            await self._finish("cancelled", error=error)
-            return
+        await self._run.cancel_children()
+        undone, sound = await self._run.compensate()
         await self._finish("compensated" if undone and sound else "failed", error=error)
 
     async def _cancelled(self) -> None:
+        if self._control.is_stopped:
+            raise asyncio.CancelledError
         asked = self._control.cancel_requested
         error = _CANCELLED
         if asked is not None and asked.by:
             error = ErrorInfo(code="run.cancelled", message=f"cancelled by {asked.by}")
+        await self._run.cancel_children()
         if self._run.definition.on_cancel == "compensate":
+            if asked is None:  # so that whoever resumes it in the middle of this goes on with it
+                await self._log.append(
+                    RunCancelRequested(run_id=self._run.id, at=self._clock.now())
+                )
             await self._run.compensate()
         await self._finish("cancelled", error=error)
 

@@ -27,12 +27,12 @@ from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.problems import Problem
-from qtforge_host.runs.versions import VersionPolicy, version_problem
+from qtforge_host.runs.values import as_journaled
+from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import OperationError, QtForgeError
-from qtforge_sdk.journal import Journal, Ownership
+from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "Silent", "new_run_id"]
@@ -167,7 +167,7 @@ class Engine:
             if on_started is not None:
                 await on_started(started.run_id)
             return await self._go_on(
-                workflow, ownership, [started], listener, fresh=started, changes=changes
+                workflow, ownership, [started], listener, changes=changes, older=[]
             )
 
     async def resume(
@@ -209,7 +209,9 @@ class Engine:
     ) -> RunView:
         records = list(await self._journal.records(run_id))
         history = History.of(records)
-        if history.finished is not None:
+        if history.finished is not None or stays_blocked(
+            history.blocked, history.served_by, self._plugins(), versions
+        ):
             return fold(run_id, records)
         self._workflows.recorded(history)  # it is not taken up where it can't be run
         ownership = await self._journal.claim(run_id)
@@ -230,11 +232,15 @@ class Engine:
             await self._journal.release(ownership)
             return fold(run_id, [*records, resumed])
         text = "; ".join(filter(None, (note, problem.text if problem else "")))
+        changes = self._changes
+        older = list(await self._journal.inbox(run_id))
         resumed = RunResumed(
             run_id=run_id, at=self._clock.now(), owner=ownership.owner, plugins=active, note=text
         )
         await self._journal.append(ownership, [resumed])
-        return await self._go_on(workflow, ownership, [*records, resumed], listener, fresh=resumed)
+        return await self._go_on(
+            workflow, ownership, [*records, resumed], listener, changes=changes, older=older
+        )
 
     async def close(self) -> None:
         """End the watch over inboxes; the runs have ended by then."""
@@ -266,15 +272,26 @@ class Engine:
         records: list[Record],
         listener: RunListener | None,
         *,
-        fresh: Record,
-        changes: int | None = None,
+        changes: int,
+        older: list[InboxEntry],
     ) -> RunView:
+        """Execute a run that this engine owns.
+
+        Args:
+            workflow: Its workflow.
+            ownership: Of the run.
+            records: The run's; the last says that it is executed now.
+            listener: Hears what happens.
+            changes: How often the watch had looked when the inbox was read.
+            older: What was in the inbox.
+        """
         run_id = ownership.run_id
         heard = listener or Silent()
         view, history = fold(run_id, records), History.of(records)
         log = RunLog(self._journal, ownership, view, history, heard, self._observe)
         amending = Amending(log, workflow, self._clock, self._workflows.check)
-        control = Control(log, amending.apply)
+        parent = history.started.parent if history.started is not None else None
+        control = Control(log, amending.apply, self._live.get(parent) if parent else None)
         run = ActiveRun(
             log,
             control,
@@ -285,11 +302,13 @@ class Engine:
             children=self._children,
         )
         if self._observe is not None:
-            self._observe(fresh)
-        heard.on_record(view, fresh)
+            self._observe(records[-1])
+        heard.on_record(view, records[-1])
         self._live[run_id] = control
         self._watch()
         try:
+            if older:
+                await control.deliver(older, resumed=True)
             if changes != self._changes:  # what came before it was live, the watch can't have told
                 await control.deliver(list(await self._journal.inbox(run_id)))
             driver = Driver(workflow, run, log, control, self._journal, self._clock)
@@ -318,7 +337,7 @@ class Engine:
 
 def _plain_input(given: Mapping[str, Any]) -> Any:
     try:
-        return to_plain(given)
+        return as_journaled(given)
     except (TypeError, msgspec.ValidationError) as error:
         raise OperationError(
             "run.not_storable", "the run's input can't be kept", str(error), "give plain values"

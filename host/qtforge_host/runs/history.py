@@ -12,9 +12,11 @@ from qtforge_sdk.records import (
     AmendmentRefused,
     ChildStarted,
     CompensationFailed,
+    CompensationStarted,
     CompensationSucceeded,
     EventReceived,
     RunAmended,
+    RunBlocked,
     RunCancelRequested,
     RunFinished,
     RunPaused,
@@ -44,9 +46,13 @@ class History:
         outcomes: A step's final record, by its name, in the order in which they ended.
         topics: What each step asked, by its name.
         failed_attempts: A step's attempts that are to be followed by another.
+        undoing: Whether a compensation has begun; until the run has ended.
         undone: Steps whose compensation has succeeded.
         not_undone: Steps whose compensation has failed for good, until the run has ended.
-        cancel_requested: That somebody cancelled the run; None once it has ended.
+        failed_undos: A compensation's attempts that are to be followed by another.
+        cancel_requested: That somebody cancelled the run, unless it was being undone already;
+            None once it has ended.
+        blocked: Why it rests until its plugins are there; None once it goes on.
         timers: When a named timer is due.
         fired: The timers whose time has come.
         events: Received, oldest first.
@@ -64,9 +70,12 @@ class History:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
     failed_attempts: dict[str, StepFailed] = field(default_factory=dict)
+    undoing: bool = False
     undone: set[str] = field(default_factory=set)
     not_undone: set[str] = field(default_factory=set)
+    failed_undos: dict[str, CompensationFailed] = field(default_factory=dict)
     cancel_requested: RunCancelRequested | None = None
+    blocked: RunBlocked | None = None
     timers: dict[str, datetime.datetime] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
     events: list[EventReceived] = field(default_factory=list)
@@ -101,10 +110,8 @@ class History:
                 self.failed_attempts[record.step] = record
             case StepFailed() | StepSkipped():
                 self.outcomes[record.step] = record
-            case CompensationSucceeded():
-                self.undone.add(record.step)
-            case CompensationFailed():
-                self.not_undone.add(record.step)
+            case CompensationStarted() | CompensationSucceeded() | CompensationFailed():
+                self._take_undoing(record)
             case TimerSet():
                 self.timers[record.name] = record.due
             case TimerFired():
@@ -121,18 +128,19 @@ class History:
             case AmendmentRefused() | RunPaused():
                 self.handled.add(record.message_id)
             case RunCancelRequested():
-                self.cancel_requested = self.cancel_requested or record
+                if not self.undoing:  # what is being undone comes to its own end
+                    self.cancel_requested = self.cancel_requested or record
                 self.handled.add(record.message_id)
             case RunRewound():
                 self._forget(record.steps)
                 self.timed_from = record.at
+            case RunBlocked():
+                self.blocked = record
             case RunResumed():
-                self.finished = None
+                self.finished = self.blocked = None
                 self.resumed = True
             case RunFinished():
-                self.finished = record
-                self.cancel_requested = None
-                self.not_undone.clear()
+                self._end(record)
             case _:
                 pass
 
@@ -141,6 +149,25 @@ class History:
         answers = (each.data for each in self.outcomes.values() if isinstance(each, StepSucceeded))
         named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
         return {event.event_id for event in self.events if event.event_id in named}
+
+    def _take_undoing(
+        self, record: CompensationStarted | CompensationSucceeded | CompensationFailed
+    ) -> None:
+        self.undoing = True
+        if isinstance(record, CompensationSucceeded):
+            self.undone.add(record.step)
+        elif isinstance(record, CompensationFailed):
+            if record.will_retry:
+                self.failed_undos[record.step] = record
+            else:
+                self.not_undone.add(record.step)
+
+    def _end(self, record: RunFinished) -> None:
+        self.finished = record
+        self.cancel_requested = self.blocked = None
+        self.undoing = False
+        self.not_undone.clear()
+        self.failed_undos.clear()
 
     def _served(self, record: StepSucceeded) -> None:
         if record.plugin and record.plugin_version:

@@ -120,14 +120,14 @@ class RunView:
         self, record: CompensationStarted | CompensationSucceeded | CompensationFailed
     ) -> None:
         if isinstance(record, CompensationStarted):
-            step = StepResult(name=record.step, status="running", attempts=1)
+            step = StepResult(name=record.step, status="running", attempts=record.attempt)
         elif isinstance(record, CompensationSucceeded):
-            step = _answered(record, 1)
+            step = _answered(record, record.attempt)
         else:
             step = StepResult(
                 name=record.step,
-                status="failed",
-                attempts=1,
+                status="running" if record.will_retry else "failed",
+                attempts=record.attempt,
                 duration_s=record.duration_s,
                 plugin=record.error.plugin,
                 plugin_version=record.error.plugin_version,

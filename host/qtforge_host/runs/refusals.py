@@ -28,7 +28,10 @@ class RunEndedError(RunError):
     code = "run.ended"
 
     def __init__(self, run_id: str, status: str, /) -> None:
-        fix = f"qtforge-host runs retry {run_id}, or qtforge-host runs fork {run_id} --from STAGE"
+        fix = (
+            f"qtforge-host runs retry {run_id}, which takes changes as well,"
+            f" or qtforge-host runs fork {run_id} --from STAGE"
+        )
         super().__init__(f"the run '{run_id}' has already ended", f"it is {status}", fix)
         self.run_id = run_id
         self.status = status

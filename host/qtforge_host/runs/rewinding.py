@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from qtforge_host.runs.amending import Check
+from qtforge_host.runs.amending import amend as amended
+from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
+from qtforge_host.runs.outcome import fold
 from qtforge_host.runs.refusals import RunNotEndedError, RunSucceededError, UnknownStepError
 from qtforge_sdk import Record
 from qtforge_sdk.journal import Journal
@@ -29,11 +34,28 @@ from qtforge_sdk.records import (
     TimerSet,
 )
 
-__all__ = ["forked", "rewind", "steps_again"]
+__all__ = ["Rewriting", "forked", "rewind", "steps_again"]
 
 _Named = (
     StepStarted | StepSucceeded | StepFailed | StepSkipped | ChildStarted | TimerSet | TimerFired
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """How a run's definition changes when the run is done again.
+
+    Attributes:
+        recorded: Gives a run's workflow, with its definition as it is now.
+        patch: The operations of a JSON Patch (RFC 6902), in order.
+        check: Checks topics and expressions.
+        reason: Why, for the run's history.
+    """
+
+    recorded: Callable[[History], Workflow]
+    patch: Sequence[Mapping[str, Any]]
+    check: Check
+    reason: str = ""
 
 
 class _Steps:
@@ -109,8 +131,11 @@ async def rewind(
     *,
     at: datetime.datetime,
     by: str = "",
+    amend: Rewriting | None = None,
 ) -> list[str]:
     """Open a run that did not succeed again; it goes on when it is resumed.
+
+    An amendment is journaled together with it, after it was checked against what stays done.
 
     Args:
         journal: Holds it.
@@ -118,24 +143,26 @@ async def rewind(
         stage: From where to do it again; None for where it failed.
         at: Now, in UTC.
         by: Who asked.
+        amend: How its definition changes; None leaves it as it is.
 
     Returns:
         The steps that will be done again.
 
     Raises:
+        AmendmentRefusedError: The amendment is not possible; nothing was changed.
         RunNotEndedError: It has not ended.
         RunSucceededError: It has succeeded.
         UnknownStepError: No step of that name has begun.
         RunOwnedError: Another process has just opened it again.
     """
-    steps_again(run_id, _ended(run_id, await journal.records(run_id)), stage)  # refused early
+    _rewound(run_id, await journal.records(run_id), stage, at, by, amend)  # refused early
     ownership = await journal.claim(run_id)
     try:
-        steps = steps_again(run_id, _ended(run_id, await journal.records(run_id)), stage)
-        await journal.append(ownership, [RunRewound(run_id=run_id, at=at, steps=steps, by=by)])
+        made = _rewound(run_id, await journal.records(run_id), stage, at, by, amend)
+        await journal.append(ownership, made)
     finally:
         await journal.release(ownership)
-    return steps
+    return made[0].steps
 
 
 def forked(
@@ -176,6 +203,33 @@ def forked(
         elif isinstance(record, RunAmended) or _step_of(record) in kept:
             copies.append(msgspec.structs.replace(record, run_id=new_id, at=at))
     return first, _events(records, copies, new_id, at) + copies
+
+
+def _rewound(
+    run_id: str,
+    records: Sequence[Record],
+    stage: str | None,
+    at: datetime.datetime,
+    by: str,
+    amend: Rewriting | None,
+) -> tuple[RunRewound, *tuple[RunAmended, ...]]:
+    """Return the records that open a run again."""
+    steps = steps_again(run_id, _ended(run_id, records), stage)
+    rewound = RunRewound(run_id=run_id, at=at, steps=steps, by=by)
+    if amend is None:
+        return (rewound,)
+    kept = fold(run_id, [*records, rewound]).steps
+    workflow = amend.recorded(History.of(records))
+    fix = "change what is done again; --from STAGE does more again"
+    _, definition = amended(run_id, workflow, amend.patch, kept, amend.check, fix=fix)
+    return rewound, RunAmended(
+        run_id=run_id,
+        at=at,
+        patch=[dict(each) for each in amend.patch],
+        definition=definition,
+        by=by,
+        reason=amend.reason,
+    )
 
 
 def _ended(run_id: str, records: Sequence[Record]) -> Sequence[Record]:

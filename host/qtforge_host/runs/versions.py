@@ -8,7 +8,9 @@ from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
-__all__ = ["VersionPolicy", "VersionProblem", "version_problem"]
+from qtforge_sdk.records import RunBlocked
+
+__all__ = ["VersionPolicy", "VersionProblem", "stays_blocked", "version_problem"]
 
 VersionPolicy = Literal["same-major", "exact", "any"]
 """Which other versions may go on: of the same major version, none, or any."""
@@ -61,3 +63,23 @@ def _same_major(before: str, now: str | None) -> bool:
         return Version(before).major == Version(now).major
     except InvalidVersion:
         return before == now
+
+
+def stays_blocked(
+    blocked: RunBlocked | None,
+    served_by: Mapping[str, str],
+    active: Mapping[str, str],
+    policy: VersionPolicy,
+) -> bool:
+    """Tell whether a run is blocked for just what its journal says already.
+
+    Args:
+        blocked: What the journal says; None when the run is not blocked.
+        served_by: The versions that served the run, by plugin.
+        active: The versions that are here, by plugin.
+        policy: Which other versions may go on.
+    """
+    if blocked is None or blocked.plugins != active:
+        return False
+    problem = version_problem(served_by, active, policy)
+    return problem is not None and problem.blocks and problem.text == blocked.reason

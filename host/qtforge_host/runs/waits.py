@@ -10,14 +10,17 @@ from typing import Any
 
 from qtforge_host.runs.attempts import Answer, StepCall
 from qtforge_host.runs.children import Children
-from qtforge_host.runs.control import Control
+from qtforge_host.runs.claims import Claims
+from qtforge_host.runs.control import Control, TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError
+from qtforge_sdk.errors import OperationError, RunDivergedError
 from qtforge_sdk.records import ChildStarted, TimerFired, TimerSet
 
 __all__ = ["Waits"]
+
+_FAIL_S = 1.0  # in which what failed beside a step ends that step too
 
 
 class Waits:
@@ -30,12 +33,15 @@ class Waits:
     _children: Children
     _timers: int
     _taken: set[str]
+    _claims: Claims
 
     async def sleep(self, seconds: float, *, name: str | None = None) -> None:
         """Wait on the run's clock; see `qtforge_sdk.Run`."""
         self._timers += 1
         timer = f"timer {self._timers}" if name is None else name
-        self._claim(timer)
+        self._claims.claim(timer)
+        if self._control.winds_down and timer not in self._log.history.fired:
+            await self._wind_down(timer)
         due = await self._due(timer, seconds)
         while (left := (due - self._clock.now()).total_seconds()) > 0:
             await self._sleep_or(self._control.changed, left)
@@ -91,6 +97,41 @@ class Waits:
 
         return await self._do(StepCall(step=step, topic="", send=send), None, None)
 
+    async def cancel_children(self) -> None:
+        """Cancel the runs that this one began and has not taken up again."""
+        if self._log.history.resumed:  # else they have ended with the steps that began them
+            await self._children.cancel(self.id)
+
+    async def _begin(self, step: str) -> None:
+        """Come to the boundary before a step that is to be done now.
+
+        Raises:
+            PauseRequested: The run is to rest.
+        """
+        if self._control.winds_down:
+            await self._wind_down(step)
+        self._control.check()
+
+    async def _wind_down(self, step: str) -> None:
+        """Leave the code where it would do what it had not done when it was interrupted.
+
+        First it has to ask for all that the journal holds, wherever that is in parallel: what
+        it has not asked for can't be undone.
+
+        Raises:
+            asyncio.CancelledError: The run was cancelled.
+            TimeOver: It has no time left.
+            RunDivergedError: It is being undone because of a failure that does not come again.
+        """
+        await self._claims.all_found()
+        if self._control.cancel_requested is not None:
+            raise asyncio.CancelledError
+        if self._log.history.undoing:
+            await asyncio.sleep(_FAIL_S)
+        if self._control.is_over:
+            raise TimeOver
+        raise RunDivergedError(step, "it had failed before it, and does not any more")
+
     async def _due(self, timer: str, seconds: float) -> datetime.datetime:
         due = self._log.history.timers.get(timer)
         if due is None:
@@ -123,7 +164,3 @@ class Waits:
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
         """Do a step."""
-
-    @abstractmethod
-    def _claim(self, step: str) -> None:
-        """Take a name."""

@@ -235,6 +235,7 @@ class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_
 
     step: str
     topic: str
+    attempt: int = 1
 
 
 class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensation_succeeded"):
@@ -245,14 +246,21 @@ class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensatio
     plugin: str | None
     plugin_version: str | None
     duration_s: float
+    attempt: int = 1
 
 
 class CompensationFailed(_Record, frozen=True, kw_only=True, tag="compensation_failed"):
-    """A step could not be undone."""
+    """A step could not be undone.
+
+    With ``will_retry`` only this attempt failed, and the next is made at ``next_at``.
+    """
 
     step: str
     error: ErrorInfo
     duration_s: float
+    attempt: int = 1
+    will_retry: bool = False
+    next_at: datetime.datetime | None = None
 
 
 class RunFinished(_Record, frozen=True, kw_only=True, tag="run_finished"):

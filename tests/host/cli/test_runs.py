@@ -45,12 +45,15 @@ operation = "steps.fail"
 message = { text = "third ${input.word}" }
 """
 PLAIN = WORKFLOW.replace('on_cancel = "compensate"', "").replace('"steps"', '"plain"')
+BARE = "\\n".join(
+    line for line in PLAIN.replace('"plain"', '"bare"').splitlines() if "undo" not in line
+)
 
 
 class Example(Plugin):
     @hookimpl
     def qtforge_workflows(self):
-        return [WORKFLOW, PLAIN]
+        return [WORKFLOW, PLAIN, BARE]
 
     @operation("steps.note")
     async def note(self, message: dict) -> str:
@@ -270,6 +273,39 @@ def test_a_retry_does_again_what_failed_and_what_was_undone(steps: Steps) -> Non
     said = steps("runs", "retry", "last", "--json")
     assert (said.lines[0]["status"], said.err) == ("succeeded", "again: first, second, third\n")
     assert steps.done == ["first x", "second", "undo first", "first x", "second", "third x"]
+
+
+def test_a_retry_takes_changes_of_what_is_done_again_and_of_nothing_else(steps: Steps) -> None:
+    steps.touch("go")
+    steps.touch("bad")
+    steps("run", "bare", "--set", "word=x")
+    refused = steps("runs", "amend", "last", "--skip", "third")
+    assert (refused.code, "which takes changes as well" in refused.err) == (1, True)
+    for wrong in (["--set", "second.timeout=9s"], ["--remove", "first"], ["--skip", "fourth"]):
+        said = steps("runs", "retry", "last", *wrong)
+        assert (said.code, "error[run.amendment_refused]" in said.err) == (1, True), said
+    assert steps("runs", "show", "last", "--json").json["status"] == "failed"
+    assert steps.done == ["first x", "second"]
+    said = steps(
+        "runs", "retry", "last", "--set", "third.operation=steps.note",
+        "--set", "third.message.text=mended", "--reason", "a bad day", "--json",
+    )  # fmt: skip
+    assert (said.lines[0]["status"], said.err) == ("succeeded", "again: third\n")
+    assert steps.done == ["first x", "second", "mended"]
+    history = [each["text"] for each in steps("runs", "show", "last", "--json").json["history"]]
+    assert any("amended by the command line (a bad day)" in each for each in history)
+
+
+def test_a_retry_from_an_earlier_stage_may_change_that_stage(steps: Steps) -> None:
+    steps.touch("go")
+    steps.touch("bad")
+    steps("run", "bare", "--set", "word=x")
+    said = steps(
+        "runs", "retry", "last", "--from", "second", "--set", "second.message.text=other",
+        "--remove", "third", "--json",
+    )  # fmt: skip
+    assert (said.lines[0]["status"], said.err) == ("succeeded", "again: second, third\n")
+    assert steps.done == ["first x", "second", "other"]
 
 
 def test_a_fork_keeps_what_was_before_the_stage_and_takes_another_input(steps: Steps) -> None:
@@ -507,6 +543,22 @@ def test_the_doctor_names_the_run_and_the_record_that_is_damaged(steps: Steps) -
     assert f"✗ wrong  journal: the run {run['run_id']}: record 3: " in said.out
     shown = steps("runs", "show", "last")
     assert (shown.code, "error[journal.damaged]" in shown.err) == (4, True)
+
+
+def test_the_doctor_stays_short_where_much_is_damaged(steps: Steps) -> None:
+    steps.touch("go")
+    for _ in range(3):
+        steps("run", "plain", "--set", "word=x")
+    connection = sqlite3.connect(steps.folder / "state" / "runs" / "journal.sqlite3")
+    with connection:
+        connection.execute("UPDATE records SET payload = x'00'")
+    connection.close()
+    said = steps("doctor")
+    assert said.code == 1
+    wrong = [line for line in said.out.splitlines() if line.startswith("✗")]
+    assert len(wrong) == 21
+    assert "more findings" in wrong[-1]
+    assert "in 3 runs in all" in wrong[-1]
 
 
 def test_the_doctor_says_when_the_state_directory_cannot_be_used(steps: Steps) -> None:

@@ -41,13 +41,6 @@ def test_each_topic_and_plugin_has_one_that_all_share() -> None:
     ]
 
 
-def test_a_plugin_that_is_taken_away_begins_anew() -> None:
-    found = breakers()
-    fail(found, "a.b", "plug")
-    found.forget("plug")
-    assert found.allows("a.b", "plug")
-
-
 def test_a_callback_that_raises_harms_neither_the_call_nor_the_next_callback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

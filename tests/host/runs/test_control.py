@@ -320,3 +320,53 @@ def test_a_journal_that_can_not_be_written_neither_fails_a_step_nor_undoes_anyth
         assert (await lab.resume(run_id)).result == "done"
 
     play(case)
+
+
+async def waits_and_more(run: Run) -> Any:
+    await waits(run)
+    await run.request("three", "do.ok", {})
+
+
+async def interrupted(lab: Any, workflow: Any) -> str:
+    def dies(record: object) -> bool:
+        return isinstance(record, StepSucceeded) and record.step == "one"
+
+    lab.desk.gate.set()
+    run_id: str = await lab.crash(workflow, dies)
+    return run_id
+
+
+def test_a_pause_that_the_dead_process_did_not_see_does_not_stop_a_resumed_run(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await interrupted(lab, lab.script(waits))
+        await lab.post(run_id, "pause")
+        assert (await lab.resume(run_id)).status == "succeeded"
+
+    play(case)
+
+
+def test_a_pause_after_the_resuming_stops_the_run_all_the_same(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await interrupted(lab, lab.script(waits_and_more))
+        await lab.post(run_id, "pause")
+        lab.desk.gate.clear()
+        lab.desk.arrived.clear()
+        await lab.start()
+        going = asyncio.ensure_future(lab.engine.resume(run_id))
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        await lab.post(run_id, "pause")
+        await seen(lab, run_id)
+        lab.desk.gate.set()
+        assert (await asyncio.wait_for(going, 5)).status == "paused"
+
+    play(case)
+
+
+def test_a_cancellation_that_the_dead_process_did_not_see_ends_a_resumed_run(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await interrupted(lab, lab.script(waits))
+        await lab.post(run_id, "pause")
+        await lab.post(run_id, "cancel")
+        assert (await lab.resume(run_id)).status == "cancelled"
+
+    play(case)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.journal.memory import MemoryJournal
+from qtforge_sdk import Plugin, Record, Run, operation
+from qtforge_sdk.journal import Ownership
 from qtforge_sdk.records import (
     AmendmentRefused,
     EventReceived,
     RunAmended,
     StepSucceeded,
 )
+from qtforge_sdk.runs import AmendingAnswer, Amendment
 
 THREE = """
 [[stages]]
@@ -136,5 +143,61 @@ def test_amendments_of_a_run_survive_its_process(play: Any) -> None:
         await lab.dies(going)
         view = await lab.resume(run_id)
         assert (list(view.steps), view.amendments) == (["one", "two", "extra", "three"], 1)
+
+    play(case)
+
+
+class _Together(Plugin):
+    """Answers with an amendment, when told to."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    @operation("do.amend")
+    async def amend(self, message: Mapping[str, Any]) -> AmendingAnswer:
+        self.arrived.set()
+        await self.gate.wait()
+        stage = {"name": message["adds"], "operation": "do.ok"}
+        add = {"op": "add", "path": "/stages/-", "value": stage}
+        return AmendingAnswer(answer="amended", amendments=[Amendment(patch=[add])])
+
+
+class _SlowJournal(MemoryJournal):
+    """Takes its time over every record, so that much is under way at once."""
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        await asyncio.sleep(0.005)
+        await super().append(ownership, records)
+
+
+class _Parallel(SequentialOrchestrator):
+    """Two amending steps at once, then what they have added."""
+
+    async def execute(self, run: Run) -> dict[str, Any]:
+        async def one(name: str) -> None:
+            await run.request(name, "do.amend", {"adds": f"by_{name}"})
+
+        await run.gather(one("left"), one("right"))
+        return {"stages": [stage.name for stage in run.definition.stages]}
+
+
+def test_amendments_that_come_at_the_same_instant_are_all_made(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        plugin = await lab.add(_Together(), "together", "1.0.0")
+        await lab.start(journal=_SlowJournal(store=lab.store))
+        workflow = dataclasses.replace(lab.sequential(THREE), orchestrator=_Parallel())
+        going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
+        await asyncio.wait_for(plugin.arrived.wait(), 5)
+        run_id = next(iter(lab.store.runs))
+        added = {"op": "add", "path": "/stages/-", "value": INSERTED}
+        await lab.post(run_id, "amend", data={"patch": [added]})
+        await seen(lab, run_id)
+        plugin.gate.set()
+        view = await asyncio.wait_for(going, 5)
+        assert (view.status, view.amendments) == ("succeeded", 3)
+        assert sorted(view.result["stages"][3:]) == ["by_left", "by_right", "extra"]
+        *_, last = await lab.records(run_id, RunAmended)
+        assert [stage["name"] for stage in last.definition["stages"]] == view.result["stages"]
 
     play(case)

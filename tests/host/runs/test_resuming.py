@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from qtforge_sdk.records import (
     RunStarted,
     StepSucceeded,
 )
+
+DAY = datetime.date(2026, 1, 2)
 
 
 def succeeded(step: str) -> Callable[[object], bool]:
@@ -212,5 +215,43 @@ def test_a_plugin_of_the_same_major_version_goes_on_and_says_so(play: Any) -> No
         assert (await lab.resume(run_id)).result == "ab"
         (resumed,) = await lab.records(run_id, RunResumed)
         assert resumed.note == "desk was 1.0.0 and is 1.1.0"
+
+    play(case)
+
+
+def test_a_run_that_stays_blocked_is_recorded_as_blocked_once(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(two_steps), succeeded("one"))
+        lab.versions = {"desk": "2.0.0"}
+        for _ in range(3):
+            assert (await lab.resume(run_id)).status == "blocked"
+        assert len(await lab.records(run_id, RunBlocked)) == 1
+        lab.versions = {"desk": "3.0.0"}
+        assert "is 3.0.0" in (await lab.resume(run_id)).error.message
+        assert len(await lab.records(run_id, RunBlocked)) == 2
+
+    play(case)
+
+
+def test_a_live_run_sees_an_answer_as_a_resumed_one_does(play: Any) -> None:
+    seen: list[Any] = []
+
+    async def code(run: Run) -> Any:
+        seen.append(run.input["given"])
+        seen.append(await run.step("one", lambda: {"pair": (1, {2}), "day": DAY, "at": DAY}))
+        seen.append(run.steps["one"].data)
+        await run.request("two", "do.ok", {})
+        return (1, 2)
+
+    async def case(lab: Any) -> None:
+        await lab.start(succeeded("two"))
+        await lab.dies(lab.engine.execute(lab.script(code), {"given": (1, 2)}))
+        live = seen[:]
+        seen.clear()
+        view = await lab.resume(next(iter(lab.store.runs)))
+        assert live == seen
+        assert live[0] == [1, 2]
+        assert live[1]["pair"] == [1, [2]]
+        assert view.result == [1, 2]
 
     play(case)

@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from qtforge_sdk import Run
+import pytest
+
+from qtforge_sdk import Compensation, Run
 from qtforge_sdk.records import (
     ChildStarted,
     RunFinished,
     RunPaused,
     RunStarted,
+    StepFailed,
     StepSucceeded,
 )
+
+UNDO = Compensation(topic="do.ok", message={})
 
 
 def succeeded(step: str) -> Callable[[object], bool]:
@@ -121,5 +126,76 @@ def test_a_run_whose_child_is_blocked_rests_and_does_not_fail(play: Any) -> None
         child = list(lab.store.runs)[1]
         assert (await lab.resume(child, versions="any")).status == "succeeded"
         assert (await lab.resume(run_id)).result == "ab"
+
+    play(case)
+
+
+async def waiting(run: Run) -> Any:
+    await run.request("one", "do.ok", {}, compensation=UNDO)
+    return await run.request("hold", "do.wait", {})
+
+
+async def parent_of_parent(run: Run) -> Any:
+    return await run.run_workflow("middle", {})
+
+
+@pytest.mark.parametrize("on_cancel", ["stop", "compensate"])
+def test_the_children_of_a_run_that_is_cancelled_at_its_resuming_are_cancelled_too(
+    play: Any, on_cancel: str
+) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(waiting, "child", on_cancel=on_cancel)
+        lab.script(parent_of_child, "middle")
+        run_id = await lab.crash(lab.script(parent_of_parent), succeeded("one"))
+        await lab.post(run_id, "cancel")
+        assert (await lab.resume(run_id)).status == "cancelled"
+        ends = [await lab.records(each, RunFinished) for each in lab.store.runs]
+        assert [[end.status for end in each] for each in ends] == [["cancelled"]] * 3
+        middle = list(lab.store.runs)[1]
+        assert ends[2][0].error.message == f"cancelled by its parent run {middle}"
+        undone = ["one/compensation"] if on_cancel == "compensate" else []
+        assert lab.desk.asked == ["one", *undone]
+
+    play(case)
+
+
+def test_the_child_of_a_run_that_fails_at_its_resuming_is_cancelled(play: Any) -> None:
+    async def bad(run: Run) -> None:
+        await run.request("bad", "do.fail", {})
+
+    async def code(run: Run) -> None:
+        await run.gather(run.run_workflow("child", {}), bad(run))
+
+    async def case(lab: Any) -> None:
+        lab.script(waiting, "child")
+        run_id = await lab.crash(lab.script(code), lambda it: isinstance(it, StepFailed))
+        child = list(lab.store.runs)[1]
+        assert (await lab.resume(run_id)).status == "failed"
+        (end,) = await lab.records(child, RunFinished)
+        assert end.status == "cancelled"
+
+    play(case)
+
+
+def test_a_child_that_is_blocked_is_cancelled_with_its_parent(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        workflow = lab.sequential("""
+[[stages]]
+name = "one"
+operation = "do.ok"
+[[stages]]
+name = "two"
+operation = "do.wait"
+""")
+        lab.workflows["child"] = workflow
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        child = list(lab.store.runs)[1]
+        lab.versions = {"desk": "2.0.0"}
+        assert (await lab.resume(child)).status == "blocked"
+        await lab.post(run_id, "cancel")
+        assert (await lab.resume(run_id)).status == "cancelled"
+        (end,) = await lab.records(child, RunFinished)
+        assert end.status == "cancelled"
+        assert lab.desk.asked == ["one"]
 
     play(case)

@@ -15,6 +15,7 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     StepFailed,
     StepSucceeded,
+    TimerSet,
 )
 
 
@@ -166,5 +167,41 @@ def test_a_run_that_is_over_time_when_it_is_taken_up_fails_and_is_compensated(pl
         view = await lab.resume(run_id)
         assert (view.status, view.error.code) == ("compensated", "run.timeout")
         assert lab.desk.asked[-1] == "one/compensation"
+
+    play(case)
+
+
+def test_a_run_without_time_left_at_its_resuming_asks_nothing_more(play: Any) -> None:
+    async def side(run: Run, step: str) -> None:
+        await run.request(step, "do.ok", {}, compensation=undone_by(step))
+
+    async def code(run: Run) -> None:
+        await run.request("one", "do.ok", {}, compensation=undone_by("one"))
+        await run.gather(side(run, "two"), run.gather(run.gather(side(run, "three"))))
+        await run.sleep(5)
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(code, timeout="1m"), succeeded("three"))
+        asked = lab.desk.asked[:]
+        await lab.clock.advance(61)
+        view = await lab.resume(run_id)
+        assert (view.status, view.error.code) == ("compensated", "run.timeout")
+        held = [step for step, each in view.steps.items() if each.status == "succeeded"]
+        assert lab.desk.asked == [*asked, *(f"{step}/compensation" for step in held[::-1])]
+
+    play(case)
+
+
+def test_a_run_without_time_left_does_not_sleep_either(play: Any) -> None:
+    async def code(run: Run) -> None:
+        await run.request("one", "do.ok", {})
+        await run.sleep(3600)
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(code, timeout="1m"), succeeded("one"))
+        await lab.clock.advance(61)
+        view = await lab.resume(run_id)
+        assert (view.status, view.error.code) == ("failed", "run.timeout")
+        assert await lab.records(run_id, TimerSet) == []
 
     play(case)

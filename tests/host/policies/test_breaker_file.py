@@ -1,0 +1,53 @@
+"""What breakers last did can be read from outside, and harms nobody when it can't be kept."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from pathlib import Path
+
+import pytest
+
+from qtforge_host.policies.breaker import BreakerState, Transition
+from qtforge_host.policies.breaker_file import BreakerFile, KeptBreaker
+
+NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+
+
+def transition(plugin: str, before: BreakerState, after: BreakerState) -> Transition:
+    return Transition(
+        topic="a.b", plugin=plugin, before=before, after=after, at=NOW, reason=f"it is {after}"
+    )
+
+
+def test_the_last_transition_of_each_breaker_is_kept_for_another_process(tmp_path: Path) -> None:
+    file = BreakerFile(tmp_path / "state")
+    assert file.all() == []
+    file.keep(transition("two", "closed", "open"))
+    file.keep(transition("one", "closed", "open"))
+    file.keep(transition("one", "open", "half_open"))
+    assert BreakerFile(tmp_path / "state").all() == [
+        KeptBreaker(topic="a.b", plugin="one", state="half_open", since=NOW,
+                    reason="it is half_open"),
+        KeptBreaker(topic="a.b", plugin="two", state="open", since=NOW, reason="it is open"),
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_no_such_file_is_a_warning_and_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "breakers.sqlite").write_text("something else, and long enough to be no header")
+    with caplog.at_level(logging.WARNING):
+        BreakerFile(tmp_path).keep(transition("one", "closed", "open"))
+        assert BreakerFile(tmp_path).all() == []
+    assert "is not kept" in caplog.text
+    assert "may be deleted" in caplog.text
+
+
+def test_a_state_directory_that_cannot_be_made_is_a_warning_and_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "state").touch()
+    BreakerFile(tmp_path / "state").keep(transition("one", "closed", "open"))
+    assert "is not kept" in caplog.text
+    assert BreakerFile(tmp_path / "state").all() == []

@@ -1,0 +1,131 @@
+"""Processes that take up one run after the other, each killed at one of its writes."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from qtforge_host.journal.memory import MemoryJournal, MemoryStore
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_sdk import Plugin, Record
+from qtforge_sdk.journal import Journal, Ownership
+from qtforge_sdk.records import RunStarted
+
+WAIT_S = 10
+
+
+class Crash(BaseException):
+    """The process died."""
+
+
+class InstantClock:
+    """Nobody waits: time passes for whoever sleeps."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def now(self) -> datetime.datetime:
+        return datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(
+            seconds=self.passed_s
+        )
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed_s += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+
+Kill = tuple[int, bool]  # before, or if so after, its n-th write
+
+
+class MortalJournal:
+    """A memory journal whose process dies at a write, and does nothing afterwards."""
+
+    def __init__(self, store: MemoryStore, kill: Kill | None) -> None:
+        self.inner = MemoryJournal(store=store)
+        self.dead = False
+        self._kill = kill
+        self._writes = 0
+
+    async def create(self, started: RunStarted) -> Ownership:
+        self._write(after=False)
+        ownership = await self.inner.create(started)
+        self._write(after=True)
+        return ownership
+
+    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+        if records:
+            self._write(after=False)
+        await self.inner.append(ownership, records)
+        if records:
+            self._write(after=True)
+
+    def __getattr__(self, name: str) -> Any:
+        if self.dead:
+            raise Crash
+        return getattr(self.inner, name)
+
+    def _write(self, *, after: bool) -> None:
+        self._writes += not after
+        if self._kill == (self._writes, after):
+            self.dead = True
+        if self.dead:
+            raise Crash
+
+
+@dataclass(slots=True)
+class Ended:
+    """How the run ended, how long it slept, and how often it was killed."""
+
+    view: RunView
+    records: Sequence[Record]
+    slept_s: float
+    kills: int
+
+
+async def execute(bench: Any, workflow: Workflow, plugin: Plugin, kills: Sequence[Kill]) -> Ended:
+    """Execute a workflow; a process follows each that is killed."""
+    store, clock, left, died = MemoryStore(), InstantClock(), list(kills), 0
+    async with bench() as it:
+        await it.add(plugin, "doing", "1.0.0")
+        while True:
+            journal = MortalJournal(store, left.pop(0) if left else None)
+            engine = Engine(
+                it.bus,
+                it.parts.expressions,
+                cast(Journal, journal),
+                RecordedWorkflows({}, lambda name: workflow, lambda workflow: []),
+                plugins=lambda: {"doing": "1.0.0"},
+                clock=clock,
+            )
+            run_id = next(iter(store.runs), None)
+            work = engine.resume(run_id) if run_id else engine.execute(workflow, {})
+            try:
+                view = await asyncio.wait_for(work, WAIT_S)
+            except Crash:
+                died += 1
+                continue
+            finally:
+                await engine.close()
+                await journal.inner.close()
+            return Ended(view, store.runs[view.run_id].read(), clock.passed_s, died)
+
+
+@pytest.fixture
+def processes(bench: Any) -> Callable[[Workflow, Plugin, Sequence[Kill]], Awaitable[Ended]]:
+    """A function that executes a workflow in processes that are killed."""
+
+    async def run(workflow: Workflow, plugin: Plugin, kills: Sequence[Kill]) -> Ended:
+        return await execute(bench, workflow, plugin, kills)
+
+    return run
