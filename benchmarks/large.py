@@ -25,6 +25,7 @@ from benchmarks.runs import (
     candidate,
     running,
 )
+from benchmarks.startup import measure_listing
 from benchmarks.stores import add_finished, add_interrupted
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.journal import RunQuery
@@ -69,12 +70,22 @@ async def measure_large(rounds: int) -> Large:
         resumed = await _resume(folder / "interrupted")
         memory = await _memory(folder / "memory")
         for runs in _HISTORIES:
-            await _make(folder / str(runs), runs)
+            await _make(_journal(folder, runs), runs)
         listed = await _list(folder, rounds)
+        listed += measure_listing(
+            {f"of {runs:,} finished runs": folder / str(runs) for runs in _HISTORIES},
+            Goal(time_s=0.3),
+            rounds,
+        )
         appends = await _append(folder, rounds)
     return Large(
         figures=[*resumed, *listed, *appends], appends=appends, histories=_HISTORIES, memory=memory
     )
+
+
+def _journal(folder: Path, runs: int) -> Path:
+    """Return where the journal is in the state directory of that many runs."""
+    return folder / str(runs) / "runs"
 
 
 async def _make(folder: Path, runs: int) -> None:
@@ -112,11 +123,10 @@ async def _list(folder: Path, rounds: int) -> list[Figure]:
     async with AsyncExitStack() as stack:
         candidates = []
         for runs in _HISTORIES:
-            journal = SqliteJournal(folder / str(runs))
+            journal = SqliteJournal(_journal(folder, runs))
             await journal.open()
             stack.push_async_callback(journal.close)
-            goal = Goal(time_s=0.3) if runs == _HISTORIES[-1] else None
-            candidates.append(Candidate(f"of {runs:,} finished runs", _listing(journal), goal))
+            candidates.append(Candidate(f"of {runs:,} finished runs", _listing(journal)))
         return await measure(f"the newest {_LISTED} runs listed", candidates, rounds)
 
 
@@ -135,7 +145,7 @@ async def _append(folder: Path, rounds: int) -> list[Figure]:
     async with AsyncExitStack() as stack:
         candidates, checks = [], []
         for runs in _HISTORIES:
-            counts, journal = Counts(), SqliteJournal(folder / str(runs))
+            counts, journal = Counts(), SqliteJournal(_journal(folder, runs))
             engine = await stack.enter_async_context(engine_with(journal, WORKFLOW, counts))
             checks.append(CheckedRuns(engine, counts))
             name = f"after {runs:,} runs"

@@ -13,11 +13,12 @@ from pathlib import Path
 from benchmarks.installation import Installation, install
 from benchmarks.measuring import Figure, Goal, figures
 
-__all__ = ["Startup", "measure_startup"]
+__all__ = ["Startup", "measure_listing", "measure_startup"]
 
 _GROUP = "one process, from start to end"
 _PLUGINS = 50
 _LIMIT_S = 60.0
+_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +67,49 @@ def measure_startup(rounds: int) -> Startup:
     return Startup(figures=measured, imports=imports)
 
 
-def _processes(installation: Installation, folder: Path) -> list[_Process]:
+def measure_listing(state_dirs: Mapping[str, Path], goal: Goal, rounds: int) -> list[Figure]:
+    """Time ``qtforge-host runs list`` as a whole process, each once in every round.
+
+    Args:
+        state_dirs: By the name of the row, each with more runs than are listed.
+        goal: That of the last.
+        rounds: How many, after one that is not counted.
+
+    Raises:
+        subprocess.CalledProcessError: A command failed.
+        RuntimeError: It did not list what it lists by default.
+    """
+    times: list[list[float]] = [[] for _ in state_dirs]
+    with tempfile.TemporaryDirectory(prefix="qtforge-bench-") as folder:
+        installation = install(Path(folder), 0)
+        environment = _plain(Path(folder))
+        words = [
+            (str(installation.script), "--state-dir", str(path), "runs", "list")
+            for path in state_dirs.values()
+        ]
+        for _ in range(rounds + 1):
+            for each, found in zip(words, times, strict=True):
+                started = time.perf_counter()
+                done = _run(installation, each, environment)
+                found.append(time.perf_counter() - started)
+                if len(done.stdout.splitlines()) != 1 + _LISTED:
+                    raise RuntimeError(f"{_LISTED} runs should be listed:\n{done.stdout}")
+    goals = [None] * (len(times) - 1) + [goal]
+    named = list(zip(state_dirs, goals, strict=True))
+    group = f"`qtforge-host runs list`, the newest {_LISTED}: one process, from start to end"
+    return figures(group, named, [found[1:] for found in times])
+
+
+def _plain(folder: Path) -> dict[str, str]:
+    """Return a new user's environment, with a home in the folder."""
     home = folder / "home"
     home.mkdir()
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    plain = {**kept, "HOME": str(home)}
+    return {**kept, "HOME": str(home)}
+
+
+def _processes(installation: Installation, folder: Path) -> list[_Process]:
+    plain = _plain(folder)
     script = str(installation.script)
     processes = [
         _Process(name="`python3 -c pass`", words=("-c", "pass"), environment=plain),

@@ -21,12 +21,12 @@ def make_append(ownership: Ownership, records: Sequence[Record]) -> Append:
         RecordNotStorableError: A value can't be written.
         ValueError: A record is another run's, or follows `RunFinished`.
     """
-    change = None
+    run_id, change = ownership.run_id, None
     for record in records:
-        if record.run_id != ownership.run_id:
-            raise ValueError(f"a record of {record.run_id} can't be kept in {ownership.run_id}")
+        if record.run_id != run_id:
+            raise ValueError(f"a record of {record.run_id} can't be kept in {run_id}")
         if change is not None and change.finished_at_us is not None:
-            raise ValueError(f"{ownership.run_id} has ended; RunFinished is the last record")
+            raise ValueError(f"{run_id} has ended; RunFinished is the last record")
         status = status_after(record)
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None

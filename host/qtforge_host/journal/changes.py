@@ -19,27 +19,11 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.records import RunStarted
 
-__all__ = ["claim", "create", "import_archive", "post", "prune", "release", "sweep"]
+__all__ = ["claim", "import_archive", "post", "prune", "release", "sweep"]
 
 _PRUNED_AT_ONCE: Final = 500  # so that others' writes come in between
 _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
-
-
-def create(started: RunStarted, encoded: Encoded) -> Change:
-    """Return what keeps a new run; its outcome is an `Ownership`."""
-    run_id = started.run_id
-
-    def do(group: GroupCommit) -> Ownership:
-        key = insert_run(group.connection, run_row([started], group.owner, 1))
-        if key is None:
-            raise RunExistsError(run_id)
-        group.add_blobs(key, encoded.blobs)
-        group.add_records(key, [encoded])
-        return Ownership(run_id=run_id, epoch=1, owner=group.owner, key=key)
-
-    return Change(do, apart=True)
 
 
 def claim(run_id: str, locks: OwnerLocks) -> Change:

@@ -50,7 +50,7 @@ class Blob(NamedTuple):
     content: bytes
 
 
-class Encoded(NamedTuple):
+class Encoded(msgspec.Struct, frozen=True):
     """A record or message as it is stored."""
 
     payload: bytes
@@ -89,12 +89,15 @@ def encode_record(record: Record) -> Encoded:
         RecordNotStorableError: It holds a value that has no encoding.
     """
     try:
-        return _encode(record)
+        payload = _ENCODER.encode(record)
+        if len(payload) > LARGE_BYTES:
+            return _encode_apart(record, payload)
     except _CANT_ENCODE as error:
         kind = str(record.__struct_config__.tag)
         step = getattr(record, "step", "")
         name = f"{kind} {step}" if step else kind
         raise RecordNotStorableError(record.run_id, name, str(error)) from error
+    return Encoded(payload, zlib.crc32(payload))
 
 
 def encode_message(run_id: str, message: InboxMessage) -> Encoded:
@@ -104,9 +107,12 @@ def encode_message(run_id: str, message: InboxMessage) -> Encoded:
         RecordNotStorableError: It holds a value that has no encoding.
     """
     try:
-        return _encode(message)
+        payload = _ENCODER.encode(message)
+        if len(payload) > LARGE_BYTES:
+            return _encode_apart(message, payload)
     except _CANT_ENCODE as error:
         raise RecordNotStorableError(run_id, message.kind, str(error)) from error
+    return Encoded(payload, zlib.crc32(payload))
 
 
 def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
@@ -137,10 +143,8 @@ def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessag
     return _restore(message, load)
 
 
-def _encode(value: Any) -> Encoded:
-    payload = _ENCODER.encode(value)
-    if len(payload) <= LARGE_BYTES:
-        return Encoded(payload, zlib.crc32(payload))
+def _encode_apart(value: Any, payload: bytes) -> Encoded:
+    """Return a value's bytes with its large fields set apart, if there are any."""
     blobs = []
     replaced: dict[str, object] = {}
     for name in _OPEN_FIELDS[type(value)]:

@@ -10,21 +10,17 @@ import msgspec
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import Blob, Encoded
-from qtforge_host.journal.schema import POSITION_BITS
+from qtforge_host.journal.schema import INSERT_RUNS, POSITION_BITS, RunRow, insert_run
+from qtforge_host.journal.statements import MOST_ROWS, append_checked, insert_many
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership
-from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
+from qtforge_sdk.journal_errors import RecordNotStorableError, RunExistsError, StaleOwnerError
 
-__all__ = ["Append", "Change", "GroupCommit", "Job", "StatusChange"]
+__all__ = ["Append", "Change", "Create", "GroupCommit", "Job", "StatusChange"]
 
-# How many rows one statement inserts: sqlite3 gives the interpreter lock up and takes it
-# back at every statement, so a statement for each row would cost more than the row.
-_CHUNKS: Final = tuple(
-    (rows, "INSERT INTO records VALUES " + ",".join(["(?,?,?)"] * rows))  # noqa: S608 - constant
-    for rows in (64, 16, 4, 1)
-)
 _EPOCHS: Final = """SELECT json_group_object(key, CASE WHEN owner = ? THEN epoch ELSE 0 END)
     FROM runs WHERE key IN (SELECT value FROM json_each(?))"""
+_INSERT_RECORDS: Final = "INSERT INTO records"
 _LAST_ID: Final = "SELECT max(id) FROM records WHERE id BETWEEN ? AND ?"
 _SET_STATUS: Final = """UPDATE runs SET status = ?, finished_at = ?,
     owner = CASE WHEN ? THEN NULL ELSE owner END WHERE key = ?"""
@@ -45,21 +41,30 @@ class Append(msgspec.Struct, frozen=True):
     status: StatusChange | None
 
 
+class Create(msgspec.Struct, frozen=True):
+    """A new run with its first record; the outcome is an `Ownership`."""
+
+    row: RunRow
+    entry: Encoded
+
+
 class Change(msgspec.Struct, frozen=True):
     """Anything else that is written.
 
     Attributes:
         do: Gives the outcome; a QtForgeError is one too, if nothing was written before it.
         wakes: Whether those who wait for changes are told.
-        apart: Whether it touches nothing that an append of the same group can touch.
     """
 
     do: Callable[[GroupCommit], Any]
     wakes: bool = False
-    apart: bool = False
 
 
-Job = Append | Change
+Job = Append | Create | Change
+
+
+def _nothing() -> None:
+    """What is done meanwhile, where there is nothing to do."""
 
 
 class GroupCommit:
@@ -82,8 +87,13 @@ class GroupCommit:
         self.blobs = blobs
         self._last_ids: dict[int, int] = {}  # of the runs that this process writes
 
-    def commit(self, jobs: Sequence[Job]) -> list[Any]:
-        """Do jobs in order, in one transaction.
+    def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None] = _nothing) -> list[Any]:
+        """Do jobs in order, in one transaction; new runs, which no other job can touch, first.
+
+        Args:
+            jobs: At least one.
+            meanwhile: Called before the longest of it, which leaves the interpreter to others;
+                perhaps twice.
 
         Returns:
             Each job's outcome, or the QtForgeError that refused it alone.
@@ -92,9 +102,12 @@ class GroupCommit:
             sqlite3.Error: Nothing of them was written.
             OSError: The same.
         """
-        self.connection.execute("BEGIN IMMEDIATE")
         try:
+            if self._append_alone(jobs, meanwhile):
+                return [None] * len(jobs)
+            self.connection.execute("BEGIN IMMEDIATE")
             outcomes = self._do(jobs)
+            meanwhile()
             self.connection.execute("COMMIT")
         except BaseException:
             self._last_ids.clear()
@@ -106,8 +119,9 @@ class GroupCommit:
     def add_records(self, key: int, entries: Sequence[Encoded]) -> None:
         """Write a run's next records; who calls has made sure that they may be."""
         rows: list[int | bytes] = []
-        self._number(key, entries, rows)
-        self._insert(rows)
+        for id_, entry in self._number(key, entries):
+            rows += (id_, entry.checksum, entry.payload)
+        insert_many(self.connection, _INSERT_RECORDS, 3, rows)
 
     def add_blobs(self, key: int, blobs: Iterable[Blob]) -> None:
         """Refer to large values from a run, and make sure of their files.
@@ -123,23 +137,89 @@ class GroupCommit:
         """Drop what is remembered of a run that has got another owner, or none."""
         self._last_ids.pop(key, None)
 
+    def _append_alone(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> bool:
+        """Append in a single statement, if nothing else is to be done and all ownerships are good.
+
+        Returns:
+            Whether it was done; nothing was written when not.
+        """
+        values: list[Any] = []
+        taken: dict[int, int] = {}
+        for job in jobs:
+            if not isinstance(job, Append) or job.status is not None or not self._is_mine(job):
+                return False
+            key = job.ownership.key
+            last_id = taken.get(key) or self._last_id(key)
+            if last_id + len(job.entries) > _last_of(key):
+                return False
+            epoch: int | None = job.ownership.epoch
+            for entry in job.entries:
+                if entry.blobs:
+                    return False
+                last_id += 1
+                values += (last_id, entry.checksum, entry.payload, epoch)
+                epoch = None
+            taken[key] = last_id
+        if len(values) > 4 * MOST_ROWS:
+            return False
+        meanwhile()
+        if not append_checked(self.connection, self.owner, values):
+            self._last_ids.clear()
+            return False
+        self._last_ids.update(taken)
+        return True
+
     def _do(self, jobs: Sequence[Job]) -> list[Any]:
         outcomes: list[Any] = [None] * len(jobs)
+        creates = [(place, job) for place, job in enumerate(jobs) if isinstance(job, Create)]
+        if creates:
+            self._create(creates, outcomes)
         waiting: list[tuple[int, Append]] = []
         for place, job in enumerate(jobs):
             if isinstance(job, Append):
                 waiting.append((place, job))
-                continue
-            if waiting and not job.apart:
-                self._append(waiting, outcomes)
-                waiting = []
-            try:
-                outcomes[place] = job.do(self)
-            except QtForgeError as error:
-                outcomes[place] = error
+            elif isinstance(job, Change):
+                if waiting:
+                    self._append(waiting, outcomes)
+                    waiting = []
+                try:
+                    outcomes[place] = job.do(self)
+                except QtForgeError as error:
+                    outcomes[place] = error
         if waiting:
             self._append(waiting, outcomes)
         return outcomes
+
+    def _create(self, creates: Sequence[tuple[int, Create]], outcomes: list[Any]) -> None:
+        keys = self._create_rows([job.row for _, job in creates])
+        rows: list[int | bytes] = []
+        for (place, job), key in zip(creates, keys, strict=True):
+            run_id = job.row[0]
+            if key is None:
+                outcomes[place] = RunExistsError(run_id)
+                continue
+            self._last_ids[key] = key << POSITION_BITS  # a key is never used again
+            self.add_blobs(key, job.entry.blobs)
+            for id_, entry in self._number(key, [job.entry]):
+                rows += (id_, entry.checksum, entry.payload)
+            outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)
+        insert_many(self.connection, _INSERT_RECORDS, 3, rows)
+
+    def _create_rows(self, rows: Sequence[RunRow]) -> list[int | None]:
+        """Return each run's key; None where there is a run of that name."""
+        if len(rows) > 1:
+            self.connection.execute("SAVEPOINT create_rows")
+            try:
+                values = [value for row in rows for value in row]
+                insert_many(self.connection, INSERT_RUNS, len(rows[0]), values)
+            except sqlite3.IntegrityError:  # one of them is there already
+                self.connection.execute("ROLLBACK TO create_rows")
+            else:
+                (last,) = self.connection.execute("SELECT last_insert_rowid()").fetchone()
+                return list(range(last - len(rows) + 1, last + 1))
+            finally:
+                self.connection.execute("RELEASE create_rows")
+        return [insert_run(self.connection, row) for row in rows]
 
     def _append(self, waiting: Sequence[tuple[int, Append]], outcomes: list[Any]) -> None:
         epochs = self._epochs({job.ownership.key for _, job in waiting})
@@ -147,11 +227,10 @@ class GroupCommit:
         statuses = []
         for place, job in waiting:
             key = job.ownership.key
-            mine = job.ownership.owner == self.owner
-            if not mine or epochs.get(key) != job.ownership.epoch:
+            if not self._is_mine(job) or epochs.get(key) != job.ownership.epoch:
                 outcomes[place] = StaleOwnerError(job.ownership.run_id, job.ownership.epoch)
                 continue
-            if self._last_id(key) + len(job.entries) > _last_of(key):
+            if self._is_full(job):
                 outcomes[place] = RecordNotStorableError(
                     job.ownership.run_id, "the next record", "the run has as many as a run may have"
                 )
@@ -159,14 +238,15 @@ class GroupCommit:
             for entry in job.entries:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
-            self._number(key, job.entries, rows)
+            for id_, entry in self._number(key, job.entries):
+                rows += (id_, entry.checksum, entry.payload)
             if job.status is not None:
                 ends = job.status.finished_at_us is not None
                 statuses.append((job.status.status, job.status.finished_at_us, ends, key))
                 if ends:  # the rest of the group finds the run without an owner
                     del epochs[key]
                     self.forget(key)
-        self._insert(rows)
+        insert_many(self.connection, _INSERT_RECORDS, 3, rows)
         if statuses:
             self.connection.executemany(_SET_STATUS, statuses)
 
@@ -175,12 +255,19 @@ class GroupCommit:
         (found,) = self.connection.execute(_EPOCHS, (self.owner, asked)).fetchone()
         return msgspec.json.decode(found, type=dict[int, int])
 
-    def _number(self, key: int, entries: Sequence[Encoded], rows: list[int | bytes]) -> None:
+    def _number(self, key: int, entries: Sequence[Encoded]) -> Iterable[tuple[int, Encoded]]:
+        """Return a run's next records with their ids, which are taken then."""
         last_id = self._last_id(key)
-        for entry in entries:
-            last_id += 1
-            rows += (last_id, entry.checksum, entry.payload)
-        self._last_ids[key] = last_id
+        self._last_ids[key] = last_id + len(entries)
+        return enumerate(entries, last_id + 1)
+
+    def _is_mine(self, job: Append) -> bool:
+        return job.ownership.owner == self.owner
+
+    def _is_full(self, job: Append) -> bool:
+        """Return whether a run can't take the records: it has as many as a run may have."""
+        key = job.ownership.key
+        return self._last_id(key) + len(job.entries) > _last_of(key)
 
     def _last_id(self, key: int) -> int:
         last_id = self._last_ids.get(key)
@@ -189,13 +276,6 @@ class GroupCommit:
             (found,) = self.connection.execute(_LAST_ID, (first, _last_of(key))).fetchone()
             last_id = self._last_ids[key] = first if found is None else found
         return last_id
-
-    def _insert(self, rows: list[int | bytes]) -> None:
-        start = 0
-        for count, statement in _CHUNKS:
-            while len(rows) - start >= 3 * count:
-                self.connection.execute(statement, rows[start : start + 3 * count])
-                start += 3 * count
 
 
 def _last_of(key: int) -> int:

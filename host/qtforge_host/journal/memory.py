@@ -119,7 +119,7 @@ class MemoryJournal:
         """Keep records, all or none; see `Journal`."""
         if not records:
             return
-        self._open_store()
+        self._open_store()  # before the records are encoded
         job = make_append(ownership, records)
         run = self._owned(ownership)
         run.add(job.entries, job.status)
@@ -240,12 +240,12 @@ class MemoryJournal:
 
     def _owned(self, ownership: Ownership) -> MemoryRun:
         run = self._open_store().runs.get(ownership.run_id)
-        good = run is not None and (run.key, run.epoch, run.owner) == (
-            ownership.key,
-            ownership.epoch,
-            self._owner,
-        )
-        if run is None or not good or ownership.owner != self._owner:
+        if (
+            run is None
+            or run.key != ownership.key
+            or run.epoch != ownership.epoch
+            or not run.owner == self._owner == ownership.owner
+        ):
             raise StaleOwnerError(ownership.run_id, ownership.epoch)
         return run
 

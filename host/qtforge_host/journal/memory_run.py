@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Sequence
 from typing import Self
 
+import msgspec
+
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import (
     Encoded,
@@ -50,7 +52,7 @@ class MemoryRun:
     @classmethod
     def imported(cls, archive: Archive, key: int) -> Self:
         """Return an exported run, which nobody owns."""
-        entries = [each._replace(blobs=archive.blobs) for each in archive.encoded]
+        entries = [msgspec.structs.replace(each, blobs=archive.blobs) for each in archive.encoded]
         return cls(run_row(archive.decoded, None, 0), entries, key)
 
     def add(self, entries: Sequence[Encoded], change: StatusChange | None) -> None:

@@ -21,6 +21,7 @@ from qtforge_sdk.records import RunFinished, RunStarted
 __all__ = [
     "APPLICATION_ID",
     "FORMAT_VERSION",
+    "INSERT_RUNS",
     "MIGRATIONS",
     "POSITION_BITS",
     "RunRow",
@@ -61,9 +62,13 @@ _TABLES: Final = (
     "CREATE TABLE blobs (sum BLOB NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (sum, run)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX blobs_by_run ON blobs (run)",
 )
-_INSERT_RUN: Final = """INSERT INTO runs
-    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING"""
+INSERT_RUNS: Final = """INSERT INTO runs
+    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
+"""A statement up to its values, each of them a `RunRow`."""
+
+_INSERT_RUN: Final = (
+    f"{INSERT_RUNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING"
+)
 
 RunRow = tuple[str, str, str, str, int, int | None, str | None, int, str | None]
 

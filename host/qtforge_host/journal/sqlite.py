@@ -18,11 +18,12 @@ from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.encoding import Blob, encode_message, encode_record
-from qtforge_host.journal.group import GroupCommit, Job
+from qtforge_host.journal.group import Create, GroupCommit, Job
 from qtforge_host.journal.inspection import inspect
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
+from qtforge_host.journal.schema import run_row
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
@@ -98,7 +99,7 @@ class SqliteJournal:
     async def create(self, started: RunStarted) -> Ownership:
         """Keep a new run; see `Journal`."""
         encoded = encode_record(started)
-        job = changes.create(started, encoded)
+        job = Create(run_row([started], self._locks.owner, 1), encoded)
         ownership: Ownership = await self._write(job, encoded.blobs)
         return ownership
 
@@ -115,8 +116,12 @@ class SqliteJournal:
         """Keep records, all or none; see `Journal`."""
         if records:
             job = make_append(ownership, records)
-            blobs = [blob for entry in job.entries for blob in entry.blobs]
-            await self._write(job, blobs)
+            for entry in job.entries:
+                if entry.blobs:
+                    blobs = [blob for entry in job.entries for blob in entry.blobs]
+                    await self._write(job, blobs)
+                    return
+            await self._parts().writer.submit(job)
 
     async def records(self, run_id: str) -> Sequence[Record]:
         """Return a run's records; see `Journal`."""

@@ -6,18 +6,20 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from qtforge_host.journal.group import Change, GroupCommit, Job
+from qtforge_host.journal.group import Append, Change, GroupCommit, Job
 from qtforge_host.journal.storage_errors import is_lasting, storage_error
 from qtforge_sdk.errors import StateDirectoryError
 
 __all__ = ["Writer"]
 
 _CAPACITY: Final = 1024  # jobs that wait or are being written; the next caller waits for room
-_POLL_S: Final = 0.05
+_AT_ONCE: Final = 32  # handed over before the turn ends: the thread writes while the loop works
+_POLL_S: Final = 0.05  # how often others' writes are looked for, while somebody waits for them
 
 
 class _Ticket(NamedTuple):
@@ -38,13 +40,16 @@ class Writer:
         self._directory = directory
         self._loop = asyncio.get_running_loop()
         self._outbox: list[_Ticket] = []
-        self._room = asyncio.Semaphore(_CAPACITY)
+        self._pending = 0
+        self._room = asyncio.Event()  # set when there may be some; a semaphore costs each job more
         self._queue: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
         self._changed = asyncio.Event()
         self._watchers = 0  # read by the thread; an int's assignment is atomic
         self._closing = False
         self._broken: Exception | None = None  # the thread's
+        self._written: tuple[Sequence[_Ticket], Sequence[Any]] | None = None  # the thread's
         self._data_version = 0  # the thread's
+        self._looked_at = 0.0  # the thread's
         self._ended = self._loop.create_future()
         # A daemon: an interpreter that ends without close() does not wait for it.
         threading.Thread(target=self._work, name="qtforge-journal", daemon=True).start()
@@ -55,17 +60,21 @@ class Writer:
         Raises:
             StateDirectoryError: It could not be written.
         """
-        await self._room.acquire()
+        while self._pending >= _CAPACITY:
+            self._room.clear()
+            await self._room.wait()
         if self._closing:
-            self._room.release()
             raise StateDirectoryError(
                 str(self._directory), "the journal is closed", "open it again"
             )
+        self._pending += 1
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self._outbox:
             # Handed over at the loop's next turn, with what the other tasks of this turn add.
             self._loop.call_soon(self._hand_over)
         self._outbox.append(_Ticket(job, future))
+        if len(self._outbox) >= _AT_ONCE and isinstance(job, Append) and job.status is None:
+            self._hand_over()  # not what takes many statements: each would wait for the loop
         return await future
 
     async def changed(self, timeout_s: float) -> bool:
@@ -96,13 +105,16 @@ class Writer:
             self._outbox = []
 
     def _deliver(self, tickets: Sequence[_Ticket], outcomes: Sequence[Any]) -> None:
+        self._pending -= len(tickets)
+        self._room.set()
         for (job, future), outcome in zip(tickets, outcomes, strict=True):
-            self._room.release()
             if isinstance(job, Change) and job.wakes:
                 self._changed.set()
             if future.done():
                 continue  # its caller was cancelled; the job was done all the same
-            if isinstance(outcome, BaseException):
+            if outcome is None:  # an append, as most of them
+                future.set_result(None)
+            elif isinstance(outcome, BaseException):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
@@ -112,21 +124,26 @@ class Writer:
     def _work(self) -> None:
         try:
             self._data_version = self._read_data_version()
-            while True:
+            last = False
+            while not last:
                 tickets, last = self._take()
                 if tickets:
-                    self._tell(self._deliver, tickets, self._write(tickets))
+                    outcomes = self._write(tickets)
+                    self._written = tickets, outcomes
+                else:
+                    self._tell_written()
                 self._look_for_others()
-                if last:
-                    break
+            self._tell_written()
         finally:
             self._group.connection.close()
             self._tell(self._end)
 
     def _take(self) -> tuple[list[_Ticket], bool]:
-        """Return everything that waits, and whether it is the last."""
+        """Return everything that waits, and whether it is the last; nothing is waited for while
+        there are outcomes to deliver.
+        """
         tickets: list[_Ticket] = []
-        wait = True
+        wait = self._written is None
         while True:
             try:
                 found = self._queue.get(wait, _POLL_S if self._watchers else None)
@@ -141,14 +158,29 @@ class Writer:
         error = self._broken
         if error is None:
             try:
-                return self._group.commit([ticket.job for ticket in tickets])
+                jobs = [ticket.job for ticket in tickets]
+                return self._group.commit(jobs, self._tell_written)
             except Exception as raised:  # noqa: BLE001 - told to every caller, with its cause
                 error = raised
                 if is_lasting(raised):
                     self._broken = raised
+        self._tell_written()
         return [storage_error(self._directory, error) for _ in tickets]
 
+    def _tell_written(self) -> None:
+        """Deliver what was written last.
+
+        That is late: as the next group is about to be written. What the loop does with the
+        outcomes goes on beside the writing, and would otherwise hold up what leads to it.
+        """
+        written, self._written = self._written, None
+        if written is not None:
+            self._tell(self._deliver, *written)
+
     def _look_for_others(self) -> None:
+        if not self._watchers or time.monotonic() < self._looked_at + _POLL_S:
+            return
+        self._looked_at = time.monotonic()
         try:
             version = self._read_data_version()
         except sqlite3.Error:

@@ -139,8 +139,8 @@ class ActiveRun(Waits):
         """Do a step; see `qtforge_sdk.Run`."""
         timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
 
-        async def send(attempt: int) -> Answer:
-            return await self._send(step, topic, message, timeout_s, plugin, attempt, cache)
+        def send(attempt: int) -> Awaitable[Answer]:
+            return self._send(step, topic, message, timeout_s, plugin, attempt, cache)
 
         async def fall_back(given: Fallback) -> Answer:
             if given.topic is None:
@@ -225,10 +225,15 @@ class ActiveRun(Waits):
         outcome = self._enter(call.step, call.topic)
         if outcome is None:
             await self._begin(call.step)
-            outcome = await self._make(call)
+            token = STEP.set(call.step)
+            try:
+                outcome = await self._attempts.make(call, self._sleep)
+            finally:
+                STEP.reset(token)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
-            self._compensator.add(call.step, compensation)
+            if compensation is not None:
+                self._compensator.add(call.step, compensation)
             if response_type is None:
                 return outcome.data
             return convert(outcome.data, response_type)
@@ -241,20 +246,13 @@ class ActiveRun(Waits):
             raise StageFailedError(call.step, str(error)) from error
         return None
 
-    async def _make(self, call: StepCall) -> StepSucceeded | QtForgeError:
-        token = STEP.set(call.step)
-        try:
-            return await self._attempts.make(call, self._sleep)
-        finally:
-            STEP.reset(token)
-
     def _enter(
         self, step: str, topic: str | None
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
         """Claim a step; return what the journal holds of it."""
         self._claims.claim(step)
-        known = self._log.history.outcomes.get(step)
-        asked = self._log.history.topics.get(step)
+        history = self._log.history
+        known, asked = history.outcomes.get(step), history.topics.get(step)
         if topic and asked and asked != topic:
             raise RunDivergedError(step, f"the journal asked '{asked}', the code asks '{topic}'")
         if known is not None:
@@ -264,7 +262,7 @@ class ActiveRun(Waits):
             self._claims.check_new(step)
         return None
 
-    async def _send(
+    def _send(
         self,
         step: str,
         topic: str,
@@ -273,7 +271,7 @@ class ActiveRun(Waits):
         plugin: str | None,
         attempt: int,
         cache: Cache | None = None,
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         if isinstance(message, Template):
             message = self.render(message.value)
 
@@ -290,10 +288,10 @@ class ActiveRun(Waits):
             attempt=attempt,
             cache=cache,
         )
-        return await self._ask(call, listen)
+        return self._ask(call, listen)
 
-    async def _undo(self, step: str, compensation: Compensation, attempt: int) -> Answer:
-        return await self._send(
+    def _undo(self, step: str, compensation: Compensation, attempt: int) -> Awaitable[Answer]:
+        return self._send(
             f"{step}/compensation",
             compensation.topic,
             compensation.message,

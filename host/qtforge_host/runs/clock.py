@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 __all__ = ["Clock", "SystemClock"]
+
+# Bound once: every step asks several times.
+_now: Final = datetime.datetime.now
+_monotonic: Final = time.monotonic
+_UTC: Final = datetime.UTC
 
 
 class Clock(Protocol):
@@ -28,11 +33,11 @@ class SystemClock:
 
     def now(self) -> datetime.datetime:
         """Return the time, in UTC."""
-        return datetime.datetime.now(datetime.UTC)
+        return _now(_UTC)
 
     def monotonic(self) -> float:
         """Return seconds that only grow."""
-        return time.monotonic()
+        return _monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

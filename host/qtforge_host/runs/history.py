@@ -102,7 +102,8 @@ class History:
                 self.topics[record.step] = record.topic
             case StepSucceeded():
                 self.outcomes[record.step] = record
-                self._served(record)
+                if record.plugin and record.plugin_version:
+                    self.served_by[record.plugin] = record.plugin_version
             case RunStarted():
                 self.started = record
                 self.timed_from = record.at
@@ -168,10 +169,6 @@ class History:
         self.undoing = False
         self.not_undone.clear()
         self.failed_undos.clear()
-
-    def _served(self, record: StepSucceeded) -> None:
-        if record.plugin and record.plugin_version:
-            self.served_by[record.plugin] = record.plugin_version
 
     def _forget(self, steps: list[str]) -> None:
         for step in steps:

@@ -83,7 +83,15 @@ class RunView:
     def apply(self, record: Record) -> None:
         """Take in the next record."""
         match record:
-            case StepStarted() | StepSucceeded() | StepFailed() | StepSkipped():
+            case StepStarted():  # the most frequent first: each case costs those below it
+                self.steps[record.step] = StepResult(
+                    name=record.step, status="running", attempts=record.attempt
+                )
+            case StepSucceeded():
+                self.steps[record.step] = _answered(record, record.attempt, record.degraded)
+                if record.degraded is not None:
+                    self.degraded = True
+            case StepFailed() | StepSkipped():
                 self._apply_step(record)
             case CompensationStarted() | CompensationSucceeded() | CompensationFailed():
                 self._apply_compensation(record)
@@ -103,13 +111,8 @@ class RunView:
             case _:
                 self._apply_status(record)
 
-    def _apply_step(self, record: StepStarted | StepSucceeded | StepFailed | StepSkipped) -> None:
-        if isinstance(record, StepStarted):
-            step = StepResult(name=record.step, status="running", attempts=record.attempt)
-        elif isinstance(record, StepSucceeded):
-            step = _answered(record, record.attempt)
-            self.degraded = self.degraded or record.degraded is not None
-        elif isinstance(record, StepFailed):
+    def _apply_step(self, record: StepFailed | StepSkipped) -> None:
+        if isinstance(record, StepFailed):
             step = _failed(record)
             self.degraded = self.degraded or not (record.required or record.will_retry)
         else:
@@ -122,7 +125,7 @@ class RunView:
         if isinstance(record, CompensationStarted):
             step = StepResult(name=record.step, status="running", attempts=record.attempt)
         elif isinstance(record, CompensationSucceeded):
-            step = _answered(record, record.attempt)
+            step = _answered(record, record.attempt, None)
         else:
             step = StepResult(
                 name=record.step,
@@ -181,7 +184,9 @@ def fold(run_id: str, records: Iterable[Record]) -> RunView:
     return view
 
 
-def _answered(record: StepSucceeded | CompensationSucceeded, attempts: int) -> StepResult:
+def _answered(
+    record: StepSucceeded | CompensationSucceeded, attempts: int, warning: str | None
+) -> StepResult:
     return StepResult(
         name=record.step,
         status="succeeded",
@@ -190,7 +195,7 @@ def _answered(record: StepSucceeded | CompensationSucceeded, attempts: int) -> S
         duration_s=record.duration_s,
         plugin=record.plugin,
         plugin_version=record.plugin_version,
-        warning=record.degraded if isinstance(record, StepSucceeded) else None,
+        warning=warning,
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 __all__ = ["convert", "is_untyped", "to_plain"]
 
 _NATIVE = (bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time)
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 _MAPPINGS = (dict, Mapping)
 
 
@@ -38,6 +39,8 @@ def to_plain(value: Any) -> Any:
     Raises:
         TypeError: Something in it has no plain form.
     """
+    if value.__class__ in _SCALARS:
+        return value
     return msgspec.to_builtins(value, builtin_types=_NATIVE, str_keys=True)
 
 

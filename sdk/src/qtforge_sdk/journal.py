@@ -26,6 +26,8 @@ from qtforge_sdk.records import (
     RunPaused,
     RunResumed,
     RunStarted,
+    StepStarted,
+    StepSucceeded,
 )
 
 __all__ = [
@@ -154,6 +156,9 @@ _STATUSES: Final[Mapping[type, str]] = MappingProxyType(
 )
 
 
+_WITHOUT_STATUS: Final = frozenset((StepStarted, StepSucceeded))  # most records are these
+
+
 def status_after(record: Record) -> str | None:
     """Return the status that a record gives its run, or None when it leaves it as it is.
 
@@ -162,6 +167,8 @@ def status_after(record: Record) -> str | None:
     >>> status_after(RunPaused(run_id="r", at=now))
     'paused'
     """
+    if record.__class__ in _WITHOUT_STATUS:
+        return None
     if isinstance(record, RunFinished):
         return record.status
     return _STATUSES.get(type(record))

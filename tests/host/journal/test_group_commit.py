@@ -15,9 +15,11 @@ from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.group import Change, GroupCommit
 from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_host.journal.statements import MOST_ROWS
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk.errors import QtForgeError, StateDirectoryError
-from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.journal import Ownership
+from qtforge_sdk.journal_errors import RecordNotStorableError, RunExistsError, StaleOwnerError
 from qtforge_sdk.testing._journal_scenarios import keep, names, started, step, steps_of
 
 
@@ -31,9 +33,9 @@ class Counting(GroupCommit):
 
     sizes: list[int]
 
-    def commit(self, jobs):  # type: ignore[no-untyped-def]
+    def commit(self, jobs, *rest):  # type: ignore[no-untyped-def]
         self.sizes.append(len(jobs))
-        return super().commit(jobs)
+        return super().commit(jobs, *rest)
 
 
 def test_what_waits_together_is_written_together(tmp_path: Path) -> None:
@@ -198,6 +200,71 @@ def test_a_run_takes_no_more_records_than_its_numbers_allow(tmp_path: Path) -> N
         )
         assert [type(each) for each in outcomes] == [RecordNotStorableError, type(None)]
         assert steps_of(await journal.records("after")) == ["fits"]
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_append_whose_ownership_has_ended_is_refused_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        first, second, third = [await keep(journal, started(name)) for name in names(3)]
+        newer = await journal.claim(second.run_id)
+        outcomes = await asyncio.gather(
+            *(
+                journal.append(each, [step(each.run_id, str(place))])
+                for place, each in enumerate((first, second, third, newer, first))
+            ),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in outcomes] == [
+            type(None), StaleOwnerError, type(None), type(None), type(None),
+        ]  # fmt: skip
+        kept = [steps_of(await journal.records(each.run_id)) for each in (first, newer, third)]
+        assert kept == [["0", "4"], ["3"], ["2"]]
+        await journal.append(first, [step(first.run_id, "5")])  # its place is still known
+        assert steps_of(await journal.records(first.run_id)) == ["0", "4", "5"]
+        assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_of_runs_that_are_created_together_only_the_second_of_a_name_is_refused(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        several = names(70)
+        outcomes = await asyncio.gather(
+            *(journal.create(started(name)) for name in (*several, several[3])),
+            return_exceptions=True,
+        )
+        assert isinstance(outcomes[-1], RunExistsError)
+        for name, ownership in zip(several, outcomes[:-1], strict=True):
+            assert isinstance(ownership, Ownership)
+            await journal.append(ownership, [step(name)])
+            assert [record.run_id for record in await journal.records(name)] == [name, name]
+        assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_more_records_than_one_statement_takes_are_kept_in_their_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        (name,) = names(1)
+        ownership = await keep(journal, started(name))
+        steps = [str(number) for number in range(MOST_ROWS + 1)]
+        await journal.append(ownership, [step(name, each) for each in steps[:-1]])
+        await journal.append(ownership, [step(name, each) for each in steps])
+        kept = steps_of(await journal.records(name))
+        assert kept == [*steps[:-1], *steps]
+        assert not await journal.check()
         await journal.close()
 
     asyncio.run(scenario())

@@ -1,0 +1,77 @@
+"""Statements that write many rows at once.
+
+sqlite3 gives the interpreter lock up and takes it back several times in each call, and where the
+event loop is busy, each taking back waits for its turn to end. So few calls, each with many rows.
+"""
+
+from __future__ import annotations
+
+import bisect
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from qtforge_host.journal.schema import POSITION_BITS
+
+__all__ = ["MOST_ROWS", "append_checked", "insert_many"]
+
+# Statements are kept prepared by their text, so there must be few: the rest is filled with NULLs.
+_SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+MOST_ROWS: Final = _SIZES[-1]
+"""How many rows `append_checked` can write."""
+
+_COLUMNS: Final = 4
+_NO_ROW: Final = (None,) * _COLUMNS
+# An epoch that has passed makes the payload NULL, which fails the statement as a whole.
+_CHECKED: Final = {
+    rows: f"""WITH us(owner) AS (VALUES (?)),
+    new(id, checksum, payload, epoch) AS (VALUES {",".join(["(?,?,?,?)"] * rows)})
+INSERT INTO records SELECT id, checksum, CASE
+    WHEN epoch IS NULL OR epoch = (
+        SELECT epoch FROM runs WHERE key = id >> {POSITION_BITS} AND owner = (SELECT owner FROM us)
+    ) THEN payload END
+FROM new WHERE id IS NOT NULL"""  # noqa: S608 - of constants
+    for rows in _SIZES
+}
+_CHUNKS: Final = (64, 16, 4, 1)
+
+
+def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]) -> bool:
+    """Insert records if each run's epoch is good; outside of a transaction it is one.
+
+    Args:
+        connection: Where to.
+        owner: Who must own the runs.
+        values: Id, checksum, payload and epoch of each record, one after another, of at most
+            `MOST_ROWS`; the epoch is needed, and else None, at the first record of each run.
+
+    Returns:
+        Whether they were inserted; nothing was when not.
+    """
+    rows = len(values) // _COLUMNS
+    size = _SIZES[bisect.bisect_left(_SIZES, rows)]
+    try:
+        connection.execute(_CHECKED[size], (owner, *values, *_NO_ROW * (size - rows)))
+    except sqlite3.IntegrityError:
+        return False
+    return True
+
+
+def insert_many(
+    connection: sqlite3.Connection, statement: str, columns: int, values: Sequence[Any]
+) -> None:
+    """Insert rows, in order; only within a transaction.
+
+    Args:
+        connection: Where to.
+        statement: All of it up to the values.
+        columns: How many values make a row.
+        values: The rows, one after another.
+    """
+    row = f"({','.join('?' * columns)})"
+    start = 0
+    for count in _CHUNKS:
+        text = f"{statement} VALUES {','.join([row] * count)}"
+        while len(values) - start >= columns * count:
+            connection.execute(text, values[start : start + columns * count])
+            start += columns * count
