@@ -42,7 +42,7 @@ class FileCollector(Plugin):
         Raises:
             OperationError: ``file.invalid_parameters``, ``.outside_roots``, ``.not_found``,
                 ``.not_regular``, ``.unreadable``, ``.unknown_format``, ``.too_many``,
-                ``.too_large``, ``.invalid``; what `RowSink` raises.
+                ``.too_large``, ``.invalid``, ``.failed``; what `RowSink` raises.
         """
         parameters = read_parameters(request.parameters, FileParameters, "file")
         # Another attempt's file is another one: the thread of the one before may still run.

@@ -26,6 +26,7 @@ import duckdb
 from tests.builtin_plugins.collectors.asking import Asker
 
 from qtforge_builtin_plugins.collectors.file import FileCollector
+from qtforge_builtin_plugins.collectors.files import csv_tables
 
 
 @pytest.fixture
@@ -204,6 +205,23 @@ def test_outside_a_run_many_rows_are_cut_off(ask: Asker, folder: Path) -> None:
     (folder / "a.csv").write_text("id\n" + "1\n" * 30_000)
     collected = ask("a.csv", run_id=None)
     assert (collected.dataset, collected.truncated, collected.count) == (None, True, 10_000)
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(
+    ask: Asker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.csv").write_text("a\n1\n")
+    detect = csv_tables._typed
+
+    def detect_then_change(*given: Any) -> Any:
+        table = detect(*given)
+        (folder / "a.csv").write_text("a\nx\n")
+        return table
+
+    monkeypatch.setattr(csv_tables, "_typed", detect_then_change)
+    refused = ask.refusal("a.csv")
+    assert refused.code == "file.failed"
+    assert "Conversion Error" in refused.why
 
 
 _CELL = st.text(

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+import duckdb
+
 from qtforge_builtin_plugins.collectors.files.csv_tables import csv_table
-from qtforge_builtin_plugins.collectors.files.engine import running_engine
+from qtforge_builtin_plugins.collectors.files.engine import Engine, Table, running_engine
 from qtforge_builtin_plugins.collectors.files.found import FoundFile, find
 from qtforge_builtin_plugins.collectors.files.parquet_tables import parquet_table
 from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FileParameters
@@ -20,6 +22,7 @@ from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, check_
 from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.roots import Roots
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
+from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected
 
 __all__ = ["Collecting"]
@@ -91,16 +94,22 @@ class Collecting:
             return sink.finish()
 
     def _tables(self, files: Sequence[FoundFile]) -> Collected:
+        memory_bytes = self.config.memory_limit_bytes
+        try:
+            with (
+                tempfile.TemporaryDirectory(prefix="qtforge-files-") as folder,
+                running_engine(Path(folder), memory_bytes, self.interrupt) as engine,
+            ):
+                table = self._table(engine, files)
+                return engine.collect(table, self.folder, self.name, self._limit)
+        except duckdb.Error as error:  # what a file is to blame for has been told before
+            why = " ".join(str(error).split())[:300]
+            fix = "see that nobody changes the files meanwhile, and that the disk has room"
+            raise OperationError("file.failed", "the files can't be read", why, fix) from error
+
+    def _table(self, engine: Engine, files: Sequence[FoundFile]) -> Table:
         allowance = Allowance(self.config.max_bytes, "max_bytes")
-        with (
-            tempfile.TemporaryDirectory(prefix="qtforge-files-") as folder,
-            running_engine(Path(folder), self.config.memory_limit_bytes, self.interrupt) as engine,
-        ):
-            if files[0].format == "csv":
-                table = csv_table(
-                    engine, files, self.parameters, self._limit, allowance, self.interrupt
-                )
-            else:
-                with_name = self.parameters.source_file
-                table = parquet_table(engine, files, with_name, self._limit, allowance)
-            return engine.collect(table, self.folder, self.name, self._limit)
+        if files[0].format == "csv":
+            return csv_table(engine, files, self.parameters, self._limit, allowance, self.interrupt)
+        with_name = self.parameters.source_file
+        return parquet_table(engine, files, with_name, self._limit, allowance)
