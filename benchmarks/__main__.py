@@ -14,6 +14,7 @@ from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
 from benchmarks.report import as_document, as_markdown, as_plot, split_at_markers
 from benchmarks.requests import measure_requests
+from benchmarks.routing import measure_routing
 from benchmarks.runs import measure_runs
 from benchmarks.startup import measure_startup
 
@@ -47,6 +48,8 @@ def main() -> None:
     found = asyncio.run(_measure_bus(options.rounds))
     print("measuring runs ...", file=sys.stderr)
     found += asyncio.run(measure_runs(options.rounds))
+    print("measuring decisions ...", file=sys.stderr)
+    found += asyncio.run(measure_routing(options.rounds))
     print("measuring start-up ...", file=sys.stderr)
     startup = measure_startup(options.rounds)
     found += startup.figures

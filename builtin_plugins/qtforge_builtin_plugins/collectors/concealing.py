@@ -1,11 +1,14 @@
-"""Hides secrets in rows: a server may send back what it was sent."""
+"""Hides secrets in rows and errors: a server may send back what it was sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["concealed"]
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["concealed", "errors_concealed"]
 
 
 def concealed(value: Any, conceal: Callable[[str], str]) -> Any:
@@ -29,3 +32,18 @@ def concealed(value: Any, conceal: Callable[[str], str]) -> Any:
         # A short secret stands within many numbers; one that is nothing else is the secret.
         return hidden if hidden != text and not any(each.isdigit() for each in hidden) else value
     return value
+
+
+@contextmanager
+def errors_concealed(conceal: Callable[[str], str]) -> Iterator[None]:
+    """Hide the secrets in the texts of an `OperationError` that leaves the block.
+
+    The names of an answer's fields, a redirect's host and a library's words about a header
+    all may hold one.
+    """
+    try:
+        yield
+    except OperationError as error:
+        error.what, error.why, error.fix = map(conceal, (error.what, error.why, error.fix))
+        error.args = (error.code, error.what, error.why, error.fix)
+        raise

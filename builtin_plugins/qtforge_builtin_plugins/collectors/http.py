@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.concealing import concealed
+from qtforge_builtin_plugins.collectors.concealing import concealed, errors_concealed
+from qtforge_builtin_plugins.collectors.interruptible import InterruptibleThreads
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.web.endpoints import label_of, revealed
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from qtforge_builtin_plugins.collectors.web.session import WebSession
 
 __all__ = ["HttpCollector", "HttpConfig"]
+
+_READERS: Final = 4  # answers that are turned into rows at once; it is work for the processor
 
 
 class HttpConfig(WebConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,15 +43,18 @@ class HttpCollector(Plugin):
     Config = HttpConfig
     config: HttpConfig
     _context: PluginContext
+    _threads: InterruptibleThreads
     _session: WebSession | None = None
 
     async def start(self, context: PluginContext) -> None:
         """Note who we are; connections are opened at the first request."""
         self._context = context
+        self._threads = InterruptibleThreads(context.name, _READERS)
         self._session = None
 
     async def stop(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end what is still read."""
+        await self._threads.close()
         if self._session is not None:
             await self._session.close()
 
@@ -76,20 +82,19 @@ class HttpCollector(Plugin):
         }  # fmt: skip
         with_secrets = secrets.reveal(sent)
         uses_secrets = url != request.endpoint.strip() or with_secrets != sent
-        pages = Pages(
-            self._opened(),
-            url,
-            msgspec.structs.replace(
-                parameters, max_bytes=parameters.max_bytes or self.config.max_bytes, **with_secrets
-            ),
-            label_of(request.endpoint),
-            secrets.conceal,
-            functools.partial(concealed, conceal=secrets.conceal) if uses_secrets else None,
+        hide = functools.partial(concealed, conceal=secrets.conceal) if uses_secrets else None
+        parameters = msgspec.structs.replace(
+            parameters, max_bytes=parameters.max_bytes or self.config.max_bytes, **with_secrets
         )
-        folder = self._context.run_dir(context.run_id)
-        with RowSink(folder, context.step or request.name or "http", parameters.limit) as sink:
-            details = await pages.collect(sink, lambda page: context.progress(page))
-            return sink.finish(details)
+        folder, name = self._context.run_dir(context.run_id), context.step or request.name
+        with (
+            errors_concealed(secrets.conceal),
+            RowSink(folder, name or "http", parameters.limit) as sink,
+        ):
+            label = label_of(request.endpoint)
+            session, threads = self._opened(), self._threads
+            pages = Pages(session, threads, url, parameters, label, secrets.conceal, hide)
+            return sink.finish(await pages.collect(sink, context.progress))
 
     def _opened(self) -> WebSession:
         from qtforge_builtin_plugins.collectors.web.session import WebSession  # loads httpx2

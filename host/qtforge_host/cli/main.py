@@ -23,6 +23,7 @@ __all__ = ["cli", "main"]
 _COMMANDS: Final = {
     "run": "run:run",
     "runs": "runs:runs",
+    "route": "route:route",
     "send": "runs_asking:send",
     "plugins": "plugins:plugins",
     "workflows": "workflows:workflows",
@@ -34,6 +35,7 @@ _COMMANDS: Final = {
 }
 _SUMMARIES: Final = {
     "run": "Run a workflow over documents or an input.",
+    "route": "Send documents to the pipelines that rules choose for them.",
     "runs": "List, show, resume, retry, cancel and amend runs.",
     "send": "Send an event to a run.",
     "plugins": "List, inspect, enable and disable plugins.",

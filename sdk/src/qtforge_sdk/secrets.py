@@ -97,7 +97,7 @@ def _forms(value: str) -> set[str]:
     raw = value.encode()
     quoted = {urllib.parse.quote(value), urllib.parse.quote(value, safe="")}
     quoted |= {urllib.parse.quote_plus(value)}
-    forms = {value, repr(value)[1:-1], html.escape(value), *quoted}
+    forms = {value, repr(value)[1:-1], repr(raw)[2:-1], html.escape(value), *quoted}
     forms |= {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
     forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     forms |= {base64.b64encode(raw).decode().rstrip("="), *_within_base64(raw)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import string
 from collections.abc import Sequence
 from typing import Final
 
@@ -90,9 +91,11 @@ def literal_address(host: str) -> Address | None:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         pass
+    if not host or not all(each in string.hexdigits + "xX." for each in host):
+        return None  # inet_aton ignores what stands behind a space
     try:
-        return ipaddress.IPv4Address(socket.inet_aton(host)) if host.strip() == host else None
-    except (OSError, UnicodeError):
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
         return None
 
 
@@ -109,12 +112,13 @@ def _meant(address: Address) -> Address:
 
 def _kind(address: Address) -> str | None:
     """Return what keeps an address from being public, in words; None when it is public."""
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     kinds = {
         "this machine's own (loopback)": address.is_loopback,
         "unspecified": address.is_unspecified,
         "link-local": address.is_link_local,
         "multicast": address.is_multicast,
-        "private": address.is_private,
+        "private": address.is_private or site_local,
         "reserved": address.is_reserved or not address.is_global,
     }
     return next((kind for kind, holds in kinds.items() if holds), None)

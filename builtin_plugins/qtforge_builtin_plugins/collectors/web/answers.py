@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["at_path", "decoded", "lines_of", "rows_in", "take"]
+__all__ = ["NOT_JSON", "as_row", "at_path", "decoded", "lines_of", "rows_in", "take"]
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not JSON, or nested deeper than Python goes."""
 
 _MISSING: Final = object()
 
@@ -21,11 +26,12 @@ def decoded(body: bytes, label: str, content_type: str) -> Any:
     Raises:
         OperationError: ``http.invalid_answer``.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         return None
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         why = f"{error}; its type is {content_type or 'not told'}"
         fix = 'format = "text" takes it as a text, "jsonl" as JSON lines'
         what = f"the answer of {label} is not JSON"
@@ -68,19 +74,36 @@ def rows_in(value: Any, path: str | None, label: str) -> Iterable[dict[str, Any]
     if value is None:
         return []
     if isinstance(value, list):
-        return map(_row, value)
-    return [_row(value)]
+        return map(as_row, value)
+    return [as_row(value)]
 
 
-def take(rows: Iterable[Any], sink: RowSink, hide: Callable[[Any], Any] | None) -> bool:
+def take(
+    rows: Iterable[Any], sink: RowSink, hide: Callable[[Any], Any] | None, interrupt: Interrupt
+) -> bool:
     """Put rows into the sink; return False when it wants no more.
 
     Args:
         rows: Mappings.
         sink: Where to.
         hide: Takes the secrets out of a row; None when none were used.
+        interrupt: Says when nobody waits any more.
+
+    Raises:
+        Interrupted: Nobody waits any more.
+        OperationError: ``http.invalid_answer``: a row is nested too deeply.
     """
-    return all(sink.add(row if hide is None else hide(row)) for row in rows)
+    for row in rows:
+        interrupt.check()
+        try:
+            wanted = sink.add(row if hide is None else hide(row))
+        except RecursionError as error:
+            what = f"row {sink.count + 1} can't be taken"
+            why = "it is nested too deeply"
+            raise OperationError("http.invalid_answer", what, why, retryable=False) from error
+        if not wanted:
+            return False
+    return True
 
 
 def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[str, Any]]:
@@ -95,17 +118,19 @@ def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[st
         OperationError: ``http.invalid_answer``, naming the line.
     """
     for number, line in enumerate(lines, first):
+        line = line if number > 1 else line.removeprefix(codecs.BOM_UTF8)
         if line.strip():
             try:
-                yield _row(msgspec.json.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                yield as_row(msgspec.json.decode(line))
+            except NOT_JSON as error:
                 what = f"line {number} of {label} is not JSON"
                 raise OperationError(
                     "http.invalid_answer", what, str(error), retryable=False
                 ) from error
 
 
-def _row(value: Any) -> dict[str, Any]:
+def as_row(value: Any) -> dict[str, Any]:
+    """Return an object as it is, and any other value as ``{"value": ...}``."""
     return value if isinstance(value, dict) else {"value": value}
 
 

@@ -75,7 +75,7 @@ def text_of(body: bytes, response: httpx2.Response) -> str:
     """Return a body as text, by the encoding that the answer tells, else UTF-8."""
     try:
         return body.decode(response.charset_encoding or "utf-8", "replace")
-    except LookupError:
+    except (LookupError, UnicodeError):  # it is no encoding, or one that is not for texts
         return body.decode("utf-8", "replace")
 
 

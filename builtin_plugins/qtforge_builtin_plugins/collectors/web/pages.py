@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 import httpx2
 import msgspec
 
+from qtforge_builtin_plugins.collectors.interruptible import Interrupt, InterruptibleThreads
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.web.answers import (
     at_path,
@@ -26,6 +26,9 @@ from qtforge_sdk.errors import OperationError
 __all__ = ["Pages"]
 
 _BATCH_BYTES: Final = 1 << 20
+_SMALL_BYTES: Final = 1 << 15
+
+T = TypeVar("T")
 
 
 class Pages:
@@ -33,6 +36,7 @@ class Pages:
 
     Args:
         session: Sends the requests.
+        threads: Where answers are read: the loop must not wait for a large one.
         url: With its secrets.
         parameters: With their secrets, and ``max_bytes`` set.
         label: The source, without secrets.
@@ -43,6 +47,7 @@ class Pages:
     def __init__(
         self,
         session: WebSession,
+        threads: InterruptibleThreads,
         url: str,
         parameters: HttpParameters,
         label: str,
@@ -50,6 +55,7 @@ class Pages:
         hide: Callable[[Any], Any] | None,
     ) -> None:
         self._session = session
+        self._threads = threads
         self._client = session.client()
         self._parameters = parameters
         self._max_bytes = parameters.max_bytes or 0
@@ -100,19 +106,33 @@ class Pages:
         """Put a page's rows into the sink; return whether it wants more, and the JSON."""
         if response.request.method == "HEAD":
             row = {"status": response.status_code, "headers": dict(response.headers)}
-            return take([row], sink, self._hide), None
+            return await self._put([row], sink, 0), None
         if self._parameters.format == "jsonl":
             return await self._lines(response, sink), None
         body = await whole(response, self._max_bytes, self._label)
         if self._parameters.format == "text":
             text = text_of(body, response)
-            return take([{"text": text}], sink, self._hide), None
-        return await asyncio.to_thread(self._json, body, response, sink)
+            return await self._put([{"text": text}], sink, len(body)), None
+        kind = response.headers.get("content-type", "")
 
-    def _json(self, body: bytes, response: httpx2.Response, sink: RowSink) -> tuple[bool, Any]:
-        value = decoded(body, self._label, response.headers.get("content-type", ""))
-        rows = rows_in(value, self._parameters.rows, self._label)
-        return take(rows, sink, self._hide), value
+        def read(interrupt: Interrupt) -> tuple[bool, Any]:
+            value = decoded(body, self._label, kind)
+            rows = rows_in(value, self._parameters.rows, self._label)
+            return take(rows, sink, self._hide, interrupt), value
+
+        return await self._run(read, len(body))
+
+    async def _put(self, rows: Iterable[Any], sink: RowSink, size_bytes: int) -> bool:
+        return await self._run(
+            lambda interrupt: take(rows, sink, self._hide, interrupt), size_bytes
+        )
+
+    async def _run(self, work: Callable[[Interrupt], T], size_bytes: int) -> T:
+        if size_bytes <= _SMALL_BYTES:
+            return work(Interrupt())  # a thread would cost more than it
+        # Not by asyncio.to_thread: a thread that nobody waits for any more would go on
+        # writing the file of rows, which the next attempt writes too.
+        return await self._threads.run(work)
 
     async def _lines(self, response: httpx2.Response, sink: RowSink) -> bool:
         batch: list[bytes] = []
@@ -122,15 +142,12 @@ class Pages:
             size_bytes += len(part)
             if size_bytes >= _BATCH_BYTES and b"\n" in part:
                 *lines, rest = b"".join(batch).split(b"\n")
-                if not await self._take_lines(lines, first, sink):
+                if not await self._put(lines_of(lines, first, self._label), sink, size_bytes):
                     return False
                 first += len(lines)
                 batch, size_bytes = [rest], len(rest)
-        return await self._take_lines(b"".join(batch).split(b"\n"), first, sink)
-
-    async def _take_lines(self, lines: list[bytes], first: int, sink: RowSink) -> bool:
-        rows = lines_of(lines, first, self._label)
-        return await asyncio.to_thread(take, rows, sink, self._hide)
+        lines = b"".join(batch).split(b"\n")
+        return await self._put(lines_of(lines, first, self._label), sink, size_bytes)
 
     def _next(self, response: httpx2.Response, value: Any) -> httpx2.Request | None:
         """Return the request for the page after this one, or None after the last."""

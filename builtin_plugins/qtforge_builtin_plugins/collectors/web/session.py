@@ -70,7 +70,8 @@ class WebSession:
         It is not closed: the connections are the session's.
         """
         config = self._config
-        timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s)
+        # Waiting for one's turn is no fault of a server: only the deadline ends that.
+        timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s, pool=None)
         return httpx2.AsyncClient(
             transport=self._transport,
             timeout=timeout,
@@ -116,9 +117,11 @@ class WebSession:
             self.check(request.url, label)
             response = await client.send(request, stream=True, follow_redirects=False)
             following = response.next_request
-            if following is None:
+            if following is None and not response.has_redirect_location:
                 return response
             await response.aclose()
+            if following is None:
+                raise self._error("invalid_answer", f"{label} redirects to what is no URL", "")
             request = self.onward(request, following, label)
         why = f"more than {self._config.max_redirects}"
         raise self._error("too_many_redirects", f"{label} redirects on and on", why)
@@ -130,7 +133,7 @@ class WebSession:
             OperationError: ``<subject>.invalid_endpoint`` or ``.address_refused``.
         """
         if url.scheme not in _SCHEMES or not url.host or not 0 < (url.port or 80) <= 65535:
-            why = "it has no host" if url.scheme in _SCHEMES else f"its scheme is '{url.scheme}'"
+            why = "it has no host" if url.scheme in _SCHEMES else "it is neither http nor https"
             if url.host and url.scheme in _SCHEMES:
                 why = f"there is no port {url.port}"
             fix = "write it as https://host/path"
