@@ -16,6 +16,7 @@ from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
 from benchmarks.report import as_document, as_markdown, as_plot, split_at_markers
 from benchmarks.requests import measure_requests
+from benchmarks.routing import measure_routing
 from benchmarks.runs import measure_runs
 from benchmarks.startup import measure_startup
 
@@ -52,6 +53,8 @@ def main() -> None:
     found += asyncio.run(measure_fanning_out(options.rounds))
     print("measuring aggregations ...", file=sys.stderr)
     found += measure_aggregating(options.rounds)
+    print("measuring decisions ...", file=sys.stderr)
+    found += asyncio.run(measure_routing(options.rounds))
     print("measuring start-up ...", file=sys.stderr)
     startup = measure_startup(options.rounds)
     found += startup.figures

@@ -31,6 +31,7 @@ PARTS = {
     "config": {"config_file"},
     "config_file": set(),
     "expressions": set(),
+    "subexpressions": set(),
     "failures": set(),
     "policies": set(),
 }

@@ -20,6 +20,7 @@ from qtforge_sdk.testing import PluginTestHost
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+ROUTING: Final = "tests/integration/test_document_routing.py"
 # Commands that install or test, and the test that runs them for real.
 ELSEWHERE: Final = {
     "make run": "tests/integration/test_checkout.py",
@@ -28,6 +29,8 @@ ELSEWHERE: Final = {
     "pip install ./sdk '.[documents]'": "tests/integration/test_checkout.py",
     "pip install ./sample_plugins/subtitle_parser ./sample_plugins/audit_log"
     " ./sample_plugins/folder_report": "tests/integration/test_sample_plugins.py",
+    "qtforge-host route --dry-run --explain examples/documents": ROUTING,
+    "qtforge-host route --dry-run examples/documents": ROUTING,
     "qtforge-host folder-report examples": "tests/integration/test_sample_plugins.py",
 }
 

@@ -224,7 +224,13 @@ class Host:
         return await self._contributions.commands()
 
     def _check(self, workflow: Workflow) -> tuple[Problem, ...]:
-        return check(workflow, self._parts.expressions, self.bus.topics())
+        return check(
+            workflow,
+            self._parts.expressions,
+            self.bus.topics(),
+            self.catalog.names(),
+            self.catalog.readable,
+        )
 
     async def _start(self, key: str) -> None:
         entry = self.registry[key]

@@ -18,7 +18,7 @@ import msgspec
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError
 
-__all__ = ["CompiledTemplate", "Expression", "Expressions", "Scope"]
+__all__ = ["CompiledTemplate", "Expression", "Expressions", "Prepared", "Scope"]
 
 Scope = Mapping[str, Any]
 """The names that an expression may use; a nested mapping limits a name's members, None does not."""
@@ -30,6 +30,7 @@ _STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)(\s*\()?")
 _BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _PARSE_ERROR: Final = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
+_ADVICE: Final = re.compile(r"\. (?:Check |CEL does not coerce )")  # the library's, at length
 _NATIVE_FUNCTIONS: Final = frozenset(
     [
         "bool",
@@ -75,12 +76,13 @@ _NATIVE_FUNCTIONS: Final = frozenset(
 class Expression:
     """A compiled expression; make one with `Expressions.compile`."""
 
-    __slots__ = ("_functions", "_path", "_program", "source")
+    __slots__ = ("_functions", "_path", "_program", "source", "variables")
 
     def __init__(self, source: str, program: Any, functions: dict[str, Any]) -> None:
         self.source = source
         self._program = program
         self._functions = functions
+        self.variables = frozenset(program.variables())
         text = source.strip()
         plain_path = _PATH.fullmatch(text) is not None and text not in _LITERALS
         self._path = text.split(".") if plain_path else None
@@ -95,7 +97,7 @@ class Expression:
             return self._look_up(self._path, names)
         from cel import Context  # heavy: it brings a console, so only when one is evaluated
 
-        needed = {name: names[name] for name in self._program.variables() if name in names}
+        needed = {name: names[name] for name in self.variables if name in names}
         try:
             context = Context(variables=to_plain(needed), functions=self._functions)
             return self._program.execute(context)
@@ -108,7 +110,14 @@ class Expression:
         Raises:
             ExpressionError: It failed, or is neither true nor false.
         """
-        value = self.evaluate(names)
+        return self.as_condition(self.evaluate(names))
+
+    def as_condition(self, value: Any) -> bool:
+        """Return its value where that is true or false.
+
+        Raises:
+            ExpressionError: It is neither.
+        """
         if value is not True and value is not False:
             why = f"a condition is true or false, and this is {type(value).__name__}"
             raise ExpressionError(self.source, why, "compare it with something")
@@ -122,7 +131,7 @@ class Expression:
         """
         bare = _STRING.sub("''", self.source)
         bound = set(_BOUND.findall(bare))
-        for name in self._program.variables():
+        for name in sorted(self.variables):
             if name not in scope and name not in bound and name not in _namespaces(self._functions):
                 raise ExpressionError(self.source, f"'{name}' is not known", _nearest(name, scope))
         for path, is_call in _MEMBERS.findall(bare):
@@ -154,6 +163,60 @@ class Expression:
                     why = f"'{where}' is null"
                 raise ExpressionError(self.source, why, "", "expression.failed") from None
         return value
+
+
+class Prepared:
+    """Names whose values are brought into CEL's form once, for many expressions.
+
+    Args:
+        given: Made ready now.
+        others: Made ready when an expression first uses one.
+
+    Raises:
+        ExpressionError: A given value has no form that CEL knows.
+    """
+
+    __slots__ = ("_context", "_functions", "_names", "_ready")
+
+    def __init__(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+        from cel import Context  # heavy: it brings a console, so only when one is evaluated
+
+        self._names = {**others, **given}
+        self._context = Context()
+        self._functions: set[str] = set()
+        self._ready: set[str] = set()
+        for name in given:
+            self._make_ready(name)
+
+    def evaluate(self, expression: Expression) -> Any:
+        """Return an expression's value, as `Expression.evaluate` does.
+
+        Raises:
+            ExpressionError: ``expression.failed``.
+        """
+        if expression._path is not None:
+            return expression._look_up(expression._path, self._names)
+        if not expression.variables <= self._ready:
+            for name in expression.variables - self._ready:
+                self._make_ready(name)
+        if expression._functions and not expression._functions.keys() <= self._functions:
+            self._context.update(expression._functions)
+            self._functions |= expression._functions.keys()
+        try:
+            return expression._program.execute(self._context)
+        except Exception as error:
+            raise ExpressionError(
+                expression.source, _reason(error), "", "expression.failed"
+            ) from error
+
+    def _make_ready(self, name: str) -> None:
+        self._ready.add(name)
+        if name not in self._names:
+            return  # bound by a macro such as map(), or the expression fails by itself
+        try:
+            self._context.add_variable(name, to_plain(self._names[name]))
+        except Exception as error:
+            raise ExpressionError(name, _reason(error), "", "expression.failed") from error
 
 
 class CompiledTemplate:
@@ -294,7 +357,7 @@ def _reason(error: Exception) -> str:
         return f"column {found[2]}: {found[3].partition(' expecting {')[0]}"
     if isinstance(error, KeyError):
         return f"there is no key {text}"
-    return text.partition(". Check that")[0]
+    return _ADVICE.split(text, maxsplit=1)[0]
 
 
 def _walk(parts: Any, path: str) -> Iterator[tuple[str, Expression]]:

@@ -46,7 +46,7 @@ from qtforge_sdk import (
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
 from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry, durations_of
-from qtforge_sdk.runs import AmendingAnswer, Amendment
+from qtforge_sdk.runs import AmendingAnswer, Amendment, Names
 from qtforge_sdk.testing import (
     Answered,
     Delivered,
@@ -144,6 +144,9 @@ class OneStep:
         checker.plugin("plugin", "acme", "a.b")
         checker.condition("when", "true", ["one"])
         checker.template("message", "${input}", ["one"])
+        checker.condition("rule", "pages > 3", ["one"], {"pages": None})
+        checker.template("input", "${pages}", ["one"], {"pages": None})
+        checker.workflow("target", "another")
         checker.problem("pause", "too long", "shorten it")
 
     async def execute(self, run: Run) -> Any:
@@ -156,6 +159,10 @@ class OneStep:
         await run.skip("three", "not needed")
         await run.sleep(1.0)
         assert_type(run.evaluate("true"), bool)
+        assert_type(run.evaluate("pages > 3", {"pages": 4}), bool)
+        names: Names = run.prepare({"pages": 4})
+        assert_type(names.holds("pages > 3"), bool)
+        assert_type(names.used_by("pages > 3"), frozenset[str])
         assert_type(run.steps, Mapping[str, StepResult])
         return run.render("${run.id}")
 

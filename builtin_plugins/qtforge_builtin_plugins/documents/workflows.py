@@ -11,9 +11,14 @@ __all__ = ["DocumentWorkflows"]
 
 
 class DocumentWorkflows(Plugin):
-    """Contributes ``document-processing``: parse, analyze, enrich, store."""
+    """Contributes ``document-processing`` and ``document-routing``.
+
+    The first parses, analyzes, enriches and stores; the second finds out what a document is
+    and sends it to the pipeline for such documents.
+    """
 
     @hookimpl
     def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the definition's path."""
-        return (Path(__file__).with_name("document-processing.toml"),)
+        """Return the definitions' paths."""
+        names = ("document-processing.toml", "document-routing.toml")
+        return tuple(Path(__file__).with_name(name) for name in names)

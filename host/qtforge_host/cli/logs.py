@@ -69,3 +69,5 @@ def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
     text = TextFormatter(_LOUD if debug else _QUIET)
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
+    if not debug:  # what fails in an expression is raised as well, and told then
+        logging.getLogger("cel").setLevel(logging.ERROR)

@@ -42,6 +42,10 @@ _GLYPHS: Final = {
     "waiting": ("◔", "cyan"),
     "paused": ("‖", "yellow"),
     "interrupted": ("↯", "red"),
+    "held": ("✓", "green"),
+    "also held": ("✓", "bright_black"),
+    "not held": ("·", "bright_black"),
+    "not reached": ("·", "bright_black"),
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

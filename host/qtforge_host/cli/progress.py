@@ -6,9 +6,8 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from qtforge_host.cli.printing import RunPrinter
 from qtforge_host.cli.report import document_name
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.outcome import RunView
@@ -17,13 +16,22 @@ from qtforge_sdk import Record
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["progress_display"]
+__all__ = ["Printer", "progress_display"]
 
 _NAME_WIDTH = 48
 
 
+class Printer(Protocol):
+    """Prints what becomes of runs to ``data``."""
+
+    data: TextIO
+
+    def ended(self, view: RunView) -> None:
+        """Print a run that has ended or rests, or nothing yet."""
+
+
 @contextlib.contextmanager
-def progress_display(total: int, printer: RunPrinter) -> Iterator[RunListener]:
+def progress_display(total: int, printer: Printer) -> Iterator[RunListener]:
     """Give a listener that prints each run that ends, and shows the others on a terminal."""
     if not sys.stderr.isatty():
         yield _Plain(printer)
@@ -49,7 +57,7 @@ def progress_display(total: int, printer: RunPrinter) -> Iterator[RunListener]:
 
 
 class _Plain:
-    def __init__(self, printer: RunPrinter) -> None:
+    def __init__(self, printer: Printer) -> None:
         self._printer = printer
 
     def on_record(self, view: RunView, record: Record) -> None:
@@ -65,7 +73,7 @@ class _Plain:
 class _Lines:
     """A line for each run in progress, and one for all of them."""
 
-    def __init__(self, progress: Progress, total: int, printer: RunPrinter) -> None:
+    def __init__(self, progress: Progress, total: int, printer: Printer) -> None:
         self._progress = progress
         self._printer = printer
         self._total = total
@@ -112,7 +120,8 @@ class _Lines:
         said = _Terminal()
         with contextlib.redirect_stdout(said):
             self._printer.ended(view)
-        self._progress.console.print(Text.from_ansi(said.getvalue().rstrip()), soft_wrap=True)
+        if lines := said.getvalue().rstrip():
+            self._progress.console.print(Text.from_ansi(lines), soft_wrap=True)
 
 
 class _Terminal(io.StringIO):

@@ -12,7 +12,7 @@ from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import Document, ErrorInfo, StepResult
 from qtforge_sdk.conversion import to_plain
 
-__all__ = ["document_name", "print_run", "run_document", "run_lines"]
+__all__ = ["document_name", "error_document", "print_run", "run_document", "run_lines"]
 
 _COMPENSATIONS: Final = {"succeeded": "compensated", "running": "compensating"}
 
@@ -73,7 +73,7 @@ def run_document(view: RunView) -> dict[str, Any]:
         result=_plain(view.result),
         stages=[_stage(step) for step in view.steps.values()],
         compensations=[_stage(step) for step in view.compensations.values()],
-        error=_error(view.error),
+        error=error_document(view.error),
     )
 
 
@@ -93,11 +93,12 @@ def _stage(step: StepResult) -> dict[str, Any]:
         "plugin": step.plugin,
         "plugin_version": step.plugin_version,
         "warning": step.warning,
-        "error": _error(step.error),
+        "error": error_document(step.error),
     }
 
 
-def _error(error: ErrorInfo | None) -> dict[str, Any] | None:
+def error_document(error: ErrorInfo | None) -> dict[str, Any] | None:
+    """Return an error as JSON documents have it."""
     if error is None:
         return None
     return {

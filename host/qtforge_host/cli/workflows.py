@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from qtforge_host.app import Host
 from qtforge_host.cli.data import run_async
+from qtforge_host.cli.drawing import picture, write_picture
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import document, json_option, print_json, state, table
 from qtforge_host.cli.session import Session
@@ -92,6 +94,29 @@ def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
                 click.echo(f"{state('succeeded')}: {parsed.source} ({parsed.name})")
         _print_problems(results)
     return FAILED if any(problems for _, problems in results) else 0
+
+
+@workflows.command()
+@click.argument("name", metavar="NAME|FILE")
+@click.option(
+    "--format",
+    "language",
+    type=click.Choice(["mermaid", "dot", "svg"]),
+    help="The default is what the output file's suffix says, else mermaid.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to; the default is standard output.",
+)
+@click.pass_obj
+def graph(session: Session, name: str, language: str | None, output: Path | None) -> None:
+    """Draw a workflow: for Markdown (mermaid), for Graphviz (dot), or as a picture (svg)."""
+    parsed = _with_host(session, lambda host: host.catalog.find(name))
+    if parsed.workflow is None:
+        raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
+    write_picture(picture(parsed.workflow), language, output)
 
 
 def _with_host(session: Session, ask: Callable[[Host], T]) -> T:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
 from qtforge_host.runs.children import Children
@@ -13,6 +13,7 @@ from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.current import STEP
+from qtforge_host.runs.evaluating import Evaluates, Evaluator
 from qtforge_host.runs.failures import RecordedFailureError
 from qtforge_host.runs.gathering import Gathering, Gathers, gathering_of
 from qtforge_host.runs.log import RunLog
@@ -32,22 +33,12 @@ from qtforge_sdk.records import (
     StepSucceeded,
 )
 
-__all__ = ["ActiveRun", "Evaluator"]
+__all__ = ["ActiveRun"]
 
 _STEP_TIMEOUT_S = 30.0
 
 
-class Evaluator(Protocol):
-    """Renders templates and evaluates conditions."""
-
-    def render(self, template: object, names: Mapping[str, Any]) -> Any:
-        """Return a template's value."""
-
-    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
-        """Return whether a condition holds."""
-
-
-class ActiveRun(Gathers):
+class ActiveRun(Gathers, Evaluates):
     """A run in progress; implements `qtforge_sdk.Run`.
 
     Args:
@@ -102,25 +93,6 @@ class ActiveRun(Gathers):
     def steps(self) -> Mapping[str, StepResult]:
         """The steps so far."""
         return self._log.view.steps
-
-    @property
-    def names(self) -> Mapping[str, Any]:
-        """What expressions may use."""
-        started_at = self._log.view.started_at
-        about = {
-            "id": self.id,
-            "workflow": self._log.view.workflow,
-            "started_at": None if started_at is None else started_at.isoformat(),
-        }
-        return {"input": self.input, "run": about, "stages": self.steps}
-
-    def render(self, template: object) -> Any:
-        """Return a template's value now; see `qtforge_sdk.Run`."""
-        return self._evaluator.render(template, self.names)
-
-    def evaluate(self, condition: str) -> bool:
-        """Return whether a condition holds now; see `qtforge_sdk.Run`."""
-        return self._evaluator.evaluate(condition, self.names)
 
     async def request(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,10 @@ class Catalog:
         """Return every definition, also those with problems, by name."""
         return [parsed for _, parsed in sorted(self._known.items())]
 
+    def names(self) -> Collection[str]:
+        """Return the names of all definitions, also of those with problems."""
+        return self._known.keys()
+
     def find(self, name: str) -> Parsed:
         """Return a definition by its name, or read the file of that path.
 
@@ -68,6 +72,11 @@ class Catalog:
         near = difflib.get_close_matches(name, self._known, n=1)
         fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
         raise WorkflowNotFoundError(name, fix)
+
+    def readable(self, name: str) -> Workflow | None:
+        """Return a workflow of that name, or None where there is none without a problem."""
+        parsed = self._known.get(name)
+        return None if parsed is None else parsed.workflow
 
     def get(self, name: str) -> Workflow:
         """Return a workflow that was read without a problem.

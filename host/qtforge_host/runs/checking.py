@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from qtforge_host.durations import seconds
 from qtforge_host.expressions import Expressions
+from qtforge_host.runs.cycles import find_cycle
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.problems import Problem, line_of
 from qtforge_sdk import HandlerInfo, StepResult
@@ -24,6 +26,8 @@ def check(
     workflow: Workflow,
     expressions: Expressions,
     topics: Mapping[str, Sequence[HandlerInfo]],
+    workflows: Collection[str],
+    find: Callable[[str], Workflow | None] | None = None,
 ) -> tuple[Problem, ...]:
     """Return everything that is wrong with a workflow; every expression is compiled by this.
 
@@ -31,25 +35,51 @@ def check(
         workflow: One that was read without a problem.
         expressions: Compiles.
         topics: What the bus answers.
+        workflows: The names of the known ones.
+        find: Gives one of them, or None where it has problems of its own; None for no look at
+            what they run in turn.
     """
-    checker = Checker(workflow, expressions, topics)
+
+    @functools.cache
+    def uses(name: str) -> list[str]:
+        other = None if find is None else find(name)
+        if other is None:
+            return []
+        looker = Checker(other, expressions, topics, workflows)
+        other.orchestrator.check(other.definition, looker)
+        return [used for _, used in looker.uses]
+
+    checker = Checker(workflow, expressions, topics, workflows)
     workflow.orchestrator.check(workflow.definition, checker)
+    for path, name in checker.uses:
+        way = find_cycle(workflow.definition.name, name, uses)
+        if way is not None:
+            what = f"the workflow would run itself: {' -> '.join(way)}"
+            checker.problem(path, what, "let one of them run something else")
     return tuple(checker.problems)
 
 
 class Checker:
-    """Collects problems; implements `qtforge_sdk.DefinitionChecker`."""
+    """Collects problems; implements `qtforge_sdk.DefinitionChecker`.
+
+    Attributes:
+        problems: In the order in which they were found.
+        uses: Each workflow that this one runs, behind the path that names it.
+    """
 
     def __init__(
         self,
         workflow: Workflow,
         expressions: Expressions,
         topics: Mapping[str, Sequence[HandlerInfo]],
+        workflows: Collection[str],
     ) -> None:
         self.problems: list[Problem] = []
+        self.uses: list[tuple[str, str]] = []
         self._workflow = workflow
         self._expressions = expressions
         self._topics = topics
+        self._workflows = workflows
 
     def problem(self, path: str, what: str, fix: str = "") -> None:
         """Record a problem."""
@@ -90,15 +120,38 @@ class Checker:
         except ValueError as error:
             self.problem(path, str(error))
 
-    def condition(self, path: str, expression: str, stages: Iterable[str]) -> None:
-        """Check a CEL condition that may use these stages."""
+    def workflow(self, path: str, name: str) -> None:
+        """Check that a workflow of that name is known, and is not this one."""
+        if name == self._workflow.definition.name:
+            self.problem(path, f"'{name}' would run itself", "name another workflow")
+        elif name not in self._workflows:
+            near = difflib.get_close_matches(name, self._workflows, n=1)
+            fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
+            self.problem(path, f"there is no workflow '{name}'", fix)
+        else:
+            self.uses.append((path, name))
+
+    def condition(
+        self,
+        path: str,
+        expression: str,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check a CEL condition that may use these stages and names."""
         try:
-            self._expressions.compile(expression, self._scope(stages))
+            self._expressions.compile(expression, self._scope(stages, names))
         except ExpressionError as error:
             self._bad_expression(path, error)
 
-    def template(self, path: str, value: object, stages: Iterable[str]) -> None:
-        """Check every ``${...}`` in a value; they may use these stages."""
+    def template(
+        self,
+        path: str,
+        value: object,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check every ``${...}`` in a value; they may use these stages and names."""
         try:
             compiled = self._expressions.template(value)
         except ExpressionError as error:
@@ -106,16 +159,18 @@ class Checker:
             return
         for inner, expression in compiled.expressions():
             try:
-                expression.check(self._scope(stages))
+                expression.check(self._scope(stages, names))
             except ExpressionError as error:
                 self._bad_expression(path + inner, error)
 
     def _plugins_of(self, topic: str) -> list[str]:
         return sorted({each.plugin for each in self._topics.get(topic, ()) if not each.wrapper})
 
-    def _scope(self, stages: Iterable[str]) -> Mapping[str, Any]:
+    def _scope(
+        self, stages: Iterable[str], names: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         members = dict.fromkeys(stages, _STAGE_MEMBERS)
-        return {"input": None, "run": _RUN_MEMBERS, "stages": members}
+        return {"input": None, "run": _RUN_MEMBERS, "stages": members, **(names or {})}
 
     def _bad_expression(self, path: str, error: ExpressionError) -> None:
         self.problem(path, f"in '{error.expression}': {error.why}", error.fix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from qtforge_host.runs.cancelling import cancel_message, undoes, unfinished_children
 from qtforge_host.runs.control import PauseRequested
@@ -24,6 +24,7 @@ _LOG = logging.getLogger("qtforge.runs")
 
 Started = Callable[[str], Awaitable[None]]
 _MANY = 1_000_000
+MAX_DEPTH: Final = 32
 
 
 class Executor(Protocol):
@@ -36,6 +37,7 @@ class Executor(Protocol):
         *,
         parent: str | None = None,
         parent_step: str | None = None,
+        depth: int = 0,
         on_started: Started | None = None,
     ) -> RunView:
         """Start a run, and go on until it ends or rests."""
@@ -112,18 +114,28 @@ class Children:
         given: Mapping[str, Any],
         begun: str | None,
         started: Started,
+        depth: int,
     ) -> Any:
         """Run a workflow as a child, or take up the child that was begun; return its result.
 
         Raises:
-            OperationError: It did not succeed.
+            OperationError: It did not succeed; or ``run.too_deep``.
             PauseRequested: It rests, and so its parent does.
         """
+        if depth > MAX_DEPTH:
+            what = f"'{name}' would be run {depth} runs deep, and {MAX_DEPTH} is the limit"
+            fix = "look for workflows that run each other in a circle"
+            raise OperationError("run.too_deep", what, "", fix, retryable=False)
         if begun is not None:
             view = await self._executor.resume(begun)
         else:
             view = await self._executor.execute(
-                self._named(name), given, parent=parent, parent_step=step, on_started=started
+                self._named(name),
+                given,
+                parent=parent,
+                parent_step=step,
+                depth=depth,
+                on_started=started,
             )
         if view.status == "succeeded":
             return view.result

@@ -23,6 +23,7 @@ from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
+from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
@@ -101,7 +102,7 @@ class Engine:
         cache: ResultCache | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._expressions = expressions
+        self._evaluator = ExpressionEvaluator(expressions)
         self._journal = journal
         self._workflows = workflows
         self._observe = observe
@@ -127,6 +128,7 @@ class Engine:
         *,
         parent: str | None = None,
         parent_step: str | None = None,
+        depth: int = 0,
         on_started: Callable[[str], Awaitable[None]] | None = None,
     ) -> RunView:
         """Start a run, and go on until it ends or rests.
@@ -137,6 +139,7 @@ class Engine:
             listener: Hears what happens.
             parent: The run that starts it.
             parent_step: That run's step.
+            depth: How many runs stand above it.
             on_started: Awaited with the run's id once the journal has it.
 
         Returns:
@@ -160,6 +163,7 @@ class Engine:
             definition_text=workflow.text,
             parent=parent,
             parent_step=parent_step,
+            depth=depth,
         )
         changes = self._changes
         ownership = await self._journal.create(started)
@@ -248,14 +252,6 @@ class Engine:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
 
-    def render(self, template: object, names: Mapping[str, Any]) -> Any:
-        """Return a template's value; see `ActiveRun`."""
-        return self._expressions.template(template).render(names)
-
-    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
-        """Return whether a condition holds; see `ActiveRun`."""
-        return self._expressions.compile(condition).holds(names)
-
     @contextlib.contextmanager
     def _going_on(self, run_id: str) -> Iterator[None]:
         self._going[run_id] = ended = asyncio.Event()
@@ -297,7 +293,7 @@ class Engine:
             control,
             amending=amending,
             ask=self._ask,
-            evaluator=self,
+            evaluator=self._evaluator,
             clock=self._clock,
             children=self._children,
         )

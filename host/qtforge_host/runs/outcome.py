@@ -43,6 +43,7 @@ class RunView:
         degraded: Whether it did without something.
         input: What it was started with.
         parent: The run that started it, or None.
+        depth: How many runs stand above it.
         steps: By name, in the order in which they began.
         compensations: By the name of the step that they undo, in the order in which they ran.
         amendments: How often its definition was changed.
@@ -61,6 +62,7 @@ class RunView:
         self.degraded = False
         self.input: Any = None
         self.parent: str | None = None
+        self.depth = 0
         self.steps: dict[str, StepResult] = {}
         self.compensations: dict[str, StepResult] = {}
         self.amendments = 0
@@ -98,6 +100,7 @@ class RunView:
             case RunStarted():
                 self.workflow, self.kind, self.parent = record.workflow, record.kind, record.parent
                 self.started_at, self.input = record.at, record.input
+                self.depth = record.depth
             case RunAmended():
                 self.amendments += 1
             case RunRewound():

@@ -76,7 +76,12 @@ class Waits:
         return found["data"]
 
     async def run_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
     ) -> Any:
         """Run another workflow as a child; see `qtforge_sdk.Run`."""
         step = name if step is None else step
@@ -93,9 +98,12 @@ class Waits:
                 begun = await self._children.find(self.id, step, history.ever_children)
                 if begun is not None:
                     await started(begun)
-            return await self._children.result(self.id, step, name, given, begun, started), None
+            depth = self._log.view.depth + 1
+            result = await self._children.result(self.id, step, name, given, begun, started, depth)
+            return result, None
 
-        return await self._do(StepCall(step=step, topic="", send=send), None, None)
+        call = StepCall(step=step, topic="", send=send, required=required)
+        return await self._do(call, None, None)
 
     async def cancel_children(self) -> None:
         """Cancel the runs that this one began and has not taken up again."""

@@ -83,6 +83,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         definition_text: The text that it was read from; "" where there is none.
         parent: The run that started this one; None for a run of its own.
         parent_step: The parent's step that started it.
+        depth: How many runs stand above it.
     """
 
     workflow: str
@@ -94,6 +95,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     definition_text: str = ""
     parent: str | None = None
     parent_step: str | None = None
+    depth: int = 0
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):

@@ -18,6 +18,7 @@ __all__ = [
     "Definition",
     "DefinitionChecker",
     "Duration",
+    "Names",
     "Orchestrator",
     "Run",
     "RunStatus",
@@ -143,6 +144,21 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
+class Names(Protocol):
+    """Names and their values, made ready once for many conditions; see `Run.prepare`."""
+
+    def holds(self, condition: str) -> bool:
+        """Return whether a CEL condition holds.
+
+        Raises:
+            ExpressionError: It failed, or gave something else than true or false; it names the
+                smallest part of the condition that fails by itself.
+        """
+
+    def used_by(self, condition: str) -> frozenset[str]:
+        """Return which of the names given to `Run.prepare` a condition uses."""
+
+
 class Run(Protocol):
     """One execution of a workflow, as its orchestrator sees it.
 
@@ -171,18 +187,33 @@ class Run(Protocol):
     def steps(self) -> Mapping[str, StepResult]:
         """The steps so far, in the order in which they began; their data are plain values."""
 
-    def render(self, template: object) -> Any:
+    def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
         """Return the template's value now.
+
+        Args:
+            template: A template's value.
+            names: What it may use beside ``input``, ``run`` and ``stages``.
 
         Raises:
             ExpressionError: ``expression.failed``.
         """
 
-    def evaluate(self, condition: str) -> bool:
+    def evaluate(self, condition: str, names: Mapping[str, Any] | None = None) -> bool:
         """Return whether a CEL condition holds now.
+
+        Args:
+            condition: CEL.
+            names: What it may use beside ``input``, ``run`` and ``stages``.
 
         Raises:
             ExpressionError: It failed, or gave something else than true or false.
+        """
+
+    def prepare(self, names: Mapping[str, Any]) -> Names:
+        """Make names ready, with ``input``, ``run`` and ``stages``, for many conditions.
+
+        Raises:
+            ExpressionError: A value has no form that CEL knows.
         """
 
     async def request(
@@ -302,7 +333,12 @@ class Run(Protocol):
         """
 
     async def run_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str | None = None
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
     ) -> Any:
         """Run another workflow as a child of this run, and wait for its end.
 
@@ -310,6 +346,7 @@ class Run(Protocol):
             name: The workflow.
             given: Its input.
             step: The step's name, unique in the run; None means the workflow's name.
+            required: When False, a failure is a ``warning``, and the result is None.
 
         Returns:
             Its result, as plain values.
@@ -334,11 +371,34 @@ class DefinitionChecker(Protocol):
     def duration(self, path: str, text: str) -> None:
         """Check a duration."""
 
-    def condition(self, path: str, expression: str, stages: Iterable[str]) -> None:
-        """Check a CEL condition that may use these stages."""
+    def workflow(self, path: str, name: str) -> None:
+        """Check that a workflow of that name is known, and is not this one."""
 
-    def template(self, path: str, value: object, stages: Iterable[str]) -> None:
-        """Check every ``${...}`` in a value; they may use these stages."""
+    def condition(
+        self,
+        path: str,
+        expression: str,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check a CEL condition that may use these stages.
+
+        Args:
+            path: Where it stands.
+            expression: CEL.
+            stages: Their names.
+            names: What else it may use: each name with a mapping of its members' names, or
+                None where they are not known.
+        """
+
+    def template(
+        self,
+        path: str,
+        value: object,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check every ``${...}`` in a value; they may use these stages and `condition`'s names."""
 
 
 class Orchestrator(Protocol):

@@ -55,13 +55,14 @@ TOPICS = {
     "document.store": answered_by("document-storage", "document.store"),
     "document.discard": answered_by("document-storage", "document.discard"),
 }
+WORKFLOWS = ("w", "other-one")
 
 
 def problems_of(text: str) -> list[tuple[int | None, str, str, str]]:
     parsed = parse(text, "w.toml", KINDS)
     found = list(parsed.problems)
     if parsed.workflow is not None:
-        found += check(parsed.workflow, Expressions(), TOPICS)
+        found += check(parsed.workflow, Expressions(), TOPICS, WORKFLOWS)
     return [(each.line, each.path, each.what, each.fix) for each in found]
 
 

@@ -62,11 +62,13 @@ class Kind:
         name: ``legal``, ``financial``, ``technical`` or ``general``.
         confidence: 0 to 1.
         evidence: What speaks for it, strongest first; empty for ``general``.
+        scores: Each kind but ``general`` to what speaks for it; 6 and more is much.
     """
 
     name: str
     confidence: float
     evidence: tuple[str, ...]
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def load_classifier() -> Callable[[str, str], Kind]:
         }
         kind = _decide(_finds(text, terms))
         if kind.name == _NONE and len(text.split()) < _FEW_WORDS:
-            return Kind(name=_NONE, confidence=0.5, evidence=())
+            return Kind(name=_NONE, confidence=0.5, evidence=(), scores=kind.scores)
         return kind
 
     return classify
@@ -153,15 +155,17 @@ def _decide(found: Mapping[str, Sequence[tuple[float, str]]]) -> Kind:
         ((sum(score for score, _ in finds), kind) for kind, finds in found.items()), reverse=True
     )
     (best, name), (second, _) = scores[0], scores[1]
+    by_kind = {kind: round(float(score), 2) for score, kind in scores}
     if best < _THRESHOLD or len(found[name]) < _LEAST_FINDS:
         confidence = max(0.5, min(1 - 0.5 * best / _THRESHOLD, _MOST_CONFIDENCE))
-        return Kind(name=_NONE, confidence=round(confidence, 2), evidence=())
+        return Kind(name=_NONE, confidence=round(confidence, 2), evidence=(), scores=by_kind)
     if best < _MARGIN * second:
-        return Kind(name=_NONE, confidence=0.5, evidence=())
+        return Kind(name=_NONE, confidence=0.5, evidence=(), scores=by_kind)
     confidence = best / (best + second) * (0.5 + 0.5 * min(1.0, best / _SURE))
     strongest = sorted(found[name], key=lambda find: (-find[0], find[1]))
     return Kind(
         name=name,
         confidence=round(min(confidence, _MOST_CONFIDENCE), 2),
         evidence=tuple(description for _, description in strongest[:_MOST_EVIDENCE]),
+        scores=by_kind,
     )

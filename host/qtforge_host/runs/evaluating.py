@@ -1,0 +1,81 @@
+"""What templates and conditions of a run may use, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from qtforge_host.expressions import Expressions
+from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.prepared import PreparedNames
+from qtforge_sdk.runs import Names
+
+__all__ = ["Evaluates", "Evaluator", "ExpressionEvaluator"]
+
+
+class Evaluator(Protocol):
+    """Renders templates and evaluates conditions."""
+
+    def render(self, template: object, names: Mapping[str, Any]) -> Any:
+        """Return a template's value."""
+
+    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
+        """Return whether a condition holds."""
+
+    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions."""
+
+
+class ExpressionEvaluator:
+    """Evaluates with the host's expressions.
+
+    Args:
+        expressions: Compiles, and remembers what it compiled.
+    """
+
+    def __init__(self, expressions: Expressions) -> None:
+        self._expressions = expressions
+
+    def render(self, template: object, names: Mapping[str, Any]) -> Any:
+        """Return a template's value."""
+        return self._expressions.template(template).render(names)
+
+    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
+        """Return whether a condition holds."""
+        return self._expressions.compile(condition).holds(names)
+
+    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions."""
+        return PreparedNames(self._expressions, given, others)
+
+
+class Evaluates:
+    """What `ActiveRun` inherits; its own file, because evaluating is an idea of its own."""
+
+    id: str
+    _log: RunLog
+    _evaluator: Evaluator
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """What expressions may use."""
+        view = self._log.view
+        started_at = view.started_at
+        about = {
+            "id": self.id,
+            "workflow": view.workflow,
+            "started_at": None if started_at is None else started_at.isoformat(),
+        }
+        return {"input": view.input, "run": about, "stages": view.steps}
+
+    def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
+        """Return a template's value now; see `qtforge_sdk.Run`."""
+        return self._evaluator.render(template, {**self.names, **(names or {})})
+
+    def evaluate(self, condition: str, names: Mapping[str, Any] | None = None) -> bool:
+        """Return whether a condition holds now; see `qtforge_sdk.Run`."""
+        return self._evaluator.evaluate(condition, {**self.names, **(names or {})})
+
+    def prepare(self, names: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions; see `qtforge_sdk.Run`."""
+        return self._evaluator.prepare(names, self.names)
