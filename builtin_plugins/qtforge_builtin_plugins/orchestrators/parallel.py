@@ -141,6 +141,8 @@ class ParallelOrchestrator:
                 checker.topic(f"{path}.type", topic_of(source.type))
                 if source.plugin is not None:
                     checker.plugin(f"{path}.plugin", source.plugin, topic_of(source.type))
+            if source.workflow is not None:
+                checker.workflow(f"{path}.workflow", source.workflow)
             for problem in duration_problems(source):
                 key, _, what = problem.partition(": ")
                 checker.problem(f"{path}.{key}", what)

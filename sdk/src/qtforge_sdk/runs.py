@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
 
+from qtforge_sdk.definition_checker import DefinitionChecker
 from qtforge_sdk.durations import Duration
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
@@ -354,51 +355,6 @@ class Run(Protocol):
         Raises:
             StageFailedError: It did not succeed.
         """
-
-
-class DefinitionChecker(Protocol):
-    """Collects what is wrong with a definition; paths are such as ``stages[2].when``."""
-
-    def problem(self, path: str, what: str, fix: str = "") -> None:
-        """Record a problem."""
-
-    def topic(self, path: str, topic: str) -> None:
-        """Check that an active plugin answers a topic."""
-
-    def plugin(self, path: str, plugin: str, topic: str) -> None:
-        """Check that a plugin is among those that answer a topic."""
-
-    def duration(self, path: str, text: str) -> None:
-        """Check a duration."""
-
-    def workflow(self, path: str, name: str) -> None:
-        """Check that a workflow of that name is known, and is not this one."""
-
-    def condition(
-        self,
-        path: str,
-        expression: str,
-        stages: Iterable[str],
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Check a CEL condition that may use these stages.
-
-        Args:
-            path: Where it stands.
-            expression: CEL.
-            stages: Their names.
-            names: What else it may use: each name with a mapping of its members' names, or
-                None where they are not known.
-        """
-
-    def template(
-        self,
-        path: str,
-        value: object,
-        stages: Iterable[str],
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Check every ``${...}`` in a value; they may use these stages and `condition`'s names."""
 
 
 class Orchestrator(Protocol):

@@ -340,6 +340,9 @@ summary = "${stages.a.data.cuont} ${stages.b}"
 name = "a"
 type = "fiel"
 [[sources]]
+name = "child"
+workflow = "other"
+[[sources]]
 name = "a"
 type = "file"
 timeout = "-1s"
@@ -347,15 +350,17 @@ endpoint = "${imput.x}"
 """
 
     async def case(table: Table) -> None:
-        found = check(read(text), Expressions(), table.it.bus.topics())
+        found = check(read(text), Expressions(), table.it.bus.topics(), ["w"])
+        by_path = {each.path: each for each in found}
         assert {each.path: each.fix for each in found} == {
             "sources[0].type": "did you mean 'file.read'?",
-            "sources[1].name": "",
-            "sources[1].timeout": "",
-            "sources[1].endpoint": "did you mean 'input'?",
+            "sources[2].name": "",
+            "sources[2].timeout": "",
+            "sources[2].endpoint": "did you mean 'input'?",
+            "sources[1].workflow": by_path["sources[1].workflow"].fix,
             "deadline": "",
             "aggregation": "did you mean 'union'?",
-            "summary": found[-1].fix,
+            "summary": by_path["summary"].fix,
         }
 
     play(case)
