@@ -106,9 +106,10 @@ class ParallelOrchestrator:
             StageFailedError: A required source failed, or the aggregation.
         """
         plan = _plan(run)
+        timeouts = {text: seconds(text) for text in {each.timeout for each in plan.sources}}
         check_types([each for each in plan.sources if each.name not in run.steps], run.topics())
         await run.gather(
-            *(_ask(run, source) for source in plan.sources),
+            *(_ask(run, source, timeouts[source.timeout]) for source in plan.sources),
             deadline=plan.deadline_s,
             first=plan.first,
             concurrency=plan.concurrency,
@@ -193,9 +194,9 @@ def _plan(run: Run) -> _Plan:
     )
 
 
-async def _ask(run: Run, source: Source) -> None:
+async def _ask(run: Run, source: Source, timeout_s: float | None) -> None:
     if source.workflow is not None:
-        await _ask_workflow(run, source)
+        await _ask_workflow(run, source, timeout_s)
         return
     request = CollectRequest(
         name=source.name, endpoint=source.endpoint, parameters=source.parameters
@@ -204,7 +205,7 @@ async def _ask(run: Run, source: Source) -> None:
         source.name,
         topic_of(source.type or ""),
         request,
-        timeout=seconds(source.timeout),
+        timeout=timeout_s,
         plugin=source.plugin,
         required=source.required,
         retry=source.retry,
@@ -212,10 +213,10 @@ async def _ask(run: Run, source: Source) -> None:
     )
 
 
-async def _ask_workflow(run: Run, source: Source) -> None:
+async def _ask_workflow(run: Run, source: Source, timeout_s: float | None) -> None:
     child = run.run_workflow(source.workflow or "", source.input, step=source.name)
     try:
-        await run.gather(child, deadline=seconds(source.timeout), name=f"timeout/{source.name}")
+        await run.gather(child, deadline=timeout_s, name=f"timeout/{source.name}")
     except StageFailedError:
         if source.required:
             raise

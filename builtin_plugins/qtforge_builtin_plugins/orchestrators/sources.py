@@ -18,6 +18,7 @@ from qtforge_sdk.errors import OperationError
 from qtforge_sdk.policies import Cache, Retry, durations_of
 
 __all__ = [
+    "DEFAULT_TIMEOUT",
     "RESERVED",
     "Source",
     "check_types",
@@ -30,6 +31,8 @@ __all__ = [
 
 RESERVED: Final = ("aggregate", "deadline")
 """Steps and timers of the kind's own; no source may be called so."""
+
+DEFAULT_TIMEOUT: Final = "30s"
 
 _TOPICS: Final[Mapping[str, str]] = {
     "api": "http.request",
@@ -63,7 +66,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     endpoint: str = ""
     parameters: dict[str, Any] = {}
     plugin: str | None = None
-    timeout: Duration = "30s"
+    timeout: Duration = DEFAULT_TIMEOUT
     required: bool = False
     retry: Retry | None = None
     cache: Cache | None = None
@@ -106,10 +109,10 @@ def read_sources(given: Any) -> list[Source]:
     problems: list[str] = []
     for position, table in enumerate(given):
         path = f"sources[{position}]"
-        plain = msgspec.to_builtins(table) if isinstance(table, Source) else table
-        wrong = problems_of(plain, Source, path)
+        written = isinstance(table, Source)  # in the definition, which was checked when it was read
+        wrong = [] if written else problems_of(table, Source, path)
         if not wrong:
-            source = msgspec.convert(plain, Source)
+            source = table if written else msgspec.convert(table, Source)
             problem = name_problem(source.name, found)
             wrong = [f"{path}.name: {problem}"] if problem else []
             wrong += [f"{path}.{each}" for each in duration_problems(source)]
@@ -133,6 +136,8 @@ def name_problem(name: str, before: Collection[str]) -> str:
 
 def duration_problems(source: Source) -> list[str]:
     """Return the durations of a source that are none: the key, and why."""
+    if source.timeout == DEFAULT_TIMEOUT and source.retry is None and source.cache is None:
+        return []
     durations = [("timeout", source.timeout)]
     if source.workflow is not None and seconds(source.timeout) is None:
         return [f"timeout: {_no_duration(source.timeout)}"]
