@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -101,10 +102,9 @@ class DataAggregator(Plugin):
         folder = self._context.run_dir(context.run_id)
         threads = self.config.threads or min(4, os.cpu_count() or 1)
         work: asyncio.Future[Aggregated]
-        with _workplace(folder, context.step) as place:
-            computation = Computation(
-                place, folder, context.step or "aggregated", self.config.memory_mib, threads
-            )
+        name = _file_name(context.step or "aggregated")
+        with _workplace(folder, name) as place:
+            computation = Computation(place, folder, name, self.config.memory_mib, threads)
             work = asyncio.ensure_future(asyncio.to_thread(computation.run, sources, how))
             try:
                 return await asyncio.shield(work)
@@ -166,16 +166,22 @@ def _by_source(sources: list[SourceRows], counts: dict[str, int]) -> Aggregated:
 
 
 @contextlib.contextmanager
-def _workplace(folder: Path | None, step: str | None) -> Iterator[Path]:
+def _workplace(folder: Path | None, name: str) -> Iterator[Path]:
     """Give an empty folder, and remove it; in the run's, so that it goes with the run at least."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="qtforge-aggregation-") as made:
             yield Path(made)
         return
-    place = folder / f".{''.join(each if each.isalnum() else '_' for each in step or '')}.work"
+    place = folder / f".{name}.work"
     shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
     place.mkdir(parents=True)
     try:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _file_name(step: str) -> str:
+    """Return a step's name as a file's; two steps never have one."""
+    kept = "".join(each if each.isascii() and each.isalnum() else "_" for each in step)[:80]
+    return kept if kept == step else f"{kept}-{hashlib.sha256(step.encode()).hexdigest()[:8]}"

@@ -26,9 +26,13 @@ def ask(host: Any, tmp_path: Path) -> Any:
     runs = host.data_dir / "run-files"
 
     def aggregate(
-        how: Mapping[str, Any], *, run_id: str | None = "run-1", **sources: Any
+        how: Mapping[str, Any],
+        *,
+        run_id: str | None = "run-1",
+        step: str = "aggregate",
+        **sources: Any,
     ) -> Aggregated:
-        context = OperationContext("rows.aggregate", run_id=run_id, step="aggregate")
+        context = OperationContext("rows.aggregate", run_id=run_id, step=step)
         named = [
             SourceRows(name=name, **({"rows": it} if isinstance(it, list) else {"dataset": it}))
             for name, it in sources.items()
@@ -73,6 +77,14 @@ def test_a_large_result_is_a_file_of_the_run_with_its_first_rows_in_the_answer(a
     lines = path.read_bytes().splitlines()
     assert [msgspec.json.decode(line)["n"] for line in lines] == [*range(12_000), *range(12_000)]
     assert left_in(path.parent) == ["aggregate.jsonl"]
+
+
+def test_each_step_has_a_file_of_its_own_in_the_runs_folder(ask: Any) -> None:
+    rows = [{"n": number} for number in range(12_000)]
+    steps = ["../x", "a/b", "a_b", "a b"]
+    found = [ask({"method": "union"}, step=step, a=rows).dataset.path for step in steps]
+    assert {Path(path).parent for path in found} == {ask.runs / "run-1"}
+    assert len(set(found)) == len(left_in(ask.runs / "run-1")) == len(steps)
 
 
 def test_parquet_is_written_and_read_again_with_its_types(ask: Any) -> None:
