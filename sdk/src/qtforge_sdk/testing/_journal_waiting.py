@@ -40,7 +40,9 @@ class WaitingContract:
         ownership = await journal.create(started())
         await journal.append(ownership, [step(name="a")])
         assert list(await journal.tail("run")) == [started(), step(name="a")]
-        await journal.append(ownership, [kept(), step(name="b"), kept(label="there"), step(name="c")])
+        await journal.append(
+            ownership, [kept(), step(name="b"), kept(label="there"), step(name="c")]
+        )
         assert list(await journal.tail("run")) == [started(), kept(label="there"), step(name="c")]
         assert len(await journal.records("run")) == 6
 
