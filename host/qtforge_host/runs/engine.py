@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import datetime
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -114,11 +112,6 @@ class Engine(Reaches):
         self._children = Children(self, journal, workflows.named, self._clock)
         self._living = Living(journal, self._clock)
         self._going = {}
-
-    @property
-    def living(self) -> Living:
-        """The runs that it executes at this moment."""
-        return self._living
 
     @property
     def workflows(self) -> Workflows:
@@ -286,19 +279,6 @@ class Engine(Reaches):
         return await self._go_on(
             workflow, ownership, records, listener, changes=changes, older=older, stays=stays
         )
-
-    async def close(self, grace_s: float = 0.0) -> None:
-        """End everything; what is not done within the grace period is for the next process."""
-        await self._living.close(grace_s)
-
-    @contextlib.contextmanager
-    def _going_on(self, run_id: str) -> Iterator[None]:
-        self._going[run_id] = ended = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._going[run_id]
-            ended.set()
 
     async def _go_on(
         self,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from qtforge_host.runs.definitions import Workflow
@@ -31,6 +32,11 @@ class Reaches:
     _journal: Journal
     _living: Living
     _going: dict[str, asyncio.Event]  # set when the engine lets go of the run
+
+    @property
+    def living(self) -> Living:
+        """The runs that it executes at this moment."""
+        return self._living
 
     async def start(
         self,
@@ -115,6 +121,10 @@ class Reaches:
         finally:
             self._living.forget_outcome(event.event_id)
 
+    async def close(self, grace_s: float = 0.0) -> None:
+        """End everything; what is not done within the grace period is for the next process."""
+        await self._living.close(grace_s)
+
     async def _awake(self, run_id: str) -> None:
         try:
             await self.resume(run_id)
@@ -122,6 +132,15 @@ class Reaches:
             pass  # its owner hears of it
         except (RunError, WorkflowError) as error:
             _LOG.warning("%s is not taken up: %s", run_id, error)
+
+    @contextlib.contextmanager
+    def _going_on(self, run_id: str) -> Iterator[None]:
+        self._going[run_id] = ended = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._going[run_id]
+            ended.set()
 
     @abstractmethod
     async def execute(
