@@ -51,7 +51,6 @@ class RunView:
         label: For one that keeps its state: the state in a word.
         accepts: For one that keeps its state: the events that it waits for.
         timers: For one that keeps its state: when each timer is due, by its name.
-        dealt_with: How far its inbox has been dealt with.
         result: None until it has succeeded.
         summary: A line for people, or "".
         error: Why it failed, rests or is blocked, or None.
@@ -74,7 +73,6 @@ class RunView:
         self.label = ""
         self.accepts: tuple[str, ...] = ()
         self.timers: dict[str, datetime.datetime] = {}
-        self.dealt_with = 0
         self.result: Any = None
         self.summary = ""
         self.error: ErrorInfo | None = None
@@ -165,7 +163,6 @@ class RunView:
             case StateKept():
                 self.status, self.error = "running" if record.busy else "waiting", None
                 self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
-                self.dealt_with = max(self.dealt_with, record.inbox)
             case RunResumed():
                 self.status, self.error, self.finished_at = "running", None, None
             case RunFinished():
