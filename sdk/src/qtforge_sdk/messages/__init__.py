@@ -19,6 +19,11 @@ database.query      `CollectRequest`          `Collected`
 http.request        `CollectRequest`          `Collected`
 file.read           `CollectRequest`          `Collected`
 stream.read         `CollectRequest`          `Collected`
+reviewer.assign     `ReviewerRequest`         `ReviewerAssigned`
+reviewer.release    `ReviewerRelease`         `ReviewerReleased`
+notification.send   `NotificationRequest`     `NotificationSent`
+document.validate   `ValidateRequest`         `ValidatedDocument`
+document.archive    `ArchiveRequest`          `ArchiveReceipt`
 ==================  ========================  ====================
 
 Published: ``document.stored`` with `DocumentStored`.
@@ -33,6 +38,20 @@ from qtforge_sdk.messages.analysis import (
     AnalyzeResponse,
     Readability,
     Sentiment,
+)
+from qtforge_sdk.messages.approval import (
+    ArchiveReceipt,
+    ArchiveRequest,
+    Delivery,
+    NotificationRequest,
+    NotificationSent,
+    Person,
+    ReviewerAssigned,
+    ReviewerRelease,
+    ReviewerReleased,
+    ReviewerRequest,
+    ValidatedDocument,
+    ValidateRequest,
 )
 from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
 from qtforge_sdk.messages.enrichment import (
@@ -86,12 +105,15 @@ __all__ = [
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "ArchiveReceipt",
+    "ArchiveRequest",
     "Clause",
     "CollectRequest",
     "Collected",
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
+    "Delivery",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -107,16 +129,23 @@ __all__ = [
     "Iban",
     "Invoice",
     "MissingClause",
+    "NotificationRequest",
+    "NotificationSent",
     "Outline",
     "OutlineRequest",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
+    "Person",
     "Place",
     "Readability",
     "RedactRequest",
     "RedactedDocument",
     "Redaction",
+    "ReviewerAssigned",
+    "ReviewerRelease",
+    "ReviewerReleased",
+    "ReviewerRequest",
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
     "Sentiment",
@@ -126,4 +155,6 @@ __all__ = [
     "Summary",
     "TagRequest",
     "Tags",
+    "ValidateRequest",
+    "ValidatedDocument",
 ]
