@@ -7,7 +7,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
+from qtforge_host.runs.attempts import (
+    Amends,
+    Answer,
+    Ask,
+    AskCall,
+    Attempts,
+    Publish,
+    StepCall,
+)
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.compensation import Compensator
@@ -15,6 +23,7 @@ from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.current import STEP
 from qtforge_host.runs.evaluating import Evaluates, Evaluator
 from qtforge_host.runs.failures import RecordedFailureError
+from qtforge_host.runs.keeping import Keeps
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.waits import Waits
 from qtforge_sdk import Compensation, StepResult, Template
@@ -38,7 +47,7 @@ __all__ = ["ActiveRun"]
 _STEP_TIMEOUT_S = 30.0
 
 
-class ActiveRun(Waits, Evaluates):
+class ActiveRun(Waits, Evaluates, Keeps):
     """A run in progress; implements `qtforge_sdk.Run`.
 
     Args:
@@ -46,6 +55,7 @@ class ActiveRun(Waits, Evaluates):
         control: What others ask of it.
         amending: Has its definition, and changes it.
         ask: Asks the bus.
+        publish: Publishes on the bus.
         evaluator: For templates and conditions.
         clock: The time.
         children: Runs other workflows.
@@ -58,6 +68,7 @@ class ActiveRun(Waits, Evaluates):
         *,
         amending: Amends,
         ask: Ask,
+        publish: Publish,
         evaluator: Evaluator,
         clock: Clock,
         children: Children,
@@ -67,6 +78,7 @@ class ActiveRun(Waits, Evaluates):
         self._log = log
         self._control = control
         self._ask = ask
+        self._publish = publish
         self._evaluator = evaluator
         self._clock = clock
         self._children = children

@@ -29,6 +29,10 @@ class Asker:
         self._bus = bus
         self._cache = cache
 
+    async def publish(self, topic: str, message: object) -> None:
+        """Publish a message; see `MessageBus.publish`."""
+        await self._bus.publish(topic, message)
+
     async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
         """Return the answer, and who gave it.
 

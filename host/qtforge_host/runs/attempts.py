@@ -26,7 +26,7 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.runs import AmendingAnswer, Amendment
 
-__all__ = ["Amends", "Ask", "AskCall", "Attempts", "StepCall"]
+__all__ = ["Amends", "Ask", "AskCall", "Attempts", "Publish", "StepCall"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -51,6 +51,12 @@ class Ask(Protocol):
     """Asks the bus."""
 
     async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer: ...
+
+
+class Publish(Protocol):
+    """Publishes on the bus."""
+
+    async def __call__(self, topic: str, message: object, /) -> None: ...
 
 
 class Amends(Protocol):

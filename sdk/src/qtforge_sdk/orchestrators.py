@@ -61,6 +61,8 @@ class Orchestrator(Protocol):
     Attributes:
         kind: The name that definitions give, such as ``sequential``.
         definition_type: A `Definition` with the kind's own keys.
+
+    One whose runs keep their state (`Run.keep`) has ``keeps_state = True`` besides.
     """
 
     kind: ClassVar[str]

@@ -1,8 +1,8 @@
 """The messages of the built-in topics, all frozen.
 
-==================  ========================  ====================
+==================  ========================  =======================
 topic               request                   response
-==================  ========================  ====================
+==================  ========================  =======================
 document.parse      `ParseRequest`            `ParseResponse`
 content.analyze     `AnalyzeRequest`          `AnalyzeResponse`
 document.enrich     `EnrichRequest`           `EnrichResponse`
@@ -24,7 +24,17 @@ reviewer.release    `ReviewerRelease`         `ReviewerReleased`
 notification.send   `NotificationRequest`     `NotificationSent`
 document.validate   `ValidateRequest`         `ValidatedDocument`
 document.archive    `ArchiveRequest`          `ArchiveReceipt`
-==================  ========================  ====================
+==================  ========================  =============
+=======
+fraud.detect        `FraudRequest`            `FraudResponse`
+fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
+audit.record        `AuditRecordRequest`      `AuditRecordResponse`
+audit.withdraw      `AuditWithdrawRequest`    `AuditWithdrawResponse`
+audit.verify        `AuditVerifyRequest`      `AuditVerifyResponse`
+audit.list          `AuditListRequest`        `AuditListResponse`
+code.analyze        `CodeRequest`             `CodeResponse`
+diagram.extract     `DiagramRequest`          `DiagramResponse`
+==================  ========================  =======================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -61,6 +71,27 @@ from qtforge_sdk.messages.enrichment import (
     FoundDate,
     Iban,
     Invoice,
+)
+from qtforge_sdk.messages.financial import (
+    AuditEntry,
+    AuditListRequest,
+    AuditListResponse,
+    AuditRecordRequest,
+    AuditRecordResponse,
+    AuditVerifyRequest,
+    AuditVerifyResponse,
+    AuditWithdrawRequest,
+    AuditWithdrawResponse,
+    BrokenEntry,
+    Evidence,
+    FraudCheck,
+    FraudFinding,
+    FraudForgetRequest,
+    FraudForgetResponse,
+    FraudRequest,
+    FraudResponse,
+    LineItem,
+    Severity,
 )
 from qtforge_sdk.messages.general import (
     Heading,
@@ -99,6 +130,17 @@ from qtforge_sdk.messages.storage import (
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk.messages.technical import (
+    CodeBlock,
+    CodeFunction,
+    CodeRequest,
+    CodeResponse,
+    Diagram,
+    DiagramRequest,
+    DiagramResponse,
+    Image,
+    LineCounts,
+)
 
 __all__ = [
     "Amount",
@@ -107,13 +149,30 @@ __all__ = [
     "AnalyzeResponse",
     "ArchiveReceipt",
     "ArchiveRequest",
+    "AuditEntry",
+    "AuditListRequest",
+    "AuditListResponse",
+    "AuditRecordRequest",
+    "AuditRecordResponse",
+    "AuditVerifyRequest",
+    "AuditVerifyResponse",
+    "AuditWithdrawRequest",
+    "AuditWithdrawResponse",
+    "BrokenEntry",
     "Clause",
+    "CodeBlock",
+    "CodeFunction",
+    "CodeRequest",
+    "CodeResponse",
     "CollectRequest",
     "Collected",
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
     "Delivery",
+    "Diagram",
+    "DiagramRequest",
+    "DiagramResponse",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -121,13 +180,23 @@ __all__ = [
     "DocumentStored",
     "EnrichRequest",
     "EnrichResponse",
+    "Evidence",
     "FindRequest",
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "FraudCheck",
+    "FraudFinding",
+    "FraudForgetRequest",
+    "FraudForgetResponse",
+    "FraudRequest",
+    "FraudResponse",
     "Heading",
     "Iban",
+    "Image",
     "Invoice",
+    "LineCounts",
+    "LineItem",
     "MissingClause",
     "NotificationRequest",
     "NotificationSent",
@@ -149,6 +218,7 @@ __all__ = [
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
     "Sentiment",
+    "Severity",
     "StoreRequest",
     "StoreResponse",
     "SummarizeRequest",
