@@ -24,8 +24,6 @@ reviewer.release    `ReviewerRelease`         `ReviewerReleased`
 notification.send   `NotificationRequest`     `NotificationSent`
 document.validate   `ValidateRequest`         `ValidatedDocument`
 document.archive    `ArchiveRequest`          `ArchiveReceipt`
-==================  ========================  =============
-=======
 fraud.detect        `FraudRequest`            `FraudResponse`
 fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
 audit.record        `AuditRecordRequest`      `AuditRecordResponse`
