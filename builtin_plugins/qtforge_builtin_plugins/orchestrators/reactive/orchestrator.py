@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
-from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
+from qtforge_builtin_plugins.orchestrators.reactive.definition import (
+    ReactiveDefinition,
+    State,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
 from qtforge_builtin_plugins.orchestrators.reactive.naming import check_expressions
@@ -52,9 +55,20 @@ class ReactiveOrchestrator:
         steps: Mapping[str, StepResult],
     ) -> list[str]:
         """Say why an amendment can't be made: an instance may be in any state, so all stay."""
-        kept = {name for _, name, _ in every_state(after.states)}
-        return [
-            f"the state '{name}' can't be removed: the run may be in it"
-            for _, name, _ in every_state(before.states)
-            if name not in kept
-        ]
+        kept = {name: (path, state) for path, name, state in every_state(after.states)}
+        reasons = []
+        for path, name, state in every_state(before.states):
+            if name not in kept:
+                reasons.append(f"the state '{name}' can't be removed: the run may be in it")
+            elif kept[name][0] != path:
+                reasons.append(f"the state '{name}' can't be moved: the run may be in it")
+            elif _shape(kept[name][1]) != _shape(state):
+                why = "the run may be in it, and in none or too few of the states within"
+                reasons.append(f"the state '{name}' can't become one of another kind: {why}")
+        return reasons
+
+
+def _shape(state: State) -> tuple[object, ...]:
+    """What of a state decides which others are active with it."""
+    regions = tuple(state.states) if state.parallel else ()
+    return bool(state.states), state.parallel, state.final, state.history, regions
