@@ -207,6 +207,7 @@ class Machine:
                 arrows = select(configuration, event.name, holds, memory)
                 if not arrows:
                     self._unheard(snapshot, event, trace)
+                    arrows = select(configuration, "", holds, memory)  # they may look at it
         except ExpressionError as error:
             snapshot.failed = str(error)
             return True
