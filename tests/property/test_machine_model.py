@@ -31,7 +31,7 @@ from qtforge_host.expressions import Expressions
 from qtforge_host.runs.prepared import PreparedNames
 from qtforge_sdk.errors import ExpressionError
 
-TRIGGERS = (*("a", "b", "b.c", "d", "*") * 5, "", "", "error", "done.state")
+TRIGGERS = (*("a", "b", "b.c", "d") * 6, "*", "*", "", "", "error", "done.state")
 EVENTS = ("a", "b", "b.c", "bc", "d")
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
@@ -68,6 +68,7 @@ CONDITIONS: dict[str, Callable[[PlainMachine], bool]] = {
 CALL = {"operation": "o", "message": {"n": "${data.n}"}}
 ACTIONS: dict[str, Action] = {
     "add": SetAction(values={"n": "${(data.n + 1) % 5}"}),
+    "zero": SetAction(values={"n": 0}),
     "square": ScriptAction(expression="{'n': data.n * data.n % 7}"),
     "tell": MessageAction(topic="t", message={"n": "${data.n}"}),
     "call": PluginCallAction(result="answer", **CALL),
@@ -103,6 +104,7 @@ def _stumble(it: PlainMachine) -> None:
 
 DOINGS: dict[str, Callable[[PlainMachine], None]] = {
     "add": _set(lambda n: (n + 1) % 5),
+    "zero": _set(lambda n: 0),
     "square": _set(lambda n: n * n % 7),
     "stumble": _stumble,
     "raise_a": lambda it: it.queue.append("a"),
@@ -136,7 +138,10 @@ class Drawn:
         both = {
             "r1": State(states=first, entry=self.draw(BLOCKS)),
             "r2": State(states=second, exit=self.draw(BLOCKS)),
-            "r3": State(parallel=True, states={"v": State(states={"fv": end}), "u": self.leaf()}),
+            "r3": State(
+                parallel=True,
+                states={"v": State(states={"v1": self.leaf(), "fv": end}), "u": self.leaf()},
+            ),
         }
         inner = {
             "q": self.leaf(),
@@ -144,8 +149,22 @@ class Drawn:
             "hd": State(history="deep", initial="x2"),
             "hs": State(history="shallow", initial="both"),
         }
-        self.sources += ["x1", "x2", "y1", "y2", "z1", "w1", "r1", "r2", "q", "both", "p", "o"]
-        self.names += [*self.sources, "f1", "f2", "fz", "fw"]
+        self.sources += [
+            "x1",
+            "x2",
+            "y1",
+            "y2",
+            "z1",
+            "w1",
+            "v1",
+            "r1",
+            "r2",
+            "q",
+            "both",
+            "p",
+            "o",
+        ]
+        self.names += [*self.sources, "f1", "f2", "fz", "fw", "fv"]
         self.histories += ["h1", "hd", "hs"]
         self.regions += [[["x1", "x2", "f1", "h1"], ["y1", "z1", "fz", "f2", "y2"]]]
         self.regions += [[["z1", "fz"], ["w1", "fw"]]]
@@ -211,7 +230,8 @@ class Drawn:
         trigger = self.draw(some.sampled_from(TRIGGERS))
         conditions = (*CONDITIONS, *[None] * 8)
         if trigger == "":
-            conditions = ("data.n > 1", "data.n > 1", *CONDITIONS)  # else few come to rest
+            # What it does makes most of these false again; else few machines come to rest.
+            conditions = (*["data.n > 1"] * 9, *CONDITIONS)
         return Transition(
             name=f"t{place}",
             source=source,
@@ -220,7 +240,7 @@ class Drawn:
             condition=self.draw(some.sampled_from(conditions)),
             priority=self.draw(some.sampled_from((0, 0, 0, 1, -1))),
             internal=self.draw(some.booleans()),
-            actions=self.draw(BLOCKS),
+            actions=("zero", *self.draw(BLOCKS)) if trigger == "" else self.draw(BLOCKS),
         )
 
     def target(self) -> Any:
