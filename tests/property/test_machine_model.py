@@ -65,7 +65,7 @@ CONDITIONS: dict[str, Callable[[PlainMachine], bool]] = {
     "instance.states.size() > 1": lambda it: len(it.active) > 1,
     "data.answer > 2": answer_known,
 }
-CALL = {"operation": "o", "message": {"n": "${data.n}"}}
+CALL: dict[str, Any] = {"operation": "o", "message": {"n": "${data.n}"}}
 ACTIONS: dict[str, Action] = {
     "add": SetAction(values={"n": "${(data.n + 1) % 5}"}),
     "zero": SetAction(values={"n": 0}),
@@ -200,7 +200,7 @@ class Drawn:
                 inner[region] = state
                 regions.append(self.names[start:])
             self.regions.append(regions)
-        initial = None
+        initial: str | None = None
         if inner and self.draw(some.booleans()):
             inner |= self.history(inner)
         if kind == "compound" and self.draw(some.booleans()):
@@ -218,7 +218,7 @@ class Drawn:
         name = f"h{len(self.histories)}"
         self.histories.append(name)
         initial = self.draw(some.sampled_from((None, *sorted(beside))))
-        kind = self.draw(some.sampled_from(("shallow", "deep")))
+        kind: Any = self.draw(some.sampled_from(("shallow", "deep")))
         if initial is not None and beside[initial].history is not None:
             initial = None
         return {name: State(history=kind, initial=initial)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
@@ -13,8 +13,10 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
 from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
 from qtforge_builtin_plugins.orchestrators.reactive.naming import check_expressions
+from qtforge_builtin_plugins.orchestrators.reactive.picture import draw
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
 from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
+from qtforge_sdk.graphs import Graph
 
 __all__ = ["ReactiveOrchestrator"]
 
@@ -37,6 +39,21 @@ class ReactiveOrchestrator:
     async def execute(self, run: Run) -> Any:
         """Handle events until the machine ends; its data is the result."""
         return await Instance(run, self._planner).live()
+
+    def graph(
+        self,
+        definition: ReactiveDefinition,
+        active: Iterable[str] = (),
+        taken: Iterable[str] = (),
+    ) -> Graph:
+        """Return the machine's picture.
+
+        Args:
+            definition: The machine.
+            active: The names of the atomic states that a run is in; none for no run.
+            taken: The names of the transitions that it took, in order.
+        """
+        return draw(definition, active, taken)
 
     def _planner(self, definition: ReactiveDefinition) -> Planner:
         known = self._planners.get(id(definition))
