@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from qtforge_host.cli.machine import move_of
 from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -25,6 +26,7 @@ from qtforge_sdk.records import (
     RunResumed,
     RunRewound,
     RunStarted,
+    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -120,6 +122,11 @@ def _of_step(record: Record) -> str:
 
 def _of_wait(record: Record) -> str:
     match record:
+        case StateKept():
+            move = move_of(record)
+            if not record.busy and move.is_empty:
+                return f"waits in {record.label}"
+            return move.text()
         case EventReceived():
             return f"the event '{record.name}' came"
         case TimerSet():

@@ -48,6 +48,7 @@ class RunView:
         steps: By name, in the order in which they began.
         compensations: By the name of the step that they undo, in the order in which they ran.
         amendments: How often its definition was changed.
+        kept: For one that keeps its state: what it kept last; None for the others.
         label: For one that keeps its state: the state in a word.
         accepts: For one that keeps its state: the events that it waits for.
         timers: For one that keeps its state: when each timer is due, by its name.
@@ -71,6 +72,7 @@ class RunView:
         self.steps: dict[str, StepResult] = {}
         self.compensations: dict[str, StepResult] = {}
         self.amendments = 0
+        self.kept: StateKept | None = None
         self.label = ""
         self.accepts: tuple[str, ...] = ()
         self.timers: dict[str, datetime.datetime] = {}
@@ -164,6 +166,7 @@ class RunView:
                 )
             case StateKept():
                 self.status, self.error = "running" if record.busy else "waiting", None
+                self.kept = record
                 self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
                 self.dealt_with = max(self.dealt_with, record.inbox)
             case RunResumed():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
@@ -14,11 +16,16 @@ from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
 from qtforge_builtin_plugins.orchestrators.reactive.naming import check_expressions
 from qtforge_builtin_plugins.orchestrators.reactive.picture import draw
+from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Snapshot
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
 from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
 from qtforge_sdk.graphs import Graph
+from qtforge_sdk.instances import AcceptedEvent
+from qtforge_sdk.records import StateKept
 
 __all__ = ["ReactiveOrchestrator"]
+
+_FROM_WITHIN: Final = ("error.", "done.", "timer.")
 
 
 class ReactiveOrchestrator:
@@ -55,6 +62,38 @@ class ReactiveOrchestrator:
             taken: The names of the transitions that it took, in order.
         """
         return draw(definition, active, taken)
+
+    def graph_of_run(self, definition: ReactiveDefinition, kept: Sequence[StateKept]) -> Graph:
+        """Return the machine's picture, with a run's state and the path that it took.
+
+        Args:
+            definition: The machine.
+            kept: All that the run kept, oldest first.
+        """
+        active = msgspec.convert(kept[-1].state, Snapshot).active if kept else ()
+        taken = [name for each in kept for name in each.trace.get("transitions", ())]
+        return self.graph(definition, active, taken)
+
+    def accepts(self, definition: ReactiveDefinition, state: Any) -> list[AcceptedEvent]:
+        """Return what a machine's state accepts, innermost first.
+
+        Args:
+            definition: The machine.
+            state: An encoded `Snapshot`.
+        """
+        snapshot = msgspec.convert(state, Snapshot)
+        timers = {timer.event for timer in snapshot.timers.values()}
+        return [
+            AcceptedEvent(
+                event=arrow.trigger,
+                transition=arrow.name,
+                condition=arrow.condition,
+                targets=tuple(target.name for target in arrow.targets),
+                from_within=arrow.trigger in timers or arrow.trigger.startswith(_FROM_WITHIN),
+            )
+            for arrow in self._planner(definition).named(snapshot.active).arrows()
+            if arrow.trigger
+        ]
 
     def _planner(self, definition: ReactiveDefinition) -> Planner:
         known = self._planners.get(id(definition))
