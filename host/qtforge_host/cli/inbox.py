@@ -35,7 +35,7 @@ class _Waiting:
 
     @property
     def since(self) -> datetime.datetime:
-        return self.summary.waiting_since or self.summary.started_at
+        return self.view.label_since or self.summary.started_at
 
 
 @click.command()
@@ -48,7 +48,8 @@ class _Waiting:
 def inbox(session: Session, workflow: str | None, limit: int, as_json: bool) -> None:
     """Show what waits for a person, oldest first, with the command for each decision.
 
-    That is every run that accepts an event named user or user.*; no plugin is imported.
+    That is every run that accepts an event named user or user.*, by the time of its start: a
+    reminder or another reviewer does not make it younger. No plugin is imported.
     """
     found = asyncio.run(_found(session, workflow, limit))
     if as_json:
@@ -69,10 +70,10 @@ async def _found(session: Session, workflow: str | None, limit: int) -> list[_Wa
     async with open_journal(session) as journal:
         query = RunQuery(statuses=frozenset({"waiting"}), workflow=workflow, limit=_SEARCHED)
         waiting = [each for each in await journal.runs(query) if _is_for_people(each)]
-        waiting.sort(key=lambda each: each.waiting_since or each.started_at)
+        waiting.sort(key=lambda each: each.started_at)
         found = []
         for summary in waiting[:limit]:
-            records = await journal.tail(summary.run_id)
+            records = await journal.records(summary.run_id)
             history = History.of(records)
             read = workflows.of(history)
             offers = offers_of(read, history.kept) if read is not None else ()

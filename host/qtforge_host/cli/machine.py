@@ -128,7 +128,7 @@ def machine_document(view: RunView, offers: Sequence[Offer]) -> dict[str, Any] |
         return None
     return {
         "state": view.label,
-        "since": view.kept.at,
+        "since": view.label_since,
         "accepts": [
             {
                 "event": offer.accepted.event,
@@ -149,7 +149,8 @@ def machine_lines(view: RunView, offers: Sequence[Offer]) -> list[str]:
     """Return how a run that keeps its state stands, for people: state, commands, timers."""
     if view.kept is None:
         return []
-    lines = [f"  state  {view.label}, since {view.kept.at.astimezone():%Y-%m-%d %H:%M:%S}"]
+    since = view.label_since or view.kept.at
+    lines = [f"  state  {view.label}, since {since.astimezone():%Y-%m-%d %H:%M:%S}"]
     sendable = [offer for offer in offers if not offer.accepted.from_within]
     width = max((len(offer.accepted.transition) for offer in sendable), default=0)
     lines += [

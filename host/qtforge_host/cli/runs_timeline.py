@@ -123,10 +123,7 @@ def _of_step(record: Record) -> str:
 def _of_wait(record: Record) -> str:
     match record:
         case StateKept():
-            move = move_of(record)
-            if not record.busy and move.is_empty:
-                return f"waits in {record.label}"
-            return move.text()
+            return _of_state(record)
         case EventReceived():
             return f"the event '{record.name}' came"
         case TimerSet():
@@ -141,6 +138,20 @@ def _of_wait(record: Record) -> str:
             return f"is to be cancelled{_asked(record)}"
         case _:
             return ""
+
+
+def _of_state(record: StateKept) -> str:
+    move = move_of(record)
+    if not move.is_empty:
+        return move.text()
+    if record.busy:
+        timers = ", ".join(
+            f"{name} until {_clock(record.timers[name])}"
+            for name in record.timers_set
+            if name in record.timers
+        )
+        return f"sets timers: {timers}" if timers else "goes on"
+    return f"{'waits' if record.accepts or record.timers else 'ends'} in {record.label}"
 
 
 def _of_run(record: Record) -> str:

@@ -105,7 +105,7 @@ async def _deliver(
         durable = await host.durable()
         engine = durable.engine
         kept = await engine.send(run_id, given, timeout_s=timeout_s)
-        if engine.living.get(run_id) is not None:
+        if kept is not None and engine.living.get(run_id) is not None:
             await engine.resume(run_id)  # it is executed here: wait until it rests again
         records = await durable.journal.records(run_id)
         view, history = fold(run_id, records), History.of(records)

@@ -33,6 +33,13 @@ class Asker:
         """Publish a message; see `MessageBus.publish`."""
         await self._bus.publish(topic, message)
 
+    def topics(self) -> frozenset[str]:
+        """Return the topics that somebody answers now, not only stands around."""
+        found = self._bus.topics()
+        return frozenset(
+            topic for topic, handlers in found.items() if not all(each.wrapper for each in handlers)
+        )
+
     async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
         """Return the answer, and who gave it.
 

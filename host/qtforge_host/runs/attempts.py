@@ -50,7 +50,11 @@ class AskCall(msgspec.Struct, frozen=True, kw_only=True):
 class Ask(Protocol):
     """Asks the bus."""
 
-    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer: ...
+    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
+        """Return the answer, and who gave it."""
+
+    def topics(self) -> frozenset[str]:
+        """Return what is answered now."""
 
 
 class Publish(Protocol):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import datetime
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -28,17 +26,16 @@ from qtforge_host.runs.history import History
 from qtforge_host.runs.living import Living
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
-from qtforge_host.runs.outcomes import find_outcome
 from qtforge_host.runs.problems import Problem
+from qtforge_host.runs.reaching import Reaches
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError, RunError, WorkflowError
-from qtforge_sdk.instances import ReceivedEvent
-from qtforge_sdk.journal import InboxEntry, InboxMessage, Journal, Ownership
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.journal_errors import RunOwnedError
-from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted, StateKept
+from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "Silent", "new_run_id"]
 
@@ -79,7 +76,7 @@ def new_run_id(now: datetime.datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(5)}"
 
 
-class Engine:
+class Engine(Reaches):
     """Executes workflows.
 
     Args:
@@ -114,12 +111,7 @@ class Engine:
         self._ask = Asker(bus, cache)
         self._children = Children(self, journal, workflows.named, self._clock)
         self._living = Living(journal, self._clock)
-        self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
-
-    @property
-    def living(self) -> Living:
-        """The runs that it executes at this moment."""
-        return self._living
+        self._going = {}
 
     @property
     def workflows(self) -> Workflows:
@@ -287,110 +279,6 @@ class Engine:
         return await self._go_on(
             workflow, ownership, records, listener, changes=changes, older=older, stays=stays
         )
-
-    async def start(
-        self,
-        workflow: Workflow,
-        given: Mapping[str, Any],
-        *,
-        parent: str | None = None,
-        parent_step: str | None = None,
-        depth: int = 0,
-        notify: str = "",
-    ) -> str:
-        """Start a run that goes on in a task of the engine's own; return its id.
-
-        The journal has it then; see `execute` for the arguments and errors.
-        """
-        begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        async def started(run_id: str) -> None:
-            begun.set_result(run_id)
-
-        work = self.execute(
-            workflow,
-            given,
-            parent=parent,
-            parent_step=parent_step,
-            depth=depth,
-            notify=notify,
-            on_started=started,
-        )
-        task = self._living.spawn(work)
-        await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
-        if not begun.done():
-            task.result()  # raises why
-        return begun.result()
-
-    def wake(self, run_id: str) -> None:
-        """Take up a run in a task of the engine's own; nothing where it goes on already."""
-        if run_id not in self._going:
-            self._living.spawn(self._awake(run_id))
-
-    async def send(
-        self, run_id: str, message: InboxMessage, *, timeout_s: float = 30.0
-    ) -> StateKept | None:
-        """Send an event to a run that keeps its state, and wait for what came of it.
-
-        It is in the run's inbox before anything else, so it is not lost, and the same message
-        once more is no other event.
-
-        Returns:
-            The record that tells; None where the time was over, or the run has ended.
-
-        Raises:
-            RunNotFoundError: There is none.
-        """
-        outcome = self._living.outcome(message.message_id)
-        try:
-            await self._journal.post(run_id, message)
-            if self._living.get(run_id) is not None:
-                await self._living.look(run_id)
-            else:
-                self.wake(run_id)
-            return await find_outcome(self._journal, outcome, run_id, message.message_id, timeout_s)
-        finally:
-            self._living.forget_outcome(message.message_id)
-
-    async def deliver(
-        self, run_id: str, event: ReceivedEvent, *, timeout_s: float = 30.0
-    ) -> StateKept:
-        """Give an event to a run that keeps its state, and wait for what came of it.
-
-        It is not in the journal before the run has handled it: one write, not two.
-
-        Raises:
-            TimeoutError: It took longer.
-        """
-        outcome = self._living.outcome(event.event_id)
-        if not self._living.hand(run_id, event):
-            self.wake(run_id)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await outcome
-        finally:
-            self._living.forget_outcome(event.event_id)
-
-    async def close(self, grace_s: float = 0.0) -> None:
-        """End everything; what is not done within the grace period is for the next process."""
-        await self._living.close(grace_s)
-
-    async def _awake(self, run_id: str) -> None:
-        try:
-            await self.resume(run_id)
-        except RunOwnedError:
-            pass  # its owner hears of it
-        except (RunError, WorkflowError) as error:
-            _LOG.warning("%s is not taken up: %s", run_id, error)
-
-    @contextlib.contextmanager
-    def _going_on(self, run_id: str) -> Iterator[None]:
-        self._going[run_id] = ended = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._going[run_id]
-            ended.set()
 
     async def _go_on(
         self,

@@ -67,6 +67,7 @@ class Keeps:
             timers_set=tuple(kept.timers_set),
             timers_gone=kept.timers_gone,
             accepts=kept.accepts,
+            key=kept.key,
             busy=kept.busy,
             inbox=position,
             handled=self._control.handled_ahead(position),

@@ -34,7 +34,7 @@ class Living:
     Attributes:
         linger_s: How long a run that keeps its state stays here with nothing to do.
         capacity: How many such runs stay here at most.
-        stranger: Told of a run that was sent something and is not live here; None for nobody.
+        changed: Told that something was sent, or that a run rests or ended; None for nobody.
         changes: How often the watch has looked into the inboxes.
     """
 
@@ -50,7 +50,7 @@ class Living:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.linger_s = 0.0
         self.capacity = 10_000
-        self.stranger: Callable[[str], None] | None = None
+        self.changed: Callable[[], None] | None = None
         self.changes = 0
 
     def __getitem__(self, run_id: str) -> Control:
@@ -81,6 +81,8 @@ class Living:
     def leave(self, run_id: str) -> None:
         """Let a run go; it ended or rests."""
         del self._controls[run_id]
+        if self.changed is not None:
+            self.changed()
 
     def has_kept(self, record: StateKept) -> None:
         """Take in that a run kept its state: who waits for its event hears of it."""
@@ -120,6 +122,12 @@ class Living:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    async def settled(self) -> None:
+        """Wait until the tasks that go on now have ended, rest or wait; a moment at most."""
+        tasks = {task for task in self._tasks if not task.done()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_REST_S)
 
     async def look(self, run_id: str) -> None:
         """Deliver what was sent to a live run."""
@@ -167,6 +175,8 @@ class Living:
             if not await self._journal.changed(_WATCH_S):
                 continue
             self.changes += 1
+            if self.changed is not None:
+                self.changed()
             last = await self._deliver(last)
 
     async def _deliver(self, last: int) -> int:
@@ -185,8 +195,6 @@ class Living:
 
     async def _deliver_to(self, run_id: str) -> None:
         if run_id not in self._controls:
-            if self.stranger is not None:
-                self.stranger(run_id)
             return
         try:
             await self.look(run_id)

@@ -24,6 +24,7 @@ reviewer.release    `ReviewerRelease`         `ReviewerReleased`
 notification.send   `NotificationRequest`     `NotificationSent`
 document.validate   `ValidateRequest`         `ValidatedDocument`
 document.archive    `ArchiveRequest`          `ArchiveReceipt`
+rows.aggregate      `AggregateRequest`        `Aggregated`
 fraud.detect        `FraudRequest`            `FraudResponse`
 fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
 audit.record        `AuditRecordRequest`      `AuditRecordResponse`
@@ -40,6 +41,17 @@ The keys ``parsed_content``, ``metadata``, ``analysis_results``, ``sentiment`` a
 ``keywords`` are the original system's (QtForge's sequential orchestrator example).
 """
 
+from qtforge_sdk.messages.aggregation import (
+    Aggregated,
+    AggregateRequest,
+    Aggregation,
+    Column,
+    Intersect,
+    Merge,
+    SourceRows,
+    Statistical,
+    Union,
+)
 from qtforge_sdk.messages.analysis import (
     AnalysisResults,
     AnalyzeRequest,
@@ -141,6 +153,9 @@ from qtforge_sdk.messages.technical import (
 )
 
 __all__ = [
+    "AggregateRequest",
+    "Aggregated",
+    "Aggregation",
     "Amount",
     "AnalysisResults",
     "AnalyzeRequest",
@@ -164,6 +179,7 @@ __all__ = [
     "CodeResponse",
     "CollectRequest",
     "Collected",
+    "Column",
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
@@ -192,9 +208,11 @@ __all__ = [
     "Heading",
     "Iban",
     "Image",
+    "Intersect",
     "Invoice",
     "LineCounts",
     "LineItem",
+    "Merge",
     "MissingClause",
     "NotificationRequest",
     "NotificationSent",
@@ -217,12 +235,15 @@ __all__ = [
     "RoutingAnalysisRequest",
     "Sentiment",
     "Severity",
+    "SourceRows",
+    "Statistical",
     "StoreRequest",
     "StoreResponse",
     "SummarizeRequest",
     "Summary",
     "TagRequest",
     "Tags",
+    "Union",
     "ValidateRequest",
     "ValidatedDocument",
 ]
