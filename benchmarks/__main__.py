@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.large import measure_large
 from benchmarks.machine import describe
+from benchmarks.machines import measure_machines
 from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
 from benchmarks.report import as_document, as_markdown, as_plot, split_at_markers
@@ -50,6 +51,8 @@ def main() -> None:
     found += asyncio.run(measure_runs(options.rounds))
     print("measuring decisions ...", file=sys.stderr)
     found += asyncio.run(measure_routing(options.rounds))
+    print("measuring machines ...", file=sys.stderr)
+    found += asyncio.run(measure_machines(options.rounds))
     print("measuring start-up ...", file=sys.stderr)
     startup = measure_startup(options.rounds)
     found += startup.figures
