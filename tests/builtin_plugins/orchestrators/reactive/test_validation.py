@@ -39,7 +39,7 @@ def problems(definition: ReactiveDefinition, workflows: Iterable[str] = ()) -> d
 
 def made(
     states: Mapping[str, Any],
-    *transitions: tuple[str, str, str] | Mapping[str, Any],
+    *transitions: Any,
     actions: Mapping[str, Any] | None = None,
     initial: str = "a",
 ) -> ReactiveDefinition:
@@ -84,7 +84,7 @@ def test_names_that_do_not_exist_are_told_with_the_nearest_one() -> None:
 
 
 def test_a_state_that_no_way_leads_to_is_found_also_deep_within() -> None:
-    work = {"states": {"first": {}, "second": {}, "third": {}}}
+    work: Any = {"states": {"first": {}, "second": {}, "third": {}}}
     found = problems(
         made({"a": {}, "work": work, **END}, ("a", "x", "third"), ("work", "y", "end"))
     )
@@ -134,7 +134,7 @@ def test_a_transition_that_may_be_taken_is_not_found(first: Any, second: Any) ->
 
 
 def test_a_transition_of_a_state_around_is_found_when_all_within_take_its_event() -> None:
-    work = {"states": {"one": {}, "two": {}}}
+    work: Any = {"states": {"one": {}, "two": {}}}
     ways = [("one", "go", "two"), ("two", "go", "end"), ("a", "go", "end")]
     assert list(problems(made({"a": work, **END}, *ways))) == ["transitions[2]"]
 
@@ -208,7 +208,7 @@ def test_a_transition_without_anything_would_never_end() -> None:
 
 
 def test_two_states_of_one_name_are_found() -> None:
-    work = {"states": {"end": {}}}
+    work: Any = {"states": {"end": {}}}
     found = problems(made({"a": work, **END}, ("a", "x", "end")))
     assert any("two states 'end'" in each for each in found.values())
 
