@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
-from qtforge_builtin_plugins.orchestrators.reactive.machine import Call, Machine
+from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
+from qtforge_builtin_plugins.orchestrators.reactive.performing import Call
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_host.expressions import Expressions
 from qtforge_host.runs.prepared import PreparedNames
