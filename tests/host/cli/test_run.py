@@ -255,7 +255,7 @@ def test_a_plugins_command_runs_with_the_hosts_bus(cli: Any, letters: Path) -> N
     wrong = cli("shout", "--tims", "2", path=letters)
     assert (wrong.code, "--times" in wrong.err) == (2, True)
     listed = cli("plugins", "commands", "--json", path=letters).json["commands"]
-    assert listed == [{"name": "shout", "help": "Shout through the bus."}]
+    assert {"name": "shout", "help": "Shout through the bus."} in listed
 
 
 def test_a_plugin_hears_of_every_record_of_a_run(cli: Any, letters: Path, site: Any) -> None:
