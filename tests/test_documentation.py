@@ -124,7 +124,9 @@ def test_python_examples_compile(page: Path) -> None:
 def test_the_workflow_that_is_documented_validates(checkout: Path) -> None:
     pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
     (definition,) = [
-        block for block in blocks(ROOT / "docs" / "workflows.md", "toml") if "[[stages]]" in block
+        block
+        for block in blocks(ROOT / "docs" / "workflows.md", "toml")
+        if "[[stages]]" in block and block.startswith("name = ")
     ]
     file = checkout / "documented.toml"
     file.write_text(definition, encoding="utf-8")
