@@ -234,6 +234,20 @@ def test_workflows_are_listed_and_shown(cli: Any, letters: Path) -> None:
     assert [stage["name"] for stage in definition["stages"]] == ["before", "extra", "work"]
 
 
+def test_a_workflow_is_drawn_as_the_file_says(cli: Any, letters: Path, tmp_path: Path) -> None:
+    drawn = cli("workflows", "graph", "letters", path=letters)
+    assert (drawn.code, drawn.out.startswith("flowchart TD\n")) == (0, True)
+    page, picture = tmp_path / "letters.md", tmp_path / "letters.svg"
+    assert cli("workflows", "graph", "letters", "-o", page, path=letters).out == ""
+    assert page.read_text() == f"```mermaid\n{drawn.out}```\n"
+    assert cli("workflows", "graph", "letters", "-o", picture, path=letters).code == 0
+    assert "<svg" in picture.read_text()
+    unknown = cli("workflows", "graph", "lettres", path=letters)
+    assert (unknown.code, "did you mean 'letters'?" in unknown.err) == (3, True)
+    nowhere = cli("workflows", "graph", "letters", "-o", picture / "x.dot", path=letters)
+    assert (nowhere.code, "x.dot" in nowhere.err) == (2, True)
+
+
 def test_the_users_folder_of_workflows_is_read(cli: Any, letters: Path, tmp_path: Path) -> None:
     folder = tmp_path / "conf" / "workflows"
     folder.mkdir(parents=True)
