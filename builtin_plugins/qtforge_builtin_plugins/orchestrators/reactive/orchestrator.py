@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
-from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
+from qtforge_builtin_plugins.orchestrators.reactive.definition import (
+    ReactiveDefinition,
+    State,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
 from qtforge_builtin_plugins.orchestrators.reactive.naming import check_expressions
+from qtforge_builtin_plugins.orchestrators.reactive.picture import draw
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
 from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
+from qtforge_sdk.graphs import Graph
 
 __all__ = ["ReactiveOrchestrator"]
 
@@ -36,6 +41,21 @@ class ReactiveOrchestrator:
         """Handle events until the machine ends; its data is the result."""
         return await Instance(run, self._planner).live()
 
+    def graph(
+        self,
+        definition: ReactiveDefinition,
+        active: Iterable[str] = (),
+        taken: Iterable[str] = (),
+    ) -> Graph:
+        """Return the machine's picture.
+
+        Args:
+            definition: The machine.
+            active: The names of the atomic states that a run is in; none for no run.
+            taken: The names of the transitions that it took, in order.
+        """
+        return draw(definition, active, taken)
+
     def _planner(self, definition: ReactiveDefinition) -> Planner:
         known = self._planners.get(id(definition))
         if known is not None and known[0] is definition:
@@ -53,9 +73,20 @@ class ReactiveOrchestrator:
         steps: Mapping[str, StepResult],
     ) -> list[str]:
         """Say why an amendment can't be made: an instance may be in any state, so all stay."""
-        kept = {name for _, name, _ in every_state(after.states)}
-        return [
-            f"the state '{name}' can't be removed: the run may be in it"
-            for _, name, _ in every_state(before.states)
-            if name not in kept
-        ]
+        kept = {name: (path, state) for path, name, state in every_state(after.states)}
+        reasons = []
+        for path, name, state in every_state(before.states):
+            if name not in kept:
+                reasons.append(f"the state '{name}' can't be removed: the run may be in it")
+            elif kept[name][0] != path:
+                reasons.append(f"the state '{name}' can't be moved: the run may be in it")
+            elif _shape(kept[name][1]) != _shape(state):
+                why = "the run may be in it, and in none or too few of the states within"
+                reasons.append(f"the state '{name}' can't become one of another kind: {why}")
+        return reasons
+
+
+def _shape(state: State) -> tuple[object, ...]:
+    """What of a state decides which others are active with it."""
+    regions = tuple(state.states) if state.parallel else ()
+    return bool(state.states), state.parallel, state.final, state.history, regions
