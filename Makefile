@@ -14,11 +14,11 @@ $(BIN)/python:
 
 # A stamp for each set of extras, renewed when what they are made from changes.
 $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
-	$(BIN)/pip install -qq -e ./sdk -e '.[documents]'
+	$(BIN)/pip install -qq -e ./sdk -e '.[all]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[documents,graphs,dev,bench]'
+	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[all,dev,bench]'
 	@touch $@
 
 run: $(VENV)/.run

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.servers.postgresql import PostgreSQL, PostgreSQLUnavailable, running_postgresql
 
 from qtforge_host.app import HostParts
 from qtforge_host.config import Settings
@@ -98,3 +99,14 @@ def plugin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(folder))
     assert str(folder) in sys.path
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server for the whole session; skipped where there is none to start."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_postgresql())
+        except PostgreSQLUnavailable as error:
+            pytest.skip(str(error))
+        yield server

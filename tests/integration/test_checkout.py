@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,16 +53,19 @@ def test_make_run_installs_and_processes_the_samples(checkout: Path) -> None:
     assert all(any(name in line for line in runs) for name in samples)
 
 
-def test_the_host_with_its_extra_installs_into_a_bare_environment(new_installation: Any) -> None:
+def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installation: Any) -> None:
     bare: Installation = new_installation("bare")
-    bare.pip("install", "--quiet", str(bare.copy(ROOT / "sdk")), f"{bare.copy(ROOT)}[documents]")
+    bare.pip("install", "--quiet", str(bare.copy(ROOT / "sdk")), f"{bare.copy(ROOT)}[all]")
     done = subprocess.run(
         [str(bare.bin / "qtforge-host"), "plugins", "check"],
         capture_output=True, text=True, timeout=60, cwd=bare.folder,
         env={"HOME": str(bare.folder), "PATH": os.environ["PATH"], "PYTHONUTF8": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("● active") == 5
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "entry-points"
+    ]
+    assert done.stdout.count("● active") == len(declared["qtforge.plugins"])
 
 
 @pytest.mark.parametrize("name", ["sdk", "."])

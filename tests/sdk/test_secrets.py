@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import urllib.parse
 
 import pytest
@@ -39,6 +41,7 @@ def test_a_secret_is_hidden_in_its_encoded_forms_too() -> None:
     secrets.reveal("${secret.A}")
     encoded = base64.b64encode(value.encode()).decode()
     forms = [urllib.parse.quote(value), urllib.parse.quote_plus(value), encoded, value]
+    forms += [html.escape(value), json.dumps(value)[1:-1], urllib.parse.quote(value).lower()]
     concealed = secrets.conceal(" ".join(forms))
     for form in forms:
         assert form.rstrip("=") not in concealed
@@ -48,3 +51,33 @@ def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
     secrets = Secrets({"A": "abc", "B": "abcdef"}.get)
     secrets.reveal(["${secret.A}", "${secret.B}"])
     assert secrets.conceal("abcdef") == "***"
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "use", "user-ß"])
+@pytest.mark.parametrize("password", ["s3cret-é?~", "s3cret"])
+def test_a_secret_is_hidden_within_base64_whatever_stands_around_it(
+    user: str, password: str
+) -> None:
+    secrets = Secrets({"A": password}.get)
+    secrets.reveal("${secret.A}")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        header = encode(f"{user}:{password}, and more".encode()).decode()
+        hidden = secrets.conceal(f"Basic {header}")
+        assert "***" in hidden
+        # What is left of the neighbouring characters does not give the secret away.
+        left = max(hidden.removeprefix("Basic ").split("***"), key=len)
+        assert base64.b64encode(password.encode()).decode()[:6] not in left
+
+
+def test_a_secret_can_be_encoded_for_the_place_that_it_takes() -> None:
+    secrets = Secrets({"A": "p@ss/word"}.get)
+    quote = urllib.parse.quote_plus
+    assert (
+        secrets.reveal("https://u:${secret.A}@host", encode=quote) == "https://u:p%40ss%2Fword@host"
+    )
+
+
+def test_what_was_made_from_a_secret_can_be_hidden_as_well() -> None:
+    secrets = Secrets(lambda name: None)
+    secrets.hide("derived")
+    assert secrets.conceal("it was derived") == "it was ***"

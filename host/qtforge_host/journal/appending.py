@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtforge_host.journal.encoding import encode_record
+from qtforge_host.journal.encoding import encode_message, encode_record
 from qtforge_host.journal.group import Append, StatusChange
 from qtforge_host.journal.instants import to_us
+from qtforge_host.journal.waiting_rows import KeptRow
 from qtforge_sdk import Record
-from qtforge_sdk.journal import Ownership, status_after
-from qtforge_sdk.records import RunFinished
+from qtforge_sdk.journal import InboxMessage, Ownership, status_after
+from qtforge_sdk.records import RunFinished, StateKept
 
-__all__ = ["make_append"]
+__all__ = ["kept_row", "make_append"]
 
 
-def make_append(ownership: Ownership, records: Sequence[Record]) -> Append:
-    """Return records as they are stored, with what they make of their run's status.
+def make_append(
+    ownership: Ownership,
+    records: Sequence[Record],
+    posts: Sequence[tuple[str, InboxMessage]] = (),
+) -> Append:
+    """Return records as they are stored, with what they make of their run's row.
 
     Raises:
         RecordNotStorableError: A value can't be written.
         ValueError: A record is another run's, or follows `RunFinished`.
     """
-    run_id, change = ownership.run_id, None
-    for record in records:
+    run_id, change, kept = ownership.run_id, None, None
+    for place, record in enumerate(records):
         if record.run_id != run_id:
             raise ValueError(f"a record of {record.run_id} can't be kept in {run_id}")
         if change is not None and change.finished_at_us is not None:
@@ -31,4 +36,35 @@ def make_append(ownership: Ownership, records: Sequence[Record]) -> Append:
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
             change = StatusChange(status, finished_at_us)
-    return Append(ownership, [encode_record(record) for record in records], change)
+            if isinstance(record, StateKept):
+                kept = kept_row(record, place)
+    return Append(
+        ownership,
+        [encode_record(record) for record in records],
+        change,
+        kept,
+        [(to, message.message_id, encode_message(to, message)) for to, message in posts],
+    )
+
+
+def kept_row(record: StateKept, place: int, *, every_timer: bool = False) -> KeptRow:
+    """Return what a kept state makes of its run's row, timers and inbox.
+
+    Args:
+        record: The record.
+        place: Its place among those that are written with it, from 0.
+        every_timer: Set all timers that run, not just those that were set by it.
+    """
+    return KeptRow(
+        place=place,
+        label=record.label,
+        accepts=" ".join(record.accepts),
+        at_us=to_us(record.at),
+        timers_set=[
+            (name, to_us(record.timers[name]))
+            for name in (record.timers if every_timer else record.timers_set)
+        ],
+        timers_gone=list(record.timers_gone),
+        inbox=record.inbox,
+        key=record.key,
+    )

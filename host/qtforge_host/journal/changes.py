@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
+from qtforge_host.journal.appending import kept_row
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import Encoded
 from qtforge_host.journal.group import Change, GroupCommit
@@ -19,6 +20,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
+from qtforge_sdk.records import RunFinished, StateKept
 
 __all__ = ["claim", "import_archive", "post", "prune", "release", "sweep"]
 
@@ -66,17 +68,10 @@ def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
     """Return what puts a message into a run's inbox; its outcome is the position."""
 
     def do(group: GroupCommit) -> int:
-        key = _key(group, run_id)
-        group.add_blobs(key, encoded.blobs)
-        group.connection.execute(
-            "INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (run, message_id) DO NOTHING",
-            (key, message_id, encoded.checksum, encoded.payload),
-        )
-        row = group.connection.execute(
-            "SELECT position FROM inbox WHERE run = ? AND message_id = ?", (key, message_id)
-        ).fetchone()
-        return int(row[0])
+        position = group.post(run_id, message_id, encoded)
+        if position is None:
+            raise RunNotFoundError(run_id)
+        return position
 
     return Change(do, wakes=True)
 
@@ -93,7 +88,8 @@ def prune(finished_before: datetime.datetime) -> Change:
                 "DELETE FROM records WHERE id BETWEEN ? AND ?",
                 (first, first | (1 << POSITION_BITS) - 1),
             )
-            group.connection.execute("DELETE FROM inbox WHERE run = ?", (key,))
+            for table in ("inbox", "timers", "arrivals"):
+                group.connection.execute(f"DELETE FROM {table} WHERE run = ?", (key,))  # noqa: S608
             group.connection.execute("DELETE FROM blobs WHERE run = ?", (key,))
             group.connection.execute("DELETE FROM runs WHERE key = ?", (key,))
         return len(rows)
@@ -130,6 +126,13 @@ def import_archive(archive: Archive) -> Change:
             return run_id
         group.add_blobs(key, archive.blobs)
         group.add_records(key, archive.encoded)
+        kept = [
+            (key, place + 1, kept_row(record, place, every_timer=True))
+            for place, record in enumerate(archive.decoded)
+            if isinstance(record, StateKept)
+        ]
+        ended = archive.decoded[-1:] if isinstance(archive.decoded[-1], RunFinished) else []
+        group.waiting.keep(kept[-1:], [key for _ in ended])
         group.forget(key)
         group.connection.executemany(
             "INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)",

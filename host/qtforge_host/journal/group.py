@@ -12,6 +12,7 @@ from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import Blob, Encoded
 from qtforge_host.journal.schema import INSERT_RUNS, POSITION_BITS, RunRow, insert_run
 from qtforge_host.journal.statements import MOST_ROWS, append_checked, insert_many
+from qtforge_host.journal.waiting_rows import KeptRow, WaitingRows
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import RecordNotStorableError, RunExistsError, StaleOwnerError
@@ -39,6 +40,8 @@ class Append(msgspec.Struct, frozen=True):
     ownership: Ownership
     entries: Sequence[Encoded]
     status: StatusChange | None
+    kept: KeptRow | None = None
+    posts: Sequence[tuple[str, str, Encoded]] = ()
 
 
 class Create(msgspec.Struct, frozen=True):
@@ -79,13 +82,16 @@ class GroupCommit:
         connection: For a `Change`.
         owner: This process's name.
         blobs: Where large values are.
+        waiting: What is written of runs that wait.
     """
 
     def __init__(self, connection: sqlite3.Connection, owner: str, blobs: BlobFiles) -> None:
         self.connection = connection
         self.owner = owner
         self.blobs = blobs
+        self.waiting = WaitingRows(connection)
         self._last_ids: dict[int, int] = {}  # of the runs that this process writes
+        self._statuses: dict[int, str] = {}  # of those that keep their state
 
     def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None] = _nothing) -> list[Any]:
         """Do jobs in order, in one transaction; new runs, which no other job can touch, first.
@@ -111,6 +117,7 @@ class GroupCommit:
             self.connection.execute("COMMIT")
         except BaseException:
             self._last_ids.clear()
+            self._statuses.clear()
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
@@ -133,9 +140,22 @@ class GroupCommit:
             self.blobs.ensure(blob)
             self.connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (blob.sum, key))
 
+    def post(self, run_id: str, message_id: str, message: Encoded) -> int | None:
+        """Put a message into a run's inbox.
+
+        Returns:
+            Its position; None when there is no such run.
+        """
+        row = self.connection.execute("SELECT key FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if row is None:
+            return None
+        self.add_blobs(row[0], message.blobs)
+        return self.waiting.post(row[0], message_id, message)
+
     def forget(self, key: int) -> None:
         """Drop what is remembered of a run that has got another owner, or none."""
         self._last_ids.pop(key, None)
+        self._statuses.pop(key, None)
 
     def _append_alone(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> bool:
         """Append in a single statement, if nothing else is to be done and all ownerships are good.
@@ -225,6 +245,8 @@ class GroupCommit:
         epochs = self._epochs({job.ownership.key for _, job in waiting})
         rows: list[int | bytes] = []
         statuses = []
+        ended: list[int] = []
+        kept: list[tuple[int, int, KeptRow]] = []
         for place, job in waiting:
             key = job.ownership.key
             if not self._is_mine(job) or epochs.get(key) != job.ownership.epoch:
@@ -238,17 +260,28 @@ class GroupCommit:
             for entry in job.entries:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
+            if job.kept is not None:
+                position = self._last_id(key) - (key << POSITION_BITS) + 1 + job.kept.place
+                kept.append((key, position, job.kept))
             for id_, entry in self._number(key, job.entries):
                 rows += (id_, entry.checksum, entry.payload)
-            if job.status is not None:
+            if job.status is not None and self._statuses.get(key) != job.status.status:
                 ends = job.status.finished_at_us is not None
                 statuses.append((job.status.status, job.status.finished_at_us, ends, key))
+                if job.kept is not None:
+                    self._statuses[key] = job.status.status
+                else:
+                    self._statuses.pop(key, None)
                 if ends:  # the rest of the group finds the run without an owner
                     del epochs[key]
                     self.forget(key)
+                    ended.append(key)
+            for run_id, message_id, message in job.posts:
+                self.post(run_id, message_id, message)
         insert_many(self.connection, _INSERT_RECORDS, 3, rows)
         if statuses:
             self.connection.executemany(_SET_STATUS, statuses)
+        self.waiting.keep(kept, ended)
 
     def _epochs(self, keys: set[int]) -> dict[int, int]:
         asked = msgspec.json.encode(list(keys)).decode()

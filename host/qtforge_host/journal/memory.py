@@ -11,6 +11,7 @@ from pathlib import Path
 from qtforge_host.journal.appending import make_append
 from qtforge_host.journal.archive import pack, unpack
 from qtforge_host.journal.encoding import Encoded, encode_message, encode_record
+from qtforge_host.journal.instants import from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
@@ -19,6 +20,7 @@ from qtforge_sdk.journal import (
     InboxEntry,
     InboxMessage,
     Ownership,
+    PostedMessage,
     RunQuery,
     RunSummary,
 )
@@ -115,20 +117,32 @@ class MemoryJournal:
         self._owned(ownership).owner = None
         self._store.tell()
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+    async def append(
+        self,
+        ownership: Ownership,
+        records: Sequence[Record],
+        posts: Sequence[tuple[str, InboxMessage]] = (),
+    ) -> None:
         """Keep records, all or none; see `Journal`."""
         if not records:
             return
         self._open_store()  # before the records are encoded
-        job = make_append(ownership, records)
+        job = make_append(ownership, records, posts)
         run = self._owned(ownership)
-        run.add(job.entries, job.status)
+        run.add(job)
         if job.status is not None:
             self._store.settle(run)
+        for to, message_id, message in job.posts:
+            if to in self._store.runs:
+                self._post(self._store.runs[to], message_id, message)
 
     async def records(self, run_id: str) -> Sequence[Record]:
         """Return a run's records; see `Journal`."""
         return self._run(run_id).read()
+
+    async def tail(self, run_id: str) -> Sequence[Record]:
+        """Return what a run goes on from; see `Journal`."""
+        return self._run(run_id).tail()
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return what a query asks for; see `Journal`."""
@@ -143,24 +157,56 @@ class MemoryJournal:
         return tuple(
             run.run_id
             for run in store.runs.values()
-            if run.finished_at is None and run.status != "paused" and run.owner not in store.owners
+            if run.status in ("running", "blocked") and run.owner not in store.owners
         )
 
     async def post(self, run_id: str, message: InboxMessage) -> int:
         """Send to a run; see `Journal`."""
         run = self._run(run_id)
-        encoded = encode_message(run_id, message)
-        for position, (message_id, _) in run.inbox.items():
-            if message_id == message.message_id:
-                return position
-        position = next(self._store.numbers)
-        run.inbox[position] = (message.message_id, encoded)
-        self._store.tell()
-        return position
+        return self._post(run, message.message_id, encode_message(run_id, message))
 
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return what was sent to a run; see `Journal`."""
         return self._run(run_id).messages(after)
+
+    async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
+        """Return what was sent to any run; see `Journal`."""
+        found = [
+            PostedMessage(run.run_id, *entry)
+            for run in self._open_store().runs.values()
+            for entry in run.messages(after)
+        ]
+        return tuple(sorted(found, key=lambda each: each.position)[:limit])
+
+    async def last_position(self) -> int:
+        """Return the position of the newest message; see `Journal`."""
+        runs = self._open_store().runs.values()
+        return max((position for run in runs for position in run.inbox), default=0)
+
+    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
+        """Return unfinished runs with a correlation key; see `Journal`."""
+        return [
+            run.run_id
+            for run in self._open_store().runs.values()
+            if run.correlation == key and run.workflow == workflow and run.finished_at is None
+        ][:limit]
+
+    async def stirred(self, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs that were sent something; see `Journal`."""
+        return [
+            run.run_id for run in self._waiting() if max(run.inbox, default=0) > run.dealt_with
+        ][:limit]
+
+    async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs with a timer that is due; see `Journal`."""
+        before_us = to_us(before)
+        found = [(min(run.timers.values()), run.run_id) for run in self._waiting() if run.timers]
+        return [run_id for due, run_id in sorted(found) if due <= before_us][:limit]
+
+    async def next_due(self) -> datetime.datetime | None:
+        """Return when the next timer is due; see `Journal`."""
+        found = [due for run in self._waiting() for due in run.timers.values()]
+        return from_us(min(found)) if found else None
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may hold something new; see `Journal`."""
@@ -226,6 +272,19 @@ class MemoryJournal:
         self._owner = f"memory-{next(self._store.numbers)}"
         self._store.owners.add(self._owner)
         self._store.listeners.add(self._changed)
+
+    def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> int:
+        for position, (known, _) in run.inbox.items():
+            if known == message_id:
+                return position
+        position = next(self._store.numbers)
+        run.inbox[position] = (message_id, encoded)
+        self._store.tell()
+        return position
+
+    def _waiting(self) -> list[MemoryRun]:
+        store = self._open_store()
+        return [run for run in store.runs.values() if run.waits and run.owner not in store.owners]
 
     def _open_store(self) -> MemoryStore:
         if self._closed:

@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from qtforge_host.journal.appending import kept_row
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import (
     Encoded,
@@ -16,12 +17,13 @@ from qtforge_host.journal.encoding import (
     decode_message,
     decode_record,
 )
-from qtforge_host.journal.group import StatusChange
+from qtforge_host.journal.group import Append
 from qtforge_host.journal.instants import from_us
 from qtforge_host.journal.schema import RunRow, run_row
+from qtforge_host.journal.waiting_rows import KeptRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxEntry, RunQuery, RunSummary
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.records import RunStarted, StateKept
 
 __all__ = ["MemoryRun"]
 
@@ -43,6 +45,12 @@ class MemoryRun:
         self.key = key
         self.entries = list(entries)
         self.inbox: dict[int, tuple[str, Encoded]] = {}  # by position: id and message
+        self.kept = 0  # the position of the last `StateKept`
+        self.dealt_with = 0  # how far the inbox is
+        self.label, self.accepts = "", ""
+        self.kept_at_us: int | None = None
+        self.timers: dict[str, int] = {}
+        self.correlation = ""
 
     @classmethod
     def created(cls, started: RunStarted, encoded: Encoded, owner: str, key: int) -> Self:
@@ -53,22 +61,49 @@ class MemoryRun:
     def imported(cls, archive: Archive, key: int) -> Self:
         """Return an exported run, which nobody owns."""
         entries = [msgspec.structs.replace(each, blobs=archive.blobs) for each in archive.encoded]
-        return cls(run_row(archive.decoded, None, 0), entries, key)
+        run = cls(run_row(archive.decoded, None, 0), entries, key)
+        for place, record in enumerate(archive.decoded):
+            if isinstance(record, StateKept):
+                run.keep(place + 1, kept_row(record, place, every_timer=True))
+        return run
 
-    def add(self, entries: Sequence[Encoded], change: StatusChange | None) -> None:
-        """Keep records, and what they make of the status."""
-        self.entries += entries
+    def keep(self, position: int, row: KeptRow) -> None:
+        """Take in what a kept state makes of the run."""
+        self.kept, self.label, self.accepts = position, row.label, row.accepts
+        self.kept_at_us = row.at_us
+        self.correlation = row.key or self.correlation
+        self.dealt_with = max(self.dealt_with, row.inbox)
+        for name in row.timers_gone:
+            self.timers.pop(name, None)
+        self.timers.update(row.timers_set)
+
+    def add(self, job: Append) -> None:
+        """Keep records, and what they make of the run."""
+        change = job.status
+        if job.kept is not None:
+            self.keep(len(self.entries) + 1 + job.kept.place, job.kept)
+        self.entries += job.entries
         if change is not None:
             self.status = change.status
             self.finished_at = _instant(change.finished_at_us)
             if self.finished_at is not None:
                 self.owner = None
+                self.timers.clear()
 
     def read(self) -> tuple[Record, ...]:
         """Return the records."""
-        return tuple(
-            decode_record(each.payload, each.checksum, _loader(each)) for each in self.entries
-        )
+        return _decoded(self.entries)
+
+    def tail(self) -> tuple[Record, ...]:
+        """Return what the run goes on from."""
+        if self.kept <= 1:
+            return self.read()
+        return _decoded([self.entries[0], *self.entries[self.kept - 1 :]])
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits."""
+        return self.status == "waiting"
 
     def messages(self, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages behind a position."""
@@ -87,6 +122,10 @@ class MemoryRun:
             and query.parent in (None, self.parent)
             and (since is None or self.started_at >= since)
             and (until is None or self.started_at < until)
+            and (
+                query.waiting_for is None
+                or (self.waits and query.waiting_for in self.accepts.split())
+            )
         )
 
     def summary(self, owner_alive: bool) -> RunSummary:
@@ -101,7 +140,14 @@ class MemoryRun:
             owner_alive=owner_alive,
             epoch=self.epoch,
             parent=self.parent,
+            label=self.label,
+            accepts=tuple(self.accepts.split()),
+            waiting_since=_instant(self.kept_at_us) if self.waits else None,
         )
+
+
+def _decoded(entries: Sequence[Encoded]) -> tuple[Record, ...]:
+    return tuple(decode_record(each.payload, each.checksum, _loader(each)) for each in entries)
 
 
 def _instant(us: int | None) -> datetime.datetime | None:

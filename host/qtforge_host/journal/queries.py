@@ -16,18 +16,21 @@ from qtforge_host.journal.instants import from_us, to_us
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.storage_errors import is_lasting
+from qtforge_host.journal.waiting_queries import WaitingQueries
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxEntry, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 
 __all__ = ["Queries", "payloads"]
 
-_COLUMNS: Final = "run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent"
+_COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
+    label, accepts, kept_at"""
 _FILTER: Final = "started_at >= :since AND started_at < :until ORDER BY started_at DESC, key DESC"
 # The newest of one status, and of one workflow and status, lie together in an index each.
 _BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND {_FILTER}"  # noqa: S608 - of constants
 _BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
     WHERE workflow = :workflow AND status = :status AND {_FILTER}"""  # noqa: S608 - of constants
+_WAITING_FOR: Final = "status = 'waiting' AND instr(' ' || accepts || ' ', :waiting_for) > 0"
 _BY_PARENT: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent AND {_FILTER}"  # noqa: S608 - of constants
 # One seek for each status that there is, however many runs have it.
 _STATUSES: Final = """WITH RECURSIVE found(status) AS (
@@ -38,10 +41,12 @@ _STATUSES: Final = """WITH RECURSIVE found(status) AS (
 ) SELECT status FROM found WHERE status IS NOT NULL"""
 _PAYLOADS: Final = "SELECT id, checksum, payload FROM records WHERE id BETWEEN ? AND ? ORDER BY id"
 _UNFINISHED: Final = """SELECT run_id, owner FROM runs
-    WHERE finished_at IS NULL AND status != 'paused' ORDER BY key"""
+    WHERE status IN ('running', 'blocked') ORDER BY key"""
 _END_OF_TIME: Final = (1 << 63) - 1
 
-_Row = tuple[str, str, str, str, int, int | None, str | None, int, str | None, int]
+_Row = tuple[
+    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None, int
+]  # fmt: skip
 
 
 def payloads(connection: sqlite3.Connection, key: int) -> list[bytes]:
@@ -70,13 +75,28 @@ class Queries:
         self._directory = directory
         self._locks = locks
         self._blobs = blobs
+        self.waiting = WaitingQueries(connection, directory, locks, blobs)
 
     def records(self, run_id: str) -> tuple[Record, ...]:
         """Return a run's records; see `Journal`."""
+        return self._records(run_id, self._key(run_id), 1)
+
+    def tail(self, run_id: str) -> tuple[Record, ...]:
+        """Return what a run goes on from; see `Journal`."""
         key = self._key(run_id)
+        (kept,) = self._connection.execute("SELECT kept FROM runs WHERE key = ?", (key,)).fetchone()
+        if kept <= 1:
+            return self._records(run_id, key, 1)
+        first = self._records(run_id, key, 1, 1)
+        return first + self._records(run_id, key, kept)
+
+    def _records(
+        self, run_id: str, key: int, first: int, last: int = (1 << POSITION_BITS) - 1
+    ) -> tuple[Record, ...]:
         found = []
         try:
-            for expected, (id_, checksum, payload) in enumerate(_rows(self._connection, key), 1):
+            rows = _rows(self._connection, key, first, last)
+            for expected, (id_, checksum, payload) in enumerate(rows, first):
                 position = id_ - (key << POSITION_BITS)
                 if position != expected:
                     self._damaged(run_id, expected, UnreadableError("it is missing"))
@@ -89,13 +109,13 @@ class Queries:
                 raise
             self._damaged(run_id, None, error)
         if not found:
-            self._damaged(run_id, 1, UnreadableError("it is missing"))
+            self._damaged(run_id, first, UnreadableError("it is missing"))
         return tuple(found)
 
     def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
         """Return what a query asks for; see `Journal`."""
         newest = heapq.merge(
-            *self._candidates(query), key=lambda row: (row[4], row[9]), reverse=True
+            *self._candidates(query), key=lambda row: (row[4], row[12]), reverse=True
         )
         alive: dict[str | None, bool] = {None: False}
         found = []
@@ -161,11 +181,17 @@ class Queries:
             yield [
                 row
                 for row in rows
-                if (query.workflow in (None, row[1]))
+                if query.workflow in (None, row[1])
                 and (not query.statuses or row[3] in query.statuses)
+                and (query.waiting_for is None or query.waiting_for in row[10].split())
             ]
             return
         statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
+        if query.waiting_for is not None:
+            statement = (
+                f"{statement.partition(' AND started_at')[0]} AND {_WAITING_FOR} AND {_FILTER}"
+            )
+            given["waiting_for"] = f" {query.waiting_for} "
         for status in query.statuses or [row[0] for row in self._connection.execute(_STATUSES)]:
             newest = self._connection.execute(
                 f"{statement} LIMIT :limit", {**given, "status": status}
@@ -184,10 +210,11 @@ class Queries:
         raise JournalDamagedError(str(self._directory), run_id, position, str(error)) from error
 
 
-def _rows(connection: sqlite3.Connection, key: int) -> list[tuple[int, int, bytes]]:
-    first = key << POSITION_BITS
-    last = first | (1 << POSITION_BITS) - 1
-    return connection.execute(_PAYLOADS, (first, last)).fetchall()
+def _rows(
+    connection: sqlite3.Connection, key: int, first: int = 1, last: int = (1 << POSITION_BITS) - 1
+) -> list[tuple[int, int, bytes]]:
+    base = key << POSITION_BITS
+    return connection.execute(_PAYLOADS, (base + first, base + last)).fetchall()
 
 
 def _summary(row: _Row, alive: bool) -> RunSummary:
@@ -201,4 +228,7 @@ def _summary(row: _Row, alive: bool) -> RunSummary:
         owner_alive=alive,
         epoch=row[7],
         parent=row[8],
+        label=row[9],
+        accepts=tuple(row[10].split()),
+        waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
     )

@@ -62,6 +62,19 @@ _TABLES: Final = (
     "CREATE TABLE blobs (sum BLOB NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (sum, run)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX blobs_by_run ON blobs (run)",
 )
+_KEEPING: Final = (
+    # Where a run goes on from, and what is shown of one that waits.
+    "ALTER TABLE runs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN accepts TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN kept_at INTEGER",
+    "ALTER TABLE runs ADD COLUMN correlation TEXT",
+    "CREATE INDEX runs_by_correlation ON runs (correlation) WHERE correlation IS NOT NULL",
+    "CREATE TABLE timers (run INTEGER, name TEXT, due INTEGER NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID",  # noqa: E501
+    "CREATE INDEX timers_by_due ON timers (due)",
+    # Messages that a run has not dealt with.
+    "CREATE TABLE arrivals (run INTEGER, position INTEGER, PRIMARY KEY (run, position)) WITHOUT ROWID",  # noqa: E501
+)
 INSERT_RUNS: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
 """A statement up to its values, each of them a `RunRow`."""
@@ -147,7 +160,13 @@ def _no_blob(sum_: bytes) -> bytes:
     raise UnreadableError("format 0 has no large values")
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0,)
+def _from_1(connection: sqlite3.Connection) -> None:
+    """Format 1 knew no runs that keep their state."""
+    for statement in _KEEPING:
+        connection.execute(statement)
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0, _from_1)
 """The function at place n makes format n + 1 of format n."""
 
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -33,6 +33,7 @@ from qtforge_sdk.journal import (
     InboxEntry,
     InboxMessage,
     Ownership,
+    PostedMessage,
     RunQuery,
     RunSummary,
 )
@@ -112,20 +113,29 @@ class SqliteJournal:
         """Let go of a run; see `Journal`."""
         await self._write(changes.release(ownership))
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+    async def append(
+        self,
+        ownership: Ownership,
+        records: Sequence[Record],
+        posts: Sequence[tuple[str, InboxMessage]] = (),
+    ) -> None:
         """Keep records, all or none; see `Journal`."""
         if records:
-            job = make_append(ownership, records)
+            job = make_append(ownership, records, posts)
             for entry in job.entries:
-                if entry.blobs:
-                    blobs = [blob for entry in job.entries for blob in entry.blobs]
-                    await self._write(job, blobs)
+                if entry.blobs or posts:
+                    encoded = [*job.entries, *(message for _, _, message in job.posts)]
+                    await self._write(job, [blob for each in encoded for blob in each.blobs])
                     return
             await self._parts().writer.submit(job)
 
     async def records(self, run_id: str) -> Sequence[Record]:
         """Return a run's records; see `Journal`."""
         return await self._read(lambda queries: queries.records(run_id))
+
+    async def tail(self, run_id: str) -> Sequence[Record]:
+        """Return what a run goes on from; see `Journal`."""
+        return await self._read(lambda queries: queries.tail(run_id))
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return what a query asks for; see `Journal`."""
@@ -144,6 +154,30 @@ class SqliteJournal:
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return what was sent to a run; see `Journal`."""
         return await self._read(lambda queries: queries.inbox(run_id, after))
+
+    async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
+        """Return what was sent to any run; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.posted(after, limit))
+
+    async def last_position(self) -> int:
+        """Return the position of the newest message; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.last_position())
+
+    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
+        """Return unfinished runs with a correlation key; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.correlated(workflow, key, limit))
+
+    async def stirred(self, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs that were sent something; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.stirred(limit))
+
+    async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs with a timer that is due; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.due(before, limit))
+
+    async def next_due(self) -> datetime.datetime | None:
+        """Return when the next timer is due; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.next_due())
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may hold something new; see `Journal`."""

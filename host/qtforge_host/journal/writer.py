@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from qtforge_host.journal.group import Change, GroupCommit, Job
+from qtforge_host.journal.group import Append, Change, GroupCommit, Job
 from qtforge_host.journal.storage_errors import is_lasting, storage_error
 from qtforge_sdk.errors import StateDirectoryError
 
@@ -73,8 +73,8 @@ class Writer:
             # Handed over at the loop's next turn, with what the other tasks of this turn add.
             self._loop.call_soon(self._hand_over)
         self._outbox.append(_Ticket(job, future))
-        if len(self._outbox) >= _AT_ONCE:
-            self._hand_over()
+        if len(self._outbox) >= _AT_ONCE and isinstance(job, Append) and job.status is None:
+            self._hand_over()  # not what takes many statements: each would wait for the loop
         return await future
 
     async def changed(self, timeout_s: float) -> bool:
@@ -108,7 +108,7 @@ class Writer:
         self._pending -= len(tickets)
         self._room.set()
         for (job, future), outcome in zip(tickets, outcomes, strict=True):
-            if isinstance(job, Change) and job.wakes:
+            if (isinstance(job, Change) and job.wakes) or (isinstance(job, Append) and job.posts):
                 self._changed.set()
             if future.done():
                 continue  # its caller was cancelled; the job was done all the same

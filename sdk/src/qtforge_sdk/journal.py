@@ -26,6 +26,7 @@ from qtforge_sdk.records import (
     RunPaused,
     RunResumed,
     RunStarted,
+    StateKept,
     StepStarted,
     StepSucceeded,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "JournalFactory",
     "MessageKind",
     "Ownership",
+    "PostedMessage",
     "RunQuery",
     "RunSummary",
     "status_after",
@@ -90,6 +92,14 @@ class InboxEntry(NamedTuple):
     message: InboxMessage
 
 
+class PostedMessage(NamedTuple):
+    """A message in anybody's inbox."""
+
+    run_id: str
+    position: int
+    message: InboxMessage
+
+
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs to list; what is left out does not restrict.
 
@@ -99,6 +109,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
         started_since: Started then or later.
         started_until: Started before that.
         parent: Started by that run.
+        waiting_for: It waits for that event.
         limit: At most so many, the newest.
     """
 
@@ -107,6 +118,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     started_since: datetime.datetime | None = None
     started_until: datetime.datetime | None = None
     parent: str | None = None
+    waiting_for: str | None = None
     limit: int = 50
 
 
@@ -124,6 +136,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
             one was interrupted.
         epoch: How many owners it has had.
         parent: The run that started it.
+        label: For a run that lives long: its state in a word.
+        accepts: For one that waits: the events that it waits for.
+        waiting_since: For one that waits: since when, in UTC.
     """
 
     run_id: str
@@ -135,6 +150,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     owner_alive: bool
     epoch: int
     parent: str | None
+    label: str = ""
+    accepts: tuple[str, ...] = ()
+    waiting_since: datetime.datetime | None = None
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +189,8 @@ def status_after(record: Record) -> str | None:
         return None
     if isinstance(record, RunFinished):
         return record.status
+    if isinstance(record, StateKept):
+        return "running" if record.busy else "waiting"
     return _STATUSES.get(type(record))
 
 
@@ -217,8 +237,13 @@ class Journal(Protocol):
             StaleOwnerError: The ownership has ended already.
         """
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
-        """Keep records, all or none.
+    async def append(
+        self,
+        ownership: Ownership,
+        records: Sequence[Record],
+        posts: Sequence[tuple[str, InboxMessage]] = (),
+    ) -> None:
+        """Keep records, and post messages to other runs, all or none.
 
         `status_after` tells what they make of the run's status. `RunFinished` ends the
         run and lets go of it, so it is the last record; a later `RunResumed` opens it
@@ -227,6 +252,7 @@ class Journal(Protocol):
         Args:
             ownership: Of the run; the newest.
             records: In order; none is no change.
+            posts: Each with the run that it is for; one for a run that is not there is dropped.
 
         Raises:
             StaleOwnerError: The ownership has ended.
@@ -242,13 +268,23 @@ class Journal(Protocol):
             JournalDamagedError: A record is not as it was written, or one is missing.
         """
 
+    async def tail(self, run_id: str) -> Sequence[Record]:
+        """Return what a run goes on from: its first record, and all from `StateKept` on.
+
+        The last `StateKept` is meant; without one, these are all of its records.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            JournalDamagedError: A record is not as it was written, or one is missing.
+        """
+
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return what the query asks for, by the time of their start, newest first."""
 
     async def unfinished(self) -> Sequence[str]:
         """Return the runs that a process may take up, oldest first.
 
-        They have not ended, have no live owner, and are not paused.
+        They have not ended, have no live owner, and neither rest nor wait.
         """
 
     async def post(self, run_id: str, message: InboxMessage) -> int:
@@ -269,6 +305,28 @@ class Journal(Protocol):
             RunNotFoundError: There is no such run.
             JournalDamagedError: A message is not as it was written.
         """
+
+    async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
+        """Return what was sent to any run behind a position, oldest first, at most so many.
+
+        Raises:
+            JournalDamagedError: A message is not as it was written.
+        """
+
+    async def last_position(self) -> int:
+        """Return the position of the newest message to any run; 0 when there is none."""
+
+    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
+        """Return a workflow's unfinished runs that kept this key, oldest first."""
+
+    async def stirred(self, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs without a live owner that were sent what they have not handled."""
+
+    async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs without a live owner with a timer due by then, earliest first."""
+
+    async def next_due(self) -> datetime.datetime | None:
+        """Return when the next timer of a waiting run without a live owner is due, in UTC."""
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may hold something new.

@@ -32,6 +32,7 @@ __all__ = [
     "RunResumed",
     "RunRewound",
     "RunStarted",
+    "StateKept",
     "StepFailed",
     "StepSkipped",
     "StepStarted",
@@ -84,6 +85,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         parent: The run that started this one; None for a run of its own.
         parent_step: The parent's step that started it.
         depth: How many runs stand above it.
+        notify: The event by which the parent hears of its end; "" where it waits for it.
     """
 
     workflow: str
@@ -96,6 +98,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     parent: str | None = None
     parent_step: str | None = None
     depth: int = 0
+    notify: str = ""
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
@@ -232,6 +235,50 @@ class StepSkipped(_Record, frozen=True, kw_only=True, tag="step_skipped"):
     reason: str
 
 
+class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
+    """A run that lives long kept its state; it goes on from here, and from nothing before.
+
+    Attributes:
+        state: All that it needs to go on.
+        label: The state in a word.
+        event: The name of the event that led to it; "" for none.
+        event_id: Its id.
+        event_data: What came with it.
+        by: Who sent it.
+        late_s: For a timer: how many seconds ago it was due.
+        outcome: What became of the event: ``taken``, or why nothing did.
+        trace: What happened on the way.
+        timers: When each timer that runs is due, by its name.
+        timers_set: Names of those that were set by this.
+        timers_gone: Names of those that don't run any more.
+        accepts: The events that it waits for.
+        key: What events from the bus are correlated with, or "".
+        busy: Whether there is something to do before the next event.
+        inbox: How far the run's inbox has been dealt with.
+        handled: The ids of later messages that have been dealt with already.
+        definition: The definition after the last amendment; None when there was none.
+    """
+
+    state: Any
+    label: str = ""
+    event: str = ""
+    event_id: str = ""
+    event_data: Any = None
+    by: str = ""
+    late_s: float = 0.0
+    outcome: str = "taken"
+    trace: dict[str, Any] = {}
+    timers: dict[str, datetime.datetime] = {}
+    timers_set: tuple[str, ...] = ()
+    timers_gone: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
+    key: str = ""
+    busy: bool = False
+    inbox: int = 0
+    handled: tuple[str, ...] = ()
+    definition: dict[str, Any] | None = None
+
+
 class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_started"):
     """A step is about to be undone."""
 
@@ -292,6 +339,7 @@ Record = (
     | StepSucceeded
     | StepFailed
     | StepSkipped
+    | StateKept
     | CompensationStarted
     | CompensationSucceeded
     | CompensationFailed

@@ -7,6 +7,8 @@ value asks for it at the last moment, and gives nothing back that holds it.
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -18,6 +20,7 @@ __all__ = ["Secrets"]
 
 _PLACEHOLDER: Final = re.compile(r"\$\{\s*secret\.([A-Za-z_]\w*)\s*\}")
 _HIDDEN: Final = "***"
+_LEAST_BASE64: Final = 6  # shorter pieces would stand in innocent texts too
 
 
 class Secrets:
@@ -38,32 +41,44 @@ class Secrets:
         self._shown: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
-    def reveal(self, value: Any) -> Any:
+    def reveal(self, value: Any, *, encode: Callable[[str], str] = str) -> Any:
         """Return the value with each ``${secret.NAME}`` in its texts replaced.
 
         Args:
             value: Text, or mappings and lists that hold texts; anything else is returned as it is.
+            encode: What is done to a secret before it takes its place, such as quoting it for
+                a URL.
 
         Raises:
             OperationError: ``secret.missing``: there is none of that name.
         """
         if isinstance(value, str):
-            return _PLACEHOLDER.sub(self._value_of, value) if "secret." in value else value
+            if "secret." not in value:
+                return value
+            return _PLACEHOLDER.sub(lambda match: encode(self._value_of(match[1])), value)
         if isinstance(value, Mapping):
-            return {key: self.reveal(each) for key, each in value.items()}
+            return {key: self.reveal(each, encode=encode) for key, each in value.items()}
         if isinstance(value, list | tuple):
-            return [self.reveal(each) for each in value]
+            return [self.reveal(each, encode=encode) for each in value]
         return value
 
     def conceal(self, text: str) -> str:
         """Return a text with every secret that was given out replaced by ``***``.
 
-        Also where it stands percent-encoded or in Base64, as in a URL or a header.
+        Also where it stands percent-encoded, in Base64 (alone or within something longer, as
+        in a header), or escaped for JSON or HTML.
         """
         return text if self._pattern is None else self._pattern.sub(_HIDDEN, text)
 
-    def _value_of(self, match: re.Match[str]) -> str:
-        name = match[1]
+    def hide(self, value: str) -> None:
+        """Let `conceal` hide this text as well: one that was made from a secret."""
+        if value and value not in self._shown:
+            self._shown.add(value)
+            forms = {form for each in self._shown for form in _forms(each)}
+            longest_first = sorted(forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def _value_of(self, name: str) -> str:
         value = self._find(name)
         if value is None:
             raise OperationError(
@@ -73,18 +88,32 @@ class Secrets:
                 f"set the variable QTFORGE_SECRET_{name}, or write it into the secrets file",
                 retryable=False,
             )
-        if value and value not in self._shown:
-            self._shown.add(value)
-            forms = {form for each in self._shown for form in _forms(each)}
-            longest_first = sorted(forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        self.hide(value)
         return value
 
 
 def _forms(value: str) -> set[str]:
     """Return the ways in which a value may stand in a text."""
     raw = value.encode()
-    encoded = base64.b64encode(raw).decode().rstrip("=")
-    forms = {value, urllib.parse.quote(value), urllib.parse.quote(value, safe="")}
-    forms |= {urllib.parse.quote_plus(value), encoded, repr(value)[1:-1]}
+    quoted = {urllib.parse.quote(value), urllib.parse.quote(value, safe="")}
+    quoted |= {urllib.parse.quote_plus(value)}
+    forms = {value, repr(value)[1:-1], repr(raw)[2:-1], html.escape(value), *quoted}
+    forms |= {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
+    forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    forms |= {base64.b64encode(raw).decode().rstrip("="), *_within_base64(raw)}
     return {form for form in forms if form}
+
+
+def _within_base64(raw: bytes) -> set[str]:
+    """Return what stands in Base64 for these bytes within more of them, as in ``user:password``.
+
+    Three bytes make four characters, so it depends on where the bytes begin; the characters
+    that hold bits of a neighbour are left out.
+    """
+    forms = set()
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw).decode()
+        whole = (before + len(raw)) * 8 // 6
+        forms.add(encoded[(before * 8 + 5) // 6 : whole])
+    forms |= {form.replace("+", "-").replace("/", "_") for form in forms}  # as in URLs
+    return {form for form in forms if len(form) >= _LEAST_BASE64}

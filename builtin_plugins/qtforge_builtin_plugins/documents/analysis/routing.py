@@ -23,7 +23,7 @@ _MOST_CHARACTERS: Final = 400_000
 _GENRES: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(
-            ["contract", "contracts", "agreement", "agreements", "lease", "vertrag", "verträge",
+            ["contract", "contracts", "agreement", "agreements", "vertrag", "verträge",
              "vereinbarung", "vereinbarungen", "договор", "договора", "договоры", "контракт",
              "соглашение", "соглашения"],
             "legal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from stdnum import iban
@@ -10,7 +11,7 @@ from stdnum.exceptions import ValidationError
 
 from qtforge_sdk.messages import Iban
 
-__all__ = ["find_ibans"]
+__all__ = ["find_ibans", "iterate_ibans"]
 
 MOST_CHARACTERS: Final = 300_000
 _LEAST_LENGTH: Final = 15  # Norway's, the shortest
@@ -24,19 +25,24 @@ _LABEL: Final = re.compile(r"(?:iban|bank account|account no\.?)[\s:.]{0,5}$", r
 
 
 def find_ibans(text: str) -> list[Iban]:
-    """Return the account numbers in the first 300,000 characters.
+    """Return the account numbers in the first 300,000 characters, without repeats.
 
     One whose check sum is wrong is given, as not valid, where a label says that it is an
     account number; other runs of letters and digits are no account numbers.
     """
-    text = text[:MOST_CHARACTERS]
     found: dict[str, Iban] = {}
+    for _, each in iterate_ibans(text[:MOST_CHARACTERS]):
+        found.setdefault(each.iban, each)
+    return list(found.values())
+
+
+def iterate_ibans(text: str) -> Iterator[tuple[int, Iban]]:
+    """Yield each account number with its place, from 0; see `find_ibans`."""
     for match in _CANDIDATE.finditer(text):
         written, number, valid = _checked(match.group())
         labelled = _LABEL.search(text[max(0, match.start() - 20) : match.start()])
         if valid or (labelled and len(number) >= _LEAST_LENGTH):
-            found.setdefault(number, Iban(text=written, iban=number, valid=valid))
-    return list(found.values())
+            yield match.start(), Iban(text=written, iban=number, valid=valid)
 
 
 def _checked(written: str) -> tuple[str, str, bool]:

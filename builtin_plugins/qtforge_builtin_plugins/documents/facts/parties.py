@@ -39,6 +39,7 @@ _COMPANY_FORM: Final = re.compile(
     re.IGNORECASE,
 )
 _AROUND: Final = " ,;\t–-"
+_ARTICLE: Final = re.compile(r"(?:der|die|das|dem|den|the)\s+(?=[^\W\d_a-z])")
 _DESCRIPTION: Final = re.compile(r"\s(?:located|having|with its|mit Sitz|в лице)\b")
 # Such as "each party": capital letters are no help at a sentence's beginning.
 _GENERIC: Final = re.compile(
@@ -97,7 +98,7 @@ def _between(text: str) -> Iterator[str]:
 
 def _tidy(candidate: str) -> str | None:
     """Return the name alone, without what describes the party; None when it is no name."""
-    candidate = candidate.strip(_AROUND)
+    candidate = _ARTICLE.sub("", candidate.strip(_AROUND))
     name, *details = candidate.split(",")
     if details and _COMPANY_FORM.match(details[0]):
         name = f"{name},{details[0]}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import docx
 from docx.table import Table
@@ -13,7 +15,9 @@ from docx.text.paragraph import Paragraph
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_sdk import OperationError
 
-__all__ = ["extract"]
+__all__ = ["extract", "find_headings"]
+
+_HEADING_STYLE: Final = re.compile(r"Title|Heading ([1-9])")
 
 
 def extract(source: Source) -> Extracted:
@@ -42,6 +46,31 @@ def extract(source: Source) -> Extracted:
         author=author.strip() or None,
         created=created.isoformat() if created else None,
     )
+
+
+def find_headings(source: Source) -> list[tuple[int, str]]:
+    """Return each heading's level, from 1, and its text on one line.
+
+    These are the paragraphs in the styles Title and Heading 1 to 9.
+
+    Raises:
+        OperationError: ``document.too_large``, ``document.damaged``.
+    """
+    _check_unpacked_size(source)
+    try:
+        paragraphs = docx.Document(io.BytesIO(source.data)).paragraphs
+        styled = [
+            (paragraph.style.name or "" if paragraph.style else "", paragraph.text)
+            for paragraph in paragraphs
+        ]
+    except Exception as error:
+        raise _damaged(source, f"{type(error).__name__}: {error}") from error
+    found = []
+    for style, text in styled:
+        match = _HEADING_STYLE.fullmatch(style)
+        if match is not None and text.strip():
+            found.append((int(match[1] or 1), " ".join(text.split())))
+    return found
 
 
 def _check_unpacked_size(source: Source) -> None:

@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
 
-__all__ = ["extract", "to_text"]
+__all__ = ["extract", "find_headings", "to_text"]
 
 _HIDDEN: Final = frozenset({"head", "script", "style", "noscript", "template", "svg", "iframe"})
 _BLOCKS: Final = frozenset(
@@ -48,6 +48,21 @@ def extract(source: Source) -> Extracted:
         created=_created(tree),
         encoding=encoding,
     )
+
+
+def find_headings(source: Source) -> list[tuple[int, str]]:
+    """Return each heading's level, 1 to 6, and its text on one line.
+
+    Raises:
+        OperationError: ``document.undecodable``.
+    """
+    text, _ = decode(source.data, source.encoding or _declared(source.data), source.name)
+    found = []
+    for node in LexborHTMLParser(text).css("h1, h2, h3, h4, h5, h6"):
+        heading = " ".join(node.text().split())
+        if heading:
+            found.append((int((node.tag or "h1")[1:]), heading))
+    return found
 
 
 def to_text(tree: LexborHTMLParser) -> str:

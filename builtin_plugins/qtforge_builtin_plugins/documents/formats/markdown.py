@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from markdown_it import MarkdownIt
@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
 
-__all__ = ["extract"]
+__all__ = ["extract", "find_headings"]
 
 # Static site generators put properties there; CommonMark would take them for a heading.
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.{0,20000}?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
@@ -30,14 +30,30 @@ def extract(source: Source) -> Extracted:
         OperationError: ``document.undecodable``.
     """
     text, encoding = decode(source.data, source.encoding, source.name)
-    front = _FRONT_MATTER.match(text)
-    tokens = MarkdownIt("commonmark").enable("table").parse(text[front.end() :] if front else text)
+    front, tokens = _parse(text)
     body = "".join(_pieces(tokens))
     return Extracted(
-        text=f"{front.group(1)}\n\n{body}" if front else body,
-        title=_title(tokens),
+        text=f"{front}\n\n{body}" if front else body,
+        title=next((heading for _, heading in _headings(tokens)), None),
         encoding=encoding,
     )
+
+
+def find_headings(source: Source) -> list[tuple[int, str]]:
+    """Return each heading's level, 1 to 6, and its text on one line.
+
+    Raises:
+        OperationError: ``document.undecodable``.
+    """
+    text, _ = decode(source.data, source.encoding, source.name)
+    return list(_headings(_parse(text)[1]))
+
+
+def _parse(text: str) -> tuple[str | None, Sequence[Token]]:
+    """Return the front matter, None without one, and the tokens of the rest."""
+    front = _FRONT_MATTER.match(text)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text[front.end() :] if front else text)
+    return (front.group(1) if front else None), tokens
 
 
 def _pieces(tokens: Sequence[Token]) -> list[str]:
@@ -82,8 +98,7 @@ def _html_text(markup: str) -> str:
     return to_text(LexborHTMLParser(markup))
 
 
-def _title(tokens: Sequence[Token]) -> str | None:
+def _headings(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
     for opening, content in itertools.pairwise(tokens):
-        if opening.type == "heading_open":
-            return _inline_text(content).strip() or None
-    return None
+        if opening.type == "heading_open" and (text := " ".join(_inline_text(content).split())):
+            yield int(opening.tag[1:]), text

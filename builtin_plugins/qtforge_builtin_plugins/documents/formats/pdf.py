@@ -15,7 +15,7 @@ import pypdfium2.raw as pdfium
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_sdk import OperationError
 
-__all__ = ["extract"]
+__all__ = ["extract", "find_headings"]
 
 _TAIL_BYTES: Final = 4096
 _DATE: Final = re.compile(
@@ -73,6 +73,22 @@ def extract(source: Source) -> Extracted:
         created=_iso(properties.get("CreationDate", "")),
         warning=None if text.strip() else "it has no text layer; it may be a scan",
     )
+
+
+def find_headings(source: Source) -> list[tuple[int, str]]:
+    """Return each bookmark's level, from 1, and its text on one line.
+
+    Raises:
+        OperationError: ``document.encrypted``, ``document.damaged``.
+    """
+    document = _open(source)
+    try:
+        marks = [(mark.level + 1, mark.get_title()) for mark in document.get_toc(max_depth=6)]
+    except pypdfium2.PdfiumError as error:
+        raise _damaged(source, str(error)) from error
+    finally:
+        document.close()
+    return [(level, " ".join(title.split())) for level, title in marks if title.strip()]
 
 
 def _open(source: Source) -> pypdfium2.PdfDocument:

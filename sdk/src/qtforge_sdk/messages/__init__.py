@@ -1,8 +1,23 @@
 """The messages of the built-in topics, all frozen.
 
-==================  ========================  ====================
+topic              request               response
+=================  ====================  ====================
+document.parse     `ParseRequest`        `ParseResponse`
+content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
+document.enrich    `EnrichRequest`       `EnrichResponse`
+document.store     `StoreRequest`        `StoreResponse`
+document.discard   `DiscardRequest`      `DiscardResponse`
+document.find      `FindRequest`         `FindResponse`
+database.query     `CollectRequest`      `Collected`
+http.request       `CollectRequest`      `Collected`
+file.read          `CollectRequest`      `Collected`
+stream.read        `CollectRequest`      `Collected`
+rows.aggregate     `AggregateRequest`    `Aggregated`
+=================  ====================  ====================
+=======
+==================  ========================  =======================
 topic               request                   response
-==================  ========================  ====================
+==================  ========================  =======================
 document.parse      `ParseRequest`            `ParseResponse`
 content.analyze     `AnalyzeRequest`          `AnalyzeResponse`
 document.enrich     `EnrichRequest`           `EnrichResponse`
@@ -19,7 +34,16 @@ database.query      `CollectRequest`          `Collected`
 http.request        `CollectRequest`          `Collected`
 file.read           `CollectRequest`          `Collected`
 stream.read         `CollectRequest`          `Collected`
-==================  ========================  ====================
+rows.aggregate      `AggregateRequest`        `Aggregated`
+fraud.detect        `FraudRequest`            `FraudResponse`
+fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
+audit.record        `AuditRecordRequest`      `AuditRecordResponse`
+audit.withdraw      `AuditWithdrawRequest`    `AuditWithdrawResponse`
+audit.verify        `AuditVerifyRequest`      `AuditVerifyResponse`
+audit.list          `AuditListRequest`        `AuditListResponse`
+code.analyze        `CodeRequest`             `CodeResponse`
+diagram.extract     `DiagramRequest`          `DiagramResponse`
+==================  ========================  =======================
 
 Published: ``document.stored`` with `DocumentStored`.
 
@@ -27,6 +51,17 @@ The keys ``parsed_content``, ``metadata``, ``analysis_results``, ``sentiment`` a
 ``keywords`` are the original system's (QtForge's sequential orchestrator example).
 """
 
+from qtforge_sdk.messages.aggregation import (
+    Aggregated,
+    AggregateRequest,
+    Aggregation,
+    Column,
+    Intersect,
+    Merge,
+    SourceRows,
+    Statistical,
+    Union,
+)
 from qtforge_sdk.messages.analysis import (
     AnalysisResults,
     AnalyzeRequest,
@@ -42,6 +77,27 @@ from qtforge_sdk.messages.enrichment import (
     FoundDate,
     Iban,
     Invoice,
+)
+from qtforge_sdk.messages.financial import (
+    AuditEntry,
+    AuditListRequest,
+    AuditListResponse,
+    AuditRecordRequest,
+    AuditRecordResponse,
+    AuditVerifyRequest,
+    AuditVerifyResponse,
+    AuditWithdrawRequest,
+    AuditWithdrawResponse,
+    BrokenEntry,
+    Evidence,
+    FraudCheck,
+    FraudFinding,
+    FraudForgetRequest,
+    FraudForgetResponse,
+    FraudRequest,
+    FraudResponse,
+    LineItem,
+    Severity,
 )
 from qtforge_sdk.messages.general import (
     Heading,
@@ -80,18 +136,50 @@ from qtforge_sdk.messages.storage import (
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk.messages.technical import (
+    CodeBlock,
+    CodeFunction,
+    CodeRequest,
+    CodeResponse,
+    Diagram,
+    DiagramRequest,
+    DiagramResponse,
+    Image,
+    LineCounts,
+)
 
 __all__ = [
+    "AggregateRequest",
+    "Aggregated",
+    "Aggregation",
     "Amount",
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "AuditEntry",
+    "AuditListRequest",
+    "AuditListResponse",
+    "AuditRecordRequest",
+    "AuditRecordResponse",
+    "AuditVerifyRequest",
+    "AuditVerifyResponse",
+    "AuditWithdrawRequest",
+    "AuditWithdrawResponse",
+    "BrokenEntry",
     "Clause",
+    "CodeBlock",
+    "CodeFunction",
+    "CodeRequest",
+    "CodeResponse",
     "CollectRequest",
     "Collected",
+    "Column",
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
+    "Diagram",
+    "DiagramRequest",
+    "DiagramResponse",
     "DiscardRequest",
     "DiscardResponse",
     "Document",
@@ -99,13 +187,25 @@ __all__ = [
     "DocumentStored",
     "EnrichRequest",
     "EnrichResponse",
+    "Evidence",
     "FindRequest",
     "FindResponse",
     "FoundDate",
     "FoundDocument",
+    "FraudCheck",
+    "FraudFinding",
+    "FraudForgetRequest",
+    "FraudForgetResponse",
+    "FraudRequest",
+    "FraudResponse",
     "Heading",
     "Iban",
+    "Image",
+    "Intersect",
     "Invoice",
+    "LineCounts",
+    "LineItem",
+    "Merge",
     "MissingClause",
     "Outline",
     "OutlineRequest",
@@ -120,10 +220,14 @@ __all__ = [
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
     "Sentiment",
+    "Severity",
+    "SourceRows",
+    "Statistical",
     "StoreRequest",
     "StoreResponse",
     "SummarizeRequest",
     "Summary",
     "TagRequest",
     "Tags",
+    "Union",
 ]

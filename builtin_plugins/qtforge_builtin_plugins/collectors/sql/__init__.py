@@ -1,0 +1,1 @@
+"""Queries that only read, on SQLite, PostgreSQL, and what else SQLAlchemy knows."""

@@ -1,0 +1,98 @@
+"""`Asking`: from a source's words to its rows, in the thread that it is called in."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import URL
+
+from qtforge_builtin_plugins.collectors.interruptible import Interrupt
+from qtforge_builtin_plugins.collectors.parameters import seconds
+from qtforge_builtin_plugins.collectors.roots import Roots
+from qtforge_builtin_plugins.collectors.row_sink import RowSink
+from qtforge_builtin_plugins.collectors.sql.endpoints import endpoint_url
+from qtforge_builtin_plugins.collectors.sql.kinds import Kind
+from qtforge_builtin_plugins.collectors.sql.others import OtherDatabase
+from qtforge_builtin_plugins.collectors.sql.postgresql import PostgreSQL
+from qtforge_builtin_plugins.collectors.sql.questions import Question, checked_statement
+from qtforge_builtin_plugins.collectors.sql.reading import Reading
+from qtforge_builtin_plugins.collectors.sql.settings import DatabaseConfig, QueryParameters
+from qtforge_builtin_plugins.collectors.sql.sqlite import SQLite
+from qtforge_sdk import OperationContext, OperationError, PluginContext
+from qtforge_sdk.messages import Collected, CollectRequest
+
+__all__ = ["Asking"]
+
+_SQLITE: Final = ("sqlite", "sqlite+pysqlite")
+_POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """One request to database-collector.
+
+    Attributes:
+        config: The plugin's configuration.
+        plugin: What the plugin was started with.
+        roots: Where SQLite files may be.
+        context: The call's.
+        interrupt: Ends it.
+    """
+
+    config: DatabaseConfig
+    plugin: PluginContext
+    roots: Roots
+    context: OperationContext
+    interrupt: Interrupt
+
+    def collect(self, request: CollectRequest, parameters: QueryParameters) -> Collected:
+        """Return the rows; see `DatabaseCollector.query`."""
+        secrets = self.plugin.secrets
+        question = self._question(parameters)
+        url = endpoint_url(request.endpoint, parameters.database, self.config.databases, secrets)
+        # Another attempt's file is another one: the thread of the one before may still run.
+        name = f"{self.context.step or request.name}-{self.context.attempt}"
+        folder = self.plugin.run_dir(self.context.run_id)
+        with RowSink(folder, name, question.limit) as sink:
+            reading = Reading(kind=self._kind(url), question=question, secrets=secrets)
+            reading.read(url, sink, self.interrupt)
+            return sink.finish({"database": url.get_backend_name()})
+
+    def _question(self, parameters: QueryParameters) -> Question:
+        bind = self.plugin.secrets.reveal(parameters.bind)
+        left_s = self.context.remaining_s()
+        allowed_s = [] if left_s is None else [left_s]
+        if parameters.statement_timeout is not None:
+            own_s = seconds(parameters.statement_timeout, "statement_timeout", "database")
+            allowed_s.append(own_s)
+        limit_s = min(allowed_s, default=None)
+        return Question(
+            statement=checked_statement(parameters.query, bind),
+            bind=bind,
+            limit=parameters.limit or self.config.limit,
+            deadline=None if limit_s is None else time.monotonic() + limit_s,
+            deadline_is_own=limit_s != left_s,
+            has_secrets=bind != parameters.bind,
+        )
+
+    def _kind(self, url: URL) -> Kind:
+        if url.drivername in _SQLITE:
+            return SQLite(self.roots)
+        if url.drivername in _POSTGRESQL:
+            return PostgreSQL()
+        dialect = url.get_backend_name()
+        if dialect in self.config.allow_writable:
+            return OtherDatabase()
+        why = "only of SQLite and PostgreSQL (with psycopg) is it known how to keep it from writing"
+        fix = (
+            f"give its user no right but to read, and add '{dialect}' to allow_writable in"
+            f" [plugins.{self.plugin.name}.config]"
+        )
+        near = difflib.get_close_matches(url.drivername, [*_SQLITE, *_POSTGRESQL], n=1)
+        if near:
+            fix = f"did you mean '{near[0]}'? Else {fix}"
+        what = f"databases by '{url.drivername}' are not asked"
+        raise OperationError("database.unprotected", what, why, fix, retryable=False)

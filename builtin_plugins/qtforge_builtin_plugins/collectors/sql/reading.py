@@ -1,0 +1,89 @@
+"""Reads the rows of one question, piece by piece, in the thread that it is called in."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import URL
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from qtforge_builtin_plugins.collectors.column_names import column_names
+from qtforge_builtin_plugins.collectors.interruptible import Interrupt
+from qtforge_builtin_plugins.collectors.row_sink import RowSink
+from qtforge_builtin_plugins.collectors.sql.kinds import Kind
+from qtforge_builtin_plugins.collectors.sql.questions import Question, timeout_error
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.secrets import Secrets
+
+__all__ = ["Reading"]
+
+_ROWS_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a question is asked.
+
+    Attributes:
+        kind: Of database.
+        question: What.
+        secrets: Conceals what was given out, in errors, and in rows that may echo it.
+    """
+
+    kind: Kind
+    question: Question
+    secrets: Secrets
+
+    def read(self, url: URL, sink: RowSink, interrupt: Interrupt) -> None:
+        """Put the rows into a sink until it has enough; the transaction is rolled back.
+
+        Raises:
+            OperationError: With a code ``database.*``, or of a file.
+            Interrupted: Nobody waits any more.
+        """
+        try:
+            engine = self.kind.engine(url, self.question)
+            with contextlib.closing(engine.connect()) as connection:
+                self.kind.prepare(connection, self.question, interrupt)
+                driver = connection.connection.driver_connection
+                with interrupt.calling(lambda: self.kind.cancel(driver)):
+                    self._transfer(connection, sink, interrupt)
+        except (SQLAlchemyError, ValueError, TypeError) as error:
+            interrupt.check()  # what fails now was cancelled
+            raise self._told(error) from error
+
+    def _transfer(self, connection: Connection, sink: RowSink, interrupt: Interrupt) -> None:
+        question = self.question
+        options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE}
+        with connection.execute(
+            question.statement, question.bind, execution_options=options
+        ) as result:
+            names = column_names(list(result.keys()))
+            for rows in result.partitions(_ROWS_AT_ONCE):
+                interrupt.check()
+                if question.deadline is not None and time.monotonic() >= question.deadline:
+                    raise timeout_error(question, "there were still rows to read")
+                for values in rows:
+                    shown = map(self._concealed, values) if question.has_secrets else values
+                    if not sink.add(dict(zip(names, shown, strict=True))):
+                        return
+
+    def _concealed(self, value: Any) -> Any:
+        return self.secrets.conceal(value) if isinstance(value, str) else value
+
+    def _told(self, error: BaseException) -> OperationError:
+        """Return the error in the source's own terms, without secrets."""
+        # SQLAlchemy's own text has the statement and a web address; the driver's has the reason.
+        original = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        found = self.kind.failure(original)
+        if found is None:
+            why = " ".join(str(original).split())
+            found = OperationError("database.failed", "the database could not answer", why)
+        why = self.secrets.conceal(found.why)
+        if found.code == "database.timeout":
+            return timeout_error(self.question, why)
+        return OperationError(found.code, found.what, why, found.fix, retryable=found.retryable)

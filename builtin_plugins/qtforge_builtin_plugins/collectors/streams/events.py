@@ -1,0 +1,75 @@
+"""Server-sent events, and JSON lines that a web server sends bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Final
+
+import httpx2
+
+from qtforge_builtin_plugins.collectors.streams.lines import TooLong, split
+from qtforge_builtin_plugins.collectors.web.bodies import excerpt
+from qtforge_builtin_plugins.collectors.web.failures import status_error
+from qtforge_builtin_plugins.collectors.web.request import HttpParameters, build
+from qtforge_builtin_plugins.collectors.web.session import WebSession
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["web_lines"]
+
+_EVENTS: Final = "text/event-stream"
+_LINES: Final = (
+    "application/jsonl", "application/x-ndjson", "application/ndjson", "application/jsonlines",
+    "application/x-jsonlines", "application/stream+json",
+)  # fmt: skip
+
+
+async def web_lines(
+    session: WebSession,
+    url: str,
+    label: str,
+    headers: Mapping[str, str],
+    max_line_bytes: int,
+    conceal: Callable[[str], str],
+) -> AsyncGenerator[list[bytes | TooLong], None]:
+    """Give the data of each event, or each line, as they come.
+
+    Args:
+        session: Sends the request.
+        url: With its secrets.
+        label: The source, without secrets.
+        headers: With their secrets.
+        max_line_bytes: How long a line may be, or an event.
+        conceal: Takes the secrets out of a text.
+
+    Raises:
+        OperationError: As `WebSession.answer`, ``stream.status``, and
+            ``stream.invalid_answer``: it is neither, or an event is too long.
+    """
+    client = session.client()
+    # A stream may be silent for long; its window says how long.
+    client.timeout = httpx2.Timeout(None, connect=client.timeout.connect)
+    accept = f"{_EVENTS}, {_LINES[1]};q=0.9"
+    asked = {"Accept": accept, "Cache-Control": "no-store", **headers}
+    request = build(client, url, HttpParameters(headers=asked), label)
+    async with session.answer(client, request, label) as response:
+        if not response.is_success:
+            text = await excerpt(response, conceal)
+            raise status_error(response, text, label, "stream")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in (_EVENTS, *_LINES):
+            yield []
+        if kind == _EVENTS:
+            response.encoding = "utf-8"  # by the standard, whatever the answer says
+            async for event in httpx2.EventSource(response, max_event_size=max_line_bytes):
+                yield [event.data.encode()]
+        elif kind in _LINES:
+            async for lines in split(response.aiter_bytes(), max_line_bytes):
+                yield lines
+        else:
+            raise OperationError(
+                "stream.invalid_answer",
+                f"{label} gives no stream",
+                f"its type is {kind or 'not told'}, not {_EVENTS} or JSON lines",
+                "a source of the type http reads an answer as a whole",
+                retryable=False,
+            )

@@ -1,0 +1,158 @@
+"""`Window`: how much of a stream is taken, and `Intake`: who takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import math
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from qtforge_builtin_plugins.collectors.row_sink import RowSink
+from qtforge_builtin_plugins.collectors.streams.lines import TooLong
+from qtforge_builtin_plugins.collectors.web.answers import NOT_JSON, as_row
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["EndedBy", "Intake", "Window"]
+
+EndedBy = Literal["count", "time", "idle", "deadline", "end", "size"]
+Source = AsyncGenerator[list[bytes | TooLong], None]
+
+_TIME: Final[EndedBy] = "time"
+_DEADLINE: Final[EndedBy] = "deadline"
+_IDLE: Final[EndedBy] = "idle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What ends first, ends it.
+
+    Attributes:
+        count: Rows.
+        time_s: Seconds from the moment when the source is open.
+        opening_s: How long that may take, in seconds.
+        idle_s: Seconds without anything, or None.
+        deadline: When the answer must be on its way, on `time.monotonic`'s scale, or None.
+    """
+
+    count: int
+    time_s: float
+    opening_s: float
+    idle_s: float | None = None
+    deadline: float | None = None
+
+
+class Intake:
+    """Puts what comes within a window into a sink.
+
+    Args:
+        window: When to stop.
+        sink: Where to.
+        label: The source, without secrets.
+        strict: Whether a bad line is an error; else it is counted.
+        hide: Takes the secrets out of a row; None when none were used.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        sink: RowSink,
+        label: str,
+        *,
+        strict: bool,
+        hide: Callable[[Any], Any] | None,
+    ) -> None:
+        self._window = window
+        self._sink = sink
+        self._label = label
+        self._strict = strict
+        self._hide = hide
+        self._lines = 0
+        self.invalid = 0
+
+    async def take(self, source: Source) -> EndedBy:
+        """Take lines until the window ends, and close their source.
+
+        Args:
+            source: Gives lines in order; each list is what came at once, and the first,
+                which may be empty, says that it is open.
+
+        Raises:
+            OperationError: ``stream.timeout`` when it could not be opened in time,
+                ``stream.invalid_line`` when it is strict, and what the source raises.
+        """
+        async with contextlib.aclosing(source):
+            try:
+                ended = await self._open(source)
+                return ended or await self._within(source)
+            except StopAsyncIteration:
+                return "end"
+
+    async def _open(self, source: Source) -> EndedBy | None:
+        now, deadline = time.monotonic(), self._window.deadline
+        left = math.inf if deadline is None else deadline - now
+        try:
+            async with asyncio.timeout(min(left, self._window.opening_s)):
+                return self._put(await anext(source))
+        except TimeoutError as error:
+            what = f"{self._label} did not begin in time"
+            raise OperationError(
+                "stream.timeout", what, "", "try again later", retryable=True
+            ) from error
+
+    async def _within(self, source: Source) -> EndedBy:
+        window = self._window
+        ends, when_over = time.monotonic() + window.time_s, _TIME
+        if window.deadline is not None and window.deadline < ends:
+            ends, when_over = window.deadline, _DEADLINE
+        while (left := ends - time.monotonic()) > 0:
+            wait, when_silent = left, when_over
+            if window.idle_s is not None and window.idle_s < left:
+                wait, when_silent = window.idle_s, _IDLE
+            try:
+                async with asyncio.timeout(wait):
+                    lines = await anext(source)
+            except TimeoutError:
+                return when_silent
+            ended = self._put(lines)
+            if ended is not None:
+                return ended
+        return when_over
+
+    def _put(self, lines: list[bytes | TooLong]) -> EndedBy | None:
+        for line in lines:
+            self._lines += 1
+            if isinstance(line, TooLong):
+                self._bad("is longer than max_line_bytes", "")
+                continue
+            if self._lines == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if not line.strip():
+                continue
+            try:
+                row = as_row(msgspec.json.decode(line))
+                wanted = self._sink.add(row if self._hide is None else self._hide(row))
+            except NOT_JSON as error:
+                self._bad("is not JSON", str(error))
+                continue
+            if not wanted:
+                return "size"
+            if self._sink.count >= self._window.count:
+                return "count"
+        return None
+
+    def _bad(self, what: str, why: str) -> None:
+        self.invalid += 1
+        if self._strict:
+            raise OperationError(
+                "stream.invalid_line",
+                f"line {self._lines} of {self._label} {what}",
+                why,
+                "mend what writes it, or leave strict out: bad lines are counted then",
+                retryable=False,
+            )

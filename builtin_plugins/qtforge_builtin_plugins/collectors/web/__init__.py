@@ -1,0 +1,1 @@
+"""What the collectors that ask servers share: who may be asked, and how."""

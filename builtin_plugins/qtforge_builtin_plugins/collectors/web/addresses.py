@@ -1,0 +1,124 @@
+"""`AddressRule`: which addresses a collector may connect to.
+
+A source's URL may come from outside, and the host may stand in a network whose machines
+trust it. So only public addresses are asked, unless the configuration allows others.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import string
+from collections.abc import Sequence
+from typing import Final
+
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["Address", "AddressRule", "literal_address"]
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are IPv4
+
+
+class AddressRule:
+    """Says which addresses may be asked.
+
+    Args:
+        allow: Addresses and networks that are allowed although they are not public, and names
+            of hosts that may have any address.
+
+    Raises:
+        ValueError: An entry is none of these.
+
+    >>> rule = AddressRule(["10.0.0.0/8", "intranet.example"])
+    >>> rule.allows(ipaddress.ip_address("10.1.2.3"), "example.org")
+    True
+    >>> rule.allows(ipaddress.ip_address("127.0.0.1"), "example.org")
+    False
+    """
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._names: set[str] = set()
+        for entry in allow:
+            try:
+                self._networks.append(ipaddress.ip_network(entry.strip(" []"), strict=False))
+            except ValueError as error:
+                name = entry.strip().rstrip(".").lower()
+                if not name or not all(each.isalnum() or each in "-._" for each in name):
+                    why = f"'{entry}' is no address, no network and no host name"
+                    raise ValueError(why) from error
+                self._names.add(name)
+
+    def allows(self, address: Address, host: str) -> bool:
+        """Tell whether this address may be connected to when this host was named."""
+        if host.rstrip(".").lower() in self._names:
+            return True
+        meant = _meant(address)
+        if any(each.version == network.version and each in network
+               for each in {address, meant} for network in self._networks):  # fmt: skip
+            return True
+        return _kind(meant) is None
+
+    def refusal(self, addresses: Sequence[Address], host: str, subject: str) -> OperationError:
+        """Return the error for a host none of whose addresses are allowed.
+
+        Args:
+            addresses: They; at least one.
+            host: As the URL names it.
+            subject: The error's first word, such as ``http``.
+        """
+        address = addresses[0]
+        kind = _kind(_meant(address)) or "not allowed"
+        where = host if host == str(address) else f"{host} ({address})"
+        return OperationError(
+            f"{subject}.address_refused",
+            f"{where} is not asked",
+            f"its address is {kind}, and only public addresses are asked",
+            f'if it is meant, add "{address}" to allow below [plugins.{subject}-collector.config]',
+            retryable=False,
+        )
+
+
+def literal_address(host: str) -> Address | None:
+    """Return the address that a host's text is by itself; None when it is a name.
+
+    Also the old forms that resolvers take: ``2130706433``, ``0177.0.0.1`` and ``0x7f.1`` are
+    127.0.0.1.
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        pass
+    if not host or not all(each in string.hexdigits + "xX." for each in host):
+        return None  # inet_aton ignores what stands behind a space
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def _meant(address: Address) -> Address:
+    """Return the IPv4 address within an IPv6 one that leads to it, or the address itself."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo
+    inner = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
+    return inner or address
+
+
+def _kind(address: Address) -> str | None:
+    """Return what keeps an address from being public, in words; None when it is public."""
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    kinds = {
+        "this machine's own (loopback)": address.is_loopback,
+        "unspecified": address.is_unspecified,
+        "link-local": address.is_link_local,
+        "multicast": address.is_multicast,
+        "private": address.is_private or site_local,
+        "reserved": address.is_reserved or not address.is_global,
+    }
+    return next((kind for kind, holds in kinds.items() if holds), None)

@@ -1,0 +1,89 @@
+"""Reads an answer's body within its bounds, counted after decompression."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import httpx2
+
+from qtforge_builtin_plugins.collectors.web.failures import TRANSPORT_ERRORS
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["excerpt", "parts", "text_of", "whole"]
+
+_EXCERPT_BYTES: Final = 64 * 1024
+_EXCERPT_TIMEOUT_S: Final = 2.0
+_SHOWN: Final = 200
+
+
+async def parts(response: httpx2.Response, max_bytes: int, label: str) -> AsyncIterator[bytes]:
+    """Give the body piece by piece.
+
+    The library decompresses a MiB at a time, so a small body that unpacks to a large one
+    is given up early.
+
+    Args:
+        response: Its body unread.
+        max_bytes: The most that is accepted.
+        label: The source, without secrets.
+
+    Raises:
+        OperationError: ``http.too_large``.
+    """
+    told = response.headers.get("content-length", "")
+    if told.isdecimal() and "content-encoding" not in response.headers and int(told) > max_bytes:
+        raise _too_large(label, max_bytes)
+    size_bytes = 0
+    async for part in response.aiter_bytes():
+        size_bytes += len(part)
+        if size_bytes > max_bytes:
+            raise _too_large(label, max_bytes)
+        yield part
+
+
+async def whole(response: httpx2.Response, max_bytes: int, label: str) -> bytes:
+    """Return the body; see `parts`."""
+    return b"".join([part async for part in parts(response, max_bytes, label)])
+
+
+async def excerpt(response: httpx2.Response, conceal: Callable[[str], str]) -> str:
+    """Return the beginning of a body as one line, for an error; "" where it can't be read.
+
+    Args:
+        response: Its body unread.
+        conceal: Takes the secrets out of a text.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_EXCERPT_TIMEOUT_S):
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) >= _EXCERPT_BYTES:
+                    break
+    except (*TRANSPORT_ERRORS, TimeoutError):
+        pass  # the status is the news, and what has come of the body is enough
+    # The cut may go through a secret, which is not known by its half: so far too much is
+    # read, and what stands near the cut is never shown.
+    text = conceal(text_of(bytes(body), response))[: _EXCERPT_BYTES // 2]
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} ..."
+
+
+def text_of(body: bytes, response: httpx2.Response) -> str:
+    """Return a body as text, by the encoding that the answer tells, else UTF-8."""
+    try:
+        return body.decode(response.charset_encoding or "utf-8", "replace")
+    except (LookupError, UnicodeError):  # it is no encoding, or one that is not for texts
+        return body.decode("utf-8", "replace")
+
+
+def _too_large(label: str, max_bytes: int) -> OperationError:
+    return OperationError(
+        "http.too_large",
+        f"the answer of {label} is too large",
+        f"it has more than {max_bytes} bytes",
+        "ask for less at once, or raise max_bytes of the source",
+        retryable=False,
+    )

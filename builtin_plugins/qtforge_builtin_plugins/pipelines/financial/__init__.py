@@ -1,0 +1,1 @@
+"""The financial pipeline: contradictions in invoices, and an audit trail."""

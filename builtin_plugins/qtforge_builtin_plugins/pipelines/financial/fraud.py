@@ -1,0 +1,91 @@
+"""fraud-detector: contradictions within an invoice, and with those that came before."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+
+from qtforge_sdk import OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.messages import (
+    FraudForgetRequest,
+    FraudForgetResponse,
+    FraudRequest,
+    FraudResponse,
+)
+
+if TYPE_CHECKING:
+    from qtforge_builtin_plugins.pipelines.financial.register import Register
+
+__all__ = ["FraudConfig", "FraudDetector"]
+
+_FILE_NAME: Final = "invoices.sqlite"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class FraudConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of fraud-detector.
+
+    Attributes:
+        path: The register of invoices; None means ``invoices.sqlite`` in the plugin's folder.
+        busy_timeout_s: How long to wait for another writer, in seconds, 0 to 60.
+    """
+
+    path: str | None = None
+    busy_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
+
+
+class FraudDetector(Plugin):
+    """Checks invoices: items, sums, taxes, dates, accounts, and numbers used twice.
+
+    A finding is a contradiction that no reading of the text explains. What can't be read with
+    certainty is said to be unchecked instead.
+    """
+
+    Config = FraudConfig
+    config: FraudConfig = FraudConfig()
+    _register: Register
+
+    async def start(self, context: PluginContext) -> None:
+        """Note where the register is."""
+        from qtforge_builtin_plugins.pipelines.financial.register import Register  # loads sqlite3
+
+        self._register = Register(_path(self.config, context), self.config.busy_timeout_s)
+
+    @operation("fraud.detect", trylast=True)
+    def detect(self, request: FraudRequest) -> FraudResponse:
+        """Check an invoice, and register it; the same request gives the same answer.
+
+        Raises:
+            OperationError: ``fraud.invalid_now``, ``fraud.register_unusable``.
+        """
+        # Imported when first needed: dateparser takes 0.2 s.
+        from qtforge_builtin_plugins.pipelines.financial.inspection import inspect_invoice
+
+        return inspect_invoice(request, _day(request.now), self._register)
+
+    @operation("fraud.forget", trylast=True)
+    def forget(self, request: FraudForgetRequest) -> FraudForgetResponse:
+        """Take back what a request registered; what is not there is no error.
+
+        Raises:
+            OperationError: ``fraud.register_unusable``.
+        """
+        return FraudForgetResponse(forgotten=self._register.forget(request.request_id))
+
+
+def _path(config: FraudConfig, context: PluginContext) -> Path:
+    return Path(config.path).expanduser() if config.path else context.data_dir / _FILE_NAME
+
+
+def _day(now: str) -> datetime.date:
+    try:
+        return datetime.datetime.fromisoformat(now).date()
+    except ValueError as error:
+        raise OperationError(
+            "fraud.invalid_now", f"'{now}' is no date", str(error),
+            "give now in ISO 8601, such as 2026-03-31",
+        ) from error  # fmt: skip

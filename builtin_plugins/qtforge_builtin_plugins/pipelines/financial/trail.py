@@ -1,0 +1,264 @@
+"""The audit trail's file: JSON Lines in which every entry holds the hash of the one before.
+
+A line is canonical JSON: keys sorted, no space, UTF-8. An entry's hash is SHA-256 over the
+line as it is without ``hash``. A small file beside it, the head, says how many entries there
+are and what the last one's hash is, so that a trail that was cut at its end is noticed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from qtforge_builtin_plugins.pipelines.financial.trail_reading import (
+    FIRST_PREVIOUS,
+    Reading,
+    canonical,
+    read_head,
+)
+from qtforge_sdk import OperationError
+from qtforge_sdk.messages import AuditEntry, AuditRecordResponse, BrokenEntry
+
+__all__ = ["RECOVERED", "WITHDRAWN", "Trail"]
+
+WITHDRAWN: Final = "audit.withdrawn"
+RECOVERED: Final = "audit.recovered"
+_MOST_TORN_TEXT: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a key's entry stands, and what it held."""
+
+    sequence: int
+    hash: str
+    event: str
+    content: Mapping[str, Any]
+
+
+class Trail:
+    """Appends to an audit trail; several processes may hold one on the same file.
+
+    What was read once is not read again: a record costs the entries that others added since.
+    The caller sees to it that a trail is used by one thread at a time.
+
+    Args:
+        path: The file; its folder is made when something is recorded.
+        lock_timeout_s: How long to wait for another process, in seconds.
+        now: Tells the time, with a zone.
+    """
+
+    def __init__(
+        self, path: Path, lock_timeout_s: float, now: Callable[[], datetime.datetime]
+    ) -> None:
+        self.path = path
+        self._head_path = path.with_name(path.name + ".head")
+        self._lock_path = path.with_name(path.name + ".lock")
+        self._lock_timeout_s = lock_timeout_s
+        self._now = now
+        self._reading = Reading(path)
+        self._places: dict[str, _Place] = {}
+
+    def record(
+        self, event: str, content: Mapping[str, Any], key: str | None
+    ) -> AuditRecordResponse:
+        """Add an entry and wait until the disk has it.
+
+        Raises:
+            OperationError: ``audit.invalid_content``, ``audit.key_reused``, ``audit.damaged``,
+                ``audit.locked``, ``audit.unwritable``.
+        """
+        if event in (RECOVERED, WITHDRAWN):
+            raise OperationError(
+                "audit.invalid_content", f"'{event}' is the trail's own event", "",
+                "give the event another name",
+            )  # fmt: skip
+        plain = _plain(event, content, key)
+        with self._locked():
+            self._catch_up()
+            known = self._places.get(key) if key is not None else None
+            if known is None:
+                entry = self._append(event, plain, key)
+                return AuditRecordResponse(sequence=entry.sequence, hash=entry.hash, new_entry=True)
+            if (known.event, known.content) != (event, plain):
+                raise OperationError(
+                    "audit.key_reused", f"the key '{key}' was recorded with another content",
+                    f"it is entry {known.sequence}, and entries are never changed",
+                    "give the new entry a key of its own",
+                )  # fmt: skip
+            return AuditRecordResponse(sequence=known.sequence, hash=known.hash, new_entry=False)
+
+    def withdraw(self, key: str, reason: str) -> int | None:
+        """Add an entry that withdraws the key's entry; return that one's sequence.
+
+        Returns:
+            None when there is none, or it was withdrawn before.
+
+        Raises:
+            OperationError: As for `record`.
+        """
+        if not self.path.exists():
+            return None
+        with self._locked():
+            self._catch_up()
+            known = self._places.get(key)
+            if known is None:
+                return None
+            content = {"key": key, "reason": reason, "sequence": known.sequence}
+            self._append(WITHDRAWN, _plain(WITHDRAWN, content, None), None)
+            return known.sequence
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._lock_path, timeout=self._lock_timeout_s):
+                yield
+        except Timeout as error:
+            raise OperationError(
+                "audit.locked", f"{self.path} is held by another process",
+                f"it was not let go within {self._lock_timeout_s:g} s",
+                "try again, or raise lock_timeout_s in the configuration of audit-trail",
+                retryable=True,
+            ) from error  # fmt: skip
+        except OSError as error:
+            raise OperationError(
+                "audit.unwritable", f"{self.path} can't be written", str(error),
+                "free space there, mend the permissions, or set path in the configuration of"
+                " audit-trail",
+            ) from error  # fmt: skip
+
+    def _catch_up(self) -> None:
+        """Read what is new, mend what a crash left, and check it all.
+
+        Raises:
+            OperationError: ``audit.damaged``.
+        """
+        if self._reading.has_been_replaced():
+            self._reading = Reading(self.path)
+            self._places = {}
+        for entry in self._reading.entries():
+            self._note(entry)
+        broken = self._reading.broken or self._reading.missing(read_head(self._head_path))
+        if broken is not None:
+            raise _damaged(self.path, broken)
+        if self._reading.torn:
+            self._mend()
+
+    def _note(self, entry: AuditEntry) -> None:
+        if entry.event == WITHDRAWN:
+            self._places.pop(str(entry.content.get("key")), None)
+        elif entry.idempotency_key is not None:
+            self._places[entry.idempotency_key] = _Place(
+                sequence=entry.sequence, hash=entry.hash, event=entry.event, content=entry.content
+            )
+
+    def _mend(self) -> None:
+        """Take away what a crash left after the last whole entry, and say so in the trail.
+
+        Its writer was not told that it was recorded, and will ask again.
+        """
+        torn = self._reading.torn
+        os.truncate(self.path, self._reading.offset)
+        self._reading.torn = b""
+        content = {
+            "bytes": len(torn),
+            "sha256": hashlib.sha256(torn).hexdigest(),
+            "text": torn[:_MOST_TORN_TEXT].decode(errors="replace"),
+        }
+        self._append(RECOVERED, content, None)
+
+    def _append(self, event: str, content: dict[str, Any], key: str | None) -> AuditEntry:
+        last = self._reading.last
+        fields = {
+            "content": content,
+            "event": event,
+            "idempotency_key": key,
+            "previous": last.hash if last else FIRST_PREVIOUS,
+            "sequence": last.sequence + 1 if last else 1,
+            "time": self._now().astimezone(datetime.UTC).isoformat(timespec="milliseconds"),
+        }
+        digest = hashlib.sha256(canonical(fields)).hexdigest()
+        line = canonical({**fields, "hash": digest}) + b"\n"
+        _append_durably(self.path, line, self._reading.offset)
+        (entry,) = self._reading.entries()
+        self._note(entry)
+        _write_head(self._head_path, entry)
+        return entry
+
+
+def _plain(event: str, content: Mapping[str, Any], key: str | None) -> dict[str, Any]:
+    """Return the content as JSON gives it back.
+
+    Raises:
+        OperationError: ``audit.invalid_content``.
+    """
+    try:
+        plain: dict[str, Any] = json.loads(
+            canonical({"content": dict(content), "event": event, "key": key})
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OperationError(
+            "audit.invalid_content", f"the content of '{event}' can't be recorded", str(error),
+            "give what JSON can hold: text, finite numbers, lists and objects",
+        ) from error  # fmt: skip
+    found: dict[str, Any] = plain["content"]
+    return found
+
+
+def _append_durably(path: Path, line: bytes, size_bytes: int) -> None:
+    """Append all of it or nothing."""
+    with path.open("ab", buffering=0) as file:
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+            os.fsync(file.fileno())
+        except OSError:
+            os.truncate(path, size_bytes)
+            raise
+    if size_bytes == 0:
+        _sync_folder(path.parent)
+
+
+def _write_head(path: Path, entry: AuditEntry) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(canonical({"hash": entry.hash, "sequence": entry.sequence}) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name durable, where the system lets a folder be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _damaged(path: Path, broken: BrokenEntry) -> OperationError:
+    return OperationError(
+        "audit.damaged", f"{path} is not as it was written",
+        f"line {broken.line}: {broken.reason}",
+        "see 'qtforge-host audit verify'; keep the file as evidence, and move it and its .head"
+        " away to begin a new trail",
+    )  # fmt: skip

@@ -1,0 +1,179 @@
+"""Reading an audit trail: each line is checked against itself and the line before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from qtforge_sdk import OperationError
+from qtforge_sdk.messages import AuditEntry, BrokenEntry
+
+__all__ = ["FIRST_PREVIOUS", "Head", "Reading", "canonical", "read_head"]
+
+FIRST_PREVIOUS: Final = "0" * 64
+_MOST_LINE_BYTES: Final = 64 * 1024 * 1024
+_HASH_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What the file beside the trail says of its last entry."""
+
+    sequence: int
+    hash: str
+
+
+class Reading:
+    """A walk along the trail that can be taken up again when the file has grown.
+
+    Args:
+        path: The trail's file; one that is not there is an empty trail.
+
+    Attributes:
+        offset: After the last entry that holds, in bytes.
+        last: That entry, or None.
+        broken: The first entry that does not hold; nothing after it is read.
+        torn: What stands after the last line's end: an entry that was not written whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.last: AuditEntry | None = None
+        self.broken: BrokenEntry | None = None
+        self.torn = b""
+        self._hashes = bytearray()  # 32 bytes for each entry: a trail may be long
+
+    def entries(self) -> Iterator[AuditEntry]:
+        """Yield the entries that were not read yet, up to the first that does not hold.
+
+        Raises:
+            OperationError: ``audit.unreadable``.
+        """
+        if self.broken is not None:
+            return
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                while line := file.readline(_MOST_LINE_BYTES):
+                    if not line.endswith(b"\n"):
+                        self.torn = line
+                        return
+                    entry = self._checked(line[:-1])
+                    if entry is None:
+                        return
+                    self.torn = b""
+                    self.offset += len(line)
+                    self.last = entry
+                    self._hashes += bytes.fromhex(entry.hash)
+                    yield entry
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OperationError(
+                "audit.unreadable", f"{self.path} can't be read", str(error),
+                "check its permissions",
+            ) from error  # fmt: skip
+
+    def has_been_replaced(self) -> bool:
+        """Tell whether the file is shorter than what was read of it, or gone."""
+        try:
+            return self.path.stat().st_size < self.offset
+        except FileNotFoundError:
+            return self.offset > 0
+
+    def has(self, digest: str) -> bool:
+        """Tell whether an entry that was read has this hash."""
+        wanted = digest.strip().lower()
+        return any(
+            self._hashes[start : start + _HASH_BYTES].hex() == wanted
+            for start in range(0, len(self._hashes), _HASH_BYTES)
+        )
+
+    def missing(self, head: Head | None) -> BrokenEntry | None:
+        """Say which entry the head knows and the trail has not, once all entries are read."""
+        if head is None:
+            return None
+        sequence = self.last.sequence if self.last else 0
+        if head.sequence > sequence:
+            reason = f"entries up to {head.sequence} were written, and they end with {sequence}"
+            return BrokenEntry(line=sequence + 1, sequence=sequence + 1, reason=reason)
+        end = head.sequence * _HASH_BYTES
+        if self._hashes[end - _HASH_BYTES : end].hex() != head.hash:
+            reason = "its hash is not the one that was noted beside the trail"
+            return BrokenEntry(line=head.sequence, sequence=head.sequence, reason=reason)
+        return None
+
+    def _checked(self, line: bytes) -> AuditEntry | None:
+        """Return the entry, or None after noting why it does not hold."""
+        sequence = self.last.sequence + 1 if self.last else 1
+        try:
+            fields = json.loads(line)
+            entry = msgspec.convert(fields, AuditEntry)
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
+            self._break(sequence, f"it is no entry: {error}")
+            return None
+        previous = self.last.hash if self.last else FIRST_PREVIOUS
+        reason = _problem(line, fields, entry, sequence, previous)
+        if reason is not None:
+            self._break(sequence, reason)
+            return None
+        return entry
+
+    def _break(self, sequence: int, reason: str) -> None:
+        self.broken = BrokenEntry(line=sequence, sequence=sequence, reason=reason)
+
+
+def canonical(fields: Mapping[str, Any]) -> bytes:
+    """Return canonical JSON: keys sorted, no space, UTF-8.
+
+    Raises:
+        TypeError: JSON can't hold it.
+        ValueError: A number is not finite, or a text has half of a surrogate pair.
+    """
+    return json.dumps(
+        fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def read_head(path: Path) -> Head | None:
+    """Return what the file beside the trail says; None when it is not there.
+
+    Raises:
+        OperationError: ``audit.unreadable``.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        return Head(sequence=int(found["sequence"]), hash=str(found["hash"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OperationError(
+            "audit.unreadable", f"{path} can't be read", f"{type(error).__name__}: {error}",
+            "it says where the audit trail ends: mend its permissions, or get it from a backup",
+        ) from error  # fmt: skip
+
+
+def _problem(
+    line: bytes, fields: dict[str, Any], entry: AuditEntry, sequence: int, previous: str
+) -> str | None:
+    """Say why an entry does not hold; None when it does."""
+    if entry.sequence != sequence:
+        return f"its sequence is {entry.sequence}, and {sequence} comes here"
+    if entry.previous != previous:
+        return "it does not follow the entry before it: its 'previous' is another hash"
+    content = {key: value for key, value in fields.items() if key != "hash"}
+    try:
+        digest = hashlib.sha256(canonical(content)).hexdigest()
+        # The same entry in other words, such as a key given twice, is not what was written.
+        if digest != entry.hash or canonical(fields) != line:
+            return "its content is not what its hash was made of"
+    except ValueError as error:
+        return f"it has no canonical form: {error}"
+    return None

@@ -1,0 +1,1 @@
+"""general_processing_pipeline: summary, outline and tags."""

@@ -1,0 +1,37 @@
+"""Words to file a document under, made of its keywords."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["make_tags"]
+
+_GENERAL: Final = "general"
+_WORD: Final = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+
+
+def make_tags(keywords: Iterable[str], categories: Iterable[str | None], limit: int) -> list[str]:
+    """Return the categories, then the keywords, without those that say the same again.
+
+    Args:
+        keywords: Most telling first.
+        categories: What the document was found to be; None and ``general`` say nothing.
+        limit: How many at the most.
+    """
+    tags = [each.lower() for each in categories if each and each != _GENERAL]
+    seen = [{_stem(tag)} for tag in tags]
+    for keyword in keywords:
+        words = _WORD.findall(keyword.lower().replace("-", " "))
+        stems = {_stem(word) for word in words}
+        # "maintainers" after "maintainer", and "request" after "pull request", add nothing.
+        if stems and not any(stems <= others for others in seen):
+            tags.append("-".join(words))
+            seen.append(stems)
+    return list(dict.fromkeys(tags))[:limit]
+
+
+def _stem(word: str) -> str:
+    """Return the word without an English plural; in other languages words stay as they are."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

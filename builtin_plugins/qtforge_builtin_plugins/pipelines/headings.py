@@ -1,0 +1,139 @@
+"""Headings that are told from a plain text's lines alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["TextHeading", "find_headings"]
+
+_MOST_CHARACTERS: Final = 90
+_MOST_WORDS: Final = 12
+_LEAST_FOLLOWING: Final = 40  # what follows a bare title is a paragraph, not another short line
+_NUMBERED: Final = re.compile(
+    r"\s{0,8}(?:(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<mark>[.)]?[ \t]+)"
+    r"|§ ?\d{1,3}[a-z]?[.:]?[ \t]+"
+    r"|(?:article|section|clause|annex|schedule|appendix|chapter|part|artikel|abschnitt|anlage"
+    r"|kapitel|статья|раздел|приложение|глава)"
+    r"[ \t]+(?:\d{1,3}|[ivxlc]{1,6}|[a-d])\b[.:—–-]?[ \t]*)"  # noqa: RUF001
+    r"(?P<text>.*)$",
+    re.IGNORECASE,
+)
+# 5. Term and Termination. This agreement begins
+_RUN_IN: Final = re.compile(r"(?P<title>[^\W\d_][^.:\n]{2,70})[.:]\s+\S")
+_SMALL_WORDS: Final = frozenset(
+    ["a", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
+)
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+_SENTENCE_END: Final = (".", ",", ";", ":", "!", "?", "…", "-", "|")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextHeading:
+    """A heading.
+
+    Attributes:
+        level: From 1.
+        text: On one line, with its number, without what follows it on the line.
+        line: From 1.
+        length: How many characters of the line it takes; less than the line for a run-in one.
+    """
+
+    level: int
+    text: str
+    line: int
+    length: int
+
+
+def find_headings(text: str) -> Iterator[TextHeading]:
+    """Yield what looks like a heading, in order.
+
+    These are numbered titles (``5.1 Term``, ``§ 3 Haftung``), numbered titles that run into
+    their paragraph, lines in capitals, and short lines that stand alone before a paragraph.
+    """
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if line.strip():
+            found = _numbered(lines, index) or _bare(lines, index)
+            if found is not None:
+                yield found
+
+
+def _numbered(lines: Sequence[str], index: int) -> TextHeading | None:
+    line = lines[index]
+    match = _NUMBERED.match(line)
+    if match is None or not match["text"]:
+        return None
+    number, title = match["number"] or "", match["text"].strip()
+    level = number.count(".") + 1
+    if not title[:1].isupper():
+        return None
+    # "1. Предмет договора." is a title where 1.1 follows; else it is an item of a list.
+    is_followed = bool(number) and _following(lines, index).lstrip().startswith(f"{number}.1")
+    # "1 Definitions", but not "7 Marine Parade" or "2 May 2026".
+    is_marked = "." in number or match["mark"] not in (" ", "\u00a0")
+    if is_followed and len(title.split()) <= _MOST_WORDS:
+        return _heading(level, line.strip(), index, len(line))
+    if is_marked and _is_title(title) and not _goes_on_as_list(lines, index, number):
+        return _heading(level, line.strip(), index, len(line))
+    run_in = _RUN_IN.match(match["text"])
+    if number and run_in is not None and _is_title_case(run_in["title"]):
+        end = match.start("text") + run_in.end("title")
+        return _heading(level, line[:end].strip(), index, end)
+    return None
+
+
+def _bare(lines: Sequence[str], index: int) -> TextHeading | None:
+    line = lines[index]
+    stripped = line.strip()
+    alone = (index == 0 or not lines[index - 1].strip()) and (
+        index + 1 == len(lines) or not lines[index + 1].strip()
+    )
+    letters = "".join(_LETTERS.findall(stripped))
+    if not alone or len(letters) < 4 or not _is_title(stripped) or "\t" in stripped:
+        return None
+    if letters.isupper():
+        return _heading(1, stripped, index, len(line))
+    following = _following(lines, index)
+    if (
+        stripped[0].isupper()
+        and len(letters) >= 0.7 * len(stripped.replace(" ", ""))
+        and (len(following) >= _LEAST_FOLLOWING or _NUMBERED.match(following))
+    ):
+        return _heading(1 if index == 0 else 2, stripped, index, len(line))
+    return None
+
+
+def _heading(level: int, text: str, index: int, length: int) -> TextHeading:
+    return TextHeading(level=level, text=" ".join(text.split()), line=index + 1, length=length)
+
+
+def _is_title(text: str) -> bool:
+    return (
+        len(text) <= _MOST_CHARACTERS
+        and len(text.split()) <= _MOST_WORDS
+        and not text.endswith(_SENTENCE_END)
+    )
+
+
+def _is_title_case(text: str) -> bool:
+    words = text.split()
+    return len(words) <= _MOST_WORDS and all(
+        word[:1].isupper() or word.lower() in _SMALL_WORDS for word in words
+    )
+
+
+def _goes_on_as_list(lines: Sequence[str], index: int, number: str) -> bool:
+    """Tell an item of a list: the next line is numbered at the same level."""
+    if not number:
+        return False
+    match = _NUMBERED.match(_following(lines, index))
+    return match is not None and (match["number"] or "").count(".") == number.count(".") and bool(
+        match["number"]
+    )  # fmt: skip
+
+
+def _following(lines: Sequence[str], index: int) -> str:
+    return next((line for line in lines[index + 1 : index + 6] if line.strip()), "")

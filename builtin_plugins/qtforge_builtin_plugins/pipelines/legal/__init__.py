@@ -1,0 +1,1 @@
+"""legal_processing_pipeline: redaction, and the clauses that a contract needs."""

@@ -1,0 +1,194 @@
+"""Names of a contract's parties, and of the people who sign for them, with their places."""
+
+# ruff: noqa: RUF001 - it has words in Russian
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from qtforge_builtin_plugins.documents.facts import parties
+from qtforge_builtin_plugins.pipelines.legal.spans import Span
+
+__all__ = ["find_parties", "find_people"]
+
+# What contracts call their parties; a blank form has it where the name would stand.
+_ROLE: Final = re.compile(
+    r"(?:the |der |die )?(?:supplier|customer|client|(?:service )?provider|(?:sub)?contractor"
+    r"|seller|buyer|purchaser|vendor|landlord|tenant|lessor|lessee|licen[sc]or|licen[sc]ee"
+    r"|employer|employee|company|consultant|advis[eo]r|agent|distributor|reseller|developer|investor"
+    r"|borrower|lender|guarantor|principal|recipient|discloser|owner|publisher|author|artist"
+    r"|franchisor|franchisee|(?:disclosing|receiving) party|party(?: [ab12])?|parties|name"
+    r"|(?:auftraggeber|auftragnehmer|vermieter|mieter|verkäufer|käufer|lieferant|berater"
+    r"|arbeitgeber|arbeitnehmer|lizenzgeber|lizenznehmer|darlehensgeber|darlehensnehmer)(?:in)?"
+    r"|kunde|kundin|partei(?:en)?|исполнитель|заказчик|подрядчик|продавец|покупатель|поставщик"
+    r"|арендодатель|арендатор|займодавец|за[её]мщик|работодатель|работник|агент|принципал"
+    r"|(?:раскрывающая |получающая )?сторона|стороны)",
+    re.IGNORECASE,
+)
+_FORMS: Final = (
+    r"(?:incorporated|inc|llc|l\.l\.c|ltd|limited|corporation|corp|co|lp|llp|plc"
+    r"|gmbh(?: & co\.? kg)?|ag|kg|ohg|gbr|ug|se|e\.\s?v|s\.a|b\.v|n\.v|s\.r\.l|srl|spa"
+    r"|sas|sarl|oy|ab|as|a/s|pty ltd)"
+)
+_FORM: Final = re.compile(rf"[\s,]+{_FORMS}\.?$", re.IGNORECASE)
+# Before its first numbered section, a contract speaks of no other companies than its parties.
+_FIRST_SECTION: Final = re.compile(
+    r"^[ \t]{0,8}(?:1[.)\t ]|§ ?1\b|(?:article|artikel|section|статья) 1\b)", re.I | re.M
+)
+_MOST_PREAMBLE: Final = 6_000
+_WORD_IN_NAME: Final = r"[^\W\da-zäöüß][\w.'’-]{0,40}"
+_COMPANY: Final = re.compile(
+    rf"(?<!\w){_WORD_IN_NAME}(?:[ \u00a0](?:{_WORD_IN_NAME}|[&+]|\d+|und|and|of|de|für)){{0,7}}?"
+    rf",?[ \u00a0](?=[A-Z]|e\.|s\.)(?i:{_FORMS})(?!\w)\.?"
+)
+# Services Agreement of Acme Ltd, Between Acme Ltd
+_NOT_IN_NAME: Final = re.compile(
+    r"^(?:.{0,200}\b\w*(?:agreement|contract|vertrag|vereinbarung)\s)?"
+    r"(?:(?:this|the|between|among|and|by|with|of|zwischen|und|der|die)\s)*",
+    re.IGNORECASE,
+)
+_FORM_BEFORE: Final = re.compile(
+    r"(?:ООО|ОАО|ЗАО|ПАО|АО|ИП|НКО|ГУП|МУП|общество с \w+ \w+)\s+", re.IGNORECASE
+)
+_TITLE: Final = re.compile(
+    r"(?:(?:Herrn?|Frau|Mr|Mrs|Ms|Miss|Dr|Prof|Sir|гражданин|гражданка|гр|г-н|г-жа)\.?\s+)+", re.I
+)
+_QUOTED: Final = re.compile(r"[«„“\"]\s?([^«»„“”\"]{3,80}?)\s?[»“”\"]")
+# Acme Trading Ltd ("ATL"); with an article, as in (the "Supplier"), it is a role.
+_SHORT_NAME: Final = (
+    r"[^\"“„()]{0,200}"
+    r"\((?:hereinafter[^\"“„()]{0,30}|nachfolgend[^\"“„()]{0,30}|далее[^\"“„«()]{0,9})?"
+    r"[\"“„«](?P<short>[A-ZА-ЯЁÄÖÜ0-9][^\"“”„«»()\n]{1,40})[\"”“»]\)"
+)
+_BROKEN_LINE: Final = re.compile(r"(?<=[^\n]{40})\n(?=[^\W_])(?!\d+[.)])")
+_LEAST_LETTERS: Final = 4
+_CYRILLIC_NAME: Final = re.compile(r"(?:[А-ЯЁ][а-яё]+(?:-[А-ЯЁ][а-яё]+)?\s+){1,2}[А-ЯЁ][а-яё]+")
+_CYRILLIC_END: Final = re.compile(r"[аеёиоуыэюяйь]{0,2}$")
+_ENDING: Final = "[а-яё]{0,3}"
+
+_NAME: Final = r"[^\W\d_a-zа-яё][^\W\d_]*(?:[-'’][^\W\d_]+)?"
+_FULL_NAME: Final = rf"{_NAME}(?:[ \u00a0](?:[A-ZА-ЯЁ]\.|{_NAME}|de|van|von|der)){{1,3}}"
+_POST: Final = (
+    r"(?:(?:Managing|Executive|General|Finance|Sales|Legal|Technical|Company) )?"
+    r"(?:Director|Partner|Secretary|Manager|Officer|President|Chairman|Chairwoman"
+    r"|Chair|Counsel|Attorney|Trustee|Owner|Proprietor|CEO|CFO|COO|CTO)\b"
+    r"|(?:Vice|Chief) \w+|Geschäftsführer(?:in)?\b|Vorstand\b|Prokurist(?:in)?\b"
+    r"|Inhaber(?:in)?\b|Генеральный директор|Директор"
+)
+_POST_WORD: Final = re.compile(rf"{_POST}|Managing|Executive|General|Chief|Vice|The")
+_PEOPLE: Final = (
+    # Miriam Oduya, Director
+    re.compile(rf"(?P<name>{_FULL_NAME})[ \t]*,[ \t]*(?:the |its )?(?:{_POST})"),
+    # Name: Miriam Oduya
+    re.compile(
+        r"(?:^|[\s(|])(?:Printed name|Print name|Full name|Name|Signed by|Signatory|ФИО|Имя"
+        r"|Ф\.И\.О\.?)"
+        rf"[ \t]*[:\t][ \t]*(?P<name>{_FULL_NAME})(?![ \t]*(?:Ltd|LLC|Inc|GmbH|AG)\b)"
+    ),
+    # represented by its director Miriam Oduya; vertreten durch den Geschäftsführer Jan Holz
+    re.compile(
+        r"(?:represented by|acting through|vertreten durch)[ \t]+(?:[a-zäöüß]\S*[ \t]+){0,3}"
+        r"(?:(?:Geschäftsführer(?:in)?|Vorstand|Herrn?|Frau|Director|Mr\.?|Ms\.?|Mrs\.?)[ \t]+)"
+        r"{0,2}"
+        rf"(?P<name>{_FULL_NAME})"
+    ),
+    # в лице генерального директора Петрова Петра Петровича, действующего на основании
+    re.compile(
+        r"в лице[ \t]+(?:[А-ЯЁа-яё][а-яё-]+[ \t]+){0,4}?"
+        r"(?P<name>[А-ЯЁ][а-яё]+(?:-[А-ЯЁ][а-яё]+)?\s+"
+        r"(?:[А-ЯЁ][а-яё]+\s+[А-ЯЁ][а-яё]+|[А-ЯЁ]\.\s?[А-ЯЁ]\.))"
+    ),
+)  # fmt: skip
+
+
+def find_parties(text: str, beginning: str, more: Iterable[str]) -> Iterator[Span]:
+    """Yield every place of the parties' names, also without the form of a company.
+
+    Args:
+        text: Where to look.
+        beginning: The contract that names its parties.
+        more: Further names.
+    """
+    # A name may go on after the end of a line that is broken at the margin.
+    unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
+    named = [name for name in parties.find_parties(unbroken) if not _ROLE.fullmatch(name)]
+    for name in dict.fromkeys([*more, *named, *_companies(unbroken)]):
+        if sum(map(str.isalnum, name)) > 1:
+            yield from _places(text, name, _aliases(name, beginning), "party")
+
+
+def find_people(text: str, beginning: str) -> Iterator[Span]:
+    """Yield every place of the people who are named with a post, a label or as representing.
+
+    Args:
+        text: Where to look.
+        beginning: The contract that names them.
+    """
+    found = (match["name"] for pattern in _PEOPLE for match in pattern.finditer(beginning))
+    for name in dict.fromkeys(" ".join(each.split()) for each in found):
+        words = name.split()
+        # "Managing Director, Partner or Secretary" and "Name: The Customer" name nobody.
+        is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
+        if not is_post and not _FORM.search(name):
+            yield from _places(text, name, [], "person")
+
+
+def _companies(text: str) -> Iterator[str]:
+    """Yield the companies before the first numbered section, by their forms."""
+    section = _FIRST_SECTION.search(text)
+    end = min(_MOST_PREAMBLE, section.start() if section else len(text))
+    for match in _COMPANY.finditer(text, 0, end):
+        name = _NOT_IN_NAME.sub("", match[0], count=1)
+        if not _FORM.fullmatch(f" {name}"):
+            yield name
+
+
+def _aliases(name: str, beginning: str) -> list[str]:
+    """Return shorter ways to say the name: Acme Ltd is Acme, and a name in quotes goes alone."""
+    short = _TITLE.sub("", _FORM_BEFORE.sub("", _FORM.sub("", name), count=1), count=1)
+    candidates = [short.strip(" ,"), *(match[1] for match in _QUOTED.finditer(name))]
+    defined = re.search(_spaced(name) + _SHORT_NAME, beginning)
+    if defined is not None:
+        candidates.append(defined["short"].strip())
+    return [
+        alias
+        for alias in dict.fromkeys(candidates)
+        if alias != name
+        and (sum(map(str.isalpha, alias)) >= _LEAST_LETTERS or alias.isupper())
+        and not _ROLE.fullmatch(alias)
+    ]
+
+
+def _places(text: str, name: str, aliases: Iterable[str], kind: str) -> Iterator[Span]:
+    for written in (name, *aliases):
+        for match in re.finditer(rf"(?<!\w)(?:{_pattern(written)})(?!\w)", text):
+            yield Span(start=match.start(), end=match.end(), kind=kind, key=name.lower())
+
+
+def _pattern(name: str) -> str:
+    """Return a pattern for the name over line ends, in capitals too, Russian ones declined."""
+    if _CYRILLIC_NAME.fullmatch(name):
+        first, *others = name.split()
+        initials = r"\s?".join(rf"{word[0]}\." for word in others)
+        surname = _declined(first)
+        whole = r"\s+".join(map(_declined, (first, *others)))
+        return rf"{whole}|{surname}\s+{initials}|{initials}\s?{surname}|{_spaced(name.upper())}"
+    words = name.split()
+    if len(words) == 1:
+        # A single word may be a common word too, which is written small.
+        return f"{_spaced(name)}|{_spaced(name.upper())}"
+    whole = f"(?i:{_spaced(name)})"
+    if _FORM.search(name) or not all(word[:1].isupper() for word in words):
+        return whole
+    # Jane Doe goes on as "Ms. Doe".
+    return rf"{whole}|(?:Mrs?|Ms|Miss|Dr|Prof|Herrn?|Frau)\.?\s+(?:Dr\.\s+)?{re.escape(words[-1])}"
+
+
+def _spaced(name: str) -> str:
+    return r"\s+".join(map(re.escape, name.split()))
+
+
+def _declined(word: str) -> str:
+    return re.escape(_CYRILLIC_END.sub("", word)) + _ENDING

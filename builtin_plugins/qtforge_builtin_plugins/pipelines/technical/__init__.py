@@ -1,0 +1,1 @@
+"""The technical pipeline: the code, diagrams and images in a document."""
