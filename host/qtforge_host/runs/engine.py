@@ -34,7 +34,6 @@ from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
-from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "Silent", "new_run_id"]
@@ -153,7 +152,8 @@ class Engine(Reaches):
             RunError: The journal refused it.
         """
         definition = workflow.definition
-        await self._living.ready()
+        if not self._living.is_ready:
+            await self._living.ready()
         started = RunStarted(
             run_id=new_run_id(self._clock.now()),
             at=self._clock.now(),
@@ -177,7 +177,9 @@ class Engine(Reaches):
             view = await self._go_on(
                 workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
             )
-            return await self._until_rest(view, listener, stays)
+            if view.status == "waiting":
+                view = await self._until_rest(view, listener, stays)
+            return view
 
     async def resume(
         self,
@@ -214,21 +216,9 @@ class Engine(Reaches):
             return fold(run_id, await self._journal.records(run_id))
         with self._going_on(run_id):
             view = await self._take_up(run_id, listener, versions, note, stays)
-            return await self._until_rest(view, listener, stays)
-
-    async def _until_rest(
-        self, view: RunView, listener: RunListener | None, stays: bool
-    ) -> RunView:
-        """Take up a run again that was sent something just as it went to rest."""
-        while view.status == "waiting" and (
-            self._living.has_parcel(view.run_id)
-            or await self._journal.inbox(view.run_id, view.dealt_with)
-        ):
-            try:
-                view = await self._take_up(view.run_id, listener, "same-major", "", stays)
-            except RunOwnedError:
-                break  # another process was quicker
-        return view
+            if view.status == "waiting":
+                view = await self._until_rest(view, listener, stays)
+            return view
 
     async def _take_up(
         self,
@@ -238,7 +228,8 @@ class Engine(Reaches):
         note: str,
         stays: bool,
     ) -> RunView:
-        await self._living.ready()
+        if not self._living.is_ready:
+            await self._living.ready()
         records = list(await self._journal.tail(run_id))
         history = History.of(records)
         if history.finished is not None or stays_blocked(
