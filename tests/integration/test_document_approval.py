@@ -23,6 +23,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from qtforge_host.app import Host
 from qtforge_host.config import load_settings
+from qtforge_host.expressions import Expressions
+from qtforge_host.runs.bindings import Bindings
+from qtforge_host.runs.clock import SystemClock
+from qtforge_sdk.journal import RunQuery
 
 STAFF = """
 [plugins.reviewers.config]
@@ -349,3 +353,27 @@ def test_a_reader_who_has_seen_enough_is_no_error(desk: Desk) -> None:
         run.stdout.close()
         assert run.stderr.read() == b""
         assert run.wait(60) == 0
+
+
+def test_a_decision_that_is_published_on_the_bus_reaches_its_run(desk: Desk) -> None:
+    run_id = desk.start()["run_id"]
+
+    async def main() -> None:
+        settings = load_settings(desk.config, environ={}, state_dir=desk.folder / "state")
+        async with Host(settings) as host:
+            durable = await host.durable()
+            bindings = Bindings(
+                host.bus, durable.engine, durable.journal, Expressions(), SystemClock()
+            )
+            bindings.bind([host.workflow("document-approval")])
+            await host.bus.publish("user.action", {"action": "approve"})  # for nobody
+            await host.bus.publish("user.action", {"action": "approve", "run_id": run_id})
+            async with asyncio.timeout(30):
+                query = RunQuery(statuses=frozenset({"succeeded"}))
+                while not await durable.journal.runs(query):  # noqa: ASYNC110 - another task ends it
+                    await asyncio.sleep(0.02)
+            bindings.close()
+
+    asyncio.run(main())
+    path = desk("runs", "show", run_id, "--json").json["path"]
+    assert (path[-1]["transitions"], path[-1]["by"]) == (["approve"], "the topic user.action")
