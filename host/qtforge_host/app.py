@@ -24,6 +24,7 @@ from qtforge_host.guarding import TopicPolicies, transition_message
 from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
 from qtforge_host.journals import Durable, load_journal
+from qtforge_host.kinds import load_kinds
 from qtforge_host.loading import PluginLoader
 from qtforge_host.memory import settle
 from qtforge_host.policies.breaker import Transition
@@ -311,13 +312,7 @@ class Host:
     async def _orchestrators(
         self, resolution: Resolution, loader: PluginLoader
     ) -> Mapping[str, Orchestrator]:
-        kinds = [one for one in resolution.others if one.group == "qtforge.orchestrators"]
-        outcome = loader.load(kinds, import_timeout_s=self.settings.import_timeout_s)
-        for key, status in outcome.failed.items():
-            _LOG.warning("%s is %s: %s", key, status.state, status.reason)
-        found: dict[str, Orchestrator] = {
-            one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")
-        }
+        found = load_kinds(resolution, loader, self.settings)
         for wired, offered in await self._contributions.collect("qtforge_orchestrators"):
             for orchestrator in offered:
                 if orchestrator.kind in found:

@@ -24,7 +24,8 @@ _COMMANDS: Final = {
     "run": "run:run",
     "runs": "runs:runs",
     "route": "route:route",
-    "send": "runs_asking:send",
+    "send": "send:send",
+    "inbox": "inbox:inbox",
     "plugins": "plugins:plugins",
     "workflows": "workflows:workflows",
     "bus": "bus:bus",
@@ -37,7 +38,8 @@ _SUMMARIES: Final = {
     "run": "Run a workflow over documents or an input.",
     "route": "Send documents to the pipelines that rules choose for them.",
     "runs": "List, show, resume, retry, cancel and amend runs.",
-    "send": "Send an event to a run.",
+    "send": "Send an event to a run, and see what it does.",
+    "inbox": "Show what waits for a person.",
     "plugins": "List, inspect, enable and disable plugins.",
     "workflows": "List, show and validate workflows.",
     "health": "Ask the plugins how they fare.",
@@ -158,15 +160,22 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("cancelled", err=True)
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback without --debug
-        return _failed(error, debug="--debug" in words)
+        return _failed(_only(error), debug="--debug" in words)
     return result if isinstance(result, int) else 0
 
 
+def _only(error: Exception) -> Exception:
+    """Return what is in a group, where that is one error: tasks end with a group."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def _failed(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     from qtforge_host.cli.errors import exit_code, show
     from qtforge_sdk.errors import QtForgeError
 

@@ -15,8 +15,9 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     PluginCallAction,
 )
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
-from qtforge_builtin_plugins.orchestrators.reactive.machine import Call, Machine
+from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
+from qtforge_builtin_plugins.orchestrators.reactive.performing import Call
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_sdk import Run
 from qtforge_sdk.errors import ExpressionError, OperationError, QtForgeError, StageFailedError
@@ -25,9 +26,10 @@ from qtforge_sdk.instances import Ended, Kept, ReceivedEvent
 __all__ = ["Instance"]
 
 _CHILD: Final = "workflow."
-_PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*)+(?!\s*\()")
+_PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*+)+(?!\s*\()")
 _BUILTIN: Final = (bytes, datetime.datetime)
 _SHOWN: Final = 200  # characters of a value
+_EARLIER: Final = datetime.timedelta(milliseconds=1)  # more than what a journal may round off
 
 
 class Instance:
@@ -76,7 +78,7 @@ class Instance:
             await self._settle(snapshot, trace, received, outcome)
         if snapshot.failed is not None:
             raise OperationError("machine.failed", snapshot.failed)
-        names = {"data": snapshot.data, "event": snapshot.event, "instance": self._about}
+        names = self._names(snapshot, snapshot.event)
         result = {"state": snapshot.finished, "data": snapshot.data}
         return Ended(result=result, names=names)
 
@@ -89,7 +91,7 @@ class Instance:
     def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
         event = _event(snapshot, received, trace)
         if event is None:
-            return "the timer was cancelled meanwhile"
+            return "the timer was cancelled or set anew meanwhile"
         try:
             if self._machine.take(snapshot, event, trace):
                 return "taken"
@@ -172,7 +174,7 @@ class Instance:
     def _why_not(self, snapshot: Snapshot, event: Event) -> str:
         """Say why no transition took an event, with the values that conditions looked at."""
         why = self._machine.why_not(snapshot, event)
-        names = {"event": event, "data": snapshot.data, "instance": self._about}
+        names = self._names(snapshot, event)
         values = []
         for path in dict.fromkeys(_PATHS.findall(why)):
             try:
@@ -181,6 +183,10 @@ class Instance:
                 value = "missing"
             values.append(f"{path} is {value}")
         return f"{why} ({', '.join(values)})" if values else why
+
+    def _names(self, snapshot: Snapshot, event: Event | None) -> dict[str, Any]:
+        instance = {**self._about, "states": list(snapshot.active)}
+        return {"data": snapshot.data, "event": event, "instance": instance}
 
 
 def _is_over(snapshot: Snapshot) -> bool:
@@ -191,6 +197,8 @@ def _event(snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> Event |
     at = received.at.isoformat()
     if received.timer:
         timer = snapshot.timers.get(received.name)
+        if timer is not None and received.at < timer.due - _EARLIER:
+            return None  # it was due before it was set anew
         trace.cancelled.append(received.name)
         if timer is None:
             return None
