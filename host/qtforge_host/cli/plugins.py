@@ -21,7 +21,7 @@ from qtforge_host.failures import FailureMemory
 from qtforge_host.installed import resolve_installed
 from qtforge_host.states import Status
 
-__all__ = ["plugins"]
+__all__ = ["plugin_row", "plugins"]
 
 
 @click.group()
@@ -176,7 +176,8 @@ def _not_installed(
     ]
 
 
-def _row(candidate: Candidate, status: Status) -> dict[str, Any]:
+def plugin_row(candidate: Candidate, status: Status) -> dict[str, Any]:
+    """Return a plugin as ``plugins list --json`` has it."""
     return {
         "name": candidate.name,
         "version": candidate.version,
@@ -194,7 +195,7 @@ def _show(
 ) -> None:
     if as_json:
         problems = [dict(zip(("where", "reason", "fix"), note, strict=True)) for note in notes]
-        print_json(document(plugins=[_row(*row) for row in rows], problems=problems))
+        print_json(document(plugins=[plugin_row(*row) for row in rows], problems=problems))
         return
     table(
         ("STATE", "PLUGIN", "VERSION", "DISTRIBUTION"),
@@ -217,7 +218,7 @@ def _show(
 def _facts(candidate: Candidate, status: Status, settings: Settings) -> Mapping[str, Any]:
     said = settings.plugin(candidate.name)
     return {
-        **_row(candidate, status),
+        **plugin_row(candidate, status),
         "entry_point": candidate.entry_point.value,
         "location": candidate.location,
         "requires": list(candidate.requires_dist),

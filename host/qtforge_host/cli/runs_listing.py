@@ -17,7 +17,7 @@ from qtforge_host.durations import seconds
 from qtforge_sdk.journal import RunQuery, RunSummary
 from qtforge_sdk.runs import RunStatus
 
-__all__ = ["list_runs"]
+__all__ = ["list_runs", "run_row"]
 
 _STATUSES: Final = (*get_args(RunStatus), "interrupted")
 _UNFINISHED_LIMIT: Final = 1_000_000  # of the running, those whose owner is dead are picked out
@@ -57,7 +57,7 @@ def list_runs(
     )
     found = asyncio.run(_found(session, query))
     if as_json:
-        print_json(document(runs=[_row(each) for each in found]))
+        print_json(document(runs=[run_row(each) for each in found]))
         return
     if not found:
         click.echo("no such run" if wanted or workflow or since else "there is no run yet")
@@ -115,7 +115,8 @@ def _took(run: RunSummary) -> str:
     return f"{took_s:.2f} s"
 
 
-def _row(run: RunSummary) -> dict[str, Any]:
+def run_row(run: RunSummary) -> dict[str, Any]:
+    """Return a run as ``runs list --json`` has it."""
     finished = run.finished_at
     return {
         "run_id": run.run_id,

@@ -126,6 +126,7 @@ class Engine:
         given: Mapping[str, Any],
         listener: RunListener | None = None,
         *,
+        run_id: str | None = None,
         parent: str | None = None,
         parent_step: str | None = None,
         depth: int = 0,
@@ -137,6 +138,8 @@ class Engine:
             workflow: A valid one.
             given: Its input, over the definition's defaults.
             listener: Hears what happens.
+            run_id: Its name; None for a new one. One that is taken already is refused, so that
+                whoever derives it from what asked for the run starts it once.
             parent: The run that starts it.
             parent_step: That run's step.
             depth: How many runs stand above it.
@@ -148,11 +151,12 @@ class Engine:
         Raises:
             asyncio.CancelledError: The caller was cancelled, and the run with it; the journal
                 says so.
+            RunExistsError: There is a run of that name.
             RunError: The journal refused it.
         """
         definition = workflow.definition
         started = RunStarted(
-            run_id=new_run_id(self._clock.now()),
+            run_id=run_id or new_run_id(self._clock.now()),
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,
@@ -245,6 +249,18 @@ class Engine:
         return await self._go_on(
             workflow, ownership, [*records, resumed], listener, changes=changes, older=older
         )
+
+    def park(self) -> None:
+        """Leave every run as it is, to be taken up by another process; their callers are told.
+
+        ``execute`` and ``resume`` of each raise `asyncio.CancelledError`.
+        """
+        controls = list(self._live.values())
+        for control in controls:  # a child is left when its parent is, which may come after it
+            control.stop()
+        for control in controls:
+            if control.stop():
+                control.interrupt()
 
     async def close(self) -> None:
         """End the watch over inboxes; the runs have ended by then."""
