@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,10 @@ from qtforge_host.failures import FailureMemory
 from qtforge_host.installed import resolve_installed
 from qtforge_host.states import Status
 
-__all__ = ["plugin_row", "plugins"]
+if TYPE_CHECKING:
+    from qtforge_host.app import Host
+
+__all__ = ["host_plugins", "plugins"]
 
 
 @click.group()
@@ -117,8 +120,7 @@ def check(session: Session, as_json: bool) -> int:
 
     async def started() -> list[tuple[Candidate, Status]]:
         async with Host(session.settings) as host:
-            entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
-            return [(entry.candidate, entry.status) for entry in entries]
+            return _of_host(host)
 
     rows = run_async(started())
     _show(rows, [], as_json)
@@ -146,6 +148,16 @@ def commands(session: Session, as_json: bool) -> None:
         table(("COMMAND", "WHAT IT DOES"), sorted(found.items()))
     else:
         click.echo("no plugin contributes a command")
+
+
+def host_plugins(host: Host) -> list[dict[str, Any]]:
+    """Return the plugins of a running host as ``plugins list --json`` has them."""
+    return [_row(*each) for each in _of_host(host)]
+
+
+def _of_host(host: Host) -> list[tuple[Candidate, Status]]:
+    entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
+    return [(entry.candidate, entry.status) for entry in entries]
 
 
 def _plugins(resolution: Resolution) -> list[Candidate]:
@@ -176,8 +188,7 @@ def _not_installed(
     ]
 
 
-def plugin_row(candidate: Candidate, status: Status) -> dict[str, Any]:
-    """Return a plugin as ``plugins list --json`` has it."""
+def _row(candidate: Candidate, status: Status) -> dict[str, Any]:
     return {
         "name": candidate.name,
         "version": candidate.version,
@@ -195,7 +206,7 @@ def _show(
 ) -> None:
     if as_json:
         problems = [dict(zip(("where", "reason", "fix"), note, strict=True)) for note in notes]
-        print_json(document(plugins=[plugin_row(*row) for row in rows], problems=problems))
+        print_json(document(plugins=[_row(*row) for row in rows], problems=problems))
         return
     table(
         ("STATE", "PLUGIN", "VERSION", "DISTRIBUTION"),
@@ -218,7 +229,7 @@ def _show(
 def _facts(candidate: Candidate, status: Status, settings: Settings) -> Mapping[str, Any]:
     said = settings.plugin(candidate.name)
     return {
-        **plugin_row(candidate, status),
+        **_row(candidate, status),
         "entry_point": candidate.entry_point.value,
         "location": candidate.location,
         "requires": list(candidate.requires_dist),

@@ -28,7 +28,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.journal import Journal
 
-__all__ = ["show", "watch"]
+__all__ = ["run_with_history", "show", "watch"]
 
 _POLL_S: Final = 0.25
 
@@ -149,6 +149,15 @@ class _Lines:
             else:
                 click.echo(line(entry))
         self._printed = len(seen.records)
+
+
+async def run_with_history(journal: Journal, run_id: str) -> dict[str, Any]:
+    """Return a run as ``runs show --json`` has it.
+
+    Raises:
+        RunNotFoundError: There is none.
+    """
+    return _document(await _look(journal, run_id))
 
 
 def _document(seen: _Seen, *, history: bool = True) -> dict[str, Any]:

@@ -250,6 +250,10 @@ class Engine:
             workflow, ownership, [*records, resumed], listener, changes=changes, older=older
         )
 
+    def has(self, run_id: str) -> bool:
+        """Whether this engine has taken a run up, and it has not ended or come to rest."""
+        return run_id in self._live
+
     def park(self) -> None:
         """Leave every run as it is, to be taken up by another process; their callers are told.
 

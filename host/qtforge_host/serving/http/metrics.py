@@ -1,0 +1,116 @@
+"""Figures in the text format of Prometheus, gathered when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from qtforge_host.serving.service import Service
+
+__all__ = ["METRICS_TYPE", "metrics_text"]
+
+METRICS_TYPE: Final = CONTENT_TYPE_LATEST
+_BREAKER_STATES: Final = ("closed", "half_open", "open")
+
+
+def metrics_text(service: Service) -> str:
+    """Return all figures."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(service))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry).decode()
+
+
+class _Figures(Collector):
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._runs()
+        yield from self._bus()
+        yield self._breakers()
+        streams = GaugeMetricFamily("qtforge_event_streams", "Clients that hear live events.")
+        streams.add_metric([], len(self._service.streams))
+        yield streams
+
+    def _runs(self) -> Iterator[Metric]:
+        counts = self._service.counts
+        executing = GaugeMetricFamily("qtforge_runs_executing", "Runs that are executed now.")
+        executing.add_metric([], len(self._service.executing))
+        yield executing
+        started = CounterMetricFamily(
+            "qtforge_runs_started", "Runs that this process started.", labels=["workflow"]
+        )
+        for workflow, count in counts.started.items():
+            started.add_metric([workflow], count)
+        yield started
+        ended = CounterMetricFamily(
+            "qtforge_runs_ended",
+            "Runs that ended in this process; workflow is empty where it did not start them.",
+            labels=["workflow", "status"],
+        )
+        for (workflow, status), count in counts.ended.items():
+            ended.add_metric([workflow, status], count)
+        yield ended
+        steps = CounterMetricFamily(
+            "qtforge_steps", "Steps by their outcome; a retried one counts each time.",
+            labels=["outcome"],
+        )  # fmt: skip
+        for outcome, count in counts.steps.items():
+            steps.add_metric([outcome], count)
+        yield steps
+
+    def _bus(self) -> Iterator[Metric]:
+        labels = ["topic", "plugin"]
+        requests = SummaryMetricFamily(
+            "qtforge_bus_seconds", "Calls and deliveries that began, and their time.", labels=labels
+        )
+        quantiles = GaugeMetricFamily(
+            "qtforge_bus_recent_seconds",
+            "Quantiles of the time of the last 1,024 calls.",
+            labels=[*labels, "quantile"],
+        )
+        outstanding = GaugeMetricFamily(
+            "qtforge_bus_outstanding", "Calls in progress, and messages that wait.", labels=labels
+        )
+        counters = {
+            field: CounterMetricFamily(f"qtforge_bus_{field}", text, labels=labels)
+            for field, text in (
+                ("errors", "Calls that failed, timeouts among them."),
+                ("timeouts", "Calls that were too late."),
+                ("dropped", "Messages that found a full mailbox."),
+            )
+        }
+        for each in self._service.host.bus.statistics():
+            key = [each.topic, each.plugin]
+            ended = each.requests - each.outstanding
+            requests.add_metric(key, each.requests, each.mean_s * max(0, ended))
+            quantiles.add_metric([*key, "0.5"], each.p50_s)
+            quantiles.add_metric([*key, "0.99"], each.p99_s)
+            outstanding.add_metric(key, each.outstanding)
+            for field, family in counters.items():
+                family.add_metric(key, getattr(each, field))
+        yield from (requests, quantiles, outstanding, *counters.values())
+
+    def _breakers(self) -> Metric:
+        family = GaugeMetricFamily(
+            "qtforge_breaker_state",
+            "Which state a circuit breaker is in: 1 for that one.",
+            labels=["topic", "plugin", "state"],
+        )
+        for breaker in self._service.host.breakers():
+            for state in _BREAKER_STATES:
+                family.add_metric(
+                    [breaker.topic, breaker.plugin, state], float(breaker.state == state)
+                )
+        return family
