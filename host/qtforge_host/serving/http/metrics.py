@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from qtforge_host.serving.service import Service
+from qtforge_sdk import HandlerStatistics
 
 __all__ = ["METRICS_TYPE", "metrics_text"]
 
@@ -91,15 +92,15 @@ class _Figures(Collector):
                 ("dropped", "Messages that found a full mailbox."),
             )
         }
-        for each in self._service.host.bus.statistics():
-            key = [each.topic, each.plugin]
-            ended = each.requests - each.outstanding
-            requests.add_metric(key, each.requests, each.mean_s * max(0, ended))
-            quantiles.add_metric([*key, "0.5"], each.p50_s)
-            quantiles.add_metric([*key, "0.99"], each.p99_s)
-            outstanding.add_metric(key, each.outstanding)
+        for key, found in _by_handler(self._service.host.bus.statistics()):
+            began = sum(each.requests for each in found)
+            took_s = sum(each.mean_s * max(0, each.requests - each.outstanding) for each in found)
+            requests.add_metric(key, began, took_s)
+            quantiles.add_metric([*key, "0.5"], max(each.p50_s for each in found))
+            quantiles.add_metric([*key, "0.99"], max(each.p99_s for each in found))
+            outstanding.add_metric(key, sum(each.outstanding for each in found))
             for field, family in counters.items():
-                family.add_metric(key, getattr(each, field))
+                family.add_metric(key, sum(getattr(each, field) for each in found))
         yield from (requests, quantiles, outstanding, *counters.values())
 
     def _breakers(self) -> Metric:
@@ -114,3 +115,14 @@ class _Figures(Collector):
                     [breaker.topic, breaker.plugin, state], float(breaker.state == state)
                 )
         return family
+
+
+def _by_handler(
+    statistics: Sequence[HandlerStatistics],
+) -> Iterator[tuple[list[str], list[HandlerStatistics]]]:
+    """Put those together that have one topic and plugin: a figure may be given only once."""
+    grouped: dict[tuple[str, str], list[HandlerStatistics]] = {}
+    for each in statistics:
+        grouped.setdefault((each.topic, each.plugin), []).append(each)
+    for (topic, plugin), found in grouped.items():
+        yield [topic, plugin], found
