@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.aggregating import large_aggregation, measure_aggregating
+from benchmarks.fanning_out import measure_fanning_out
 from benchmarks.large import measure_large
 from benchmarks.machine import describe
 from benchmarks.measuring import Figure
@@ -48,6 +50,9 @@ def main() -> None:
     found = asyncio.run(_measure_bus(options.rounds))
     print("measuring runs ...", file=sys.stderr)
     found += asyncio.run(measure_runs(options.rounds))
+    found += asyncio.run(measure_fanning_out(options.rounds))
+    print("measuring aggregations ...", file=sys.stderr)
+    found += measure_aggregating(options.rounds)
     print("measuring decisions ...", file=sys.stderr)
     found += asyncio.run(measure_routing(options.rounds))
     print("measuring start-up ...", file=sys.stderr)
@@ -57,7 +62,7 @@ def main() -> None:
     if options.large:
         large = asyncio.run(measure_large(options.rounds))
         found += large.figures
-        notes = [large.memory]
+        notes = [large.memory, large_aggregation()]
         plot = as_plot(large.histories, large.appends)
     markdown = "\n\n".join(
         filter(None, (as_markdown(found, machine, startup.imports, notes), plot))

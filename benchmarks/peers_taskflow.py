@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from taskflow import engines
-from taskflow.patterns import linear_flow
+from taskflow.patterns import linear_flow, unordered_flow
 from taskflow.persistence import backends
 from taskflow.task import Task
 
-__all__ = ["taskflow_in_memory", "taskflow_with"]
+__all__ = ["taskflow_fanning_out", "taskflow_in_memory", "taskflow_with"]
 
 Once = Callable[[], Awaitable[None]]
 
@@ -50,5 +50,20 @@ def _running(steps: int, options: dict[str, Any]) -> Once:
         found = engine.storage.fetch(f"number {steps}")
         if found != steps:
             raise RuntimeError(f"TaskFlow counted {found}")
+
+    return once
+
+
+def taskflow_fanning_out(tasks: int) -> Once:
+    """Return what does one unordered flow of so many tasks, in memory, one after another."""
+
+    async def once() -> None:
+        flow = unordered_flow.Flow("fan")
+        for number in range(tasks):
+            flow.add(_Count(f"task {number}", provides=f"answer {number}"))
+        engine = engines.load(flow, store={"number": 0}, engine="serial")
+        engine.run()
+        if engine.storage.fetch(f"answer {tasks - 1}") != 1:
+            raise RuntimeError("TaskFlow did not count")
 
     return once

@@ -20,6 +20,7 @@ from qtforge_sdk.testing import PluginTestHost
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+SAMPLES: Final = "tests/integration/test_sample_plugins.py"
 ROUTING: Final = "tests/integration/test_document_routing.py"
 # Commands that install or test, and the test that runs them for real.
 ELSEWHERE: Final = {
@@ -28,7 +29,7 @@ ELSEWHERE: Final = {
     "make bench": "tests/test_benchmarks.py",
     "pip install ./sdk '.[documents]'": "tests/integration/test_checkout.py",
     "pip install ./sample_plugins/subtitle_parser ./sample_plugins/audit_log"
-    " ./sample_plugins/folder_report": "tests/integration/test_sample_plugins.py",
+    " ./sample_plugins/folder_report ./sample_plugins/calendar_source": SAMPLES,
     "qtforge-host route --dry-run --explain examples/documents": ROUTING,
     "qtforge-host route --dry-run examples/documents": ROUTING,
     "qtforge-host folder-report examples": "tests/integration/test_sample_plugins.py",

@@ -34,6 +34,7 @@ from qtforge_host.policies.health_check import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.registry import Entry, Registry
 from qtforge_host.requirements import unmet
+from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.catalog import Catalog, Contribution
 from qtforge_host.runs.checking import check
 from qtforge_host.runs.clock import SystemClock
@@ -327,7 +328,7 @@ class Host:
             data_dir=self.settings.state_dir / "plugins" / name,
             host_version=importlib.metadata.version("qtforge-host"),
             secrets=self._parts.secrets,
-            runs_dir=self.settings.state_dir / "run-files",
+            runs_dir=RunFiles.of(self.settings.state_dir).folder,
         )
 
     async def _orchestrators(

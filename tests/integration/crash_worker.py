@@ -191,7 +191,9 @@ class KillingJournal:
         self._count("after")
         return ownership
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+    async def append(
+        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
+    ) -> None:
         if records:
             self._count("before")
         await self._inner.append(ownership, records)

@@ -63,7 +63,9 @@ class MortalJournal:
         self._write(after=True)
         return ownership
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+    async def append(
+        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
+    ) -> None:
         if records:
             self._write(after=False)
         await self.inner.append(ownership, records)

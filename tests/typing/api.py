@@ -6,7 +6,7 @@ the type that an author may rely on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, assert_type
 
@@ -156,6 +156,9 @@ class OneStep:
             run.request("two", "a.b", {}, required=False, timeout=1.0, plugin="acme"),
         )
         assert_type(answers, list[Any])
+        late = run.request("late", "a.b", {}, required=False)
+        await run.gather(late, deadline=2.5, first=1, concurrency=8, name="together")
+        assert_type(run.topics(), Collection[str])
         await run.skip("three", "not needed")
         await run.sleep(1.0)
         assert_type(run.evaluate("true"), bool)

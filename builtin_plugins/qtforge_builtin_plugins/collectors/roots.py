@@ -80,13 +80,28 @@ class Roots:
             raise _unreadable(path, PermissionError("this user may not read it"))
         return real
 
+    def check(self, folder: Path) -> None:
+        """Check that a folder, or what it leads to, is below the roots.
+
+        Raises:
+            OperationError: ``file.outside_roots``.
+        """
+        self._check_below(folder, folder.resolve())
+
+    def name_of(self, path: Path) -> str:
+        """Return what a file is called: its path below its root where it is written so."""
+        for folder in self.folders:
+            if path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return str(path)
+
     def _check_below(self, path: Path, real: Path) -> None:
         below = any(real.is_relative_to(folder) for folder in self.folders)
         system = any(real.is_relative_to(each) for each in _SYSTEM)
         if below and not system:
             return
         shown = ", ".join(map(str, self.folders))
-        why = "it belongs to the system" if system else f"it is not below {shown}"
+        why = f"it is not below {shown}" if not below else "it belongs to the system"
         raise OperationError(
             "file.outside_roots",
             f"{path} may not be read",

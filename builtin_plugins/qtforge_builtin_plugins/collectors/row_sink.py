@@ -17,11 +17,14 @@ import msgspec
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, Dataset
 
-__all__ = ["RowSink", "plain_value"]
+__all__ = ["INLINE_BYTES", "INLINE_ROWS", "RowSink", "plain_value"]
 
 INLINE_ROWS: Final = 10_000
 INLINE_BYTES: Final = 1 << 20
 _BUFFER_BYTES: Final = 1 << 20
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_AS_THEY_ARE: Final = frozenset({str, bool, type(None)})
+_DATES: Final = (datetime.date, datetime.time)  # a datetime is a date
 
 
 class RowSink:
@@ -146,18 +149,23 @@ def plain_value(value: Any) -> Any:
     """Return a value as JSON knows it.
 
     Dates and times become ISO 8601 text, decimals numbers, bytes hexadecimal text, and what
-    is not a number (NaN, infinity) null.
+    is not a number (NaN, infinity) null. A whole number of more than 64 bits, which the
+    journal can't keep, becomes the nearest floating point number.
 
     Raises:
         OperationError: ``rows.not_plain``: the value has no plain form.
     """
-    if value is None or isinstance(value, bool | int | str):
+    if type(value) in _AS_THEY_ARE:  # nearly all are: before what takes longer
         return value
+    if isinstance(value, (bool, str)):  # as a tuple: a union would be made anew each time
+        return value
+    if isinstance(value, int):
+        return value if _LEAST <= value <= _MOST else _floating(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, decimal.Decimal):
         return _number(value)
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+    if isinstance(value, _DATES):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
@@ -178,7 +186,14 @@ def _number(value: decimal.Decimal) -> int | float | None:
     if not value.is_finite():
         return None
     whole = value == value.to_integral_value()
-    return int(value) if whole and value.as_tuple().exponent == 0 else float(value)
+    return plain_value(int(value)) if whole and value.as_tuple().exponent == 0 else float(value)
+
+
+def _floating(value: int) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _file_name(name: str) -> str:

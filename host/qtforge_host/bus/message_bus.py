@@ -183,6 +183,26 @@ class MessageBus:
         """Hear what is published under a pattern; see `qtforge_sdk.Bus`."""
         return self.add_subscriber(pattern, handler, "", "", where=where, capacity=capacity)
 
+    def hear(
+        self, pattern: str, handler: Callable[[tuple[str, Any]], Any], *, capacity: int = 1024
+    ) -> Mailbox:
+        """Hear what is published under a pattern, each message with its topic."""
+        mailbox = Mailbox(
+            validate_pattern(pattern),
+            handler,
+            plugin="",
+            version="",
+            message_type=Any,
+            where=None,
+            capacity=capacity,
+            threads=self._threads,
+            on_close=self._forget,
+            with_topic=True,
+        )
+        self._local.mailboxes.append(mailbox)
+        self._local.forget_audiences()
+        return mailbox
+
     def add_subscriber(
         self,
         pattern: str,

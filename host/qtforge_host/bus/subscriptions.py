@@ -38,6 +38,7 @@ class Mailbox:
         capacity: How many messages may wait.
         threads: Where a ``def`` handler runs.
         on_close: Told once, when it closes.
+        with_topic: Whether the handler is given (topic, message).
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Mailbox:
         capacity: int,
         threads: WorkerThreads,
         on_close: Callable[[Mailbox], None],
+        with_topic: bool = False,
     ) -> None:
         self.pattern = pattern
         self.plugin = plugin
@@ -65,6 +67,7 @@ class Mailbox:
         self._capacity = capacity
         self._threads = threads
         self._on_close = on_close
+        self._with_topic = with_topic
         self._waiting: deque[Any] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._quiet = asyncio.Event()  # set while nothing waits, from its task's first turn on
@@ -84,7 +87,7 @@ class Mailbox:
         if self.is_full:
             self._drop(topic)
             return False
-        self._waiting.append(message)
+        self._waiting.append((topic, message) if self._with_topic else message)
         self.counters.outstanding += 1
         if self._wake is not None:
             self._quiet.clear()

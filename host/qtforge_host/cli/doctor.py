@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import click
@@ -15,6 +16,7 @@ from qtforge_host.cli.output import document, json_option, print_json, state
 from qtforge_host.cli.runs_journal import open_journal
 from qtforge_host.cli.session import Session
 from qtforge_host.installed import Installed, resolve_installed
+from qtforge_host.run_files import RunFiles
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import Damage
 
@@ -30,7 +32,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        part: ``configuration``, ``state directory``, ``journal`` or ``plugins``.
+        part: ``configuration``, ``state directory``, ``journal``, ``run files`` or ``plugins``.
         ok: Whether it is sound.
         what: What was found, in words.
         fix: What the reader can do, or "".
@@ -85,7 +87,7 @@ def _state(session: Session) -> Iterator[Finding]:
     directory = session.settings.state_dir
     part = "state directory"
     try:
-        damages = asyncio.run(_check(session))
+        damages, orphans = asyncio.run(_check(session))
     except StateDirectoryError as error:
         what = f"{error.what}: {error.why}" if error.why else error.what
         fix = "" if "doctor" in error.fix else error.fix
@@ -101,15 +103,21 @@ def _state(session: Session) -> Iterator[Finding]:
         yield Finding(part="journal", ok=True, what="every record is as it was written")
     for each in damages[:_MANY]:
         yield _damage(each)
+    if orphans:
+        several = f", and {len(orphans) - 1} more," if len(orphans) > 1 else ""
+        what = f"{orphans[0]}{several} belongs to no run that is here"
+        fix = "qtforge-host runs prune --older-than 1000d removes it, with runs that are as old"
+        yield Finding(part="run files", ok=False, what=what, fix=fix)
     if len(damages) > _MANY:
         runs = len({each.run_id for each in damages if each.run_id is not None})
         what = f"and {len(damages) - _MANY} more findings, {len(damages)} in {runs} runs in all"
         yield Finding(part="journal", ok=False, what=what, fix=_RESTORE)
 
 
-async def _check(session: Session) -> Sequence[Damage]:
+async def _check(session: Session) -> tuple[Sequence[Damage], Sequence[Path]]:
+    files = RunFiles.of(session.settings.state_dir)
     async with open_journal(session) as journal:
-        return await journal.check()
+        return await journal.check(), await files.orphans(journal)
 
 
 def _damage(damage: Damage) -> Finding:

@@ -129,9 +129,22 @@ def cli(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    # What is still alive at the very end goes with the process: no search for cycles in it.
-    atexit.register(gc.freeze)
+    atexit.register(_leave_to_the_end)
     sys.exit(_run(arguments))
+
+
+def _leave_to_the_end() -> None:
+    """Leave what is alive at the very end to the process: no search for cycles in it.
+
+    But libraries bound with nanobind count what is alive then, and print it as leaked, on the
+    error stream of a command that went well; where one is loaded, the search is made.
+    """
+    modules = tuple(sys.modules.values())
+    values = (value for each in modules for value in tuple(getattr(each, "__dict__", {}).values()))
+    if any(type(value).__module__ == "nanobind" for value in values):
+        gc.unfreeze()
+    else:
+        gc.freeze()
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -14,6 +14,7 @@ from qtforge_host.atomic_file import write_atomically
 from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.runs_journal import duration_option, find_run, open_journal
 from qtforge_host.cli.session import Session
+from qtforge_host.run_files import RunFiles
 
 __all__ = ["export", "import_", "prune"]
 
@@ -28,7 +29,7 @@ _SUFFIX: Final = ".qtforge-run"
 @json_option
 @click.pass_obj
 def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
-    """Forget runs that ended long ago, with all that only they refer to."""
+    """Forget runs that ended long ago, with all that only they refer to, their files too."""
     age = duration_option("--older-than", older_than)
     try:
         before = datetime.datetime.now(datetime.UTC) - age
@@ -42,7 +43,9 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
 
     async def pruned() -> int:
         async with open_journal(session) as journal:
-            return await journal.prune(before)
+            count = await journal.prune(before)
+            await RunFiles.of(session.settings.state_dir).sweep(journal)
+            return count
 
     count = asyncio.run(pruned())
     if as_json:
@@ -61,7 +64,10 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
 )
 @click.pass_obj
 def export(session: Session, run: str, output: Path | None) -> None:
-    """Write a run with its inbox and large values to one file, which 'runs import' reads."""
+    """Write a run with its inbox and large values to one file, which 'runs import' reads.
+
+    The files that its steps made, such as large results, are not in it.
+    """
 
     async def exported() -> tuple[str, bytes]:
         async with open_journal(session) as journal:
@@ -69,6 +75,12 @@ def export(session: Session, run: str, output: Path | None) -> None:
             return run_id, await journal.export(run_id)
 
     run_id, content = asyncio.run(exported())
+    files = RunFiles.of(session.settings.state_dir)
+    count, size_bytes = files.size(run_id)
+    if count:
+        what = "1 file of the run is" if count == 1 else f"{count} files of the run are"
+        where = files.folder / run_id
+        click.echo(f"{what} not in it ({size_bytes} bytes): {where}", err=True)
     if output == Path("-"):
         sys.stdout.buffer.write(content)
         return

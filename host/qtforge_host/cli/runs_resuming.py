@@ -22,6 +22,7 @@ from qtforge_host.cli.progress import progress_display
 from qtforge_host.cli.runs_journal import find_run
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
+from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.engine import new_run_id
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener
@@ -151,7 +152,8 @@ def fork(
     async def main(outcome: RunPrinter) -> None:
         async with _durable(session) as durable:
             run_id = await find_run(durable.journal, run)
-            new_id = await _fork(durable, run_id, stage, assignments)
+            files = RunFiles.of(session.settings.state_dir)
+            new_id = await _fork(durable, run_id, stage, assignments, files)
             click.echo(f"the new run is {new_id}", err=True)
             note = f"forked from {run_id}" + (f" at {stage}" if stage else "")
             await _resume_all(durable, [new_id], versions, 1, outcome, note=note)
@@ -218,7 +220,7 @@ async def _resume_all(
 
 
 async def _fork(
-    durable: Durable, run_id: str, stage: str | None, assignments: Sequence[str]
+    durable: Durable, run_id: str, stage: str | None, assignments: Sequence[str], files: RunFiles
 ) -> str:
     records = await durable.journal.records(run_id)
     history = History.of(records)
@@ -228,6 +230,7 @@ async def _fork(
     assign(given, assignments)
     now = _now()
     started, copies = forked(records, new_run_id(now), given, at=now, stage=stage)
+    files.share(run_id, started.run_id)
     ownership = await durable.journal.create(started)
     await durable.journal.append(ownership, copies)
     return started.run_id

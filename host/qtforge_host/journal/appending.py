@@ -66,4 +66,5 @@ def kept_row(record: StateKept, place: int, *, every_timer: bool = False) -> Kep
         ],
         timers_gone=list(record.timers_gone),
         inbox=record.inbox,
+        key=record.key,
     )

@@ -261,7 +261,8 @@ class GroupCommit:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
             if job.kept is not None:
-                kept.append((key, self._last_id(key) + 1 + job.kept.place, job.kept))
+                position = self._last_id(key) - (key << POSITION_BITS) + 1 + job.kept.place
+                kept.append((key, position, job.kept))
             for id_, entry in self._number(key, job.entries):
                 rows += (id_, entry.checksum, entry.payload)
             if job.status is not None and self._statuses.get(key) != job.status.status:

@@ -183,6 +183,14 @@ class MemoryJournal:
         runs = self._open_store().runs.values()
         return max((position for run in runs for position in run.inbox), default=0)
 
+    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
+        """Return unfinished runs with a correlation key; see `Journal`."""
+        return [
+            run.run_id
+            for run in self._open_store().runs.values()
+            if run.correlation == key and run.workflow == workflow and run.finished_at is None
+        ][:limit]
+
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
         return [

@@ -50,6 +50,7 @@ class MemoryRun:
         self.label, self.accepts = "", ""
         self.kept_at_us: int | None = None
         self.timers: dict[str, int] = {}
+        self.correlation = ""
 
     @classmethod
     def created(cls, started: RunStarted, encoded: Encoded, owner: str, key: int) -> Self:
@@ -70,6 +71,7 @@ class MemoryRun:
         """Take in what a kept state makes of the run."""
         self.kept, self.label, self.accepts = position, row.label, row.accepts
         self.kept_at_us = row.at_us
+        self.correlation = row.key or self.correlation
         self.dealt_with = max(self.dealt_with, row.inbox)
         for name in row.timers_gone:
             self.timers.pop(name, None)

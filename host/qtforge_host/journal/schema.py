@@ -68,6 +68,8 @@ _KEEPING: Final = (
     "ALTER TABLE runs ADD COLUMN label TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE runs ADD COLUMN accepts TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE runs ADD COLUMN kept_at INTEGER",
+    "ALTER TABLE runs ADD COLUMN correlation TEXT",
+    "CREATE INDEX runs_by_correlation ON runs (correlation) WHERE correlation IS NOT NULL",
     "CREATE TABLE timers (run INTEGER, name TEXT, due INTEGER NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX timers_by_due ON timers (due)",
     # Messages that a run has not dealt with.

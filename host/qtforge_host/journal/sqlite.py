@@ -163,6 +163,10 @@ class SqliteJournal:
         """Return the position of the newest message; see `Journal`."""
         return await self._read(lambda queries: queries.waiting.last_position())
 
+    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
+        """Return unfinished runs with a correlation key; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.correlated(workflow, key, limit))
+
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
         return await self._read(lambda queries: queries.waiting.stirred(limit))

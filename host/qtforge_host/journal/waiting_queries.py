@@ -23,6 +23,8 @@ _STIRRED: Final = """SELECT DISTINCT run_id, owner FROM arrivals
     JOIN runs ON runs.key = arrivals.run WHERE status = 'waiting' LIMIT ?"""
 _DUE: Final = """SELECT run_id, owner, due FROM timers JOIN runs ON runs.key = timers.run
     WHERE due <= ? AND status = 'waiting' ORDER BY due LIMIT ?"""
+_CORRELATED: Final = """SELECT run_id FROM runs WHERE correlation = ? AND workflow = ?
+    AND finished_at IS NULL ORDER BY key LIMIT ?"""
 _END_OF_TIME: Final = (1 << 63) - 1
 
 
@@ -66,6 +68,11 @@ class WaitingQueries:
         """Return the position of the newest message; see `Journal`."""
         (found,) = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
         return int(found or 0)
+
+    def correlated(self, workflow: str, key: str, limit: int) -> tuple[str, ...]:
+        """Return unfinished runs with a correlation key; see `Journal`."""
+        rows = self._connection.execute(_CORRELATED, (key, workflow, limit))
+        return tuple(run_id for (run_id,) in rows)
 
     def stirred(self, limit: int) -> tuple[str, ...]:
         """Return waiting runs that were sent something; see `Journal`."""

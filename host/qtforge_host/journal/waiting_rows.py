@@ -13,6 +13,7 @@ from qtforge_host.journal.encoding import Encoded
 __all__ = ["KeptRow", "WaitingRows"]
 
 _KEEP: Final = "UPDATE runs SET kept = ?, label = ?, accepts = ?, kept_at = ? WHERE key = ?"
+_SET_KEY: Final = "UPDATE runs SET correlation = ? WHERE key = ? AND correlation IS NOT ?"
 _SET_TIMER: Final = """INSERT INTO timers VALUES (?, ?, ?)
     ON CONFLICT (run, name) DO UPDATE SET due = excluded.due"""
 _DROP_TIMER: Final = "DELETE FROM timers WHERE run = ? AND name = ?"
@@ -32,6 +33,7 @@ class KeptRow(msgspec.Struct, frozen=True, kw_only=True):
         timers_set: Names and times.
         timers_gone: Names.
         inbox: How far the inbox has been dealt with; 0 for nothing new.
+        key: What events from the bus are correlated with, or "".
     """
 
     place: int
@@ -41,6 +43,7 @@ class KeptRow(msgspec.Struct, frozen=True, kw_only=True):
     timers_set: list[tuple[str, int]]
     timers_gone: list[str]
     inbox: int
+    key: str = ""
 
 
 class WaitingRows:
@@ -87,6 +90,9 @@ class WaitingRows:
         execute(
             _KEEP, [(place, row.label, row.accepts, row.at_us, key) for key, place, row in kept]
         )
+        keys = [(row.key, key, row.key) for key, _, row in kept if row.key]
+        if keys:
+            execute(_SET_KEY, keys)
         gone = [(key, name) for key, _, row in kept for name in row.timers_gone]
         if gone:
             execute(_DROP_TIMER, gone)

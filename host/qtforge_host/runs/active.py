@@ -7,16 +7,25 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from qtforge_host.runs.attempts import Amends, Answer, Ask, AskCall, Attempts, StepCall
+from qtforge_host.runs.attempts import (
+    Amends,
+    Answer,
+    Ask,
+    AskCall,
+    Attempts,
+    Publish,
+    StepCall,
+)
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.compensation import Compensator
-from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.control import Control
 from qtforge_host.runs.current import STEP
 from qtforge_host.runs.evaluating import Evaluates, Evaluator
 from qtforge_host.runs.failures import RecordedFailureError
+from qtforge_host.runs.gathering import Gathering, Gathers, gathering_of
+from qtforge_host.runs.keeping import Keeps
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.waits import Waits
 from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
@@ -38,7 +47,7 @@ __all__ = ["ActiveRun"]
 _STEP_TIMEOUT_S = 30.0
 
 
-class ActiveRun(Waits, Evaluates):
+class ActiveRun(Gathers, Evaluates, Keeps):
     """A run in progress; implements `qtforge_sdk.Run`.
 
     Args:
@@ -46,6 +55,7 @@ class ActiveRun(Waits, Evaluates):
         control: What others ask of it.
         amending: Has its definition, and changes it.
         ask: Asks the bus.
+        publish: Publishes on the bus.
         evaluator: For templates and conditions.
         clock: The time.
         children: Runs other workflows.
@@ -58,6 +68,7 @@ class ActiveRun(Waits, Evaluates):
         *,
         amending: Amends,
         ask: Ask,
+        publish: Publish,
         evaluator: Evaluator,
         clock: Clock,
         children: Children,
@@ -67,6 +78,7 @@ class ActiveRun(Waits, Evaluates):
         self._log = log
         self._control = control
         self._ask = ask
+        self._publish = publish
         self._evaluator = evaluator
         self._clock = clock
         self._children = children
@@ -74,6 +86,7 @@ class ActiveRun(Waits, Evaluates):
         self._compensator = Compensator(log, clock)
         self._claims = Claims(log.history.outcomes)
         self._gathering = 0
+        self._gathers = 0
         self._timers = 0
         self._taken = log.history.taken_events()
 
@@ -148,6 +161,10 @@ class ActiveRun(Waits, Evaluates):
 
         return await self._do(StepCall(step=name, topic="", send=send), None, response_type)
 
+    def topics(self) -> frozenset[str]:
+        """Return the topics that are answered now; see `qtforge_sdk.Run`."""
+        return self._ask.topics()
+
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
         if self._enter(step, None) is None:
@@ -156,22 +173,6 @@ class ActiveRun(Waits, Evaluates):
                 StepSkipped(run_id=self.id, at=self._clock.now(), step=step, reason=reason)
             )
             await self._control.amend()
-
-    async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
-        """Do steps at once; see `qtforge_sdk.Run`."""
-        tasks = [asyncio.ensure_future(step) for step in steps]
-        self._gathering += 1
-        try:
-            return list(await asyncio.gather(*tasks))
-        except PauseRequested:
-            # The others come to their own boundary, so that none of their work is lost.
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
-        finally:
-            self._gathering -= 1
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
@@ -195,15 +196,21 @@ class ActiveRun(Waits, Evaluates):
     ) -> Any:
         outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
         outcome = self._enter(call.step, call.topic)
+        gathering = gathering_of(self.id)
         if outcome is None:
             await self._begin(call.step)
             token = STEP.set(call.step)
             try:
-                outcome = await self._attempts.make(call, self._sleep)
+                if gathering is None:
+                    outcome = await self._attempts.make(call, self._sleep)
+                else:
+                    outcome = await self._make_in(gathering, call)
             finally:
                 STEP.reset(token)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
+            if gathering is not None:
+                gathering.count()
             if compensation is not None:
                 self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -217,6 +224,16 @@ class ActiveRun(Waits, Evaluates):
         if call.required:
             raise StageFailedError(call.step, str(error)) from error
         return None
+
+    async def _make_in(
+        self, gathering: Gathering, call: StepCall
+    ) -> StepSucceeded | StepSkipped | QtForgeError:
+        outcome = await gathering.make(
+            call, self._attempts, self._sleep, self._control.check, self._clock
+        )
+        if isinstance(outcome, StepSkipped):
+            await self._log.append(outcome)
+        return outcome
 
     def _enter(
         self, step: str, topic: str | None

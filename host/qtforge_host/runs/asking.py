@@ -29,6 +29,17 @@ class Asker:
         self._bus = bus
         self._cache = cache
 
+    async def publish(self, topic: str, message: object) -> None:
+        """Publish a message; see `MessageBus.publish`."""
+        await self._bus.publish(topic, message)
+
+    def topics(self) -> frozenset[str]:
+        """Return the topics that somebody answers now, not only stands around."""
+        found = self._bus.topics()
+        return frozenset(
+            topic for topic, handlers in found.items() if not all(each.wrapper for each in handlers)
+        )
+
     async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
         """Return the answer, and who gave it.
 

@@ -26,7 +26,7 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.runs import AmendingAnswer, Amendment
 
-__all__ = ["Amends", "Ask", "AskCall", "Attempts", "StepCall"]
+__all__ = ["Amends", "Ask", "AskCall", "Attempts", "Publish", "StepCall"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -50,7 +50,17 @@ class AskCall(msgspec.Struct, frozen=True, kw_only=True):
 class Ask(Protocol):
     """Asks the bus."""
 
-    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer: ...
+    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
+        """Return the answer, and who gave it."""
+
+    def topics(self) -> frozenset[str]:
+        """Return what is answered now."""
+
+
+class Publish(Protocol):
+    """Publishes on the bus."""
+
+    async def __call__(self, topic: str, message: object, /) -> None: ...
 
 
 class Amends(Protocol):

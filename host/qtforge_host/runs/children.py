@@ -38,12 +38,30 @@ class Executor(Protocol):
         parent: str | None = None,
         parent_step: str | None = None,
         depth: int = 0,
+        stays: bool = False,
         on_started: Started | None = None,
     ) -> RunView:
         """Start a run, and go on until it ends or rests."""
 
+    async def start(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        depth: int = 0,
+        notify: str = "",
+    ) -> str:
+        """Start a run that goes on by itself; return its id."""
+
     async def resume(
-        self, run_id: str, *, versions: VersionPolicy = "same-major", note: str = ""
+        self,
+        run_id: str,
+        *,
+        versions: VersionPolicy = "same-major",
+        note: str = "",
+        stays: bool = False,
     ) -> RunView:
         """Take up a run."""
 
@@ -106,6 +124,27 @@ class Children:
             except (RunError, WorkflowError) as error:
                 _LOG.warning("%s is asked to end, and did not yet: %s", each.run_id, error)
 
+    async def start(
+        self,
+        parent: str,
+        step: str,
+        name: str,
+        given: Mapping[str, Any],
+        event: str,
+        depth: int,
+    ) -> str:
+        """Start a workflow as a child that goes on by itself; return the run's id.
+
+        Raises:
+            WorkflowError: It can't be run here.
+            OperationError: ``run.too_deep``.
+        """
+        _check_depth(name, depth)
+        workflow = self._named(name)
+        return await self._executor.start(
+            workflow, given, parent=parent, parent_step=step, depth=depth, notify=event
+        )
+
     async def result(
         self,
         parent: str,
@@ -122,12 +161,9 @@ class Children:
             OperationError: It did not succeed; or ``run.too_deep``.
             PauseRequested: It rests, and so its parent does.
         """
-        if depth > MAX_DEPTH:
-            what = f"'{name}' would be run {depth} runs deep, and {MAX_DEPTH} is the limit"
-            fix = "look for workflows that run each other in a circle"
-            raise OperationError("run.too_deep", what, "", fix, retryable=False)
+        _check_depth(name, depth)
         if begun is not None:
-            view = await self._executor.resume(begun)
+            view = await self._executor.resume(begun, stays=True)
         else:
             view = await self._executor.execute(
                 self._named(name),
@@ -135,6 +171,7 @@ class Children:
                 parent=parent,
                 parent_step=step,
                 depth=depth,
+                stays=True,
                 on_started=started,
             )
         if view.status == "succeeded":
@@ -148,3 +185,10 @@ class Children:
         why = view.error.message if view.error else ""
         what = f"the run {view.run_id} of '{name}' is {view.status}"
         raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
+
+
+def _check_depth(name: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        what = f"'{name}' would be run {depth} runs deep, and {MAX_DEPTH} is the limit"
+        fix = "look for workflows that run each other in a circle"
+        raise OperationError("run.too_deep", what, "", fix, retryable=False)

@@ -31,6 +31,11 @@ class Claims:
         """The step that was asked for last, or ""."""
         return next(reversed(self._claimed), "")
 
+    def forget(self) -> None:
+        """Take every name as free again, and every step of the journal as asked for."""
+        self._claimed.clear()
+        self._unclaimed.clear()
+
     def claim(self, step: str) -> None:
         """Take a name.
 

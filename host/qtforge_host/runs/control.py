@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from qtforge_host.runs.log import RunLog
+from qtforge_sdk.instances import ReceivedEvent
 from qtforge_sdk.journal import InboxEntry, InboxMessage
-from qtforge_sdk.records import EventReceived, RunCancelRequested
+from qtforge_sdk.records import EventReceived, RunCancelRequested, StateKept
 
-__all__ = ["Control", "PauseRequested", "TimeOver"]
+__all__ = ["Control", "PauseRequested", "Rested", "TimeOver"]
 
 
 class PauseRequested(BaseException):
@@ -24,6 +27,10 @@ class TimeOver(BaseException):
     """Leaves the orchestrator of a resumed run that has no time left, before it asks anything."""
 
 
+class Rested(BaseException):
+    """Leaves the orchestrator of a run that has kept its state and waits."""
+
+
 class Control:
     """A run's inbox, as far as it has been read, and what ends the run before its time.
 
@@ -31,12 +38,15 @@ class Control:
         log: Where events and requests are recorded.
         amend: Applies an amendment, or records why it can't be.
         parent: The control of the run that this one is a step of, or None.
+        tell: Hears of each state that is kept; given for a run that keeps its state.
 
     Attributes:
         changed: Set, and another put in its place, at a delivery.
         position: How far the inbox has been read.
         is_over: Whether the run was resumed with no time left.
         is_stopped: Whether it is left as it is, to be resumed by another process.
+        may_rest: Whether a run that keeps its state rests when there is nothing to do.
+        idle_since: On `time.monotonic`'s scale: since when it waits; None while it works.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class Control:
         log: RunLog,
         amend: Callable[[InboxMessage], Awaitable[None]],
         parent: Control | None = None,
+        tell: Callable[[StateKept], None] | None = None,
     ) -> None:
         self._log = log
         self._amend = amend
@@ -56,6 +67,12 @@ class Control:
         self.position = 0
         self.is_over = False
         self.is_stopped = False
+        self.may_rest = False
+        self.idle_since: float | None = None
+        self._tell = tell
+        self._arrived: deque[ReceivedEvent] = deque()
+        self._ahead: dict[str, int] = {}  # messages that are no events, by their ids
+        self._poke: asyncio.Future[None] | None = None
 
     @property
     def cancel_requested(self) -> RunCancelRequested | None:
@@ -99,6 +116,10 @@ class Control:
             self.position = position
             if message.message_id in self._log.history.handled:
                 continue
+            if message.kind == "event" and self._tell is not None:
+                self._arrived.append(_received(position, message))
+                continue
+            self._ahead[message.message_id] = position
             if message.kind == "event":
                 await self._receive(message)
             elif message.kind == "amend":
@@ -109,6 +130,50 @@ class Control:
                 await self._cancel(message)
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
+        self.poke()
+
+    def push(self, event: ReceivedEvent) -> None:
+        """Take in an event that did not come by the inbox."""
+        self._arrived.append(event)
+        self.poke()
+
+    def first_event(self) -> ReceivedEvent | None:
+        """Return the oldest event that has not been dealt with."""
+        return self._arrived[0] if self._arrived else None
+
+    def has_kept(self, record: StateKept) -> None:
+        """Take in that a state was kept, and with it the event that led to it is done with."""
+        if self._arrived and self._arrived[0].event_id == record.event_id:
+            self._arrived.popleft()
+        if record.inbox:
+            self._ahead = {
+                name: place for name, place in self._ahead.items() if place > record.inbox
+            }
+        if self._tell is not None:
+            self._tell(record)
+
+    def handled_ahead(self, position: int) -> tuple[str, ...]:
+        """Return the ids of messages behind a position that have been dealt with."""
+        return tuple(name for name, place in self._ahead.items() if place > position)
+
+    def poke(self) -> None:
+        """Let a run that waits look around."""
+        if self._poke is not None and not self._poke.done():
+            self._poke.set_result(None)
+
+    async def poked(self) -> None:
+        """Wait until something was sent, a timer is due, or the run is to rest."""
+        self._poke = asyncio.get_running_loop().create_future()
+        self.idle_since = time.monotonic()
+        try:
+            await self._poke
+        finally:
+            self.idle_since = None
+
+    def rest(self) -> None:
+        """Let a run that keeps its state rest as soon as there is nothing to do."""
+        self.may_rest = True
+        self.poke()
 
     def check(self) -> None:
         """Stop the run where it has to stop, before a step.
@@ -170,3 +235,14 @@ class Control:
         await self._log.append(record)
         if first and self.cancel_requested is not None:
             self.interrupt()
+
+
+def _received(position: int, message: InboxMessage) -> ReceivedEvent:
+    return ReceivedEvent(
+        event_id=message.message_id,
+        name=message.name,
+        data=message.data,
+        at=message.at,
+        by=message.by,
+        position=position,
+    )

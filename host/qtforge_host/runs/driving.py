@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.durations import seconds
 from qtforge_host.runs.active import ActiveRun
-from qtforge_host.runs.control import Control, PauseRequested, TimeOver
+from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver
 from qtforge_host.runs.current import RUN, STEP
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.failures import error_info
@@ -17,9 +18,10 @@ from qtforge_host.runs.values import as_journaled
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.instances import Ended
+from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
-from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused
+from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunStarted
 
 __all__ = ["Driver"]
 
@@ -54,6 +56,7 @@ class Driver:
         self._control = control
         self._journal = journal
         self._clock = clock
+        self._released = False
 
     async def drive(self) -> None:
         """Go on until the run ends or rests.
@@ -81,7 +84,7 @@ class Driver:
                     if self._control.stop():
                         work.cancel()
             if self._control.is_stopped and self._log.history.finished is None:
-                await self._journal.release(self._log.ownership)
+                await self._release()
             raise
 
     async def _work(self) -> None:
@@ -94,6 +97,9 @@ class Driver:
         except PauseRequested as pause:
             self._control.detach()
             await self._rest(pause)
+        except Rested:  # it has kept its state, and `waiting` is its status
+            self._control.detach()
+            await self._release()
         except asyncio.CancelledError:
             self._control.detach()
             await self._cancelled()
@@ -126,8 +132,12 @@ class Driver:
 
     def _result(self, returned: Any) -> tuple[Any, str]:
         definition = self._run.definition
-        result = returned if definition.result is None else self._run.render(definition.result)
-        summary = str(self._run.render(definition.summary)) if definition.summary else ""
+        names: Mapping[str, Any] = {}
+        if isinstance(returned, Ended):
+            returned, names = returned.result, returned.names
+        render = self._run.render
+        result = returned if definition.result is None else render(definition.result, names)
+        summary = str(render(definition.summary, names)) if definition.summary else ""
         return as_journaled(result), summary
 
     async def _succeeded(self, result: Any, summary: str) -> None:
@@ -173,7 +183,12 @@ class Driver:
                 message_id=pause.message.message_id,
             )
         )
-        await self._journal.release(self._log.ownership)
+        await self._release()
+
+    async def _release(self) -> None:
+        if not self._released:
+            self._released = True
+            await self._journal.release(self._log.ownership)
 
     async def _finish(
         self,
@@ -183,14 +198,36 @@ class Driver:
         summary: str = "",
         error: ErrorInfo | None = None,
     ) -> None:
-        await self._log.append(
-            RunFinished(
-                run_id=self._run.id,
-                at=self._clock.now(),
-                status=status,
-                degraded=self._log.view.degraded,
-                result=result,
-                summary=summary,
-                error=error,
-            )
+        finished = RunFinished(
+            run_id=self._run.id,
+            at=self._clock.now(),
+            status=status,
+            degraded=self._log.view.degraded,
+            result=result,
+            summary=summary,
+            error=error,
         )
+        await self._log.append(finished, posts=_notice(self._log.history.started, finished))
+
+
+def _notice(
+    started: RunStarted | None, finished: RunFinished
+) -> Sequence[tuple[str, InboxMessage]]:
+    """Return the event by which the run's parent hears of its end, if it wants to."""
+    if started is None or started.parent is None or not started.notify:
+        return ()
+    message = InboxMessage(
+        message_id=f"{finished.run_id}/ended",
+        kind="event",
+        at=finished.at,
+        name=started.notify,
+        data={
+            "run_id": finished.run_id,
+            "workflow": started.workflow,
+            "status": finished.status,
+            "result": finished.result,
+            "error": None if finished.error is None else finished.error.message,
+        },
+        by=f"the run {finished.run_id}",
+    )
+    return [(started.parent, message)]

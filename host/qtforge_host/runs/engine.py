@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import datetime
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -25,21 +23,23 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.history import History
+from qtforge_host.runs.living import Living
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.problems import Problem
+from qtforge_host.runs.reaching import Reaches
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError, QtForgeError
+from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
+from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "Silent", "new_run_id"]
 
 _LOG = logging.getLogger("qtforge.runs")
-_WATCH_S = 0.25  # how long a message from another process may take to be seen
 
 
 class Workflows(Protocol):
@@ -76,7 +76,7 @@ def new_run_id(now: datetime.datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(5)}"
 
 
-class Engine:
+class Engine(Reaches):
     """Executes workflows.
 
     Args:
@@ -110,10 +110,8 @@ class Engine:
         self._clock = clock or SystemClock()
         self._ask = Asker(bus, cache)
         self._children = Children(self, journal, workflows.named, self._clock)
-        self._live: dict[str, Control] = {}
-        self._going: dict[str, asyncio.Event] = {}  # set when this engine lets go of the run
-        self._changes = 0  # how often the watch has looked into the inboxes
-        self._watcher: asyncio.Task[None] | None = None
+        self._living = Living(journal, self._clock)
+        self._going = {}
 
     @property
     def workflows(self) -> Workflows:
@@ -130,6 +128,8 @@ class Engine:
         parent: str | None = None,
         parent_step: str | None = None,
         depth: int = 0,
+        notify: str = "",
+        stays: bool = False,
         on_started: Callable[[str], Awaitable[None]] | None = None,
     ) -> RunView:
         """Start a run, and go on until it ends or rests.
@@ -143,6 +143,8 @@ class Engine:
             parent: The run that starts it.
             parent_step: That run's step.
             depth: How many runs stand above it.
+            notify: The event by which the parent hears of its end.
+            stays: It does not rest while it waits for events.
             on_started: Awaited with the run's id once the journal has it.
 
         Returns:
@@ -155,6 +157,7 @@ class Engine:
             RunError: The journal refused it.
         """
         definition = workflow.definition
+        await self._living.ready()
         started = RunStarted(
             run_id=run_id or new_run_id(self._clock.now()),
             at=self._clock.now(),
@@ -168,15 +171,17 @@ class Engine:
             parent=parent,
             parent_step=parent_step,
             depth=depth,
+            notify=notify,
         )
-        changes = self._changes
+        changes = self._living.changes
         ownership = await self._journal.create(started)
         with self._going_on(started.run_id):
             if on_started is not None:
                 await on_started(started.run_id)
-            return await self._go_on(
-                workflow, ownership, [started], listener, changes=changes, older=[]
+            view = await self._go_on(
+                workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
             )
+            return await self._until_rest(view, listener, stays)
 
     async def resume(
         self,
@@ -185,6 +190,7 @@ class Engine:
         *,
         versions: VersionPolicy = "same-major",
         note: str = "",
+        stays: bool = False,
     ) -> RunView:
         """Take up a run that has no live owner; steps that the journal holds are not redone.
 
@@ -196,6 +202,7 @@ class Engine:
             listener: Hears what happens.
             versions: Which other plugin versions than those that served it may go on.
             note: Why, for its history.
+            stays: It does not rest while it waits for events.
 
         Returns:
             What became of it; at once when it had ended.
@@ -210,12 +217,33 @@ class Engine:
             await going.wait()
             return fold(run_id, await self._journal.records(run_id))
         with self._going_on(run_id):
-            return await self._take_up(run_id, listener, versions, note)
+            view = await self._take_up(run_id, listener, versions, note, stays)
+            return await self._until_rest(view, listener, stays)
+
+    async def _until_rest(
+        self, view: RunView, listener: RunListener | None, stays: bool
+    ) -> RunView:
+        """Take up a run again that was sent something just as it went to rest."""
+        while view.status == "waiting" and (
+            self._living.has_parcel(view.run_id)
+            or await self._journal.inbox(view.run_id, view.dealt_with)
+        ):
+            try:
+                view = await self._take_up(view.run_id, listener, "same-major", "", stays)
+            except RunOwnedError:
+                break  # another process was quicker
+        return view
 
     async def _take_up(
-        self, run_id: str, listener: RunListener | None, versions: VersionPolicy, note: str
+        self,
+        run_id: str,
+        listener: RunListener | None,
+        versions: VersionPolicy,
+        note: str,
+        stays: bool,
     ) -> RunView:
-        records = list(await self._journal.records(run_id))
+        await self._living.ready()
+        records = list(await self._journal.tail(run_id))
         history = History.of(records)
         if history.finished is not None or stays_blocked(
             history.blocked, history.served_by, self._plugins(), versions
@@ -223,7 +251,7 @@ class Engine:
             return fold(run_id, records)
         self._workflows.recorded(history)  # it is not taken up where it can't be run
         ownership = await self._journal.claim(run_id)
-        records = list(await self._journal.records(run_id))  # what its last owner still wrote
+        records = list(await self._journal.tail(run_id))  # what its last owner still wrote
         history = History.of(records)
         if history.finished is not None:
             await self._journal.release(ownership)
@@ -240,46 +268,21 @@ class Engine:
             await self._journal.release(ownership)
             return fold(run_id, [*records, resumed])
         text = "; ".join(filter(None, (note, problem.text if problem else "")))
-        changes = self._changes
-        older = list(await self._journal.inbox(run_id))
-        resumed = RunResumed(
-            run_id=run_id, at=self._clock.now(), owner=ownership.owner, plugins=active, note=text
-        )
-        await self._journal.append(ownership, [resumed])
+        changes = self._living.changes
+        older = list(await self._journal.inbox(run_id, history.inbox))
+        if text or fold(run_id, records).status != "waiting":
+            resumed = RunResumed(
+                run_id=run_id,
+                at=self._clock.now(),
+                owner=ownership.owner,
+                plugins=active,
+                note=text,
+            )
+            await self._journal.append(ownership, [resumed])
+            records.append(resumed)
         return await self._go_on(
-            workflow, ownership, [*records, resumed], listener, changes=changes, older=older
+            workflow, ownership, records, listener, changes=changes, older=older, stays=stays
         )
-
-    def has(self, run_id: str) -> bool:
-        """Whether this engine has taken a run up, and it has not ended or come to rest."""
-        return run_id in self._live
-
-    def park(self) -> None:
-        """Leave every run as it is, to be taken up by another process; their callers are told.
-
-        ``execute`` and ``resume`` of each raise `asyncio.CancelledError`.
-        """
-        controls = list(self._live.values())
-        for control in controls:  # a child is left when its parent is, which may come after it
-            control.stop()
-        for control in controls:
-            if control.stop():
-                control.interrupt()
-
-    async def close(self) -> None:
-        """End the watch over inboxes; the runs have ended by then."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
-
-    @contextlib.contextmanager
-    def _going_on(self, run_id: str) -> Iterator[None]:
-        self._going[run_id] = ended = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._going[run_id]
-            ended.set()
 
     async def _go_on(
         self,
@@ -290,6 +293,7 @@ class Engine:
         *,
         changes: int,
         older: list[InboxEntry],
+        stays: bool,
     ) -> RunView:
         """Execute a run that this engine owns.
 
@@ -300,6 +304,7 @@ class Engine:
             listener: Hears what happens.
             changes: How often the watch had looked when the inbox was read.
             older: What was in the inbox.
+            stays: It does not rest while it waits for events.
         """
         run_id = ownership.run_id
         heard = listener or Silent()
@@ -307,12 +312,15 @@ class Engine:
         log = RunLog(self._journal, ownership, view, history, heard, self._observe)
         amending = Amending(log, workflow, self._clock, self._workflows.check)
         parent = history.started.parent if history.started is not None else None
-        control = Control(log, amending.apply, self._live.get(parent) if parent else None)
+        keeps = getattr(workflow.orchestrator, "keeps_state", False)
+        tell = self._living.has_kept if keeps else None
+        control = Control(log, amending.apply, self._living.get(parent), tell)
         run = ActiveRun(
             log,
             control,
             amending=amending,
             ask=self._ask,
+            publish=self._ask.publish,
             evaluator=self._evaluator,
             clock=self._clock,
             children=self._children,
@@ -320,35 +328,20 @@ class Engine:
         if self._observe is not None:
             self._observe(records[-1])
         heard.on_record(view, records[-1])
-        self._live[run_id] = control
-        self._watch()
+        self._living.enter(run_id, control, stays=stays)
         try:
             if older:
                 await control.deliver(older, resumed=True)
-            if changes != self._changes:  # what came before it was live, the watch can't have told
-                await control.deliver(list(await self._journal.inbox(run_id)))
+            if (
+                changes != self._living.changes
+            ):  # what came before it was live, the watch can't have told
+                await control.deliver(list(await self._journal.inbox(run_id, history.inbox)))
             driver = Driver(workflow, run, log, control, self._journal, self._clock)
             await driver.drive()
         finally:
-            del self._live[run_id]
+            self._living.leave(run_id)
             await log.close()
         return view
-
-    def _watch(self) -> None:
-        if self._watcher is None:
-            self._watcher = asyncio.ensure_future(self._watch_inboxes())
-
-    async def _watch_inboxes(self) -> None:
-        while True:
-            if not await self._journal.changed(_WATCH_S):
-                continue
-            self._changes += 1
-            for run_id, control in list(self._live.items()):
-                try:
-                    entries = await self._journal.inbox(run_id, control.position)
-                    await control.deliver(list(entries))
-                except QtForgeError as error:  # such as: it has ended meanwhile
-                    _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:

@@ -23,6 +23,7 @@ from qtforge_sdk.records import (
     RunResumed,
     RunRewound,
     RunStarted,
+    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -62,6 +63,8 @@ class History:
         resumed: Whether it ever was taken up again.
         definition: The definition after the last amendment; None when there was none.
         served_by: Plugins that answered a step, with their versions.
+        kept: The state that it kept last, or None; steps before that are not known.
+        inbox: How far the inbox has been dealt with.
         finished: The record of its end, unless it was opened again.
     """
 
@@ -85,6 +88,8 @@ class History:
     resumed: bool = False
     definition: dict[str, Any] | None = None
     served_by: dict[str, str] = field(default_factory=dict)
+    kept: StateKept | None = None
+    inbox: int = 0
     finished: RunFinished | None = None
 
     @classmethod
@@ -111,6 +116,8 @@ class History:
                 self.failed_attempts[record.step] = record
             case StepFailed() | StepSkipped():
                 self.outcomes[record.step] = record
+            case StateKept():
+                self._keep(record)
             case CompensationStarted() | CompensationSucceeded() | CompensationFailed():
                 self._take_undoing(record)
             case TimerSet():
@@ -150,6 +157,15 @@ class History:
         answers = (each.data for each in self.outcomes.values() if isinstance(each, StepSucceeded))
         named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
         return {event.event_id for event in self.events if event.event_id in named}
+
+    def _keep(self, record: StateKept) -> None:
+        self.kept = record
+        self.inbox = max(self.inbox, record.inbox)
+        self.handled = set(record.handled)
+        self.definition = record.definition or self.definition
+        for known in (self.outcomes, self.topics, self.failed_attempts, self.children):
+            known.clear()
+        self.events.clear()
 
     def _take_undoing(
         self, record: CompensationStarted | CompensationSucceeded | CompensationFailed

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Journal, Ownership
+from qtforge_sdk.journal import InboxMessage, Journal, Ownership
 from qtforge_sdk.journal_errors import RecordNotStorableError
 
 __all__ = ["RunListener", "RunLog"]
@@ -63,7 +63,9 @@ class RunLog:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
-    async def append(self, *records: Record) -> None:
+    async def append(
+        self, *records: Record, posts: Sequence[tuple[str, InboxMessage]] = ()
+    ) -> None:
         """Keep records, and the notes before them, as one unit; then tell everybody.
 
         Raises:
@@ -72,7 +74,7 @@ class RunLog:
         """
         notes, self._notes = self._notes, []
         try:
-            await self._journal.append(self.ownership, [*notes, *records])
+            await self._journal.append(self.ownership, [*notes, *records], posts)
         except RecordNotStorableError:
             self._notes = notes + self._notes
             raise

@@ -20,6 +20,7 @@ from qtforge_sdk.records import (
     RunResumed,
     RunRewound,
     RunStarted,
+    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -47,6 +48,10 @@ class RunView:
         steps: By name, in the order in which they began.
         compensations: By the name of the step that they undo, in the order in which they ran.
         amendments: How often its definition was changed.
+        label: For one that keeps its state: the state in a word.
+        accepts: For one that keeps its state: the events that it waits for.
+        timers: For one that keeps its state: when each timer is due, by its name.
+        dealt_with: How far its inbox has been dealt with.
         result: None until it has succeeded.
         summary: A line for people, or "".
         error: Why it failed, rests or is blocked, or None.
@@ -66,6 +71,10 @@ class RunView:
         self.steps: dict[str, StepResult] = {}
         self.compensations: dict[str, StepResult] = {}
         self.amendments = 0
+        self.label = ""
+        self.accepts: tuple[str, ...] = ()
+        self.timers: dict[str, datetime.datetime] = {}
+        self.dealt_with = 0
         self.result: Any = None
         self.summary = ""
         self.error: ErrorInfo | None = None
@@ -153,6 +162,10 @@ class RunView:
                     message=record.reason,
                     fix=f"qtforge-host runs resume {self.run_id} --accept-versions",
                 )
+            case StateKept():
+                self.status, self.error = "running" if record.busy else "waiting", None
+                self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
+                self.dealt_with = max(self.dealt_with, record.inbox)
             case RunResumed():
                 self.status, self.error, self.finished_at = "running", None, None
             case RunFinished():

@@ -65,7 +65,9 @@ class _Steps:
         self.places: dict[str, int] = {}
         self.open: set[str] = set()
         self.failed: set[str] = set()
+        self.missed: set[str] = set()  # failed, and the run went on without them
         self.undone: set[str] = set()
+        self.timers: set[str] = set()
         for place, record in enumerate(records):
             self._take(place, record)
 
@@ -77,9 +79,10 @@ class _Steps:
             case StepSucceeded() | StepFailed() | StepSkipped():
                 self.places[record.step] = place
                 self.open.discard(record.step)
-                if isinstance(record, StepFailed) and record.required:
-                    self.failed.add(record.step)
+                if isinstance(record, StepFailed):
+                    (self.failed if record.required else self.missed).add(record.step)
             case TimerSet():
+                self.timers.add(record.name)
                 self.places.setdefault(record.name, place)
                 self.open.add(record.name)
             case TimerFired():
@@ -90,7 +93,7 @@ class _Steps:
             case RunRewound():
                 for step in record.steps:
                     self.places.pop(step, None)
-                    for known in (self.open, self.failed, self.undone):
+                    for known in (self.open, self.failed, self.missed, self.undone):
                         known.discard(step)
             case _:
                 pass
@@ -100,8 +103,10 @@ def steps_again(run_id: str, records: Sequence[Record], stage: str | None = None
     """Return which steps are to be done again, in the order of their records.
 
     That is the stage and everything that ended after it; without a stage, the first that
-    failed and everything after it. A step that was undone, or may have been, no longer holds,
-    so it is done again as well, with all that came after it; so is one that never ended.
+    failed and everything after it. Where every step ended and none that failed was required,
+    such as when too few of many succeeded, it is the first that failed all the same. A step
+    that was undone, or may have been, no longer holds, so it is done again as well, with all
+    that came after it; so is one that never ended.
 
     Args:
         run_id: For errors.
@@ -118,6 +123,8 @@ def steps_again(run_id: str, records: Sequence[Record], stage: str | None = None
         fix = f"did you mean '{near[0]}'?" if near else f"begun are {known}"
         raise UnknownStepError(run_id, stage, fix)
     wanted = steps.undone | ({stage} if stage is not None else steps.failed)
+    if not wanted and not steps.open - steps.timers:
+        wanted = steps.missed
     ended = [steps.places[step] for step in wanted if step in steps.places]
     first = min(ended, default=len(records))
     again = [step for step, place in steps.places.items() if place >= first or step in steps.open]

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from qtforge_sdk.bus import Bus, HandlerInfo, HandlerStatistics, Published, Subscription
+    from qtforge_sdk.definition_checker import DefinitionChecker
     from qtforge_sdk.errors import OperationError, QtForgeError
     from qtforge_sdk.health import Health
     from qtforge_sdk.hookspecs import hookimpl
     from qtforge_sdk.messages import Document
     from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
-    from qtforge_sdk.orchestrators import DefinitionChecker, Orchestrator
+    from qtforge_sdk.orchestrators import Orchestrator
     from qtforge_sdk.plugin import Plugin, PluginContext
     from qtforge_sdk.records import ErrorInfo, Record
     from qtforge_sdk.runs import (
@@ -77,12 +78,13 @@ __all__ = [
 # or the testing fixture does not wait for every message type. Type checkers read the above.
 _HOMES: Final = {
     "bus": ("Bus", "HandlerInfo", "HandlerStatistics", "Published", "Subscription"),
+    "definition_checker": ("DefinitionChecker",),
     "errors": ("OperationError", "QtForgeError"),
     "health": ("Health",),
     "hookspecs": ("hookimpl",),
     "messages": ("Document",),
     "operations": ("OperationContext", "Proceed", "operation", "subscriber"),
-    "orchestrators": ("DefinitionChecker", "Orchestrator"),
+    "orchestrators": ("Orchestrator",),
     "plugin": ("Plugin", "PluginContext"),
     "records": ("ErrorInfo", "Record"),
     "runs": (

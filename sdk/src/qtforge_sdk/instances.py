@@ -51,6 +51,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         timers_set: Timers that run from now on, by name, with when they are due, in UTC.
         timers_gone: Names of timers that don't any more.
         accepts: Names of the events that it waits for.
+        key: What events from the bus are correlated with, or "".
         busy: Whether there is something to do before the next event: then the run is
             ``running``, and a process that dies leaves it to the next; else it is ``waiting``.
     """
@@ -63,6 +64,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     timers_set: dict[str, datetime.datetime] = {}
     timers_gone: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
+    key: str = ""
     busy: bool = False
 
 

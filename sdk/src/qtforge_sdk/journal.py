@@ -316,6 +316,9 @@ class Journal(Protocol):
     async def last_position(self) -> int:
         """Return the position of the newest message to any run; 0 when there is none."""
 
+    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
+        """Return a workflow's unfinished runs that kept this key, oldest first."""
+
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs without a live owner that were sent what they have not handled."""
 

@@ -1,58 +1,13 @@
-"""Orchestrators: kinds of workflow, and how they check a definition."""
+"""Orchestrators: kinds of workflow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
+from qtforge_sdk.definition_checker import DefinitionChecker
 from qtforge_sdk.runs import Definition, Run
 
-__all__ = ["DefinitionChecker", "Orchestrator"]
-
-
-class DefinitionChecker(Protocol):
-    """Collects what is wrong with a definition; paths are such as ``stages[2].when``."""
-
-    def problem(self, path: str, what: str, fix: str = "") -> None:
-        """Record a problem."""
-
-    def topic(self, path: str, topic: str) -> None:
-        """Check that an active plugin answers a topic."""
-
-    def plugin(self, path: str, plugin: str, topic: str) -> None:
-        """Check that a plugin is among those that answer a topic."""
-
-    def duration(self, path: str, text: str) -> None:
-        """Check a duration."""
-
-    def workflow(self, path: str, name: str) -> None:
-        """Check that a workflow of that name is known, and is not this one."""
-
-    def condition(
-        self,
-        path: str,
-        expression: str,
-        stages: Iterable[str],
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Check a CEL condition that may use these stages.
-
-        Args:
-            path: Where it stands.
-            expression: CEL.
-            stages: Their names.
-            names: What else it may use: each name with a mapping of its members' names, or
-                None where they are not known.
-        """
-
-    def template(
-        self,
-        path: str,
-        value: object,
-        stages: Iterable[str],
-        names: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Check every ``${...}`` in a value; they may use these stages and `condition`'s names."""
+__all__ = ["Orchestrator"]
 
 
 class Orchestrator(Protocol):
@@ -61,6 +16,8 @@ class Orchestrator(Protocol):
     Attributes:
         kind: The name that definitions give, such as ``sequential``.
         definition_type: A `Definition` with the kind's own keys.
+
+    One whose runs keep their state (`Run.keep`) has ``keeps_state = True`` besides.
     """
 
     kind: ClassVar[str]

@@ -252,8 +252,10 @@ class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
         timers_set: Names of those that were set by this.
         timers_gone: Names of those that don't run any more.
         accepts: The events that it waits for.
+        key: What events from the bus are correlated with, or "".
         busy: Whether there is something to do before the next event.
         inbox: How far the run's inbox has been dealt with.
+        handled: The ids of later messages that have been dealt with already.
         definition: The definition after the last amendment; None when there was none.
     """
 
@@ -270,8 +272,10 @@ class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
     timers_set: tuple[str, ...] = ()
     timers_gone: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
+    key: str = ""
     busy: bool = False
     inbox: int = 0
+    handled: tuple[str, ...] = ()
     definition: dict[str, Any] | None = None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
 from qtforge_sdk.durations import Duration
 from qtforge_sdk.instances import Kept, ReceivedEvent
+from qtforge_sdk.names import Names
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
@@ -144,21 +145,6 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
-class Names(Protocol):
-    """Names and their values, made ready once for many conditions; see `Run.prepare`."""
-
-    def holds(self, condition: str) -> bool:
-        """Return whether a CEL condition holds.
-
-        Raises:
-            ExpressionError: It failed, or gave something else than true or false; it names the
-                smallest part of the condition that fails by itself.
-        """
-
-    def used_by(self, condition: str) -> frozenset[str]:
-        """Return which of the names given to `Run.prepare` a condition uses."""
-
-
 class Run(Protocol):
     """One execution of a workflow, as its orchestrator sees it.
 
@@ -272,11 +258,39 @@ class Run(Protocol):
             DuplicateStepError: The run has a step of that name.
         """
 
-    async def gather(self, *steps: Awaitable[Any]) -> list[Any]:
+    def topics(self) -> Collection[str]:
+        """Return the topics that somebody answers now.
+
+        For errors that name what is known: when the run is resumed, it may be others.
+        """
+
+    async def gather(
+        self,
+        *steps: Awaitable[Any],
+        deadline: float | None = None,
+        first: int | None = None,
+        concurrency: int | None = None,
+        name: str | None = None,
+    ) -> list[Any]:
         """Do steps at once; when one fails, the others are cancelled and awaited first.
 
+        What ended which step is in the journal: a resumed run asks none of them again, and
+        has the deadline that it had.
+
+        Args:
+            steps: Such as ``run.request("a", ..., required=False)``; a step that may be late
+                is one that is not required.
+            deadline: Seconds for all of them together. A step that is not done by then is
+                cancelled and fails with ``run.late``; it is not retried.
+            first: As soon as so many have succeeded, the others are cancelled and skipped,
+                with the reason ``run.not_needed``.
+            concurrency: How many are asked at once; the others wait for their turn, in the
+                order given. None for all.
+            name: The deadline's name, unique in the run; None counts them.
+
         Returns:
-            Their answers, in the order given.
+            Their answers, in the order given; None for a step that failed and is not
+            required, and for one that was skipped.
         """
 
     async def sleep(self, seconds: float, *, name: str | None = None) -> None:

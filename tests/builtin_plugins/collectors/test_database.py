@@ -19,7 +19,6 @@ from tests.builtin_plugins.collectors.asking import Asker
 
 from qtforge_builtin_plugins.collectors.database import DatabaseCollector
 from qtforge_builtin_plugins.collectors.interruptible import Interrupted
-from qtforge_builtin_plugins.collectors.sql.reading import column_names
 
 ENDLESS = (
     "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) as i from n"
@@ -92,7 +91,6 @@ def test_a_list_is_bound_after_in(ask: Asker, file: Path) -> None:
 def test_two_columns_of_one_name_are_both_there(ask: Asker, file: Path) -> None:
     (row,) = ask.rows(str(file), query="select 1 as a, 2 as a, 3 as a_2, 4 as a")
     assert row == {"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}
-    assert column_names(["a", "a", "a_2", "a"]) == ["a", "a_3", "a_2", "a_4"]
 
 
 def test_a_limit_cuts_off_and_says_so(ask: Asker, file: Path) -> None:

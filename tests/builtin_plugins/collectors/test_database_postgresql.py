@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -233,10 +234,11 @@ def test_a_statement_that_nobody_waits_for_ends_on_the_server(
     _wait_until(lambda: sleeping() == 0)
 
 
-def test_a_wrong_password_is_nowhere_in_a_real_runs_journal_logs_and_errors(
-    tmp_path: Path, here: str, admin: Any
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_password_is_nowhere_in_a_real_runs_journal_logs_and_errors(
+    tmp_path: Path, here: str, admin: Any, postgresql: PostgreSQL, wrong: bool
 ) -> None:
-    secret = "wr0ng-p@ss/word"
+    secret = "wr0ng-p@ss/word" if wrong else postgresql.password
     definition = tmp_path / "ask.toml"
     definition.write_text(
         'name = "ask"\nkind = "sequential"\nversion = "1.0.0"\n'
@@ -254,10 +256,13 @@ def test_a_wrong_password_is_nowhere_in_a_real_runs_journal_logs_and_errors(
          "run", str(definition), "--json"],
         capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment,
     )  # fmt: skip
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == int(wrong), done.stderr
     result = json.loads(done.stdout)
-    assert "password authentication failed" in json.dumps(result["error"]) + done.stderr
-    forms = {secret, secret.replace("@", "%40").replace("/", "%2F"), secret.replace("@", "%40")}
+    if wrong:
+        assert "password authentication failed" in json.dumps(result["error"])
+    else:  # the query gives it back
+        assert result["result"]["sales"]["rows"] == [{"a": "***"}]
+    forms = {secret, urllib.parse.quote(secret), urllib.parse.quote(secret, safe="")}
     written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     assert any(b"${secret.PG}" in text for text in written)  # the journal is among them
     for text in [done.stdout.encode(), done.stderr.encode(), *written]:

@@ -56,7 +56,9 @@ class MortalJournal:
         self._may_die([started])
         return ownership
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+    async def append(
+        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
+    ) -> None:
         self._live()
         if not self._after:
             self._may_die(records)

@@ -166,9 +166,11 @@ class _Together(Plugin):
 class _SlowJournal(MemoryJournal):
     """Takes its time over every record, so that much is under way at once."""
 
-    async def append(self, ownership: Ownership, records: Sequence[Record]) -> None:
+    async def append(
+        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
+    ) -> None:
         await asyncio.sleep(0.005)
-        await super().append(ownership, records)
+        await super().append(ownership, records, posts)
 
 
 class _Parallel(SequentialOrchestrator):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from sqlalchemy import URL
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from qtforge_builtin_plugins.collectors.column_names import column_names
 from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.sql.kinds import Kind
@@ -19,7 +19,7 @@ from qtforge_builtin_plugins.collectors.sql.questions import Question, timeout_e
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.secrets import Secrets
 
-__all__ = ["Reading", "column_names"]
+__all__ = ["Reading"]
 
 _ROWS_AT_ONCE: Final = 1000
 
@@ -87,22 +87,3 @@ class Reading:
         if found.code == "database.timeout":
             return timeout_error(self.question, why)
         return OperationError(found.code, found.what, why, found.fix, retryable=found.retryable)
-
-
-def column_names(names: Sequence[str]) -> list[str]:
-    """Return names of columns, each once: a second ``id`` is ``id_2``.
-
-    >>> column_names(["id", "name", "id"])
-    ['id', 'name', 'id_2']
-    """
-    taken = set(names)
-    used: set[str] = set()
-    unique = []
-    for name in names:
-        new, number = name, 1
-        while new in used or (number > 1 and new in taken):
-            number += 1
-            new = f"{name}_{number}"
-        used.add(new)
-        unique.append(new)
-    return unique

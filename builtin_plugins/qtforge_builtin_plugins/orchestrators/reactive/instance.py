@@ -49,6 +49,8 @@ class Instance:
         }
         self._machine = self._make()
         self._busy = False  # as it was kept last
+        key = self._definition.key
+        self._key = "" if key is None else str(run.render(key))
 
     async def live(self) -> Ended:
         """Go on from what was kept last, until the machine ends.
@@ -161,6 +163,7 @@ class Instance:
                 },
                 timers_gone=tuple(gone),
                 accepts=tuple(accepts),
+                key=self._key,
                 busy=busy,
             )
         )

@@ -21,6 +21,7 @@ class ReactiveOrchestrator:
 
     kind: ClassVar[str] = "reactive"
     definition_type: ClassVar[type[Definition]] = ReactiveDefinition
+    keeps_state: ClassVar[bool] = True
 
     def __init__(self) -> None:
         # Of the definition itself, for a definition is made once and lives as long as its run.

@@ -1,5 +1,20 @@
 """The messages of the built-in topics, all frozen.
 
+topic              request               response
+=================  ====================  ====================
+document.parse     `ParseRequest`        `ParseResponse`
+content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
+document.enrich    `EnrichRequest`       `EnrichResponse`
+document.store     `StoreRequest`        `StoreResponse`
+document.discard   `DiscardRequest`      `DiscardResponse`
+document.find      `FindRequest`         `FindResponse`
+database.query     `CollectRequest`      `Collected`
+http.request       `CollectRequest`      `Collected`
+file.read          `CollectRequest`      `Collected`
+stream.read        `CollectRequest`      `Collected`
+rows.aggregate     `AggregateRequest`    `Aggregated`
+=================  ====================  ====================
+=======
 ==================  ========================  =======================
 topic               request                   response
 ==================  ========================  =======================
@@ -19,6 +34,7 @@ database.query      `CollectRequest`          `Collected`
 http.request        `CollectRequest`          `Collected`
 file.read           `CollectRequest`          `Collected`
 stream.read         `CollectRequest`          `Collected`
+rows.aggregate      `AggregateRequest`        `Aggregated`
 fraud.detect        `FraudRequest`            `FraudResponse`
 fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
 audit.record        `AuditRecordRequest`      `AuditRecordResponse`
@@ -35,6 +51,17 @@ The keys ``parsed_content``, ``metadata``, ``analysis_results``, ``sentiment`` a
 ``keywords`` are the original system's (QtForge's sequential orchestrator example).
 """
 
+from qtforge_sdk.messages.aggregation import (
+    Aggregated,
+    AggregateRequest,
+    Aggregation,
+    Column,
+    Intersect,
+    Merge,
+    SourceRows,
+    Statistical,
+    Union,
+)
 from qtforge_sdk.messages.analysis import (
     AnalysisResults,
     AnalyzeRequest,
@@ -122,6 +149,9 @@ from qtforge_sdk.messages.technical import (
 )
 
 __all__ = [
+    "AggregateRequest",
+    "Aggregated",
+    "Aggregation",
     "Amount",
     "AnalysisResults",
     "AnalyzeRequest",
@@ -143,6 +173,7 @@ __all__ = [
     "CodeResponse",
     "CollectRequest",
     "Collected",
+    "Column",
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
@@ -170,9 +201,11 @@ __all__ = [
     "Heading",
     "Iban",
     "Image",
+    "Intersect",
     "Invoice",
     "LineCounts",
     "LineItem",
+    "Merge",
     "MissingClause",
     "Outline",
     "OutlineRequest",
@@ -188,10 +221,13 @@ __all__ = [
     "RoutingAnalysisRequest",
     "Sentiment",
     "Severity",
+    "SourceRows",
+    "Statistical",
     "StoreRequest",
     "StoreResponse",
     "SummarizeRequest",
     "Summary",
     "TagRequest",
     "Tags",
+    "Union",
 ]

@@ -20,6 +20,7 @@ from qtforge_sdk.records import (
     RunPaused,
     RunResumed,
     RunRewound,
+    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -76,6 +77,31 @@ def every_record() -> list[Record]:
         EventReceived(name="approved", event_id="m1", data={"by": "Ada"}, **ids),
         TimerSet(name="wait", due=NOW + datetime.timedelta(days=1), **ids),
         TimerFired(name="wait", late_s=1.5, **ids),
+        _state_kept(ids),
         ChildStarted(step="c", child_run_id="child", **ids),
         finished(result={"ok": True}),
     ]
+
+
+def _state_kept(ids: dict[str, Any]) -> StateKept:
+    return StateKept(
+        state={"active": ["a"], "data": {"n": 1}},
+        label="a",
+        event="go",
+        event_id="m2",
+        event_data={"by": "Ada"},
+        by="Ada",
+        late_s=0.5,
+        outcome="taken",
+        trace={"transitions": ["t"]},
+        timers={"wait": NOW + datetime.timedelta(days=1)},
+        timers_set=("wait",),
+        timers_gone=("other",),
+        accepts=("go", "stop"),
+        key="k",
+        busy=True,
+        inbox=3,
+        handled=("m3",),
+        definition={"states": {}},
+        **ids,
+    )

@@ -49,6 +49,7 @@ from qtforge_sdk.testing._journal_scenarios import (
     step,
     steps_of,
 )
+from qtforge_sdk.testing._journal_waiting import WaitingContract
 
 __all__ = ["JournalContract", "MakeJournal"]
 
@@ -328,5 +329,6 @@ class JournalContract(
     InboxContract,
     ArchiveContract,
     PruningContract,
+    WaitingContract,
 ):
     """All of it; give it a fixture ``make_journal``."""

@@ -1,0 +1,1 @@
+"""Making one result of many sources' rows."""

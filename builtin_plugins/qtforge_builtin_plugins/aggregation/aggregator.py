@@ -1,0 +1,187 @@
+"""data-aggregator: one result of many sources' rows; answers ``rows.aggregate``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from qtforge_builtin_plugins.aggregation.options import names_of, read_aggregation
+from qtforge_sdk import (
+    OperationContext,
+    OperationError,
+    Plugin,
+    PluginContext,
+    hookimpl,
+    operation,
+)
+from qtforge_sdk.messages import (
+    Aggregated,
+    AggregateRequest,
+    Aggregation,
+    Merge,
+    SourceRows,
+)
+
+__all__ = ["AggregatorConfig", "DataAggregator"]
+
+_INTERRUPT_S: Final = 0.1
+
+
+class AggregatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[plugins.data-aggregator.config]``.
+
+    Attributes:
+        memory_mib: How much memory one aggregation may take; beyond that it uses the disk.
+        threads: How many it computes on; default: the processor's, 4 at most.
+        at_once: How many aggregations may go on at once; the others wait.
+    """
+
+    memory_mib: int = 768
+    threads: int | None = None
+    at_once: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("memory_mib", 128), ("at_once", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be {least} or more")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads is {self.threads}: it must be 1 or more")
+
+
+class DataAggregator(Plugin):
+    """Merges, unites, intersects and computes, on the disk where the memory does not suffice."""
+
+    Config = AggregatorConfig
+    config: AggregatorConfig
+
+    async def start(self, context: PluginContext) -> None:
+        """Keep what the host gives."""
+        self._context = context
+        self._turns = asyncio.Semaphore(self.config.at_once)
+
+    @hookimpl
+    def qtforge_workflows(self) -> Iterable[Path | str]:
+        """Return the path of ``data-aggregation``."""
+        return (Path(__file__).with_name("data-aggregation.toml"),)
+
+    @operation("rows.aggregate")
+    async def aggregate(self, request: AggregateRequest, context: OperationContext) -> Aggregated:
+        """Make one result of many sources.
+
+        Raises:
+            OperationError: ``aggregation.*`` or ``rows.*``; see docs/aggregation.md.
+        """
+        how = read_aggregation(request.aggregation)
+        self._check(request.sources, context)
+        counts = {
+            each.name: each.dataset.rows if each.dataset else len(each.rows or ())
+            for each in request.sources
+        }
+        if isinstance(how, Merge) and not names_of(how.key):
+            return _by_source(request.sources, counts)
+        async with self._turns:
+            found = await self._in_thread(request.sources, how, context)
+        return msgspec.structs.replace(found, sources=counts)
+
+    async def _in_thread(
+        self, sources: list[SourceRows], how: Aggregation, context: OperationContext
+    ) -> Aggregated:
+        """Compute in a thread; when the caller gives up, the computation is interrupted."""
+        # Heavy: the library is loaded when there is something to compute.
+        from qtforge_builtin_plugins.aggregation.computing import Computation
+
+        folder = self._context.run_dir(context.run_id)
+        threads = self.config.threads or min(4, os.cpu_count() or 1)
+        work: asyncio.Future[Aggregated]
+        name = _file_name(context.step or "aggregated")
+        with _workplace(folder, name) as place:
+            computation = Computation(place, folder, name, self.config.memory_mib, threads)
+            work = asyncio.ensure_future(asyncio.to_thread(computation.run, sources, how))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                while not work.done():  # between two statements there is nothing to interrupt
+                    computation.interrupt()
+                    await asyncio.wait([work], timeout=_INTERRUPT_S)
+                if not work.cancelled():
+                    work.exception()
+                raise
+
+    def _check(self, sources: list[SourceRows], context: OperationContext) -> None:
+        if not sources:
+            what, fix = "there is nothing to aggregate", "name at least one source"
+            raise OperationError("aggregation.no_sources", what, "", fix, retryable=False)
+        names = [each.name for each in sources]
+        for name in names:
+            if names.count(name) > 1:
+                what = f"there are two sources '{name}'"
+                raise OperationError("aggregation.invalid", what, retryable=False)
+        for each in sources:
+            if each.dataset is not None:
+                self._check_dataset(each, context)
+
+    def _check_dataset(self, source: SourceRows, context: OperationContext) -> None:
+        assert source.dataset is not None  # noqa: S101 - said by the caller
+        path, runs = Path(source.dataset.path), self._context.runs_dir
+        if runs is not None and not path.resolve().is_relative_to(runs.resolve()):
+            raise OperationError(
+                "rows.dataset_outside",
+                f"the rows of '{source.name}' are not among the files of runs",
+                str(path),
+                "read it as a source of the type file",
+                retryable=False,
+            )
+        size_bytes = path.stat().st_size if path.is_file() else None
+        if size_bytes != source.dataset.size_bytes:
+            gone = "is missing" if size_bytes is None else "is not what it was"
+            raise OperationError(
+                "rows.dataset_missing",
+                f"the file with the rows of '{source.name}' {gone}",
+                str(path),
+                f"fetch them again: qtforge-host runs retry {context.run_id or 'RUN'}"
+                f" --from {source.name}",
+                retryable=False,
+            )
+
+
+def _by_source(sources: list[SourceRows], counts: dict[str, int]) -> Aggregated:
+    """Give each source's rows under its name; files stay where they are."""
+    return Aggregated(
+        method="merge",
+        count=sum(counts.values()),
+        by_source={
+            each.name: msgspec.structs.replace(each, count=counts[each.name]) for each in sources
+        },
+        sources=counts,
+    )
+
+
+@contextlib.contextmanager
+def _workplace(folder: Path | None, name: str) -> Iterator[Path]:
+    """Give an empty folder, and remove it; in the run's, so that it goes with the run at least."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="qtforge-aggregation-") as made:
+            yield Path(made)
+        return
+    place = folder / f".{name}.work"
+    shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+    place.mkdir(parents=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _file_name(step: str) -> str:
+    """Return a step's name as a file's; two steps never have one."""
+    kept = "".join(each if each.isascii() and each.isalnum() else "_" for each in step)[:80]
+    return kept if kept == step else f"{kept}-{hashlib.sha256(step.encode()).hexdigest()[:8]}"

@@ -1,0 +1,161 @@
+"""A query's rows as a result: few of them in the answer, many in a file of the run."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import msgspec
+
+from qtforge_builtin_plugins.aggregation.methods import Query
+from qtforge_builtin_plugins.collectors.row_sink import INLINE_BYTES, INLINE_ROWS
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.messages import Dataset
+
+__all__ = ["PREVIEW_ROWS", "Output", "literal", "write_json_lines", "write_parquet"]
+
+PREVIEW_ROWS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Rows in the answer, all of them or the first; and the file with all."""
+
+    rows: list[dict[str, Any]]
+    dataset: Dataset | None
+    count: int
+    complete: bool
+
+
+def write_json_lines(
+    connection: duckdb.DuckDBPyConnection,
+    queries: Iterable[Query],
+    place: Path,
+    folder: Path | None,
+    name: str,
+) -> Output:
+    """Write the rows of the queries, one after the other.
+
+    Args:
+        connection: Has the tables.
+        queries: What gives rows.
+        place: A folder for a file that is only a part.
+        folder: Of the run; None outside one, where only as much is possible as an answer holds.
+        name: The file's.
+
+    Raises:
+        OperationError: ``aggregation.too_large`` outside a run.
+    """
+    made = place / "result.jsonl"
+    count = 0
+    with made.open("wb") as whole:
+        for query in queries:
+            pairs = ", ".join(f"{literal(column)}, {value}" for column, value in query.values)
+            # As CSV of one column without quotes: JSON has no line break or control character.
+            row = connection.execute(
+                f"COPY (SELECT CAST(json_object({pairs}) AS VARCHAR) {query.rest})"
+                f" TO {literal(str(place / 'part.jsonl'))} "
+                "(FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x1f')"
+            ).fetchone()
+            count += int(row[0]) if row else 0
+            with (place / "part.jsonl").open("rb") as part:
+                shutil.copyfileobj(part, whole, 1 << 20)
+        whole.flush()
+        os.fsync(whole.fileno())
+    size_bytes = made.stat().st_size
+    if count <= INLINE_ROWS and size_bytes <= INLINE_BYTES:
+        return Output(rows=_first(made, count), dataset=None, count=count, complete=True)
+    if folder is None:
+        raise _too_large()
+    rows = _first(made, PREVIEW_ROWS)
+    path = folder / f"{name}.jsonl"
+    sha256 = _sha256(made)
+    made.replace(path)
+    dataset = Dataset(
+        path=str(path), format="jsonl", rows=count, size_bytes=size_bytes, sha256=sha256
+    )
+    return Output(rows=rows, dataset=dataset, count=count, complete=False)
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL's literal: quotes doubled, nothing else has a meaning in it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first(path: Path, count: int) -> list[dict[str, Any]]:
+    with path.open("rb") as file:
+        return [msgspec.json.decode(line) for line in itertools.islice(file, count)]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_parquet(
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    place: Path,
+    folder: Path | None,
+    name: str,
+) -> Output:
+    """Write a query's rows as a Parquet file, however few they are.
+
+    Raises:
+        OperationError: ``aggregation.column_taken``, or ``aggregation.too_large`` outside a run.
+    """
+    if folder is None:
+        raise _too_large()
+    _check_names(query)
+    partial, path = place / "result.parquet", folder / f"{name}.parquet"
+    selected = ", ".join(f"{value} AS {_identifier(column)}" for column, value in query.values)
+    row = connection.execute(
+        f"COPY (SELECT {selected} {query.rest}) TO {literal(str(partial))}"
+        " (FORMAT parquet, COMPRESSION zstd)"
+    ).fetchone()
+    sha256 = _sha256(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+    count = int(row[0]) if row else 0
+    limited = Query(
+        values=query.values, rest=f"{query.rest} LIMIT {PREVIEW_ROWS}", columns=query.columns
+    )
+    preview = write_json_lines(connection, [limited], place, None, name)
+    dataset = Dataset(
+        path=str(path), format="parquet", rows=count, size_bytes=path.stat().st_size, sha256=sha256
+    )
+    return Output(
+        rows=preview.rows, dataset=dataset, count=count, complete=count <= len(preview.rows)
+    )
+
+
+def _check_names(query: Query) -> None:
+    seen: dict[str, str] = {}
+    for column, _ in query.values:
+        other = seen.setdefault(column.lower(), column)
+        if other != column or not column:
+            what = f"Parquet can't hold the columns '{other}' and '{column}' beside each other"
+            fix = 'take format = "jsonl"'
+            raise OperationError("aggregation.column_taken", what, "", fix, retryable=False)
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _too_large() -> OperationError:
+    return OperationError(
+        "aggregation.too_large",
+        "the result is a file, and there is no run that it could belong to",
+        "",
+        "ask for it in a run: qtforge-host run data-aggregation --input FILE",
+        retryable=False,
+    )

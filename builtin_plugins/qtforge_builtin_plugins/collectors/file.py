@@ -1,0 +1,65 @@
+"""file-collector: the rows of CSV, JSON, JSON Lines, Parquet, Excel and TOML files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FileParameters
+from qtforge_builtin_plugins.collectors.interruptible import Interrupt, InterruptibleThreads
+from qtforge_builtin_plugins.collectors.parameters import read_parameters
+from qtforge_builtin_plugins.collectors.roots import Roots
+from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
+from qtforge_sdk.messages import Collected, CollectRequest
+
+__all__ = ["FileCollector"]
+
+_NAME: Final = "file-collector"
+
+
+class FileCollector(Plugin):
+    """Reads files below the folders that the configuration names, and nothing else."""
+
+    Config = FileConfig
+    config: FileConfig
+    _context: PluginContext
+    _roots: Roots
+    _threads: InterruptibleThreads
+
+    async def start(self, context: PluginContext) -> None:
+        """Note where files may be."""
+        self._context = context
+        self._roots = Roots(self.config.roots, _NAME)
+        self._threads = InterruptibleThreads(_NAME, self.config.readers)
+
+    async def stop(self) -> None:
+        """End what is still read."""
+        await self._threads.close()
+
+    @operation("file.read", trylast=True)
+    async def read(self, request: CollectRequest, context: OperationContext) -> Collected:
+        """Return the rows of a file, or of all files that a pattern matches.
+
+        Raises:
+            OperationError: ``file.invalid_parameters``, ``.outside_roots``, ``.not_found``,
+                ``.not_regular``, ``.unreadable``, ``.unknown_format``, ``.too_many``,
+                ``.too_large``, ``.invalid``, ``.failed``; what `RowSink` raises.
+        """
+        parameters = read_parameters(request.parameters, FileParameters, "file")
+        # Another attempt's file is another one: the thread of the one before may still run.
+        name = f"{context.step or request.name}-{context.attempt}"
+
+        def collect(interrupt: Interrupt) -> Collected:
+            # DuckDB takes a while to load: only when files are read.
+            from qtforge_builtin_plugins.collectors.files.collecting import Collecting
+
+            collecting = Collecting(
+                config=self.config,
+                parameters=parameters,
+                roots=self._roots,
+                folder=self._context.run_dir(context.run_id),
+                name=name,
+                interrupt=interrupt,
+            )
+            return collecting.collect(request.endpoint)
+
+        return await self._threads.run(collect)

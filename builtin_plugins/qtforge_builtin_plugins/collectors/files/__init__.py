@@ -1,0 +1,1 @@
+"""Rows from files: CSV, JSON, JSON Lines, Parquet, Excel, TOML."""

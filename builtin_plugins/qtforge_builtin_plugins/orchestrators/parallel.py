@@ -1,0 +1,256 @@
+"""``kind = "parallel"``: many sources at once, and one result of them.
+
+The original is QtForge's DataAggregationOrchestrator. New are ``required``, ``retry``,
+``quorum``, ``first``, sources that are workflows, and that nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from qtforge_builtin_plugins.aggregation.options import read_aggregation
+from qtforge_builtin_plugins.orchestrators.source_results import (
+    Outcome,
+    SourceResult,
+    check_enough,
+    needed,
+    outcome_of,
+)
+from qtforge_builtin_plugins.orchestrators.sources import (
+    Source,
+    check_types,
+    duration_problems,
+    name_problem,
+    read_sources,
+    seconds,
+    topic_of,
+)
+from qtforge_sdk import Definition, DefinitionChecker, Duration, Run
+from qtforge_sdk.errors import OperationError, StageFailedError
+from qtforge_sdk.messages import AggregateRequest, CollectRequest
+
+__all__ = ["ParallelDefinition", "ParallelOrchestrator"]
+
+
+class ParallelDefinition(Definition, frozen=True, kw_only=True):
+    """A workflow that asks sources at once. Every key may be a template, such as ``${input.x}``.
+
+    Attributes:
+        sources: Tables, or a template of them.
+        concurrency: How many are asked at once.
+        deadline: A duration, for all of them together; None for none.
+        quorum: How many must succeed: a number, or a share as ``0.6`` or ``"60%"``; None
+            for one.
+        first: As soon as so many have succeeded, the others are cancelled; None for never.
+        aggregation: A table with ``method`` and that method's options; None for no
+            aggregation.
+        aggregation_timeout: How long the aggregation may take.
+    """
+
+    sources: list[Source] | str
+    concurrency: int | str = 32
+    deadline: Duration | None = None
+    quorum: int | float | str | None = None
+    first: int | str | None = None
+    aggregation: dict[str, Any] | str | None = None
+    aggregation_timeout: Duration = "10m"
+
+
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run does, its templates rendered."""
+
+    sources: list[Source]
+    concurrency: int
+    deadline_s: float | None
+    quorum: int | None
+    first: int | None
+    aggregation: dict[str, Any] | None
+    aggregation_timeout_s: float
+
+
+class ParallelOrchestrator:
+    """Asks every source at once, keeps what came in time, and aggregates it."""
+
+    kind: ClassVar[str] = "parallel"
+    definition_type: ClassVar[type[Definition]] = ParallelDefinition
+
+    def check(self, definition: ParallelDefinition, checker: DefinitionChecker) -> None:
+        """Check every source that is written down, and every template."""
+        if isinstance(definition.sources, str):
+            checker.template("sources", definition.sources, ())
+            names: list[str] = []
+        else:
+            names = self._check_sources(definition.sources, checker)
+        for key in ("concurrency", "quorum", "first", "deadline", "aggregation_timeout"):
+            value = getattr(definition, key)
+            if isinstance(value, str) and "${" in value:
+                checker.template(key, value, ())
+            elif key in ("deadline", "aggregation_timeout") and value is not None:
+                checker.duration(key, value)
+        if definition.aggregation is not None:
+            checker.topic("aggregation", "rows.aggregate")
+            checker.template("aggregation", definition.aggregation, ())
+            self._check_aggregation(definition.aggregation, checker)
+        stages = [name for name in [*names, "aggregate"] if name.isidentifier()]
+        checker.template("result", definition.result, stages)
+        checker.template("summary", definition.summary, stages)
+
+    async def execute(self, run: Run) -> dict[str, Any]:
+        """Ask the sources; return ``aggregated`` and what became of each of them.
+
+        Raises:
+            OperationError: ``aggregation.*``.
+            StageFailedError: A required source failed, or the aggregation.
+        """
+        plan = _plan(run)
+        timeouts = {text: seconds(text) for text in {each.timeout for each in plan.sources}}
+        check_types([each for each in plan.sources if each.name not in run.steps], run.topics())
+        await run.gather(
+            *(_ask(run, source, timeouts[source.timeout]) for source in plan.sources),
+            deadline=plan.deadline_s,
+            first=plan.first,
+            concurrency=plan.concurrency,
+            name="deadline",
+        )
+        outcomes = [outcome_of(source, run.steps[source.name]) for source in plan.sources]
+        _check_required(plan.sources, outcomes)
+        results = [each.result for each in outcomes]
+        check_enough(results, plan.quorum)
+        aggregated = None
+        if plan.aggregation is not None:
+            rows = [each.rows for each in outcomes if each.rows is not None]
+            request = AggregateRequest(sources=rows, aggregation=plan.aggregation)
+            aggregated = await run.request(
+                "aggregate", "rows.aggregate", request, timeout=plan.aggregation_timeout_s
+            )
+        return {"aggregated": aggregated, **_counts(results), "source_results": results}
+
+    def _check_sources(self, sources: Sequence[Source], checker: DefinitionChecker) -> list[str]:
+        if not sources:
+            checker.problem("sources", "a parallel workflow has at least one source")
+        names: list[str] = []
+        for position, source in enumerate(sources):
+            path = f"sources[{position}]"
+            problem = name_problem(source.name, names)
+            if problem:
+                checker.problem(f"{path}.name", problem)
+            names.append(source.name)
+            if source.type is not None:
+                checker.topic(f"{path}.type", topic_of(source.type))
+                if source.plugin is not None:
+                    checker.plugin(f"{path}.plugin", source.plugin, topic_of(source.type))
+            if source.workflow is not None:
+                checker.workflow(f"{path}.workflow", source.workflow)
+            for problem in duration_problems(source):
+                key, _, what = problem.partition(": ")
+                checker.problem(f"{path}.{key}", what)
+            for key in ("endpoint", "parameters", "input"):
+                checker.template(f"{path}.{key}", getattr(source, key), ())
+        return names
+
+    def _check_aggregation(self, given: dict[str, Any] | str, checker: DefinitionChecker) -> None:
+        if isinstance(given, str) or "${" in str(given):
+            return  # it is read when the run has its input
+        try:
+            read_aggregation(given)
+        except OperationError as error:
+            what = f"{error.what}: {error.why}" if error.why else error.what
+            checker.problem("aggregation", what, error.fix)
+
+
+def _plan(run: Run) -> _Plan:
+    """Return what is to be done.
+
+    Raises:
+        OperationError: ``aggregation.*``: something in it can't be done.
+    """
+    definition: ParallelDefinition = run.definition
+    given = definition.sources
+    sources = read_sources(
+        run.render(given if isinstance(given, str) else msgspec.to_builtins(given))
+    )
+    aggregation = run.render(definition.aggregation)
+    if aggregation is not None:
+        read_aggregation(aggregation)
+    first = _number(run.render(definition.first), "first")
+    required = next((each.name for each in sources if each.required), None)
+    if first is not None and required is not None:
+        why = f"'{required}' is required, and with first it may be left out"
+        raise _invalid("first", why, "leave out the one or the other")
+    return _Plan(
+        sources=sources,
+        concurrency=_number(run.render(definition.concurrency), "concurrency") or 32,
+        deadline_s=_duration(run.render(definition.deadline), "deadline"),
+        quorum=needed(run.render(definition.quorum), len(sources)),
+        first=first,
+        aggregation=aggregation,
+        aggregation_timeout_s=_duration(
+            run.render(definition.aggregation_timeout), "aggregation_timeout"
+        )
+        or 600.0,
+    )
+
+
+async def _ask(run: Run, source: Source, timeout_s: float | None) -> None:
+    if source.workflow is not None:
+        await _ask_workflow(run, source, timeout_s)
+        return
+    request = CollectRequest(
+        name=source.name, endpoint=source.endpoint, parameters=source.parameters
+    )
+    await run.request(
+        source.name,
+        topic_of(source.type or ""),
+        request,
+        timeout=timeout_s,
+        plugin=source.plugin,
+        required=source.required,
+        retry=source.retry,
+        cache=source.cache,
+    )
+
+
+async def _ask_workflow(run: Run, source: Source, timeout_s: float | None) -> None:
+    child = run.run_workflow(source.workflow or "", source.input, step=source.name)
+    try:
+        await run.gather(child, deadline=timeout_s, name=f"timeout/{source.name}")
+    except StageFailedError:
+        if source.required:
+            raise
+
+
+def _check_required(sources: Sequence[Source], outcomes: Sequence[Outcome]) -> None:
+    """Check that what a required source has answered is rows; the engine has seen to the rest."""
+    for source, outcome in zip(sources, outcomes, strict=True):
+        error = outcome.result.error
+        if source.required and error is not None:
+            raise OperationError(error.code, f"the source '{source.name}' failed", error.message)
+
+
+def _counts(results: Sequence[SourceResult]) -> Mapping[str, int]:
+    statuses = [each.status for each in results]
+    return {name: statuses.count(name) for name in ("succeeded", "failed", "late", "not_needed")}
+
+
+def _number(value: object, key: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _invalid(key, f"it is {value!r}", "write a whole number of 1 or more")
+    return value
+
+
+def _duration(value: object, key: str) -> float | None:
+    if value is None:
+        return None
+    found = seconds(value) if isinstance(value, str) else None
+    if found is None:
+        raise _invalid(key, f"it is {value!r}", "write a duration above zero, such as 30s or 2m")
+    return found
+
+
+def _invalid(key: str, why: str, fix: str) -> OperationError:
+    return OperationError("aggregation.invalid", f"{key} can't be used", why, fix, retryable=False)

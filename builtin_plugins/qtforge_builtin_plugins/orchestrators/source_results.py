@@ -1,0 +1,193 @@
+"""What became of each source of a parallel workflow, and whether it is enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from qtforge_builtin_plugins.orchestrators.sources import Source
+from qtforge_sdk import ErrorInfo, StepResult
+from qtforge_sdk.conversion import convert
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.messages import Dataset, SourceRows
+
+__all__ = ["Outcome", "SourceResult", "check_enough", "needed", "outcome_of"]
+
+_SHOWN_ROWS: Final = 100
+_NO_ROWS: Final = "aggregation.not_rows"
+
+
+class SourceResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A source's outcome, with the original's names.
+
+    Attributes:
+        source_name: The source.
+        success: Whether it gave rows in time.
+        status: ``succeeded``, ``failed``, ``late`` (the deadline of all was over) or
+            ``not_needed`` (as many as were asked for had succeeded).
+        data: Its rows, the first 100 at most; None unless it succeeded.
+        complete: Whether ``data`` is all that it gave.
+        dataset: The file with its rows, when they were many.
+        count: How many rows it gave.
+        truncated: Whether it had more, and a limit cut them off.
+        error: Why it failed, or None.
+        collection_time: Seconds that its last attempt took.
+        attempts: How often it was asked.
+        plugin: Who answered, or None.
+    """
+
+    source_name: str
+    success: bool
+    status: Literal["succeeded", "failed", "late", "not_needed"]
+    data: list[dict[str, Any]] | None = None
+    complete: bool = True
+    dataset: Dataset | None = None
+    count: int = 0
+    truncated: bool = False
+    error: ErrorInfo | None = None
+    collection_time: float = 0.0
+    attempts: int = 0
+    plugin: str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What is told of a source, and what is aggregated of it; None where there is nothing."""
+
+    result: SourceResult
+    rows: SourceRows | None
+
+
+class _Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of an answer; more may be in it."""
+
+    rows: list[dict[str, Any]] | None = None
+    dataset: Dataset | None = None
+    count: int | None = None
+    truncated: bool = False
+
+
+def outcome_of(source: Source, step: StepResult) -> Outcome:
+    """Return what became of a source.
+
+    Args:
+        source: It.
+        step: Its step, which has ended.
+    """
+    told: dict[str, Any] = {
+        "source_name": source.name,
+        "collection_time": step.duration_s,
+        "attempts": step.attempts,
+        "plugin": step.plugin,
+    }
+    if step.status == "skipped":
+        return Outcome(SourceResult(success=False, status="not_needed", **told), None)
+    if step.status != "succeeded":
+        late = step.error is not None and step.error.code == "run.late"
+        status: Literal["late", "failed"] = "late" if late else "failed"
+        return Outcome(SourceResult(success=False, status=status, error=step.error, **told), None)
+    try:
+        answer = {"rows": step.data} if isinstance(step.data, list) else step.data
+        found: _Rows = convert(answer, _Rows)
+    except msgspec.ValidationError as error:
+        return Outcome(_no_rows(told, step, str(error)), None)
+    if found.rows is None and found.dataset is None:
+        return Outcome(_no_rows(told, step, "it has neither rows nor a dataset"), None)
+    count = found.dataset.rows if found.dataset else len(found.rows or ())
+    rows = SourceRows(
+        name=source.name,
+        rows=None if found.dataset else found.rows,
+        dataset=found.dataset,
+        count=count,
+    )
+    shown = (found.rows or [])[:_SHOWN_ROWS]
+    result = SourceResult(
+        success=True,
+        status="succeeded",
+        data=shown,
+        complete=len(shown) == count,
+        dataset=found.dataset,
+        count=count,
+        truncated=found.truncated,
+        **told,
+    )
+    return Outcome(result, rows)
+
+
+def needed(quorum: object, of: int) -> int | None:
+    """Return how many sources must succeed.
+
+    Args:
+        quorum: A number, a share from 0 to 1 as a float, a share as text (``60%``), or None.
+        of: How many sources there are.
+
+    >>> [needed(quorum, 5) for quorum in (2, 0.5, "60%", "4", 1.0, None)]
+    [2, 3, 3, 4, 5, None]
+
+    Raises:
+        OperationError: ``aggregation.invalid``.
+    """
+    if quorum is None:
+        return None
+    found = _share(quorum, of)
+    if found is None or not 1 <= found <= of:
+        why = f"quorum is {quorum!r}, of {of} sources"
+        raise OperationError(
+            "aggregation.invalid",
+            "the quorum can't be met",
+            why,
+            'write a number of sources (2), or a share of them (0.6 or "60%")',
+            retryable=False,
+        )
+    return found
+
+
+def check_enough(results: Sequence[SourceResult], quorum: int | None) -> None:
+    """Check that enough sources have succeeded.
+
+    Raises:
+        OperationError: ``aggregation.none_succeeded`` or ``aggregation.quorum_missed``.
+    """
+    succeeded = sum(each.success for each in results)
+    if succeeded and succeeded >= (quorum or 1):
+        return
+    why = "\n".join(
+        f"{each.source_name}: {each.error.message if each.error else each.status}"
+        for each in results
+        if not each.success
+    )
+    fix = "mend what failed; 'qtforge-host runs retry RUN' asks it again"
+    if not succeeded:
+        what = f"none of the {len(results)} sources succeeded"
+        raise OperationError("aggregation.none_succeeded", what, why, fix)
+    what = f"{succeeded} of {len(results)} sources succeeded, and {quorum} must"
+    raise OperationError("aggregation.quorum_missed", what, why, fix)
+
+
+def _share(quorum: object, of: int) -> int | None:
+    if isinstance(quorum, bool):
+        return None
+    if isinstance(quorum, int):
+        return quorum
+    if isinstance(quorum, float):
+        return math.ceil(quorum * of - 1e-9) if 0 < quorum <= 1 else None
+    try:
+        if isinstance(quorum, str) and quorum.endswith("%"):
+            return _share(float(quorum[:-1]) / 100, of)
+        return int(str(quorum))
+    except ValueError:
+        return None
+
+
+def _no_rows(told: Mapping[str, Any], step: StepResult, why: str) -> SourceResult:
+    message = f"the answer is no rows: {why.replace('`', '')}"
+    error = ErrorInfo(
+        code=_NO_ROWS,
+        message=message,
+        stage=step.name,
+        plugin=step.plugin,
+        plugin_version=step.plugin_version,
+    )
+    return SourceResult(success=False, status="failed", error=error, **told)

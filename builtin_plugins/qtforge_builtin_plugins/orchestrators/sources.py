@@ -1,0 +1,193 @@
+"""The sources of a parallel workflow: read strictly, and what each is asked.
+
+The fields are those of the original's DataSource (QtForge's DataAggregationOrchestrator):
+name, type, endpoint, parameters, timeout of 30 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import durationpy
+import msgspec
+
+from qtforge_builtin_plugins.tables import near, problems_of
+from qtforge_sdk import Duration
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.policies import Cache, Retry, durations_of
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "RESERVED",
+    "Source",
+    "check_types",
+    "duration_problems",
+    "name_problem",
+    "read_sources",
+    "seconds",
+    "topic_of",
+]
+
+RESERVED: Final = ("aggregate", "deadline")
+"""Steps and timers of the kind's own; no source may be called so."""
+
+DEFAULT_TIMEOUT: Final = "30s"
+
+_TOPICS: Final[Mapping[str, str]] = {
+    "api": "http.request",
+    "database": "database.query",
+    "http": "http.request",
+}
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where rows come from: a type of source, or another workflow.
+
+    Attributes:
+        name: Unique in the run; it is the step's name.
+        type: ``database``, ``http`` (or ``api``), ``file``, ``stream``, or any other ``T``
+            whose topic ``T.read`` a plugin answers.
+        workflow: A workflow whose result is rows, instead of a type.
+        input: The workflow's input.
+        endpoint: Where it is.
+        parameters: What the type takes.
+        plugin: Ask only this plugin, or None.
+        timeout: A duration, for each attempt.
+        required: When true, its failure is the run's. Default false: what others gave is kept.
+        retry: When to try it again, or None.
+        cache: Answer from an earlier answer to the same question, or None.
+    """
+
+    name: str
+    type: str | None = None
+    workflow: str | None = None
+    input: dict[str, Any] = {}
+    endpoint: str = ""
+    parameters: dict[str, Any] = {}
+    plugin: str | None = None
+    timeout: Duration = DEFAULT_TIMEOUT
+    required: bool = False
+    retry: Retry | None = None
+    cache: Cache | None = None
+
+    def __post_init__(self) -> None:
+        if (self.type is None) == (self.workflow is None):
+            raise ValueError("a source has either a type or a workflow")
+        idle = ("endpoint", "parameters", "plugin", "retry", "cache")
+        given = [name for name in idle if getattr(self, name)]
+        if self.workflow is not None and given:
+            raise ValueError(f"a source that is a workflow has no {given[0]}")
+        if self.workflow is None and self.input:
+            raise ValueError(
+                "only a source that is a workflow has an input; others have parameters"
+            )
+
+
+def topic_of(type_: str) -> str:
+    """Return what a source of this type is asked.
+
+    >>> topic_of("database"), topic_of("api"), topic_of("file"), topic_of("calendar")
+    ('database.query', 'http.request', 'file.read', 'calendar.read')
+    """
+    return _TOPICS.get(type_, f"{type_}.read")
+
+
+def read_sources(given: Any) -> list[Source]:
+    """Return sources as their type.
+
+    Raises:
+        OperationError: ``aggregation.no_sources``, or ``aggregation.invalid_sources`` with
+            every problem and its path.
+    """
+    if given is None or (isinstance(given, Sequence) and not given):
+        fix = 'name at least one: [[sources]] name = "sales", type = "file", endpoint = "a.csv"'
+        raise OperationError("aggregation.no_sources", "there are no sources", "", fix)
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise _invalid([f"sources: a list of tables is expected, not {type(given).__name__}"])
+    found: dict[str, Source] = {}
+    problems: list[str] = []
+    for position, table in enumerate(given):
+        path = f"sources[{position}]"
+        written = isinstance(table, Source)  # in the definition, which was checked when it was read
+        wrong = [] if written else problems_of(table, Source, path)
+        if not wrong:
+            source = table if written else msgspec.convert(table, Source)
+            problem = name_problem(source.name, found)
+            wrong = [f"{path}.name: {problem}"] if problem else []
+            wrong += [f"{path}.{each}" for each in duration_problems(source)]
+            found[source.name] = source
+        problems += wrong
+    if problems:
+        raise _invalid(problems)
+    return list(found.values())
+
+
+def name_problem(name: str, before: Collection[str]) -> str:
+    """Return what is wrong with a source's name, or ""."""
+    if name in before:
+        return f"there are two sources '{name}'"
+    if name in RESERVED:
+        return f"'{name}' is the name of a step that every such run has; choose another"
+    if not name or not name.isprintable() or "/" in name or len(name) > 100:
+        return "a name has 1 to 100 characters, all printable, and no /"
+    return ""
+
+
+def duration_problems(source: Source) -> list[str]:
+    """Return the durations of a source that are none: the key, and why."""
+    if source.timeout == DEFAULT_TIMEOUT and source.retry is None and source.cache is None:
+        return []
+    durations = [("timeout", source.timeout)]
+    if source.workflow is not None and seconds(source.timeout) is None:
+        return [f"timeout: {_no_duration(source.timeout)}"]
+    for name, policy in (("retry", source.retry), ("cache", source.cache)):
+        if policy is not None:
+            durations += [(f"{name}.{key}", text) for key, text in durations_of(policy)]
+    return [f"{key}: {_no_duration(text)}" for key, text in durations if seconds(text) is None]
+
+
+def seconds(duration: Duration) -> float | None:
+    """Return a duration in seconds; None when it is none, or not above zero."""
+    try:
+        found = float(durationpy.from_str(duration).total_seconds())
+    except (durationpy.DurationError, OverflowError):
+        return None
+    return found if found > 0 else None
+
+
+def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
+    """Check that somebody answers for every source.
+
+    Args:
+        sources: Those that are still to be asked.
+        topics: What is answered.
+
+    Raises:
+        OperationError: ``aggregation.unknown_source_type``, with the known ones.
+    """
+    for source in sources:
+        if source.type is not None and topic_of(source.type) not in topics:
+            known = {name for name, topic in _TOPICS.items() if topic in topics}
+            known |= {topic.removesuffix(".read") for topic in topics if topic.endswith(".read")}
+            fix = near(source.type, sorted(known)) if known else "install a plugin that reads them"
+            raise OperationError(
+                "aggregation.unknown_source_type",
+                f"the source '{source.name}' has the type '{source.type}', which is not known here",
+                f"no active plugin answers '{topic_of(source.type)}'",
+                f"{fix}; the types here are {', '.join(sorted(known)) or 'none'}",
+                retryable=False,
+            )
+
+
+def _no_duration(text: str) -> str:
+    return f"'{text}' is not a duration above zero, such as 30s, 500ms or 1h30m"
+
+
+def _invalid(problems: list[str]) -> OperationError:
+    return OperationError(
+        "aggregation.invalid_sources",
+        "the sources can't be read",
+        "\n".join(problems),
+        retryable=False,
+    )

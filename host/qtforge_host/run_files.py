@@ -1,0 +1,85 @@
+"""The files of runs: a folder for each run that made some, which lives as long as the run.
+
+A fork has the results of another run, and so refers to its files: a marker in the folder says
+so, and the folder stays until the last run that refers to it is gone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal_errors import RunNotFoundError
+
+__all__ = ["RunFiles"]
+
+_MARKERS: Final = ".forks"
+_NO_MESSAGE: Final = (1 << 62) - 1  # behind every message of an inbox
+
+
+class RunFiles:
+    """What is in the folder of run files.
+
+    Args:
+        folder: Below the state directory; it may not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, state_dir: Path) -> RunFiles:
+        """Return those of a state directory."""
+        return cls(state_dir / "run-files")
+
+    def share(self, run_id: str, fork: str) -> None:
+        """Let the files that a run refers to live as long as a fork of it does.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        for folder in self._folders():
+            if folder.name == run_id or (folder / _MARKERS / run_id).exists():
+                (folder / _MARKERS).mkdir(exist_ok=True)
+                (folder / _MARKERS / fork).touch()
+
+    def size(self, run_id: str) -> tuple[int, int]:
+        """Return how many files a run has made, and how many bytes they are."""
+        files = [each for each in (self.folder / run_id).rglob("*") if each.is_file()]
+        own = [each for each in files if each.parent.name != _MARKERS]
+        return len(own), sum(each.stat().st_size for each in own)
+
+    async def orphans(self, journal: Journal) -> list[Path]:
+        """Return the folders that no run of a journal refers to."""
+        return [each for each in self._folders() if not await _is_needed(each, journal)]
+
+    async def sweep(self, journal: Journal) -> int:
+        """Remove the folders that no run of a journal refers to; return how many."""
+        found = await self.orphans(journal)
+        for folder in found:
+            shutil.rmtree(folder, ignore_errors=True)  # what is left is found the next time
+        return len(found)
+
+    def _folders(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(each for each in self.folder.iterdir() if each.is_dir())
+
+
+async def _is_needed(folder: Path, journal: Journal) -> bool:
+    markers = folder / _MARKERS
+    forks = [each.name for each in markers.iterdir()] if markers.is_dir() else []
+    for run_id in (folder.name, *forks):
+        if await _exists(journal, run_id):
+            return True
+    return False
+
+
+async def _exists(journal: Journal, run_id: str) -> bool:
+    try:
+        await journal.inbox(run_id, _NO_MESSAGE)  # the cheapest way to ask whether it is there
+    except RunNotFoundError:
+        return False
+    return True

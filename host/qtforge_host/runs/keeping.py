@@ -1,0 +1,146 @@
+"""Runs that keep their state: what they keep, and the events that they wait for."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from qtforge_host.runs.attempts import Answer, Publish, StepCall
+from qtforge_host.runs.children import Children
+from qtforge_host.runs.claims import Claims
+from qtforge_host.runs.control import Control, Rested
+from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.values import as_journaled
+from qtforge_sdk import Compensation, Template
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.instances import Kept, ReceivedEvent
+from qtforge_sdk.records import StateKept
+
+__all__ = ["Keeps"]
+
+
+class Keeps:
+    """What `ActiveRun` inherits; its own file, because keeping is an idea of its own."""
+
+    id: str
+    _log: RunLog
+    _control: Control
+    _clock: Clock
+    _children: Children
+    _claims: Claims
+    _publish: Publish
+
+    @property
+    def kept(self) -> Any:
+        """What was kept last; see `qtforge_sdk.Run`."""
+        record = self._log.history.kept
+        return None if record is None else record.state
+
+    def now(self) -> datetime.datetime:
+        """Return the time; see `qtforge_sdk.Run`."""
+        return self._clock.now()
+
+    async def keep(self, kept: Kept) -> None:
+        """Keep the run's state; see `qtforge_sdk.Run`."""
+        last = self._log.history.kept
+        timers = {} if last is None else dict(last.timers)
+        for name in kept.timers_gone:
+            timers.pop(name, None)
+        timers.update(kept.timers_set)
+        event = kept.event
+        position = 0 if event is None else event.position
+        record = StateKept(
+            run_id=self.id,
+            at=self._clock.now(),
+            state=kept.state,
+            label=kept.label,
+            event="" if event is None else event.name,
+            event_id="" if event is None else event.event_id,
+            event_data=None if event is None else event.data,
+            by="" if event is None else event.by,
+            late_s=0.0 if event is None else event.late_s,
+            outcome=kept.outcome,
+            trace=kept.trace,
+            timers=timers,
+            timers_set=tuple(kept.timers_set),
+            timers_gone=kept.timers_gone,
+            accepts=kept.accepts,
+            key=kept.key,
+            busy=kept.busy,
+            inbox=position,
+            handled=self._control.handled_ahead(position),
+            definition=self._log.history.definition,
+        )
+        await self._log.append(record)
+        self._claims.forget()
+        self._log.view.steps.clear()  # what lives long would hold more and more of them
+        self._control.has_kept(record)
+
+    async def next_event(self) -> ReceivedEvent:
+        """Return the next event, or rest; see `qtforge_sdk.Run`."""
+        control = self._control
+        while True:
+            await control.amend()
+            control.check()
+            event = self._timer_event() or control.first_event()
+            if event is not None:
+                return event
+            if control.may_rest:
+                raise Rested
+            await control.poked()
+
+    async def publish(self, step: str, topic: str, message: object) -> None:
+        """Do a step: publish; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            value = self.render(message.value) if isinstance(message, Template) else message
+            await self._publish(topic, value)
+            return None, None
+
+        await self._do(StepCall(step=step, topic=topic, send=send), None, None)
+
+    async def start_workflow(
+        self, name: str, given: Mapping[str, Any], *, step: str, event: str
+    ) -> str:
+        """Do a step: start another workflow, and go on; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            known = None
+            if self._log.history.resumed or self._log.history.kept is not None:
+                known = await self._children.find(self.id, step, ())
+            depth = self._log.view.depth + 1
+            given_ = as_journaled(given)
+            child = known or await self._children.start(self.id, step, name, given_, event, depth)
+            return child, None
+
+        child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
+        return child
+
+    def _timer_event(self) -> ReceivedEvent | None:
+        """Return the timer that is due, the earliest first, unless an event was sent before."""
+        record = self._log.history.kept
+        if record is None or not record.timers:
+            return None
+        name, due = min(record.timers.items(), key=lambda timer: timer[1])
+        now = self._clock.now()
+        first = self._control.first_event()
+        if due > now or (first is not None and first.at < due):
+            return None
+        return ReceivedEvent(
+            event_id=f"timer/{name}/{due.isoformat()}",
+            name=name,
+            at=due,
+            timer=True,
+            late_s=(now - due).total_seconds(),
+        )
+
+    def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
+        """Return a template's value now."""
+        raise NotImplementedError
+
+    async def _do(
+        self, call: StepCall, compensation: Compensation | None, response_type: Any
+    ) -> Any:
+        """Do a step."""
+        raise NotImplementedError

@@ -1,0 +1,202 @@
+"""How runs are started and reached without waiting for their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.living import Living
+from qtforge_host.runs.log import RunListener
+from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.outcomes import find_outcome
+from qtforge_host.runs.versions import VersionPolicy
+from qtforge_sdk.errors import RunError, WorkflowError
+from qtforge_sdk.instances import ReceivedEvent
+from qtforge_sdk.journal import InboxMessage, Journal
+from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.records import StateKept
+
+__all__ = ["Reaches"]
+
+_LOG = logging.getLogger("qtforge.runs")
+
+
+class Reaches:
+    """What `Engine` inherits; its own file, because reaching a run is an idea of its own."""
+
+    _journal: Journal
+    _living: Living
+    _going: dict[str, asyncio.Event]  # set when the engine lets go of the run
+
+    @property
+    def living(self) -> Living:
+        """The runs that it executes at this moment."""
+        return self._living
+
+    async def start(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        *,
+        run_id: str | None = None,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        depth: int = 0,
+        notify: str = "",
+    ) -> str:
+        """Start a run that goes on in a task of the engine's own; return its id.
+
+        The journal has it then; see `execute` for the arguments and errors.
+        """
+        begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def started(run_id: str) -> None:
+            begun.set_result(run_id)
+
+        work = self.execute(
+            workflow,
+            given,
+            run_id=run_id,
+            parent=parent,
+            parent_step=parent_step,
+            depth=depth,
+            notify=notify,
+            on_started=started,
+        )
+        task = self._living.spawn(work)
+        await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            task.result()  # raises why
+        return begun.result()
+
+    def has(self, run_id: str) -> bool:
+        """Whether this engine executes a run, or is about to."""
+        return run_id in self._going
+
+    def count(self) -> int:
+        """Return how many runs it executes, those that wait here for events among them."""
+        return len(self._going)
+
+    async def rested(self, run_id: str, within_s: float) -> None:
+        """Wait until this engine lets go of a run, or the time is over."""
+        going = self._going.get(run_id)
+        if going is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await going.wait()
+
+    @contextlib.contextmanager
+    def reserved(self, run_id: str) -> Iterator[None]:
+        """Keep a run from being taken up here, while its journal is written by somebody else.
+
+        Raises:
+            RunOwnedError: This engine executes it.
+        """
+        if run_id in self._going:
+            raise RunOwnedError(run_id, "this process")
+        with self._going_on(run_id):
+            yield
+
+    def wake(self, run_id: str) -> None:
+        """Take up a run in a task of the engine's own; nothing where it goes on already."""
+        if run_id not in self._going:
+            self._living.spawn(self._awake(run_id))
+
+    async def send(
+        self, run_id: str, message: InboxMessage, *, timeout_s: float = 30.0
+    ) -> StateKept | None:
+        """Send an event to a run that keeps its state, and wait for what came of it.
+
+        It is in the run's inbox before anything else, so it is not lost, and the same message
+        once more is no other event.
+
+        Returns:
+            The record that tells; None where the time was over, or the run has ended.
+
+        Raises:
+            RunNotFoundError: There is none.
+        """
+        outcome = self._living.outcome(message.message_id)
+        try:
+            await self._journal.post(run_id, message)
+            if self._living.get(run_id) is not None:
+                await self._living.look(run_id)
+            else:
+                self.wake(run_id)
+            return await find_outcome(self._journal, outcome, run_id, message.message_id, timeout_s)
+        finally:
+            self._living.forget_outcome(message.message_id)
+
+    async def deliver(
+        self, run_id: str, event: ReceivedEvent, *, timeout_s: float = 30.0
+    ) -> StateKept:
+        """Give an event to a run that keeps its state, and wait for what came of it.
+
+        It is not in the journal before the run has handled it: one write, not two.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        outcome = self._living.outcome(event.event_id)
+        if not self._living.hand(run_id, event):
+            self.wake(run_id)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await outcome
+        finally:
+            self._living.forget_outcome(event.event_id)
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """End everything; what is not done within the grace period is for the next process."""
+        await self._living.close(grace_s)
+
+    async def _awake(self, run_id: str) -> None:
+        try:
+            await self.resume(run_id)
+        except RunOwnedError:
+            pass  # its owner hears of it
+        except (RunError, WorkflowError) as error:
+            _LOG.warning("%s is not taken up: %s", run_id, error)
+
+    @contextlib.contextmanager
+    def _going_on(self, run_id: str) -> Iterator[None]:
+        self._going[run_id] = ended = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._going[run_id]
+            ended.set()
+
+    @abstractmethod
+    async def execute(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        listener: RunListener | None = None,
+        *,
+        run_id: str | None = None,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        depth: int = 0,
+        notify: str = "",
+        stays: bool = False,
+        on_started: Callable[[str], Awaitable[None]] | None = None,
+    ) -> RunView:
+        """Start a run, and go on until it ends or rests."""
+
+    @abstractmethod
+    async def resume(
+        self,
+        run_id: str,
+        listener: RunListener | None = None,
+        *,
+        versions: VersionPolicy = "same-major",
+        note: str = "",
+        stays: bool = False,
+    ) -> RunView:
+        """Take up a run that has no live owner."""

@@ -1,0 +1,5 @@
+"""Calendars as a type of source: answers ``calendar.read``."""
+
+from qtforge_sample_calendar.plugin import CalendarConfig, CalendarSource
+
+__all__ = ["CalendarConfig", "CalendarSource"]

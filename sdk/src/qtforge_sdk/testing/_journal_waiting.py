@@ -1,0 +1,166 @@
+"""The part of the journal contract about runs that keep their state and wait."""
+# ruff: noqa: S101 - these are tests: they assert, and their names are their text
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.records import StateKept
+from qtforge_sdk.testing._journal_scenarios import (
+    NOW,
+    Journals,
+    event,
+    finished,
+    scenario,
+    started,
+    step,
+)
+
+__all__ = ["WaitingContract"]
+
+_LATER = NOW + datetime.timedelta(hours=1)
+_LATEST = NOW + datetime.timedelta(hours=2)
+
+
+def kept(run_id: str = "run", **fields: Any) -> StateKept:
+    """Return a record of a kept state."""
+    return StateKept(run_id=run_id, at=NOW, **{"state": {"n": 1}, "label": "here", **fields})
+
+
+class WaitingContract:
+    """What a run that keeps its state goes on from, and what wakes it."""
+
+    @scenario
+    async def test_a_run_goes_on_from_its_start_and_what_it_kept_last(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [step(name="a")])
+        assert list(await journal.tail("run")) == [started(), step(name="a")]
+        await journal.append(
+            ownership, [kept(), step(name="b"), kept(label="there"), step(name="c")]
+        )
+        assert list(await journal.tail("run")) == [started(), kept(label="there"), step(name="c")]
+        assert len(await journal.records("run")) == 6
+
+    @scenario
+    async def test_one_that_keeps_its_state_waits_unless_it_is_busy(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [kept(busy=True)])
+        assert (await journal.runs(RunQuery()))[0].status == "running"
+        await journal.append(ownership, [kept(accepts=("go", "stop"))])
+        await journal.append(ownership, [kept(accepts=("go", "stop"))])
+        [summary] = await journal.runs(RunQuery(statuses=frozenset({"waiting"})))
+        assert (summary.label, summary.accepts) == ("here", ("go", "stop"))
+        assert summary.waiting_since == NOW
+        await journal.release(ownership)
+        assert not await journal.unfinished()
+
+    @scenario
+    async def test_runs_are_found_by_the_event_that_they_wait_for(self, journals: Journals) -> None:
+        journal = await journals.open()
+        for run_id, accepts in (("one", ("go",)), ("two", ("stop", "go.on"))):
+            ownership = await journal.create(started(run_id))
+            await journal.append(ownership, [kept(run_id, accepts=accepts)])
+        found = await journal.runs(RunQuery(waiting_for="go"))
+        assert [each.run_id for each in found] == ["one"]
+
+    @scenario
+    async def test_timers_are_due_in_their_order_once_nobody_owns_the_run(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        first = await journal.create(started("one"))
+        second = await journal.create(started("two"))
+        await journal.append(first, [kept("one", timers={"t": _LATEST}, timers_set=("t",))])
+        await journal.append(second, [kept("two", timers={"t": _LATER}, timers_set=("t",))])
+        assert await journal.next_due() is None
+        await journal.release(first)
+        await journal.release(second)
+        assert await journal.next_due() == _LATER
+        assert list(await journal.due(_LATER)) == ["two"]
+        assert list(await journal.due(_LATEST)) == ["two", "one"]
+        again = await journal.claim("two")
+        await journal.append(again, [kept("two", timers_gone=("t",))])
+        await journal.release(again)
+        assert list(await journal.due(_LATEST)) == ["one"]
+
+    @scenario
+    async def test_a_run_that_has_ended_has_no_timers(self, journals: Journals) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [kept(timers={"t": _LATER}, timers_set=("t",))])
+        await journal.append(ownership, [finished()])
+        assert await journal.next_due() is None
+        assert not await journal.due(_LATEST)
+
+    @scenario
+    async def test_a_run_is_stirred_by_what_it_has_not_dealt_with(self, journals: Journals) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [kept()])
+        await journal.release(ownership)
+        assert not await journal.stirred()
+        position = await journal.post("run", event("m1"))
+        assert list(await journal.stirred()) == ["run"]
+        ownership = await journal.claim("run")
+        assert not await journal.stirred()
+        await journal.append(ownership, [kept(inbox=position)])
+        await journal.release(ownership)
+        assert not await journal.stirred()
+
+    @scenario
+    async def test_what_was_posted_to_anybody_is_read_in_order(self, journals: Journals) -> None:
+        journal, other = await journals.open(), await journals.open()
+        for run_id in ("one", "two"):
+            await journal.create(started(run_id))
+        assert await journal.last_position() == 0
+        first = await other.post("two", event("m1"))
+        second = await other.post("one", event("m2"))
+        assert [(each.run_id, each.position) for each in await journal.posted(0)] == [
+            ("two", first),
+            ("one", second),
+        ]
+        assert [each.message for each in await journal.posted(first)] == [event("m2")]
+        assert await journal.last_position() == second
+
+    @scenario
+    async def test_a_message_is_posted_together_with_records(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await journal.create(started("parent"))
+        child = await journal.create(started("child"))
+        posts = [("parent", event("m1", {"ok": True})), ("nobody", event("m2"))]
+        await journal.append(child, [finished("child")], posts)
+        [entry] = await journal.inbox("parent")
+        assert entry.message == event("m1", {"ok": True})
+
+    @scenario
+    async def test_runs_are_found_by_the_key_that_they_kept(self, journals: Journals) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [kept(key="order-7")])
+        workflow = started().workflow
+        assert list(await journal.correlated(workflow, "order-7")) == ["run"]
+        assert not await journal.correlated(workflow, "order-8")
+        assert not await journal.correlated("another", "order-7")
+        await journal.append(ownership, [finished()])
+        assert not await journal.correlated(workflow, "order-7")
+
+    @scenario
+    async def test_an_imported_run_waits_on(self, journals: Journals) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        state = kept(timers={"t": _LATER}, timers_set=("t",), accepts=("go",))
+        await journal.append(ownership, [state, step(name="a")])
+        archive = await journal.export("run")
+        await journal.append(ownership, [finished()])
+        assert await journal.prune(_LATER) == 1
+        await journal.import_(archive)
+        assert list(await journal.tail("run")) == [started(), state, step(name="a")]
+        assert await journal.next_due() == _LATER

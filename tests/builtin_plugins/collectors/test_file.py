@@ -1,0 +1,519 @@
+"""file-collector on real files of every format."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import datetime
+import gzip
+import hashlib
+import io
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("duckdb", reason="the extra 'files' is not installed")
+pytest.importorskip("python_calamine", reason="the extra 'files' is not installed")
+
+import duckdb
+from tests.builtin_plugins.collectors.asking import Asker
+
+from qtforge_builtin_plugins.collectors.file import FileCollector
+from qtforge_builtin_plugins.collectors.files import csv_tables
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "data [1]"  # its name has the signs of a pattern
+    made.mkdir()
+    return made
+
+
+def asker(folder: Path, **config: Any) -> Asker:
+    config.setdefault("roots", [str(folder)])
+    return Asker(FileCollector(), "file.read", folder.parent, {}, **config)
+
+
+@pytest.fixture
+def ask(folder: Path) -> Asker:
+    return asker(folder)
+
+
+def dataset_rows(path: str) -> list[dict[str, Any]]:
+    with duckdb.connect(":memory:") as connection:
+        found = connection.execute(f"select * from read_parquet('{path.replace('[', '[[]')}')")
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+# CSV
+
+
+def test_columns_of_nothing_but_numbers_become_numbers(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text(
+        "whole,number,zip,day,mixed,long,none,Quoted Name\n"
+        '1,1.5,01234,2026-01-01,1,12345678901234567890,,"a, ""b""\nc"\n'
+        "-20,2,50667,2026-01-02,x,1,,\n"
+        ",1e3,99999,,2,2,,d\n"
+    )
+    assert ask.rows("a.csv") == [
+        {"whole": 1, "number": 1.5, "zip": "01234", "day": "2026-01-01", "mixed": "1",
+         "long": "12345678901234567890", "none": None, "Quoted Name": 'a, "b"\nc'},
+        {"whole": -20, "number": 2.0, "zip": "50667", "day": "2026-01-02", "mixed": "x",
+         "long": "1", "none": None, "Quoted Name": None},
+        {"whole": None, "number": 1000.0, "zip": "99999", "day": None, "mixed": "2",
+         "long": "2", "none": None, "Quoted Name": "d"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["007", "+1", " 1", "1 ", "1_000", "1,5", "nan", "inf", "0x1", "-0"]
+)
+def test_what_is_not_plainly_a_number_stays_text(ask: Asker, folder: Path, text: str) -> None:
+    (folder / "a.csv").write_text(f'a,b\n"{text}",1\n')
+    assert ask.rows("a.csv") == [{"a": text, "b": 1}]
+
+
+def test_types_can_be_left_alone(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text("a\n1\n")
+    assert ask.rows("a.csv", types="text") == [{"a": "1"}]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(ask: Asker, folder: Path, delimiter: str) -> None:
+    lines = (("name", "amount"), ("a", "1"), ("b", "2"))
+    (folder / "a.csv").write_text("".join(delimiter.join(line) + "\r\n" for line in lines))
+    assert ask.rows("a.csv") == [{"name": "a", "amount": 1}, {"name": "b", "amount": 2}]
+
+
+def test_the_delimiter_may_be_given_or_the_suffix_says_it(ask: Asker, folder: Path) -> None:
+    (folder / "a.txt").write_text("a:b\n1:2\n")
+    assert ask.rows("a.txt", format="csv", delimiter=":") == [{"a": 1, "b": 2}]
+    (folder / "a.tsv").write_text("a,b\n1,2\n")
+    assert ask.rows("a.tsv") == [{"a,b": "1,2"}]
+
+
+def test_a_file_without_a_header_has_numbered_columns(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text("x,1\ny,2\n")
+    rows = ask.rows("a.csv", header=False)
+    assert rows == [{"column1": "x", "column2": 1}, {"column1": "y", "column2": 2}]
+
+
+def test_odd_names_of_columns_are_kept_apart(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text('\nid,ID,id,,select,"a""b\'c",é\n1,2,3,4,5,6,7\n')
+    assert ask.rows("a.csv") == [
+        {"id": 1, "ID": 2, "id_2": 3, "column4": 4, "select": 5, "a\"b'c": 6, "é": 7}
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "a,b\n"])
+def test_a_file_without_rows_gives_none(ask: Asker, folder: Path, content: str) -> None:
+    (folder / "a.csv").write_text(content)
+    assert ask.rows("a.csv") == []
+
+
+def test_an_encoding_is_given_or_utf_8(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_bytes("\ufeffgröße,b\nü,1\n".encode())
+    assert ask.rows("a.csv") == [{"größe": "ü", "b": 1}]
+    for encoding in ("cp1252", "utf-16"):
+        (folder / "a.csv").write_bytes("größe,b\nü,1\n".encode(encoding))
+        assert ask.rows("a.csv", encoding=encoding) == [{"größe": "ü", "b": 1}]
+    refused = ask.refusal("a.csv", encoding="utf-9")
+    assert refused.code == "file.invalid_parameters"
+
+
+def test_a_packed_file_is_unpacked(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n'))
+    assert ask.rows("a.csv.gz") == [{"a": 1, "b": 2}]
+    assert ask.rows("a.jsonl.gz") == [{"a": 1}]
+    (folder / "b.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
+    assert ask.refusal("b.csv.gz").code == "file.invalid"
+    (folder / "c.csv.gz").write_bytes(b"a,b\n")
+    assert ask.refusal("c.csv.gz").code == "file.invalid"
+
+
+def test_what_unpacks_to_more_than_allowed_is_refused(folder: Path) -> None:
+    (folder / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 500_000))
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n' * 500_000))
+    (folder / "a.json").write_bytes(b"[" + b" " * 20_000 + b"]")
+    limited = asker(folder, max_bytes=100_000, max_whole_bytes=10_000)
+    for name, key in (("a.csv.gz", "max_bytes"), ("a.jsonl.gz", "max_bytes"),
+                      ("a.json", "max_whole_bytes")):  # fmt: skip
+        refused = limited.refusal(name)
+        assert refused.code == "file.too_large"
+        assert key in refused.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "why"),
+    [
+        (b"a,b\n1,2\n3\n", "a.csv, line 3", "Expected Number of Columns: 2 Found: 1"),
+        (b"a,b\n1,2,3\n", "a.csv, line 2", "Expected Number of Columns: 2 Found: 3"),
+        (b'a,b\n1,"x\n', "a.csv, line 2", "Value with unterminated quote found."),
+        (b"a,b\n1,\xff\n", "a.csv", "it is not in utf-8"),
+        (b"a,b\n1,2\r\n3,4\n", "a.csv", "its lines end in different ways"),
+    ],
+)
+def test_a_broken_csv_is_told_with_file_and_line(
+    ask: Asker, folder: Path, content: bytes, where: str, why: str
+) -> None:
+    (folder / "a.csv").write_bytes(content)
+    refused = ask.refusal("a.csv", delimiter=",")
+    assert (refused.code, refused.retryable) == ("file.invalid", False)
+    assert refused.what.startswith(where)
+    assert refused.why.startswith(why)
+
+
+def test_many_rows_of_csv_go_to_a_parquet_file(ask: Asker, folder: Path) -> None:
+    lines = "".join(f"{number},name {number},{number / 2},\n" for number in range(50_000))
+    (folder / "a.csv").write_text("id,name,half,none\n" + lines)
+    collected = ask("a.csv")
+    dataset = collected.dataset
+    assert dataset is not None
+    assert dataset.format == "parquet"
+    assert Path(dataset.path).parent == ask.run_files / "run-1"
+    content = Path(dataset.path).read_bytes()
+    assert (dataset.sha256, dataset.size_bytes) == (
+        hashlib.sha256(content).hexdigest(), len(content)
+    )  # fmt: skip
+    rows = dataset_rows(dataset.path)
+    assert len(rows) == collected.count == dataset.rows == 50_000
+    assert [row["id"] for row in rows] == list(range(50_000))
+    assert rows[3] == {"id": 3, "name": "name 3", "half": 1.5, "none": None}
+    assert not list(ask.run_files.rglob("*.partial"))
+
+
+def test_a_limit_cuts_off_few_and_many(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text("id\n" + "".join(f"{number}\n" for number in range(30_000)))
+    few = ask("a.csv", limit=3)
+    assert (few.rows, few.truncated) == ([{"id": 0}, {"id": 1}, {"id": 2}], True)
+    many = ask("a.csv", limit="20000")
+    assert (many.count, many.truncated) == (20_000, True)
+    assert many.dataset is not None
+    assert len(dataset_rows(many.dataset.path)) == 20_000
+
+
+def test_outside_a_run_many_rows_are_cut_off(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text("id\n" + "1\n" * 30_000)
+    collected = ask("a.csv", run_id=None)
+    assert (collected.dataset, collected.truncated, collected.count) == (None, True, 10_000)
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(
+    ask: Asker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.csv").write_text("a\n1\n")
+    detect = csv_tables._typed
+
+    def detect_then_change(*given: Any) -> Any:
+        table = detect(*given)
+        (folder / "a.csv").write_text("a\nx\n")
+        return table
+
+    monkeypatch.setattr(csv_tables, "_typed", detect_then_change)
+    refused = ask.refusal("a.csv")
+    assert refused.code == "file.failed"
+    assert "Conversion Error" in refused.why
+
+
+_CELL = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8
+) | st.sampled_from(["0", "12", "-3", "007", "1.5", "1e5", "", "x"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(_CELL, _CELL), min_size=1, max_size=6))
+def test_what_python_writes_as_csv_is_read_back(
+    tmp_path: Path, table: list[tuple[str, str]]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(exist_ok=True)
+    target = io.StringIO()
+    writer = csv.writer(target, quoting=csv.QUOTE_ALL)
+    writer.writerows([("a", "b"), *table])
+    (folder / "a.csv").write_bytes(target.getvalue().encode())
+    rows = asker(folder).rows("a.csv", delimiter=",", types="text")
+    assert rows == [{"a": one or None, "b": two or None} for one, two in table]
+
+
+# Several files
+
+
+def test_files_of_a_pattern_come_in_order_with_their_names(ask: Asker, folder: Path) -> None:
+    (folder / "b.csv").write_text("id,b\n2,x\n")
+    (folder / "a [x].csv").write_text("id,a\n1,1\n")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "c.csv").write_text("id\n03\n")
+    collected = ask("**/*.csv", source_file=True)
+    assert collected.rows == [
+        {"id": "1", "a": 1, "b": None, "source_file": "a [x].csv"},
+        {"id": "2", "a": None, "b": "x", "source_file": "b.csv"},
+        {"id": "03", "a": None, "b": None, "source_file": "sub/c.csv"},
+    ]
+    assert collected.details == {"files": 3, "format": "csv"}
+    assert ask.rows("a [x].csv") == [{"id": 1, "a": 1}]
+    assert len(ask.rows(str(folder / "b*"))) == 1
+
+
+def test_files_of_different_formats_are_not_mixed(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text("a\n1\n")
+    (folder / "a.json").write_text("[]")
+    refused = ask.refusal("a.*")
+    assert refused.code == "file.unknown_format"
+    assert "csv and json" in refused.why
+
+
+def test_too_many_files_are_refused(folder: Path) -> None:
+    for number in range(4):
+        (folder / f"{number}.csv").write_text("a\n")
+    assert asker(folder, max_files=3).refusal("*.csv").code == "file.too_many"
+
+
+# Where files may be
+
+
+def test_nothing_outside_the_roots_is_read(ask: Asker, folder: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    (folder / "link.csv").symlink_to(secret)
+    (folder / "up").symlink_to(tmp_path)
+    for endpoint in (
+        str(secret), "../secret.csv", "link.csv", "up/secret.csv", "*.csv", "up/*.csv", "../*.csv",
+        "/proc/self/environ", "/etc/*.conf", f"file://{secret}", "/no/such/file.csv",
+    ):  # fmt: skip
+        refused = ask.refusal(endpoint, format="csv")
+        assert refused.code == "file.outside_roots", endpoint
+        assert str(folder) in refused.why
+        assert "[plugins.file-collector.config]" in refused.fix
+
+
+def test_a_link_within_the_roots_is_followed(ask: Asker, folder: Path) -> None:
+    (folder / "a.csv").write_text("a\n1\n")
+    (folder / "link.csv").symlink_to("a.csv")
+    assert ask.rows("link.csv", source_file=True) == [{"a": 1, "source_file": "link.csv"}]
+    (folder / "circle.csv").symlink_to("circle.csv")
+    assert ask.refusal("circle.csv").code in ("file.unreadable", "file.not_found")
+
+
+def test_the_system_is_not_read_even_below_a_root(folder: Path) -> None:
+    everything = asker(folder, roots=["/"])
+    assert everything.refusal("/proc/self/environ", format="csv").code == "file.outside_roots"
+
+
+def test_only_regular_files_are_read(ask: Asker, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "folder.csv").mkdir()
+    assert ask.refusal("pipe.csv").why == "it is a pipe"
+    assert ask.refusal("folder.csv").why == "it is a folder"
+    device = asker(folder, roots=["/dev"]).refusal("/dev/zero", format="csv")
+    assert (device.code, device.why) == ("file.not_regular", "it is a device")
+
+
+@pytest.mark.parametrize("endpoint", ["none.csv", "", "a\0b.csv", "*.none", "http://host/a.csv"])
+def test_what_is_not_there_is_told(ask: Asker, endpoint: str) -> None:
+    assert ask.refusal(endpoint).code == "file.not_found"
+
+
+def test_a_format_that_is_not_known_is_told_with_the_known_ones(ask: Asker, folder: Path) -> None:
+    (folder / "a.doc").write_text("a")
+    refused = ask.refusal("a.doc")
+    assert refused.code == "file.unknown_format"
+    assert ".parquet" in refused.fix
+    refused = ask.refusal("a.doc", format="cvs")
+    assert refused.code == "file.invalid_parameters"
+    assert ask.refusal("a.doc", fromat="csv").fix == "did you mean 'format'?"
+
+
+# JSON, JSON Lines, TOML
+
+
+def test_json_is_a_list_an_object_or_a_list_at_a_path(ask: Asker, folder: Path) -> None:
+    rows = [{"a": 1, "b": [1, {"c": None}]}, {"a": 1.5}]
+    (folder / "list.json").write_text(msgspec.json.encode(rows).decode())
+    assert ask.rows("list.json") == rows
+    (folder / "deep.json").write_text(msgspec.json.encode({"x": {"y": rows}}).decode())
+    assert ask.rows("deep.json", path="x.y") == rows
+    assert ask.rows("deep.json") == [{"x": {"y": rows}}]
+    assert ask.rows("list.json", source_file=True)[1] == {"a": 1.5, "source_file": "list.json"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "given", "what", "why"),
+    [
+        ("a.json", '[\n{"a": 1},\n{]', {}, "a.json, line 3", "JSON is malformed"),
+        ("a.json", "[1]", {}, "a.json", "item 0 at its top is no object"),
+        ("a.json", "3", {}, "a.json", "at its top is neither"),
+        ("a.json", '{"a": 1}', {"path": "b.c"}, "a.json", "there is nothing at b"),
+        ("a.jsonl", '{"a": 1}\n\n{"a"\n', {}, "a.jsonl, line 3", "Input data was truncated"),
+        ("a.jsonl", "[1]\n", {}, "a.jsonl, line 1", "Expected object, got array"),
+        ("a.toml", "a = 1\nb = \n", {}, "a.toml, line 2", "Invalid value"),
+    ],
+)
+def test_a_broken_text_is_told_with_file_and_line(
+    ask: Asker, folder: Path, name: str, content: str, given: dict[str, Any], what: str, why: str
+) -> None:
+    (folder / name).write_text(content)
+    refused = ask.refusal(name, **given)
+    assert (refused.code, refused.retryable) == ("file.invalid", False)
+    assert refused.what.startswith(f"{what}:")
+    assert refused.why.startswith(why)
+
+
+def test_json_lines_are_read_one_by_one(ask: Asker, folder: Path) -> None:
+    lines = "".join(f'{{"id": {number}}}\n' for number in range(15_000))
+    (folder / "a.jsonl").write_text("\ufeff" + lines)
+    rows = ask.rows("a.jsonl")
+    assert [row["id"] for row in rows] == list(range(15_000))
+    (folder / "b.ndjson").write_bytes('{"a": "ü"}'.encode("cp1252"))
+    assert ask.rows("b.ndjson", encoding="cp1252") == [{"a": "ü"}]
+    assert ask.refusal("b.ndjson").code == "file.invalid"
+
+
+def test_toml_is_a_table_or_an_array_of_tables(ask: Asker, folder: Path) -> None:
+    (folder / "a.toml").write_text("[[rows]]\nday = 2026-01-01\n[[rows]]\nb = true\n")
+    assert ask.rows("a.toml", path="rows") == [{"day": "2026-01-01"}, {"b": True}]
+    assert ask.rows("a.toml") == [{"rows": [{"day": "2026-01-01"}, {"b": True}]}]
+
+
+# Parquet
+
+
+def write_parquet(query: str, path: Path) -> None:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("set timezone = 'Europe/Berlin'")
+        connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+
+
+VALUES = """
+    1::int as i, 1.25::decimal(9,2) as d, 7::decimal(9,0) as w, 'nan'::double as n,
+    0.5::float as f, date '2026-01-02' as day, timestamp '2026-01-02 03:04:05' as at,
+    timestamp '2026-01-02 03:04:05.25' as precise,
+    timestamptz '2026-01-02 03:04:05+02' as zoned, true as yes, null::int as none,
+    'x' as "odd ""name", uuid '00000000-0000-0000-0000-000000000001' as id
+"""
+EXPECTED = {
+    "i": 1, "d": 1.25, "w": 7, "n": None, "f": 0.5, "day": "2026-01-02",
+    "at": "2026-01-02T03:04:05", "precise": "2026-01-02T03:04:05.250000",
+    "zoned": "2026-01-02T01:04:05+00:00", "yes": True, "none": None, 'odd "name': "x",
+    "id": "00000000-0000-0000-0000-000000000001",
+}  # fmt: skip
+
+
+def test_values_of_parquet_become_plain(ask: Asker, folder: Path, tmp_path: Path) -> None:
+    write_parquet(f"select {VALUES}, [1, 2] as list, {{'k': date '2026-01-01'}} as map",
+                  tmp_path / "a.parquet")  # fmt: skip
+    (tmp_path / "a.parquet").rename(folder / "a.parquet")
+    (row,) = ask.rows("a.parquet")
+    assert row == {**EXPECTED, "list": [1, 2], "map": {"k": "2026-01-01"}}
+
+
+def test_many_rows_of_parquet_are_as_plain_as_few(ask: Asker, folder: Path, tmp_path: Path) -> None:
+    # A nested value is made plain by Python, and goes to JSON Lines; the rest to Parquet.
+    write_parquet(f"select {VALUES}, [r] as r from range(20000) as t(r)", tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").rename(folder / "a.parquet")
+    rows = ask.rows("a.parquet")
+    assert (len(rows), rows[-1]) == (20_000, {**EXPECTED, "r": [19_999]})
+    write_parquet(f"select {VALUES}, r from range(20000) as t(r)", tmp_path / "b.parquet")
+    (tmp_path / "b.parquet").rename(folder / "b.parquet")
+    dataset = ask("b.parquet").dataset
+    assert dataset is not None
+    assert dataset.format == "parquet"
+    assert dataset_rows(dataset.path)[-1] == {**EXPECTED, "r": 19_999}
+
+
+def test_parquet_files_with_different_columns_are_one_table(
+    ask: Asker, folder: Path, tmp_path: Path
+) -> None:
+    write_parquet("select 1 as a", tmp_path / "1.parquet")
+    write_parquet("select 2 as a, 'x' as b", tmp_path / "2.parquet")
+    for name in ("1.parquet", "2.parquet"):
+        (tmp_path / name).rename(folder / name)
+    assert ask.rows("*.parquet", source_file=True) == [
+        {"a": 1, "b": None, "source_file": "1.parquet"},
+        {"a": 2, "b": "x", "source_file": "2.parquet"},
+    ]
+
+
+def test_a_broken_parquet_file_is_told(ask: Asker, folder: Path) -> None:
+    (folder / "a.parquet").write_bytes(b"PAR1 but no more")
+    refused = ask.refusal("a.parquet")
+    assert refused.code == "file.invalid"
+    assert refused.what.startswith("a.parquet")
+    assert "/tmp/" not in str(refused)
+
+
+# Excel
+
+
+def write_excel(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.active)
+    for name, rows in sheets.items():
+        sheet = workbook.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    workbook.save(path)
+
+
+def test_a_sheet_has_rows_with_plain_values(ask: Asker, folder: Path) -> None:
+    head = ["id", "amount", "day", "text", None]
+    row = [1, 9.5, datetime.date(2026, 1, 2), "0012", True]
+    write_excel(folder / "a.xlsx", {"First": [head, row, [], [2, None, None, None, False]]})
+    assert ask.rows("a.xlsx") == [
+        {"id": 1, "amount": 9.5, "day": "2026-01-02", "text": "0012", "column5": True},
+        {"id": 2, "amount": None, "day": None, "text": None, "column5": False},
+    ]
+
+
+def test_a_sheet_is_named_and_a_misspelt_one_is_told_the_right_one(
+    ask: Asker, folder: Path
+) -> None:
+    write_excel(folder / "a.xlsx", {"First": [["a"], [1]], "Second": [["b"], [2]]})
+    assert ask.rows("a.xlsx", sheet="Second") == [{"b": 2}]
+    assert ask.rows("a.xlsx", sheet="Second", header=False) == [{"column1": "b"}, {"column1": 2}]
+    assert ask.refusal("a.xlsx", sheet="Secnd").fix == "did you mean 'Second'?"
+
+
+def test_a_broken_workbook_is_told(ask: Asker, folder: Path) -> None:
+    (folder / "a.xlsx").write_bytes(b"PK no workbook")
+    (folder / "b.xls").write_bytes(b"no workbook")
+    assert ask.refusal("a.xlsx").code == "file.invalid"
+    assert ask.refusal("b.xls").code == "file.invalid"
+
+
+# Ending
+
+
+def test_reading_that_nobody_waits_for_ends(ask: Asker, folder: Path) -> None:
+    with gzip.open(folder / "a.csv.gz", "wb", compresslevel=1) as file:
+        for _ in range(40):
+            file.write(b"a,b\n" * 1_000_000)
+
+    async def cancelled() -> None:
+        await ask.start()
+        task = asyncio.create_task(ask.ask("a.csv.gz", {}, None))
+        await asyncio.sleep(0.2)
+        assert _threads()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await ask.plugin.stop()
+
+    asyncio.run(cancelled())
+    deadline = time.monotonic() + 5
+    while _threads():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if "file-collector" in each.name]
