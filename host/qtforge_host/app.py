@@ -24,6 +24,7 @@ from qtforge_host.guarding import TopicPolicies, transition_message
 from qtforge_host.hooks import Hooks
 from qtforge_host.installed import resolve_installed
 from qtforge_host.journals import Durable, load_journal
+from qtforge_host.kinds import load_kinds
 from qtforge_host.loading import PluginLoader
 from qtforge_host.memory import settle
 from qtforge_host.policies.breaker import CircuitBreaker, Transition
@@ -35,6 +36,7 @@ from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.registry import Entry, Registry
 from qtforge_host.requirements import unmet
 from qtforge_host.run_files import RunFiles
+from qtforge_host.runs.bindings import Bindings
 from qtforge_host.runs.catalog import Catalog, Contribution
 from qtforge_host.runs.checking import check
 from qtforge_host.runs.clock import SystemClock
@@ -188,6 +190,23 @@ class Host:
             settle()
         return self._durable
 
+    async def bindings(self) -> Bindings:
+        """Let what is published on the bus start runs and reach them, until it is closed.
+
+        Raises:
+            StateDirectoryError: The state directory can't be used.
+        """
+        durable = await self.durable()
+        bindings = Bindings(
+            self.bus, durable.engine, durable.journal, self._parts.expressions, SystemClock()
+        )
+        bindings.bind(
+            parsed.workflow
+            for parsed in self.catalog.all()
+            if parsed.workflow is not None and not self.problems(parsed)
+        )
+        return bindings
+
     def workflow(self, name: str) -> Workflow:
         """Return a workflow that can run here and now.
 
@@ -334,13 +353,7 @@ class Host:
     async def _orchestrators(
         self, resolution: Resolution, loader: PluginLoader
     ) -> Mapping[str, Orchestrator]:
-        kinds = [one for one in resolution.others if one.group == "qtforge.orchestrators"]
-        outcome = loader.load(kinds, import_timeout_s=self.settings.import_timeout_s)
-        for key, status in outcome.failed.items():
-            _LOG.warning("%s is %s: %s", key, status.state, status.reason)
-        found: dict[str, Orchestrator] = {
-            one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")
-        }
+        found = load_kinds(resolution, loader, self.settings)
         for wired, offered in await self._contributions.collect("qtforge_orchestrators"):
             for orchestrator in offered:
                 if orchestrator.kind in found:

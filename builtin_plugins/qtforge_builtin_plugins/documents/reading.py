@@ -110,5 +110,5 @@ def _too_large(document: Document, size_bytes: int, max_bytes: int) -> Operation
     return OperationError(
         "document.too_large", f"{document.name} is too large",
         f"it has {size_bytes} bytes, and {max_bytes} are allowed",
-        "raise options.max_bytes, or max_bytes in the configuration of document-parser",
+        "raise max_bytes in the request's options or in the plugin's configuration",
     )  # fmt: skip

@@ -39,6 +39,8 @@ _GLYPHS: Final = {
     "skipped": ("·", "bright_black"),
     "warning": ("!", "yellow"),
     "running": ("▸", "cyan"),
+    "taken": ("✓", "green"),
+    "not taken": ("✗", "yellow"),
     "waiting": ("◔", "cyan"),
     "paused": ("‖", "yellow"),
     "interrupted": ("↯", "red"),

@@ -16,7 +16,7 @@ from qtforge_sdk import Record
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Printer", "progress_display"]
+__all__ = ["Display", "Printer", "progress_display"]
 
 _NAME_WIDTH = 48
 
@@ -27,11 +27,18 @@ class Printer(Protocol):
     data: TextIO
 
     def ended(self, view: RunView) -> None:
-        """Print a run that has ended or rests, or nothing yet."""
+        """Print a run that has ended, rests or waits, or nothing yet."""
+
+
+class Display(RunListener, Protocol):
+    """Hears of runs, and shows them."""
+
+    def settled(self, view: RunView) -> None:
+        """A run goes no further here: it ended, rests or waits."""
 
 
 @contextlib.contextmanager
-def progress_display(total: int, printer: Printer) -> Iterator[RunListener]:
+def progress_display(total: int, printer: Printer) -> Iterator[Display]:
     """Give a listener that prints each run that ends, and shows the others on a terminal."""
     if not sys.stderr.isatty():
         yield _Plain(printer)
@@ -69,6 +76,10 @@ class _Plain:
     ) -> None:
         """Nobody looks."""
 
+    def settled(self, view: RunView) -> None:
+        """Print it, unless that was done."""
+        self._printer.ended(view)
+
 
 class _Lines:
     """A line for each run in progress, and one for all of them."""
@@ -100,6 +111,13 @@ class _Lines:
         if line is not None:
             count = f" {done:g}" if total is None else f" {done:g}/{total:g}"
             self._progress.update(line, now=f"{step}{count} {text}".rstrip())
+
+    def settled(self, view: RunView) -> None:
+        """Take its line away, and print it unless that was done."""
+        if view.run_id in self._lines:
+            self._finish(view)
+        else:
+            self._printer.ended(view)
 
     def _finish(self, view: RunView) -> None:
         line = self._lines.pop(view.run_id, None)

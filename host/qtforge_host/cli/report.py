@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
 
+from qtforge_host.cli.machine import machine_document, machine_lines
 from qtforge_host.cli.output import document, print_json, state
+from qtforge_host.runs.offers import Offer
 from qtforge_host.runs.outcome import RunView
 from qtforge_sdk import Document, ErrorInfo, StepResult
 from qtforge_sdk.conversion import to_plain
@@ -25,29 +27,36 @@ def document_name(view: RunView) -> str:
     return str(given.get("name", "")) if isinstance(given, Mapping) else ""
 
 
-def print_run(view: RunView, *, as_json: bool) -> None:
-    """Print how a run ended."""
+def print_run(view: RunView, *, as_json: bool, offers: Sequence[Offer] = ()) -> None:
+    """Print how a run ended, or what it waits for."""
     if as_json:
-        print_json(run_document(view), one_line=True)
+        print_json(run_document(view, offers), one_line=True)
         return
-    for line in run_lines(view):
+    for line in run_lines(view, offers=offers):
         click.echo(line)
 
 
-def run_lines(view: RunView, *, status: str | None = None) -> list[str]:
+def run_lines(
+    view: RunView, *, status: str | None = None, offers: Sequence[Offer] = ()
+) -> list[str]:
     """Return a run for people: how it stands, its stages, its error.
 
     Args:
         view: The run.
         status: What to call its status; None for the view's own.
+        offers: The events that it would take now.
     """
     took = f"{view.duration_s:.2f} s" if view.duration_s is not None else ""
     about = "  ".join(filter(None, (view.workflow, document_name(view), took)))
     degraded = ", degraded" if view.degraded else ""
     lines = [f"{state(status or view.status)}{degraded}  {about}  run {view.run_id}"]
-    names = max((len(name) for name in view.steps), default=0)
-    states = max((len(step.status) for step in view.steps.values()), default=0)
-    lines += [f"  {_step(step, states, names)}" for step in view.steps.values()]
+    # What keeps its state may have done thousands of steps; its history has them.
+    steps = view.steps if view.kept is None else {}
+    names = max((len(name) for name in steps), default=0)
+    states = max((len(step.status) for step in steps.values()), default=0)
+    lines += [f"  {_step(step, states, names)}" for step in steps.values()]
+    if view.finished_at is None:
+        lines += machine_lines(view, offers)
     for undone in view.compensations.values():
         word = _COMPENSATIONS.get(undone.status, undone.status)
         lines.append(f"  {state(word)} {undone.name}{_reason(undone.error)}")
@@ -58,8 +67,8 @@ def run_lines(view: RunView, *, status: str | None = None) -> list[str]:
     return lines
 
 
-def run_document(view: RunView) -> dict[str, Any]:
-    """Return a run as ``run --json`` prints it (the design's shape, and compensations)."""
+def run_document(view: RunView, offers: Sequence[Offer] = ()) -> dict[str, Any]:
+    """Return a run as ``run --json`` prints it (the design's shape, and what came later)."""
     return document(
         run_id=view.run_id,
         workflow=view.workflow,
@@ -74,6 +83,7 @@ def run_document(view: RunView) -> dict[str, Any]:
         stages=[_stage(step) for step in view.steps.values()],
         compensations=[_stage(step) for step in view.compensations.values()],
         error=error_document(view.error),
+        machine=machine_document(view, offers),
     )
 
 

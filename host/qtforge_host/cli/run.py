@@ -15,11 +15,11 @@ from qtforge_host.cli.errors import CANCELLED
 from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
 from qtforge_host.cli.output import json_option
 from qtforge_host.cli.printing import RunPrinter
-from qtforge_host.cli.progress import progress_display
+from qtforge_host.cli.progress import Display, progress_display
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.log import RunListener
+from qtforge_host.runs.offers import offers_of
 
 __all__ = ["run"]
 
@@ -45,7 +45,8 @@ def run(
 ) -> int:
     """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
 
-    Exit code 1 when a run failed, 3 when there is no such workflow, 130 after Ctrl-C.
+    One that waits for an event, such as a person's decision, is told with the commands that
+    send it. Exit code 1 when a run failed, 3 when there is no such workflow, 130 after Ctrl-C.
     With --json: one JSON document a line, as each run ends.
     """
     given = read_input(input_file, assignments)
@@ -71,15 +72,20 @@ async def _run_all(
         workflow = host.workflow(name)
         engine = (await host.durable()).engine
         waiting = iter(inputs)
-        with progress_display(len(inputs), printer) as listener:
+        with progress_display(len(inputs), printer) as display:
             workers = (
-                _work(engine, workflow, waiting, listener) for _ in range(min(jobs, len(inputs)))
+                _work(engine, workflow, waiting, display, printer)
+                for _ in range(min(jobs, len(inputs)))
             )
             async with asyncio.TaskGroup() as group:
                 for worker in workers:
                     group.create_task(worker)
 
 
-async def _work(engine: Engine, workflow: Workflow, waiting: Any, listener: RunListener) -> None:
+async def _work(
+    engine: Engine, workflow: Workflow, waiting: Any, display: Display, printer: RunPrinter
+) -> None:
     for given in waiting:
-        await engine.execute(workflow, given, listener)
+        view = await engine.execute(workflow, given, display)
+        printer.offers[view.run_id] = offers_of(workflow, view.kept)
+        display.settled(view)

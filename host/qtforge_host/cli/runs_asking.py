@@ -1,9 +1,8 @@
-"""``qtforge-host runs cancel`` and ``pause``, and ``qtforge-host send``."""
+"""``qtforge-host runs cancel`` and ``pause``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -11,21 +10,19 @@ import click
 from qtforge_host.app import Host
 from qtforge_host.cli.data import run_async
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.inputs import input_option, read_input, set_option
-from qtforge_host.cli.output import document, json_option, print_json
+from qtforge_host.cli.output import json_option
 from qtforge_host.cli.report import print_run
 from qtforge_host.cli.runs_journal import duration_option, find_run, open_journal
 from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.cancelling import cancel_family
-from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_sdk import Record
 from qtforge_sdk.journal import Journal, MessageKind
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunCancelRequested, RunPaused
 
-__all__ = ["cancel", "pause", "send"]
+__all__ = ["cancel", "pause"]
 
 _WAIT: Final = "10s"
 
@@ -61,58 +58,6 @@ def pause(session: Session, run: str, reason: str, wait: str, as_json: bool) -> 
     wait_s = duration_option("--wait", wait).total_seconds()
     view, settled = run_async(_pause(session, run, reason, wait_s))
     return _report(view, settled, "paused", wait, as_json)
-
-
-@click.command()
-@click.argument("run")
-@click.argument("event")
-@set_option
-@input_option
-@click.option("--wait", is_flag=True, help="Wait until the run has taken it in.")
-@click.option("--timeout", default=_WAIT, show_default=True, help="With --wait: no longer.")
-@json_option
-@click.pass_obj
-def send(
-    session: Session,
-    run: str,
-    event: str,
-    assignments: tuple[str, ...],
-    input_file: Path | None,
-    wait: bool,
-    timeout: str,
-    as_json: bool,
-) -> int:
-    """Send EVENT to RUN, with the data that --set and --input give.
-
-    A run that nobody executes takes it in when it is resumed. Exit code 1 when --wait was in
-    vain.
-    """
-    data = read_input(input_file, assignments)
-    timeout_s = duration_option("--timeout", timeout).total_seconds()
-
-    async def sent() -> tuple[str, str, bool]:
-        async with open_journal(session) as journal:
-            run_id = await find_run(journal, run)
-            refuse_ended(run_id, await journal.records(run_id))
-            given = message("event", name=event, data=data)
-            await journal.post(run_id, given)
-            received = wait and await answered(
-                journal,
-                run_id,
-                timeout_s,
-                lambda records: given.message_id in History.of(records).handled or None,
-            )
-            return run_id, given.message_id, bool(received)
-
-    run_id, event_id, received = run_async(sent())
-    if as_json:
-        print_json(document(run_id=run_id, event=event, event_id=event_id, received=received))
-    else:
-        said = "was received by" if received else "is sent to"
-        click.echo(f"the event '{event}' {said} {run_id}")
-        if wait and not received:
-            click.echo(f"  it has not been received within {timeout}", err=True)
-    return FAILED if wait and not received else 0
 
 
 def _report(view: RunView, settled: bool, wanted: str, wait: str, as_json: bool) -> int:

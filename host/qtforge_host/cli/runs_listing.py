@@ -28,6 +28,7 @@ _UNFINISHED_LIMIT: Final = 1_000_000  # of the running, those whose owner is dea
     "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only such; repeat."
 )
 @click.option("--workflow", help="Only of this workflow.")
+@click.option("--waiting-for", metavar="EVENT", help="Only those that wait for that event.")
 @click.option(
     "--since", metavar="TIME", help="Only started since: 2h, 30d, 2026-01-31, 2026-01-31T12:00."
 )
@@ -40,6 +41,7 @@ def list_runs(
     session: Session,
     statuses: tuple[str, ...],
     workflow: str | None,
+    waiting_for: str | None,
     since: str | None,
     limit: int,
     as_json: bool,
@@ -53,6 +55,7 @@ def list_runs(
         statuses=wanted,
         workflow=workflow,
         started_since=None if since is None else _instant(since),
+        waiting_for=waiting_for,
         limit=limit,
     )
     found = asyncio.run(_found(session, query))
@@ -60,10 +63,12 @@ def list_runs(
         print_json(document(runs=[run_row(each) for each in found]))
         return
     if not found:
-        click.echo("no such run" if wanted or workflow or since else "there is no run yet")
+        click.echo(
+            "no such run" if wanted or workflow or waiting_for or since else "there is no run yet"
+        )
         return
     table(
-        ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK"),
+        ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW"),
         (
             (
                 state(shown_status(each)),
@@ -71,6 +76,7 @@ def list_runs(
                 each.workflow,
                 f"{each.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
                 _took(each),
+                each.label if each.finished_at is None else "",
             )
             for each in found
         ),
@@ -133,4 +139,7 @@ def run_row(run: RunSummary) -> dict[str, Any]:
         "duration_s": None if finished is None else (finished - run.started_at).total_seconds(),
         "owners": run.epoch,
         "parent": run.parent,
+        "state": run.label or None,
+        "accepts": run.accepts,
+        "waiting_since": run.waiting_since,
     }

@@ -18,14 +18,14 @@ from qtforge_host.cli.errors import CANCELLED, exit_code, show
 from qtforge_host.cli.inputs import assign, set_option
 from qtforge_host.cli.output import json_option
 from qtforge_host.cli.printing import RunPrinter
-from qtforge_host.cli.progress import progress_display
+from qtforge_host.cli.progress import Display, progress_display
 from qtforge_host.cli.runs_journal import find_run
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.engine import new_run_id
 from qtforge_host.runs.history import History
-from qtforge_host.runs.log import RunListener
+from qtforge_host.runs.offers import offers_of
 from qtforge_host.runs.rewinding import Rewriting, forked, rewind
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
@@ -196,13 +196,13 @@ async def _resume_all(
     skip_owned: bool = False,
 ) -> None:
     waiting = iter(run_ids)
-    with progress_display(len(run_ids), outcome) as listener:
+    with progress_display(len(run_ids), outcome) as display:
 
-        async def work(waiting: Iterator[str], listener: RunListener) -> None:
+        async def work(waiting: Iterator[str], display: Display) -> None:
             for run_id in waiting:
                 try:
                     view = await durable.engine.resume(
-                        run_id, listener, versions=versions, note=note
+                        run_id, display, versions=versions, note=note
                     )
                 except RunOwnedError:
                     if not skip_owned:  # else another process was quicker, which is as good
@@ -213,10 +213,14 @@ async def _resume_all(
                     show(error, debug=False)  # the others are not held up by it
                     outcome.exit_code = outcome.exit_code or exit_code(error)
                 else:
-                    outcome.ended(view)
+                    if view.status == "waiting":
+                        history = History.of(await durable.journal.tail(run_id))
+                        workflow = durable.engine.workflows.recorded(history)
+                        outcome.offers[run_id] = offers_of(workflow, history.kept)
+                    display.settled(view)
 
         workers = min(jobs, len(run_ids))
-        await asyncio.gather(*(work(waiting, listener) for _ in range(workers)))
+        await asyncio.gather(*(work(waiting, display) for _ in range(workers)))
 
 
 async def _fork(

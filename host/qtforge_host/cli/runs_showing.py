@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from qtforge_host.cli.drawing import picture, write_picture
 from qtforge_host.cli.errors import FAILED
+from qtforge_host.cli.machine import moves
 from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.recorded_workflow import WorkflowsOfRuns
 from qtforge_host.cli.report import print_run, run_document, run_lines
 from qtforge_host.cli.runs_journal import (
     duration_option,
@@ -23,12 +27,19 @@ from qtforge_host.cli.runs_journal import (
 )
 from qtforge_host.cli.runs_timeline import line, timeline
 from qtforge_host.cli.session import Session
+from qtforge_host.journals import Durable
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.history import History
+from qtforge_host.runs.offers import Offer, offers_of
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import OperationError, QtForgeError
+from qtforge_sdk.graphs import Graph
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.records import StateKept
 
-__all__ = ["run_with_history", "show", "watch"]
+__all__ = ["run_with_history", "show", "watch", "workflow_of"]
 
 _POLL_S: Final = 0.25
 
@@ -41,22 +52,57 @@ class _Seen:
     view: RunView
     status: str
     owners: int
+    workflow: Workflow | None = None  # read only where it is needed
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        """What it would take now; empty once it has ended, or where that is not known."""
+        if self.workflow is None or self.view.finished_at is not None:
+            return ()
+        return offers_of(self.workflow, self.view.kept)
 
 
 @click.command()
 @click.argument("run")
 @click.option("--records", "raw", is_flag=True, help="Print every record as a line of JSON.")
+@click.option(
+    "--graph",
+    "language",
+    type=click.Choice(["mermaid", "dot", "svg"]),
+    help="Draw its workflow instead, with where the run is and the path that it took.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --graph: where to; the default is standard output.",
+)
 @json_option
 @click.pass_obj
-def show(session: Session, run: str, raw: bool, as_json: bool) -> None:
-    """Show a run: its stages, and all that happened, in order."""
+def show(
+    session: Session,
+    run: str,
+    raw: bool,
+    language: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a run: its stages or its state, and all that happened, in order."""
+    if output is not None and language is None:
+        raise click.UsageError("-o goes with --graph")
 
     async def found() -> _Seen:
         async with open_journal(session) as journal:
-            return await _look(journal, await find_run(journal, run))
+            seen = await _look(journal, await find_run(journal, run))
+            if language is None and seen.view.kept is None:
+                return seen
+            workflow = WorkflowsOfRuns(session).of(History.of(seen.records))
+            return replace(seen, workflow=workflow)
 
     seen = asyncio.run(found())
-    if raw:
+    if language is not None:
+        write_picture(_picture(seen), language, output)
+    elif raw:
         for record in seen.records:
             print_json(to_plain(record), one_line=True)
     elif as_json:
@@ -151,26 +197,69 @@ class _Lines:
         self._printed = len(seen.records)
 
 
-async def run_with_history(journal: Journal, run_id: str) -> dict[str, Any]:
+async def run_with_history(durable: Durable, run_id: str) -> dict[str, Any]:
     """Return a run as ``runs show --json`` has it.
 
     Raises:
         RunNotFoundError: There is none.
     """
-    return _document(await _look(journal, run_id))
+    seen = await _look(durable.journal, run_id)
+    if seen.view.kept is not None:
+        workflow = workflow_of(durable, History.of(seen.records))
+        seen = replace(seen, workflow=workflow)
+    return _document(seen)
+
+
+def workflow_of(durable: Durable, history: History) -> Workflow | None:
+    """Return a run's workflow; None where it can't be run here any more."""
+    try:
+        return durable.engine.workflows.recorded(history)
+    except QtForgeError:
+        return None
+
+
+def _picture(seen: _Seen) -> Graph:
+    """Return the picture of a run's workflow, marked where its kind can do that.
+
+    Raises:
+        OperationError: ``graph.not_drawable``.
+    """
+    if seen.workflow is None:
+        what = f"the workflow of {seen.view.run_id} can't be drawn"
+        why = f"it is written in Python, or the kind '{seen.view.kind}' is not installed"
+        raise OperationError("graph.not_drawable", what, why)
+    draw = getattr(seen.workflow.orchestrator, "graph_of_run", None)
+    if draw is None:
+        return picture(seen.workflow)
+    kept = [record for record in seen.records if isinstance(record, StateKept)]
+    drawn: Graph = draw(seen.workflow.definition, kept)
+    return drawn
 
 
 def _document(seen: _Seen, *, history: bool = True) -> dict[str, Any]:
-    document = {**run_document(seen.view), "status": seen.status, "owners": seen.owners}
+    document = {
+        **run_document(seen.view, seen.offers),
+        "status": seen.status,
+        "owners": seen.owners,
+    }
+    if history and seen.view.kept is not None:
+        document["path"] = list(moves(seen.records))
     if history:
         document["history"] = list(timeline(seen.records))
     return document
 
 
 def _print(seen: _Seen) -> None:
-    for each in run_lines(seen.view, status=seen.status):
+    for each in run_lines(seen.view, status=seen.status, offers=seen.offers):
         click.echo(each)
     _say_interrupted(seen)
+    path = list(moves(seen.records))
+    if path:
+        click.echo("\npath")
+    for move in path:
+        glyph = " " if move.taken else "✗"
+        text = "".join(each if each.isprintable() else " " for each in move.text())
+        click.echo(f"{glyph} {move.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
     started = seen.records[0].at.astimezone()
     owners = f", {seen.owners} owners so far" if seen.owners > 1 else ""
     click.echo(f"\nhistory, from {started:%Y-%m-%d %H:%M:%S}{owners}")

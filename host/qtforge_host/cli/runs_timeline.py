@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from qtforge_host.cli.machine import move_of
 from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -25,6 +26,7 @@ from qtforge_sdk.records import (
     RunResumed,
     RunRewound,
     RunStarted,
+    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -120,6 +122,8 @@ def _of_step(record: Record) -> str:
 
 def _of_wait(record: Record) -> str:
     match record:
+        case StateKept():
+            return _of_state(record)
         case EventReceived():
             return f"the event '{record.name}' came"
         case TimerSet():
@@ -134,6 +138,20 @@ def _of_wait(record: Record) -> str:
             return f"is to be cancelled{_asked(record)}"
         case _:
             return ""
+
+
+def _of_state(record: StateKept) -> str:
+    move = move_of(record)
+    if not move.is_empty:
+        return move.text()
+    if record.busy:
+        timers = ", ".join(
+            f"{name} until {_clock(record.timers[name])}"
+            for name in record.timers_set
+            if name in record.timers
+        )
+        return f"sets timers: {timers}" if timers else "goes on"
+    return f"{'waits' if record.accepts or record.timers else 'ends'} in {record.label}"
 
 
 def _of_run(record: Record) -> str:

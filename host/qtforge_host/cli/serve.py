@@ -48,8 +48,8 @@ _MEGA = 1_000_000
     help="Clients that hear events at once.",
 )  # fmt: skip
 @click.option(
-    "--max-runs", type=click.IntRange(1, 100_000), default=1000, show_default=True,
-    help="Runs executed at once.",
+    "--max-runs", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True,
+    help="Runs in memory at once.",
 )  # fmt: skip
 @click.pass_obj
 def serve(
@@ -113,10 +113,12 @@ def _rate(text: str) -> ParsedRate:
 def _documents() -> Documents:
     # The other commands' documents, imported only by who serves.
     from qtforge_host.cli.drawing import drawn
+    from qtforge_host.cli.inbox import served_inbox
     from qtforge_host.cli.output import SCHEMA_VERSION
     from qtforge_host.cli.plugins import host_plugins
     from qtforge_host.cli.runs_listing import find_runs, run_row
     from qtforge_host.cli.runs_showing import run_with_history
+    from qtforge_host.cli.send import served_outcome
     from qtforge_host.cli.workflows import workflow_row
     from qtforge_host.serving.documents import Documents
 
@@ -125,6 +127,8 @@ def _documents() -> Documents:
         run=run_with_history,
         runs=find_runs,
         run_row=run_row,
+        inbox=served_inbox,
+        outcome=served_outcome,
         workflow_row=workflow_row,
         plugins=host_plugins,
         graph=drawn,

@@ -49,7 +49,8 @@ class Keeps:
             timers.pop(name, None)
         timers.update(kept.timers_set)
         event = kept.event
-        position = 0 if event is None else event.position
+        # What came another way than by the inbox leaves that as far as it was.
+        position = max(self._log.history.inbox, 0 if event is None else event.position)
         record = StateKept(
             run_id=self.id,
             at=self._clock.now(),

@@ -48,7 +48,9 @@ class RunView:
         steps: By name, in the order in which they began.
         compensations: By the name of the step that they undo, in the order in which they ran.
         amendments: How often its definition was changed.
+        kept: For one that keeps its state: what it kept last; None for the others.
         label: For one that keeps its state: the state in a word.
+        label_since: Since when that holds, in UTC; None for the others.
         accepts: For one that keeps its state: the events that it waits for.
         timers: For one that keeps its state: when each timer is due, by its name.
         dealt_with: How far its inbox has been dealt with.
@@ -71,7 +73,9 @@ class RunView:
         self.steps: dict[str, StepResult] = {}
         self.compensations: dict[str, StepResult] = {}
         self.amendments = 0
+        self.kept: StateKept | None = None
         self.label = ""
+        self.label_since: datetime.datetime | None = None
         self.accepts: tuple[str, ...] = ()
         self.timers: dict[str, datetime.datetime] = {}
         self.dealt_with = 0
@@ -164,6 +168,9 @@ class RunView:
                 )
             case StateKept():
                 self.status, self.error = "running" if record.busy else "waiting", None
+                if record.label != self.label or record.trace.get("entered"):
+                    self.label_since = record.at
+                self.kept = record
                 self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
                 self.dealt_with = max(self.dealt_with, record.inbox)
             case RunResumed():

@@ -21,7 +21,7 @@ class ServeOptions:
         grace_s: How long runs may go on when the process ends, in seconds.
         max_body_bytes: No request may be larger.
         max_streams: So many clients may hear events at once.
-        max_runs: So many runs are executed at once.
+        max_runs: So many runs are in memory at once, those that wait there among them.
         rate: How often one client may ask.
     """
 
@@ -32,5 +32,5 @@ class ServeOptions:
     grace_s: float = 10.0
     max_body_bytes: int = 10_000_000
     max_streams: int = 32
-    max_runs: int = 1000
+    max_runs: int = 10_000
     rate: ParsedRate = ParsedRate(100, 1.0)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Self
 
 from qtforge_host.app import Host
 from qtforge_host.config import Settings
 from qtforge_host.journals import Durable
 from qtforge_host.runs.clock import SystemClock
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.dispatching import Dispatcher
 from qtforge_host.serving.counting import RunCounts
-from qtforge_host.serving.executing import Executing
+from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.folder import ServeFolder
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.schedules import Schedule
@@ -23,6 +25,7 @@ from qtforge_host.serving.streaming import Streams
 __all__ = ["Service"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
+_LINGER_S: Final = 30.0  # how long a run that waits for events stays in memory
 
 
 class Service:
@@ -39,7 +42,6 @@ class Service:
         options: How to serve.
         host: The host.
         durable: Its journal and engine.
-        executing: The runs that this process executes.
         streams: Who hears live events.
         counts: Counts what happens.
     """
@@ -56,7 +58,6 @@ class Service:
         self.counts = counts
         self.host = Host(settings)
         self.durable: Durable
-        self.executing: Executing
         self.streams: Streams
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
@@ -66,9 +67,8 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.host)
             self.durable = await self.host.durable()
-            self.executing = Executing(
-                self.durable.engine, self.durable.journal, self.options.max_runs
-            )
+            engine = self.durable.engine
+            engine.living.linger_s = _LINGER_S
             self.streams = Streams(self.host.bus, self.options.max_streams)
             stack.callback(self.host.on_record(self.streams.tell))
             stack.callback(self.host.on_record(self.counts.take))
@@ -76,10 +76,9 @@ class Service:
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory(ServeFolder(self.settings.state_dir).schedules_path)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
-            for name, work in (
-                ("schedules", scheduler.run()),
-                ("taking up", self.executing.take_up()),
-            ):
+            dispatcher = Dispatcher(engine, self.durable.journal, SystemClock())
+            stack.callback((await self.host.bindings()).close)
+            for name, work in (("schedules", scheduler.run()), ("dispatching", dispatcher.run())):
                 stack.push_async_callback(_ended, asyncio.create_task(_told(name, work)))
             self._stack = stack.pop_all()
         return self
@@ -91,17 +90,36 @@ class Service:
         """Leave the runs as they are at once when it ends."""
         self._grace_s = 0.0
 
+    async def start(
+        self, workflow: Workflow, given: Mapping[str, Any], run_id: str | None = None
+    ) -> str:
+        """Start a run, and return its name once the journal has it.
+
+        Raises:
+            RefusedError: There are too many runs already.
+            RunExistsError: There is a run of that name.
+            RunError: The journal refused it.
+        """
+        count = self.durable.engine.count()
+        if count >= self.options.max_runs:
+            raise RefusedError(
+                503,
+                "http.busy",
+                "too many runs are executed at once",
+                f"there are {count}",
+                "try again later, or raise --max-runs",
+                {"Retry-After": "1"},
+            )
+        return await self.durable.engine.start(workflow, given, run_id=run_id)
+
     async def _start(self, schedule: Schedule, run_id: str) -> None:
-        workflow = self.host.workflow(schedule.workflow)
-        await self.executing.start(workflow, schedule.input, run_id=run_id)
+        await self.start(self.host.workflow(schedule.workflow), schedule.input, run_id)
 
     async def _leave_runs(self) -> None:
-        busy = len(self.executing)
-        if busy:
-            _LOG.info("%d runs may go on for %g s", busy, self._grace_s)
-        left = await self.executing.close(self._grace_s)
-        if left:
-            _LOG.warning("%d runs are left as they are; the next process goes on", left)
+        engine = self.durable.engine
+        if engine.count():
+            _LOG.info("%d runs may go on for %g s", engine.count(), self._grace_s)
+        await engine.close(self._grace_s)
 
 
 async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:

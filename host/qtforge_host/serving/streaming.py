@@ -126,10 +126,10 @@ class Streams:
         if topic is not None:
             stream.wants_records = run_id is not None
 
-            async def heard(message: Any) -> None:
-                stream.offer("message", {"topic": topic, "message": to_plain(message)})
+            async def heard(published: tuple[str, Any]) -> None:
+                stream.offer("message", {"topic": published[0], "message": published[1]})
 
-            stream.subscription = self._bus.subscribe(topic, heard)
+            stream.subscription = self._bus.hear(topic, heard)
         self._streams.add(stream)
         return stream
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-__all__ = ["Drawable", "Edge", "Graph", "Group", "Node", "NodeKind"]
+from qtforge_sdk.records import StateKept
+
+__all__ = ["Drawable", "Edge", "Graph", "Group", "Node", "NodeKind", "RunDrawable"]
 
 NodeKind = Literal["start", "step", "decision", "workflow", "state", "final", "end"]
 
@@ -86,3 +89,15 @@ class Drawable(Protocol):
 
     def graph(self, definition: Any) -> Graph:
         """Return a definition's picture."""
+
+
+class RunDrawable(Protocol):
+    """What an orchestrator has besides, when a picture can show where a run is."""
+
+    def graph_of_run(self, definition: Any, kept: Sequence[StateKept]) -> Graph:
+        """Return a definition's picture, marked with where a run is and how it came there.
+
+        Args:
+            definition: The run's.
+            kept: All that the run kept, oldest first.
+        """

@@ -7,11 +7,11 @@ every event, and a resumed run goes on from what was kept last.
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-__all__ = ["Ended", "Kept", "ReceivedEvent"]
+__all__ = ["AcceptedEvent", "Accepting", "Ended", "Kept", "ReceivedEvent"]
 
 
 class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,3 +78,33 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     result: Any
     names: dict[str, Any]
+
+
+class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that may be taken in a state, and where it leads.
+
+    Attributes:
+        event: Its name, or the first words of names; ``*`` for every event.
+        transition: What takes it.
+        condition: What has to hold for that, in CEL; None for nothing.
+        targets: The states that it leads to; empty when it stays.
+        from_within: Whether it is the run itself that raises it: a timer, or what failed.
+    """
+
+    event: str
+    transition: str
+    condition: str | None = None
+    targets: tuple[str, ...] = ()
+    from_within: bool = False
+
+
+class Accepting(Protocol):
+    """What an orchestrator has besides, when it can tell what its runs wait for."""
+
+    def accepts(self, definition: Any, state: Any) -> list[AcceptedEvent]:
+        """Return what may be taken now, in the order in which it is tried.
+
+        Args:
+            definition: The run's.
+            state: What it kept last, as plain values.
+        """

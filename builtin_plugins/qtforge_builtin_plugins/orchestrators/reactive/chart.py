@@ -58,6 +58,13 @@ class Node:
         """Whether it is a proper descendant of another."""
         return other in self.ancestors
 
+    def is_beside(self, other: Node) -> bool:
+        """Whether the two are in different regions of a parallel state."""
+        if self is other or self.is_within(other) or other.is_within(self):
+            return False
+        shared = next(each for each in self.ancestors if each in other.ancestors)
+        return shared.kind == "parallel"
+
 
 @dataclass(eq=False, slots=True)
 class Arrow:
@@ -132,7 +139,9 @@ class Chart:
         elif node.kind == "compound":
             node.initial = node.children[0]
         elif node.is_history and node.parent is not None:
-            node.initial = node.parent.initial or node.parent.children[0]
+            first = node.parent.initial
+            leads = first is not None and not first.is_history  # else it would lead to itself
+            node.initial = first if leads else node.parent.children[0]
 
     def _draw(self, position: int, transition: Transition) -> None:
         targets = tuple(self.nodes[name] for name in _names(transition.to))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, Node, matches
 
-__all__ = ["Configuration", "Memory", "domain", "exits", "select"]
+__all__ = ["Configuration", "Memory", "domain", "effective_targets", "exits", "inside", "select"]
 
 Holds = Callable[[Arrow], bool]
 Memory = Mapping[str, Sequence[Node]]
@@ -108,8 +108,8 @@ def exits(arrow: Arrow, configuration: Configuration, memory: Memory) -> set[Nod
     """Return the states that an arrow leaves; none when it has no targets."""
     if not arrow.targets:
         return set()
-    inside = domain(arrow, memory)
-    return {node for node in configuration.nodes if node.is_within(inside)}
+    staying = domain(arrow, memory)
+    return {node for node in configuration.nodes if node.is_within(staying)}
 
 
 def effective_targets(arrow: Arrow, memory: Memory) -> list[Node]:
@@ -127,7 +127,12 @@ def effective_targets(arrow: Arrow, memory: Memory) -> list[Node]:
 
 def domain(arrow: Arrow, memory: Memory) -> Node:
     """Return the innermost state that stays: SCXML's getTransitionDomain."""
-    source, targets = arrow.source, effective_targets(arrow, memory)
+    return inside(arrow, effective_targets(arrow, memory))
+
+
+def inside(arrow: Arrow, targets: Sequence[Node]) -> Node:
+    """Return the innermost state that stays when an arrow leads to these states."""
+    source = arrow.source
     within = all(target.is_within(source) for target in targets)
     if within and source.kind == "compound" and (arrow.internal or source.parent is None):
         return source

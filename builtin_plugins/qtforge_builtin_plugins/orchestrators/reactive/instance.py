@@ -25,9 +25,10 @@ from qtforge_sdk.instances import Ended, Kept, ReceivedEvent
 __all__ = ["Instance"]
 
 _CHILD: Final = "workflow."
-_PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*)+(?!\s*\()")
+_PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*+)+(?!\s*\()")
 _BUILTIN: Final = (bytes, datetime.datetime)
 _SHOWN: Final = 200  # characters of a value
+_EARLIER: Final = datetime.timedelta(milliseconds=1)  # more than what a journal may round off
 
 
 class Instance:
@@ -76,7 +77,7 @@ class Instance:
             await self._settle(snapshot, trace, received, outcome)
         if snapshot.failed is not None:
             raise OperationError("machine.failed", snapshot.failed)
-        names = {"data": snapshot.data, "event": snapshot.event, "instance": self._about}
+        names = self._names(snapshot, snapshot.event)
         result = {"state": snapshot.finished, "data": snapshot.data}
         return Ended(result=result, names=names)
 
@@ -89,7 +90,7 @@ class Instance:
     def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
         event = _event(snapshot, received, trace)
         if event is None:
-            return "the timer was cancelled meanwhile"
+            return "the timer was cancelled or set anew meanwhile"
         try:
             if self._machine.take(snapshot, event, trace):
                 return "taken"
@@ -171,7 +172,7 @@ class Instance:
     def _why_not(self, snapshot: Snapshot, event: Event) -> str:
         """Say why no transition took an event, with the values that conditions looked at."""
         why = self._machine.why_not(snapshot, event)
-        names = {"event": event, "data": snapshot.data, "instance": self._about}
+        names = self._names(snapshot, event)
         values = []
         for path in dict.fromkeys(_PATHS.findall(why)):
             try:
@@ -181,11 +182,17 @@ class Instance:
             values.append(f"{path} is {value}")
         return f"{why} ({', '.join(values)})" if values else why
 
+    def _names(self, snapshot: Snapshot, event: Event | None) -> dict[str, Any]:
+        instance = {**self._about, "states": list(snapshot.active)}
+        return {"data": snapshot.data, "event": event, "instance": instance}
+
 
 def _event(snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> Event | None:
     at = received.at.isoformat()
     if received.timer:
         timer = snapshot.timers.get(received.name)
+        if timer is not None and received.at < timer.due - _EARLIER:
+            return None  # it was due before it was set anew
         trace.cancelled.append(received.name)
         if timer is None:
             return None

@@ -118,6 +118,8 @@ class Machine:
         Raises:
             ExpressionError: A condition can't be told; the snapshot is as it was.
         """
+        if event.name == "":
+            return False  # no name is how a transition says that it needs no event
         configuration = self._planner.named(snapshot.active)
         before, snapshot.event = snapshot.event, event
         try:
@@ -148,7 +150,7 @@ class Machine:
             if call is not None:
                 return call
             if snapshot.finished is not None or snapshot.failed is not None:
-                snapshot.timers.clear()
+                self._end(snapshot, trace)
                 return None
             if not self._microstep(snapshot, trace):
                 return None
@@ -173,11 +175,7 @@ class Machine:
     ) -> None:
         """Go on behind a call that failed: the rest of its block is left out."""
         snapshot.calls += 1
-        if isinstance(call.action, PluginCallAction) and not call.action.required:
-            trace.warnings.append(f"{call.name}: {error.get('message', '')}")
-            snapshot.pending.pop(0)
-            return
-        self._fail(snapshot, call.name, dict(error))
+        self._fail(snapshot, call.name, dict(error), trace)
 
     def accepts(self, snapshot: Snapshot) -> list[tuple[str, str, str | None]]:
         """Return (trigger, transition, condition) of what may be taken now, innermost first."""
@@ -209,6 +207,7 @@ class Machine:
                 arrows = select(configuration, event.name, holds, memory)
                 if not arrows:
                     self._unheard(snapshot, event, trace)
+                    arrows = select(configuration, "", holds, memory)  # they may look at it
         except ExpressionError as error:
             snapshot.failed = str(error)
             return True
@@ -216,6 +215,14 @@ class Machine:
             self._begin(snapshot, self._planner.plan(configuration, arrows, memory), trace)
             return True
         return snapshot.failed is not None
+
+    def _end(self, snapshot: Snapshot, trace: Trace) -> None:
+        """Give up what is left; an error that was not handled before the end is a failure."""
+        snapshot.timers = {}
+        while snapshot.queue:
+            self._unheard(snapshot, snapshot.queue.pop(0), trace)
+        if snapshot.failed is not None:
+            snapshot.finished = None
 
     def _unheard(self, snapshot: Snapshot, event: Event, trace: Trace) -> None:
         if event.name.startswith("error."):
@@ -244,7 +251,9 @@ class Machine:
                 try:
                     call = self._do(work.name, snapshot, trace)
                 except (ExpressionError, OperationError) as error:
-                    self._fail(snapshot, work.name, {"code": error.code, "message": str(error)})
+                    self._fail(
+                        snapshot, work.name, {"code": error.code, "message": str(error)}, trace
+                    )
                     continue
                 if call is not None:
                     return call
@@ -260,7 +269,9 @@ class Machine:
         return None
 
     def _do(self, name: str, snapshot: Snapshot, trace: Trace) -> Call | None:
-        action = self._actions[name]
+        action = self._actions.get(name)
+        if action is None:  # the definition was amended while the machine was on its way
+            raise OperationError("machine.action", f"there is no action '{name}' any more", "")
         names = self._names(snapshot)
         render = self._evaluator.render
         if isinstance(action, SetAction):
@@ -311,8 +322,13 @@ class Machine:
             snapshot.timers = {key: each for key, each in snapshot.timers.items() if key != name}
             trace.cancelled.append(name)
 
-    def _fail(self, snapshot: Snapshot, action: str, error: dict[str, Any]) -> None:
-        """Raise SCXML's error event, and leave the rest of the block out."""
+    def _fail(self, snapshot: Snapshot, action: str, error: dict[str, Any], trace: Trace) -> None:
+        """Raise SCXML's error event and leave the rest of the block out, or only warn."""
+        failed = self._actions.get(action)
+        if isinstance(failed, PluginCallAction) and not failed.required:
+            trace.warnings.append(f"{action}: {error.get('message', '')}")
+            snapshot.pending.pop(0)
+            return
         block = snapshot.pending[0].block
         rest = [work for work in snapshot.pending[1:] if work.kind != "do" or work.block != block]
         snapshot.pending = rest

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, Node
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
     Configuration,
     Memory,
     domain,
+    effective_targets,
     exits,
 )
 
 __all__ = ["Plan", "Planner", "Work"]
 
+_MOST: Final = 4_096  # regions multiply: a machine may have more configurations than memory holds
 WorkKind = Literal["do", "set_timeout", "clear_timeout", "raise", "finish"]
 
 
@@ -80,6 +82,8 @@ class Planner:
         key = frozenset(nodes)
         found = self._configurations.get(key)
         if found is None:
+            if len(self._configurations) >= _MOST:
+                self._forget()
             found = self._configurations[key] = Configuration(self.chart, key)
         return found
 
@@ -98,7 +102,7 @@ class Planner:
 
     def initial(self) -> Plan:
         """Return the plan of the machine's start."""
-        entering = _Entering(self.chart, {})
+        entering = _Entering({}, frozenset())
         assert self.chart.root.initial is not None  # noqa: S101 - validated
         entering.descend(self.chart.root.initial)
         entering.ascend(self.chart.root.initial, self.chart.root)
@@ -115,20 +119,28 @@ class Planner:
             left |= exits(arrow, configuration, memory)
         exited = self.chart.in_order(left)[::-1]
         remembered = _remember(exited, configuration)
-        entering = _Entering(self.chart, {**memory, **remembered})
+        now_known = {**memory, **remembered}
+        entering = _Entering(now_known, frozenset(configuration.nodes) - left)
         for arrow in arrows:
             if arrow.targets:
                 inside = domain(arrow, memory)
                 for target in arrow.targets:
                     entering.descend(target)
-                for target in arrow.targets:
+                for target in effective_targets(arrow, now_known):
                     entering.ascend(target, inside)
         plan = self._plan(
             arrows, exited, configuration, entering.found, remembered, configuration.nodes
         )
-        if not any(target.is_history for arrow in arrows for target in arrow.targets):
+        if not entering.looked_back:  # else it holds for this memory only
+            if len(self._plans) >= _MOST:
+                self._plans.clear()
             self._plans[key] = plan
         return plan
+
+    def _forget(self) -> None:
+        self._configurations.clear()
+        self._by_names.clear()
+        self._plans.clear()
 
     def _plan(
         self,
@@ -140,9 +152,10 @@ class Planner:
         active: Sequence[Node],
     ) -> Plan:
         order = self.chart.in_order(entered)
-        after = self.configuration([*(set(active) - set(exited)), *order])
+        staying = set(active) - set(exited)
+        after = self.configuration([*staying, *order])
         work = [*_leaving(exited), *_taking(arrows, len(exited))]
-        work += self._entering_work(order, after, len(exited) + len(arrows))
+        work += _entering(order, staying, len(exited) + len(arrows))
         final = next(
             (
                 node.name
@@ -161,36 +174,28 @@ class Planner:
             finished=final,
         )
 
-    def _entering_work(
-        self, order: Sequence[Node], after: Configuration, block: int
-    ) -> Iterable[Work]:
-        for place, node in enumerate(order, block):
-            if node.timeout is not None:
-                yield Work("set_timeout", node.name, place)
-            for action in node.state.entry if node.state else ():
-                yield Work("do", action, place)
-            if node.kind == "final" and node.parent is not None and node.parent.parent is not None:
-                yield from self._done(node.parent, after, place)
-
-    def _done(self, parent: Node, after: Configuration, block: int) -> Iterable[Work]:
-        yield Work("raise", f"done.state.{parent.name}", block)
-        around = parent.parent
-        if around is not None and around.kind == "parallel":
-            active = set(after.nodes)
-            if all(_is_done(region, active) for region in around.children):
-                yield Work("raise", f"done.state.{around.name}", block)
-
 
 class _Entering:
-    """SCXML's addDescendantStatesToEnter and addAncestorStatesToEnter."""
+    """SCXML's addDescendantStatesToEnter and addAncestorStatesToEnter.
 
-    def __init__(self, chart: Chart, memory: Memory) -> None:
+    Its appendix D enters the ancestors of what a history state stands for even where they are
+    active and were not left (a transition within a state to that state's own history); here
+    what stays is not entered again.
+
+    Attributes:
+        found: The states to enter.
+        looked_back: Whether a history state was asked.
+    """
+
+    def __init__(self, memory: Memory, staying: frozenset[Node]) -> None:
         self.found: set[Node] = set()
-        self._chart = chart
+        self.looked_back = False
         self._memory = memory
+        self._staying = staying
 
     def descend(self, node: Node) -> None:
         if node.is_history:
+            self.looked_back = True
             assert node.parent is not None  # noqa: S101 - a history state is within one
             stands_for = self._memory.get(node.name) or ([node.initial] if node.initial else [])
             for each in stands_for:
@@ -208,7 +213,7 @@ class _Entering:
 
     def ascend(self, node: Node, inside: Node) -> None:
         for ancestor in node.ancestors:
-            if ancestor is inside:
+            if ancestor is inside or ancestor in self._staying:
                 return
             self.found.add(ancestor)
             if ancestor.kind == "parallel":
@@ -244,6 +249,27 @@ def _taking(arrows: Sequence[Arrow], block: int) -> Iterable[Work]:
     for place, arrow in enumerate(arrows, block):
         for action in arrow.actions:
             yield Work("do", action, place)
+
+
+def _entering(order: Sequence[Node], staying: set[Node], block: int) -> Iterable[Work]:
+    active = set(staying)  # grows: the last region that is done makes its parallel state so
+    for place, node in enumerate(order, block):
+        active.add(node)
+        if node.timeout is not None:
+            yield Work("set_timeout", node.name, place)
+        for action in node.state.entry if node.state else ():
+            yield Work("do", action, place)
+        if node.kind == "final" and node.parent is not None and node.parent.parent is not None:
+            yield from _done(node.parent, active, place)
+
+
+def _done(parent: Node, active: set[Node], block: int) -> Iterable[Work]:
+    yield Work("raise", f"done.state.{parent.name}", block)
+    around = parent.parent
+    # Appendix D looks one parallel state up only; 3.4 wants the event for each that is done.
+    while around is not None and around.kind == "parallel" and _is_done(around, active):
+        yield Work("raise", f"done.state.{around.name}", block)
+        around = around.parent
 
 
 def _is_done(node: Node, active: set[Node]) -> bool:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
-from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
+from qtforge_builtin_plugins.orchestrators.reactive.definition import (
+    ReactiveDefinition,
+    State,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
 from qtforge_builtin_plugins.orchestrators.reactive.naming import check_expressions
+from qtforge_builtin_plugins.orchestrators.reactive.picture import draw
+from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Snapshot
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
 from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
+from qtforge_sdk.graphs import Graph
+from qtforge_sdk.instances import AcceptedEvent
+from qtforge_sdk.records import StateKept
 
 __all__ = ["ReactiveOrchestrator"]
+
+_FROM_WITHIN: Final = ("error.", "done.", "timer.")
 
 
 class ReactiveOrchestrator:
@@ -36,6 +48,53 @@ class ReactiveOrchestrator:
         """Handle events until the machine ends; its data is the result."""
         return await Instance(run, self._planner).live()
 
+    def graph(
+        self,
+        definition: ReactiveDefinition,
+        active: Iterable[str] = (),
+        taken: Iterable[str] = (),
+    ) -> Graph:
+        """Return the machine's picture.
+
+        Args:
+            definition: The machine.
+            active: The names of the atomic states that a run is in; none for no run.
+            taken: The names of the transitions that it took, in order.
+        """
+        return draw(definition, active, taken)
+
+    def graph_of_run(self, definition: ReactiveDefinition, kept: Sequence[StateKept]) -> Graph:
+        """Return the machine's picture, with a run's state and the path that it took.
+
+        Args:
+            definition: The machine.
+            kept: All that the run kept, oldest first.
+        """
+        active = msgspec.convert(kept[-1].state, Snapshot).active if kept else ()
+        taken = [name for each in kept for name in each.trace.get("transitions", ())]
+        return self.graph(definition, active, taken)
+
+    def accepts(self, definition: ReactiveDefinition, state: Any) -> list[AcceptedEvent]:
+        """Return what a machine's state accepts, innermost first.
+
+        Args:
+            definition: The machine.
+            state: An encoded `Snapshot`.
+        """
+        snapshot = msgspec.convert(state, Snapshot)
+        timers = {timer.event for timer in snapshot.timers.values()}
+        return [
+            AcceptedEvent(
+                event=arrow.trigger,
+                transition=arrow.name,
+                condition=arrow.condition,
+                targets=tuple(target.name for target in arrow.targets),
+                from_within=arrow.trigger in timers or arrow.trigger.startswith(_FROM_WITHIN),
+            )
+            for arrow in self._planner(definition).named(snapshot.active).arrows()
+            if arrow.trigger
+        ]
+
     def _planner(self, definition: ReactiveDefinition) -> Planner:
         known = self._planners.get(id(definition))
         if known is not None and known[0] is definition:
@@ -53,9 +112,20 @@ class ReactiveOrchestrator:
         steps: Mapping[str, StepResult],
     ) -> list[str]:
         """Say why an amendment can't be made: an instance may be in any state, so all stay."""
-        kept = {name for _, name, _ in every_state(after.states)}
-        return [
-            f"the state '{name}' can't be removed: the run may be in it"
-            for _, name, _ in every_state(before.states)
-            if name not in kept
-        ]
+        kept = {name: (path, state) for path, name, state in every_state(after.states)}
+        reasons = []
+        for path, name, state in every_state(before.states):
+            if name not in kept:
+                reasons.append(f"the state '{name}' can't be removed: the run may be in it")
+            elif kept[name][0] != path:
+                reasons.append(f"the state '{name}' can't be moved: the run may be in it")
+            elif _shape(kept[name][1]) != _shape(state):
+                why = "the run may be in it, and in none or too few of the states within"
+                reasons.append(f"the state '{name}' can't become one of another kind: {why}")
+        return reasons
+
+
+def _shape(state: State) -> tuple[object, ...]:
+    """What of a state decides which others are active with it."""
+    regions = tuple(state.states) if state.parallel else ()
+    return bool(state.states), state.parallel, state.final, state.history, regions

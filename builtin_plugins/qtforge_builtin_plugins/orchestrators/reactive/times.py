@@ -29,11 +29,11 @@ def due_time(after: Any, at: Any, now: datetime.datetime) -> datetime.datetime:
         if at is None:
             return now + _length(after)
         moment = at if isinstance(at, datetime.datetime) else datetime.datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise _bad(f"'{at}' has no time zone; add Z or an offset such as +01:00")
+        return moment.astimezone(datetime.UTC)
     except (TypeError, ValueError, OverflowError, durationpy.DurationError) as error:
         raise _bad(str(error)) from error
-    if moment.tzinfo is None:
-        raise _bad(f"'{at}' has no time zone; add Z or an offset such as +01:00")
-    return moment.astimezone(datetime.UTC)
 
 
 def _length(after: Any) -> datetime.timedelta:

@@ -1,18 +1,28 @@
-"""What is wrong with a machine: names, ways that lead nowhere, states that nobody reaches."""
+"""What is wrong with a machine: names that do not exist, and states that can't be as they are.
+
+Where its ways lead is `ways`' to say, once there is nothing wrong here.
+"""
 
 from __future__ import annotations
 
 import difflib
+import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ANY,
     ReactiveDefinition,
     State,
 )
+from qtforge_builtin_plugins.orchestrators.reactive.ways import check_ways
 from qtforge_sdk import DefinitionChecker
 
 __all__ = ["check_structure", "every_state"]
+
+_EVENT: Final = re.compile(r"[^\s.*]+(?:\.[^\s.*]+)*")
 
 
 def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) -> bool:
@@ -34,11 +44,39 @@ def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) 
         checker.problem("initial", f"'{definition.initial}' lies within another state")
         sound = False
     for name, (path, state) in states.items():
-        sound &= _check_state(name, state, path, definition, checker)
+        sound &= _check_actions(state, path, definition, checker)
+        sound &= _check_kind(name, state, path, checker)
+        if state.history is not None:
+            sound &= _check_history(name, state, path, definition, checker)
     sound &= _check_transitions(definition, states, checker)
     if sound:
-        _check_reach(definition, states, checker)
+        chart = Chart(definition)
+        _check_targets(definition, chart, checker)
+        check_ways(definition, chart, {name: path for name, (path, _) in states.items()}, checker)
     return sound
+
+
+def _check_trigger(path: str, trigger: str, checker: DefinitionChecker) -> None:
+    if trigger in ("", ANY) or _EVENT.fullmatch(trigger):
+        return
+    first = trigger.removesuffix(".*")
+    fix = "write one transition for each event"
+    if _EVENT.fullmatch(first):
+        fix = f"write '{first}': it takes every event that begins with it"
+    checker.problem(path, f"'{trigger}' is not the name of an event", fix)
+
+
+def _check_targets(
+    definition: ReactiveDefinition, chart: Chart, checker: DefinitionChecker
+) -> None:
+    """Check that all targets of a transition can be active together."""
+    for position, transition in enumerate(definition.transitions):
+        targets = [chart.nodes[name] for name in _names(transition.to)]
+        for one, other in itertools.combinations(targets, 2):
+            if not one.is_beside(other):
+                what = f"'{one.name}' and '{other.name}' are never active together"
+                fix = "lead to one state in each of several regions of a parallel state"
+                checker.problem(f"transitions[{position}].to", what, fix)
 
 
 def every_state(
@@ -51,18 +89,21 @@ def every_state(
         yield from every_state(state.states, f"{here}.states")
 
 
-def _check_state(
-    name: str,
-    state: State,
-    path: str,
-    definition: ReactiveDefinition,
-    checker: DefinitionChecker,
+def _check_actions(
+    state: State, path: str, definition: ReactiveDefinition, checker: DefinitionChecker
 ) -> bool:
     sound = True
     for key, actions in (("entry", state.entry), ("exit", state.exit)):
         for action in actions:
             sound &= _known(action, definition.actions, f"{path}.{key}", "action", checker)
-    if state.initial is not None and state.history is None:
+    return sound
+
+
+def _check_kind(name: str, state: State, path: str, checker: DefinitionChecker) -> bool:
+    sound = True
+    if state.parallel and state.initial is not None:
+        checker.problem(f"{path}.initial", "a parallel state enters all of its states")
+    elif state.initial is not None and state.history is None:
         sound &= _known(state.initial, state.states, f"{path}.initial", "state within", checker)
     real = [each for each in state.states.values() if each.history is None]
     if state.states and not real:
@@ -70,15 +111,53 @@ def _check_state(
         sound = False
     if state.parallel and len(real) < 2:
         checker.problem(f"{path}.parallel", f"'{name}' has fewer than two regions")
+        sound = False
+    for region, inner in state.states.items() if state.parallel else ():
+        if inner.final:
+            fix = "put it within a region, or make it a state that is not final"
+            checker.problem(f"{path}.states.{region}", "a region is never final itself", fix)
+            sound = False
     if state.final and (state.states or state.parallel):
         checker.problem(f"{path}.final", "a final state has no states within")
         sound = False
     if state.final and state.exit:
         checker.problem(f"{path}.exit", "a final state is never left")
-    if state.history is not None and (state.states or state.final or state.entry or state.exit):
+    return sound
+
+
+def _check_history(
+    name: str,
+    state: State,
+    path: str,
+    definition: ReactiveDefinition,
+    checker: DefinitionChecker,
+) -> bool:
+    sound = True
+    own = (state.states, state.final, state.parallel, state.entry, state.exit, state.timeout)
+    if any(own):
         checker.problem(f"{path}.history", "a history state only stands for others")
         sound = False
+    beside = _beside(name, definition.states)
+    if name in definition.states:
+        fix = "put it into the state whose past it stands for"
+        checker.problem(f"{path}.history", "no state around it is ever left", fix)
+        sound = False
+    elif state.initial is not None:
+        inner = every_state(beside) if state.history == "deep" else _children(beside)
+        real = [each for _, each, found in inner if found.history is None]
+        what = "state beside it" if state.history == "shallow" else "state beside or below it"
+        sound &= _known(state.initial, real, f"{path}.initial", what, checker)
     return sound
+
+
+def _beside(name: str, states: Mapping[str, State]) -> Mapping[str, State]:
+    if name in states:
+        return states
+    return next((found for each in states.values() if (found := _beside(name, each.states))), {})
+
+
+def _children(states: Mapping[str, State]) -> Iterator[tuple[str, str, State]]:
+    return ((name, name, state) for name, state in states.items())
 
 
 def _check_transitions(
@@ -108,99 +187,8 @@ def _check_transitions(
             sound &= _known(action, definition.actions, f"{path}.actions", "action", checker)
         if not (transition.trigger or transition.condition or transition.to):
             checker.problem(path, "it has no trigger, no condition and no target: it never ends")
+        _check_trigger(f"{path}.trigger", transition.trigger, checker)
     return sound
-
-
-def _check_reach(
-    definition: ReactiveDefinition,
-    states: Mapping[str, tuple[str, State]],
-    checker: DefinitionChecker,
-) -> None:
-    parents = dict(_parents(definition.states, None))
-    reached = _reached(definition, parents)
-    everywhere = any(ANY in _names(each.source) for each in definition.transitions)
-    for name, (path, state) in states.items():
-        if name not in reached:
-            if state.history is None:
-                checker.problem(path, f"no way leads to '{name}'", "add a transition, or remove it")
-            continue
-        outside = [name, *_around(name, parents)]
-        leaves = any(
-            each.to and set(_names(each.source)) & set(outside) for each in definition.transitions
-        )
-        waits = not state.states and not state.final and not state.history
-        if waits and not leaves and not everywhere:
-            fix = "make it final, or add a transition from it"
-            checker.problem(path, f"nothing ever leaves '{name}', and it is not final", fix)
-    _check_shadowed(definition, reached, checker)
-
-
-def _check_shadowed(
-    definition: ReactiveDefinition, reached: set[str], checker: DefinitionChecker
-) -> None:
-    for position, transition in enumerate(definition.transitions):
-        sources = [name for name in _names(transition.source) if name == ANY or name in reached]
-        rivals = [
-            other
-            for place, other in enumerate(definition.transitions)
-            if other.condition is None
-            and other.trigger == transition.trigger
-            and (-other.priority, place) < (-transition.priority, position)
-        ]
-        hidden = [name for name in sources if any(name in _names(other.source) for other in rivals)]
-        if not sources:
-            checker.problem(f"transitions[{position}].from", "no way leads to where it starts")
-        elif len(hidden) == len(sources):
-            rival = next(each for each in rivals if hidden[0] in _names(each.source))
-            what = f"'{transition.name}' can never be taken: '{rival.name}' always goes first"
-            checker.problem(f"transitions[{position}]", what, "give it the higher priority")
-
-
-def _reached(definition: ReactiveDefinition, parents: Mapping[str, str | None]) -> set[str]:
-    states = {name: state for _, name, state in every_state(definition.states)}
-    found: set[str] = set()
-    todo = [definition.initial]
-    while todo:
-        name = todo.pop()
-        if name in found:
-            continue
-        found.add(name)
-        todo += _entered_with(states[name])
-        around = _around(name, parents)
-        todo += around
-        todo += [
-            each for parent in around if states[parent].parallel for each in states[parent].states
-        ]
-        if states[name].history and parents[name] is not None:
-            todo += list(states[parents[name] or name].states)
-        for transition in definition.transitions:
-            sources = set(_names(transition.source))
-            if ANY in sources or name in sources:
-                todo += _names(transition.to)
-    return found
-
-
-def _entered_with(state: State) -> list[str]:
-    if state.parallel:
-        return [name for name, each in state.states.items() if each.history is None]
-    if state.initial is not None:
-        return [state.initial]
-    return [name for name, each in state.states.items() if each.history is None][:1]
-
-
-def _parents(states: Mapping[str, State], parent: str | None) -> Iterator[tuple[str, str | None]]:
-    for name, state in states.items():
-        yield name, parent
-        yield from _parents(state.states, name)
-
-
-def _around(name: str, parents: Mapping[str, str | None]) -> list[str]:
-    found = []
-    parent = parents[name]
-    while parent is not None:
-        found.append(parent)
-        parent = parents[parent]
-    return found
 
 
 def _known(

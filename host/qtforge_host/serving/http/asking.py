@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import logging
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -17,16 +16,16 @@ from qtforge_host.runs.outcome import fold
 from qtforge_host.serving.http.calls import Call
 from qtforge_host.serving.service import Service
 from qtforge_sdk import Record
-from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import AmendmentRefused, RunAmended, RunPaused
 
-__all__ = ["BY", "amend", "cancel", "pause", "received", "wait_s"]
+__all__ = ["BY", "amend", "cancel", "pause", "received", "take_up", "wait_s"]
 
 BY: Final = "the HTTP interface"
-_LOG: Final = logging.getLogger("qtforge.serve")
 _POLL_S: Final = 0.05
+_STEP_S: Final = 0.005
+_TAKE_UP_S: Final = 10.0
 
 T = TypeVar("T")
 
@@ -49,17 +48,32 @@ async def cancel(service: Service, run_id: str, within_s: float) -> None:
     """End a run, and wait for its end."""
     journal = service.durable.journal
     await journal.post(run_id, _message("cancel"))
-    try:
-        await service.executing.take_up_now(run_id)
-    except RunOwnedError:
-        pass  # that process finds it in the run's inbox
-    except QtForgeError as error:
-        _LOG.info("%s is cancelled without being taken up: %s", run_id, error)
+    if not await take_up(service, run_id):
         await _cancel_as_it_is(service, run_id)
-    else:
-        if not service.executing.has(run_id):  # it is blocked, or has just ended
-            await _cancel_as_it_is(service, run_id)
     await _settled(journal, run_id, within_s, _ended)
+
+
+async def take_up(service: Service, run_id: str) -> bool:
+    """Take a run up, and return whether somebody executes it now, or did to its end.
+
+    Then what was sent to it is dealt with.
+    """
+    engine, journal = service.durable.engine, service.durable.journal
+    engine.wake(run_id)
+    deadline = asyncio.get_running_loop().time() + _TAKE_UP_S
+    await asyncio.sleep(0)  # in which the engine's task begins
+    while engine.has(run_id) and engine.living.get(run_id) is None:
+        if asyncio.get_running_loop().time() >= deadline:
+            return True
+        await asyncio.sleep(_STEP_S)
+    if engine.has(run_id) or _ended(await journal.records(run_id)):
+        return True
+    try:
+        with engine.reserved(run_id):
+            await journal.release(await journal.claim(run_id))
+    except RunOwnedError:
+        return True  # another process finds it in the run's inbox
+    return False  # its plugins or its workflow are gone
 
 
 async def _cancel_as_it_is(service: Service, run_id: str) -> None:
@@ -67,8 +81,7 @@ async def _cancel_as_it_is(service: Service, run_id: str) -> None:
     journal = service.durable.journal
     if _ended(await journal.records(run_id)):
         return
-    with contextlib.suppress(RunOwnedError):
-        async with service.executing.reserve(run_id):
+    with contextlib.suppress(RunOwnedError), service.durable.engine.reserved(run_id):
             at = datetime.datetime.now(datetime.UTC)
             await cancel_family(journal, run_id, by=BY, reason="", at=at)
 
@@ -78,7 +91,7 @@ async def pause(service: Service, run_id: str, within_s: float) -> None:
     journal = service.durable.journal
     message = _message("pause")
     try:
-        async with service.executing.reserve(run_id):
+        with service.durable.engine.reserved(run_id):
             await _pause_here(journal, run_id, message)
     except RunOwnedError:
         await journal.post(run_id, message)
@@ -112,8 +125,7 @@ async def amend(
     journal = service.durable.journal
     _checked(service, run_id, await journal.records(run_id), patch)  # a refusal is immediate
     message = _message("amend", {"patch": list(patch), "reason": reason})
-    with contextlib.suppress(RunOwnedError):
-        async with service.executing.reserve(run_id):
+    with contextlib.suppress(RunOwnedError), service.durable.engine.reserved(run_id):
             return await _amend_here(service, run_id, patch, reason, message)
     await journal.post(run_id, message)
 

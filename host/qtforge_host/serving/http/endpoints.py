@@ -21,6 +21,7 @@ from qtforge_host.serving.http.runs import (
     KEY,
     amend_run,
     cancel_run,
+    inbox,
     list_runs,
     pause_run,
     resume_run,
@@ -83,6 +84,11 @@ ENDPOINTS: Final = (
         summary="Change a run's definition: 200 when that is done, 202 when it is to come.",
         body=shapes.AmendRun, query=shapes.WaitQuery,
         answers={200: shapes.Amended, 202: shapes.Amended},
+    ),
+    Endpoint(
+        method="GET", path="/v1/inbox", name="listInbox", handler=inbox,
+        summary="List what waits for a person, oldest first.",
+        query=shapes.InboxQuery, answers={200: shapes.InboxDocument},
     ),
     Endpoint(
         method="GET", path="/v1/workflows", name="listWorkflows", handler=list_workflows,

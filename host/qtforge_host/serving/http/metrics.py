@@ -47,7 +47,7 @@ class _Figures(Collector):
     def _runs(self) -> Iterator[Metric]:
         counts = self._service.counts
         executing = GaugeMetricFamily("qtforge_runs_executing", "Runs that are executed now.")
-        executing.add_metric([], len(self._service.executing))
+        executing.add_metric([], self._service.durable.engine.count())
         yield executing
         started = CounterMetricFamily(
             "qtforge_runs_started", "Runs that this process started.", labels=["workflow"]

@@ -14,7 +14,15 @@ from qtforge_host.runs.refusals import RunEndedError
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.answers import Answer
-from qtforge_host.serving.http.asking import BY, amend, cancel, pause, received, wait_s
+from qtforge_host.serving.http.asking import (
+    BY,
+    amend,
+    cancel,
+    pause,
+    received,
+    take_up,
+    wait_s,
+)
 from qtforge_host.serving.http.calls import Call
 from qtforge_host.serving.service import Service
 from qtforge_sdk import Record
@@ -28,6 +36,7 @@ __all__ = [
     "KEY",
     "amend_run",
     "cancel_run",
+    "inbox",
     "list_runs",
     "pause_run",
     "resume_run",
@@ -48,12 +57,12 @@ async def start_run(call: Call) -> Answer:
     workflow = _workflow(service, asked.workflow)
     run_id = _run_id_of(call.headers.get(KEY.lower()))
     try:
-        run_id = await service.executing.start(workflow, asked.input, run_id=run_id)
+        run_id = await service.start(workflow, asked.input, run_id)
     except RunExistsError:
         if run_id is None:
             raise
         _check_same(workflow, asked.input, await service.durable.journal.records(run_id))
-    await service.executing.ended(run_id, wait_s(call))
+    await service.durable.engine.rested(run_id, wait_s(call))
     return await _shown(call, run_id)
 
 
@@ -65,6 +74,7 @@ async def list_runs(call: Call) -> Answer:
         workflow=asked.workflow,
         started_since=_utc(asked.since),
         started_until=_utc(asked.until),
+        waiting_for=asked.waiting_for,
         limit=asked.limit,
     )
     found = await call.documents.runs(call.service.durable.journal, query)
@@ -73,9 +83,15 @@ async def list_runs(call: Call) -> Answer:
     return Answer(call.document(runs=rows, next=following))
 
 
+async def inbox(call: Call) -> Answer:
+    """List what waits for a person."""
+    rows = await call.documents.inbox(call.service.durable, call.query.workflow, call.query.limit)
+    return Answer(call.document(inbox=rows))
+
+
 async def show_run(call: Call) -> Answer:
     """Show a run."""
-    found = await call.documents.run(call.service.durable.journal, call.path["run_id"])
+    found = await call.documents.run(call.service.durable, call.path["run_id"])
     return Answer(found)
 
 
@@ -92,7 +108,7 @@ async def run_records(call: Call) -> Answer:
 async def send_event(call: Call) -> Answer:
     """Send an event, and wait until the run has taken it in."""
     run_id, journal = call.path["run_id"], call.service.durable.journal
-    _refuse_ended(run_id, await journal.records(run_id))
+    history = _refuse_ended(run_id, await journal.tail(run_id))
     message = InboxMessage(
         message_id=call.body.event_id or uuid.uuid4().hex,
         kind="event",
@@ -101,6 +117,10 @@ async def send_event(call: Call) -> Answer:
         data=call.body.data,
         by=BY,
     )
+    if history.kept is not None and wait_s(call):
+        kept = await call.service.durable.engine.send(run_id, message, timeout_s=wait_s(call))
+        if kept is not None:
+            return Answer(await call.documents.outcome(call.service.durable, message, kept))
     await journal.post(run_id, message)
     taken = await received(journal, run_id, message.message_id, wait_s(call))
     return Answer(
@@ -114,7 +134,7 @@ async def send_event(call: Call) -> Answer:
 async def cancel_run(call: Call) -> Answer:
     """Cancel a run."""
     run_id = call.path["run_id"]
-    _refuse_ended(run_id, await call.service.durable.journal.records(run_id))
+    _refuse_ended(run_id, await call.service.durable.journal.tail(run_id))
     await cancel(call.service, run_id, wait_s(call))
     return await _shown(call, run_id)
 
@@ -122,7 +142,7 @@ async def cancel_run(call: Call) -> Answer:
 async def pause_run(call: Call) -> Answer:
     """Pause a run at its next step."""
     run_id = call.path["run_id"]
-    _refuse_ended(run_id, await call.service.durable.journal.records(run_id))
+    _refuse_ended(run_id, await call.service.durable.journal.tail(run_id))
     await pause(call.service, run_id, wait_s(call))
     return await _shown(call, run_id)
 
@@ -130,16 +150,17 @@ async def pause_run(call: Call) -> Answer:
 async def resume_run(call: Call) -> Answer:
     """Take a run up that rests or was interrupted."""
     run_id, service = call.path["run_id"], call.service
-    _refuse_ended(run_id, await service.durable.journal.records(run_id))
-    await service.executing.take_up_now(run_id)
-    await service.executing.ended(run_id, wait_s(call))
+    history = _refuse_ended(run_id, await service.durable.journal.tail(run_id))
+    service.durable.engine.workflows.recorded(history)  # refused now rather than in the log
+    await take_up(service, run_id)
+    await service.durable.engine.rested(run_id, wait_s(call))
     return await _shown(call, run_id)
 
 
 async def amend_run(call: Call) -> Answer:
     """Change a run's definition."""
     run_id, patch = call.path["run_id"], call.body.patch
-    _refuse_ended(run_id, await call.service.durable.journal.records(run_id))
+    _refuse_ended(run_id, await call.service.durable.journal.tail(run_id))
     answer = await amend(call.service, run_id, patch, call.body.reason, wait_s(call))
     if isinstance(answer, AmendmentRefused):
         raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
@@ -150,7 +171,7 @@ async def amend_run(call: Call) -> Answer:
 
 async def _shown(call: Call, run_id: str) -> Answer:
     """Answer with the run: 200 when it has ended or rests, 202 while it goes on."""
-    found = await call.documents.run(call.service.durable.journal, run_id)
+    found = await call.documents.run(call.service.durable, run_id)
     done = found["finished_at"] is not None or found["status"] in _RESTS
     return Answer(found, 200 if done else 202, {"Location": f"/v1/runs/{run_id}"})
 
@@ -193,10 +214,11 @@ def _check_same(workflow: Workflow, given: Mapping[str, Any], records: Sequence[
     )
 
 
-def _refuse_ended(run_id: str, records: Sequence[Record]) -> None:
+def _refuse_ended(run_id: str, records: Sequence[Record]) -> History:
     history = History.of(records)
     if history.finished is not None:
         raise RunEndedError(run_id, history.finished.status)
+    return history
 
 
 def _utc(moment: datetime.datetime | None) -> datetime.datetime | None:

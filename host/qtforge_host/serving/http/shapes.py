@@ -20,6 +20,8 @@ __all__ = [
     "EventSent",
     "EventsQuery",
     "GraphQuery",
+    "InboxDocument",
+    "InboxQuery",
     "NoQuery",
     "Plugins",
     "Publish",
@@ -95,8 +97,16 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
 
     status: list[RunStatus | Literal["interrupted"]] = []
     workflow: Name | None = None
+    waiting_for: Name | None = None
     since: Instant | None = None
     until: Instant | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+
+
+class InboxQuery(_Given, frozen=True, kw_only=True):
+    """Which of what waits."""
+
+    workflow: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
 
@@ -150,6 +160,34 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None
 
 
+class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that a run would take now, and the command that sends it."""
+
+    event: str
+    transition: str
+    to: list[str]
+    condition: str | None
+    from_within: bool
+    data: dict[str, Any] | None
+    command: str | None
+
+
+class Timer(msgspec.Struct, frozen=True, kw_only=True):
+    """A timer that runs."""
+
+    name: str
+    due: datetime.datetime
+
+
+class MachineDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run that keeps its state stands."""
+
+    state: str
+    since: datetime.datetime | None
+    accepts: list[AcceptedEvent]
+    timers: list[Timer]
+
+
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage of a run."""
 
@@ -190,6 +228,7 @@ class RunDocument(_Versioned, frozen=True, kw_only=True):
     stages: list[Stage]
     compensations: list[Stage]
     error: RunError | None
+    machine: MachineDocument | None
     owners: int
     history: list[HistoryEntry]
 
@@ -206,6 +245,9 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None
     owners: int
     parent: str | None
+    state: str | None
+    accepts: list[str]
+    waiting_since: datetime.datetime | None
 
 
 class RunList(_Versioned, frozen=True, kw_only=True):
@@ -213,6 +255,23 @@ class RunList(_Versioned, frozen=True, kw_only=True):
 
     runs: list[RunRow]
     next: datetime.datetime | None
+
+
+class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that waits for a person."""
+
+    run_id: str
+    workflow: str
+    document: str | None
+    state: str
+    since: datetime.datetime
+    machine: MachineDocument | None
+
+
+class InboxDocument(_Versioned, frozen=True, kw_only=True):
+    """What waits for a person, oldest first."""
+
+    inbox: list[InboxRow]
 
 
 class RecordsDocument(_Versioned, frozen=True, kw_only=True):
@@ -224,12 +283,18 @@ class RecordsDocument(_Versioned, frozen=True, kw_only=True):
 
 
 class EventSent(_Versioned, frozen=True, kw_only=True):
-    """What became of an event."""
+    """What became of an event; what is behind ``received`` is of runs that keep their state."""
 
     run_id: str
     event: str
     event_id: str
     received: bool
+    taken: bool | msgspec.UnsetType = msgspec.UNSET
+    reason: str | None | msgspec.UnsetType = msgspec.UNSET
+    transitions: list[str] | msgspec.UnsetType = msgspec.UNSET
+    left: list[str] | msgspec.UnsetType = msgspec.UNSET
+    entered: list[str] | msgspec.UnsetType = msgspec.UNSET
+    run: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Amended(_Versioned, frozen=True, kw_only=True):

@@ -1,20 +1,5 @@
 """The messages of the built-in topics, all frozen.
 
-topic              request               response
-=================  ====================  ====================
-document.parse     `ParseRequest`        `ParseResponse`
-content.analyze    `AnalyzeRequest`      `AnalyzeResponse`
-document.enrich    `EnrichRequest`       `EnrichResponse`
-document.store     `StoreRequest`        `StoreResponse`
-document.discard   `DiscardRequest`      `DiscardResponse`
-document.find      `FindRequest`         `FindResponse`
-database.query     `CollectRequest`      `Collected`
-http.request       `CollectRequest`      `Collected`
-file.read          `CollectRequest`      `Collected`
-stream.read        `CollectRequest`      `Collected`
-rows.aggregate     `AggregateRequest`    `Aggregated`
-=================  ====================  ====================
-=======
 ==================  ========================  =======================
 topic               request                   response
 ==================  ========================  =======================
@@ -34,6 +19,11 @@ database.query      `CollectRequest`          `Collected`
 http.request        `CollectRequest`          `Collected`
 file.read           `CollectRequest`          `Collected`
 stream.read         `CollectRequest`          `Collected`
+reviewer.assign     `ReviewerRequest`         `ReviewerAssigned`
+reviewer.release    `ReviewerRelease`         `ReviewerReleased`
+notification.send   `NotificationRequest`     `NotificationSent`
+document.validate   `ValidateRequest`         `ValidatedDocument`
+document.archive    `ArchiveRequest`          `ArchiveReceipt`
 rows.aggregate      `AggregateRequest`        `Aggregated`
 fraud.detect        `FraudRequest`            `FraudResponse`
 fraud.forget        `FraudForgetRequest`      `FraudForgetResponse`
@@ -68,6 +58,20 @@ from qtforge_sdk.messages.analysis import (
     AnalyzeResponse,
     Readability,
     Sentiment,
+)
+from qtforge_sdk.messages.approval import (
+    ArchiveReceipt,
+    ArchiveRequest,
+    Delivery,
+    NotificationRequest,
+    NotificationSent,
+    Person,
+    ReviewerAssigned,
+    ReviewerRelease,
+    ReviewerReleased,
+    ReviewerRequest,
+    ValidatedDocument,
+    ValidateRequest,
 )
 from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
 from qtforge_sdk.messages.enrichment import (
@@ -156,6 +160,8 @@ __all__ = [
     "AnalysisResults",
     "AnalyzeRequest",
     "AnalyzeResponse",
+    "ArchiveReceipt",
+    "ArchiveRequest",
     "AuditEntry",
     "AuditListRequest",
     "AuditListResponse",
@@ -177,6 +183,7 @@ __all__ = [
     "ComplianceReport",
     "ComplianceRequest",
     "Dataset",
+    "Delivery",
     "Diagram",
     "DiagramRequest",
     "DiagramResponse",
@@ -207,16 +214,23 @@ __all__ = [
     "LineItem",
     "Merge",
     "MissingClause",
+    "NotificationRequest",
+    "NotificationSent",
     "Outline",
     "OutlineRequest",
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
+    "Person",
     "Place",
     "Readability",
     "RedactRequest",
     "RedactedDocument",
     "Redaction",
+    "ReviewerAssigned",
+    "ReviewerRelease",
+    "ReviewerReleased",
+    "ReviewerRequest",
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
     "Sentiment",
@@ -230,4 +244,6 @@ __all__ = [
     "TagRequest",
     "Tags",
     "Union",
+    "ValidateRequest",
+    "ValidatedDocument",
 ]

@@ -1,0 +1,95 @@
+"""reviewers: who is to review a document, and who is asked next when nobody answers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from qtforge_builtin_plugins.approval.choosing import Choice, Past, Staff, Strategy, choose
+from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
+from qtforge_sdk.messages import (
+    Person,
+    ReviewerAssigned,
+    ReviewerRelease,
+    ReviewerReleased,
+    ReviewerRequest,
+)
+
+if TYPE_CHECKING:
+    from qtforge_builtin_plugins.approval.assignments import Assignments
+
+__all__ = ["Reviewers", "ReviewersConfig"]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who reviews; has a name, an address, or both."""
+
+    name: str = ""
+    email: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.name.strip() or self.email.strip()):
+            raise ValueError("a reviewer has a name or an email")
+
+
+class ReviewersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration of reviewers.
+
+    Attributes:
+        reviewers: Those that documents are given to, in order.
+        escalation: Those that are asked one after the other when a review is overdue; with
+            none, the next reviewer is.
+        strategy: ``round_robin``, one after the other, or ``least_loaded``.
+    """
+
+    reviewers: tuple[Member, ...] = ()
+    escalation: tuple[Member, ...] = ()
+    strategy: Strategy = "round_robin"
+
+
+class Reviewers(Plugin):
+    """Chooses reviewers, and remembers what each has to do."""
+
+    Config = ReviewersConfig
+    config: ReviewersConfig
+    _assignments: Assignments
+
+    async def start(self, context: PluginContext) -> None:
+        """Note where the assignments are kept."""
+        from qtforge_builtin_plugins.approval.assignments import Assignments  # loads sqlite3
+
+        self._assignments = Assignments(context.data_dir / "assignments.sqlite")
+
+    @operation("reviewer.assign", trylast=True)
+    def assign(self, request: ReviewerRequest, context: OperationContext) -> ReviewerAssigned:
+        """Choose who is to review; a step of a run that asks again gets the same answer.
+
+        Raises:
+            OperationError: ``reviewer.store``.
+        """
+        staff = Staff(_people(self.config.reviewers), _people(self.config.escalation),
+                      self.config.strategy)  # fmt: skip
+
+        def chosen(past: Past) -> Choice:
+            return choose(request, staff, past)
+
+        key = context.idempotency_key or uuid.uuid4().hex
+        found = self._assignments.assign(key, request.request_id, chosen)
+        return ReviewerAssigned(
+            reviewer=found.person, reason=found.reason, escalated=found.escalated
+        )
+
+    @operation("reviewer.release", trylast=True)
+    def release(self, request: ReviewerRelease) -> ReviewerReleased:
+        """Note that a review is over.
+
+        Raises:
+            OperationError: ``reviewer.store``.
+        """
+        return ReviewerReleased(released=self._assignments.release(request.request_id))
+
+
+def _people(members: tuple[Member, ...]) -> list[Person]:
+    return [Person(name=each.name, email=each.email) for each in members]

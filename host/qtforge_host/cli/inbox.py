@@ -1,0 +1,127 @@
+"""``qtforge-host inbox``: what waits for a person."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from qtforge_host.cli.machine import machine_document, send_command
+from qtforge_host.cli.output import document, json_option, print_json
+from qtforge_host.cli.recorded_workflow import WorkflowsOfRuns
+from qtforge_host.cli.report import document_name
+from qtforge_host.cli.runs_journal import open_journal
+from qtforge_host.cli.runs_showing import workflow_of
+from qtforge_host.cli.session import Session
+from qtforge_host.journals import Durable
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.history import History
+from qtforge_host.runs.offers import Offer, offers_of
+from qtforge_host.runs.outcome import RunView, fold
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
+
+__all__ = ["inbox", "served_inbox"]
+
+_PEOPLES: Final = "user"  # the first word of events that people send
+_SEARCHED: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    summary: RunSummary
+    view: RunView
+    offers: Sequence[Offer]
+
+    @property
+    def since(self) -> datetime.datetime:
+        return self.view.label_since or self.summary.started_at
+
+
+@click.command()
+@click.option("--workflow", help="Only of this workflow.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most."
+)
+@json_option
+@click.pass_obj
+def inbox(session: Session, workflow: str | None, limit: int, as_json: bool) -> None:
+    """Show what waits for a person, oldest first, with the command for each decision.
+
+    That is every run that accepts an event named user or user.*, by the time of its start: a
+    reminder or another reviewer does not make it younger. No plugin is imported.
+    """
+    found = asyncio.run(_found(session, workflow, limit))
+    if as_json:
+        print_json(document(inbox=[_row(each) for each in found]))
+        return
+    if not found:
+        click.echo("nothing waits for a person")
+    for each in found:
+        about = "  ".join(filter(None, (document_name(each.view), each.summary.workflow)))
+        since = f"{each.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        click.echo(f"{click.style(about, bold=True)}  {each.summary.label} since {since}")
+        for command in _commands(each):
+            click.echo(f"  {command}")
+
+
+async def served_inbox(durable: Durable, workflow: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return what ``inbox --json`` lists, of one workflow or of all, from a running host."""
+    of = functools.partial(workflow_of, durable)
+    return [_row(each) for each in await _waiting(durable.journal, of, workflow, limit)]
+
+
+async def _found(session: Session, workflow: str | None, limit: int) -> list[_Waiting]:
+    async with open_journal(session) as journal:
+        return await _waiting(journal, WorkflowsOfRuns(session).of, workflow, limit)
+
+
+async def _waiting(
+    journal: Journal,
+    workflow_of_run: Callable[[History], Workflow | None],
+    workflow: str | None,
+    limit: int,
+) -> list[_Waiting]:
+    query = RunQuery(statuses=frozenset({"waiting"}), workflow=workflow, limit=_SEARCHED)
+    waiting = [each for each in await journal.runs(query) if _is_for_people(each)]
+    waiting.sort(key=lambda each: each.started_at)
+    found = []
+    for summary in waiting[:limit]:
+        records = await journal.records(summary.run_id)
+        history = History.of(records)
+        read = workflow_of_run(history)
+        offers = offers_of(read, history.kept) if read is not None else ()
+        peoples = [each for each in offers if _is_peoples(each.accepted.event)]
+        found.append(_Waiting(summary, fold(summary.run_id, records), peoples))
+    return found
+
+
+def _is_for_people(summary: RunSummary) -> bool:
+    return any(_is_peoples(event) for event in summary.accepts)
+
+
+def _is_peoples(event: str) -> bool:
+    return event == _PEOPLES or event.startswith(f"{_PEOPLES}.")
+
+
+def _commands(waiting: _Waiting) -> list[str]:
+    run_id = waiting.summary.run_id
+    commands = [send_command(run_id, offer) for offer in waiting.offers]
+    known = [command for command in commands if command is not None]
+    return known or [f"qtforge-host runs show {run_id}"]
+
+
+def _row(waiting: _Waiting) -> dict[str, Any]:
+    summary = waiting.summary
+    return {
+        "run_id": summary.run_id,
+        "workflow": summary.workflow,
+        "document": document_name(waiting.view) or None,
+        "state": summary.label,
+        "since": waiting.since,
+        "machine": machine_document(waiting.view, waiting.offers),
+    }
