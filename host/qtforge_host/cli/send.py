@@ -128,9 +128,7 @@ def _say_outcome(
     return 0 if move.taken else FAILED
 
 
-async def served_outcome(
-    durable: Durable, given: InboxMessage, kept: StateKept
-) -> dict[str, Any]:
+async def served_outcome(durable: Durable, given: InboxMessage, kept: StateKept) -> dict[str, Any]:
     """Return what became of an event as ``send --json`` prints it, from a running host."""
     records = await durable.journal.tail(kept.run_id)
     view, history = fold(kept.run_id, records), History.of(records)

@@ -82,8 +82,8 @@ async def _cancel_as_it_is(service: Service, run_id: str) -> None:
     if _ended(await journal.records(run_id)):
         return
     with contextlib.suppress(RunOwnedError), service.durable.engine.reserved(run_id):
-            at = datetime.datetime.now(datetime.UTC)
-            await cancel_family(journal, run_id, by=BY, reason="", at=at)
+        at = datetime.datetime.now(datetime.UTC)
+        await cancel_family(journal, run_id, by=BY, reason="", at=at)
 
 
 async def pause(service: Service, run_id: str, within_s: float) -> None:
@@ -126,7 +126,7 @@ async def amend(
     _checked(service, run_id, await journal.records(run_id), patch)  # a refusal is immediate
     message = _message("amend", {"patch": list(patch), "reason": reason})
     with contextlib.suppress(RunOwnedError), service.durable.engine.reserved(run_id):
-            return await _amend_here(service, run_id, patch, reason, message)
+        return await _amend_here(service, run_id, patch, reason, message)
     await journal.post(run_id, message)
 
     def settled(records: Sequence[Record]) -> RunAmended | AmendmentRefused | None:

@@ -290,7 +290,7 @@ class EventSent(_Versioned, frozen=True, kw_only=True):
     event_id: str
     received: bool
     taken: bool | msgspec.UnsetType = msgspec.UNSET
-    reason: str | None | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType | None = msgspec.UNSET
     transitions: list[str] | msgspec.UnsetType = msgspec.UNSET
     left: list[str] | msgspec.UnsetType = msgspec.UNSET
     entered: list[str] | msgspec.UnsetType = msgspec.UNSET

@@ -1,0 +1,171 @@
+"""``qtforge-host serve`` as a process: it starts, goes on after a kill, ends, starts anew."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from typing import Any
+
+import pytest
+from tests.serving import Server, Serving, until
+
+
+def status_of(server: Server, run_id: str) -> str:
+    status: str = server.run(run_id)["status"]
+    return status
+
+
+def test_it_says_where_it_listens_and_keeps_the_token_to_its_owner(
+    serving: Serving, server: Server
+) -> None:
+    token = serving.folder / "state" / "serve" / "token"
+    assert server.said == [
+        f"listening on {server.url}",
+        f"the token is in {token}",
+        "serving; end it with SIGTERM or Ctrl-C",
+    ]
+    assert server.url.startswith("http://127.0.0.1:")
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(server.token) >= 32
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_exit_code_0(server: Server, how: signal.Signals) -> None:
+    assert server.end(how) == 0
+    assert server.error == ""
+
+
+def test_a_second_process_is_refused_and_told_who_serves(serving: Serving, server: Server) -> None:
+    refused = serving.cli("serve", "--port", "0")
+    assert refused.returncode == 4
+    assert "error[serve.already_running]" in refused.stderr
+    assert f"process {server.process.pid} serves it already" in refused.stderr
+    assert server.get("/readyz").status_code == 200
+
+
+def test_the_token_stays_the_same_over_a_restart(serving: Serving, server: Server) -> None:
+    server.end()
+    assert serving.serve().token == server.token
+
+
+def test_a_busy_run_is_left_at_the_end_and_finished_by_the_next_process(
+    serving: Serving, server: Server
+) -> None:
+    run_id = server.start("steps", word="a")["run_id"]
+    until(lambda: serving.done == ["first a"])
+    assert server.end() == 0
+    assert serving.done == ["first a"]  # not undone: it was not cancelled
+    (serving.folder / "go").touch()
+    again = serving.serve()
+    until(lambda: status_of(again, run_id) == "succeeded")
+    assert serving.done == ["first a", "second", "third a"]
+
+
+def test_a_run_that_is_done_within_the_grace_period_succeeds(serving: Serving) -> None:
+    server = serving.serve("--grace", "20s")
+    run_id = server.start("steps", word="a")["run_id"]
+    until(lambda: serving.done == ["first a"])
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: server.get("/readyz").status_code == 503)
+    assert server.get("/healthz").status_code == 200
+    (serving.folder / "go").touch()
+    assert server.process.wait(timeout=20) == 0
+    assert serving.json("runs", "show", run_id, "--json")["status"] == "succeeded"
+
+
+def test_after_a_kill_the_next_process_goes_on(serving: Serving, server: Server) -> None:
+    run_id = server.start("steps", word="a")["run_id"]
+    waits = server.start("waits")["run_id"]
+    until(lambda: serving.done == ["first a"])
+    server.end(signal.SIGKILL)
+    (serving.folder / "go").touch()
+    again = serving.serve()
+    until(lambda: status_of(again, run_id) == "succeeded")
+    assert serving.done == ["first a", "second", "third a"]
+    until(lambda: status_of(again, waits) == "running")
+    sent = again.post(f"/v1/runs/{waits}/events", {"name": "go", "data": 1}, params={"wait": "20s"})
+    assert sent.json()["received"]
+    until(lambda: status_of(again, waits) == "succeeded")
+
+
+def test_a_run_that_another_process_left_is_taken_up(serving: Serving, server: Server) -> None:
+    other = serving.start("run", "steps", "--set", "word=b")
+    until(lambda: serving.done == ["first b"])
+    other.kill()
+    other.wait(timeout=20)
+    (serving.folder / "go").touch()
+    until(lambda: server.get("/v1/runs").json()["runs"][0]["status"] == "succeeded")
+    assert serving.done == ["first b", "second", "third b"]
+
+
+def test_the_other_commands_work_beside_it(serving: Serving, server: Server) -> None:
+    run_id = server.start("steps", word="a")["run_id"]
+    until(lambda: serving.done == ["first a"])
+    assert run_id in serving.cli("runs", "list").stdout
+    cancelled = serving.json("runs", "cancel", run_id, "--json")
+    assert cancelled["status"] == "cancelled"
+    assert serving.done == ["first a", "undo first"]
+    assert status_of(server, run_id) == "cancelled"
+
+
+def test_a_changed_configuration_is_used_without_a_restart(
+    serving: Serving, server: Server
+) -> None:
+    folder = serving.folder / "workflows"
+    folder.mkdir()
+    (folder / "mine.toml").write_text(
+        'name = "mine"\nkind = "sequential"\nversion = "1.0.0"\n'
+        '[[stages]]\nname = "one"\noperation = "steps.note"\nmessage = { text = "mine" }\n'
+    )
+
+    def known() -> Any:
+        answer = server.get("/v1/workflows/mine")
+        return answer.status_code == 200
+
+    until(known)
+    assert server.start("mine", wait="20s")["status"] == "succeeded"
+
+
+def test_a_configuration_that_is_not_valid_is_told_and_not_used(
+    serving: Serving, server: Server
+) -> None:
+    serving.config.write_text('[schedules.x]\nworkflow = "quick"\ncron = "never"\n')
+    until(lambda: "the new configuration is not used" in server.error)
+    assert "schedules.x.cron" in server.error
+    assert server.start("quick", wait="20s", word="still")["status"] == "succeeded"
+
+
+def test_a_configuration_that_is_not_valid_keeps_it_from_starting(serving: Serving) -> None:
+    serving.config.write_text('[schedules.x]\nworkflow = "quick"\ncron = "0 9 * * *"\nzone = "x"\n')
+    refused = serving.cli("serve", "--port", "0")
+    assert refused.returncode == 2
+    assert "schedules.x.zone" in refused.stderr
+    assert "did you mean 'timezone'?" in refused.stderr or "known keys" in refused.stderr
+
+
+def test_an_address_that_is_taken_is_a_clear_error(serving: Serving, server: Server) -> None:
+    other = serving.beside("elsewhere")
+    refused = other.cli("serve", "--port", server.url.rpartition(":")[2])
+    assert refused.returncode == 1
+    assert "error[serve.cannot_listen]" in refused.stderr
+
+
+def test_without_http_it_only_keeps_runs_going(serving: Serving) -> None:
+    run_id = serving.json("run", "quick", "--set", "word=x", "--json")["run_id"]
+    server = serving.serve("--no-http")
+    assert server.said == ["serving; end it with SIGTERM or Ctrl-C"]
+    assert not (serving.folder / "state" / "serve" / "token").exists()
+    assert server.end() == 0
+    assert serving.json("runs", "show", run_id, "--json")["status"] == "succeeded"
+
+
+def test_without_the_libraries_serve_says_what_to_install(serving: Serving) -> None:
+    (serving.site.root / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'uvicorn' else find(name, *rest)\n"
+    )
+    refused = serving.cli("serve")
+    assert refused.returncode == 1
+    assert "error[serve.not_installed]" in refused.stderr
+    assert "pip install 'qtforge-host[serve]'" in refused.stderr
