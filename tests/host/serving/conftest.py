@@ -29,3 +29,24 @@ def serving(site: Any, tmp_path: Path) -> Iterator[Serving]:
 def server(serving: Serving) -> Server:
     """It is served, with a grace period of a moment."""
     return serving.serve("--grace", "1s")
+
+
+@pytest.fixture(scope="module")
+def module_serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A plugin that is not served yet, for tests that leave it as it was."""
+    from tests.host.conftest import Site
+
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "site").mkdir()
+    (folder / "serving").mkdir()
+    site = Site(folder / "site")
+    site.plugin("steps", source=PLUGIN)
+    made = Serving(site, folder / "serving")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def module_server(module_serving: Serving) -> Server:
+    """It is served, for the whole module."""
+    return module_serving.serve("--grace", "1s", "--rate", "10000/s")
