@@ -12,6 +12,7 @@ from benchmarks.aggregating import large_aggregation, measure_aggregating
 from benchmarks.fanning_out import measure_fanning_out
 from benchmarks.large import measure_large
 from benchmarks.machine import describe
+from benchmarks.machines import measure_machines
 from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
 from benchmarks.report import as_document, as_markdown, as_plot, split_at_markers
@@ -55,6 +56,8 @@ def main() -> None:
     found += measure_aggregating(options.rounds)
     print("measuring decisions ...", file=sys.stderr)
     found += asyncio.run(measure_routing(options.rounds))
+    print("measuring machines ...", file=sys.stderr)
+    found += asyncio.run(measure_machines(options.rounds))
     print("measuring start-up ...", file=sys.stderr)
     startup = measure_startup(options.rounds)
     found += startup.figures

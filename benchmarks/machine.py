@@ -13,7 +13,8 @@ __all__ = ["describe"]
 
 _LIBRARIES = (
     "qtforge-host", "qtforge-sdk", "blinker", "click", "common-expression-language", "dbos",
-    "msgspec", "packaging", "pluggy", "pyee", "pypubsub", "taskflow",
+    "msgspec", "packaging", "pluggy", "pyee", "pypubsub", "python-statemachine",
+    "taskflow", "transitions",
 )  # fmt: skip
 
 

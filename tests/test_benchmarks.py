@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.venv
 @pytest.mark.timeout(300)
 def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path) -> None:
-    for peer in ("blinker", "pyee", "pubsub", "dbos", "taskflow", "alembic", "celpy"):
+    for peer in ("blinker", "pyee", "pubsub", "dbos", "taskflow", "alembic", "celpy",
+                 "statemachine", "transitions"):  # fmt: skip
         pytest.importorskip(peer, reason="the extra 'bench' is not installed")
     file = tmp_path / "figures.json"
     done = subprocess.run(
@@ -25,6 +26,7 @@ def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path
     assert done.returncode == 0, done.stderr
     text = file.read_text(encoding="utf-8")
     for candidate in ("bus.request", "bus.publish", "blinker", "pyee", "PyPubSub", "pluggy",
-                      "DBOS", "TaskFlow", "cel-python", "plugins list", "--help"):  # fmt: skip
+                      "DBOS", "TaskFlow", "cel-python", "AsyncMachine", "python-statemachine",
+                      "plugins list", "--help"):  # fmt: skip
         assert candidate in text
     assert json.loads(text)

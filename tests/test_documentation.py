@@ -27,7 +27,7 @@ ELSEWHERE: Final = {
     "make run": "tests/integration/test_checkout.py",
     "make test": ".ci/run",
     "make bench": "tests/test_benchmarks.py",
-    "pip install ./sdk '.[documents]'": "tests/integration/test_checkout.py",
+    "pip install ./sdk '.[all]'": "tests/integration/test_checkout.py",
     "pip install ./sample_plugins/subtitle_parser ./sample_plugins/audit_log"
     " ./sample_plugins/folder_report ./sample_plugins/calendar_source": SAMPLES,
     "qtforge-host route --dry-run --explain examples/documents": ROUTING,
@@ -124,7 +124,9 @@ def test_python_examples_compile(page: Path) -> None:
 def test_the_workflow_that_is_documented_validates(checkout: Path) -> None:
     pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
     (definition,) = [
-        block for block in blocks(ROOT / "docs" / "workflows.md", "toml") if "[[stages]]" in block
+        block
+        for block in blocks(ROOT / "docs" / "workflows.md", "toml")
+        if "[[stages]]" in block and block.startswith("name = ")
     ]
     file = checkout / "documented.toml"
     file.write_text(definition, encoding="utf-8")

@@ -7,76 +7,39 @@ library's cel-go functions.
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from qtforge_host.expression_names import Scope, check_names, nearest
+from qtforge_host.flat_paths import Paths, flatten
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError
 
 __all__ = ["CompiledTemplate", "Expression", "Expressions", "Prepared", "Scope"]
 
-Scope = Mapping[str, Any]
-"""The names that an expression may use; a nested mapping limits a name's members, None does not."""
-
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _SECRET: Final = re.compile(r"\$\{\s*secret\.[A-Za-z_]\w*\s*\}")
 _LITERALS: Final = frozenset({"true", "false", "null"})
-_STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-_MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)(\s*\()?")
-_BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _PARSE_ERROR: Final = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _ADVICE: Final = re.compile(r"\. (?:Check |CEL does not coerce )")  # the library's, at length
-_NATIVE_FUNCTIONS: Final = frozenset(
-    [
-        "bool",
-        "bytes",
-        "double",
-        "dyn",
-        "duration",
-        "endsWith",
-        "getDate",
-        "getDayOfMonth",
-        "getDayOfWeek",
-        "getDayOfYear",
-        "getFullYear",
-        "getHours",
-        "getMilliseconds",
-        "getMinutes",
-        "getMonth",
-        "getSeconds",
-        "has",
-        "int",
-        "matches",
-        "max",
-        "min",
-        "size",
-        "startsWith",
-        "string",
-        "timestamp",
-        "type",
-        "uint",
-        "optional.of",
-        "optional.none",
-        "hasValue",
-        "value",
-        "orValue",
-        "or",
-        "optional.ofNonZeroValue",
-        "optMap",
-        "optFlatMap",
-    ]
-)
+_NATIVE_FUNCTIONS: Final = frozenset([
+    "bool", "bytes", "double", "dyn", "duration", "endsWith", "getDate", "getDayOfMonth",
+    "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes",
+    "getMonth", "getSeconds", "has", "int", "matches", "max", "min", "size", "startsWith",
+    "string", "timestamp", "type", "uint", "optional.of", "optional.none", "hasValue", "value",
+    "orValue", "or", "optional.ofNonZeroValue", "optMap", "optFlatMap",
+])  # fmt: skip
 
 
 class Expression:
     """A compiled expression; make one with `Expressions.compile`."""
 
-    __slots__ = ("_functions", "_path", "_program", "source", "variables")
+    __slots__ = ("_flat", "_functions", "_path", "_program", "source", "variables")
 
     def __init__(self, source: str, program: Any, functions: dict[str, Any]) -> None:
         self.source = source
@@ -86,6 +49,16 @@ class Expression:
         text = source.strip()
         plain_path = _PATH.fullmatch(text) is not None and text not in _LITERALS
         self._path = text.split(".") if plain_path else None
+        self._flat: tuple[Any, Paths] | Literal[False] | None = None  # not known yet
+
+    def flat(self) -> tuple[Any, Paths] | Literal[False]:
+        """Return a program over single values, with their paths; False where there is none."""
+        if self._flat is None:
+            import cel  # heavy: it brings a console, so only when there is an expression
+
+            found = flatten(self.source)
+            self._flat = (cel.compile(found[0]), found[1]) if found else False
+        return self._flat
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """Return its value; a path gives the value itself, anything else plain values.
@@ -129,27 +102,7 @@ class Expression:
         Raises:
             ExpressionError: One is unknown; the fix is the nearest right name.
         """
-        bare = _STRING.sub("''", self.source)
-        bound = set(_BOUND.findall(bare))
-        for name in sorted(self.variables):
-            if name not in scope and name not in bound and name not in _namespaces(self._functions):
-                raise ExpressionError(self.source, f"'{name}' is not known", _nearest(name, scope))
-        for path, is_call in _MEMBERS.findall(bare):
-            words = re.split(r"\s*\.\s*", path)
-            self._check_members(words[:-1] if is_call else words, scope, bound)
-
-    def _check_members(self, words: Sequence[str], scope: Scope, bound: set[str]) -> None:
-        members: Any = scope
-        for position, word in enumerate(words):
-            if not isinstance(members, Mapping) or (position == 0 and word in bound):
-                return
-            if word not in members:
-                if position == 0:
-                    return  # checked by its name already, or a function's namespace
-                where = ".".join(words[:position])
-                why = f"'{where}' has no '{word}'"
-                raise ExpressionError(self.source, why, _nearest(word, members))
-            members = members[word]
+        check_names(self.source, self.variables, _namespaces(self._functions), scope)
 
     def _look_up(self, path: Sequence[str], names: Mapping[str, Any]) -> Any:
         value: Any = names
@@ -169,14 +122,14 @@ class Prepared:
     """Names whose values are brought into CEL's form once, for many expressions.
 
     Args:
-        given: Made ready now.
-        others: Made ready when an expression first uses one.
+        given: Made plain now, and brought into CEL's form as far as expressions use them.
+        others: The same, when an expression first uses one.
 
     Raises:
         ExpressionError: A given value has no form that CEL knows.
     """
 
-    __slots__ = ("_context", "_functions", "_names", "_ready")
+    __slots__ = ("_context", "_functions", "_names", "_plain", "_ready")
 
     def __init__(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         from cel import Context  # heavy: it brings a console, so only when one is evaluated
@@ -185,8 +138,12 @@ class Prepared:
         self._context = Context()
         self._functions: set[str] = set()
         self._ready: set[str] = set()
-        for name in given:
-            self._make_ready(name)
+        self._plain: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                self._plain[name] = to_plain(value)
+            except Exception as error:
+                raise ExpressionError(name, _reason(error), "", "expression.failed") from error
 
     def evaluate(self, expression: Expression) -> Any:
         """Return an expression's value, as `Expression.evaluate` does.
@@ -196,12 +153,13 @@ class Prepared:
         """
         if expression._path is not None:
             return expression._look_up(expression._path, self._names)
-        if not expression.variables <= self._ready:
-            for name in expression.variables - self._ready:
-                self._make_ready(name)
-        if expression._functions and not expression._functions.keys() <= self._functions:
-            self._context.update(expression._functions)
-            self._functions |= expression._functions.keys()
+        self._add_functions(expression)
+        flat = expression.flat()
+        if flat and self._make_paths_ready(flat[1]):
+            with contextlib.suppress(Exception):  # then it is said of the expression as written
+                return flat[0].execute(self._context)
+        for name in expression.variables - self._ready:
+            self._make_ready(name)
         try:
             return expression._program.execute(self._context)
         except Exception as error:
@@ -209,12 +167,36 @@ class Prepared:
                 expression.source, _reason(error), "", "expression.failed"
             ) from error
 
+    def _add_functions(self, expression: Expression) -> None:
+        if expression._functions and not expression._functions.keys() <= self._functions:
+            self._context.update(expression._functions)
+            self._functions |= expression._functions.keys()
+
+    def _make_paths_ready(self, paths: Paths) -> bool:
+        """Make the values of paths ready; return whether all of them have one."""
+        for variable, words in paths:
+            if variable in self._ready:
+                continue
+            value: Any = self._plain
+            for word in words:
+                if value.__class__ is not dict or word not in value:
+                    return False
+                value = value[word]
+            try:
+                self._context.add_variable(variable, value)
+            except Exception:  # noqa: BLE001 - it is said of the expression as written
+                return False
+            self._ready.add(variable)
+        return True
+
     def _make_ready(self, name: str) -> None:
         self._ready.add(name)
         if name not in self._names:
             return  # bound by a macro such as map(), or the expression fails by itself
         try:
-            self._context.add_variable(name, to_plain(self._names[name]))
+            if name not in self._plain:
+                self._plain[name] = to_plain(self._names[name])
+            self._context.add_variable(name, self._plain[name])
         except Exception as error:
             raise ExpressionError(name, _reason(error), "", "expression.failed") from error
 
@@ -335,19 +317,12 @@ def _compile(source: str) -> Expression:
             functions.update(offered)
         elif name.isidentifier() and not name.startswith("_") and name not in _NATIVE_FUNCTIONS:
             known = [*_NATIVE_FUNCTIONS, *STDLIB_FUNCTIONS]
-            raise ExpressionError(source, f"there is no function '{name}'", _nearest(name, known))
+            raise ExpressionError(source, f"there is no function '{name}'", nearest(name, known))
     return Expression(source, program, functions)
 
 
 def _namespaces(functions: Mapping[str, Any]) -> set[str]:
     return {name.partition(".")[0] for name in functions if "." in name}
-
-
-def _nearest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return "known are " + ", ".join(sorted(known)) if 0 < len(known) <= 12 else ""
 
 
 def _reason(error: Exception) -> str:

@@ -53,9 +53,9 @@ def test_make_run_installs_and_processes_the_samples(checkout: Path) -> None:
     assert all(any(name in line for line in runs) for name in samples)
 
 
-def test_the_host_with_its_extra_installs_into_a_bare_environment(new_installation: Any) -> None:
+def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installation: Any) -> None:
     bare: Installation = new_installation("bare")
-    bare.pip("install", "--quiet", str(bare.copy(ROOT / "sdk")), f"{bare.copy(ROOT)}[documents]")
+    bare.pip("install", "--quiet", str(bare.copy(ROOT / "sdk")), f"{bare.copy(ROOT)}[all]")
     done = subprocess.run(
         [str(bare.bin / "qtforge-host"), "plugins", "check"],
         capture_output=True, text=True, timeout=60, cwd=bare.folder,

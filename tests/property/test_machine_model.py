@@ -201,7 +201,8 @@ class Drawn:
                 regions.append(self.names[start:])
             self.regions.append(regions)
         initial: str | None = None
-        if inner and self.draw(some.booleans()):
+        remembers: bool = self.draw(some.booleans())
+        if inner and remembers:
             inner |= self.history(inner)
         if kind == "compound" and self.draw(some.booleans()):
             initial = self.draw(some.sampled_from(sorted(inner)))

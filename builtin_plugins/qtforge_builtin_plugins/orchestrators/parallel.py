@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from qtforge_builtin_plugins.aggregation.options import read_aggregation
+from qtforge_builtin_plugins.orchestrators.drawing import END, START, start_node
 from qtforge_builtin_plugins.orchestrators.source_results import (
     Outcome,
     SourceResult,
@@ -30,6 +31,7 @@ from qtforge_builtin_plugins.orchestrators.sources import (
 )
 from qtforge_sdk import Definition, DefinitionChecker, Duration, Run
 from qtforge_sdk.errors import OperationError, StageFailedError
+from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.messages import AggregateRequest, CollectRequest
 
 __all__ = ["ParallelDefinition", "ParallelOrchestrator"]
@@ -98,6 +100,21 @@ class ParallelOrchestrator:
         checker.template("result", definition.result, stages)
         checker.template("summary", definition.summary, stages)
 
+    def graph(self, definition: ParallelDefinition) -> Graph:
+        """Return the sources side by side, and what is made of them."""
+        nodes, edges = [start_node()], []
+        for node in _source_nodes(definition.sources):
+            nodes.append(node)
+            edges.append(Edge(source=START, target=node.id))
+        last = [node.id for node in nodes[1:]]
+        if definition.aggregation is not None:
+            nodes.append(Node(id="aggregate", label="aggregate\nrows.aggregate"))
+            edges += [Edge(source=each, target="aggregate") for each in last]
+            last = ["aggregate"]
+        nodes.append(Node(id=END, label="end", kind="end"))
+        edges += [Edge(source=each, target=END) for each in last]
+        return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
+
     async def execute(self, run: Run) -> dict[str, Any]:
         """Ask the sources; return ``aggregated`` and what became of each of them.
 
@@ -159,6 +176,19 @@ class ParallelOrchestrator:
         except OperationError as error:
             what = f"{error.what}: {error.why}" if error.why else error.what
             checker.problem("aggregation", what, error.fix)
+
+
+def _source_nodes(sources: list[Source] | str) -> list[Node]:
+    if isinstance(sources, str):
+        return [Node(id="sources", label=f"for each of\n{sources}")]
+    return [
+        Node(
+            id=f"source {each.name}",
+            label=f"{each.name}\n{each.workflow or topic_of(each.type or '')}",
+            kind="step" if each.workflow is None else "workflow",
+        )
+        for each in sources
+    ]
 
 
 def _plan(run: Run) -> _Plan:

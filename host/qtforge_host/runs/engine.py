@@ -157,7 +157,8 @@ class Engine(Reaches):
             RunError: The journal refused it.
         """
         definition = workflow.definition
-        await self._living.ready()
+        if not self._living.is_ready:
+            await self._living.ready()
         started = RunStarted(
             run_id=run_id or new_run_id(self._clock.now()),
             at=self._clock.now(),
@@ -181,7 +182,9 @@ class Engine(Reaches):
             view = await self._go_on(
                 workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
             )
-            return await self._until_rest(view, listener, stays)
+            if view.status == "waiting":
+                view = await self._until_rest(view, listener, stays)
+            return view
 
     async def resume(
         self,
@@ -218,7 +221,9 @@ class Engine(Reaches):
             return fold(run_id, await self._journal.records(run_id))
         with self._going_on(run_id):
             view = await self._take_up(run_id, listener, versions, note, stays)
-            return await self._until_rest(view, listener, stays)
+            if view.status == "waiting":
+                view = await self._until_rest(view, listener, stays)
+            return view
 
     async def _until_rest(
         self, view: RunView, listener: RunListener | None, stays: bool
@@ -242,7 +247,8 @@ class Engine(Reaches):
         note: str,
         stays: bool,
     ) -> RunView:
-        await self._living.ready()
+        if not self._living.is_ready:
+            await self._living.ready()
         records = list(await self._journal.tail(run_id))
         history = History.of(records)
         if history.finished is not None or stays_blocked(

@@ -60,8 +60,15 @@ class Living:
         """Return a run's control; None where it is not live here."""
         return None if run_id is None else self._controls.get(run_id)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the inboxes are watched."""
+        return self._watcher is not None
+
     async def ready(self) -> None:
         """Begin to watch the inboxes; what is read from one behind this is not missed after."""
+        if self._watcher is not None:
+            return
         if self._watched_from is None:
             self._watched_from = asyncio.ensure_future(self._journal.last_position())
         last = await asyncio.shield(self._watched_from)

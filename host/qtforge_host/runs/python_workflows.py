@@ -6,6 +6,7 @@ import inspect
 from typing import Any, ClassVar
 
 from qtforge_sdk import Definition, DefinitionChecker, Run
+from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["PythonOrchestrator"]
@@ -29,6 +30,17 @@ class PythonOrchestrator:
         """Check what can be checked without running it."""
         if definition.timeout is not None:
             checker.duration("timeout", definition.timeout)
+
+    def graph(self, definition: Definition) -> Graph:
+        """Return one box: which steps a function asks for shows only when it runs."""
+        name = getattr(self._function, "__qualname__", "function")
+        nodes = (
+            Node(id="start", label="start", kind="start"),
+            Node(id="function", label=f"{definition.name}\nPython: {name}"),
+            Node(id="end", label="end", kind="end"),
+        )
+        edges = (Edge(source="start", target="function"), Edge(source="function", target="end"))
+        return Graph(title=definition.name, nodes=nodes, edges=edges)
 
     async def execute(self, run: Run) -> Any:
         """Call the function; its return value is the result."""

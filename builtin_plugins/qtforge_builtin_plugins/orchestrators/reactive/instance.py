@@ -15,8 +15,9 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     PluginCallAction,
 )
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
-from qtforge_builtin_plugins.orchestrators.reactive.machine import Call, Machine
+from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
+from qtforge_builtin_plugins.orchestrators.reactive.performing import Call
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_sdk import Run
 from qtforge_sdk.errors import ExpressionError, OperationError, QtForgeError, StageFailedError

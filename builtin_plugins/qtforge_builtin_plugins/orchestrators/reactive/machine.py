@@ -8,69 +8,21 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
-from qtforge_builtin_plugins.orchestrators.reactive.actions import (
-    MessageAction,
-    PluginCallAction,
-    RaiseAction,
-    ScriptAction,
-    SetAction,
-    TimerAction,
-    WorkflowAction,
-)
+from qtforge_builtin_plugins.orchestrators.reactive.actions import MessageAction
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import select
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Plan, Planner, Work
-from qtforge_builtin_plugins.orchestrators.reactive.snapshot import (
-    Event,
-    Snapshot,
-    Timer,
-    Trace,
-)
-from qtforge_builtin_plugins.orchestrators.reactive.times import due_time
+from qtforge_builtin_plugins.orchestrators.reactive.performing import Call, Evaluator, Performer
+from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_sdk.errors import ExpressionError, OperationError
 from qtforge_sdk.runs import Names
 
-__all__ = ["Call", "Evaluator", "Machine"]
+__all__ = ["Machine"]
 
-STATE_TIMER: Final = "state:"
 _MICROSTEPS: Final = 10_000
-
-
-class Evaluator(Protocol):
-    """Evaluates what definitions hold, over ``event``, ``data`` and ``instance``."""
-
-    def prepare(self, names: Mapping[str, Any]) -> Names:
-        """Make names ready for many conditions.
-
-        Raises:
-            ExpressionError: A value has no form that the language knows.
-        """
-
-    def render(self, template: object, names: Mapping[str, Any]) -> Any:
-        """Return a template's value.
-
-        Raises:
-            ExpressionError: It has none.
-        """
-
-
-class Call(NamedTuple):
-    """What somebody else has to do before the machine goes on.
-
-    Attributes:
-        name: The action's.
-        action: A message, a plugin call or a workflow.
-        message: The rendered message or input.
-        step: Unique in the instance.
-    """
-
-    name: str
-    action: MessageAction | PluginCallAction | WorkflowAction
-    message: Any
-    step: str
 
 
 class Machine:
@@ -91,12 +43,10 @@ class Machine:
         now: Callable[[], datetime.datetime],
         planner: Planner | None = None,
     ) -> None:
-        self._actions = definition.actions
         self._chart = Chart(definition) if planner is None else planner.chart
         self._planner = planner or Planner(self._chart)
         self._evaluator = evaluator
-        self._instance = instance
-        self._now = now
+        self._performer = Performer(definition.actions, self._chart, evaluator, instance, now)
 
     def start(self, data: dict[str, Any], trace: Trace) -> Snapshot:
         """Return a new instance, about to enter its first states; `advance` does so."""
@@ -249,7 +199,7 @@ class Machine:
             work = snapshot.pending[0]
             if work.kind == "do":
                 try:
-                    call = self._do(work.name, snapshot, trace)
+                    call = self._performer.do(work.name, snapshot, trace)
                 except (ExpressionError, OperationError) as error:
                     self._fail(
                         snapshot, work.name, {"code": error.code, "message": str(error)}, trace
@@ -260,72 +210,17 @@ class Machine:
             elif work.kind == "raise":
                 snapshot.queue.append(Event(name=work.name))
             elif work.kind == "set_timeout":
-                self._set_timeout(work.name, snapshot, trace)
+                self._performer.set_timeout(work.name, snapshot, trace)
             elif work.kind == "clear_timeout":
-                self._cancel(STATE_TIMER + work.name, snapshot, trace)
+                self._performer.cancel_timeout(work.name, snapshot, trace)
             else:
                 snapshot.finished = work.name
             snapshot.pending.pop(0)
         return None
 
-    def _do(self, name: str, snapshot: Snapshot, trace: Trace) -> Call | None:
-        action = self._actions.get(name)
-        if action is None:  # the definition was amended while the machine was on its way
-            raise OperationError("machine.action", f"there is no action '{name}' any more", "")
-        names = self._names(snapshot)
-        render = self._evaluator.render
-        if isinstance(action, SetAction):
-            for key, template in action.values.items():
-                snapshot.data = {**snapshot.data, key: render(template, names)}
-                names["data"] = snapshot.data
-        elif isinstance(action, ScriptAction):
-            found = render("${" + action.expression + "}", names)
-            if not isinstance(found, Mapping):
-                why = f"it gave {type(found).__name__}"
-                raise OperationError("machine.script", f"'{name}' must give a mapping", why)
-            snapshot.data = {**snapshot.data, **found}
-        elif isinstance(action, RaiseAction):
-            snapshot.queue.append(Event(name=action.event, data=render(action.data, names)))
-        elif isinstance(action, TimerAction):
-            self._timer(name, action, snapshot, trace)
-        else:
-            given = action.input if isinstance(action, WorkflowAction) else action.message
-            message = render(given, names)
-            return Call(name, action, message, f"{snapshot.calls + 1}.{name}")
-        return None
-
-    def _timer(self, name: str, action: TimerAction, snapshot: Snapshot, trace: Trace) -> None:
-        timer = action.timer or name
-        if action.cancel:
-            self._cancel(timer, snapshot, trace)
-            return
-        names = self._names(snapshot)
-        render = self._evaluator.render
-        due = due_time(render(action.after, names), render(action.at, names), self._now())
-        data = {**render(action.data, names), "timer_id": timer}
-        self._set(timer, Timer(due=due, event=action.event, data=data), snapshot, trace)
-
-    def _set_timeout(self, state: str, snapshot: Snapshot, trace: Trace) -> None:
-        timeout = self._chart.nodes[state].timeout
-        assert timeout is not None  # noqa: S101 - the plan has looked
-        due = due_time(timeout.after, None, self._now())
-        timer = STATE_TIMER + state
-        data = {"state": state, "timer_id": timer}
-        self._set(timer, Timer(due=due, event=timeout.event, data=data), snapshot, trace)
-
-    def _set(self, name: str, timer: Timer, snapshot: Snapshot, trace: Trace) -> None:
-        snapshot.timers = {**snapshot.timers, name: timer}
-        trace.set.append(name)
-
-    def _cancel(self, name: str, snapshot: Snapshot, trace: Trace) -> None:
-        if name in snapshot.timers:
-            snapshot.timers = {key: each for key, each in snapshot.timers.items() if key != name}
-            trace.cancelled.append(name)
-
     def _fail(self, snapshot: Snapshot, action: str, error: dict[str, Any], trace: Trace) -> None:
         """Raise SCXML's error event and leave the rest of the block out, or only warn."""
-        failed = self._actions.get(action)
-        if isinstance(failed, PluginCallAction) and not failed.required:
+        if not self._performer.is_required(action):
             trace.warnings.append(f"{action}: {error.get('message', '')}")
             snapshot.pending.pop(0)
             return
@@ -339,15 +234,13 @@ class Machine:
 
         def holds(arrow: Arrow) -> bool:
             if not ready or ready[0][0] is not snapshot.event:
-                ready[:] = [(snapshot.event, self._evaluator.prepare(self._names(snapshot)))]
+                ready[:] = [
+                    (snapshot.event, self._evaluator.prepare(self._performer.names(snapshot)))
+                ]
             assert arrow.condition is not None  # noqa: S101 - `select` has looked
             return ready[0][1].holds(arrow.condition)
 
         return holds
-
-    def _names(self, snapshot: Snapshot) -> dict[str, Any]:
-        instance = {**self._instance, "states": list(snapshot.active)}
-        return {"event": snapshot.event, "data": snapshot.data, "instance": instance}
 
     def _memory(self, snapshot: Snapshot) -> Mapping[str, Any]:
         if not snapshot.memory:

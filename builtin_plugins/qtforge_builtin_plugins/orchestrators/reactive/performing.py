@@ -1,0 +1,167 @@
+"""Doing a machine's actions: what needs nobody else at once, the rest as a call to be made."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    Action,
+    MessageAction,
+    PluginCallAction,
+    RaiseAction,
+    ScriptAction,
+    SetAction,
+    TimerAction,
+    WorkflowAction,
+)
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
+from qtforge_builtin_plugins.orchestrators.reactive.snapshot import (
+    Event,
+    Snapshot,
+    Timer,
+    Trace,
+)
+from qtforge_builtin_plugins.orchestrators.reactive.times import due_time
+from qtforge_sdk.errors import OperationError
+from qtforge_sdk.runs import Names
+
+__all__ = ["Call", "Evaluator", "Performer"]
+
+_STATE_TIMER: Final = "state:"
+
+
+class Evaluator(Protocol):
+    """Evaluates what definitions hold, over ``event``, ``data`` and ``instance``."""
+
+    def prepare(self, names: Mapping[str, Any]) -> Names:
+        """Make names ready for many conditions.
+
+        Raises:
+            ExpressionError: A value has no form that the language knows.
+        """
+
+    def render(self, template: object, names: Mapping[str, Any]) -> Any:
+        """Return a template's value.
+
+        Raises:
+            ExpressionError: It has none.
+        """
+
+
+class Call(NamedTuple):
+    """What somebody else has to do before the machine goes on.
+
+    Attributes:
+        name: The action's.
+        action: A message, a plugin call or a workflow.
+        message: The rendered message or input.
+        step: Unique in the instance.
+    """
+
+    name: str
+    action: MessageAction | PluginCallAction | WorkflowAction
+    message: Any
+    step: str
+
+
+class Performer:
+    """Does actions; what they change is a `Snapshot`.
+
+    Args:
+        actions: By name.
+        chart: The machine's states.
+        evaluator: For templates.
+        instance: What expressions see as ``instance``, besides ``states``.
+        now: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        actions: Mapping[str, Action],
+        chart: Chart,
+        evaluator: Evaluator,
+        instance: Mapping[str, Any],
+        now: Callable[[], datetime.datetime],
+    ) -> None:
+        self._actions = actions
+        self._chart = chart
+        self._evaluator = evaluator
+        self._instance = instance
+        self._now = now
+
+    def is_required(self, name: str) -> bool:
+        """Whether an action's failure is more than a warning."""
+        action = self._actions.get(name)
+        return not isinstance(action, PluginCallAction) or action.required
+
+    def do(self, name: str, snapshot: Snapshot, trace: Trace) -> Call | None:
+        """Do an action, or return the call that it is.
+
+        Raises:
+            ExpressionError: A template has no value.
+            OperationError: It can't be done.
+        """
+        action = self._actions.get(name)
+        if action is None:  # the definition was amended while the machine was on its way
+            raise OperationError("machine.action", f"there is no action '{name}' any more", "")
+        names = self.names(snapshot)
+        render = self._evaluator.render
+        if isinstance(action, SetAction):
+            for key, template in action.values.items():
+                snapshot.data = {**snapshot.data, key: render(template, names)}
+                names["data"] = snapshot.data
+        elif isinstance(action, ScriptAction):
+            found = render("${" + action.expression + "}", names)
+            if not isinstance(found, Mapping):
+                why = f"it gave {type(found).__name__}"
+                raise OperationError("machine.script", f"'{name}' must give a mapping", why)
+            snapshot.data = {**snapshot.data, **found}
+        elif isinstance(action, RaiseAction):
+            snapshot.queue.append(Event(name=action.event, data=render(action.data, names)))
+        elif isinstance(action, TimerAction):
+            self._timer(name, action, snapshot, trace)
+        else:
+            given = action.input if isinstance(action, WorkflowAction) else action.message
+            message = render(given, names)
+            return Call(name, action, message, f"{snapshot.calls + 1}.{name}")
+        return None
+
+    def _timer(self, name: str, action: TimerAction, snapshot: Snapshot, trace: Trace) -> None:
+        timer = action.timer or name
+        if action.cancel:
+            self._cancel(timer, snapshot, trace)
+            return
+        names = self.names(snapshot)
+        render = self._evaluator.render
+        due = due_time(render(action.after, names), render(action.at, names), self._now())
+        data = {**render(action.data, names), "timer_id": timer}
+        self._set(timer, Timer(due=due, event=action.event, data=data), snapshot, trace)
+
+    def set_timeout(self, state: str, snapshot: Snapshot, trace: Trace) -> None:
+        """Set the timer of a state that is entered."""
+        timeout = self._chart.nodes[state].timeout
+        assert timeout is not None  # noqa: S101 - the plan has looked
+        due = due_time(timeout.after, None, self._now())
+        timer = _STATE_TIMER + state
+        data = {"state": state, "timer_id": timer}
+        self._set(timer, Timer(due=due, event=timeout.event, data=data), snapshot, trace)
+
+    def _set(self, name: str, timer: Timer, snapshot: Snapshot, trace: Trace) -> None:
+        snapshot.timers = {**snapshot.timers, name: timer}
+        trace.set.append(name)
+
+    def cancel_timeout(self, state: str, snapshot: Snapshot, trace: Trace) -> None:
+        """Cancel the timer of a state that is left."""
+        self._cancel(_STATE_TIMER + state, snapshot, trace)
+
+    def _cancel(self, name: str, snapshot: Snapshot, trace: Trace) -> None:
+        if name in snapshot.timers:
+            snapshot.timers = {key: each for key, each in snapshot.timers.items() if key != name}
+            trace.cancelled.append(name)
+
+    def names(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return what conditions and templates see now."""
+        instance = {**self._instance, "states": list(snapshot.active)}
+        return {"event": snapshot.event, "data": snapshot.data, "instance": instance}

@@ -1,0 +1,64 @@
+"""Whether an expression names only what it may, told without evaluating it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from qtforge_sdk.errors import ExpressionError
+
+__all__ = ["Scope", "check_names", "nearest"]
+
+Scope = Mapping[str, Any]
+"""The names that an expression may use; a nested mapping limits a name's members, None does not."""
+
+_STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)(\s*\()?")
+_BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
+
+
+def check_names(
+    source: str, variables: Collection[str], namespaces: Collection[str], scope: Scope
+) -> None:
+    """Check every name that an expression uses.
+
+    Args:
+        source: CEL.
+        variables: What the compiler found in it.
+        namespaces: The first words of its functions' names.
+        scope: What it may use.
+
+    Raises:
+        ExpressionError: One is unknown; the fix is the nearest right name.
+    """
+    bare = _STRING.sub("''", source)
+    bound = set(_BOUND.findall(bare))
+    for name in sorted(variables):
+        if name not in scope and name not in bound and name not in namespaces:
+            raise ExpressionError(source, f"'{name}' is not known", nearest(name, scope))
+    for path, is_call in _MEMBERS.findall(bare):
+        words = re.split(r"\s*\.\s*", path)
+        _check_members(source, words[:-1] if is_call else words, scope, bound)
+
+
+def nearest(name: str, known: Any) -> str:
+    """Return a fix: the nearest of the known names, or all of them where they are few."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return "known are " + ", ".join(sorted(known)) if 0 < len(known) <= 12 else ""
+
+
+def _check_members(source: str, words: Sequence[str], scope: Scope, bound: set[str]) -> None:
+    members: Any = scope
+    for position, word in enumerate(words):
+        if not isinstance(members, Mapping) or (position == 0 and word in bound):
+            return
+        if word not in members:
+            if position == 0:
+                return  # checked by its name already, or a function's namespace
+            where = ".".join(words[:position])
+            raise ExpressionError(source, f"'{where}' has no '{word}'", nearest(word, members))
+        members = members[word]
