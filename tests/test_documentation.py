@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 SAMPLES: Final = "tests/integration/test_sample_plugins.py"
+APPROVAL: Final = "tests/integration/test_document_approval.py"
 ROUTING: Final = "tests/integration/test_document_routing.py"
 # Commands that install or test, and the test that runs them for real.
 ELSEWHERE: Final = {
@@ -32,6 +33,8 @@ ELSEWHERE: Final = {
     " ./sample_plugins/folder_report ./sample_plugins/calendar_source": SAMPLES,
     "qtforge-host route --dry-run --explain examples/documents": ROUTING,
     "qtforge-host route --dry-run examples/documents": ROUTING,
+    "qtforge-host send last user.action --set action=approve --set by=Anna"
+    " --set comment=fine": APPROVAL,
     "qtforge-host folder-report examples": "tests/integration/test_sample_plugins.py",
 }
 

@@ -7,11 +7,10 @@ library's cel-go functions.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -36,6 +35,17 @@ _NATIVE_FUNCTIONS: Final = frozenset([
 ])  # fmt: skip
 
 
+_NOTHING: Final = object()
+
+
+class _Flat(NamedTuple):
+    """An expression over the values of paths, and what else it uses."""
+
+    program: Any
+    paths: Paths
+    others: frozenset[str]
+
+
 class Expression:
     """A compiled expression; make one with `Expressions.compile`."""
 
@@ -49,15 +59,18 @@ class Expression:
         text = source.strip()
         plain_path = _PATH.fullmatch(text) is not None and text not in _LITERALS
         self._path = text.split(".") if plain_path else None
-        self._flat: tuple[Any, Paths] | Literal[False] | None = None  # not known yet
+        self._flat: _Flat | Literal[False] | None = False  # not looked for yet
 
-    def flat(self) -> tuple[Any, Paths] | Literal[False]:
-        """Return a program over single values, with their paths; False where there is none."""
-        if self._flat is None:
+    def flat(self) -> _Flat | None:
+        """Return the same over single values, made once; None where that can't be."""
+        if self._flat is False:
             import cel  # heavy: it brings a console, so only when there is an expression
 
-            found = flatten(self.source)
-            self._flat = (cel.compile(found[0]), found[1]) if found else False
+            self._flat, found = None, flatten(self.source)
+            if found is not None:
+                program = cel.compile(found[0])
+                own = {variable for variable, _ in found[1]}
+                self._flat = _Flat(program, found[1], frozenset(program.variables()) - own)
         return self._flat
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
@@ -132,10 +145,10 @@ class Prepared:
     __slots__ = ("_context", "_functions", "_names", "_plain", "_ready")
 
     def __init__(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> None:
-        from cel import Context  # heavy: it brings a console, so only when one is evaluated
+        import cel  # heavy: it brings a console, so only when one is evaluated
 
         self._names = {**others, **given}
-        self._context = Context()
+        self._context = cel.Context()
         self._functions: set[str] = set()
         self._ready: set[str] = set()
         self._plain: dict[str, Any] = {}
@@ -153,11 +166,13 @@ class Prepared:
         """
         if expression._path is not None:
             return expression._look_up(expression._path, self._names)
-        self._add_functions(expression)
+        if expression._functions:
+            self._add_functions(expression)
         flat = expression.flat()
-        if flat and self._make_paths_ready(flat[1]):
-            with contextlib.suppress(Exception):  # then it is said of the expression as written
-                return flat[0].execute(self._context)
+        if flat is not None:
+            found = self._quickly(flat)
+            if found is not _NOTHING:
+                return found
         for name in expression.variables - self._ready:
             self._make_ready(name)
         try:
@@ -168,26 +183,30 @@ class Prepared:
             ) from error
 
     def _add_functions(self, expression: Expression) -> None:
-        if expression._functions and not expression._functions.keys() <= self._functions:
+        if not expression._functions.keys() <= self._functions:
             self._context.update(expression._functions)
             self._functions |= expression._functions.keys()
 
-    def _make_paths_ready(self, paths: Paths) -> bool:
-        """Make the values of paths ready; return whether all of them have one."""
-        for variable, words in paths:
-            if variable in self._ready:
-                continue
-            value: Any = self._plain
-            for word in words:
-                if value.__class__ is not dict or word not in value:
-                    return False
-                value = value[word]
-            try:
-                self._context.add_variable(variable, value)
-            except Exception:  # noqa: BLE001 - it is said of the expression as written
-                return False
-            self._ready.add(variable)
-        return True
+    def _quickly(self, flat: _Flat) -> Any:
+        """Return the value, or `_NOTHING`: why there is none is said of the whole expression."""
+        ready, context = self._ready, self._context
+        try:
+            for variable, words in flat.paths:
+                if variable in ready:
+                    continue
+                value: Any = self._plain
+                for word in words:
+                    if value.__class__ is not dict or word not in value:
+                        return _NOTHING
+                    value = value[word]
+                context.add_variable(variable, value)
+                ready.add(variable)
+            if not flat.others <= ready:
+                for name in flat.others - ready:
+                    self._make_ready(name)
+            return flat.program.execute(context)
+        except Exception:  # noqa: BLE001 - the whole expression fails in the same way, and says why
+            return _NOTHING
 
     def _make_ready(self, name: str) -> None:
         self._ready.add(name)

@@ -109,7 +109,9 @@ def test_json_has_the_documented_shape(cli: Any, letters: Path) -> None:
     assert list(run) == [
         "schema_version", "run_id", "workflow", "kind", "document", "status", "started_at",
         "finished_at", "duration_s", "degraded", "result", "stages", "compensations", "error",
+        "machine",
     ]  # fmt: skip
+    assert run["machine"] is None
     assert (run["schema_version"], run["workflow"], run["kind"]) == (1, "letters", "sequential")
     assert (run["status"], run["degraded"], run["error"]) == ("succeeded", False, None)
     assert run["result"] == {"before": "a.txt", "extra": None, "work": {"name": "a.txt"}}
