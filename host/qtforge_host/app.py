@@ -53,7 +53,7 @@ from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetE
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["Host", "HostParts"]
+__all__ = ["Host", "HostParts", "bind"]
 
 _LOG = logging.getLogger("qtforge.host")
 _DRAIN_S = 5.0
@@ -113,6 +113,7 @@ class Host:
     Attributes:
         settings: The configuration.
         bus: The message bus.
+        expressions: Compiles conditions and templates.
         registry: Every plugin found, with its state.
         catalog: The workflows.
     """
@@ -121,6 +122,7 @@ class Host:
         self.settings = settings
         self._parts = HostParts(settings)
         self.bus = self._parts.bus
+        self.expressions = self._parts.expressions
         self._durable: Durable | None = None
         self._contributions = Contributions(
             self._parts.hooks, self._parts.wiring, self._parts.threads, settings.start_timeout_s
@@ -178,7 +180,7 @@ class Host:
             )
             engine = Engine(
                 self.bus,
-                self._parts.expressions,
+                self.expressions,
                 journal,
                 RecordedWorkflows(self._kinds, self.workflow, self._check),
                 observe=self._parts.observe_run,
@@ -189,23 +191,6 @@ class Host:
             self._durable = Durable(journal=journal, engine=engine, cache=cache)
             settle()
         return self._durable
-
-    async def bindings(self) -> Bindings:
-        """Let what is published on the bus start runs and reach them, until it is closed.
-
-        Raises:
-            StateDirectoryError: The state directory can't be used.
-        """
-        durable = await self.durable()
-        bindings = Bindings(
-            self.bus, durable.engine, durable.journal, self._parts.expressions, SystemClock()
-        )
-        bindings.bind(
-            parsed.workflow
-            for parsed in self.catalog.all()
-            if parsed.workflow is not None and not self.problems(parsed)
-        )
-        return bindings
 
     def workflow(self, name: str) -> Workflow:
         """Return a workflow that can run here and now.
@@ -376,6 +361,22 @@ class Host:
     def _active_versions(self) -> dict[str, str]:
         active = (self.registry[key].candidate for key in self._running)
         return {candidate.name: candidate.version for candidate in active}
+
+
+async def bind(host: Host) -> Bindings:
+    """Let what is published on a host's bus start runs and reach them, until it is closed.
+
+    Raises:
+        StateDirectoryError: The state directory can't be used.
+    """
+    durable, expressions = await host.durable(), host.expressions
+    bindings = Bindings(host.bus, durable.engine, durable.journal, expressions, SystemClock())
+    bindings.bind(
+        parsed.workflow
+        for parsed in host.catalog.all()
+        if parsed.workflow is not None and not host.problems(parsed)
+    )
+    return bindings
 
 
 def _wired(entry: Entry) -> Wired:

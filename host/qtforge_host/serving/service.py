@@ -8,7 +8,7 @@ import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Self
 
-from qtforge_host.app import Host
+from qtforge_host.app import Host, bind
 from qtforge_host.config import Settings
 from qtforge_host.journals import Durable
 from qtforge_host.runs.clock import SystemClock
@@ -77,7 +77,7 @@ class Service:
             memory = ScheduleMemory(ServeFolder(self.settings.state_dir).schedules_path)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
             dispatcher = Dispatcher(engine, self.durable.journal, SystemClock())
-            stack.callback((await self.host.bindings()).close)
+            stack.callback((await bind(self.host)).close)
             for name, work in (("schedules", scheduler.run()), ("dispatching", dispatcher.run())):
                 stack.push_async_callback(_ended, asyncio.create_task(_told(name, work)))
             self._stack = stack.pop_all()

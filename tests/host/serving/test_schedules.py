@@ -105,7 +105,7 @@ def test_a_planned_time_has_one_run() -> None:
     ],
 )
 def test_what_is_no_schedule_is_an_error_that_names_the_key(
-    said: dict[str, str], where: str, why: str
+    said: dict[str, Any], where: str, why: str
 ) -> None:
     with pytest.raises(ConfigError) as found:
         read_schedules(configured({"x": ScheduleSettings(workflow="w", **said)}))

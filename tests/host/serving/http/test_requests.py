@@ -22,7 +22,7 @@ def code_of(answer: httpx2.Response) -> str:
 def test_nothing_but_liveness_is_answered_without_the_token(
     module_server: Server, path: str, token: str | None
 ) -> None:
-    headers = {} if token is None else {"Authorization": token.encode()}
+    headers = {} if token is None else {b"Authorization": token.encode()}
     with httpx2.Client(base_url=module_server.url) as stranger:
         refused = stranger.get(path, headers=headers)
         assert (refused.status_code, code_of(refused)) == (401, "http.unauthorized")
