@@ -7,7 +7,7 @@ import contextlib
 import logging
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.living import Living
@@ -24,6 +24,7 @@ from qtforge_sdk.records import StateKept
 __all__ = ["Reaches"]
 
 _LOG = logging.getLogger("qtforge.runs")
+_LOOK_S: Final = 0.02
 
 
 class Reaches:
@@ -83,12 +84,19 @@ class Reaches:
         return len(self._going)
 
     async def rested(self, run_id: str, within_s: float) -> None:
-        """Wait until this engine lets go of a run, or the time is over."""
+        """Wait until a run has ended or waits for an event, or the time is over."""
         going = self._going.get(run_id)
-        if going is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
-                    await going.wait()
+        if going is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not going.is_set():
+                    control = self._living.get(run_id)
+                    if control is not None and control.idle_since is not None:
+                        return  # it stays in memory for a while
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await going.wait()
 
     @contextlib.contextmanager
     def reserved(self, run_id: str) -> Iterator[None]:
