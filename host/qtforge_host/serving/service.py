@@ -62,6 +62,7 @@ class Service:
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._grace_s = options.grace_s
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -78,13 +79,23 @@ class Service:
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
             dispatcher = Dispatcher(engine, self.durable.journal, SystemClock())
             stack.callback((await bind(self.host)).close)
-            for name, work in (("schedules", scheduler.run()), ("dispatching", dispatcher.run())):
-                stack.push_async_callback(_ended, asyncio.create_task(_told(name, work)))
+            for name, work in (
+                ("the keeping of schedules", scheduler.run()),
+                ("the taking up of runs", dispatcher.run()),
+            ):
+                task = asyncio.create_task(_told(name, work))
+                self._tasks.append(task)
+                stack.push_async_callback(_ended, task)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def failure(self) -> BaseException | None:
+        """Return why runs or schedules are no longer kept going; None when all is well."""
+        ended = (task for task in self._tasks if task.done() and not task.cancelled())
+        return next((error for task in ended if (error := task.exception()) is not None), None)
 
     def hurry(self) -> None:
         """Leave the runs as they are at once when it ends."""
@@ -126,8 +137,8 @@ async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:
     """Do work that never ends; when it does, somebody has to know."""
     try:
         await work
-    except Exception:
-        _LOG.exception("%s have ended because of a mistake in the host", name)
+    except Exception as error:
+        _LOG.error("%s has ended: %s", name, error, exc_info=_LOG.isEnabledFor(logging.DEBUG))
         raise
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from qtforge_host.runs.definitions import Parsed
+from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.answers import Answer
 from qtforge_host.serving.http.calls import Call
 from qtforge_host.serving.http.metrics import METRICS_TYPE, metrics_text
@@ -66,7 +67,15 @@ async def publish(call: Call) -> Answer:
 
 
 async def ready(call: Call) -> Answer:
-    """Tell that requests are served; while they are not, this one is refused before."""
+    """Tell that requests are served and runs kept going.
+
+    While the host starts or stops, this is refused before it comes here.
+    """
+    failure = call.service.failure()
+    if failure is not None:
+        raise RefusedError(
+            503, "http.not_ready", "runs are no longer kept going", str(failure), "start it anew"
+        )
     return Answer(call.document(status="ready"))
 
 
