@@ -47,6 +47,9 @@ name = "third"
 operation = "steps.note"
 message = { text = "third ${input.word}" }
 """
+UNDONE = STEPS.replace('"steps"', '"undone"').replace(
+    'compensation = { operation = "steps.note"', 'compensation = { operation = "steps.wait"'
+)
 QUICK = """
 name = "quick"
 kind = "sequential"
@@ -69,7 +72,7 @@ async def waits(run, given):
 class Example(Plugin):
     @hookimpl
     def qtforge_workflows(self):
-        return [STEPS, QUICK, waits]
+        return [STEPS, UNDONE, QUICK, waits]
 
     async def start(self, context):
         self.bus = context.bus

@@ -161,7 +161,11 @@ class Living:
         for task in (*tasks, *helpers):
             task.cancel()
         if ended := [*tasks, *helpers]:
-            await asyncio.wait(ended)
+            _, late = await asyncio.wait(ended, timeout=_REST_S)
+            for task in late:  # one that is being undone stops in the middle of it at the second
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self._timers.close()
 
     def _poke(self, run_id: str) -> None:

@@ -61,7 +61,7 @@ class Service:
         self.streams: Streams
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
-        self._grace_s = options.grace_s
+        self._hurried = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -99,7 +99,7 @@ class Service:
 
     def hurry(self) -> None:
         """Leave the runs as they are at once when it ends."""
-        self._grace_s = 0.0
+        self._hurried.set()
 
     async def start(
         self, workflow: Workflow, given: Mapping[str, Any], run_id: str | None = None
@@ -129,8 +129,18 @@ class Service:
     async def _leave_runs(self) -> None:
         engine = self.durable.engine
         if engine.count():
-            _LOG.info("%d runs may go on for %g s", engine.count(), self._grace_s)
-        await engine.close(self._grace_s)
+            _LOG.info("%d runs may go on for %g s", engine.count(), self.options.grace_s)
+        closing = asyncio.create_task(engine.close(self.options.grace_s))
+        hurried = asyncio.create_task(self._hurried.wait())
+        either: set[asyncio.Task[Any]] = {closing, hurried}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if closing.done():
+            closing.result()
+            return
+        closing.cancel()
+        await asyncio.wait([closing])
+        await engine.close()
 
 
 async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -73,6 +73,31 @@ def test_a_run_that_is_done_within_the_grace_period_succeeds(serving: Serving) -
     assert serving.json("runs", "show", run_id, "--json")["status"] == "succeeded"
 
 
+def test_a_second_signal_ends_the_waiting(serving: Serving) -> None:
+    server = serving.serve("--grace", "10m")
+    run_id = server.start("steps", word="a")["run_id"]
+    until(lambda: serving.done == ["first a"])
+    server.process.send_signal(signal.SIGINT)
+    until(lambda: server.get("/readyz").status_code == 503)
+    assert server.end(signal.SIGINT) == 0
+    assert serving.json("runs", "show", run_id, "--json")["status"] == "interrupted"
+
+
+def test_a_run_that_is_being_undone_is_left_in_the_middle_of_it(
+    serving: Serving, server: Server
+) -> None:
+    run_id = server.start("undone", word="a")["run_id"]
+    until(lambda: serving.done == ["first a"])
+    server.post(f"/v1/runs/{run_id}/cancel")
+    until(lambda: server.run(run_id)["compensations"])
+    assert server.end() == 0
+    assert serving.done == ["first a"]
+    (serving.folder / "go").touch()
+    again = serving.serve()
+    until(lambda: status_of(again, run_id) == "cancelled")
+    assert serving.done == ["first a", "undo first"]
+
+
 def test_after_a_kill_the_next_process_goes_on(serving: Serving, server: Server) -> None:
     run_id = server.start("steps", word="a")["run_id"]
     waits = server.start("waits")["run_id"]
