@@ -79,6 +79,7 @@ class Service:
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
             dispatcher = Dispatcher(engine, self.durable.journal, SystemClock())
             stack.callback((await bind(self.host)).close)
+            self._check_schedules()
             for name, work in (
                 ("the keeping of schedules", scheduler.run()),
                 ("the taking up of runs", dispatcher.run()),
@@ -122,6 +123,13 @@ class Service:
                 {"Retry-After": "1"},
             )
         return await self.durable.engine.start(workflow, given, run_id=run_id)
+
+    def _check_schedules(self) -> None:
+        names = self.host.catalog.names()
+        for schedule in self._schedules:
+            if schedule.workflow not in names:
+                name, workflow = schedule.name, schedule.workflow
+                _LOG.warning("the schedule %s names a workflow that is not here: %s", name, workflow)
 
     async def _start(self, schedule: Schedule, run_id: str) -> None:
         await self.start(self.host.workflow(schedule.workflow), schedule.input, run_id)

@@ -123,6 +123,33 @@ def test_a_run_that_another_process_left_is_taken_up(serving: Serving, server: S
     assert serving.done == ["first b", "second", "third b"]
 
 
+def test_a_planned_time_that_passed_is_caught_up_by_one_run_also_over_a_kill(
+    serving: Serving,
+) -> None:
+    serving.config.write_text(
+        '[schedules.tick]\nworkflow = "quick"\ncron = "0 0 * * *"\ncatch_up = "one"\n'
+        'input = { word = "tick" }\n[schedules.off]\nworkflow = "quick"\ncron = "* * * * *"\n'
+        'enabled = false\n'
+    )
+    memory = serving.folder / "state" / "serve" / "schedules.json"
+    memory.parent.mkdir(parents=True)
+    before = '{"tick": {"planned": "2026-01-01T00:00:00Z"}}'
+    memory.write_text(before)
+    server = serving.serve()
+    until(lambda: serving.done == ["quick tick"])
+    until(lambda: server.get("/v1/runs").json()["runs"][0]["status"] == "succeeded")
+    server.end(signal.SIGKILL)
+    memory.write_text(before)  # as if it had been killed before that was written down
+    again = serving.serve()
+    until(lambda: "run_id" in memory.read_text() and memory.read_text() != before)
+    (run,) = again.get("/v1/runs").json()["runs"]
+    rows = {row["name"]: row for row in serving.json("schedules", "list", "--json")["schedules"]}
+    assert rows["tick"]["last_run"] == run["run_id"]
+    assert rows["tick"]["next"] is not None
+    assert (rows["off"]["next"], rows["off"]["last_run"]) == (None, None)
+    assert serving.done == ["quick tick"]
+
+
 def test_the_other_commands_work_beside_it(serving: Serving, server: Server) -> None:
     run_id = server.start("steps", word="a")["run_id"]
     until(lambda: serving.done == ["first a"])
