@@ -23,6 +23,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from qtforge_host.app import Host
 from qtforge_host.config import load_settings
+from qtforge_host.expressions import Expressions
+from qtforge_host.runs.bindings import Bindings
+from qtforge_host.runs.clock import SystemClock
+from qtforge_sdk.journal import RunQuery
 
 STAFF = """
 [plugins.reviewers.config]
@@ -319,3 +323,57 @@ def test_an_event_is_handled_by_the_process_that_executes_the_run(desk: Desk) ->
     said, status = asyncio.run(main())
     assert (said.code, status) == (0, "succeeded")
     assert "approve: under_review → approved" in said.out
+
+
+@pytest.mark.parametrize("timeout", ["soon", "5", "-1h", "0s", "1ms"])
+def test_a_review_timeout_that_is_none_fails_before_anybody_is_told(
+    desk: Desk, mailbox: Mailbox, timeout: str
+) -> None:
+    said = desk("run", "document-approval", desk.offer, "--set", f"review_timeout={timeout}")
+    assert said.code == 1
+    assert "review_timeout" in said.out
+    assert mailbox.letters == []
+
+
+def test_an_event_without_a_name_is_wrong_usage(desk: Desk) -> None:
+    desk.start()
+    said = desk("send", "last", "")
+    assert (said.code, "an event has a name" in said.err) == (2, True)
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(desk: Desk) -> None:
+    words = ["--state-dir", str(desk.folder / "state"), "run", "document-approval", str(desk.offer)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "qtforge_host.cli.main", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=desk.folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(desk.folder), "PYTHONUTF8": "1"},
+    ) as run:  # fmt: skip
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        assert run.stderr.read() == b""
+        assert run.wait(60) == 0
+
+
+def test_a_decision_that_is_published_on_the_bus_reaches_its_run(desk: Desk) -> None:
+    run_id = desk.start()["run_id"]
+
+    async def main() -> None:
+        settings = load_settings(desk.config, environ={}, state_dir=desk.folder / "state")
+        async with Host(settings) as host:
+            durable = await host.durable()
+            bindings = Bindings(
+                host.bus, durable.engine, durable.journal, Expressions(), SystemClock()
+            )
+            bindings.bind([host.workflow("document-approval")])
+            await host.bus.publish("user.action", {"action": "approve"})  # for nobody
+            await host.bus.publish("user.action", {"action": "approve", "run_id": run_id})
+            async with asyncio.timeout(30):
+                query = RunQuery(statuses=frozenset({"succeeded"}))
+                while not await durable.journal.runs(query):  # noqa: ASYNC110 - another task ends it
+                    await asyncio.sleep(0.02)
+            bindings.close()
+
+    asyncio.run(main())
+    path = desk("runs", "show", run_id, "--json").json["path"]
+    assert (path[-1]["transitions"], path[-1]["by"]) == (["approve"], "the topic user.action")

@@ -164,15 +164,22 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("cancelled", err=True)
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback without --debug
-        return _failed(error, debug="--debug" in words)
+        return _failed(_only(error), debug="--debug" in words)
     return result if isinstance(result, int) else 0
 
 
+def _only(error: Exception) -> Exception:
+    """Return what is in a group, where that is one error: tasks end with a group."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 def _failed(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     from qtforge_host.cli.errors import exit_code, show
     from qtforge_sdk.errors import QtForgeError
 

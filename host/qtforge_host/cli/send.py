@@ -59,6 +59,8 @@ def send(
     or why nothing took it, with exit code 1. Any other run takes it in when it is executed;
     --wait waits for that.
     """
+    if not event.strip():
+        raise click.UsageError("an event has a name")
     given = message("event", name=event, data=read_input(input_file, assignments))
     timeout_s = duration_option("--timeout", timeout).total_seconds()
     run_id, keeps_state = run_async(_find(session, run))

@@ -34,7 +34,6 @@ from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
-from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "Silent", "new_run_id"]
@@ -224,20 +223,6 @@ class Engine(Reaches):
             if view.status == "waiting":
                 view = await self._until_rest(view, listener, stays)
             return view
-
-    async def _until_rest(
-        self, view: RunView, listener: RunListener | None, stays: bool
-    ) -> RunView:
-        """Take up a run again that was sent something just as it went to rest."""
-        while view.status == "waiting" and (
-            self._living.has_parcel(view.run_id)
-            or await self._journal.inbox(view.run_id, view.dealt_with)
-        ):
-            try:
-                view = await self._take_up(view.run_id, listener, "same-major", "", stays)
-            except RunOwnedError:
-                break  # another process was quicker
-        return view
 
     async def _take_up(
         self,

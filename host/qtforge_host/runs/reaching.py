@@ -163,6 +163,20 @@ class Reaches:
         """End everything; what is not done within the grace period is for the next process."""
         await self._living.close(grace_s)
 
+    async def _until_rest(
+        self, view: RunView, listener: RunListener | None, stays: bool
+    ) -> RunView:
+        """Take up a run again that was sent something just as it went to rest."""
+        while view.status == "waiting" and (
+            self._living.has_parcel(view.run_id)
+            or await self._journal.inbox(view.run_id, view.dealt_with)
+        ):
+            try:
+                view = await self._take_up(view.run_id, listener, "same-major", "", stays)
+            except RunOwnedError:
+                break  # another process was quicker
+        return view
+
     async def _awake(self, run_id: str) -> None:
         try:
             await self.resume(run_id)
@@ -179,6 +193,17 @@ class Reaches:
         finally:
             del self._going[run_id]
             ended.set()
+
+    @abstractmethod
+    async def _take_up(
+        self,
+        run_id: str,
+        listener: RunListener | None,
+        versions: VersionPolicy,
+        note: str,
+        stays: bool,
+    ) -> RunView:
+        """Own a run, and go on until it ends or rests."""
 
     @abstractmethod
     async def execute(

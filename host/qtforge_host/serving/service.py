@@ -129,7 +129,9 @@ class Service:
         for schedule in self._schedules:
             if schedule.workflow not in names:
                 name, workflow = schedule.name, schedule.workflow
-                _LOG.warning("the schedule %s names a workflow that is not here: %s", name, workflow)
+                _LOG.warning(
+                    "the schedule %s names a workflow that is not here: %s", name, workflow
+                )
 
     async def _start(self, schedule: Schedule, run_id: str) -> None:
         await self.start(self.host.workflow(schedule.workflow), schedule.input, run_id)

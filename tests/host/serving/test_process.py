@@ -129,7 +129,7 @@ def test_a_planned_time_that_passed_is_caught_up_by_one_run_also_over_a_kill(
     serving.config.write_text(
         '[schedules.tick]\nworkflow = "quick"\ncron = "0 0 * * *"\ncatch_up = "one"\n'
         'input = { word = "tick" }\n[schedules.off]\nworkflow = "quick"\ncron = "* * * * *"\n'
-        'enabled = false\n'
+        "enabled = false\n"
     )
     memory = serving.folder / "state" / "serve" / "schedules.json"
     memory.parent.mkdir(parents=True)
