@@ -65,6 +65,10 @@ class Living:
         """Whether the inboxes are watched."""
         return self._watcher is not None
 
+    def waiting(self) -> int:
+        """Return how many of them wait for an event."""
+        return sum(control.idle_since is not None for control in self._controls.values())
+
     async def ready(self) -> None:
         """Begin to watch the inboxes; what is read from one behind this is not missed after."""
         if self._watcher is not None:

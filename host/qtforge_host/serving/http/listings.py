@@ -81,7 +81,7 @@ async def ready(call: Call) -> Answer:
 
 async def metrics(call: Call) -> Answer:
     """Give the figures."""
-    return Answer(metrics_text(call.service), media_type=METRICS_TYPE)
+    return Answer(await metrics_text(call.service), media_type=METRICS_TYPE)
 
 
 def _parsed(call: Call) -> Parsed:

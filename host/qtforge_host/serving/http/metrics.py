@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -24,17 +25,23 @@ METRICS_TYPE: Final = CONTENT_TYPE_LATEST
 _BREAKER_STATES: Final = ("closed", "half_open", "open")
 
 
-def metrics_text(service: Service) -> str:
-    """Return all figures."""
+async def metrics_text(service: Service) -> str:
+    """Return all figures.
+
+    Raises:
+        StateDirectoryError: The journal can't be read.
+    """
+    next_timer = await service.durable.journal.next_due()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(service))
+    registry.register(_Figures(service, next_timer))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 
 
 class _Figures(Collector):
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, next_timer: datetime.datetime | None) -> None:
         self._service = service
+        self._next_timer = next_timer
 
     def collect(self) -> Iterable[Metric]:
         yield from self._runs()
@@ -46,9 +53,21 @@ class _Figures(Collector):
 
     def _runs(self) -> Iterator[Metric]:
         counts = self._service.counts
-        executing = GaugeMetricFamily("qtforge_runs_executing", "Runs that are executed now.")
-        executing.add_metric([], self._service.durable.engine.count())
-        yield executing
+        engine = self._service.durable.engine
+        waiting = engine.living.waiting()
+        timer = 0.0 if self._next_timer is None else self._next_timer.timestamp()
+        for name, text, value in (
+            ("runs_executing", "Runs that are executed now.", engine.count() - waiting),
+            ("runs_waiting_here", "Runs that wait for events and are still in memory.", waiting),
+            (
+                "next_timer_timestamp_seconds",
+                "When the next timer of a run that waits is due; 0 for none.",
+                timer,
+            ),
+        ):
+            gauge = GaugeMetricFamily(f"qtforge_{name}", text)
+            gauge.add_metric([], value)
+            yield gauge
         started = CounterMetricFamily(
             "qtforge_runs_started", "Runs that this process started.", labels=["workflow"]
         )

@@ -177,7 +177,7 @@ def test_a_workflow_is_drawn(module_server: Server, language: str, kind: str, be
     drawn = module_server.get("/v1/workflows/steps/graph", params={"format": language})
     assert drawn.headers["content-type"].startswith(kind)
     assert drawn.text.startswith(begins)
-    assert module_server.get("/v1/workflows/waits/graph").status_code == 409
+    assert module_server.get("/v1/workflows/none/graph").status_code == 404
 
 
 def test_figures_tell_what_was_done(server: Server) -> None:
@@ -195,6 +195,8 @@ def test_figures_tell_what_was_done(server: Server) -> None:
     assert values["qtforge_steps_total", "succeeded"] == 1
     assert values["qtforge_bus_seconds_count", "steps", "steps.note"] == 1
     assert values[("qtforge_runs_executing",)] == 0
+    assert values[("qtforge_runs_waiting_here",)] == 0
+    assert values[("qtforge_next_timer_timestamp_seconds",)] == 0
     named = [(sample.name, *sorted(sample.labels.items())) for f in found for sample in f.samples]
     assert len(named) == len(set(named))
 
