@@ -196,7 +196,7 @@ class KillingJournal:
     ) -> None:
         if records:
             self._count("before")
-        await self._inner.append(ownership, records)
+        await self._inner.append(ownership, records, posts)
         if records:
             self._count("after")
 

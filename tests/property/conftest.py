@@ -68,7 +68,7 @@ class MortalJournal:
     ) -> None:
         if records:
             self._write(after=False)
-        await self.inner.append(ownership, records)
+        await self.inner.append(ownership, records, posts)
         if records:
             self._write(after=True)
 

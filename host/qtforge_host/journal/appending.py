@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from qtforge_host.journal.encoding import encode_message, encode_record
 from qtforge_host.journal.group import Append, StatusChange
@@ -10,9 +11,19 @@ from qtforge_host.journal.instants import to_us
 from qtforge_host.journal.waiting_rows import KeptRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Ownership, status_after
-from qtforge_sdk.records import RunFinished, StateKept
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    EventReceived,
+    RunAmended,
+    RunCancelRequested,
+    RunFinished,
+    RunPaused,
+    StateKept,
+)
 
-__all__ = ["kept_row", "make_append"]
+__all__ = ["answered_messages", "handled_messages", "kept_row", "make_append"]
+
+_ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
 
 
 def make_append(
@@ -44,7 +55,24 @@ def make_append(
         change,
         kept,
         [(to, message.message_id, encode_message(to, message)) for to, message in posts],
+        list(answered_messages(records)),
     )
+
+
+def answered_messages(records: Iterable[Record]) -> Iterable[str]:
+    """Return the ids of the messages that these records deal with, but for events."""
+    for record in records:
+        if isinstance(record, StateKept):
+            yield from record.handled
+        elif isinstance(record, _ANSWERS) and record.message_id:
+            yield record.message_id
+
+
+def handled_messages(records: Iterable[Record]) -> set[str]:
+    """Return the ids of all messages that a run with these records has dealt with."""
+    records = list(records)
+    events = (each.event_id for each in records if isinstance(each, StateKept | EventReceived))
+    return {*answered_messages(records), *events}
 
 
 def kept_row(record: StateKept, place: int, *, every_timer: bool = False) -> KeptRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from qtforge_host.journal.appending import kept_row
+from qtforge_host.journal.appending import handled_messages, kept_row
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import Encoded
 from qtforge_host.journal.group import Change, GroupCommit
@@ -131,13 +131,14 @@ def import_archive(archive: Archive) -> Change:
             for place, record in enumerate(archive.decoded)
             if isinstance(record, StateKept)
         ]
-        ended = archive.decoded[-1:] if isinstance(archive.decoded[-1], RunFinished) else []
-        group.waiting.keep(kept[-1:], [key for _ in ended])
+        ended = isinstance(archive.decoded[-1], RunFinished)
+        group.waiting.keep(kept[-1:])
         group.forget(key)
-        group.connection.executemany(
-            "INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)",
-            [(key, *row) for row in archive.inbox_rows],
-        )
+        known = handled_messages(archive.decoded)
+        for message_id, checksum, payload in archive.inbox_rows:
+            arrives = not ended and message_id not in known
+            entry = Encoded(payload, checksum)
+            group.waiting.post(key, message_id, entry, arrives=arrives)
         return run_id
 
     return Change(do)

@@ -42,6 +42,7 @@ class Append(msgspec.Struct, frozen=True):
     status: StatusChange | None
     kept: KeptRow | None = None
     posts: Sequence[tuple[str, str, Encoded]] = ()
+    answered: Sequence[str] = ()
 
 
 class Create(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ class GroupCommit:
         self.blobs = blobs
         self.waiting = WaitingRows(connection)
         self._last_ids: dict[int, int] = {}  # of the runs that this process writes
-        self._statuses: dict[int, str] = {}  # of those that keep their state
+        self._shown: dict[int, tuple[str, str, str]] = {}  # of those that keep their state
 
     def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None] = _nothing) -> list[Any]:
         """Do jobs in order, in one transaction; new runs, which no other job can touch, first.
@@ -117,7 +118,7 @@ class GroupCommit:
             self.connection.execute("COMMIT")
         except BaseException:
             self._last_ids.clear()
-            self._statuses.clear()
+            self._shown.clear()
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
@@ -146,16 +147,20 @@ class GroupCommit:
         Returns:
             Its position; None when there is no such run.
         """
-        row = self.connection.execute("SELECT key FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        row = self.connection.execute(
+            "SELECT key, finished_at FROM runs WHERE run_id = ?", (run_id,)
+        ).fetchone()
         if row is None:
             return None
-        self.add_blobs(row[0], message.blobs)
-        return self.waiting.post(row[0], message_id, message)
+        key, finished_at = row
+        if message.blobs:
+            self.add_blobs(key, message.blobs)
+        return self.waiting.post(key, message_id, message, arrives=finished_at is None)
 
     def forget(self, key: int) -> None:
         """Drop what is remembered of a run that has got another owner, or none."""
         self._last_ids.pop(key, None)
-        self._statuses.pop(key, None)
+        self._shown.pop(key, None)
 
     def _append_alone(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> bool:
         """Append in a single statement, if nothing else is to be done and all ownerships are good.
@@ -247,6 +252,7 @@ class GroupCommit:
         statuses = []
         ended: list[int] = []
         kept: list[tuple[int, int, KeptRow]] = []
+        answered: list[tuple[int, str]] = []
         for place, job in waiting:
             key = job.ownership.key
             if not self._is_mine(job) or epochs.get(key) != job.ownership.epoch:
@@ -263,15 +269,12 @@ class GroupCommit:
             if job.kept is not None:
                 position = self._last_id(key) - (key << POSITION_BITS) + 1 + job.kept.place
                 kept.append((key, position, job.kept))
+            answered += [(key, message_id) for message_id in job.answered]
             for id_, entry in self._number(key, job.entries):
                 rows += (id_, entry.checksum, entry.payload)
-            if job.status is not None and self._statuses.get(key) != job.status.status:
+            if job.status is not None and not self._is_shown(job):
                 ends = job.status.finished_at_us is not None
                 statuses.append((job.status.status, job.status.finished_at_us, ends, key))
-                if job.kept is not None:
-                    self._statuses[key] = job.status.status
-                else:
-                    self._statuses.pop(key, None)
                 if ends:  # the rest of the group finds the run without an owner
                     del epochs[key]
                     self.forget(key)
@@ -281,7 +284,23 @@ class GroupCommit:
         insert_many(self.connection, _INSERT_RECORDS, 3, rows)
         if statuses:
             self.connection.executemany(_SET_STATUS, statuses)
-        self.waiting.keep(kept, ended)
+        self.waiting.keep(kept)
+        self.waiting.settle(answered, ended)
+
+    def _is_shown(self, job: Append) -> bool:
+        """Return whether the run's row says already what it is to say of its status.
+
+        Most events leave an instance waiting, and two indexes as they are.
+        """
+        key, row = job.ownership.key, job.kept
+        if row is None or job.status is None:
+            self._shown.pop(key, None)
+            return False
+        says = (job.status.status, row.label, row.accepts)
+        known = self._shown.get(key)
+        self._shown[key] = says
+        row.shows = known is None or known[1:] != says[1:]
+        return known is not None and known[0] == says[0]
 
     def _epochs(self, keys: set[int]) -> dict[int, int]:
         asked = msgspec.json.encode(list(keys)).decode()

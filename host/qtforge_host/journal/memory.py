@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtforge_host.journal.appending import make_append
+from qtforge_host.journal.appending import handled_messages, make_append
 from qtforge_host.journal.archive import pack, unpack
 from qtforge_host.journal.encoding import Encoded, encode_message, encode_record
 from qtforge_host.journal.instants import from_us, to_us
@@ -169,11 +169,17 @@ class MemoryJournal:
         """Return what was sent to a run; see `Journal`."""
         return self._run(run_id).messages(after)
 
+    async def arrived(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return what a run has not dealt with; see `Journal`."""
+        run = self._open_store().runs.get(run_id)
+        return () if run is None else run.arrived(after)
+
     async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
         """Return what was sent to any run; see `Journal`."""
         found = [
             PostedMessage(run.run_id, *entry)
             for run in self._open_store().runs.values()
+            if run.last_position > after
             for entry in run.messages(after)
         ]
         return tuple(sorted(found, key=lambda each: each.position)[:limit])
@@ -181,7 +187,7 @@ class MemoryJournal:
     async def last_position(self) -> int:
         """Return the position of the newest message; see `Journal`."""
         runs = self._open_store().runs.values()
-        return max((position for run in runs for position in run.inbox), default=0)
+        return max((run.last_position for run in runs), default=0)
 
     async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
         """Return unfinished runs with a correlation key; see `Journal`."""
@@ -193,9 +199,7 @@ class MemoryJournal:
 
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
-        return [
-            run.run_id for run in self._waiting() if max(run.inbox, default=0) > run.dealt_with
-        ][:limit]
+        return [run.run_id for run in self._waiting() if run.arrivals][:limit]
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""
@@ -203,9 +207,10 @@ class MemoryJournal:
         found = [(min(run.timers.values()), run.run_id) for run in self._waiting() if run.timers]
         return [run_id for due, run_id in sorted(found) if due <= before_us][:limit]
 
-    async def next_due(self) -> datetime.datetime | None:
+    async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
         """Return when the next timer is due; see `Journal`."""
-        found = [due for run in self._waiting() for due in run.timers.values()]
+        after_us, runs = to_us(after), self._open_store().runs.values()
+        found = [due for run in runs for due in run.timers.values() if due > after_us]
         return from_us(min(found)) if found else None
 
     async def changed(self, timeout_s: float) -> bool:
@@ -254,11 +259,11 @@ class MemoryJournal:
                 raise RunExistsError(archive.run_id)
             return archive.run_id
         run = MemoryRun.imported(archive, next(store.numbers))
+        handled = handled_messages(archive.decoded)
         for message_id, checksum, payload in archive.inbox_rows:
-            run.inbox[next(store.numbers)] = (
-                message_id,
-                Encoded(payload, checksum, archive.blobs),
-            )
+            run.post(next(store.numbers), message_id, Encoded(payload, checksum, archive.blobs))
+            if message_id in handled:
+                run.settle(message_id)
         store.runs[run.run_id] = run
         store.settle(run)
         return run.run_id
@@ -274,11 +279,11 @@ class MemoryJournal:
         self._store.listeners.add(self._changed)
 
     def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> int:
-        for position, (known, _) in run.inbox.items():
-            if known == message_id:
-                return position
+        known = run.positions.get(message_id)
+        if known is not None:
+            return known
         position = next(self._store.numbers)
-        run.inbox[position] = (message_id, encoded)
+        run.post(position, message_id, encoded)
         self._store.tell()
         return position
 

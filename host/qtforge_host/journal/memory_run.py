@@ -46,7 +46,9 @@ class MemoryRun:
         self.entries = list(entries)
         self.inbox: dict[int, tuple[str, Encoded]] = {}  # by position: id and message
         self.kept = 0  # the position of the last `StateKept`
-        self.dealt_with = 0  # how far the inbox is
+        self.positions: dict[str, int] = {}  # of messages, by their ids
+        self.arrivals: dict[int, None] = {}  # positions of messages that were not dealt with
+        self.last_position = 0
         self.label, self.accepts = "", ""
         self.kept_at_us: int | None = None
         self.timers: dict[str, int] = {}
@@ -72,7 +74,7 @@ class MemoryRun:
         self.kept, self.label, self.accepts = position, row.label, row.accepts
         self.kept_at_us = row.at_us
         self.correlation = row.key or self.correlation
-        self.dealt_with = max(self.dealt_with, row.inbox)
+        self.arrivals.pop(row.inbox, None)
         for name in row.timers_gone:
             self.timers.pop(name, None)
         self.timers.update(row.timers_set)
@@ -89,6 +91,20 @@ class MemoryRun:
             if self.finished_at is not None:
                 self.owner = None
                 self.timers.clear()
+                self.arrivals.clear()
+        for message_id in job.answered:
+            self.settle(message_id)
+
+    def post(self, position: int, message_id: str, message: Encoded) -> None:
+        """Take a message in."""
+        self.inbox[position] = (message_id, message)
+        self.positions[message_id] = self.last_position = position
+        if self.finished_at is None:
+            self.arrivals[position] = None
+
+    def settle(self, message_id: str) -> None:
+        """Take in that a message was dealt with."""
+        self.arrivals.pop(self.positions.get(message_id, 0), None)
 
     def read(self) -> tuple[Record, ...]:
         """Return the records."""
@@ -105,13 +121,18 @@ class MemoryRun:
         """Whether it waits."""
         return self.status == "waiting"
 
+    def arrived(self, after: int) -> tuple[InboxEntry, ...]:
+        """Return the messages that were not dealt with, behind a position."""
+        found = [position for position in self.arrivals if position > after]
+        return tuple(self._entry(position) for position in found)
+
     def messages(self, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages behind a position."""
-        return tuple(
-            InboxEntry(position, decode_message(each.payload, each.checksum, _loader(each)))
-            for position, (_, each) in self.inbox.items()
-            if position > after
-        )
+        return tuple(self._entry(position) for position in self.inbox if position > after)
+
+    def _entry(self, position: int) -> InboxEntry:
+        each = self.inbox[position][1]
+        return InboxEntry(position, decode_message(each.payload, each.checksum, _loader(each)))
 
     def fits(self, query: RunQuery) -> bool:
         """Return whether a query asks for it."""

@@ -100,6 +100,10 @@ class OwnerLocks:
         self._dead.add(owner)
         return False
 
+    def alive(self) -> list[str]:
+        """Return the names of all processes that live."""
+        return [path.stem for path in self._directory.glob("*.lock") if self.is_alive(path.stem)]
+
     def describe(self, owner: str) -> str:
         """Return a process in words, such as ``process 4711 on host ada``."""
         try:

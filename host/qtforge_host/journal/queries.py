@@ -30,7 +30,15 @@ _FILTER: Final = "started_at >= :since AND started_at < :until ORDER BY started_
 _BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND {_FILTER}"  # noqa: S608 - of constants
 _BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
     WHERE workflow = :workflow AND status = :status AND {_FILTER}"""  # noqa: S608 - of constants
-_WAITING_FOR: Final = "status = 'waiting' AND instr(' ' || accepts || ' ', :waiting_for) > 0"
+# One seek for each set of events that any run waits for; machines of a workflow share them.
+_ACCEPTED: Final = """WITH RECURSIVE found(accepts) AS (
+    SELECT min(accepts) FROM runs WHERE status = 'waiting'
+    UNION ALL
+    SELECT (SELECT min(accepts) FROM runs WHERE status = 'waiting' AND accepts > found.accepts)
+    FROM found WHERE found.accepts IS NOT NULL
+) SELECT accepts FROM found WHERE accepts IS NOT NULL"""
+_BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE status = 'waiting'
+    AND accepts = :accepts AND (:workflow IS NULL OR workflow = :workflow) AND {_FILTER}"""  # noqa: S608 - of constants
 _BY_PARENT: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent AND {_FILTER}"  # noqa: S608 - of constants
 # One seek for each status that there is, however many runs have it.
 _STATUSES: Final = """WITH RECURSIVE found(status) AS (
@@ -186,12 +194,15 @@ class Queries:
                 and (query.waiting_for is None or query.waiting_for in row[10].split())
             ]
             return
-        statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
         if query.waiting_for is not None:
-            statement = (
-                f"{statement.partition(' AND started_at')[0]} AND {_WAITING_FOR} AND {_FILTER}"
-            )
-            given["waiting_for"] = f" {query.waiting_for} "
+            if not query.statuses or "waiting" in query.statuses:
+                for (accepts,) in self._connection.execute(_ACCEPTED).fetchall():
+                    if query.waiting_for in accepts.split():
+                        found = {**given, "accepts": accepts}
+                        newest = self._connection.execute(f"{_BY_ACCEPTED} LIMIT :limit", found)
+                        yield newest.fetchall()
+            return
+        statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
         for status in query.statuses or [row[0] for row in self._connection.execute(_STATUSES)]:
             newest = self._connection.execute(
                 f"{statement} LIMIT :limit", {**given, "status": status}

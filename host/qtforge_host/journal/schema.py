@@ -70,9 +70,10 @@ _KEEPING: Final = (
     "ALTER TABLE runs ADD COLUMN kept_at INTEGER",
     "ALTER TABLE runs ADD COLUMN correlation TEXT",
     "CREATE INDEX runs_by_correlation ON runs (correlation) WHERE correlation IS NOT NULL",
+    "CREATE INDEX runs_waiting ON runs (accepts, started_at) WHERE status = 'waiting'",
     "CREATE TABLE timers (run INTEGER, name TEXT, due INTEGER NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX timers_by_due ON timers (due)",
-    # Messages that a run has not dealt with.
+    # Messages that an unfinished run has not dealt with.
     "CREATE TABLE arrivals (run INTEGER, position INTEGER, PRIMARY KEY (run, position)) WITHOUT ROWID",  # noqa: E501
 )
 INSERT_RUNS: Final = """INSERT INTO runs

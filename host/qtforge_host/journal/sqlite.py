@@ -155,6 +155,10 @@ class SqliteJournal:
         """Return what was sent to a run; see `Journal`."""
         return await self._read(lambda queries: queries.inbox(run_id, after))
 
+    async def arrived(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return what a run has not dealt with; see `Journal`."""
+        return await self._read(lambda queries: queries.waiting.arrived(run_id, after))
+
     async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
         """Return what was sent to any run; see `Journal`."""
         return await self._read(lambda queries: queries.waiting.posted(after, limit))
@@ -175,9 +179,9 @@ class SqliteJournal:
         """Return waiting runs with a timer that is due; see `Journal`."""
         return await self._read(lambda queries: queries.waiting.due(before, limit))
 
-    async def next_due(self) -> datetime.datetime | None:
+    async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
         """Return when the next timer is due; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.next_due())
+        return await self._read(lambda queries: queries.waiting.next_due(after))
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may hold something new; see `Journal`."""

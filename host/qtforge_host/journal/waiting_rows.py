@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -12,17 +12,27 @@ from qtforge_host.journal.encoding import Encoded
 
 __all__ = ["KeptRow", "WaitingRows"]
 
-_KEEP: Final = "UPDATE runs SET kept = ?, label = ?, accepts = ?, kept_at = ? WHERE key = ?"
+# Each takes all rows of a group as one JSON text: a call for each row would give the interpreter
+# lock up and wait for the event loop to give it back.
+_KEEP: Final = """UPDATE runs SET kept = new.value ->> 1, kept_at = new.value ->> 2
+    FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
+_SHOW: Final = """UPDATE runs SET label = new.value ->> 1, accepts = new.value ->> 2
+    FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
 _SET_KEY: Final = "UPDATE runs SET correlation = ? WHERE key = ? AND correlation IS NOT ?"
-_SET_TIMER: Final = """INSERT INTO timers VALUES (?, ?, ?)
-    ON CONFLICT (run, name) DO UPDATE SET due = excluded.due"""
-_DROP_TIMER: Final = "DELETE FROM timers WHERE run = ? AND name = ?"
-_DROP_ARRIVALS: Final = "DELETE FROM arrivals WHERE run = ? AND position <= ?"
+_SET_TIMERS: Final = """INSERT INTO timers SELECT value ->> 0, value ->> 1, value ->> 2
+    FROM json_each(?) WHERE true ON CONFLICT (run, name) DO UPDATE SET due = excluded.due"""
+_DROP_TIMERS: Final = """DELETE FROM timers
+    WHERE (run, name) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
+_DROP_ARRIVALS: Final = """DELETE FROM arrivals
+    WHERE (run, position) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
+_DROP_ANSWERED: Final = """DELETE FROM arrivals WHERE run = ?1
+    AND position = (SELECT position FROM inbox WHERE run = ?1 AND message_id = ?2)"""
 _POST: Final = """INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)
     ON CONFLICT (run, message_id) DO NOTHING"""
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class KeptRow(msgspec.Struct, frozen=True, kw_only=True):
+class KeptRow(msgspec.Struct, kw_only=True):
     """What a kept state makes of its run's row, timers and inbox.
 
     Attributes:
@@ -32,8 +42,9 @@ class KeptRow(msgspec.Struct, frozen=True, kw_only=True):
         at_us: When it was kept.
         timers_set: Names and times.
         timers_gone: Names.
-        inbox: How far the inbox has been dealt with; 0 for nothing new.
+        inbox: The position of the message that it deals with; 0 for none.
         key: What events from the bus are correlated with, or "".
+        shows: Whether label or events are others than the row holds.
     """
 
     place: int
@@ -44,6 +55,7 @@ class KeptRow(msgspec.Struct, frozen=True, kw_only=True):
     timers_gone: list[str]
     inbox: int
     key: str = ""
+    shows: bool = True
 
 
 class WaitingRows:
@@ -55,54 +67,75 @@ class WaitingRows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # Most stores have none of them: then an end of a run costs nothing here.
-        self._used = self._is_used()
+        self._used = False  # most stores have none of them: then an end of a run costs little
 
-    def keep(self, kept: Sequence[tuple[int, int, KeptRow]], ended: Sequence[int]) -> None:
-        """Take in kept states, and that runs have ended.
+    def keep(self, kept: Sequence[tuple[int, int, KeptRow]]) -> None:
+        """Take in kept states.
 
         Args:
-            kept: Each with the run's key and the record's position.
+            kept: Each with the run's key and the record's position; of one run, the last counts.
+        """
+        if not kept:
+            return
+        newest = {key: (key, place, row.at_us) for key, place, row in kept}
+        self._write(_KEEP, list(newest.values()))
+        shown = {key: (key, row.label, row.accepts) for key, _, row in kept if row.shows}
+        self._write(_SHOW, list(shown.values()))
+        keys = [(row.key, key, row.key) for key, _, row in kept if row.key and row.shows]
+        if keys:
+            self._connection.executemany(_SET_KEY, keys)
+        timers: dict[tuple[int, str], int | None] = {}
+        for key, _, row in kept:
+            timers.update(((key, name), None) for name in row.timers_gone)
+            timers.update(((key, name), due) for name, due in row.timers_set)
+        if timers:
+            self._used = True
+            self._write(_DROP_TIMERS, [each for each, due in timers.items() if due is None])
+            running = [(*each, due) for each, due in timers.items() if due is not None]
+            self._write(_SET_TIMERS, running)
+        self._write(_DROP_ARRIVALS, [(key, row.inbox) for key, _, row in kept if row.inbox])
+
+    def settle(self, answered: Sequence[tuple[int, str]], ended: Sequence[int]) -> None:
+        """Take in that messages other than events were dealt with, and that runs have ended.
+
+        Args:
+            answered: Keys of runs, and ids of messages.
             ended: Keys of runs.
         """
-        if kept:
-            self._keep(kept)
-        if ended and self._used:
+        if answered:
+            self._connection.executemany(_DROP_ANSWERED, answered)
+        if ended and (self._used or self._is_used()):
+            self._used = True
             keys = [(key,) for key in ended]
             self._connection.executemany("DELETE FROM timers WHERE run = ?", keys)
             self._connection.executemany("DELETE FROM arrivals WHERE run = ?", keys)
 
-    def post(self, key: int, message_id: str, encoded: Encoded) -> int:
-        """Put a message into a run's inbox, and return its position."""
+    def post(self, key: int, message_id: str, encoded: Encoded, *, arrives: bool) -> int:
+        """Put a message into a run's inbox, and return its position.
+
+        Args:
+            key: The run's.
+            message_id: The same once more is no other message.
+            encoded: The message.
+            arrives: Whether the run, which has not ended, is to deal with it.
+        """
         cursor = self._connection.execute(
             _POST, (key, message_id, encoded.checksum, encoded.payload)
         )
-        row = self._connection.execute(
-            "SELECT position FROM inbox WHERE run = ? AND message_id = ?", (key, message_id)
-        ).fetchone()
-        if cursor.rowcount:
+        if not cursor.rowcount:
+            row = self._connection.execute(
+                "SELECT position FROM inbox WHERE run = ? AND message_id = ?", (key, message_id)
+            ).fetchone()
+            return int(row[0])
+        position = int(cursor.lastrowid or 0)
+        if arrives:
             self._used = True
-            self._connection.execute("INSERT INTO arrivals VALUES (?, ?)", (key, row[0]))
-        return int(row[0])
+            self._connection.execute("INSERT INTO arrivals VALUES (?, ?)", (key, position))
+        return position
 
-    def _keep(self, kept: Sequence[tuple[int, int, KeptRow]]) -> None:
-        execute = self._connection.executemany
-        execute(
-            _KEEP, [(place, row.label, row.accepts, row.at_us, key) for key, place, row in kept]
-        )
-        keys = [(row.key, key, row.key) for key, _, row in kept if row.key]
-        if keys:
-            execute(_SET_KEY, keys)
-        gone = [(key, name) for key, _, row in kept for name in row.timers_gone]
-        if gone:
-            execute(_DROP_TIMER, gone)
-        timers = [(key, name, due) for key, _, row in kept for name, due in row.timers_set]
-        if timers:
-            self._used = True
-            execute(_SET_TIMER, timers)
-        dealt_with = [(key, row.inbox) for key, _, row in kept if row.inbox]
-        if dealt_with:
-            execute(_DROP_ARRIVALS, dealt_with)
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if rows:
+            self._connection.execute(statement, (_ENCODE(rows).decode(),))
 
     def _is_used(self) -> bool:
         row = self._connection.execute(

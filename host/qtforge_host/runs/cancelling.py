@@ -15,7 +15,7 @@ from qtforge_sdk.records import RunCancelRequested, RunFinished
 
 __all__ = ["cancel_family", "cancel_message", "undoes", "unfinished_children"]
 
-_UNFINISHED: Final = frozenset({"running", "paused", "blocked"})
+_UNFINISHED: Final = frozenset({"running", "waiting", "paused", "blocked"})
 _MANY: Final = 1_000_000
 
 

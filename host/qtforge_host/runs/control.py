@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -46,7 +47,9 @@ class Control:
         is_over: Whether the run was resumed with no time left.
         is_stopped: Whether it is left as it is, to be resumed by another process.
         may_rest: Whether a run that keeps its state rests when there is nothing to do.
+        stays: Whether it never does, because another run waits for its end.
         idle_since: On `time.monotonic`'s scale: since when it waits; None while it works.
+        waits: Told when its next timer is due, or None, as it begins to wait; None for nobody.
     """
 
     def __init__(
@@ -68,11 +71,18 @@ class Control:
         self.is_over = False
         self.is_stopped = False
         self.may_rest = False
+        self.stays = False
         self.idle_since: float | None = None
+        self.waits: Callable[[datetime.datetime | None], None] | None = None
         self._tell = tell
         self._arrived: deque[ReceivedEvent] = deque()
-        self._ahead: dict[str, int] = {}  # messages that are no events, by their ids
+        self._ignored: list[str] = []  # ids of messages that no record deals with
         self._poke: asyncio.Future[None] | None = None
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the run is one that keeps its state."""
+        return self._tell is not None
 
     @property
     def cancel_requested(self) -> RunCancelRequested | None:
@@ -119,13 +129,14 @@ class Control:
             if message.kind == "event" and self._tell is not None:
                 self._arrived.append(_received(position, message))
                 continue
-            self._ahead[message.message_id] = position
             if message.kind == "event":
                 await self._receive(message)
             elif message.kind == "amend":
                 self._amendments.append(message)
+            elif message.kind == "pause" and resumed:
+                self._ignored.append(message.message_id)
             elif message.kind == "pause":
-                self._pause = None if resumed else message
+                self._pause = message
             elif message.kind == "cancel":
                 await self._cancel(message)
         changed, self.changed = self.changed, asyncio.Event()
@@ -145,26 +156,34 @@ class Control:
         """Take in that a state was kept, and with it the event that led to it is done with."""
         if self._arrived and self._arrived[0].event_id == record.event_id:
             self._arrived.popleft()
-        if record.inbox:
-            self._ahead = {
-                name: place for name, place in self._ahead.items() if place > record.inbox
-            }
+        self._ignored = [each for each in self._ignored if each not in record.handled]
         if self._tell is not None:
             self._tell(record)
 
-    def handled_ahead(self, position: int) -> tuple[str, ...]:
-        """Return the ids of messages behind a position that have been dealt with."""
-        return tuple(name for name, place in self._ahead.items() if place > position)
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The ids of messages that have been dealt with, and that no record tells of."""
+        return tuple(self._ignored)
+
+    def parcels(self) -> list[ReceivedEvent]:
+        """Return the events that did not come by the inbox and have not been dealt with."""
+        return [event for event in self._arrived if event.position == 0]
 
     def poke(self) -> None:
         """Let a run that waits look around."""
         if self._poke is not None and not self._poke.done():
             self._poke.set_result(None)
 
-    async def poked(self) -> None:
-        """Wait until something was sent, a timer is due, or the run is to rest."""
+    async def poked(self, due: datetime.datetime | None) -> None:
+        """Wait until something was sent, a timer is due, or the run is to rest.
+
+        Args:
+            due: When the run's next timer is; None without one.
+        """
         self._poke = asyncio.get_running_loop().create_future()
         self.idle_since = time.monotonic()
+        if self.waits is not None:
+            self.waits(due)
         try:
             await self._poke
         finally:
@@ -172,8 +191,9 @@ class Control:
 
     def rest(self) -> None:
         """Let a run that keeps its state rest as soon as there is nothing to do."""
-        self.may_rest = True
-        self.poke()
+        if not self.stays:
+            self.may_rest = True
+            self.poke()
 
     def check(self) -> None:
         """Stop the run where it has to stop, before a step.

@@ -111,6 +111,8 @@ class Engine(Reaches):
         self._children = Children(self, journal, workflows.named, self._clock)
         self._living = Living(journal, self._clock)
         self._going = {}
+        self._closing = False
+        self.refused = {}
 
     @property
     def workflows(self) -> Workflows:
@@ -156,8 +158,7 @@ class Engine(Reaches):
             RunError: The journal refused it.
         """
         definition = workflow.definition
-        if not self._living.is_ready:
-            await self._living.ready()
+        await self._living.ready()
         started = RunStarted(
             run_id=run_id or new_run_id(self._clock.now()),
             at=self._clock.now(),
@@ -181,9 +182,7 @@ class Engine(Reaches):
             view = await self._go_on(
                 workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
             )
-            if view.status == "waiting":
-                view = await self._until_rest(view, listener, stays)
-            return view
+            return await self._until_rest(view, listener, stays)
 
     async def resume(
         self,
@@ -214,15 +213,14 @@ class Engine(Reaches):
             RunOwnedError: A live process executes it.
             WorkflowError: Its workflow can't be run here.
         """
-        going = self._going.get(run_id)
-        if going is not None:
-            await going.wait()
-            return fold(run_id, await self._journal.records(run_id))
+        while (going := self._going.get(run_id)) is not None:
+            await going.ended.wait()
+            view = fold(run_id, await self._journal.records(run_id))
+            if not stays or view.status != "waiting":
+                return view
         with self._going_on(run_id):
             view = await self._take_up(run_id, listener, versions, note, stays)
-            if view.status == "waiting":
-                view = await self._until_rest(view, listener, stays)
-            return view
+            return await self._until_rest(view, listener, stays)
 
     async def _take_up(
         self,
@@ -232,8 +230,7 @@ class Engine(Reaches):
         note: str,
         stays: bool,
     ) -> RunView:
-        if not self._living.is_ready:
-            await self._living.ready()
+        await self._living.ready()
         records = list(await self._journal.tail(run_id))
         history = History.of(records)
         if history.finished is not None or stays_blocked(
@@ -250,18 +247,14 @@ class Engine(Reaches):
         workflow = self._workflows.recorded(history)
         active = self._plugins()
         problem = version_problem(history.served_by, active, versions)
-        resumed: Record
         if problem is not None and problem.blocks:
-            resumed = RunBlocked(
-                run_id=run_id, at=self._clock.now(), reason=problem.text, plugins=active
-            )
-            await self._journal.append(ownership, [resumed])
-            await self._journal.release(ownership)
-            return fold(run_id, [*records, resumed])
+            return await self._block(ownership, records, problem.text, active)
         text = "; ".join(filter(None, (note, problem.text if problem else "")))
         changes = self._living.changes
-        older = list(await self._journal.inbox(run_id, history.inbox))
-        if text or fold(run_id, records).status != "waiting":
+        unread = self._journal.arrived if keeps_state(workflow) else self._journal.inbox
+        older = list(await unread(run_id))
+        waited = fold(run_id, records).status == "waiting"
+        if text or not waited:
             resumed = RunResumed(
                 run_id=run_id,
                 at=self._clock.now(),
@@ -272,8 +265,24 @@ class Engine(Reaches):
             await self._journal.append(ownership, [resumed])
             records.append(resumed)
         return await self._go_on(
-            workflow, ownership, records, listener, changes=changes, older=older, stays=stays
+            workflow,
+            ownership,
+            records,
+            listener,
+            changes=changes,
+            older=older,
+            resumed=not waited,
+            stays=stays,
         )
+
+    async def _block(
+        self, ownership: Ownership, records: list[Record], why: str, active: dict[str, str]
+    ) -> RunView:
+        run_id, now = ownership.run_id, self._clock.now()
+        blocked = RunBlocked(run_id=run_id, at=now, reason=why, plugins=active)
+        await self._journal.append(ownership, [blocked])
+        await self._journal.release(ownership)
+        return fold(run_id, [*records, blocked])
 
     async def _go_on(
         self,
@@ -285,6 +294,7 @@ class Engine(Reaches):
         changes: int,
         older: list[InboxEntry],
         stays: bool,
+        resumed: bool = False,
     ) -> RunView:
         """Execute a run that this engine owns.
 
@@ -296,6 +306,7 @@ class Engine(Reaches):
             changes: How often the watch had looked when the inbox was read.
             older: What was in the inbox.
             stays: It does not rest while it waits for events.
+            resumed: Somebody wants it to go on: that it was to be paused no longer counts.
         """
         run_id = ownership.run_id
         heard = listener or Silent()
@@ -303,8 +314,7 @@ class Engine(Reaches):
         log = RunLog(self._journal, ownership, view, history, heard, self._observe)
         amending = Amending(log, workflow, self._clock, self._workflows.check)
         parent = history.started.parent if history.started is not None else None
-        keeps = getattr(workflow.orchestrator, "keeps_state", False)
-        tell = self._living.has_kept if keeps else None
+        tell = self._living.has_kept if keeps_state(workflow) else None
         control = Control(log, amending.apply, self._living.get(parent), tell)
         run = ActiveRun(
             log,
@@ -322,17 +332,20 @@ class Engine(Reaches):
         self._living.enter(run_id, control, stays=stays)
         try:
             if older:
-                await control.deliver(older, resumed=True)
-            if (
-                changes != self._living.changes
-            ):  # what came before it was live, the watch can't have told
-                await control.deliver(list(await self._journal.inbox(run_id, history.inbox)))
+                await control.deliver(older, resumed=resumed)
+            if changes != self._living.changes:  # the watch can't have told it of what came then
+                await self._living.look(run_id)
             driver = Driver(workflow, run, log, control, self._journal, self._clock)
             await driver.drive()
         finally:
             self._living.leave(run_id)
             await log.close()
         return view
+
+
+def keeps_state(workflow: Workflow) -> bool:
+    """Tell whether runs of a workflow keep their state, and wait."""
+    return bool(getattr(workflow.orchestrator, "keeps_state", False))
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:

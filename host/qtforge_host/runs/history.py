@@ -60,7 +60,7 @@ class History:
         handled: The messages to the run that it has dealt with, by their ids.
         children: The run that a step started.
         ever_children: The same, with those of steps that no longer count.
-        resumed: Whether it ever was taken up again.
+        resumed: Whether it was taken up again since it kept its state last, or ever.
         definition: The definition after the last amendment; None when there was none.
         served_by: Plugins that answered a step, with their versions.
         kept: The state that it kept last, or None; steps before that are not known.
@@ -166,6 +166,7 @@ class History:
         for known in (self.outcomes, self.topics, self.failed_attempts, self.children):
             known.clear()
         self.events.clear()
+        self.resumed = False  # what was begun before is known
 
     def _take_undoing(
         self, record: CompensationStarted | CompensationSucceeded | CompensationFailed

@@ -70,9 +70,12 @@ class Keeps:
             key=kept.key,
             busy=kept.busy,
             inbox=position,
-            handled=self._control.handled_ahead(position),
+            handled=self._control.ignored,
             definition=self._log.history.definition,
         )
+        await self._keep(record)
+
+    async def _keep(self, record: StateKept) -> None:
         await self._log.append(record)
         self._claims.forget()
         self._log.view.steps.clear()  # what lives long would hold more and more of them
@@ -87,9 +90,14 @@ class Keeps:
             event = self._timer_event() or control.first_event()
             if event is not None:
                 return event
-            if control.may_rest:
+            last = self._log.history.kept
+            if last is not None and self._log.view.status != "waiting":
+                await self._keep_again(last)  # it was paused, blocked or interrupted
+            elif control.may_rest:
                 raise Rested
-            await control.poked()
+            else:
+                due = None if last is None or not last.timers else min(last.timers.values())
+                await control.poked(due)
 
     async def publish(self, step: str, topic: str, message: object) -> None:
         """Do a step: publish; see `qtforge_sdk.Run`."""
@@ -108,7 +116,7 @@ class Keeps:
 
         async def send(attempt: int) -> Answer:
             known = None
-            if self._log.history.resumed or self._log.history.kept is not None:
+            if self._log.history.resumed:
                 known = await self._children.find(self.id, step, ())
             depth = self._log.view.depth + 1
             given_ = as_journaled(given)
@@ -117,6 +125,22 @@ class Keeps:
 
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child
+
+    async def _keep_again(self, last: StateKept) -> None:
+        """Say that the run waits in the state that it has kept."""
+        await self._keep(
+            StateKept(
+                run_id=self.id,
+                at=self._clock.now(),
+                state=last.state,
+                label=last.label,
+                timers=last.timers,
+                accepts=last.accepts,
+                key=last.key,
+                handled=self._control.ignored,
+                definition=self._log.history.definition,
+            )
+        )
 
     def _timer_event(self) -> ReceivedEvent | None:
         """Return the timer that is due, the earliest first, unless an event was sent before."""

@@ -6,34 +6,59 @@ import asyncio
 import datetime
 import heapq
 from collections.abc import Callable
+from typing import Final
 
 from qtforge_sdk.clock import Clock
 
 __all__ = ["LiveTimers"]
 
+_LOOK_S: Final = 5.0  # of real time: how late a clock that was set forward is noticed
+_SLACK: Final = 64
+
 
 class LiveTimers:
     """Pokes runs when a timer of theirs is due.
 
+    A run has one place in the structure, however often it says when its next timer is due.
+
     Args:
         clock: The time.
-        poke: Given a run's id; the run may have ended, or the timer be gone.
+        poke: Given a run's id; the run looks which of its timers are due, and says when it
+            waits for the next.
     """
 
     def __init__(self, clock: Clock, poke: Callable[[str], None]) -> None:
         self._clock = clock
         self._poke = poke
         self._heap: list[tuple[datetime.datetime, str]] = []
+        self._due: dict[str, datetime.datetime] = {}  # the run's next timer
+        self._placed: dict[str, datetime.datetime] = {}  # where it is in the heap, not later
         self._task: asyncio.Task[None] | None = None
         self._earlier = asyncio.Event()
 
-    def add(self, run_id: str, due: datetime.datetime) -> None:
-        """Poke a run at a time; one that has come already pokes at once."""
-        earliest = self._heap[0][0] if self._heap else None
-        heapq.heappush(self._heap, (due, run_id))
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def set(self, run_id: str, due: datetime.datetime | None) -> None:
+        """Poke a run at a time, and not at any it said before; at once where that has come.
+
+        Args:
+            run_id: The run.
+            due: When; None for never.
+        """
+        if due is None:
+            self._due.pop(run_id, None)
+            return
+        self._due[run_id] = due
+        placed = self._placed.get(run_id)
+        if placed is not None and placed <= due:
+            return  # looked at then, and put behind
+        if len(self._heap) > 2 * len(self._placed) + _SLACK:
+            self._compact()
+        self._place(run_id, due)
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._work())
-        elif earliest is None or due < earliest:
+        elif self._heap[0] == (due, run_id):
             self._earlier.set()
 
     async def close(self) -> None:
@@ -47,15 +72,35 @@ class LiveTimers:
             self._earlier.clear()
             due, run_id = self._heap[0]
             left_s = (due - self._clock.now()).total_seconds()
-            if left_s <= 0:
-                heapq.heappop(self._heap)
-                self._poke(run_id)
+            if left_s > 0:
+                await self._wait(left_s)
                 continue
-            sleeping = asyncio.ensure_future(self._clock.sleep(left_s))
-            changing = asyncio.ensure_future(self._earlier.wait())
-            try:
-                either: set[asyncio.Future[object]] = {sleeping, changing}  # type: ignore[arg-type]
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeping.cancel()
-                changing.cancel()
+            heapq.heappop(self._heap)
+            if self._placed.get(run_id) != due:
+                continue  # it was put before this
+            del self._placed[run_id]
+            wanted = self._due.get(run_id)
+            if wanted is not None and wanted > due:
+                self._place(run_id, wanted)
+            elif wanted is not None:
+                del self._due[run_id]
+                self._poke(run_id)
+
+    async def _wait(self, left_s: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(left_s))
+        changing = asyncio.ensure_future(self._earlier.wait())
+        try:
+            either: set[asyncio.Future[object]] = {sleeping, changing}  # type: ignore[arg-type]
+            await asyncio.wait(either, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            changing.cancel()
+
+    def _place(self, run_id: str, due: datetime.datetime) -> None:
+        self._placed[run_id] = due
+        heapq.heappush(self._heap, (due, run_id))
+
+    def _compact(self) -> None:
+        self._placed = {name: due for name, due in self._placed.items() if name in self._due}
+        self._heap = [(due, run_id) for run_id, due in self._placed.items()]
+        heapq.heapify(self._heap)

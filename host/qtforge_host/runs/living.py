@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from qtforge_host.runs.control import Control
@@ -13,7 +14,7 @@ from qtforge_host.runs.live_timers import LiveTimers
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.instances import ReceivedEvent
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal import InboxEntry, Journal
 from qtforge_sdk.records import StateKept
 
 __all__ = ["Living"]
@@ -34,7 +35,8 @@ class Living:
     Attributes:
         linger_s: How long a run that keeps its state stays here with nothing to do.
         capacity: How many such runs stay here at most.
-        changed: Told that something was sent, or that a run rests or ended; None for nobody.
+        changed: Told that the journal may hold something new; None for nobody.
+        sent: Told of a run that is not live here, and was sent something; None for nobody.
         changes: How often the watch has looked into the inboxes.
     """
 
@@ -51,6 +53,9 @@ class Living:
         self.linger_s = 0.0
         self.capacity = 10_000
         self.changed: Callable[[], None] | None = None
+        self.sent: Callable[[str], None] | None = None
+        self._rising: set[str] = set()  # to be taken up, and not live yet
+        self._room = asyncio.Event()
         self.changes = 0
 
     def __getitem__(self, run_id: str) -> Control:
@@ -82,8 +87,11 @@ class Living:
     def enter(self, run_id: str, control: Control, *, stays: bool) -> None:
         """Take a run in; it begins."""
         self._controls[run_id] = control
+        self.risen(run_id)
         crowded = len(self._controls) > self.capacity
+        control.stays = stays
         control.may_rest = not stays and (self.linger_s <= 0 or crowded)
+        control.waits = functools.partial(self._timers.set, run_id)
         for event in self._parcels.pop(run_id, ()):
             control.push(event)
         if not stays and self.linger_s > 0 and self._sweeper is None:
@@ -91,17 +99,38 @@ class Living:
 
     def leave(self, run_id: str) -> None:
         """Let a run go; it ended or rests."""
-        del self._controls[run_id]
-        if self.changed is not None:
-            self.changed()
+        parcels = self._controls.pop(run_id).parcels()
+        if parcels:  # they came as it went to rest
+            self._parcels.setdefault(run_id, []).extend(parcels)
+        self._timers.set(run_id, None)
+
+    @property
+    def rising(self) -> int:
+        """How many runs are to be taken up, and are not live yet."""
+        return len(self._rising)
+
+    def rise(self, run_id: str) -> bool:
+        """Note that a run is about to be taken up; return whether that was not known."""
+        known = run_id in self._rising
+        self._rising.add(run_id)
+        return not known
+
+    def risen(self, run_id: str) -> None:
+        """Note that a run is live, or is not taken up."""
+        self._rising.discard(run_id)
+        self._room.set()
+
+    async def room(self, most: int) -> None:
+        """Wait until no more than so many runs are about to be taken up."""
+        while len(self._rising) > most:
+            self._room.clear()
+            await self._room.wait()
 
     def has_kept(self, record: StateKept) -> None:
         """Take in that a run kept its state: who waits for its event hears of it."""
         waiting = self._outcomes.pop(record.event_id, None) if record.event_id else None
         if waiting is not None and not waiting.done():
             waiting.set_result(record)
-        if record.timers and not record.busy:
-            self._timers.add(record.run_id, min(record.timers.values()))
 
     def outcome(self, event_id: str) -> asyncio.Future[StateKept]:
         """Return what will be the record of an event that a live run handles."""
@@ -134,18 +163,11 @@ class Living:
         task.add_done_callback(self._done)
         return task
 
-    async def settled(self) -> None:
-        """Wait until the tasks that go on now have ended, rest or wait; a moment at most."""
-        tasks = {task for task in self._tasks if not task.done()}
-        if tasks:
-            await asyncio.wait(tasks, timeout=_REST_S)
-
     async def look(self, run_id: str) -> None:
         """Deliver what was sent to a live run."""
         control = self._controls.get(run_id)
         if control is not None:
-            entries = await self._journal.inbox(run_id, control.position)
-            await control.deliver(list(entries))
+            await control.deliver(list(await self._unread(run_id, control)))
 
     async def close(self, grace_s: float) -> None:
         """End everything: what waits rests, what works may go on for a while, then is left.
@@ -153,6 +175,7 @@ class Living:
         Args:
             grace_s: How long; what is not done then is for the next process.
         """
+        self.linger_s = 0.0
         for control in list(self._controls.values()):
             control.rest()
         helpers = [task for task in (self._watcher, self._sweeper) if task is not None]
@@ -162,6 +185,7 @@ class Living:
         for _ in range(2):  # a child does as its parent
             for control in self._controls.values():
                 control.stop()
+        tasks |= {task for task in self._tasks if not task.done()}  # begun meanwhile
         for task in (*tasks, *helpers):
             task.cancel()
         if ended := [*tasks, *helpers]:
@@ -205,16 +229,28 @@ class Living:
             if not posted:
                 return last
             last = posted[-1].position
-            for run_id in dict.fromkeys(each.run_id for each in posted):
-                await self._deliver_to(run_id)
+            self.changes += 1  # a run that is just being taken up may have looked before
+            parts: dict[str, list[InboxEntry]] = {}
+            for run_id, position, message in posted:
+                parts.setdefault(run_id, []).append(InboxEntry(position, message))
+            for run_id, entries in parts.items():
+                await self._deliver_to(run_id, entries)
 
-    async def _deliver_to(self, run_id: str) -> None:
-        if run_id not in self._controls:
+    async def _deliver_to(self, run_id: str, entries: list[InboxEntry]) -> None:
+        control = self._controls.get(run_id)
+        if control is None:
+            if self.sent is not None:
+                self.sent(run_id)
             return
         try:
-            await self.look(run_id)
+            await control.deliver(entries)
         except QtForgeError as error:  # such as: it has ended meanwhile
             _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
+
+    async def _unread(self, run_id: str, control: Control) -> Sequence[InboxEntry]:
+        if control.keeps_state:
+            return await self._journal.arrived(run_id, control.position)
+        return await self._journal.inbox(run_id, control.position)
 
     async def _sweep(self) -> None:
         while True:

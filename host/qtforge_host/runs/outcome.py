@@ -53,7 +53,6 @@ class RunView:
         label_since: Since when that holds, in UTC; None for the others.
         accepts: For one that keeps its state: the events that it waits for.
         timers: For one that keeps its state: when each timer is due, by its name.
-        dealt_with: How far its inbox has been dealt with.
         result: None until it has succeeded.
         summary: A line for people, or "".
         error: Why it failed, rests or is blocked, or None.
@@ -78,7 +77,6 @@ class RunView:
         self.label_since: datetime.datetime | None = None
         self.accepts: tuple[str, ...] = ()
         self.timers: dict[str, datetime.datetime] = {}
-        self.dealt_with = 0
         self.result: Any = None
         self.summary = ""
         self.error: ErrorInfo | None = None
@@ -172,7 +170,6 @@ class RunView:
                     self.label_since = record.at
                 self.kept = record
                 self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
-                self.dealt_with = max(self.dealt_with, record.inbox)
             case RunResumed():
                 self.status, self.error, self.finished_at = "running", None, None
             case RunFinished():

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from qtforge_sdk.journal import Journal
-from qtforge_sdk.records import RunFinished, StateKept
+from qtforge_sdk.records import StateKept
 
 __all__ = ["find_outcome"]
 
@@ -19,6 +19,7 @@ async def find_outcome(
     outcome: asyncio.Future[StateKept],
     run_id: str,
     event_id: str,
+    position: int,
     timeout_s: float,
 ) -> StateKept | None:
     """Wait for the record of an event.
@@ -28,6 +29,7 @@ async def find_outcome(
         outcome: Set when this one does.
         run_id: The run.
         event_id: The event.
+        position: Its place in the run's inbox.
         timeout_s: How long.
 
     Returns:
@@ -35,13 +37,20 @@ async def find_outcome(
     """
     until = time.monotonic() + timeout_s
     while True:
+        # Also before anything else: it may have been sent before.
+        arrived = await journal.arrived(run_id, position - 1)
+        if not arrived or arrived[0].position != position:
+            return outcome.result() if outcome.done() else await _find(journal, run_id, event_id)
         wait_s = min(_LOOK_S, until - time.monotonic())
-        done, _ = await asyncio.wait({outcome}, timeout=max(0.0, wait_s))
+        if wait_s <= 0:
+            return None
+        done, _ = await asyncio.wait({outcome}, timeout=wait_s)
         if done:
             return outcome.result()
-        records = await journal.records(run_id)
-        for record in reversed(records):
-            if isinstance(record, StateKept) and record.event_id == event_id:
-                return record
-        if isinstance(records[-1], RunFinished) or time.monotonic() >= until:
-            return None
+
+
+async def _find(journal: Journal, run_id: str, event_id: str) -> StateKept | None:
+    for record in reversed(await journal.records(run_id)):
+        if isinstance(record, StateKept) and record.event_id == event_id:
+            return record
+    return None

@@ -21,10 +21,23 @@ from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import StateKept
 
-__all__ = ["Reaches"]
+__all__ = ["Going", "Reaches"]
 
 _LOG = logging.getLogger("qtforge.runs")
 _LOOK_S: Final = 0.02
+
+
+class Going:
+    """A run that the engine has not let go of.
+
+    Attributes:
+        ended: Set when it has.
+        again: Whether somebody wanted it to be taken up meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.again = False
 
 
 class Reaches:
@@ -32,7 +45,10 @@ class Reaches:
 
     _journal: Journal
     _living: Living
-    _going: dict[str, asyncio.Event]  # set when the engine lets go of the run
+    _going: dict[str, Going]
+    _closing: bool
+    refused: dict[str, str]
+    """Why runs that were to be taken up could not be, by their ids."""
 
     @property
     def living(self) -> Living:
@@ -112,7 +128,10 @@ class Reaches:
 
     def wake(self, run_id: str) -> None:
         """Take up a run in a task of the engine's own; nothing where it goes on already."""
-        if run_id not in self._going:
+        going = self._going.get(run_id)
+        if going is not None:
+            going.again = True
+        elif not self._closing and self._living.rise(run_id):
             self._living.spawn(self._awake(run_id))
 
     async def send(
@@ -131,12 +150,13 @@ class Reaches:
         """
         outcome = self._living.outcome(message.message_id)
         try:
-            await self._journal.post(run_id, message)
+            position = await self._journal.post(run_id, message)
             if self._living.get(run_id) is not None:
                 await self._living.look(run_id)
             else:
                 self.wake(run_id)
-            return await find_outcome(self._journal, outcome, run_id, message.message_id, timeout_s)
+            id_ = message.message_id
+            return await find_outcome(self._journal, outcome, run_id, id_, position, timeout_s)
         finally:
             self._living.forget_outcome(message.message_id)
 
@@ -161,49 +181,48 @@ class Reaches:
 
     async def close(self, grace_s: float = 0.0) -> None:
         """End everything; what is not done within the grace period is for the next process."""
+        self._closing = True
         await self._living.close(grace_s)
+
+    async def _awake(self, run_id: str) -> None:
+        try:
+            if run_id not in self._going:
+                await self.resume(run_id)
+        except RunOwnedError:
+            pass  # its owner hears of it
+        except (RunError, WorkflowError) as error:
+            if self.refused.get(run_id) != str(error):  # it is tried often
+                self.refused[run_id] = str(error)
+                _LOG.warning("%s is not taken up: %s", run_id, error)
+        else:
+            self.refused.pop(run_id, None)
+        finally:
+            self._living.risen(run_id)
 
     async def _until_rest(
         self, view: RunView, listener: RunListener | None, stays: bool
     ) -> RunView:
         """Take up a run again that was sent something just as it went to rest."""
-        while view.status == "waiting" and (
-            self._living.has_parcel(view.run_id)
-            or await self._journal.inbox(view.run_id, view.dealt_with)
-        ):
+        going = self._going[view.run_id]
+        while view.status == "waiting" and not self._closing:
+            going.again = False
+            sent = await self._journal.arrived(view.run_id)
+            if not (sent or going.again or self._living.has_parcel(view.run_id)):
+                break
             try:
                 view = await self._take_up(view.run_id, listener, "same-major", "", stays)
             except RunOwnedError:
                 break  # another process was quicker
         return view
 
-    async def _awake(self, run_id: str) -> None:
-        try:
-            await self.resume(run_id)
-        except RunOwnedError:
-            pass  # its owner hears of it
-        except (RunError, WorkflowError) as error:
-            _LOG.warning("%s is not taken up: %s", run_id, error)
-
     @contextlib.contextmanager
     def _going_on(self, run_id: str) -> Iterator[None]:
-        self._going[run_id] = ended = asyncio.Event()
+        self._going[run_id] = going = Going()
         try:
             yield
         finally:
             del self._going[run_id]
-            ended.set()
-
-    @abstractmethod
-    async def _take_up(
-        self,
-        run_id: str,
-        listener: RunListener | None,
-        versions: VersionPolicy,
-        note: str,
-        stays: bool,
-    ) -> RunView:
-        """Own a run, and go on until it ends or rests."""
+            going.ended.set()
 
     @abstractmethod
     async def execute(
@@ -233,3 +252,14 @@ class Reaches:
         stays: bool = False,
     ) -> RunView:
         """Take up a run that has no live owner."""
+
+    @abstractmethod
+    async def _take_up(
+        self,
+        run_id: str,
+        listener: RunListener | None,
+        versions: VersionPolicy,
+        note: str,
+        stays: bool,
+    ) -> RunView:
+        """Take up a run that this engine does not execute, until it ends or rests."""

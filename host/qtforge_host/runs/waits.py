@@ -107,7 +107,8 @@ class Waits:
 
     async def cancel_children(self) -> None:
         """Cancel the runs that this one began and has not taken up again."""
-        if self._log.history.resumed:  # else they have ended with the steps that began them
+        history = self._log.history
+        if history.resumed or history.kept is not None:  # else they ended with their steps
             await self._children.cancel(self.id)
 
     async def _begin(self, step: str) -> None:

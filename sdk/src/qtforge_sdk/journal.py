@@ -306,6 +306,17 @@ class Journal(Protocol):
             JournalDamagedError: A message is not as it was written.
         """
 
+    async def arrived(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return what an unfinished run was sent behind a position and has not dealt with.
+
+        An event that came to a run that keeps its state is dealt with by a `StateKept` with
+        its position as ``inbox``; any other message by the record that names it, or by one
+        that has it in ``handled``. Oldest first; none for a run that is not there.
+
+        Raises:
+            JournalDamagedError: A message is not as it was written.
+        """
+
     async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
         """Return what was sent to any run behind a position, oldest first, at most so many.
 
@@ -325,8 +336,8 @@ class Journal(Protocol):
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs without a live owner with a timer due by then, earliest first."""
 
-    async def next_due(self) -> datetime.datetime | None:
-        """Return when the next timer of a waiting run without a live owner is due, in UTC."""
+    async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
+        """Return when the next timer of any unfinished run is due behind a moment, in UTC."""
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may hold something new.

@@ -62,7 +62,7 @@ class MortalJournal:
         self._live()
         if not self._after:
             self._may_die(records)
-        await self.inner.append(ownership, records)
+        await self.inner.append(ownership, records, posts)
         if self._after:
             self._may_die(records)
 

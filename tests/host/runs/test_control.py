@@ -241,16 +241,16 @@ def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
 def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         ended, going = await begun(lab, lab.script(waits))
-        journal, inbox = lab.engine._journal.inner, lab.engine._journal.inner.inbox
+        journal, posted = lab.engine._journal.inner, lab.engine._journal.inner.posted
 
-        async def inbox_late(run_id: str, after: int = 0) -> Any:
-            found = await inbox(run_id, after)
-            if run_id == ended:  # it ends while its inbox is read
+        async def posted_late(after: int, limit: int = 1000) -> Any:
+            found = await posted(after, limit)
+            if any(each.run_id == ended for each in found):  # it ends while its inbox is read
                 lab.desk.gate.set()
                 await going
             return found
 
-        journal.inbox = inbox_late
+        journal.posted = posted_late
         await lab.post(ended, "event", "late")
         assert (await asyncio.wait_for(going, 5)).status == "succeeded"
         lab.desk.gate.clear()
@@ -286,11 +286,11 @@ def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
         journal, reading = lab.engine._journal.inner, asyncio.Event()
 
-        async def never(run_id: str, after: int = 0) -> Any:
+        async def never(after: int, limit: int = 1000) -> Any:
             reading.set()
             await asyncio.sleep(60)
 
-        journal.inbox = never
+        journal.posted = never
         await lab.post(run_id, "event", "go")
         await asyncio.wait_for(reading.wait(), 5)
         lab.desk.gate.set()
@@ -308,7 +308,7 @@ def test_a_journal_that_can_not_be_written_neither_fails_a_step_nor_undoes_anyth
         journal = lab.engine._journal.inner
         append = journal.append
 
-        async def full(ownership: Any, records: Any) -> None:
+        async def full(ownership: Any, records: Any, posts: Any = ()) -> None:
             raise StateDirectoryError("/state", "the disk is full")
 
         journal.append = full

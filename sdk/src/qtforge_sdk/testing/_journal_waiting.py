@@ -7,7 +7,7 @@ import datetime
 from typing import Any
 
 from qtforge_sdk.journal import RunQuery
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import RunPaused, StateKept
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -80,10 +80,12 @@ class WaitingContract:
         second = await journal.create(started("two"))
         await journal.append(first, [kept("one", timers={"t": _LATEST}, timers_set=("t",))])
         await journal.append(second, [kept("two", timers={"t": _LATER}, timers_set=("t",))])
-        assert await journal.next_due() is None
+        assert not await journal.due(_LATEST)
         await journal.release(first)
         await journal.release(second)
-        assert await journal.next_due() == _LATER
+        assert await journal.next_due(NOW) == _LATER
+        assert await journal.next_due(_LATER) == _LATEST
+        assert await journal.next_due(_LATEST) is None
         assert list(await journal.due(_LATER)) == ["two"]
         assert list(await journal.due(_LATEST)) == ["two", "one"]
         again = await journal.claim("two")
@@ -97,7 +99,7 @@ class WaitingContract:
         ownership = await journal.create(started())
         await journal.append(ownership, [kept(timers={"t": _LATER}, timers_set=("t",))])
         await journal.append(ownership, [finished()])
-        assert await journal.next_due() is None
+        assert await journal.next_due(NOW) is None
         assert not await journal.due(_LATEST)
 
     @scenario
@@ -114,6 +116,59 @@ class WaitingContract:
         await journal.append(ownership, [kept(inbox=position)])
         await journal.release(ownership)
         assert not await journal.stirred()
+
+    @scenario
+    async def test_a_run_is_given_what_it_has_not_dealt_with(self, journals: Journals) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [kept()])
+        first, second = (
+            await journal.post("run", event("m1")),
+            await journal.post("run", event("m2")),
+        )
+        assert [each.position for each in await journal.arrived("run")] == [first, second]
+        assert [each.message for each in await journal.arrived("run", first)] == [event("m2")]
+        await journal.append(ownership, [kept(inbox=first)])
+        assert [each.position for each in await journal.arrived("run")] == [second]
+        paused = RunPaused(run_id="run", at=NOW, message_id="m2")
+        await journal.append(ownership, [paused])
+        assert not await journal.arrived("run")
+        await journal.post("run", event("m3"))
+        await journal.append(ownership, [kept(handled=("m3",))])
+        assert not await journal.arrived("run")
+        assert not await journal.arrived("nobody")
+        assert len(await journal.inbox("run")) == 3
+
+    @scenario
+    async def test_what_is_sent_to_a_run_that_has_ended_stirs_nobody(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.append(ownership, [kept()])
+        await journal.post("run", event("m1"))
+        await journal.append(ownership, [finished()])
+        await journal.post("run", event("m2"))
+        assert not await journal.arrived("run")
+
+    @scenario
+    async def test_an_imported_run_has_still_to_deal_with_what_it_had_not(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        await journal.create(started("other"))
+        for number in range(5):  # positions are another matter in every store
+            await journal.post("other", event(f"o{number}"))
+        ownership = await journal.create(started())
+        position = await journal.post("run", event("m1"))
+        await journal.post("run", event("m2"))
+        await journal.append(ownership, [kept(inbox=position, event_id="m1")])
+        archive = await journal.export("run")
+        await journal.append(ownership, [finished()])
+        assert await journal.prune(_LATER) == 1
+        await journal.import_(archive)
+        assert [each.message for each in await journal.arrived("run")] == [event("m2")]
+        assert list(await journal.stirred()) == ["run"]
 
     @scenario
     async def test_what_was_posted_to_anybody_is_read_in_order(self, journals: Journals) -> None:
@@ -163,4 +218,4 @@ class WaitingContract:
         assert await journal.prune(_LATER) == 1
         await journal.import_(archive)
         assert list(await journal.tail("run")) == [started(), state, step(name="a")]
-        assert await journal.next_due() == _LATER
+        assert await journal.next_due(NOW) == _LATER
