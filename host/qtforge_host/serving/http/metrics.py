@@ -61,7 +61,7 @@ class _Figures(Collector):
             ("runs_waiting_here", "Runs that wait for events and are still in memory.", waiting),
             (
                 "next_timer_timestamp_seconds",
-                "When the next timer of a run that waits is due; 0 for none.",
+                "When the next timer of a run that is not in memory is due; 0 for none.",
                 timer,
             ),
         ):
