@@ -17,10 +17,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
+from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.app import HostParts
 from qtforge_host.config import Settings
@@ -211,12 +212,25 @@ class KillingJournal:
 
 
 def orchestrators() -> dict[str, Orchestrator]:
-    return {"checklist": Checklist(), "sequential": SequentialOrchestrator()}
+    return {
+        "checklist": Checklist(),
+        "sequential": SequentialOrchestrator(),
+        "reactive": ReactiveOrchestrator(),
+    }
+
+
+def unknown(name: str) -> Workflow:
+    raise WorkflowNotFoundError(name)
 
 
 @contextlib.asynccontextmanager
 async def process(
-    folder: Path, write: int = 0, when: str = ""
+    folder: Path,
+    write: int = 0,
+    when: str = "",
+    *,
+    named: Callable[[str], Workflow] = unknown,
+    kills: Callable[[SqliteJournal, int, str], Any] = KillingJournal,
 ) -> AsyncIterator[tuple[Engine, SqliteJournal]]:
     """Open the journal and an engine on it, with a real bus."""
     journal = SqliteJournal(folder / "state")
@@ -229,13 +243,10 @@ async def process(
     parts.wiring.prepare(wired)
     parts.wiring.connect(wired)
 
-    def named(name: str) -> Workflow:
-        raise WorkflowNotFoundError(name)
-
     engine = Engine(
         parts.bus,
         parts.expressions,
-        cast(Journal, KillingJournal(journal, write, when)),
+        cast(Journal, kills(journal, write, when)),
         RecordedWorkflows(orchestrators(), named, lambda workflow: []),
         plugins=lambda: {"effects": "1.0.0"},
     )

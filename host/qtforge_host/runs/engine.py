@@ -240,10 +240,10 @@ class Engine(Reaches):
         self._workflows.recorded(history)  # it is not taken up where it can't be run
         ownership = await self._journal.claim(run_id)
         records = list(await self._journal.tail(run_id))  # what its last owner still wrote
-        history = History.of(records)
+        history, view = History.of(records), fold(run_id, records)
         if history.finished is not None:
             await self._journal.release(ownership)
-            return fold(run_id, records)
+            return view
         workflow = self._workflows.recorded(history)
         active = self._plugins()
         problem = version_problem(history.served_by, active, versions)
@@ -253,15 +253,10 @@ class Engine(Reaches):
         changes = self._living.changes
         unread = self._journal.arrived if keeps_state(workflow) else self._journal.inbox
         older = list(await unread(run_id))
-        waited = fold(run_id, records).status == "waiting"
+        waited = view.status == "waiting"
         if text or not waited:
-            resumed = RunResumed(
-                run_id=run_id,
-                at=self._clock.now(),
-                owner=ownership.owner,
-                plugins=active,
-                note=text,
-            )
+            now, owner = self._clock.now(), ownership.owner
+            resumed = RunResumed(run_id=run_id, at=now, owner=owner, plugins=active, note=text)
             await self._journal.append(ownership, [resumed])
             records.append(resumed)
         return await self._go_on(

@@ -10,9 +10,13 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import (
+    ReactiveOrchestrator,
+)
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.definitions import Workflow, parse
+from qtforge_host.runs.dispatching import Dispatcher
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.outcome import RunView
 from qtforge_host.runs.recorded import RecordedWorkflows
@@ -28,11 +32,12 @@ from qtforge_sdk import (
     operation,
 )
 from qtforge_sdk.errors import WorkflowNotFoundError
-from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership, RunQuery
+from qtforge_sdk.records import RunStarted, StateKept
 from qtforge_sdk.testing import VirtualClock
 
 WAIT_S = 5
+ALL = RunQuery(limit=1000)
 Code = Callable[[Run], Awaitable[Any]]
 Dies = Callable[[Record], bool]
 
@@ -146,8 +151,12 @@ class Lab:
         self.workflows: dict[str, Workflow] = {}
         self.journal: Journal = MemoryJournal(store=self.store)
         self.engine: Engine
+        self.bus = it.bus
+        self.expressions = it.parts.expressions
         self._it = it
         self._messages = 0
+        self._beside: list[Engine] = []
+        self._others: list[Journal] = []
         self._mortal: MortalJournal | None = None
 
     async def add(self, plugin: Any, name: str, version: str) -> Any:
@@ -164,10 +173,48 @@ class Lab:
         )
         return self.workflows[name]
 
+    def machine(self, text: str, name: str = "m") -> Workflow:
+        """Read a machine, and make it known."""
+        parsed = parse(f'name = "{name}"\nkind = "reactive"\n{text}', f"{name}.toml", _kinds())
+        assert parsed.workflow is not None, parsed.problems
+        self.workflows[name] = parsed.workflow
+        return parsed.workflow
+
+    @contextlib.asynccontextmanager
+    async def dispatching(self) -> AsyncIterator[None]:
+        """Keep every run going meanwhile, as ``serve`` does."""
+        work = asyncio.ensure_future(Dispatcher(self.engine, self.mortal, self.clock).run())
+        try:
+            yield
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+
+    @property
+    def mortal(self) -> Journal:
+        """The journal of the process that is there."""
+        return cast(Journal, self._mortal)
+
+    async def status(self, run_id: str) -> str:
+        """Return a run's status, as its row tells it."""
+        (found,) = [each for each in await self.journal.runs(ALL) if each.run_id == run_id]
+        return found.status
+
+    async def has(self, run_id: str, status: str) -> None:
+        """Wait until a run has a status."""
+
+        async def holds() -> bool:
+            return await self.status(run_id) == status
+
+        await self.until(holds)
+
+    async def kept(self, run_id: str) -> StateKept:
+        """Return what a run kept last."""
+        return cast(StateKept, (await self.records(run_id, StateKept))[-1])
+
     def sequential(self, text: str) -> Workflow:
         """Read a sequential workflow ``w``."""
-        kinds: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
-        parsed = parse('name = "w"\nkind = "sequential"\n' + text, "w.toml", kinds)
+        parsed = parse('name = "w"\nkind = "sequential"\n' + text, "w.toml", _kinds())
         assert parsed.workflow is not None, parsed.problems
         return parsed.workflow
 
@@ -181,19 +228,36 @@ class Lab:
         """Start a process; the one before it is gone."""
         await self.end()
         self._mortal = MortalJournal(self.store, dies, after=after)
-        kinds: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
-        self.engine = Engine(
-            self._it.bus,
-            self._it.parts.expressions,
-            journal or cast(Journal, self._mortal),
-            RecordedWorkflows(kinds, self._named, lambda workflow: []),
+        self.engine = self._engine(journal or cast(Journal, self._mortal))
+        return self.engine
+
+    def _engine(self, journal: Journal) -> Engine:
+        return Engine(
+            self.bus,
+            self.expressions,
+            journal,
+            RecordedWorkflows(_kinds(), self._named, lambda workflow: []),
             plugins=lambda: self.versions,
             clock=self.clock,
         )
-        return self.engine
+
+    def client(self) -> Journal:
+        """Open the journal once more, as another process does."""
+        journal = MemoryJournal(store=self.store)
+        self._others.append(journal)
+        return journal
+
+    async def beside(self) -> Engine:
+        """Start a process beside the one that is there."""
+        self._beside.append(self._engine(self.client()))
+        return self._beside[-1]
 
     async def end(self) -> None:
-        """End the process."""
+        """End the process, and those beside it."""
+        while self._beside:
+            await asyncio.wait_for(self._beside.pop().close(), WAIT_S)
+        while self._others:
+            await self._others.pop().close()
         if self._mortal is not None:
             await asyncio.wait_for(self.engine.close(), WAIT_S)
             await self._mortal.inner.close()
@@ -215,11 +279,18 @@ class Lab:
         await self.start()
         return await asyncio.wait_for(self.engine.resume(run_id, **how), WAIT_S)
 
-    async def post(self, run_id: str, kind: MessageKind, name: str = "", data: Any = None) -> None:
+    async def post(
+        self,
+        run_id: str,
+        kind: MessageKind,
+        name: str = "",
+        data: Any = None,
+        message_id: str = "",
+    ) -> InboxMessage:
         """Send to a run."""
         self._messages += 1
         message = InboxMessage(
-            message_id=f"m{self._messages}",
+            message_id=message_id or f"m{self._messages}",
             kind=kind,
             at=datetime.datetime.now(datetime.UTC),
             name=name,
@@ -227,6 +298,7 @@ class Lab:
             by="ada",
         )
         await self.journal.post(run_id, message)
+        return message
 
     async def records(self, run_id: str, kind: type[Any]) -> list[Any]:
         """Return a run's records of a kind."""
@@ -242,6 +314,10 @@ class Lab:
         if name not in self.workflows:
             raise WorkflowNotFoundError(name)
         return self.workflows[name]
+
+
+def _kinds() -> dict[str, Orchestrator]:
+    return {"sequential": SequentialOrchestrator(), "reactive": ReactiveOrchestrator()}
 
 
 @pytest.fixture

@@ -66,9 +66,9 @@ class Instance:
             await self._settle(snapshot, trace, None, "started")
         else:
             snapshot = msgspec.convert(self._run.kept, Snapshot)
-            self._busy = bool(snapshot.pending or snapshot.queue)
+            self._busy = bool(snapshot.pending or snapshot.queue) or _is_over(snapshot)
             await self._settle(snapshot, Trace(), None, "")
-        while snapshot.failed is None and snapshot.finished is None:
+        while not _is_over(snapshot):
             received = await self._run.next_event()
             if self._run.definition is not self._definition:
                 self._definition = self._run.definition  # it was amended
@@ -106,7 +106,8 @@ class Instance:
         kept = outcome == ""  # nothing happened since
         while True:
             call = self._machine.advance(snapshot, trace)
-            busy = call is not None
+            # One that is over has still to say so: it is taken up if its process dies before.
+            busy = call is not None or _is_over(snapshot)
             if not kept or busy != self._busy or trace != Trace():
                 await self._keep(snapshot, trace, received, outcome, busy)
                 kept, received, trace, outcome = True, None, Trace(), "taken"
@@ -150,7 +151,7 @@ class Instance:
     ) -> None:
         self._busy = busy
         gone = [name for name in trace.cancelled if name not in snapshot.timers]
-        if snapshot.finished is not None or snapshot.failed is not None:
+        if _is_over(snapshot):
             snapshot.timers = {}
         accepts = sorted({trigger for trigger, _, _ in self._machine.accepts(snapshot)})
         await self._run.keep(
@@ -186,6 +187,10 @@ class Instance:
     def _names(self, snapshot: Snapshot, event: Event | None) -> dict[str, Any]:
         instance = {**self._about, "states": list(snapshot.active)}
         return {"data": snapshot.data, "event": event, "instance": instance}
+
+
+def _is_over(snapshot: Snapshot) -> bool:
+    return snapshot.finished is not None or snapshot.failed is not None
 
 
 def _event(snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> Event | None:
