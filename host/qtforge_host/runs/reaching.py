@@ -106,13 +106,13 @@ class Reaches:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while not going.is_set():
+                while not going.ended.is_set():
                     control = self._living.get(run_id)
                     if control is not None and control.idle_since is not None:
                         return  # it stays in memory for a while
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_S):
-                            await going.wait()
+                            await going.ended.wait()
 
     @contextlib.contextmanager
     def reserved(self, run_id: str) -> Iterator[None]:

@@ -31,7 +31,8 @@ async def metrics_text(service: Service) -> str:
     Raises:
         StateDirectoryError: The journal can't be read.
     """
-    next_timer = await service.durable.journal.next_due()
+    epoch = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    next_timer = await service.durable.journal.next_due(epoch)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(service, next_timer))
     ProcessCollector(registry=registry)
