@@ -106,13 +106,13 @@ class Reaches:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while not going.is_set():
+                while not going.ended.is_set():
                     control = self._living.get(run_id)
                     if control is not None and control.idle_since is not None:
                         return  # it stays in memory for a while
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_S):
-                            await going.wait()
+                            await going.ended.wait()
 
     @contextlib.contextmanager
     def reserved(self, run_id: str) -> Iterator[None]:
@@ -124,7 +124,10 @@ class Reaches:
         if run_id in self._going:
             raise RunOwnedError(run_id, "this process")
         with self._going_on(run_id):
+            going = self._going[run_id]
             yield
+        if going.again:
+            self.wake(run_id)
 
     def wake(self, run_id: str) -> None:
         """Take up a run in a task of the engine's own; nothing where it goes on already."""
