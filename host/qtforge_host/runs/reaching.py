@@ -124,7 +124,10 @@ class Reaches:
         if run_id in self._going:
             raise RunOwnedError(run_id, "this process")
         with self._going_on(run_id):
+            going = self._going[run_id]
             yield
+        if going.again:
+            self.wake(run_id)
 
     def wake(self, run_id: str) -> None:
         """Take up a run in a task of the engine's own; nothing where it goes on already."""

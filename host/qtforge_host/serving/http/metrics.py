@@ -31,8 +31,8 @@ async def metrics_text(service: Service) -> str:
     Raises:
         StateDirectoryError: The journal can't be read.
     """
-    epoch = datetime.datetime.fromtimestamp(0, datetime.UTC)
-    next_timer = await service.durable.journal.next_due(epoch)
+    now = datetime.datetime.now(datetime.UTC)
+    next_timer = await service.durable.journal.next_due(now)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(service, next_timer))
     ProcessCollector(registry=registry)
@@ -62,7 +62,7 @@ class _Figures(Collector):
             ("runs_waiting_here", "Runs that wait for events and are still in memory.", waiting),
             (
                 "next_timer_timestamp_seconds",
-                "When the next timer of a run that is not in memory is due; 0 for none.",
+                "When the next timer of a run is due; 0 for none.",
                 timer,
             ),
         ):
