@@ -250,6 +250,7 @@ class Expressions:
 
     def __init__(self) -> None:
         self._compile = functools.lru_cache(maxsize=4096)(_compile)
+        self._text = functools.lru_cache(maxsize=4096)(self._split)
 
     def compile(self, source: str, scope: Scope | Sequence[str] | None = None) -> Expression:
         """Return the compiled expression.
@@ -284,7 +285,7 @@ class Expressions:
             return [self._parts_of(each) for each in value]
         return value
 
-    def _text(self, text: str) -> Any:
+    def _split(self, text: str) -> Any:
         pieces = _Text()
         rest = text
         while (start := rest.find("${")) >= 0:

@@ -50,6 +50,7 @@ class Instance:
             "started_at": run.render("${run.started_at}"),
         }
         self._machine = self._make()
+        self._accepted: dict[tuple[str, ...], tuple[str, ...]] = {}  # by the active states
         self._busy = False  # as it was kept last
         key = self._definition.key
         self._key = "" if key is None else str(run.render(key))
@@ -73,6 +74,7 @@ class Instance:
             if self._run.definition is not self._definition:
                 self._definition = self._run.definition  # it was amended
                 self._machine = self._make()
+                self._accepted.clear()
             trace = Trace()
             outcome = self._handle(snapshot, received, trace)
             await self._settle(snapshot, trace, received, outcome)
@@ -153,7 +155,6 @@ class Instance:
         gone = [name for name in trace.cancelled if name not in snapshot.timers]
         if _is_over(snapshot):
             snapshot.timers = {}
-        accepts = sorted({trigger for trigger, _, _ in self._machine.accepts(snapshot)})
         await self._run.keep(
             Kept(
                 state=msgspec.to_builtins(snapshot, builtin_types=_BUILTIN),
@@ -165,11 +166,18 @@ class Instance:
                     name: snapshot.timers[name].due for name in trace.set if name in snapshot.timers
                 },
                 timers_gone=tuple(gone),
-                accepts=tuple(accepts),
+                accepts=self._accepts(snapshot),
                 key=self._key,
                 busy=busy,
             )
         )
+
+    def _accepts(self, snapshot: Snapshot) -> tuple[str, ...]:
+        found = self._accepted.get(snapshot.active)
+        if found is None:
+            triggers = {trigger for trigger, _, _ in self._machine.accepts(snapshot)}
+            found = self._accepted[snapshot.active] = tuple(sorted(triggers))
+        return found
 
     def _why_not(self, snapshot: Snapshot, event: Event) -> str:
         """Say why no transition took an event, with the values that conditions looked at."""
