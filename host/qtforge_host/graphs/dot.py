@@ -12,7 +12,7 @@ from qtforge_sdk.graphs import Edge, Graph, Group, Node, NodeKind
 
 __all__ = ["dot", "svg"]
 
-_FONT: Final = 'fontname="Helvetica,Arial,sans-serif"'  # of one width, and everywhere
+_FONT: Final = 'fontname="Helvetica"'  # whose widths Graphviz knows
 _WIDTH: Final = 40  # characters of a line at an edge
 _SHAPES: Final[Mapping[NodeKind, str]] = MappingProxyType(
     {
