@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.aggregating import large_aggregation, measure_aggregating
 from benchmarks.fanning_out import measure_fanning_out
+from benchmarks.instances import SIZES, measure_instances, measure_waiting
 from benchmarks.large import measure_large
 from benchmarks.machine import describe
 from benchmarks.machines import measure_machines
@@ -61,15 +62,20 @@ def main() -> None:
     print("measuring start-up ...", file=sys.stderr)
     startup = measure_startup(options.rounds)
     found += startup.figures
-    notes, plot = [], ""
+    print("measuring machines in runs ...", file=sys.stderr)
+    found += asyncio.run(measure_instances(options.rounds))
+    notes: list[str] = []
+    plots: list[str] = []
     if options.large:
         large = asyncio.run(measure_large(options.rounds))
-        found += large.figures
-        notes = [large.memory, large_aggregation()]
-        plot = as_plot(large.histories, large.appends)
-    markdown = "\n\n".join(
-        filter(None, (as_markdown(found, machine, startup.imports, notes), plot))
-    )
+        waiting = measure_waiting()
+        found += [*large.figures, *waiting.figures]
+        notes = [large.memory, large_aggregation(), waiting.memory]
+        plots = [
+            as_plot("One step of a durable run, 64 runs at once", large.histories, large.appends),
+            as_plot("One event of a machine that rests among others", SIZES, waiting.events),
+        ]
+    markdown = "\n\n".join((as_markdown(found, machine, startup.imports, notes), *plots))
     print(markdown)
     if options.json is not None:
         document = as_document(found, machine, startup.imports, notes)

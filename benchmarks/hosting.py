@@ -30,12 +30,20 @@ async def bus_with(*plugins: Plugin) -> AsyncIterator[MessageBus]:
 
 @contextlib.asynccontextmanager
 async def engine_with(
-    journal: Journal, workflow: Workflow, *plugins: Plugin
+    journal: Journal, workflow: Workflow, *plugins: Plugin, orchestrators: bool = False
 ) -> AsyncIterator[Engine]:
-    """Give an engine that keeps its runs in a journal, and finds this one workflow."""
+    """Give an engine that keeps its runs in a journal, and finds this one workflow.
+
+    Args:
+        journal: Closed; it is opened and closed again.
+        workflow: The one.
+        plugins: What its steps ask.
+        orchestrators: Whether runs that are taken up find its orchestrator by its kind.
+    """
     async with _parts_with(*plugins) as parts:
         await journal.open()
-        workflows = RecordedWorkflows({}, lambda name: workflow, lambda known: ())
+        kinds = {workflow.definition.kind: workflow.orchestrator} if orchestrators else {}
+        workflows = RecordedWorkflows(kinds, lambda name: workflow, lambda known: ())
         engine = Engine(parts.bus, parts.expressions, journal, workflows)
         try:
             yield engine

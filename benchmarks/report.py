@@ -72,8 +72,8 @@ def as_document(
     }
 
 
-def as_plot(histories: Sequence[int], found: Sequence[Figure]) -> str:
-    """Return a Mermaid diagram: an append's time over how many runs the journal holds."""
+def as_plot(title: str, histories: Sequence[int], found: Sequence[Figure]) -> str:
+    """Return a Mermaid diagram: a time over how many runs the journal holds."""
     times = [figure.time_s * 1e6 for figure in found]
     points = ", ".join(f"{each:.1f}" for each in times)
     names = ", ".join(f'"{each:,}"' for each in histories)
@@ -81,7 +81,7 @@ def as_plot(histories: Sequence[int], found: Sequence[Figure]) -> str:
         (
             "```mermaid",
             "xychart-beta",
-            '    title "One step of a durable run, 64 runs at once"',
+            f'    title "{title}"',
             f'    x-axis "runs in the journal" [{names}]',
             f'    y-axis "µs" 0 --> {2 * max(times):.0f}',
             f"    line [{points}]",

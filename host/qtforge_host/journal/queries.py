@@ -32,9 +32,10 @@ _BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
     WHERE workflow = :workflow AND status = :status AND {_FILTER}"""  # noqa: S608 - of constants
 # One seek for each set of events that any run waits for; machines of a workflow share them.
 _ACCEPTED: Final = """WITH RECURSIVE found(accepts) AS (
-    SELECT min(accepts) FROM runs WHERE status = 'waiting'
+    SELECT min(accepts) FROM runs INDEXED BY runs_waiting WHERE status = 'waiting'
     UNION ALL
-    SELECT (SELECT min(accepts) FROM runs WHERE status = 'waiting' AND accepts > found.accepts)
+    SELECT (SELECT min(accepts) FROM runs INDEXED BY runs_waiting
+        WHERE status = 'waiting' AND accepts > found.accepts)
     FROM found WHERE found.accepts IS NOT NULL
 ) SELECT accepts FROM found WHERE accepts IS NOT NULL"""
 _BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE status = 'waiting'

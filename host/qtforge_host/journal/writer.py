@@ -73,7 +73,11 @@ class Writer:
             # Handed over at the loop's next turn, with what the other tasks of this turn add.
             self._loop.call_soon(self._hand_over)
         self._outbox.append(_Ticket(job, future))
-        if len(self._outbox) >= _AT_ONCE and isinstance(job, Append) and job.status is None:
+        if (
+            len(self._outbox) >= _AT_ONCE
+            and isinstance(job, Append)
+            and (job.status is None or job.kept)
+        ):
             self._hand_over()  # not what takes many statements: each would wait for the loop
         return await future
 

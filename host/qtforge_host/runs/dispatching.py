@@ -30,12 +30,16 @@ class Dispatcher:
         engine: Executes them.
         journal: Where they are.
         clock: The time.
+
+    Attributes:
+        ready: Set once it has looked at everything for the first time.
     """
 
     def __init__(self, engine: Engine, journal: Journal, clock: Clock) -> None:
         self._engine = engine
         self._journal = journal
         self._clock = clock
+        self.ready = asyncio.Event()
         self._look = asyncio.Event()
         self._swept_at = -_OFTEN_S
         self._overflowed = False  # more was sent something than could be taken up at once
@@ -50,8 +54,9 @@ class Dispatcher:
         living = self._engine.living
         await living.ready()
         living.changed, living.sent = self._look.set, self._sent
-        wait_s = await self._turn()
         try:
+            wait_s = await self._turn()
+            self.ready.set()
             while True:
                 await self._wait(wait_s)
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,8 @@ from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import WorkflowInvalidError
 
 __all__ = ["RecordedWorkflows"]
+
+_REMEMBERED: Final = 64
 
 
 class RecordedWorkflows:
@@ -34,6 +37,9 @@ class RecordedWorkflows:
         self._orchestrators = orchestrators
         self._named = named
         self._check = check
+        # Many runs of one workflow are taken up one after the other; the orchestrator too keeps
+        # what it makes of a definition as long as it gets the same one.
+        self._parsed: dict[str, Workflow] = {}
 
     def named(self, name: str) -> Workflow:
         """Return a workflow that can run here and now.
@@ -59,11 +65,22 @@ class RecordedWorkflows:
             raise WorkflowInvalidError("?", "its journal does not begin with its start")
         if not started.definition_text:
             return self._named(started.workflow)
-        parsed = parse(started.definition_text, started.workflow, self._orchestrators)
-        if parsed.workflow is None:
-            raise WorkflowInvalidError(started.workflow, "\n".join(map(str, parsed.problems)))
+        workflow = self._of_text(started.definition_text, started.workflow)
         if history.definition is None:
-            return parsed.workflow
-        kind = parsed.workflow.orchestrator.definition_type
-        definition = msgspec.convert(history.definition, kind)
-        return dataclasses.replace(parsed.workflow, definition=definition)
+            return workflow
+        definition = msgspec.convert(history.definition, workflow.orchestrator.definition_type)
+        return dataclasses.replace(workflow, definition=definition)
+
+    def _of_text(self, text: str, name: str) -> Workflow:
+        known = self._parsed.get(text)
+        if known is not None:
+            kind = known.definition.kind
+            if self._orchestrators.get(kind) is known.orchestrator:
+                return known
+        parsed = parse(text, name, self._orchestrators)
+        if parsed.workflow is None:
+            raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
+        if len(self._parsed) >= _REMEMBERED:
+            del self._parsed[next(iter(self._parsed))]
+        self._parsed[text] = parsed.workflow
+        return parsed.workflow
