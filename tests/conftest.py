@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
 from tests.servers.postgresql import PostgreSQL, PostgreSQLUnavailable, running_postgresql
@@ -19,6 +20,10 @@ from qtforge_host.wiring import Wired
 from qtforge_sdk import PluginContext
 
 ROOT = Path(__file__).parent.parent
+
+# A busy machine is no failure: each test has a time limit of its own.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class Bench:

@@ -115,8 +115,10 @@ def test_nothing_below_the_command_line_imports_it_and_nothing_below_the_app_imp
         used = {module for module, _, _ in imports(path)}
         if part_of(path) != "cli":
             assert not any(module.startswith("qtforge_host.cli") for module in used), path
-        if part_of(path) not in ("cli", "app"):
+        if part_of(path) not in ("cli", "serving", "app"):
             assert "qtforge_host.app" not in used, path
+        if part_of(path) not in ("cli", "serving"):
+            assert not any(module.startswith("qtforge_host.serving") for module in used), path
 
 
 def test_there_is_no_cycle_among_modules() -> None:

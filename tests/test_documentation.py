@@ -35,6 +35,7 @@ ELSEWHERE: Final = {
     "qtforge-host route --dry-run examples/documents": ROUTING,
     "qtforge-host send last user.action --set action=approve --set by=Anna"
     " --set comment=fine": APPROVAL,
+    "qtforge-host serve": "tests/host/serving/test_process.py",
     "qtforge-host folder-report examples": "tests/integration/test_sample_plugins.py",
 }
 

@@ -8,7 +8,7 @@ import functools
 import importlib.metadata
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,14 +27,16 @@ from qtforge_host.journals import Durable, load_journal
 from qtforge_host.kinds import load_kinds
 from qtforge_host.loading import PluginLoader
 from qtforge_host.memory import settle
-from qtforge_host.policies.breaker import Transition
+from qtforge_host.policies.breaker import CircuitBreaker, Transition
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
+from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.health_check import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.registry import Entry, Registry
 from qtforge_host.requirements import unmet
 from qtforge_host.run_files import RunFiles
+from qtforge_host.runs.bindings import Bindings
 from qtforge_host.runs.catalog import Catalog, Contribution
 from qtforge_host.runs.checking import check
 from qtforge_host.runs.clock import SystemClock
@@ -46,12 +48,12 @@ from qtforge_host.secret_store import SecretStore
 from qtforge_host.starting import start_failure, start_plugin, stop_plugin
 from qtforge_host.states import Status
 from qtforge_host.wiring import Wired, Wiring
-from qtforge_sdk import Orchestrator, PluginContext
+from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetError
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["Host", "HostParts"]
+__all__ = ["Host", "HostParts", "bind"]
 
 _LOG = logging.getLogger("qtforge.host")
 _DRAIN_S = 5.0
@@ -73,6 +75,7 @@ class HostParts:
         self.policies.breakers.on_transition(self._publish)
         self.policies.breakers.on_transition(BreakerFile(settings.state_dir).keep)
         self._publishing: set[asyncio.Task[object]] = set()
+        self.observers = Callbacks[Record]("runs")
         self.wiring = Wiring(
             self.hooks,
             self.bus,
@@ -82,6 +85,12 @@ class HostParts:
             self.policies.guard,
             self.secrets.conceal,
         )
+
+    def observe_run(self, record: Record) -> None:
+        """Tell the plugins and whoever else listens what was recorded."""
+        self.wiring.observe_run(record)
+        if self.observers:  # most of the time nobody does
+            self.observers.tell(record)
 
     def _publish(self, transition: Transition) -> None:
         """Let subscribers of ``breaker.transition`` know; a breaker waits for nobody."""
@@ -104,6 +113,7 @@ class Host:
     Attributes:
         settings: The configuration.
         bus: The message bus.
+        expressions: Compiles conditions and templates.
         registry: Every plugin found, with its state.
         catalog: The workflows.
     """
@@ -112,6 +122,7 @@ class Host:
         self.settings = settings
         self._parts = HostParts(settings)
         self.bus = self._parts.bus
+        self.expressions = self._parts.expressions
         self._durable: Durable | None = None
         self._contributions = Contributions(
             self._parts.hooks, self._parts.wiring, self._parts.threads, settings.start_timeout_s
@@ -169,10 +180,10 @@ class Host:
             )
             engine = Engine(
                 self.bus,
-                self._parts.expressions,
+                self.expressions,
                 journal,
                 RecordedWorkflows(self._kinds, self.workflow, self._check),
-                observe=self._parts.wiring.observe_run,
+                observe=self._parts.observe_run,
                 plugins=self._active_versions,
                 cache=cache,
             )
@@ -219,6 +230,21 @@ class Host:
     async def health(self) -> Mapping[str, HealthReport]:
         """Ask every active plugin how it fares, and return the reports by name."""
         return await self._parts.policies.health.ask_all()
+
+    def on_record(self, callback: Callable[[Record], None]) -> Callable[[], None]:
+        """Call back with every record that this process makes of a run, once it is kept.
+
+        Args:
+            callback: Must be quick; what it raises is logged and harms nobody.
+
+        Returns:
+            A function that ends it.
+        """
+        return self._parts.observers.add(callback)
+
+    def breakers(self) -> Sequence[CircuitBreaker]:
+        """Return every circuit breaker that was asked for, by topic and plugin."""
+        return self._parts.policies.breakers.all()
 
     async def commands(self) -> dict[str, Any]:
         """Return the click commands that plugins contribute, by name."""
@@ -335,6 +361,22 @@ class Host:
     def _active_versions(self) -> dict[str, str]:
         active = (self.registry[key].candidate for key in self._running)
         return {candidate.name: candidate.version for candidate in active}
+
+
+async def bind(host: Host) -> Bindings:
+    """Let what is published on a host's bus start runs and reach them, until it is closed.
+
+    Raises:
+        StateDirectoryError: The state directory can't be used.
+    """
+    durable, expressions = await host.durable(), host.expressions
+    bindings = Bindings(host.bus, durable.engine, durable.journal, expressions, SystemClock())
+    bindings.bind(
+        parsed.workflow
+        for parsed in host.catalog.all()
+        if parsed.workflow is not None and not host.problems(parsed)
+    )
+    return bindings
 
 
 def _wired(entry: Entry) -> Wired:

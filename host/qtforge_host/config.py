@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import platformdirs
@@ -18,7 +18,7 @@ from qtforge_host.durations import seconds
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
 
-__all__ = ["PluginSettings", "Settings", "load_settings", "plugin_config"]
+__all__ = ["PluginSettings", "ScheduleSettings", "Settings", "load_settings", "plugin_config"]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -68,6 +68,27 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     file: Path
 
 
+class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[schedules.NAME]``: when ``qtforge-host serve`` starts a workflow by itself.
+
+    Attributes:
+        workflow: The workflow's name.
+        cron: Minute, hour, day of the month, month, day of the week.
+        timezone: Whose clock counts, such as ``Europe/Berlin``.
+        input: What each run is started with.
+        enabled: Whether it counts.
+        catch_up: What to do about times that passed while no process ran: ``none``, or ``one``
+            run for all of them.
+    """
+
+    workflow: str
+    cron: str
+    timezone: str = "UTC"
+    input: dict[str, Any] = {}
+    enabled: bool = True
+    catch_up: Literal["none", "one"] = "none"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be configured, with defaults filled in.
 
@@ -87,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         worker_processes: How many processes run process operations; None likewise.
         topics: Topic to its policies, of those that the configuration names.
         plugins: Plugin name to its settings, of those that the configuration names.
+        schedules: Schedule name to what it says.
     """
 
     config_path: Path
@@ -104,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_processes: int | None = None
     topics: Mapping[str, TopicPolicy] = MappingProxyType({})
     plugins: Mapping[str, PluginSettings] = {}
+    schedules: Mapping[str, ScheduleSettings] = {}
 
     @property
     def secrets_path(self) -> Path:
@@ -139,7 +162,7 @@ def load_settings(
     path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
-    check_keys(document, ("host", "plugins", "topics"), str(path), "")
+    check_keys(document, ("host", "plugins", "schedules", "topics"), str(path), "")
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed), "")
@@ -160,6 +183,7 @@ def load_settings(
         worker_processes=table.worker_processes,
         topics=MappingProxyType(_topics(path, document)),
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
+        schedules=MappingProxyType(_schedules(path, document)),
     )
 
 
@@ -235,6 +259,19 @@ def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:
         table = _table(tables, topic, path, "topics.")
         found[topic] = convert_table(table, TopicPolicy, str(path), f'topics."{topic}"')
     return found
+
+
+def _schedules(path: Path, document: Mapping[str, Any]) -> dict[str, ScheduleSettings]:
+    tables = _table(document, "schedules", path)
+    return {
+        name: convert_table(
+            _table(tables, name, path, "schedules."),
+            ScheduleSettings,
+            str(path),
+            f"schedules.{name}",
+        )
+        for name in tables
+    }
 
 
 def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSettings]:

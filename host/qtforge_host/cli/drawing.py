@@ -16,7 +16,7 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.graphs import Graph
 
-__all__ = ["picture", "write_picture"]
+__all__ = ["drawn", "picture", "write_picture"]
 
 _LANGUAGES: Final[Mapping[str, Callable[[Graph], str]]] = MappingProxyType(
     {"mermaid": mermaid, "dot": dot, "svg": svg}
@@ -40,6 +40,15 @@ def picture(workflow: Workflow) -> Graph:
         raise OperationError("graph.not_drawable", what, why)
     drawn: Graph = draw(workflow.definition)
     return drawn
+
+
+def drawn(workflow: Workflow, language: str) -> str:
+    """Return a workflow's picture in ``mermaid``, ``dot`` or ``svg``.
+
+    Raises:
+        OperationError: Its kind has none, or see `qtforge_host.graphs.dot.svg`.
+    """
+    return _LANGUAGES[language](picture(workflow))
 
 
 def write_picture(graph: Graph, language: str | None, output: Path | None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,13 +16,16 @@ from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.recorded_workflow import WorkflowsOfRuns
 from qtforge_host.cli.report import document_name
 from qtforge_host.cli.runs_journal import open_journal
+from qtforge_host.cli.runs_showing import workflow_of
 from qtforge_host.cli.session import Session
+from qtforge_host.journals import Durable
+from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.offers import Offer, offers_of
 from qtforge_host.runs.outcome import RunView, fold
-from qtforge_sdk.journal import RunQuery, RunSummary
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 
-__all__ = ["inbox"]
+__all__ = ["inbox", "served_inbox"]
 
 _PEOPLES: Final = "user"  # the first word of events that people send
 _SEARCHED: Final = 1_000_000
@@ -65,21 +69,35 @@ def inbox(session: Session, workflow: str | None, limit: int, as_json: bool) -> 
             click.echo(f"  {command}")
 
 
+async def served_inbox(durable: Durable, workflow: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return what ``inbox --json`` lists, of one workflow or of all, from a running host."""
+    of = functools.partial(workflow_of, durable)
+    return [_row(each) for each in await _waiting(durable.journal, of, workflow, limit)]
+
+
 async def _found(session: Session, workflow: str | None, limit: int) -> list[_Waiting]:
-    workflows = WorkflowsOfRuns(session)
     async with open_journal(session) as journal:
-        query = RunQuery(statuses=frozenset({"waiting"}), workflow=workflow, limit=_SEARCHED)
-        waiting = [each for each in await journal.runs(query) if _is_for_people(each)]
-        waiting.sort(key=lambda each: each.started_at)
-        found = []
-        for summary in waiting[:limit]:
-            records = await journal.records(summary.run_id)
-            history = History.of(records)
-            read = workflows.of(history)
-            offers = offers_of(read, history.kept) if read is not None else ()
-            peoples = [each for each in offers if _is_peoples(each.accepted.event)]
-            found.append(_Waiting(summary, fold(summary.run_id, records), peoples))
-        return found
+        return await _waiting(journal, WorkflowsOfRuns(session).of, workflow, limit)
+
+
+async def _waiting(
+    journal: Journal,
+    workflow_of_run: Callable[[History], Workflow | None],
+    workflow: str | None,
+    limit: int,
+) -> list[_Waiting]:
+    query = RunQuery(statuses=frozenset({"waiting"}), workflow=workflow, limit=_SEARCHED)
+    waiting = [each for each in await journal.runs(query) if _is_for_people(each)]
+    waiting.sort(key=lambda each: each.started_at)
+    found = []
+    for summary in waiting[:limit]:
+        records = await journal.records(summary.run_id)
+        history = History.of(records)
+        read = workflow_of_run(history)
+        offers = offers_of(read, history.kept) if read is not None else ()
+        peoples = [each for each in offers if _is_peoples(each.accepted.event)]
+        found.append(_Waiting(summary, fold(summary.run_id, records), peoples))
+    return found
 
 
 def _is_for_people(summary: RunSummary) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,10 @@ from qtforge_host.failures import FailureMemory
 from qtforge_host.installed import resolve_installed
 from qtforge_host.states import Status
 
-__all__ = ["plugins"]
+if TYPE_CHECKING:
+    from qtforge_host.app import Host
+
+__all__ = ["host_plugins", "plugins"]
 
 
 @click.group()
@@ -117,8 +120,7 @@ def check(session: Session, as_json: bool) -> int:
 
     async def started() -> list[tuple[Candidate, Status]]:
         async with Host(session.settings) as host:
-            entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
-            return [(entry.candidate, entry.status) for entry in entries]
+            return _of_host(host)
 
     rows = run_async(started())
     _show(rows, [], as_json)
@@ -146,6 +148,16 @@ def commands(session: Session, as_json: bool) -> None:
         table(("COMMAND", "WHAT IT DOES"), sorted(found.items()))
     else:
         click.echo("no plugin contributes a command")
+
+
+def host_plugins(host: Host) -> list[dict[str, Any]]:
+    """Return the plugins of a running host as ``plugins list --json`` has them."""
+    return [_row(*each) for each in _of_host(host)]
+
+
+def _of_host(host: Host) -> list[tuple[Candidate, Status]]:
+    entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
+    return [(entry.candidate, entry.status) for entry in entries]
 
 
 def _plugins(resolution: Resolution) -> list[Candidate]:

@@ -14,10 +14,10 @@ from qtforge_host.cli.output import document, json_option, print_json, state, ta
 from qtforge_host.cli.runs_journal import open_journal, shown_status
 from qtforge_host.cli.session import Session
 from qtforge_host.durations import seconds
-from qtforge_sdk.journal import RunQuery, RunSummary
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.runs import RunStatus
 
-__all__ = ["list_runs"]
+__all__ = ["find_runs", "list_runs", "run_row"]
 
 _STATUSES: Final = (*get_args(RunStatus), "interrupted")
 _UNFINISHED_LIMIT: Final = 1_000_000  # of the running, those whose owner is dead are picked out
@@ -60,7 +60,7 @@ def list_runs(
     )
     found = asyncio.run(_found(session, query))
     if as_json:
-        print_json(document(runs=[_row(each) for each in found]))
+        print_json(document(runs=[run_row(each) for each in found]))
         return
     if not found:
         click.echo(
@@ -85,18 +85,23 @@ def list_runs(
 
 async def _found(session: Session, query: RunQuery) -> Sequence[RunSummary]:
     async with open_journal(session) as journal:
-        if not query.statuses & {"running", "interrupted"}:
-            return await journal.runs(query)
-        # The journal says "running" of both, so all of them are read and then told apart.
-        unfinished = await journal.runs(
-            replace(query, statuses=frozenset({"running"}), limit=_UNFINISHED_LIMIT)
-        )
-        found = [each for each in unfinished if shown_status(each) in query.statuses]
-        others = query.statuses - {"running", "interrupted"}
-        if others:
-            found += await journal.runs(replace(query, statuses=others))
-            found.sort(key=lambda each: each.started_at, reverse=True)
-        return found[: query.limit]
+        return await find_runs(journal, query)
+
+
+async def find_runs(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:
+    """Return the runs that a query asks for; it may ask for ``interrupted`` ones too."""
+    if not query.statuses & {"running", "interrupted"}:
+        return await journal.runs(query)
+    # The journal says "running" of both, so all of them are read and then told apart.
+    unfinished = await journal.runs(
+        replace(query, statuses=frozenset({"running"}), limit=_UNFINISHED_LIMIT)
+    )
+    found = [each for each in unfinished if shown_status(each) in query.statuses]
+    others = query.statuses - {"running", "interrupted"}
+    if others:
+        found += await journal.runs(replace(query, statuses=others))
+        found.sort(key=lambda each: each.started_at, reverse=True)
+    return found[: query.limit]
 
 
 def _instant(text: str) -> datetime.datetime:
@@ -121,7 +126,8 @@ def _took(run: RunSummary) -> str:
     return f"{took_s:.2f} s"
 
 
-def _row(run: RunSummary) -> dict[str, Any]:
+def run_row(run: RunSummary) -> dict[str, Any]:
+    """Return a run as ``runs list --json`` has it."""
     finished = run.finished_at
     return {
         "run_id": run.run_id,

@@ -27,18 +27,19 @@ from qtforge_host.cli.runs_journal import (
 )
 from qtforge_host.cli.runs_timeline import line, timeline
 from qtforge_host.cli.session import Session
+from qtforge_host.journals import Durable
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.offers import Offer, offers_of
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import OperationError
+from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.records import StateKept
 
-__all__ = ["show", "watch"]
+__all__ = ["run_with_history", "show", "watch", "workflow_of"]
 
 _POLL_S: Final = 0.25
 
@@ -194,6 +195,27 @@ class _Lines:
             else:
                 click.echo(line(entry))
         self._printed = len(seen.records)
+
+
+async def run_with_history(durable: Durable, run_id: str) -> dict[str, Any]:
+    """Return a run as ``runs show --json`` has it.
+
+    Raises:
+        RunNotFoundError: There is none.
+    """
+    seen = await _look(durable.journal, run_id)
+    if seen.view.kept is not None:
+        workflow = workflow_of(durable, History.of(seen.records))
+        seen = replace(seen, workflow=workflow)
+    return _document(seen)
+
+
+def workflow_of(durable: Durable, history: History) -> Workflow | None:
+    """Return a run's workflow; None where it can't be run here any more."""
+    try:
+        return durable.engine.workflows.recorded(history)
+    except QtForgeError:
+        return None
 
 
 def _picture(seen: _Seen) -> Graph:

@@ -17,14 +17,16 @@ from qtforge_host.cli.output import document, json_option, print_json, state
 from qtforge_host.cli.report import print_run, run_document
 from qtforge_host.cli.runs_journal import duration_option, find_run, open_journal
 from qtforge_host.cli.runs_messages import answered, message, refuse_ended
+from qtforge_host.cli.runs_showing import workflow_of
 from qtforge_host.cli.session import Session
+from qtforge_host.journals import Durable
 from qtforge_host.runs.history import History
 from qtforge_host.runs.offers import Offer, offers_of
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import StateKept
 
-__all__ = ["send"]
+__all__ = ["send", "served_outcome"]
 
 _TIMEOUT: Final = "30s"
 
@@ -121,24 +123,38 @@ def _say_outcome(
 ) -> int:
     move = move_of(kept)
     if as_json:
-        print_json(
-            document(
-                run_id=view.run_id,
-                event=given.name,
-                event_id=given.message_id,
-                received=True,
-                taken=move.taken,
-                reason=move.reason or None,
-                transitions=move.transitions,
-                left=move.left,
-                entered=move.entered,
-                run=run_document(view, offers),
-            )
-        )
+        print_json(_outcome(given, kept, view, offers))
     else:
         click.echo(f"{state('taken' if move.taken else 'not taken')}  {move.text()}")
         print_run(view, as_json=False, offers=offers)
     return 0 if move.taken else FAILED
+
+
+async def served_outcome(durable: Durable, given: InboxMessage, kept: StateKept) -> dict[str, Any]:
+    """Return what became of an event as ``send --json`` prints it, from a running host."""
+    records = await durable.journal.tail(kept.run_id)
+    view, history = fold(kept.run_id, records), History.of(records)
+    waits = history.finished is None and history.kept is not None
+    workflow = workflow_of(durable, history) if waits else None
+    return _outcome(given, kept, view, offers_of(workflow, history.kept) if workflow else ())
+
+
+def _outcome(
+    given: InboxMessage, kept: StateKept, view: RunView, offers: Sequence[Offer]
+) -> dict[str, Any]:
+    move = move_of(kept)
+    return document(
+        run_id=view.run_id,
+        event=given.name,
+        event_id=given.message_id,
+        received=True,
+        taken=move.taken,
+        reason=move.reason or None,
+        transitions=move.transitions,
+        left=move.left,
+        entered=move.entered,
+        run=run_document(view, offers),
+    )
 
 
 def _say_received(

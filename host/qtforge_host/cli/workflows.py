@@ -18,7 +18,7 @@ from qtforge_host.runs.definitions import Parsed
 from qtforge_host.runs.problems import Problem
 from qtforge_sdk.errors import WorkflowInvalidError
 
-__all__ = ["workflows"]
+__all__ = ["workflow_row", "workflows"]
 
 T = TypeVar("T")
 Checked = tuple[Parsed, tuple[Problem, ...]]
@@ -38,14 +38,14 @@ def list_workflows(session: Session, as_json: bool) -> None:
         session, lambda host: [(each, host.problems(each)) for each in host.catalog.all()]
     )
     if as_json:
-        print_json(document(workflows=[_summary(*each) for each in checked]))
+        print_json(document(workflows=[workflow_row(*each) for each in checked]))
         return
     table(
         ("STATE", "WORKFLOW", "KIND", "VERSION", "FROM", "DESCRIPTION"),
         (
             (state(row["state"]), row["name"], row["kind"], row["version"], row["source"],
              row["description"])
-            for row in (_summary(*each) for each in checked)
+            for row in (workflow_row(*each) for each in checked)
         ),
     )  # fmt: skip
     _print_problems(checked)
@@ -87,7 +87,7 @@ def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
 
     results = _with_host(session, checked)
     if as_json:
-        print_json(document(workflows=[_summary(*each) for each in results]))
+        print_json(document(workflows=[workflow_row(*each) for each in results]))
     else:
         for parsed, problems in results:
             if not problems:
@@ -127,7 +127,8 @@ def _with_host(session: Session, ask: Callable[[Host], T]) -> T:
     return run_async(main())
 
 
-def _summary(parsed: Parsed, problems: tuple[Problem, ...]) -> dict[str, Any]:
+def workflow_row(parsed: Parsed, problems: tuple[Problem, ...]) -> dict[str, Any]:
+    """Return a workflow as ``workflows list --json`` has it."""
     definition = None if parsed.workflow is None else parsed.workflow.definition
     unmet = any(problem.path.startswith("requires[") for problem in problems)
     return {

@@ -12,6 +12,7 @@ from qtforge_sdk.graphs import Edge, Graph, Group, Node, NodeKind
 
 __all__ = ["dot", "svg"]
 
+_FONT: Final = 'fontname="Helvetica"'  # whose widths Graphviz knows
 _WIDTH: Final = 40  # characters of a line at an edge
 _SHAPES: Final[Mapping[NodeKind, str]] = MappingProxyType(
     {
@@ -19,13 +20,13 @@ _SHAPES: Final[Mapping[NodeKind, str]] = MappingProxyType(
         "step": "shape=box",
         "decision": "shape=diamond",
         "workflow": "shape=box peripheries=2",
-        "state": 'shape=box style="rounded"',
-        "final": 'shape=box style="rounded" peripheries=2',
+        "state": "shape=box",
+        "final": "shape=box peripheries=2",
         "end": "shape=doublecircle",
     }
 )
 _MARKS: Final[Mapping[str, str]] = MappingProxyType(
-    {"": "", "visited": "penwidth=3", "current": 'style="filled" fillcolor="#ffd54f" penwidth=3'}
+    {"": "", "visited": "penwidth=3", "current": 'fillcolor="#ffd54f" penwidth=3'}
 )
 
 
@@ -34,8 +35,8 @@ def dot(graph: Graph) -> str:
     lines = [
         f"digraph {_quoted(graph.title)} {{",
         f"  rankdir={'TB' if graph.downward else 'LR'}; compound=true;",
-        '  graph [fontname="Helvetica"]; edge [fontname="Helvetica"];',
-        '  node [fontname="Helvetica" margin="0.25,0.1"];',
+        f"  graph [{_FONT}]; edge [{_FONT}];",
+        f'  node [{_FONT} margin="0.25,0.1"];',
     ]
     lines += (f"  {line}" for line in _body(graph.nodes, graph.groups))
     inside = dict(_first_nodes(graph.groups))
@@ -74,7 +75,11 @@ def svg(graph: Graph) -> str:
 
 def _body(nodes: tuple[Node, ...], groups: tuple[Group, ...]) -> Iterator[str]:
     for node in nodes:
-        look = " ".join(filter(None, (_SHAPES[node.kind], _MARKS[node.mark])))
+        rounded = "rounded" if node.kind in ("state", "final") else ""
+        filled = "filled" if node.mark == "current" else ""
+        style = ",".join(filter(None, (rounded, filled)))
+        parts = (_SHAPES[node.kind], f'style="{style}"' if style else "", _MARKS[node.mark])
+        look = " ".join(filter(None, parts))
         yield f"{_quoted(node.id)} [label={_quoted(node.label)} {look}];"
     for group in groups:
         yield f"subgraph {_quoted('cluster_' + group.id)} {{"

@@ -19,10 +19,13 @@ from qtforge_sdk.records import (
     RunFinished,
     RunPaused,
     StateKept,
+    StepStarted,
+    StepSucceeded,
 )
 
 __all__ = ["answered_messages", "handled_messages", "kept_row", "make_append"]
 
+_MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # they change nothing but the records
 _ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
 
 
@@ -38,11 +41,15 @@ def make_append(
         ValueError: A record is another run's, or follows `RunFinished`.
     """
     run_id, change, kept = ownership.run_id, None, None
+    answered: list[str] = []
     for place, record in enumerate(records):
         if record.run_id != run_id:
             raise ValueError(f"a record of {record.run_id} can't be kept in {run_id}")
         if change is not None and change.finished_at_us is not None:
             raise ValueError(f"{run_id} has ended; RunFinished is the last record")
+        if record.__class__ in _MOSTLY:
+            continue
+        answered += answered_messages((record,))
         status = status_after(record)
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
@@ -55,7 +62,7 @@ def make_append(
         change,
         kept,
         [(to, message.message_id, encode_message(to, message)) for to, message in posts],
-        list(answered_messages(records)),
+        answered,
     )
 
 

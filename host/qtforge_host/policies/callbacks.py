@@ -24,6 +24,10 @@ class Callbacks(Generic[T]):
         self._source: Final = source
         self._callbacks: Final[list[Callable[[T], None]]] = []
 
+    def __bool__(self) -> bool:
+        """Whether anybody would be told."""
+        return bool(self._callbacks)
+
     def add(self, callback: Callable[[T], None]) -> Callable[[], None]:
         """Tell a function from now on; what is returned ends that, also when called twice."""
         self._callbacks.append(callback)

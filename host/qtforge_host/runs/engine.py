@@ -125,6 +125,7 @@ class Engine(Reaches):
         given: Mapping[str, Any],
         listener: RunListener | None = None,
         *,
+        run_id: str | None = None,
         parent: str | None = None,
         parent_step: str | None = None,
         depth: int = 0,
@@ -138,6 +139,8 @@ class Engine(Reaches):
             workflow: A valid one.
             given: Its input, over the definition's defaults.
             listener: Hears what happens.
+            run_id: Its name; None for a new one. One that is taken already is refused, so that
+                whoever derives it from what asked for the run starts it once.
             parent: The run that starts it.
             parent_step: That run's step.
             depth: How many runs stand above it.
@@ -151,12 +154,13 @@ class Engine(Reaches):
         Raises:
             asyncio.CancelledError: The caller was cancelled, and the run with it; the journal
                 says so.
+            RunExistsError: There is a run of that name.
             RunError: The journal refused it.
         """
         definition = workflow.definition
         await self._living.ready()
         started = RunStarted(
-            run_id=new_run_id(self._clock.now()),
+            run_id=run_id or new_run_id(self._clock.now()),
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,

@@ -70,6 +70,10 @@ class Living:
         """Whether the inboxes are watched."""
         return self._watcher is not None
 
+    def waiting(self) -> int:
+        """Return how many of them wait for an event."""
+        return sum(control.idle_since is not None for control in self._controls.values())
+
     async def ready(self) -> None:
         """Begin to watch the inboxes; what is read from one behind this is not missed after."""
         if self._watcher is not None:
@@ -185,7 +189,11 @@ class Living:
         for task in (*tasks, *helpers):
             task.cancel()
         if ended := [*tasks, *helpers]:
-            await asyncio.wait(ended)
+            _, late = await asyncio.wait(ended, timeout=_REST_S)
+            for task in late:  # one that is being undone stops in the middle of it at the second
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self._timers.close()
 
     def _poke(self, run_id: str) -> None:

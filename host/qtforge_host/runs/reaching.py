@@ -7,7 +7,7 @@ import contextlib
 import logging
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.living import Living
@@ -24,6 +24,7 @@ from qtforge_sdk.records import StateKept
 __all__ = ["Going", "Reaches"]
 
 _LOG = logging.getLogger("qtforge.runs")
+_LOOK_S: Final = 0.02
 
 
 class Going:
@@ -59,6 +60,7 @@ class Reaches:
         workflow: Workflow,
         given: Mapping[str, Any],
         *,
+        run_id: str | None = None,
         parent: str | None = None,
         parent_step: str | None = None,
         depth: int = 0,
@@ -76,6 +78,7 @@ class Reaches:
         work = self.execute(
             workflow,
             given,
+            run_id=run_id,
             parent=parent,
             parent_step=parent_step,
             depth=depth,
@@ -87,6 +90,44 @@ class Reaches:
         if not begun.done():
             task.result()  # raises why
         return begun.result()
+
+    def has(self, run_id: str) -> bool:
+        """Whether this engine executes a run, or is about to."""
+        return run_id in self._going
+
+    def count(self) -> int:
+        """Return how many runs it executes, those that wait here for events among them."""
+        return len(self._going)
+
+    async def rested(self, run_id: str, within_s: float) -> None:
+        """Wait until a run has ended or waits for an event, or the time is over."""
+        going = self._going.get(run_id)
+        if going is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not going.ended.is_set():
+                    control = self._living.get(run_id)
+                    if control is not None and control.idle_since is not None:
+                        return  # it stays in memory for a while
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await going.ended.wait()
+
+    @contextlib.contextmanager
+    def reserved(self, run_id: str) -> Iterator[None]:
+        """Keep a run from being taken up here, while its journal is written by somebody else.
+
+        Raises:
+            RunOwnedError: This engine executes it.
+        """
+        if run_id in self._going:
+            raise RunOwnedError(run_id, "this process")
+        with self._going_on(run_id):
+            going = self._going[run_id]
+            yield
+        if going.again:
+            self.wake(run_id)
 
     def wake(self, run_id: str) -> None:
         """Take up a run in a task of the engine's own; nothing where it goes on already."""
@@ -193,6 +234,7 @@ class Reaches:
         given: Mapping[str, Any],
         listener: RunListener | None = None,
         *,
+        run_id: str | None = None,
         parent: str | None = None,
         parent_step: str | None = None,
         depth: int = 0,

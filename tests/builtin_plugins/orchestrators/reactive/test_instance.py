@@ -146,9 +146,8 @@ def test_the_event_is_kept_with_the_call_that_follows_before_it_is_made() -> Non
     run.live()
     sent = run.send("go")
     run.live()
-    (busy,) = run.records[1:]  # the end is the run's next record
+    (busy,) = run.records[1:]  # and nothing after it: a run that ends says so itself
     assert (busy.event, busy.busy) == (sent, True)
-    # Its process died in the middle of the call.
     ended = run.live()
     assert ended is not None
     assert ended.result["data"] == {"got": "answer of o"}

@@ -1,0 +1,114 @@
+"""What goes wrong in serving.
+
+::
+
+    QtForgeError
+    ├── ServeError
+    │   ├── ServeNotInstalledError  serve.not_installed
+    │   └── CannotListenError       serve.cannot_listen
+    ├── RefusedError                http.*: a request that was refused
+    └── StateDirectoryError
+        └── AlreadyServingError     serve.already_running
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from qtforge_sdk.errors import QtForgeError, StateDirectoryError
+
+__all__ = [
+    "AlreadyServingError",
+    "CannotListenError",
+    "RefusedError",
+    "ServeError",
+    "ServeNotInstalledError",
+]
+
+
+class ServeError(QtForgeError):
+    """The host can't be served."""
+
+
+class ServeNotInstalledError(ServeError):
+    """The libraries of the extra ``serve`` are not installed.
+
+    Args:
+        missing: The modules that are missing, separated by commas.
+    """
+
+    code = "serve.not_installed"
+
+    def __init__(self, missing: str, /) -> None:
+        super().__init__(
+            "serving needs libraries that are not installed",
+            f"missing: {missing}",
+            "pip install 'qtforge-host[serve]'",
+        )
+        self.missing = missing
+
+
+class CannotListenError(ServeError):
+    """The address can't be listened on.
+
+    Args:
+        address: Host and port.
+        why: What the operating system says.
+    """
+
+    code = "serve.cannot_listen"
+
+    def __init__(self, address: str, why: str, /) -> None:
+        super().__init__(
+            f"{address} can't be listened on", why, "choose another with --host and --port"
+        )
+        self.address = address
+
+
+class AlreadyServingError(StateDirectoryError):
+    """Another process serves the state directory.
+
+    Args:
+        path: The state directory.
+        pid: That process's number; "" where it is not known.
+    """
+
+    code = "serve.already_running"
+
+    def __init__(self, path: str, pid: str, /) -> None:
+        who = f"the process {pid}" if pid else "another process"
+        super().__init__(
+            path,
+            f"{who} serves it already",
+            f"end it with 'kill {pid}', or give another --state-dir" if pid else "end it first",
+        )
+        self.pid = pid
+
+
+class RefusedError(QtForgeError):
+    """A request over HTTP that is answered with an error.
+
+    Args:
+        status: The HTTP status.
+        code: ``http.<what is wrong>``. Stable.
+        what: What is wrong, in one line.
+        why: The cause.
+        fix: What the client can do about it.
+        headers: Of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        what: str,
+        why: str = "",
+        fix: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        /,
+    ) -> None:
+        super().__init__(what, why, fix)
+        self.status = status
+        self.code = code
+        self.headers = dict(headers)

@@ -1,0 +1,86 @@
+"""``<state>/serve``: the lock of the process that serves, its token, what schedules did."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from qtforge_host.atomic_file import exclusive_lock, write_atomically
+from qtforge_host.serving.errors import AlreadyServingError
+from qtforge_sdk.errors import StateDirectoryError
+
+__all__ = ["ServeFolder"]
+
+_TOKEN_BYTES: Final = 32
+
+
+class ServeFolder:
+    """What ``serve`` keeps of its own in a state directory.
+
+    Args:
+        state_dir: The state directory; it may not exist yet.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._folder = state_dir / "serve"
+
+    @property
+    def token_path(self) -> Path:
+        """The file with the token."""
+        return self._folder / "token"
+
+    @property
+    def schedules_path(self) -> Path:
+        """The file with what each schedule did last."""
+        return self._folder / "schedules.json"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only process that serves; the operating system frees it at a process's end.
+
+        Raises:
+            AlreadyServingError: Another one does.
+            StateDirectoryError: The folder can't be written.
+        """
+        pid_path = self._folder / "process"
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(exclusive_lock(pid_path, 0.0))
+                write_atomically(pid_path, f"{os.getpid()}\n".encode())
+            except TimeoutError:
+                raise AlreadyServingError(str(self._state_dir), _read(pid_path)) from None
+            except OSError as error:
+                raise StateDirectoryError(str(self._folder), str(error)) from error
+            yield
+
+    def token(self) -> str:
+        """Return the token, made when there is none yet; only its owner can read the file.
+
+        Raises:
+            StateDirectoryError: It can't be read or written.
+        """
+        try:
+            if not self.token_path.exists():
+                # mkstemp, beneath it, makes files that only their owner can read.
+                made = secrets.token_urlsafe(_TOKEN_BYTES)
+                write_atomically(self.token_path, f"{made}\n".encode())
+            found = self.token_path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StateDirectoryError(str(self.token_path), str(error)) from error
+        if not found:
+            raise StateDirectoryError(
+                str(self.token_path), "it is empty", "remove it, and a new one is made"
+            )
+        return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""  # it only says who it is

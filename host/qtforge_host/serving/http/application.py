@@ -1,0 +1,211 @@
+"""The ASGI application: routes from the table, behind the gate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qtforge_host.serving.documents import Documents
+from qtforge_host.serving.errors import RefusedError
+from qtforge_host.serving.http.answers import Answer, error_response, refusal_of, response
+from qtforge_host.serving.http.calls import Call, Endpoint, read_body, read_query
+from qtforge_host.serving.http.endpoints import ENDPOINTS, HEALTH_PATH, OPENAPI_PATH
+from qtforge_host.serving.http.events import EventStream
+from qtforge_host.serving.http.guards import Gate
+from qtforge_host.serving.http.openapi import openapi
+from qtforge_host.serving.service import Service
+from qtforge_sdk.errors import QtForgeError
+
+__all__ = ["Application", "Current"]
+
+_LOG: Final = logging.getLogger("qtforge.http")
+_BODY_S: Final = 30.0  # in which a request's body must have come
+_ANSWER_S: Final = 90.0  # in which it is answered, a wait of 60 s included
+
+
+class Current:
+    """The service that answers; None while it is made anew, and at the end."""
+
+    def __init__(self) -> None:
+        self.service: Service | None = None
+
+
+class Application:
+    """Implements ASGI.
+
+    Args:
+        current: Who answers.
+        gate: Who is let in.
+        documents: How things look.
+        max_body_bytes: No request may be larger.
+    """
+
+    def __init__(
+        self, current: Current, gate: Gate, documents: Documents, max_body_bytes: int
+    ) -> None:
+        self._current = current
+        self._gate = gate
+        self._documents = documents
+        self._max_body_bytes = max_body_bytes
+        by_path = groupby(sorted(ENDPOINTS, key=lambda each: each.path), lambda each: each.path)
+        routes = [Route(path, _Path(self, found)) for path, found in by_path]
+        self._router = Router(routes, redirect_slashes=False, default=_nothing_there)
+        self._openapi = Answer(openapi(ENDPOINTS))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # websockets and lifespan are switched off in the server
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._pass(scope, receive, sending)
+        except (ClientDisconnect, TimeoutError):
+            if not begun:
+                await self._refuse(_late(), scope, receive, send)
+        except QtForgeError as error:
+            await self._refuse(refusal_of(error), scope, receive, send)
+        except Exception:
+            _LOG.exception("%s %s failed in the host itself", scope["method"], scope["path"])
+            if begun:
+                raise
+            await self._refuse(_broken(), scope, receive, send)
+
+    async def answer(self, endpoint: Endpoint, request: Request) -> ASGIApp:
+        """Do what an endpoint does.
+
+        Raises:
+            QtForgeError: It is refused.
+        """
+        query = read_query(request.query_params.multi_items(), endpoint.query)
+        body = None
+        if endpoint.body is not None:
+            content = await self._body(request)
+            body = read_body(content, request.headers.get("content-type", ""), endpoint.body)
+        service = self._current.service
+        if service is None:
+            raise RefusedError(
+                503, "http.not_ready", "the host is starting or stopping", "", "try again soon",
+                {"Retry-After": "1"},
+            )  # fmt: skip
+        call = Call(
+            service=service,
+            documents=self._documents,
+            path=request.path_params,
+            query=query,
+            body=body,
+            headers=request.headers,
+        )
+        done = await endpoint.handler(call)
+        return response(done) if isinstance(done, Answer) else done
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        alive = path == HEALTH_PATH
+        self._gate.check(scope, needs_token=not alive)
+        own = self._own(path)
+        if own is None:
+            await self._router(scope, receive, send)
+        elif method in ("GET", "HEAD"):
+            await response(own)(scope, receive, send)
+        else:
+            raise _wrong_method(method, ("GET",))
+
+    def _own(self, path: str) -> Answer | None:
+        if path == HEALTH_PATH:
+            alive = {"schema_version": self._documents.schema_version, "status": "alive"}
+            return Answer(alive)
+        if path == OPENAPI_PATH:
+            return self._openapi
+        if path == "/":
+            lines = [f"{each.method:<5} {each.path}  {each.summary}" for each in ENDPOINTS]
+            text = "\n".join(["QtForge Host", "", *lines, f"GET   {OPENAPI_PATH}", ""])
+            return Answer(text, media_type="text/plain")
+        return None
+
+    async def _body(self, request: Request) -> bytes:
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_body_bytes:
+            raise self._too_large()
+        parts: list[bytes] = []
+        size = 0
+        async with asyncio.timeout(_BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > self._max_body_bytes:
+                    raise self._too_large()
+                parts.append(part)
+        return b"".join(parts)
+
+    def _too_large(self) -> RefusedError:
+        # The rest of the body is not read, so the connection can't be used again.
+        return RefusedError(
+            413, "http.too_large", "the request is too large",
+            f"{self._max_body_bytes} bytes are allowed", "send less, or raise --max-body",
+            {"Connection": "close"},
+        )  # fmt: skip
+
+    async def _refuse(
+        self, error: RefusedError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        refused = error_response(error, self._documents.schema_version)
+        await refused(scope, receive, send)
+
+
+class _Path:
+    """All methods of one path."""
+
+    def __init__(self, application: Application, endpoints: Iterable[Endpoint]) -> None:
+        self._application = application
+        self._endpoints: Mapping[str, Endpoint] = {each.method: each for each in endpoints}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        endpoint = self._endpoints.get(method)
+        if endpoint is None:
+            raise _wrong_method(scope["method"], tuple(self._endpoints))
+        async with asyncio.timeout(_ANSWER_S):
+            answered = await self._application.answer(endpoint, Request(scope, receive))
+        if isinstance(answered, EventStream):
+            await answered(scope, receive, send)
+            return
+        async with asyncio.timeout(_ANSWER_S):
+            await answered(scope, receive, send)
+
+
+async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RefusedError(
+        404, "http.not_found", f"there is nothing at {scope['path']}", "", "see /openapi.json"
+    )
+
+
+def _wrong_method(method: str, allowed: Iterable[str]) -> RefusedError:
+    return RefusedError(
+        405, "http.method_not_allowed", f"this path does not take {method}", "",
+        "see /openapi.json", {"Allow": ", ".join(sorted(allowed))},
+    )  # fmt: skip
+
+
+def _late() -> RefusedError:
+    return RefusedError(
+        408, "http.timeout", "the request was not done in time", "", "try again, with less",
+        {"Connection": "close"},
+    )  # fmt: skip
+
+
+def _broken() -> RefusedError:
+    return RefusedError(
+        500, "http.internal", "something went wrong in the host itself", "",
+        "its log says more; report it",
+    )  # fmt: skip

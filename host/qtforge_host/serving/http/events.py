@@ -1,0 +1,88 @@
+"""Live events as server-sent events (the HTML standard's ``text/event-stream``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from qtforge_host.serving.http.answers import json_bytes
+from qtforge_host.serving.http.calls import Call
+from qtforge_host.serving.streaming import Live, Stream
+
+__all__ = ["EVENTS_TYPE", "EventStream", "live_events"]
+
+EVENTS_TYPE: Final = "text/event-stream"
+_QUIET_S: Final = 15.0  # after which a comment shows that the connection is alive
+_SEND_S: Final = 30.0  # in which a client must have taken what it is sent
+
+
+async def live_events(call: Call) -> EventStream:
+    """Begin to send what happens."""
+    if call.query.run is not None:
+        await call.service.durable.journal.inbox(call.query.run, _NOTHING)  # is it there?
+    return EventStream(call.service.streams.open(call.query.run, call.query.topic))
+
+
+_NOTHING: Final = (1 << 62) - 1  # behind every message of an inbox
+
+
+class EventStream:
+    """An ASGI application that sends one stream until it ends or the client has gone.
+
+    Args:
+        stream: What is sent.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stream:
+            left = asyncio.create_task(_until_left(receive))
+            sending = asyncio.create_task(self._send_all(send))
+            try:
+                await asyncio.wait({left, sending}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                left.cancel()
+                sending.cancel()
+                await asyncio.wait({left, sending})
+            if not sending.cancelled() and (error := sending.exception()) is not None:
+                raise error
+
+    async def _send_all(self, send: Send) -> None:
+        headers = [
+            (b"content-type", f"{EVENTS_TYPE}; charset=utf-8".encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        with contextlib.suppress(TimeoutError):  # too slow: the connection ends with it
+            await _send(send, b": open\n\n")
+            while (text := await self._next()) is not None:
+                await _send(send, text)
+            await _send(send, b"", more=False)
+
+    async def _next(self) -> bytes | None:
+        try:
+            found = await self._stream.next(_QUIET_S)
+        except TimeoutError:
+            return b": alive\n\n"
+        return None if found is None else _encoded(found)
+
+
+def _encoded(live: Live) -> bytes:
+    # JSON has no raw line break, so it is one line of the format.
+    return b"event: " + live.name.encode() + b"\ndata: " + json_bytes(live.data) + b"\n\n"
+
+
+async def _send(send: Send, content: bytes, *, more: bool = True) -> None:
+    message: Message = {"type": "http.response.body", "body": content, "more_body": more}
+    async with asyncio.timeout(_SEND_S):
+        await send(message)
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

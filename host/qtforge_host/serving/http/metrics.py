@@ -1,0 +1,148 @@
+"""Figures in the text format of Prometheus, gathered when they are asked for."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from qtforge_host.serving.service import Service
+from qtforge_sdk import HandlerStatistics
+
+__all__ = ["METRICS_TYPE", "metrics_text"]
+
+METRICS_TYPE: Final = CONTENT_TYPE_LATEST
+_BREAKER_STATES: Final = ("closed", "half_open", "open")
+
+
+async def metrics_text(service: Service) -> str:
+    """Return all figures.
+
+    Raises:
+        StateDirectoryError: The journal can't be read.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    next_timer = await service.durable.journal.next_due(now)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(service, next_timer))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry).decode()
+
+
+class _Figures(Collector):
+    def __init__(self, service: Service, next_timer: datetime.datetime | None) -> None:
+        self._service = service
+        self._next_timer = next_timer
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._runs()
+        yield from self._bus()
+        yield self._breakers()
+        streams = GaugeMetricFamily("qtforge_event_streams", "Clients that hear live events.")
+        streams.add_metric([], len(self._service.streams))
+        yield streams
+
+    def _runs(self) -> Iterator[Metric]:
+        counts = self._service.counts
+        engine = self._service.durable.engine
+        waiting = engine.living.waiting()
+        timer = 0.0 if self._next_timer is None else self._next_timer.timestamp()
+        for name, text, value in (
+            ("runs_executing", "Runs that are executed now.", engine.count() - waiting),
+            ("runs_waiting_here", "Runs that wait for events and are still in memory.", waiting),
+            (
+                "next_timer_timestamp_seconds",
+                "When the next timer of a run is due; 0 for none.",
+                timer,
+            ),
+        ):
+            gauge = GaugeMetricFamily(f"qtforge_{name}", text)
+            gauge.add_metric([], value)
+            yield gauge
+        started = CounterMetricFamily(
+            "qtforge_runs_started", "Runs that this process started.", labels=["workflow"]
+        )
+        for workflow, count in counts.started.items():
+            started.add_metric([workflow], count)
+        yield started
+        ended = CounterMetricFamily(
+            "qtforge_runs_ended",
+            "Runs that ended in this process; workflow is empty where it did not start them.",
+            labels=["workflow", "status"],
+        )
+        for (workflow, status), count in counts.ended.items():
+            ended.add_metric([workflow, status], count)
+        yield ended
+        steps = CounterMetricFamily(
+            "qtforge_steps", "Steps by their outcome; a retried one counts each time.",
+            labels=["outcome"],
+        )  # fmt: skip
+        for outcome, count in counts.steps.items():
+            steps.add_metric([outcome], count)
+        yield steps
+
+    def _bus(self) -> Iterator[Metric]:
+        labels = ["topic", "plugin"]
+        requests = SummaryMetricFamily(
+            "qtforge_bus_seconds", "Calls and deliveries that began, and their time.", labels=labels
+        )
+        quantiles = GaugeMetricFamily(
+            "qtforge_bus_recent_seconds",
+            "Quantiles of the time of the last 1,024 calls.",
+            labels=[*labels, "quantile"],
+        )
+        outstanding = GaugeMetricFamily(
+            "qtforge_bus_outstanding", "Calls in progress, and messages that wait.", labels=labels
+        )
+        counters = {
+            field: CounterMetricFamily(f"qtforge_bus_{field}", text, labels=labels)
+            for field, text in (
+                ("errors", "Calls that failed, timeouts among them."),
+                ("timeouts", "Calls that were too late."),
+                ("dropped", "Messages that found a full mailbox."),
+            )
+        }
+        for key, found in _by_handler(self._service.host.bus.statistics()):
+            began = sum(each.requests for each in found)
+            took_s = sum(each.mean_s * max(0, each.requests - each.outstanding) for each in found)
+            requests.add_metric(key, began, took_s)
+            quantiles.add_metric([*key, "0.5"], max(each.p50_s for each in found))
+            quantiles.add_metric([*key, "0.99"], max(each.p99_s for each in found))
+            outstanding.add_metric(key, sum(each.outstanding for each in found))
+            for field, family in counters.items():
+                family.add_metric(key, sum(getattr(each, field) for each in found))
+        yield from (requests, quantiles, outstanding, *counters.values())
+
+    def _breakers(self) -> Metric:
+        family = GaugeMetricFamily(
+            "qtforge_breaker_state",
+            "Which state a circuit breaker is in: 1 for that one.",
+            labels=["topic", "plugin", "state"],
+        )
+        for breaker in self._service.host.breakers():
+            for state in _BREAKER_STATES:
+                family.add_metric(
+                    [breaker.topic, breaker.plugin, state], float(breaker.state == state)
+                )
+        return family
+
+
+def _by_handler(
+    statistics: Sequence[HandlerStatistics],
+) -> Iterator[tuple[list[str], list[HandlerStatistics]]]:
+    """Put those together that have one topic and plugin: a figure may be given only once."""
+    grouped: dict[tuple[str, str], list[HandlerStatistics]] = {}
+    for each in statistics:
+        grouped.setdefault((each.topic, each.plugin), []).append(each)
+    for (topic, plugin), found in grouped.items():
+        yield [topic, plugin], found

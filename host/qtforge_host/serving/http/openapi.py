@@ -1,0 +1,134 @@
+"""The OpenAPI document, made from the table that the routes are made from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from qtforge_host.serving.http.answers import JSON
+from qtforge_host.serving.http.calls import Endpoint
+from qtforge_host.serving.http.endpoints import HEALTH_PATH, OPENAPI_PATH
+from qtforge_host.serving.http.listings import GRAPH_TYPES
+from qtforge_host.serving.http.shapes import ErrorDocument, Ready
+
+__all__ = ["openapi"]
+
+_REF: Final = "#/components/schemas/{name}"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+
+def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the document, in OpenAPI 3.1."""
+    types = _types(endpoints)
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schema_of = dict(zip(types, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for each in endpoints:
+        operation = _operation(each, schema_of)
+        paths.setdefault(each.path, {})[each.method.lower()] = operation
+    paths[HEALTH_PATH] = {"get": _own("liveness", "Whether the process lives.", schema_of[Ready])}
+    paths[HEALTH_PATH]["get"]["security"] = []
+    paths[OPENAPI_PATH] = {"get": _own("openapi", "This document.", {"type": "object"})}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "QtForge Host",
+            "version": importlib.metadata.version("qtforge-host"),
+            "description": "Runs of durable workflows: start, show, ask, hear.",
+        },
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {
+                "Refused": {
+                    "description": "The request was refused, and why.",
+                    "content": {JSON: {"schema": schema_of[ErrorDocument]}},
+                }
+            },
+        },
+    }
+
+
+def _types(endpoints: Sequence[Endpoint]) -> list[type]:
+    found: list[type] = [ErrorDocument, Ready]
+    for each in endpoints:
+        found += [each.body] if each.body is not None else []
+        found += [answer for answer in each.answers.values() if isinstance(answer, type)]
+        found += [field.type for field in msgspec.structs.fields(each.query)]
+    unique: list[type] = []
+    for one in found:
+        if one not in unique:
+            unique.append(one)
+    return unique
+
+
+def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "responses": {
+            **{
+                str(status): _answer(answer, schema_of)
+                for status, answer in endpoint.answers.items()
+            },
+            "default": {"$ref": "#/components/responses/Refused"},
+        },
+    }
+    parameters = _parameters(endpoint, schema_of)
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": schema_of[endpoint.body]}},
+        }
+    return operation
+
+
+def _parameters(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(endpoint.path)
+    ]
+    for field in msgspec.structs.fields(endpoint.query):
+        schema = dict(schema_of[field.type])
+        if field.default is not msgspec.NODEFAULT and field.default is not None:
+            schema["default"] = field.default
+        found.append({"name": field.encode_name, "in": "query", "schema": _without_null(schema)})
+    found += [
+        {"name": name, "in": "header", "schema": dict(schema)}
+        for name, schema in endpoint.headers.items()
+    ]
+    return found
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the null that stands for a parameter that is not given: a query has no null."""
+    kinds = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
+    return schema if len(kinds) != 1 else kinds[0]
+
+
+def _answer(answer: type | str, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    if not isinstance(answer, str):
+        return {"description": "Done.", "content": {JSON: {"schema": schema_of[answer]}}}
+    kinds = GRAPH_TYPES.values() if answer == "text/*" else (answer,)
+    text = {"schema": {"type": "string"}}
+    return {"description": "Done.", "content": {kind.partition(";")[0]: text for kind in kinds}}
+
+
+def _own(name: str, summary: str, schema: Any) -> dict[str, Any]:
+    """Describe what the application answers by itself."""
+    return {
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            "200": {"description": "Done.", "content": {JSON: {"schema": schema}}},
+            "default": {"$ref": "#/components/responses/Refused"},
+        },
+    }

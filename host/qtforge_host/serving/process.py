@@ -1,0 +1,179 @@
+"""The process that stays up: one for each state directory, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
+
+from qtforge_host.config import Settings
+from qtforge_host.serving.counting import RunCounts
+from qtforge_host.serving.documents import Documents
+from qtforge_host.serving.folder import ServeFolder
+from qtforge_host.serving.http.application import Application, Current
+from qtforge_host.serving.http.guards import Gate, RateGate
+from qtforge_host.serving.http.server import HttpServer, listen
+from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.schedules import Schedule, read_schedules
+from qtforge_host.serving.service import Service
+from qtforge_host.serving.watching import Watch
+from qtforge_sdk.errors import QtForgeError
+
+__all__ = ["serve"]
+
+_LOG: Final = logging.getLogger("qtforge.serve")
+
+
+async def serve(
+    read_settings: Callable[[], Settings],
+    options: ServeOptions,
+    documents: Documents,
+    say: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        read_settings: Reads the configuration, as it is now.
+        options: How to serve.
+        documents: How things look as JSON.
+        say: Told where it listens, and when it begins and ends.
+
+    Raises:
+        AlreadyServingError: Another process serves the state directory.
+        CannotListenError: The address can't be listened on.
+        ConfigError: The configuration is not valid.
+        StateDirectoryError: The state directory can't be used.
+    """
+    settings = read_settings()
+    schedules = read_schedules(settings)
+    folder = ServeFolder(settings.state_dir)
+    with folder.lock():
+        current = Current()
+        async with contextlib.AsyncExitStack() as stack:
+            stop = stack.enter_context(_signals())
+            if options.http:
+                address = await stack.enter_async_context(
+                    _http(options, folder, documents, current)
+                )
+            process = _Process(read_settings, options, current, stop, RunCounts())
+
+            def ready() -> None:
+                if options.http:
+                    say(f"listening on {address}")
+                    say(f"the token is in {folder.token_path}")
+                say("serving; end it with SIGTERM or Ctrl-C")
+
+            await process.run(settings, schedules, ready)
+    say("ended")
+
+
+class _Stop:
+    """What the signals say."""
+
+    def __init__(self) -> None:
+        self.ending = asyncio.Event()
+        self.reload = asyncio.Event()
+        self.hurry: Callable[[], None] | None = None
+
+    def end(self) -> None:
+        if self.ending.is_set() and self.hurry is not None:
+            self.hurry()
+        self.ending.set()
+
+
+class _Process:
+    def __init__(
+        self,
+        read_settings: Callable[[], Settings],
+        options: ServeOptions,
+        current: Current,
+        stop: _Stop,
+        counts: RunCounts,
+    ) -> None:
+        self._read_settings = read_settings
+        self._options = options
+        self._current = current
+        self._stop = stop
+        self._counts = counts
+
+    async def run(
+        self, settings: Settings, schedules: list[Schedule], ready: Callable[[], None]
+    ) -> None:
+        """Serve one configuration after the other."""
+        tell: Callable[[], None] | None = ready
+        while True:
+            watch = Watch(settings)  # before it starts, which takes a while
+            service = Service(settings, self._options, schedules, self._counts)
+            async with service:
+                self._stop.hurry = service.hurry
+                self._current.service = service
+                try:
+                    if tell is not None:
+                        tell()
+                        tell = None
+                    found = await self._next_configuration(watch)
+                finally:
+                    self._current.service = None
+            if found is None:
+                return
+            settings, schedules = found
+
+    async def _next_configuration(self, watch: Watch) -> tuple[Settings, list[Schedule]] | None:
+        """Wait for a valid configuration that is another; None when it is time to end."""
+        while True:
+            self._stop.reload.clear()
+            waits = [
+                asyncio.create_task(self._stop.ending.wait()),
+                asyncio.create_task(self._stop.reload.wait()),
+                asyncio.create_task(watch.changed()),
+            ]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.wait(waits)
+            if self._stop.ending.is_set():
+                return None
+            try:
+                found = self._read_settings()
+                schedules = read_schedules(found)
+            except QtForgeError as error:
+                _LOG.error("the new configuration is not used: %s", error)
+                continue
+            _LOG.warning("the configuration has changed: the host starts anew with it")
+            return found, schedules
+
+
+@contextlib.asynccontextmanager
+async def _http(
+    options: ServeOptions, folder: ServeFolder, documents: Documents, current: Current
+) -> AsyncIterator[str]:
+    gate = Gate(folder.token(), options.allowed_hosts, RateGate(options.rate))
+    application = Application(current, gate, documents, options.max_body_bytes)
+    listening = listen(options.host, options.port)
+    host, port = listening.getsockname()[:2]
+    async with HttpServer(application, listening):
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Stop]:
+    stop = _Stop()
+    loop = asyncio.get_running_loop()
+    handled = {signal.SIGINT: stop.end, signal.SIGTERM: stop.end}
+    if hasattr(signal, "SIGHUP"):
+        handled[signal.SIGHUP] = stop.reload.set
+    added = []
+    for each, handler in handled.items():
+        with contextlib.suppress(NotImplementedError):  # Windows: there Ctrl-C ends the loop
+            loop.add_signal_handler(each, handler)
+            added.append(each)
+    try:
+        yield stop
+    finally:
+        for each in added:
+            loop.remove_signal_handler(each)

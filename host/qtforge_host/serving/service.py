@@ -1,0 +1,169 @@
+"""A running host with what keeps it busy: interrupted runs, schedules, live events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final, Self
+
+from qtforge_host.app import Host, bind
+from qtforge_host.config import Settings
+from qtforge_host.journals import Durable
+from qtforge_host.runs.clock import SystemClock
+from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.dispatching import Dispatcher
+from qtforge_host.serving.counting import RunCounts
+from qtforge_host.serving.errors import RefusedError
+from qtforge_host.serving.folder import ServeFolder
+from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.schedules import Schedule
+from qtforge_host.serving.scheduling import ScheduleMemory, Scheduler
+from qtforge_host.serving.streaming import Streams
+
+__all__ = ["Service"]
+
+_LOG: Final = logging.getLogger("qtforge.serve")
+_LINGER_S: Final = 30.0  # how long a run that waits for events stays in memory
+
+
+class Service:
+    """Everything that is made anew when the configuration changes; an async context manager.
+
+    Args:
+        settings: The configuration.
+        options: How to serve.
+        schedules: Those of the configuration.
+        counts: Counts what happens, over all services of the process.
+
+    Attributes:
+        settings: The configuration.
+        options: How to serve.
+        host: The host.
+        durable: Its journal and engine.
+        streams: Who hears live events.
+        counts: Counts what happens.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: ServeOptions,
+        schedules: Sequence[Schedule],
+        counts: RunCounts,
+    ) -> None:
+        self.settings = settings
+        self.options = options
+        self.counts = counts
+        self.host = Host(settings)
+        self.durable: Durable
+        self.streams: Streams
+        self._schedules = [each for each in schedules if each.enabled]
+        self._stack = contextlib.AsyncExitStack()
+        self._hurried = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.host)
+            self.durable = await self.host.durable()
+            engine = self.durable.engine
+            engine.living.linger_s = _LINGER_S
+            self.streams = Streams(self.host.bus, self.options.max_streams)
+            stack.callback(self.host.on_record(self.streams.tell))
+            stack.callback(self.host.on_record(self.counts.take))
+            stack.callback(self.streams.close)
+            stack.push_async_callback(self._leave_runs)
+            memory = ScheduleMemory(ServeFolder(self.settings.state_dir).schedules_path)
+            scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
+            dispatcher = Dispatcher(engine, self.durable.journal, SystemClock())
+            stack.callback((await bind(self.host)).close)
+            self._check_schedules()
+            for name, work in (
+                ("the keeping of schedules", scheduler.run()),
+                ("the taking up of runs", dispatcher.run()),
+            ):
+                task = asyncio.create_task(_told(name, work))
+                self._tasks.append(task)
+                stack.push_async_callback(_ended, task)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def failure(self) -> BaseException | None:
+        """Return why runs or schedules are no longer kept going; None when all is well."""
+        ended = (task for task in self._tasks if task.done() and not task.cancelled())
+        return next((error for task in ended if (error := task.exception()) is not None), None)
+
+    def hurry(self) -> None:
+        """Leave the runs as they are at once when it ends."""
+        self._hurried.set()
+
+    async def start(
+        self, workflow: Workflow, given: Mapping[str, Any], run_id: str | None = None
+    ) -> str:
+        """Start a run, and return its name once the journal has it.
+
+        Raises:
+            RefusedError: There are too many runs already.
+            RunExistsError: There is a run of that name.
+            RunError: The journal refused it.
+        """
+        count = self.durable.engine.count()
+        if count >= self.options.max_runs:
+            raise RefusedError(
+                503,
+                "http.busy",
+                "too many runs are executed at once",
+                f"there are {count}",
+                "try again later, or raise --max-runs",
+                {"Retry-After": "1"},
+            )
+        return await self.durable.engine.start(workflow, given, run_id=run_id)
+
+    def _check_schedules(self) -> None:
+        names = self.host.catalog.names()
+        for schedule in self._schedules:
+            if schedule.workflow not in names:
+                name, workflow = schedule.name, schedule.workflow
+                _LOG.warning(
+                    "the schedule %s names a workflow that is not here: %s", name, workflow
+                )
+
+    async def _start(self, schedule: Schedule, run_id: str) -> None:
+        await self.start(self.host.workflow(schedule.workflow), schedule.input, run_id)
+
+    async def _leave_runs(self) -> None:
+        engine = self.durable.engine
+        if engine.count():
+            _LOG.info("%d runs may go on for %g s", engine.count(), self.options.grace_s)
+        closing = asyncio.create_task(engine.close(self.options.grace_s))
+        hurried = asyncio.create_task(self._hurried.wait())
+        either: set[asyncio.Task[Any]] = {closing, hurried}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if closing.done():
+            closing.result()
+            return
+        closing.cancel()
+        await asyncio.wait([closing])
+        await engine.close()
+
+
+async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Do work that never ends; when it does, somebody has to know."""
+    try:
+        await work
+    except Exception as error:
+        _LOG.error("%s has ended: %s", name, error, exc_info=_LOG.isEnabledFor(logging.DEBUG))
+        raise
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # it was told when it happened

@@ -1,0 +1,149 @@
+"""Who is let in, and what is refused."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+import httpx2
+import pytest
+from tests.serving import Server, Serving
+
+
+def code_of(answer: httpx2.Response) -> str:
+    document = answer.json()
+    assert set(document["error"]) == {"code", "message", "why", "fix"}
+    code: str = document["error"]["code"]
+    return code
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/runs", "/readyz", "/metrics", "/openapi.json", "/no"])
+@pytest.mark.parametrize("token", [None, "Bearer", "Bearer wrong", "Basic x", "Bearer tökén"])
+def test_nothing_but_liveness_is_answered_without_the_token(
+    module_server: Server, path: str, token: str | None
+) -> None:
+    headers = {} if token is None else {b"Authorization": token.encode()}
+    with httpx2.Client(base_url=module_server.url) as stranger:
+        refused = stranger.get(path, headers=headers)
+        assert (refused.status_code, code_of(refused)) == (401, "http.unauthorized")
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+        assert stranger.get("/healthz", headers=headers).json()["status"] == "alive"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:1", "127.0.0.1.evil", ""])
+def test_another_host_name_is_refused(module_server: Server, host: str) -> None:
+    refused = module_server.get("/v1/runs", headers={"Host": host})
+    assert (refused.status_code, code_of(refused)) == (421, "http.host_refused")
+    assert module_server.get("/healthz", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:99", "127.0.0.1:8321", "[::1]:8321"])
+def test_every_name_of_this_machine_is_right(module_server: Server, host: str) -> None:
+    assert module_server.get("/readyz", headers={"Host": host}).status_code == 200
+
+
+def test_a_name_that_is_allowed_is_right(serving: Serving) -> None:
+    server = serving.serve("--allow-host", "forge.example")
+    assert server.get("/readyz", headers={"Host": "forge.example:8321"}).status_code == 200
+    assert server.get("/readyz", headers={"Host": "other.example:8321"}).status_code == 421
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_page_of_another_site_is_refused(module_server: Server, origin: str) -> None:
+    refused = module_server.post("/v1/runs", {"workflow": "quick"}, headers={"Origin": origin})
+    assert (refused.status_code, code_of(refused)) == (403, "http.origin_refused")
+    assert "access-control-allow-origin" not in refused.headers
+
+
+def test_the_same_origin_is_right(module_server: Server) -> None:
+    origin = {"Origin": module_server.url}
+    assert module_server.get("/readyz", headers=origin).status_code == 200
+
+
+def test_a_request_that_is_too_large_is_refused_whether_it_says_so_or_not(
+    serving: Serving,
+) -> None:
+    server = serving.serve("--max-body", "1")
+    body = b'{"workflow": "quick", "input": {"word": "' + b"x" * 1_100_000 + b'"}}'
+    kind = {"Content-Type": "application/json"}
+    said = server.client.post("/v1/runs", content=body, headers=kind)
+    assert (said.status_code, code_of(said)) == (413, "http.too_large")
+    parts = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
+    found = server.client.post("/v1/runs", content=parts, headers=kind)
+    assert (found.status_code, code_of(found)) == (413, "http.too_large")
+    assert server.get("/readyz").status_code == 200
+
+
+def test_too_many_requests_are_refused_until_a_moment_has_passed(serving: Serving) -> None:
+    server = serving.serve("--rate", "5/m")
+    answers = [server.get("/readyz") for _ in range(6)]
+    assert [each.status_code for each in answers] == [200] * 5 + [429]
+    assert code_of(answers[-1]) == "http.too_many_requests"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 13
+    # Somebody without the token has a bucket of his own, so that he can't shut others out.
+    with httpx2.Client(base_url=server.url) as stranger:
+        assert stranger.get("/readyz").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "headers", "status", "code"),
+    [
+        ("/v1/runs", b"{", {}, 400, "http.invalid_request"),
+        ("/v1/runs", b'"x"', {}, 400, "http.invalid_request"),
+        ("/v1/runs", b'{"workflow": 1}', {}, 400, "http.invalid_request"),
+        ("/v1/runs", b'{"workflow": "quick", "inputs": {}}', {}, 400, "http.invalid_request"),
+        ("/v1/runs", b'{"workflow": "a\xff"}', {}, 400, "http.invalid_request"),
+        ("/v1/runs", b'{"workflow":"quick","input":{"a":' + b"[" * 5000, {}, 400,
+         "http.invalid_request"),
+        ("/v1/runs", b"{}", {"Content-Type": "text/plain"}, 415, "http.unsupported_media_type"),
+        ("/v1/runs?wait=5", b'{"workflow": "quick"}', {}, 400, "http.invalid_request"),
+        ("/v1/runs?wait=1s&wait=2s", b'{"workflow": "quick"}', {}, 400, "http.invalid_request"),
+        ("/v1/runs?weight=1s", b'{"workflow": "quick"}', {}, 400, "http.invalid_request"),
+        ("/v1/runs", b'{"workflow": "quikc"}', {}, 404, "workflow.not_found"),
+        ("/v1/runs", b'{"workflow": "/etc/x.toml"}', {}, 404, "workflow.not_found"),
+        ("/v1/runs/no/events", b'{"name": "x"}', {}, 404, "run.not_found"),
+        ("/v1/publish", b'{"topic": "not a topic"}', {}, 400, "bus.invalid_topic"),
+        ("/v1/runs", b'{"workflow": "quick", "input": {"word": 123456789012345678901234567890}}',
+         {}, 422, "run.not_storable"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_with_the_reason(
+    module_server: Server,
+    path: str,
+    content: bytes,
+    headers: Mapping[str, str],
+    status: int,
+    code: str,
+) -> None:
+    kind = {"Content-Type": "application/json", **headers}
+    refused = module_server.client.post(path, content=content, headers=kind)
+    assert (refused.status_code, code_of(refused)) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [("PUT", "/v1/runs", 405, "GET, POST"), ("POST", "/healthz", 405, "GET"),
+     ("DELETE", "/v1/plugins", 405, "GET"), ("GET", "/v1/nothing", 404, None),
+     ("GET", "/v1/runs/", 404, None), ("GET", "//", 404, None)],
+)  # fmt: skip
+def test_another_method_or_path_is_refused(
+    module_server: Server, method: str, path: str, status: int, allowed: str | None
+) -> None:
+    refused = module_server.client.request(method, f"{module_server.url}{path}")
+    assert refused.status_code == status
+    assert refused.headers.get("Allow") == allowed
+    assert code_of(refused) in ("http.method_not_allowed", "http.not_found")
+
+
+def test_garbage_on_the_line_harms_nobody(module_server: Server) -> None:
+    host, _, port = module_server.url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(b"\x00\xff not http\r\n\r\n")
+        assert line.recv(4096).startswith(b"HTTP/1.1 400")
+    assert module_server.get("/readyz").status_code == 200
+    assert "Traceback" not in module_server.error
+
+
+def test_head_is_as_get_without_the_content(module_server: Server) -> None:
+    found = module_server.client.head("/v1/workflows")
+    assert (found.status_code, found.content) == (200, b"")
