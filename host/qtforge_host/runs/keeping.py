@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -160,12 +161,12 @@ class Keeps:
             late_s=(now - due).total_seconds(),
         )
 
+    @abstractmethod
     def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
         """Return a template's value now."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
         """Do a step."""
-        raise NotImplementedError
