@@ -182,7 +182,8 @@ class Engine(Reaches):
             view = await self._go_on(
                 workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
             )
-            return await self._until_rest(view, listener, stays)
+            waits = view.status == "waiting"
+            return await self._until_rest(view, listener, stays) if waits else view
 
     async def resume(
         self,
@@ -214,7 +215,7 @@ class Engine(Reaches):
             WorkflowError: Its workflow can't be run here.
         """
         while (going := self._going.get(run_id)) is not None:
-            await going.ended.wait()
+            await going.until_ended()
             view = fold(run_id, await self._journal.records(run_id))
             if not stays or view.status != "waiting":
                 return view

@@ -28,16 +28,36 @@ _LOOK_S: Final = 0.02
 
 
 class Going:
-    """A run that the engine has not let go of.
+    """A run that the engine has not let go of; as a context manager, until it leaves it.
+
+    Args:
+        among: The others, by their ids.
+        run_id: The run.
 
     Attributes:
-        ended: Set when it has.
         again: Whether somebody wanted it to be taken up meanwhile.
     """
 
-    def __init__(self) -> None:
-        self.ended = asyncio.Event()
+    def __init__(self, among: dict[str, Going], run_id: str) -> None:
+        self._among = among
+        self._run_id = run_id
+        self._ended: asyncio.Event | None = None  # made for the first who waits
         self.again = False
+
+    def __enter__(self) -> Going:
+        self._among[self._run_id] = self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        del self._among[self._run_id]
+        if self._ended is not None:
+            self._ended.set()
+
+    async def until_ended(self) -> None:
+        """Wait until the engine lets it go."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+        await self._ended.wait()
 
 
 class Reaches:
@@ -106,13 +126,13 @@ class Reaches:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while not going.ended.is_set():
+                while self._going.get(run_id) is going:
                     control = self._living.get(run_id)
                     if control is not None and control.idle_since is not None:
                         return  # it stays in memory for a while
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_S):
-                            await going.ended.wait()
+                            await going.until_ended()
 
     @contextlib.contextmanager
     def reserved(self, run_id: str) -> Iterator[None]:
@@ -123,8 +143,7 @@ class Reaches:
         """
         if run_id in self._going:
             raise RunOwnedError(run_id, "this process")
-        with self._going_on(run_id):
-            going = self._going[run_id]
+        with self._going_on(run_id) as going:
             yield
         if going.again:
             self.wake(run_id)
@@ -218,14 +237,8 @@ class Reaches:
                 break  # another process was quicker
         return view
 
-    @contextlib.contextmanager
-    def _going_on(self, run_id: str) -> Iterator[None]:
-        self._going[run_id] = going = Going()
-        try:
-            yield
-        finally:
-            del self._going[run_id]
-            going.ended.set()
+    def _going_on(self, run_id: str) -> Going:
+        return Going(self._going, run_id)
 
     @abstractmethod
     async def execute(
