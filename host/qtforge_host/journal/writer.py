@@ -199,6 +199,8 @@ class Writer:
             if found is None:
                 return tickets, True
             tickets += found
+            if len(tickets) >= _AT_ONCE:
+                return tickets, False
             wait = False
 
     def _write(self, tickets: Sequence[_Ticket]) -> list[Any]:

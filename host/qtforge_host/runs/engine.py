@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -28,6 +26,7 @@ from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.reaching import Reaches
+from qtforge_host.runs.run_ids import RunIds
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_sdk import Record
@@ -36,7 +35,7 @@ from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
-__all__ = ["Engine", "Silent", "new_run_id"]
+__all__ = ["Engine", "Silent"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -64,15 +63,6 @@ class Silent:
         self, view: RunView, step: str, done: float, total: float | None, text: str
     ) -> None:
         """Nobody listens."""
-
-
-def new_run_id(now: datetime.datetime) -> str:
-    """Return a run's name: sortable by time, unique, and short enough to type.
-
-    >>> new_run_id(datetime.datetime(2026, 1, 2, 3, 4, 5)).rpartition("-")[0]
-    '20260102-030405'
-    """
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(5)}"
 
 
 class Engine(Reaches):
@@ -112,6 +102,7 @@ class Engine(Reaches):
         self._living = Living(journal, self._clock)
         self._going = {}
         self._closing = False
+        self._ids = RunIds()
         self.refused = {}
 
     @property
@@ -160,7 +151,7 @@ class Engine(Reaches):
         definition = workflow.definition
         await self._living.ready()
         started = RunStarted(
-            run_id=run_id or new_run_id(self._clock.now()),
+            run_id=run_id or self._ids.new(self._clock.now()),
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,
@@ -274,8 +265,8 @@ class Engine(Reaches):
     async def _block(
         self, ownership: Ownership, records: list[Record], why: str, active: dict[str, str]
     ) -> RunView:
-        run_id, now = ownership.run_id, self._clock.now()
-        blocked = RunBlocked(run_id=run_id, at=now, reason=why, plugins=active)
+        run_id = ownership.run_id
+        blocked = RunBlocked(run_id=run_id, at=self._clock.now(), reason=why, plugins=active)
         await self._journal.append(ownership, [blocked])
         await self._journal.release(ownership)
         return fold(run_id, [*records, blocked])
