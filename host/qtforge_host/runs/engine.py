@@ -21,7 +21,6 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.history import History
-from qtforge_host.runs.living import Living
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.problems import Problem
@@ -91,19 +90,16 @@ class Engine(Reaches):
         cache: ResultCache | None = None,
         clock: Clock | None = None,
     ) -> None:
+        clock = clock or SystemClock()
+        super().__init__(journal, clock)
         self._evaluator = ExpressionEvaluator(expressions)
-        self._journal = journal
         self._workflows = workflows
         self._observe = observe
         self._plugins = plugins
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._ask = Asker(bus, cache)
-        self._children = Children(self, journal, workflows.named, self._clock)
-        self._living = Living(journal, self._clock)
-        self._going = {}
-        self._closing = False
+        self._children = Children(self, journal, workflows.named, clock)
         self._ids = RunIds()
-        self.refused = {}
 
     @property
     def workflows(self) -> Workflows:

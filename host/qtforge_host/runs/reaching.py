@@ -15,6 +15,7 @@ from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.outcome import RunView
 from qtforge_host.runs.outcomes import find_outcome
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import RunError, WorkflowError
 from qtforge_sdk.instances import ReceivedEvent
 from qtforge_sdk.journal import InboxMessage, Journal
@@ -61,14 +62,22 @@ class Going:
 
 
 class Reaches:
-    """What `Engine` inherits; its own file, because reaching a run is an idea of its own."""
+    """What `Engine` inherits; its own file, because reaching a run is an idea of its own.
 
-    _journal: Journal
-    _living: Living
-    _going: dict[str, Going]
-    _closing: bool
-    refused: dict[str, str]
-    """Why runs that were to be taken up could not be, by their ids."""
+    Args:
+        journal: Where runs are kept.
+        clock: The time.
+
+    Attributes:
+        refused: Why runs that were to be taken up could not be, by their ids.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._living = Living(journal, clock)
+        self._going: dict[str, Going] = {}
+        self._closing = False
+        self.refused: dict[str, str] = {}
 
     @property
     def living(self) -> Living:
