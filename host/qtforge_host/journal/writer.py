@@ -199,7 +199,7 @@ class Writer:
             if found is None:
                 return tickets, True
             tickets += found
-            if len(tickets) >= _AT_ONCE:
+            if len(tickets) >= max(_AT_ONCE, self._pending // 2):
                 return tickets, False
             wait = False
 
