@@ -4,6 +4,7 @@
 
     QtForgeError
     └── RunError
+        ├── KeepsStateError    run.keeps_state
         ├── RunEndedError      run.ended
         ├── RunNotEndedError   run.not_ended
         ├── RunSucceededError  run.succeeded
@@ -14,7 +15,31 @@ from __future__ import annotations
 
 from qtforge_sdk.errors import RunError
 
-__all__ = ["RunEndedError", "RunNotEndedError", "RunSucceededError", "UnknownStepError"]
+__all__ = [
+    "KeepsStateError",
+    "RunEndedError",
+    "RunNotEndedError",
+    "RunSucceededError",
+    "UnknownStepError",
+]
+
+
+class KeepsStateError(RunError):
+    """The run is a state machine, which is not done again from a stage of one's choice.
+
+    Args:
+        run_id: The run.
+    """
+
+    code = "run.keeps_state"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' can't be done again from a stage",
+            "it is a state machine, and goes on from the states that it kept",
+            f"qtforge-host runs retry {run_id}, without --from, does again what failed",
+        )
+        self.run_id = run_id
 
 
 class RunEndedError(RunError):

@@ -169,6 +169,7 @@ class Instance:
                 accepts=self._accepts(snapshot),
                 key=self._key,
                 busy=busy,
+                failed=snapshot.failed is not None,
             )
         )
 
