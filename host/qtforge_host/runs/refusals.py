@@ -53,10 +53,9 @@ class RunEndedError(RunError):
     code = "run.ended"
 
     def __init__(self, run_id: str, status: str, /) -> None:
-        fix = (
-            f"qtforge-host runs retry {run_id}, which takes changes as well,"
-            f" or qtforge-host runs fork {run_id} --from STAGE"
-        )
+        fork = f"qtforge-host runs fork {run_id} makes a new run of it"
+        retry = f"qtforge-host runs retry {run_id} opens it again, and takes changes as well"
+        fix = fork if status == "succeeded" else f"{retry}; {fork}"
         super().__init__(f"the run '{run_id}' has already ended", f"it is {status}", fix)
         self.run_id = run_id
         self.status = status
@@ -93,7 +92,7 @@ class RunSucceededError(RunError):
         super().__init__(
             f"the run '{run_id}' has succeeded",
             "there is nothing to retry",
-            f"qtforge-host runs fork {run_id} --from STAGE makes a new run of it",
+            f"qtforge-host runs fork {run_id} makes a new run of it",
         )
         self.run_id = run_id
 
