@@ -189,13 +189,18 @@ class MemoryJournal:
         runs = self._open_store().runs.values()
         return max((run.last_position for run in runs), default=0)
 
-    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
-        """Return unfinished runs with a correlation key; see `Journal`."""
-        return [
-            run.run_id
+    async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
+        """Send to all unfinished runs with a correlation key; see `Journal`."""
+        encoded = encode_message(key, message)
+        found = [
+            run
             for run in self._open_store().runs.values()
             if run.correlation == key and run.workflow == workflow and run.finished_at is None
-        ][:limit]
+            if message.message_id not in run.positions
+        ]
+        for run in found:
+            self._post(run, message.message_id, encoded)
+        return len(found)
 
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
