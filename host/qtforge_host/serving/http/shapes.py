@@ -104,9 +104,10 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
 
 
 class InboxQuery(_Given, frozen=True, kw_only=True):
-    """Which of what waits."""
+    """Which of what waits; ``after`` is the ``next`` of the page before."""
 
     workflow: Name | None = None
+    after: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
 
@@ -269,9 +270,10 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxDocument(_Versioned, frozen=True, kw_only=True):
-    """What waits for a person, oldest first."""
+    """What waits for a person, oldest first; ``next`` is the next page's ``after``, or null."""
 
     inbox: list[InboxRow]
+    next: str | None
 
 
 class RecordsDocument(_Versioned, frozen=True, kw_only=True):
