@@ -119,10 +119,14 @@ class RecordsQuery(_Given, frozen=True, kw_only=True):
 
 
 class EventsQuery(_Given, frozen=True, kw_only=True):
-    """What to hear: a run's records, a topic's messages, or every record."""
+    """What to hear: a run's records, a topic's messages, or every record.
+
+    ``after`` is the id of the last event that was heard, where it is not in the header.
+    """
 
     run: Name | None = None
     topic: Name | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
 class GraphQuery(_Given, frozen=True, kw_only=True):
