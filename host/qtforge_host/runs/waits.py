@@ -11,7 +11,8 @@ from typing import Any
 from qtforge_host.runs.attempts import Answer, StepCall
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.claims import Claims
-from qtforge_host.runs.control import Control, TimeOver
+from qtforge_host.runs.control import Control
+from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
@@ -99,7 +100,9 @@ class Waits:
                 if begun is not None:
                     await started(begun)
             depth = self._log.view.depth + 1
-            result = await self._children.result(self.id, step, name, given, begun, started, depth)
+            result = await self._children.result(
+                self.id, step, name, given, begun, started, depth, self._control.is_to_stop
+            )
             return result, None
 
         call = StepCall(step=step, topic="", send=send, required=required)
