@@ -24,7 +24,8 @@ from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.memory import settle
 from qtforge_host.runs.definitions import Workflow, parse
-from qtforge_host.runs.engine import Engine, new_run_id
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.run_ids import RunIds
 from qtforge_sdk.instances import ReceivedEvent
 from qtforge_sdk.journal import Journal
 
@@ -206,6 +207,7 @@ def _copy(connection: sqlite3.Connection, first: int, count: int) -> None:
     """Copy a machine; every copy's records are the first one's, byte for byte."""
     now = datetime.datetime.now(datetime.UTC)
     due_us = int((now + datetime.timedelta(days=300)).timestamp() * 1e6)
+    ids = RunIds()
     with connection:
         (last,) = connection.execute("SELECT max(key) FROM runs").fetchone()
         connection.executemany(
@@ -213,7 +215,7 @@ def _copy(connection: sqlite3.Connection, first: int, count: int) -> None:
                     kept, label, accepts, kept_at)
                 SELECT ?, workflow, kind, status, started_at + ?, NULL, epoch, parent,
                     kept, label, accepts, kept_at FROM runs WHERE key = ?""",
-            ((new_run_id(now), number, first) for number in range(count)),
+            ((ids.new(now), number, first) for number in range(count)),
         )
         connection.execute(
             f"""INSERT INTO records

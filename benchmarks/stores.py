@@ -12,7 +12,7 @@ from benchmarks.runs import STEPS, WORKFLOW, running
 from qtforge_host.journal.instants import to_us
 from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.runs.engine import new_run_id
+from qtforge_host.runs.run_ids import RunIds
 from qtforge_sdk import Record
 from qtforge_sdk.records import RunStarted, StepStarted, StepSucceeded
 
@@ -51,24 +51,24 @@ def add_finished(folder: Path, runs: int) -> None:
 
 
 def _finished(runs: int) -> Iterator[tuple[str, str, str, str, int, int]]:
-    definition = WORKFLOW.definition
+    definition, ids = WORKFLOW.definition, RunIds()
     for number in range(runs):
         at = _SINCE + datetime.timedelta(seconds=_OVER_S * number / runs)
         status = "succeeded" if (number + 1) % _ONE_IN_FAILED else "failed"
         at_us = to_us(at)
-        yield new_run_id(at), definition.name, definition.kind, status, at_us, at_us + 5000
+        yield ids.new(at), definition.name, definition.kind, status, at_us, at_us + 5000
 
 
 async def add_interrupted(folder: Path, runs: int) -> None:
     """Add runs whose host ended when all steps but the last were done."""
-    journal = SqliteJournal(folder)
+    journal, ids = SqliteJournal(folder), RunIds()
     await journal.open()
 
     async def once() -> None:
         now = datetime.datetime.now(datetime.UTC)
         definition = WORKFLOW.definition
         started = RunStarted(
-            run_id=new_run_id(now),
+            run_id=ids.new(now),
             at=now,
             workflow=definition.name,
             kind=definition.kind,

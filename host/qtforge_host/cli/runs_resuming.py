@@ -23,10 +23,10 @@ from qtforge_host.cli.runs_journal import find_run
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
 from qtforge_host.run_files import RunFiles
-from qtforge_host.runs.engine import new_run_id
 from qtforge_host.runs.history import History
 from qtforge_host.runs.offers import offers_of
 from qtforge_host.runs.rewinding import Rewriting, forked, rewind
+from qtforge_host.runs.run_ids import RunIds
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, RunQuery
@@ -233,7 +233,7 @@ async def _fork(
     given = copy.deepcopy(dict(found))
     assign(given, assignments)
     now = _now()
-    started, copies = forked(records, new_run_id(now), given, at=now, stage=stage)
+    started, copies = forked(records, RunIds().new(now), given, at=now, stage=stage)
     files.share(run_id, started.run_id)
     ownership = await durable.journal.create(started)
     await durable.journal.append(ownership, copies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -23,8 +24,9 @@ _EPOCHS: Final = """SELECT json_group_object(key, CASE WHEN owner = ? THEN epoch
     FROM runs WHERE key IN (SELECT value FROM json_each(?))"""
 _INSERT_RECORDS: Final = "INSERT INTO records"
 _LAST_ID: Final = "SELECT max(id) FROM records WHERE id BETWEEN ? AND ?"
-_SET_STATUS: Final = """UPDATE runs SET status = ?, finished_at = ?,
-    owner = CASE WHEN ? THEN NULL ELSE owner END WHERE key = ?"""
+_SET_STATUS: Final = """UPDATE runs SET status = new.value ->> 1, finished_at = new.value ->> 2,
+    owner = CASE WHEN new.value ->> 2 IS NULL THEN owner END
+    FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
 
 
 class StatusChange(msgspec.Struct, frozen=True):
@@ -232,24 +234,17 @@ class GroupCommit:
 
     def _create_rows(self, rows: Sequence[RunRow]) -> list[int | None]:
         """Return each run's key; None where there is a run of that name."""
-        if len(rows) > 1:
-            self.connection.execute("SAVEPOINT create_rows")
-            try:
-                values = [value for row in rows for value in row]
-                insert_many(self.connection, INSERT_RUNS, len(rows[0]), values)
-            except sqlite3.IntegrityError:  # one of them is there already
-                self.connection.execute("ROLLBACK TO create_rows")
-            else:
-                (last,) = self.connection.execute("SELECT last_insert_rowid()").fetchone()
+        if 1 < len(rows) <= MOST_ROWS:
+            values = [value for row in rows for value in row]
+            with contextlib.suppress(sqlite3.IntegrityError):  # one of them is there already
+                last = insert_many(self.connection, INSERT_RUNS, len(rows[0]), values)
                 return list(range(last - len(rows) + 1, last + 1))
-            finally:
-                self.connection.execute("RELEASE create_rows")
         return [insert_run(self.connection, row) for row in rows]
 
     def _append(self, waiting: Sequence[tuple[int, Append]], outcomes: list[Any]) -> None:
         epochs = self._epochs({job.ownership.key for _, job in waiting})
         rows: list[int | bytes] = []
-        statuses = []
+        statuses: dict[int, tuple[int, str, int | None]] = {}  # the last of each run
         ended: list[int] = []
         kept: list[tuple[int, int, KeptRow]] = []
         answered: list[tuple[int, str]] = []
@@ -273,9 +268,10 @@ class GroupCommit:
             for id_, entry in self._number(key, job.entries):
                 rows += (id_, entry.checksum, entry.payload)
             if job.status is not None and not self._is_shown(job):
-                ends = job.status.finished_at_us is not None
-                statuses.append((job.status.status, job.status.finished_at_us, ends, key))
-                if ends:  # the rest of the group finds the run without an owner
+                statuses[key] = (key, job.status.status, job.status.finished_at_us)
+                if (
+                    job.status.finished_at_us is not None
+                ):  # the rest of the group finds the run without an owner
                     del epochs[key]
                     self.forget(key)
                     ended.append(key)
@@ -283,7 +279,8 @@ class GroupCommit:
                 self.post(run_id, message_id, message)
         insert_many(self.connection, _INSERT_RECORDS, 3, rows)
         if statuses:
-            self.connection.executemany(_SET_STATUS, statuses)
+            new = msgspec.json.encode(list(statuses.values())).decode()
+            self.connection.execute(_SET_STATUS, (new,))
         self.waiting.keep(kept)
         self.waiting.settle(answered, ended)
 

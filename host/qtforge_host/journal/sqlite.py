@@ -237,11 +237,20 @@ class SqliteJournal:
         if not blobs:
             return await writer.submit(job)
         # A task of its own: a caller who is cancelled while the files are written must not
-        # keep the record from following them.
+        # keep the record from following them, and waits for it.
         task = asyncio.ensure_future(self._write_large(writer, job, blobs))
         self._large.add(task)
         task.add_done_callback(self._large_done)
-        return await asyncio.shield(task)
+        interrupted = False
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                interrupted = True
+        outcome = task.result()
+        if interrupted:
+            raise asyncio.CancelledError
+        return outcome
 
     async def _write_large(self, writer: Writer, job: Job, blobs: Sequence[Blob]) -> Any:
         try:

@@ -21,7 +21,7 @@ MOST_ROWS: Final = _SIZES[-1]
 """How many rows `append_checked` can write."""
 
 _COLUMNS: Final = 4
-_NO_ROW: Final = (None,) * _COLUMNS
+_NO_VALUE: Final = (None,)
 # An epoch that has passed makes the payload NULL, which fails the statement as a whole.
 _CHECKED: Final = {
     rows: f"""WITH us(owner) AS (VALUES (?)),
@@ -33,7 +33,6 @@ INSERT INTO records SELECT id, checksum, CASE
 FROM new WHERE id IS NOT NULL"""  # noqa: S608 - of constants
     for rows in _SIZES
 }
-_CHUNKS: Final = (64, 16, 4, 1)
 
 
 def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]) -> bool:
@@ -51,7 +50,9 @@ def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]
     rows = len(values) // _COLUMNS
     size = _SIZES[bisect.bisect_left(_SIZES, rows)]
     try:
-        connection.execute(_CHECKED[size], (owner, *values, *_NO_ROW * (size - rows)))
+        connection.execute(
+            _CHECKED[size], (owner, *values, *_NO_VALUE * (_COLUMNS * (size - rows)))
+        )
     except sqlite3.IntegrityError:
         return False
     return True
@@ -59,19 +60,31 @@ def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]
 
 def insert_many(
     connection: sqlite3.Connection, statement: str, columns: int, values: Sequence[Any]
-) -> None:
-    """Insert rows, in order; only within a transaction.
+) -> int:
+    """Insert rows, in order, by one statement for each `MOST_ROWS` of them.
 
     Args:
         connection: Where to.
         statement: All of it up to the values.
-        columns: How many values make a row.
+        columns: How many values make a row; the first of them is never None.
         values: The rows, one after another.
+
+    Returns:
+        The row id of the last; 0 if there was none.
+
+    Raises:
+        sqlite3.IntegrityError: Nothing of this statement was inserted.
     """
-    row = f"({','.join('?' * columns)})"
-    start = 0
-    for count in _CHUNKS:
-        text = f"{statement} VALUES {','.join([row] * count)}"
-        while len(values) - start >= columns * count:
-            connection.execute(text, values[start : start + columns * count])
-            start += columns * count
+    last = 0
+    step = columns * MOST_ROWS
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        rows = len(part) // columns
+        size = _SIZES[bisect.bisect_left(_SIZES, rows)]
+        row = f"({','.join('?' * columns)})"
+        text = (
+            f"{statement} SELECT * FROM (VALUES {','.join([row] * size)}) WHERE column1 IS NOT NULL"  # noqa: S608 - of constants
+        )
+        cursor = connection.execute(text, (*part, *_NO_VALUE * (columns * (size - rows))))
+        last = cursor.lastrowid or 0
+    return last

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from qtforge_host.journal.group import Append, Change, GroupCommit, Job
 from qtforge_host.journal.storage_errors import is_lasting, storage_error
@@ -22,9 +25,12 @@ _AT_ONCE: Final = 32  # handed over before the turn ends: the thread writes whil
 _POLL_S: Final = 0.05  # how often others' writes are looked for, while somebody waits for them
 
 
-class _Ticket(NamedTuple):
+class _Ticket(msgspec.Struct):
+    """A job and its caller; ``missed`` is the outcome if the caller was just being cancelled."""
+
     job: Job
     future: asyncio.Future[Any]
+    missed: tuple[Any] | None = None
 
 
 class Writer:
@@ -57,29 +63,64 @@ class Writer:
     async def submit(self, job: Job) -> Any:
         """Have a job written, and return its outcome once the disk has it.
 
+        A caller who is cancelled meanwhile is so when that is done: what is known of a run
+        must not fall behind what the disk has.
+
         Raises:
             StateDirectoryError: It could not be written.
         """
-        while self._pending >= _CAPACITY:
-            self._room.clear()
-            await self._room.wait()
+        interrupted = self._pending >= _CAPACITY and await self._found_room()
         if self._closing:
             raise StateDirectoryError(
                 str(self._directory), "the journal is closed", "open it again"
             )
         self._pending += 1
-        future: asyncio.Future[Any] = self._loop.create_future()
+        ticket = _Ticket(job, self._loop.create_future())
         if not self._outbox:
             # Handed over at the loop's next turn, with what the other tasks of this turn add.
             self._loop.call_soon(self._hand_over)
-        self._outbox.append(_Ticket(job, future))
+        self._outbox.append(ticket)
         if (
             len(self._outbox) >= _AT_ONCE
             and isinstance(job, Append)
             and (job.status is None or job.kept)
         ):
             self._hand_over()  # not what takes many statements: each would wait for the loop
-        return await future
+        try:
+            outcome = await ticket.future
+        except asyncio.CancelledError:
+            await self._outcome(ticket)
+            raise
+        if interrupted:
+            raise asyncio.CancelledError
+        return outcome
+
+    async def _found_room(self) -> bool:
+        """Wait for room; return whether the caller was cancelled meanwhile."""
+        interrupted = False
+        while self._pending >= _CAPACITY:
+            self._room.clear()
+            try:
+                await self._room.wait()
+            except asyncio.CancelledError:
+                interrupted = True
+        return interrupted
+
+    async def _outcome(self, ticket: _Ticket) -> None:
+        """Wait for a job's end although the caller was cancelled, also again.
+
+        Raises:
+            QtForgeError: It was not done.
+        """
+        while ticket.missed is None:
+            if ticket.future.cancelled():
+                ticket.future = self._loop.create_future()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticket.future
+                return
+        (outcome,) = ticket.missed
+        if isinstance(outcome, BaseException):
+            raise outcome
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait for a write of another process or a `Change` that wakes; see `Journal`."""
@@ -111,11 +152,13 @@ class Writer:
     def _deliver(self, tickets: Sequence[_Ticket], outcomes: Sequence[Any]) -> None:
         self._pending -= len(tickets)
         self._room.set()
-        for (job, future), outcome in zip(tickets, outcomes, strict=True):
+        for ticket, outcome in zip(tickets, outcomes, strict=True):
+            job, future = ticket.job, ticket.future
             if (isinstance(job, Change) and job.wakes) or (isinstance(job, Append) and job.posts):
                 self._changed.set()
-            if future.done():
-                continue  # its caller was cancelled; the job was done all the same
+            if future.done():  # its caller is being cancelled
+                ticket.missed = (outcome,)
+                continue
             if outcome is None:  # an append, as most of them
                 future.set_result(None)
             elif isinstance(outcome, BaseException):
@@ -156,6 +199,8 @@ class Writer:
             if found is None:
                 return tickets, True
             tickets += found
+            if len(tickets) >= max(_AT_ONCE, self._pending // 2):
+                return tickets, False
             wait = False
 
     def _write(self, tickets: Sequence[_Ticket]) -> list[Any]:

@@ -205,6 +205,10 @@ class ActiveRun(Gathers, Evaluates, Keeps):
                     outcome = await self._attempts.make(call, self._sleep)
                 else:
                     outcome = await self._make_in(gathering, call)
+            except asyncio.CancelledError:
+                if isinstance(self._log.history.outcomes.get(call.step), StepSucceeded):
+                    self._compensator.add(call.step, compensation)  # while that was recorded
+                raise
             finally:
                 STEP.reset(token)
             await self._control.amend()

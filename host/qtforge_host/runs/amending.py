@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -120,7 +121,11 @@ class Amending:
         self._workflow = workflow
         self._clock = clock
         self._check = check
-        self._turn = asyncio.Lock()  # from reading the definition until the change of it counts
+
+    @functools.cached_property
+    def _turn(self) -> asyncio.Lock:
+        """Held from reading the definition until the change of it counts."""
+        return asyncio.Lock()
 
     @property
     def definition(self) -> Definition:

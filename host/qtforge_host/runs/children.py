@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from qtforge_host.runs.cancelling import cancel_message, undoes, unfinished_children
@@ -167,6 +168,7 @@ class Children:
         begun: str | None,
         started: Started,
         depth: int,
+        is_to_stop: Callable[[], bool],
     ) -> Any:
         """Run a workflow as a child, or take up the child that was begun; return its result.
 
@@ -177,12 +179,9 @@ class Children:
         """
         _check_depth(name, depth)
         if begun is not None:
-            try:
-                view = await self._executor.resume(begun, stays=True)
-            except RunOwnedError as error:
-                raise ChildOwnedError(begun) from error
+            work = self._executor.resume(begun, stays=True)
         else:
-            view = await self._executor.execute(
+            work = self._executor.execute(
                 self._named(name),
                 given,
                 parent=parent,
@@ -191,6 +190,10 @@ class Children:
                 stays=True,
                 on_started=started,
             )
+        try:
+            view = await _to_its_end(work, is_to_stop)
+        except RunOwnedError as error:
+            raise ChildOwnedError(begun) from error
         if view.status == "succeeded":
             return view.result
         if view.rests:
@@ -202,6 +205,28 @@ class Children:
         why = view.error.message if view.error else ""
         what = f"the run {view.run_id} of '{name}' is {view.status}"
         raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
+
+
+async def _to_its_end(
+    work: Coroutine[Any, Any, RunView], is_to_stop: Callable[[], bool]
+) -> RunView:
+    """Wait for a child, in a task whose stack does not stand on its parent's.
+
+    A parent that is cancelled waits until its child is undone. Each further cancellation is
+    passed on, but only after the parent has looked whether it is to stop, as the child does then.
+    """
+    task = asyncio.ensure_future(work)
+    interrupted = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            interrupted = True
+            is_to_stop()
+            task.cancel()
+    if interrupted:
+        raise asyncio.CancelledError from None if task.cancelled() else task.exception()
+    return task.result()
 
 
 def _check_depth(name: str, depth: int) -> None:

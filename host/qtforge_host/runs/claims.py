@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -24,7 +25,11 @@ class Claims:
     def __init__(self, known: Iterable[str]) -> None:
         self._claimed: dict[str, None] = {}
         self._unclaimed = dict.fromkeys(known)
-        self._walked = asyncio.Event()  # set when none of them is unclaimed any more
+
+    @functools.cached_property
+    def _walked(self) -> asyncio.Event:
+        """Set when none of the journal's steps is unclaimed any more."""
+        return asyncio.Event()
 
     @property
     def last(self) -> str:

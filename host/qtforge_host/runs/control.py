@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from qtforge_host.runs.interrupting import Interruptible
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk.instances import ReceivedEvent
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import EventReceived, RunCancelRequested, StateKept
 
-__all__ = ["Control", "PauseRequested", "Rested", "TimeOver"]
+__all__ = ["Control", "PauseRequested", "Rested"]
 
 
 class PauseRequested(BaseException):
@@ -24,15 +26,11 @@ class PauseRequested(BaseException):
         self.message = message
 
 
-class TimeOver(BaseException):
-    """Leaves the orchestrator of a resumed run that has no time left, before it asks anything."""
-
-
 class Rested(BaseException):
     """Leaves the orchestrator of a run that has kept its state and waits."""
 
 
-class Control:
+class Control(Interruptible):
     """A run's inbox, as far as it has been read, and what ends the run before its time.
 
     Args:
@@ -42,10 +40,8 @@ class Control:
         tell: Hears of each state that is kept; given for a run that keeps its state.
 
     Attributes:
-        changed: Set, and another put in its place, at a delivery.
         position: How far the inbox has been read.
         is_over: Whether the run was resumed with no time left.
-        is_stopped: Whether it is left as it is, to be resumed by another process.
         may_rest: Whether a run that keeps its state rests when there is nothing to do.
         stays: Whether it never does, because another run waits for its end.
         idle_since: On `time.monotonic`'s scale: since when it waits; None while it works.
@@ -61,15 +57,12 @@ class Control:
     ) -> None:
         self._log = log
         self._amend = amend
-        self._parent = parent
         self._amendments: list[InboxMessage] = []
-        self._amending = asyncio.Lock()
         self._pause: InboxMessage | None = None
-        self._task: asyncio.Task[object] | None = None
-        self.changed = asyncio.Event()
+        super().__init__(parent)
+        self._changed: asyncio.Event | None = None  # made for the first who waits
         self.position = 0
         self.is_over = False
-        self.is_stopped = False
         self.may_rest = False
         self.stays = False
         self.idle_since: float | None = None
@@ -78,6 +71,17 @@ class Control:
         self._arrived: deque[ReceivedEvent] = deque()
         self._ignored: list[str] = []  # ids of messages that no record deals with
         self._poke: asyncio.Future[None] | None = None
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set, and another put in its place, at a delivery."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        return self._changed
+
+    @functools.cached_property
+    def _amending(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     @property
     def keeps_state(self) -> bool:
@@ -94,24 +98,6 @@ class Control:
         """Whether nothing new may be asked, because the run was cancelled, or is being undone."""
         history = self._log.history
         return self.is_over or history.undoing or history.cancel_requested is not None
-
-    def attach(self, task: asyncio.Task[object]) -> None:
-        """Say which task a cancellation ends."""
-        self._task = task
-
-    def detach(self) -> None:
-        """Say that the run is ending; what ends and undoes it is not interrupted any more."""
-        self._task = None
-
-    def interrupt(self) -> None:
-        """End what the run does, unless it is ending."""
-        if self._task is not None:
-            self._task.cancel()
-
-    def stop(self) -> bool:
-        """Leave the run as it is, and return whether that may be: a child does as its parent."""
-        self.is_stopped = self._parent is None or self._parent.is_stopped
-        return self.is_stopped
 
     async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
         """Take in what was sent; events and cancellations at once, the rest at a boundary.
@@ -139,8 +125,9 @@ class Control:
                 self._pause = message
             elif message.kind == "cancel":
                 await self._cancel(message)
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
         self.poke()
 
     def push(self, event: ReceivedEvent) -> None:

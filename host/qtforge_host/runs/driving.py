@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.durations import seconds
 from qtforge_host.runs.active import ActiveRun
-from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver
+from qtforge_host.runs.control import Control, PauseRequested, Rested
 from qtforge_host.runs.current import RUN, STEP
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.failures import error_info
+from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.values import as_journaled
 from qtforge_sdk import ErrorInfo, RunStatus
@@ -59,7 +59,7 @@ class Driver:
         self._released = False
 
     async def drive(self) -> None:
-        """Go on until the run ends or rests.
+        """Go on until the run ends or rests, in the caller's task.
 
         A caller who is cancelled cancels the run, and waits for what undoes it. One who is
         cancelled again leaves the run as it is; whoever resumes it goes on undoing.
@@ -70,47 +70,61 @@ class Driver:
             StaleOwnerError: Another process has taken the run over; nothing was recorded.
             StateDirectoryError: The journal can't be written; the run may be resumed later.
         """
-        work = asyncio.ensure_future(self._work())
-        self._control.attach(work)
+        run, step = RUN.set(self._run.id), STEP.set("")
+        self._control.attach()
+        failure: BaseException | None = None
         try:
-            # As asyncio.wait would, but without the set of futures that it builds and takes down.
-            await asyncio.shield(work)
+            await self._work()
         except asyncio.CancelledError:
-            self._control.interrupt()
-            while not work.done():
-                try:
-                    await asyncio.wait({work})
-                except asyncio.CancelledError:
-                    if self._control.stop():
-                        work.cancel()
-            if self._control.is_stopped and self._log.history.finished is None:
-                await self._release()
+            if not self._control.interruptions:
+                raise
+        except BaseException as error:
+            failure = error
             raise
+        finally:
+            RUN.reset(run)
+            STEP.reset(step)
+            if await self._control.let_go():  # who is cancelled hears of nothing else
+                raise asyncio.CancelledError from failure
 
     async def _work(self) -> None:
-        RUN.set(self._run.id)  # for this task and those that it starts
-        STEP.set("")  # of its parent, whose task started this one
+        ending: Coroutine[Any, Any, None]
         try:
             returned = await self._execute()
             self._run.check_all_claimed()
             result, summary = self._result(returned)
         except PauseRequested as pause:
-            self._control.detach()
-            await self._rest(pause)
+            ending = self._rest(pause)
         except Rested:  # it has kept its state, and `waiting` is its status
-            self._control.detach()
-            await self._release()
+            ending = self._release()
         except asyncio.CancelledError:
-            self._control.detach()
-            await self._cancelled()
+            ending = self._cancelled()
         except (StaleOwnerError, StateDirectoryError):
             raise  # nothing can be recorded, so nothing may be undone either
         except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
-            self._control.detach()
-            await self._broken(error)
+            ending = self._broken(error)
         else:
             self._control.detach()
-            await self._succeeded(result, summary)
+            failure = await self._succeeded(result, summary)
+            if failure is None:
+                return
+            ending = self._failed(failure)
+        self._control.detach()
+        await self._to_its_end(ending)
+
+    async def _to_its_end(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Wait for what ends the run, in a task that a caller cancels only at the second time."""
+        task = asyncio.ensure_future(ending)
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                if self._control.is_to_stop():
+                    task.cancel()
+        if not task.cancelled():
+            task.result()
+        elif self._log.history.finished is None:
+            await self._release()
 
     async def _execute(self) -> Any:
         await self._control.amend()
@@ -123,9 +137,9 @@ class Driver:
             self._control.is_over = True
             left_s = _WALK_S
         try:
-            deadline = asyncio.get_running_loop().time() + left_s
-            return await run_before(deadline, self._workflow.orchestrator.execute(self._run))
-        except (DeadlineExceeded, TimeOver):
+            with self._control.interrupted_after(left_s):
+                return await self._workflow.orchestrator.execute(self._run)
+        except TimeOver:
             raise OperationError(
                 "run.timeout", f"the run did not end within {limit}", "", "give it a longer timeout"
             ) from None
@@ -140,11 +154,13 @@ class Driver:
         summary = str(render(definition.summary, names)) if definition.summary else ""
         return as_journaled(result), summary
 
-    async def _succeeded(self, result: Any, summary: str) -> None:
+    async def _succeeded(self, result: Any, summary: str) -> ErrorInfo | None:
+        """Record it; return why that is not possible."""
         try:
             await self._finish("succeeded", result=result, summary=summary)
         except RecordNotStorableError as error:  # such as an integer of more than 64 bits
-            await self._failed(error_info(error))
+            return error_info(error)
+        return None
 
     async def _broken(self, error: Exception) -> None:
         if isinstance(error, RunDivergedError) and not self._log.history.undoing:
@@ -160,7 +176,8 @@ class Driver:
 
     async def _cancelled(self) -> None:
         if self._control.is_stopped:
-            raise asyncio.CancelledError
+            await self._release()
+            return
         asked = self._control.cancel_requested
         error = _CANCELLED
         if asked is not None and asked.by:

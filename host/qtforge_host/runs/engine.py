@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -24,11 +22,11 @@ from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.history import History
 from qtforge_host.runs.input_checks import checked_input
-from qtforge_host.runs.living import Living
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.problems import Problem
 from qtforge_host.runs.reaching import Reaches
+from qtforge_host.runs.run_ids import RunIds
 from qtforge_host.runs.values import as_journaled
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_sdk import Record
@@ -37,7 +35,7 @@ from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
-__all__ = ["Engine", "Silent", "new_run_id"]
+__all__ = ["Engine", "Silent"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -67,15 +65,6 @@ class Silent:
         """Nobody listens."""
 
 
-def new_run_id(now: datetime.datetime) -> str:
-    """Return a run's name: sortable by time, unique, and short enough to type.
-
-    >>> new_run_id(datetime.datetime(2026, 1, 2, 3, 4, 5)).rpartition("-")[0]
-    '20260102-030405'
-    """
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(5)}"
-
-
 class Engine(Reaches):
     """Executes workflows.
 
@@ -102,18 +91,16 @@ class Engine(Reaches):
         cache: ResultCache | None = None,
         clock: Clock | None = None,
     ) -> None:
+        clock = clock or SystemClock()
+        super().__init__(journal, clock)
         self._evaluator = ExpressionEvaluator(expressions)
-        self._journal = journal
         self._workflows = workflows
         self._observe = observe
         self._plugins = plugins
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._ask = Asker(bus, cache)
-        self._children = Children(self, journal, workflows.named, self._clock)
-        self._living = Living(journal, self._clock)
-        self._going = {}
-        self._closing = False
-        self.refused = {}
+        self._children = Children(self, journal, workflows.named, clock)
+        self._ids = RunIds()
 
     @property
     def workflows(self) -> Workflows:
@@ -162,7 +149,7 @@ class Engine(Reaches):
         definition = workflow.definition
         await self._living.ready()
         started = RunStarted(
-            run_id=run_id or new_run_id(self._clock.now()),
+            run_id=run_id or self._ids.new(self._clock.now()),
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,
@@ -184,7 +171,8 @@ class Engine(Reaches):
             view = await self._go_on(
                 workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
             )
-            return await self._until_rest(view, listener, stays)
+            waits = view.status == "waiting"
+            return await self._until_rest(view, listener, stays) if waits else view
 
     async def resume(
         self,
@@ -216,7 +204,7 @@ class Engine(Reaches):
             WorkflowError: Its workflow can't be run here.
         """
         while (going := self._going.get(run_id)) is not None:
-            await going.ended.wait()
+            await going.until_ended()
             view = fold(run_id, await self._journal.records(run_id))
             if not stays or view.status != "waiting":
                 return view
@@ -275,8 +263,8 @@ class Engine(Reaches):
     async def _block(
         self, ownership: Ownership, records: list[Record], why: str, active: dict[str, str]
     ) -> RunView:
-        run_id, now = ownership.run_id, self._clock.now()
-        blocked = RunBlocked(run_id=run_id, at=now, reason=why, plugins=active)
+        run_id = ownership.run_id
+        blocked = RunBlocked(run_id=run_id, at=self._clock.now(), reason=why, plugins=active)
         await self._journal.append(ownership, [blocked])
         await self._journal.release(ownership)
         return fold(run_id, [*records, blocked])

@@ -12,7 +12,8 @@ import msgspec
 from qtforge_host.runs.attempts import Amends, Answer, Publish, StepCall
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.claims import Claims
-from qtforge_host.runs.control import Control, Rested, TimeOver
+from qtforge_host.runs.control import Control, Rested
+from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.values import as_journaled
 from qtforge_sdk import Compensation, Template

@@ -22,6 +22,7 @@ __all__ = ["Living"]
 _LOG = logging.getLogger("qtforge.runs")
 _WATCH_S: Final = 3600.0
 _SWEEP_S: Final = 1.0
+_TURN_S: Final = 0.005
 _REST_S: Final = 1.0  # enough for those that only wait
 
 
@@ -57,6 +58,7 @@ class Living:
         self._rising: set[str] = set()  # to be taken up, and not live yet
         self._room = asyncio.Event()
         self.changes = 0
+        self._turn_s = 0.0  # when the loop had its last turn by what `ready` does
 
     def __getitem__(self, run_id: str) -> Control:
         return self._controls[run_id]
@@ -65,18 +67,19 @@ class Living:
         """Return a run's control; None where it is not live here."""
         return None if run_id is None else self._controls.get(run_id)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether the inboxes are watched."""
-        return self._watcher is not None
-
     def waiting(self) -> int:
         """Return how many of them wait for an event."""
         return sum(control.idle_since is not None for control in self._controls.values())
 
     async def ready(self) -> None:
-        """Begin to watch the inboxes; what is read from one behind this is not missed after."""
+        """Begin to watch the inboxes; what is read from one behind this is not missed after.
+
+        It lets the loop have a turn now and then: one run after another may do without.
+        """
         if self._watcher is not None:
+            if time.monotonic() > self._turn_s + _TURN_S:
+                await asyncio.sleep(0)
+                self._turn_s = time.monotonic()
             return
         if self._watched_from is None:
             self._watched_from = asyncio.ensure_future(self._journal.last_position())
@@ -87,7 +90,10 @@ class Living:
     def enter(self, run_id: str, control: Control, *, stays: bool) -> None:
         """Take a run in; it begins."""
         self._controls[run_id] = control
-        self.risen(run_id)
+        if self._rising:
+            self.risen(run_id)
+        if not control.keeps_state:
+            return
         crowded = len(self._controls) > self.capacity
         control.stays = stays
         control.may_rest = not stays and (self.linger_s <= 0 or crowded)
@@ -99,8 +105,10 @@ class Living:
 
     def leave(self, run_id: str) -> None:
         """Let a run go; it ended or rests."""
-        parcels = self._controls.pop(run_id).parcels()
-        if parcels:  # they came as it went to rest
+        control = self._controls.pop(run_id)
+        if not control.keeps_state:
+            return
+        if parcels := control.parcels():  # they came as it went to rest
             self._parcels.setdefault(run_id, []).extend(parcels)
         self._timers.set(run_id, None)
 

@@ -78,6 +78,10 @@ class RunLog:
         except RecordNotStorableError:
             self._notes = notes + self._notes
             raise
+        except asyncio.CancelledError:  # they are kept: see `Journal.append`
+            for record in records:
+                self._tell(record)
+            raise
         for record in records:
             self._tell(record)
 

@@ -15,6 +15,7 @@ from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.outcome import RunView
 from qtforge_host.runs.outcomes import find_outcome
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import RunError, WorkflowError
 from qtforge_sdk.instances import ReceivedEvent
 from qtforge_sdk.journal import InboxMessage, Journal
@@ -28,27 +29,55 @@ _LOOK_S: Final = 0.02
 
 
 class Going:
-    """A run that the engine has not let go of.
+    """A run that the engine has not let go of; as a context manager, until it leaves it.
+
+    Args:
+        among: The others, by their ids.
+        run_id: The run.
 
     Attributes:
-        ended: Set when it has.
         again: Whether somebody wanted it to be taken up meanwhile.
     """
 
-    def __init__(self) -> None:
-        self.ended = asyncio.Event()
+    def __init__(self, among: dict[str, Going], run_id: str) -> None:
+        self._among = among
+        self._run_id = run_id
+        self._ended: asyncio.Event | None = None  # made for the first who waits
         self.again = False
+
+    def __enter__(self) -> Going:
+        self._among[self._run_id] = self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        del self._among[self._run_id]
+        if self._ended is not None:
+            self._ended.set()
+
+    async def until_ended(self) -> None:
+        """Wait until the engine lets it go."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+        await self._ended.wait()
 
 
 class Reaches:
-    """What `Engine` inherits; its own file, because reaching a run is an idea of its own."""
+    """What `Engine` inherits; its own file, because reaching a run is an idea of its own.
 
-    _journal: Journal
-    _living: Living
-    _going: dict[str, Going]
-    _closing: bool
-    refused: dict[str, str]
-    """Why runs that were to be taken up could not be, by their ids."""
+    Args:
+        journal: Where runs are kept.
+        clock: The time.
+
+    Attributes:
+        refused: Why runs that were to be taken up could not be, by their ids.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._living = Living(journal, clock)
+        self._going: dict[str, Going] = {}
+        self._closing = False
+        self.refused: dict[str, str] = {}
 
     @property
     def living(self) -> Living:
@@ -106,13 +135,13 @@ class Reaches:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while not going.ended.is_set():
+                while self._going.get(run_id) is going:
                     control = self._living.get(run_id)
                     if control is not None and control.idle_since is not None:
                         return  # it stays in memory for a while
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_S):
-                            await going.ended.wait()
+                            await going.until_ended()
 
     @contextlib.contextmanager
     def reserved(self, run_id: str) -> Iterator[None]:
@@ -123,8 +152,7 @@ class Reaches:
         """
         if run_id in self._going:
             raise RunOwnedError(run_id, "this process")
-        with self._going_on(run_id):
-            going = self._going[run_id]
+        with self._going_on(run_id) as going:
             yield
         if going.again:
             self.wake(run_id)
@@ -218,14 +246,8 @@ class Reaches:
                 break  # another process was quicker
         return view
 
-    @contextlib.contextmanager
-    def _going_on(self, run_id: str) -> Iterator[None]:
-        self._going[run_id] = going = Going()
-        try:
-            yield
-        finally:
-            del self._going[run_id]
-            going.ended.set()
+    def _going_on(self, run_id: str) -> Going:
+        return Going(self._going, run_id)
 
     @abstractmethod
     async def execute(

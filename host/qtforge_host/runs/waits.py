@@ -11,7 +11,8 @@ from typing import Any, Final
 from qtforge_host.runs.attempts import Answer, StepCall
 from qtforge_host.runs.children import ChildOwnedError, Children
 from qtforge_host.runs.claims import Claims
-from qtforge_host.runs.control import Control, TimeOver
+from qtforge_host.runs.control import Control
+from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
@@ -101,7 +102,7 @@ class Waits:
             while True:
                 try:
                     result = await self._children.result(
-                        self.id, step, name, given, begun, started, depth
+                        self.id, step, name, given, begun, started, depth, self._control.is_to_stop
                     )
                 except ChildOwnedError:
                     await self._sleep(_OWNED_S)

@@ -6,7 +6,8 @@ write beside the one that took over. What a journal must keep to is in
 `qtforge_sdk.testing.journal_contract`.
 
 All of it is durable when the call returns. A call that was cancelled may or may not have
-been done; it is never half done, and never done twice.
+been done; it is never half done, and never done twice. `Journal.append` goes further: a
+caller who is cancelled meanwhile is so when the records are kept.
 """
 
 from __future__ import annotations
@@ -258,6 +259,8 @@ class Journal(Protocol):
             StaleOwnerError: The ownership has ended.
             RecordNotStorableError: A value can't be written.
             ValueError: A record is another run's, or follows `RunFinished`.
+            asyncio.CancelledError: The caller was cancelled meanwhile, and the records are kept;
+                if they could not be, the error that says so is raised and not this one.
         """
 
     async def records(self, run_id: str) -> Sequence[Record]:

@@ -161,14 +161,21 @@ def test_the_children_of_a_run_that_is_cancelled_at_its_resuming_are_cancelled_t
 
 
 def test_the_child_of_a_run_that_fails_at_its_resuming_is_cancelled(play: Any) -> None:
+    begun = asyncio.Event()
+
+    async def begins_and_waits(run: Run) -> None:
+        begun.set()
+        await waiting(run)
+
     async def bad(run: Run) -> None:
+        await begun.wait()
         await run.request("bad", "do.fail", {})
 
     async def code(run: Run) -> None:
         await run.gather(run.run_workflow("child", {}), bad(run))
 
     async def case(lab: Any) -> None:
-        lab.script(waiting, "child")
+        lab.script(begins_and_waits, "child")
         run_id = await lab.crash(lab.script(code), lambda it: isinstance(it, StepFailed))
         child = list(lab.store.runs)[1]
         assert (await lab.resume(run_id)).status == "failed"
