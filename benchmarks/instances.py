@@ -20,7 +20,6 @@ from benchmarks.measuring import Candidate, Figure, Goal, figures, measure
 from benchmarks.runs import ROUND_S
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_host.journal.memory import MemoryJournal
-from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.memory import settle
 from qtforge_host.runs.definitions import Workflow, parse
@@ -218,13 +217,12 @@ def _copy(connection: sqlite3.Connection, first: int, count: int) -> None:
             ((ids.new(now), number, first) for number in range(count)),
         )
         connection.execute(
-            f"""INSERT INTO records
-                SELECT runs.key << {POSITION_BITS} | (records.id & {(1 << POSITION_BITS) - 1}),
-                    records.checksum, records.payload
+            """INSERT INTO records (run, position, checksum, payload)
+                SELECT runs.key, position, checksum, payload
                 FROM runs CROSS JOIN records
-                WHERE runs.key > ? AND records.id BETWEEN ? AND ?
-                ORDER BY runs.key, records.id""",
-            (last, first << POSITION_BITS, (first + 1) << POSITION_BITS),
+                WHERE runs.key > ? AND records.run = ?
+                ORDER BY runs.key, position""",
+            (last, first),
         )
         if last == first:  # once, and all of the small store
             connection.execute(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from benchmarks.runs import STEPS, WORKFLOW, running
 from qtforge_host.journal.instants import to_us
-from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.runs.run_ids import RunIds
 from qtforge_sdk import Record
@@ -25,12 +24,11 @@ _INSERT_RUNS = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
     VALUES (?, ?, ?, ?, ?, ?, NULL, 1, NULL)"""
 # Every run's records are the first one's, byte for byte: only their number and size matter here.
-_INSERT_RECORDS = f"""INSERT INTO records
-    SELECT runs.key << {POSITION_BITS} | (records.id & {(1 << POSITION_BITS) - 1}),
-        records.checksum, records.payload
+_INSERT_RECORDS = """INSERT INTO records (run, position, checksum, payload)
+    SELECT runs.key, position, checksum, payload
     FROM runs CROSS JOIN records
-    WHERE runs.key > :last AND records.id >> {POSITION_BITS} = :first
-    ORDER BY runs.key, records.id"""
+    WHERE runs.key > :last AND records.run = :first
+    ORDER BY runs.key, position"""
 
 
 def add_finished(folder: Path, runs: int) -> None:

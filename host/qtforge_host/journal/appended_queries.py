@@ -7,20 +7,18 @@ from typing import Final
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import UnreadableError, decode_record
-from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_sdk.journal import AppendedPage, AppendedRecord
 
 __all__ = ["read_appended"]
 
-_ENDS: Final = (
-    """SELECT (SELECT max(position) FROM appended), (SELECT min(position) FROM appended)"""
-)
-# CROSS JOIN keeps the order of the tables: along the positions, and a seek for each.
-_APPENDED: Final = f"""SELECT position, run_id, checksum, payload
-    FROM appended CROSS JOIN records ON records.id = appended.record
-    CROSS JOIN runs ON runs.key = appended.record >> {POSITION_BITS}
-    WHERE position > :after AND appended.record BETWEEN :first AND :last
-    ORDER BY position LIMIT :limit"""  # noqa: S608 - of constants
+_ENDS: Final = "SELECT (SELECT max(id) FROM records), (SELECT min(id) FROM records)"
+_ALL: Final = """SELECT records.id, run_id, checksum, payload
+    FROM records JOIN runs ON runs.key = run WHERE records.id > :after
+    ORDER BY records.id LIMIT :limit"""
+# The index holds the ids as well, and its order is that of the ids.
+_OF_RUN: Final = """SELECT records.id, run_id, checksum, payload
+    FROM records JOIN runs ON runs.key = run WHERE run = :key AND records.id > :after
+    ORDER BY position LIMIT :limit"""
 
 
 def read_appended(
@@ -35,16 +33,11 @@ def read_appended(
         limit: At most so many.
         key: Only of the run with this key; None for all runs.
     """
-    given = {
-        "after": after,
-        "limit": limit,
-        "first": 0 if key is None else key << POSITION_BITS,
-        "last": (1 << 63) - 1 if key is None else (key + 1 << POSITION_BITS) - 1,
-    }
+    given = {"after": after, "limit": limit, "key": key}
     connection.execute("BEGIN")  # one state of the file: nothing comes between the two
     try:
         newest, oldest = connection.execute(_ENDS).fetchone()
-        rows = connection.execute(_APPENDED, given).fetchall()
+        rows = connection.execute(_ALL if key is None else _OF_RUN, given).fetchall()
     finally:
         connection.execute("COMMIT")
     newest = newest or 0

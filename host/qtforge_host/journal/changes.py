@@ -12,7 +12,7 @@ from qtforge_host.journal.group import Change, GroupCommit
 from qtforge_host.journal.instants import to_us
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import payloads
-from qtforge_host.journal.schema import POSITION_BITS, insert_run, run_row
+from qtforge_host.journal.schema import insert_run, run_row
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import (
     RunExistsError,
@@ -25,6 +25,11 @@ from qtforge_sdk.records import RunFinished, StateKept
 __all__ = ["claim", "import_archive", "post", "post_to_key", "prune", "release", "sweep"]
 
 _PRUNED_AT_ONCE: Final = 500  # so that others' writes come in between
+# The newest record's id is not given twice: if its run is forgotten, an empty one of no run stays.
+_DROP_MARKS: Final = "DELETE FROM records WHERE run = 0 AND id < (SELECT max(id) FROM records)"
+_MARK: Final = """UPDATE records SET run = 0, position = id, checksum = 0, payload = x''
+    WHERE id = (SELECT max(id) FROM records)
+    AND run IN (SELECT key FROM runs WHERE finished_at < ?)"""
 _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
 
 
@@ -96,13 +101,11 @@ def prune(finished_before: datetime.datetime) -> Change:
 
     def do(group: GroupCommit) -> int:
         rows = group.connection.execute(_OLD_RUNS, (before_us, _PRUNED_AT_ONCE)).fetchall()
+        if rows:
+            group.connection.execute(_DROP_MARKS)
+            group.connection.execute(_MARK, (before_us,))
         for (key,) in rows:
-            first = key << POSITION_BITS
-            group.connection.execute(
-                "DELETE FROM records WHERE id BETWEEN ? AND ?",
-                (first, first | (1 << POSITION_BITS) - 1),
-            )
-            for table in ("inbox", "timers", "arrivals"):
+            for table in ("records", "inbox", "timers", "arrivals"):
                 group.connection.execute(f"DELETE FROM {table} WHERE run = ?", (key,))  # noqa: S608
             group.connection.execute("DELETE FROM blobs WHERE run = ?", (key,))
             group.connection.execute("DELETE FROM runs WHERE key = ?", (key,))

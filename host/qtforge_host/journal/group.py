@@ -11,19 +11,19 @@ import msgspec
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import Blob, Encoded
-from qtforge_host.journal.schema import INSERT_RUNS, POSITION_BITS, RunRow, insert_run
+from qtforge_host.journal.schema import INSERT_RUNS, RunRow, insert_run
 from qtforge_host.journal.statements import MOST_ROWS, append_checked, insert_many
 from qtforge_host.journal.waiting_rows import KeptRow, WaitingRows
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership
-from qtforge_sdk.journal_errors import RecordNotStorableError, RunExistsError, StaleOwnerError
+from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
 
 __all__ = ["Append", "Change", "Create", "GroupCommit", "Job", "StatusChange"]
 
 _EPOCHS: Final = """SELECT json_group_object(key, CASE WHEN owner = ? THEN epoch ELSE 0 END)
     FROM runs WHERE key IN (SELECT value FROM json_each(?))"""
-_INSERT_RECORDS: Final = "INSERT INTO records"
-_LAST_ID: Final = "SELECT max(id) FROM records WHERE id BETWEEN ? AND ?"
+_INSERT_RECORDS: Final = "INSERT INTO records (run, position, checksum, payload)"
+_LAST: Final = "SELECT max(position) FROM records WHERE run = ?"
 _SET_STATUS: Final = """UPDATE runs SET status = new.value ->> 1, finished_at = new.value ->> 2,
     owner = CASE WHEN new.value ->> 2 IS NULL THEN owner END
     FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
@@ -93,7 +93,7 @@ class GroupCommit:
         self.owner = owner
         self.blobs = blobs
         self.waiting = WaitingRows(connection)
-        self._last_ids: dict[int, int] = {}  # of the runs that this process writes
+        self._last_positions: dict[int, int] = {}  # of the runs that this process writes
         self._shown: dict[int, tuple[str, str, str]] = {}  # of those that keep their state
 
     def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None] = _nothing) -> list[Any]:
@@ -119,7 +119,7 @@ class GroupCommit:
             meanwhile()
             self.connection.execute("COMMIT")
         except BaseException:
-            self._last_ids.clear()
+            self._last_positions.clear()
             self._shown.clear()
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
@@ -129,9 +129,9 @@ class GroupCommit:
     def add_records(self, key: int, entries: Sequence[Encoded]) -> None:
         """Write a run's next records; who calls has made sure that they may be."""
         rows: list[int | bytes] = []
-        for id_, entry in self._number(key, entries):
-            rows += (id_, entry.checksum, entry.payload)
-        insert_many(self.connection, _INSERT_RECORDS, 3, rows)
+        for position, entry in self._number(key, entries):
+            rows += (key, position, entry.checksum, entry.payload)
+        insert_many(self.connection, _INSERT_RECORDS, 4, rows)
 
     def add_blobs(self, key: int, blobs: Iterable[Blob]) -> None:
         """Refer to large values from a run, and make sure of their files.
@@ -161,7 +161,7 @@ class GroupCommit:
 
     def forget(self, key: int) -> None:
         """Drop what is remembered of a run that has got another owner, or none."""
-        self._last_ids.pop(key, None)
+        self._last_positions.pop(key, None)
         self._shown.pop(key, None)
 
     def _append_alone(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> bool:
@@ -176,24 +176,22 @@ class GroupCommit:
             if not isinstance(job, Append) or job.status is not None or not self._is_mine(job):
                 return False
             key = job.ownership.key
-            last_id = taken.get(key) or self._last_id(key)
-            if last_id + len(job.entries) > _last_of(key):
-                return False
+            last = taken.get(key) or self._last(key)
             epoch: int | None = job.ownership.epoch
             for entry in job.entries:
                 if entry.blobs:
                     return False
-                last_id += 1
-                values += (last_id, entry.checksum, entry.payload, epoch)
+                last += 1
+                values += (key, last, entry.checksum, entry.payload, epoch)
                 epoch = None
-            taken[key] = last_id
-        if len(values) > 4 * MOST_ROWS:
+            taken[key] = last
+        if len(values) > 5 * MOST_ROWS:
             return False
         meanwhile()
         if not append_checked(self.connection, self.owner, values):
-            self._last_ids.clear()
+            self._last_positions.clear()
             return False
-        self._last_ids.update(taken)
+        self._last_positions.update(taken)
         return True
 
     def _do(self, jobs: Sequence[Job]) -> list[Any]:
@@ -225,12 +223,12 @@ class GroupCommit:
             if key is None:
                 outcomes[place] = RunExistsError(run_id)
                 continue
-            self._last_ids[key] = key << POSITION_BITS  # a key is never used again
+            self._last_positions[key] = 0  # a key is never used again
             self.add_blobs(key, job.entry.blobs)
-            for id_, entry in self._number(key, [job.entry]):
-                rows += (id_, entry.checksum, entry.payload)
+            for position, entry in self._number(key, [job.entry]):
+                rows += (key, position, entry.checksum, entry.payload)
             outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)
-        insert_many(self.connection, _INSERT_RECORDS, 3, rows)
+        insert_many(self.connection, _INSERT_RECORDS, 4, rows)
 
     def _create_rows(self, rows: Sequence[RunRow]) -> list[int | None]:
         """Return each run's key; None where there is a run of that name."""
@@ -253,31 +251,25 @@ class GroupCommit:
             if not self._is_mine(job) or epochs.get(key) != job.ownership.epoch:
                 outcomes[place] = StaleOwnerError(job.ownership.run_id, job.ownership.epoch)
                 continue
-            if self._is_full(job):
-                outcomes[place] = RecordNotStorableError(
-                    job.ownership.run_id, "the next record", "the run has as many as a run may have"
-                )
-                continue
             for entry in job.entries:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
             if job.kept is not None:
-                position = self._last_id(key) - (key << POSITION_BITS) + 1 + job.kept.place
+                position = self._last(key) + 1 + job.kept.place
                 kept.append((key, position, job.kept))
             answered += [(key, message_id) for message_id in job.answered]
-            for id_, entry in self._number(key, job.entries):
-                rows += (id_, entry.checksum, entry.payload)
+            for position, entry in self._number(key, job.entries):
+                rows += (key, position, entry.checksum, entry.payload)
             if job.status is not None and not self._is_shown(job):
                 statuses[key] = (key, job.status.status, job.status.finished_at_us)
-                if (
-                    job.status.finished_at_us is not None
-                ):  # the rest of the group finds the run without an owner
+                if job.status.finished_at_us is not None:
+                    # The rest of the group finds the run without an owner.
                     del epochs[key]
                     self.forget(key)
                     ended.append(key)
             for run_id, message_id, message in job.posts:
                 self.post(run_id, message_id, message)
-        insert_many(self.connection, _INSERT_RECORDS, 3, rows)
+        insert_many(self.connection, _INSERT_RECORDS, 4, rows)
         if statuses:
             new = msgspec.json.encode(list(statuses.values())).decode()
             self.connection.execute(_SET_STATUS, (new,))
@@ -305,28 +297,18 @@ class GroupCommit:
         return msgspec.json.decode(found, type=dict[int, int])
 
     def _number(self, key: int, entries: Sequence[Encoded]) -> Iterable[tuple[int, Encoded]]:
-        """Return a run's next records with their ids, which are taken then."""
-        last_id = self._last_id(key)
-        self._last_ids[key] = last_id + len(entries)
-        return enumerate(entries, last_id + 1)
+        """Return a run's next records with their positions, which are taken then."""
+        last = self._last(key)
+        self._last_positions[key] = last + len(entries)
+        return enumerate(entries, last + 1)
 
     def _is_mine(self, job: Append) -> bool:
         return job.ownership.owner == self.owner
 
-    def _is_full(self, job: Append) -> bool:
-        """Return whether a run can't take the records: it has as many as a run may have."""
-        key = job.ownership.key
-        return self._last_id(key) + len(job.entries) > _last_of(key)
-
-    def _last_id(self, key: int) -> int:
-        last_id = self._last_ids.get(key)
-        if last_id is None:
-            first = key << POSITION_BITS
-            (found,) = self.connection.execute(_LAST_ID, (first, _last_of(key))).fetchone()
-            last_id = self._last_ids[key] = first if found is None else found
-        return last_id
-
-
-def _last_of(key: int) -> int:
-    """Return the largest id that a run's records may have."""
-    return key << POSITION_BITS | (1 << POSITION_BITS) - 1
+    def _last(self, key: int) -> int:
+        """Return the position of a run's last record."""
+        last = self._last_positions.get(key)
+        if last is None:
+            (found,) = self.connection.execute(_LAST, (key,)).fetchone()
+            last = self._last_positions[key] = found or 0
+        return last

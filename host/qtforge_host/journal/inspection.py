@@ -8,16 +8,15 @@ from typing import Final
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
-from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_sdk.journal import Damage
 from qtforge_sdk.records import RunStarted
 
 __all__ = ["inspect"]
 
-_RECORDS: Final = f"""SELECT id >> {POSITION_BITS}, id & {(1 << POSITION_BITS) - 1},
-    checksum, payload FROM records ORDER BY id"""  # noqa: S608 - of constants
-_ORPHANS: Final = f"""SELECT DISTINCT id >> {POSITION_BITS} FROM records
-    WHERE id >> {POSITION_BITS} NOT IN (SELECT key FROM runs)"""  # noqa: S608 - of constants
+_RECORDS: Final = """SELECT run, position, checksum, payload FROM records
+    WHERE run <> 0 ORDER BY run, position"""
+_ORPHANS: Final = """SELECT DISTINCT run FROM records
+    WHERE run <> 0 AND run NOT IN (SELECT key FROM runs)"""
 
 
 def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, ...]:
@@ -69,9 +68,7 @@ def _records(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damag
 
 def _missing(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
     without = connection.execute(
-        "SELECT run_id FROM runs WHERE NOT EXISTS (SELECT 1 FROM records WHERE id BETWEEN"
-        " (runs.key << ?) AND (runs.key << ?) + ?)",
-        (POSITION_BITS, POSITION_BITS, (1 << POSITION_BITS) - 1),
+        "SELECT run_id FROM runs WHERE NOT EXISTS (SELECT 1 FROM records WHERE run = key)"
     )
     for (run_id,) in without:
         yield Damage(what="all its records are missing", run_id=run_id, position=1)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, deque
+from typing import Final
 
 from qtforge_host.journal.appending import handled_messages
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import Encoded
 from qtforge_host.journal.memory_run import MemoryRun
-from qtforge_host.journal.schema import KEPT_ORDER
 from qtforge_sdk.journal import AppendedPage, AppendedRecord, JournalCensus
 from qtforge_sdk.journal_errors import RunExistsError
 
 __all__ = ["MemoryStore"]
+
+_KEPT_ORDER: Final = 100_000  # as `Journal.appended` promises
 
 
 class MemoryStore:
@@ -32,7 +34,7 @@ class MemoryStore:
         self.listeners: set[asyncio.Event] = set()
         self.numbers = itertools.count(1)
         # The order of all records: each one's run, the run's key, and its number there from 0.
-        self._appended: deque[tuple[str, int, int]] = deque(maxlen=KEPT_ORDER)
+        self._appended: deque[tuple[str, int, int]] = deque(maxlen=_KEPT_ORDER)
         self._taken = 0  # how many records there ever were
 
     def settle(self, run: MemoryRun) -> None:

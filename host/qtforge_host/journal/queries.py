@@ -12,7 +12,6 @@ from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
 from qtforge_host.journal.listing_queries import list_runs
 from qtforge_host.journal.owner_lock import OwnerLocks
-from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.storage_errors import is_lasting
 from qtforge_host.journal.waiting_queries import WaitingQueries
 from qtforge_sdk import Record
@@ -21,7 +20,9 @@ from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 
 __all__ = ["Queries", "payloads"]
 
-_PAYLOADS: Final = "SELECT id, checksum, payload FROM records WHERE id BETWEEN ? AND ? ORDER BY id"
+_PAYLOADS: Final = """SELECT position, checksum, payload FROM records
+    WHERE run = ? AND position BETWEEN ? AND ? ORDER BY position"""
+_LAST: Final = (1 << 63) - 1
 _UNFINISHED: Final = """SELECT run_id, owner FROM runs
     WHERE status IN ('running', 'blocked') ORDER BY key"""
 
@@ -67,14 +68,11 @@ class Queries:
         first = self._records(run_id, key, 1, 1)
         return first + self._records(run_id, key, kept)
 
-    def _records(
-        self, run_id: str, key: int, first: int, last: int = (1 << POSITION_BITS) - 1
-    ) -> tuple[Record, ...]:
+    def _records(self, run_id: str, key: int, first: int, last: int = _LAST) -> tuple[Record, ...]:
         found = []
         try:
             rows = _rows(self._connection, key, first, last)
-            for expected, (id_, checksum, payload) in enumerate(rows, first):
-                position = id_ - (key << POSITION_BITS)
+            for expected, (position, checksum, payload) in enumerate(rows, first):
                 if position != expected:
                     self._damaged(run_id, expected, UnreadableError("it is missing"))
                 try:
@@ -153,7 +151,6 @@ class Queries:
 
 
 def _rows(
-    connection: sqlite3.Connection, key: int, first: int = 1, last: int = (1 << POSITION_BITS) - 1
+    connection: sqlite3.Connection, key: int, first: int = 1, last: int = _LAST
 ) -> list[tuple[int, int, bytes]]:
-    base = key << POSITION_BITS
-    return connection.execute(_PAYLOADS, (base + first, base + last)).fetchall()
+    return connection.execute(_PAYLOADS, (key, first, last)).fetchall()

@@ -1,8 +1,8 @@
 """The journal's tables, and how a file of an older format becomes one of the newest.
 
-``records.id`` is the run's key times 2**24 plus the record's position, from 1. So a run's
-records lie together, new runs are written at the table's right edge, and one B-tree serves
-both; appending costs the same whether the file holds a thousand runs or a million.
+``records.id`` is a record's place among all that were appended, ``position`` its place in its
+run, from 1. Both the table and the index that finds a run's records grow at their right edge, so
+appending costs the same whether the file holds a thousand runs or a million.
 """
 
 from __future__ import annotations
@@ -22,18 +22,14 @@ __all__ = [
     "APPLICATION_ID",
     "FORMAT_VERSION",
     "INSERT_RUNS",
-    "KEPT_ORDER",
     "MIGRATIONS",
-    "POSITION_BITS",
     "RunRow",
     "insert_run",
     "run_row",
 ]
 
 APPLICATION_ID: Final = 0x51744667  # "QtFg", in the file's header
-POSITION_BITS: Final = 24
-KEPT_ORDER: Final = 100_000
-"""The order of at least so many appended records is known; `Journal.appended` promises it."""
+_POSITION_BITS: Final = 24  # formats 1 and 2: a record's id was its run's key, and these
 
 _TABLES: Final = (
     # AUTOINCREMENT: the key of a run that was pruned is never another's.
@@ -79,22 +75,27 @@ _KEEPING: Final = (
     # Messages that an unfinished run has not dealt with.
     "CREATE TABLE arrivals (run INTEGER, position INTEGER, PRIMARY KEY (run, position)) WITHOUT ROWID",  # noqa: E501
 )
-_ORDER: Final = (
+_IN_ORDER: Final = (
     # Found by workflow too: one seek for each set of events that a workflow's runs wait for.
     "DROP INDEX runs_waiting",
     """CREATE INDEX runs_waiting ON runs (workflow, accepts, started_at)
         WHERE status = 'waiting'""",
-    # The order in which all processes append: there is one writer at a time, so no place is
-    # taken before one that is lower is there to be read. The last row always stays, so that
-    # no place is given twice.
-    "CREATE TABLE appended (position INTEGER PRIMARY KEY, record INTEGER NOT NULL)",
-    """CREATE TRIGGER records_appended AFTER INSERT ON records BEGIN
-        INSERT INTO appended (record) VALUES (new.id);
-    END""",
-    f"""CREATE TRIGGER appended_forgotten AFTER INSERT ON appended WHEN new.position % 1000 = 0
-    BEGIN
-        DELETE FROM appended WHERE position <= new.position - {KEPT_ORDER};
-    END""",  # noqa: S608 - of a constant
+    # In the order in which all processes append: what many runs record at once lies on few
+    # pages, and whoever reads along finds it behind what he knows. There is one writer at a
+    # time, so no id is taken before one that is lower is there to be read.
+    "ALTER TABLE records RENAME TO records_by_key",
+    """CREATE TABLE records (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        payload BLOB NOT NULL
+    )""",
+    f"""INSERT INTO records (run, position, checksum, payload)
+        SELECT id >> {_POSITION_BITS}, id & {(1 << _POSITION_BITS) - 1}, checksum, payload
+        FROM records_by_key ORDER BY id""",  # noqa: S608 - of a constant
+    "DROP TABLE records_by_key",
+    "CREATE UNIQUE INDEX records_by_run ON records (run, position)",
 )
 INSERT_RUNS: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
@@ -173,7 +174,7 @@ def _move_run(connection: sqlite3.Connection, run_id: str) -> None:
     for position, (payload,) in enumerate(rows, 1):
         connection.execute(
             "INSERT INTO records VALUES (?, ?, ?)",
-            (key << POSITION_BITS | position, zlib.crc32(payload), payload),
+            (key << _POSITION_BITS | position, zlib.crc32(payload), payload),
         )
 
 
@@ -188,8 +189,8 @@ def _from_1(connection: sqlite3.Connection) -> None:
 
 
 def _from_2(connection: sqlite3.Connection) -> None:
-    """Format 2 did not know in which order records of different runs came; it begins here."""
-    for statement in _ORDER:
+    """Format 2 kept each run's records together, and not the order in which all of them came."""
+    for statement in _IN_ORDER:
         connection.execute(statement)
 
 

@@ -11,8 +11,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from qtforge_host.journal.schema import POSITION_BITS
-
 __all__ = ["MOST_ROWS", "append_checked", "insert_many"]
 
 # Statements are kept prepared by their text, so there must be few: the rest is filled with NULLs.
@@ -20,17 +18,17 @@ _SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 38
 MOST_ROWS: Final = _SIZES[-1]
 """How many rows `append_checked` can write."""
 
-_COLUMNS: Final = 4
+_COLUMNS: Final = 5
 _NO_VALUE: Final = (None,)
 # An epoch that has passed makes the payload NULL, which fails the statement as a whole.
 _CHECKED: Final = {
     rows: f"""WITH us(owner) AS (VALUES (?)),
-    new(id, checksum, payload, epoch) AS (VALUES {",".join(["(?,?,?,?)"] * rows)})
-INSERT INTO records SELECT id, checksum, CASE
-    WHEN epoch IS NULL OR epoch = (
-        SELECT epoch FROM runs WHERE key = id >> {POSITION_BITS} AND owner = (SELECT owner FROM us)
+    new(run, position, checksum, payload, epoch) AS (VALUES {",".join(["(?,?,?,?,?)"] * rows)})
+INSERT INTO records (run, position, checksum, payload) SELECT run, position, checksum, CASE
+    WHEN new.epoch IS NULL OR new.epoch = (
+        SELECT epoch FROM runs WHERE key = new.run AND owner = (SELECT owner FROM us)
     ) THEN payload END
-FROM new WHERE id IS NOT NULL"""  # noqa: S608 - of constants
+FROM new WHERE run IS NOT NULL"""  # noqa: S608 - of constants
     for rows in _SIZES
 }
 
@@ -41,8 +39,8 @@ def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]
     Args:
         connection: Where to.
         owner: Who must own the runs.
-        values: Id, checksum, payload and epoch of each record, one after another, of at most
-            `MOST_ROWS`; the epoch is needed, and else None, at the first record of each run.
+        values: Run, position, checksum, payload and epoch of each record, one after another, of
+            at most `MOST_ROWS`; an epoch is needed at the first record of each run, and else None.
 
     Returns:
         Whether they were inserted; nothing was when not.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from qtforge_host.journal import waiting_rows
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.group import Change, GroupCommit
-from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.journal.statements import MOST_ROWS
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk.errors import QtForgeError, StateDirectoryError
 from qtforge_sdk.journal import Ownership
-from qtforge_sdk.journal_errors import RecordNotStorableError, RunExistsError, StaleOwnerError
+from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
 from qtforge_sdk.records import StateKept
 from qtforge_sdk.testing._journal_scenarios import NOW, event, keep, names, started, step, steps_of
 
@@ -173,35 +171,6 @@ def test_an_append_whose_caller_is_cancelled_is_not_lost(tmp_path: Path) -> None
         await journal.open()
         steps = steps_of(await journal.records("run"))
         assert sorted(steps, key=int) == [str(number) for number in range(40)]
-        await journal.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_run_takes_no_more_records_than_its_numbers_allow(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        journal = SqliteJournal(tmp_path)
-        await journal.open()
-        full = await keep(journal, started("full"))
-        after = await keep(journal, started("after"))
-        last = (full.key + 1 << POSITION_BITS) - 1
-        await journal.release(full)
-        await journal.close()
-        with sqlite3.connect(tmp_path / "journal.sqlite3") as connection:
-            connection.execute(
-                "UPDATE records SET id = ? WHERE id = ?", (last - 1, full.key << POSITION_BITS | 1)
-            )
-        connection.close()
-        await journal.open()
-        full, after = await journal.claim("full"), await journal.claim("after")
-        await journal.append(full, [step("full", "last")])
-        outcomes = await asyncio.gather(
-            journal.append(full, [step("full", "too many")]),
-            journal.append(after, [step("after", "fits")]),
-            return_exceptions=True,
-        )
-        assert [type(each) for each in outcomes] == [RecordNotStorableError, type(None)]
-        assert steps_of(await journal.records("after")) == ["fits"]
         await journal.close()
 
     asyncio.run(scenario())

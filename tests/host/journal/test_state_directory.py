@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import shutil
 import sqlite3
@@ -17,8 +18,6 @@ import pytest
 from qtforge_host.journal.schema import (
     APPLICATION_ID,
     FORMAT_VERSION,
-    KEPT_ORDER,
-    POSITION_BITS,
 )
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.errors import StateDirectoryError
@@ -193,17 +192,22 @@ def test_a_file_of_format_0_is_brought_up_to_date(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_a_journal_of_format_2_is_followed_from_its_next_record_on(tmp_path: Path) -> None:
+def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path) -> None:
     async def make() -> None:
         journal = SqliteJournal(tmp_path)
         await journal.open()
-        await journal.release(await journal.create(started("old")))
+        other = await keep(journal, started("other"))
+        await journal.release(await keep(journal, started("old"), step("old", "a")))
+        await journal.append(other, [step("other", "b")])
+        await journal.release(other)
         await journal.close()
 
     asyncio.run(make())
     for statement in (
-        "DROP TRIGGER records_appended",
-        "DROP TABLE appended",
+        "CREATE TABLE by_key (id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, payload BLOB)",
+        "INSERT INTO by_key SELECT run << 24 | position, checksum, payload FROM records",
+        "DROP TABLE records",
+        "ALTER TABLE by_key RENAME TO records",
         "DROP INDEX runs_waiting",
         "CREATE INDEX runs_waiting ON runs (accepts, started_at) WHERE status = 'waiting'",
         "PRAGMA user_version = 2",
@@ -213,28 +217,35 @@ def test_a_journal_of_format_2_is_followed_from_its_next_record_on(tmp_path: Pat
     async def look() -> None:
         journal = SqliteJournal(tmp_path)
         await journal.open()
+        assert steps_of(await journal.records("old")) == ["a"]
+        assert steps_of(await journal.records("other")) == ["b"]
         page = await journal.appended(0)
-        assert (page.records, page.until) == ((), 0)
-        await journal.append(await journal.claim("old"), [step("old", "a")])
-        (only,) = (await journal.appended(0)).records
-        assert (only.position, only.record) == (1, step("old", "a"))
+        assert [each.run_id for each in page.records] == ["other", "other", "old", "old"]
+        await journal.append(await journal.claim("old"), [step("old", "c")])
+        (only,) = (await journal.appended(page.until)).records
+        assert (only.position, only.record) == (5, step("old", "c"))
         assert not await journal.runs(RunQuery(waiting_for="user.*"))
+        assert not await journal.check()
         await journal.close()
 
     asyncio.run(look())
 
 
-def test_the_order_of_old_records_is_forgotten(tmp_path: Path) -> None:
+def test_no_place_in_the_order_is_given_twice_when_the_newest_run_is_forgotten(
+    tmp_path: Path,
+) -> None:
     async def many() -> None:
         journal = SqliteJournal(tmp_path)
         await journal.open()
-        ownership = await journal.create(started("one"))
-        # As if as many as are kept had come already.
-        change(tmp_path, f"INSERT INTO appended VALUES ({2 * KEPT_ORDER - 1}, 0)")
-        await journal.append(ownership, [step("one", "a")])
-        page = await journal.appended(0)
-        assert (page.oldest, page.until) == (2 * KEPT_ORDER - 1, 2 * KEPT_ORDER)
-        assert [each.position for each in page.records] == [2 * KEPT_ORDER]
+        for name in ("first", "second"):
+            newest = (await journal.appended(0)).until
+            await keep(journal, started(name), step(name, "a"), finished(name))
+            page = await journal.appended(newest)
+            assert [each.position for each in page.records] == [newest + n for n in (1, 2, 3)]
+            assert await journal.prune(datetime.datetime.now(datetime.UTC)) == 1
+            page = await journal.appended(0)
+            assert (page.records, page.oldest, page.until) == ((), newest + 3, newest + 3)
+            assert not await journal.check()
         await journal.close()
 
     asyncio.run(many())
@@ -245,7 +256,7 @@ def test_a_damaged_record_does_not_end_the_following(tmp_path: Path) -> None:
         journal = SqliteJournal(tmp_path)
         await journal.open()
         await keep(journal, started("one"), step("one", "a"), step("one", "b"))
-        change(tmp_path, "UPDATE records SET checksum = 1 WHERE id = (1 << 24 | 2)")
+        change(tmp_path, "UPDATE records SET checksum = 1 WHERE position = 2")
         page = await journal.appended(0)
         assert [each.record is None for each in page.records] == [False, True, False]
         assert page.records[1].run_id == "one"
@@ -295,8 +306,8 @@ def test_a_flipped_byte_of_a_record_is_named_with_its_run(kept: Path) -> None:
 
 
 def test_a_missing_record_is_named(kept: Path) -> None:
-    change(kept, "DELETE FROM records WHERE id = ?", 3 << POSITION_BITS | 2)
-    change(kept, "DELETE FROM records WHERE id >> ? = 5", POSITION_BITS)
+    change(kept, "DELETE FROM records WHERE run = 3 AND position = 2")
+    change(kept, "DELETE FROM records WHERE run = 5")
     found = {(each.run_id, each.position) for each in damage_of(kept)}
     assert found == {("run-002", 2), ("run-004", 1)}
 
