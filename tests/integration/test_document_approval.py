@@ -347,14 +347,29 @@ def test_an_event_is_handled_by_the_process_that_executes_the_run(desk: Desk) ->
     assert "approve: under_review → approved" in said.out
 
 
-@pytest.mark.parametrize("timeout", ["soon", "5", "-1h", "0s", "1ms"])
-def test_a_review_timeout_that_is_none_fails_before_anybody_is_told(
+@pytest.mark.parametrize("timeout", ["soon", "1d", "-1h", "0s", "1ms"])
+def test_a_review_timeout_that_is_none_is_refused_before_anything_begins(
     desk: Desk, mailbox: Mailbox, timeout: str
 ) -> None:
     said = desk("run", "document-approval", desk.offer, "--set", f"review_timeout={timeout}")
-    assert said.code == 1
-    assert "review_timeout" in said.out
+    assert said.code == 2
+    assert f"the input 'review_timeout' of 'document-approval' can't be '{timeout}'" in said.err
+    assert "fix: give a duration of 100ms or more, such as 24h, 90m or 1h30m" in said.err
+    assert desk("runs", "list", "--json").json["runs"] == []
     assert mailbox.letters == []
+
+
+@pytest.mark.parametrize(
+    ("given", "fix"),
+    [
+        ("reviewtimeout=5s", "did you mean 'review_timeout'?"),
+        ("submitter=Ben", "give a name, an email or both"),
+        ("submitter.nam=Ben", "give a name, an email or both"),
+    ],
+)
+def test_an_input_that_nobody_would_look_at_is_refused(desk: Desk, given: str, fix: str) -> None:
+    said = desk("run", "document-approval", desk.offer, "--set", given)
+    assert (said.code, "error[run.invalid_input]" in said.err, fix in said.err) == (2, True, True)
 
 
 def test_an_event_without_a_name_is_wrong_usage(desk: Desk) -> None:

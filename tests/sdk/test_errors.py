@@ -35,6 +35,7 @@ EXAMPLES: tuple[tuple[QtForgeError, str], ...] = (
     (errors.DuplicateStepError("step"), "run.duplicate_step"),
     (errors.StageFailedError("stage", "why"), "run.stage_failed"),
     (errors.RunDivergedError("stage", "why"), "run.diverged"),
+    (errors.RunInputError("w", "timeout", "what", "fix"), "run.invalid_input"),
     (errors.AmendmentRefusedError("run", "why", "fix"), "run.amendment_refused"),
     (errors.PluginError("plug", "plugin.broken", "why", "fix"), "plugin.broken"),
     (errors.ConfigError("a.toml", "why", "fix"), "config.invalid"),

@@ -23,6 +23,7 @@ from qtforge_sdk import (
     HandlerInfo,
     HandlerStatistics,
     Health,
+    InputCheck,
     OperationContext,
     OperationError,
     Orchestrator,
@@ -147,6 +148,7 @@ class OneStep:
         checker.condition("rule", "pages > 3", ["one"], {"pages": None})
         checker.template("input", "${pages}", ["one"], {"pages": None})
         checker.workflow("target", "another")
+        assert_type(definition.checks, tuple[InputCheck, ...])
         checker.problem("pause", "too long", "shorten it")
 
     async def execute(self, run: Run) -> Any:

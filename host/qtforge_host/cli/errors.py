@@ -12,6 +12,7 @@ from qtforge_sdk.errors import (
     ConfigError,
     HandlerFailedError,
     QtForgeError,
+    RunInputError,
     StateDirectoryError,
     WorkflowNotFoundError,
 )
@@ -36,7 +37,7 @@ def exit_code(error: QtForgeError) -> int:
     """Return the exit code of a deliberate error."""
     if isinstance(error, NotFoundError | WorkflowNotFoundError) or error.code in _NOT_FOUND:
         return NOT_FOUND
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | RunInputError):
         return USAGE
     if isinstance(error, StateDirectoryError):
         return STATE

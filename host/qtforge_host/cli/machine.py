@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_host.runs.keeping import TIMER
 from qtforge_host.runs.offers import Offer
 from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.restoring import RESTORED
 from qtforge_sdk import Record
 from qtforge_sdk.records import StateKept
 
 __all__ = ["Move", "machine_document", "machine_lines", "move_of", "moves", "send_command"]
 
-_TIMER: Final = "timer/"  # how the ids of timers' events begin
-_TAKEN: Final = ("taken", "started", "")
+_TAKEN: Final = ("taken", "started", RESTORED, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def move_of(record: StateKept) -> Move:
     return Move(
         at=record.at,
         event=record.event,
-        timer=record.event_id.startswith(_TIMER),
+        timer=record.event_id.startswith(TIMER),
         late_s=record.late_s,
         data=record.event_data,
         by=record.by,

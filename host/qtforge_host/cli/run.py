@@ -19,6 +19,8 @@ from qtforge_host.cli.progress import Display, progress_display
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.evaluating import ExpressionEvaluator
+from qtforge_host.runs.input_checks import checked_input
 from qtforge_host.runs.offers import offers_of
 
 __all__ = ["run"]
@@ -46,7 +48,8 @@ def run(
     """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
 
     One that waits for an event, such as a person's decision, is told with the commands that
-    send it. Exit code 1 when a run failed, 3 when there is no such workflow, 130 after Ctrl-C.
+    send it. Exit code 1 when a run failed, 2 when the input is not what the workflow wants, 3
+    when there is no such workflow, 130 after Ctrl-C.
     With --json: one JSON document a line, as each run ends.
     """
     given = read_input(input_file, assignments)
@@ -71,6 +74,9 @@ async def _run_all(
     async with Host(session.settings) as host:
         workflow = host.workflow(name)
         engine = (await host.durable()).engine
+        evaluator = ExpressionEvaluator(host.expressions)
+        for given in inputs:
+            checked_input(workflow, given, evaluator)  # before any is begun
         waiting = iter(inputs)
         with progress_display(len(inputs), printer) as display:
             workers = (

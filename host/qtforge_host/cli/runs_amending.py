@@ -21,7 +21,7 @@ from qtforge_host.cli.runs_journal import duration_option, find_run
 from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
-from qtforge_host.runs.amending import Amended
+from qtforge_host.runs.amending import Amended, still_waiting
 from qtforge_host.runs.amending import amend as amended
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import fold
@@ -110,7 +110,8 @@ async def _amend(
             run_id=run_id, at=now(), patch=patch, definition=definition, by=BY, reason=reason,
             message_id=asked.message_id,
         )  # fmt: skip
-        await journal.append(ownership, [answer])
+        workflow = durable.engine.workflows.recorded(History.of([*records, answer]))
+        await journal.append(ownership, [answer, *still_waiting(workflow, records, answer)])
     finally:
         await journal.release(ownership)
     return patch, answer

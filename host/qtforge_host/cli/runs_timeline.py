@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from qtforge_host.cli.machine import move_of
+from qtforge_host.runs.restoring import RESTORED
 from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -144,6 +145,9 @@ def _of_state(record: StateKept) -> str:
     move = move_of(record)
     if not move.is_empty:
         return move.text()
+    if record.outcome == RESTORED:
+        again = f"; {', '.join(each.name for each in record.first)} again" if record.first else ""
+        return f"is back {f'in {record.label}' if record.label else 'at its start'}{again}"
     if record.busy:
         timers = ", ".join(
             f"{name} until {_clock(record.timers[name])}"

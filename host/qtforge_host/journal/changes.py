@@ -22,7 +22,7 @@ from qtforge_sdk.journal_errors import (
 )
 from qtforge_sdk.records import RunFinished, StateKept
 
-__all__ = ["claim", "import_archive", "post", "prune", "release", "sweep"]
+__all__ = ["claim", "import_archive", "post", "post_to_key", "prune", "release", "sweep"]
 
 _PRUNED_AT_ONCE: Final = 500  # so that others' writes come in between
 _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
@@ -72,6 +72,20 @@ def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
         if position is None:
             raise RunNotFoundError(run_id)
         return position
+
+    return Change(do, wakes=True)
+
+
+def post_to_key(workflow: str, key: str, message_id: str, encoded: Encoded) -> Change:
+    """Return what sends to all unfinished runs with a key; its outcome is to how many.
+
+    It is one transaction, so that whoever is killed in it has sent to none.
+    """
+
+    def do(group: GroupCommit) -> int:
+        for blob in encoded.blobs:
+            group.blobs.ensure(blob)
+        return group.waiting.post_to_key(workflow, key, message_id, encoded)
 
     return Change(do, wakes=True)
 

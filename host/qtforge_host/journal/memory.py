@@ -170,13 +170,18 @@ class MemoryJournal:
         runs = self._open_store().runs.values()
         return max((run.last_position for run in runs), default=0)
 
-    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
-        """Return unfinished runs with a correlation key; see `Journal`."""
-        return [
-            run.run_id
+    async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
+        """Send to all unfinished runs with a correlation key; see `Journal`."""
+        encoded = encode_message(key, message)
+        found = [
+            run
             for run in self._open_store().runs.values()
             if run.correlation == key and run.workflow == workflow and run.finished_at is None
-        ][:limit]
+            if message.message_id not in run.positions
+        ]
+        for run in found:
+            self._post(run, message.message_id, encoded)
+        return len(found)
 
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
@@ -225,11 +230,8 @@ class MemoryJournal:
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Forget old runs; see `Journal`."""
         store = self._open_store()
-        old = [
-            run.run_id
-            for run in store.runs.values()
-            if run.finished_at is not None and run.finished_at < finished_before
-        ]
+        ended = {run.run_id: run.finished_at for run in store.runs.values() if run.finished_at}
+        old = [run_id for run_id, at in ended.items() if at < finished_before]
         for run_id in old:
             del store.runs[run_id]
             store.finished.pop(run_id, None)
@@ -254,9 +256,8 @@ class MemoryJournal:
         self._store.listeners.add(self._changed)
 
     def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> int:
-        known = run.positions.get(message_id)
-        if known is not None:
-            return known
+        if message_id in run.positions:
+            return run.positions[message_id]
         position = next(self._store.numbers)
         run.post(position, message_id, encoded)
         self._store.tell()

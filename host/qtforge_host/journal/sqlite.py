@@ -170,9 +170,11 @@ class SqliteJournal:
         """Return the position of the newest message; see `Journal`."""
         return await self._read(lambda queries: queries.waiting.last_position())
 
-    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
-        """Return unfinished runs with a correlation key; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.correlated(workflow, key, limit))
+    async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
+        """Send to all unfinished runs with a correlation key; see `Journal`."""
+        encoded = encode_message(key, message)
+        job = changes.post_to_key(workflow, key, message.message_id, encoded)
+        return int(await self._write(job, encoded.blobs))
 
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""

@@ -32,8 +32,6 @@ _ARRIVED: Final = """SELECT arrivals.position, checksum, payload
     FROM arrivals CROSS JOIN inbox ON inbox.position = arrivals.position
     WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
     ORDER BY arrivals.position"""
-_CORRELATED: Final = """SELECT run_id FROM runs WHERE correlation = ? AND workflow = ?
-    AND finished_at IS NULL ORDER BY key LIMIT ?"""
 
 
 class WaitingQueries:
@@ -75,11 +73,6 @@ class WaitingQueries:
         """Return the position of the newest message; see `Journal`."""
         (found,) = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
         return int(found or 0)
-
-    def correlated(self, workflow: str, key: str, limit: int) -> tuple[str, ...]:
-        """Return unfinished runs with a correlation key; see `Journal`."""
-        rows = self._connection.execute(_CORRELATED, (key, workflow, limit))
-        return tuple(run_id for (run_id,) in rows)
 
     def stirred(self, limit: int) -> tuple[str, ...]:
         """Return waiting runs that were sent something; see `Journal`."""

@@ -29,6 +29,14 @@ _DROP_ANSWERED: Final = """DELETE FROM arrivals WHERE run = ?1
     AND position = (SELECT position FROM inbox WHERE run = ?1 AND message_id = ?2)"""
 _POST: Final = """INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)
     ON CONFLICT (run, message_id) DO NOTHING"""
+# All in SQLite, for there may be any number of them.
+_TO_KEY: Final = """FROM runs
+    WHERE correlation = :to AND workflow = :workflow AND finished_at IS NULL"""
+_POST_TO_KEY: Final = f"""INSERT INTO inbox (run, message_id, checksum, payload)
+    SELECT key, :message_id, :checksum, :payload {_TO_KEY} ORDER BY key
+    ON CONFLICT (run, message_id) DO NOTHING"""
+_KEEP_BLOB: Final = f"INSERT OR IGNORE INTO blobs SELECT :sum, key {_TO_KEY}"
+_ARRIVE: Final = "INSERT INTO arrivals SELECT run, position FROM inbox WHERE position > ?"
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -132,6 +140,26 @@ class WaitingRows:
             self._used = True
             self._connection.execute("INSERT INTO arrivals VALUES (?, ?)", (key, position))
         return position
+
+    def post_to_key(self, workflow: str, key: str, message_id: str, encoded: Encoded) -> int:
+        """Put a message into the inbox of each unfinished run with a key; return of how many.
+
+        Args:
+            workflow: The runs'.
+            key: What they kept.
+            message_id: Those that have it already are left out.
+            encoded: The message; its large values are where they belong.
+        """
+        to = {"workflow": workflow, "to": key}
+        row = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
+        for blob in encoded.blobs:
+            self._connection.execute(_KEEP_BLOB, {**to, "sum": blob.sum})
+        given = {"message_id": message_id, "checksum": encoded.checksum, "payload": encoded.payload}
+        cursor = self._connection.execute(_POST_TO_KEY, {**to, **given})
+        if cursor.rowcount:
+            self._used = True
+            self._connection.execute(_ARRIVE, (row[0] or 0,))
+        return max(cursor.rowcount, 0)
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:

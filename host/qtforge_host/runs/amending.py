@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 
 from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.keeping import kept_again
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.offers import accepted_events
+from qtforge_host.runs.outcome import fold
 from qtforge_host.runs.patches import apply_patch
 from qtforge_host.runs.problems import Problem
 from qtforge_host.shapes import misfits
@@ -20,10 +23,10 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage
-from qtforge_sdk.records import AmendmentRefused, RunAmended
+from qtforge_sdk.records import AmendmentRefused, RunAmended, StateKept
 from qtforge_sdk.runs import Amendment
 
-__all__ = ["Amended", "Amending", "Check", "amend", "as_document"]
+__all__ = ["Amended", "Amending", "Check", "amend", "as_document", "still_waiting"]
 
 Check = Callable[[Workflow], Sequence[Problem]]
 """Gives everything that is wrong with a workflow's names and expressions."""
@@ -84,6 +87,25 @@ def as_document(definition: Definition) -> dict[str, Any]:
     return document
 
 
+def still_waiting(
+    workflow: Workflow, records: Sequence[Record], amended: RunAmended
+) -> tuple[StateKept, ...]:
+    """Return what says for which events a run waits now that nobody executes; none for others.
+
+    Args:
+        workflow: The run's, with the definition after the amendment.
+        records: The run's, before the amendment.
+        amended: The amendment.
+    """
+    view = fold(amended.run_id, records)
+    if view.status != "waiting" or view.kept is None:
+        return ()
+    accepts = accepted_events(workflow, view.kept.state)
+    if accepts is None:
+        return ()
+    return (kept_again(view.kept, accepts, amended.definition, amended.at),)
+
+
 class Amending:
     """Applies the amendments of one live run.
 
@@ -109,6 +131,10 @@ class Amending:
     def definition(self) -> Definition:
         """The definition as it is now."""
         return self._workflow.definition
+
+    def accepts(self, state: Any) -> tuple[str, ...] | None:
+        """Return the events that a kept state accepts by the definition as it is now."""
+        return accepted_events(self._workflow, state)
 
     async def apply(self, message: InboxMessage) -> None:
         """Amend the run as somebody asked, or record why it can't be done."""

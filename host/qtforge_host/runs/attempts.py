@@ -75,6 +75,9 @@ class Amends(Protocol):
     def definition(self) -> Definition:
         """The definition as it is now."""
 
+    def accepts(self, state: Any) -> tuple[str, ...] | None:
+        """Return the events that a kept state accepts by it; None where it is not known."""
+
 
 class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     """What a step does: ``send`` makes one attempt of the number that it is given."""

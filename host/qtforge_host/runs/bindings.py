@@ -104,26 +104,22 @@ class Bindings:
 
     async def _send(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
         event = names["event"]
-        for run_id in await self._addressees(workflow, binding, names):
-            message = InboxMessage(
-                message_id=event["id"],
-                kind="event",
-                at=datetime.datetime.fromisoformat(event["at"]),
-                name=event["name"],
-                data=event["data"],
-                by=f"the topic {event['name']}",
-            )
-            await self._journal.post(run_id, message)
-            self._engine.wake(run_id)
-
-    async def _addressees(
-        self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]
-    ) -> Sequence[str]:
+        message = InboxMessage(
+            message_id=event["id"],
+            kind="event",
+            at=datetime.datetime.fromisoformat(event["at"]),
+            name=event["name"],
+            data=event["data"],
+            by=f"the topic {event['name']}",
+        )
         expression = binding.instance or binding.key or ""
-        found = self._expressions.compile(expression).evaluate(names)
-        if binding.instance is not None:
-            return [str(found)]
-        return await self._journal.correlated(workflow.definition.name, str(found))
+        found = str(self._expressions.compile(expression).evaluate(names))
+        if binding.instance is None:
+            # They may be many; who keeps runs going hears of those, and takes up a few at once.
+            await self._journal.post_to_key(workflow.definition.name, found, message)
+        else:
+            await self._journal.post(found, message)
+            self._engine.wake(found)
 
     def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
         return self._expressions.compile(condition).holds(names)

@@ -51,6 +51,8 @@ def check(
 
     checker = Checker(workflow, expressions, topics, workflows)
     workflow.orchestrator.check(workflow.definition, checker)
+    for place, each in enumerate(workflow.definition.checks):
+        checker.before_start(f"checks[{place}].condition", each.condition)
     for path, name in checker.uses:
         way = find_cycle(workflow.definition.name, name, uses)
         if way is not None:
@@ -141,6 +143,13 @@ class Checker:
         """Check a CEL condition that may use these stages and names."""
         try:
             self._expressions.compile(expression, self._scope(stages, names))
+        except ExpressionError as error:
+            self._bad_expression(path, error)
+
+    def before_start(self, path: str, expression: str) -> None:
+        """Check a CEL condition that may use nothing but the input."""
+        try:
+            self._expressions.compile(expression, ["input"])
         except ExpressionError as error:
             self._bad_expression(path, error)
 

@@ -19,7 +19,7 @@ from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunStarted
 
-__all__ = ["Children", "Executor"]
+__all__ = ["ChildOwnedError", "Children", "Executor"]
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -67,6 +67,14 @@ class Executor(Protocol):
         """Take up a run."""
 
 
+class ChildOwnedError(Exception):
+    """A live process executes the child; never leaves the step, which looks again.
+
+    Args:
+        run_id: The child.
+    """
+
+
 class Children:
     """Executes the children of runs.
 
@@ -104,13 +112,18 @@ class Children:
                     return each.run_id
         return None
 
-    async def cancel(self, parent: str) -> None:
+    async def cancel(self, parent: str, child: str | None = None) -> None:
         """Cancel the unfinished children of a run, and theirs; what they did is undone.
 
         One that can't be taken up here, or is executed by another process, is asked, and ends
         when it is taken up or sees it.
+
+        Args:
+            parent: The run.
+            child: One of its children; None for all.
         """
-        for each in await unfinished_children(self._journal, parent):
+        found = await unfinished_children(self._journal, parent)
+        for each in (each for each in found if child in (None, each.run_id)):
             try:
                 history = History.of(await self._journal.records(each.run_id))
                 await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
@@ -160,6 +173,7 @@ class Children:
         """Run a workflow as a child, or take up the child that was begun; return its result.
 
         Raises:
+            ChildOwnedError: It was begun, and another process executes it now.
             OperationError: It did not succeed; or ``run.too_deep``.
             PauseRequested: It rests, and so its parent does.
         """
@@ -176,7 +190,12 @@ class Children:
                 stays=True,
                 on_started=started,
             )
-        view = await _to_its_end(work, is_to_stop)
+        try:
+            view = await _to_its_end(work, is_to_stop)
+        except RunOwnedError as error:
+            if begun is None:
+                raise
+            raise ChildOwnedError(begun) from error
         if view.status == "succeeded":
             return view.result
         if view.rests:

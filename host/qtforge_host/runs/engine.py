@@ -21,6 +21,7 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.history import History
+from qtforge_host.runs.input_checks import checked_input
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.outcome import RunView, fold
 from qtforge_host.runs.problems import Problem
@@ -142,6 +143,7 @@ class Engine(Reaches):
             asyncio.CancelledError: The caller was cancelled, and the run with it; the journal
                 says so.
             RunExistsError: There is a run of that name.
+            RunInputError: The input is not what the definition wants; nothing was started.
             RunError: The journal refused it.
         """
         definition = workflow.definition
@@ -152,7 +154,7 @@ class Engine(Reaches):
             workflow=definition.name,
             kind=definition.kind,
             workflow_version=definition.version,
-            input=_plain_input({**definition.defaults, **given}),
+            input=_plain_input(checked_input(workflow, given, self._evaluator)),
             plugins=self._plugins(),
             definition=None if workflow.text == "" else as_document(definition),
             definition_text=workflow.text,

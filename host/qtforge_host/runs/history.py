@@ -44,6 +44,7 @@ class History:
     Attributes:
         started: The first record; None before there is one.
         timed_from: When its time began: its start, or the last time it was rewound.
+        rewound_at: When it was rewound last; None where that was never.
         outcomes: A step's final record, by its name, in the order in which they ended.
         topics: What each step asked, by its name.
         failed_attempts: A step's attempts that are to be followed by another.
@@ -70,6 +71,7 @@ class History:
 
     started: RunStarted | None = None
     timed_from: datetime.datetime | None = None
+    rewound_at: datetime.datetime | None = None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
     failed_attempts: dict[str, StepFailed] = field(default_factory=dict)
@@ -141,7 +143,7 @@ class History:
                 self.handled.add(record.message_id)
             case RunRewound():
                 self._forget(record.steps)
-                self.timed_from = record.at
+                self.timed_from = self.rewound_at = record.at
             case RunBlocked():
                 self.blocked = record
             case RunResumed():
@@ -163,6 +165,8 @@ class History:
         self.inbox = max(self.inbox, record.inbox)
         self.handled = set(record.handled)
         self.definition = record.definition or self.definition
+        if record.timed_from is not None:
+            self.timed_from = self.rewound_at = record.timed_from
         for known in (self.outcomes, self.topics, self.failed_attempts, self.children):
             known.clear()
         self.events.clear()

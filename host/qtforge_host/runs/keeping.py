@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from qtforge_host.runs.attempts import Answer, Publish, StepCall
+import msgspec
+
+from qtforge_host.runs.attempts import Amends, Answer, Publish, StepCall
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.control import Control, Rested
+from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.values import as_journaled
 from qtforge_sdk import Compensation, Template
@@ -18,7 +21,10 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.instances import Kept, ReceivedEvent
 from qtforge_sdk.records import StateKept
 
-__all__ = ["Keeps"]
+__all__ = ["TIMER", "Keeps", "kept_again"]
+
+TIMER: Final = "timer/"
+"""How the ids of timers' events begin."""
 
 
 class Keeps:
@@ -31,6 +37,7 @@ class Keeps:
     _children: Children
     _claims: Claims
     _publish: Publish
+    _amending: Amends
 
     @property
     def kept(self) -> Any:
@@ -73,6 +80,9 @@ class Keeps:
             inbox=position,
             handled=self._control.ignored,
             definition=self._log.history.definition,
+            failed=kept.failed,
+            first=() if last is None else _others(last.first, event),
+            timed_from=self._log.history.rewound_at,
         )
         await self._keep(record)
 
@@ -88,12 +98,14 @@ class Keeps:
         while True:
             await control.amend()
             control.check()
-            event = self._timer_event() or control.first_event()
+            if control.is_over:
+                raise TimeOver
+            last = self._log.history.kept
+            event = self._next_event(last)
             if event is not None:
                 return event
-            last = self._log.history.kept
-            if last is not None and self._log.view.status != "waiting":
-                await self._keep_again(last)  # it was paused, blocked or interrupted
+            if last is not None and self._is_outdated(last):
+                await self._keep_again(last)
             elif control.may_rest:
                 raise Rested
             else:
@@ -127,21 +139,24 @@ class Keeps:
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child
 
+    def _is_outdated(self, last: StateKept) -> bool:
+        """Tell whether the run was paused, blocked, interrupted or amended since."""
+        amended = last.definition is not self._log.history.definition
+        return amended or self._log.view.status != "waiting"
+
     async def _keep_again(self, last: StateKept) -> None:
-        """Say that the run waits in the state that it has kept."""
-        await self._keep(
-            StateKept(
-                run_id=self.id,
-                at=self._clock.now(),
-                state=last.state,
-                label=last.label,
-                timers=last.timers,
-                accepts=last.accepts,
-                key=last.key,
-                handled=self._control.ignored,
-                definition=self._log.history.definition,
-            )
-        )
+        history = self._log.history
+        accepts = last.accepts
+        if last.definition is not history.definition:
+            found = self._amending.accepts(last.state)
+            accepts = accepts if found is None else found
+        again = kept_again(last, accepts, history.definition, self._clock.now())
+        await self._keep(msgspec.structs.replace(again, handled=self._control.ignored))
+
+    def _next_event(self, last: StateKept | None) -> ReceivedEvent | None:
+        if last is not None and last.first:
+            return last.first[0]
+        return self._timer_event() or self._control.first_event()
 
     def _timer_event(self) -> ReceivedEvent | None:
         """Return the timer that is due, the earliest first, unless an event was sent before."""
@@ -154,7 +169,7 @@ class Keeps:
         if due > now or (first is not None and first.at < due):
             return None
         return ReceivedEvent(
-            event_id=f"timer/{name}/{due.isoformat()}",
+            event_id=f"{TIMER}{name}/{due.isoformat()}",
             name=name,
             at=due,
             timer=True,
@@ -170,3 +185,40 @@ class Keeps:
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
         """Do a step."""
+
+
+def kept_again(
+    last: StateKept,
+    accepts: tuple[str, ...],
+    definition: dict[str, Any] | None,
+    at: datetime.datetime,
+) -> StateKept:
+    """Return the record that says that a run waits in the state that it has kept.
+
+    Args:
+        last: What it kept last.
+        accepts: What it waits for now.
+        definition: Its definition after the last amendment; None when there was none.
+        at: Now, in UTC.
+    """
+    return StateKept(
+        run_id=last.run_id,
+        at=at,
+        state=last.state,
+        label=last.label,
+        timers=last.timers,
+        accepts=accepts,
+        key=last.key,
+        handled=last.handled,
+        definition=definition,
+        timed_from=last.timed_from,
+    )
+
+
+def _others(
+    first: tuple[ReceivedEvent, ...], event: ReceivedEvent | None
+) -> tuple[ReceivedEvent, ...]:
+    """Return what is still to be handled before all else, once an event has been."""
+    if event is None or not first or event.event_id != first[0].event_id:
+        return first
+    return first[1:]

@@ -12,7 +12,7 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_sdk.instances import AcceptedEvent
 from qtforge_sdk.records import StateKept
 
-__all__ = ["Offer", "example_data", "offers_of"]
+__all__ = ["Offer", "accepted_events", "example_data", "offers_of"]
 
 _EQUALS: Final = re.compile(
     r"""\bevent\.data\.(\w+(?:\.\w+)*)\s*==\s*
@@ -44,10 +44,24 @@ def offers_of(workflow: Workflow, kept: StateKept | None) -> tuple[Offer, ...]:
         kept: What it kept last; None for nothing.
     """
     accepts = getattr(workflow.orchestrator, "accepts", None)
-    if accepts is None or kept is None or not kept.accepts:
+    if accepts is None or kept is None:
         return ()
     found: list[AcceptedEvent] = accepts(workflow.definition, kept.state)
     return tuple(Offer(accepted=each, data=example_data(each.condition or "")) for each in found)
+
+
+def accepted_events(workflow: Workflow, state: Any) -> tuple[str, ...] | None:
+    """Return the names of the events that a state accepts; None where it is not known.
+
+    Args:
+        workflow: The run's, with its definition as it is now.
+        state: What the run kept last.
+    """
+    accepts = getattr(workflow.orchestrator, "accepts", None)
+    if accepts is None:
+        return None
+    found: list[AcceptedEvent] = accepts(workflow.definition, state)
+    return tuple(sorted({each.event for each in found}))
 
 
 def example_data(condition: str) -> dict[str, Any]:

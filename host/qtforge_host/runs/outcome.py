@@ -166,6 +166,7 @@ class RunView:
                 )
             case StateKept():
                 self.status, self.error = "running" if record.busy else "waiting", None
+                self.finished_at = None
                 if record.label != self.label or record.trace.get("entered"):
                     self.label_since = record.at
                 self.kept = record

@@ -4,6 +4,7 @@
 
     QtForgeError
     └── RunError
+        ├── KeepsStateError    run.keeps_state
         ├── RunEndedError      run.ended
         ├── RunNotEndedError   run.not_ended
         ├── RunSucceededError  run.succeeded
@@ -14,7 +15,31 @@ from __future__ import annotations
 
 from qtforge_sdk.errors import RunError
 
-__all__ = ["RunEndedError", "RunNotEndedError", "RunSucceededError", "UnknownStepError"]
+__all__ = [
+    "KeepsStateError",
+    "RunEndedError",
+    "RunNotEndedError",
+    "RunSucceededError",
+    "UnknownStepError",
+]
+
+
+class KeepsStateError(RunError):
+    """The run is a state machine, which is not done again from a stage of one's choice.
+
+    Args:
+        run_id: The run.
+    """
+
+    code = "run.keeps_state"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' can't be done again from a stage",
+            "it is a state machine, and goes on from the states that it kept",
+            f"qtforge-host runs retry {run_id}, without --from, does again what failed",
+        )
+        self.run_id = run_id
 
 
 class RunEndedError(RunError):
@@ -28,10 +53,9 @@ class RunEndedError(RunError):
     code = "run.ended"
 
     def __init__(self, run_id: str, status: str, /) -> None:
-        fix = (
-            f"qtforge-host runs retry {run_id}, which takes changes as well,"
-            f" or qtforge-host runs fork {run_id} --from STAGE"
-        )
+        fork = f"qtforge-host runs fork {run_id} makes a new run of it"
+        retry = f"qtforge-host runs retry {run_id} opens it again, and takes changes as well"
+        fix = fork if status == "succeeded" else f"{retry}; {fork}"
         super().__init__(f"the run '{run_id}' has already ended", f"it is {status}", fix)
         self.run_id = run_id
         self.status = status
@@ -68,7 +92,7 @@ class RunSucceededError(RunError):
         super().__init__(
             f"the run '{run_id}' has succeeded",
             "there is nothing to retry",
-            f"qtforge-host runs fork {run_id} --from STAGE makes a new run of it",
+            f"qtforge-host runs fork {run_id} makes a new run of it",
         )
         self.run_id = run_id
 

@@ -15,8 +15,15 @@ from qtforge_host.runs.amending import amend as amended
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import fold
-from qtforge_host.runs.refusals import RunNotEndedError, RunSucceededError, UnknownStepError
+from qtforge_host.runs.refusals import (
+    KeepsStateError,
+    RunNotEndedError,
+    RunSucceededError,
+    UnknownStepError,
+)
+from qtforge_host.runs.restoring import restored
 from qtforge_sdk import Record
+from qtforge_sdk.instances import ReceivedEvent
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.records import (
     ChildStarted,
@@ -26,6 +33,7 @@ from qtforge_sdk.records import (
     RunAmended,
     RunRewound,
     RunStarted,
+    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -153,23 +161,25 @@ async def rewind(
         amend: How its definition changes; None leaves it as it is.
 
     Returns:
-        The steps that will be done again.
+        The steps that will be done again, and the events that will be handled before others.
 
     Raises:
         AmendmentRefusedError: The amendment is not possible; nothing was changed.
+        KeepsStateError: A stage is given, and the run keeps its state.
         RunNotEndedError: It has not ended.
         RunSucceededError: It has succeeded.
         UnknownStepError: No step of that name has begun.
         RunOwnedError: Another process has just opened it again.
     """
-    _rewound(run_id, await journal.records(run_id), stage, at, by, amend)  # refused early
+    await _rewound(journal, run_id, stage, at, by, amend)  # refused early
     ownership = await journal.claim(run_id)
     try:
-        made = _rewound(run_id, await journal.records(run_id), stage, at, by, amend)
+        made = await _rewound(journal, run_id, stage, at, by, amend)
         await journal.append(ownership, made)
     finally:
         await journal.release(ownership)
-    return made[0].steps
+    events = [f"the event {event.name}" for event in _first(made)]
+    return [*made[0].steps, *events]
 
 
 def forked(
@@ -194,9 +204,11 @@ def forked(
         of every step before the stage.
 
     Raises:
+        KeepsStateError: A stage is given, and the run keeps its state.
         UnknownStepError: No step of that name has begun.
     """
     started = _started(records)
+    _check_stage(started.run_id, records, stage)
     steps = _Steps(records)
     again = steps.places if stage is None else steps_again(started.run_id, records, stage)
     kept = set(steps.places) - set(again)
@@ -212,31 +224,46 @@ def forked(
     return first, _events(records, copies, new_id, at) + copies
 
 
-def _rewound(
+async def _rewound(
+    journal: Journal,
     run_id: str,
-    records: Sequence[Record],
     stage: str | None,
     at: datetime.datetime,
     by: str,
     amend: Rewriting | None,
-) -> tuple[RunRewound, *tuple[RunAmended, ...]]:
+) -> tuple[RunRewound, *tuple[Record, ...]]:
     """Return the records that open a run again."""
-    steps = steps_again(run_id, _ended(run_id, records), stage)
+    records = _ended(run_id, await journal.records(run_id))
+    _check_stage(run_id, records, stage)
+    state = restored(records, await journal.inbox(run_id), at)
+    steps = steps_again(run_id, records, stage) if state is None else list(state.again)
     rewound = RunRewound(run_id=run_id, at=at, steps=steps, by=by)
-    if amend is None:
-        return (rewound,)
-    kept = fold(run_id, [*records, rewound]).steps
-    workflow = amend.recorded(History.of(records))
-    fix = "change what is done again; --from STAGE does more again"
-    _, definition = amended(run_id, workflow, amend.patch, kept, amend.check, fix=fix)
-    return rewound, RunAmended(
-        run_id=run_id,
-        at=at,
-        patch=[dict(each) for each in amend.patch],
-        definition=definition,
-        by=by,
-        reason=amend.reason,
-    )
+    made: list[Record] = [] if state is None else [state.kept, *state.answers]
+    if amend is not None:
+        kept = fold(run_id, [*records, rewound]).steps
+        workflow = amend.recorded(History.of(records))
+        fix = "change what is done again; --from STAGE does more again"
+        _, definition = amended(run_id, workflow, amend.patch, kept, amend.check, fix=fix)
+        made.append(
+            RunAmended(
+                run_id=run_id,
+                at=at,
+                patch=[dict(each) for each in amend.patch],
+                definition=definition,
+                by=by,
+                reason=amend.reason,
+            )
+        )
+    return rewound, *made
+
+
+def _first(records: Iterable[Record]) -> Iterable[ReceivedEvent]:
+    return (event for each in records if isinstance(each, StateKept) for event in each.first)
+
+
+def _check_stage(run_id: str, records: Iterable[Record], stage: str | None) -> None:
+    if stage is not None and any(isinstance(each, StateKept) for each in records):
+        raise KeepsStateError(run_id)
 
 
 def _ended(run_id: str, records: Sequence[Record]) -> Sequence[Record]:

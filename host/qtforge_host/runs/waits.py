@@ -6,10 +6,10 @@ import asyncio
 import datetime
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from qtforge_host.runs.attempts import Answer, StepCall
-from qtforge_host.runs.children import Children
+from qtforge_host.runs.children import ChildOwnedError, Children
 from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.interrupting import TimeOver
@@ -17,10 +17,11 @@ from qtforge_host.runs.log import RunLog
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunDivergedError
-from qtforge_sdk.records import ChildStarted, TimerFired, TimerSet
+from qtforge_sdk.records import ChildStarted, StepFailed, StepSkipped, TimerFired, TimerSet
 
 __all__ = ["Waits"]
 
+_OWNED_S: Final = 0.5  # how often a child is looked at that another process executes
 _FAIL_S = 1.0  # in which what failed beside a step ends that step too
 
 
@@ -93,20 +94,43 @@ class Waits:
             )
 
         async def send(attempt: int) -> Answer:
-            history = self._log.history
-            begun = history.children.get(step)
-            if begun is None and history.resumed:
-                begun = await self._children.find(self.id, step, history.ever_children)
-                if begun is not None:
-                    await started(begun)
+            known = self._log.history.children.get(step)
+            begun = await self._begun(step)
+            if begun is not None and known is None:
+                await started(begun)
             depth = self._log.view.depth + 1
-            result = await self._children.result(
-                self.id, step, name, given, begun, started, depth, self._control.is_to_stop
-            )
-            return result, None
+            is_to_stop = self._control.is_to_stop
+            while True:
+                try:
+                    result = await self._children.result(
+                        self.id, step, name, given, begun, started, depth, is_to_stop
+                    )
+                except ChildOwnedError:
+                    await self._sleep(_OWNED_S)
+                else:
+                    return result, None
 
         call = StepCall(step=step, topic="", send=send, required=required)
-        return await self._do(call, None, None)
+        try:
+            return await self._do(call, None, None)
+        finally:
+            await self._let_go(step)
+
+    async def _begun(self, step: str) -> str | None:
+        """Return the child that a step began, in this process or in one before it."""
+        history = self._log.history
+        begun = history.children.get(step)
+        if begun is None and history.resumed:
+            begun = await self._children.find(self.id, step, history.ever_children)
+        return begun
+
+    async def _let_go(self, step: str) -> None:
+        """Cancel the child of a step that ended without it, such as while nobody ran it."""
+        outcome = self._log.history.outcomes.get(step)
+        if isinstance(outcome, StepFailed | StepSkipped) and self._log.history.resumed:
+            begun = await self._begun(step)
+            if begun is not None:
+                await self._children.cancel(self.id, begun)
 
     async def cancel_children(self) -> None:
         """Cancel the runs that this one began and has not taken up again."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qtforge_sdk.errors import OperationError, QtForgeError
     from qtforge_sdk.health import Health
     from qtforge_sdk.hookspecs import hookimpl
+    from qtforge_sdk.input_checks import InputCheck
     from qtforge_sdk.messages import Document
     from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
     from qtforge_sdk.orchestrators import Orchestrator
@@ -53,6 +54,7 @@ __all__ = [
     "HandlerInfo",
     "HandlerStatistics",
     "Health",
+    "InputCheck",
     "OperationContext",
     "OperationError",
     "Orchestrator",
@@ -82,6 +84,7 @@ _HOMES: Final = {
     "errors": ("OperationError", "QtForgeError"),
     "health": ("Health",),
     "hookspecs": ("hookimpl",),
+    "input_checks": ("InputCheck",),
     "messages": ("Document",),
     "operations": ("OperationContext", "Proceed", "operation", "subscriber"),
     "orchestrators": ("Orchestrator",),

@@ -54,6 +54,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         key: What events from the bus are correlated with, or "".
         busy: Whether there is something to do before the next event: then the run is
             ``running``, and a process that dies leaves it to the next; else it is ``waiting``.
+        failed: Whether the run is about to fail in this state; who retries it goes on from the
+            state before it.
     """
 
     state: Any
@@ -66,6 +68,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     accepts: tuple[str, ...] = ()
     key: str = ""
     busy: bool = False
+    failed: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

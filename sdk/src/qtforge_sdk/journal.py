@@ -276,8 +276,17 @@ class Journal(Protocol):
     async def last_position(self) -> int:
         """Return the position of the newest message to any run; 0 when there is none."""
 
-    async def correlated(self, workflow: str, key: str, limit: int = 1000) -> Sequence[str]:
-        """Return a workflow's unfinished runs that kept this key, oldest first."""
+    async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
+        """Send to all of a workflow's unfinished runs that kept a key: to all or to none.
+
+        However many they are, what it needs of memory is bounded.
+
+        Returns:
+            To how many it was sent; those that had it already are not counted.
+
+        Raises:
+            RecordNotStorableError: The data can't be written.
+        """
 
     async def stirred(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs without a live owner that were sent what they have not handled."""

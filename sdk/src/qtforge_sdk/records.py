@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from qtforge_sdk.instances import ReceivedEvent
+
 __all__ = [
     "AmendmentRefused",
     "ChildStarted",
@@ -257,6 +259,10 @@ class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
         inbox: How far the run's inbox has been dealt with.
         handled: The ids of later messages that have been dealt with already.
         definition: The definition after the last amendment; None when there was none.
+        failed: Whether the run was about to fail in this state.
+        first: Events that are to be handled before any other, in order: those that a retry
+            brings again.
+        timed_from: When the run's time began, where that is not its start.
     """
 
     state: Any
@@ -277,6 +283,9 @@ class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
     inbox: int = 0
     handled: tuple[str, ...] = ()
     definition: dict[str, Any] | None = None
+    failed: bool = False
+    first: tuple[ReceivedEvent, ...] = ()
+    timed_from: datetime.datetime | None = None
 
 
 class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_started"):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from qtforge_sdk.durations import Duration
+from qtforge_sdk.input_checks import InputCheck
 from qtforge_sdk.instances import Kept, ReceivedEvent
 from qtforge_sdk.names import Names
 from qtforge_sdk.policies import Cache, Fallback, Retry
@@ -45,6 +46,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         description: A line for ``workflows list``.
         requires: Plugins with PEP 440 specifiers.
         defaults: What ``input`` holds where the caller gives nothing.
+        inputs: The keys that ``input`` may have; None for any.
+        checks: What has to hold of ``input``, defaults included, before a run starts.
         timeout: How long a run may take in all, a duration; None for no limit.
         on_cancel: ``compensate`` undoes what was done when the run is cancelled.
         result: A template of the run's result; None means every stage's data by name.
@@ -57,6 +60,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     description: str = ""
     requires: tuple[str, ...] = ()
     defaults: dict[str, Any] = {}
+    inputs: tuple[str, ...] | None = None
+    checks: tuple[InputCheck, ...] = ()
     timeout: Duration | None = None
     on_cancel: Literal["stop", "compensate"] = "stop"
     result: Any = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from qtforge_host.journal import waiting_rows
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.group import Change, GroupCommit
@@ -20,7 +21,8 @@ from qtforge_host.journal.writer import Writer
 from qtforge_sdk.errors import QtForgeError, StateDirectoryError
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import RecordNotStorableError, RunExistsError, StaleOwnerError
-from qtforge_sdk.testing._journal_scenarios import keep, names, started, step, steps_of
+from qtforge_sdk.records import StateKept
+from qtforge_sdk.testing._journal_scenarios import NOW, event, keep, names, started, step, steps_of
 
 
 def make_group(directory: Path) -> GroupCommit:
@@ -265,6 +267,27 @@ def test_more_records_than_one_statement_takes_are_kept_in_their_order(tmp_path:
         kept = steps_of(await journal.records(name))
         assert kept == [*steps[:-1], *steps]
         assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_to_many_that_is_stopped_in_the_middle_was_sent_to_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        for run_id in ("one", "two"):
+            kept = StateKept(run_id=run_id, at=NOW, state={}, key="k")
+            await journal.append(await journal.create(started(run_id)), [kept])
+        with monkeypatch.context() as patch:
+            patch.setattr(waiting_rows, "_ARRIVE", "INSERT INTO nowhere SELECT ?")
+            with pytest.raises(StateDirectoryError):
+                await journal.post_to_key("letters", "k", event("m1"))
+        assert not await journal.posted(0)
+        assert await journal.post_to_key("letters", "k", event("m1")) == 2
+        assert [each.run_id for each in await journal.posted(0)] == ["one", "two"]
         await journal.close()
 
     asyncio.run(scenario())

@@ -99,6 +99,17 @@ def test_an_event_reaches_the_machine_with_its_key(play: Any) -> None:
     play_bound(play, case)
 
 
+def test_an_event_reaches_every_machine_with_its_key(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        for each in await placed(lab, "same", "same", "same"):
+            await lab.has(each, "waiting")
+        await lab.bus.publish("order.paid", {"order": "same", "text": "a"})
+        for each in list(lab.store.runs):
+            await noted(lab, each, "order.paid", "a")
+
+    play_bound(play, case)
+
+
 def test_an_event_reaches_the_machine_that_it_names(play: Any) -> None:
     async def case(lab: Any) -> None:
         one, two = await placed(lab, "o1", "o2")

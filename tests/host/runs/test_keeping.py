@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qtforge_sdk import Run
+from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import (
     RunAmended,
     RunFinished,
@@ -239,6 +240,32 @@ def test_a_waiting_machine_is_amended_once_and_stirs_nobody_after(play: Any) -> 
         assert len(await lab.records(run_id, RunAmended)) == 1
         await lab.post(run_id, "event", "more")
         assert (await lab.resume(run_id)).status == "succeeded"
+
+    play(case)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_an_amended_machine_says_at_once_for_what_it_waits_now(play: Any, live: bool) -> None:
+    async def case(lab: Any) -> None:
+        lab.engine.living.linger_s = 60.0 if live else 0.0
+        waiting = asyncio.ensure_future(begun(lab, COUNTER))
+        await lab.until(lambda: lab.journal.runs(RunQuery(waiting_for="note")))
+        (summary,) = await lab.journal.runs(RunQuery())
+        value = {"name": "more", "from": "on", "to": "off", "trigger": "more"}
+        patch = [
+            {"op": "add", "path": "/transitions/-", "value": value},
+            {"op": "replace", "path": "/transitions/0/trigger", "value": "remark"},
+        ]
+        await lab.post(summary.run_id, "amend", data={"patch": patch})
+        if live:
+            await lab.engine.living.look(summary.run_id)
+            await lab.until(lambda: lab.journal.runs(RunQuery(waiting_for="more")))
+            await lab.end()
+        else:
+            await lab.resume(summary.run_id)
+        await waiting
+        (summary,) = await lab.journal.runs(RunQuery(waiting_for="more"))
+        assert (summary.status, summary.accepts) == ("waiting", ("end", "more", "remark"))
 
     play(case)
 

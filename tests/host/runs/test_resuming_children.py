@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qtforge_sdk import Compensation, Run
+from qtforge_sdk.errors import StageFailedError
 from qtforge_sdk.records import (
     ChildStarted,
     RunFinished,
@@ -204,5 +205,134 @@ operation = "do.wait"
         (end,) = await lab.records(child, RunFinished)
         assert end.status == "cancelled"
         assert lab.desk.asked == ["one"]
+
+    play(case)
+
+
+async def held(run: Run) -> Any:
+    await run.request("one", "do.ok", {}, compensation=UNDO)
+    return await run.request("hold", "do.wait", {})
+
+
+def test_a_child_that_another_process_executes_is_waited_for(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(held, "child")
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        (begun,) = await lab.records(run_id, ChildStarted)
+        await lab.start()
+        other = await lab.beside()
+        below = asyncio.ensure_future(other.resume(begun.child_run_id))
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        above = asyncio.ensure_future(lab.engine.resume(run_id))
+        for _ in range(20):
+            await lab.clock.advance(1)
+        assert not above.done()
+        lab.desk.gate.set()
+        await asyncio.wait_for(below, 5)
+        await lab.clock.advance(1)
+        view = await asyncio.wait_for(above, 5)
+        assert (view.status, view.result) == ("succeeded", "waited")
+        assert lab.desk.asked == ["one", "hold"]
+
+    play(case)
+
+
+def test_a_child_whose_other_process_lets_go_of_it_is_taken_over(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(held, "child")
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        (begun,) = await lab.records(run_id, ChildStarted)
+        await lab.start()
+        client = lab.client()
+        ownership = await client.claim(begun.child_run_id)
+        above = asyncio.ensure_future(lab.engine.resume(run_id))
+        await lab.clock.advance(1)
+        assert not lab.desk.arrived.is_set()
+        await client.release(ownership)
+        lab.desk.gate.set()
+        await lab.clock.advance(1)
+        assert (await asyncio.wait_for(above, 5)).result == "waited"
+
+    play(case)
+
+
+def test_a_run_that_waits_for_another_processs_child_can_be_paused(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(held, "child")
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        (begun,) = await lab.records(run_id, ChildStarted)
+        await lab.start()
+        await lab.client().claim(begun.child_run_id)
+        above = asyncio.ensure_future(lab.engine.resume(run_id))
+        await lab.clock.advance(1)
+        await lab.post(run_id, "pause")
+        await lab.engine.living.look(run_id)
+        assert (await asyncio.wait_for(above, 5)).status == "paused"
+
+    play(case)
+
+
+async def in_time(run: Run) -> Any:
+    try:
+        await run.gather(run.run_workflow("child", {}), deadline=10)
+    except StageFailedError:
+        return "late"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_child_whose_time_passed_while_nobody_ran_is_cancelled_and_undone(
+    play: Any, known: bool
+) -> None:
+    def dies(record: object) -> bool:
+        if known:
+            return succeeded("one")(record)
+        return isinstance(record, RunStarted) and record.parent is not None
+
+    async def case(lab: Any) -> None:
+        lab.script(held, "child", on_cancel="compensate")
+        run_id = await lab.crash(lab.script(in_time), dies)
+        child = list(lab.store.runs)[1]
+        await lab.clock.advance(60)
+        view = await lab.resume(run_id)
+        assert (view.status, view.result) == ("succeeded", "late")
+        assert await lab.status(child) == "cancelled"
+        assert lab.desk.asked == (["one", "one/compensation"] if known else [])
+        assert list(lab.store.runs) == [run_id, child]
+
+    play(case)
+
+
+def test_a_late_child_is_cancelled_too_if_the_process_died_before_it_came_to_that(
+    play: Any,
+) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(held, "child")
+        run_id = await lab.crash(lab.script(in_time), succeeded("one"))
+        child = list(lab.store.runs)[1]
+        await lab.clock.advance(60)
+        await lab.start(lambda record: isinstance(record, StepFailed))
+        await lab.dies(lab.engine.resume(run_id))
+        assert await lab.status(child) == "running"
+        assert (await lab.resume(run_id)).result == "late"
+        assert await lab.status(child) == "cancelled"
+
+    play(case)
+
+
+def test_a_late_child_that_another_process_executes_is_asked_to_end(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.script(held, "child")
+        run_id = await lab.crash(lab.script(in_time), succeeded("one"))
+        child = list(lab.store.runs)[1]
+        await lab.start()
+        other = await lab.beside()
+        below = asyncio.ensure_future(other.resume(child))
+        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        above = asyncio.ensure_future(lab.engine.resume(run_id))
+        for _ in range(12):
+            await lab.clock.advance(1)
+        assert (await asyncio.wait_for(above, 5)).result == "late"
+        await other.living.look(child)
+        assert (await asyncio.wait_for(below, 5)).status == "cancelled"
 
     play(case)

@@ -99,7 +99,7 @@ class Instance:
                 return "taken"
             return self._why_not(snapshot, event)
         except ExpressionError as error:
-            return f"a condition can't be told: {error}"
+            return f"it can't be told whether {error.expression} holds: {error.why}"
 
     async def _settle(
         self, snapshot: Snapshot, trace: Trace, received: ReceivedEvent | None, outcome: str
@@ -169,6 +169,7 @@ class Instance:
                 accepts=self._accepts(snapshot),
                 key=self._key,
                 busy=busy,
+                failed=snapshot.failed is not None,
             )
         )
 

@@ -70,7 +70,8 @@ class ReactiveOrchestrator:
             definition: The machine.
             kept: All that the run kept, oldest first.
         """
-        active = msgspec.convert(kept[-1].state, Snapshot).active if kept else ()
+        state = kept[-1].state if kept else None  # None too where it is to begin anew
+        active = () if state is None else msgspec.convert(state, Snapshot).active
         taken = [name for each in kept for name in each.trace.get("transitions", ())]
         return self.graph(definition, active, taken)
 
@@ -79,8 +80,10 @@ class ReactiveOrchestrator:
 
         Args:
             definition: The machine.
-            state: An encoded `Snapshot`.
+            state: An encoded `Snapshot`; None before it has begun.
         """
+        if state is None:
+            return []
         snapshot = msgspec.convert(state, Snapshot)
         timers = {timer.event for timer in snapshot.timers.values()}
         return [

@@ -28,6 +28,7 @@ _STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "run.owned": 409,
         "run.stale_owner": 409,
         "run.amendment_refused": 409,
+        "run.invalid_input": 422,
         "run.not_storable": 422,
         "bus.invalid_topic": 400,
         "bus.invalid_message": 422,

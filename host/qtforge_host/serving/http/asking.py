@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from qtforge_host.runs.amending import amend as amended
+from qtforge_host.runs.amending import still_waiting
 from qtforge_host.runs.cancelling import cancel_family
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import fold
@@ -146,12 +147,14 @@ async def _amend_here(
     journal = service.durable.journal
     ownership = await journal.claim(run_id)
     try:
-        definition = _checked(service, run_id, await journal.records(run_id), patch)
+        records = await journal.records(run_id)
+        definition = _checked(service, run_id, records, patch)
         answer = RunAmended(
             run_id=run_id, at=message.at, patch=list(patch), definition=definition, by=BY,
             reason=reason, message_id=message.message_id,
         )  # fmt: skip
-        await journal.append(ownership, [answer])
+        workflow = service.durable.engine.workflows.recorded(History.of([*records, answer]))
+        await journal.append(ownership, [answer, *still_waiting(workflow, records, answer)])
     finally:
         await journal.release(ownership)
     return answer

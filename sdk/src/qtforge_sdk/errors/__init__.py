@@ -24,6 +24,7 @@
     │   ├── DuplicateStepError    run.duplicate_step
     │   ├── StageFailedError      run.stage_failed
     │   ├── RunDivergedError      run.diverged
+    │   ├── RunInputError         run.invalid_input
     │   └── AmendmentRefusedError run.amendment_refused
     ├── PluginError           plugin.broken and the other reason codes
     ├── ConfigError           config.invalid
@@ -55,6 +56,7 @@ from qtforge_sdk.errors.runs import (
     DuplicateStepError,
     RunDivergedError,
     RunError,
+    RunInputError,
     StageFailedError,
 )
 
@@ -79,6 +81,7 @@ __all__ = [
     "RequestTimeoutError",
     "RunDivergedError",
     "RunError",
+    "RunInputError",
     "StageFailedError",
     "StateDirectoryError",
     "WorkflowError",

@@ -9,6 +9,7 @@ __all__ = [
     "DuplicateStepError",
     "RunDivergedError",
     "RunError",
+    "RunInputError",
     "StageFailedError",
 ]
 
@@ -65,6 +66,24 @@ class RunDivergedError(RunError):
             "resume it with the code that it was started with, or fork it from an earlier step",
         )
         self.step = step
+
+
+class RunInputError(RunError):
+    """A workflow's input is not what its definition wants; nothing was started.
+
+    Args:
+        workflow: The workflow.
+        key: What of the input is wrong.
+        what: What is wrong with it, in words.
+        fix: What is accepted.
+    """
+
+    code = "run.invalid_input"
+
+    def __init__(self, workflow: str, key: str, what: str, fix: str, /) -> None:
+        super().__init__(what, "", fix)
+        self.workflow = workflow
+        self.key = key
 
 
 class AmendmentRefusedError(RunError):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from typing import Any
 
@@ -201,11 +202,47 @@ class WaitingContract:
         ownership = await journal.create(started())
         await journal.append(ownership, [kept(key="order-7")])
         workflow = started().workflow
-        assert list(await journal.correlated(workflow, "order-7")) == ["run"]
-        assert not await journal.correlated(workflow, "order-8")
-        assert not await journal.correlated("another", "order-7")
+        await journal.append(
+            await journal.create(started("second")), [kept("second", key="order-7")]
+        )
+        await journal.append(await journal.create(started("none")), [kept("none", key="order-8")])
+        assert await journal.post_to_key(workflow, "order-7", event("m1", {"n": 1})) == 2
+        assert await journal.post_to_key(workflow, "order-7", event("m1", {"n": 1})) == 0
+        assert await journal.post_to_key(workflow, "order-9", event("m2")) == 0
+        assert await journal.post_to_key("another", "order-7", event("m2")) == 0
+        for run_id in ("run", "second"):
+            [entry] = await journal.arrived(run_id)
+            assert entry.message == event("m1", {"n": 1})
+        assert not await journal.arrived("none")
+        assert [each.run_id for each in await journal.posted(0)] == ["run", "second"]
         await journal.append(ownership, [finished()])
-        assert not await journal.correlated(workflow, "order-7")
+        assert await journal.post_to_key(workflow, "order-7", event("m3")) == 1
+        assert len(await journal.inbox("run")) == 1
+
+    @scenario
+    async def test_a_message_to_a_key_reaches_all_however_many(self, journals: Journals) -> None:
+        journal = await journals.open()
+        names = [f"run-{number}" for number in range(1_100)]
+
+        async def wait(run_id: str) -> None:
+            ownership = await journal.create(started(run_id))
+            await journal.append(ownership, [kept(run_id, key="k")])
+            await journal.release(ownership)
+
+        await asyncio.gather(*map(wait, names))
+        assert await journal.post_to_key(started().workflow, "k", event("m1")) == len(names)
+        assert sorted(await journal.stirred(5_000)) == sorted(names)
+
+    @scenario
+    async def test_a_large_message_to_a_key_is_whole_for_each_run(self, journals: Journals) -> None:
+        journal = await journals.open()
+        for run_id in ("one", "two"):
+            await journal.append(await journal.create(started(run_id)), [kept(run_id, key="k")])
+        large = event("m1", "x" * 600_000)
+        assert await journal.post_to_key(started().workflow, "k", large) == 2
+        for run_id in ("one", "two"):
+            [entry] = await journal.arrived(run_id)
+            assert entry.message == large
 
     @scenario
     async def test_an_imported_run_waits_on(self, journals: Journals) -> None:

@@ -165,7 +165,7 @@ def test_an_event_that_nothing_takes_is_kept_with_the_reason_and_the_values() ->
     assert "'approve' wants event.data.action == 'approve'" in values
     assert "(event.data.action is 'dance')" in values
     assert "no transition from 'under_review' takes 'elsewhere'" in nowhere
-    assert "a condition can't be told" in untold
+    assert "it can't be told whether" in untold
     assert [each.label for each in run.records[-3:]] == ["under_review"] * 3
 
 
