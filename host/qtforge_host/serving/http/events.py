@@ -106,6 +106,9 @@ async def _send(send: Send, content: bytes, *, more: bool = True) -> None:
     message: Message = {"type": "http.response.body", "body": content, "more_body": more}
     async with asyncio.timeout(_SEND_S):
         await send(message)
+    # Neither this nor the next event may have to wait: without a turn of the loop between them
+    # nobody else would come in, and that the client has gone would not be noticed.
+    await asyncio.sleep(0)
 
 
 async def _until_left(receive: Receive) -> None:
