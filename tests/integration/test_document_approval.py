@@ -307,6 +307,28 @@ def test_the_inbox_shows_what_waits_for_a_person_oldest_first(desk: Desk) -> Non
     assert [each["run_id"] for each in listed] == [second["run_id"]]
 
 
+def test_the_inbox_is_read_in_pages(desk: Desk) -> None:
+    runs = [desk.start()["run_id"] for _ in range(3)]
+    page = desk("inbox", "--limit", "2", "--json").json
+    assert ([each["run_id"] for each in page["inbox"]], page["next"]) == (runs[:2], runs[1])
+    said = desk("inbox", "--limit", "2", "--workflow", "document-approval")
+    following = f"inbox --workflow document-approval --limit 2 --after {runs[1]}"
+    assert f"there is more: qtforge-host {following}" in said.err
+    rest = desk(*following.split(), "--json").json
+    assert ([each["run_id"] for each in rest["inbox"]], rest["next"]) == (runs[2:], None)
+    refused = desk("inbox", "--after", "nobody")
+    assert refused.code == 3
+    assert "there is no run 'nobody'" in refused.err
+
+
+def test_the_inbox_tells_since_when_a_run_is_in_its_state_also_after_a_refusal(desk: Desk) -> None:
+    run = desk.start()
+    (before,) = desk("inbox", "--json").json["inbox"]
+    desk("send", run["run_id"], "user.action", "--set", "action=dance")
+    (after,) = desk("inbox", "--json").json["inbox"]
+    assert after == before
+
+
 def test_a_picture_shows_where_a_run_is_and_how_it_came_there(desk: Desk) -> None:
     run = desk.start()
     drawn = desk("runs", "show", run["run_id"], "--graph", "mermaid").out

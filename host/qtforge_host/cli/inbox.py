@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,7 @@ from qtforge_host.cli.machine import machine_document, send_command
 from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.recorded_workflow import WorkflowsOfRuns
 from qtforge_host.cli.report import document_name
-from qtforge_host.cli.runs_journal import open_journal
+from qtforge_host.cli.runs_journal import find_run, open_journal
 from qtforge_host.cli.runs_showing import workflow_of
 from qtforge_host.cli.session import Session
 from qtforge_host.journals import Durable
@@ -28,7 +29,6 @@ from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 __all__ = ["inbox", "served_inbox"]
 
 _PEOPLES: Final = "user"  # the first word of events that people send
-_SEARCHED: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +42,33 @@ class _Waiting:
         return self.view.label_since or self.summary.started_at
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    found: Sequence[_Waiting]
+    following: str | None  # the run behind which the next page begins
+
+
 @click.command()
 @click.option("--workflow", help="Only of this workflow.")
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most."
 )
+@click.option("--after", metavar="RUN", help="Begin behind this run, the last of the page before.")
 @json_option
 @click.pass_obj
-def inbox(session: Session, workflow: str | None, limit: int, as_json: bool) -> None:
+def inbox(
+    session: Session, workflow: str | None, limit: int, after: str | None, as_json: bool
+) -> None:
     """Show what waits for a person, oldest first, with the command for each decision.
 
     That is every run that accepts an event named user or user.*, by the time of its start: a
     reminder or another reviewer does not make it younger. No plugin is imported.
     """
-    found = asyncio.run(_found(session, workflow, limit))
+    page = asyncio.run(_found(session, workflow, limit, after))
     if as_json:
-        print_json(document(inbox=[_row(each) for each in found]))
+        print_json(document(inbox=[_row(each) for each in page.found], next=page.following))
         return
+    found = page.found
     if not found:
         click.echo("nothing waits for a person")
     for each in found:
@@ -67,17 +77,29 @@ def inbox(session: Session, workflow: str | None, limit: int, as_json: bool) -> 
         click.echo(f"{click.style(about, bold=True)}  {each.summary.label} since {since}")
         for command in _commands(each):
             click.echo(f"  {command}")
+    if page.following is not None:
+        words = [] if workflow is None else ["--workflow", workflow]
+        words += ["--limit", str(limit), "--after", page.following]
+        click.echo(f"there is more: qtforge-host inbox {shlex.join(words)}", err=True)
 
 
-async def served_inbox(durable: Durable, workflow: str | None, limit: int) -> list[dict[str, Any]]:
-    """Return what ``inbox --json`` lists, of one workflow or of all, from a running host."""
+async def served_inbox(
+    durable: Durable, workflow: str | None, limit: int, after: str | None
+) -> dict[str, Any]:
+    """Return what ``inbox --json`` prints, of one workflow or of all, from a running host.
+
+    Raises:
+        RunNotFoundError: It is to begin behind a run that is not there.
+    """
     of = functools.partial(workflow_of, durable)
-    return [_row(each) for each in await _waiting(durable.journal, of, workflow, limit)]
+    page = await _waiting(durable.journal, of, workflow, limit, after)
+    return document(inbox=[_row(each) for each in page.found], next=page.following)
 
 
-async def _found(session: Session, workflow: str | None, limit: int) -> list[_Waiting]:
+async def _found(session: Session, workflow: str | None, limit: int, after: str | None) -> _Page:
     async with open_journal(session) as journal:
-        return await _waiting(journal, WorkflowsOfRuns(session).of, workflow, limit)
+        behind = None if after is None else await find_run(journal, after)
+        return await _waiting(journal, WorkflowsOfRuns(session).of, workflow, limit, behind)
 
 
 async def _waiting(
@@ -85,23 +107,37 @@ async def _waiting(
     workflow_of_run: Callable[[History], Workflow | None],
     workflow: str | None,
     limit: int,
-) -> list[_Waiting]:
-    query = RunQuery(statuses=frozenset({"waiting"}), workflow=workflow, limit=_SEARCHED)
-    waiting = [each for each in await journal.runs(query) if _is_for_people(each)]
-    waiting.sort(key=lambda each: each.started_at)
-    found = []
-    for summary in waiting[:limit]:
+    after: str | None,
+) -> _Page:
+    query = RunQuery(
+        workflow=workflow,
+        waiting_for=f"{_PEOPLES}.*",
+        after=after,
+        oldest_first=True,
+        limit=limit + 1,  # the last tells that there is more
+    )
+    summaries = await journal.runs(query)
+    found = [await _looked_at(journal, workflow_of_run, each) for each in summaries[:limit]]
+    more = len(summaries) > limit
+    return _Page(found, found[-1].summary.run_id if more else None)
+
+
+async def _looked_at(
+    journal: Journal,
+    workflow_of_run: Callable[[History], Workflow | None],
+    summary: RunSummary,
+) -> _Waiting:
+    records = await journal.tail(summary.run_id)
+    view = fold(summary.run_id, records)
+    if view.kept is None or not view.kept.trace.get("entered"):
+        # Only the rest of its history tells since when it is in its state.
         records = await journal.records(summary.run_id)
-        history = History.of(records)
-        read = workflow_of_run(history)
-        offers = offers_of(read, history.kept) if read is not None else ()
-        peoples = [each for each in offers if _is_peoples(each.accepted.event)]
-        found.append(_Waiting(summary, fold(summary.run_id, records), peoples))
-    return found
-
-
-def _is_for_people(summary: RunSummary) -> bool:
-    return any(_is_peoples(event) for event in summary.accepts)
+        view = fold(summary.run_id, records)
+    history = History.of(records)
+    read = workflow_of_run(history)
+    offers = offers_of(read, history.kept) if read is not None else ()
+    peoples = [each for each in offers if _is_peoples(each.accepted.event)]
+    return _Waiting(summary, view, peoples)
 
 
 def _is_peoples(event: str) -> bool:

@@ -28,7 +28,9 @@ _UNFINISHED_LIMIT: Final = 1_000_000  # of the running, those whose owner is dea
     "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only such; repeat."
 )
 @click.option("--workflow", help="Only of this workflow.")
-@click.option("--waiting-for", metavar="EVENT", help="Only those that wait for that event.")
+@click.option(
+    "--waiting-for", metavar="EVENT", help="Only those that wait for that event: go, or user.*."
+)
 @click.option(
     "--since", metavar="TIME", help="Only started since: 2h, 30d, 2026-01-31, 2026-01-31T12:00."
 )

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtforge_host.journal.appending import handled_messages, make_append
-from qtforge_host.journal.archive import pack, unpack
+from qtforge_host.journal.appending import make_append
+from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.encoding import Encoded, encode_message, encode_record
 from qtforge_host.journal.instants import from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun
+from qtforge_host.journal.memory_store import MemoryStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
+    AppendedPage,
     Damage,
     InboxEntry,
     InboxMessage,
+    JournalCensus,
     Ownership,
     PostedMessage,
     RunQuery,
@@ -33,38 +35,6 @@ from qtforge_sdk.journal_errors import (
 from qtforge_sdk.records import RunStarted
 
 __all__ = ["MemoryJournal", "MemoryStore"]
-
-
-class MemoryStore:
-    """The runs, which several journals of one process may share.
-
-    Args:
-        finished_capacity: How many finished runs are remembered; the last that ended.
-    """
-
-    def __init__(self, finished_capacity: int = 1000) -> None:
-        self.capacity = finished_capacity
-        self.runs: dict[str, MemoryRun] = {}
-        self.finished: dict[str, None] = {}  # in the order in which they ended
-        self.owners: set[str] = set()  # of the open journals
-        self.listeners: set[asyncio.Event] = set()
-        self.numbers = itertools.count(1)
-
-    def settle(self, run: MemoryRun) -> None:
-        """Take in that a run has ended or been opened again; the oldest may be forgotten."""
-        self.finished.pop(run.run_id, None)
-        if run.finished_at is None:
-            return
-        self.finished[run.run_id] = None
-        if len(self.finished) > self.capacity:
-            oldest = next(iter(self.finished))
-            del self.finished[oldest]
-            del self.runs[oldest]
-
-    def tell(self) -> None:
-        """Wake everybody who waits for a change."""
-        for event in self.listeners:
-            event.set()
 
 
 class MemoryJournal:
@@ -102,6 +72,7 @@ class MemoryJournal:
             raise RunExistsError(started.run_id)
         run = MemoryRun.created(started, encoded, self._owner, next(store.numbers))
         store.runs[run.run_id] = run
+        store.log(run, 1)
         return self._ownership(run)
 
     async def claim(self, run_id: str) -> Ownership:
@@ -130,6 +101,7 @@ class MemoryJournal:
         job = make_append(ownership, records, posts)
         run = self._owned(ownership)
         run.add(job)
+        self._store.log(run, len(job.entries))
         if job.status is not None:
             self._store.settle(run)
         for to, message_id, message in job.posts:
@@ -147,9 +119,18 @@ class MemoryJournal:
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return what a query asks for; see `Journal`."""
         store = self._open_store()
-        found = [run for run in store.runs.values() if run.fits(query)]
-        found.sort(key=lambda run: (run.started_at, run.key), reverse=True)
-        return tuple(run.summary(run.owner in store.owners) for run in found[: max(query.limit, 0)])
+        after = None if query.after is None else self._run(query.after)
+        found = {run.run_id: run for run in store.runs.values() if run.fits(query)}
+        if after is not None:
+            found[after.run_id] = after
+        ordered = sorted(
+            found.values(),
+            key=lambda run: (run.started_at, run.key),
+            reverse=not query.oldest_first,
+        )
+        first = 0 if after is None else ordered.index(after) + 1
+        page = ordered[first : first + max(query.limit, 0)]
+        return tuple(run.summary(run.owner in store.owners) for run in page)
 
     async def unfinished(self) -> Sequence[str]:
         """Return the runs that may be taken up; see `Journal`."""
@@ -229,14 +210,28 @@ class MemoryJournal:
         self._changed.clear()
         return True
 
+    async def appended(
+        self, after: int, limit: int = 1000, *, run_id: str | None = None
+    ) -> AppendedPage:
+        """Return what was made of runs, in order; see `Journal`."""
+        store = self._open_store()
+        if run_id is not None:
+            self._run(run_id)
+        return store.appended(after, limit, run_id)
+
+    async def census(self) -> JournalCensus:
+        """Count what there is; see `Journal`."""
+        return self._open_store().census()
+
+    def backlog(self) -> int:
+        """Return 0: nothing is written later."""
+        return 0
+
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Forget old runs; see `Journal`."""
         store = self._open_store()
-        old = [
-            run.run_id
-            for run in store.runs.values()
-            if run.finished_at is not None and run.finished_at < finished_before
-        ]
+        ended = {run.run_id: run.finished_at for run in store.runs.values() if run.finished_at}
+        old = [run_id for run_id, at in ended.items() if at < finished_before]
         for run_id in old:
             del store.runs[run_id]
             store.finished.pop(run_id, None)
@@ -244,34 +239,11 @@ class MemoryJournal:
 
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
-        run = self._run(run_id)
-        inbox = [encoded for _, encoded in run.inbox.values()]
-        blobs = {blob.sum: blob.content for each in (*run.entries, *inbox) for blob in each.blobs}
-        return pack(
-            run_id,
-            [each.payload for each in run.entries],
-            [each.payload for each in inbox],
-            list(blobs.values()),
-        )
+        return self._run(run_id).archive()
 
     async def import_(self, data: bytes) -> str:
         """Keep an exported run; see `Journal`."""
-        store = self._open_store()
-        archive = unpack(data)
-        known = store.runs.get(archive.run_id)
-        if known is not None:
-            if [each.payload for each in known.entries] != archive.records:
-                raise RunExistsError(archive.run_id)
-            return archive.run_id
-        run = MemoryRun.imported(archive, next(store.numbers))
-        handled = handled_messages(archive.decoded)
-        for message_id, checksum, payload in archive.inbox_rows:
-            run.post(next(store.numbers), message_id, Encoded(payload, checksum, archive.blobs))
-            if message_id in handled:
-                run.settle(message_id)
-        store.runs[run.run_id] = run
-        store.settle(run)
-        return run.run_id
+        return self._open_store().take(unpack(data))
 
     async def check(self) -> Sequence[Damage]:
         """Return nothing: what is in memory is as it was written."""
@@ -284,9 +256,8 @@ class MemoryJournal:
         self._store.listeners.add(self._changed)
 
     def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> int:
-        known = run.positions.get(message_id)
-        if known is not None:
-            return known
+        if message_id in run.positions:
+            return run.positions[message_id]
         position = next(self._store.numbers)
         run.post(position, message_id, encoded)
         self._store.tell()

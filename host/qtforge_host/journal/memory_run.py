@@ -9,7 +9,7 @@ from typing import Self
 import msgspec
 
 from qtforge_host.journal.appending import kept_row
-from qtforge_host.journal.archive import Archive
+from qtforge_host.journal.archive import Archive, pack
 from qtforge_host.journal.encoding import (
     Encoded,
     LoadBlob,
@@ -19,6 +19,7 @@ from qtforge_host.journal.encoding import (
 )
 from qtforge_host.journal.group import Append
 from qtforge_host.journal.instants import from_us
+from qtforge_host.journal.listing_queries import waits_for
 from qtforge_host.journal.schema import RunRow, run_row
 from qtforge_host.journal.waiting_rows import KeptRow
 from qtforge_sdk import Record
@@ -106,6 +107,21 @@ class MemoryRun:
         """Take in that a message was dealt with."""
         self.arrivals.pop(self.positions.get(message_id, 0), None)
 
+    def archive(self) -> bytes:
+        """Return it as an archive; see `Journal.export`."""
+        inbox = [encoded for _, encoded in self.inbox.values()]
+        blobs = {blob.sum: blob.content for each in (*self.entries, *inbox) for blob in each.blobs}
+        return pack(
+            self.run_id,
+            [each.payload for each in self.entries],
+            [each.payload for each in inbox],
+            list(blobs.values()),
+        )
+
+    def record(self, number: int) -> Record:
+        """Return one of the records, by its number from 0."""
+        return _decoded([self.entries[number]])[0]
+
     def read(self) -> tuple[Record, ...]:
         """Return the records."""
         return _decoded(self.entries)
@@ -145,7 +161,7 @@ class MemoryRun:
             and (until is None or self.started_at < until)
             and (
                 query.waiting_for is None
-                or (self.waits and query.waiting_for in self.accepts.split())
+                or (self.waits and waits_for(self.accepts, query.waiting_for))
             )
         )
 

@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
+from qtforge_host.journal.appended_queries import read_appended
 from qtforge_host.journal.archive import pack
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
-from qtforge_host.journal.instants import from_us, to_us
+from qtforge_host.journal.listing_queries import list_runs
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.schema import POSITION_BITS
 from qtforge_host.journal.storage_errors import is_lasting
 from qtforge_host.journal.waiting_queries import WaitingQueries
 from qtforge_sdk import Record
-from qtforge_sdk.journal import InboxEntry, RunQuery, RunSummary
+from qtforge_sdk.journal import AppendedPage, InboxEntry, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 
 __all__ = ["Queries", "payloads"]
 
-_COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
-    label, accepts, kept_at"""
-_FILTER: Final = "started_at >= :since AND started_at < :until ORDER BY started_at DESC, key DESC"
-# The newest of one status, and of one workflow and status, lie together in an index each.
-_BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND {_FILTER}"  # noqa: S608 - of constants
-_BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
-    WHERE workflow = :workflow AND status = :status AND {_FILTER}"""  # noqa: S608 - of constants
-# One seek for each set of events that any run waits for; machines of a workflow share them.
-_ACCEPTED: Final = """WITH RECURSIVE found(accepts) AS (
-    SELECT min(accepts) FROM runs INDEXED BY runs_waiting WHERE status = 'waiting'
-    UNION ALL
-    SELECT (SELECT min(accepts) FROM runs INDEXED BY runs_waiting
-        WHERE status = 'waiting' AND accepts > found.accepts)
-    FROM found WHERE found.accepts IS NOT NULL
-) SELECT accepts FROM found WHERE accepts IS NOT NULL"""
-_BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE status = 'waiting'
-    AND accepts = :accepts AND (:workflow IS NULL OR workflow = :workflow) AND {_FILTER}"""  # noqa: S608 - of constants
-_BY_PARENT: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent AND {_FILTER}"  # noqa: S608 - of constants
-# One seek for each status that there is, however many runs have it.
-_STATUSES: Final = """WITH RECURSIVE found(status) AS (
-    SELECT min(status) FROM runs
-    UNION ALL
-    SELECT (SELECT min(status) FROM runs WHERE status > found.status) FROM found
-    WHERE found.status IS NOT NULL
-) SELECT status FROM found WHERE status IS NOT NULL"""
 _PAYLOADS: Final = "SELECT id, checksum, payload FROM records WHERE id BETWEEN ? AND ? ORDER BY id"
 _UNFINISHED: Final = """SELECT run_id, owner FROM runs
     WHERE status IN ('running', 'blocked') ORDER BY key"""
-_END_OF_TIME: Final = (1 << 63) - 1
-
-_Row = tuple[
-    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None, int
-]  # fmt: skip
 
 
 def payloads(connection: sqlite3.Connection, key: int) -> list[bytes]:
@@ -123,17 +91,12 @@ class Queries:
 
     def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
         """Return what a query asks for; see `Journal`."""
-        newest = heapq.merge(
-            *self._candidates(query), key=lambda row: (row[4], row[12]), reverse=True
-        )
-        alive: dict[str | None, bool] = {None: False}
-        found = []
-        for row in itertools.islice(newest, max(query.limit, 0)):
-            owner = row[6]
-            if owner is not None and owner not in alive:
-                alive[owner] = self._locks.is_alive(owner)
-            found.append(_summary(row, alive[owner]))
-        return tuple(found)
+        return list_runs(self._connection, self._locks, query)
+
+    def appended(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
+        """Return records of any run in their order; see `Journal`."""
+        key = None if run_id is None else self._key(run_id)
+        return read_appended(self._connection, self._blobs, after, limit, key)
 
     def unfinished(self) -> tuple[str, ...]:
         """Return the runs that may be taken up; see `Journal`."""
@@ -177,39 +140,6 @@ class Queries:
         finally:
             self._connection.execute("COMMIT")
 
-    def _candidates(self, query: RunQuery) -> Iterator[list[_Row]]:
-        given = {
-            "workflow": query.workflow,
-            "parent": query.parent,
-            "since": to_us(query.started_since) if query.started_since else -_END_OF_TIME,
-            "until": to_us(query.started_until) if query.started_until else _END_OF_TIME,
-            "limit": query.limit,
-        }
-        if query.parent is not None:
-            rows = self._connection.execute(_BY_PARENT, given).fetchall()
-            yield [
-                row
-                for row in rows
-                if query.workflow in (None, row[1])
-                and (not query.statuses or row[3] in query.statuses)
-                and (query.waiting_for is None or query.waiting_for in row[10].split())
-            ]
-            return
-        if query.waiting_for is not None:
-            if not query.statuses or "waiting" in query.statuses:
-                for (accepts,) in self._connection.execute(_ACCEPTED).fetchall():
-                    if query.waiting_for in accepts.split():
-                        found = {**given, "accepts": accepts}
-                        newest = self._connection.execute(f"{_BY_ACCEPTED} LIMIT :limit", found)
-                        yield newest.fetchall()
-            return
-        statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
-        for status in query.statuses or [row[0] for row in self._connection.execute(_STATUSES)]:
-            newest = self._connection.execute(
-                f"{statement} LIMIT :limit", {**given, "status": status}
-            )
-            yield newest.fetchall()
-
     def _key(self, run_id: str) -> int:
         row = self._connection.execute(
             "SELECT key FROM runs WHERE run_id = ?", (run_id,)
@@ -227,20 +157,3 @@ def _rows(
 ) -> list[tuple[int, int, bytes]]:
     base = key << POSITION_BITS
     return connection.execute(_PAYLOADS, (base + first, base + last)).fetchall()
-
-
-def _summary(row: _Row, alive: bool) -> RunSummary:
-    return RunSummary(
-        run_id=row[0],
-        workflow=row[1],
-        kind=row[2],
-        status=row[3],
-        started_at=from_us(row[4]),
-        finished_at=None if row[5] is None else from_us(row[5]),
-        owner_alive=alive,
-        epoch=row[7],
-        parent=row[8],
-        label=row[9],
-        accepts=tuple(row[10].split()),
-        waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
-    )

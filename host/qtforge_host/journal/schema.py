@@ -22,6 +22,7 @@ __all__ = [
     "APPLICATION_ID",
     "FORMAT_VERSION",
     "INSERT_RUNS",
+    "KEPT_ORDER",
     "MIGRATIONS",
     "POSITION_BITS",
     "RunRow",
@@ -31,6 +32,8 @@ __all__ = [
 
 APPLICATION_ID: Final = 0x51744667  # "QtFg", in the file's header
 POSITION_BITS: Final = 24
+KEPT_ORDER: Final = 100_000
+"""The order of at least so many appended records is known; `Journal.appended` promises it."""
 
 _TABLES: Final = (
     # AUTOINCREMENT: the key of a run that was pruned is never another's.
@@ -75,6 +78,23 @@ _KEEPING: Final = (
     "CREATE INDEX timers_by_due ON timers (due)",
     # Messages that an unfinished run has not dealt with.
     "CREATE TABLE arrivals (run INTEGER, position INTEGER, PRIMARY KEY (run, position)) WITHOUT ROWID",  # noqa: E501
+)
+_ORDER: Final = (
+    # Found by workflow too: one seek for each set of events that a workflow's runs wait for.
+    "DROP INDEX runs_waiting",
+    """CREATE INDEX runs_waiting ON runs (workflow, accepts, started_at)
+        WHERE status = 'waiting'""",
+    # The order in which all processes append: there is one writer at a time, so no place is
+    # taken before one that is lower is there to be read. The last row always stays, so that
+    # no place is given twice.
+    "CREATE TABLE appended (position INTEGER PRIMARY KEY, record INTEGER NOT NULL)",
+    """CREATE TRIGGER records_appended AFTER INSERT ON records BEGIN
+        INSERT INTO appended (record) VALUES (new.id);
+    END""",
+    f"""CREATE TRIGGER appended_forgotten AFTER INSERT ON appended WHEN new.position % 1000 = 0
+    BEGIN
+        DELETE FROM appended WHERE position <= new.position - {KEPT_ORDER};
+    END""",  # noqa: S608 - of a constant
 )
 INSERT_RUNS: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
@@ -167,7 +187,13 @@ def _from_1(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0, _from_1)
+def _from_2(connection: sqlite3.Connection) -> None:
+    """Format 2 did not know in which order records of different runs came; it begins here."""
+    for statement in _ORDER:
+        connection.execute(statement)
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0, _from_1, _from_2)
 """The function at place n makes format n + 1 of format n."""
 
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -16,6 +16,7 @@ from qtforge_host.journal import changes
 from qtforge_host.journal.appending import make_append
 from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.census import take_census
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.encoding import Blob, encode_message, encode_record
 from qtforge_host.journal.group import Create, GroupCommit, Job
@@ -29,9 +30,11 @@ from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
+    AppendedPage,
     Damage,
     InboxEntry,
     InboxMessage,
+    JournalCensus,
     Ownership,
     PostedMessage,
     RunQuery,
@@ -189,6 +192,24 @@ class SqliteJournal:
         """Wait until an inbox may hold something new; see `Journal`."""
         return await self._parts().writer.changed(timeout_s)
 
+    async def appended(
+        self, after: int, limit: int = 1000, *, run_id: str | None = None
+    ) -> AppendedPage:
+        """Return what any process made of runs, in order; see `Journal`."""
+        return await self._read(lambda queries: queries.appended(after, limit, run_id))
+
+    async def census(self) -> JournalCensus:
+        """Count what there is; see `Journal`."""
+        self._parts()
+        try:
+            return await asyncio.to_thread(self._census)
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(self._directory, error) from error
+
+    def backlog(self) -> int:
+        """Return how many writes wait; see `Journal`."""
+        return self._parts().writer.backlog
+
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Forget old runs; see `Journal`."""
         count = 0
@@ -224,6 +245,11 @@ class SqliteJournal:
                 raise storage_error(self._directory, error) from error
             undo.pop_all()
         return read, write
+
+    def _census(self) -> JournalCensus:
+        # A connection and a thread of its own: it takes long, and other reads go on beside it.
+        with contextlib.closing(connect(self._path)) as connection:
+            return take_census(connection, self._blobs)
 
     def _parts(self) -> _Open:
         if self._open is None:

@@ -60,6 +60,11 @@ class Writer:
         # A daemon: an interpreter that ends without close() does not wait for it.
         threading.Thread(target=self._work, name="qtforge-journal", daemon=True).start()
 
+    @property
+    def backlog(self) -> int:
+        """How many jobs wait or are being written, those that wait for room left out."""
+        return self._pending
+
     async def submit(self, job: Job) -> Any:
         """Have a job written, and return its outcome once the disk has it.
 

@@ -193,6 +193,8 @@ class Children:
         try:
             view = await _to_its_end(work, is_to_stop)
         except RunOwnedError as error:
+            if begun is None:
+                raise
             raise ChildOwnedError(begun) from error
         if view.status == "succeeded":
             return view.result

@@ -99,10 +99,11 @@ class Waits:
             if begun is not None and known is None:
                 await started(begun)
             depth = self._log.view.depth + 1
+            is_to_stop = self._control.is_to_stop
             while True:
                 try:
                     result = await self._children.result(
-                        self.id, step, name, given, begun, started, depth, self._control.is_to_stop
+                        self.id, step, name, given, begun, started, depth, is_to_stop
                     )
                 except ChildOwnedError:
                     await self._sleep(_OWNED_S)

@@ -27,7 +27,7 @@ class Documents:
         run: ``runs show``; raises `RunNotFoundError`.
         runs: Finds what ``runs list`` would list.
         run_row: A line of ``runs list``.
-        inbox: So many lines of ``inbox``, of one workflow or of all.
+        inbox: ``inbox``: of one workflow or of all, so many, behind a run or from the first.
         outcome: ``send``, of a run that keeps its state.
         workflow_row: A line of ``workflows list``.
         plugins: The lines of ``plugins check``.
@@ -38,7 +38,7 @@ class Documents:
     run: Callable[[Durable, str], Awaitable[Document]]
     runs: Callable[[Journal, RunQuery], Awaitable[Sequence[RunSummary]]]
     run_row: Callable[[RunSummary], Document]
-    inbox: Callable[[Durable, str | None, int], Awaitable[list[Document]]]
+    inbox: Callable[[Durable, str | None, int, str | None], Awaitable[Document]]
     outcome: Callable[[Durable, InboxMessage, StateKept], Awaitable[Document]]
     workflow_row: Callable[[Parsed, tuple[Problem, ...]], Document]
     plugins: Callable[[Host], list[Document]]

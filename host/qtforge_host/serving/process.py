@@ -104,22 +104,34 @@ class _Process:
     ) -> None:
         """Serve one configuration after the other."""
         tell: Callable[[], None] | None = ready
+        served: tuple[Settings, list[Schedule]] | None = None
         while True:
             watch = Watch(settings)  # before it starts, which takes a while
             service = Service(settings, self._options, schedules, self._counts)
-            async with service:
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    await stack.enter_async_context(service)
+                except QtForgeError as error:
+                    if served is None:
+                        raise
+                    _LOG.error("the host does not start with the new configuration: %s", error)
+                    (settings, schedules), served = served, None
+                    continue
                 self._stop.hurry = service.hurry
                 self._current.service = service
-                try:
-                    if tell is not None:
-                        tell()
-                        tell = None
-                    found = await self._next_configuration(watch)
-                finally:
-                    self._current.service = None
+                stack.callback(self._leave)
+                if tell is not None:
+                    tell()
+                    tell = None
+                found = await self._next_configuration(watch)
             if found is None:
                 return
+            served = settings, schedules
             settings, schedules = found
+
+    def _leave(self) -> None:
+        """Answer requests no more: what answers them is about to stop."""
+        self._current.service = None
 
     async def _next_configuration(self, watch: Watch) -> tuple[Settings, list[Schedule]] | None:
         """Wait for a valid configuration that is another; None when it is time to end."""
@@ -138,6 +150,8 @@ class _Process:
                 await asyncio.wait(waits)
             if self._stop.ending.is_set():
                 return None
+            # After a signal it would notice the same change once more.
+            await asyncio.to_thread(watch.look)
             try:
                 found = self._read_settings()
                 schedules = read_schedules(found)

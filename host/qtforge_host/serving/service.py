@@ -14,6 +14,7 @@ from qtforge_host.journals import Durable
 from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.dispatching import Dispatcher
+from qtforge_host.serving.census import RecentCensus
 from qtforge_host.serving.counting import RunCounts
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.folder import ServeFolder
@@ -43,6 +44,7 @@ class Service:
         host: The host.
         durable: Its journal and engine.
         streams: Who hears live events.
+        census: What the journal holds.
         counts: Counts what happens.
     """
 
@@ -59,6 +61,7 @@ class Service:
         self.host = Host(settings)
         self.durable: Durable
         self.streams: Streams
+        self.census: RecentCensus
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._hurried = asyncio.Event()
@@ -68,9 +71,10 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.host)
             self.durable = await self.host.durable()
+            self.census = RecentCensus(self.durable.journal)
             engine = self.durable.engine
             engine.living.linger_s = _LINGER_S
-            self.streams = Streams(self.host.bus, self.options.max_streams)
+            self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)
             stack.callback(self.host.on_record(self.streams.tell))
             stack.callback(self.host.on_record(self.counts.take))
             stack.callback(self.streams.close)

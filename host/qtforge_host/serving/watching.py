@@ -41,6 +41,10 @@ class Watch:
         self._poll_s = poll_s
         self._seen = fingerprint(settings)
 
+    def look(self) -> None:
+        """Take the files as they are now."""
+        self._seen = fingerprint(self._settings)
+
     async def changed(self) -> None:
         """Wait until a file is another than when it was last looked at."""
         while True:

@@ -20,6 +20,14 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from qtforge_sdk.journal_views import (
+    AppendedPage,
+    AppendedRecord,
+    Damage,
+    JournalCensus,
+    RunQuery,
+    RunSummary,
+)
 from qtforge_sdk.records import (
     Record,
     RunBlocked,
@@ -33,10 +41,13 @@ from qtforge_sdk.records import (
 )
 
 __all__ = [
+    "AppendedPage",
+    "AppendedRecord",
     "Damage",
     "InboxEntry",
     "InboxMessage",
     "Journal",
+    "JournalCensus",
     "JournalFactory",
     "MessageKind",
     "Ownership",
@@ -99,75 +110,6 @@ class PostedMessage(NamedTuple):
     run_id: str
     position: int
     message: InboxMessage
-
-
-class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs to list; what is left out does not restrict.
-
-    Attributes:
-        statuses: Any of these; empty for all.
-        workflow: The workflow's name.
-        started_since: Started then or later.
-        started_until: Started before that.
-        parent: Started by that run.
-        waiting_for: It waits for that event.
-        limit: At most so many, the newest.
-    """
-
-    statuses: frozenset[str] = frozenset()
-    workflow: str | None = None
-    started_since: datetime.datetime | None = None
-    started_until: datetime.datetime | None = None
-    parent: str | None = None
-    waiting_for: str | None = None
-    limit: int = 50
-
-
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in one line.
-
-    Attributes:
-        run_id: The run.
-        workflow: Its workflow's name.
-        kind: Its orchestrator's kind.
-        status: ``running``, ``paused``, ``blocked``, or how it ended.
-        started_at: When it was created, in UTC.
-        finished_at: When it ended; None until then.
-        owner_alive: Whether a live process owns it. A run that is ``running`` without
-            one was interrupted.
-        epoch: How many owners it has had.
-        parent: The run that started it.
-        label: For a run that lives long: its state in a word.
-        accepts: For one that waits: the events that it waits for.
-        waiting_since: For one that waits: since when, in UTC.
-    """
-
-    run_id: str
-    workflow: str
-    kind: str
-    status: str
-    started_at: datetime.datetime
-    finished_at: datetime.datetime | None
-    owner_alive: bool
-    epoch: int
-    parent: str | None
-    label: str = ""
-    accepts: tuple[str, ...] = ()
-    waiting_since: datetime.datetime | None = None
-
-
-class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that `Journal.check` found.
-
-    Attributes:
-        what: What is wrong, in words.
-        run_id: The run that it touches; None when it is the journal as a whole.
-        position: Which of the run's records, from 1; None when it is not one of them.
-    """
-
-    what: str
-    run_id: str | None = None
-    position: int | None = None
 
 
 _STATUSES: Final[Mapping[type, str]] = MappingProxyType(
@@ -282,7 +224,11 @@ class Journal(Protocol):
         """
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
-        """Return what the query asks for, by the time of their start, newest first."""
+        """Return what the query asks for, by the time of their start.
+
+        Raises:
+            RunNotFoundError: There is no run of the name that the query has as ``after``.
+        """
 
     async def unfinished(self) -> Sequence[str]:
         """Return the runs that a process may take up, oldest first.
@@ -358,6 +304,28 @@ class Journal(Protocol):
             True when another process wrote, or this one posted, since the last True;
             False when the time was over. May be True for nothing.
         """
+
+    async def appended(
+        self, after: int, limit: int = 1000, *, run_id: str | None = None
+    ) -> AppendedPage:
+        """Return what any process made of runs behind a position, oldest first.
+
+        A journal knows at least the newest 100,000 records in this order.
+
+        Args:
+            after: The position; 0 for all that is known.
+            limit: At most so many; 0 asks only where the order stands.
+            run_id: Only of this run.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+
+    async def census(self) -> JournalCensus:
+        """Count what there is; takes the longer the more runs there are, and holds nobody up."""
+
+    def backlog(self) -> int:
+        """Return how many writes wait for the disk or are on their way to it."""
 
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Forget runs that ended before a time, with all that only they refer to.

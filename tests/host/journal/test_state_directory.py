@@ -14,7 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, POSITION_BITS
+from qtforge_host.journal.schema import (
+    APPLICATION_ID,
+    FORMAT_VERSION,
+    KEPT_ORDER,
+    POSITION_BITS,
+)
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import Damage, RunQuery
@@ -186,6 +191,67 @@ def test_a_file_of_format_0_is_brought_up_to_date(tmp_path: Path) -> None:
     assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT_VERSION,)
     assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     connection.close()
+
+
+def test_a_journal_of_format_2_is_followed_from_its_next_record_on(tmp_path: Path) -> None:
+    async def make() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        await journal.release(await journal.create(started("old")))
+        await journal.close()
+
+    asyncio.run(make())
+    for statement in (
+        "DROP TRIGGER records_appended",
+        "DROP TABLE appended",
+        "DROP INDEX runs_waiting",
+        "CREATE INDEX runs_waiting ON runs (accepts, started_at) WHERE status = 'waiting'",
+        "PRAGMA user_version = 2",
+    ):
+        change(tmp_path, statement)
+
+    async def look() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        page = await journal.appended(0)
+        assert (page.records, page.until) == ((), 0)
+        await journal.append(await journal.claim("old"), [step("old", "a")])
+        (only,) = (await journal.appended(0)).records
+        assert (only.position, only.record) == (1, step("old", "a"))
+        assert not await journal.runs(RunQuery(waiting_for="user.*"))
+        await journal.close()
+
+    asyncio.run(look())
+
+
+def test_the_order_of_old_records_is_forgotten(tmp_path: Path) -> None:
+    async def many() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        ownership = await journal.create(started("one"))
+        # As if as many as are kept had come already.
+        change(tmp_path, f"INSERT INTO appended VALUES ({2 * KEPT_ORDER - 1}, 0)")
+        await journal.append(ownership, [step("one", "a")])
+        page = await journal.appended(0)
+        assert (page.oldest, page.until) == (2 * KEPT_ORDER - 1, 2 * KEPT_ORDER)
+        assert [each.position for each in page.records] == [2 * KEPT_ORDER]
+        await journal.close()
+
+    asyncio.run(many())
+
+
+def test_a_damaged_record_does_not_end_the_following(tmp_path: Path) -> None:
+    async def follow() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        await keep(journal, started("one"), step("one", "a"), step("one", "b"))
+        change(tmp_path, "UPDATE records SET checksum = 1 WHERE id = (1 << 24 | 2)")
+        page = await journal.appended(0)
+        assert [each.record is None for each in page.records] == [False, True, False]
+        assert page.records[1].run_id == "one"
+        await journal.close()
+
+    asyncio.run(follow())
 
 
 def test_a_damaged_format_0_stays_as_it_was(tmp_path: Path) -> None:

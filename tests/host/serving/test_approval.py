@@ -34,6 +34,9 @@ def test_a_decision_is_made_after_the_server_was_killed(serving: Serving, server
     inbox = again.get("/v1/inbox").json()["inbox"]
     assert [(each["run_id"], each["state"]) for each in inbox] == [(run_id, "under_review")]
     assert again.get("/v1/inbox").json() == serving.json("inbox", "--json")
+    page = again.get("/v1/inbox", params={"limit": "1", "after": run_id}).json()
+    assert (page["inbox"], page["next"]) == ([], None)
+    assert again.get("/v1/inbox", params={"after": "nobody"}).status_code == 404
     listed = again.get("/v1/runs", params={"waiting_for": "user.action"}).json()["runs"]
     assert [each["run_id"] for each in listed] == [run_id]
 

@@ -187,6 +187,44 @@ def test_a_configuration_that_is_not_valid_is_told_and_not_used(
     assert server.start("quick", wait="20s", word="still")["status"] == "succeeded"
 
 
+def test_sighup_uses_a_changed_configuration_at_once(serving: Serving, server: Server) -> None:
+    assert serving.json("schedules", "list", "--json")["schedules"] == []
+    before = server.start("waits")["run_id"]
+    serving.config.write_text('[topics."steps.note"]\ntimeout = "never"\n')
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "the new configuration is not used" in server.error)
+    assert server.start("quick", wait="20s", word="a")["status"] == "succeeded"
+    folder = serving.folder / "workflows"
+    folder.mkdir()
+    serving.config.write_text("")
+    (folder / "mine.toml").write_text(
+        'name = "mine"\nkind = "sequential"\nversion = "1.0.0"\n'
+        '[[stages]]\nname = "one"\noperation = "steps.note"\nmessage = { text = "mine" }\n'
+    )
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "the configuration has changed" in server.error)
+    until(lambda: server.get("/v1/workflows/mine").status_code == 200)
+    assert server.start("mine", wait="20s")["status"] == "succeeded"
+    until(lambda: status_of(server, before) == "running")  # it was taken up again
+    assert server.end() == 0
+
+
+def test_a_configuration_with_which_the_host_does_not_start_is_told_and_not_used(
+    serving: Serving, server: Server
+) -> None:
+    serving.config.write_text('[host]\njournal = "stone"\n')
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "the host does not start with the new configuration" in server.error)
+    assert "stone" in server.error
+    until(lambda: server.get("/readyz").status_code == 200)
+    assert server.start("quick", wait="20s", word="still")["status"] == "succeeded"
+    serving.config.write_text("")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: server.error.count("the configuration has changed") == 2)
+    until(lambda: server.get("/readyz").status_code == 200)
+    assert server.end() == 0
+
+
 def test_a_configuration_that_is_not_valid_keeps_it_from_starting(serving: Serving) -> None:
     serving.config.write_text('[schedules.x]\nworkflow = "quick"\ncron = "0 9 * * *"\nzone = "x"\n')
     refused = serving.cli("serve", "--port", "0")

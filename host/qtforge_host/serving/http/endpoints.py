@@ -6,7 +6,7 @@ from typing import Final
 
 from qtforge_host.serving.http import shapes
 from qtforge_host.serving.http.calls import Endpoint
-from qtforge_host.serving.http.events import EVENTS_TYPE, live_events
+from qtforge_host.serving.http.events import EVENTS_TYPE, LAST_ID, live_events
 from qtforge_host.serving.http.listings import (
     list_plugins,
     list_workflows,
@@ -116,6 +116,7 @@ ENDPOINTS: Final = (
         method="GET", path="/v1/events", name="hearEvents", handler=live_events,
         summary="Hear records of runs and messages of topics as they come.",
         query=shapes.EventsQuery, answers={200: EVENTS_TYPE},
+        headers={LAST_ID: {"type": "string", "pattern": "^[0-9]{1,18}$"}},
     ),
     Endpoint(
         method="GET", path="/readyz", name="readiness", handler=ready,

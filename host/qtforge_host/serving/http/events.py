@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
+from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.answers import json_bytes
 from qtforge_host.serving.http.calls import Call
 from qtforge_host.serving.streaming import Live, Stream
+from qtforge_sdk.errors import QtForgeError
 
-__all__ = ["EVENTS_TYPE", "EventStream", "live_events"]
+__all__ = ["EVENTS_TYPE", "LAST_ID", "EventStream", "live_events"]
 
 EVENTS_TYPE: Final = "text/event-stream"
+LAST_ID: Final = "Last-Event-ID"
+_LOG: Final = logging.getLogger("qtforge.http")
+_DIGITS: Final = 18
 _QUIET_S: Final = 15.0  # after which a comment shows that the connection is alive
 _SEND_S: Final = 30.0  # in which a client must have taken what it is sent
 
 
 async def live_events(call: Call) -> EventStream:
     """Begin to send what happens."""
-    if call.query.run is not None:
-        await call.service.durable.journal.inbox(call.query.run, _NOTHING)  # is it there?
-    return EventStream(call.service.streams.open(call.query.run, call.query.topic))
+    asked, last = call.query, call.headers.get(LAST_ID.lower())
+    after = asked.after if not last else _number(last)
+    return EventStream(await call.service.streams.open(asked.run, asked.topic, after))
 
 
-_NOTHING: Final = (1 << 62) - 1  # behind every message of an inbox
+def _number(last: str) -> int:
+    if not (last.isascii() and last.isdecimal() and len(last) <= _DIGITS):
+        raise RefusedError(
+            400,
+            "http.invalid_request",
+            f"the {LAST_ID} can't be used",
+            "it is not one that was given here",
+            "leave it out to hear what comes from now on",
+        )
+    return int(last)
 
 
 class EventStream:
@@ -59,7 +74,7 @@ class EventStream:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         with contextlib.suppress(TimeoutError):  # too slow: the connection ends with it
-            await _send(send, b": open\n\n")
+            await _send(send, b": open\n" + _id(self._stream.position) + b"\n")
             while (text := await self._next()) is not None:
                 await _send(send, text)
             await _send(send, b"", more=False)
@@ -68,13 +83,23 @@ class EventStream:
         try:
             found = await self._stream.next(_QUIET_S)
         except TimeoutError:
-            return b": alive\n\n"
+            # With an id that stays young: a run of which nothing comes may be heard for days.
+            return b": alive\n" + _id(self._stream.position) + b"\n"
+        except QtForgeError as error:
+            _LOG.error("a stream of events has ended: %s", error)
+            return None
         return None if found is None else _encoded(found)
 
 
 def _encoded(live: Live) -> bytes:
     # JSON has no raw line break, so it is one line of the format.
-    return b"event: " + live.name.encode() + b"\ndata: " + json_bytes(live.data) + b"\n\n"
+    name = b"event: " + live.name.encode() + b"\n"
+    return _id(live.id) + name + b"data: " + json_bytes(live.data) + b"\n\n"
+
+
+def _id(position: int | None) -> bytes:
+    # A client remembers it also where no event comes with it.
+    return b"" if position is None else b"id: %d\n" % position
 
 
 async def _send(send: Send, content: bytes, *, more: bool = True) -> None:

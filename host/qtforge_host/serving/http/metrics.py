@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from qtforge_host.serving.service import Service
 from qtforge_sdk import HandlerStatistics
+from qtforge_sdk.journal import JournalCensus
 
 __all__ = ["METRICS_TYPE", "metrics_text"]
 
@@ -33,8 +34,10 @@ async def metrics_text(service: Service) -> str:
     """
     now = datetime.datetime.now(datetime.UTC)
     next_timer = await service.durable.journal.next_due(now)
+    census = await service.census.get()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(service, next_timer))
+    registry.register(_JournalFigures(census, service.durable.journal.backlog(), now))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 
@@ -135,6 +138,48 @@ class _Figures(Collector):
                     [breaker.topic, breaker.plugin, state], float(breaker.state == state)
                 )
         return family
+
+
+class _JournalFigures(Collector):
+    """What the journal holds, by whichever process it was written."""
+
+    def __init__(self, census: JournalCensus, backlog: int, now: datetime.datetime) -> None:
+        self._census = census
+        self._backlog = backlog
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        runs = GaugeMetricFamily(
+            "qtforge_journal_runs", "Runs in the journal.", labels=["workflow", "status"]
+        )
+        for key, count in sorted(self._census.runs.items()):
+            runs.add_metric(key, count)
+        yield runs
+        for name, text, value in (
+            ("timers", "Timers of runs that are to fire.", self._census.timers),
+            (
+                "inbox_messages",
+                "Events and other messages that unfinished runs have not dealt with.",
+                self._census.messages,
+            ),
+            (
+                "inbox_oldest_message_age_seconds",
+                "Since when the oldest of these messages waits; 0 for none.",
+                self._oldest_age_s(),
+            ),
+            (
+                "pending_writes",
+                "Writes of this process that wait for the disk.",
+                self._backlog,
+            ),
+        ):
+            gauge = GaugeMetricFamily(f"qtforge_journal_{name}", text)
+            gauge.add_metric([], value)
+            yield gauge
+
+    def _oldest_age_s(self) -> float:
+        made_at = self._census.oldest_message_at
+        return 0.0 if made_at is None else max(0.0, (self._now - made_at).total_seconds())
 
 
 def _by_handler(

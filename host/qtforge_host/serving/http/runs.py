@@ -85,8 +85,10 @@ async def list_runs(call: Call) -> Answer:
 
 async def inbox(call: Call) -> Answer:
     """List what waits for a person."""
-    rows = await call.documents.inbox(call.service.durable, call.query.workflow, call.query.limit)
-    return Answer(call.document(inbox=rows))
+    asked = call.query
+    return Answer(
+        await call.documents.inbox(call.service.durable, asked.workflow, asked.limit, asked.after)
+    )
 
 
 async def show_run(call: Call) -> Answer:

@@ -104,9 +104,10 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
 
 
 class InboxQuery(_Given, frozen=True, kw_only=True):
-    """Which of what waits."""
+    """Which of what waits; ``after`` is the ``next`` of the page before."""
 
     workflow: Name | None = None
+    after: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
 
@@ -118,10 +119,14 @@ class RecordsQuery(_Given, frozen=True, kw_only=True):
 
 
 class EventsQuery(_Given, frozen=True, kw_only=True):
-    """What to hear: a run's records, a topic's messages, or every record."""
+    """What to hear: a run's records, a topic's messages, or every record.
+
+    ``after`` is the id of the last event that was heard, where it is not in the header.
+    """
 
     run: Name | None = None
     topic: Name | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
 class GraphQuery(_Given, frozen=True, kw_only=True):
@@ -269,9 +274,10 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxDocument(_Versioned, frozen=True, kw_only=True):
-    """What waits for a person, oldest first."""
+    """What waits for a person, oldest first; ``next`` is the next page's ``after``, or null."""
 
     inbox: list[InboxRow]
+    next: str | None
 
 
 class RecordsDocument(_Versioned, frozen=True, kw_only=True):

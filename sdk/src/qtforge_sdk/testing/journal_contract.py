@@ -31,6 +31,7 @@ from qtforge_sdk.journal_errors import (
 from qtforge_sdk.records import (
     Record,
 )
+from qtforge_sdk.testing._journal_following import FollowingContract
 from qtforge_sdk.testing._journal_listing import ListingContract
 from qtforge_sdk.testing._journal_messages import (
     ArchiveContract,
@@ -333,6 +334,7 @@ class JournalContract(
     RecordsContract,
     OwnershipContract,
     ListingContract,
+    FollowingContract,
     InboxContract,
     ArchiveContract,
     PruningContract,

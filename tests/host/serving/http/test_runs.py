@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -197,6 +198,10 @@ def test_figures_tell_what_was_done(server: Server) -> None:
     assert values[("qtforge_runs_executing",)] == 0
     assert values[("qtforge_runs_waiting_here",)] == 0
     assert values[("qtforge_next_timer_timestamp_seconds",)] == 0
+    assert values["qtforge_journal_runs", "quick", "succeeded"] == 1
+    for name in ("timers", "inbox_messages", "inbox_oldest_message_age_seconds", "pending_writes"):
+        assert values[(f"qtforge_journal_{name}",)] == 0
+    assert all(family.documentation for family in found)
     named = [(sample.name, *sorted(sample.labels.items())) for f in found for sample in f.samples]
     assert len(named) == len(set(named))
 
@@ -212,6 +217,33 @@ def test_events_are_heard_as_they_come(serving: Serving, server: Server) -> None
     assert [data["record"] for _, data in heard] == [
         "run_started", "step_started", "step_succeeded", "run_finished",
     ]  # fmt: skip
+
+
+def test_a_client_hears_what_other_processes_did_and_misses_nothing_over_a_kill(
+    serving: Serving, server: Server
+) -> None:
+    with server.client.stream("GET", "/v1/events") as stream:
+        lines = stream.iter_lines()
+        assert [next(lines), next(lines)] == [": open", "id: 0"]
+        first = serving.json("run", "quick", "--set", "word=a", "--json")["run_id"]
+        block = [next(lines) for _ in range(4)]
+    assert block[1:3] == ["id: 1", "event: record"]
+    server.end(signal.SIGKILL)
+    second = serving.json("run", "quick", "--set", "word=b", "--json")["run_id"]
+    again = serving.serve("--grace", "1s")
+    third = again.start("quick", word="c", wait="20s")["run_id"]
+    with again.client.stream("GET", "/v1/events", headers={"Last-Event-ID": "1"}) as stream:
+        lines = stream.iter_lines()
+        heard = [_next(lines)[1] for _ in range(11)]
+    assert [each["run_id"] for each in heard] == [first] * 3 + [second] * 4 + [third] * 4
+    with again.client.stream("GET", "/v1/events", params={"run": second, "after": 0}) as stream:
+        lines = stream.iter_lines()
+        assert [_next(lines)[1]["run_id"] for _ in range(4)] == [second] * 4
+    for headers, params in (({"Last-Event-ID": "x"}, {}), ({}, {"after": "-1"})):
+        refused = again.get("/v1/events", headers=headers, params=params)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (
+            400, "http.invalid_request",
+        )  # fmt: skip
 
 
 def test_messages_of_a_topic_are_heard_with_their_topic(server: Server) -> None:
@@ -235,7 +267,7 @@ def test_hearing_ends_when_the_process_ends_and_is_bounded(serving: Serving) -> 
             429, "http.too_many_streams",
         )  # fmt: skip
         server.process.terminate()
-        assert [line for line in lines if line] == []
+        assert [line for line in lines if line] == ["id: 0"]
     assert server.process.wait(timeout=20) == 0
 
 

@@ -1,0 +1,171 @@
+"""Which runs there are: each list is read from one index or a few, whatever else there is."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final
+
+from qtforge_host.journal.instants import from_us, to_us
+from qtforge_host.journal.owner_lock import OwnerLocks
+from qtforge_sdk.journal import RunQuery, RunSummary
+from qtforge_sdk.journal_errors import RunNotFoundError
+
+__all__ = ["list_runs", "waits_for"]
+
+_COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
+    label, accepts, kept_at"""
+# ``since`` and ``until`` bound the walk along an index; what began with ``at`` is in a tie.
+_NEWEST: Final = """started_at >= :since AND started_at < :until
+    AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
+_OLDEST: Final = """started_at >= :since AND started_at < :until
+    AND (started_at <> :at OR key > :key) ORDER BY started_at, key LIMIT :limit"""
+# The runs of one status, and of one workflow and status, lie together in an index each.
+_BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND "  # noqa: S608 - of constants
+_BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
+    WHERE workflow = :workflow AND status = :status AND """  # noqa: S608 - of constants
+_BY_PARENT: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent
+    AND (:workflow IS NULL OR workflow = :workflow) AND """  # noqa: S608 - of constants
+_BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_waiting
+    WHERE status = 'waiting' AND workflow = :workflow AND accepts = :accepts AND """  # noqa: S608 - of constants
+# One seek for each workflow and set of events that any of its runs waits for; few, as the
+# machines of a workflow share them.
+_ACCEPTED: Final = """WITH RECURSIVE found(key) AS (
+    SELECT (SELECT key FROM runs INDEXED BY runs_waiting WHERE status = 'waiting'
+        ORDER BY workflow, accepts LIMIT 1)
+    UNION ALL
+    SELECT coalesce(
+        (SELECT key FROM runs AS later INDEXED BY runs_waiting WHERE status = 'waiting'
+            AND workflow = runs.workflow AND accepts > runs.accepts ORDER BY accepts LIMIT 1),
+        (SELECT key FROM runs AS later INDEXED BY runs_waiting WHERE status = 'waiting'
+            AND workflow > runs.workflow ORDER BY workflow, accepts LIMIT 1)
+    )
+    FROM found CROSS JOIN runs ON runs.key = found.key
+) SELECT workflow, accepts FROM found CROSS JOIN runs ON runs.key = found.key"""
+# One seek for each status that there is, however many runs have it.
+_STATUSES: Final = """WITH RECURSIVE found(status) AS (
+    SELECT min(status) FROM runs
+    UNION ALL
+    SELECT (SELECT min(status) FROM runs WHERE status > found.status) FROM found
+    WHERE found.status IS NOT NULL
+) SELECT status FROM found WHERE status IS NOT NULL"""
+_END_OF_TIME: Final = (1 << 63) - 1
+
+_Row = tuple[
+    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None, int
+]  # fmt: skip
+
+
+def list_runs(
+    connection: sqlite3.Connection, locks: OwnerLocks, query: RunQuery
+) -> tuple[RunSummary, ...]:
+    """Return what a query asks for; see `Journal.runs`.
+
+    Args:
+        connection: Where from.
+        locks: Tells which owners live.
+        query: What is asked for.
+
+    Raises:
+        RunNotFoundError: The query begins behind a run that is not there.
+    """
+    ordered = heapq.merge(
+        *_candidates(connection, query),
+        key=lambda row: (row[4], row[12]),
+        reverse=not query.oldest_first,
+    )
+    alive: dict[str | None, bool] = {None: False}
+    found = []
+    for row in itertools.islice(ordered, max(query.limit, 0)):
+        owner = row[6]
+        if owner is not None and owner not in alive:
+            alive[owner] = locks.is_alive(owner)
+        found.append(_summary(row, alive[owner]))
+    return tuple(found)
+
+
+def waits_for(accepts: str, event: str) -> bool:
+    """Return whether a run that accepts these events waits for this one.
+
+    Args:
+        accepts: Events, separated by blanks.
+        event: The event's name; with ``.*`` at its end any beneath it too.
+
+    >>> waits_for("timer.expired user.action", "user.*")
+    True
+    >>> waits_for("user.action", "user")
+    False
+    """
+    names = accepts.split()
+    if not event.endswith(".*"):
+        return event in names
+    above = event[:-2]
+    return any(each == above or each.startswith(f"{above}.") for each in names)
+
+
+def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[list[_Row]]:
+    given = _bounds(connection, query)
+    order = _OLDEST if query.oldest_first else _NEWEST
+
+    def read(statement: str, **more: str | int) -> list[_Row]:
+        return connection.execute(statement + order, {**given, **more}).fetchall()
+
+    if query.parent is not None:
+        # All of them, as it is not an index that picks those out which fit.
+        yield [row for row in read(_BY_PARENT, limit=_END_OF_TIME) if _fits(row, query)]
+    elif query.waiting_for is None:
+        statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
+        for status in query.statuses or [row[0] for row in connection.execute(_STATUSES)]:
+            yield read(statement, status=status)
+    elif not query.statuses or "waiting" in query.statuses:
+        for workflow, accepts in connection.execute(_ACCEPTED).fetchall():
+            if query.workflow in (None, workflow) and waits_for(accepts, query.waiting_for):
+                yield read(_BY_ACCEPTED, workflow=workflow, accepts=accepts)
+
+
+def _bounds(connection: sqlite3.Connection, query: RunQuery) -> dict[str, Any]:
+    since = to_us(query.started_since) if query.started_since else -_END_OF_TIME
+    until = to_us(query.started_until) if query.started_until else _END_OF_TIME
+    at, key = -_END_OF_TIME, 0  # no run began then
+    if query.after is not None:
+        row = connection.execute(
+            "SELECT started_at, key FROM runs WHERE run_id = ?", (query.after,)
+        ).fetchone()
+        if row is None:
+            raise RunNotFoundError(query.after)
+        at, key = row
+        if query.oldest_first:
+            since = max(since, at)
+        else:
+            until = min(until, at + 1)
+    return {
+        "workflow": query.workflow, "parent": query.parent, "since": since, "until": until,
+        "at": at, "key": key, "limit": query.limit,
+    }  # fmt: skip
+
+
+def _fits(row: _Row, query: RunQuery) -> bool:
+    if query.statuses and row[3] not in query.statuses:
+        return False
+    if query.waiting_for is None:
+        return True
+    return row[3] == "waiting" and waits_for(row[10], query.waiting_for)
+
+
+def _summary(row: _Row, alive: bool) -> RunSummary:
+    return RunSummary(
+        run_id=row[0],
+        workflow=row[1],
+        kind=row[2],
+        status=row[3],
+        started_at=from_us(row[4]),
+        finished_at=None if row[5] is None else from_us(row[5]),
+        owner_alive=alive,
+        epoch=row[7],
+        parent=row[8],
+        label=row[9],
+        accepts=tuple(row[10].split()),
+        waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
+    )
