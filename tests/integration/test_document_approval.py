@@ -241,6 +241,35 @@ def test_what_was_changed_behind_the_reviewers_back_is_not_archived(desk: Desk) 
     assert (shown["status"], shown["error"]["code"]) == ("failed", "machine.failed")
 
 
+def test_an_approval_that_could_not_be_archived_is_retried_from_there(desk: Desk) -> None:
+    run = desk.start()
+    approved = desk.offer.read_text()
+    desk.offer.write_text("# Another offer\n")
+    desk("send", "last", "user.action", "--set", "action=approve", "--set", "by=Ben")
+    refused = desk("runs", "retry", "last", "--from", "6.archive_document")
+    assert (refused.code, "error[run.keeps_state]" in refused.err) == (1, True)
+    assert desk("runs", "retry", "last", "--json").json["status"] == "failed"
+    desk.offer.write_text(approved)
+    said = desk("runs", "retry", "last")
+    assert (said.code, "approved and archived by Ben" in said.out) == (0, True)
+    assert "again: 6.archive_document" in said.err
+    history = desk("runs", "show", run["run_id"]).out
+    assert "is back in approved" in history
+    assert history.count("asks reviewer.release") == 1
+    assert history.count("asks notification.send") == 3
+
+
+def test_an_amended_approval_shows_at_once_what_it_waits_for(desk: Desk) -> None:
+    desk.start()
+    value = {"name": "park", "from": "under_review", "to": "rejected", "trigger": "user.parked"}
+    patch = desk.folder / "patch.json"
+    patch.write_text(json.dumps([{"op": "add", "path": "/transitions/-", "value": value}]))
+    assert desk("runs", "amend", "last", "--patch", patch).code == 0
+    assert "user.parked" in desk("inbox").out
+    assert "user.parked" in desk("runs", "show", "last").out
+    assert len(desk("runs", "list", "--waiting-for", "user.parked", "--json").json["runs"]) == 1
+
+
 def test_a_document_that_is_not_there_fails_at_once(desk: Desk) -> None:
     said = desk("run", "document-approval", "nowhere.md")
     assert said.code == 1
