@@ -12,12 +12,13 @@ from qtforge_sdk.journal import AppendedPage, AppendedRecord
 __all__ = ["read_appended"]
 
 _ENDS: Final = "SELECT (SELECT max(id) FROM records), (SELECT min(id) FROM records)"
+# CROSS JOIN keeps the order of the tables: along the records, and a seek for each run.
 _ALL: Final = """SELECT records.id, run_id, checksum, payload
-    FROM records JOIN runs ON runs.key = run WHERE records.id > :after
+    FROM records CROSS JOIN runs ON runs.key = run WHERE records.id > :after
     ORDER BY records.id LIMIT :limit"""
 # The index holds the ids as well, and its order is that of the ids.
 _OF_RUN: Final = """SELECT records.id, run_id, checksum, payload
-    FROM records JOIN runs ON runs.key = run WHERE run = :key AND records.id > :after
+    FROM records CROSS JOIN runs ON runs.key = run WHERE run = :key AND records.id > :after
     ORDER BY position LIMIT :limit"""
 
 

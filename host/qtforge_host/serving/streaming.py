@@ -151,7 +151,7 @@ def _gap(after: int, page: AppendedPage) -> Live | None:
         why = "the id is not of this journal; what it still knows follows"
         missed = None
     elif after + 1 < page.oldest:
-        why = "so many records came meanwhile that the oldest are no longer known"
+        why = "the records between are no longer known"
         missed = page.oldest - after - 1
     else:
         return None
