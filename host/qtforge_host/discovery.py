@@ -72,12 +72,16 @@ class _InstalledVersions(Mapping[str, str]):
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
         self._distributions = distributions
+        self._known: dict[str, str] = {}  # many plugins ask for the same
 
     def __getitem__(self, name: str) -> str:
-        try:
-            version = _headers(self._distributions[name]).version
-        except (OSError, ValueError):
-            return ""
+        version = self._known.get(name)
+        if version is None:
+            try:
+                version = _headers(self._distributions[name]).version
+            except (OSError, ValueError):
+                version = ""
+            self._known[name] = version
         return version
 
     def __contains__(self, name: object) -> bool:

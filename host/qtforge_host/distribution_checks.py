@@ -35,6 +35,32 @@ def satisfies(version: str, requirement: Requirement) -> bool:
         return False
 
 
+class _Line:
+    """A line of Requires-Dist; its marker is evaluated once for each extra.
+
+    Many plugins of one distribution ask the same of the same lines.
+
+    Raises:
+        InvalidRequirement: It is not one.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.requirement: Final = Requirement(text)
+        self.name: Final = canonical_name(self.requirement.name)
+        self._applies: dict[str, bool] = {}
+
+    def __str__(self) -> str:
+        return f"{self.requirement.name}{self.requirement.specifier}"
+
+    def applies(self, extra: str) -> bool:
+        """Return whether it is wanted with an extra; "" for none."""
+        found = self._applies.get(extra)
+        if found is None:
+            marker = self.requirement.marker
+            found = self._applies[extra] = marker is None or marker.evaluate({"extra": extra})
+        return found
+
+
 class DistributionChecker:
     """Checks candidates against what is installed; parses each requirement text once.
 
@@ -50,7 +76,7 @@ class DistributionChecker:
         self._installed = installed
         self._providers = providers
         self._sdk_version = sdk_version
-        self._parsed: dict[str, Requirement] = {}
+        self._parsed: dict[str, _Line] = {}
 
     def check(self, candidate: Candidate) -> Status | None:
         """Return why the candidate can't be used, or None."""
@@ -62,7 +88,7 @@ class DistributionChecker:
         except InvalidRequirement as error:
             reason = f"a Requires-Dist can't be read: {str(error).splitlines()[0]}"
             return _broken(candidate, "plugin.invalid_requirement", reason)
-        plain = [one for one in requirements if _applies(one, _NO_EXTRA)]
+        plain = [one for one in requirements if one.applies(_NO_EXTRA)]
         for requirement in plain:
             status = self._check_one(candidate, requirement)
             if status is not None:
@@ -78,19 +104,18 @@ class DistributionChecker:
             requirements = [self._parse(line) for line in candidate.requires_dist]
         except InvalidRequirement:
             return ()
-        names = {canonical_name(one.name) for one in requirements if _applies(one, _NO_EXTRA)}
+        names = {one.name for one in requirements if one.applies(_NO_EXTRA)}
         own = {candidate.distribution, HOST_DISTRIBUTION}
         return tuple(sorted((names & self._providers) - own))
 
-    def _parse(self, line: str) -> Requirement:
-        requirement = self._parsed.get(line)
-        if requirement is None:
-            requirement = self._parsed[line] = Requirement(line)
-        return requirement
+    def _parse(self, text: str) -> _Line:
+        line = self._parsed.get(text)
+        if line is None:
+            line = self._parsed[text] = _Line(text)
+        return line
 
-    def _check_one(self, candidate: Candidate, requirement: Requirement) -> Status | None:
-        name = canonical_name(requirement.name)
-        wanted = f"{requirement.name}{requirement.specifier}"
+    def _check_one(self, candidate: Candidate, line: _Line) -> Status | None:
+        name, requirement, wanted = line.name, line.requirement, str(line)
         if name == SDK_DISTRIBUTION:
             if satisfies(self._sdk_version, requirement):
                 return None
@@ -110,13 +135,13 @@ class DistributionChecker:
             return _unmet(reason, wanted)
         return None
 
-    def _check_extras(self, candidate: Candidate, requirements: list[Requirement]) -> Status | None:
+    def _check_extras(self, candidate: Candidate, requirements: list[_Line]) -> Status | None:
         for extra in candidate.extras:
             missing = [
-                f"{one.name}{one.specifier}"
+                str(one)
                 for one in _of_extra(requirements, extra, candidate.distribution)
-                if canonical_name(one.name) not in self._installed
-                or not satisfies(self._installed[canonical_name(one.name)], one)
+                if one.name not in self._installed
+                or not satisfies(self._installed[one.name], one.requirement)
             ]
             if missing:
                 return Status(
@@ -128,13 +153,7 @@ class DistributionChecker:
         return None
 
 
-def _applies(requirement: Requirement, extra: str) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-
-
-def _of_extra(
-    requirements: list[Requirement], extra: str, distribution: str
-) -> Iterator[Requirement]:
+def _of_extra(requirements: list[_Line], extra: str, distribution: str) -> Iterator[_Line]:
     """Yield what an extra adds, following ``itself[other]``, which setuptools allows."""
     waiting, seen = [extra], set[str]()
     while waiting:
@@ -143,10 +162,10 @@ def _of_extra(
             continue
         seen.add(current)
         for one in requirements:
-            if _applies(one, _NO_EXTRA) or not _applies(one, current):
+            if one.applies(_NO_EXTRA) or not one.applies(current):
                 continue
-            if canonical_name(one.name) == distribution:
-                waiting.extend(canonical_name(name) for name in one.extras)
+            if one.name == distribution:
+                waiting.extend(canonical_name(name) for name in one.requirement.extras)
             else:
                 yield one
 
