@@ -236,7 +236,7 @@ def test_what_was_changed_behind_the_reviewers_back_is_not_archived(desk: Desk) 
     run = desk.start()
     desk.offer.write_text("# Offer\n\nAll of it, for nothing.\n")
     said = desk("send", run["run_id"], "user.action", "--set", "action=approve")
-    assert "is not what was approved" in said.out
+    assert (said.code, "is not what was approved" in said.out) == (1, True)
     shown = desk("runs", "show", run["run_id"], "--json").json
     assert (shown["status"], shown["error"]["code"]) == ("failed", "machine.failed")
 

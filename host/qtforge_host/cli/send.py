@@ -56,8 +56,8 @@ def send(
 
     A run that waits for events, such as an approval, handles it at once: in the process that
     executes the run, or else here. The answer says which transition took it and where that led,
-    or why nothing took it, with exit code 1. Any other run takes it in when it is executed;
-    --wait waits for that.
+    or why nothing took it, with exit code 1, as where the run fails at it. Any other run takes
+    it in when it is executed; --wait waits for that.
     """
     if not event.strip():
         raise click.UsageError("an event has a name")
@@ -127,7 +127,7 @@ def _say_outcome(
     else:
         click.echo(f"{state('taken' if move.taken else 'not taken')}  {move.text()}")
         print_run(view, as_json=False, offers=offers)
-    return 0 if move.taken else FAILED
+    return 0 if move.taken and view.error is None else FAILED
 
 
 async def served_outcome(durable: Durable, given: InboxMessage, kept: StateKept) -> dict[str, Any]:
