@@ -18,7 +18,9 @@ SOURCES = sorted([*SDK.rglob("*.py"), *HOST.rglob("*.py"), *BUILTIN.rglob("*.py"
                   *SAMPLES.glob("*/src/**/*.py")])  # fmt: skip
 
 # A part of the host, and the parts below it that it may import.
-FOUNDATION = {"candidates", "states", "durations", "shapes", "atomic_file", "config_schema"}
+FOUNDATION = {
+    "candidates", "states", "durations", "shapes", "atomic_file", "config_schema", "uninterrupted",
+}  # fmt: skip
 PARTS = {
     "discovery": {"distribution_checks"},
     "declarations": set(),

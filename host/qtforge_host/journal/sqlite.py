@@ -27,6 +27,7 @@ from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.schema import run_row
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_host.journal.writer import Writer
+from qtforge_host.uninterrupted import until_done
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -267,12 +268,7 @@ class SqliteJournal:
         task = asyncio.ensure_future(self._write_large(writer, job, blobs))
         self._large.add(task)
         task.add_done_callback(self._large_done)
-        interrupted = False
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                interrupted = True
+        interrupted = await until_done(task)
         outcome = task.result()
         if interrupted:
             raise asyncio.CancelledError

@@ -13,6 +13,7 @@ from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
 from qtforge_host.runs.outcome import RunView
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.uninterrupted import until_done
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
@@ -218,15 +219,12 @@ async def _to_its_end(
     passed on, but only after the parent has looked whether it is to stop, as the child does then.
     """
     task = asyncio.ensure_future(work)
-    interrupted = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            interrupted = True
-            is_to_stop()
-            task.cancel()
-    if interrupted:
+
+    def pass_on() -> None:
+        is_to_stop()
+        task.cancel()
+
+    if await until_done(task, pass_on):
         raise asyncio.CancelledError from None if task.cancelled() else task.exception()
     return task.result()
 

@@ -15,6 +15,7 @@ from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.values import as_journaled
+from qtforge_host.uninterrupted import until_done
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
@@ -115,12 +116,12 @@ class Driver:
     async def _to_its_end(self, ending: Coroutine[Any, Any, None]) -> None:
         """Wait for what ends the run, in a task that a caller cancels only at the second time."""
         task = asyncio.ensure_future(ending)
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                if self._control.is_to_stop():
-                    task.cancel()
+
+        def stop() -> None:
+            if self._control.is_to_stop():
+                task.cancel()
+
+        await until_done(task, stop)
         if not task.cancelled():
             task.result()
         elif self._log.history.finished is None:
