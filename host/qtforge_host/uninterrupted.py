@@ -13,9 +13,7 @@ def _nothing() -> None:
     """What is done at a cancellation, where there is nothing to do."""
 
 
-async def until_done(
-    task: asyncio.Future[Any], interrupted: Callable[[], None] = _nothing
-) -> bool:
+async def until_done(task: asyncio.Future[Any], interrupted: Callable[[], None] = _nothing) -> bool:
     """Wait for a task although the caller is cancelled, also again.
 
     Args:

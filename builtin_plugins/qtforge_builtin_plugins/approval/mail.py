@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.errors
 import email.headerregistry
 import email.message
 import email.policy
@@ -91,7 +92,7 @@ def _message(letter: Letter, sender: str) -> email.message.EmailMessage:
         message["Subject"] = " ".join(letter.subject.split())
         message["From"] = sender
         message["To"] = to
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, email.errors.MessageError) as error:
         raise OperationError(
             "notification.address", f"'{letter.to_email}' is not an e-mail address", str(error),
             "write it as name@example.org", retryable=False,
