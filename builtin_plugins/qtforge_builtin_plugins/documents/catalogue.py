@@ -162,9 +162,9 @@ class Catalogue:
                 )
                 connection.execute("DELETE FROM documents WHERE seq = ?", (seq,))
                 connection.execute(
-                    "DELETE FROM contents WHERE sha256 = ?1"
-                    " AND NOT EXISTS (SELECT 1 FROM documents WHERE sha256 = ?1)",
-                    (sha256,),
+                    "DELETE FROM contents WHERE sha256 = :sha256"
+                    " AND NOT EXISTS (SELECT 1 FROM documents WHERE sha256 = :sha256)",
+                    {"sha256": sha256},
                 )
         return len(rows)
 

@@ -25,8 +25,8 @@ _DROP_TIMERS: Final = """DELETE FROM timers
     WHERE (run, name) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
 _DROP_ARRIVALS: Final = """DELETE FROM arrivals
     WHERE (run, position) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
-_DROP_ANSWERED: Final = """DELETE FROM arrivals WHERE run = ?1
-    AND position = (SELECT position FROM inbox WHERE run = ?1 AND message_id = ?2)"""
+_DROP_ANSWERED: Final = """DELETE FROM arrivals WHERE run = :run
+    AND position = (SELECT position FROM inbox WHERE run = :run AND message_id = :message_id)"""
 _POST: Final = """INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)
     ON CONFLICT (run, message_id) DO NOTHING"""
 # All in SQLite, for there may be any number of them.
@@ -111,7 +111,8 @@ class WaitingRows:
             ended: Keys of runs.
         """
         if answered:
-            self._connection.executemany(_DROP_ANSWERED, answered)
+            given = [{"run": key, "message_id": message_id} for key, message_id in answered]
+            self._connection.executemany(_DROP_ANSWERED, given)
         if ended and (self._used or self._is_used()):
             self._used = True
             keys = [(key,) for key in ended]

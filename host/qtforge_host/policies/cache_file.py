@@ -130,7 +130,7 @@ class CacheFile:
         """Drop a topic's entries, or all; return how many."""
         with _damage_told_apart():
             done = self._connection.execute(
-                "DELETE FROM entries WHERE ?1 IS NULL OR topic = ?1", (topic,)
+                "DELETE FROM entries WHERE :topic IS NULL OR topic = :topic", {"topic": topic}
             )
             return done.rowcount
 

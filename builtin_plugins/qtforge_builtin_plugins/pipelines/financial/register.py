@@ -107,10 +107,11 @@ class Register:
                 ),
             )  # fmt: skip
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM invoices WHERE number = ?1 AND sha256 <> ?2"  # noqa: S608
-                " AND seq < (SELECT seq FROM invoices WHERE number = ?1 AND sha256 = ?2)"
+                f"SELECT {_COLUMNS} FROM invoices WHERE number = :number"  # noqa: S608
+                " AND sha256 <> :sha256"
+                " AND seq < (SELECT seq FROM invoices WHERE number = :number AND sha256 = :sha256)"
                 " ORDER BY seq LIMIT 1000",
-                (number, invoice.sha256),
+                {"number": number, "sha256": invoice.sha256},
             ).fetchall()
         names = [name.strip() for name in _COLUMNS.split(",")]
         others = [Registered(**dict(zip(names, row, strict=True))) for row in rows]
