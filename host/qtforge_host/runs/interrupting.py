@@ -68,14 +68,8 @@ class Interruptible:
         Raises:
             TimeOver: It was, and nobody has cancelled the run.
         """
-        loop = asyncio.get_running_loop()
         alarms: list[asyncio.TimerHandle] = []
-
-        def fire() -> None:
-            alarms.append(loop.call_later(_INSIST_S, fire))
-            self.interrupt()
-
-        alarms.append(loop.call_later(left_s, fire))
+        alarms.append(asyncio.get_running_loop().call_later(left_s, self._time_is_over, alarms))
         try:
             yield
         except asyncio.CancelledError:
@@ -87,6 +81,12 @@ class Interruptible:
                 raise TimeOver
         finally:
             alarms[-1].cancel()
+
+    def _time_is_over(self, alarms: list[asyncio.TimerHandle]) -> None:
+        # No function within the other: one that names itself would hold the run in a cycle.
+        loop = asyncio.get_running_loop()
+        alarms.append(loop.call_later(_INSIST_S, self._time_is_over, alarms))
+        self.interrupt()
 
     async def let_go(self) -> bool:
         """Say that the run has ended or rests; return whether its caller was cancelled.

@@ -26,12 +26,14 @@ class Remembers:
 
     def __init__(self) -> None:
         self.runs: list[weakref.ref[Run]] = []
+        self.controls: list[weakref.ref[Any]] = []
 
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
         """Nothing can be wrong."""
 
     async def execute(self, run: Run) -> Any:
         self.runs.append(weakref.ref(run))
+        self.controls.append(weakref.ref(vars(run)["_control"]))
         answer = await run.step("one", lambda: 1)
         assert self.runs[-1]() is run
         return answer
@@ -46,9 +48,10 @@ def no_collection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collection")
-def test_a_run_is_freed_when_it_ends_without_a_collection() -> None:
+@pytest.mark.parametrize("timeout", [None, "1h"])
+def test_a_run_is_freed_when_it_ends_without_a_collection(timeout: str | None) -> None:
     orchestrator = Remembers()
-    definition = Definition(name="w", kind="remembers")
+    definition = Definition(name="w", kind="remembers", timeout=timeout)
     workflow = Workflow(definition=definition, orchestrator=orchestrator, source="", text="")
 
     async def main() -> None:
@@ -61,6 +64,7 @@ def test_a_run_is_freed_when_it_ends_without_a_collection() -> None:
             view = await engine.execute(workflow, {})
             assert (view.status, view.result) == ("succeeded", 1)
         assert [run() for run in orchestrator.runs] == [None, None, None]
+        assert [control() for control in orchestrator.controls] == [None, None, None]
         await engine.close()
         await journal.close()
         await bus.close()
