@@ -17,11 +17,11 @@ from benchmarks.peers_dbos import dbos_fanning_out
 from benchmarks.peers_taskflow import taskflow_fanning_out
 from qtforge_builtin_plugins.orchestrators.parallel import ParallelDefinition, ParallelOrchestrator
 from qtforge_builtin_plugins.orchestrators.sources import Source
+from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.memory import settle
-from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Plugin, operation
 from qtforge_sdk.messages import Collected, CollectRequest
 
@@ -66,7 +66,7 @@ async def measure_fanning_out(rounds: int) -> list[Figure]:
     Raises:
         RuntimeError: Not every source succeeded.
     """
-    settle()  # as the host does when it has started
+    freeze_heap()  # as the host does when it has started
     rounds = min(rounds, _ROUNDS)
     quick, slow = fan_of("quick", FAN), fan_of("slow", SLOW)
     async with contextlib.AsyncExitStack() as stack:

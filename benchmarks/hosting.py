@@ -8,11 +8,11 @@ from pathlib import Path
 
 from qtforge_host.app import HostParts
 from qtforge_host.bus.message_bus import MessageBus
-from qtforge_host.config import Settings
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.config.settings import Settings
+from qtforge_host.plugins.wiring import Wired
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.recorded import RecordedWorkflows
-from qtforge_host.wiring import Wired
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Plugin
 from qtforge_sdk.journal import Journal
 

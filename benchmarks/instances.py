@@ -19,13 +19,12 @@ from benchmarks.hosting import engine_with
 from benchmarks.measuring import Candidate, Figure, Goal, figures, measure
 from benchmarks.runs import ROUND_S
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
+from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.memory import settle
-from qtforge_host.runs.definitions import Workflow, parse
-from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.run_ids import RunIds
-from qtforge_sdk.instances import ReceivedEvent
+from qtforge_host.runs.engine import Engine, RunIds
+from qtforge_host.workflows.definitions import Workflow, parse
+from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import Journal
 
 __all__ = ["SIZES", "WaitingStores", "machine", "measure_instances", "measure_waiting"]
@@ -90,7 +89,7 @@ async def measure_instances(rounds: int) -> list[Figure]:
     Raises:
         RuntimeError: An event was not taken.
     """
-    settle()  # as the host does when it has started
+    freeze_heap()  # as the host does when it has started
     workflow = machine()
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="qtforge-bench-"))

@@ -14,8 +14,8 @@ from benchmarks.measuring import Candidate, Figure, Goal, measure
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Trace
-from qtforge_host.expressions import Expressions
-from qtforge_host.runs.prepared import PreparedNames
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.evaluator import PreparedNames
 
 __all__ = ["measure_machines"]
 

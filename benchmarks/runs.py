@@ -13,11 +13,11 @@ from benchmarks.hosting import engine_with
 from benchmarks.measuring import Candidate, Figure, Goal, measure
 from benchmarks.peers_dbos import dbos_with
 from benchmarks.peers_taskflow import taskflow_in_memory, taskflow_with
+from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.memory import settle
-from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Definition, DefinitionChecker, Plugin, Run, operation
 
 __all__ = [
@@ -81,7 +81,7 @@ async def measure_runs(rounds: int) -> list[Figure]:
     Raises:
         RuntimeError: A run did not succeed, or not every step was asked for once.
     """
-    settle()  # as the host does when it has started
+    freeze_heap()  # as the host does when it has started
     rounds = min(rounds, _ROUNDS)
     with tempfile.TemporaryDirectory(prefix="qtforge-bench-") as folder:
         return [*await _durable(Path(folder), rounds), *await _in_memory(rounds)]

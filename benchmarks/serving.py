@@ -19,12 +19,12 @@ from typing import Any  # noqa: E402
 
 from benchmarks.hosting import engine_with  # noqa: E402
 from benchmarks.instances import machine  # noqa: E402
+from qtforge_host.clock import SystemClock  # noqa: E402
 from qtforge_host.journal.sqlite import SqliteJournal  # noqa: E402
-from qtforge_host.runs.clock import SystemClock  # noqa: E402
-from qtforge_host.runs.dispatching import Dispatcher  # noqa: E402
 from qtforge_host.runs.engine import Engine  # noqa: E402
+from qtforge_host.runs.recovery import RecoveryLoop  # noqa: E402
 from qtforge_sdk.journal import InboxMessage, RunQuery  # noqa: E402
-from qtforge_sdk.records import StateKept  # noqa: E402
+from qtforge_sdk.records import CheckpointSaved  # noqa: E402
 
 _EVENTS = 300
 _WARM = 20
@@ -37,7 +37,7 @@ _BYTES_PER_MB = 1_000_000
 async def _serve(folder: Path) -> dict[str, Any]:
     journal, workflow = SqliteJournal(folder), machine()
     async with engine_with(journal, workflow, orchestrators=True) as engine:
-        dispatcher = Dispatcher(engine, journal, SystemClock())
+        dispatcher = RecoveryLoop(engine, journal, SystemClock())
         work = asyncio.ensure_future(dispatcher.run())
         await dispatcher.ready.wait()
         start_s = time.perf_counter() - _STARTED
@@ -96,7 +96,7 @@ async def _timers(engine: Engine, journal: SqliteJournal) -> list[float]:
 async def _lateness(journal: SqliteJournal, run_id: str) -> float:
     while True:
         record = (await journal.tail(run_id))[-1]
-        if isinstance(record, StateKept) and record.label == "late":
+        if isinstance(record, CheckpointSaved) and record.label == "late":
             return record.late_s
         await asyncio.sleep(0.05)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.runs import STEPS, WORKFLOW, running
-from qtforge_host.journal.instants import to_us
+from qtforge_host.journal.encoding import to_us
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.runs.run_ids import RunIds
+from qtforge_host.runs.engine import RunIds
 from qtforge_sdk import Record
 from qtforge_sdk.records import RunStarted, StepStarted, StepSucceeded
 

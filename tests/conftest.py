@@ -14,9 +14,9 @@ import pytest
 from tests.servers.postgresql import PostgreSQL, PostgreSQLUnavailable, running_postgresql
 
 from qtforge_host.app import HostParts
-from qtforge_host.config import Settings
-from qtforge_host.starting import start_plugin, stop_plugin
-from qtforge_host.wiring import Wired
+from qtforge_host.config.settings import Settings
+from qtforge_host.plugins.lifecycle import start_plugin, stop_plugin
+from qtforge_host.plugins.wiring import Wired
 from qtforge_sdk import PluginContext
 
 ROOT = Path(__file__).parent.parent

@@ -15,39 +15,33 @@ from typing import Any, Self
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.compatibility import Resolution
-from qtforge_host.concealing import ConcealingFilter
-from qtforge_host.config import Settings
-from qtforge_host.contributions import Contributions
-from qtforge_host.expressions import Expressions
-from qtforge_host.guarding import TopicPolicies, transition_message
-from qtforge_host.hooks import Hooks
-from qtforge_host.installed import resolve_installed
-from qtforge_host.journals import Durable, load_journal
-from qtforge_host.kinds import load_kinds
-from qtforge_host.loading import PluginLoader
-from qtforge_host.memory import settle
+from qtforge_host.clock import SystemClock
+from qtforge_host.config.secrets import MaskingFilter, SecretStore
+from qtforge_host.config.settings import Settings
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.gc_tuning import freeze_heap
+from qtforge_host.plugins.candidates import Status
+from qtforge_host.plugins.extensions import Durable, load_journal, load_kinds
+from qtforge_host.plugins.hooks import Hooks
+from qtforge_host.plugins.lifecycle import start_failure, start_plugin, stop_plugin
+from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.registry import Entry, Registry, unmet
+from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.wiring import Contributions, Wired, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker, Transition
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.callbacks import Callbacks
-from qtforge_host.policies.health_check import HealthReport
+from qtforge_host.policies.health import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
-from qtforge_host.registry import Entry, Registry
-from qtforge_host.requirements import unmet
+from qtforge_host.policies.topic_policies import TopicPolicies, transition_message
 from qtforge_host.run_files import RunFiles
-from qtforge_host.runs.bindings import Bindings
-from qtforge_host.runs.catalog import Catalog, Contribution
-from qtforge_host.runs.checking import check
-from qtforge_host.runs.clock import SystemClock
-from qtforge_host.runs.definitions import Parsed, Workflow
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.problems import Problem, line_of
-from qtforge_host.runs.recorded import RecordedWorkflows
-from qtforge_host.secret_store import SecretStore
-from qtforge_host.starting import start_failure, start_plugin, stop_plugin
-from qtforge_host.states import Status
-from qtforge_host.wiring import Wired, Wiring
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.triggers import EventTriggers
+from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, line_of
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetError
 from qtforge_sdk.secrets import Secrets
@@ -65,7 +59,7 @@ class HostParts:
     def __init__(self, settings: Settings) -> None:
         self.hooks = Hooks()
         self.secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
-        self.concealing = ConcealingFilter(self.secrets.conceal)
+        self.masking = MaskingFilter(self.secrets.mask)
         self.expressions = Expressions()
         self.threads = WorkerThreads(settings.worker_threads or min(32, (os.cpu_count() or 1) + 4))
         self.bus = MessageBus(
@@ -83,7 +77,7 @@ class HostParts:
             self.threads,
             settings.worker_processes,
             self.policies.guard,
-            self.secrets.conceal,
+            self.secrets.mask,
         )
 
     def observe_run(self, record: Record) -> None:
@@ -137,7 +131,7 @@ class Host:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
-            self._parts.concealing.attach()
+            self._parts.masking.attach()
             installed = resolve_installed(self.settings)
             self.registry = Registry(installed.resolution, self.settings)
             loader = PluginLoader()
@@ -189,7 +183,7 @@ class Host:
             )
             self._parts.policies.health.start()
             self._durable = Durable(journal=journal, engine=engine, cache=cache)
-            settle()
+            freeze_heap()
         return self._durable
 
     def workflow(self, name: str) -> Workflow:
@@ -321,7 +315,7 @@ class Host:
         if self._durable is not None:
             await self._durable.close()
         await self._parts.policies.health.close()
-        self._parts.concealing.detach()
+        self._parts.masking.detach()
 
     def _context(self, entry: Entry) -> PluginContext:
         name = entry.candidate.name  # its characters were checked, so it is safe as a folder
@@ -363,14 +357,14 @@ class Host:
         return {candidate.name: candidate.version for candidate in active}
 
 
-async def bind(host: Host) -> Bindings:
+async def bind(host: Host) -> EventTriggers:
     """Let what is published on a host's bus start runs and reach them, until it is closed.
 
     Raises:
         StateDirectoryError: The state directory can't be used.
     """
     durable, expressions = await host.durable(), host.expressions
-    bindings = Bindings(host.bus, durable.engine, durable.journal, expressions, SystemClock())
+    bindings = EventTriggers(host.bus, durable.engine, durable.journal, expressions, SystemClock())
     bindings.bind(
         parsed.workflow
         for parsed in host.catalog.all()

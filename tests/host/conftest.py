@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from qtforge_host.candidates import Candidate
-from qtforge_host.compatibility import Resolution, resolve
-from qtforge_host.config import PluginSettings, Settings
-from qtforge_host.discovery import scan
-from qtforge_host.failures import FailureMemory
-from qtforge_host.states import Status
+from qtforge_host.config.settings import PluginSettings, Settings
+from qtforge_host.plugins.candidates import Candidate, Status
+from qtforge_host.plugins.discovery import scan
+from qtforge_host.plugins.quarantine import FailureMemory
+from qtforge_host.plugins.resolution import Resolution, resolve
 
 SDK_VERSION = "1.0.0"
 

@@ -24,13 +24,13 @@ from typing import Any, ClassVar, Final, cast
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.app import HostParts
-from qtforge_host.config import Settings
+from qtforge_host.config.settings import Settings
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.runs.definitions import Workflow, parse
+from qtforge_host.plugins.wiring import Wired
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView
-from qtforge_host.runs.recorded import RecordedWorkflows
-from qtforge_host.wiring import Wired
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     Compensation,
     Definition,
@@ -284,7 +284,7 @@ def answered(records: Sequence[Record]) -> set[str]:
     return found
 
 
-def told(view: RunView, folder: Path) -> dict[str, Any]:
+def told(view: RunState, folder: Path) -> dict[str, Any]:
     """Return everything about a run that must not depend on when its process died."""
     return {
         "status": view.status,

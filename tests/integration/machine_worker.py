@@ -27,13 +27,13 @@ from tests.integration.crash_worker import (
     process,
 )
 
+from qtforge_host.clock import SystemClock
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.runs.clock import SystemClock
-from qtforge_host.runs.definitions import Workflow, parse
-from qtforge_host.runs.dispatching import Dispatcher
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.recovery import RecoveryLoop
+from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery
-from qtforge_sdk.records import RunFinished, StateKept
+from qtforge_sdk.records import CheckpointSaved, RunFinished
 
 ALL: Final = RunQuery(limit=100_000)
 EVENTS: Final = 2  # of each sender to each machine
@@ -161,7 +161,7 @@ async def serving(
     opened = process(folder, write, when, named=named, kills=KillingAtEverything)
     async with opened as (engine, _):
         journal = engine._journal
-        work = asyncio.ensure_future(Dispatcher(engine, journal, SystemClock()).run())
+        work = asyncio.ensure_future(RecoveryLoop(engine, journal, SystemClock()).run())
         try:
             yield engine, journal
         finally:
@@ -179,7 +179,7 @@ async def drive(folder: Path, write: int = 0, when: str = "") -> dict[str, Any]:
         roots = [each.run_id for each in await journal.runs(ALL) if each.parent is None]
         run_id = roots[0] if roots else await engine.start(named("machine"), {})
         while not isinstance((records := await journal.records(run_id))[-1], RunFinished):
-            label = [each.label for each in records if isinstance(each, StateKept)][-1:]
+            label = [each.label for each in records if isinstance(each, CheckpointSaved)][-1:]
             if label == ["idle"]:
                 await journal.post(run_id, message("go", "go"))
             elif label == ["noted"]:
@@ -187,7 +187,7 @@ async def drive(folder: Path, write: int = 0, when: str = "") -> dict[str, Any]:
                     await journal.post(run_id, message("note", f"note {number}", number))
                 await journal.post(run_id, message("end", "end"))
             await asyncio.sleep(0.005)
-        kept = [each for each in records if isinstance(each, StateKept) and each.event]
+        kept = [each for each in records if isinstance(each, CheckpointSaved) and each.event]
         families = [(each.workflow, each.status) for each in await journal.runs(ALL)]
         return {
             "status": records[-1].status,
@@ -196,7 +196,7 @@ async def drive(folder: Path, write: int = 0, when: str = "") -> dict[str, Any]:
             "timers": sum(each.event_id.startswith("timer/") for each in kept),
             "runs": sorted(families),
             "effects": sorted(calls(folder)),
-            "stirred": list(await journal.stirred()),
+            "stirred": list(await journal.runs_with_pending()),
             "damage": [each.what for each in await journal.check()],
         }
 

@@ -22,10 +22,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from qtforge_host.app import Host
-from qtforge_host.config import load_settings
-from qtforge_host.expressions import Expressions
-from qtforge_host.runs.bindings import Bindings
-from qtforge_host.runs.clock import SystemClock
+from qtforge_host.clock import SystemClock
+from qtforge_host.config.settings import load_settings
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.runs.triggers import EventTriggers
 from qtforge_sdk.journal import RunQuery
 
 STAFF = """
@@ -247,7 +247,7 @@ def test_an_approval_that_could_not_be_archived_is_retried_from_there(desk: Desk
     desk.offer.write_text("# Another offer\n")
     desk("send", "last", "user.action", "--set", "action=approve", "--set", "by=Ben")
     refused = desk("runs", "retry", "last", "--from", "6.archive_document")
-    assert (refused.code, "error[run.keeps_state]" in refused.err) == (1, True)
+    assert (refused.code, "error[run.stateful]" in refused.err) == (1, True)
     assert desk("runs", "retry", "last", "--json").json["status"] == "failed"
     desk.offer.write_text(approved)
     said = desk("runs", "retry", "last")
@@ -428,7 +428,7 @@ def test_a_decision_that_is_published_on_the_bus_reaches_its_run(desk: Desk) -> 
         settings = load_settings(desk.config, environ={}, state_dir=desk.folder / "state")
         async with Host(settings) as host:
             durable = await host.durable()
-            bindings = Bindings(
+            bindings = EventTriggers(
                 host.bus, durable.engine, durable.journal, Expressions(), SystemClock()
             )
             bindings.bind([host.workflow("document-approval")])

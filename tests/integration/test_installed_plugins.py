@@ -18,12 +18,12 @@ LIST = """
 import json, pathlib, sys
 import qtforge_host
 from importlib.metadata import version
-from qtforge_host.compatibility import resolve
-from qtforge_host.config import load_settings
-from qtforge_host.discovery import scan
-from qtforge_host.failures import FailureMemory
-from qtforge_host.loading import PluginLoader
-from qtforge_host.registry import Registry
+from qtforge_host.plugins.resolution import resolve
+from qtforge_host.config.settings import load_settings
+from qtforge_host.plugins.discovery import scan
+from qtforge_host.plugins.quarantine import FailureMemory
+from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.registry import Registry
 
 def registry():
     settings = load_settings(None, environ={}, state_dir=pathlib.Path(sys.argv[1]))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 
 from .machine_worker import ALL, EVENTS
 
@@ -135,7 +135,7 @@ async def until_handled(folder: Path, server: subprocess.Popen[str]) -> None:
         runs = [each.run_id for each in await journal.runs(ALL)]
         async with asyncio.timeout(DEADLINE_S):
             for run_id in runs:
-                while await journal.arrived(run_id):
+                while await journal.pending(run_id):
                     assert server.poll() is None, server.communicate()
                     await asyncio.sleep(0.02)
     finally:
@@ -149,10 +149,16 @@ async def histories(folder: Path) -> tuple[dict[str, list[Any]], Any]:
     try:
         found = {}
         for each in await journal.runs(ALL):
-            kept = [it for it in await journal.records(each.run_id) if isinstance(it, StateKept)]
+            kept = [
+                it for it in await journal.records(each.run_id) if isinstance(it, CheckpointSaved)
+            ]
             found[each.run_id] = [it.event_data for it in kept if it.event]
             assert kept[-1].state["data"]["seen"] == found[each.run_id]
-        wrong = (await journal.unfinished(), await journal.stirred(), await journal.check())
+        wrong = (
+            await journal.unfinished(),
+            await journal.runs_with_pending(),
+            await journal.check(),
+        )
         return found, tuple(map(list, wrong))
     finally:
         await journal.close()

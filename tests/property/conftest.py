@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
-from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView
-from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Plugin, Record
 from qtforge_sdk.journal import Journal, Ownership
 from qtforge_sdk.records import RunStarted
@@ -89,7 +89,7 @@ class MortalJournal:
 class Ended:
     """How the run ended, how long it slept, and how often it was killed."""
 
-    view: RunView
+    view: RunState
     records: Sequence[Record]
     slept_s: float
     kills: int

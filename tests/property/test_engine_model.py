@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import (
     Compensation,
     Definition,

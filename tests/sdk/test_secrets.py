@@ -30,9 +30,9 @@ def test_an_unknown_secret_is_an_error_that_names_it_and_the_variable() -> None:
 
 def test_only_what_was_given_out_is_hidden() -> None:
     secrets = Secrets({"A": "one-value"}.get)
-    assert secrets.conceal("one-value") == "one-value"
+    assert secrets.mask("one-value") == "one-value"
     secrets.reveal("${secret.A}")
-    assert secrets.conceal("got one-value here") == "got *** here"
+    assert secrets.mask("got one-value here") == "got *** here"
 
 
 def test_a_secret_is_hidden_in_its_encoded_forms_too() -> None:
@@ -42,15 +42,15 @@ def test_a_secret_is_hidden_in_its_encoded_forms_too() -> None:
     encoded = base64.b64encode(value.encode()).decode()
     forms = [urllib.parse.quote(value), urllib.parse.quote_plus(value), encoded, value]
     forms += [html.escape(value), json.dumps(value)[1:-1], urllib.parse.quote(value).lower()]
-    concealed = secrets.conceal(" ".join(forms))
+    masked = secrets.mask(" ".join(forms))
     for form in forms:
-        assert form.rstrip("=") not in concealed
+        assert form.rstrip("=") not in masked
 
 
 def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
     secrets = Secrets({"A": "abc", "B": "abcdef"}.get)
     secrets.reveal(["${secret.A}", "${secret.B}"])
-    assert secrets.conceal("abcdef") == "***"
+    assert secrets.mask("abcdef") == "***"
 
 
 @pytest.mark.parametrize("user", ["", "u", "us", "use", "user-ß"])
@@ -62,7 +62,7 @@ def test_a_secret_is_hidden_within_base64_whatever_stands_around_it(
     secrets.reveal("${secret.A}")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         header = encode(f"{user}:{password}, and more".encode()).decode()
-        hidden = secrets.conceal(f"Basic {header}")
+        hidden = secrets.mask(f"Basic {header}")
         assert "***" in hidden
         # What is left of the neighbouring characters does not give the secret away.
         left = max(hidden.removeprefix("Basic ").split("***"), key=len)
@@ -80,4 +80,4 @@ def test_a_secret_can_be_encoded_for_the_place_that_it_takes() -> None:
 def test_what_was_made_from_a_secret_can_be_hidden_as_well() -> None:
     secrets = Secrets(lambda name: None)
     secrets.hide("derived")
-    assert secrets.conceal("it was derived") == "it was ***"
+    assert secrets.mask("it was derived") == "it was ***"

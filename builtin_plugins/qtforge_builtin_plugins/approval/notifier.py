@@ -84,7 +84,7 @@ class Notifier(Plugin):
         try:
             mail.send(letter, smtp, login, wait_s)
         except OperationError as error:
-            error.why = self._secrets.conceal(error.why)  # a server may repeat what it was told
+            error.why = self._secrets.mask(error.why)  # a server may repeat what it was told
             raise
         return Delivery(channel="email", delivered=True, detail=to.email)
 

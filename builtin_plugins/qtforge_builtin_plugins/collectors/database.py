@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt, InterruptibleThreads
+from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt, InterruptibleThreads
 from qtforge_builtin_plugins.collectors.parameters import read_parameters
-from qtforge_builtin_plugins.collectors.roots import Roots
 from qtforge_builtin_plugins.collectors.sql.settings import DatabaseConfig, QueryParameters
 from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
 from qtforge_sdk.messages import Collected, CollectRequest

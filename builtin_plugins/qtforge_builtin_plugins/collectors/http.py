@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.concealing import concealed, errors_concealed
-from qtforge_builtin_plugins.collectors.interruptible import InterruptibleThreads
+from qtforge_builtin_plugins.collectors.cancellable_threads import InterruptibleThreads
+from qtforge_builtin_plugins.collectors.masking import errors_masked, masked
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.web.endpoints import label_of, revealed
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
@@ -82,18 +82,18 @@ class HttpCollector(Plugin):
         }  # fmt: skip
         with_secrets = secrets.reveal(sent)
         uses_secrets = url != request.endpoint.strip() or with_secrets != sent
-        hide = functools.partial(concealed, conceal=secrets.conceal) if uses_secrets else None
+        hide = functools.partial(masked, mask=secrets.mask) if uses_secrets else None
         parameters = msgspec.structs.replace(
             parameters, max_bytes=parameters.max_bytes or self.config.max_bytes, **with_secrets
         )
         folder, name = self._context.run_dir(context.run_id), context.step or request.name
         with (
-            errors_concealed(secrets.conceal),
+            errors_masked(secrets.mask),
             RowSink(folder, name or "http", parameters.limit) as sink,
         ):
             label = label_of(request.endpoint)
             session, threads = self._opened(), self._threads
-            pages = Pages(session, threads, url, parameters, label, secrets.conceal, hide)
+            pages = Pages(session, threads, url, parameters, label, secrets.mask, hide)
             return sink.finish(await pages.collect(sink, context.progress))
 
     def _opened(self) -> WebSession:

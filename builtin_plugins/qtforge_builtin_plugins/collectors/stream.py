@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.concealing import concealed, errors_concealed
+from qtforge_builtin_plugins.collectors.masking import errors_masked, masked
 from qtforge_builtin_plugins.collectors.parameters import (
     invalid_parameter,
     read_parameters,
@@ -121,10 +121,10 @@ class StreamCollector(Plugin):
         label = label_of(request.endpoint)
         folder = self._context.run_dir(context.run_id)
         with (
-            errors_concealed(secrets.conceal),
+            errors_masked(secrets.mask),
             RowSink(folder, context.step or request.name or "stream") as sink,
         ):
-            hide = functools.partial(concealed, conceal=secrets.conceal) if uses_secrets else None
+            hide = functools.partial(masked, mask=secrets.mask) if uses_secrets else None
             intake = Intake(window, sink, label, strict=parameters.strict, hide=hide)
             lines = self._lines(endpoint, label, parameters, headers)
             ended_by = await intake.take(lines)
@@ -175,7 +175,7 @@ class StreamCollector(Plugin):
             name = f"qtforge-{self._context.name}/{self._context.version}"
             self._session = WebSession(self.config, secrets, "stream", name)
         most = self.config.max_line_bytes
-        return web_lines(self._session, url, label, headers, most, secrets.conceal)
+        return web_lines(self._session, url, label, headers, most, secrets.mask)
 
 
 def _window(

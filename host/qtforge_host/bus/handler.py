@@ -51,7 +51,7 @@ class Handler:
         rank: 0 for ``tryfirst``, 1, 2 for ``trylast``.
         threads: For ``def`` methods.
         processes: For ``execution="process"``, else None.
-        conceal: Takes secrets out of an error's text.
+        mask: Takes secrets out of an error's text.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Handler:
         rank: int,
         threads: WorkerThreads,
         processes: ProcessWorkers | None,
-        conceal: Callable[[str], str] = str,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.plugin: Final = plugin
         self.version: Final = version
@@ -79,7 +79,7 @@ class Handler:
         self.signature: Final = signature
         self._threads: Final = threads
         self._processes: Final = processes
-        self._conceal: Final = conceal
+        self._mask: Final = mask
         self._message_type: Final = signature.message_type
         self._untyped: Final = is_untyped(signature.message_type)
         self._takes_context: Final = signature.takes_context
@@ -146,7 +146,7 @@ class Handler:
             raise
         except (Exception, SystemExit) as error:
             counters.errors += 1
-            raise failed(self.topic, self.plugin, self.version, error, self._conceal) from error
+            raise failed(self.topic, self.plugin, self.version, error, self._mask) from error
         finally:
             counters.outstanding -= 1
             counters.ended(time.monotonic() - started)
@@ -227,7 +227,7 @@ def failed(
     plugin: str,
     version: str,
     error: BaseException,
-    conceal: Callable[[str], str] = str,
+    mask: Callable[[str], str] = str,
 ) -> HandlerFailedError:
     """Return the error that names the plugin whose handler raised this one, without secrets."""
     if isinstance(error, HandlerFailedError):
@@ -236,9 +236,9 @@ def failed(
             topic,
             plugin,
             version,
-            conceal(str(error)),
+            mask(str(error)),
             error.cause_code,
-            conceal(error.fix),
+            mask(error.fix),
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         )
@@ -249,14 +249,14 @@ def failed(
             topic,
             plugin,
             version,
-            conceal(why),
+            mask(why),
             code,
-            conceal(error.fix),
+            mask(error.fix),
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         )
     fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
-    return HandlerFailedError(topic, plugin, version, conceal(describe(error)), "", fix)
+    return HandlerFailedError(topic, plugin, version, mask(describe(error)), "", fix)
 
 
 def describe(error: BaseException) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.data import run_async
 from qtforge_host.cli.inputs import input_option, read_input, set_option
-from qtforge_host.cli.output import document, json_option, print_json, table
+from qtforge_host.cli.output import document, json_option, print_json, run_async, table
 from qtforge_host.cli.session import Session
 from qtforge_host.durations import seconds
 from qtforge_sdk import HandlerInfo

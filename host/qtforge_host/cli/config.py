@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
 
 from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.session import Session
-from qtforge_host.config import Settings
-from qtforge_host.config_file import managed_path
+from qtforge_host.config.settings import Settings
+from qtforge_host.config.toml_files import managed_path
 
-__all__ = ["config"]
+__all__ = ["completion", "config"]
+
+
+@click.command(epilog='For bash: eval "$(qtforge-host completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell."""
+    root = click.get_current_context().find_root().command
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.UsageError(f"click can't complete for {shell}")
+    click.echo(found(root, {}, "qtforge-host", "_QTFORGE_HOST_COMPLETE").source())
 
 
 @click.group()

@@ -10,12 +10,12 @@ from typing import Final
 
 import click
 
-from qtforge_host.candidates import PLUGIN_GROUP
 from qtforge_host.cli.errors import FAILED, STATE
 from qtforge_host.cli.output import document, json_option, print_json, state
-from qtforge_host.cli.runs_journal import open_journal
+from qtforge_host.cli.runs.options import open_journal
 from qtforge_host.cli.session import Session
-from qtforge_host.installed import Installed, resolve_installed
+from qtforge_host.plugins.candidates import PLUGIN_GROUP
+from qtforge_host.plugins.resolution import Installed, resolve_installed
 from qtforge_host.run_files import RunFiles
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import Damage

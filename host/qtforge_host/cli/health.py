@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.data import run_async
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import document, json_option, print_json, state, table
+from qtforge_host.cli.output import document, json_option, print_json, run_async, state, table
 from qtforge_host.cli.session import Session
 from qtforge_host.policies.breaker_file import BreakerFile, KeptBreaker
-from qtforge_host.policies.health_check import HealthReport
+from qtforge_host.policies.health import HealthReport
 
 __all__ = ["health"]
 

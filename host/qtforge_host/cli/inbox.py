@@ -12,18 +12,18 @@ from typing import Any, Final
 
 import click
 
-from qtforge_host.cli.machine import machine_document, send_command
+from qtforge_host.api.workflows import WorkflowsOfRuns
 from qtforge_host.cli.output import document, json_option, print_json
-from qtforge_host.cli.recorded_workflow import WorkflowsOfRuns
 from qtforge_host.cli.report import document_name
-from qtforge_host.cli.runs_journal import find_run, open_journal
-from qtforge_host.cli.runs_showing import workflow_of
+from qtforge_host.cli.runs.options import find_run, open_journal
+from qtforge_host.cli.runs.show import workflow_of
+from qtforge_host.cli.runs.state_machine import machine_document, send_command
 from qtforge_host.cli.session import Session
-from qtforge_host.journals import Durable
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.plugins.extensions import Durable
+from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.history import History
-from qtforge_host.runs.offers import Offer, offers_of
-from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 
 __all__ = ["inbox", "served_inbox"]
@@ -34,7 +34,7 @@ _PEOPLES: Final = "user"  # the first word of events that people send
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     summary: RunSummary
-    view: RunView
+    view: RunState
     offers: Sequence[Offer]
 
     @property
@@ -128,11 +128,11 @@ async def _looked_at(
     summary: RunSummary,
 ) -> _Waiting:
     records = await journal.tail(summary.run_id)
-    view = fold(summary.run_id, records)
+    view = RunState.from_records(summary.run_id, records)
     if view.kept is None or not view.kept.trace.get("entered"):
         # Only the rest of its history tells since when it is in its state.
         records = await journal.records(summary.run_id)
-        view = fold(summary.run_id, records)
+        view = RunState.from_records(summary.run_id, records)
     history = History.of(records)
     read = workflow_of_run(history)
     offers = offers_of(read, history.kept) if read is not None else ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -13,13 +14,56 @@ import msgspec
 from qtforge_sdk import Document
 
 __all__ = [
+    "MOST_FILES",
     "assign",
     "document_of",
+    "files_of",
     "input_option",
     "parse_assignment",
     "read_input",
     "set_option",
 ]
+
+MOST_FILES: Final = 10_000
+
+
+def files_of(paths: Iterable[str], most: int = MOST_FILES) -> list[str]:
+    """Return the paths, each folder replaced by the files in it and below, sorted by name.
+
+    Hidden files and folders, links to folders and what is no regular file are left out of a
+    folder. A folder that can't be listed stands for itself, so that whoever reads it says why.
+
+    Args:
+        paths: Of files and folders; what does not exist is kept.
+        most: At most so many files.
+
+    Returns:
+        Each once, in the order of the paths.
+
+    Raises:
+        click.UsageError: There are none, or too many.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        for file in _walk(path) if Path(path).is_dir() else (path,):
+            found[file] = None
+            if len(found) > most:
+                raise click.UsageError(f"there are more than {most:,} files; name fewer at a time")
+    if not found:
+        raise click.UsageError(f"there is no file in {', '.join(paths)}")
+    return list(found)
+
+
+def _walk(folder: str) -> Iterator[str]:
+    unlisted: list[str] = []
+    walked = os.walk(folder, onerror=lambda error: unlisted.append(str(error.filename)))
+    for place, folders, names in walked:
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(place, name).is_file():
+                yield os.path.join(place, name)
+    yield from unlisted
+
 
 set_option = click.option(
     "--set",
@@ -28,6 +72,8 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="An input; KEY may be dotted, VALUE is read as TOML where it is TOML, else as text.",
 )
+
+
 input_option = click.option(
     "--input",
     "input_file",

@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Final, Literal
 
-from qtforge_host.runs.current import RUN, STEP
+from qtforge_host.runs.context import RUN, STEP
 
 __all__ = ["JsonFormatter", "LogFormat", "TextFormatter", "log_to_stderr"]
 

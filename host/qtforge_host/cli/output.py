@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
-__all__ = ["SCHEMA_VERSION", "document", "glyph", "json_option", "print_json", "state", "table"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "data_only",
+    "document",
+    "glyph",
+    "json_option",
+    "print_json",
+    "run_async",
+    "state",
+    "table",
+]
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def data_only() -> Iterator[TextIO]:
+    """Send what is printed to standard error; give the stream that data goes to."""
+    data = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        yield data
+
+
+def run_async(main: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end, with plugins' prints on standard error."""
+    with data_only():
+        return asyncio.run(main)
+
 
 SCHEMA_VERSION: Final = 1
+
 
 _GLYPHS: Final = {
     "active": ("●", "green"),
@@ -49,6 +79,7 @@ _GLYPHS: Final = {
     "not held": ("·", "bright_black"),
     "not reached": ("·", "bright_black"),
 }
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

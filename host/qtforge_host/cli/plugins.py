@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtforge_host.candidates import PLUGIN_GROUP, Candidate, canonical_name
 from qtforge_host.cli.errors import FAILED, NotFoundError
 from qtforge_host.cli.output import document, json_option, print_json, state, table
 from qtforge_host.cli.session import Session
-from qtforge_host.compatibility import Resolution
-from qtforge_host.config import Settings
-from qtforge_host.config_file import disable as disable_in
-from qtforge_host.config_file import enable as enable_in
-from qtforge_host.config_file import managed_path
-from qtforge_host.config_file import prefer as prefer_in
-from qtforge_host.failures import FailureMemory
-from qtforge_host.installed import resolve_installed
-from qtforge_host.states import Status
+from qtforge_host.config.settings import Settings
+from qtforge_host.config.toml_files import disable as disable_in
+from qtforge_host.config.toml_files import enable as enable_in
+from qtforge_host.config.toml_files import managed_path
+from qtforge_host.config.toml_files import prefer as prefer_in
+from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status, canonical_name
+from qtforge_host.plugins.quarantine import FailureMemory
+from qtforge_host.plugins.resolution import Resolution, resolve_installed
 
 if TYPE_CHECKING:
     from qtforge_host.app import Host
@@ -116,7 +114,7 @@ def prefer(session: Session, name: str, distribution: str) -> None:
 def check(session: Session, as_json: bool) -> int:
     """Start every plugin for real, and show what became of it. Exit code 1 when one failed."""
     from qtforge_host.app import Host
-    from qtforge_host.cli.data import run_async
+    from qtforge_host.cli.output import run_async
 
     async def started() -> list[tuple[Candidate, Status]]:
         async with Host(session.settings) as host:
@@ -133,7 +131,7 @@ def check(session: Session, as_json: bool) -> int:
 def commands(session: Session, as_json: bool) -> None:
     """List the commands that plugins contribute. Starts them."""
     from qtforge_host.app import Host
-    from qtforge_host.cli.data import run_async
+    from qtforge_host.cli.output import run_async
 
     async def offered() -> dict[str, str]:
         async with Host(session.settings) as host:

@@ -10,13 +10,52 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from qtforge_host.cli.report import document_name
 from qtforge_host.runs.log import RunListener
-from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+from collections.abc import Sequence
 
-__all__ = ["Display", "Printer", "progress_display"]
+from qtforge_host.cli.errors import FAILED
+from qtforge_host.cli.report import print_run
+from qtforge_host.runs.accepted_events import Offer
+
+__all__ = ["Display", "Printer", "RunPrinter", "progress_display"]
+
+
+class RunPrinter:
+    """What becomes of the runs of one command.
+
+    Args:
+        data: Where it is printed.
+        as_json: As JSON Lines.
+
+    Attributes:
+        offers: By run, what one that waits would take now; filled in before it is printed.
+        exit_code: 1 when a run did not succeed; a command may set another.
+    """
+
+    def __init__(self, data: TextIO, *, as_json: bool) -> None:
+        self.data = data
+        self.offers: dict[str, Sequence[Offer]] = {}
+        self.exit_code = 0
+        self._as_json = as_json
+        self._printed: set[str] = set()
+
+    def ended(self, view: RunState) -> None:
+        """Print a run that ended, rests or waits, unless it was printed already."""
+        if view.run_id in self._printed:
+            return
+        self._printed.add(view.run_id)
+        if view.status not in ("succeeded", "waiting"):
+            self.exit_code = FAILED
+        # Unless somebody collects what is printed, to put it above the lines of a terminal.
+        stream = self.data if sys.stdout is sys.stderr else sys.stdout
+        with contextlib.redirect_stdout(stream):
+            print_run(view, as_json=self._as_json, offers=self.offers.get(view.run_id, ()))
+            stream.flush()
+
 
 _NAME_WIDTH = 48
 
@@ -26,14 +65,14 @@ class Printer(Protocol):
 
     data: TextIO
 
-    def ended(self, view: RunView) -> None:
+    def ended(self, view: RunState) -> None:
         """Print a run that has ended, rests or waits, or nothing yet."""
 
 
 class Display(RunListener, Protocol):
     """Hears of runs, and shows them."""
 
-    def settled(self, view: RunView) -> None:
+    def settled(self, view: RunState) -> None:
         """A run goes no further here: it ended, rests or waits."""
 
 
@@ -67,16 +106,16 @@ class _Plain:
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
 
-    def on_record(self, view: RunView, record: Record) -> None:
+    def on_record(self, view: RunState, record: Record) -> None:
         if view.finished_at is not None or view.rests:
             self._printer.ended(view)
 
     def on_progress(
-        self, view: RunView, step: str, done: float, total: float | None, text: str
+        self, view: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
         """Nobody looks."""
 
-    def settled(self, view: RunView) -> None:
+    def settled(self, view: RunState) -> None:
         """Print it, unless that was done."""
         self._printer.ended(view)
 
@@ -92,7 +131,7 @@ class _Lines:
         self._lines: dict[str, TaskID] = {}
         self._all = progress.add_task("all runs", now=f"0 of {total}") if total > 1 else None
 
-    def on_record(self, view: RunView, record: Record) -> None:
+    def on_record(self, view: RunState, record: Record) -> None:
         if view.finished_at is not None or view.rests:
             self._finish(view)
             return
@@ -105,21 +144,21 @@ class _Lines:
         self._progress.update(self._lines[view.run_id], now=", ".join(running))
 
     def on_progress(
-        self, view: RunView, step: str, done: float, total: float | None, text: str
+        self, view: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
         line = self._lines.get(view.run_id)
         if line is not None:
             count = f" {done:g}" if total is None else f" {done:g}/{total:g}"
             self._progress.update(line, now=f"{step}{count} {text}".rstrip())
 
-    def settled(self, view: RunView) -> None:
+    def settled(self, view: RunState) -> None:
         """Take its line away, and print it unless that was done."""
         if view.run_id in self._lines:
             self._finish(view)
         else:
             self._printer.ended(view)
 
-    def _finish(self, view: RunView) -> None:
+    def _finish(self, view: RunState) -> None:
         line = self._lines.pop(view.run_id, None)
         if line is not None:
             self._progress.remove_task(line)
@@ -131,7 +170,7 @@ class _Lines:
         else:
             self._printer.ended(view)
 
-    def _print_above(self, view: RunView) -> None:
+    def _print_above(self, view: RunState) -> None:
         """Print to the terminal that shows the lines, above them and without wrapping."""
         from rich.text import Text
 

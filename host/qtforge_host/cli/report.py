@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import click
 
-from qtforge_host.cli.machine import machine_document, machine_lines
 from qtforge_host.cli.output import document, print_json, state
-from qtforge_host.runs.offers import Offer
-from qtforge_host.runs.outcome import RunView
+from qtforge_host.cli.runs.state_machine import machine_document, machine_lines
+from qtforge_host.runs.accepted_events import Offer
+from qtforge_host.runs.state import RunState
 from qtforge_sdk import Document, ErrorInfo, StepResult
 from qtforge_sdk.conversion import to_plain
 
@@ -19,7 +19,7 @@ __all__ = ["document_name", "error_document", "print_run", "run_document", "run_
 _COMPENSATIONS: Final = {"succeeded": "compensated", "running": "compensating"}
 
 
-def document_name(view: RunView) -> str:
+def document_name(view: RunState) -> str:
     """Return the name of the document that a run is about, or ""."""
     given = view.input.get("document") if isinstance(view.input, Mapping) else None
     if isinstance(given, Document):
@@ -27,7 +27,7 @@ def document_name(view: RunView) -> str:
     return str(given.get("name", "")) if isinstance(given, Mapping) else ""
 
 
-def print_run(view: RunView, *, as_json: bool, offers: Sequence[Offer] = ()) -> None:
+def print_run(view: RunState, *, as_json: bool, offers: Sequence[Offer] = ()) -> None:
     """Print how a run ended, or what it waits for."""
     if as_json:
         print_json(run_document(view, offers), one_line=True)
@@ -37,7 +37,7 @@ def print_run(view: RunView, *, as_json: bool, offers: Sequence[Offer] = ()) -> 
 
 
 def run_lines(
-    view: RunView, *, status: str | None = None, offers: Sequence[Offer] = ()
+    view: RunState, *, status: str | None = None, offers: Sequence[Offer] = ()
 ) -> list[str]:
     """Return a run for people: how it stands, its stages, its error.
 
@@ -67,7 +67,7 @@ def run_lines(
     return lines
 
 
-def run_document(view: RunView, offers: Sequence[Offer] = ()) -> dict[str, Any]:
+def run_document(view: RunState, offers: Sequence[Offer] = ()) -> dict[str, Any]:
     """Return a run as ``run --json`` prints it (the design's shape, and what came later)."""
     return document(
         run_id=view.run_id,

@@ -6,26 +6,106 @@ import asyncio
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 import click
 import msgspec
 
 from qtforge_host.app import Host
-from qtforge_host.cli.data import data_only
 from qtforge_host.cli.errors import CANCELLED, FAILED
-from qtforge_host.cli.files import files_of
-from qtforge_host.cli.inputs import document_of
-from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.inputs import document_of, files_of
+from qtforge_host.cli.output import data_only, document, json_option, print_json, state, table
 from qtforge_host.cli.progress import progress_display
-from qtforge_host.cli.route_report import Routed, print_rows, route_document
+from qtforge_host.cli.report import error_document
 from qtforge_host.cli.session import Session
-from qtforge_host.runs.definitions import Workflow
-from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.errors import WorkflowInvalidError
 
-__all__ = ["route"]
+__all__ = ["Routed", "print_rows", "route", "route_document"]
+
+_DECISION: Final = "routing_decision"
+
+
+_TYPE: Final = "documentType"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """What became of a file.
+
+    Attributes:
+        file: As it was given, or found in a folder.
+        view: Its run.
+        dry_run: Whether it was decided only.
+    """
+
+    file: str
+    view: RunState
+    dry_run: bool
+
+    @property
+    def decision(self) -> Mapping[str, Any]:
+        """The decision; empty where there is none."""
+        step = self.view.steps.get(_DECISION)
+        return step.data if step is not None and isinstance(step.data, Mapping) else {}
+
+
+def route_document(routed: Routed) -> dict[str, Any]:
+    """Return what became of a file as ``route --json`` prints it."""
+    view, decision = routed.view, routed.decision
+    return document(
+        file=routed.file,
+        dry_run=routed.dry_run,
+        run_id=None if routed.dry_run else view.run_id,
+        status=view.status,
+        document_type=_type(decision),
+        target_pipeline=decision.get("target_pipeline"),
+        confidence=decision.get("confidence"),
+        reason=decision.get("reason"),
+        applied_rules=decision.get("applied_rules", []),
+        pipeline_parameters=decision.get("pipeline_parameters", {}),
+        names=decision.get("names", {}),
+        rules=decision.get("rules", []),
+        error=error_document(view.error),
+    )
+
+
+def print_rows(rows: Sequence[Routed], *, explain: bool) -> None:
+    """Print a row for each file, then why, where that is asked for."""
+    run = [] if all(row.dry_run for row in rows) else ["RUN"]
+    header = ["STATE", "FILE", "TYPE", "TARGET", "CONFIDENCE", *run, "REASON"]
+    table(header, (_row(row) for row in rows))
+    for row in rows if explain else ():
+        if row.decision:
+            click.echo(f"\n{row.file}: {row.decision['target_pipeline']}")
+            for rule in row.decision["rules"]:
+                click.echo(f"  {state(rule['outcome'])}: {rule['name']} ({rule['priority']})")
+                click.echo(f"      {rule['condition']}")
+                click.echo(f"      {rule['why']}")
+
+
+def _row(routed: Routed) -> list[str]:
+    view, decision = routed.view, routed.decision
+    confidence = decision.get("confidence")
+    error = view.error
+    return [
+        state(view.status),
+        routed.file,
+        str(_type(decision) or ""),
+        str(decision.get("target_pipeline", "")),
+        "" if confidence is None else f"{confidence:.2f}",
+        *([] if routed.dry_run else [view.run_id]),
+        # Last, for an error is long.
+        str(decision.get("reason", "")) if error is None else f"{error.code}: {error.message}",
+    ]
+
+
+def _type(decision: Mapping[str, Any]) -> Any:
+    return decision.get("names", {}).get(_TYPE)
+
 
 _WORKFLOW: Final = "document-routing"
 
@@ -77,7 +157,7 @@ class _Routing:
         self._dry_run = dry_run
         self._explain = explain
         self._as_json = as_json
-        self._views: dict[int, RunView] = {}
+        self._views: dict[int, RunState] = {}
 
     @property
     def done(self) -> list[Routed]:
@@ -87,7 +167,7 @@ class _Routing:
             for at, view in sorted(self._views.items())
         ]
 
-    def ended(self, view: RunView) -> None:
+    def ended(self, view: RunState) -> None:
         """Say nothing yet: the rows of a table are printed together."""
 
     async def run(self, session: Session, jobs: int) -> None:

@@ -10,18 +10,16 @@ from typing import Any
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.data import data_only
 from qtforge_host.cli.errors import CANCELLED
 from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
-from qtforge_host.cli.output import json_option
-from qtforge_host.cli.printing import RunPrinter
-from qtforge_host.cli.progress import Display, progress_display
+from qtforge_host.cli.output import data_only, json_option
+from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.session import Session
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.evaluating import ExpressionEvaluator
-from qtforge_host.runs.input_checks import checked_input
-from qtforge_host.runs.offers import offers_of
+from qtforge_host.workflows.checking import checked_input
+from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["run"]
 

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.history import History
-from qtforge_host.runs.refusals import RunEndedError
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind
 

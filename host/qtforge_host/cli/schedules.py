@@ -9,11 +9,10 @@ import click
 
 from qtforge_host.cli.output import document, json_option, print_json, table
 from qtforge_host.cli.session import Session
-from qtforge_host.serving.extra import check_installed
+from qtforge_host.serving.options import check_installed
 
 if TYPE_CHECKING:
-    from qtforge_host.serving.schedules import Schedule
-    from qtforge_host.serving.scheduling import Done
+    from qtforge_host.serving.scheduler import Done, Schedule
 
 __all__ = ["schedules"]
 
@@ -30,9 +29,8 @@ def list_schedules(session: Session, as_json: bool) -> None:
     """Show every schedule of the configuration, its next time and its last run."""
     check_installed(("cronsim",))
     # They import the library that reads cron expressions, which may not be there.
-    from qtforge_host.serving.folder import ServeFolder
-    from qtforge_host.serving.schedules import read_schedules
-    from qtforge_host.serving.scheduling import ScheduleMemory
+    from qtforge_host.serving.scheduler import ScheduleMemory, read_schedules
+    from qtforge_host.serving.state_files import ServeFolder
 
     settings = session.settings
     done = ScheduleMemory(ServeFolder(settings.state_dir).schedules_path).all()

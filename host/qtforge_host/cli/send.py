@@ -9,22 +9,21 @@ from typing import Any, Final
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.data import run_async
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.inputs import input_option, read_input, set_option
-from qtforge_host.cli.machine import move_of
-from qtforge_host.cli.output import document, json_option, print_json, state
+from qtforge_host.cli.output import document, json_option, print_json, run_async, state
 from qtforge_host.cli.report import print_run, run_document
-from qtforge_host.cli.runs_journal import duration_option, find_run, open_journal
+from qtforge_host.cli.runs.options import duration_option, find_run, open_journal
+from qtforge_host.cli.runs.show import workflow_of
+from qtforge_host.cli.runs.state_machine import move_of
 from qtforge_host.cli.runs_messages import answered, message, refuse_ended
-from qtforge_host.cli.runs_showing import workflow_of
 from qtforge_host.cli.session import Session
-from qtforge_host.journals import Durable
+from qtforge_host.plugins.extensions import Durable
+from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.history import History
-from qtforge_host.runs.offers import Offer, offers_of
-from qtforge_host.runs.outcome import RunView, fold
+from qtforge_host.runs.state import RunState
 from qtforge_sdk.journal import InboxMessage
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["send", "served_outcome"]
 
@@ -63,8 +62,8 @@ def send(
         raise click.UsageError("an event has a name")
     given = message("event", name=event, data=read_input(input_file, assignments))
     timeout_s = duration_option("--timeout", timeout).total_seconds()
-    run_id, keeps_state = run_async(_find(session, run))
-    if not keeps_state:
+    run_id, stateful = run_async(_find(session, run))
+    if not stateful:
         received = run_async(_post(session, run_id, given, timeout_s if wait else 0.0))
         return _say_received(run_id, given, received, wait, timeout, as_json)
     kept, view, offers = run_async(_deliver(session, run_id, given, timeout_s))
@@ -103,7 +102,7 @@ async def _post(session: Session, run_id: str, given: InboxMessage, wait_s: floa
 
 async def _deliver(
     session: Session, run_id: str, given: InboxMessage, timeout_s: float
-) -> tuple[StateKept | None, RunView, Sequence[Offer]]:
+) -> tuple[CheckpointSaved | None, RunState, Sequence[Offer]]:
     """Have an event handled, here or where the run is executed; return what came of it."""
     async with Host(session.settings) as host:
         durable = await host.durable()
@@ -112,14 +111,18 @@ async def _deliver(
         if kept is not None and engine.living.get(run_id) is not None:
             await engine.resume(run_id)  # it is executed here: wait until it rests again
         records = await durable.journal.records(run_id)
-        view, history = fold(run_id, records), History.of(records)
+        view, history = RunState.from_records(run_id, records), History.of(records)
         waits = history.finished is None and history.kept is not None
         workflow = engine.workflows.recorded(history) if waits else None
         return kept, view, offers_of(workflow, history.kept) if workflow else ()
 
 
 def _say_outcome(
-    given: InboxMessage, kept: StateKept, view: RunView, offers: Sequence[Offer], as_json: bool
+    given: InboxMessage,
+    kept: CheckpointSaved,
+    view: RunState,
+    offers: Sequence[Offer],
+    as_json: bool,
 ) -> int:
     move = move_of(kept)
     if as_json:
@@ -130,17 +133,19 @@ def _say_outcome(
     return 0 if move.taken and view.error is None else FAILED
 
 
-async def served_outcome(durable: Durable, given: InboxMessage, kept: StateKept) -> dict[str, Any]:
+async def served_outcome(
+    durable: Durable, given: InboxMessage, kept: CheckpointSaved
+) -> dict[str, Any]:
     """Return what became of an event as ``send --json`` prints it, from a running host."""
     records = await durable.journal.tail(kept.run_id)
-    view, history = fold(kept.run_id, records), History.of(records)
+    view, history = RunState.from_records(kept.run_id, records), History.of(records)
     waits = history.finished is None and history.kept is not None
     workflow = workflow_of(durable, history) if waits else None
     return _outcome(given, kept, view, offers_of(workflow, history.kept) if workflow else ())
 
 
 def _outcome(
-    given: InboxMessage, kept: StateKept, view: RunView, offers: Sequence[Offer]
+    given: InboxMessage, kept: CheckpointSaved, view: RunState, offers: Sequence[Offer]
 ) -> dict[str, Any]:
     move = move_of(kept)
     return document(

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtforge_host.cli.data import data_only
-from qtforge_host.cli.runs_journal import duration_option
+from qtforge_host.cli.output import data_only
+from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
-from qtforge_host.config import Settings, load_settings
-from qtforge_host.policies.rate import ParsedRate, parse_rate
-from qtforge_host.serving.extra import check_installed
-from qtforge_host.serving.options import ServeOptions
+from qtforge_host.config.settings import Settings, load_settings
+from qtforge_host.policies.limits import ParsedRate, parse_rate
+from qtforge_host.serving.options import ServeOptions, check_installed
 
 if TYPE_CHECKING:
-    from qtforge_host.serving.documents import Documents
+    from qtforge_host.serving.http.schemas import Documents
 
 __all__ = ["serve"]
 
@@ -112,15 +111,15 @@ def _rate(text: str) -> ParsedRate:
 
 def _documents() -> Documents:
     # The other commands' documents, imported only by who serves.
-    from qtforge_host.cli.drawing import drawn
+    from qtforge_host.api.drawing import drawn
     from qtforge_host.cli.inbox import served_inbox
     from qtforge_host.cli.output import SCHEMA_VERSION
     from qtforge_host.cli.plugins import host_plugins
-    from qtforge_host.cli.runs_listing import find_runs, run_row
-    from qtforge_host.cli.runs_showing import run_with_history
+    from qtforge_host.cli.runs.list import find_runs, run_row
+    from qtforge_host.cli.runs.show import run_with_history
     from qtforge_host.cli.send import served_outcome
     from qtforge_host.cli.workflows import workflow_row
-    from qtforge_host.serving.documents import Documents
+    from qtforge_host.serving.http.schemas import Documents
 
     return Documents(
         schema_version=SCHEMA_VERSION,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtforge_host.config import Settings, load_settings
+from qtforge_host.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from qtforge_host.app import Host

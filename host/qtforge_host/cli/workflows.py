@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from qtforge_host.api.drawing import picture, write_picture
 from qtforge_host.app import Host
-from qtforge_host.cli.data import run_async
-from qtforge_host.cli.drawing import picture, write_picture
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import document, json_option, print_json, state, table
+from qtforge_host.cli.output import document, json_option, print_json, run_async, state, table
 from qtforge_host.cli.session import Session
-from qtforge_host.runs.definitions import Parsed
-from qtforge_host.runs.problems import Problem
+from qtforge_host.workflows.definitions import Parsed, Problem
 from qtforge_sdk.errors import WorkflowInvalidError
 
 __all__ = ["workflow_row", "workflows"]

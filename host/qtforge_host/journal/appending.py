@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from qtforge_host.journal.encoding import encode_message, encode_record
+from qtforge_host.journal.encoding import encode_message, encode_record, to_us
 from qtforge_host.journal.group import Append, StatusChange
-from qtforge_host.journal.instants import to_us
 from qtforge_host.journal.waiting_rows import KeptRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Ownership, status_after
 from qtforge_sdk.records import (
     AmendmentRefused,
+    CheckpointSaved,
     EventReceived,
     RunAmended,
     RunCancelRequested,
     RunFinished,
     RunPaused,
-    StateKept,
     StepStarted,
     StepSucceeded,
 )
@@ -54,7 +53,7 @@ def make_append(
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
             change = StatusChange(status, finished_at_us)
-            if isinstance(record, StateKept):
+            if isinstance(record, CheckpointSaved):
                 kept = kept_row(record, place)
     return Append(
         ownership,
@@ -69,7 +68,7 @@ def make_append(
 def answered_messages(records: Iterable[Record]) -> Iterable[str]:
     """Return the ids of the messages that these records deal with, but for events."""
     for record in records:
-        if isinstance(record, StateKept):
+        if isinstance(record, CheckpointSaved):
             yield from record.handled
         elif isinstance(record, _ANSWERS) and record.message_id:
             yield record.message_id
@@ -78,11 +77,13 @@ def answered_messages(records: Iterable[Record]) -> Iterable[str]:
 def handled_messages(records: Iterable[Record]) -> set[str]:
     """Return the ids of all messages that a run with these records has dealt with."""
     records = list(records)
-    events = (each.event_id for each in records if isinstance(each, StateKept | EventReceived))
+    events = (
+        each.event_id for each in records if isinstance(each, CheckpointSaved | EventReceived)
+    )
     return {*answered_messages(records), *events}
 
 
-def kept_row(record: StateKept, place: int, *, every_timer: bool = False) -> KeptRow:
+def kept_row(record: CheckpointSaved, place: int, *, every_timer: bool = False) -> KeptRow:
     """Return what a kept state makes of its run's row, timers and inbox.
 
     Args:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +12,24 @@ from typing import Final
 
 from qtforge_host.atomic_file import write_atomically
 from qtforge_host.journal.encoding import Blob, UnreadableError
-from qtforge_host.journal.folders import sync_folder
 
-__all__ = ["BlobFiles"]
+__all__ = ["BlobFiles", "sync_folder"]
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the disk has the names in a folder.
+
+    Raises:
+        OSError: The folder can't be opened or synced.
+    """
+    if sys.platform == "win32":
+        return  # a folder can't be opened there; NTFS journals its names
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
 
 _ABANDONED_S: Final = 3600.0  # a temporary file of that age was left by a dead process
 

@@ -7,9 +7,8 @@ from typing import Final
 
 from qtforge_host.journal.appending import handled_messages, kept_row
 from qtforge_host.journal.archive import Archive
-from qtforge_host.journal.encoding import Encoded
+from qtforge_host.journal.encoding import Encoded, to_us
 from qtforge_host.journal.group import Change, GroupCommit
-from qtforge_host.journal.instants import to_us
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import payloads
 from qtforge_host.journal.schema import insert_run, run_row
@@ -20,7 +19,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.records import RunFinished, StateKept
+from qtforge_sdk.records import CheckpointSaved, RunFinished
 
 __all__ = ["claim", "import_archive", "post", "post_to_key", "prune", "release", "sweep"]
 
@@ -146,7 +145,7 @@ def import_archive(archive: Archive) -> Change:
         kept = [
             (key, place + 1, kept_row(record, place, every_timer=True))
             for place, record in enumerate(archive.decoded)
-            if isinstance(record, StateKept)
+            if isinstance(record, CheckpointSaved)
         ]
         ended = isinstance(archive.decoded[-1], RunFinished)
         group.waiting.keep(kept[-1:])

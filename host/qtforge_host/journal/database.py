@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from qtforge_host.journal.blob_files import sync_folder
 from qtforge_host.journal.encoding import UnreadableError
-from qtforge_host.journal.folders import sync_folder
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_sdk.errors import StateDirectoryError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
@@ -24,18 +25,54 @@ __all__ = [
     "decode_record",
     "encode_message",
     "encode_record",
+    "from_us",
+    "to_us",
 ]
 
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+def to_us(at: datetime.datetime) -> int:
+    """Return microseconds since 1970; a time without a zone is UTC.
+
+    >>> to_us(datetime.datetime(1970, 1, 1, 0, 0, 1))
+    1000000
+    """
+    return ((at if at.tzinfo else at.replace(tzinfo=datetime.UTC)) - _EPOCH) // _MICROSECOND
+
+
+def from_us(us: int) -> datetime.datetime:
+    """Return the time, in UTC."""
+    return _EPOCH + us * _MICROSECOND
+
+
 LARGE_BYTES: Final = 256 * 1024
+
+
 """A value whose encoding is longer than this is kept in a file of its own."""
 
+
 _BLOB_CODE: Final = 66  # the msgpack extension that stands where a large value was
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
+
+
 _VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any)
+
+
 _CANT_ENCODE: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
+
 S = TypeVar("S", bound=msgspec.Struct)
+
+
 LoadBlob = Callable[[bytes], bytes]
+
+
 """Gives the content of a blob by its sha256; raises `UnreadableError` when it has none."""
 
 
@@ -69,6 +106,8 @@ def _read_extension(code: int, data: memoryview) -> object:
 
 
 _RECORD_DECODER: Final = msgspec.msgpack.Decoder(Record, ext_hook=_read_extension)
+
+
 _MESSAGE_DECODER: Final = msgspec.msgpack.Decoder(InboxMessage, ext_hook=_read_extension)
 
 

@@ -11,8 +11,14 @@ import msgspec
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import Blob, Encoded
-from qtforge_host.journal.schema import INSERT_RUNS, RunRow, insert_run
-from qtforge_host.journal.statements import MOST_ROWS, append_checked, insert_many
+from qtforge_host.journal.schema import (
+    INSERT_RUNS,
+    MOST_ROWS,
+    RunRow,
+    append_checked,
+    insert_many,
+    insert_run,
+)
 from qtforge_host.journal.waiting_rows import KeptRow, WaitingRows
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership

@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
-from qtforge_sdk.journal import Damage
+from qtforge_sdk.journal import Damage, JournalStatistics
 from qtforge_sdk.records import RunStarted
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "take_census"]
+
+# Along an index that holds all of it: 60 ms for a million runs.
+_RUNS: Final = """SELECT workflow, status, count(*) FROM runs INDEXED BY runs_by_workflow
+    GROUP BY workflow, status"""
+
+
+_MESSAGES: Final = "SELECT count(*), min(position) FROM arrivals"
+
+
+_MESSAGE: Final = "SELECT checksum, payload FROM inbox WHERE position = ?"
+
+
+def take_census(connection: sqlite3.Connection, blobs: BlobFiles) -> JournalStatistics:
+    """Return how much there is; see `Journal.statistics`.
+
+    Args:
+        connection: For this thread alone.
+        blobs: Where large values are.
+    """
+    connection.execute("BEGIN")  # one state of the file for all of it
+    try:
+        runs = {
+            (workflow, status): count
+            for workflow, status, count in connection.execute(_RUNS).fetchall()
+        }
+        (timers,) = connection.execute("SELECT count(*) FROM timers").fetchone()
+        messages, oldest = connection.execute(_MESSAGES).fetchone()
+        found = connection.execute(_MESSAGE, (oldest,)).fetchone()
+    finally:
+        connection.execute("COMMIT")
+    return JournalStatistics(
+        runs=runs,
+        timers=timers,
+        messages=messages,
+        oldest_message_at=None if found is None else _made_at(blobs, *found),
+    )
+
+
+def _made_at(blobs: BlobFiles, checksum: int, payload: bytes) -> datetime.datetime | None:
+    try:
+        return decode_message(payload, checksum, blobs.read).at
+    except UnreadableError:
+        return None  # the run that it is for tells that it is damaged
+
 
 _RECORDS: Final = """SELECT run, position, checksum, payload FROM records
     WHERE run <> 0 ORDER BY run, position"""
+
+
 _ORPHANS: Final = """SELECT DISTINCT run FROM records
     WHERE run <> 0 AND run NOT IN (SELECT key FROM runs)"""
 

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final
 
-from qtforge_host.journal.instants import from_us, to_us
+from qtforge_host.journal.encoding import from_us, to_us
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_sdk.journal import RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError

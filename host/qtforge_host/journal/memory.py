@@ -9,10 +9,8 @@ from pathlib import Path
 
 from qtforge_host.journal.appending import make_append
 from qtforge_host.journal.archive import unpack
-from qtforge_host.journal.encoding import Encoded, encode_message, encode_record
-from qtforge_host.journal.instants import from_us, to_us
-from qtforge_host.journal.memory_run import MemoryRun
-from qtforge_host.journal.memory_store import MemoryStore
+from qtforge_host.journal.encoding import Encoded, encode_message, encode_record, from_us, to_us
+from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -20,7 +18,7 @@ from qtforge_sdk.journal import (
     Damage,
     InboxEntry,
     InboxMessage,
-    JournalCensus,
+    JournalStatistics,
     Ownership,
     PostedMessage,
     RunQuery,
@@ -150,12 +148,12 @@ class MemoryJournal:
         """Return what was sent to a run; see `Journal`."""
         return self._run(run_id).messages(after)
 
-    async def arrived(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+    async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return what a run has not dealt with; see `Journal`."""
         run = self._open_store().runs.get(run_id)
-        return () if run is None else run.arrived(after)
+        return () if run is None else run.pending(after)
 
-    async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
+    async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
         """Return what was sent to any run; see `Journal`."""
         found = [
             PostedMessage(run.run_id, *entry)
@@ -183,7 +181,7 @@ class MemoryJournal:
             self._post(run, message.message_id, encoded)
         return len(found)
 
-    async def stirred(self, limit: int = 1000) -> Sequence[str]:
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
         return [run.run_id for run in self._waiting() if run.arrivals][:limit]
 
@@ -210,18 +208,18 @@ class MemoryJournal:
         self._changed.clear()
         return True
 
-    async def appended(
+    async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
         """Return what was made of runs, in order; see `Journal`."""
         store = self._open_store()
         if run_id is not None:
             self._run(run_id)
-        return store.appended(after, limit, run_id)
+        return store.records_since(after, limit, run_id)
 
-    async def census(self) -> JournalCensus:
+    async def statistics(self) -> JournalStatistics:
         """Count what there is; see `Journal`."""
-        return self._open_store().census()
+        return self._open_store().statistics()
 
     def backlog(self) -> int:
         """Return 0: nothing is written later."""

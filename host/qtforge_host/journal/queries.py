@@ -2,27 +2,192 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 from pathlib import Path
 from typing import Final, NoReturn
 
-from qtforge_host.journal.appended_queries import read_appended
+import msgspec
+
 from qtforge_host.journal.archive import pack
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
+from qtforge_host.journal.encoding import (
+    UnreadableError,
+    decode_message,
+    decode_record,
+    from_us,
+    to_us,
+)
 from qtforge_host.journal.listing_queries import list_runs
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.storage_errors import is_lasting
-from qtforge_host.journal.waiting_queries import WaitingQueries
 from qtforge_sdk import Record
-from qtforge_sdk.journal import AppendedPage, InboxEntry, RunQuery, RunSummary
+from qtforge_sdk.journal import (
+    AppendedPage,
+    AppendedRecord,
+    InboxEntry,
+    InboxMessage,
+    PostedMessage,
+    RunQuery,
+    RunSummary,
+)
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 
-__all__ = ["Queries", "payloads"]
+__all__ = ["Queries", "WaitingQueries", "payloads", "read_appended"]
+
+_POSTED: Final = """SELECT run_id, position, checksum, payload
+    FROM inbox JOIN runs ON runs.key = inbox.run WHERE position > ? ORDER BY position LIMIT ?"""
+
+
+_FREE: Final = """status = 'waiting'
+    AND (owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"""
+
+
+_STIRRED: Final = f"""SELECT DISTINCT run_id
+    FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
+    WHERE {_FREE} LIMIT :limit"""  # noqa: S608 - of constants
+
+
+_DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
+    WHERE due <= :before AND {_FREE} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
+
+
+_NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
+
+
+_ARRIVED: Final = """SELECT arrivals.position, checksum, payload
+    FROM arrivals CROSS JOIN inbox ON inbox.position = arrivals.position
+    WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
+    ORDER BY arrivals.position"""
+
+
+class WaitingQueries:
+    """Reads; for one thread at a time.
+
+    Args:
+        connection: Its own.
+        directory: The state directory, for errors.
+        locks: Tells which owners live.
+        blobs: Where large values are.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        directory: Path,
+        locks: OwnerLocks,
+        blobs: BlobFiles,
+    ) -> None:
+        self._connection = connection
+        self._directory = directory
+        self._locks = locks
+        self._blobs = blobs
+
+    def messages_since(self, after: int, limit: int) -> tuple[PostedMessage, ...]:
+        """Return what was sent to any run; see `Journal`."""
+        rows = self._connection.execute(_POSTED, (after, limit)).fetchall()
+        return tuple(
+            PostedMessage(run_id, position, self._message(run_id, position, checksum, payload))
+            for run_id, position, checksum, payload in rows
+        )
+
+    def pending(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
+        """Return what a run has not dealt with; see `Journal`."""
+        rows = self._connection.execute(_ARRIVED, (run_id, after)).fetchall()
+        return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
+
+    def last_position(self) -> int:
+        """Return the position of the newest message; see `Journal`."""
+        (found,) = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
+        return int(found or 0)
+
+    def runs_with_pending(self, limit: int) -> tuple[str, ...]:
+        """Return waiting runs that were sent something; see `Journal`."""
+        rows = self._connection.execute(_STIRRED, {"alive": self._alive(), "limit": limit})
+        return tuple(run_id for (run_id,) in rows)
+
+    def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
+        """Return waiting runs with a timer that is due; see `Journal`."""
+        given = {"alive": self._alive(), "before": to_us(before), "limit": limit}
+        rows = self._connection.execute(_DUE, given)
+        return tuple(dict.fromkeys(run_id for (run_id,) in rows))
+
+    def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
+        """Return when the next timer is due; see `Journal`."""
+        row = self._connection.execute(_NEXT_DUE, (to_us(after),)).fetchone()
+        return None if row is None else from_us(row[0])
+
+    def _alive(self) -> str:
+        return msgspec.json.encode(self._locks.alive()).decode()
+
+    def _message(self, run_id: str, position: int, checksum: int, payload: bytes) -> InboxMessage:
+        try:
+            return decode_message(payload, checksum, self._blobs.read)
+        except UnreadableError as error:
+            what = f"message {position}: {error}"
+            raise JournalDamagedError(str(self._directory), run_id, None, what) from error
+
+
+_ENDS: Final = "SELECT (SELECT max(id) FROM records), (SELECT min(id) FROM records)"
+
+
+# CROSS JOIN keeps the order of the tables: along the records, and a seek for each run.
+_ALL: Final = """SELECT records.id, run_id, checksum, payload
+    FROM records CROSS JOIN runs ON runs.key = run WHERE records.id > :after
+    ORDER BY records.id LIMIT :limit"""
+
+
+# The index holds the ids as well, and its order is that of the ids.
+_OF_RUN: Final = """SELECT records.id, run_id, checksum, payload
+    FROM records CROSS JOIN runs ON runs.key = run WHERE run = :key AND records.id > :after
+    ORDER BY position LIMIT :limit"""
+
+
+def read_appended(
+    connection: sqlite3.Connection, blobs: BlobFiles, after: int, limit: int, key: int | None
+) -> AppendedPage:
+    """Return records in their order; see `Journal.records_since`.
+
+    Args:
+        connection: Where from.
+        blobs: Where large values are.
+        after: Behind this position.
+        limit: At most so many.
+        key: Only of the run with this key; None for all runs.
+    """
+    given = {"after": after, "limit": limit, "key": key}
+    connection.execute("BEGIN")  # one state of the file: nothing comes between the two
+    try:
+        newest, oldest = connection.execute(_ENDS).fetchone()
+        rows = connection.execute(_ALL if key is None else _OF_RUN, given).fetchall()
+    finally:
+        connection.execute("COMMIT")
+    newest = newest or 0
+    return AppendedPage(
+        records=tuple(_appended(blobs, *row) for row in rows),
+        until=rows[-1][0] if rows and len(rows) == limit else newest,
+        oldest=oldest or newest + 1,
+    )
+
+
+def _appended(
+    blobs: BlobFiles, position: int, run_id: str, checksum: int, payload: bytes
+) -> AppendedRecord:
+    try:
+        record = decode_record(payload, checksum, blobs.read)
+    except UnreadableError:
+        # Whoever reads along goes on behind it; `Journal.records` and `check` tell what is wrong.
+        return AppendedRecord(position=position, run_id=run_id, record=None)
+    return AppendedRecord(position=position, run_id=run_id, record=record)
+
 
 _PAYLOADS: Final = """SELECT position, checksum, payload FROM records
     WHERE run = ? AND position BETWEEN ? AND ? ORDER BY position"""
+
+
 _LAST: Final = (1 << 63) - 1
+
+
 _UNFINISHED: Final = """SELECT run_id, owner FROM runs
     WHERE status IN ('running', 'blocked') ORDER BY key"""
 
@@ -91,7 +256,7 @@ class Queries:
         """Return what a query asks for; see `Journal`."""
         return list_runs(self._connection, self._locks, query)
 
-    def appended(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
+    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
         """Return records of any run in their order; see `Journal`."""
         key = None if run_id is None else self._key(run_id)
         return read_appended(self._connection, self._blobs, after, limit, key)

@@ -7,13 +7,13 @@ appending costs the same whether the file holds a thousand runs or a million.
 
 from __future__ import annotations
 
+import bisect
 import sqlite3
 import zlib
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from qtforge_host.journal.encoding import UnreadableError, decode_record
-from qtforge_host.journal.instants import to_us
+from qtforge_host.journal.encoding import UnreadableError, decode_record, to_us
 from qtforge_sdk import Record
 from qtforge_sdk.journal import status_after
 from qtforge_sdk.records import RunFinished, RunStarted
@@ -23,13 +23,103 @@ __all__ = [
     "FORMAT_VERSION",
     "INSERT_RUNS",
     "MIGRATIONS",
+    "MOST_ROWS",
     "RunRow",
+    "append_checked",
+    "insert_many",
     "insert_run",
     "run_row",
 ]
 
+# Statements are kept prepared by their text, so there must be few: the rest is filled with NULLs.
+_SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+
+MOST_ROWS: Final = _SIZES[-1]
+
+
+"""How many rows `append_checked` can write."""
+
+
+_COLUMNS: Final = 5
+
+
+_NO_VALUE: Final = (None,)
+
+
+# An epoch that has passed makes the payload NULL, which fails the statement as a whole.
+_CHECKED: Final = {
+    rows: f"""WITH us(owner) AS (VALUES (?)),
+    new(run, position, checksum, payload, epoch) AS (VALUES {",".join(["(?,?,?,?,?)"] * rows)})
+INSERT INTO records (run, position, checksum, payload) SELECT run, position, checksum, CASE
+    WHEN new.epoch IS NULL OR new.epoch = (
+        SELECT epoch FROM runs WHERE key = new.run AND owner = (SELECT owner FROM us)
+    ) THEN payload END
+FROM new WHERE run IS NOT NULL"""  # noqa: S608 - of constants
+    for rows in _SIZES
+}
+
+
+def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]) -> bool:
+    """Insert records if each run's epoch is good; outside of a transaction it is one.
+
+    Args:
+        connection: Where to.
+        owner: Who must own the runs.
+        values: Run, position, checksum, payload and epoch of each record, one after another, of
+            at most `MOST_ROWS`; an epoch is needed at the first record of each run, and else None.
+
+    Returns:
+        Whether they were inserted; nothing was when not.
+    """
+    rows = len(values) // _COLUMNS
+    size = _SIZES[bisect.bisect_left(_SIZES, rows)]
+    try:
+        connection.execute(
+            _CHECKED[size], (owner, *values, *_NO_VALUE * (_COLUMNS * (size - rows)))
+        )
+    except sqlite3.IntegrityError:
+        return False
+    return True
+
+
+def insert_many(
+    connection: sqlite3.Connection, statement: str, columns: int, values: Sequence[Any]
+) -> int:
+    """Insert rows, in order, by one statement for each `MOST_ROWS` of them.
+
+    Args:
+        connection: Where to.
+        statement: All of it up to the values.
+        columns: How many values make a row; the first of them is never None.
+        values: The rows, one after another.
+
+    Returns:
+        The row id of the last; 0 if there was none.
+
+    Raises:
+        sqlite3.IntegrityError: Nothing of this statement was inserted.
+    """
+    last = 0
+    step = columns * MOST_ROWS
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        rows = len(part) // columns
+        size = _SIZES[bisect.bisect_left(_SIZES, rows)]
+        row = f"({','.join('?' * columns)})"
+        text = (
+            f"{statement} SELECT * FROM (VALUES {','.join([row] * size)}) WHERE column1 IS NOT NULL"  # noqa: S608 - of constants
+        )
+        cursor = connection.execute(text, (*part, *_NO_VALUE * (columns * (size - rows))))
+        last = cursor.lastrowid or 0
+    return last
+
+
 APPLICATION_ID: Final = 0x51744667  # "QtFg", in the file's header
+
+
 _POSITION_BITS: Final = 24  # formats 1 and 2: a record's id was its run's key, and these
+
 
 _TABLES: Final = (
     # AUTOINCREMENT: the key of a run that was pruned is never another's.
@@ -61,6 +151,8 @@ _TABLES: Final = (
     "CREATE TABLE blobs (sum BLOB NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (sum, run)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX blobs_by_run ON blobs (run)",
 )
+
+
 _KEEPING: Final = (
     # Where a run goes on from, and what is shown of one that waits.
     "ALTER TABLE runs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",
@@ -75,6 +167,8 @@ _KEEPING: Final = (
     # Messages that an unfinished run has not dealt with.
     "CREATE TABLE arrivals (run INTEGER, position INTEGER, PRIMARY KEY (run, position)) WITHOUT ROWID",  # noqa: E501
 )
+
+
 _IN_ORDER: Final = (
     # Found by workflow too: one seek for each set of events that a workflow's runs wait for.
     "DROP INDEX runs_waiting",
@@ -97,13 +191,19 @@ _IN_ORDER: Final = (
     "DROP TABLE records_by_key",
     "CREATE UNIQUE INDEX records_by_run ON records (run, position)",
 )
+
+
 INSERT_RUNS: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
+
+
 """A statement up to its values, each of them a `RunRow`."""
+
 
 _INSERT_RUN: Final = (
     f"{INSERT_RUNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING"
 )
+
 
 RunRow = tuple[str, str, str, str, int, int | None, str | None, int, str | None]
 
@@ -195,6 +295,9 @@ def _from_2(connection: sqlite3.Connection) -> None:
 
 
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0, _from_1, _from_2)
+
+
 """The function at place n makes format n + 1 of format n."""
+
 
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -16,18 +16,17 @@ from qtforge_host.journal import changes
 from qtforge_host.journal.appending import make_append
 from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.census import take_census
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.encoding import Blob, encode_message, encode_record
 from qtforge_host.journal.group import Create, GroupCommit, Job
-from qtforge_host.journal.inspection import inspect
+from qtforge_host.journal.inspection import inspect, take_census
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.schema import run_row
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_host.journal.writer import Writer
-from qtforge_host.uninterrupted import until_done
+from qtforge_host.shielding import until_done
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -35,7 +34,7 @@ from qtforge_sdk.journal import (
     Damage,
     InboxEntry,
     InboxMessage,
-    JournalCensus,
+    JournalStatistics,
     Ownership,
     PostedMessage,
     RunQuery,
@@ -159,13 +158,13 @@ class SqliteJournal:
         """Return what was sent to a run; see `Journal`."""
         return await self._read(lambda queries: queries.inbox(run_id, after))
 
-    async def arrived(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+    async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return what a run has not dealt with; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.arrived(run_id, after))
+        return await self._read(lambda queries: queries.waiting.pending(run_id, after))
 
-    async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
+    async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
         """Return what was sent to any run; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.posted(after, limit))
+        return await self._read(lambda queries: queries.waiting.messages_since(after, limit))
 
     async def last_position(self) -> int:
         """Return the position of the newest message; see `Journal`."""
@@ -177,9 +176,9 @@ class SqliteJournal:
         job = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 
-    async def stirred(self, limit: int = 1000) -> Sequence[str]:
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs that were sent something; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.stirred(limit))
+        return await self._read(lambda queries: queries.waiting.runs_with_pending(limit))
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""
@@ -193,13 +192,13 @@ class SqliteJournal:
         """Wait until an inbox may hold something new; see `Journal`."""
         return await self._parts().writer.changed(timeout_s)
 
-    async def appended(
+    async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
         """Return what any process made of runs, in order; see `Journal`."""
-        return await self._read(lambda queries: queries.appended(after, limit, run_id))
+        return await self._read(lambda queries: queries.records_since(after, limit, run_id))
 
-    async def census(self) -> JournalCensus:
+    async def statistics(self) -> JournalStatistics:
         """Count what there is; see `Journal`."""
         self._parts()
         try:
@@ -247,7 +246,7 @@ class SqliteJournal:
             undo.pop_all()
         return read, write
 
-    def _census(self) -> JournalCensus:
+    def _census(self) -> JournalStatistics:
         # A connection and a thread of its own: it takes long, and other reads go on beside it.
         with contextlib.closing(connect(self._path)) as connection:
             return take_census(connection, self._blobs)

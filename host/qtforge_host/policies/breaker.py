@@ -7,21 +7,35 @@ from __future__ import annotations
 
 import datetime
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from qtforge_host.durations import seconds
+from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.retry import RetryableError, code_of
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import BreakerOpenError
 from qtforge_sdk.policies import Breaker
 
-__all__ = ["BreakerState", "CircuitBreaker", "Outcome", "Permit", "Transition", "outcome_of"]
+__all__ = [
+    "BreakerState",
+    "Breakers",
+    "CircuitBreaker",
+    "Outcome",
+    "Permit",
+    "Transition",
+    "outcome_of",
+]
 
 BreakerState = Literal["closed", "open", "half_open"]
+
+
 Outcome = Literal["succeeded", "failed", "abandoned"]
+
+
 """``abandoned``: the call told nothing of the plugin, such as one that was cancelled."""
+
 
 _TOLD_NOTHING: Final = frozenset(
     {"bus.closed", "bus.invalid_message", "bus.invalid_topic", "bus.no_handler", "run.cancelled"}
@@ -192,3 +206,50 @@ class CircuitBreaker:
                 reason=reason,
             )
         )
+
+
+class Breakers:
+    """Makes each breaker when it is first asked for; as many as there are handlers.
+
+    Args:
+        policy_of: Gives a topic's policy, or None where it has no breaker.
+        clock: Whose time counts.
+    """
+
+    def __init__(self, policy_of: Callable[[str], Breaker | None], clock: Clock) -> None:
+        self._policy_of: Final = policy_of
+        self._clock: Final = clock
+        self._breakers: Final[dict[tuple[str, str], CircuitBreaker | None]] = {}
+        self._callbacks: Final = Callbacks[Transition]("breakers")
+
+    def breaker(self, topic: str, plugin: str) -> CircuitBreaker | None:
+        """Return the breaker of a plugin on a topic; None where the topic has none."""
+        key = (topic, plugin)
+        if key not in self._breakers:
+            policy = self._policy_of(topic)
+            self._breakers[key] = (
+                None
+                if policy is None
+                else CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.tell)
+            )
+        return self._breakers[key]
+
+    def allows(self, topic: str, plugin: str) -> bool:
+        """Tell whether a plugin may be asked now; changes nothing."""
+        breaker = self.breaker(topic, plugin)
+        return breaker is None or breaker.allows
+
+    def all(self) -> Sequence[CircuitBreaker]:
+        """Return every breaker, by topic and plugin."""
+        return [found for _, found in sorted(self._breakers.items()) if found is not None]
+
+    def on_transition(self, callback: Callable[[Transition], None]) -> Callable[[], None]:
+        """Call back with every transition, once it was made.
+
+        Args:
+            callback: Must be quick; what it raises is logged and harms nobody.
+
+        Returns:
+            A function that ends it.
+        """
+        return self._callbacks.add(callback)

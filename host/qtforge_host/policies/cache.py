@@ -2,21 +2,145 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from qtforge_host.durations import seconds
-from qtforge_host.policies.cache_store import CacheStore
-from qtforge_host.policies.single_flight import SingleFlight
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.policies import Cache
 
-__all__ = ["CachedAnswer", "ResultCache"]
+__all__ = ["CacheStore", "CachedAnswer", "ResultCache", "SingleFlight", "cache_key"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: Exception
+
+
+class _HandedOver:
+    """Whoever led was cancelled: the next in the queue leads."""
+
+
+class SingleFlight(Generic[T]):
+    """The first to ask for a key does the work; those that come meanwhile share its result.
+
+    When it fails, they get its exception. When it is cancelled, the first of them does the
+    work anew, with its own function. For use on one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._flights: Final[dict[str, asyncio.Future[_Done[T] | _Failed | _HandedOver]]] = {}
+
+    async def run(self, key: str, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+        """Do the work, or wait for who does it.
+
+        Args:
+            key: What is asked for.
+            work: How to do it; it should have a deadline of its own, since others wait.
+
+        Returns:
+            The result, and whether this call did the work itself.
+        """
+        while (flight := self._flights.get(key)) is not None:
+            await asyncio.wait((flight,))  # being cancelled here leaves the flight alone
+            outcome = flight.result()
+            if isinstance(outcome, _Done):
+                return outcome.value, False
+            if isinstance(outcome, _Failed):
+                raise outcome.error
+        return await self._lead(key, work), True
+
+    async def _lead(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        outcome: _Done[T] | _Failed | _HandedOver = _HandedOver()
+        try:
+            value = await work()
+            outcome = _Done(value)
+            return value
+        except Exception as error:
+            outcome = _Failed(error)
+            raise
+        finally:  # also when cancelled or when the process is to exit
+            del self._flights[key]
+            flight.set_result(outcome)
+
+
+class CacheStore(Protocol):
+    """Keeps bytes by key, for a while and up to a bound; losing some is no failure.
+
+    Times are seconds since 1970, since a store may outlive its process.
+    """
+
+    async def get(self, key: str, now_s: float) -> bytes | None:
+        """Return what was put, unless its time is over or it is no longer sound."""
+
+    async def put(
+        self, key: str, value: bytes, *, topic: str, now_s: float, ttl_s: float, max_entries: int
+    ) -> None:
+        """Keep a value, in the place of an earlier one of that key.
+
+        Args:
+            key: From `cache_key`.
+            value: What to keep; one that is too large for the store is not kept.
+            topic: Whose entries ``max_entries`` counts.
+            now_s: The time.
+            ttl_s: How long it may be used, in seconds.
+            max_entries: How many of the topic's are kept; others make room.
+        """
+
+    async def clear(self, topic: str | None = None) -> int:
+        """Drop a topic's entries, or all; return how many."""
+
+    async def close(self) -> None:
+        """Let go of everything; the store is not used afterwards."""
+
+
+_NATIVE: Final = (bytes, bytearray, memoryview)
+
+
+def cache_key(topic: str, plugin: str, version: str, message: Any) -> str:
+    """Return the key of a question: the same for the same content, in every process.
+
+    The message counts as its plain form, with mappings and sets in a fixed order; so a
+    Struct and the mapping of its fields are one question.
+
+    Args:
+        topic: What is asked.
+        plugin: Who is asked.
+        version: That plugin's version; another version is another question.
+        message: With what.
+
+    Returns:
+        64 hexadecimal digits, a SHA-256.
+
+    Raises:
+        TypeError: Something in the message has no plain form.
+
+    >>> a = cache_key("a.b", "plug", "1.0", {"x": 1, "y": 2})
+    >>> a == cache_key("a.b", "plug", "1.0", {"y": 2, "x": 1}), len(a)
+    (True, 64)
+    """
+    # Dates become text in both passes; `str_keys` makes keys comparable, so sortable.
+    plain = msgspec.to_builtins(
+        message, builtin_types=_NATIVE, str_keys=True, order="deterministic"
+    )
+    encoded = msgspec.msgpack.encode([topic, plugin, version, plain], order="sorted")
+    return hashlib.sha256(encoded).hexdigest()
+
 
 _LOG: Final = logging.getLogger("qtforge.policies")
 

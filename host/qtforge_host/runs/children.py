@@ -3,29 +3,135 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from qtforge_host.runs.cancelling import cancel_message, undoes, unfinished_children
 from qtforge_host.runs.control import PauseRequested
-from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.history import History
-from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.state import RunState
 from qtforge_host.runs.versions import VersionPolicy
-from qtforge_host.uninterrupted import until_done
+from qtforge_host.shielding import until_done
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
+from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunOwnedError
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.records import RunCancelRequested, RunFinished, RunStarted
 
-__all__ = ["ChildOwnedError", "Children", "Executor"]
+__all__ = [
+    "ChildOwnedError",
+    "Children",
+    "Executor",
+    "cancel_family",
+    "cancel_message",
+    "undoes",
+    "unfinished_children",
+]
+
+_UNFINISHED: Final = frozenset({"running", "waiting", "paused", "blocked"})
+
+
+_MANY_CANCELLING: Final = 1_000_000
+
+
+def undoes(history: History) -> bool:
+    """Tell whether a cancellation of a run undoes something; a workflow in Python is asked."""
+    started = history.started
+    definition = history.definition or (started.definition if started is not None else None)
+    return history.undoing or definition is None or definition.get("on_cancel") == "compensate"
+
+
+async def unfinished_children(journal: Journal, parent: str) -> Sequence[RunSummary]:
+    """Return the runs that a run has started and that have not ended."""
+    return await journal.runs(RunQuery(parent=parent, statuses=_UNFINISHED, limit=_MANY_CANCELLING))
+
+
+def cancel_message(parent: str, at: datetime.datetime) -> InboxMessage:
+    """Return what asks a child to end with its parent."""
+    return InboxMessage(
+        message_id=f"{parent}/cancelled", kind="cancel", at=at, by=f"its parent run {parent}"
+    )
+
+
+async def cancel_family(
+    journal: Journal, run_id: str, *, by: str, reason: str, at: datetime.datetime
+) -> bool:
+    """End a run and the unfinished runs that it started, and theirs, if nothing is to be undone.
+
+    A child that a live process executes is asked to end. The children end first, so that
+    whoever is killed in the middle of this can do it again.
+
+    Args:
+        journal: Holds them.
+        run_id: The run; one that has ended stays as it is.
+        by: Who asked.
+        reason: Why, or "".
+        at: Now, in UTC.
+
+    Returns:
+        False when a run has to be taken up because something in it is to be undone; nothing
+        was changed then.
+
+    Raises:
+        RunOwnedError: A live process executes the run.
+    """
+    ownership = await journal.claim(run_id)
+    family = await _family(journal, run_id)
+    if any([undoes(History.of(await journal.records(each))) for each, _ in family]):
+        await journal.release(ownership)
+        return False
+    for child, parent in family[:0:-1]:
+        try:
+            owned = await journal.claim(child)
+        except RunOwnedError:
+            await journal.post(child, cancel_message(parent, at))
+        else:
+            await _end(journal, owned, f"its parent run {parent}", reason, at)
+    await _end(journal, ownership, by, reason, at)
+    return True
+
+
+async def _family(journal: Journal, run_id: str) -> list[tuple[str, str]]:
+    """Return the run and its unfinished descendants with their parents, parents first."""
+    family = [(run_id, "")]
+    for each, _ in family:  # grows meanwhile
+        family += [(child.run_id, each) for child in await unfinished_children(journal, each)]
+    return family
+
+
+async def _end(
+    journal: Journal, ownership: Ownership, by: str, reason: str, at: datetime.datetime
+) -> None:
+    run_id = ownership.run_id
+    records = await journal.records(run_id)
+    if History.of(records).finished is not None:
+        await journal.release(ownership)
+        return
+    asked = RunCancelRequested(run_id=run_id, at=at, by=by, reason=reason)
+    finished = RunFinished(
+        run_id=run_id,
+        at=at,
+        status="cancelled",
+        degraded=RunState.from_records(run_id, records).degraded,
+        result=None,
+        summary="",
+        error=ErrorInfo(code="run.cancelled", message=f"cancelled by {by}"),
+    )
+    await journal.append(ownership, [asked, finished])
+
 
 _LOG = logging.getLogger("qtforge.runs")
 
+
 Started = Callable[[str], Awaitable[None]]
+
+
 _MANY = 1_000_000
+
+
 MAX_DEPTH: Final = 32
 
 
@@ -42,7 +148,7 @@ class Executor(Protocol):
         depth: int = 0,
         stays: bool = False,
         on_started: Started | None = None,
-    ) -> RunView:
+    ) -> RunState:
         """Start a run, and go on until it ends or rests."""
 
     async def start(
@@ -64,7 +170,7 @@ class Executor(Protocol):
         versions: VersionPolicy = "same-major",
         note: str = "",
         stays: bool = False,
-    ) -> RunView:
+    ) -> RunState:
         """Take up a run."""
 
 
@@ -211,8 +317,8 @@ class Children:
 
 
 async def _to_its_end(
-    work: Coroutine[Any, Any, RunView], is_to_stop: Callable[[], bool]
-) -> RunView:
+    work: Coroutine[Any, Any, RunState], is_to_stop: Callable[[], bool]
+) -> RunState:
     """Wait for a child, in a task whose stack does not stand on its parent's.
 
     A parent that is cancelled waits until its child is undone. Each further cancellation is

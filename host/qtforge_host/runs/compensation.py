@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from qtforge_host.policies.retry import next_attempt, seeded
-from qtforge_host.runs.attempts import Answer
-from qtforge_host.runs.failures import error_info
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.steps import Answer, error_info
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
@@ -80,7 +79,7 @@ class Compensator:
                 left = (earlier.next_at - self._clock.now()).total_seconds()
                 await self._clock.sleep(max(0.0, left))
         while True:
-            # Kept before it is asked: from here on, nothing but undoing may follow.
+            # Checkpoint before it is asked: from here on, nothing but undoing may follow.
             await self._log.append(
                 CompensationStarted(
                     run_id=run_id,

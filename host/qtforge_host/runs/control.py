@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from qtforge_host.runs.interrupting import Interruptible
 from qtforge_host.runs.log import RunLog
-from qtforge_sdk.instances import ReceivedEvent
+from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import InboxEntry, InboxMessage
-from qtforge_sdk.records import EventReceived, RunCancelRequested, StateKept
+from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested
 
 __all__ = ["Control", "PauseRequested", "Rested"]
 
@@ -53,7 +53,7 @@ class Control(Interruptible):
         log: RunLog,
         amend: Callable[[InboxMessage], Awaitable[None]],
         parent: Control | None = None,
-        tell: Callable[[StateKept], None] | None = None,
+        tell: Callable[[CheckpointSaved], None] | None = None,
     ) -> None:
         self._log = log
         self._amend = amend
@@ -84,7 +84,7 @@ class Control(Interruptible):
         return asyncio.Lock()
 
     @property
-    def keeps_state(self) -> bool:
+    def stateful(self) -> bool:
         """Whether the run is one that keeps its state."""
         return self._tell is not None
 
@@ -139,7 +139,7 @@ class Control(Interruptible):
         """Return the oldest event that has not been dealt with."""
         return self._arrived[0] if self._arrived else None
 
-    def has_kept(self, record: StateKept) -> None:
+    def checkpoint_saved(self, record: CheckpointSaved) -> None:
         """Take in that a state was kept, and with it the event that led to it is done with."""
         if self._arrived and self._arrived[0].event_id == record.event_id:
             self._arrived.popleft()

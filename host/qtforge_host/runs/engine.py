@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from qtforge_host.bus.message_bus import MessageBus
-from qtforge_host.expressions import Expressions
+from qtforge_host.clock import SystemClock
+from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.policies.cache import ResultCache
-from qtforge_host.runs.active import ActiveRun
-from qtforge_host.runs.amending import Amending, as_document
-from qtforge_host.runs.asking import Asker
+from qtforge_host.runs.amendments import Amending, as_document
 from qtforge_host.runs.children import Children
-from qtforge_host.runs.clock import SystemClock
 from qtforge_host.runs.control import Control
-from qtforge_host.runs.definitions import Workflow
-from qtforge_host.runs.driving import Driver
 from qtforge_host.runs.evaluating import ExpressionEvaluator
+from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.history import History
-from qtforge_host.runs.input_checks import checked_input
 from qtforge_host.runs.log import RunListener, RunLog
-from qtforge_host.runs.outcome import RunView, fold
-from qtforge_host.runs.problems import Problem
-from qtforge_host.runs.reaching import Reaches
-from qtforge_host.runs.run_ids import RunIds
-from qtforge_host.runs.values import as_journaled
+from qtforge_host.runs.run import ActiveRun
+from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.state import RunState
+from qtforge_host.runs.steps import StepRequester
+from qtforge_host.runs.supervisor import Reaches
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
+from qtforge_host.workflows.checking import checked_input
+from qtforge_host.workflows.definitions import Problem, Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
-__all__ = ["Engine", "Silent"]
+__all__ = ["Engine", "RunIds", "Silent"]
+
+
+class RunIds:
+    """Makes names for runs.
+
+    Their random part is begun anew with each object; to ask the system for each costs a short
+    run as much as one of its steps. They are no secrets, and the journal takes none twice.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = random.Random()  # noqa: S311
+
+    def new(self, now: datetime.datetime) -> str:
+        """Return a run's name: sortable by time, unique, and short enough to type.
+
+        >>> RunIds().new(datetime.datetime(2026, 1, 2, 3, 4, 5)).rpartition("-")[0]
+        '20260102-030405'
+        """
+        return f"{now:%Y%m%d-%H%M%S}-{self._numbers.getrandbits(40):010x}"
+
 
 _LOG = logging.getLogger("qtforge.runs")
 
@@ -56,11 +76,11 @@ class Workflows(Protocol):
 class Silent:
     """Listens to nothing."""
 
-    def on_record(self, view: RunView, record: Record) -> None:
+    def on_record(self, view: RunState, record: Record) -> None:
         """Nobody listens."""
 
     def on_progress(
-        self, view: RunView, step: str, done: float, total: float | None, text: str
+        self, view: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
         """Nobody listens."""
 
@@ -98,7 +118,7 @@ class Engine(Reaches):
         self._observe = observe
         self._plugins = plugins
         self._clock = clock
-        self._ask = Asker(bus, cache)
+        self._ask = StepRequester(bus, cache)
         self._children = Children(self, journal, workflows.named, clock)
         self._ids = RunIds()
 
@@ -120,7 +140,7 @@ class Engine(Reaches):
         notify: str = "",
         stays: bool = False,
         on_started: Callable[[str], Awaitable[None]] | None = None,
-    ) -> RunView:
+    ) -> RunState:
         """Start a run, and go on until it ends or rests.
 
         Args:
@@ -147,7 +167,7 @@ class Engine(Reaches):
             RunError: The journal refused it.
         """
         definition = workflow.definition
-        await self._living.ready()
+        await self._active_runs.ready()
         started = RunStarted(
             run_id=run_id or self._ids.new(self._clock.now()),
             at=self._clock.now(),
@@ -163,7 +183,7 @@ class Engine(Reaches):
             depth=depth,
             notify=notify,
         )
-        changes = self._living.changes
+        changes = self._active_runs.changes
         ownership = await self._journal.create(started)
         with self._going_on(started.run_id):
             if on_started is not None:
@@ -182,7 +202,7 @@ class Engine(Reaches):
         versions: VersionPolicy = "same-major",
         note: str = "",
         stays: bool = False,
-    ) -> RunView:
+    ) -> RunState:
         """Take up a run that has no live owner; steps that the journal holds are not redone.
 
         One that this engine executes already, such as a child that was taken up before its
@@ -205,7 +225,7 @@ class Engine(Reaches):
         """
         while (going := self._going.get(run_id)) is not None:
             await going.until_ended()
-            view = fold(run_id, await self._journal.records(run_id))
+            view = RunState.from_records(run_id, await self._journal.records(run_id))
             if not stays or view.status != "waiting":
                 return view
         with self._going_on(run_id):
@@ -219,18 +239,18 @@ class Engine(Reaches):
         versions: VersionPolicy,
         note: str,
         stays: bool,
-    ) -> RunView:
-        await self._living.ready()
+    ) -> RunState:
+        await self._active_runs.ready()
         records = list(await self._journal.tail(run_id))
         history = History.of(records)
         if history.finished is not None or stays_blocked(
             history.blocked, history.served_by, self._plugins(), versions
         ):
-            return fold(run_id, records)
+            return RunState.from_records(run_id, records)
         self._workflows.recorded(history)  # it is not taken up where it can't be run
         ownership = await self._journal.claim(run_id)
         records = list(await self._journal.tail(run_id))  # what its last owner still wrote
-        history, view = History.of(records), fold(run_id, records)
+        history, view = History.of(records), RunState.from_records(run_id, records)
         if history.finished is not None:
             await self._journal.release(ownership)
             return view
@@ -240,8 +260,8 @@ class Engine(Reaches):
         if problem is not None and problem.blocks:
             return await self._block(ownership, records, problem.text, active)
         text = "; ".join(filter(None, (note, problem.text if problem else "")))
-        changes = self._living.changes
-        unread = self._journal.arrived if keeps_state(workflow) else self._journal.inbox
+        changes = self._active_runs.changes
+        unread = self._journal.pending if stateful(workflow) else self._journal.inbox
         older = list(await unread(run_id))
         waited = view.status == "waiting"
         if text or not waited:
@@ -262,12 +282,12 @@ class Engine(Reaches):
 
     async def _block(
         self, ownership: Ownership, records: list[Record], why: str, active: dict[str, str]
-    ) -> RunView:
+    ) -> RunState:
         run_id = ownership.run_id
         blocked = RunBlocked(run_id=run_id, at=self._clock.now(), reason=why, plugins=active)
         await self._journal.append(ownership, [blocked])
         await self._journal.release(ownership)
-        return fold(run_id, [*records, blocked])
+        return RunState.from_records(run_id, [*records, blocked])
 
     async def _go_on(
         self,
@@ -280,7 +300,7 @@ class Engine(Reaches):
         older: list[InboxEntry],
         stays: bool,
         resumed: bool = False,
-    ) -> RunView:
+    ) -> RunState:
         """Execute a run that this engine owns.
 
         Args:
@@ -295,12 +315,12 @@ class Engine(Reaches):
         """
         run_id = ownership.run_id
         heard = listener or Silent()
-        view, history = fold(run_id, records), History.of(records)
+        view, history = RunState.from_records(run_id, records), History.of(records)
         log = RunLog(self._journal, ownership, view, history, heard, self._observe)
         amending = Amending(log, workflow, self._clock, self._workflows.check)
         parent = history.started.parent if history.started is not None else None
-        tell = self._living.has_kept if keeps_state(workflow) else None
-        control = Control(log, amending.apply, self._living.get(parent), tell)
+        tell = self._active_runs.checkpoint_saved if stateful(workflow) else None
+        control = Control(log, amending.apply, self._active_runs.get(parent), tell)
         run = ActiveRun(
             log,
             control,
@@ -314,28 +334,30 @@ class Engine(Reaches):
         if self._observe is not None:
             self._observe(records[-1])
         heard.on_record(view, records[-1])
-        self._living.enter(run_id, control, stays=stays)
+        self._active_runs.enter(run_id, control, stays=stays)
         try:
             if older:
                 await control.deliver(older, resumed=resumed)
-            if changes != self._living.changes:  # the watch can't have told it of what came then
-                await self._living.look(run_id)
-            driver = Driver(workflow, run, log, control, self._journal, self._clock)
+            if (
+                changes != self._active_runs.changes
+            ):  # the watch can't have told it of what came then
+                await self._active_runs.look(run_id)
+            driver = RunExecution(workflow, run, log, control, self._journal, self._clock)
             await driver.drive()
         finally:
-            self._living.leave(run_id)
+            self._active_runs.leave(run_id)
             await log.close()
         return view
 
 
-def keeps_state(workflow: Workflow) -> bool:
+def stateful(workflow: Workflow) -> bool:
     """Tell whether runs of a workflow keep their state, and wait."""
-    return bool(getattr(workflow.orchestrator, "keeps_state", False))
+    return bool(getattr(workflow.orchestrator, "stateful", False))
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:
     try:
-        return as_journaled(given)
+        return normalize(given)
     except (TypeError, msgspec.ValidationError) as error:
         raise OperationError(
             "run.not_storable", "the run's input can't be kept", str(error), "give plain values"

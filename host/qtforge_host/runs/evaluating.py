@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from qtforge_host.expressions import Expressions
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.evaluator import PreparedNames
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.prepared import PreparedNames
 from qtforge_sdk.runs import Names
 
 __all__ = ["Evaluates", "Evaluator", "ExpressionEvaluator"]

@@ -10,6 +10,7 @@ from typing import Any
 from qtforge_sdk import Record
 from qtforge_sdk.records import (
     AmendmentRefused,
+    CheckpointSaved,
     ChildStarted,
     CompensationFailed,
     CompensationStarted,
@@ -20,10 +21,9 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunFinished,
     RunPaused,
+    RunReset,
     RunResumed,
-    RunRewound,
     RunStarted,
-    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -90,7 +90,7 @@ class History:
     resumed: bool = False
     definition: dict[str, Any] | None = None
     served_by: dict[str, str] = field(default_factory=dict)
-    kept: StateKept | None = None
+    kept: CheckpointSaved | None = None
     inbox: int = 0
     finished: RunFinished | None = None
 
@@ -118,7 +118,7 @@ class History:
                 self.failed_attempts[record.step] = record
             case StepFailed() | StepSkipped():
                 self.outcomes[record.step] = record
-            case StateKept():
+            case CheckpointSaved():
                 self._keep(record)
             case CompensationStarted() | CompensationSucceeded() | CompensationFailed():
                 self._take_undoing(record)
@@ -141,7 +141,7 @@ class History:
                 if not self.undoing:  # what is being undone comes to its own end
                     self.cancel_requested = self.cancel_requested or record
                 self.handled.add(record.message_id)
-            case RunRewound():
+            case RunReset():
                 self._forget(record.steps)
                 self.timed_from = self.rewound_at = record.at
             case RunBlocked():
@@ -160,7 +160,7 @@ class History:
         named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
         return {event.event_id for event in self.events if event.event_id in named}
 
-    def _keep(self, record: StateKept) -> None:
+    def _keep(self, record: CheckpointSaved) -> None:
         self.kept = record
         self.inbox = max(self.inbox, record.inbox)
         self.handled = set(record.handled)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from qtforge_host.runs.history import History
-from qtforge_host.runs.outcome import RunView
+from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership
@@ -23,11 +23,11 @@ _NOTE_S = 0.1  # after which a note is written even if nothing else is
 class RunListener(Protocol):
     """Hears what happens in a run, as it happens; must be quick and must not raise."""
 
-    def on_record(self, view: RunView, record: Record) -> None:
+    def on_record(self, view: RunState, record: Record) -> None:
         """A record was made; the view has taken it in."""
 
     def on_progress(
-        self, view: RunView, step: str, done: float, total: float | None, text: str
+        self, view: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
         """A step came further."""
 
@@ -48,7 +48,7 @@ class RunLog:
         self,
         journal: Journal,
         ownership: Ownership,
-        view: RunView,
+        view: RunState,
         history: History,
         listener: RunListener,
         observe: Callable[[Record], None] | None,

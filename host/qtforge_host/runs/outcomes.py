@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from qtforge_sdk.journal import Journal
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["find_outcome"]
 
@@ -16,12 +16,12 @@ _LOOK_S: Final = 0.1
 
 async def find_outcome(
     journal: Journal,
-    outcome: asyncio.Future[StateKept],
+    outcome: asyncio.Future[CheckpointSaved],
     run_id: str,
     event_id: str,
     position: int,
     timeout_s: float,
-) -> StateKept | None:
+) -> CheckpointSaved | None:
     """Wait for the record of an event.
 
     Args:
@@ -38,7 +38,7 @@ async def find_outcome(
     until = time.monotonic() + timeout_s
     while True:
         # Also before anything else: it may have been sent before.
-        arrived = await journal.arrived(run_id, position - 1)
+        arrived = await journal.pending(run_id, position - 1)
         if not arrived or arrived[0].position != position:
             return outcome.result() if outcome.done() else await _find(journal, run_id, event_id)
         wait_s = min(_LOOK_S, until - time.monotonic())
@@ -49,8 +49,8 @@ async def find_outcome(
             return outcome.result()
 
 
-async def _find(journal: Journal, run_id: str, event_id: str) -> StateKept | None:
+async def _find(journal: Journal, run_id: str, event_id: str) -> CheckpointSaved | None:
     for record in reversed(await journal.records(run_id)):
-        if isinstance(record, StateKept) and record.event_id == event_id:
+        if isinstance(record, CheckpointSaved) and record.event_id == event_id:
             return record
     return None

@@ -8,12 +8,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
-from qtforge_host.runs.attempts import Answer, StepCall
 from qtforge_host.runs.children import ChildOwnedError, Children
-from qtforge_host.runs.claims import Claims
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.replay import ReplayGuard
+from qtforge_host.runs.steps import Answer, StepCall
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunDivergedError
@@ -35,7 +35,7 @@ class Waits:
     _children: Children
     _timers: int
     _taken: set[str]
-    _claims: Claims
+    _claims: ReplayGuard
 
     async def sleep(self, seconds: float, *, name: str | None = None) -> None:
         """Wait on the run's clock; see `qtforge_sdk.Run`."""

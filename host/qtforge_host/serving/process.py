@@ -9,17 +9,17 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
-from qtforge_host.config import Settings
-from qtforge_host.serving.counting import RunCounts
-from qtforge_host.serving.documents import Documents
-from qtforge_host.serving.folder import ServeFolder
+from qtforge_host.config.settings import Settings
+from qtforge_host.serving.config_watcher import Watch
 from qtforge_host.serving.http.application import Application, Current
-from qtforge_host.serving.http.guards import Gate, RateGate
+from qtforge_host.serving.http.auth import Gate, RateGate
+from qtforge_host.serving.http.schemas import Documents
 from qtforge_host.serving.http.server import HttpServer, listen
+from qtforge_host.serving.metrics import RunCounts
 from qtforge_host.serving.options import ServeOptions
-from qtforge_host.serving.schedules import Schedule, read_schedules
+from qtforge_host.serving.scheduler import Schedule, read_schedules
 from qtforge_host.serving.service import Service
-from qtforge_host.serving.watching import Watch
+from qtforge_host.serving.state_files import ServeFolder
 from qtforge_sdk.errors import QtForgeError
 
 __all__ = ["serve"]

@@ -9,19 +9,17 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Self
 
 from qtforge_host.app import Host, bind
-from qtforge_host.config import Settings
-from qtforge_host.journals import Durable
-from qtforge_host.runs.clock import SystemClock
-from qtforge_host.runs.definitions import Workflow
-from qtforge_host.runs.dispatching import Dispatcher
-from qtforge_host.serving.census import RecentCensus
-from qtforge_host.serving.counting import RunCounts
+from qtforge_host.clock import SystemClock
+from qtforge_host.config.settings import Settings
+from qtforge_host.plugins.extensions import Durable
+from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.folder import ServeFolder
+from qtforge_host.serving.metrics import RecentCensus, RunCounts
 from qtforge_host.serving.options import ServeOptions
-from qtforge_host.serving.schedules import Schedule
-from qtforge_host.serving.scheduling import ScheduleMemory, Scheduler
+from qtforge_host.serving.scheduler import Schedule, ScheduleMemory, Scheduler
+from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.streaming import Streams
+from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["Service"]
 
@@ -61,7 +59,7 @@ class Service:
         self.host = Host(settings)
         self.durable: Durable
         self.streams: Streams
-        self.census: RecentCensus
+        self.statistics: RecentCensus
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._hurried = asyncio.Event()
@@ -71,7 +69,7 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.host)
             self.durable = await self.host.durable()
-            self.census = RecentCensus(self.durable.journal)
+            self.statistics = RecentCensus(self.durable.journal)
             engine = self.durable.engine
             engine.living.linger_s = _LINGER_S
             self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)
@@ -81,7 +79,7 @@ class Service:
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory(ServeFolder(self.settings.state_dir).schedules_path)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
-            dispatcher = Dispatcher(engine, self.durable.journal, SystemClock())
+            dispatcher = RecoveryLoop(engine, self.durable.journal, SystemClock())
             stack.callback((await bind(self.host)).close)
             self._check_schedules()
             for name, work in (

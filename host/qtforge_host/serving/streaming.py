@@ -135,7 +135,7 @@ class Stream:
     async def _read(self) -> None:
         if self._journal is None:
             return
-        page = await self._journal.appended(self._after, _AT_ONCE, run_id=self._run_id)
+        page = await self._journal.records_since(self._after, _AT_ONCE, run_id=self._run_id)
         gap = _gap(self._after, page)
         if gap is not None:
             self._records.append(gap)
@@ -204,7 +204,7 @@ class Streams:
         self._check_room()
         journal = self._journal if topic is None or run_id is not None else None
         if journal is not None:
-            now = await journal.appended(0, 0, run_id=run_id)
+            now = await journal.records_since(0, 0, run_id=run_id)
             after = now.until if after is None else after
             self._check_room()  # others may have come meanwhile
         stream = Stream(journal, run_id, after or 0, self._streams.discard)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["Drawable", "Edge", "Graph", "Group", "Node", "NodeKind", "RunDrawable"]
 
@@ -94,7 +94,7 @@ class Drawable(Protocol):
 class RunDrawable(Protocol):
     """What an orchestrator has besides, when a picture can show where a run is."""
 
-    def graph_of_run(self, definition: Any, kept: Sequence[StateKept]) -> Graph:
+    def graph_of_run(self, definition: Any, kept: Sequence[CheckpointSaved]) -> Graph:
         """Return a definition's picture, marked with where a run is and how it came there.
 
         Args:

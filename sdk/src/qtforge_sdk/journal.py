@@ -24,18 +24,18 @@ from qtforge_sdk.journal_views import (
     AppendedPage,
     AppendedRecord,
     Damage,
-    JournalCensus,
+    JournalStatistics,
     RunQuery,
     RunSummary,
 )
 from qtforge_sdk.records import (
+    CheckpointSaved,
     Record,
     RunBlocked,
     RunFinished,
     RunPaused,
     RunResumed,
     RunStarted,
-    StateKept,
     StepStarted,
     StepSucceeded,
 )
@@ -47,8 +47,8 @@ __all__ = [
     "InboxEntry",
     "InboxMessage",
     "Journal",
-    "JournalCensus",
     "JournalFactory",
+    "JournalStatistics",
     "MessageKind",
     "Ownership",
     "PostedMessage",
@@ -132,7 +132,7 @@ def status_after(record: Record) -> str | None:
         return None
     if isinstance(record, RunFinished):
         return record.status
-    if isinstance(record, StateKept):
+    if isinstance(record, CheckpointSaved):
         return "running" if record.busy else "waiting"
     return _STATUSES.get(type(record))
 
@@ -214,9 +214,9 @@ class Journal(Protocol):
         """
 
     async def tail(self, run_id: str) -> Sequence[Record]:
-        """Return what a run goes on from: its first record, and all from `StateKept` on.
+        """Return what a run goes on from: its first record, and all from `CheckpointSaved` on.
 
-        The last `StateKept` is meant; without one, these are all of its records.
+        The last `CheckpointSaved` is meant; without one, these are all of its records.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -255,10 +255,10 @@ class Journal(Protocol):
             JournalDamagedError: A message is not as it was written.
         """
 
-    async def arrived(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+    async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return what an unfinished run was sent behind a position and has not dealt with.
 
-        An event that came to a run that keeps its state is dealt with by a `StateKept` with
+        An event that came to a run that keeps its state is dealt with by a `CheckpointSaved` with
         its position as ``inbox``; any other message by the record that names it, or by one
         that has it in ``handled``. Oldest first; none for a run that is not there.
 
@@ -266,7 +266,7 @@ class Journal(Protocol):
             JournalDamagedError: A message is not as it was written.
         """
 
-    async def posted(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
+    async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
         """Return what was sent to any run behind a position, oldest first, at most so many.
 
         Raises:
@@ -288,7 +288,7 @@ class Journal(Protocol):
             RecordNotStorableError: The data can't be written.
         """
 
-    async def stirred(self, limit: int = 1000) -> Sequence[str]:
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs without a live owner that were sent what they have not handled."""
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
@@ -305,7 +305,7 @@ class Journal(Protocol):
             False when the time was over. May be True for nothing.
         """
 
-    async def appended(
+    async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
         """Return what any process made of runs behind a position, oldest first.
@@ -321,7 +321,7 @@ class Journal(Protocol):
             RunNotFoundError: There is no such run.
         """
 
-    async def census(self) -> JournalCensus:
+    async def statistics(self) -> JournalStatistics:
         """Count what there is; takes the longer the more runs there are, and holds nobody up."""
 
     def backlog(self) -> int:

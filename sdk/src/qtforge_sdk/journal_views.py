@@ -13,7 +13,7 @@ __all__ = [
     "AppendedPage",
     "AppendedRecord",
     "Damage",
-    "JournalCensus",
+    "JournalStatistics",
     "RunQuery",
     "RunSummary",
 ]
@@ -122,7 +122,7 @@ class AppendedPage(msgspec.Struct, frozen=True, kw_only=True):
     oldest: int
 
 
-class JournalCensus(msgspec.Struct, frozen=True, kw_only=True):
+class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """How much there is in a journal.
 
     Attributes:

@@ -17,7 +17,7 @@ class Orchestrator(Protocol):
         kind: The name that definitions give, such as ``sequential``.
         definition_type: A `Definition` with the kind's own keys.
 
-    One whose runs keep their state (`Run.keep`) has ``keeps_state = True`` besides.
+    One whose runs keep their state (`Run.keep`) has ``stateful = True`` besides.
     """
 
     kind: ClassVar[str]

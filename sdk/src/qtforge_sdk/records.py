@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from qtforge_sdk.instances import ReceivedEvent
+from qtforge_sdk.checkpoints import ReceivedEvent
 
 __all__ = [
     "AmendmentRefused",
+    "CheckpointSaved",
     "ChildStarted",
     "CompensationFailed",
     "CompensationStarted",
@@ -31,10 +32,9 @@ __all__ = [
     "RunCancelRequested",
     "RunFinished",
     "RunPaused",
+    "RunReset",
     "RunResumed",
-    "RunRewound",
     "RunStarted",
-    "StateKept",
     "StepFailed",
     "StepSkipped",
     "StepStarted",
@@ -159,7 +159,7 @@ class AmendmentRefused(_Record, frozen=True, kw_only=True, tag="amendment_refuse
     by: str = ""
 
 
-class RunRewound(_Record, frozen=True, kw_only=True, tag="run_rewound"):
+class RunReset(_Record, frozen=True, kw_only=True, tag="run_rewound"):
     """These steps' results no longer count: the run does them again when it is resumed."""
 
     steps: list[str]
@@ -237,7 +237,7 @@ class StepSkipped(_Record, frozen=True, kw_only=True, tag="step_skipped"):
     reason: str
 
 
-class StateKept(_Record, frozen=True, kw_only=True, tag="state_kept"):
+class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
     """A run that lives long kept its state; it goes on from here, and from nothing before.
 
     Attributes:
@@ -339,7 +339,7 @@ Record = (
     | RunCancelRequested
     | RunAmended
     | AmendmentRefused
-    | RunRewound
+    | RunReset
     | EventReceived
     | TimerSet
     | TimerFired
@@ -348,7 +348,7 @@ Record = (
     | StepSucceeded
     | StepFailed
     | StepSkipped
-    | StateKept
+    | CheckpointSaved
     | CompensationStarted
     | CompensationSucceeded
     | CompensationFailed

@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from qtforge_sdk.checkpoints import Checkpoint, ReceivedEvent
 from qtforge_sdk.durations import Duration
 from qtforge_sdk.input_checks import InputCheck
-from qtforge_sdk.instances import Kept, ReceivedEvent
 from qtforge_sdk.names import Names
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
@@ -379,17 +379,17 @@ class Run(Protocol):
         """
 
     @property
-    def kept(self) -> Any:
-        """What `keep` kept last, as plain values; None when nothing was."""
+    def checkpoint_state(self) -> Any:
+        """State of the last `checkpoint`, as plain values; None before the first."""
 
-    async def keep(self, kept: Kept) -> None:
-        """Keep the run's state. From then on, a resumed run goes on from here.
+    async def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Record the run's state. From then on, a resumed run goes on from here.
 
         Steps done before may be forgotten by the run; their names must not be used again.
         """
 
     async def next_event(self) -> ReceivedEvent:
-        """Return the next event: one that was sent, or a timer of `Kept` that is due.
+        """Return the next event: one that was sent, or a timer of `Checkpoint` that is due.
 
         Where there is none, the run rests as ``waiting``, and this does not return: it is
         resumed, from what it kept, when an event or a timer comes. Keep what you have first.

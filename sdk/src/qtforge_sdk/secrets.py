@@ -32,7 +32,7 @@ class Secrets:
     >>> secrets = Secrets({"TOKEN": "s3cret"}.get)
     >>> secrets.reveal({"headers": ["Bearer ${secret.TOKEN}"]})
     {'headers': ['Bearer s3cret']}
-    >>> secrets.conceal("no access with s3cret")
+    >>> secrets.mask("no access with s3cret")
     'no access with ***'
     """
 
@@ -62,7 +62,7 @@ class Secrets:
             return [self.reveal(each, encode=encode) for each in value]
         return value
 
-    def conceal(self, text: str) -> str:
+    def mask(self, text: str) -> str:
         """Return a text with every secret that was given out replaced by ``***``.
 
         Also where it stands percent-encoded, in Base64 (alone or within something longer, as
@@ -71,7 +71,7 @@ class Secrets:
         return text if self._pattern is None else self._pattern.sub(_HIDDEN, text)
 
     def hide(self, value: str) -> None:
-        """Let `conceal` hide this text as well: one that was made from a secret."""
+        """Let `mask` hide this text as well: one that was made from a secret."""
         if value and value not in self._shown:
             self._shown.add(value)
             forms = {form for each in self._shown for form in _forms(each)}

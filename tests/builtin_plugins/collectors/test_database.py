@@ -17,8 +17,8 @@ pytest.importorskip("psycopg", reason="the extra 'database' is not installed")
 
 from tests.builtin_plugins.collectors.asking import Asker
 
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupted
 from qtforge_builtin_plugins.collectors.database import DatabaseCollector
-from qtforge_builtin_plugins.collectors.interruptible import Interrupted
 
 ENDLESS = (
     "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) as i from n"

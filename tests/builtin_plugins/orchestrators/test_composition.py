@@ -8,12 +8,12 @@ from typing import Any
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal
-from qtforge_host.runs.catalog import Catalog, Contribution
-from qtforge_host.runs.checking import check
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView
-from qtforge_host.runs.problems import Problem
-from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Problem
 from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 from qtforge_sdk.journal import RunQuery
 
@@ -61,8 +61,8 @@ class Numbers(Plugin):
 
 def execute(
     bench: Any, text: str, given: Mapping[str, Any]
-) -> tuple[RunView, Numbers, MemoryJournal]:
-    async def main() -> tuple[RunView, Numbers, MemoryJournal]:
+) -> tuple[RunState, Numbers, MemoryJournal]:
+    async def main() -> tuple[RunState, Numbers, MemoryJournal]:
         async with bench() as it:
             numbers = await it.add(Numbers(), "numbers")
             journal = MemoryJournal()

@@ -11,13 +11,13 @@ import pytest
 
 from qtforge_builtin_plugins.orchestrators.conditional import ConditionalOrchestrator
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
-from qtforge_host.expressions import Expressions
+from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.memory import MemoryJournal
-from qtforge_host.runs.checking import check
-from qtforge_host.runs.definitions import Workflow, parse
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView
-from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import OperationError, Orchestrator, Plugin, StepResult, operation
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.journal import RunQuery, RunSummary
@@ -99,8 +99,8 @@ PIPELINES = {name: pipeline(name) for name in ("long_ones", "letters", "others")
 
 def execute(
     bench: Any, text: str, what: str, **changes: Any
-) -> tuple[RunView, Desk, Sequence[RunSummary]]:
-    async def main() -> tuple[RunView, Desk, Sequence[RunSummary]]:
+) -> tuple[RunState, Desk, Sequence[RunSummary]]:
+    async def main() -> tuple[RunState, Desk, Sequence[RunSummary]]:
         async with bench() as it:
             desk = await it.add(Desk(), "desk", "1.0.0")
             journal = MemoryJournal()
@@ -132,7 +132,7 @@ def named(name: str) -> Workflow:
     return PIPELINES[name]
 
 
-def outcomes(view: RunView) -> dict[str, str]:
+def outcomes(view: RunState) -> dict[str, str]:
     return {each["name"]: each["outcome"] for each in view.steps["routing_decision"].data["rules"]}
 
 

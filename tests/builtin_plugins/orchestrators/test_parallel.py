@@ -11,14 +11,14 @@ import pytest
 from qtforge_builtin_plugins.aggregation.aggregator import AggregatorConfig, DataAggregator
 from qtforge_builtin_plugins.orchestrators.parallel import ParallelOrchestrator
 from qtforge_builtin_plugins.orchestrators.source_results import needed
-from qtforge_host.expressions import Expressions
+from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
-from qtforge_host.runs.checking import check
-from qtforge_host.runs.definitions import Workflow, parse
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView
-from qtforge_host.runs.recorded import RecordedWorkflows
-from qtforge_host.runs.rewinding import rewind
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.reset import rewind
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.messages import Collected, CollectRequest
@@ -86,7 +86,7 @@ class Table:
             clock=self.clock,
         )
 
-    async def run(self, text: str = "", **given: Any) -> RunView:
+    async def run(self, text: str = "", **given: Any) -> RunState:
         async with self.clock.auto():
             execution = self.engine.execute(read(HEAD + text), given)
             return await asyncio.wait_for(execution, 10)
@@ -128,7 +128,7 @@ def source(name: str, type_: str = "file", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": type_, "endpoint": f"at {name}", **more}
 
 
-def statuses(view: RunView) -> dict[str, str]:
+def statuses(view: RunState) -> dict[str, str]:
     return {each["source_name"]: each["status"] for each in view.result["source_results"]}
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.clock import SystemClock
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.memory_cache import MemoryCache
-from qtforge_host.runs.clock import SystemClock
-from qtforge_host.runs.definitions import Workflow, parse
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView, fold
-from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     OperationContext,
     OperationError,
@@ -72,8 +72,8 @@ def stage(name: str, operation: str = "step.do", *lines: str) -> str:
 
 def execute(
     bench: Any, text: str, given: Mapping[str, Any] | None = None
-) -> tuple[RunView, Steps, Sequence[Any]]:
-    async def main() -> tuple[RunView, Steps, Sequence[Any]]:
+) -> tuple[RunState, Steps, Sequence[Any]]:
+    async def main() -> tuple[RunState, Steps, Sequence[Any]]:
         async with bench() as it:
             steps = await it.add(Steps(), "steps", "1.4.0")
             journal = MemoryJournal()
@@ -95,7 +95,7 @@ def no_workflows() -> RecordedWorkflows:
     return RecordedWorkflows({"sequential": SequentialOrchestrator()}, named, lambda workflow: [])
 
 
-def statuses(view: RunView) -> dict[str, str]:
+def statuses(view: RunState) -> dict[str, str]:
     return {name: step.status for name, step in view.steps.items()}
 
 
@@ -285,7 +285,7 @@ def test_the_journals_records_alone_tell_the_same_run(bench: Any) -> None:
         "two", "step.fail"
     )
     view, _, records = execute(bench, text)
-    again = fold(view.run_id, records)
+    again = RunState.from_records(view.run_id, records)
     assert (again.status, again.steps, again.compensations, again.error, again.duration_s) == (
         view.status, view.steps, view.compensations, view.error, view.duration_s,
     )  # fmt: skip
@@ -296,14 +296,14 @@ def test_the_journals_records_alone_tell_the_same_run(bench: Any) -> None:
 
 
 def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
-    async def main() -> RunView:
+    async def main() -> RunState:
         async with bench() as it:
             await it.add(Steps(), "steps")
             journal = MemoryJournal()
-            seen: list[RunView] = []
+            seen: list[RunState] = []
 
             class Listener:
-                def on_record(self, view: RunView, record: object) -> None:
+                def on_record(self, view: RunState, record: object) -> None:
                     seen.append(view)
 
                 def on_progress(self, *_: object) -> None: ...
@@ -319,7 +319,7 @@ def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            return fold(seen[0].run_id, await journal.records(seen[0].run_id))
+            return RunState.from_records(seen[0].run_id, await journal.records(seen[0].run_id))
 
     view = asyncio.run(main())
     assert view.status == "cancelled"

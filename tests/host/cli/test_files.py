@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from qtforge_host.cli.files import files_of
+from qtforge_host.cli.inputs import files_of
 
 
 def write(folder: Path, *names: str) -> None:

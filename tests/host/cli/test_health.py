@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qtforge_host.app import HostParts
-from qtforge_host.config import Settings
+from qtforge_host.config.settings import Settings
 from qtforge_sdk.policies import Breaker, TopicPolicy
 
 

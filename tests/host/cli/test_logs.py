@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from qtforge_host.cli.logs import JsonFormatter, TextFormatter
-from qtforge_host.runs.current import RUN, STEP
+from qtforge_host.runs.context import RUN, STEP
 
 PLUGIN = """
 from qtforge_sdk import OperationContext, Plugin, hookimpl, operation

@@ -73,9 +73,13 @@ def test_listing_plugins_imports_no_plugin_and_nothing_that_runs_one(
 ) -> None:
     modules, out = imported(site, environment, "plugins", "list")
     assert "never-imported" in out
-    assert "qtforge_host.discovery" in modules
+    assert "qtforge_host.plugins.discovery" in modules
     assert not tops(modules) & {*HEAVY - NEEDED_BY_A_LISTING, "qtforge_builtin_plugins", PLUGIN}
-    assert not modules & {"qtforge_host.app", "qtforge_host.loading", "qtforge_host.hooks"}
+    assert not modules & {
+        "qtforge_host.app",
+        "qtforge_host.plugins.loading",
+        "qtforge_host.plugins.hooks",
+    }
 
 
 def test_the_plugin_would_be_noticed_if_something_imported_it(

@@ -13,13 +13,13 @@ from qtforge_host.journal import waiting_rows
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.schema import MOST_ROWS
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.journal.statements import MOST_ROWS
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk.errors import QtForgeError, StateDirectoryError
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import NOW, event, keep, names, started, step, steps_of
 
 
@@ -248,15 +248,15 @@ def test_a_message_to_many_that_is_stopped_in_the_middle_was_sent_to_none(
         journal = SqliteJournal(tmp_path)
         await journal.open()
         for run_id in ("one", "two"):
-            kept = StateKept(run_id=run_id, at=NOW, state={}, key="k")
+            kept = CheckpointSaved(run_id=run_id, at=NOW, state={}, key="k")
             await journal.append(await journal.create(started(run_id)), [kept])
         with monkeypatch.context() as patch:
             patch.setattr(waiting_rows, "_ARRIVE", "INSERT INTO nowhere SELECT ?")
             with pytest.raises(StateDirectoryError):
                 await journal.post_to_key("letters", "k", event("m1"))
-        assert not await journal.posted(0)
+        assert not await journal.messages_since(0)
         assert await journal.post_to_key("letters", "k", event("m1")) == 2
-        assert [each.run_id for each in await journal.posted(0)] == ["one", "two"]
+        assert [each.run_id for each in await journal.messages_since(0)] == ["one", "two"]
         await journal.close()
 
     asyncio.run(scenario())

@@ -14,7 +14,7 @@ from qtforge_host.journal.listing_queries import list_runs
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.journal import RunQuery
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import NOW, started
 
 OTHERS = 4000
@@ -67,7 +67,7 @@ def test_a_list_does_not_walk_through_the_runs_beside(
         for number, name in enumerate("ab"):
             at = NOW + datetime.timedelta(seconds=number)
             ownership = await journal.create(started(name, at=at))
-            kept = StateKept(run_id=name, at=at, state={}, label="here", accepts=("user.go",))
+            kept = CheckpointSaved(run_id=name, at=at, state={}, label="here", accepts=("user.go",))
             await journal.append(ownership, [kept])
         await journal.close()
 

@@ -4,8 +4,7 @@ import logging
 
 import pytest
 
-from qtforge_host.policies.breaker import Transition
-from qtforge_host.policies.breakers import Breakers
+from qtforge_host.policies.breaker import Breakers, Transition
 from qtforge_sdk.policies import Breaker
 from qtforge_sdk.testing import VirtualClock
 

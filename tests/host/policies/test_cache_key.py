@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtforge_host.policies.cache_key import cache_key
+from qtforge_host.policies.cache import cache_key
 
 scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text() | st.binary()
 values = st.recursive(
@@ -85,7 +85,7 @@ def test_dates_and_sets_have_a_key() -> None:
 
 def test_another_process_computes_the_same_key() -> None:
     code = (
-        "from qtforge_host.policies.cache_key import cache_key;"
+        "from qtforge_host.policies.cache import cache_key;"
         "print(cache_key('a.b', 'plug', '1.0', {'t': {'x', 'y', 'z'}, 'a': 1}))"
     )
     done = subprocess.run(

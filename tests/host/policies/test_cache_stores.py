@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtforge_host.policies.cache_store import CacheStore
+from qtforge_host.policies.cache import CacheStore
 from qtforge_host.policies.memory_cache import MemoryCache
 from qtforge_host.policies.sqlite_cache import SqliteCache
 

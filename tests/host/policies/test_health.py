@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from qtforge_host.policies.health import HealthMonitor
-from qtforge_host.policies.health_check import HealthReport
+from qtforge_host.policies.health import HealthMonitor, HealthReport
 from qtforge_sdk import Health, Plugin
 from qtforge_sdk.testing import VirtualClock
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtforge_host.policies.rate import ParsedRate, TokenBucket, parse_rate
+from qtforge_host.policies.limits import ParsedRate, TokenBucket, parse_rate
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qtforge_host.policies.single_flight import SingleFlight
+from qtforge_host.policies.cache import SingleFlight
 from qtforge_sdk.testing import VirtualClock
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from qtforge_host.policies.waiting import wait_until
+from qtforge_host.policies.limits import wait_until
 from qtforge_sdk.testing import VirtualClock
 
 

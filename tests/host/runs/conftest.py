@@ -15,11 +15,11 @@ from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import (
 )
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
-from qtforge_host.runs.definitions import Workflow, parse
-from qtforge_host.runs.dispatching import Dispatcher
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.outcome import RunView
-from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.recovery import RecoveryLoop
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     Definition,
     DefinitionChecker,
@@ -33,7 +33,7 @@ from qtforge_sdk import (
 )
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership, RunQuery
-from qtforge_sdk.records import RunStarted, StateKept
+from qtforge_sdk.records import CheckpointSaved, RunStarted
 from qtforge_sdk.testing import VirtualClock
 
 WAIT_S = 5
@@ -109,7 +109,7 @@ class Desk(Plugin):
         self.times: list[float] = []
         self.clock: VirtualClock | None = None
         self.failures: dict[str, int] = {}  # how often a key fails before it succeeds
-        self.arrived = asyncio.Event()
+        self.pending = asyncio.Event()
         self.gate = asyncio.Event()
 
     def _note(self, context: OperationContext) -> str:
@@ -135,7 +135,7 @@ class Desk(Plugin):
     @operation("do.wait")
     async def wait(self, message: Mapping[str, Any], context: OperationContext) -> str:
         self._note(context)
-        self.arrived.set()
+        self.pending.set()
         await self.gate.wait()
         return "waited"
 
@@ -183,7 +183,7 @@ class Lab:
     @contextlib.asynccontextmanager
     async def dispatching(self) -> AsyncIterator[None]:
         """Keep every run going meanwhile, as ``serve`` does."""
-        work = asyncio.ensure_future(Dispatcher(self.engine, self.mortal, self.clock).run())
+        work = asyncio.ensure_future(RecoveryLoop(self.engine, self.mortal, self.clock).run())
         try:
             yield
         finally:
@@ -208,9 +208,9 @@ class Lab:
 
         await self.until(holds)
 
-    async def kept(self, run_id: str) -> StateKept:
+    async def kept(self, run_id: str) -> CheckpointSaved:
         """Return what a run kept last."""
-        return cast(StateKept, (await self.records(run_id, StateKept))[-1])
+        return cast(CheckpointSaved, (await self.records(run_id, CheckpointSaved))[-1])
 
     def sequential(self, text: str) -> Workflow:
         """Read a sequential workflow ``w``."""
@@ -274,7 +274,7 @@ class Lab:
         with pytest.raises(Crash):
             await asyncio.wait_for(work, WAIT_S)
 
-    async def resume(self, run_id: str, **how: Any) -> RunView:
+    async def resume(self, run_id: str, **how: Any) -> RunState:
         """Take a run up in a new process."""
         await self.start()
         return await asyncio.wait_for(self.engine.resume(run_id, **how), WAIT_S)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from qtforge_host.runs.cancelling import cancel_family
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.children import cancel_family
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Compensation, Run
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.journal_errors import RunOwnedError

@@ -23,7 +23,7 @@ from qtforge_sdk.records import (
 async def begun(lab: Any, workflow: Any, given: Any = None) -> tuple[str, asyncio.Task[Any]]:
     """Execute a workflow until its handler `do.wait` has been asked."""
     going = asyncio.ensure_future(lab.engine.execute(workflow, given or {}))
-    await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+    await asyncio.wait_for(lab.desk.pending.wait(), 5)
     return next(reversed(lab.store.runs)), going
 
 
@@ -87,7 +87,7 @@ def test_a_second_cancellation_does_not_interrupt_what_undoes(play: Any) -> None
         await lab.until(sleeps)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "cancel")
-        await asyncio.wait_for(lab.desk.arrived.wait(), 5)  # it is being undone
+        await asyncio.wait_for(lab.desk.pending.wait(), 5)  # it is being undone
         await lab.post(run_id, "cancel")
         await seen(lab, run_id)
         lab.desk.gate.set()
@@ -241,7 +241,7 @@ def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
 def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         ended, going = await begun(lab, lab.script(waits))
-        journal, posted = lab.engine._journal.inner, lab.engine._journal.inner.posted
+        journal, posted = lab.engine._journal.inner, lab.engine._journal.inner.messages_since
 
         async def posted_late(after: int, limit: int = 1000) -> Any:
             found = await posted(after, limit)
@@ -250,11 +250,11 @@ def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) ->
                 await going
             return found
 
-        journal.posted = posted_late
+        journal.messages_since = posted_late
         await lab.post(ended, "event", "late")
         assert (await asyncio.wait_for(going, 5)).status == "succeeded"
         lab.desk.gate.clear()
-        lab.desk.arrived.clear()
+        lab.desk.pending.clear()
         run_id, going_on = await begun(lab, lab.script(waits))
         await lab.post(run_id, "cancel")  # still heard
         assert (await asyncio.wait_for(going_on, 5)).status == "cancelled"
@@ -290,7 +290,7 @@ def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
             reading.set()
             await asyncio.sleep(60)
 
-        journal.posted = never
+        journal.messages_since = never
         await lab.post(run_id, "event", "go")
         await asyncio.wait_for(reading.wait(), 5)
         lab.desk.gate.set()
@@ -350,10 +350,10 @@ def test_a_pause_after_the_resuming_stops_the_run_all_the_same(play: Any) -> Non
         run_id = await interrupted(lab, lab.script(waits_and_more))
         await lab.post(run_id, "pause")
         lab.desk.gate.clear()
-        lab.desk.arrived.clear()
+        lab.desk.pending.clear()
         await lab.start()
         going = asyncio.ensure_future(lab.engine.resume(run_id))
-        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 5)
         await lab.post(run_id, "pause")
         await seen(lab, run_id)
         lab.desk.gate.set()

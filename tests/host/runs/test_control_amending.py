@@ -40,7 +40,7 @@ INSERTED = {"name": "extra", "operation": "do.ok"}
 async def begun(lab: Any, workflow: Any, given: Any = None) -> tuple[str, asyncio.Task[Any]]:
     """Execute a workflow until its handler `do.wait` has been asked."""
     going = asyncio.ensure_future(lab.engine.execute(workflow, given or {}))
-    await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+    await asyncio.wait_for(lab.desk.pending.wait(), 5)
     return next(reversed(lab.store.runs)), going
 
 
@@ -151,12 +151,12 @@ class _Together(Plugin):
     """Answers with an amendment, when told to."""
 
     def __init__(self) -> None:
-        self.arrived = asyncio.Event()
+        self.pending = asyncio.Event()
         self.gate = asyncio.Event()
 
     @operation("do.amend")
     async def amend(self, message: Mapping[str, Any]) -> AmendingAnswer:
-        self.arrived.set()
+        self.pending.set()
         await self.gate.wait()
         stage = {"name": message["adds"], "operation": "do.ok"}
         add = {"op": "add", "path": "/stages/-", "value": stage}
@@ -190,7 +190,7 @@ def test_amendments_that_come_at_the_same_instant_are_all_made(play: Any) -> Non
         await lab.start(journal=_SlowJournal(store=lab.store))
         workflow = dataclasses.replace(lab.sequential(THREE), orchestrator=_Parallel())
         going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
-        await asyncio.wait_for(plugin.arrived.wait(), 5)
+        await asyncio.wait_for(plugin.pending.wait(), 5)
         run_id = next(iter(lab.store.runs))
         added = {"op": "add", "path": "/stages/-", "value": INSERTED}
         await lab.post(run_id, "amend", data={"patch": [added]})

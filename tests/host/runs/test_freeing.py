@@ -12,11 +12,11 @@ import pytest
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.expressions import Expressions
+from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.memory import MemoryJournal
-from qtforge_host.runs.definitions import Workflow
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.recorded import RecordedWorkflows
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Definition, DefinitionChecker, Run
 
 

@@ -48,7 +48,7 @@ def test_a_cancelled_run_does_not_cancel_who_executes_it(play: Any) -> None:
             return view.status, -1 if task is None else task.cancelling()
 
         going = asyncio.ensure_future(caller())
-        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 5)
         await lab.post(next(iter(lab.store.runs)), "cancel")
         assert await asyncio.wait_for(going, 5) == ("cancelled", 0)
 

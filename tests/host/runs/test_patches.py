@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qtforge_host.runs.patches import PatchBuilder, apply_patch
+from qtforge_host.runs.amendments import PatchBuilder, apply_patch
 from qtforge_sdk.errors import AmendmentRefusedError
 
 DEFINITION: dict[str, Any] = {

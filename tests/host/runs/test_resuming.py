@@ -174,7 +174,7 @@ def test_a_paused_run_rests_until_it_is_resumed(play: Any) -> None:
 
     async def case(lab: Any) -> None:
         going = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
-        await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 5)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "pause")
         await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ from qtforge_builtin_plugins.orchestrators.conditional import (
     ConditionalOrchestrator,
 )
 from qtforge_builtin_plugins.orchestrators.rules import Rule
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Run
 from qtforge_sdk.records import ChildStarted, StepSucceeded
 

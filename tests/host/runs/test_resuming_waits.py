@@ -12,7 +12,7 @@ from qtforge_sdk import Run
 from qtforge_sdk.policies import Retry
 from qtforge_sdk.records import (
     EventReceived,
-    RunRewound,
+    RunReset,
     RunStarted,
     StepFailed,
     StepSucceeded,
@@ -154,7 +154,7 @@ def test_an_event_that_is_waited_for_anew_has_its_whole_time_again(play: Any) ->
             assert (view.status, lab.clock.monotonic()) == ("failed", 3600)
             await lab.end()
             ownership = await lab.journal.claim(view.run_id)
-            anew = RunRewound(run_id=view.run_id, at=lab.clock.now(), steps=["event go"])
+            anew = RunReset(run_id=view.run_id, at=lab.clock.now(), steps=["event go"])
             await lab.journal.append(ownership, [anew])
             await lab.journal.release(ownership)
             assert (await lab.resume(view.run_id)).status == "failed"

@@ -39,7 +39,7 @@ async def fails_and_is_undone_slowly(run: Run) -> None:
 async def is_undone(lab: Any, workflow: Any) -> tuple[str, asyncio.Task[Any]]:
     """Execute a workflow until a step is being undone."""
     going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
-    await asyncio.wait_for(lab.desk.arrived.wait(), 5)
+    await asyncio.wait_for(lab.desk.pending.wait(), 5)
     return next(iter(lab.store.runs)), going
 
 

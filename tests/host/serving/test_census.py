@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from qtforge_host.serving.census import COUNTED_AGAIN_S, RecentCensus
-from qtforge_sdk.journal import JournalCensus
+from qtforge_host.serving.metrics import COUNTED_AGAIN_S, RecentCensus
+from qtforge_sdk.journal import JournalStatistics
 
 
 class Counted:
@@ -21,11 +21,13 @@ class Counted:
     def clock(self) -> float:
         return self.now_s
 
-    async def census(self) -> JournalCensus:
+    async def statistics(self) -> JournalStatistics:
         self.times += 1
         await asyncio.sleep(0)
         self.now_s += self._takes_s
-        return JournalCensus(runs=Counter(), timers=self.times, messages=0, oldest_message_at=None)
+        return JournalStatistics(
+            runs=Counter(), timers=self.times, messages=0, oldest_message_at=None
+        )
 
 
 def asked_at(takes_s: float, *waits_s: float) -> list[int]:

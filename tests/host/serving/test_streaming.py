@@ -11,7 +11,7 @@ import pytest
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.expressions import Expressions
+from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.streaming import Live, Stream, Streams
@@ -119,8 +119,8 @@ class Forgetful:
         self._inner = inner
         self._oldest = oldest
 
-    async def appended(self, after: int, limit: int = 1000, **of: Any) -> AppendedPage:
-        page = await self._inner.appended(max(after, self._oldest - 1), limit, **of)
+    async def records_since(self, after: int, limit: int = 1000, **of: Any) -> AppendedPage:
+        page = await self._inner.records_since(max(after, self._oldest - 1), limit, **of)
         return AppendedPage(records=page.records, until=page.until, oldest=self._oldest)
 
 

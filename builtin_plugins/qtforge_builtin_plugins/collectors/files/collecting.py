@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import duckdb
 
+from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.files.csv_tables import csv_table
 from qtforge_builtin_plugins.collectors.files.engine import Engine, Table, running_engine
-from qtforge_builtin_plugins.collectors.files.found import FoundFile, find
+from qtforge_builtin_plugins.collectors.files.matching import FoundFile, find
 from qtforge_builtin_plugins.collectors.files.parquet_tables import parquet_table
 from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FileParameters
 from qtforge_builtin_plugins.collectors.files.sheets import excel_rows
 from qtforge_builtin_plugins.collectors.files.texts import json_lines_rows, json_rows, toml_rows
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, check_encoding
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
-from qtforge_builtin_plugins.collectors.roots import Roots
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected

@@ -12,6 +12,7 @@ from typing import Final
 
 import duckdb
 
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.column_names import column_names
 from qtforge_builtin_plugins.collectors.files.engine import (
     Column,
@@ -19,10 +20,9 @@ from qtforge_builtin_plugins.collectors.files.engine import (
     Table,
     literal,
 )
-from qtforge_builtin_plugins.collectors.files.found import FoundFile, invalid
+from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, rewritten
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 
 __all__ = ["csv_table"]
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import duckdb
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import INLINE_ROWS, RowSink
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, Dataset

@@ -14,7 +14,7 @@ from qtforge_builtin_plugins.collectors.files.engine import (
     identifier,
     literal,
 )
-from qtforge_builtin_plugins.collectors.files.found import FoundFile, invalid
+from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance
 
 __all__ = ["parquet_table"]

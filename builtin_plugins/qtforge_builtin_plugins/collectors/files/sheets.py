@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import python_calamine
 
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.column_names import column_names
-from qtforge_builtin_plugins.collectors.files.found import FoundFile, invalid
+from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.parameters import invalid_parameter
 
 __all__ = ["excel_rows"]

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.files.found import FoundFile, invalid
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, opened, read_text
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 
 __all__ = ["json_lines_rows", "json_rows", "toml_rows"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
-from qtforge_builtin_plugins.collectors.files.found import FoundFile, invalid
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.parameters import invalid_parameter
 from qtforge_sdk.errors import OperationError
 

@@ -9,15 +9,15 @@ from typing import Final
 
 from sqlalchemy import URL
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
+from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.parameters import seconds
-from qtforge_builtin_plugins.collectors.roots import Roots
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.sql.endpoints import endpoint_url
+from qtforge_builtin_plugins.collectors.sql.generic import OtherDatabase
 from qtforge_builtin_plugins.collectors.sql.kinds import Kind
-from qtforge_builtin_plugins.collectors.sql.others import OtherDatabase
 from qtforge_builtin_plugins.collectors.sql.postgresql import PostgreSQL
-from qtforge_builtin_plugins.collectors.sql.questions import Question, checked_statement
+from qtforge_builtin_plugins.collectors.sql.query import Question, checked_statement
 from qtforge_builtin_plugins.collectors.sql.reading import Reading
 from qtforge_builtin_plugins.collectors.sql.settings import DatabaseConfig, QueryParameters
 from qtforge_builtin_plugins.collectors.sql.sqlite import SQLite

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from sqlalchemy import URL, Engine
 from sqlalchemy.engine import Connection
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
-from qtforge_builtin_plugins.collectors.sql.questions import Question
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.sql.query import Question
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["Kind"]

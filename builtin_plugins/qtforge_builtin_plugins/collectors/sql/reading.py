@@ -11,11 +11,11 @@ from sqlalchemy import URL
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.column_names import column_names
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.sql.kinds import Kind
-from qtforge_builtin_plugins.collectors.sql.questions import Question, timeout_error
+from qtforge_builtin_plugins.collectors.sql.query import Question, timeout_error
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.secrets import Secrets
 
@@ -68,12 +68,12 @@ class Reading:
                 if question.deadline is not None and time.monotonic() >= question.deadline:
                     raise timeout_error(question, "there were still rows to read")
                 for values in rows:
-                    shown = map(self._concealed, values) if question.has_secrets else values
+                    shown = map(self._masked, values) if question.has_secrets else values
                     if not sink.add(dict(zip(names, shown, strict=True))):
                         return
 
-    def _concealed(self, value: Any) -> Any:
-        return self.secrets.conceal(value) if isinstance(value, str) else value
+    def _masked(self, value: Any) -> Any:
+        return self.secrets.mask(value) if isinstance(value, str) else value
 
     def _told(self, error: BaseException) -> OperationError:
         """Return the error in the source's own terms, without secrets."""
@@ -83,7 +83,7 @@ class Reading:
         if found is None:
             why = " ".join(str(original).split())
             found = OperationError("database.failed", "the database could not answer", why)
-        why = self.secrets.conceal(found.why)
+        why = self.secrets.mask(found.why)
         if found.code == "database.timeout":
             return timeout_error(self.question, why)
         return OperationError(found.code, found.what, why, found.fix, retryable=found.retryable)

@@ -11,9 +11,9 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
-from qtforge_builtin_plugins.collectors.roots import Roots
-from qtforge_builtin_plugins.collectors.sql.questions import (
+from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.sql.query import (
     Question,
     read_only_error,
     several_statements_error,

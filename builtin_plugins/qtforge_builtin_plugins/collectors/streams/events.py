@@ -29,7 +29,7 @@ async def web_lines(
     label: str,
     headers: Mapping[str, str],
     max_line_bytes: int,
-    conceal: Callable[[str], str],
+    mask: Callable[[str], str],
 ) -> AsyncGenerator[list[bytes | TooLong], None]:
     """Give the data of each event, or each line, as they come.
 
@@ -39,7 +39,7 @@ async def web_lines(
         label: The source, without secrets.
         headers: With their secrets.
         max_line_bytes: How long a line may be, or an event.
-        conceal: Takes the secrets out of a text.
+        mask: Takes the secrets out of a text.
 
     Raises:
         OperationError: As `WebSession.answer`, ``stream.status``, and
@@ -53,7 +53,7 @@ async def web_lines(
     request = build(client, url, HttpParameters(headers=asked), label)
     async with session.answer(client, request, label) as response:
         if not response.is_success:
-            text = await excerpt(response, conceal)
+            text = await excerpt(response, mask)
             raise status_error(response, text, label, "stream")
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in (_EVENTS, *_LINES):

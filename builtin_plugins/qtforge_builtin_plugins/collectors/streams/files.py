@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from qtforge_builtin_plugins.collectors.roots import Roots
+from qtforge_builtin_plugins.collectors.allowed_paths import Roots
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["StreamRoots", "file_pieces", "path_of", "pipe_pieces"]

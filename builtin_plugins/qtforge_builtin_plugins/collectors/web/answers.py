@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 

@@ -48,12 +48,12 @@ async def whole(response: httpx2.Response, max_bytes: int, label: str) -> bytes:
     return b"".join([part async for part in parts(response, max_bytes, label)])
 
 
-async def excerpt(response: httpx2.Response, conceal: Callable[[str], str]) -> str:
+async def excerpt(response: httpx2.Response, mask: Callable[[str], str]) -> str:
     """Return the beginning of a body as one line, for an error; "" where it can't be read.
 
     Args:
         response: Its body unread.
-        conceal: Takes the secrets out of a text.
+        mask: Takes the secrets out of a text.
     """
     body = bytearray()
     try:
@@ -66,7 +66,7 @@ async def excerpt(response: httpx2.Response, conceal: Callable[[str], str]) -> s
         pass  # the status is the news, and what has come of the body is enough
     # The cut may go through a secret, which is not known by its half: so far too much is
     # read, and what stands near the cut is never shown.
-    text = conceal(text_of(bytes(body), response))[: _EXCERPT_BYTES // 2]
+    text = mask(text_of(bytes(body), response))[: _EXCERPT_BYTES // 2]
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} ..."
 

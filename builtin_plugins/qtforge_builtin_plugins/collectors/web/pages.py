@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import httpx2
 import msgspec
 
-from qtforge_builtin_plugins.collectors.interruptible import Interrupt, InterruptibleThreads
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt, InterruptibleThreads
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.web.answers import (
     at_path,
@@ -40,7 +40,7 @@ class Pages:
         url: With its secrets.
         parameters: With their secrets, and ``max_bytes`` set.
         label: The source, without secrets.
-        conceal: Takes the secrets out of a text.
+        mask: Takes the secrets out of a text.
         hide: Takes them out of a row; None when none were used.
     """
 
@@ -51,7 +51,7 @@ class Pages:
         url: str,
         parameters: HttpParameters,
         label: str,
-        conceal: Callable[[str], str],
+        mask: Callable[[str], str],
         hide: Callable[[Any], Any] | None,
     ) -> None:
         self._session = session
@@ -60,7 +60,7 @@ class Pages:
         self._parameters = parameters
         self._max_bytes = parameters.max_bytes or 0
         self._label = label
-        self._conceal = conceal
+        self._mask = mask
         self._hide = hide
         self._first = build(self._client, url, parameters, label)
 
@@ -82,7 +82,7 @@ class Pages:
             async with self._session.answer(self._client, request, self._label) as response:
                 status = response.status_code
                 if not (response.is_success or status in self._parameters.accept_status):
-                    text = await excerpt(response, self._conceal)
+                    text = await excerpt(response, self._mask)
                     raise status_error(response, text, self._label, "http")
                 wanted, value = await self._take(response, sink)
                 request = self._next(response, value)
@@ -174,7 +174,7 @@ class Pages:
         except httpx2.InvalidURL as error:
             what = f"the next page of {self._label} is not a URL"
             raise OperationError(
-                "http.invalid_answer", what, self._conceal(str(error)), retryable=False
+                "http.invalid_answer", what, self._mask(str(error)), retryable=False
             ) from error
         own = self._first.url
         if url.origin == own.origin and not url.userinfo:

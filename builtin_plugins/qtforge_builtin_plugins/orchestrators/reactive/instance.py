@@ -14,14 +14,14 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     MessageAction,
     PluginCallAction,
 )
+from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import Call
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
-from qtforge_builtin_plugins.orchestrators.reactive.performing import Call
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_sdk import Run
+from qtforge_sdk.checkpoints import Checkpoint, Ended, ReceivedEvent
 from qtforge_sdk.errors import ExpressionError, OperationError, QtForgeError, StageFailedError
-from qtforge_sdk.instances import Ended, Kept, ReceivedEvent
 
 __all__ = ["Instance"]
 
@@ -61,12 +61,12 @@ class Instance:
         Raises:
             OperationError: ``machine.failed``: an action failed, and no transition took that.
         """
-        if self._run.kept is None:
+        if self._run.checkpoint_state is None:
             trace = Trace()
             snapshot = self._machine.start(self._run.render(self._definition.data), trace)
             await self._settle(snapshot, trace, None, "started")
         else:
-            snapshot = msgspec.convert(self._run.kept, Snapshot)
+            snapshot = msgspec.convert(self._run.checkpoint_state, Snapshot)
             self._busy = bool(snapshot.pending or snapshot.queue) or _is_over(snapshot)
             await self._settle(snapshot, Trace(), None, "")
         while not _is_over(snapshot):
@@ -155,8 +155,8 @@ class Instance:
         gone = [name for name in trace.cancelled if name not in snapshot.timers]
         if _is_over(snapshot):
             snapshot.timers = {}
-        await self._run.keep(
-            Kept(
+        await self._run.checkpoint(
+            Checkpoint(
                 state=msgspec.to_builtins(snapshot, builtin_types=_BUILTIN),
                 label=", ".join(snapshot.active),
                 event=received,
@@ -182,7 +182,7 @@ class Instance:
 
     def _why_not(self, snapshot: Snapshot, event: Event) -> str:
         """Say why no transition took an event, with the values that conditions looked at."""
-        why = self._machine.why_not(snapshot, event)
+        why = self._machine.explain_rejection(snapshot, event)
         names = self._names(snapshot, event)
         values = []
         for path in dict.fromkeys(_PATHS.findall(why)):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import MessageAction
+from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import Call, Evaluator, Performer
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import select
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Plan, Planner, Work
-from qtforge_builtin_plugins.orchestrators.reactive.performing import Call, Evaluator, Performer
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_sdk.errors import ExpressionError, OperationError
 from qtforge_sdk.runs import Names
@@ -132,7 +132,7 @@ class Machine:
         arrows = self._planner.named(snapshot.active).arrows()
         return [(arrow.trigger, arrow.name, arrow.condition) for arrow in arrows if arrow.trigger]
 
-    def why_not(self, snapshot: Snapshot, event: Event) -> str:
+    def explain_rejection(self, snapshot: Snapshot, event: Event) -> str:
         """Return in words why no transition takes an event."""
         configuration = self._planner.named(snapshot.active)
         where = ", ".join(configuration.names)

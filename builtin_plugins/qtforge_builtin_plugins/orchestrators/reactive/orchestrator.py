@@ -12,16 +12,16 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
 )
+from qtforge_builtin_plugins.orchestrators.reactive.graph import draw
 from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
-from qtforge_builtin_plugins.orchestrators.reactive.naming import check_expressions
-from qtforge_builtin_plugins.orchestrators.reactive.picture import draw
+from qtforge_builtin_plugins.orchestrators.reactive.scopes import check_expressions
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Snapshot
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
 from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
+from qtforge_sdk.checkpoints import AcceptedEvent
 from qtforge_sdk.graphs import Graph
-from qtforge_sdk.instances import AcceptedEvent
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["ReactiveOrchestrator"]
 
@@ -33,7 +33,7 @@ class ReactiveOrchestrator:
 
     kind: ClassVar[str] = "reactive"
     definition_type: ClassVar[type[Definition]] = ReactiveDefinition
-    keeps_state: ClassVar[bool] = True
+    stateful: ClassVar[bool] = True
 
     def __init__(self) -> None:
         # Of the definition itself, for a definition is made once and lives as long as its run.
@@ -63,7 +63,9 @@ class ReactiveOrchestrator:
         """
         return draw(definition, active, taken)
 
-    def graph_of_run(self, definition: ReactiveDefinition, kept: Sequence[StateKept]) -> Graph:
+    def graph_of_run(
+        self, definition: ReactiveDefinition, kept: Sequence[CheckpointSaved]
+    ) -> Graph:
         """Return the machine's picture, with a run's state and the path that it took.
 
         Args:

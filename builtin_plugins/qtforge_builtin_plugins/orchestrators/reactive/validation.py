@@ -17,7 +17,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
 )
-from qtforge_builtin_plugins.orchestrators.reactive.ways import check_ways
+from qtforge_builtin_plugins.orchestrators.reactive.reachability import check_ways
 from qtforge_sdk import DefinitionChecker
 
 __all__ = ["check_structure", "every_state"]

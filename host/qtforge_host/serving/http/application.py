@@ -12,14 +12,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qtforge_host.serving.documents import Documents
 from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.http.answers import Answer, error_response, refusal_of, response
-from qtforge_host.serving.http.calls import Call, Endpoint, read_body, read_query
-from qtforge_host.serving.http.endpoints import ENDPOINTS, HEALTH_PATH, OPENAPI_PATH
-from qtforge_host.serving.http.events import EventStream
-from qtforge_host.serving.http.guards import Gate
+from qtforge_host.serving.http.auth import Gate
 from qtforge_host.serving.http.openapi import openapi
+from qtforge_host.serving.http.requests import (
+    Answer,
+    Call,
+    Endpoint,
+    error_response,
+    read_body,
+    read_query,
+    refusal_of,
+    response,
+)
+from qtforge_host.serving.http.routes import ENDPOINTS, HEALTH_PATH, OPENAPI_PATH
+from qtforge_host.serving.http.schemas import Documents
+from qtforge_host.serving.http.sse import EventStream
 from qtforge_host.serving.service import Service
 from qtforge_sdk.errors import QtForgeError
 

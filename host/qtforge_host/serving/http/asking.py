@@ -9,12 +9,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from qtforge_host.runs.amending import amend as amended
-from qtforge_host.runs.amending import still_waiting
-from qtforge_host.runs.cancelling import cancel_family
+from qtforge_host.runs.amendments import amend as amended
+from qtforge_host.runs.amendments import still_waiting
+from qtforge_host.runs.children import cancel_family
 from qtforge_host.runs.history import History
-from qtforge_host.runs.outcome import fold
-from qtforge_host.serving.http.calls import Call
+from qtforge_host.runs.state import RunState
+from qtforge_host.serving.http.requests import Call
 from qtforge_host.serving.service import Service
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind
@@ -102,7 +102,7 @@ async def pause(service: Service, run_id: str, within_s: float) -> None:
 async def _pause_here(journal: Journal, run_id: str, message: InboxMessage) -> None:
     ownership = await journal.claim(run_id)
     try:
-        view = fold(run_id, await journal.records(run_id))
+        view = RunState.from_records(run_id, await journal.records(run_id))
         if view.finished_at is None and view.status != "paused":
             paused = RunPaused(run_id=run_id, at=message.at, by=BY, message_id=message.message_id)
             await journal.append(ownership, [paused])
@@ -165,7 +165,7 @@ def _checked(
 ) -> dict[str, Any]:
     workflows = service.durable.engine.workflows
     workflow = workflows.recorded(History.of(records))
-    steps = fold(run_id, records).steps
+    steps = RunState.from_records(run_id, records).steps
     _, definition = amended(run_id, workflow, patch, steps, workflows.check)
     return definition
 
@@ -180,7 +180,7 @@ def _ended(records: Sequence[Record]) -> bool | None:
 
 
 def _rests(run_id: str, records: Sequence[Record]) -> bool | None:
-    view = fold(run_id, records)
+    view = RunState.from_records(run_id, records)
     return view.rests or view.finished_at is not None or None
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from qtforge_host.runs.definitions import Parsed
 from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.http.answers import Answer
-from qtforge_host.serving.http.calls import Call
 from qtforge_host.serving.http.metrics import METRICS_TYPE, metrics_text
+from qtforge_host.serving.http.requests import Answer, Call
+from qtforge_host.workflows.definitions import Parsed
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 
 __all__ = [

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from qtforge_host.serving.service import Service
 from qtforge_sdk import HandlerStatistics
-from qtforge_sdk.journal import JournalCensus
+from qtforge_sdk.journal import JournalStatistics
 
 __all__ = ["METRICS_TYPE", "metrics_text"]
 
@@ -34,7 +34,7 @@ async def metrics_text(service: Service) -> str:
     """
     now = datetime.datetime.now(datetime.UTC)
     next_timer = await service.durable.journal.next_due(now)
-    census = await service.census.get()
+    census = await service.statistics.get()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(service, next_timer))
     registry.register(_JournalFigures(census, service.durable.journal.backlog(), now))
@@ -143,7 +143,7 @@ class _Figures(Collector):
 class _JournalFigures(Collector):
     """What the journal holds, by whichever process it was written."""
 
-    def __init__(self, census: JournalCensus, backlog: int, now: datetime.datetime) -> None:
+    def __init__(self, census: JournalStatistics, backlog: int, now: datetime.datetime) -> None:
         self._census = census
         self._backlog = backlog
         self._now = now

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_host.serving.http.answers import JSON
-from qtforge_host.serving.http.calls import Endpoint
-from qtforge_host.serving.http.endpoints import HEALTH_PATH, OPENAPI_PATH
 from qtforge_host.serving.http.listings import GRAPH_TYPES
-from qtforge_host.serving.http.shapes import ErrorDocument, Ready
+from qtforge_host.serving.http.requests import JSON, Endpoint
+from qtforge_host.serving.http.routes import HEALTH_PATH, OPENAPI_PATH
+from qtforge_host.serving.http.schemas import ErrorDocument, Ready
 
 __all__ = ["openapi"]
 

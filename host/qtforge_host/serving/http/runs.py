@@ -8,12 +8,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.history import History
-from qtforge_host.runs.refusals import RunEndedError
-from qtforge_host.runs.values import as_journaled
+from qtforge_host.runs.serialization import normalize
 from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.http.answers import Answer
 from qtforge_host.serving.http.asking import (
     BY,
     amend,
@@ -23,8 +21,9 @@ from qtforge_host.serving.http.asking import (
     take_up,
     wait_s,
 )
-from qtforge_host.serving.http.calls import Call
+from qtforge_host.serving.http.requests import Answer, Call
 from qtforge_host.serving.service import Service
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError, WorkflowNotFoundError
@@ -204,7 +203,7 @@ def _check_same(workflow: Workflow, given: Mapping[str, Any], records: Sequence[
     started = History.of(records).started
     if started is not None and started.workflow == workflow.definition.name:
         was = started.input if isinstance(started.input, Mapping) else {}
-        plain = as_journaled(given)
+        plain = normalize(given)
         if all(key in was and was[key] == value for key, value in plain.items()):
             return
     raise RefusedError(

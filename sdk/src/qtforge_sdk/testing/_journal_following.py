@@ -9,7 +9,7 @@ import pytest
 
 from qtforge_sdk.journal import AppendedPage, RunQuery
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -37,14 +37,14 @@ class FollowingContract:
         self, journals: Journals
     ) -> None:
         journal, other = await journals.open(), await journals.open()
-        begun = await journal.appended(0)
+        begun = await journal.records_since(0)
         assert (begun.records, begun.until, begun.oldest) == ((), 0, 1)
         one = await journal.create(started("one"))
         two = await other.create(started("two"))
         await journal.append(one, [step("one")])
         await other.append(two, [step("two"), finished("two")])
         await journal.append(one, [finished("one")])
-        page = await journal.appended(0)
+        page = await journal.records_since(0)
         assert told(page) == [
             ("one", "RunStarted"),
             ("two", "RunStarted"),
@@ -55,21 +55,21 @@ class FollowingContract:
         ]
         assert [each.position for each in page.records] == [1, 2, 3, 4, 5, 6]
         assert (page.until, page.oldest) == (6, 1)
-        assert await other.appended(0) == page
+        assert await other.records_since(0) == page
 
     @scenario
     async def test_the_order_is_read_in_pages(self, journals: Journals) -> None:
         journal = await journals.open()
         await keep(journal, started(), step(name="a"), step(name="b"))
-        first = await journal.appended(0, 2)
+        first = await journal.records_since(0, 2)
         assert (told(first), first.until) == (
             [("run", "RunStarted"), ("run", "StepSucceeded")],
             2,
         )
-        second = await journal.appended(first.until, 2)
+        second = await journal.records_since(first.until, 2)
         assert (told(second), second.until) == ([("run", "StepSucceeded")], 3)
-        assert (await journal.appended(3)).records == ()
-        nothing = await journal.appended(0, 0)
+        assert (await journal.records_since(3)).records == ()
+        nothing = await journal.records_since(0, 0)
         assert (nothing.records, nothing.until, nothing.oldest) == ((), 3, 1)
 
     @scenario
@@ -77,11 +77,11 @@ class FollowingContract:
         journal = await journals.open()
         await keep(journal, started("one"), step("one"))
         await keep(journal, started("two"), step("two"))
-        page = await journal.appended(0, run_id="one")
+        page = await journal.records_since(0, run_id="one")
         assert told(page) == [("one", "RunStarted"), ("one", "StepSucceeded")]
         assert page.until == 4
         with pytest.raises(RunNotFoundError):
-            await journal.appended(0, run_id="three")
+            await journal.records_since(0, run_id="three")
 
     @scenario
     async def test_pruned_runs_are_left_out_and_leave_no_place_to_others(
@@ -90,28 +90,28 @@ class FollowingContract:
         journal = await journals.open()
         await keep(journal, started("old"), finished("old"))
         assert await journal.prune(NOW + datetime.timedelta(days=1)) == 1
-        assert (await journal.appended(0)).records == ()
+        assert (await journal.records_since(0)).records == ()
         await keep(journal, started("new"))
-        (only,) = (await journal.appended(0)).records
+        (only,) = (await journal.records_since(0)).records
         assert (only.position, only.run_id) == (3, "new")
 
     @scenario
     async def test_a_census_counts_runs_timers_and_messages(self, journals: Journals) -> None:
         journal = await journals.open()
-        empty = await journal.census()
+        empty = await journal.statistics()
         assert (dict(empty.runs), empty.timers, empty.messages) == ({}, 0, 0)
         assert empty.oldest_message_at is None
         await keep(journal, started("done"), finished("done"))
         await keep(journal, started("bill", workflow="bills"))
         ownership = await journal.create(started("waits"))
-        waits = StateKept(
+        waits = CheckpointSaved(
             run_id="waits", at=NOW, state={}, label="here",
             timers={"t": NOW, "u": NOW}, timers_set=("t", "u"),
         )  # fmt: skip
         await journal.append(ownership, [waits])
         position = await journal.post("waits", event("m1"))
         await journal.post("bill", event("m2"))
-        census = await journal.census()
+        census = await journal.statistics()
         assert dict(census.runs) == {
             ("letters", "succeeded"): 1,
             ("letters", "waiting"): 1,
@@ -119,11 +119,11 @@ class FollowingContract:
         }
         assert (census.timers, census.messages) == (2, 2)
         assert census.oldest_message_at == NOW
-        went_on = StateKept(
+        went_on = CheckpointSaved(
             run_id="waits", at=NOW, state={}, label="here", timers_gone=("t",), inbox=position
         )
         await journal.append(ownership, [went_on])
-        census = await journal.census()
+        census = await journal.statistics()
         assert (census.timers, census.messages) == (1, 1)
         assert journal.backlog() == 0
 
@@ -155,7 +155,7 @@ class FollowingContract:
             at = NOW + datetime.timedelta(seconds=number)
             workflow = "bills" if name == "b" else "letters"
             ownership = await journal.create(started(name, at=at, workflow=workflow))
-            kept = StateKept(run_id=name, at=NOW, state={}, label="here", accepts=accepts)
+            kept = CheckpointSaved(run_id=name, at=NOW, state={}, label="here", accepts=accepts)
             await journal.append(ownership, [kept])
 
         async def found(**fields: object) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from qtforge_sdk.records import (
     AmendmentRefused,
+    CheckpointSaved,
     ChildStarted,
     CompensationFailed,
     CompensationStarted,
@@ -18,9 +19,8 @@ from qtforge_sdk.records import (
     RunBlocked,
     RunCancelRequested,
     RunPaused,
+    RunReset,
     RunResumed,
-    RunRewound,
-    StateKept,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -66,7 +66,7 @@ def every_record() -> list[Record]:
         RunResumed(owner="o", plugins={"p": "1"}, note="same", **ids),
         RunCancelRequested(by="Ada", reason="enough", **ids),
         AmendmentRefused(message_id="m", reason="it has begun", **ids),
-        RunRewound(steps=["one"], by="Ada", **ids),
+        RunReset(steps=["one"], by="Ada", **ids),
         RunAmended(
             patch=[{"op": "remove", "path": "/stages/1"}],
             definition={"stages": []},
@@ -83,8 +83,8 @@ def every_record() -> list[Record]:
     ]
 
 
-def _state_kept(ids: dict[str, Any]) -> StateKept:
-    return StateKept(
+def _state_kept(ids: dict[str, Any]) -> CheckpointSaved:
+    return CheckpointSaved(
         state={"active": ["a"], "data": {"n": 1}},
         label="a",
         event="go",

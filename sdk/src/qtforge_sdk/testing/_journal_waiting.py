@@ -8,7 +8,7 @@ import datetime
 from typing import Any
 
 from qtforge_sdk.journal import RunQuery
-from qtforge_sdk.records import RunPaused, StateKept
+from qtforge_sdk.records import CheckpointSaved, RunPaused
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -25,9 +25,9 @@ _LATER = NOW + datetime.timedelta(hours=1)
 _LATEST = NOW + datetime.timedelta(hours=2)
 
 
-def kept(run_id: str = "run", **fields: Any) -> StateKept:
+def kept(run_id: str = "run", **fields: Any) -> CheckpointSaved:
     """Return a record of a kept state."""
-    return StateKept(run_id=run_id, at=NOW, **{"state": {"n": 1}, "label": "here", **fields})
+    return CheckpointSaved(run_id=run_id, at=NOW, **{"state": {"n": 1}, "label": "here", **fields})
 
 
 class WaitingContract:
@@ -109,14 +109,14 @@ class WaitingContract:
         ownership = await journal.create(started())
         await journal.append(ownership, [kept()])
         await journal.release(ownership)
-        assert not await journal.stirred()
+        assert not await journal.runs_with_pending()
         position = await journal.post("run", event("m1"))
-        assert list(await journal.stirred()) == ["run"]
+        assert list(await journal.runs_with_pending()) == ["run"]
         ownership = await journal.claim("run")
-        assert not await journal.stirred()
+        assert not await journal.runs_with_pending()
         await journal.append(ownership, [kept(inbox=position)])
         await journal.release(ownership)
-        assert not await journal.stirred()
+        assert not await journal.runs_with_pending()
 
     @scenario
     async def test_a_run_is_given_what_it_has_not_dealt_with(self, journals: Journals) -> None:
@@ -127,17 +127,17 @@ class WaitingContract:
             await journal.post("run", event("m1")),
             await journal.post("run", event("m2")),
         )
-        assert [each.position for each in await journal.arrived("run")] == [first, second]
-        assert [each.message for each in await journal.arrived("run", first)] == [event("m2")]
+        assert [each.position for each in await journal.pending("run")] == [first, second]
+        assert [each.message for each in await journal.pending("run", first)] == [event("m2")]
         await journal.append(ownership, [kept(inbox=first)])
-        assert [each.position for each in await journal.arrived("run")] == [second]
+        assert [each.position for each in await journal.pending("run")] == [second]
         paused = RunPaused(run_id="run", at=NOW, message_id="m2")
         await journal.append(ownership, [paused])
-        assert not await journal.arrived("run")
+        assert not await journal.pending("run")
         await journal.post("run", event("m3"))
         await journal.append(ownership, [kept(handled=("m3",))])
-        assert not await journal.arrived("run")
-        assert not await journal.arrived("nobody")
+        assert not await journal.pending("run")
+        assert not await journal.pending("nobody")
         assert len(await journal.inbox("run")) == 3
 
     @scenario
@@ -150,7 +150,7 @@ class WaitingContract:
         await journal.post("run", event("m1"))
         await journal.append(ownership, [finished()])
         await journal.post("run", event("m2"))
-        assert not await journal.arrived("run")
+        assert not await journal.pending("run")
 
     @scenario
     async def test_an_imported_run_has_still_to_deal_with_what_it_had_not(
@@ -168,8 +168,8 @@ class WaitingContract:
         await journal.append(ownership, [finished()])
         assert await journal.prune(_LATER) == 1
         await journal.import_(archive)
-        assert [each.message for each in await journal.arrived("run")] == [event("m2")]
-        assert list(await journal.stirred()) == ["run"]
+        assert [each.message for each in await journal.pending("run")] == [event("m2")]
+        assert list(await journal.runs_with_pending()) == ["run"]
 
     @scenario
     async def test_what_was_posted_to_anybody_is_read_in_order(self, journals: Journals) -> None:
@@ -179,11 +179,11 @@ class WaitingContract:
         assert await journal.last_position() == 0
         first = await other.post("two", event("m1"))
         second = await other.post("one", event("m2"))
-        assert [(each.run_id, each.position) for each in await journal.posted(0)] == [
+        assert [(each.run_id, each.position) for each in await journal.messages_since(0)] == [
             ("two", first),
             ("one", second),
         ]
-        assert [each.message for each in await journal.posted(first)] == [event("m2")]
+        assert [each.message for each in await journal.messages_since(first)] == [event("m2")]
         assert await journal.last_position() == second
 
     @scenario
@@ -211,10 +211,10 @@ class WaitingContract:
         assert await journal.post_to_key(workflow, "order-9", event("m2")) == 0
         assert await journal.post_to_key("another", "order-7", event("m2")) == 0
         for run_id in ("run", "second"):
-            [entry] = await journal.arrived(run_id)
+            [entry] = await journal.pending(run_id)
             assert entry.message == event("m1", {"n": 1})
-        assert not await journal.arrived("none")
-        assert [each.run_id for each in await journal.posted(0)] == ["run", "second"]
+        assert not await journal.pending("none")
+        assert [each.run_id for each in await journal.messages_since(0)] == ["run", "second"]
         await journal.append(ownership, [finished()])
         assert await journal.post_to_key(workflow, "order-7", event("m3")) == 1
         assert len(await journal.inbox("run")) == 1
@@ -231,7 +231,7 @@ class WaitingContract:
 
         await asyncio.gather(*map(wait, names))
         assert await journal.post_to_key(started().workflow, "k", event("m1")) == len(names)
-        assert sorted(await journal.stirred(5_000)) == sorted(names)
+        assert sorted(await journal.runs_with_pending(5_000)) == sorted(names)
 
     @scenario
     async def test_a_large_message_to_a_key_is_whole_for_each_run(self, journals: Journals) -> None:
@@ -241,7 +241,7 @@ class WaitingContract:
         large = event("m1", "x" * 600_000)
         assert await journal.post_to_key(started().workflow, "k", large) == 2
         for run_id in ("one", "two"):
-            [entry] = await journal.arrived(run_id)
+            [entry] = await journal.pending(run_id)
             assert entry.message == large
 
     @scenario

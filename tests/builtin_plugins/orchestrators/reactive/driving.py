@@ -6,12 +6,12 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import Call
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
-from qtforge_builtin_plugins.orchestrators.reactive.performing import Call
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
-from qtforge_host.expressions import Expressions
-from qtforge_host.runs.prepared import PreparedNames
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.evaluator import PreparedNames
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
-from qtforge_sdk.records import StateKept
+from qtforge_sdk.records import CheckpointSaved
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 DEFINITION = msgspec.convert(
@@ -30,8 +30,10 @@ DEFINITION = msgspec.convert(
 )  # fmt: skip
 
 
-def kept(active: str, transitions: list[str], timers: dict[str, Any] | None = None) -> StateKept:
-    return StateKept(
+def kept(
+    active: str, transitions: list[str], timers: dict[str, Any] | None = None
+) -> CheckpointSaved:
+    return CheckpointSaved(
         run_id="r",
         at=NOW,
         state={"active": [active], "timers": timers or {}},

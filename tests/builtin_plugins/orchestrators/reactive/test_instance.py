@@ -16,8 +16,8 @@ from tests.builtin_plugins.orchestrators.reactive.test_validation import END, ma
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_sdk import Run
+from qtforge_sdk.checkpoints import Checkpoint, Ended, ReceivedEvent
 from qtforge_sdk.errors import OperationError, StageFailedError
-from qtforge_sdk.instances import Ended, Kept, ReceivedEvent
 
 
 class Rest(Exception):
@@ -39,13 +39,13 @@ class FakeRun(Evaluator):
         self.definition = definition
         self.bad = bad
         self.events: list[ReceivedEvent] = []
-        self.records: list[Kept] = []
+        self.records: list[Checkpoint] = []
         self.asked: list[tuple[str, Any]] = []
         self.answers: dict[str, Any] = {}
         self.at = NOW
 
     @property
-    def kept(self) -> Any:
+    def checkpoint_state(self) -> Any:
         return msgspec.msgpack.decode(self.packed) if self.records else None
 
     @property
@@ -59,7 +59,7 @@ class FakeRun(Evaluator):
         run = {"id": self.id, "workflow": "m", "started_at": NOW.isoformat()}
         return super().render(template, {"input": {"document": "d"}, "run": run, **(names or {})})
 
-    async def keep(self, kept: Kept) -> None:
+    async def checkpoint(self, kept: Checkpoint) -> None:
         self.records.append(kept)
 
     async def next_event(self) -> ReceivedEvent:
@@ -218,7 +218,7 @@ def test_a_timer_that_was_set_anew_is_not_fired_by_its_old_time() -> None:
     run.send("state:a", timer=True)
     assert run.live() is None
     assert run.records[-1].timers_gone == ()
-    assert "state:a" in run.kept["timers"]
+    assert "state:a" in run.checkpoint_state["timers"]
 
 
 def test_a_failing_call_that_no_transition_takes_fails_the_run() -> None:

@@ -226,8 +226,10 @@ def test_a_timer_may_be_set_for_a_moment_with_its_zone() -> None:
 def test_why_an_event_was_not_taken_is_told() -> None:
     way = {"from": "a", "to": "end", "trigger": "go", "condition": "data.n > 1"}
     it = Driven(made({"a": {}, **END}, way), n=1)
-    assert "takes 'stop'; it accepts go" in it.machine.why_not(it.snapshot, Event(name="stop"))
-    assert "'t0' wants data.n > 1" in it.machine.why_not(it.snapshot, Event(name="go"))
+    assert "takes 'stop'; it accepts go" in it.machine.explain_rejection(
+        it.snapshot, Event(name="stop")
+    )
+    assert "'t0' wants data.n > 1" in it.machine.explain_rejection(it.snapshot, Event(name="go"))
     assert it.machine.accepts(it.snapshot) == [("go", "t0", "data.n > 1")]
 
 

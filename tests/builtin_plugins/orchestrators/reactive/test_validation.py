@@ -11,9 +11,9 @@ from tests.builtin_plugins.orchestrators.reactive.machines import APPROVAL, PROD
 
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
-from qtforge_host.expressions import Expressions
-from qtforge_host.runs.checking import check
-from qtforge_host.runs.definitions import Workflow
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import HandlerInfo
 
 ARCHIVE = HandlerInfo(

@@ -1,0 +1,159 @@
+"""`find`: the files that a source means, each below the roots and of a known format."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.files.settings import FileFormat
+from qtforge_sdk.errors import OperationError
+
+__all__ = ["FoundFile", "find", "invalid"]
+
+SUFFIXES: Final[Mapping[str, FileFormat]] = MappingProxyType(
+    {
+        ".csv": "csv", ".tsv": "csv",
+        ".json": "json",
+        ".jsonl": "jsonl", ".ndjson": "jsonl",
+        ".parquet": "parquet", ".pq": "parquet",
+        ".xlsx": "excel", ".xlsm": "excel", ".xlsb": "excel", ".xls": "excel", ".ods": "excel",
+        ".toml": "toml",
+    }
+)  # fmt: skip
+_PACKABLE: Final = ("csv", "json", "jsonl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A file of a source.
+
+    Attributes:
+        path: Where it really is.
+        name: What it is called in rows and errors: relative to the root where it is below one.
+        format: What it holds.
+        packed: Whether it is packed by gzip.
+        tabs: Whether its suffix says that tabs stand between values.
+    """
+
+    path: Path
+    name: str
+    format: FileFormat
+    packed: bool
+    tabs: bool
+
+
+def find(
+    endpoint: str, roots: Roots, wanted: FileFormat | None, most: int, interrupt: Interrupt
+) -> list[FoundFile]:
+    """Return the files that a path or a pattern names, in the order of their paths.
+
+    Args:
+        endpoint: A path, a pattern with ``*``, ``?``, ``[...]`` or ``**``, or a ``file:`` URL.
+        roots: Where they may be.
+        wanted: Their format; by their suffix when None.
+        most: How many may match.
+        interrupt: Ends the search.
+
+    Raises:
+        OperationError: ``file.unknown_format``, ``file.too_many``, and what `Roots` raises.
+    """
+    text = _path_of(endpoint)
+    path = roots.absolute(text)
+    # A file may have the signs of a pattern in its name.
+    if not glob.has_magic(text) or path.is_file():
+        paths = [path]
+    else:
+        paths = _matching(Path(text).expanduser(), roots, most, interrupt)
+    found = [_found(each, roots, wanted) for each in paths]
+    formats = sorted({each.format for each in found})
+    if len(formats) > 1:
+        raise OperationError(
+            "file.unknown_format",
+            f"the files of {endpoint} are of different formats",
+            f"there are {' and '.join(formats)}",
+            f"write a pattern for one, such as *.{formats[0]}, and make a source of each",
+            retryable=False,
+        )
+    return found
+
+
+def invalid(file: FoundFile, why: str, line: int | None = None, fix: str = "") -> OperationError:
+    """Return the error of a file that is not what its format says.
+
+    Args:
+        file: Which.
+        why: What is wrong.
+        line: Where, from 1.
+        fix: What to do about it.
+    """
+    where = file.name if line is None else f"{file.name}, line {line}"
+    what = f"{where}: it is no valid {file.format}"
+    return OperationError("file.invalid", what, why, fix, retryable=False)
+
+
+def _path_of(endpoint: str) -> str:
+    scheme, _, _ = endpoint.partition("://")
+    if scheme == endpoint:
+        return endpoint
+    if scheme.lower() != "file":
+        raise OperationError(
+            "file.not_found", f"{endpoint} is no file", f"it begins with {scheme}://",
+            "give a path, or take a source of another type", retryable=False,
+        )  # fmt: skip
+    return urllib.request.url2pathname(urllib.parse.urlsplit(endpoint).path)
+
+
+def _matching(pattern: Path, roots: Roots, most: int, interrupt: Interrupt) -> list[Path]:
+    # Not as one text: a root may have the signs of a pattern in its own name.
+    tops = [*roots.folders, Path(pattern.anchor)] if pattern.is_absolute() else []
+    top = next((each for each in tops if pattern.is_relative_to(each)), roots.folders[0])
+    parts = (pattern.relative_to(top) if tops else pattern).parts
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
+    roots.check(top.joinpath(*fixed))  # before looking there
+    paths: list[Path] = []
+    for match in glob.iglob(str(Path(*parts)), root_dir=top, recursive=True):
+        interrupt.check()
+        if (top / match).is_dir():
+            continue
+        paths.append(top / match)
+        if len(paths) > most:
+            raise OperationError(
+                "file.too_many", f"more than {most} files match {pattern}", "",
+                "write a narrower pattern, or raise max_files in the plugin's configuration",
+                retryable=False,
+            )  # fmt: skip
+    if not paths:
+        raise OperationError(
+            "file.not_found", f"no file matches {pattern}", "",
+            "check the pattern; a relative one is below the first root", retryable=False,
+        )  # fmt: skip
+    return sorted(paths)
+
+
+def _found(path: Path, roots: Roots, wanted: FileFormat | None) -> FoundFile:
+    real = roots.file(path)
+    suffixes = [each.lower() for each in path.suffixes[-2:]]
+    packed = suffixes[-1:] == [".gz"]
+    suffix = "".join(suffixes[:-1] if packed else suffixes[-1:])
+    known = wanted or SUFFIXES.get(suffix[suffix.rfind(".") :] if suffix else "")
+    if known is None or (packed and known not in _PACKABLE):
+        raise OperationError(
+            "file.unknown_format",
+            f"{path} is of a format that is not known",
+            f"its suffix is '{''.join(suffixes)}'",
+            f"set format, or give it one of {', '.join(SUFFIXES)}; {', '.join(_PACKABLE)} may"
+            " be followed by .gz",
+            retryable=False,
+        )
+    return FoundFile(
+        path=real, name=roots.name_of(path), format=known, packed=packed, tabs=suffix == ".tsv"
+    )

@@ -1,0 +1,1 @@
+"""``qtforge-host runs``: one module per command."""

@@ -1,0 +1,130 @@
+"""The options that say how a run's definition changes, in the order in which they are given."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from qtforge_host.cli.inputs import parse_assignment
+from qtforge_host.runs.amendments import Operation, PatchBuilder, as_document
+from qtforge_host.workflows.definitions import Workflow
+
+__all__ = ["Change", "ChangingCommand", "change_options", "given_changes", "patch_of"]
+
+_CHANGES: Final = ("patch", "insert_after", "replace", "remove", "skip", "set")
+_ORDER: Final = "qtforge_host.cli.runs.amend_options.order"
+
+Change = tuple[str, Any]
+"""The option's name, and its value."""
+
+_file = click.Path(path_type=Path, dir_okay=False)
+_stage_and_file = click.Tuple([str, _file])
+
+_OPTIONS: Final = (
+    click.option("--patch", multiple=True, type=_file, help="A JSON Patch (RFC 6902)."),
+    click.option(
+        "--insert-after",
+        multiple=True,
+        type=_stage_and_file,
+        metavar="STAGE FILE",
+        help="Put a new stage behind STAGE; FILE is its table in TOML.",
+    ),
+    click.option(
+        "--replace",
+        multiple=True,
+        type=_stage_and_file,
+        metavar="STAGE FILE",
+        help="Put the stage of FILE in its place.",
+    ),
+    click.option("--remove", multiple=True, metavar="STAGE", help="Take the stage out."),
+    click.option(
+        "--skip", multiple=True, metavar="STAGE", help="Leave the stage out when it comes."
+    ),
+    click.option(
+        "--set",
+        multiple=True,
+        metavar="STAGE.KEY=VALUE",
+        help="Set a key, such as work.timeout=60s.",
+    ),
+)
+
+
+class ChangingCommand(click.Command):
+    """A command with `change_options`; keeps their order, which click does not."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        ctx.meta[_ORDER] = [each.name for each in order if each.name in _CHANGES]
+        return super().parse_args(ctx, args)
+
+
+def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that change a definition; its ``cls`` is `ChangingCommand`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def given_changes(ctx: click.Context, options: dict[str, Any]) -> Iterator[Change]:
+    """Give the changes in the order in which they were typed, with their files read."""
+    order: Sequence[str] = ctx.meta[_ORDER]
+    values = {name: iter(options[name]) for name in _CHANGES}
+    for name in order:
+        value = next(values[name])
+        if name == "patch":
+            yield name, _patch_in(value)
+        elif name in ("insert_after", "replace"):
+            yield name, (value[0], _stage_of(value[1]))
+        elif name == "set":
+            keys, given = parse_assignment(value)
+            if len(keys) < 2:
+                raise click.UsageError(f"--set takes STAGE.KEY=VALUE, and this is '{value}'")
+            yield name, (keys[0], keys[1:], given)
+        else:
+            yield name, (value,)
+
+
+def _patch_in(path: Path) -> list[Any]:
+    try:
+        return msgspec.json.decode(_read(path), type=list[Any])
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--patch {path}: it is no list of JSON: {error}") from error
+
+
+def _stage_of(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(_read(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path}: it is not TOML: {error}") from error
+    if list(table) == ["stages"] and isinstance(table["stages"], list):
+        if len(table["stages"]) != 1:
+            raise click.UsageError(f"{path}: it must hold one stage")
+        return dict(table["stages"][0])
+    return table
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror or error}") from error
+
+
+def patch_of(run_id: str, workflow: Workflow, changes: Sequence[Change]) -> list[Operation]:
+    """Return the JSON Patch that makes changes to a run's definition.
+
+    Raises:
+        AmendmentRefusedError: A change does not fit the definition.
+    """
+    builder = PatchBuilder(run_id, as_document(workflow.definition))
+    for name, value in changes:
+        if name == "patch":
+            builder.extend(value)
+        else:
+            getattr(builder, name)(*value)
+    return builder.operations

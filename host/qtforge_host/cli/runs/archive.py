@@ -1,0 +1,115 @@
+"""``qtforge-host runs prune``, ``export`` and ``import``."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from qtforge_host.atomic_file import write_atomically
+from qtforge_host.cli.output import document, json_option, print_json
+from qtforge_host.cli.runs.options import duration_option, find_run, open_journal
+from qtforge_host.cli.session import Session
+from qtforge_host.run_files import RunFiles
+
+__all__ = ["export", "import_", "prune"]
+
+_SUFFIX: Final = ".qtforge-run"
+
+
+@click.command()
+@click.option(
+    "--older-than", required=True, metavar="DURATION", help="Ended longer ago than that: 30d, 12h."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_obj
+def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
+    """Forget runs that ended long ago, with all that only they refer to, their files too."""
+    age = duration_option("--older-than", older_than)
+    try:
+        before = datetime.datetime.now(datetime.UTC) - age
+    except OverflowError:
+        raise click.UsageError(
+            f"--older-than: '{older_than}' is longer than time goes back"
+        ) from None
+    if not yes:
+        when = f"{before.astimezone():%Y-%m-%d %H:%M}"
+        click.confirm(f"Forget every run that ended before {when}?", abort=True, err=True)
+
+    async def pruned() -> int:
+        async with open_journal(session) as journal:
+            count = await journal.prune(before)
+            await RunFiles.of(session.settings.state_dir).sweep(journal)
+            return count
+
+    count = asyncio.run(pruned())
+    if as_json:
+        print_json(document(pruned=count))
+    else:
+        click.echo(f"{count} {'run is' if count == 1 else 'runs are'} forgotten")
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Where to; the default is RUN{_SUFFIX}, and - is standard output.",
+)
+@click.pass_obj
+def export(session: Session, run: str, output: Path | None) -> None:
+    """Write a run with its inbox and large values to one file, which 'runs import' reads.
+
+    The files that its steps made, such as large results, are not in it.
+    """
+
+    async def exported() -> tuple[str, bytes]:
+        async with open_journal(session) as journal:
+            run_id = await find_run(journal, run)
+            return run_id, await journal.export(run_id)
+
+    run_id, content = asyncio.run(exported())
+    files = RunFiles.of(session.settings.state_dir)
+    count, size_bytes = files.size(run_id)
+    if count:
+        what = "1 file of the run is" if count == 1 else f"{count} files of the run are"
+        where = files.folder / run_id
+        click.echo(f"{what} not in it ({size_bytes} bytes): {where}", err=True)
+    if output == Path("-"):
+        sys.stdout.buffer.write(content)
+        return
+    target = output or Path(f"{run_id}{_SUFFIX}")
+    try:
+        write_atomically(target, content)
+    except OSError as error:
+        raise click.UsageError(f"{target}: {error.strerror or error}") from error
+    click.echo(f"{run_id} is in {target} ({len(content)} bytes)")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@json_option
+@click.pass_obj
+def import_(session: Session, file: Path, as_json: bool) -> None:
+    """Read a run from a file; the same run once more is no change."""
+    try:
+        with click.open_file(str(file), "rb") as source:
+            content: bytes = source.read()
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror or error}") from error
+
+    async def imported() -> str:
+        async with open_journal(session) as journal:
+            return await journal.import_(content)
+
+    run_id = asyncio.run(imported())
+    if as_json:
+        print_json(document(run_id=run_id))
+    else:
+        click.echo(f"the run {run_id} is here now")

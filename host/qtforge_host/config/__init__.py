@@ -1,0 +1,1 @@
+"""Settings, the TOML files that they are read from, and secrets."""

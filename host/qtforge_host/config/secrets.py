@@ -1,0 +1,91 @@
+"""Where secrets are: the environment, then a file that nobody else may read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from qtforge_host.config.toml_files import read_toml
+from qtforge_sdk.errors import ConfigError
+
+__all__ = ["MaskingFilter", "SecretStore"]
+
+
+class MaskingFilter(logging.Filter):
+    """Hides secrets in a record's message and traceback; for the handlers of the root logger.
+
+    Args:
+        mask: Returns a text without secrets.
+    """
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._mask = mask
+        self._format = logging.Formatter().formatException
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record in place where it holds a secret; it is always let through."""
+        message = record.getMessage()
+        masked = self._mask(message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        if record.exc_info:
+            # The formatter takes this text where it is set, and makes its own otherwise.
+            record.exc_text = self._mask(record.exc_text or self._format(record.exc_info))
+        return True
+
+    def attach(self) -> None:
+        """Stand before every handler of the root logger."""
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(self)
+
+    def detach(self) -> None:
+        """Let go of them."""
+        for handler in logging.getLogger().handlers:
+            handler.removeFilter(self)
+
+
+_PREFIX: Final = "QTFORGE_SECRET_"
+
+
+class SecretStore:
+    """Looks secrets up: the variable ``QTFORGE_SECRET_<NAME>``, then a TOML file.
+
+    Args:
+        path: The file, ``NAME = "value"`` on each line; it need not exist.
+        environ: The environment's variables.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._environ = environ
+
+    def find(self, name: str) -> str | None:
+        """Return a secret, or None; the file is read anew, so a changed one needs no restart.
+
+        Raises:
+            ConfigError: The file can't be read, others may read it, or the value is no text.
+        """
+        from_environment = self._environ.get(_PREFIX + name)
+        if from_environment is not None:
+            return from_environment
+        try:
+            mode = self._path.stat().st_mode
+            table = read_toml(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            why = f"it can't be opened: {error.strerror or error}"
+            raise ConfigError(str(self._path), why, "check who owns it") from error
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            why = f"others may read it: its mode is {stat.S_IMODE(mode):o}"
+            raise ConfigError(str(self._path), why, f"chmod 600 {self._path}")
+        value = table.get(name)
+        if value is not None and not isinstance(value, str):
+            why = f"a secret is a text, and this is {type(value).__name__}"
+            raise ConfigError(f"{self._path}: {name}", why, "put it in quotes")
+        return value

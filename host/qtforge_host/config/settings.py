@@ -1,0 +1,292 @@
+"""The host's settings: defaults, the configuration file, what commands wrote beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+import platformdirs
+
+from qtforge_host.config.toml_files import managed_path, read_toml
+from qtforge_host.durations import seconds
+from qtforge_host.plugins.candidates import canonical_name
+from qtforge_host.validation import check_keys, convert_table
+from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.policies import TopicPolicy
+
+__all__ = ["PluginSettings", "ScheduleSettings", "Settings", "load_settings", "plugin_config"]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+CONFIG_VARIABLE: Final = "QTFORGE_CONFIG"
+STATE_VARIABLE: Final = "QTFORGE_STATE_DIR"
+_APPLICATION: Final = "qtforge"
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
+    """``[host]`` as it is written."""
+
+    import_timeout: str = "10s"
+    start_timeout: str = "10s"
+    stop_timeout: str = "10s"
+    request_timeout: str = "30s"
+    quarantine_after: _AtLeastOne = 3
+    block: tuple[str, ...] = ()
+    journal: str = "sqlite"
+    secrets: str = "secrets.toml"
+    worker_threads: _AtLeastOne | None = None
+    worker_processes: _AtLeastOne | None = None
+
+
+class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
+    """``[plugins.NAME]`` as it is written; None means that it is not."""
+
+    enabled: bool | None = None
+    distribution: str | None = None
+    config: dict[str, Any] | None = None
+
+
+class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration says of one plugin.
+
+    Attributes:
+        enabled: Whether it may load.
+        distribution: The canonical name of the only distribution that may provide it.
+        config: Its own table, not yet validated; `plugin_config` does that.
+        file: The file that ``config`` is from, or would be.
+    """
+
+    enabled: bool = True
+    distribution: str | None = None
+    config: Mapping[str, Any] = {}
+    file: Path
+
+
+class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[schedules.NAME]``: when ``qtforge-host serve`` starts a workflow by itself.
+
+    Attributes:
+        workflow: The workflow's name.
+        cron: Minute, hour, day of the month, month, day of the week.
+        timezone: Whose clock counts, such as ``Europe/Berlin``.
+        input: What each run is started with.
+        enabled: Whether it counts.
+        catch_up: What to do about times that passed while no process ran: ``none``, or ``one``
+            run for all of them.
+    """
+
+    workflow: str
+    cron: str
+    timezone: str = "UTC"
+    input: dict[str, Any] = {}
+    enabled: bool = True
+    catch_up: Literal["none", "one"] = "none"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be configured, with defaults filled in.
+
+    Attributes:
+        config_path: The configuration file; it may not exist.
+        state_dir: Where the host keeps what it remembers; it may not exist yet.
+        safe_mode: Whether only built-in plugins load.
+        import_timeout_s: How long one plugin's import may take, in seconds.
+        start_timeout_s: How long one plugin's start may take, in seconds.
+        stop_timeout_s: How long one plugin's stop may take, in seconds.
+        request_timeout_s: How long a request without a timeout may take, in seconds.
+        quarantine_after: How many failed starts in a row quarantine a plugin.
+        block: Patterns (fnmatch) of plugin or distribution names that never load.
+        journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
+        secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
+        worker_threads: How many threads run ``def`` operations; None is the host's choice.
+        worker_processes: How many processes run process operations; None likewise.
+        topics: Topic to its policies, of those that the configuration names.
+        plugins: Plugin name to its settings, of those that the configuration names.
+        schedules: Schedule name to what it says.
+    """
+
+    config_path: Path
+    state_dir: Path
+    safe_mode: bool = False
+    import_timeout_s: float = 10.0
+    start_timeout_s: float = 10.0
+    stop_timeout_s: float = 10.0
+    request_timeout_s: float = 30.0
+    quarantine_after: int = 3
+    block: tuple[str, ...] = ()
+    journal: str = "sqlite"
+    secrets: str = "secrets.toml"
+    worker_threads: int | None = None
+    worker_processes: int | None = None
+    topics: Mapping[str, TopicPolicy] = MappingProxyType({})
+    plugins: Mapping[str, PluginSettings] = {}
+    schedules: Mapping[str, ScheduleSettings] = {}
+
+    @property
+    def secrets_path(self) -> Path:
+        """The file with the secrets; it may not exist."""
+        return self.config_path.parent / Path(self.secrets).expanduser()
+
+    def plugin(self, name: str, /) -> PluginSettings:
+        """Return what is said of one plugin; defaults when nothing is."""
+        return self.plugins.get(name) or PluginSettings(file=self.config_path)
+
+
+def load_settings(
+    config_path: Path | None,
+    *,
+    environ: Mapping[str, str],
+    state_dir: Path | None = None,
+    safe_mode: bool = False,
+) -> Settings:
+    """Read the configuration.
+
+    Args:
+        config_path: The file named on the command line; None means ``QTFORGE_CONFIG``,
+            else the user's ``config.toml``, which need not exist.
+        environ: The environment's variables.
+        state_dir: The folder named on the command line; None means
+            ``QTFORGE_STATE_DIR``, else the user's.
+        safe_mode: Whether only built-in plugins load.
+
+    Raises:
+        ConfigError: A named file is missing, or something in a file is wrong.
+    """
+    named = config_path or _path_in(environ, CONFIG_VARIABLE)
+    path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
+    state = state_dir or _path_in(environ, STATE_VARIABLE)
+    document = _read(path, required=named is not None)
+    check_keys(document, ("host", "plugins", "schedules", "topics"), str(path), "")
+    managed = managed_path(path)
+    managed_document = _read(managed, required=False)
+    check_keys(managed_document, ("plugins",), str(managed), "")
+    table = convert_table(_table(document, "host", path), _HostTable, str(path), "host")
+    return Settings(
+        config_path=path,
+        state_dir=state or platformdirs.user_state_path(_APPLICATION),
+        safe_mode=safe_mode,
+        import_timeout_s=_seconds(table.import_timeout, path, "import_timeout"),
+        start_timeout_s=_seconds(table.start_timeout, path, "start_timeout"),
+        stop_timeout_s=_seconds(table.stop_timeout, path, "stop_timeout"),
+        request_timeout_s=_seconds(table.request_timeout, path, "request_timeout"),
+        quarantine_after=table.quarantine_after,
+        block=table.block,
+        journal=table.journal,
+        secrets=table.secrets,
+        worker_threads=table.worker_threads,
+        worker_processes=table.worker_processes,
+        topics=MappingProxyType(_topics(path, document)),
+        plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
+        schedules=MappingProxyType(_schedules(path, document)),
+    )
+
+
+def plugin_config(name: str, config_type: type[T] | None, settings: Settings) -> T | None:
+    """Return a plugin's configuration as its own type.
+
+    Args:
+        name: The plugin.
+        config_type: Its ``Config``; None means that it takes none.
+        settings: The host's.
+
+    Returns:
+        An instance of the type; None when there is no type.
+
+    Raises:
+        ConfigError: A value does not fit, a key is unknown or missing, or the plugin takes
+            no configuration and is given one.
+    """
+    said = settings.plugin(name)
+    path = f"plugins.{name}.config"
+    if config_type is None:
+        if said.config:
+            raise ConfigError(
+                f"{said.file}: {path}", f"the plugin '{name}' takes no configuration", "remove it"
+            )
+        return None
+    return convert_table(said.config, config_type, str(said.file), path)
+
+
+def _path_in(environ: Mapping[str, str], variable: str) -> Path | None:
+    text = environ.get(variable, "")
+    return Path(text).expanduser() if text else None
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return read_toml(path)
+    except OSError as error:
+        if required:
+            raise ConfigError(
+                str(path),
+                f"it can't be opened: {error.strerror or error}",
+                "check the name given with --config or QTFORGE_CONFIG",
+            ) from error
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            logger.warning("the default configuration %s is not used: %s", path, error)
+        return {}
+
+
+def _table(parent: Mapping[str, Any], key: str, path: Path, prefix: str = "") -> dict[str, Any]:
+    table = parent.get(key, {})
+    if not isinstance(table, dict):
+        where = f"{prefix}{key}"
+        raise ConfigError(
+            f"{path}: {where}",
+            f"it must be a table, not {type(table).__name__}",
+            f"write it as [{where}]",
+        )
+    return table
+
+
+def _seconds(text: str, path: Path, key: str) -> float:
+    try:
+        return seconds(text)
+    except (OverflowError, ValueError) as error:
+        raise ConfigError(f"{path}: host.{key}", str(error)) from error
+
+
+def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:
+    tables = _table(document, "topics", path)
+    found = {}
+    for topic in tables:
+        table = _table(tables, topic, path, "topics.")
+        found[topic] = convert_table(table, TopicPolicy, str(path), f'topics."{topic}"')
+    return found
+
+
+def _schedules(path: Path, document: Mapping[str, Any]) -> dict[str, ScheduleSettings]:
+    tables = _table(document, "schedules", path)
+    return {
+        name: convert_table(
+            _table(tables, name, path, "schedules."),
+            ScheduleSettings,
+            str(path),
+            f"schedules.{name}",
+        )
+        for name in tables
+    }
+
+
+def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSettings]:
+    """Merge the documents' ``[plugins]``, key by key; a later one overrides."""
+    merged: dict[str, dict[str, Any]] = {}
+    for path, document in documents:
+        tables = _table(document, "plugins", path)
+        for name in tables:
+            raw = _table(tables, name, path, "plugins.")
+            table = convert_table(raw, _PluginTable, str(path), f"plugins.{name}")
+            said = merged.setdefault(name, {"file": documents[0][0]})
+            if table.enabled is not None:
+                said["enabled"] = table.enabled
+            if table.distribution is not None:
+                said["distribution"] = canonical_name(table.distribution)
+            if table.config is not None:
+                said.update(config=table.config, file=path)
+    return {name: PluginSettings(**said) for name, said in merged.items()}

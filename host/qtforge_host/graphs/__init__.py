@@ -1,1 +1,0 @@
-"""Graphs in the languages that draw them."""

@@ -1,0 +1,179 @@
+"""Reads a plugin's ``requires`` and ``after`` from its source, without importing it.
+
+Only literals count, as the SDK asks for them. What can't be read so is unknown, and is
+checked once the plugin is imported: then the class itself is the truth.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from qtforge_host.plugins.candidates import Candidate
+
+__all__ = ["UNKNOWN", "Declarations", "declared_by", "read_declarations"]
+
+_FIELDS: Final = ("requires", "after")
+_ASSIGNMENT = re.compile(rb"^[ \t]+(?:requires|after)\b[^=\n]*=", re.MULTILINE)
+_MAX_HOPS: Final = 4
+_MAX_SOURCE_BYTES: Final = 1 << 20
+
+
+class Declarations(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plugin says of other plugins.
+
+    Attributes:
+        requires: Requirement texts, such as ``document-storage >= 1.0.0``.
+        after: Plugin names.
+        known: False when the source did not tell; the tuples are empty then.
+        problem: Why a declaration can't be used, or "".
+    """
+
+    requires: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    known: bool = True
+    problem: str = ""
+
+
+UNKNOWN: Final = Declarations(known=False)
+
+
+def declared_by(plugin_class: object) -> Declarations:
+    """Return what an imported plugin class declares."""
+    values: dict[str, object] = {field: getattr(plugin_class, field, ()) for field in _FIELDS}
+    return _declarations(values)
+
+
+def read_declarations(candidate: Candidate) -> Declarations:
+    """Return what the source of the candidate's class declares.
+
+    Returns:
+        `UNKNOWN` when there is no source (a zip, an extension module), when the class is
+        not found in it, or when a value is not a literal.
+    """
+    module, _, attribute = candidate.entry_point.value.partition("[")[0].partition(":")
+    module, attribute = module.strip(), attribute.strip()
+    if not attribute or "." in attribute:
+        return UNKNOWN
+    for _ in range(_MAX_HOPS):
+        source = _source(module, candidate.location)
+        if source is None:
+            return UNKNOWN
+        path, text = source
+        defined = re.search(rb"^class[ \t]+%b\b" % re.escape(attribute).encode(), text, re.M)
+        if defined and not _ASSIGNMENT.search(text):
+            return Declarations()
+        tree = _parse(text)
+        if tree is None:
+            return UNKNOWN
+        found = _class_or_import(tree, attribute)
+        if isinstance(found, ast.ClassDef):
+            return _declarations_in(found)
+        if found is None:
+            return UNKNOWN
+        module, attribute = _imported(found, module, attribute, path.name == "__init__.py")
+    return UNKNOWN
+
+
+def _source(module: str, location: str) -> tuple[Path, bytes] | None:
+    spec = _find_spec(module, location)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    path = Path(spec.origin)
+    try:
+        if path.stat().st_size > _MAX_SOURCE_BYTES:
+            return None
+        return path, path.read_bytes()
+    except OSError:  # inside a zip, or gone
+        return None
+
+
+def _find_spec(module: str, location: str) -> ModuleSpec | None:
+    """Find a module as import would, but without importing the packages above it."""
+    top, *below = module.split(".")
+    spec = PathFinder.find_spec(top, [location]) or _find_on_meta_path(top, None)
+    name = top
+    for part in below:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = _find_on_meta_path(name, list(spec.submodule_search_locations))
+    return spec
+
+
+def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    # Editable installs put finders of their own there.
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(name, path)
+        except Exception:  # noqa: BLE001, S112  a foreign finder; the next may know the module
+            continue
+        if spec is not None:
+            return spec
+    return None
+
+
+def _parse(text: bytes) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):  # the import will say so, with the line
+        return None
+
+
+def _class_or_import(tree: ast.Module, name: str) -> ast.ClassDef | ast.ImportFrom | None:
+    found: ast.ClassDef | ast.ImportFrom | None = None
+    for node in tree.body:  # the last one wins, as it does when it runs
+        match node:
+            case ast.ClassDef() if node.name == name:
+                found = node
+            case ast.ImportFrom() if name in [one.asname or one.name for one in node.names]:
+                found = node
+    return found
+
+
+def _imported(node: ast.ImportFrom, module: str, name: str, is_package: bool) -> tuple[str, str]:
+    original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
+    if node.level == 0:
+        return node.module or "", original
+    parts = module.split(".")
+    levels_up = node.level - 1 if is_package else node.level
+    package = parts[: len(parts) - levels_up]
+    return ".".join([*package, *([node.module] if node.module else [])]), original
+
+
+def _declarations_in(definition: ast.ClassDef) -> Declarations:
+    values: dict[str, object] = {}
+    for node in definition.body:
+        if isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        else:
+            continue
+        for field in set(names) & set(_FIELDS):
+            if node.value is None:
+                continue
+            try:
+                values[field] = ast.literal_eval(node.value)
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                return UNKNOWN
+    return _declarations(values)
+
+
+def _declarations(values: Mapping[str, object]) -> Declarations:
+    texts: dict[str, tuple[str, ...]] = {}
+    for field in _FIELDS:
+        value = values.get(field, ())
+        if not isinstance(value, (tuple, list, set, frozenset)) or not all(
+            isinstance(item, str) for item in value
+        ):
+            return Declarations(problem=f"'{field}' must be a tuple of texts, not {value!r:.80}")
+        texts[field] = tuple(value)
+    return Declarations(requires=texts["requires"], after=texts["after"])

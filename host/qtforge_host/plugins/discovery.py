@@ -1,0 +1,247 @@
+"""Finds plugins in the metadata of installed distributions; imports none of them.
+
+Follows the entry points and core metadata specifications of packaging.python.org.
+Most distributions have nothing for this host, so each costs one read of its
+``entry_points.txt``; METADATA is parsed only of those that do.
+"""
+
+from __future__ import annotations
+
+import email
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import Distribution, EntryPoint
+from pathlib import PurePath
+from typing import NamedTuple
+
+from qtforge_host.plugins.candidates import (
+    GROUPS,
+    HOST_DISTRIBUTION,
+    PLUGIN_GROUP,
+    Candidate,
+    Scan,
+    ScanProblem,
+    Status,
+    canonical_name,
+)
+
+__all__ = ["Candidate", "Scan", "ScanProblem", "scan"]
+
+
+def scan(path: Sequence[str] | None = None) -> Scan:
+    """Find every candidate on the path, as it is on the disk now.
+
+    The first distribution of a canonical name on the path wins, as it does on import.
+
+    Args:
+        path: Folders and zip files to look in; None means ``sys.path``.
+    """
+    # A reinstall within the clock's resolution leaves a folder's mtime as it was. On an
+    # instance, because Python 3.11 forgot to make the method a classmethod.
+    importlib.metadata.MetadataPathFinder().invalidate_caches()
+    importlib.invalidate_caches()
+    installed: dict[str, Distribution] = {}
+    candidates: list[Candidate] = []
+    problems: list[ScanProblem] = []
+    for found in _distributions(path):
+        if isinstance(found, ScanProblem):
+            problems.append(found)
+            continue
+        try:
+            name = _distribution_name(found)
+            if not name or name.startswith("~") or name in installed:
+                continue  # a "~" is what pip leaves behind of an interrupted uninstall
+            installed[name] = found
+            text = found.read_text("entry_points.txt")
+            if text is not None and "qtforge." in text:
+                candidates.extend(_candidates(name, found, text))
+        except Exception as error:  # noqa: BLE001  foreign metadata; it costs itself alone
+            problems.append(_unreadable(found, error))
+    candidates.sort(key=lambda candidate: (candidate.name, candidate.distribution, candidate.group))
+    return Scan(
+        candidates=tuple(candidates),
+        distributions=_InstalledVersions(installed),
+        problems=tuple(problems),
+    )
+
+
+class _InstalledVersions(Mapping[str, str]):
+    """Canonical name to version; a version is read only when it is asked for."""
+
+    def __init__(self, distributions: Mapping[str, Distribution]) -> None:
+        self._distributions = distributions
+        self._known: dict[str, str] = {}  # many plugins ask for the same
+
+    def __getitem__(self, name: str) -> str:
+        version = self._known.get(name)
+        if version is None:
+            try:
+                version = _headers(self._distributions[name]).version
+            except (OSError, ValueError):
+                version = ""
+            self._known[name] = version
+        return version
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._distributions
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._distributions)
+
+    def __len__(self) -> int:
+        return len(self._distributions)
+
+
+class _Headers(NamedTuple):
+    """The part of METADATA that matters here."""
+
+    name: str
+    version: str
+    requires_dist: tuple[str, ...]
+
+
+def _distributions(path: Sequence[str] | None) -> Iterator[Distribution | ScanProblem]:
+    """Yield distributions; what a finder raises on the way is a problem, not the end."""
+    found = iter(
+        importlib.metadata.distributions()
+        if path is None
+        else importlib.metadata.distributions(path=list(path))
+    )
+    failed_before = False
+    while True:
+        try:
+            distribution = next(found)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001  a foreign finder on sys.meta_path
+            yield ScanProblem(
+                where="sys.meta_path",
+                reason=f"a metadata finder raised {type(error).__name__}: {error}",
+                fix="remove or mend the package that installs the finder",
+            )
+            if failed_before:  # it will not get further
+                return
+            failed_before = True
+            continue
+        failed_before = False
+        yield distribution
+
+
+def _distribution_name(distribution: Distribution) -> str:
+    # The folder's name has it, which spares the parse of METADATA.
+    name = getattr(distribution, "_normalized_name", None)
+    if not isinstance(name, str):
+        name = _headers(distribution).name
+    return canonical_name(name)
+
+
+def _headers(distribution: Distribution) -> _Headers:
+    """Read METADATA (or an egg's PKG-INFO).
+
+    Raises:
+        FileNotFoundError: There is neither.
+        ValueError: It has no name or no version, or is not UTF-8.
+    """
+    text = distribution.read_text("METADATA")
+    if text is not None:
+        # The long description follows the first blank line and is not needed.
+        headers = email.message_from_string(text.replace("\r\n", "\n").split("\n\n", 1)[0])
+        requires = headers.get_all("Requires-Dist", [])
+    else:
+        text = distribution.read_text("PKG-INFO")
+        if text is None:
+            raise FileNotFoundError("METADATA is missing")
+        headers = email.message_from_string(text)
+        requires = distribution.requires or []
+    name, version = headers["Name"], headers["Version"]
+    if not name or not version:
+        raise ValueError(f"METADATA has no {'Version' if name else 'Name'}")
+    return _Headers(str(name), str(version), tuple(str(line) for line in requires))
+
+
+def _candidates(name: str, distribution: Distribution, text: str) -> Iterator[Candidate]:
+    location = str(distribution.locate_file(""))
+    metadata_path = str(getattr(distribution, "_path", ""))
+    headers, problem = _headers_or_problem(name, distribution)
+    if headers is not None:
+        name = canonical_name(headers.name)
+    try:
+        entry_points = _own_entry_points(distribution)
+    except Exception as error:  # foreign text; importlib raises what it likes
+        if not any(f"[{group}]" in text for group in GROUPS):
+            raise  # another host's groups: a problem of the scan, nobody's plugin
+        entry_points = (EntryPoint(name=name, value="", group=PLUGIN_GROUP),)
+        problem = Status(
+            state="broken",
+            code="plugin.invalid_entry_points",
+            reason=f"the entry_points.txt of {name} can't be read: {error}",
+            fix=f"pip install --force-reinstall {name}, or tell its author",
+        )
+    for entry_point in entry_points:
+        yield Candidate(
+            name=entry_point.name,
+            group=entry_point.group,
+            entry_point=entry_point,
+            distribution=name,
+            version=headers.version if headers else "",
+            requires_dist=headers.requires_dist if headers else (),
+            location=location,
+            metadata_path=metadata_path,
+            builtin=name == HOST_DISTRIBUTION,
+            problem=problem or _entry_point_problem(name, entry_point),
+            extras=_extras(entry_point),
+        )
+
+
+def _own_entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
+    unique: dict[tuple[str, str], EntryPoint] = {}
+    for entry_point in distribution.entry_points:
+        if entry_point.group in GROUPS:
+            unique.setdefault((entry_point.group, entry_point.name), entry_point)
+    return tuple(unique.values())
+
+
+def _headers_or_problem(
+    name: str, distribution: Distribution
+) -> tuple[_Headers | None, Status | None]:
+    try:
+        return _headers(distribution), None
+    except FileNotFoundError:
+        code, reason = "plugin.missing_metadata", f"the METADATA of {name} is missing"
+    except (OSError, ValueError) as error:
+        code, reason = "plugin.invalid_metadata", f"the METADATA of {name} can't be read: {error}"
+    return None, Status(
+        state="broken", code=code, reason=reason, fix=f"pip install --force-reinstall {name}"
+    )
+
+
+def _entry_point_problem(name: str, entry_point: EntryPoint) -> Status | None:
+    match = EntryPoint.pattern.match(entry_point.value)
+    if match is not None and match.group("attr"):
+        return None
+    return Status(
+        state="broken",
+        code="plugin.invalid_entry_points",
+        reason=f"'{entry_point.name} = {entry_point.value}' does not name a class as module:Class",
+        fix=f"mend the entry point in the pyproject.toml of {name}",
+    )
+
+
+def _extras(entry_point: EntryPoint) -> tuple[str, ...]:
+    # EntryPoint.extras splits "a-b" in two before Python 3.12.
+    _, bracket, rest = entry_point.value.partition("[")
+    if not bracket:
+        return ()
+    names = rest.partition("]")[0].split(",")
+    return tuple(canonical_name(name.strip()) for name in names if name.strip())
+
+
+def _unreadable(distribution: Distribution, error: Exception) -> ScanProblem:
+    where = PurePath(os.fspath(str(getattr(distribution, "_path", distribution)))).name
+    return ScanProblem(
+        where=where,
+        reason=f"its metadata can't be read: {type(error).__name__}: {error}",
+        fix="reinstall that distribution; it is not used by the host",
+    )

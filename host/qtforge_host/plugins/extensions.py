@@ -1,0 +1,86 @@
+"""The kinds of workflows that are installed, without starting a host."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtforge_host.config.settings import Settings
+from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.resolution import Resolution
+from qtforge_sdk import Orchestrator
+from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.journal import Journal
+
+if TYPE_CHECKING:  # listing runs opens a journal, and does not wait for what executes them
+    from qtforge_host.policies.cache import ResultCache
+    from qtforge_host.runs.engine import Engine
+
+__all__ = ["Durable", "load_journal", "load_kinds"]
+
+_GROUP_JOURNALS = "qtforge.journals"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durable:
+    """An open journal, the engine that writes to it, and its cache of answers."""
+
+    journal: Journal
+    engine: Engine
+    cache: ResultCache
+
+    async def close(self) -> None:
+        """End them, the engine first."""
+        await self.engine.close()
+        await self.journal.close()
+        await self.cache.close()
+
+
+def load_journal(
+    name: str, resolution: Resolution, loader: PluginLoader, settings: Settings
+) -> Journal:
+    """Make the journal of that name, not open yet.
+
+    Raises:
+        ConfigError: None of that name is installed, or it can't be loaded.
+    """
+    where = f"{settings.config_path}: host.journal"
+    offered = {one.name: one for one in resolution.others if one.group == _GROUP_JOURNALS}
+    if name not in offered:
+        raise ConfigError(where, f"there is no journal '{name}'", f"known are {', '.join(offered)}")
+    outcome = loader.load(
+        [offered[name]], import_timeout_s=settings.import_timeout_s, construct=False
+    )
+    for status in outcome.failed.values():
+        raise ConfigError(where, status.reason, status.fix)
+    journal: Journal = outcome.loaded[0].plugin_class(settings.state_dir / "runs")
+    return journal
+
+
+_LOG = logging.getLogger("qtforge.host")
+
+
+_GROUP = "qtforge.orchestrators"
+
+
+def load_kinds(
+    resolution: Resolution, loader: PluginLoader, settings: Settings, *, only: str | None = None
+) -> dict[str, Orchestrator]:
+    """Make the orchestrators of the entry points, and return them by their kind.
+
+    Args:
+        resolution: What is installed.
+        loader: Imports them.
+        settings: The configuration.
+        only: The entry point of that name alone; None for all.
+    """
+    found = [
+        one
+        for one in resolution.others
+        if one.group == _GROUP and (only is None or one.name == only)
+    ]
+    outcome = loader.load(found, import_timeout_s=settings.import_timeout_s)
+    for key, status in outcome.failed.items():
+        _LOG.warning("%s is %s: %s", key, status.state, status.reason)
+    return {one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")}

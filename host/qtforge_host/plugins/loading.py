@@ -1,0 +1,207 @@
+"""Imports accepted candidates; what a plugin does wrong costs that plugin alone.
+
+Each import runs in a daemon thread of its own with a deadline: a plugin that never
+returns delays the others by its deadline and does not keep the process from ending.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any, Final, NoReturn
+
+from stevedore.extension import Extension
+from stevedore.named import NamedExtensionManager
+
+from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
+from qtforge_host.plugins.declarations import Declarations, declared_by
+from qtforge_host.plugins.load_outcome import (
+    Loaded,
+    LoadOutcome,
+    explain,
+    explain_hang,
+    not_a_plugin,
+)
+from qtforge_sdk import Plugin
+
+__all__ = ["LoadOutcome", "Loaded", "PluginLoader"]
+
+_HOOK_MARK: Final = "qtforge_impl"
+
+logger = logging.getLogger(__name__)
+
+
+class PluginLoader:
+    """Loads candidates with stevedore, one after another."""
+
+    def load(
+        self, candidates: Iterable[Candidate], *, import_timeout_s: float, construct: bool = True
+    ) -> LoadOutcome:
+        """Import every candidate, and make an instance of what it names.
+
+        While that goes on, what is printed goes to stderr: stdout is for data.
+
+        Args:
+            candidates: In the order in which to load them.
+            import_timeout_s: How long one of them may take, in seconds.
+            construct: False to import without making instances.
+        """
+        wanted = tuple(candidates)
+        loaded: dict[str, Loaded] = {}
+        failed: dict[str, Status] = {}
+        with contextlib.redirect_stdout(sys.stderr):
+            for group in dict.fromkeys(candidate.group for candidate in wanted):
+                members = [candidate for candidate in wanted if candidate.group == group]
+                manager = _CandidateManager(group, members, import_timeout_s, construct)
+                failed.update(manager.failed)
+                for extension in manager.extensions:
+                    candidate = manager.candidate_of(extension.entry_point)
+                    loaded[candidate.key] = Loaded(
+                        candidate,
+                        extension.plugin,
+                        extension.obj,
+                        manager.declarations[candidate.name],
+                    )
+        in_order = tuple(loaded[one.key] for one in wanted if one.key in loaded)
+        return LoadOutcome(in_order, failed)
+
+
+class _LoadFailureError(Exception):
+    """Carries a status through stevedore, which lets an AssertionError of a plugin escape."""
+
+    def __init__(self, status: Status, /) -> None:
+        self.status = status
+
+
+class _CandidateManager(NamedExtensionManager[Any]):
+    """Loads the candidates of a group as our scan found them.
+
+    stevedore's own scan is cached on the disk, drops the distribution and goes stale.
+    """
+
+    def __init__(
+        self, group: str, candidates: Sequence[Candidate], timeout_s: float, construct: bool
+    ) -> None:
+        self._candidates = {candidate.name: candidate for candidate in candidates}
+        self._timeout_s = timeout_s
+        self._construct = construct
+        self.declarations: dict[str, Declarations] = {}
+        self.failed: dict[str, Status] = {}
+        super().__init__(
+            group,
+            names=list(self._candidates),
+            on_load_failure_callback=self._remember,
+            on_missing_entrypoints_callback=None,
+        )
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        """Return our own candidates' entry points, in our order."""
+        return [candidate.entry_point for candidate in self._candidates.values()]
+
+    def candidate_of(self, entry_point: EntryPoint) -> Candidate:
+        """Return whose entry point it is."""
+        return self._candidates[entry_point.name]
+
+    def _load_one_plugin(
+        self,
+        ep: EntryPoint,
+        invoke_on_load: bool,
+        invoke_args: tuple[Any, ...],
+        invoke_kwds: dict[str, Any],
+    ) -> Extension[Any] | None:
+        candidate = self.candidate_of(ep)
+        stage = ["import"]
+
+        def work() -> Extension[Any] | None:
+            extension = super(_CandidateManager, self)._load_one_plugin(
+                ep, invoke_on_load, invoke_args, invoke_kwds
+            )
+            if extension is not None:
+                _check_class(candidate, extension.plugin)
+                self.declarations[candidate.name] = declared_by(extension.plugin)
+                stage[0] = "construct"
+                if self._construct:
+                    extension.obj = extension.plugin()
+            return extension
+
+        return _in_thread(candidate, work, stage, self._timeout_s)
+
+    def _remember(self, _: object, entry_point: EntryPoint, error: BaseException) -> None:
+        candidate = self.candidate_of(entry_point)
+        status = error.status if isinstance(error, _LoadFailureError) else explain(candidate, error)
+        self.failed[candidate.key] = status
+        logger.debug("%s %s did not load", candidate.key, candidate.version, exc_info=error)
+
+
+def _in_thread(
+    candidate: Candidate,
+    work: Callable[[], Extension[Any] | None],
+    stage: Sequence[str],
+    timeout_s: float,
+) -> Extension[Any] | None:
+    results: list[Extension[Any] | None] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001  the plugin's: SystemExit among them
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=f"load {candidate.key}", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if results:
+        return results[0]
+    constructing = stage[0] == "construct"
+    if errors:
+        _fail(candidate, errors[0], constructing=constructing)
+    status = explain_hang(candidate, thread.ident, timeout_s, constructing=constructing)
+    _end(thread)
+    raise _LoadFailureError(status)
+
+
+def _end(thread: threading.Thread) -> None:
+    """End a thread at its next line of Python, lest it takes time or prints from now on.
+
+    It ends later, or never, when it waits in C code; it is a daemon and delays nobody.
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+    )
+
+
+def _fail(candidate: Candidate, error: BaseException, *, constructing: bool) -> NoReturn:
+    if isinstance(error, _LoadFailureError):
+        raise error
+    raise _LoadFailureError(explain(candidate, error, constructing=constructing)) from error
+
+
+def _check_class(candidate: Candidate, found: object) -> None:
+    """Refuse what can't be a plugin before it is called.
+
+    Raises:
+        _LoadFailureError: It is not a class, or a plugin class without any hook.
+    """
+    if not isinstance(found, type):
+        raise _LoadFailureError(
+            not_a_plugin(candidate, f"it is of type {type(found).__name__}, not a class")
+        )
+    if candidate.group == PLUGIN_GROUP and not issubclass(found, Plugin) and not _has_hooks(found):
+        raise _LoadFailureError(
+            not_a_plugin(candidate, "the class has no operation, subscriber or hook")
+        )
+
+
+def _has_hooks(found: type[Any]) -> bool:
+    return any(hasattr(value, _HOOK_MARK) for value in _class_values(found))
+
+
+def _class_values(found: type[Any]) -> Iterator[object]:
+    for each in found.__mro__:
+        yield from vars(each).values()

@@ -1,0 +1,86 @@
+"""What a run that waits would take now, and with which data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.checkpoints import AcceptedEvent
+from qtforge_sdk.records import CheckpointSaved
+
+__all__ = ["Offer", "accepted_events", "example_data", "offers_of"]
+
+_EQUALS: Final = re.compile(
+    r"""\bevent\.data\.(\w+(?:\.\w+)*)\s*==\s*
+    ('[^'\\]*'|"[^"\\]*"|-?\d+(?:\.\d+)?|true\b|false\b)(?!\s*[-+*/%.\w])""",
+    re.X,
+)
+_TEXT: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_CHOICES: Final = ("||", "?", "!")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An event that may be taken, and an example of it.
+
+    Attributes:
+        accepted: What the orchestrator says of it.
+        data: Data with which the condition may hold, as far as the condition tells.
+    """
+
+    accepted: AcceptedEvent
+    data: dict[str, Any]
+
+
+def offers_of(workflow: Workflow, kept: CheckpointSaved | None) -> tuple[Offer, ...]:
+    """Return what a run would take in the state that it kept last; empty where it is not known.
+
+    Args:
+        workflow: The run's.
+        kept: What it kept last; None for nothing.
+    """
+    accepts = getattr(workflow.orchestrator, "accepts", None)
+    if accepts is None or kept is None:
+        return ()
+    found: list[AcceptedEvent] = accepts(workflow.definition, kept.state)
+    return tuple(Offer(accepted=each, data=example_data(each.condition or "")) for each in found)
+
+
+def accepted_events(workflow: Workflow, state: Any) -> tuple[str, ...] | None:
+    """Return the names of the events that a state accepts; None where it is not known.
+
+    Args:
+        workflow: The run's, with its definition as it is now.
+        state: What the run kept last.
+    """
+    accepts = getattr(workflow.orchestrator, "accepts", None)
+    if accepts is None:
+        return None
+    found: list[AcceptedEvent] = accepts(workflow.definition, state)
+    return tuple(sorted({each.event for each in found}))
+
+
+def example_data(condition: str) -> dict[str, Any]:
+    """Return the data that a condition compares with, where all of it has to hold.
+
+    >>> example_data("event.data.action == 'approve' && data.open")
+    {'action': 'approve'}
+    >>> example_data("event.data.action == 'a' || event.data.action == 'b'")
+    {}
+    """
+    if any(sign in _TEXT.sub("", condition).replace("!=", "") for sign in _CHOICES):
+        return {}
+    data: dict[str, Any] = {}
+    for path, literal in _EQUALS.findall(condition):
+        *outer, last = path.split(".")
+        table = data
+        for key in outer:
+            inner = table.setdefault(key, {})
+            table = inner if isinstance(inner, dict) else {}
+        is_text = literal[0] in "'\""
+        table[last] = literal[1:-1] if is_text else msgspec.json.decode(literal)
+    return data

@@ -1,0 +1,353 @@
+"""Changing a run's definition while it runs: a JSON Patch (RFC 6902), checked before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+import msgspec
+
+from qtforge_host.runs.accepted_events import accepted_events
+from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.state import RunState
+from qtforge_host.runs.stateful_run import renewed_checkpoint
+from qtforge_host.validation import validation_errors
+from qtforge_host.workflows.definitions import Problem, Workflow
+from qtforge_sdk import Definition, Record, StepResult
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import AmendmentRefusedError
+from qtforge_sdk.journal import InboxMessage
+from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended
+from qtforge_sdk.runs import Amendment
+
+__all__ = [
+    "Amended",
+    "Amending",
+    "Check",
+    "Operation",
+    "PatchBuilder",
+    "amend",
+    "apply_patch",
+    "as_document",
+    "still_waiting",
+]
+
+Operation = dict[str, Any]
+
+
+"""One operation of a JSON Patch: ``op``, ``path``, and ``value`` or ``from``."""
+
+
+def apply_patch(run_id: str, plain: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
+    """Return a definition after a patch; the one given stays as it is.
+
+    Raises:
+        AmendmentRefusedError: It is not a patch, or does not fit the definition.
+    """
+    try:
+        return jsonpatch.JsonPatch([dict(each) for each in patch]).apply(plain)
+    except jsonpatch.JsonPatchTestFailed as error:
+        raise AmendmentRefusedError(
+            run_id, f"the definition is not the one that the patch was made for: {error}"
+        ) from error
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        raise AmendmentRefusedError(run_id, f"the patch does not apply: {error}") from error
+    except (TypeError, ValueError, AttributeError, KeyError) as error:  # not a patch at all
+        raise AmendmentRefusedError(
+            run_id, f"it is not a JSON Patch: {error}", "a list of operations, see RFC 6902"
+        ) from error
+
+
+class PatchBuilder:
+    """Collects changes of a definition, each on top of the one before.
+
+    A stage is any table with that ``name`` in a list of the definition. Each change begins
+    with a ``test`` of the stage's name: positions shift when somebody else amends the run
+    first, and then the patch is refused instead of changing another stage.
+
+    Args:
+        run_id: For errors.
+        definition: As it is now, as plain values.
+    """
+
+    def __init__(self, run_id: str, definition: Mapping[str, Any]) -> None:
+        self._run_id = run_id
+        self._after: Any = copy.deepcopy(dict(definition))
+        self._operations: list[Operation] = []
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The patch so far."""
+        return list(self._operations)
+
+    def insert_after(self, stage: str, table: Mapping[str, Any]) -> None:
+        """Put a new stage behind another.
+
+        Raises:
+            AmendmentRefusedError: There is no such stage. Also of every other change.
+        """
+        key, position = self._find(stage)
+        self._change(key, position, {"op": "add", "path": _pointer(key, position + 1)}, table)
+
+    def replace(self, stage: str, table: Mapping[str, Any]) -> None:
+        """Put a new stage in the place of another."""
+        key, position = self._find(stage)
+        self._change(key, position, {"op": "replace", "path": _pointer(key, position)}, table)
+
+    def remove(self, stage: str) -> None:
+        """Take a stage out."""
+        key, position = self._find(stage)
+        self._change(key, position, {"op": "remove", "path": _pointer(key, position)})
+
+    def skip(self, stage: str) -> None:
+        """Leave a stage in the definition, and never do it."""
+        self.set(stage, ["when"], "false")
+
+    def set(self, stage: str, keys: Sequence[str], value: Any) -> None:
+        """Set one key of a stage.
+
+        Args:
+            stage: Its name.
+            keys: The key, and those within it; tables on the way are made where they lack.
+            value: A plain value.
+        """
+        key, position = self._find(stage)
+        table = self._after[key][position]
+        for depth, name in enumerate(keys[:-1]):
+            inner = table.get(name)
+            if inner is None:
+                for missing in reversed(keys[depth + 1 :]):
+                    value = {missing: value}
+                keys = keys[: depth + 1]
+                break
+            if not isinstance(inner, dict):
+                path = ".".join(keys[: depth + 1])
+                raise AmendmentRefusedError(
+                    self._run_id, f"'{path}' of the stage '{stage}' is a value, not a table"
+                )
+            table = inner
+        self._change(key, position, {"op": "add", "path": _pointer(key, position, *keys)}, value)
+
+    def extend(self, operations: Iterable[Mapping[str, Any]]) -> None:
+        """Add operations as they are.
+
+        Raises:
+            AmendmentRefusedError: They are no patch, or do not fit.
+        """
+        made = [dict(each) if isinstance(each, Mapping) else {} for each in operations]
+        self._after = apply_patch(self._run_id, self._after, made)
+        self._operations += made
+
+    def _change(self, key: str, position: int, operation: Operation, value: Any = None) -> None:
+        name = self._after[key][position]["name"]
+        if operation["op"] != "remove":
+            operation["value"] = value
+        test = {"op": "test", "path": _pointer(key, position, "name"), "value": name}
+        self.extend([test, operation])
+
+    def _find(self, stage: str) -> tuple[str, int]:
+        known = []
+        for key, value in self._after.items():
+            for position, each in enumerate(value if isinstance(value, list) else ()):
+                if isinstance(each, dict) and "name" in each:
+                    if each["name"] == stage:
+                        return key, position
+                    known.append(str(each["name"]))
+        near = difflib.get_close_matches(stage, known, n=1)
+        fix = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known) or 'none'}"
+        raise AmendmentRefusedError(self._run_id, f"the definition has no stage '{stage}'", fix)
+
+
+def _pointer(*parts: str | int) -> str:
+    return str(jsonpointer.JsonPointer.from_parts(parts).path)
+
+
+Check = Callable[[Workflow], Sequence[Problem]]
+
+
+"""Gives everything that is wrong with a workflow's names and expressions."""
+
+
+Amended = tuple[Definition, dict[str, Any]]
+
+
+"""A definition after an amendment, as its type and as plain values."""
+
+
+def amend(
+    run_id: str,
+    workflow: Workflow,
+    patch: Sequence[Mapping[str, Any]],
+    steps: Mapping[str, StepResult],
+    check: Check,
+    *,
+    fix: str = "change what is still to come",
+) -> Amended:
+    """Apply a patch to a run's definition.
+
+    Args:
+        run_id: For the error.
+        workflow: With the definition as it is now.
+        patch: The operations, in order.
+        steps: What the run has begun; none of it may be changed.
+        check: Checks topics and expressions.
+        fix: What whoever changes what has been done can do instead.
+
+    Raises:
+        AmendmentRefusedError: It can't be applied, gives no valid definition, or changes what
+            has been done.
+    """
+    before = workflow.definition
+    after_plain = apply_patch(run_id, as_document(before), patch)
+    found = [f"{each.path}: {each.what}" for each in validation_errors(after_plain, type(before))]
+    if found:
+        raise AmendmentRefusedError(run_id, "\n".join(found), "see docs/workflows.md")
+    after = msgspec.convert(after_plain, type(before))
+    reasons = [
+        f"'{field}' can't be changed"
+        for field in ("name", "kind", "version")
+        if getattr(before, field) != getattr(after, field)
+    ]
+    check_amendment = getattr(workflow.orchestrator, "check_amendment", None)
+    if check_amendment is None:
+        reasons.append(f"a workflow of the kind '{before.kind}' can't be amended")
+    else:
+        reasons += check_amendment(before, after, steps)
+    if not reasons:
+        reasons += map(str, check(dataclasses.replace(workflow, definition=after, text="")))
+    if reasons:
+        raise AmendmentRefusedError(run_id, "\n".join(reasons), fix)
+    return after, after_plain
+
+
+def as_document(definition: Definition) -> dict[str, Any]:
+    """Return a definition as mappings, lists and scalars, which a patch can change."""
+    document: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(to_plain(definition)))
+    return document
+
+
+def still_waiting(
+    workflow: Workflow, records: Sequence[Record], amended: RunAmended
+) -> tuple[CheckpointSaved, ...]:
+    """Return what says for which events a run waits now that nobody executes; none for others.
+
+    Args:
+        workflow: The run's, with the definition after the amendment.
+        records: The run's, before the amendment.
+        amended: The amendment.
+    """
+    view = RunState.from_records(amended.run_id, records)
+    if view.status != "waiting" or view.kept is None:
+        return ()
+    accepts = accepted_events(workflow, view.kept.state)
+    if accepts is None:
+        return ()
+    return (renewed_checkpoint(view.kept, accepts, amended.definition, amended.at),)
+
+
+class Amending:
+    """Applies the amendments of one live run.
+
+    Args:
+        log: The run's end of the journal.
+        workflow: What it runs.
+        clock: The time.
+        check: Checks topics and expressions.
+    """
+
+    def __init__(self, log: RunLog, workflow: Workflow, clock: Clock, check: Check) -> None:
+        self._log = log
+        self._workflow = workflow
+        self._clock = clock
+        self._check = check
+
+    @functools.cached_property
+    def _turn(self) -> asyncio.Lock:
+        """Held from reading the definition until the change of it counts."""
+        return asyncio.Lock()
+
+    @property
+    def definition(self) -> Definition:
+        """The definition as it is now."""
+        return self._workflow.definition
+
+    def accepts(self, state: Any) -> tuple[str, ...] | None:
+        """Return the events that a kept state accepts by the definition as it is now."""
+        return accepted_events(self._workflow, state)
+
+    async def apply(self, message: InboxMessage) -> None:
+        """Amend the run as somebody asked, or record why it can't be done."""
+        data = message.data if isinstance(message.data, dict) else {}
+        patch = data.get("patch")
+        asked = Amendment(
+            patch=patch if isinstance(patch, list) else [], reason=str(data.get("reason", ""))
+        )
+        await self.append([asked], by=message.by, message_id=message.message_id)
+
+    async def append(
+        self,
+        amendments: Sequence[Amendment],
+        *,
+        by: str,
+        message_id: str = "",
+        before: Record | None = None,
+    ) -> None:
+        """Keep each amendment, or its refusal, and let the run go on with what is kept.
+
+        Each is made to what the one before it leaves, also where parallel steps and the inbox
+        bring them at the same moment.
+
+        Args:
+            amendments: In order.
+            by: Who asked.
+            message_id: The message that brought them, or "".
+            before: A record that is kept with them, before them.
+        """
+        async with self._turn:
+            records = self._records_of(amendments, by, message_id)
+            await self._log.append(*([] if before is None else [before]), *records)
+            for record in records:
+                self._adopt(record)
+
+    def _records_of(
+        self, amendments: Sequence[Amendment], by: str, message_id: str
+    ) -> list[RunAmended | AmendmentRefused]:
+        run_id, now, steps = self._log.view.run_id, self._clock.now(), self._log.view.steps
+        workflow = self._workflow
+        records: list[RunAmended | AmendmentRefused] = []
+        for each in amendments:
+            try:
+                after, plain = amend(run_id, workflow, each.patch, steps, self._check)
+            except AmendmentRefusedError as error:
+                refused = AmendmentRefused(
+                    run_id=run_id, at=now, message_id=message_id, reason=error.why, by=by
+                )
+                records.append(refused)
+                continue
+            workflow = dataclasses.replace(workflow, definition=after)
+            records.append(
+                RunAmended(
+                    run_id=run_id,
+                    at=now,
+                    patch=each.patch,
+                    definition=plain,
+                    by=by,
+                    reason=each.reason,
+                    message_id=message_id,
+                )
+            )
+        return records
+
+    def _adopt(self, record: RunAmended | AmendmentRefused) -> None:
+        if isinstance(record, RunAmended):
+            kind = self._workflow.orchestrator.definition_type
+            definition = msgspec.convert(record.definition, kind)
+            self._workflow = dataclasses.replace(self._workflow, definition=definition)

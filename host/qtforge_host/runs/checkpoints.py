@@ -1,0 +1,155 @@
+"""Doing what made a run fail again, for runs that keep their state.
+
+Such a run does not replay its history, so no step of it is forgotten. It is brought back to the
+state that it kept before the failing one: where it was about to do the call that failed, or
+where it waited for the event that it failed at, which it is given once more.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from qtforge_host.runs.history import History
+from qtforge_host.runs.stateful_run import TIMER
+from qtforge_sdk import Record
+from qtforge_sdk.checkpoints import ReceivedEvent
+from qtforge_sdk.journal import InboxEntry
+from qtforge_sdk.records import CheckpointSaved, StepFailed, StepStarted, StepSucceeded
+
+__all__ = ["RESTORED", "Restored", "restored"]
+
+RESTORED: Final = "restored"
+"""The outcome of a state that was kept before, and is kept again for a retry."""
+
+_Step = StepStarted | StepSucceeded | StepFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What opens a run again.
+
+    Attributes:
+        kept: The state that it goes on from.
+        answers: What was answered since it was kept first, and before anything failed.
+        again: The steps that are done again, in order.
+    """
+
+    kept: CheckpointSaved
+    answers: tuple[StepSucceeded, ...]
+    again: tuple[str, ...]
+
+
+def restored(
+    records: Sequence[Record], inbox: Iterable[InboxEntry], at: datetime.datetime
+) -> Restored | None:
+    """Return how a run that has ended goes back to before it failed.
+
+    Args:
+        records: The run's.
+        inbox: All that it was sent, oldest first.
+        at: Now, in UTC.
+
+    Returns:
+        None for a run that has kept nothing.
+    """
+    kept = [
+        (place, each) for place, each in enumerate(records) if isinstance(each, CheckpointSaved)
+    ]
+    if not kept:
+        return None
+    last = kept[-1][1]
+    good = [(place, each) for place, each in kept if not each.failed]
+    since, base = good[-1] if good else (0, _before_all(last, at))
+    failing = next((each for place, each in kept if place > since), None)
+    sent = [each for each in inbox if each.message.kind == "event"]
+    first = (*_failed_at(failing, sent), *last.first, *_unread(sent, last.inbox))
+    state = msgspec.structs.replace(
+        base,
+        at=at,
+        event="",
+        event_id="",
+        event_data=None,
+        by="",
+        late_s=0.0,
+        outcome=RESTORED,
+        trace={},
+        timers_set=tuple(base.timers),
+        timers_gone=(),
+        busy=True,
+        inbox=max([last.inbox, *(each.position for each in sent)]),
+        handled=last.handled,
+        definition=History.of(records).definition,
+        first=first,
+        timed_from=at,
+    )
+    answers, again = _steps(records[since + 1 :], at)
+    return Restored(kept=state, answers=answers, again=again)
+
+
+def _failed_at(failing: CheckpointSaved | None, sent: Iterable[InboxEntry]) -> list[ReceivedEvent]:
+    """Return the event that a run failed at, if it has to be given once more.
+
+    A timer need not: it runs again in the state that is restored. Nor need an event that was
+    kept before the run failed, at one of the calls that it led to.
+    """
+    if failing is None or not failing.event_id or failing.event_id.startswith(TIMER):
+        return []
+    found = [each for each in sent if each.message.message_id == failing.event_id]
+    if found:
+        return [_received(found[0])]
+    event = ReceivedEvent(  # it did not come by the inbox
+        event_id=failing.event_id,
+        name=failing.event,
+        data=failing.event_data,
+        at=failing.at,
+        by=failing.by,
+    )
+    return [event]
+
+
+def _unread(sent: Iterable[InboxEntry], position: int) -> list[ReceivedEvent]:
+    """Return what a run was sent and did not come to: its end let go of that."""
+    return [_received(each) for each in sent if each.position > position]
+
+
+def _received(entry: InboxEntry) -> ReceivedEvent:
+    message = entry.message
+    return ReceivedEvent(
+        event_id=message.message_id,
+        name=message.name,
+        data=message.data,
+        at=message.at,
+        by=message.by,
+    )
+
+
+def _before_all(kept: CheckpointSaved, at: datetime.datetime) -> CheckpointSaved:
+    """Return the state of a run that has not begun."""
+    return CheckpointSaved(run_id=kept.run_id, at=at, state=None, key=kept.key)
+
+
+def _steps(
+    records: Iterable[Record], at: datetime.datetime
+) -> tuple[tuple[StepSucceeded, ...], tuple[str, ...]]:
+    """Return the answers that still hold, and the steps that don't.
+
+    Those behind one that failed don't: what is done again may lead elsewhere.
+    """
+    answers: list[StepSucceeded] = []
+    again: dict[str, None] = {}
+    failed = False
+    for record in records:
+        if not isinstance(record, _Step):
+            continue
+        failed = failed or (isinstance(record, StepFailed) and not record.will_retry)
+        if isinstance(record, StepSucceeded) and not failed:
+            again.pop(record.step, None)
+            answers.append(msgspec.structs.replace(record, at=at))
+        else:
+            again[record.step] = None
+    return tuple(answers), tuple(again)

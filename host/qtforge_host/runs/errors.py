@@ -1,0 +1,114 @@
+"""What can't be asked of a run in its present state.
+
+::
+
+    QtForgeError
+    └── RunError
+        ├── KeepsStateError    run.stateful
+        ├── RunEndedError      run.ended
+        ├── RunNotEndedError   run.not_ended
+        ├── RunSucceededError  run.succeeded
+        └── UnknownStepError   run.unknown_step
+"""
+
+from __future__ import annotations
+
+from qtforge_sdk.errors import RunError
+
+__all__ = [
+    "KeepsStateError",
+    "RunEndedError",
+    "RunNotEndedError",
+    "RunSucceededError",
+    "UnknownStepError",
+]
+
+
+class KeepsStateError(RunError):
+    """The run is a state machine, which is not done again from a stage of one's choice.
+
+    Args:
+        run_id: The run.
+    """
+
+    code = "run.stateful"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' can't be done again from a stage",
+            "it is a state machine, and goes on from the states that it kept",
+            f"qtforge-host runs retry {run_id}, without --from, does again what failed",
+        )
+        self.run_id = run_id
+
+
+class RunEndedError(RunError):
+    """The run has ended, and what was asked needs one that has not.
+
+    Args:
+        run_id: The run.
+        status: How it ended.
+    """
+
+    code = "run.ended"
+
+    def __init__(self, run_id: str, status: str, /) -> None:
+        fork = f"qtforge-host runs fork {run_id} makes a new run of it"
+        retry = f"qtforge-host runs retry {run_id} opens it again, and takes changes as well"
+        fix = fork if status == "succeeded" else f"{retry}; {fork}"
+        super().__init__(f"the run '{run_id}' has already ended", f"it is {status}", fix)
+        self.run_id = run_id
+        self.status = status
+
+
+class RunNotEndedError(RunError):
+    """The run has not ended, so there is nothing to do again.
+
+    Args:
+        run_id: The run.
+    """
+
+    code = "run.not_ended"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' has not ended",
+            "only a run that failed, was compensated or was cancelled is retried",
+            f"qtforge-host runs resume {run_id}, or cancel it first",
+        )
+        self.run_id = run_id
+
+
+class RunSucceededError(RunError):
+    """The run succeeded, so a retry would only do the same again.
+
+    Args:
+        run_id: The run.
+    """
+
+    code = "run.succeeded"
+
+    def __init__(self, run_id: str, /) -> None:
+        super().__init__(
+            f"the run '{run_id}' has succeeded",
+            "there is nothing to retry",
+            f"qtforge-host runs fork {run_id} makes a new run of it",
+        )
+        self.run_id = run_id
+
+
+class UnknownStepError(RunError):
+    """The run has not begun a step of that name.
+
+    Args:
+        run_id: The run.
+        step: The name.
+        fix: The nearest name, or all there are.
+    """
+
+    code = "run.unknown_step"
+
+    def __init__(self, run_id: str, step: str, fix: str, /) -> None:
+        super().__init__(f"the run '{run_id}' has begun no stage '{step}'", "", fix)
+        self.run_id = run_id
+        self.step = step

@@ -1,0 +1,251 @@
+"""Drives one run to its end, and records how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+from qtforge_host.durations import seconds
+from qtforge_host.runs.context import RUN, STEP
+from qtforge_host.runs.control import Control, PauseRequested, Rested
+from qtforge_host.runs.interrupting import TimeOver
+from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.run import ActiveRun
+from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.steps import error_info
+from qtforge_host.shielding import until_done
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk import ErrorInfo, RunStatus
+from qtforge_sdk.checkpoints import Ended
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
+from qtforge_sdk.journal import InboxMessage, Journal
+from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
+from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunStarted
+
+__all__ = ["RunExecution"]
+
+_CANCELLED = ErrorInfo(code="run.cancelled", message="cancelled")
+_WALK_S = 30.0  # in which a run whose time was over at its resuming comes to where it was
+
+
+class RunExecution:
+    """Executes a run's orchestrator.
+
+    Args:
+        workflow: What is run.
+        run: The run.
+        log: Its end of the journal.
+        control: What others ask of it.
+        journal: Lets go of a run that rests.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        run: ActiveRun,
+        log: RunLog,
+        control: Control,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._workflow = workflow
+        self._run = run
+        self._log = log
+        self._control = control
+        self._journal = journal
+        self._clock = clock
+        self._released = False
+
+    async def drive(self) -> None:
+        """Go on until the run ends or rests, in the caller's task.
+
+        A caller who is cancelled cancels the run, and waits for what undoes it. One who is
+        cancelled again leaves the run as it is; whoever resumes it goes on undoing.
+
+        Raises:
+            asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``, unless
+                it was ending otherwise.
+            StaleOwnerError: Another process has taken the run over; nothing was recorded.
+            StateDirectoryError: The journal can't be written; the run may be resumed later.
+        """
+        run, step = RUN.set(self._run.id), STEP.set("")
+        self._control.attach()
+        failure: BaseException | None = None
+        try:
+            await self._work()
+        except asyncio.CancelledError:
+            if not self._control.interruptions:
+                raise
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            RUN.reset(run)
+            STEP.reset(step)
+            if await self._control.let_go():  # who is cancelled hears of nothing else
+                raise asyncio.CancelledError from failure
+
+    async def _work(self) -> None:
+        ending: Coroutine[Any, Any, None]
+        try:
+            returned = await self._execute()
+            self._run.check_all_claimed()
+            result, summary = self._result(returned)
+        except PauseRequested as pause:
+            ending = self._rest(pause)
+        except Rested:  # it has kept its state, and `waiting` is its status
+            ending = self._release()
+        except asyncio.CancelledError:
+            ending = self._cancelled()
+        except (StaleOwnerError, StateDirectoryError):
+            raise  # nothing can be recorded, so nothing may be undone either
+        except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
+            ending = self._broken(error)
+        else:
+            self._control.detach()
+            failure = await self._succeeded(result, summary)
+            if failure is None:
+                return
+            ending = self._failed(failure)
+        self._control.detach()
+        await self._to_its_end(ending)
+
+    async def _to_its_end(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Wait for what ends the run, in a task that a caller cancels only at the second time."""
+        task = asyncio.ensure_future(ending)
+
+        def stop() -> None:
+            if self._control.is_to_stop():
+                task.cancel()
+
+        await until_done(task, stop)
+        if not task.cancelled():
+            task.result()
+        elif self._log.history.finished is None:
+            await self._release()
+
+    async def _execute(self) -> Any:
+        await self._control.amend()
+        limit = self._workflow.definition.timeout
+        timed_from = self._log.history.timed_from
+        if limit is None or timed_from is None:
+            return await self._workflow.orchestrator.execute(self._run)
+        left_s = seconds(limit) - (self._clock.now() - timed_from).total_seconds()
+        if left_s <= 0:  # it asks nothing any more, but comes to where it was, to be undone
+            self._control.is_over = True
+            left_s = _WALK_S
+        try:
+            with self._control.interrupted_after(left_s):
+                return await self._workflow.orchestrator.execute(self._run)
+        except TimeOver:
+            raise OperationError(
+                "run.timeout", f"the run did not end within {limit}", "", "give it a longer timeout"
+            ) from None
+
+    def _result(self, returned: Any) -> tuple[Any, str]:
+        definition = self._run.definition
+        names: Mapping[str, Any] = {}
+        if isinstance(returned, Ended):
+            returned, names = returned.result, returned.names
+        render = self._run.render
+        result = returned if definition.result is None else render(definition.result, names)
+        summary = str(render(definition.summary, names)) if definition.summary else ""
+        return normalize(result), summary
+
+    async def _succeeded(self, result: Any, summary: str) -> ErrorInfo | None:
+        """Record it; return why that is not possible."""
+        try:
+            await self._finish("succeeded", result=result, summary=summary)
+        except RecordNotStorableError as error:  # such as an integer of more than 64 bits
+            return error_info(error)
+        return None
+
+    async def _broken(self, error: Exception) -> None:
+        if isinstance(error, RunDivergedError) and not self._log.history.undoing:
+            # What was done stays as it is, for whoever looks into it.
+            await self._finish("failed", error=error_info(error, error.step))
+        else:
+            await self._failed(error_info(error))
+
+    async def _failed(self, error: ErrorInfo) -> None:
+        await self._run.cancel_children()
+        undone, sound = await self._run.compensate()
+        await self._finish("compensated" if undone and sound else "failed", error=error)
+
+    async def _cancelled(self) -> None:
+        if self._control.is_stopped:
+            await self._release()
+            return
+        asked = self._control.cancel_requested
+        error = _CANCELLED
+        if asked is not None and asked.by:
+            error = ErrorInfo(code="run.cancelled", message=f"cancelled by {asked.by}")
+        await self._run.cancel_children()
+        if self._run.definition.on_cancel == "compensate":
+            if asked is None:  # so that whoever resumes it in the middle of this goes on with it
+                await self._log.append(
+                    RunCancelRequested(run_id=self._run.id, at=self._clock.now())
+                )
+            await self._run.compensate()
+        await self._finish("cancelled", error=error)
+
+    async def _rest(self, pause: PauseRequested) -> None:
+        await self._log.append(
+            RunPaused(
+                run_id=self._run.id,
+                at=self._clock.now(),
+                by=pause.message.by,
+                message_id=pause.message.message_id,
+            )
+        )
+        await self._release()
+
+    async def _release(self) -> None:
+        if not self._released:
+            self._released = True
+            await self._journal.release(self._log.ownership)
+
+    async def _finish(
+        self,
+        status: RunStatus,
+        *,
+        result: Any = None,
+        summary: str = "",
+        error: ErrorInfo | None = None,
+    ) -> None:
+        finished = RunFinished(
+            run_id=self._run.id,
+            at=self._clock.now(),
+            status=status,
+            degraded=self._log.view.degraded,
+            result=result,
+            summary=summary,
+            error=error,
+        )
+        await self._log.append(finished, posts=_notice(self._log.history.started, finished))
+
+
+def _notice(
+    started: RunStarted | None, finished: RunFinished
+) -> Sequence[tuple[str, InboxMessage]]:
+    """Return the event by which the run's parent hears of its end, if it wants to."""
+    if started is None or started.parent is None or not started.notify:
+        return ()
+    message = InboxMessage(
+        message_id=f"{finished.run_id}/ended",
+        kind="event",
+        at=finished.at,
+        name=started.notify,
+        data={
+            "run_id": finished.run_id,
+            "workflow": started.workflow,
+            "status": finished.status,
+            "result": finished.result,
+            "error": None if finished.error is None else finished.error.message,
+        },
+        by=f"the run {finished.run_id}",
+    )
+    return [(started.parent, message)]

@@ -1,0 +1,85 @@
+"""The workflow of a run as its journal holds it: the definition that it was started with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from qtforge_host.runs.history import History
+from qtforge_host.workflows.definitions import Problem, Workflow, parse
+from qtforge_sdk import Orchestrator
+from qtforge_sdk.errors import WorkflowInvalidError
+
+__all__ = ["RecordedWorkflows"]
+
+_REMEMBERED: Final = 64
+
+
+class RecordedWorkflows:
+    """Finds workflows for the engine.
+
+    Args:
+        orchestrators: Each kind's.
+        named: Finds a workflow that can run, by its name.
+        check: Gives everything that is wrong with a workflow.
+    """
+
+    def __init__(
+        self,
+        orchestrators: Mapping[str, Orchestrator],
+        named: Callable[[str], Workflow],
+        check: Callable[[Workflow], Sequence[Problem]],
+    ) -> None:
+        self._orchestrators = orchestrators
+        self._named = named
+        self._check = check
+        # Many runs of one workflow are taken up one after the other; the orchestrator too keeps
+        # what it makes of a definition as long as it gets the same one.
+        self._parsed: dict[str, Workflow] = {}
+
+    def named(self, name: str) -> Workflow:
+        """Return a workflow that can run here and now.
+
+        Raises:
+            WorkflowError: There is none, or it can't.
+        """
+        return self._named(name)
+
+    def check(self, workflow: Workflow) -> Sequence[Problem]:
+        """Return everything that is wrong with a workflow's names and expressions."""
+        return self._check(workflow)
+
+    def recorded(self, history: History) -> Workflow:
+        """Return a run's workflow, with the definition that it was started with, as amended.
+
+        Raises:
+            WorkflowError: A workflow in Python is not there any more, or no orchestrator of
+                its kind is.
+        """
+        started = history.started
+        if started is None:
+            raise WorkflowInvalidError("?", "its journal does not begin with its start")
+        if not started.definition_text:
+            return self._named(started.workflow)
+        workflow = self._of_text(started.definition_text, started.workflow)
+        if history.definition is None:
+            return workflow
+        definition = msgspec.convert(history.definition, workflow.orchestrator.definition_type)
+        return dataclasses.replace(workflow, definition=definition)
+
+    def _of_text(self, text: str, name: str) -> Workflow:
+        known = self._parsed.get(text)
+        if known is not None:
+            kind = known.definition.kind
+            if self._orchestrators.get(kind) is known.orchestrator:
+                return known
+        parsed = parse(text, name, self._orchestrators)
+        if parsed.workflow is None:
+            raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
+        if len(self._parsed) >= _REMEMBERED:
+            del self._parsed[next(iter(self._parsed))]
+        self._parsed[text] = parsed.workflow
+        return parsed.workflow

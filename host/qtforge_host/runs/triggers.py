@@ -1,0 +1,125 @@
+"""What is published on the bus starts runs that keep their state, and reaches them."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from qtforge_host.bus.message_bus import MessageBus
+from qtforge_host.bus.subscriptions import Mailbox
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.runs.engine import Engine
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import ExpressionError, QtForgeError
+from qtforge_sdk.journal import InboxMessage, Journal
+
+__all__ = ["EventTriggers"]
+
+_LOG = logging.getLogger("qtforge.runs")
+
+
+class _Binding(Protocol):
+    """What a definition's ``start_on`` and ``events`` hold."""
+
+    topic: str
+    where: str | None
+    event: str | None
+    instance: str | None
+    key: str | None
+    input: dict[str, Any]
+
+
+class EventTriggers:
+    """Subscribes for workflows; a context manager.
+
+    Args:
+        bus: Where events are published.
+        engine: Starts runs, and sends to them.
+        journal: Finds runs by their keys.
+        expressions: Evaluates.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        bus: MessageBus,
+        engine: Engine,
+        journal: Journal,
+        expressions: Expressions,
+        clock: Clock,
+    ) -> None:
+        self._bus = bus
+        self._engine = engine
+        self._journal = journal
+        self._expressions = expressions
+        self._clock = clock
+        self._mailboxes: list[Mailbox] = []
+
+    def bind(self, workflows: Iterable[Workflow]) -> None:
+        """Hear what these workflows' definitions name."""
+        for workflow in workflows:
+            for key, act in (("start_on", self._start), ("events", self._send)):
+                bindings: Sequence[_Binding] = getattr(workflow.definition, key, ())
+                for binding in bindings:
+                    handler = self._handler(workflow, binding, act)
+                    self._mailboxes.append(self._bus.hear(binding.topic, handler))
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        for mailbox in self._mailboxes:
+            mailbox.close()
+        self._mailboxes.clear()
+
+    def _handler(
+        self, workflow: Workflow, binding: _Binding, act: Callable[..., Any]
+    ) -> Callable[[tuple[str, Any]], Any]:
+        async def hear(published: tuple[str, Any]) -> None:
+            topic, message = published
+            event = {
+                "name": binding.event or topic,
+                "data": to_plain(message),
+                "id": secrets.token_hex(16),
+                "at": self._clock.now().isoformat(),
+                "late_s": 0.0,
+            }
+            names = {"event": event}
+            try:
+                if binding.where is None or self._holds(binding.where, names):
+                    await act(workflow, binding, names)
+            except ExpressionError as error:
+                _LOG.warning("%s: '%s' was not handled: %s", workflow.definition.name, topic, error)
+            except QtForgeError as error:
+                _LOG.warning("%s: '%s' went nowhere: %s", workflow.definition.name, topic, error)
+
+        return hear
+
+    async def _start(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
+        given = self._expressions.template(binding.input).render(names)
+        await self._engine.start(workflow, given)
+
+    async def _send(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
+        event = names["event"]
+        message = InboxMessage(
+            message_id=event["id"],
+            kind="event",
+            at=datetime.datetime.fromisoformat(event["at"]),
+            name=event["name"],
+            data=event["data"],
+            by=f"the topic {event['name']}",
+        )
+        expression = binding.instance or binding.key or ""
+        found = str(self._expressions.compile(expression).evaluate(names))
+        if binding.instance is None:
+            # They may be many; who keeps runs going hears of those, and takes up a few at once.
+            await self._journal.post_to_key(workflow.definition.name, found, message)
+        else:
+            await self._journal.post(found, message)
+            self._engine.wake(found)
+
+    def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
+        return self._expressions.compile(condition).holds(names)

@@ -1,0 +1,150 @@
+"""Who is let in: the name by which the host is called, the origin, the token, how often."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from qtforge_host.policies.limits import ParsedRate, TokenBucket
+from qtforge_host.serving.errors import RefusedError
+
+__all__ = ["Gate", "RateGate", "host_name"]
+
+_CLIENTS: Final = 4096
+
+
+class RateGate:
+    """A token bucket for each client; of the clients that are silent the oldest is forgotten.
+
+    Args:
+        rate: How often each may ask.
+        now_s: The time, in seconds.
+    """
+
+    def __init__(self, rate: ParsedRate, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._now_s = now_s
+        self._buckets: OrderedDict[tuple[str, bool], TokenBucket] = OrderedDict()
+
+    def check(self, client: str, known: bool) -> None:
+        """Count a request.
+
+        Args:
+            client: Its address.
+            known: Whether it has the token; those without share no bucket with those with it.
+
+        Raises:
+            RefusedError: It was one too many.
+        """
+        key = (client, known)
+        bucket = self._buckets.setdefault(key, TokenBucket(self._rate))
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > _CLIENTS:
+            self._buckets.popitem(last=False)
+        now_s = self._now_s()
+        if not bucket.take(now_s):
+            wait_s = max(1, round(bucket.available_at_s() - now_s + 0.5))
+            raise RefusedError(
+                429,
+                "http.too_many_requests",
+                "there were too many requests",
+                f"{self._rate.count} in {self._rate.period_s:g} s are allowed",
+                "ask less often, or raise --rate",
+                {"Retry-After": str(wait_s)},
+            )
+
+
+class Gate:
+    """Checks each request before anything else looks at it.
+
+    Args:
+        token: What a client must know.
+        allowed_hosts: Names by which the host may be called, besides those of this machine.
+        rate: How often a client may ask.
+    """
+
+    def __init__(self, token: str, allowed_hosts: Iterable[str], rate: RateGate) -> None:
+        self._token = token.encode()
+        self._allowed = {each.lower() for each in allowed_hosts}
+        self._rate = rate
+
+    def check(self, scope: Scope, *, needs_token: bool) -> None:
+        """Let a request pass.
+
+        Raises:
+            RefusedError: It does not.
+        """
+        headers = Headers(scope=scope)
+        self._check_host(headers, scope)
+        self._check_origin(headers)
+        knows = self._knows(headers)
+        client = scope.get("client")
+        self._rate.check(client[0] if client else "", knows)
+        if needs_token and not knows:
+            raise RefusedError(
+                401,
+                "http.unauthorized",
+                "the token is missing or wrong",
+                "",
+                "send 'Authorization: Bearer TOKEN'; 'serve' says which file holds it",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+    def _check_host(self, headers: Headers, scope: Scope) -> None:
+        # A page of another site whose name was made to point here (DNS rebinding) calls the
+        # host by that name; an address in figures can't be made to point elsewhere.
+        given = headers.get("host", "")
+        name = host_name(given)
+        server = scope.get("server")
+        own = {"localhost", *([server[0].lower()] if server else [])}
+        if name not in own | self._allowed and not _is_loopback(name):
+            raise RefusedError(
+                421,
+                "http.host_refused",
+                f"this is not '{given}'",
+                "the Host header names another host",
+                "call it by its address, or start it with --allow-host NAME",
+            )
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() != f"http://{headers.get('host', '')}".lower():
+            raise RefusedError(
+                403,
+                "http.origin_refused",
+                "a page of another site asks",
+                f"its Origin is '{origin}'",
+                "ask from a program, not from a page",
+            )
+
+    def _knows(self, headers: Headers) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        # In bytes: compare_digest takes texts of ASCII only.
+        return kind.lower() == "bearer" and hmac.compare_digest(
+            given.strip().encode("utf-8", "surrogateescape"), self._token
+        )
+
+
+def host_name(header: str) -> str:
+    """Return the name in a Host header, without the port and the brackets of IPv6.
+
+    >>> host_name("[::1]:8321"), host_name("Localhost:8321")
+    ('::1', 'localhost')
+    """
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,115 @@
+"""Live events as server-sent events (the HTML standard's ``text/event-stream``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from qtforge_host.serving.errors import RefusedError
+from qtforge_host.serving.http.requests import Call, json_bytes
+from qtforge_host.serving.streaming import Live, Stream
+from qtforge_sdk.errors import QtForgeError
+
+__all__ = ["EVENTS_TYPE", "LAST_ID", "EventStream", "live_events"]
+
+EVENTS_TYPE: Final = "text/event-stream"
+LAST_ID: Final = "Last-Event-ID"
+_LOG: Final = logging.getLogger("qtforge.http")
+_DIGITS: Final = 18
+_QUIET_S: Final = 15.0  # after which a comment shows that the connection is alive
+_SEND_S: Final = 30.0  # in which a client must have taken what it is sent
+
+
+async def live_events(call: Call) -> EventStream:
+    """Begin to send what happens."""
+    asked, last = call.query, call.headers.get(LAST_ID.lower())
+    after = asked.after if not last else _number(last)
+    return EventStream(await call.service.streams.open(asked.run, asked.topic, after))
+
+
+def _number(last: str) -> int:
+    if not (last.isascii() and last.isdecimal() and len(last) <= _DIGITS):
+        raise RefusedError(
+            400,
+            "http.invalid_request",
+            f"the {LAST_ID} can't be used",
+            "it is not one that was given here",
+            "leave it out to hear what comes from now on",
+        )
+    return int(last)
+
+
+class EventStream:
+    """An ASGI application that sends one stream until it ends or the client has gone.
+
+    Args:
+        stream: What is sent.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stream:
+            left = asyncio.create_task(_until_left(receive))
+            sending = asyncio.create_task(self._send_all(send))
+            try:
+                await asyncio.wait({left, sending}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                left.cancel()
+                sending.cancel()
+                await asyncio.wait({left, sending})
+            if not sending.cancelled() and (error := sending.exception()) is not None:
+                raise error
+
+    async def _send_all(self, send: Send) -> None:
+        headers = [
+            (b"content-type", f"{EVENTS_TYPE}; charset=utf-8".encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        with contextlib.suppress(TimeoutError):  # too slow: the connection ends with it
+            await _send(send, b": open\n" + _id(self._stream.position) + b"\n")
+            while (text := await self._next()) is not None:
+                await _send(send, text)
+            await _send(send, b"", more=False)
+
+    async def _next(self) -> bytes | None:
+        try:
+            found = await self._stream.next(_QUIET_S)
+        except TimeoutError:
+            # With an id that stays young: a run of which nothing comes may be heard for days.
+            return b": alive\n" + _id(self._stream.position) + b"\n"
+        except QtForgeError as error:
+            _LOG.error("a stream of events has ended: %s", error)
+            return None
+        return None if found is None else _encoded(found)
+
+
+def _encoded(live: Live) -> bytes:
+    # JSON has no raw line break, so it is one line of the format.
+    name = b"event: " + live.name.encode() + b"\n"
+    return _id(live.id) + name + b"data: " + json_bytes(live.data) + b"\n\n"
+
+
+def _id(position: int | None) -> bytes:
+    # A client remembers it also where no event comes with it.
+    return b"" if position is None else b"id: %d\n" % position
+
+
+async def _send(send: Send, content: bytes, *, more: bool = True) -> None:
+    message: Message = {"type": "http.response.body", "body": content, "more_body": more}
+    async with asyncio.timeout(_SEND_S):
+        await send(message)
+    # Neither this nor the next event may have to wait: without a turn of the loop between them
+    # nobody else would come in, and that the client has gone would not be noticed.
+    await asyncio.sleep(0)
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,1 @@
+"""Workflow definitions: parsing, the catalog, checking, and graphs."""

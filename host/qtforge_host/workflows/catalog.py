@@ -1,0 +1,170 @@
+"""The workflows that this host knows: contributed by plugins, or in the user's folder."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse
+from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
+from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
+from qtforge_sdk.graphs import Edge, Graph, Node
+from qtforge_sdk.workflows import PythonWorkflow
+
+__all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file"]
+
+
+class PythonOrchestrator:
+    """Runs one function.
+
+    Args:
+        workflow: The function, with what it is called.
+    """
+
+    kind: ClassVar[str] = "python"
+    definition_type: ClassVar[type[Definition]] = Definition
+
+    def __init__(self, workflow: PythonWorkflow) -> None:
+        self._function = workflow.function
+        self._takes_input = len(inspect.signature(workflow.function).parameters) > 1
+
+    def check(self, definition: Definition, checker: DefinitionChecker) -> None:
+        """Check what can be checked without running it."""
+        if definition.timeout is not None:
+            checker.duration("timeout", definition.timeout)
+
+    def graph(self, definition: Definition) -> Graph:
+        """Return one box: which steps a function asks for shows only when it runs."""
+        name = getattr(self._function, "__qualname__", "function")
+        nodes = (
+            Node(id="start", label="start", kind="start"),
+            Node(id="function", label=f"{definition.name}\nPython: {name}"),
+            Node(id="end", label="end", kind="end"),
+        )
+        edges = (Edge(source="start", target="function"), Edge(source="function", target="end"))
+        return Graph(title=definition.name, nodes=nodes, edges=edges)
+
+    async def execute(self, run: Run) -> Any:
+        """Call the function; its return value is the result."""
+        if self._takes_input:
+            return await self._function(run, run.input)
+        return await self._function(run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """A definition that somebody offers: TOML text, a file's path or a function, and who does."""
+
+    content: str | Path | PythonWorkflow
+    contributor: str
+
+
+class Catalog:
+    """Workflows by name; a definition in the user's folder goes before a plugin's.
+
+    Args:
+        orchestrators: Each kind's.
+    """
+
+    def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
+        self._orchestrators = orchestrators
+        self._known: dict[str, Parsed] = {}
+
+    def add(self, contributions: Iterable[Contribution]) -> None:
+        """Read what plugins contribute; two of one name make that name unusable."""
+        for each in contributions:
+            parsed = self._read(each)
+            name = parsed.name or parsed.source
+            earlier = self._known.get(name)
+            self._known[name] = parsed if earlier is None else _twice(earlier, parsed)
+
+    def add_folder(self, folder: Path) -> None:
+        """Read the user's definitions; they replace a plugin's of the same name."""
+        for path in sorted(folder.glob("*.toml")):
+            parsed = read_file(path, self._orchestrators)
+            self._known[parsed.name or parsed.source] = parsed
+
+    def all(self) -> list[Parsed]:
+        """Return every definition, also those with problems, by name."""
+        return [parsed for _, parsed in sorted(self._known.items())]
+
+    def names(self) -> Collection[str]:
+        """Return the names of all definitions, also of those with problems."""
+        return self._known.keys()
+
+    def find(self, name: str) -> Parsed:
+        """Return a definition by its name, or read the file of that path.
+
+        Raises:
+            WorkflowNotFoundError: There is neither.
+        """
+        if name in self._known:
+            return self._known[name]
+        path = Path(name)
+        if name.endswith(".toml") and path.is_file():
+            return read_file(path, self._orchestrators)
+        near = difflib.get_close_matches(name, self._known, n=1)
+        fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
+        raise WorkflowNotFoundError(name, fix)
+
+    def readable(self, name: str) -> Workflow | None:
+        """Return a workflow of that name, or None where there is none without a problem."""
+        parsed = self._known.get(name)
+        return None if parsed is None else parsed.workflow
+
+    def get(self, name: str) -> Workflow:
+        """Return a workflow that was read without a problem.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowInvalidError: It has problems.
+        """
+        parsed = self.find(name)
+        if parsed.workflow is None:
+            raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
+        return parsed.workflow
+
+    def _read(self, contribution: Contribution) -> Parsed:
+        if isinstance(contribution.content, Path):
+            return read_file(contribution.content, self._orchestrators)
+        if isinstance(contribution.content, PythonWorkflow):
+            return _of_function(contribution.content, contribution.contributor)
+        return parse(contribution.content, contribution.contributor, self._orchestrators)
+
+
+def read_file(path: Path, orchestrators: Mapping[str, Orchestrator]) -> Parsed:
+    """Read a definition's file; one that can't be read is a problem of its own."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = Problem(
+            source=str(path), line=None, path="", what=f"it can't be read: {error}", fix=""
+        )
+        return Parsed(name="", source=str(path), workflow=None, problems=(problem,))
+    return parse(text, str(path), orchestrators)
+
+
+def _of_function(offered: PythonWorkflow, contributor: str) -> Parsed:
+    workflow = Workflow(
+        definition=offered.definition,
+        orchestrator=PythonOrchestrator(offered),
+        source=contributor,
+        text="",
+    )
+    name = offered.definition.name
+    return Parsed(name=name, source=contributor, workflow=workflow, problems=())
+
+
+def _twice(one: Parsed, other: Parsed) -> Parsed:
+    problem = Problem(
+        source=one.source,
+        line=None,
+        path="name",
+        what=f"'{one.name}' is also defined in {other.source}",
+        fix="disable one of the plugins, or put a definition of that name into your own folder",
+    )
+    return Parsed(name=one.name, source=one.source, workflow=None, problems=(problem,))

@@ -1,0 +1,172 @@
+"""Workflow definitions: TOML in, a checked `Workflow` or every `Problem` out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from qtforge_host.validation import validation_errors
+from qtforge_sdk import Definition, Orchestrator
+
+__all__ = ["Parsed", "Problem", "Workflow", "line_of", "parse"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        source: The file, or who contributed the definition.
+        line: Counted from 1; None where it is not known.
+        path: The key's path, such as ``stages[2].when``; "" for the whole file.
+        what: What is wrong.
+        fix: The nearest right name, or what to do; may be "".
+    """
+
+    source: str
+    line: int | None
+    path: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        text = f"{place}: {self.path}: {self.what}" if self.path else f"{place}: {self.what}"
+        return f"{text} (fix: {self.fix})" if self.fix else text
+
+
+def line_of(text: str, path: str) -> int | None:
+    r"""Return the line on which a key stands, as far as headers and key lines tell.
+
+    >>> line_of('name = "a"\n[[stages]]\nname = "b"\ntimeout = "3"', "stages[0].timeout")
+    4
+    """
+    words = re.findall(r"([\w-]+)(?:\[(\d+)\])?", path)
+    lines = text.splitlines()
+    start, end = 0, len(lines)
+    found: int | None = None
+    for name, index in words:
+        header = _header(lines, start, end, name, int(index) if index else 0)
+        if header is not None:
+            found, start = header + 1, header + 1
+            end = _next_header(lines, start)
+            continue
+        key = re.compile(rf"\s*(?:\"{re.escape(name)}\"|{re.escape(name)})\s*=")
+        line = next((at for at in range(start, end) if key.match(lines[at])), None)
+        if line is None:
+            break
+        found, start, end = line + 1, line, line + 1
+    return found
+
+
+def _header(lines: list[str], start: int, end: int, name: str, index: int) -> int | None:
+    header = re.compile(rf"\s*\[\[?\s*(?:[\w.\"-]+\.)?{re.escape(name)}\s*\]\]?\s*(?:#.*)?$")
+    places = [at for at in range(start, len(lines)) if header.match(lines[at])]
+    return places[index] if index < len(places) else None
+
+
+def _next_header(lines: list[str], start: int) -> int:
+    after = (at for at in range(start, len(lines)) if re.match(r"\s*\[\[", lines[at]))
+    return next(after, len(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A definition and the orchestrator that runs it.
+
+    Attributes:
+        definition: An instance of the orchestrator's ``definition_type``.
+        orchestrator: What executes it.
+        source: The file, or who contributed it.
+        text: The TOML that it was read from.
+    """
+
+    definition: Definition
+    orchestrator: Orchestrator
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What came of a TOML text: a workflow, or problems; and its name as far as it is known."""
+
+    name: str
+    source: str
+    workflow: Workflow | None
+    problems: tuple[Problem, ...]
+
+
+def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator]) -> Parsed:
+    """Read a definition; types and keys are checked, names and expressions are not yet.
+
+    Args:
+        text: TOML.
+        source: The file, or who contributed it.
+        orchestrators: Each kind's.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return _refused("", source, [_syntax_problem(error, source)])
+    name = table.get("name") if isinstance(table.get("name"), str) else ""
+    found = [
+        Problem(
+            source=source,
+            line=line_of(text, misfit.path),
+            path=misfit.path,
+            what=misfit.what,
+            fix=misfit.fix,
+        )
+        for misfit in validation_errors(table, _type_for(table, orchestrators))
+    ]
+    kind = table.get("kind")
+    if isinstance(kind, str) and kind not in orchestrators:
+        known = ", ".join(sorted(orchestrators)) or "none is installed"
+        found = [
+            Problem(
+                source=source,
+                line=line_of(text, "kind"),
+                path="kind",
+                what=f"no orchestrator is of the kind '{kind}'",
+                fix=f"known are {known}",
+            )
+        ]
+    if found:
+        return _refused(str(name), source, found)
+    orchestrator = orchestrators[table["kind"]]
+    definition = msgspec.convert(table, orchestrator.definition_type)
+    workflow = Workflow(definition=definition, orchestrator=orchestrator, source=source, text=text)
+    return Parsed(name=definition.name, source=source, workflow=workflow, problems=())
+
+
+class _Header(Definition, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """What can be said of a definition whose kind is not known."""
+
+
+def _type_for(table: Mapping[str, Any], orchestrators: Mapping[str, Orchestrator]) -> type:
+    kind = table.get("kind")
+    if isinstance(kind, str) and kind in orchestrators:
+        return orchestrators[kind].definition_type
+    return _Header
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError, source: str) -> Problem:
+    what, _, place = str(error).partition(" (at line ")
+    line = place.partition(",")[0]
+    return Problem(
+        source=source,
+        line=int(line) if line.isdigit() else None,
+        path="",
+        what=f"it is not TOML: {what}",
+        fix="",
+    )
+
+
+def _refused(name: str, source: str, problems: list[Problem]) -> Parsed:
+    return Parsed(name=name, source=source, workflow=None, problems=tuple(problems))

@@ -1,0 +1,257 @@
+"""Settings from TOML: defaults, overrides, and errors that say where."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import platformdirs
+import pytest
+
+from qtforge_host.config.settings import Settings, load_settings, plugin_config
+from qtforge_sdk.errors import ConfigError
+
+
+class Limits(msgspec.Struct, frozen=True):
+    max_bytes: int = 1
+
+
+class AcmeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    token: str
+    limits: Limits = Limits()
+    sources: list[Limits] = []
+
+
+@dataclasses.dataclass
+class ZetaConfig:
+    depth: int = 3
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def _load(file: Path, text: str, managed: str | None = None) -> Settings:
+    file.write_text(text, encoding="utf-8")
+    if managed is not None:
+        file.with_name("config.plugins.toml").write_text(managed, encoding="utf-8")
+    return load_settings(file, environ={})
+
+
+def _error(file: Path, text: str, managed: str | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as raised:
+        _load(file, text, managed)
+    return raised.value
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda _: tmp_path / "c")
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda _: tmp_path / "s")
+
+    settings = load_settings(None, environ={})
+
+    assert settings == Settings(
+        config_path=tmp_path / "c" / "config.toml", state_dir=tmp_path / "s"
+    )
+    assert settings.import_timeout_s == settings.start_timeout_s == 10.0
+    assert settings.request_timeout_s == 30.0
+    assert settings.quarantine_after == 3
+    assert settings.plugin("anything").enabled
+
+
+def test_every_key_of_host_is_read(file: Path) -> None:
+    settings = _load(
+        file,
+        """
+        [host]
+        import_timeout = "1m30s"
+        start_timeout = "500ms"
+        stop_timeout = "2s"
+        request_timeout = "1h"
+        quarantine_after = 5
+        block = ["evil-*"]
+        worker_threads = 4
+        worker_processes = 2
+        """,
+    )
+
+    assert settings.import_timeout_s == 90.0
+    assert settings.start_timeout_s == 0.5
+    assert settings.stop_timeout_s == 2.0
+    assert settings.request_timeout_s == 3600.0
+    assert settings.quarantine_after == 5
+    assert settings.block == ("evil-*",)
+    assert (settings.worker_threads, settings.worker_processes) == (4, 2)
+
+
+def test_a_plugins_table_is_read(file: Path) -> None:
+    said = _load(
+        file,
+        '[plugins.acme]\nenabled = false\ndistribution = "Acme_Tools"\nconfig = {a = 1}\n',
+    ).plugin("acme")
+
+    assert (said.enabled, said.distribution, said.config) == (False, "acme-tools", {"a": 1})
+
+
+def test_what_commands_wrote_overrides_key_by_key(file: Path) -> None:
+    settings = _load(
+        file,
+        '[plugins.acme]\nenabled = false\ndistribution = "a"\nconfig = {a = 1}\n[plugins.b]\n',
+        "[plugins.acme]\nenabled = true\n[plugins.c]\nenabled = false\n",
+    )
+
+    acme = settings.plugin("acme")
+    assert (acme.enabled, acme.distribution, acme.config) == (True, "a", {"a": 1})
+    assert settings.plugin("b").enabled
+    assert not settings.plugin("c").enabled
+
+
+def test_the_command_line_wins_over_the_environment(tmp_path: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text("")
+    environ = {"QTFORGE_CONFIG": str(tmp_path / "a.toml"), "QTFORGE_STATE_DIR": str(tmp_path / "a")}
+
+    by_environment = load_settings(None, environ=environ)
+    by_option = load_settings(tmp_path / "b.toml", environ=environ, state_dir=tmp_path / "b")
+
+    assert by_environment.config_path == tmp_path / "a.toml"
+    assert by_environment.state_dir == tmp_path / "a"
+    assert (by_option.config_path, by_option.state_dir) == (tmp_path / "b.toml", tmp_path / "b")
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml.*No such file.*--config"):
+        load_settings(tmp_path / "absent.toml", environ={})
+    with pytest.raises(ConfigError, match=r"absent\.toml"):
+        load_settings(None, environ={"QTFORGE_CONFIG": str(tmp_path / "absent.toml")})
+
+
+def test_a_folder_in_place_of_a_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_settings(tmp_path, environ={})
+
+
+def test_a_home_that_can_not_be_looked_into_gives_the_defaults_and_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+
+    with caplog.at_level(logging.WARNING):
+        settings = load_settings(None, environ={})
+
+    assert settings.quarantine_after == 3
+    assert "Permission denied" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("[host]\nimport_timout = '1s'\n", "host.import_timout", "'import_timeout'"),
+        ("[hosts]\n", "hosts", "'host'"),
+        ("[plugins.acme]\nenable = true\n", "plugins.acme.enable", "'enabled'"),
+        ("[host]\nquarantine_after = '3'\n", "host.quarantine_after", "Expected `int`"),
+        ("[host]\nquarantine_after = 0\n", "host.quarantine_after", ">= 1"),
+        ("[host]\nblock = 'evil'\n", "host.block", "Expected `array`"),
+        ("[host]\nblock = ['a', 1]\n", "host.block[1]", "Expected `str`"),
+        ("[host]\nimport_timeout = 10\n", "host.import_timeout", "Expected `str`"),
+        ("[host]\nimport_timeout = '10'\n", "host.import_timeout", "'10' is not a duration"),
+        ("[host]\nstop_timeout = '-1s'\n", "host.stop_timeout", "not above zero"),
+        ("host = 1\n", "host", "must be a table"),
+        ("plugins = []\n", "plugins", "must be a table"),
+        ("[plugins]\nacme = true\n", "plugins.acme", "must be a table"),
+        ("[plugins.acme]\nenabled = 'yes'\n", "plugins.acme.enabled", "Expected `bool"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_file_and_path(
+    file: Path, text: str, where: str, words: str
+) -> None:
+    error = _error(file, text)
+
+    assert error.where == f"{file}: {where}"
+    assert words in str(error)
+    assert error.code == "config.invalid"
+
+
+def test_a_toml_error_has_line_and_column(file: Path) -> None:
+    error = _error(file, "[host]\nimport_timeout = = 1\n")
+
+    assert error.where == str(file)
+    assert "line 2, column 18" in error.why
+
+
+def test_a_file_that_is_not_utf8_is_an_error(file: Path) -> None:
+    file.write_bytes(b"# \xff\n")
+
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_settings(file, environ={})
+
+
+def test_an_error_in_the_managed_file_names_that_file(file: Path) -> None:
+    assert "config.plugins.toml" in _error(file, "", "[plugins.acme]\nenabled = 1\n").where
+    assert "config.plugins.toml" in _error(file, "", "[host]\n").where
+
+
+def _config(file: Path, table: str) -> Settings:
+    return _load(file, f"[plugins.acme.config]\n{table}\n")
+
+
+def test_a_plugins_configuration_becomes_its_own_type(file: Path) -> None:
+    settings = _config(file, "token = 'x'\nlimits = {max_bytes = 5}\nsources = [{}]")
+
+    assert plugin_config("acme", AcmeConfig, settings) == AcmeConfig(
+        token="x", limits=Limits(5), sources=[Limits()]
+    )
+    assert plugin_config("zeta", ZetaConfig, settings) == ZetaConfig()
+    assert plugin_config("other", None, settings) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "where", "words"),
+    [
+        ("token = 1", ".token", "Expected `str`, got `int`"),
+        ("", "", "missing required field `token`"),
+        ("tokn = 'x'", ".tokn", "did you mean 'token'?"),
+        ("token = 'x'\nlimits = {max_byte = 1}", ".limits.max_byte", "did you mean 'max_bytes'?"),
+        ("token = 'x'\nlimits = {max_bytes = '1'}", ".limits.max_bytes", "Expected `int`"),
+        ("token = 'x'\nsources = [{}, {y = 1}]", ".sources[1].y", "max_bytes"),
+    ],
+)
+def test_a_plugins_wrong_configuration_is_named_with_file_and_path(
+    file: Path, table: str, where: str, words: str
+) -> None:
+    settings = _config(file, table)
+
+    with pytest.raises(ConfigError) as raised:
+        plugin_config("acme", AcmeConfig, settings)
+
+    assert raised.value.where == f"{file}: plugins.acme.config{where}"
+    assert words in str(raised.value)
+
+
+def test_a_plugin_without_a_type_takes_no_configuration(file: Path) -> None:
+    with pytest.raises(ConfigError, match="takes no configuration"):
+        plugin_config("acme", None, _config(file, "a = 1"))
+
+
+def test_a_type_that_can_not_describe_a_table_is_the_authors_fault(file: Path) -> None:
+    class Bare:
+        def __init__(self) -> None: ...
+
+    for unusable in (Bare, int, "text"):
+        with pytest.raises(ConfigError) as raised:
+            plugin_config("acme", unusable, _config(file, "a = 1"))  # type: ignore[arg-type]
+        assert raised.value.why
+
+
+def test_a_dictionary_type_takes_any_key(file: Path) -> None:
+    value: Mapping[str, Any] | None = plugin_config("acme", dict[str, int], _config(file, "a = 1"))
+
+    assert value == {"a": 1}

@@ -1,0 +1,218 @@
+"""The dispatcher takes up what was interrupted, was sent something, or is due."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+from typing import Any
+
+import pytest
+
+from qtforge_sdk.records import CheckpointSaved, RunBlocked, RunResumed, StepSucceeded
+
+from .test_active_runs import TIMER, labelled
+from .test_stateful_run import CALLER, COUNTER, begun, seen
+
+
+def test_a_run_whose_process_died_while_it_was_live_is_taken_up(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, CALLER % "do.ok")
+        await lab.post(run_id, "event", "go")
+        await lab.start(lambda it: isinstance(it, StepSucceeded), after=False)
+        await lab.dies(lab.engine.resume(run_id))
+        await lab.start()
+        async with lab.dispatching():
+            await lab.has(run_id, "waiting")
+        assert (await lab.kept(run_id)).state["data"] == {
+            "answer": {"done": "1.ask"},
+        }
+        assert lab.desk.asked == ["1.ask", "1.ask"]
+
+    play(case)
+
+
+def test_what_is_sent_before_and_after_its_start_is_handled(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, COUNTER)
+        await lab.post(run_id, "event", "note", "before")
+        async with lab.dispatching():
+            await lab.until(lambda: seen_by(lab, run_id, ["before"]))
+            await lab.post(run_id, "event", "note", "after")
+            await lab.until(lambda: seen_by(lab, run_id, ["before", "after"]))
+
+    play(case)
+
+
+async def seen_by(lab: Any, run_id: str, expected: list[Any]) -> bool:
+    return bool(await seen(lab, run_id) == expected)
+
+
+def test_more_than_it_takes_up_at_once_is_handled_all_the_same(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._AT_ONCE", 4)
+
+    async def case(lab: Any) -> None:
+        runs = [await begun(lab, COUNTER) for _ in range(20)]
+        for run_id in runs:
+            await lab.post(run_id, "event", "note", 1)
+        async with lab.dispatching():
+            for run_id in runs:
+                await lab.until(lambda each=run_id: seen_by(lab, each, [1]))
+            for run_id in runs:
+                await lab.post(run_id, "event", "note", 2)
+            for run_id in runs:
+                await lab.until(lambda each=run_id: seen_by(lab, each, [1, 2]))
+
+    play(case)
+
+
+def test_a_timer_fires_when_it_is_due(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, TIMER % "60s")
+        async with lab.dispatching():
+            await lab.until(lambda: sleeps(lab))
+            await lab.clock.advance(59.9)
+            assert (await lab.kept(run_id)).label == "on"
+            await lab.clock.advance(0.1)
+            await lab.until(lambda: labelled(lab, run_id, "off"))
+        assert (await lab.kept(run_id)).late_s == 0
+
+    play(case)
+
+
+async def sleeps(lab: Any) -> bool:
+    return bool(lab.clock.waiting > 0)
+
+
+def test_a_timer_that_was_due_while_no_process_ran_fires_late_and_once(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, TIMER % "60s")
+        await lab.end()
+        await lab.clock.advance(3600)
+        for _ in range(2):
+            await lab.start()
+            async with lab.dispatching():
+                await lab.until(lambda: labelled(lab, run_id, "off"))
+                await lab.until(lambda: rests(lab, run_id))
+        fired = [each for each in await lab.records(run_id, CheckpointSaved) if each.event]
+        assert [each.late_s for each in fired] == [3540]
+
+    play(case)
+
+
+async def rests(lab: Any, run_id: str) -> bool:
+    return bool(lab.engine.living.get(run_id) is None)
+
+
+def test_a_year_of_timers_of_resting_runs_passes_in_no_time(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._GAP_S", 0.0)
+
+    async def case(lab: Any) -> None:
+        start = lab.clock.now()
+        runs = [await begun(lab, TIMER % f"{24 * day}h") for day in range(1, 366)]
+        async with lab.dispatching():
+            for run_id in runs:
+                await lab.clock.advance(24 * 3600)
+                await lab.until(lambda each=run_id: labelled(lab, each, "off"))
+        for day, run_id in enumerate(runs, 1):
+            (fired,) = [each for each in await lab.records(run_id, CheckpointSaved) if each.event]
+            assert (fired.at, fired.late_s) == (start + datetime.timedelta(days=day), 0)
+
+    play(case)
+
+
+def test_a_run_whose_plugins_have_changed_is_blocked_until_they_are_back(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, CALLER % "do.ok")
+        await lab.post(run_id, "event", "go")
+        await lab.start(lambda it: isinstance(it, CheckpointSaved) and not it.event, after=False)
+        await lab.dies(lab.engine.resume(run_id))
+        lab.versions = {"desk": "2.0.0"}
+        await lab.start()
+        async with lab.dispatching():
+            await lab.has(run_id, "blocked")
+            await lab.post(run_id, "event", "go")
+            await asyncio.sleep(0.05)
+        assert await lab.status(run_id) == "blocked"
+        assert len(await lab.records(run_id, RunBlocked)) == 1
+        lab.versions = {"desk": "1.0.0"}
+        await lab.start()
+        async with lab.dispatching():
+            await lab.has(run_id, "waiting")
+            await lab.until(lambda: asked(lab, ["1.ask", "2.ask"]))
+
+    play(case)
+
+
+async def asked(lab: Any, expected: list[str]) -> bool:
+    return bool(lab.desk.asked == expected)
+
+
+def test_a_run_that_another_process_left_busy_is_taken_up_although_it_was_before(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._OFTEN_S", 0.02)
+
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, CALLER % "do.wait")
+        await lab.post(run_id, "event", "go")
+        async with lab.dispatching():
+            await asyncio.wait_for(lab.desk.pending.wait(), 5)
+            lab.desk.gate.set()
+            await lab.has(run_id, "waiting")
+            await lab.until(lambda: rests(lab, run_id))
+            other = lab.client()
+            ownership = await other.claim(run_id)
+            now = lab.clock.now()
+            resumed = RunResumed(run_id=run_id, at=now, owner=ownership.owner, plugins={})
+            await other.append(ownership, [resumed])
+            await asyncio.sleep(0.1)
+            assert await lab.status(run_id) == "running"
+            await other.close()  # it died
+            await lab.has(run_id, "waiting")
+
+    play(case)
+
+
+def test_a_run_that_can_not_be_taken_up_is_told_of_once(
+    play: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._OFTEN_S", 0.02)
+
+    async def case(lab: Any) -> None:
+        async def unknown(run: Any) -> None:
+            await run.request("one", "do.wait", {})
+
+        await lab.crash(lab.script(unknown), lambda it: True)
+        del lab.workflows["w"]
+        await lab.start()
+        run_id = await begun(lab, COUNTER)
+        async with lab.dispatching():
+            await asyncio.sleep(0.2)
+            await lab.post(run_id, "event", "note", 1)
+            await lab.until(lambda: seen_by(lab, run_id, [1]))
+
+    with caplog.at_level(logging.WARNING, "qtforge.runs"):
+        play(case)
+    assert len([each for each in caplog.messages if "is not taken up" in each]) == 1
+
+
+def test_a_clock_that_is_set_forward_lets_timers_fire(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._OFTEN_S", 0.02)
+
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, TIMER % "60s")
+        now = lab.clock.now
+        async with lab.dispatching():
+            await lab.until(lambda: sleeps(lab))
+            lab.clock.now = lambda: now() + datetime.timedelta(hours=1)
+            await lab.until(lambda: labelled(lab, run_id, "off"))
+        assert (await lab.kept(run_id)).late_s == 3540
+
+    play(case)
