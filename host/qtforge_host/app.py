@@ -9,12 +9,15 @@ import importlib.metadata
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from qtforge_host.bus.message_bus import MessageBus
+from qtforge_host.bus.message_bus import LocalTransport, MessageBus
+from qtforge_host.bus.subscriptions import DeliveryObserver
 from qtforge_host.bus.threads import WorkerThreads
+from qtforge_host.bus.transport import Transport
 from qtforge_host.clock import SystemClock
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_host.config.settings import Settings
@@ -27,7 +30,7 @@ from qtforge_host.plugins.lifecycle import start_failure, start_plugin, stop_plu
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Entry, Registry, unmet
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
-from qtforge_host.plugins.wiring import Contributions, Wired, Wiring
+from qtforge_host.plugins.wiring import Contributions, Decorate, Wired, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker, Transition
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
@@ -43,29 +46,64 @@ from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, line_of
 from qtforge_sdk import Orchestrator, PluginContext, Record
+from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import ConfigError, WorkflowInvalidError, WorkflowUnmetError
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["Host", "HostParts", "bind"]
+__all__ = ["Host", "HostParts", "Instruments", "bind"]
 
 _LOG = logging.getLogger("qtforge.host")
 _DRAIN_S = 5.0
 
 
-class HostParts:
-    """What a host is made of; each part is made once and knows only what it needs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """What sees every message of a host.
 
-    def __init__(self, settings: Settings) -> None:
+    Attributes:
+        transport: Given the transport of this process, returns the one that the bus uses.
+        on_delivery: Called after each delivery to a subscriber.
+        decorate: Given an operation's method, returns what is called in its place.
+    """
+
+    transport: Callable[[LocalTransport], Transport] | None = None
+    on_delivery: DeliveryObserver | None = None
+    decorate: Decorate | None = None
+
+
+class HostParts:
+    """What a host is made of; each part is made once and knows only what it needs.
+
+    Args:
+        settings: The configuration.
+        clock: The time; None for the machine's.
+        secrets: What plugins are given; None for the secrets file and the environment.
+        instruments: What sees every message.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        secrets: Secrets | None = None,
+        instruments: Instruments = Instruments(),
+    ) -> None:
+        self.clock = clock or SystemClock()
         self.hooks = Hooks()
-        self.secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
+        self.secrets = secrets or Secrets(SecretStore(settings.secrets_path, os.environ).find)
         self.masking = MaskingFilter(self.secrets.mask)
         self.expressions = Expressions()
         self.threads = WorkerThreads(settings.worker_threads or min(32, (os.cpu_count() or 1) + 4))
         self.bus = MessageBus(
-            self.expressions.compile, self.threads, default_timeout_s=settings.request_timeout_s
+            self.expressions.compile,
+            self.threads,
+            default_timeout_s=settings.request_timeout_s,
+            transport=instruments.transport,
+            on_delivery=instruments.on_delivery,
         )
-        self.policies = TopicPolicies(settings.topics, SystemClock())
+        self.policies = TopicPolicies(settings.topics, self.clock)
         self.policies.breakers.on_transition(self._publish)
         self.policies.breakers.on_transition(BreakerFile(settings.state_dir).keep)
         self._publishing: set[asyncio.Task[object]] = set()
@@ -78,6 +116,7 @@ class HostParts:
             settings.worker_processes,
             self.policies.guard,
             self.secrets.mask,
+            instruments.decorate,
         )
 
     def observe_run(self, record: Record) -> None:
@@ -169,9 +208,8 @@ class Host:
             name = self.settings.journal
             journal = load_journal(name, self._resolution, self._loader, self.settings)
             await journal.open()
-            cache = ResultCache(
-                SqliteCache(self.settings.state_dir / "cache.sqlite"), SystemClock()
-            )
+            store = SqliteCache(self.settings.state_dir / "cache.sqlite")
+            cache = ResultCache(store, self._parts.clock)
             engine = Engine(
                 self.bus,
                 self.expressions,
@@ -180,6 +218,7 @@ class Host:
                 observe=self._parts.observe_run,
                 plugins=self._active_versions,
                 cache=cache,
+                clock=self._parts.clock,
             )
             self._parts.policies.health.start()
             self._durable = Durable(journal=journal, engine=engine, cache=cache)

@@ -50,7 +50,7 @@ class Handler:
         accepts: The compiled condition, or None.
         rank: 0 for ``tryfirst``, 1, 2 for ``trylast``.
         threads: For ``def`` methods.
-        processes: For ``execution="process"``, else None.
+        processes: For ``execution="process"``; None runs it as any other method.
         mask: Takes secrets out of an error's text.
     """
 
@@ -74,6 +74,7 @@ class Handler:
         self.accepts: Final = accepts
         self.rank: Final = rank
         self.wrapper: Final = spec.wrapper
+        self._is_process: Final = spec.execution == "process"
         self.counters: Final = Counters(spec.topic, plugin)
         self.method: Final = method
         self.signature: Final = signature
@@ -88,15 +89,12 @@ class Handler:
     @property
     def info(self) -> HandlerInfo:
         """What `bus.topics()` says of it."""
-        if self._processes is not None:
-            execution = "process"
-        else:
-            execution = "async" if self.signature.is_async else "thread"
+        execution = "async" if self.signature.is_async else "thread"
         return HandlerInfo(
             topic=self.topic,
             plugin=self.plugin,
             version=self.version,
-            execution=execution,
+            execution="process" if self._is_process else execution,
             accepts=None if self.accepts is None else self.accepts.source,
             wrapper=self.wrapper,
             message_type=_type_name(self.signature.message_type),

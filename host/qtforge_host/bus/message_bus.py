@@ -14,7 +14,7 @@ import msgspec
 from qtforge_host.bus.guard import Guard
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.routes import Route
-from qtforge_host.bus.subscriptions import Mailbox
+from qtforge_host.bus.subscriptions import DeliveryObserver, Mailbox
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.bus.transport import Envelope, Transport
 from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
@@ -114,7 +114,8 @@ class MessageBus:
         compile_condition: Compiles ``where`` filters.
         threads: Where ``def`` subscribers run.
         default_timeout_s: For requests that name none.
-        transport: Replaces the one in this process.
+        transport: Given the transport of this process, returns the one to use; None for that.
+        on_delivery: Called after each delivery to a subscriber; None for nothing.
     """
 
     def __init__(
@@ -123,13 +124,15 @@ class MessageBus:
         threads: WorkerThreads,
         *,
         default_timeout_s: float = _DEFAULT_TIMEOUT_S,
-        transport: Transport | None = None,
+        transport: Callable[[LocalTransport], Transport] | None = None,
+        on_delivery: DeliveryObserver | None = None,
     ) -> None:
         self._compile = compile_condition
         self._threads = threads
         self._timeout_s = default_timeout_s
         self._local = LocalTransport()
-        self._transport: Transport = self._local if transport is None else transport
+        self._transport: Transport = self._local if transport is None else transport(self._local)
+        self._on_delivery = on_delivery
         self._observers = Observers()
         self._closed = False
 
@@ -197,6 +200,7 @@ class MessageBus:
             capacity=capacity,
             threads=self._threads,
             on_close=self._forget,
+            on_delivery=self._on_delivery,
             with_topic=True,
         )
         self._local.mailboxes.append(mailbox)
@@ -234,6 +238,7 @@ class MessageBus:
             capacity=capacity,
             threads=self._threads,
             on_close=self._forget,
+            on_delivery=self._on_delivery,
         )
         self._local.mailboxes.append(mailbox)
         self._local.forget_audiences()
@@ -282,6 +287,11 @@ class MessageBus:
             counters += [handler.counters for handler in (*route.wrappers, *route.handlers)]
         found = [each.snapshot() for each in counters]
         return sorted(found, key=lambda each: (each.topic, each.plugin))
+
+    @property
+    def undelivered(self) -> int:
+        """How many messages wait in mailboxes or are being handled by subscribers."""
+        return sum(box.counters.outstanding for box in self._local.mailboxes)
 
     async def drain(self, within_s: float) -> bool:
         """Wait until every mailbox is empty; return whether it was in time."""

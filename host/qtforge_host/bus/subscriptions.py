@@ -9,20 +9,31 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
+
+import msgspec
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.bus.handler import Predicate, describe
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
-from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.errors import ExpressionError, InvalidMessageError
 
-__all__ = ["Mailbox"]
+__all__ = ["DeliveryObserver", "Mailbox"]
 
 _LOG = logging.getLogger("qtforge.bus")
 _TURN = 64  # deliveries before the other tasks get a turn
 _TIMEOUT_S = 30.0  # for one delivery
+
+
+class DeliveryObserver(Protocol):
+    """Called after each delivery; must be quick and must not raise."""
+
+    def __call__(
+        self, mailbox: Mailbox, topic: str, message: Any, error: BaseException | None, /
+    ) -> None:
+        """Take in a delivery and what the subscriber raised, or None."""
 
 
 class Mailbox:
@@ -38,6 +49,7 @@ class Mailbox:
         capacity: How many messages may wait.
         threads: Where a ``def`` handler runs.
         on_close: Told once, when it closes.
+        on_delivery: Called after each delivery; None for nothing.
         with_topic: Whether the handler is given (topic, message).
     """
 
@@ -53,6 +65,7 @@ class Mailbox:
         capacity: int,
         threads: WorkerThreads,
         on_close: Callable[[Mailbox], None],
+        on_delivery: DeliveryObserver | None = None,
         with_topic: bool = False,
     ) -> None:
         self.pattern = pattern
@@ -67,7 +80,9 @@ class Mailbox:
         self._capacity = capacity
         self._threads = threads
         self._on_close = on_close
+        self._on_delivery = on_delivery
         self._with_topic = with_topic
+        self._keeps_topic = with_topic or on_delivery is not None
         self._waiting: deque[Any] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._quiet = asyncio.Event()  # set while nothing waits, from its task's first turn on
@@ -87,7 +102,7 @@ class Mailbox:
         if self.is_full:
             self._drop(topic)
             return False
-        self._waiting.append((topic, message) if self._with_topic else message)
+        self._waiting.append((topic, message) if self._keeps_topic else message)
         self.counters.outstanding += 1
         if self._wake is not None:
             self._quiet.clear()
@@ -129,6 +144,8 @@ class Mailbox:
             return where.holds({"message": to_plain(message), "topic": topic})
         except (ExpressionError, TypeError) as error:
             self._failed(topic, error)
+            if self._on_delivery is not None:
+                self._on_delivery(self, topic, message, error)
             return False
 
     def _drop(self, topic: str) -> None:
@@ -167,9 +184,13 @@ class Mailbox:
         counters = self.counters
         counters.requests += 1
         started = time.monotonic()
+        given = message
+        failure: BaseException | None = None
         try:
+            if self._keeps_topic and not self._with_topic:
+                message = message[1]
             if not self._untyped and message.__class__ is not self._message_type:
-                message = convert(message, self._message_type)
+                message = self._fit(message)
             if self._is_async:
                 work = self._handler(message)
             else:
@@ -177,9 +198,20 @@ class Mailbox:
             await run_before(started + _TIMEOUT_S, work)
         except DeadlineExceeded:
             counters.timeouts += 1
-            self._failed(self.pattern, TimeoutError(f"not done within {_TIMEOUT_S:g} s"))
+            failure = TimeoutError(f"not done within {_TIMEOUT_S:g} s")
+            self._failed(self.pattern, failure)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a subscriber harms nobody else
+            failure = error
             self._failed(self.pattern, error)
         finally:
             counters.outstanding -= 1
             counters.ended(time.monotonic() - started)
+        if self._on_delivery is not None:
+            topic, published = given
+            self._on_delivery(self, topic, published, failure)
+
+    def _fit(self, message: Any) -> Any:
+        try:
+            return convert(message, self._message_type)
+        except msgspec.ValidationError as error:
+            raise InvalidMessageError(self.pattern, str(error)) from error

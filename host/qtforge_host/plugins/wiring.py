@@ -21,9 +21,9 @@ from qtforge_host.plugins.hooks import Hooks, OperationHook
 from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, PluginError
-from qtforge_sdk.operations import handler_signature
+from qtforge_sdk.operations import OperationSpec, Signature, handler_signature
 
-__all__ = ["Contributions", "Wired", "Wiring"]
+__all__ = ["Contributions", "Decorate", "Wired", "Wiring"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,10 @@ class Wired:
     target: str
 
 
+Decorate = Callable[[Callable[..., Any], OperationSpec, Signature], Callable[..., Any]]
+"""Given an operation's method, its spec and its signature, returns what is called instead."""
+
+
 class Wiring:
     """Compiles handlers once for each plugin, and tells the bus who answers what.
 
@@ -44,9 +48,11 @@ class Wiring:
         bus: What is told.
         expressions: Compiles ``accepts``.
         threads: Where ``def`` handlers run.
-        processes: How many worker processes each plugin may have; None for the CPUs' count.
+        processes: How many worker processes each plugin may have; None for the CPUs' count,
+            0 for none: process operations run in threads then.
         guard_of: Gives the policies of a topic with so many handlers, or None for none.
         mask: Takes secrets out of an error's text.
+        decorate: Given an operation's method, returns what is called in its place.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Wiring:
         processes: int | None,
         guard_of: Callable[[str, int], Guard | None] = lambda topic, handlers: None,
         mask: Callable[[str], str] = str,
+        decorate: Decorate | None = None,
     ) -> None:
         self._hooks = hooks
         self._bus = bus
@@ -65,7 +72,8 @@ class Wiring:
         self._threads = threads
         self._guard_of = guard_of
         self._mask = mask
-        self._processes = processes or os.cpu_count() or 1
+        self._decorate = decorate
+        self._processes = (os.cpu_count() or 1) if processes is None else processes
         self._wired: dict[int, Wired] = {}
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
         self._workers: dict[int, ProcessWorkers] = {}
@@ -162,16 +170,20 @@ class Wiring:
             )
         except ExpressionError as error:
             raise _bad_condition(wired, error) from error
+        signature = handler_signature(hook.method, wired.name, extra=2 if spec.wrapper else 1)
+        method = hook.method
+        if self._decorate is not None:
+            method = self._decorate(method, spec, signature)
         return Handler(
             wired.name,
             wired.version,
-            hook.method,
+            method,
             spec,
-            handler_signature(hook.method, wired.name, extra=2 if spec.wrapper else 1),
+            signature,
             accepts,
             hook.rank,
             self._threads,
-            self._workers_of(wired) if spec.execution == "process" else None,
+            self._workers_of(wired) if spec.execution == "process" and self._processes else None,
             self._mask,
         )
 
