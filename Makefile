@@ -1,12 +1,13 @@
 # make run   installs into .venv and processes the sample documents
 # make test  installs the development extras and passes the tests
 # make bench prints how fast it is, beside its peers
+# make bench-compare BASE=commit prints how fast it is, beside an earlier commit
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(VENV)/state
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench bench-compare clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +35,10 @@ test: lint
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+bench-compare: $(VENV)/.dev
+	$(if $(BASE),,$(error Name the commit to compare with: make bench-compare BASE=commit))
+	$(BIN)/python -m benchmarks.compare $(BASE) $(if $(HEAD),--head $(HEAD)) $(foreach group,$(ONLY),--only $(group))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

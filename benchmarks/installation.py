@@ -11,13 +11,14 @@ import importlib.util
 import os
 import sysconfig
 import venv
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Installation", "install"]
+__all__ = ["SCRIPT", "Installation", "install", "install_plugin", "link_packages"]
 
 _PACKAGES = ("qtforge_host", "qtforge_builtin_plugins", "qtforge_sdk")
-_SCRIPT = """\
+SCRIPT = """\
 import sys
 from qtforge_host.cli.main import main
 sys.exit(main())
@@ -47,25 +48,44 @@ def install(folder: Path, plugins: int) -> Installation:
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(environment)
     variables = {"base": str(environment), "platbase": str(environment)}
     paths = sysconfig.get_paths("venv", variables)
-    _link_packages(Path(paths["purelib"]))
+    site = Path(paths["purelib"])
+    link_packages(site)
+    _link_own_packages(site)
     scripts = Path(paths["scripts"])
     script = scripts / "qtforge-host"
-    script.write_text(_SCRIPT, encoding="utf-8")
-    site = folder / "plugins"
-    modules = frozenset(_install_plugin(site, number) for number in range(plugins))
+    script.write_text(SCRIPT, encoding="utf-8")
+    plugins_folder = folder / "plugins"
+    modules = frozenset(install_plugin(plugins_folder, number) for number in range(plugins))
     return Installation(
         python=scripts / ("python.exe" if os.name == "nt" else "python"),
         script=script,
-        plugins=site,
+        plugins=plugins_folder,
         plugin_modules=modules,
     )
 
 
-def _link_packages(site: Path) -> None:
+def link_packages(site: Path, *, without: Set[str] = frozenset()) -> None:
+    """Link what is installed here into another environment, editable installs excepted.
+
+    Args:
+        site: The other environment's ``site-packages``; what it has already stays.
+        without: Distributions whose metadata is not linked, by their normalized names.
+    """
     for source in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}:
         for each in source.iterdir():
-            if each.suffix != ".pth" and not each.name.startswith("__"):
+            if each.suffix == ".pth" or each.name.startswith("__"):
+                continue
+            if each.suffix == ".dist-info" and _distribution(each) in without:
+                continue
+            if not (site / each.name).exists():
                 (site / each.name).symlink_to(each)
+
+
+def _distribution(metadata: Path) -> str:
+    return metadata.stem.rpartition("-")[0].replace("_", "-").lower()
+
+
+def _link_own_packages(site: Path) -> None:
     for package in _PACKAGES:
         link = site / package
         spec = importlib.util.find_spec(package)
@@ -73,8 +93,8 @@ def _link_packages(site: Path) -> None:
             link.symlink_to(Path(spec.submodule_search_locations[0]).absolute())
 
 
-def _install_plugin(site: Path, number: int) -> str:
-    """Write what pip leaves behind of a plugin; return the module's name."""
+def install_plugin(site: Path, number: int) -> str:
+    """Write a plugin as pip would install it; return the module's name."""
     module, version = f"bench_plugin_{number:02}", f"1.{number}.0"
     metadata = site / f"{module}-{version}.dist-info"
     metadata.mkdir(parents=True)

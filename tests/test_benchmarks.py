@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.compare import compare
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,3 +31,52 @@ def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path
                       "plugins list", "--help"):  # fmt: skip
         assert candidate in text
     assert json.loads(text)
+
+
+@pytest.mark.venv
+@pytest.mark.timeout(600)
+def test_two_commits_are_compared_in_one_run(tmp_path: Path) -> None:
+    for peer in ("celpy", "packaging"):
+        pytest.importorskip(peer, reason="the extra 'bench' is not installed")
+    file = tmp_path / "comparison.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.compare", "HEAD", "--only", "routing", "--rounds", "2",
+         "--json", str(file)],
+        capture_output=True, text=True, timeout=580, cwd=ROOT,
+    )  # fmt: skip
+    if "git knows no commit" in done.stderr or "not a git repository" in done.stderr:
+        pytest.skip("this is not a git checkout")
+    # 1 when one of the two equal sides happened to be disturbed in both rounds.
+    assert done.returncode == 0 or "are worse" in done.stderr, done.stderr
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["base"] == document["head"]
+    (row,) = document["comparisons"]
+    assert row["name"].startswith("conditional")
+    assert row["rounds"] == 2
+    assert row["spread"][0] <= row["ratio"] <= row["spread"][1]
+
+
+def test_a_comparison_with_an_unknown_commit_says_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.compare", "--", "--no-such-commit"],
+        capture_output=True, text=True, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "git knows no commit '--no-such-commit'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("head", "verdict"),
+    [
+        ([1.0, 1.0, 1.1, 0.9], "same"),
+        ([1.2, 1.3, 1.2, 1.25], "worse"),
+        ([0.8, 1.5, 1.3, 0.9], "unclear"),
+        ([0.5, 0.5, 0.6, 0.5], "better"),
+    ],
+)
+def test_a_row_is_worse_only_beyond_its_spread(head: list[float], verdict: str) -> None:
+    row = compare("group", "row", [1.0] * 4, head)
+
+    assert row.verdict == verdict
+    assert row.spread[0] <= row.ratio <= row.spread[1]

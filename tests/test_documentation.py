@@ -28,6 +28,7 @@ ELSEWHERE: Final = {
     "make run": "tests/integration/test_checkout.py",
     "make test": ".ci/run",
     "make bench": "tests/test_benchmarks.py",
+    "make bench-compare BASE=HEAD~1": "tests/test_benchmarks.py",
     "pip install ./sdk '.[all]'": "tests/integration/test_checkout.py",
     "pip install ./sample_plugins/subtitle_parser ./sample_plugins/audit_log"
     " ./sample_plugins/folder_report ./sample_plugins/calendar_source": SAMPLES,
