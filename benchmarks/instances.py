@@ -23,6 +23,7 @@ from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.runs.engine import Engine, RunIds
+from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import Journal
@@ -100,7 +101,7 @@ async def measure_instances(rounds: int) -> list[Figure]:
         ):
             opened: Journal = journal
             engine = await stack.enter_async_context(engine_with(opened, workflow))
-            engine.living.linger_s = _LINGER_S
+            engine.active_runs.linger_s = _LINGER_S
             call = await _flipping(engine, workflow)
             named = Goal(per_s=goal) if goal else None
             candidates.append(Candidate(name, call, named, INSTANCES))
@@ -109,7 +110,8 @@ async def measure_instances(rounds: int) -> list[Figure]:
 
 
 async def _flipping(engine: Engine, workflow: Workflow) -> Callable[[int], Awaitable[None]]:
-    runs = [await engine.start(workflow, {}) for _ in range(INSTANCES)]
+    supervisor = Supervisor(engine)
+    runs = [await supervisor.start(workflow, {}) for _ in range(INSTANCES)]
     numbers = itertools.count()
 
     async def flip(run_id: str, times: int) -> None:
@@ -117,7 +119,7 @@ async def _flipping(engine: Engine, workflow: Workflow) -> Callable[[int], Await
             now = datetime.datetime.now(datetime.UTC)
             id_ = str(next(numbers))
             event = ReceivedEvent(event_id=id_, name="flip", data=1, at=now)
-            record = await engine.deliver(run_id, event)
+            record = await supervisor.deliver(run_id, event)
             if record.event_id != id_ or record.outcome != "taken":
                 raise RuntimeError(f"{run_id}: {record.outcome}")
 

@@ -21,8 +21,8 @@ from benchmarks.hosting import engine_with  # noqa: E402
 from benchmarks.instances import machine  # noqa: E402
 from qtforge_host.clock import SystemClock  # noqa: E402
 from qtforge_host.journal.sqlite import SqliteJournal  # noqa: E402
-from qtforge_host.runs.engine import Engine  # noqa: E402
 from qtforge_host.runs.recovery import RecoveryLoop  # noqa: E402
+from qtforge_host.runs.supervisor import Supervisor  # noqa: E402
 from qtforge_sdk.journal import InboxMessage, RunQuery  # noqa: E402
 from qtforge_sdk.records import CheckpointSaved  # noqa: E402
 
@@ -37,16 +37,17 @@ _BYTES_PER_MB = 1_000_000
 async def _serve(folder: Path) -> dict[str, Any]:
     journal, workflow = SqliteJournal(folder), machine()
     async with engine_with(journal, workflow, orchestrators=True) as engine:
-        dispatcher = RecoveryLoop(engine, journal, SystemClock())
-        work = asyncio.ensure_future(dispatcher.run())
-        await dispatcher.ready.wait()
+        supervisor = Supervisor(engine)
+        recovery = RecoveryLoop(supervisor, journal, SystemClock())
+        work = asyncio.ensure_future(recovery.run())
+        await recovery.ready.wait()
         start_s = time.perf_counter() - _STARTED
         try:
             return {
                 "start_s": start_s,
-                "event_s": await _events(engine, journal),
+                "event_s": await _events(supervisor, journal),
                 "list_s": await _lists(journal),
-                "late_s": await _timers(engine, journal),
+                "late_s": await _timers(supervisor, journal),
                 "resident_mb": _resident_bytes() / _BYTES_PER_MB,
             }
         finally:
@@ -59,13 +60,13 @@ def _message(name: str, number: int, data: Any) -> InboxMessage:
     return InboxMessage(message_id=f"m{number}", kind="event", at=now, name=name, data=data)
 
 
-async def _events(engine: Engine, journal: SqliteJournal) -> list[float]:
+async def _events(supervisor: Supervisor, journal: SqliteJournal) -> list[float]:
     """Send events to machines that rest, one after another; each rests again after it."""
     found = []
     runs = await journal.runs(RunQuery(limit=_EVENTS))
     for number, each in enumerate(runs):
         began = time.perf_counter()
-        record = await engine.send(each.run_id, _message("flip", number, 1))
+        record = await supervisor.send(each.run_id, _message("flip", number, 1))
         found.append(time.perf_counter() - began)
         if record is None or record.outcome != "taken":
             raise RuntimeError(f"{each.run_id}: {record}")
@@ -83,12 +84,12 @@ async def _lists(journal: SqliteJournal) -> list[float]:
     return found
 
 
-async def _timers(engine: Engine, journal: SqliteJournal) -> list[float]:
+async def _timers(supervisor: Supervisor, journal: SqliteJournal) -> list[float]:
     """Let timers of resting machines fire, one after another; return how late each was."""
     runs = [each.run_id for each in await journal.runs(RunQuery(waiting_for="wait", limit=_TIMERS))]
     for number, run_id in enumerate(runs):
         after = f"{1000 + 50 * number}ms"
-        await engine.send(run_id, _message("wait", 10_000 + number, after))
+        await supervisor.send(run_id, _message("wait", 10_000 + number, after))
     async with asyncio.timeout(_DEADLINE_S):
         return [await _lateness(journal, run_id) for run_id in runs]
 

@@ -24,7 +24,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.plugins.candidates import Status
-from qtforge_host.plugins.extensions import Durable, load_journal, load_kinds
+from qtforge_host.plugins.extensions import load_journal, load_kinds
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import start_failure, start_plugin, stop_plugin
 from qtforge_host.plugins.loading import PluginLoader
@@ -41,6 +41,7 @@ from qtforge_host.policies.topic_policies import TopicPolicies, transition_messa
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import check
@@ -221,7 +222,12 @@ class Host:
                 clock=self._parts.clock,
             )
             self._parts.policies.health.start()
-            self._durable = Durable(journal=journal, engine=engine, cache=cache)
+            self._durable = Durable(
+                journal=journal,
+                engine=engine,
+                supervisor=Supervisor(engine),
+                cache=cache,
+            )
             freeze_heap()
         return self._durable
 
@@ -402,14 +408,16 @@ async def bind(host: Host) -> EventTriggers:
     Raises:
         StateDirectoryError: The state directory can't be used.
     """
-    durable, expressions = await host.durable(), host.expressions
-    bindings = EventTriggers(host.bus, durable.engine, durable.journal, expressions, SystemClock())
-    bindings.bind(
+    durable = await host.durable()
+    triggers = EventTriggers(
+        host.bus, durable.supervisor, durable.journal, host.expressions, SystemClock()
+    )
+    triggers.bind(
         parsed.workflow
         for parsed in host.catalog.all()
         if parsed.workflow is not None and not host.problems(parsed)
     )
-    return bindings
+    return triggers
 
 
 def _wired(entry: Entry) -> Wired:

@@ -29,8 +29,8 @@ from tests.integration.crash_worker import (
 
 from qtforge_host.clock import SystemClock
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recovery import RecoveryLoop
+from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery
 from qtforge_sdk.records import CheckpointSaved, RunFinished
@@ -156,14 +156,14 @@ def named(name: str) -> Workflow:
 @contextlib.asynccontextmanager
 async def serving(
     folder: Path, write: int = 0, when: str = ""
-) -> AsyncIterator[tuple[Engine, Journal]]:
+) -> AsyncIterator[tuple[Supervisor, Journal]]:
     """Be a process that keeps every run going."""
     opened = process(folder, write, when, named=named, kills=KillingAtEverything)
     async with opened as (engine, _):
-        journal = engine._journal
-        work = asyncio.ensure_future(RecoveryLoop(engine, journal, SystemClock()).run())
+        journal, supervisor = engine.journal, Supervisor(engine)
+        work = asyncio.ensure_future(RecoveryLoop(supervisor, journal, SystemClock()).run())
         try:
-            yield engine, journal
+            yield supervisor, journal
         finally:
             work.cancel()
             await asyncio.wait({work})
@@ -175,9 +175,9 @@ def message(name: str, message_id: str, data: Any = None) -> InboxMessage:
 
 async def drive(folder: Path, write: int = 0, when: str = "") -> dict[str, Any]:
     """Begin the machine unless it is there, lead it to its end, and tell what came of it."""
-    async with serving(folder, write, when) as (engine, journal):
+    async with serving(folder, write, when) as (supervisor, journal):
         roots = [each.run_id for each in await journal.runs(ALL) if each.parent is None]
-        run_id = roots[0] if roots else await engine.start(named("machine"), {})
+        run_id = roots[0] if roots else await supervisor.start(named("machine"), {})
         while not isinstance((records := await journal.records(run_id))[-1], RunFinished):
             label = [each.label for each in records if isinstance(each, CheckpointSaved)][-1:]
             if label == ["idle"]:
@@ -235,8 +235,8 @@ async def make(folder: Path, count: int) -> None:
 
 
 async def serve(folder: Path) -> None:
-    async with serving(folder) as (engine, _):
-        engine.living.linger_s = 30
+    async with serving(folder) as (supervisor, _):
+        supervisor.active_runs.linger_s = 30
         (folder / "serves").touch()
         while not (folder / "stop").exists():  # noqa: ASYNC110 - another process makes it
             await asyncio.sleep(0.02)

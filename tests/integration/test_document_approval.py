@@ -363,13 +363,13 @@ def test_an_event_is_handled_by_the_process_that_executes_the_run(desk: Desk) ->
 
             document = {"name": "offer.md", "path": str(desk.offer)}
             workflow = host.workflow("document-approval")
-            living = asyncio.create_task(
+            running = asyncio.create_task(
                 engine.execute(workflow, {"document": document}, stays=True, on_started=on_started)
             )
             async with asyncio.timeout(30):
                 words = ("send", await began, "user.action", "--set", "action=approve")
                 said = await asyncio.to_thread(desk, *words)
-                return said, (await living).status
+                return said, (await running).status
 
     said, status = asyncio.run(main())
     assert (said.code, status) == (0, "succeeded")
@@ -428,17 +428,17 @@ def test_a_decision_that_is_published_on_the_bus_reaches_its_run(desk: Desk) -> 
         settings = load_settings(desk.config, environ={}, state_dir=desk.folder / "state")
         async with Host(settings) as host:
             durable = await host.durable()
-            bindings = EventTriggers(
-                host.bus, durable.engine, durable.journal, Expressions(), SystemClock()
+            triggers = EventTriggers(
+                host.bus, durable.supervisor, durable.journal, Expressions(), SystemClock()
             )
-            bindings.bind([host.workflow("document-approval")])
+            triggers.bind([host.workflow("document-approval")])
             await host.bus.publish("user.action", {"action": "approve"})  # for nobody
             await host.bus.publish("user.action", {"action": "approve", "run_id": run_id})
             async with asyncio.timeout(30):
                 query = RunQuery(statuses=frozenset({"succeeded"}))
                 while not await durable.journal.runs(query):  # noqa: ASYNC110 - another task ends it
                     await asyncio.sleep(0.02)
-            bindings.close()
+            triggers.close()
 
     asyncio.run(main())
     path = desk("runs", "show", run_id, "--json").json["path"]

@@ -8,7 +8,7 @@ import functools
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,12 +19,14 @@ from qtforge_host.cli.runs.options import find_run, open_journal
 from qtforge_host.cli.runs.show import workflow_of
 from qtforge_host.cli.runs.state_machine import machine_document, send_command
 from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import Durable
 from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
+
+if TYPE_CHECKING:  # reading a journal does not load what executes runs
+    from qtforge_host.runs.supervisor import Durable
 
 __all__ = ["inbox", "served_inbox"]
 

@@ -18,10 +18,10 @@ from qtforge_host.cli.runs.show import workflow_of
 from qtforge_host.cli.runs.state_machine import move_of
 from qtforge_host.cli.runs_messages import answered, message, refuse_ended
 from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import Durable
 from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
+from qtforge_host.runs.supervisor import Durable
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import CheckpointSaved
 
@@ -107,8 +107,8 @@ async def _deliver(
     async with Host(session.settings) as host:
         durable = await host.durable()
         engine = durable.engine
-        kept = await engine.send(run_id, given, timeout_s=timeout_s)
-        if kept is not None and engine.living.get(run_id) is not None:
+        kept = await durable.supervisor.send(run_id, given, timeout_s=timeout_s)
+        if kept is not None and engine.active_runs.get(run_id) is not None:
             await engine.resume(run_id)  # it is executed here: wait until it rests again
         records = await durable.journal.records(run_id)
         view, history = RunState.from_records(run_id, records), History.of(records)

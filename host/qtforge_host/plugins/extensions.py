@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.loading import PluginLoader
@@ -13,28 +11,9 @@ from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
 
-if TYPE_CHECKING:  # listing runs opens a journal, and does not wait for what executes them
-    from qtforge_host.policies.cache import ResultCache
-    from qtforge_host.runs.engine import Engine
-
-__all__ = ["Durable", "load_journal", "load_kinds"]
+__all__ = ["load_journal", "load_kinds"]
 
 _GROUP_JOURNALS = "qtforge.journals"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Durable:
-    """An open journal, the engine that writes to it, and its cache of answers."""
-
-    journal: Journal
-    engine: Engine
-    cache: ResultCache
-
-    async def close(self) -> None:
-        """End them, the engine first."""
-        await self.engine.close()
-        await self.journal.close()
-        await self.cache.close()
 
 
 def load_journal(

@@ -1,4 +1,4 @@
-"""The runs that an engine executes at this moment, and what reaches them."""
+"""Runs executing in this process, with their inboxes and timers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from qtforge_host.runs.control import Control
@@ -17,69 +17,122 @@ from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxEntry, Journal
 from qtforge_sdk.records import CheckpointSaved
 
-__all__ = ["ActiveRuns"]
+__all__ = ["ActiveRuns", "OnStarted", "RunHandle"]
+
+OnStarted = Callable[[str], Awaitable[None]]
+"""Awaited with a new run's id once the journal holds the run."""
 
 _LOG = logging.getLogger("qtforge.runs")
 _WATCH_S: Final = 3600.0
 _SWEEP_S: Final = 1.0
-_TURN_S: Final = 0.005
-_REST_S: Final = 1.0  # enough for those that only wait
+_YIELD_S: Final = 0.005  # how long the event loop goes without a turn at most
+_REST_S: Final = 1.0  # how long `close` waits for runs that only have to notice it
+
+
+class RunHandle:
+    """Marks a run as executing in this process for as long as its context is open.
+
+    Args:
+        handles: Of all executing runs, by run id; the handle adds and removes itself.
+        run_id: The run.
+
+    Attributes:
+        wanted_again: Whether somebody asked to resume the run while it was executing.
+    """
+
+    def __init__(self, handles: dict[str, RunHandle], run_id: str) -> None:
+        self._handles = handles
+        self._run_id = run_id
+        self._ended: asyncio.Event | None = None  # made for the first waiter
+        self.wanted_again = False
+
+    def __enter__(self) -> RunHandle:
+        self._handles[self._run_id] = self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        del self._handles[self._run_id]
+        if self._ended is not None:
+            self._ended.set()
+
+    async def until_ended(self) -> None:
+        """Wait until this process no longer executes the run."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+        await self._ended.wait()
 
 
 class ActiveRuns:
-    """Live runs by their ids.
+    """The controls of the runs that execute in this process, by run id.
 
     Args:
-        journal: Whose inboxes are watched.
+        journal: The journal whose inboxes are watched.
         clock: The time.
 
     Attributes:
-        linger_s: How long a run that keeps its state stays here with nothing to do.
-        capacity: How many such runs stay here at most.
-        changed: Told that the journal may hold something new; None for nobody.
-        sent: Told of a run that is not live here, and was sent something; None for nobody.
-        changes: How often the watch has looked into the inboxes.
+        linger_s: Seconds for which an idle stateful run stays in memory.
+        capacity: How many runs may be in memory before idle ones rest at once.
+        on_change: Called when the journal may hold something new, or None.
+        on_message: Called with the id of a run that was sent something and does not execute
+            here, or None.
+        inbox_reads: How often the watch has read the inboxes.
+        closing: Whether `close` was called; no run may be started or resumed then.
     """
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._controls: dict[str, Control] = {}
-        self._timers = LiveTimers(clock, self._poke)
-        self._outcomes: dict[str, asyncio.Future[CheckpointSaved]] = {}  # by the event's id
-        self._parcels: dict[str, list[ReceivedEvent]] = {}
+        self._handles: dict[str, RunHandle] = {}
+        self._timers = LiveTimers(clock, self._wake_control)
+        self._outcomes: dict[str, asyncio.Future[CheckpointSaved]] = {}  # by event id
+        self._direct_events: dict[str, list[ReceivedEvent]] = {}  # not sent through an inbox
         self._watcher: asyncio.Task[None] | None = None
         self._watched_from: asyncio.Task[int] | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._waking: set[str] = set()  # about to be resumed, and without a control yet
+        self._fewer_waking = asyncio.Event()
+        self._yielded_at_s = 0.0  # when `ensure_watching` last gave the event loop a turn
         self.linger_s = 0.0
         self.capacity = 10_000
-        self.changed: Callable[[], None] | None = None
-        self.sent: Callable[[str], None] | None = None
-        self._rising: set[str] = set()  # to be taken up, and not live yet
-        self._room = asyncio.Event()
-        self.changes = 0
-        self._turn_s = 0.0  # when the loop had its last turn by what `ready` does
+        self.on_change: Callable[[], None] | None = None
+        self.on_message: Callable[[str], None] | None = None
+        self.inbox_reads = 0
+        self.closing = False
 
     def __getitem__(self, run_id: str) -> Control:
         return self._controls[run_id]
 
     def get(self, run_id: str | None) -> Control | None:
-        """Return a run's control; None where it is not live here."""
+        """Return a run's control, or None when the run does not execute here."""
         return None if run_id is None else self._controls.get(run_id)
 
+    def executing(self, run_id: str) -> RunHandle:
+        """Return a context manager that marks a run as executing here."""
+        return RunHandle(self._handles, run_id)
+
+    def handle(self, run_id: str) -> RunHandle | None:
+        """Return the handle of a run that executes here, or is about to; else None."""
+        return self._handles.get(run_id)
+
+    def count(self) -> int:
+        """Return how many runs execute here, those that wait for events included."""
+        return len(self._handles)
+
     def waiting(self) -> int:
-        """Return how many of them wait for an event."""
+        """Return how many runs in memory wait for an event."""
         return sum(control.idle_since is not None for control in self._controls.values())
 
-    async def ready(self) -> None:
-        """Begin to watch the inboxes; what is read from one behind this is not missed after.
+    async def ensure_watching(self) -> None:
+        """Start the watch of the inboxes unless it runs.
 
-        It lets the loop have a turn now and then: one run after another may do without.
+        Messages posted after this returns reach their runs. It also yields to the event loop
+        now and then: executing one short run after another might never do so.
         """
         if self._watcher is not None:
-            if time.monotonic() > self._turn_s + _TURN_S:
+            if time.monotonic() > self._yielded_at_s + _YIELD_S:
                 await asyncio.sleep(0)
-                self._turn_s = time.monotonic()
+                self._yielded_at_s = time.monotonic()
             return
         if self._watched_from is None:
             self._watched_from = asyncio.ensure_future(self._journal.last_position())
@@ -87,102 +140,129 @@ class ActiveRuns:
         if self._watcher is None:
             self._watcher = asyncio.ensure_future(self._watch(last))
 
-    def enter(self, run_id: str, control: Control, *, stays: bool) -> None:
-        """Take a run in; it begins."""
+    def add(self, run_id: str, control: Control, *, stays: bool) -> None:
+        """Register the control of a run that starts executing.
+
+        Args:
+            run_id: The run.
+            control: Its control.
+            stays: Whether the run never rests while it waits for events.
+        """
         self._controls[run_id] = control
-        if self._rising:
-            self.risen(run_id)
+        if self._waking:
+            self.mark_awake(run_id)
         if not control.stateful:
             return
         crowded = len(self._controls) > self.capacity
         control.stays = stays
         control.may_rest = not stays and (self.linger_s <= 0 or crowded)
-        control.waits = functools.partial(self._timers.set, run_id)
-        for event in self._parcels.pop(run_id, ()):
+        control.on_wait = functools.partial(self._timers.set, run_id)
+        for event in self._direct_events.pop(run_id, ()):
             control.push(event)
         if not stays and self.linger_s > 0 and self._sweeper is None:
             self._sweeper = asyncio.ensure_future(self._sweep())
 
-    def leave(self, run_id: str) -> None:
-        """Let a run go; it ended or rests."""
+    def remove(self, run_id: str) -> None:
+        """Remove the control of a run that ended or rests."""
         control = self._controls.pop(run_id)
         if not control.stateful:
             return
-        if parcels := control.parcels():  # they came as it went to rest
-            self._parcels.setdefault(run_id, []).extend(parcels)
+        if events := control.direct_events():  # delivered while the run went to rest
+            self._direct_events.setdefault(run_id, []).extend(events)
         self._timers.set(run_id, None)
 
     @property
-    def rising(self) -> int:
-        """How many runs are to be taken up, and are not live yet."""
-        return len(self._rising)
+    def waking(self) -> int:
+        """How many runs are about to be resumed."""
+        return len(self._waking)
 
-    def rise(self, run_id: str) -> bool:
-        """Note that a run is about to be taken up; return whether that was not known."""
-        known = run_id in self._rising
-        self._rising.add(run_id)
+    def mark_waking(self, run_id: str) -> bool:
+        """Mark a run as about to be resumed; return whether it was not marked yet."""
+        known = run_id in self._waking
+        self._waking.add(run_id)
         return not known
 
-    def risen(self, run_id: str) -> None:
-        """Note that a run is live, or is not taken up."""
-        self._rising.discard(run_id)
-        self._room.set()
+    def mark_awake(self, run_id: str) -> None:
+        """Remove the mark: the run executes, or could not be resumed."""
+        self._waking.discard(run_id)
+        self._fewer_waking.set()
 
-    async def room(self, most: int) -> None:
-        """Wait until no more than so many runs are about to be taken up."""
-        while len(self._rising) > most:
-            self._room.clear()
-            await self._room.wait()
+    async def until_waking_at_most(self, limit: int) -> None:
+        """Wait until at most ``limit`` runs are about to be resumed."""
+        while len(self._waking) > limit:
+            self._fewer_waking.clear()
+            await self._fewer_waking.wait()
 
     def checkpoint_saved(self, record: CheckpointSaved) -> None:
-        """Take in that a run kept its state: who waits for its event hears of it."""
-        waiting = self._outcomes.pop(record.event_id, None) if record.event_id else None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(record)
+        """Resolve the outcome of the event that led to a checkpoint."""
+        outcome = self._outcomes.pop(record.event_id, None) if record.event_id else None
+        if outcome is not None and not outcome.done():
+            outcome.set_result(record)
 
     def outcome(self, event_id: str) -> asyncio.Future[CheckpointSaved]:
-        """Return what will be the record of an event that a live run handles."""
+        """Return the future checkpoint of the run that handles an event."""
         found = self._outcomes.get(event_id)
         if found is None:
             found = self._outcomes[event_id] = asyncio.get_running_loop().create_future()
         return found
 
     def forget_outcome(self, event_id: str) -> None:
-        """Stop waiting for an event."""
+        """Stop waiting for the outcome of an event."""
         self._outcomes.pop(event_id, None)
 
-    def hand(self, run_id: str, event: ReceivedEvent) -> bool:
-        """Give an event to a run, now or when it is live; return whether it is live."""
+    def push_event(self, run_id: str, event: ReceivedEvent) -> bool:
+        """Give an event to a run, now or when it is resumed; return whether it executes."""
         control = self._controls.get(run_id)
         if control is None:
-            self._parcels.setdefault(run_id, []).append(event)
+            self._direct_events.setdefault(run_id, []).append(event)
             return False
         control.push(event)
         return True
 
-    def has_parcel(self, run_id: str) -> bool:
-        """Whether a run that is not live is to be given something."""
-        return run_id in self._parcels
+    def has_direct_events(self, run_id: str) -> bool:
+        """Return whether events wait for a run that does not execute."""
+        return run_id in self._direct_events
+
+    async def start(self, execute: Callable[[OnStarted], Coroutine[Any, Any, Any]]) -> str:
+        """Execute a new run in a background task; return its id once the journal holds it.
+
+        Args:
+            execute: Executes the run; awaits its argument with the run's id.
+
+        Raises:
+            QtForgeError: The run could not be started.
+        """
+        started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def on_started(run_id: str) -> None:
+            started.set_result(run_id)
+
+        task = self.spawn(execute(on_started))
+        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            task.result()  # raises why
+        return started.result()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Do something in a task of one's own, which `close` ends."""
+        """Run a coroutine in a background task, which `close` ends."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._task_done)
         return task
 
-    async def look(self, run_id: str) -> None:
-        """Deliver what was sent to a live run."""
+    async def deliver_pending(self, run_id: str) -> None:
+        """Deliver what the inbox of an executing run holds."""
         control = self._controls.get(run_id)
         if control is not None:
             await control.deliver(list(await self._unread(run_id, control)))
 
     async def close(self, grace_s: float) -> None:
-        """End everything: what waits rests, what works may go on for a while, then is left.
+        """End every task: waiting runs rest, working runs may finish, then are left.
 
         Args:
-            grace_s: How long; what is not done then is for the next process.
+            grace_s: Seconds that working runs have; the next process resumes the others.
         """
+        self.closing = True
         self.linger_s = 0.0
         for control in list(self._controls.values()):
             control.rest()
@@ -190,26 +270,26 @@ class ActiveRuns:
         tasks = {task for task in self._tasks if not task.done()}
         if tasks:
             _, tasks = await asyncio.wait(tasks, timeout=max(grace_s, _REST_S))
-        for _ in range(2):  # a child does as its parent
+        for _ in range(2):  # a child stops only when its parent has been stopped
             for control in self._controls.values():
                 control.stop()
-        tasks |= {task for task in self._tasks if not task.done()}  # begun meanwhile
+        tasks |= {task for task in self._tasks if not task.done()}  # spawned meanwhile
         for task in (*tasks, *helpers):
             task.cancel()
         if ended := [*tasks, *helpers]:
             _, late = await asyncio.wait(ended, timeout=_REST_S)
-            for task in late:  # one that is being undone stops in the middle of it at the second
+            for task in late:  # a second cancellation interrupts a compensation
                 task.cancel()
             if late:
                 await asyncio.wait(late)
         await self._timers.close()
 
-    def _poke(self, run_id: str) -> None:
+    def _wake_control(self, run_id: str) -> None:
         control = self._controls.get(run_id)
         if control is not None:
-            control.poke()
+            control.wake()
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, QtForgeError):
@@ -221,38 +301,38 @@ class ActiveRuns:
         while True:
             if not await self._journal.changed(_WATCH_S):
                 continue
-            self.changes += 1
-            if self.changed is not None:
-                self.changed()
-            last = await self._deliver(last)
+            self.inbox_reads += 1
+            if self.on_change is not None:
+                self.on_change()
+            last = await self._deliver_since(last)
 
-    async def _deliver(self, last: int) -> int:
-        """Deliver what was sent behind a position; return how far that was."""
+    async def _deliver_since(self, last: int) -> int:
+        """Deliver the messages after a position; return the last position that was read."""
         while True:
             try:
-                posted = await self._journal.messages_since(last)
+                messages = await self._journal.messages_since(last)
             except QtForgeError as error:
                 _LOG.warning("the inboxes can't be read: %s", error)
                 return last
-            if not posted:
+            if not messages:
                 return last
-            last = posted[-1].position
-            self.changes += 1  # a run that is just being taken up may have looked before
-            parts: dict[str, list[InboxEntry]] = {}
-            for run_id, position, message in posted:
-                parts.setdefault(run_id, []).append(InboxEntry(position, message))
-            for run_id, entries in parts.items():
+            last = messages[-1].position
+            self.inbox_reads += 1  # a run that is being resumed may have read its inbox before
+            by_run: dict[str, list[InboxEntry]] = {}
+            for run_id, position, message in messages:
+                by_run.setdefault(run_id, []).append(InboxEntry(position, message))
+            for run_id, entries in by_run.items():
                 await self._deliver_to(run_id, entries)
 
     async def _deliver_to(self, run_id: str, entries: list[InboxEntry]) -> None:
         control = self._controls.get(run_id)
         if control is None:
-            if self.sent is not None:
-                self.sent(run_id)
+            if self.on_message is not None:
+                self.on_message(run_id)
             return
         try:
             await control.deliver(entries)
-        except QtForgeError as error:  # such as: it has ended meanwhile
+        except QtForgeError as error:  # such as: the run has ended meanwhile
             _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
 
     async def _unread(self, run_id: str, control: Control) -> Sequence[InboxEntry]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
+
+from qtforge_host.runs.active_runs import ActiveRuns, OnStarted
 from qtforge_host.runs.control import PauseRequested
 from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
@@ -25,6 +28,7 @@ __all__ = [
     "ChildOwnedError",
     "Children",
     "Executor",
+    "ParentStep",
     "cancel_family",
     "cancel_message",
     "undoes",
@@ -126,42 +130,45 @@ async def _end(
 _LOG = logging.getLogger("qtforge.runs")
 
 
-Started = Callable[[str], Awaitable[None]]
-
-
 _MANY = 1_000_000
 
 
 MAX_DEPTH: Final = 32
 
 
+class ParentStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The step of a run that starts another run.
+
+    Attributes:
+        run_id: The run that starts the other.
+        step: Its step.
+        depth: How many runs are above it; 0 for one that nobody started.
+        notify: The event that tells it of the child's end, or "".
+    """
+
+    run_id: str
+    step: str
+    depth: int
+    notify: str = ""
+
+
 class Executor(Protocol):
-    """What `Children` needs of the engine."""
+    """The engine, as far as runs use it to execute their children.
+
+    A run's engine executes runs that execute children with the same engine; this protocol is
+    where that recursion is cut.
+    """
 
     async def execute(
         self,
         workflow: Workflow,
         given: Mapping[str, Any],
         *,
-        parent: str | None = None,
-        parent_step: str | None = None,
-        depth: int = 0,
+        parent: ParentStep,
         stays: bool = False,
-        on_started: Started | None = None,
+        on_started: OnStarted,
     ) -> RunState:
-        """Start a run, and go on until it ends or rests."""
-
-    async def start(
-        self,
-        workflow: Workflow,
-        given: Mapping[str, Any],
-        *,
-        parent: str | None = None,
-        parent_step: str | None = None,
-        depth: int = 0,
-        notify: str = "",
-    ) -> str:
-        """Start a run that goes on by itself; return its id."""
+        """Start a run, and execute it until it ends or rests."""
 
     async def resume(
         self,
@@ -171,7 +178,7 @@ class Executor(Protocol):
         note: str = "",
         stays: bool = False,
     ) -> RunState:
-        """Take up a run."""
+        """Resume a run, and execute it until it ends or rests."""
 
 
 class ChildOwnedError(Exception):
@@ -187,6 +194,7 @@ class Children:
 
     Args:
         executor: Executes them.
+        active_runs: Executes those that nobody awaits, in the background.
         journal: Where they are found.
         named: Finds a workflow.
         clock: The time.
@@ -195,11 +203,13 @@ class Children:
     def __init__(
         self,
         executor: Executor,
+        active_runs: ActiveRuns,
         journal: Journal,
         named: Callable[[str], Workflow],
         clock: Clock,
     ) -> None:
         self._executor = executor
+        self._active_runs = active_runs
         self._journal = journal
         self._named = named
         self._clock = clock
@@ -245,57 +255,51 @@ class Children:
             except (RunError, WorkflowError) as error:
                 _LOG.warning("%s is asked to end, and did not yet: %s", each.run_id, error)
 
-    async def start(
-        self,
-        parent: str,
-        step: str,
-        name: str,
-        given: Mapping[str, Any],
-        event: str,
-        depth: int,
-    ) -> str:
-        """Start a workflow as a child that goes on by itself; return the run's id.
+    async def start(self, parent: ParentStep, name: str, given: Mapping[str, Any]) -> str:
+        """Start a workflow as a child that executes in the background; return the run's id.
 
         Raises:
             WorkflowError: It can't be run here.
             OperationError: ``run.too_deep``.
         """
-        _check_depth(name, depth)
+        _check_depth(name, parent)
         workflow = self._named(name)
-        return await self._executor.start(
-            workflow, given, parent=parent, parent_step=step, depth=depth, notify=event
+        return await self._active_runs.start(
+            lambda on_started: self._executor.execute(
+                workflow, given, parent=parent, on_started=on_started
+            )
         )
 
     async def result(
         self,
-        parent: str,
-        step: str,
+        parent: ParentStep,
         name: str,
         given: Mapping[str, Any],
         begun: str | None,
-        started: Started,
-        depth: int,
+        on_started: OnStarted,
         is_to_stop: Callable[[], bool],
     ) -> Any:
-        """Run a workflow as a child, or take up the child that was begun; return its result.
+        """Run a workflow as a child, or resume the child that was begun; return its result.
+
+        Args:
+            parent: The step that waits for the child.
+            name: The workflow.
+            given: Its input.
+            begun: The child that the step began before, or None.
+            on_started: Awaited with the child's id once the journal holds it.
+            is_to_stop: Tells at a cancellation whether the parent is left as it is.
 
         Raises:
             ChildOwnedError: It was begun, and another process executes it now.
             OperationError: It did not succeed; or ``run.too_deep``.
             PauseRequested: It rests, and so its parent does.
         """
-        _check_depth(name, depth)
+        _check_depth(name, parent)
         if begun is not None:
             work = self._executor.resume(begun, stays=True)
         else:
             work = self._executor.execute(
-                self._named(name),
-                given,
-                parent=parent,
-                parent_step=step,
-                depth=depth,
-                stays=True,
-                on_started=started,
+                self._named(name), given, parent=parent, stays=True, on_started=on_started
             )
         try:
             view = await _to_its_end(work, is_to_stop)
@@ -335,7 +339,8 @@ async def _to_its_end(
     return task.result()
 
 
-def _check_depth(name: str, depth: int) -> None:
+def _check_depth(name: str, parent: ParentStep) -> None:
+    depth = parent.depth + 1
     if depth > MAX_DEPTH:
         what = f"'{name}' would be run {depth} runs deep, and {MAX_DEPTH} is the limit"
         fix = "look for workflows that run each other in a circle"

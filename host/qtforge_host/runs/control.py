@@ -45,7 +45,8 @@ class Control(Interruptible):
         may_rest: Whether a run that keeps its state rests when there is nothing to do.
         stays: Whether it never does, because another run waits for its end.
         idle_since: On `time.monotonic`'s scale: since when it waits; None while it works.
-        waits: Told when its next timer is due, or None, as it begins to wait; None for nobody.
+        on_wait: Called with the time of the next timer, or None without one, whenever the run
+            begins to wait; None when nobody is to be called.
     """
 
     def __init__(
@@ -66,11 +67,11 @@ class Control(Interruptible):
         self.may_rest = False
         self.stays = False
         self.idle_since: float | None = None
-        self.waits: Callable[[datetime.datetime | None], None] | None = None
+        self.on_wait: Callable[[datetime.datetime | None], None] | None = None
         self._tell = tell
         self._arrived: deque[ReceivedEvent] = deque()
         self._ignored: list[str] = []  # ids of messages that no record deals with
-        self._poke: asyncio.Future[None] | None = None
+        self._woken: asyncio.Future[None] | None = None
 
     @property
     def changed(self) -> asyncio.Event:
@@ -128,12 +129,12 @@ class Control(Interruptible):
         changed, self._changed = self._changed, None
         if changed is not None:
             changed.set()
-        self.poke()
+        self.wake()
 
     def push(self, event: ReceivedEvent) -> None:
         """Take in an event that did not come by the inbox."""
         self._arrived.append(event)
-        self.poke()
+        self.wake()
 
     def first_event(self) -> ReceivedEvent | None:
         """Return the oldest event that has not been dealt with."""
@@ -152,27 +153,27 @@ class Control(Interruptible):
         """The ids of messages that have been dealt with, and that no record tells of."""
         return tuple(self._ignored)
 
-    def parcels(self) -> list[ReceivedEvent]:
-        """Return the events that did not come by the inbox and have not been dealt with."""
+    def direct_events(self) -> list[ReceivedEvent]:
+        """Return the unhandled events that were not sent through the inbox."""
         return [event for event in self._arrived if event.position == 0]
 
-    def poke(self) -> None:
-        """Let a run that waits look around."""
-        if self._poke is not None and not self._poke.done():
-            self._poke.set_result(None)
+    def wake(self) -> None:
+        """Let a waiting run look for events and timers."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
-    async def poked(self, due: datetime.datetime | None) -> None:
+    async def until_woken(self, due: datetime.datetime | None) -> None:
         """Wait until something was sent, a timer is due, or the run is to rest.
 
         Args:
             due: When the run's next timer is; None without one.
         """
-        self._poke = asyncio.get_running_loop().create_future()
+        self._woken = asyncio.get_running_loop().create_future()
         self.idle_since = time.monotonic()
-        if self.waits is not None:
-            self.waits(due)
+        if self.on_wait is not None:
+            self.on_wait(due)
         try:
-            await self._poke
+            await self._woken
         finally:
             self.idle_since = None
 
@@ -180,7 +181,7 @@ class Control(Interruptible):
         """Let a run that keeps its state rest as soon as there is nothing to do."""
         if not self.stays:
             self.may_rest = True
-            self.poke()
+            self.wake()
 
     def check(self) -> None:
         """Stop the run where it has to stop, before a step.

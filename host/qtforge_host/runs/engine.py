@@ -1,11 +1,10 @@
-"""The engine under every orchestrator: starts runs, takes them up again, ends them."""
+"""The engine under every orchestrator: starts runs, resumes them, and ends them."""
 
 from __future__ import annotations
 
 import datetime
-import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -14,8 +13,9 @@ from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.clock import SystemClock
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.policies.cache import ResultCache
+from qtforge_host.runs.active_runs import ActiveRuns, OnStarted, RunHandle
 from qtforge_host.runs.amendments import Amending, as_document
-from qtforge_host.runs.children import Children
+from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.execution import RunExecution
@@ -25,7 +25,6 @@ from qtforge_host.runs.run import ActiveRun
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.steps import StepRequester
-from qtforge_host.runs.supervisor import Reaches
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Problem, Workflow
@@ -33,31 +32,30 @@ from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
+from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
-__all__ = ["Engine", "RunIds", "Silent"]
+__all__ = ["Engine", "RunIds", "Workflows"]
 
 
 class RunIds:
-    """Makes names for runs.
+    """Makes ids for runs.
 
-    Their random part is begun anew with each object; to ask the system for each costs a short
-    run as much as one of its steps. They are no secrets, and the journal takes none twice.
+    The random generator is seeded once for each object: to ask the operating system for every
+    id costs a short run as much as one of its steps. Ids are not secret, and the journal
+    refuses one that exists.
     """
 
     def __init__(self) -> None:
         self._numbers = random.Random()  # noqa: S311
 
     def new(self, now: datetime.datetime) -> str:
-        """Return a run's name: sortable by time, unique, and short enough to type.
+        """Return a run's id: sortable by time, unique, and short enough to type.
 
         >>> RunIds().new(datetime.datetime(2026, 1, 2, 3, 4, 5)).rpartition("-")[0]
         '20260102-030405'
         """
         return f"{now:%Y%m%d-%H%M%S}-{self._numbers.getrandbits(40):010x}"
-
-
-_LOG = logging.getLogger("qtforge.runs")
 
 
 class Workflows(Protocol):
@@ -67,36 +65,49 @@ class Workflows(Protocol):
         """Return a workflow that can run here and now."""
 
     def recorded(self, history: History) -> Workflow:
-        """Return the workflow of a run, with its definition as it is now."""
+        """Return a run's workflow, with its definition as amended until now."""
 
     def check(self, workflow: Workflow) -> Sequence[Problem]:
         """Return everything that is wrong with a workflow's names and expressions."""
 
 
-class Silent:
-    """Listens to nothing."""
+class _NoListener:
+    """A listener that ignores everything."""
 
     def on_record(self, view: RunState, record: Record) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
     def on_progress(
         self, view: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
-        """Nobody listens."""
+        """Do nothing."""
 
 
-class Engine(Reaches):
-    """Executes workflows.
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is executed; see `Engine.execute` and `Engine.resume`."""
+
+    listener: RunListener
+    stays: bool
+    versions: VersionPolicy = "same-major"
+    note: str = ""
+
+
+class Engine:
+    """Executes workflows: starts runs, resumes them, and ends them.
 
     Args:
-        bus: Where steps ask.
+        bus: The message bus that steps request.
         expressions: For templates and conditions.
-        journal: Where records are kept; open.
+        journal: Holds the records of runs; open.
         workflows: Finds workflows, for resuming and for children.
-        observe: Told of every record; None for nobody.
-        plugins: Gives the active plugins' versions by name.
-        cache: Keeps the answers of steps that say so; None for none.
+        observe: Called with every record, or None.
+        plugins: Returns the active plugins' versions by name.
+        cache: Holds the answers of steps that ask for it, or None.
         clock: The time.
+
+    Attributes:
+        journal: Holds the records of runs.
+        active_runs: The runs that execute in this process.
     """
 
     def __init__(
@@ -111,20 +122,20 @@ class Engine(Reaches):
         cache: ResultCache | None = None,
         clock: Clock | None = None,
     ) -> None:
-        clock = clock or SystemClock()
-        super().__init__(journal, clock)
+        self._clock = clock or SystemClock()
+        self.journal = journal
         self._evaluator = ExpressionEvaluator(expressions)
         self._workflows = workflows
         self._observe = observe
         self._plugins = plugins
-        self._clock = clock
-        self._ask = StepRequester(bus, cache)
-        self._children = Children(self, journal, workflows.named, clock)
+        self._requester = StepRequester(bus, cache)
         self._ids = RunIds()
+        self.active_runs = ActiveRuns(journal, self._clock)
+        self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)
 
     @property
     def workflows(self) -> Workflows:
-        """Where it finds workflows."""
+        """Finds the workflows of runs."""
         return self._workflows
 
     async def execute(
@@ -134,40 +145,34 @@ class Engine(Reaches):
         listener: RunListener | None = None,
         *,
         run_id: str | None = None,
-        parent: str | None = None,
-        parent_step: str | None = None,
-        depth: int = 0,
-        notify: str = "",
+        parent: ParentStep | None = None,
         stays: bool = False,
-        on_started: Callable[[str], Awaitable[None]] | None = None,
+        on_started: OnStarted | None = None,
     ) -> RunState:
-        """Start a run, and go on until it ends or rests.
+        """Start a run, and execute it until it ends or rests.
 
         Args:
-            workflow: A valid one.
-            given: Its input, over the definition's defaults.
-            listener: Hears what happens.
-            run_id: Its name; None for a new one. One that is taken already is refused, so that
-                whoever derives it from what asked for the run starts it once.
-            parent: The run that starts it.
-            parent_step: That run's step.
-            depth: How many runs stand above it.
-            notify: The event by which the parent hears of its end.
-            stays: It does not rest while it waits for events.
-            on_started: Awaited with the run's id once the journal has it.
+            workflow: A valid workflow.
+            given: The input; it takes precedence over the definition's defaults.
+            listener: Called with the run's records and progress.
+            run_id: The run's id; None for a new one. An id that exists already is refused, so
+                that a caller who derives it from a request starts that run once.
+            parent: The step of another run that starts this one.
+            stays: Whether the run stays in memory while it waits for events.
+            on_started: Awaited with the run's id once the journal holds the run.
 
         Returns:
-            What became of it, also when it failed.
+            The run's state, also when it failed.
 
         Raises:
             asyncio.CancelledError: The caller was cancelled, and the run with it; the journal
                 says so.
-            RunExistsError: There is a run of that name.
-            RunInputError: The input is not what the definition wants; nothing was started.
-            RunError: The journal refused it.
+            RunExistsError: There is a run of that id.
+            RunInputError: The input does not fit the definition; nothing was started.
+            RunError: The journal refused the run.
         """
         definition = workflow.definition
-        await self._active_runs.ready()
+        await self.active_runs.ensure_watching()
         started = RunStarted(
             run_id=run_id or self._ids.new(self._clock.now()),
             at=self._clock.now(),
@@ -178,21 +183,21 @@ class Engine(Reaches):
             plugins=self._plugins(),
             definition=None if workflow.text == "" else as_document(definition),
             definition_text=workflow.text,
-            parent=parent,
-            parent_step=parent_step,
-            depth=depth,
-            notify=notify,
+            parent=parent.run_id if parent is not None else None,
+            parent_step=parent.step if parent is not None else None,
+            depth=parent.depth + 1 if parent is not None else 0,
+            notify=parent.notify if parent is not None else "",
         )
-        changes = self._active_runs.changes
-        ownership = await self._journal.create(started)
-        with self._going_on(started.run_id):
+        inbox_reads = self.active_runs.inbox_reads
+        ownership = await self.journal.create(started)
+        options = _Options(listener=listener or _NoListener(), stays=stays)
+        with self.active_runs.executing(started.run_id) as handle:
             if on_started is not None:
                 await on_started(started.run_id)
-            view = await self._go_on(
-                workflow, ownership, [started], listener, changes=changes, older=[], stays=stays
+            view = await self._drive(
+                workflow, ownership, [started], options, inbox_reads=inbox_reads, inbox=[]
             )
-            waits = view.status == "waiting"
-            return await self._until_rest(view, listener, stays) if waits else view
+            return await self._until_rest(view, handle, options)
 
     async def resume(
         self,
@@ -203,81 +208,100 @@ class Engine(Reaches):
         note: str = "",
         stays: bool = False,
     ) -> RunState:
-        """Take up a run that has no live owner; steps that the journal holds are not redone.
+        """Resume a run that has no live owner; steps that the journal holds are not redone.
 
-        One that this engine executes already, such as a child that was taken up before its
+        A run that this engine executes already, such as a child that was resumed before its
         parent, is waited for.
 
         Args:
             run_id: The run.
-            listener: Hears what happens.
-            versions: Which other plugin versions than those that served it may go on.
-            note: Why, for its history.
-            stays: It does not rest while it waits for events.
+            listener: Called with the run's records and progress.
+            versions: Which plugin versions may resume it, besides those that served it.
+            note: The reason, for the run's history.
+            stays: Whether the run stays in memory while it waits for events.
 
         Returns:
-            What became of it; at once when it had ended.
+            The run's state; at once when it had ended.
 
         Raises:
-            RunNotFoundError: There is none.
-            RunOwnedError: A live process executes it.
+            RunNotFoundError: There is no such run.
+            RunOwnedError: Another live process executes it.
             WorkflowError: Its workflow can't be run here.
         """
-        while (going := self._going.get(run_id)) is not None:
-            await going.until_ended()
-            view = RunState.from_records(run_id, await self._journal.records(run_id))
+        while (executing := self.active_runs.handle(run_id)) is not None:
+            await executing.until_ended()
+            view = RunState.from_records(run_id, await self.journal.records(run_id))
             if not stays or view.status != "waiting":
                 return view
-        with self._going_on(run_id):
-            view = await self._take_up(run_id, listener, versions, note, stays)
-            return await self._until_rest(view, listener, stays)
+        options = _Options(
+            listener=listener or _NoListener(), stays=stays, versions=versions, note=note
+        )
+        with self.active_runs.executing(run_id) as handle:
+            view = await self._resume(run_id, options)
+            return await self._until_rest(view, handle, options)
 
-    async def _take_up(
-        self,
-        run_id: str,
-        listener: RunListener | None,
-        versions: VersionPolicy,
-        note: str,
-        stays: bool,
-    ) -> RunState:
-        await self._active_runs.ready()
-        records = list(await self._journal.tail(run_id))
+    async def close(self, grace_s: float = 0.0) -> None:
+        """End every run that executes here; the next process resumes what is not done.
+
+        Args:
+            grace_s: Seconds that working runs have to end.
+        """
+        await self.active_runs.close(grace_s)
+
+    async def _until_rest(self, view: RunState, handle: RunHandle, options: _Options) -> RunState:
+        """Resume a run that was sent something just as it went to rest."""
+        run_id = view.run_id
+        again = _Options(listener=options.listener, stays=options.stays)
+        while view.status == "waiting" and not self.active_runs.closing:
+            handle.wanted_again = False
+            pending = await self.journal.pending(run_id)
+            if not (pending or handle.wanted_again or self.active_runs.has_direct_events(run_id)):
+                break
+            try:
+                view = await self._resume(run_id, again)
+            except RunOwnedError:
+                break  # another process was faster
+        return view
+
+    async def _resume(self, run_id: str, options: _Options) -> RunState:
+        """Resume a run that this engine does not execute, until it ends or rests."""
+        await self.active_runs.ensure_watching()
+        records = list(await self.journal.tail(run_id))
         history = History.of(records)
         if history.finished is not None or stays_blocked(
-            history.blocked, history.served_by, self._plugins(), versions
+            history.blocked, history.served_by, self._plugins(), options.versions
         ):
             return RunState.from_records(run_id, records)
-        self._workflows.recorded(history)  # it is not taken up where it can't be run
-        ownership = await self._journal.claim(run_id)
-        records = list(await self._journal.tail(run_id))  # what its last owner still wrote
+        self._workflows.recorded(history)  # raises before the run is claimed
+        ownership = await self.journal.claim(run_id)
+        records = list(await self.journal.tail(run_id))  # with the last owner's last records
         history, view = History.of(records), RunState.from_records(run_id, records)
         if history.finished is not None:
-            await self._journal.release(ownership)
+            await self.journal.release(ownership)
             return view
         workflow = self._workflows.recorded(history)
         active = self._plugins()
-        problem = version_problem(history.served_by, active, versions)
+        problem = version_problem(history.served_by, active, options.versions)
         if problem is not None and problem.blocks:
             return await self._block(ownership, records, problem.text, active)
-        text = "; ".join(filter(None, (note, problem.text if problem else "")))
-        changes = self._active_runs.changes
-        unread = self._journal.pending if stateful(workflow) else self._journal.inbox
-        older = list(await unread(run_id))
+        note = "; ".join(filter(None, (options.note, problem.text if problem else "")))
+        inbox_reads = self.active_runs.inbox_reads
+        read_inbox = self.journal.pending if stateful(workflow) else self.journal.inbox
+        inbox = list(await read_inbox(run_id))
         waited = view.status == "waiting"
-        if text or not waited:
+        if note or not waited:
             now, owner = self._clock.now(), ownership.owner
-            resumed = RunResumed(run_id=run_id, at=now, owner=owner, plugins=active, note=text)
-            await self._journal.append(ownership, [resumed])
+            resumed = RunResumed(run_id=run_id, at=now, owner=owner, plugins=active, note=note)
+            await self.journal.append(ownership, [resumed])
             records.append(resumed)
-        return await self._go_on(
+        return await self._drive(
             workflow,
             ownership,
             records,
-            listener,
-            changes=changes,
-            older=older,
+            options,
+            inbox_reads=inbox_reads,
+            inbox=inbox,
             resumed=not waited,
-            stays=stays,
         )
 
     async def _block(
@@ -285,20 +309,19 @@ class Engine(Reaches):
     ) -> RunState:
         run_id = ownership.run_id
         blocked = RunBlocked(run_id=run_id, at=self._clock.now(), reason=why, plugins=active)
-        await self._journal.append(ownership, [blocked])
-        await self._journal.release(ownership)
+        await self.journal.append(ownership, [blocked])
+        await self.journal.release(ownership)
         return RunState.from_records(run_id, [*records, blocked])
 
-    async def _go_on(
+    async def _drive(
         self,
         workflow: Workflow,
         ownership: Ownership,
         records: list[Record],
-        listener: RunListener | None,
+        options: _Options,
         *,
-        changes: int,
-        older: list[InboxEntry],
-        stays: bool,
+        inbox_reads: int,
+        inbox: list[InboxEntry],
         resumed: bool = False,
     ) -> RunState:
         """Execute a run that this engine owns.
@@ -306,52 +329,49 @@ class Engine(Reaches):
         Args:
             workflow: Its workflow.
             ownership: Of the run.
-            records: The run's; the last says that it is executed now.
-            listener: Hears what happens.
-            changes: How often the watch had looked when the inbox was read.
-            older: What was in the inbox.
-            stays: It does not rest while it waits for events.
-            resumed: Somebody wants it to go on: that it was to be paused no longer counts.
+            records: The run's; the last says that the run executes now.
+            options: How it is executed.
+            inbox_reads: How often the watch had read the inboxes when the inbox was read.
+            inbox: What the inbox held.
+            resumed: Whether somebody resumed the run: an older request to pause is void then.
         """
         run_id = ownership.run_id
-        heard = listener or Silent()
         view, history = RunState.from_records(run_id, records), History.of(records)
-        log = RunLog(self._journal, ownership, view, history, heard, self._observe)
+        log = RunLog(self.journal, ownership, view, history, options.listener, self._observe)
         amending = Amending(log, workflow, self._clock, self._workflows.check)
         parent = history.started.parent if history.started is not None else None
-        tell = self._active_runs.checkpoint_saved if stateful(workflow) else None
-        control = Control(log, amending.apply, self._active_runs.get(parent), tell)
+        on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
+        control = Control(log, amending.apply, self.active_runs.get(parent), on_checkpoint)
         run = ActiveRun(
             log,
             control,
             amending=amending,
-            ask=self._ask,
-            publish=self._ask.publish,
+            ask=self._requester,
+            publish=self._requester.publish,
             evaluator=self._evaluator,
             clock=self._clock,
             children=self._children,
         )
         if self._observe is not None:
             self._observe(records[-1])
-        heard.on_record(view, records[-1])
-        self._active_runs.enter(run_id, control, stays=stays)
+        options.listener.on_record(view, records[-1])
+        self.active_runs.add(run_id, control, stays=options.stays)
         try:
-            if older:
-                await control.deliver(older, resumed=resumed)
-            if (
-                changes != self._active_runs.changes
-            ):  # the watch can't have told it of what came then
-                await self._active_runs.look(run_id)
-            driver = RunExecution(workflow, run, log, control, self._journal, self._clock)
-            await driver.drive()
+            if inbox:
+                await control.deliver(inbox, resumed=resumed)
+            if inbox_reads != self.active_runs.inbox_reads:
+                # The watch read messages before it knew this run's control.
+                await self.active_runs.deliver_pending(run_id)
+            execution = RunExecution(workflow, run, log, control, self.journal, self._clock)
+            await execution.drive()
         finally:
-            self._active_runs.leave(run_id)
+            self.active_runs.remove(run_id)
             await log.close()
         return view
 
 
 def stateful(workflow: Workflow) -> bool:
-    """Tell whether runs of a workflow keep their state, and wait."""
+    """Return whether runs of a workflow save checkpoints and wait for events."""
     return bool(getattr(workflow.orchestrator, "stateful", False))
 
 
@@ -360,5 +380,8 @@ def _plain_input(given: Mapping[str, Any]) -> Any:
         return normalize(given)
     except (TypeError, msgspec.ValidationError) as error:
         raise OperationError(
-            "run.not_storable", "the run's input can't be kept", str(error), "give plain values"
+            "run.not_storable",
+            "the run's input can't be stored",
+            str(error),
+            "use text, numbers, lists, mappings and dates",
         ) from error

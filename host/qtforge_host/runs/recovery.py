@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Final
 
-from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.supervisor import Supervisor
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import Journal
@@ -27,7 +27,7 @@ class RecoveryLoop:
     what nobody told it of: runs whose process has died, with or without something to do.
 
     Args:
-        engine: Executes them.
+        supervisor: Resumes them.
         journal: Where they are.
         clock: The time.
 
@@ -35,12 +35,12 @@ class RecoveryLoop:
         ready: Set once it has looked at everything for the first time.
     """
 
-    def __init__(self, engine: Engine, journal: Journal, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, supervisor: Supervisor, journal: Journal, clock: Clock) -> None:
+        self._supervisor = supervisor
         self._journal = journal
         self._clock = clock
         self.ready = asyncio.Event()
-        self._look = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._swept_at = -_OFTEN_S
         self._overflowed = False  # more was sent something than could be taken up at once
         self._tried: set[str] = set()  # interrupted runs that were not taken up, such as blocked
@@ -51,9 +51,9 @@ class RecoveryLoop:
         Raises:
             StateDirectoryError: The journal can't be read, at the start.
         """
-        living = self._engine.living
-        await living.ready()
-        living.changed, living.sent = self._look.set, self._sent
+        active_runs = self._supervisor.active_runs
+        await active_runs.ensure_watching()
+        active_runs.on_change, active_runs.on_message = self._wanted.set, self._on_message
         try:
             wait_s = await self._turn()
             self.ready.set()
@@ -65,12 +65,12 @@ class RecoveryLoop:
                     _LOG.error("%s", error)
                     wait_s = _OFTEN_S
         finally:
-            living.changed = living.sent = None
+            active_runs.on_change = active_runs.on_message = None
 
     async def _turn(self) -> float:
         """Wake whom there is a reason to wake; return in how many seconds the next timer is due."""
         while True:
-            self._look.clear()
+            self._wanted.clear()
             now = self._clock.now()
             found = list(await self._journal.due(now, self._limit))
             more = len(found) >= self._limit
@@ -81,8 +81,8 @@ class RecoveryLoop:
                 self._overflowed = len(stirred) >= self._limit
                 found += stirred
             for run_id in dict.fromkeys(found):
-                self._engine.wake(run_id)
-            await self._engine.living.room(_AT_ONCE // 2)
+                self._supervisor.wake(run_id)
+            await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
             if not more and not self._overflowed:
                 break
         due = await self._journal.next_due(now)
@@ -90,7 +90,7 @@ class RecoveryLoop:
 
     @property
     def _limit(self) -> int:
-        return _AT_ONCE + len(self._engine.refused)  # these come first again and again
+        return _AT_ONCE + len(self._supervisor.refused)  # these come first again and again
 
     async def _resume_interrupted(self) -> None:
         found = await self._journal.unfinished()
@@ -98,20 +98,20 @@ class RecoveryLoop:
         for run_id in found:
             if run_id not in self._tried:
                 self._tried.add(run_id)
-                self._engine.wake(run_id)
-                await self._engine.living.room(_AT_ONCE)
+                self._supervisor.wake(run_id)
+                await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE)
 
-    def _sent(self, run_id: str) -> None:
+    def _on_message(self, run_id: str) -> None:
         """Take up a run that was sent something; it is not live here."""
-        if self._engine.living.rising < _AT_ONCE:
-            self._engine.wake(run_id)
+        if self._supervisor.active_runs.waking < _AT_ONCE:
+            self._supervisor.wake(run_id)
         else:
             self._overflowed = True
-            self._look.set()
+            self._wanted.set()
 
     async def _wait(self, wait_s: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(max(0.0, wait_s)))
-        looking = asyncio.ensure_future(self._look.wait())
+        looking = asyncio.ensure_future(self._wanted.wait())
         try:
             # Of real time: a clock may be set forward.
             await asyncio.wait(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_host.runs.children import Children
+from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control, Rested
 from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
@@ -110,7 +110,7 @@ class Keeps:
                 raise Rested
             else:
                 due = None if last is None or not last.timers else min(last.timers.values())
-                await control.poked(due)
+                await control.until_woken(due)
 
     async def publish(self, step: str, topic: str, message: object) -> None:
         """Do a step: publish; see `qtforge_sdk.Run`."""
@@ -131,9 +131,9 @@ class Keeps:
             known = None
             if self._log.history.resumed:
                 known = await self._children.find(self.id, step, ())
-            depth = self._log.view.depth + 1
-            given_ = normalize(given)
-            child = known or await self._children.start(self.id, step, name, given_, event, depth)
+            depth = self._log.view.depth
+            parent = ParentStep(run_id=self.id, step=step, depth=depth, notify=event)
+            child = known or await self._children.start(parent, name, normalize(given))
             return child, None
 
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)

@@ -1,290 +1,234 @@
-"""How runs are started and reached without waiting for their end."""
+"""Start runs in the background, wake them, and send them events."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns
-from qtforge_host.runs.log import RunListener
-from qtforge_host.runs.outcomes import find_outcome
-from qtforge_host.runs.state import RunState
-from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.runs.engine import Engine
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import ReceivedEvent
-from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import RunError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import CheckpointSaved
 
-__all__ = ["Going", "Reaches"]
+__all__ = ["Durable", "Supervisor"]
 
 _LOG = logging.getLogger("qtforge.runs")
-_LOOK_S: Final = 0.02
+_POLL_REST_S: Final = 0.02
+_POLL_OUTCOME_S: Final = 0.1
 
 
-class Going:
-    """A run that the engine has not let go of; as a context manager, until it leaves it.
-
-    Args:
-        among: The others, by their ids.
-        run_id: The run.
-
-    Attributes:
-        again: Whether somebody wanted it to be taken up meanwhile.
-    """
-
-    def __init__(self, among: dict[str, Going], run_id: str) -> None:
-        self._among = among
-        self._run_id = run_id
-        self._ended: asyncio.Event | None = None  # made for the first who waits
-        self.again = False
-
-    def __enter__(self) -> Going:
-        self._among[self._run_id] = self
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        del self._among[self._run_id]
-        if self._ended is not None:
-            self._ended.set()
-
-    async def until_ended(self) -> None:
-        """Wait until the engine lets it go."""
-        if self._ended is None:
-            self._ended = asyncio.Event()
-        await self._ended.wait()
-
-
-class Reaches:
-    """What `Engine` inherits; its own file, because reaching a run is an idea of its own.
+class Supervisor:
+    """Executes runs in background tasks, and reaches those that execute.
 
     Args:
-        journal: Where runs are kept.
-        clock: The time.
+        engine: Executes runs.
 
     Attributes:
-        refused: Why runs that were to be taken up could not be, by their ids.
+        engine: Executes runs.
+        refused: Why runs that were to be resumed could not be, by run id.
     """
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
-        self._journal = journal
-        self._active_runs = ActiveRuns(journal, clock)
-        self._going: dict[str, Going] = {}
-        self._closing = False
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.refused: dict[str, str] = {}
 
     @property
-    def living(self) -> ActiveRuns:
-        """The runs that it executes at this moment."""
-        return self._active_runs
+    def active_runs(self) -> ActiveRuns:
+        """The runs that execute in this process."""
+        return self.engine.active_runs
 
     async def start(
-        self,
-        workflow: Workflow,
-        given: Mapping[str, Any],
-        *,
-        run_id: str | None = None,
-        parent: str | None = None,
-        parent_step: str | None = None,
-        depth: int = 0,
-        notify: str = "",
+        self, workflow: Workflow, given: Mapping[str, Any], *, run_id: str | None = None
     ) -> str:
-        """Start a run that goes on in a task of the engine's own; return its id.
+        """Start a run that executes in the background; return its id.
 
-        The journal has it then; see `execute` for the arguments and errors.
+        The journal holds the run then. See `Engine.execute` for the arguments and errors.
         """
-        begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        async def started(run_id: str) -> None:
-            begun.set_result(run_id)
-
-        work = self.execute(
-            workflow,
-            given,
-            run_id=run_id,
-            parent=parent,
-            parent_step=parent_step,
-            depth=depth,
-            notify=notify,
-            on_started=started,
+        return await self.active_runs.start(
+            lambda on_started: self.engine.execute(
+                workflow, given, run_id=run_id, on_started=on_started
+            )
         )
-        task = self._active_runs.spawn(work)
-        await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
-        if not begun.done():
-            task.result()  # raises why
-        return begun.result()
 
-    def has(self, run_id: str) -> bool:
-        """Whether this engine executes a run, or is about to."""
-        return run_id in self._going
+    def executes(self, run_id: str) -> bool:
+        """Return whether this process executes a run, or is about to."""
+        return self.active_runs.handle(run_id) is not None
 
     def count(self) -> int:
-        """Return how many runs it executes, those that wait here for events among them."""
-        return len(self._going)
+        """Return how many runs execute here, those that wait for events included."""
+        return self.active_runs.count()
 
-    async def rested(self, run_id: str, within_s: float) -> None:
-        """Wait until a run has ended or waits for an event, or the time is over."""
-        going = self._going.get(run_id)
-        if going is None:
+    async def until_resting(self, run_id: str, timeout_s: float) -> None:
+        """Wait until a run that executes here has ended or waits for an event.
+
+        Args:
+            run_id: The run.
+            timeout_s: Seconds after which it returns all the same.
+        """
+        handle = self.active_runs.handle(run_id)
+        if handle is None:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while self._going.get(run_id) is going:
-                    control = self._active_runs.get(run_id)
+            async with asyncio.timeout(timeout_s):
+                while self.active_runs.handle(run_id) is handle:
+                    control = self.active_runs.get(run_id)
                     if control is not None and control.idle_since is not None:
                         return  # it stays in memory for a while
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
-                            await going.until_ended()
+                        async with asyncio.timeout(_POLL_REST_S):
+                            await handle.until_ended()
 
     @contextlib.contextmanager
     def reserved(self, run_id: str) -> Iterator[None]:
-        """Keep a run from being taken up here, while its journal is written by somebody else.
+        """Keep this process from resuming a run while other code writes its journal.
 
         Raises:
-            RunOwnedError: This engine executes it.
+            RunOwnedError: This process executes the run.
         """
-        if run_id in self._going:
+        if self.executes(run_id):
             raise RunOwnedError(run_id, "this process")
-        with self._going_on(run_id) as going:
+        with self.active_runs.executing(run_id) as handle:
             yield
-        if going.again:
+        if handle.wanted_again:
             self.wake(run_id)
 
     def wake(self, run_id: str) -> None:
-        """Take up a run in a task of the engine's own; nothing where it goes on already."""
-        going = self._going.get(run_id)
-        if going is not None:
-            going.again = True
-        elif not self._closing and self._active_runs.rise(run_id):
-            self._active_runs.spawn(self._awake(run_id))
+        """Resume a run in a background task unless this process executes it."""
+        active_runs = self.active_runs
+        handle = active_runs.handle(run_id)
+        if handle is not None:
+            handle.wanted_again = True
+        elif not active_runs.closing and active_runs.mark_waking(run_id):
+            active_runs.spawn(self._resume(run_id))
 
     async def send(
         self, run_id: str, message: InboxMessage, *, timeout_s: float = 30.0
     ) -> CheckpointSaved | None:
-        """Send an event to a run that keeps its state, and wait for what came of it.
+        """Send an event to a stateful run, and wait until the run has handled it.
 
-        It is in the run's inbox before anything else, so it is not lost, and the same message
-        once more is no other event.
+        The event is posted to the run's inbox first, so it is not lost; sending the same
+        message again does not repeat the event.
 
         Returns:
-            The record that tells; None where the time was over, or the run has ended.
+            The checkpoint that the event led to; None when the time was over or the run ended
+            without handling it.
 
         Raises:
-            RunNotFoundError: There is none.
+            RunNotFoundError: There is no such run.
         """
-        outcome = self._active_runs.outcome(message.message_id)
+        outcome = self.active_runs.outcome(message.message_id)
         try:
-            position = await self._journal.post(run_id, message)
-            if self._active_runs.get(run_id) is not None:
-                await self._active_runs.look(run_id)
+            position = await self.engine.journal.post(run_id, message)
+            if self.active_runs.get(run_id) is not None:
+                await self.active_runs.deliver_pending(run_id)
             else:
                 self.wake(run_id)
-            id_ = message.message_id
-            return await find_outcome(self._journal, outcome, run_id, id_, position, timeout_s)
+            return await self._checkpoint_of(
+                outcome, run_id, message.message_id, position, timeout_s
+            )
         finally:
-            self._active_runs.forget_outcome(message.message_id)
+            self.active_runs.forget_outcome(message.message_id)
 
     async def deliver(
         self, run_id: str, event: ReceivedEvent, *, timeout_s: float = 30.0
     ) -> CheckpointSaved:
-        """Give an event to a run that keeps its state, and wait for what came of it.
+        """Give an event to a stateful run, and wait until the run has handled it.
 
-        It is not in the journal before the run has handled it: one write, not two.
+        The event does not pass through the inbox: the journal holds it with the checkpoint
+        that it led to, which is one write instead of two.
 
         Raises:
             TimeoutError: It took longer.
         """
-        outcome = self._active_runs.outcome(event.event_id)
-        if not self._active_runs.hand(run_id, event):
+        outcome = self.active_runs.outcome(event.event_id)
+        if not self.active_runs.push_event(run_id, event):
             self.wake(run_id)
         try:
             async with asyncio.timeout(timeout_s):
                 return await outcome
         finally:
-            self._active_runs.forget_outcome(event.event_id)
+            self.active_runs.forget_outcome(event.event_id)
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """End everything; what is not done within the grace period is for the next process."""
-        self._closing = True
-        await self._active_runs.close(grace_s)
+        """End every run; see `Engine.close`."""
+        await self.engine.close(grace_s)
 
-    async def _awake(self, run_id: str) -> None:
+    async def _resume(self, run_id: str) -> None:
         try:
-            if run_id not in self._going:
-                await self.resume(run_id)
+            if not self.executes(run_id):
+                await self.engine.resume(run_id)
         except RunOwnedError:
-            pass  # its owner hears of it
+            pass  # the owner's watch of the inboxes sees the reason
         except (RunError, WorkflowError) as error:
             if self.refused.get(run_id) != str(error):  # it is tried often
                 self.refused[run_id] = str(error)
-                _LOG.warning("%s is not taken up: %s", run_id, error)
+                _LOG.warning("%s can't be resumed: %s", run_id, error)
         else:
             self.refused.pop(run_id, None)
         finally:
-            self._active_runs.risen(run_id)
+            self.active_runs.mark_awake(run_id)
 
-    async def _until_rest(
-        self, view: RunState, listener: RunListener | None, stays: bool
-    ) -> RunState:
-        """Take up a run again that was sent something just as it went to rest."""
-        going = self._going[view.run_id]
-        while view.status == "waiting" and not self._closing:
-            going.again = False
-            sent = await self._journal.pending(view.run_id)
-            if not (sent or going.again or self._active_runs.has_parcel(view.run_id)):
-                break
-            try:
-                view = await self._take_up(view.run_id, listener, "same-major", "", stays)
-            except RunOwnedError:
-                break  # another process was quicker
-        return view
-
-    def _going_on(self, run_id: str) -> Going:
-        return Going(self._going, run_id)
-
-    @abstractmethod
-    async def execute(
+    async def _checkpoint_of(
         self,
-        workflow: Workflow,
-        given: Mapping[str, Any],
-        listener: RunListener | None = None,
-        *,
-        run_id: str | None = None,
-        parent: str | None = None,
-        parent_step: str | None = None,
-        depth: int = 0,
-        notify: str = "",
-        stays: bool = False,
-        on_started: Callable[[str], Awaitable[None]] | None = None,
-    ) -> RunState:
-        """Start a run, and go on until it ends or rests."""
-
-    @abstractmethod
-    async def resume(
-        self,
+        outcome: asyncio.Future[CheckpointSaved],
         run_id: str,
-        listener: RunListener | None = None,
-        *,
-        versions: VersionPolicy = "same-major",
-        note: str = "",
-        stays: bool = False,
-    ) -> RunState:
-        """Take up a run that has no live owner."""
+        event_id: str,
+        position: int,
+        timeout_s: float,
+    ) -> CheckpointSaved | None:
+        """Wait for the checkpoint of a posted event, in this process or another.
 
-    @abstractmethod
-    async def _take_up(
-        self,
-        run_id: str,
-        listener: RunListener | None,
-        versions: VersionPolicy,
-        note: str,
-        stays: bool,
-    ) -> RunState:
-        """Take up a run that this engine does not execute, until it ends or rests."""
+        Args:
+            outcome: Set when this process handles the event.
+            run_id: The run.
+            event_id: The event.
+            position: Its position in the run's inbox.
+            timeout_s: How long to wait.
+
+        Returns:
+            The checkpoint; None when the time was over or the run ended without it.
+        """
+        until = time.monotonic() + timeout_s
+        while True:
+            # The first look comes before any wait: the event may have been handled already.
+            pending = await self.engine.journal.pending(run_id, position - 1)
+            if not pending or pending[0].position != position:
+                return outcome.result() if outcome.done() else await self._find(run_id, event_id)
+            wait_s = min(_POLL_OUTCOME_S, until - time.monotonic())
+            if wait_s <= 0:
+                return None
+            done, _ = await asyncio.wait({outcome}, timeout=wait_s)
+            if done:
+                return outcome.result()
+
+    async def _find(self, run_id: str, event_id: str) -> CheckpointSaved | None:
+        for record in reversed(await self.engine.journal.records(run_id)):
+            if isinstance(record, CheckpointSaved) and record.event_id == event_id:
+                return record
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durable:
+    """An open journal, the parts that execute runs on it, and the cache of step answers."""
+
+    journal: Journal
+    engine: Engine
+    supervisor: Supervisor
+    cache: ResultCache
+
+    async def close(self) -> None:
+        """Close them, the supervisor first."""
+        await self.supervisor.close()
+        await self.journal.close()
+        await self.cache.close()

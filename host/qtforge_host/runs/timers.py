@@ -23,13 +23,13 @@ class LiveTimers:
 
     Args:
         clock: The time.
-        poke: Given a run's id; the run looks which of its timers are due, and says when it
-            waits for the next.
+        on_due: Called with a run's id; the run looks which of its timers are due, and sets
+            the next when it waits again.
     """
 
-    def __init__(self, clock: Clock, poke: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, on_due: Callable[[str], None]) -> None:
         self._clock = clock
-        self._poke = poke
+        self._on_due = on_due
         self._heap: list[tuple[datetime.datetime, str]] = []
         self._due: dict[str, datetime.datetime] = {}  # the run's next timer
         self._placed: dict[str, datetime.datetime] = {}  # where it is in the heap, not later
@@ -84,7 +84,7 @@ class LiveTimers:
                 self._place(run_id, wanted)
             elif wanted is not None:
                 del self._due[run_id]
-                self._poke(run_id)
+                self._on_due(run_id)
 
     async def _wait(self, left_s: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(left_s))

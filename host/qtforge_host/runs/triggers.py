@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.subscriptions import Mailbox
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
@@ -39,7 +39,7 @@ class EventTriggers:
 
     Args:
         bus: Where events are published.
-        engine: Starts runs, and sends to them.
+        supervisor: Starts runs, and wakes them.
         journal: Finds runs by their keys.
         expressions: Evaluates.
         clock: The time.
@@ -48,13 +48,13 @@ class EventTriggers:
     def __init__(
         self,
         bus: MessageBus,
-        engine: Engine,
+        supervisor: Supervisor,
         journal: Journal,
         expressions: Expressions,
         clock: Clock,
     ) -> None:
         self._bus = bus
-        self._engine = engine
+        self._supervisor = supervisor
         self._journal = journal
         self._expressions = expressions
         self._clock = clock
@@ -100,7 +100,7 @@ class EventTriggers:
 
     async def _start(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
         given = self._expressions.template(binding.input).render(names)
-        await self._engine.start(workflow, given)
+        await self._supervisor.start(workflow, given)
 
     async def _send(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
         event = names["event"]
@@ -119,7 +119,7 @@ class EventTriggers:
             await self._journal.post_to_key(workflow.definition.name, found, message)
         else:
             await self._journal.post(found, message)
-            self._engine.wake(found)
+            self._supervisor.wake(found)
 
     def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
         return self._expressions.compile(condition).holds(names)

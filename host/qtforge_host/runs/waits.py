@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
-from qtforge_host.runs.children import ChildOwnedError, Children
+from qtforge_host.runs.children import ChildOwnedError, Children, ParentStep
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.interrupting import TimeOver
 from qtforge_host.runs.log import RunLog
@@ -98,12 +98,11 @@ class Waits:
             begun = await self._begun(step)
             if begun is not None and known is None:
                 await started(begun)
-            depth = self._log.view.depth + 1
-            is_to_stop = self._control.is_to_stop
+            parent = ParentStep(run_id=self.id, step=step, depth=self._log.view.depth)
             while True:
                 try:
                     result = await self._children.result(
-                        self.id, step, name, given, begun, started, depth, is_to_stop
+                        parent, name, given, begun, started, self._control.is_to_stop
                     )
                 except ChildOwnedError:
                     await self._sleep(_OWNED_S)

@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 from qtforge_host.app import Host, bind
 from qtforge_host.clock import SystemClock
 from qtforge_host.config.settings import Settings
-from qtforge_host.plugins.extensions import Durable
 from qtforge_host.runs.recovery import RecoveryLoop
+from qtforge_host.runs.supervisor import Durable
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.metrics import RecentCensus, RunCounts
 from qtforge_host.serving.options import ServeOptions
@@ -70,8 +70,8 @@ class Service:
             await stack.enter_async_context(self.host)
             self.durable = await self.host.durable()
             self.statistics = RecentCensus(self.durable.journal)
-            engine = self.durable.engine
-            engine.living.linger_s = _LINGER_S
+            supervisor = self.durable.supervisor
+            supervisor.active_runs.linger_s = _LINGER_S
             self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)
             stack.callback(self.host.on_record(self.streams.tell))
             stack.callback(self.host.on_record(self.counts.take))
@@ -79,12 +79,12 @@ class Service:
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory(ServeFolder(self.settings.state_dir).schedules_path)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
-            dispatcher = RecoveryLoop(engine, self.durable.journal, SystemClock())
+            recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
             stack.callback((await bind(self.host)).close)
             self._check_schedules()
             for name, work in (
                 ("the keeping of schedules", scheduler.run()),
-                ("the taking up of runs", dispatcher.run()),
+                ("the taking up of runs", recovery.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)
@@ -114,7 +114,7 @@ class Service:
             RunExistsError: There is a run of that name.
             RunError: The journal refused it.
         """
-        count = self.durable.engine.count()
+        count = self.durable.supervisor.count()
         if count >= self.options.max_runs:
             raise RefusedError(
                 503,
@@ -124,7 +124,7 @@ class Service:
                 "try again later, or raise --max-runs",
                 {"Retry-After": "1"},
             )
-        return await self.durable.engine.start(workflow, given, run_id=run_id)
+        return await self.durable.supervisor.start(workflow, given, run_id=run_id)
 
     def _check_schedules(self) -> None:
         names = self.host.catalog.names()
@@ -139,10 +139,10 @@ class Service:
         await self.start(self.host.workflow(schedule.workflow), schedule.input, run_id)
 
     async def _leave_runs(self) -> None:
-        engine = self.durable.engine
-        if engine.count():
-            _LOG.info("%d runs may go on for %g s", engine.count(), self.options.grace_s)
-        closing = asyncio.create_task(engine.close(self.options.grace_s))
+        supervisor = self.durable.supervisor
+        if supervisor.count():
+            _LOG.info("%d runs may go on for %g s", supervisor.count(), self.options.grace_s)
+        closing = asyncio.create_task(supervisor.close(self.options.grace_s))
         hurried = asyncio.create_task(self._hurried.wait())
         either: set[asyncio.Task[Any]] = {closing, hurried}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -152,7 +152,7 @@ class Service:
             return
         closing.cancel()
         await asyncio.wait([closing])
-        await engine.close()
+        await supervisor.close()
 
 
 async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:

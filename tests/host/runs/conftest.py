@@ -19,6 +19,7 @@ from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.state import RunState
+from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     Definition,
@@ -151,11 +152,12 @@ class Lab:
         self.workflows: dict[str, Workflow] = {}
         self.journal: Journal = MemoryJournal(store=self.store)
         self.engine: Engine
+        self.supervisor: Supervisor
         self.bus = it.bus
         self.expressions = it.parts.expressions
         self._it = it
         self._messages = 0
-        self._beside: list[Engine] = []
+        self._beside: list[Supervisor] = []
         self._others: list[Journal] = []
         self._mortal: MortalJournal | None = None
 
@@ -183,7 +185,7 @@ class Lab:
     @contextlib.asynccontextmanager
     async def dispatching(self) -> AsyncIterator[None]:
         """Keep every run going meanwhile, as ``serve`` does."""
-        work = asyncio.ensure_future(RecoveryLoop(self.engine, self.mortal, self.clock).run())
+        work = asyncio.ensure_future(RecoveryLoop(self.supervisor, self.mortal, self.clock).run())
         try:
             yield
         finally:
@@ -229,6 +231,7 @@ class Lab:
         await self.end()
         self._mortal = MortalJournal(self.store, dies, after=after)
         self.engine = self._engine(journal or cast(Journal, self._mortal))
+        self.supervisor = Supervisor(self.engine)
         return self.engine
 
     def _engine(self, journal: Journal) -> Engine:
@@ -247,9 +250,9 @@ class Lab:
         self._others.append(journal)
         return journal
 
-    async def beside(self) -> Engine:
+    async def beside(self) -> Supervisor:
         """Start a process beside the one that is there."""
-        self._beside.append(self._engine(self.client()))
+        self._beside.append(Supervisor(self._engine(self.client())))
         return self._beside[-1]
 
     async def end(self) -> None:

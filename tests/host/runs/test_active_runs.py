@@ -46,16 +46,16 @@ def note(data: Any, message_id: str = "n1") -> InboxMessage:
 def test_an_event_is_answered_with_what_came_of_it_live_or_not(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await begun(lab, COUNTER)
-        record = await lab.engine.send(run_id, note(1), timeout_s=5)
+        record = await lab.supervisor.send(run_id, note(1), timeout_s=5)
         assert (record.event_id, record.outcome, record.state["data"]) == (
             "n1", "taken", {"seen": [1]},
         )  # fmt: skip
-        lab.engine.living.linger_s = 60
-        assert (await lab.engine.send(run_id, note(2, "n2"), timeout_s=5)).event_id == "n2"
-        control = lab.engine.living.get(run_id)
-        assert (await lab.engine.send(run_id, note(3, "n3"), timeout_s=5)).event_id == "n3"
-        assert lab.engine.living.get(run_id) is control  # it stayed
-        again = await lab.engine.send(run_id, note(1), timeout_s=5)
+        lab.engine.active_runs.linger_s = 60
+        assert (await lab.supervisor.send(run_id, note(2, "n2"), timeout_s=5)).event_id == "n2"
+        control = lab.engine.active_runs.get(run_id)
+        assert (await lab.supervisor.send(run_id, note(3, "n3"), timeout_s=5)).event_id == "n3"
+        assert lab.engine.active_runs.get(run_id) is control  # it stayed
+        again = await lab.supervisor.send(run_id, note(1), timeout_s=5)
         assert (again.event_id, again.state["data"]) == ("n1", {"seen": [1]})
         assert await seen(lab, run_id) == [1, 2, 3]
 
@@ -64,14 +64,14 @@ def test_an_event_is_answered_with_what_came_of_it_live_or_not(play: Any) -> Non
 
 def test_who_sends_to_a_run_of_another_process_hears_what_came_of_it(play: Any) -> None:
     async def case(lab: Any) -> None:
-        lab.engine.living.linger_s = 60
-        run_id = await lab.engine.start(lab.machine(COUNTER), {})
+        lab.engine.active_runs.linger_s = 60
+        run_id = await lab.supervisor.start(lab.machine(COUNTER), {})
         await lab.has(run_id, "waiting")
         here = lab.engine
         other = await lab.beside()
         record = await other.send(run_id, note("far"), timeout_s=5)
         assert record.state["data"] == {"seen": ["far"]}
-        assert here.living.get(run_id) is not None
+        assert here.active_runs.get(run_id) is not None
 
     play(case)
 
@@ -82,9 +82,9 @@ def test_an_event_for_a_run_that_has_ended_has_no_outcome(play: Any) -> None:
         end = InboxMessage(
             message_id="end", kind="event", at=datetime.datetime.now(datetime.UTC), name="end"
         )
-        assert (await lab.engine.send(run_id, end, timeout_s=5)).label == "off"
+        assert (await lab.supervisor.send(run_id, end, timeout_s=5)).label == "off"
         await lab.has(run_id, "succeeded")
-        assert await lab.engine.send(run_id, note(1), timeout_s=5) is None
+        assert await lab.supervisor.send(run_id, note(1), timeout_s=5) is None
 
     play(case)
 
@@ -97,7 +97,7 @@ def test_an_event_that_is_handed_over_as_the_run_goes_to_rest_is_not_lost(play: 
         async def release_late(ownership: Any) -> None:
             if not given:
                 event = ReceivedEvent(event_id="h1", name="note", data="handed", at=lab.clock.now())
-                given.append(asyncio.ensure_future(lab.engine.deliver(ownership.run_id, event)))
+                given.append(asyncio.ensure_future(lab.supervisor.deliver(ownership.run_id, event)))
                 await asyncio.sleep(0)
             await release(ownership)
 
@@ -113,8 +113,8 @@ def test_a_timer_of_a_live_run_fires_once_also_where_the_run_was_taken_up(play: 
     async def case(lab: Any) -> None:
         run_id = await begun(lab, TIMER % "60s")
         await lab.start()
-        lab.engine.living.linger_s = 3600
-        lab.engine.wake(run_id)
+        lab.engine.active_runs.linger_s = 3600
+        lab.supervisor.wake(run_id)
         await lab.until(lambda: idle(lab, run_id))
         await lab.clock.advance(59)
         assert (await lab.kept(run_id)).label == "on"
@@ -128,7 +128,7 @@ def test_a_timer_of_a_live_run_fires_once_also_where_the_run_was_taken_up(play: 
 
 
 async def idle(lab: Any, run_id: str) -> bool:
-    control = lab.engine.living.get(run_id)
+    control = lab.engine.active_runs.get(run_id)
     return control is not None and control.idle_since is not None
 
 
@@ -138,8 +138,10 @@ async def labelled(lab: Any, run_id: str, label: str) -> bool:
 
 def test_a_timer_that_was_cancelled_or_set_anew_does_not_fire(play: Any) -> None:
     async def case(lab: Any) -> None:
-        lab.engine.living.linger_s = 3600
-        stopped, moved = [await lab.engine.start(lab.machine(TIMER % "60s"), {}) for _ in range(2)]
+        lab.engine.active_runs.linger_s = 3600
+        stopped, moved = [
+            await lab.supervisor.start(lab.machine(TIMER % "60s"), {}) for _ in range(2)
+        ]
         for run_id in (stopped, moved):
             await lab.until(lambda each=run_id: idle(lab, each))
         await lab.clock.advance(30)
@@ -165,8 +167,8 @@ def test_a_run_with_nothing_to_do_rests_after_a_while(
     monkeypatch.setattr("qtforge_host.runs.active_runs._SWEEP_S", 0.01)
 
     async def case(lab: Any) -> None:
-        lab.engine.living.linger_s = 0.02
-        run_id = await lab.engine.start(lab.machine(COUNTER), {})
+        lab.engine.active_runs.linger_s = 0.02
+        run_id = await lab.supervisor.start(lab.machine(COUNTER), {})
         await lab.until(lambda: gone(lab, run_id))
         assert await lab.status(run_id) == "waiting"
 
@@ -174,16 +176,16 @@ def test_a_run_with_nothing_to_do_rests_after_a_while(
 
 
 async def gone(lab: Any, run_id: str) -> bool:
-    return lab.engine.living.get(run_id) is None
+    return lab.engine.active_runs.get(run_id) is None
 
 
 def test_an_engine_that_ends_lets_waiting_runs_rest_and_busy_ones_end_within_its_grace(
     play: Any,
 ) -> None:
     async def case(lab: Any) -> None:
-        lab.engine.living.linger_s = 3600
-        waits = await lab.engine.start(lab.machine(COUNTER, "waits"), {})
-        works = await lab.engine.start(lab.machine(CALLER % "do.wait", "works"), {})
+        lab.engine.active_runs.linger_s = 3600
+        waits = await lab.supervisor.start(lab.machine(COUNTER, "waits"), {})
+        works = await lab.supervisor.start(lab.machine(CALLER % "do.wait", "works"), {})
         await lab.post(works, "event", "go")
         await asyncio.wait_for(lab.desk.pending.wait(), 5)
         closing = asyncio.ensure_future(lab.engine.close(5))
@@ -199,13 +201,13 @@ def test_an_engine_that_ends_lets_waiting_runs_rest_and_busy_ones_end_within_its
 
 def test_a_busy_run_is_left_as_it_is_when_the_grace_is_over(play: Any) -> None:
     async def case(lab: Any) -> None:
-        works = await lab.engine.start(lab.machine(CALLER % "do.wait"), {})
+        works = await lab.supervisor.start(lab.machine(CALLER % "do.wait"), {})
         await lab.post(works, "event", "go")
         await asyncio.wait_for(lab.desk.pending.wait(), 5)
         await asyncio.wait_for(lab.engine.close(0), 5)
         assert await lab.status(works) == "running"
         assert not await lab.records(works, RunCancelRequested)
-        lab.engine.wake(works)  # it takes nothing up any more
+        lab.supervisor.wake(works)  # it takes nothing up any more
         assert await gone(lab, works)
         lab.desk.gate.set()
         assert (await lab.resume(works)).status == "waiting"
@@ -223,7 +225,7 @@ def test_the_child_of_a_run_that_is_left_is_left_too(play: Any) -> None:
 
     async def case(lab: Any) -> None:
         lab.script(child, "child")
-        run_id = await lab.engine.start(lab.script(parent), {})
+        run_id = await lab.supervisor.start(lab.script(parent), {})
         await asyncio.wait_for(lab.desk.pending.wait(), 5)
         await asyncio.wait_for(lab.engine.close(0), 5)
         assert [await lab.status(each) for each in lab.store.runs] == ["running", "running"]

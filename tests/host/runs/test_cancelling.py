@@ -103,11 +103,11 @@ def test_a_run_that_a_live_process_executes_is_not_ended_behind_its_back(play: A
         run_id = await lab.crash(stored(lab, lab.script(parent), "w"), succeeded)
         await lab.start()
         child = list(lab.store.runs)[1]
-        await lab.engine._journal.claim(run_id)
+        await lab.engine.journal.claim(run_id)
         with pytest.raises(RunOwnedError):
             await cancel(lab, run_id)
-        await lab.engine._journal.release(await lab.engine._journal.claim(run_id))
-        await lab.engine._journal.claim(child)  # somebody resumed the child alone
+        await lab.engine.journal.release(await lab.engine.journal.claim(run_id))
+        await lab.engine.journal.claim(child)  # somebody resumed the child alone
         assert await cancel(lab, run_id)
         assert [status for status, _ in await ends(lab)] == ["cancelled"]
         ((_, asked),) = await lab.journal.inbox(child)

@@ -241,7 +241,7 @@ def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
 def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         ended, going = await begun(lab, lab.script(waits))
-        journal, posted = lab.engine._journal.inner, lab.engine._journal.inner.messages_since
+        journal, posted = lab.engine.journal.inner, lab.engine.journal.inner.messages_since
 
         async def posted_late(after: int, limit: int = 1000) -> Any:
             found = await posted(after, limit)
@@ -284,7 +284,7 @@ def test_a_message_that_came_while_the_run_was_being_made_is_heard(play: Any) ->
 def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
-        journal, reading = lab.engine._journal.inner, asyncio.Event()
+        journal, reading = lab.engine.journal.inner, asyncio.Event()
 
         async def never(after: int, limit: int = 1000) -> Any:
             reading.set()
@@ -305,7 +305,7 @@ def test_a_journal_that_can_not_be_written_neither_fails_a_step_nor_undoes_anyth
 ) -> None:
     async def case(lab: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
-        journal = lab.engine._journal.inner
+        journal = lab.engine.journal.inner
         append = journal.append
 
         async def full(ownership: Any, records: Any, posts: Any = ()) -> None:

@@ -103,7 +103,7 @@ def test_a_timer_that_was_due_while_no_process_ran_fires_late_and_once(play: Any
 
 
 async def rests(lab: Any, run_id: str) -> bool:
-    return bool(lab.engine.living.get(run_id) is None)
+    return bool(lab.engine.active_runs.get(run_id) is None)
 
 
 def test_a_year_of_timers_of_resting_runs_passes_in_no_time(
@@ -198,7 +198,7 @@ def test_a_run_that_can_not_be_taken_up_is_told_of_once(
 
     with caplog.at_level(logging.WARNING, "qtforge.runs"):
         play(case)
-    assert len([each for each in caplog.messages if "is not taken up" in each]) == 1
+    assert len([each for each in caplog.messages if "can't be resumed" in each]) == 1
 
 
 def test_a_clock_that_is_set_forward_lets_timers_fire(

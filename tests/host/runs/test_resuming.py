@@ -94,7 +94,7 @@ def test_a_run_that_ended_while_it_was_looked_at_is_not_opened_again(play: Any) 
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(two_steps), of(RunFinished), after=False)
         engine = await lab.start()
-        journal = engine._journal.inner
+        journal = engine.journal.inner
         claim = journal.claim
 
         async def claim_late(run_id: str) -> Any:  # its owner ends it before it dies

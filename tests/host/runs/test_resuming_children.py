@@ -266,7 +266,7 @@ def test_a_run_that_waits_for_another_processs_child_can_be_paused(play: Any) ->
         above = asyncio.ensure_future(lab.engine.resume(run_id))
         await lab.clock.advance(1)
         await lab.post(run_id, "pause")
-        await lab.engine.living.look(run_id)
+        await lab.engine.active_runs.deliver_pending(run_id)
         assert (await asyncio.wait_for(above, 5)).status == "paused"
 
     play(case)
@@ -332,7 +332,7 @@ def test_a_late_child_that_another_process_executes_is_asked_to_end(play: Any) -
         for _ in range(12):
             await lab.clock.advance(1)
         assert (await asyncio.wait_for(above, 5)).result == "late"
-        await other.living.look(child)
+        await other.active_runs.deliver_pending(child)
         assert (await asyncio.wait_for(below, 5)).status == "cancelled"
 
     play(case)

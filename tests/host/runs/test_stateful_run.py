@@ -167,7 +167,7 @@ def test_a_run_that_is_wanted_again_as_it_ends_to_rest_is_taken_up_again(play: A
             found = await arrived(run_id, after)
             if not posted:  # what was read is old, and somebody wakes a run that seems to go on
                 posted.append(await lab.post(run_id, "event", "note", "late"))
-                lab.engine.wake(run_id)
+                lab.supervisor.wake(run_id)
             return found
 
         lab.mortal.inner.pending = arrived_early
@@ -249,7 +249,7 @@ def test_a_waiting_machine_is_amended_once_and_stirs_nobody_after(play: Any) -> 
 @pytest.mark.parametrize("live", [False, True])
 def test_an_amended_machine_says_at_once_for_what_it_waits_now(play: Any, live: bool) -> None:
     async def case(lab: Any) -> None:
-        lab.engine.living.linger_s = 60.0 if live else 0.0
+        lab.engine.active_runs.linger_s = 60.0 if live else 0.0
         waiting = asyncio.ensure_future(begun(lab, COUNTER))
         await lab.until(lambda: lab.journal.runs(RunQuery(waiting_for="note")))
         (summary,) = await lab.journal.runs(RunQuery())
@@ -260,7 +260,7 @@ def test_an_amended_machine_says_at_once_for_what_it_waits_now(play: Any, live: 
         ]
         await lab.post(summary.run_id, "amend", data={"patch": patch})
         if live:
-            await lab.engine.living.look(summary.run_id)
+            await lab.engine.active_runs.deliver_pending(summary.run_id)
             await lab.until(lambda: lab.journal.runs(RunQuery(waiting_for="more")))
             await lab.end()
         else:

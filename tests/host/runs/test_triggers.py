@@ -41,13 +41,13 @@ instance = "event.data.run"
 
 def play_bound(play: Any, case: Any) -> None:
     async def bound(lab: Any) -> None:
-        bindings = EventTriggers(lab.bus, lab.engine, lab.mortal, lab.expressions, lab.clock)
-        bindings.bind([lab.machine(MACHINE)])
+        triggers = EventTriggers(lab.bus, lab.supervisor, lab.mortal, lab.expressions, lab.clock)
+        triggers.bind([lab.machine(MACHINE)])
         try:
             async with lab.dispatching():
                 await case(lab)
         finally:
-            bindings.close()
+            triggers.close()
         before = len(lab.store.runs)
         await lab.bus.publish("order.placed", {"order": "late", "amount": 99})
         await lab.bus.drain(5)

@@ -49,7 +49,7 @@ trigger = "end"
 def test_a_wrong_input_starts_nothing(play: Any, given: dict[str, Any], what: str) -> None:
     async def case(lab: Any) -> None:
         workflow = lab.machine(CHECKED)
-        for begin in (lab.engine.execute, lab.engine.start):
+        for begin in (lab.engine.execute, lab.supervisor.start):
             with pytest.raises(RunInputError) as raised:
                 await begin(workflow, given)
             assert raised.value.what == what

@@ -19,11 +19,11 @@ from qtforge_host.cli.runs.amend_options import (
 from qtforge_host.cli.runs.options import duration_option, find_run
 from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
 from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import Durable
 from qtforge_host.runs.amendments import Amended, Operation, still_waiting
 from qtforge_host.runs.amendments import amend as amended
 from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
+from qtforge_host.runs.supervisor import Durable
 from qtforge_sdk import Record
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal_errors import RunOwnedError

@@ -24,12 +24,12 @@ from qtforge_host.cli.runs.amend_options import (
 )
 from qtforge_host.cli.runs.options import find_run
 from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import Durable
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.engine import RunIds
 from qtforge_host.runs.history import History
 from qtforge_host.runs.reset import Rewriting, forked, rewind
+from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, RunQuery

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -27,7 +27,6 @@ from qtforge_host.cli.runs.options import (
 )
 from qtforge_host.cli.runs.state_machine import moves
 from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import Durable
 from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
@@ -38,6 +37,9 @@ from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.records import CheckpointSaved
+
+if TYPE_CHECKING:  # reading a journal does not load what executes runs
+    from qtforge_host.runs.supervisor import Durable
 
 __all__ = ["run_with_history", "show", "watch", "workflow_of"]
 

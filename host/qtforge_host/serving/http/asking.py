@@ -59,18 +59,18 @@ async def take_up(service: Service, run_id: str) -> bool:
 
     Then what was sent to it is dealt with.
     """
-    engine, journal = service.durable.engine, service.durable.journal
-    engine.wake(run_id)
+    supervisor, journal = service.durable.supervisor, service.durable.journal
+    supervisor.wake(run_id)
     deadline = asyncio.get_running_loop().time() + _TAKE_UP_S
     await asyncio.sleep(0)  # in which the engine's task begins
-    while engine.has(run_id) and engine.living.get(run_id) is None:
+    while supervisor.executes(run_id) and supervisor.active_runs.get(run_id) is None:
         if asyncio.get_running_loop().time() >= deadline:
             return True
         await asyncio.sleep(_STEP_S)
-    if engine.has(run_id) or _ended(await journal.records(run_id)):
+    if supervisor.executes(run_id) or _ended(await journal.records(run_id)):
         return True
     try:
-        with engine.reserved(run_id):
+        with supervisor.reserved(run_id):
             await journal.release(await journal.claim(run_id))
     except RunOwnedError:
         return True  # another process finds it in the run's inbox
@@ -82,7 +82,7 @@ async def _cancel_as_it_is(service: Service, run_id: str) -> None:
     journal = service.durable.journal
     if _ended(await journal.records(run_id)):
         return
-    with contextlib.suppress(RunOwnedError), service.durable.engine.reserved(run_id):
+    with contextlib.suppress(RunOwnedError), service.durable.supervisor.reserved(run_id):
         at = datetime.datetime.now(datetime.UTC)
         await cancel_family(journal, run_id, by=BY, reason="", at=at)
 
@@ -92,7 +92,7 @@ async def pause(service: Service, run_id: str, within_s: float) -> None:
     journal = service.durable.journal
     message = _message("pause")
     try:
-        with service.durable.engine.reserved(run_id):
+        with service.durable.supervisor.reserved(run_id):
             await _pause_here(journal, run_id, message)
     except RunOwnedError:
         await journal.post(run_id, message)
@@ -126,7 +126,7 @@ async def amend(
     journal = service.durable.journal
     _checked(service, run_id, await journal.records(run_id), patch)  # a refusal is immediate
     message = _message("amend", {"patch": list(patch), "reason": reason})
-    with contextlib.suppress(RunOwnedError), service.durable.engine.reserved(run_id):
+    with contextlib.suppress(RunOwnedError), service.durable.supervisor.reserved(run_id):
         return await _amend_here(service, run_id, patch, reason, message)
     await journal.post(run_id, message)
 

@@ -57,11 +57,11 @@ class _Figures(Collector):
 
     def _runs(self) -> Iterator[Metric]:
         counts = self._service.counts
-        engine = self._service.durable.engine
-        waiting = engine.living.waiting()
+        supervisor = self._service.durable.supervisor
+        waiting = supervisor.active_runs.waiting()
         timer = 0.0 if self._next_timer is None else self._next_timer.timestamp()
         for name, text, value in (
-            ("runs_executing", "Runs that are executed now.", engine.count() - waiting),
+            ("runs_executing", "Runs that are executed now.", supervisor.count() - waiting),
             ("runs_waiting_here", "Runs that wait for events and are still in memory.", waiting),
             (
                 "next_timer_timestamp_seconds",

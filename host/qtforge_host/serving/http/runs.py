@@ -61,7 +61,7 @@ async def start_run(call: Call) -> Answer:
         if run_id is None:
             raise
         _check_same(workflow, asked.input, await service.durable.journal.records(run_id))
-    await service.durable.engine.rested(run_id, wait_s(call))
+    await service.durable.supervisor.until_resting(run_id, wait_s(call))
     return await _shown(call, run_id)
 
 
@@ -119,7 +119,7 @@ async def send_event(call: Call) -> Answer:
         by=BY,
     )
     if history.kept is not None and wait_s(call):
-        kept = await call.service.durable.engine.send(run_id, message, timeout_s=wait_s(call))
+        kept = await call.service.durable.supervisor.send(run_id, message, timeout_s=wait_s(call))
         if kept is not None:
             return Answer(await call.documents.outcome(call.service.durable, message, kept))
     await journal.post(run_id, message)
@@ -154,7 +154,7 @@ async def resume_run(call: Call) -> Answer:
     history = _refuse_ended(run_id, await service.durable.journal.tail(run_id))
     service.durable.engine.workflows.recorded(history)  # refused now rather than in the log
     await take_up(service, run_id)
-    await service.durable.engine.rested(run_id, wait_s(call))
+    await service.durable.supervisor.until_resting(run_id, wait_s(call))
     return await _shown(call, run_id)
 
 

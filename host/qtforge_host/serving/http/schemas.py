@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from qtforge_host.app import Host
-from qtforge_host.plugins.extensions import Durable
+from qtforge_host.runs.supervisor import Durable
 from qtforge_host.workflows.definitions import Parsed, Problem, Workflow
 from qtforge_sdk.journal import InboxMessage, Journal, RunQuery, RunSummary
 from qtforge_sdk.records import CheckpointSaved
