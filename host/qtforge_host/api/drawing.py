@@ -12,8 +12,8 @@ import click
 from qtforge_host.atomic_file import write_atomically
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.dot import dot, svg
+from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_host.workflows.mermaid import mermaid
-from qtforge_sdk.errors import OperationError
 from qtforge_sdk.graphs import Graph
 
 __all__ = ["drawn", "picture", "write_picture"]
@@ -30,14 +30,13 @@ def picture(workflow: Workflow) -> Graph:
     """Return a workflow's picture.
 
     Raises:
-        OperationError: ``graph.not_drawable``: its kind has none.
+        NotDrawableError: Its kind has none.
     """
     draw = getattr(workflow.orchestrator, "graph", None)
     if draw is None:
         kind = workflow.definition.kind
         why = f"the kind '{kind}' does not say how its workflows look"
-        what = f"'{workflow.definition.name}' can't be drawn"
-        raise OperationError("graph.not_drawable", what, why)
+        raise NotDrawableError(f"'{workflow.definition.name}'", why)
     drawn: Graph = draw(workflow.definition)
     return drawn
 
@@ -46,7 +45,7 @@ def drawn(workflow: Workflow, language: str) -> str:
     """Return a workflow's picture in ``mermaid``, ``dot`` or ``svg``.
 
     Raises:
-        OperationError: Its kind has none, or see `qtforge_host.workflows.dot.svg`.
+        DrawingError: Its kind has none, or see `qtforge_host.workflows.dot.svg`.
     """
     return _LANGUAGES[language](picture(workflow))
 
@@ -56,7 +55,7 @@ def write_picture(graph: Graph, language: str | None, output: Path | None) -> No
 
     Raises:
         click.UsageError: The file can't be written.
-        OperationError: See `qtforge_host.workflows.dot.svg`.
+        DrawingError: See `qtforge_host.workflows.dot.svg`.
     """
     suffix = "" if output is None else output.suffix.lower()
     text = _LANGUAGES[language or _SUFFIXES.get(suffix, "mermaid")](graph)

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from qtforge_host.cli.errors import FAILED, STATE
+from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import document, json_option, print_json, state
 from qtforge_host.cli.runs.options import open_journal
 from qtforge_host.cli.session import Session
@@ -65,7 +65,7 @@ def doctor(session: Session, as_json: bool) -> int:
         for each in found:
             _print(each)
     if any(each.unusable for each in found):
-        return STATE
+        return StateDirectoryError.exit_code
     return 0 if all(each.ok for each in found) else FAILED
 
 

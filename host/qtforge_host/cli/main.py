@@ -22,7 +22,7 @@ __all__ = ["cli", "main"]
 # --help stays quick and imports no plugin.
 _COMMANDS: Final = {
     "run": "run:run",
-    "runs": "runs:runs",
+    "runs": "runs.group:runs",
     "route": "route:route",
     "send": "send:send",
     "inbox": "inbox:inbox",
@@ -34,7 +34,7 @@ _COMMANDS: Final = {
     "health": "health:health",
     "doctor": "doctor:doctor",
     "config": "config:config",
-    "completion": "completion:completion",
+    "completion": "config:completion",
 }
 _SUMMARIES: Final = {
     "run": "Run a workflow over documents or an input.",
@@ -180,12 +180,12 @@ def _failed(error: Exception, *, debug: bool) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    from qtforge_host.cli.errors import exit_code, show
+    from qtforge_host.cli.errors import show
     from qtforge_sdk.errors import QtForgeError
 
     if isinstance(error, QtForgeError):
         show(error, debug=debug)
-        return exit_code(error)
+        return error.exit_code
     if debug:
         raise error
     show(

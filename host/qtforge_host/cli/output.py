@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 import unicodedata
@@ -36,6 +35,8 @@ def data_only() -> Iterator[TextIO]:
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine to its end, with plugins' prints on standard error."""
+    import asyncio  # heavy, and a listing does without it
+
     with data_only():
         return asyncio.run(main)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtforge_host.cli.errors import FAILED, NotFoundError
+from qtforge_host.api.errors import NotFoundError
+from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import document, json_option, print_json, state, table
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings

@@ -32,6 +32,7 @@ class KeepsStateError(RunError):
     """
 
     code = "run.stateful"
+    http_status = 409
 
     def __init__(self, run_id: str, /) -> None:
         super().__init__(
@@ -51,6 +52,7 @@ class RunEndedError(RunError):
     """
 
     code = "run.ended"
+    http_status = 409
 
     def __init__(self, run_id: str, status: str, /) -> None:
         fork = f"qtforge-host runs fork {run_id} makes a new run of it"
@@ -69,6 +71,7 @@ class RunNotEndedError(RunError):
     """
 
     code = "run.not_ended"
+    http_status = 409
 
     def __init__(self, run_id: str, /) -> None:
         super().__init__(
@@ -87,6 +90,7 @@ class RunSucceededError(RunError):
     """
 
     code = "run.succeeded"
+    http_status = 409
 
     def __init__(self, run_id: str, /) -> None:
         super().__init__(
@@ -107,6 +111,8 @@ class UnknownStepError(RunError):
     """
 
     code = "run.unknown_step"
+    exit_code = 3
+    http_status = 422
 
     def __init__(self, run_id: str, step: str, fix: str, /) -> None:
         super().__init__(f"the run '{run_id}' has begun no stage '{step}'", "", fix)

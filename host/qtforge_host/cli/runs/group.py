@@ -11,18 +11,18 @@ __all__ = ["runs"]
 
 # Listing must be quick over a million runs, so it imports nothing that executes one.
 _COMMANDS: Final = {
-    "list": ("runs_listing:list_runs", "Show runs, the newest first."),
-    "show": ("runs_showing:show", "Show a run's stages and its history."),
-    "watch": ("runs_showing:watch", "Follow a run until it ends."),
-    "resume": ("runs_resuming:resume", "Take interrupted, paused or blocked runs up again."),
-    "retry": ("runs_resuming:retry", "Do a run that did not succeed again, from where it failed."),
-    "fork": ("runs_resuming:fork", "Make a new run of another, from a stage on."),
-    "cancel": ("runs_asking:cancel", "End a run."),
-    "pause": ("runs_asking:pause", "Let a run rest at its next step."),
-    "amend": ("runs_amending:amend", "Change a run's definition while it runs."),
-    "prune": ("runs_keeping:prune", "Forget runs that ended long ago."),
-    "export": ("runs_keeping:export", "Write a run to a file."),
-    "import": ("runs_keeping:import_", "Read a run from a file."),
+    "list": ("list:list_runs", "Show runs, the newest first."),
+    "show": ("show:show", "Show a run's stages and its history."),
+    "watch": ("show:watch", "Follow a run until it ends."),
+    "resume": ("resume:resume", "Take interrupted, paused or blocked runs up again."),
+    "retry": ("resume:retry", "Do a run that did not succeed again, from where it failed."),
+    "fork": ("resume:fork", "Make a new run of another, from a stage on."),
+    "cancel": ("cancel:cancel", "End a run."),
+    "pause": ("cancel:pause", "Let a run rest at its next step."),
+    "amend": ("amend:amend", "Change a run's definition while it runs."),
+    "prune": ("archive:prune", "Forget runs that ended long ago."),
+    "export": ("archive:export", "Write a run to a file."),
+    "import": ("archive:import_", "Read a run from a file."),
 }
 
 
@@ -35,7 +35,7 @@ class _Runs(click.Group):
         if not target:
             return None
         module, _, attribute = target.partition(":")
-        found: Any = importlib.import_module(f"qtforge_host.cli.{module}")
+        found: Any = importlib.import_module(f"qtforge_host.cli.runs.{module}")
         command: click.Command = getattr(found, attribute)
         return command
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from qtforge_host.cli.errors import NotFoundError
+from qtforge_host.api.errors import NotFoundError
 from qtforge_host.cli.session import Session
 from qtforge_host.durations import seconds
 from qtforge_host.plugins.extensions import load_journal

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from qtforge_host.app import Host
-from qtforge_host.cli.errors import CANCELLED, exit_code, show
+from qtforge_host.cli.errors import CANCELLED, show
 from qtforge_host.cli.inputs import assign, set_option
 from qtforge_host.cli.output import data_only, json_option
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
@@ -214,7 +214,7 @@ async def _resume_all(
                     if len(run_ids) == 1:
                         raise
                     show(error, debug=False)  # the others are not held up by it
-                    outcome.exit_code = outcome.exit_code or exit_code(error)
+                    outcome.exit_code = outcome.exit_code or error.exit_code
                 else:
                     if view.status == "waiting":
                         history = History.of(await durable.journal.tail(run_id))

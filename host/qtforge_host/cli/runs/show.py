@@ -31,9 +31,10 @@ from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
+from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import OperationError, QtForgeError
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.records import CheckpointSaved
@@ -226,12 +227,11 @@ def _picture(seen: _Seen) -> Graph:
     """Return the picture of a run's workflow, marked where its kind can do that.
 
     Raises:
-        OperationError: ``graph.not_drawable``.
+        NotDrawableError.
     """
     if seen.workflow is None:
-        what = f"the workflow of {seen.view.run_id} can't be drawn"
         why = f"it is written in Python, or the kind '{seen.view.kind}' is not installed"
-        raise OperationError("graph.not_drawable", what, why)
+        raise NotDrawableError(f"the workflow of {seen.view.run_id}", why)
     draw = getattr(seen.workflow.orchestrator, "graph_of_run", None)
     if draw is None:
         return picture(seen.workflow)

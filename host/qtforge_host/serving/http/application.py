@@ -22,7 +22,6 @@ from qtforge_host.serving.http.requests import (
     error_response,
     read_body,
     read_query,
-    refusal_of,
     response,
 )
 from qtforge_host.serving.http.routes import ENDPOINTS, HEALTH_PATH, OPENAPI_PATH
@@ -83,7 +82,7 @@ class Application:
             if not begun:
                 await self._refuse(_late(), scope, receive, send)
         except QtForgeError as error:
-            await self._refuse(refusal_of(error), scope, receive, send)
+            await self._refuse(error, scope, receive, send)
         except Exception:
             _LOG.exception("%s %s failed in the host itself", scope["method"], scope["path"])
             if begun:
@@ -165,7 +164,7 @@ class Application:
         )  # fmt: skip
 
     async def _refuse(
-        self, error: RefusedError, scope: Scope, receive: Receive, send: Send
+        self, error: QtForgeError, scope: Scope, receive: Receive, send: Send
     ) -> None:
         refused = error_response(error, self._documents.schema_version)
         await refused(scope, receive, send)

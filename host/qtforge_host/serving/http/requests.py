@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.schemas import Documents, NoQuery
 from qtforge_host.serving.service import Service
-from qtforge_sdk.errors import BusClosedError, QtForgeError, StateDirectoryError
+from qtforge_sdk.errors import QtForgeError
 
 __all__ = [
     "Answer",
@@ -25,32 +26,10 @@ __all__ = [
     "json_bytes",
     "read_body",
     "read_query",
-    "refusal_of",
     "response",
 ]
 
 JSON: Final = "application/json"
-
-
-_STATUSES: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "run.not_found": 404,
-        "workflow.not_found": 404,
-        "workflow.invalid": 409,
-        "workflow.unmet": 409,
-        "run.ended": 409,
-        "run.exists": 409,
-        "run.owned": 409,
-        "run.stale_owner": 409,
-        "run.amendment_refused": 409,
-        "run.invalid_input": 422,
-        "run.not_storable": 422,
-        "bus.invalid_topic": 400,
-        "bus.invalid_message": 422,
-        "graph.not_drawable": 409,
-        "graph.not_installed": 501,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +61,14 @@ def response(answer: Answer) -> Response:
     return Response(encoded, answer.status, dict(answer.headers), answer.media_type)
 
 
-def refusal_of(error: QtForgeError) -> RefusedError:
-    """Return a deliberate error with the HTTP status that fits it."""
-    if isinstance(error, RefusedError):
-        return error
-    if isinstance(error, StateDirectoryError | BusClosedError):
-        status = 503
-    else:
-        status = _STATUSES.get(error.code, 500)
-    return RefusedError(status, error.code, error.what, error.why, error.fix)
-
-
-def error_response(error: RefusedError, schema_version: int) -> Response:
-    """Return an error as it is sent."""
+def error_response(error: QtForgeError, schema_version: int) -> Response:
+    """Return an error as it is sent, with the status that its class names."""
     facts = {"code": error.code, "message": error.what, "why": error.why, "fix": error.fix}
     content = {"schema_version": schema_version, "error": facts}
-    return response(Answer(content, error.status, error.headers))
+    headers = error.headers if isinstance(error, RefusedError) else {}
+    if error.retry_after_s is not None and error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s))), **headers}
+    return response(Answer(content, error.http_status, headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,8 +37,6 @@ which some take by keyword, are plain attributes and pickle too.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from qtforge_sdk.errors.bus import (
     BusClosedError,
     BusError,
@@ -124,6 +122,8 @@ class WorkflowNotFoundError(WorkflowError):
     """
 
     code = "workflow.not_found"
+    exit_code = 3
+    http_status = 404
 
     def __init__(self, name: str, fix: str = "", /) -> None:
         super().__init__(f"there is no workflow '{name}'", "", fix)
@@ -139,6 +139,7 @@ class WorkflowInvalidError(WorkflowError):
     """
 
     code = "workflow.invalid"
+    http_status = 409
 
     def __init__(self, name: str, why: str, /) -> None:
         super().__init__(
@@ -157,6 +158,7 @@ class WorkflowUnmetError(WorkflowError):
     """
 
     code = "workflow.unmet"
+    http_status = 409
 
     def __init__(self, name: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the workflow '{name}' can't run here", why, fix)
@@ -189,6 +191,7 @@ class ConfigError(QtForgeError):
     """
 
     code = "config.invalid"
+    exit_code = 2
 
     def __init__(self, where: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the configuration is not valid at {where}", why, fix)
@@ -205,7 +208,8 @@ class StateDirectoryError(QtForgeError):
     """
 
     code = "state.unusable"
-    exit_code: ClassVar[int] = 4
+    exit_code = 4
+    http_status = 503
 
     def __init__(self, path: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the state directory {path} can't be used", why, fix)

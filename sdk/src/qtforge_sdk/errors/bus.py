@@ -29,6 +29,7 @@ class InvalidTopicError(BusError):
     """
 
     code = "bus.invalid_topic"
+    http_status = 400
 
     def __init__(self, topic: str, why: str, /) -> None:
         super().__init__(
@@ -47,6 +48,7 @@ class NoHandlerError(BusError):
     """
 
     code = "bus.no_handler"
+    http_status = 404
 
     def __init__(self, topic: str, why: str = "", fix: str = "", /) -> None:
         super().__init__(f"no plugin answers '{topic}'", why, fix)
@@ -63,6 +65,7 @@ class InvalidMessageError(BusError):
     """
 
     code = "bus.invalid_message"
+    http_status = 422
 
     def __init__(self, topic: str, why: str, role: str = "message", /) -> None:
         super().__init__(f"the {role} of '{topic}' does not fit", why)
@@ -85,6 +88,7 @@ class HandlerFailedError(BusError):
     """
 
     code = "bus.handler_failed"
+    http_status = 502
 
     def __init__(
         self,
@@ -119,6 +123,7 @@ class RequestTimeoutError(BusError):
     """
 
     code = "bus.timeout"
+    http_status = 504
 
     def __init__(
         self, topic: str, timeout_s: float, plugin: str = "", version: str = "", /
@@ -144,6 +149,7 @@ class OverloadedError(BusError):
     """
 
     code = "bus.overloaded"
+    http_status = 503
 
     def __init__(self, topic: str, plugin: str, version: str, capacity: int, /) -> None:
         super().__init__(
@@ -161,3 +167,4 @@ class BusClosedError(BusError):
     """The host is stopping or has stopped."""
 
     code = "bus.closed"
+    http_status = 503

@@ -21,6 +21,7 @@ class BreakerOpenError(PolicyError):
     """
 
     code = "policy.breaker_open"
+    http_status = 503
     retryable = True
 
     def __init__(self, topic: str, plugin: str, closes_in_s: float, /) -> None:
@@ -45,6 +46,7 @@ class PolicyOverloadedError(PolicyError):
     """
 
     code = "policy.overloaded"
+    http_status = 503
     retryable = True
 
     def __init__(self, topic: str, why: str, /) -> None:

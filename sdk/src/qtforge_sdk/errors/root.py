@@ -17,6 +17,8 @@ class QtForgeError(Exception):
         retryable: Whether the same call may succeed when it is tried again; None where
             that is not known.
         retry_after_s: Seconds before which a further try is pointless, or None.
+        exit_code: What a command that ends with it exits with.
+        http_status: The HTTP status of a request that ends with it.
 
     >>> error = QtForgeError("no such file", "a.pdf is missing", "check the name")
     >>> print(error)
@@ -26,6 +28,8 @@ class QtForgeError(Exception):
     code: str = "qtforge.error"
     retryable: bool | None = None
     retry_after_s: float | None = None
+    exit_code: int = 1
+    http_status: int = 500
 
     def __init__(self, what: str, why: str = "", fix: str = "", /) -> None:
         # Exception.__init__ is not called: BaseException.__new__ has already kept

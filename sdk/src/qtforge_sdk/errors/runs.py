@@ -79,6 +79,8 @@ class RunInputError(RunError):
     """
 
     code = "run.invalid_input"
+    exit_code = 2
+    http_status = 422
 
     def __init__(self, workflow: str, key: str, what: str, fix: str, /) -> None:
         super().__init__(what, "", fix)
@@ -96,6 +98,7 @@ class AmendmentRefusedError(RunError):
     """
 
     code = "run.amendment_refused"
+    http_status = 409
 
     def __init__(self, run_id: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the run '{run_id}' can't be amended so", why, fix)
