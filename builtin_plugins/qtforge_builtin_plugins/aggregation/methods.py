@@ -11,9 +11,9 @@ import duckdb
 from qtforge_builtin_plugins.aggregation.columns import TableColumn
 from qtforge_builtin_plugins.aggregation.options import names_of
 from qtforge_builtin_plugins.aggregation.staging import Staged
-from qtforge_builtin_plugins.tables import near
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Column, Intersect, Merge, Union
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["Query", "column_named", "intersect", "merge", "union", "without_key"]
 
@@ -80,9 +80,9 @@ def merge(
     """
     unknown = [name for name in how.prefer if name not in staged.names]
     if unknown:
-        why = near(unknown[0], list(staged.names))
+        fix = did_you_mean(unknown[0], staged.names)
         what = f"prefer names '{unknown[0]}', which is no source"
-        raise OperationError("aggregation.invalid", what, "", why, retryable=False)
+        raise OperationError("aggregation.invalid", what, "", fix, retryable=False)
     rank = {name: place for place, name in enumerate(how.prefer)}
     order = sorted(range(len(staged.names)), key=lambda one: rank.get(staged.names[one], len(rank)))
     keys, alone = _keys(staged, how.key)
@@ -132,7 +132,7 @@ def column_named(staged: Staged, name: str, option: str) -> TableColumn | None:
         "aggregation.unknown_field",
         f"{option}: no row has a column '{name}'",
         "",
-        near(name, [column.name for column in staged.columns]),
+        did_you_mean(name, [column.name for column in staged.columns]),
         retryable=False,
     )
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.tables import near, problems_of
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Aggregation, Intersect, Merge, Statistical, Union
+from qtforge_sdk.validation import did_you_mean, validation_errors
 
 __all__ = ["METHODS", "names_of", "read_aggregation"]
 
@@ -33,14 +33,14 @@ def read_aggregation(given: Any) -> Aggregation:
             "aggregation.unknown_method",
             what or f"there is no aggregation '{method}'",
             "",
-            f"{near(method, list(kinds))}" if method else f"known are {', '.join(kinds)}",
+            did_you_mean(method or "", kinds),
             retryable=False,
         )
     kind = kinds[method]
     options = {key: value for key, value in given.items() if key != "method"}
-    problems = problems_of(options, kind, "aggregation")
+    problems = validation_errors(options, kind, "aggregation")
     if problems:
-        raise _invalid("\n".join(problems))
+        raise _invalid("\n".join(map(str, problems)))
     found: Aggregation = msgspec.convert(options, kind)
     problem = _problem_of(found)
     if problem:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import datetime
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from qtforge_builtin_plugins.approval.choosing import Choice, Past, identity
 from qtforge_sdk import OperationError
 from qtforge_sdk.messages import Person
+from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
 
 __all__ = ["Assignments"]
 
-_APPLICATION_ID: Final = 0x51467276  # "QFrv"
-_VERSION: Final = 1
-_BUSY_S: Final = 10.0
-_SCHEMA: Final = (
+_VERSION_1: Final = (
     "CREATE TABLE assignments ("
     " seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, request_id TEXT NOT NULL,"
     " person TEXT NOT NULL, name TEXT NOT NULL, email TEXT NOT NULL, reason TEXT NOT NULL,"
@@ -26,28 +24,27 @@ _SCHEMA: Final = (
     "CREATE INDEX assignments_by_request ON assignments (request_id)",
     "CREATE INDEX assignments_by_person ON assignments (person, seq)",
     "CREATE INDEX open_assignments ON assignments (person) WHERE released_at IS NULL",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_VERSION}",
 )
+_SCHEMA: Final = Schema(application_id=0x51467276, migrations=(_VERSION_1,))  # "QFrv"
 
 
 class Assignments:
-    """Who was given what; the file is made when somebody is assigned first.
+    """The reviewer of each review; the first assignment makes the file.
 
     Args:
         path: The file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._store = SqliteStore(path, _SCHEMA)
 
     def assign(self, key: str, request_id: str, choose: Callable[[Past], Choice]) -> Choice:
-        """Choose somebody, once for each key; what they had of the request before is released.
+        """Choose a reviewer, once for each key, and release the review's earlier assignment.
 
         Args:
             key: The same key gives the same answer.
             request_id: The review.
-            choose: Gives the choice, while no other process chooses.
+            choose: Returns the choice; called while no other process chooses.
 
         Raises:
             OperationError: ``reviewer.store``: the file can't be used.
@@ -83,38 +80,12 @@ class Assignments:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(
-                sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-            ) as connection:
-                # The writer's lock is taken now: two processes must not choose at once.
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    self._prepare(connection)
-                    yield connection
-                except BaseException:
-                    connection.rollback()
-                    raise
-                connection.commit()
-        except (sqlite3.Error, OSError) as error:
+            with self._store.transaction() as connection:
+                yield connection
+        except StoreError as error:
             raise OperationError(
-                "reviewer.store", f"{self._path} can't be used", str(error),
-                "check the file, its folder's permissions and the space left",
-            ) from error  # fmt: skip
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and not application:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        elif application != _APPLICATION_ID or version > _VERSION:
-            raise OperationError(
-                "reviewer.store", f"{self._path} can't be used",
-                "it is of a newer version, or another application's",
-                "update qtforge-host, or move the file away", retryable=False,
-            )  # fmt: skip
+                "reviewer.store", error.what, error.why, error.fix, retryable=error.retryable
+            ) from error
 
 
 def _past(connection: sqlite3.Connection, request_id: str) -> Past:

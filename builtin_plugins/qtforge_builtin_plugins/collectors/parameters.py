@@ -1,8 +1,8 @@
-"""Reads the parameters of a source strictly; a misspelt one is told with the right one."""
+"""Read the parameters of a source strictly, and report every error in them."""
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -10,33 +10,43 @@ import durationpy
 import msgspec
 
 from qtforge_sdk.errors import OperationError
+from qtforge_sdk.validation import nearest, validation_errors
 
 __all__ = ["invalid_parameter", "read_parameters", "seconds"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def read_parameters(given: Mapping[str, Any], kind: type[T], subject: str) -> T:
+def read_parameters(
+    given: Mapping[str, Any], kind: type[T], subject: str, unknown_hint: str = ""
+) -> T:
     """Return the parameters as their type.
 
     Args:
-        given: What the source says; numbers may be text, as in the original.
+        given: The source's parameters; numbers may be text, as in the original.
         kind: A Struct that forbids unknown fields.
-        subject: The error's first word, such as ``http``.
+        subject: The first word of the error's code, such as ``http``.
+        unknown_hint: Added to the fix of an unknown parameter that resembles no known one.
 
     Raises:
-        OperationError: ``<subject>.invalid_parameters``, with the nearest right name.
+        OperationError: ``<subject>.invalid_parameters``, with every error.
     """
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else f"the parameters are {', '.join(known)}"
-            raise invalid_parameter(subject, f"there is no parameter '{name}'", fix)
-    try:
-        return msgspec.convert(dict(given), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid_parameter(subject, _in_words(str(error))) from error
+    errors = validation_errors(given, kind, strict=False)
+    if unknown_hint:
+        known = kind.__struct_encode_fields__
+        errors = [
+            dataclasses.replace(error, fix=f"{error.fix}; {unknown_hint}")
+            if error.path in given and error.path not in known and not nearest(error.path, known)
+            else error
+            for error in errors
+        ]
+    if len(errors) == 1:
+        (error,) = errors
+        why = f"{error.path}: {error.what}" if error.path else error.what
+        raise invalid_parameter(subject, why, error.fix)
+    if errors:
+        raise invalid_parameter(subject, "\n".join(map(str, errors)))
+    return msgspec.convert(given, kind, strict=False)
 
 
 def invalid_parameter(subject: str, why: str, fix: str = "") -> OperationError:
@@ -49,7 +59,7 @@ def seconds(text: str, name: str, subject: str) -> float:
     """Return a parameter's duration, such as ``30s`` or ``1m30s``, in seconds.
 
     Raises:
-        OperationError: ``<subject>.invalid_parameters``: it is none, or not above zero.
+        OperationError: ``<subject>.invalid_parameters``: it is no duration, or not above zero.
     """
     try:
         found = float(durationpy.from_str(text.strip()).total_seconds())
@@ -59,8 +69,3 @@ def seconds(text: str, name: str, subject: str) -> float:
     if found <= 0:
         raise invalid_parameter(subject, f"{name}: '{text}' is not above zero")
     return found
-
-
-def _in_words(text: str) -> str:
-    what, _, path = text.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {what}" if path else what

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import sqlite3
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -22,16 +20,12 @@ from qtforge_sdk.messages import (
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
 
-__all__ = ["SCHEMA_VERSION", "Catalogue"]
+__all__ = ["Catalogue"]
 
-T = TypeVar("T")
-
-SCHEMA_VERSION: Final = 1
-# "QFdc": tells this store from another application's database.
-_APPLICATION_ID: Final = 0x51466463
 # The index keeps no text of its own: it reads the view, so that a text is stored once.
-_SCHEMA: Final = (
+_VERSION_1: Final = (
     "CREATE TABLE contents (sha256 TEXT PRIMARY KEY, parsed_content TEXT NOT NULL) STRICT",
     "CREATE TABLE documents ("
     " seq INTEGER PRIMARY KEY, document_id TEXT NOT NULL UNIQUE, request_id TEXT UNIQUE,"
@@ -43,26 +37,13 @@ _SCHEMA: Final = (
     " FROM documents JOIN contents USING (sha256)",
     "CREATE VIRTUAL TABLE search USING fts5 (name, title, parsed_content,"
     " content='searchable', content_rowid='seq', tokenize='unicode61 remove_diacritics 2')",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
-_STATE: Final = (
-    "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
-    " FROM pragma_application_id, pragma_user_version"
-)
+_SCHEMA: Final = Schema(application_id=0x51466463, migrations=(_VERSION_1,))  # "QFdc"
 _MOST_FOUND: Final = 1000
-_RETRY_S: Final = 0.02
-_UNWRITABLE: Final = frozenset(
-    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-     sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-)  # fmt: skip
 
 
 class Catalogue:
-    """The store, opened anew for each call.
-
-    A connection for each call costs less than a millisecond and needs no lock: calls come
-    from several threads and several host processes, and SQLite itself orders them.
+    """The stored documents; may be used by several threads and host processes at once.
 
     Args:
         path: The database's file; its folder is made when something is stored.
@@ -71,50 +52,18 @@ class Catalogue:
 
     def __init__(self, path: Path, busy_timeout_s: float) -> None:
         self.path = path
-        self._busy_timeout_s = busy_timeout_s
+        self._store = SqliteStore(path, _SCHEMA, busy_timeout_s=busy_timeout_s)
 
     def store(self, request: StoreRequest) -> StoreResponse:
-        """Keep a document in one transaction; a known ``request_id`` changes nothing.
+        """Store a document in one transaction; a known ``request_id`` changes nothing.
 
-        Of the same content the text that came first is kept.
+        When two documents have the same content, the text of the first is kept.
 
         Raises:
             OperationError: ``storage.newer``, ``.damaged``, ``.locked``, ``.unwritable``.
         """
-        return self._guarded(lambda: self._store(request))
-
-    def discard(self, request: DiscardRequest) -> int:
-        """Remove the documents named, and contents that no document has any more.
-
-        Returns:
-            How many documents were removed; 0 when there were none.
-
-        Raises:
-            OperationError: As for `store`.
-        """
-        return self._guarded(lambda: self._discard(request)) if self.path.exists() else 0
-
-    def find(self, request: FindRequest) -> FindResponse:
-        """Return the documents that have all words of the query.
-
-        Raises:
-            OperationError: ``storage.invalid_query``, ``storage.invalid_limit``, and as for
-                `store`.
-        """
-        if not 1 <= request.limit <= _MOST_FOUND:
-            raise OperationError(
-                "storage.invalid_limit", f"limit is {request.limit}",
-                f"it is 1 to {_MOST_FOUND}", "ask for fewer documents",
-            )  # fmt: skip
-        phrase = _match_phrase(request.query)
-        if not self.path.exists():
-            return FindResponse(documents=[], total=0)
-        return self._guarded(lambda: self._find(phrase, request.limit))
-
-    def _store(self, request: StoreRequest) -> StoreResponse:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = request.metadata
-        with self._transaction() as connection:
+        with _translated_errors(), self._store.transaction() as connection:
+            metadata = request.metadata
             known = connection.execute(
                 "SELECT document_id, sha256 FROM documents WHERE request_id = ?",
                 (request.request_id,),
@@ -147,14 +96,24 @@ class Catalogue:
             document_id=document_id, sha256=metadata.sha256, new_content=inserted.rowcount == 1
         )
 
-    def _discard(self, request: DiscardRequest) -> int:
-        with self._transaction() as connection:
+    def discard(self, request: DiscardRequest) -> int:
+        """Remove the documents named, and contents that no document has any more.
+
+        Returns:
+            How many documents were removed; 0 when there were none.
+
+        Raises:
+            OperationError: As for `store`.
+        """
+        if not self.path.exists():
+            return 0
+        with _translated_errors(), self._store.transaction() as connection:
             rows = connection.execute(
                 "SELECT seq, sha256 FROM documents WHERE document_id = ? OR request_id = ?",
                 (request.document_id, request.request_id),
             ).fetchall()
             for seq, sha256 in rows:
-                # An index without a text of its own must be told what it had of the document.
+                # An index without a text of its own needs the indexed text to delete it.
                 connection.execute(
                     "INSERT INTO search (search, rowid, name, title, parsed_content) SELECT"
                     " 'delete', seq, name, title, parsed_content FROM searchable WHERE seq = ?",
@@ -168,8 +127,22 @@ class Catalogue:
                 )
         return len(rows)
 
-    def _find(self, phrase: str, limit: int) -> FindResponse:
-        with closing(self._connect()) as connection:
+    def find(self, request: FindRequest) -> FindResponse:
+        """Return the documents that have all words of the query.
+
+        Raises:
+            OperationError: ``storage.invalid_query``, ``storage.invalid_limit``, and as for
+                `store`.
+        """
+        if not 1 <= request.limit <= _MOST_FOUND:
+            raise OperationError(
+                "storage.invalid_limit", f"limit is {request.limit}",
+                f"it is 1 to {_MOST_FOUND}", "ask for fewer documents",
+            )  # fmt: skip
+        phrase = _match_phrase(request.query)
+        if not self.path.exists():
+            return FindResponse(documents=[], total=0)
+        with _translated_errors(), self._store.reading() as connection:
             (total,) = connection.execute(
                 "SELECT count(*) FROM search WHERE search MATCH ?", (phrase,)
             ).fetchone()
@@ -178,7 +151,7 @@ class Catalogue:
                 " language, stored_at, snippet(search, -1, '[', ']', '…', 16)"
                 " FROM search JOIN documents ON documents.seq = search.rowid"
                 " WHERE search MATCH ? ORDER BY rank, seq LIMIT ?",
-                (phrase, limit),
+                (phrase, request.limit),
             ).fetchall()
         return FindResponse(
             documents=[
@@ -192,123 +165,48 @@ class Catalogue:
             total=total,
         )  # fmt: skip
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with closing(self._connect()) as connection:
-            # IMMEDIATE takes the writer's lock now: a lock that is wanted only after reading
-            # can't be waited for.
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
-        try:
-            connection.execute("PRAGMA foreign_keys = ON")
-            if self._version(connection) == 0:
-                self._create(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise _translated(error) from error
 
-    def _version(self, connection: sqlite3.Connection) -> int:
-        """Return the schema's version, 0 for a new file.
 
-        Raises:
-            OperationError: It is newer than this code, or another application's.
-        """
-        # One statement, so that all three are of the same moment: another process may be
-        # making the schema right now.
-        application, version, tables = connection.execute(_STATE).fetchone()
-        if application not in (0, _APPLICATION_ID) or (tables and application == 0):
-            raise OperationError(
-                "storage.damaged", f"{self.path} is not a document store",
-                "it is another application's database",
+def _translated(error: StoreError) -> OperationError:
+    match error.reason:
+        case "foreign":
+            return OperationError(
+                "storage.damaged", f"{error.path} is not a document store", error.why,
                 "set path in the configuration of document-storage to another file",
             )  # fmt: skip
-        if version > SCHEMA_VERSION:
-            raise OperationError(
-                "storage.newer", f"{self.path} was written by a newer version",
-                f"its schema is {version}, and this version knows {SCHEMA_VERSION}",
+        case "newer":
+            return OperationError(
+                "storage.newer", f"{error.path} was written by a newer version", error.why,
                 "update qtforge-host, or set path in the configuration of document-storage",
             )  # fmt: skip
-        return int(version)
-
-    def _create(self, connection: sqlite3.Connection) -> None:
-        self._wait_for_wal(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            # Another process may have been first while this one waited.
-            if self._version(connection) == 0:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
-
-    def _wait_for_wal(self, connection: sqlite3.Connection) -> None:
-        """Set the write-ahead log, which lets readers go on beside a writer.
-
-        SQLite's own timeout does not hold for this change, so the wait is here.
-        """
-        deadline = time.monotonic() + self._busy_timeout_s
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_RETRY_S)
-            else:
-                return
-
-    def _guarded(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except sqlite3.Error as error:
-            raise _translated(error, self.path, self._busy_timeout_s) from error
-        except OSError as error:
-            raise _unwritable(self.path, str(error)) from error
-
-
-def _translated(error: sqlite3.Error, path: Path, waited_s: float) -> OperationError:
-    code = _primary_code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return OperationError(
-            "storage.locked", f"{path} is locked",
-            f"another program has been writing for {waited_s:g} s",
-            "try again, or raise busy_timeout_s in the configuration of document-storage",
-        )  # fmt: skip
-    if code in _UNWRITABLE:
-        return _unwritable(path, str(error))
-    return OperationError(
-        "storage.damaged", f"{path} is damaged", str(error),
-        "restore it from a backup, or move it away to begin a new store",
-    )  # fmt: skip
-
-
-def _unwritable(path: Path, why: str) -> OperationError:
-    return OperationError(
-        "storage.unwritable", f"{path} can't be written", why,
-        "free space there, mend the permissions, or set path in the configuration of"
-        " document-storage",
-    )  # fmt: skip
+        case "busy":
+            return OperationError(
+                "storage.locked", f"{error.path} is locked", error.why,
+                "try again, or raise busy_timeout_s in the configuration of document-storage",
+            )  # fmt: skip
+        case "full" | "unwritable":
+            return OperationError(
+                "storage.unwritable", f"{error.path} can't be written", error.why,
+                "free space there, fix the permissions, or set path in the configuration of"
+                " document-storage",
+            )  # fmt: skip
+        case _:
+            return OperationError(
+                "storage.damaged", f"{error.path} is damaged", error.why,
+                "restore it from a backup, or move it away to start a new store",
+            )  # fmt: skip
 
 
 def _details(request: StoreRequest) -> bytes:
     # The text is in `contents`, once.
     return msgspec.json.encode(msgspec.structs.replace(request, parsed_content=""))
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code, without the extension in the higher bits."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 def _match_phrase(query: str) -> str:
@@ -321,6 +219,6 @@ def _match_phrase(query: str) -> str:
     if not words:
         raise OperationError(
             "storage.invalid_query", "the query has no words", f"it is {query!r}",
-            "give one or more words that stand in the documents",
+            "give one or more words of the documents",
         )  # fmt: skip
     return " ".join('"' + word.replace('"', '""') + '"' for word in words)

@@ -12,10 +12,10 @@ from typing import Any, Final
 import durationpy
 import msgspec
 
-from qtforge_builtin_plugins.tables import near, problems_of
 from qtforge_sdk import Duration
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.policies import Cache, Retry, durations_of
+from qtforge_sdk.validation import did_you_mean, validation_errors
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -110,7 +110,7 @@ def read_sources(given: Any) -> list[Source]:
     for position, table in enumerate(given):
         path = f"sources[{position}]"
         written = isinstance(table, Source)  # in the definition, which was checked when it was read
-        wrong = [] if written else problems_of(table, Source, path)
+        wrong = [] if written else [str(each) for each in validation_errors(table, Source, path)]
         if not wrong:
             source = table if written else msgspec.convert(table, Source)
             problem = name_problem(source.name, found)
@@ -170,12 +170,11 @@ def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
         if source.type is not None and topic_of(source.type) not in topics:
             known = {name for name, topic in _TOPICS.items() if topic in topics}
             known |= {topic.removesuffix(".read") for topic in topics if topic.endswith(".read")}
-            fix = near(source.type, sorted(known)) if known else "install a plugin that reads them"
             raise OperationError(
                 "aggregation.unknown_source_type",
                 f"the source '{source.name}' has the type '{source.type}', which is not known here",
                 f"no active plugin answers '{topic_of(source.type)}'",
-                f"{fix}; the types here are {', '.join(sorted(known)) or 'none'}",
+                did_you_mean(source.type, sorted(known)) or "install a plugin that reads them",
                 retryable=False,
             )
 

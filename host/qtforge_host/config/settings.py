@@ -162,10 +162,10 @@ def load_settings(
     path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
-    check_keys(document, ("host", "plugins", "schedules", "topics"), str(path), "")
+    check_keys(document, ("host", "plugins", "schedules", "topics"), str(path))
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
-    check_keys(managed_document, ("plugins",), str(managed), "")
+    check_keys(managed_document, ("plugins",), str(managed))
     table = convert_table(_table(document, "host", path), _HostTable, str(path), "host")
     return Settings(
         config_path=path,

@@ -18,7 +18,6 @@ from qtforge_host.runs.accepted_events import accepted_events
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import renewed_checkpoint
-from qtforge_host.validation import validation_errors
 from qtforge_host.workflows.definitions import Problem, Workflow
 from qtforge_sdk import Definition, Record, StepResult
 from qtforge_sdk.clock import Clock
@@ -27,6 +26,7 @@ from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended
 from qtforge_sdk.runs import Amendment
+from qtforge_sdk.validation import validation_errors
 
 __all__ = [
     "Amended",

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from qtforge_host.validation import validation_errors
 from qtforge_sdk import Definition, Orchestrator
+from qtforge_sdk.validation import validation_errors
 
 __all__ = ["Parsed", "Problem", "Workflow", "line_of", "parse"]
 
@@ -118,12 +118,12 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator]) -> 
     found = [
         Problem(
             source=source,
-            line=line_of(text, misfit.path),
-            path=misfit.path,
-            what=misfit.what,
-            fix=misfit.fix,
+            line=line_of(text, error.path),
+            path=error.path,
+            what=error.what,
+            fix=error.fix,
         )
-        for misfit in validation_errors(table, _type_for(table, orchestrators))
+        for error in validation_errors(table, _type_for(table, orchestrators))
     ]
     kind = table.get("kind")
     if isinstance(kind, str) and kind not in orchestrators:

@@ -166,7 +166,7 @@ def test_names_and_values_are_never_read_as_sql(ask: Any, method: str) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "told"),
     [
-        ({}, "aggregation.unknown_method", "known are merge, union, intersect, statistical"),
+        ({}, "aggregation.unknown_method", "use one of merge, union, intersect, statistical"),
         ({"method": "join"}, "aggregation.unknown_method", "join"),
         ({"method": "union", "key": "a"}, "aggregation.invalid", "distinct = true"),
         ({"method": "union", "distinct": "yes"}, "aggregation.invalid", "aggregation.distinct"),

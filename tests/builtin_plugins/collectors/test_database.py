@@ -179,13 +179,13 @@ def test_an_error_has_the_databases_own_words(
 @pytest.mark.parametrize(
     ("given", "why", "fix"),
     [
-        ({"qeury": "select 1"}, "there is no parameter 'qeury'", "did you mean 'query'?"),
-        ({}, "Object missing required field `query`", ""),
+        ({"qeury": "select 1"}, "qeury: unknown key", "did you mean 'query'?"),
+        ({}, "query: is missing", "add 'query'"),
         ({"query": " "}, "query: it is empty", "write a SELECT"),
         ({"query": "select :a"}, "bind: nothing is given for :a", "add a to bind"),
         ({"query": "select 1", "bind": {"a": 1}}, "bind.a: the query has no :a", "use it as :a"),
         ({"query": "select :a", "bind": {"a": {}}}, "bind.a: it is a table", "give text"),
-        ({"query": "select 1", "limit": 0}, "limit: Expected `int` >= 1", ""),
+        ({"query": "select 1", "limit": 0}, "limit: expected int >= 1", ""),
         ({"query": "select 1", "statement_timeout": "soon"}, "statement_timeout: 'soon'", "write"),
     ],
 )

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from qtforge_builtin_plugins.documents.catalogue import SCHEMA_VERSION
 from qtforge_builtin_plugins.documents.storage import DocumentStorage, StorageConfig
 from qtforge_sdk import OperationError, PluginContext, Published
 from qtforge_sdk.messages import (
@@ -273,11 +272,11 @@ def test_the_database_may_be_elsewhere(make_storage: MakeStorage, tmp_path: Path
 def test_a_newer_database_is_left_alone(storage: Storage) -> None:
     storage.store("words")
     with closing(sqlite3.connect(storage.path)) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        connection.execute("PRAGMA user_version = 99")
     for action in (lambda: storage.store("more"), lambda: storage.find("words")):
         error = refusal(action)
         assert error.code == "storage.newer"
-        assert str(SCHEMA_VERSION + 1) in error.why
+        assert "99" in error.why
     assert storage.count("documents") == 1
 
 

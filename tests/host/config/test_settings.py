@@ -157,17 +157,17 @@ def test_a_home_that_can_not_be_looked_into_gives_the_defaults_and_a_warning(
         ("[host]\nimport_timout = '1s'\n", "host.import_timout", "'import_timeout'"),
         ("[hosts]\n", "hosts", "'host'"),
         ("[plugins.acme]\nenable = true\n", "plugins.acme.enable", "'enabled'"),
-        ("[host]\nquarantine_after = '3'\n", "host.quarantine_after", "Expected `int`"),
+        ("[host]\nquarantine_after = '3'\n", "host.quarantine_after", "expected int"),
         ("[host]\nquarantine_after = 0\n", "host.quarantine_after", ">= 1"),
-        ("[host]\nblock = 'evil'\n", "host.block", "Expected `array`"),
-        ("[host]\nblock = ['a', 1]\n", "host.block[1]", "Expected `str`"),
-        ("[host]\nimport_timeout = 10\n", "host.import_timeout", "Expected `str`"),
+        ("[host]\nblock = 'evil'\n", "host.block", "expected array"),
+        ("[host]\nblock = ['a', 1]\n", "host.block[1]", "expected str"),
+        ("[host]\nimport_timeout = 10\n", "host.import_timeout", "expected str"),
         ("[host]\nimport_timeout = '10'\n", "host.import_timeout", "'10' is not a duration"),
         ("[host]\nstop_timeout = '-1s'\n", "host.stop_timeout", "not above zero"),
         ("host = 1\n", "host", "must be a table"),
         ("plugins = []\n", "plugins", "must be a table"),
         ("[plugins]\nacme = true\n", "plugins.acme", "must be a table"),
-        ("[plugins.acme]\nenabled = 'yes'\n", "plugins.acme.enabled", "Expected `bool"),
+        ("[plugins.acme]\nenabled = 'yes'\n", "plugins.acme.enabled", "expected bool"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_file_and_path(
@@ -216,11 +216,11 @@ def test_a_plugins_configuration_becomes_its_own_type(file: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "where", "words"),
     [
-        ("token = 1", ".token", "Expected `str`, got `int`"),
-        ("", "", "missing required field `token`"),
+        ("token = 1", ".token", "expected str, got int"),
+        ("", ".token", "is missing"),
         ("tokn = 'x'", ".tokn", "did you mean 'token'?"),
         ("token = 'x'\nlimits = {max_byte = 1}", ".limits.max_byte", "did you mean 'max_bytes'?"),
-        ("token = 'x'\nlimits = {max_bytes = '1'}", ".limits.max_bytes", "Expected `int`"),
+        ("token = 'x'\nlimits = {max_bytes = '1'}", ".limits.max_bytes", "expected int"),
         ("token = 'x'\nsources = [{}, {y = 1}]", ".sources[1].y", "max_bytes"),
     ],
 )
@@ -234,6 +234,20 @@ def test_a_plugins_wrong_configuration_is_named_with_file_and_path(
 
     assert raised.value.where == f"{file}: plugins.acme.config{where}"
     assert words in str(raised.value)
+
+
+def test_every_error_of_a_configuration_is_named(file: Path) -> None:
+    settings = _config(file, "token = 1\nlimit = {}\nlimits = {max_byte = 1}")
+
+    with pytest.raises(ConfigError) as raised:
+        plugin_config("acme", AcmeConfig, settings)
+
+    assert raised.value.where == str(file)
+    assert raised.value.why.splitlines() == [
+        "plugins.acme.config.limit: unknown key; did you mean 'limits'?",
+        "plugins.acme.config.token: expected str, got int",
+        "plugins.acme.config.limits.max_byte: unknown key; did you mean 'max_bytes'?",
+    ]
 
 
 def test_a_plugin_without_a_type_takes_no_configuration(file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,6 +14,7 @@ from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance
 from qtforge_builtin_plugins.collectors.parameters import invalid_parameter
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["excel_rows"]
 
@@ -56,9 +56,8 @@ def _sheet_name(known: list[str], wanted: str | None, file: FoundFile) -> str:
         raise invalid(file, "it has no sheet")
     if wanted is None or wanted in known:
         return wanted or known[0]
-    near = difflib.get_close_matches(wanted, known, n=1)
-    fix = f"did you mean '{near[0]}'?" if near else f"the sheets are {', '.join(known)}"
-    raise invalid_parameter("file", f"sheet: {file.name} has no sheet '{wanted}'", fix)
+    why = f"sheet: {file.name} has no sheet '{wanted}'"
+    raise invalid_parameter("file", why, did_you_mean(wanted, known))
 
 
 def _rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +22,7 @@ from qtforge_builtin_plugins.collectors.sql.settings import DatabaseConfig, Quer
 from qtforge_builtin_plugins.collectors.sql.sqlite import SQLite
 from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.messages import Collected, CollectRequest
+from qtforge_sdk.validation import nearest
 
 __all__ = ["Asking"]
 
@@ -91,8 +91,8 @@ class Asking:
             f"give its user no right but to read, and add '{dialect}' to allow_writable in"
             f" [plugins.{self.plugin.name}.config]"
         )
-        near = difflib.get_close_matches(url.drivername, [*_SQLITE, *_POSTGRESQL], n=1)
-        if near:
-            fix = f"did you mean '{near[0]}'? Else {fix}"
+        near = nearest(url.drivername, [*_SQLITE, *_POSTGRESQL])
+        if near is not None:
+            fix = f"did you mean '{near}'? Otherwise {fix}"
         what = f"databases by '{url.drivername}' are not asked"
         raise OperationError("database.unprotected", what, why, fix, retryable=False)

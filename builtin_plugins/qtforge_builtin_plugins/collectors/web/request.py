@@ -72,13 +72,7 @@ def http_parameters(given: dict[str, Any]) -> HttpParameters:
     method = given.get("method")
     if isinstance(method, str):
         given = {**given, "method": method.upper()}
-    try:
-        found = read_parameters(given, HttpParameters, "http")
-    except OperationError as error:
-        if error.why.startswith("there is no parameter") and "did you mean" not in error.fix:
-            raise invalid_parameter("http", error.why, f"{error.fix}; a header goes into headers") \
-                from error  # fmt: skip
-        raise
+    found = read_parameters(given, HttpParameters, "http", "a header goes into headers")
     if found.json is not msgspec.UNSET and found.text is not None:
         raise invalid_parameter("http", "json and text are both given", "a request has one body")
     if found.format != "json" and (found.rows or isinstance(found.pagination, Cursor)):

@@ -5,7 +5,6 @@ Where its ways lead is `ways`' to say, once there is nothing wrong here.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
 )
 from qtforge_builtin_plugins.orchestrators.reactive.reachability import check_ways
 from qtforge_sdk import DefinitionChecker
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["check_structure", "every_state"]
 
@@ -197,9 +197,7 @@ def _known(
     names = list(known)
     if name in names:
         return True
-    near = difflib.get_close_matches(name, names, n=1)
-    fix = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names) or 'none'}"
-    checker.problem(path, f"there is no {what} '{name}'", fix)
+    checker.problem(path, f"there is no {what} '{name}'", did_you_mean(name, names))
     return False
 
 

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from qtforge_builtin_plugins.pipelines.financial.issuer import issuer_key
 from qtforge_sdk import OperationError
+from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
 
-__all__ = ["SCHEMA_VERSION", "Register", "Registered"]
+__all__ = ["Register", "Registered"]
 
-T = TypeVar("T")
-
-SCHEMA_VERSION: Final = 1
-_APPLICATION_ID: Final = 0x51466972  # "QFir": tells it from another application's database
-_SCHEMA: Final = (
+_VERSION_1: Final = (
     "CREATE TABLE invoices ("
     " seq INTEGER PRIMARY KEY, number TEXT NOT NULL, sha256 TEXT NOT NULL, issuer TEXT,"
     " iban TEXT, total TEXT, currency TEXT, issued_on TEXT, name TEXT NOT NULL, request_id TEXT,"
     " UNIQUE (number, sha256)"
     ") STRICT",
     "CREATE INDEX invoices_by_request ON invoices (request_id)",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
-_STATE: Final = (
-    "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
-    " FROM pragma_application_id, pragma_user_version"
-)
+_SCHEMA: Final = Schema(application_id=0x51466972, migrations=(_VERSION_1,))  # "QFir"
 _COLUMNS: Final = "number, sha256, issuer, iban, total, currency, issued_on, name"
 _NO_SIGN: Final = re.compile(r"[\W_]+")
 
@@ -63,7 +55,7 @@ class Registered:
 
 
 class Register:
-    """Remembers invoices; opened anew for each call, as calls come from several threads.
+    """The registered invoices; may be used by several threads and host processes at once.
 
     Args:
         path: The database's file; its folder is made when something is registered.
@@ -72,7 +64,7 @@ class Register:
 
     def __init__(self, path: Path, busy_timeout_s: float) -> None:
         self.path = path
-        self._busy_timeout_s = busy_timeout_s
+        self._store = SqliteStore(path, _SCHEMA, busy_timeout_s=busy_timeout_s)
 
     def enter(self, invoice: Registered, request_id: str | None) -> list[Registered]:
         """Register an invoice; the same document again changes nothing.
@@ -84,18 +76,6 @@ class Register:
         Raises:
             OperationError: ``fraud.register_unusable``.
         """
-        return self._guarded(lambda: self._enter(invoice, request_id))
-
-    def forget(self, request_id: str) -> int:
-        """Remove what a request registered; return how many that were.
-
-        Raises:
-            OperationError: As for `enter`.
-        """
-        return self._guarded(lambda: self._forget(request_id)) if self.path.exists() else 0
-
-    def _enter(self, invoice: Registered, request_id: str | None) -> list[Registered]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         number = _NO_SIGN.sub("", invoice.number).casefold()
         with self._transaction() as connection:
             connection.execute(
@@ -117,7 +97,14 @@ class Register:
         others = [Registered(**dict(zip(names, row, strict=True))) for row in rows]
         return [other for other in others if _same_issuer(invoice, other)]
 
-    def _forget(self, request_id: str) -> int:
+    def forget(self, request_id: str) -> int:
+        """Remove what a request registered; return how many that were.
+
+        Raises:
+            OperationError: As for `enter`.
+        """
+        if not self.path.exists():
+            return 0
         with self._transaction() as connection:
             return connection.execute(
                 "DELETE FROM invoices WHERE request_id = ?", (request_id,)
@@ -125,37 +112,14 @@ class Register:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
-        with closing(connection):
-            # The writer's lock now: one that is wanted only after reading can't be waited for.
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._prepare(connection)
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        application, version, tables = connection.execute(_STATE).fetchone()
-        if application == 0 and not tables:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        elif application != _APPLICATION_ID or version > SCHEMA_VERSION:
-            raise self._unusable("it is another application's database, or of a newer version")
-
-    def _guarded(self, work: Callable[[], T]) -> T:
         try:
-            return work()
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(str(error)) from error
-
-    def _unusable(self, why: str) -> OperationError:
-        return OperationError(
-            "fraud.register_unusable", f"{self.path} can't be used", why,
-            "mend it or its permissions, or set path in the configuration of fraud-detector",
-        )  # fmt: skip
+            with self._store.transaction() as connection:
+                yield connection
+        except StoreError as error:
+            raise OperationError(
+                "fraud.register_unusable", error.what, error.why,
+                "fix it or its permissions, or set path in the configuration of fraud-detector",
+            ) from error  # fmt: skip
 
 
 def _same_issuer(one: Registered, other: Registered) -> bool:

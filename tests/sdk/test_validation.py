@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Generic, NotRequired, TypedDict, TypeVar
+
+import msgspec
+import pytest
+
+from qtforge_sdk.validation import did_you_mean, nearest, validation_errors
+
+T = TypeVar("T")
+
+
+class Retry(msgspec.Struct, forbid_unknown_fields=True):
+    attempts: Annotated[int, msgspec.Meta(ge=1)] = 3
+
+
+class Stage(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    timeout: str = "30s"
+    retry: Retry | None = None
+    needs: list[str] = []
+
+
+class Definition(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    stages: Annotated[list[Stage], msgspec.Meta(min_length=1)]
+
+
+class Cat(msgspec.Struct, tag="cat"):
+    lives: int
+
+
+class Dog(msgspec.Struct, tag="dog", forbid_unknown_fields=True):
+    tricks: int
+
+
+class Table(TypedDict):
+    rows: int
+    name: NotRequired[Annotated[str, msgspec.Meta(min_length=1)]]
+
+
+@dataclasses.dataclass
+class Folder:
+    tables: dict[str, Table]
+    corner: tuple[int, str] = (0, "a")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    value: T
+
+
+class Even(msgspec.Struct):
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number % 2:
+            raise ValueError("the number is odd")
+
+
+def lines(value: Any, target: Any, path: str = "", **options: bool) -> list[str]:
+    return [str(error) for error in validation_errors(value, target, path, **options)]
+
+
+@pytest.mark.parametrize(
+    ("value", "target"),
+    [
+        ({"name": "a", "stages": [{"name": "b", "retry": {"attempts": 1}}]}, Definition),
+        ({"type": "cat", "lives": 9}, Cat | Dog),
+        ({"tables": {"a": {"rows": 1}}}, Folder),
+        ({"value": 1}, Box[int]),
+        ({"anything": [1, None]}, Any),
+        (None, Stage | None),
+    ],
+)
+def test_a_value_that_fits_has_no_errors(value: Any, target: Any) -> None:
+    assert lines(value, target) == []
+    assert lines(value, target, forbid_unknown=True) == []
+
+
+def test_every_error_is_reported_with_its_path() -> None:
+    value = {
+        "nam": "a",
+        "stages": [{"name": 1, "timout": "1s"}, {"retry": {"attempts": 0}, "needs": ["a", 2]}, 5],
+    }
+
+    assert lines(value, Definition, "workflow") == [
+        "workflow.nam: unknown key; did you mean 'name'?",
+        "workflow.stages[0].timout: unknown key; did you mean 'timeout'?",
+        "workflow.stages[0].name: expected str, got int",
+        "workflow.stages[1].name: is missing; add 'name'",
+        "workflow.stages[1].retry.attempts: expected int >= 1",
+        "workflow.stages[1].needs[1]: expected str, got int",
+        "workflow.stages[2]: expected object, got int",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "expected"),
+    [
+        ({"type": "dog", "trick": 1}, Cat | Dog, ["trick: unknown key; did you mean 'tricks'?"]),
+        ({"type": "cow"}, Cat | Dog, ["type: invalid value 'cow'"]),
+        (
+            {"tables": {"a": {"name": ""}}, "corner": ["x", 1]},
+            Folder,
+            [
+                "tables.a.rows: is missing; add 'rows'",
+                "tables.a.name: expected str of length >= 1",
+                "corner[0]: expected int, got str",
+                "corner[1]: expected str, got int",
+            ],
+        ),
+        ({"value": "x"}, Box[int], ["value: expected int, got str"]),
+        ({"name": "a", "stages": []}, Definition, ["stages: expected array of length >= 1"]),
+        ([{"number": 2}, {"number": 3}], list[Even], ["[1]: the number is odd"]),
+        ([], Stage, ["expected object, got array"]),
+    ],
+)
+def test_every_kind_of_type_is_looked_into(value: Any, target: Any, expected: list[str]) -> None:
+    assert lines(value, target) == expected
+
+
+def test_unknown_keys_are_errors_where_the_caller_forbids_them() -> None:
+    value = {"tables": {"a": {"rows": 1, "row": 2}}, "cornr": 1}
+
+    assert lines(value, Folder) == []
+    assert lines(value, Folder, forbid_unknown=True) == [
+        "cornr: unknown key; did you mean 'corner'?",
+        "tables.a.row: unknown key; did you mean 'rows'?",
+    ]
+
+
+def test_text_is_a_number_where_the_check_is_not_strict() -> None:
+    assert lines({"lives": "9"}, Cat) == ["lives: expected int, got str"]
+    assert lines({"lives": "9"}, Cat, strict=False) == []
+
+
+def test_a_type_without_rules_is_the_callers_error() -> None:
+    with pytest.raises(TypeError):
+        validation_errors({}, validation_errors)
+
+
+def test_a_fix_names_the_nearest_or_lists_what_is_known() -> None:
+    assert did_you_mean("timout", ["name", "timeout"]) == "did you mean 'timeout'?"
+    assert did_you_mean("x", ["name", "timeout"]) == "use one of name, timeout"
+    assert did_you_mean("x", ["name"], "see the list") == "see the list"
+    assert did_you_mean("x", []) == ""
+    assert did_you_mean("x", [f"name{n}" for n in range(20)]).endswith("name11 or 8 more")
+
+
+def test_a_name_of_any_length_is_compared_in_no_time() -> None:
+    assert nearest("a" * 1_000_000, ["a" * 100]) is None
