@@ -1,23 +1,76 @@
-"""The tests on every Python that is supported: ``nox``, or ``nox -s tests-3.13``."""
+"""What continuous integration runs: ``nox``, or a part of it such as ``nox -s tests-3.13``."""
 
 from __future__ import annotations
+
+import shutil
+from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "tests"]
+
+_DEVELOPMENT = ("-e", "./sdk[testing]", "-e", ".[all,dev,bench]")
+_DISTRIBUTIONS = (
+    "sdk", ".",
+    *(str(each.parent) for each in sorted(Path("extensions").glob("*/pyproject.toml"))),
+    *(str(each.parent) for each in sorted(Path("sample_plugins").glob("*/pyproject.toml"))),
+)  # fmt: skip
 
 
-@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def tests(session: nox.Session) -> None:
     """Install the project as its users do, and pass the tests."""
-    session.install("-e", "./sdk[testing]", "-e", ".[all,dev,bench]")
+    session.install(*_DEVELOPMENT)
     session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(python="3.11")
+def coverage(session: nox.Session) -> None:
+    """Pass the tests, and print which lines they miss."""
+    session.install(*_DEVELOPMENT, "pytest-cov")
+    session.run("pytest", "-n", "2", "--cov", "--cov-report=term:skip-covered", *session.posargs)
 
 
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
     """Check style and types."""
-    session.install("-e", "./sdk[testing]", "-e", ".[all,dev,bench]")
+    session.install(*_DEVELOPMENT)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """Build wheels and source distributions into dist/, check them, and install them by name."""
+    session.install("build>=1.2", "twine>=6.1")
+    dist = Path("dist").resolve()
+    shutil.rmtree(dist, ignore_errors=True)
+    for folder in _DISTRIBUTIONS:
+        # The wheel is built from the source distribution, so that both are known to be complete.
+        session.run("python", "-m", "build", "--outdir", str(dist), folder)
+    session.run("twine", "check", "--strict", *(str(each) for each in sorted(dist.iterdir())))
+    session.run("python", "-m", "tools.check_release", str(dist))
+    fresh = Path(session.create_tmp()) / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    session.run("python", "-m", "venv", str(fresh))
+    names = (
+        _requirement(each, "[all]" if each.name.startswith("qtforge_host-") else "")
+        for each in sorted(dist.glob("*.whl"))
+    )
+    scripts = fresh / "bin"
+    session.run(
+        str(scripts / "pip"), "install", "--quiet", "--find-links", str(dist), *names, external=True
+    )
+    # Elsewhere than in the checkout, so that what is installed is what answers.
+    with session.chdir(fresh):
+        for words in (["--version"], ["--help"], ["plugins", "check"]):
+            session.run(str(scripts / "qtforge-host"), "--state-dir", "state", *words,
+                        external=True)  # fmt: skip
+
+
+def _requirement(wheel: Path, extras: str) -> str:
+    """Return the wheel's distribution by name, in exactly its version."""
+    name, version = wheel.name.split("-")[:2]
+    return f"{name.replace('_', '-')}{extras}=={version}"

@@ -10,10 +10,16 @@ import click
 
 from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 
-__all__ = ["CANCELLED", "FAILED", "show"]
+__all__ = ["CANCELLED", "FAILED", "UnsupportedPlatformError", "show"]
 
 FAILED: Final = QtForgeError.exit_code
 CANCELLED: Final = 130
+
+
+class UnsupportedPlatformError(QtForgeError):
+    """The operating system lacks what the host needs."""
+
+    code = "cli.unsupported_platform"
 
 
 def show(error: QtForgeError, *, debug: bool) -> None:

@@ -152,6 +152,8 @@ def _leave_to_the_end() -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     color = False if os.environ.get("NO_COLOR") else None
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.platform == "win32":
+        return _refuse_windows()
     try:
         result = cli.main(args=words, prog_name="qtforge-host", standalone_mode=False, color=color)
         sys.stdout.flush()
@@ -167,6 +169,19 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback without --debug
         return _failed(_only(error), debug="--debug" in words)
     return result if isinstance(result, int) else 0
+
+
+def _refuse_windows() -> int:
+    """Say that the host does not run here: it needs process groups, sockets and file locks."""
+    from qtforge_host.cli.errors import UnsupportedPlatformError, show
+
+    error = UnsupportedPlatformError(
+        "QtForge Host does not run on Windows",
+        "it needs the process groups, signals and file locks of POSIX systems",
+        "run it on Linux, in the Windows Subsystem for Linux (WSL 2), or in a container",
+    )
+    show(error, debug=False)
+    return error.exit_code
 
 
 def _only(error: Exception) -> Exception:
