@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import load_kinds
+from qtforge_host.plugins.extensions import load_orchestrators
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.runs.history import History
@@ -44,7 +44,7 @@ class WorkflowsOfRuns:
         if kind not in self._recorded:
             settings = self._session.settings
             resolution = resolve_installed(settings).resolution
-            kinds = load_kinds(resolution, PluginLoader(), settings, only=kind)
+            kinds = load_orchestrators(resolution, PluginLoader(), settings, only=kind)
             self._recorded[kind] = RecordedWorkflows(kinds, _nowhere, _unchecked)
         try:
             return self._recorded[kind].recorded(history)

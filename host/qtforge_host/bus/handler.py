@@ -144,7 +144,7 @@ class Handler:
             raise
         except (Exception, SystemExit) as error:
             counters.errors += 1
-            raise failed(self.topic, self.plugin, self.version, error, self._mask) from error
+            raise self.failure(error) from error
         finally:
             counters.outstanding -= 1
             counters.ended(time.monotonic() - started)
@@ -173,6 +173,10 @@ class Handler:
             idempotency_key=envelope.idempotency_key,
             listener=listener,
         )
+
+    def failure(self, error: BaseException) -> HandlerFailedError:
+        """Return the error that names this plugin for what its method raised."""
+        return failed(self.topic, self.plugin, self.version, error, self._mask)
 
     def _elsewhere(
         self, envelope: Envelope, message: Any, listener: ProgressListener | None

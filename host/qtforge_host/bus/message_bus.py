@@ -1,4 +1,4 @@
-"""The message bus: requests to routes, publications to mailboxes."""
+"""The message bus: sends requests to routes and publications to mailboxes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from qtforge_host.bus.guard import Guard
 from qtforge_host.bus.handler import Handler, Predicate
+from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.routes import Route
 from qtforge_host.bus.subscriptions import DeliveryObserver, Mailbox
 from qtforge_host.bus.threads import WorkerThreads
@@ -36,7 +36,7 @@ _DEFAULT_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observers:
-    """The observing hooks, each a function that never raises; None where nobody observes."""
+    """The observing hooks, each a function that never raises; None when no plugin has one."""
 
     before: Callable[..., None] | None = None
     after: Callable[..., None] | None = None
@@ -44,13 +44,13 @@ class Observers:
 
 
 class ConditionCompiler(Protocol):
-    """Compiles a condition over the names that it may use."""
+    """Compiles a condition that uses the given names."""
 
     def __call__(self, source: str, names: Sequence[str], /) -> Predicate: ...
 
 
 class LocalTransport:
-    """Routes and mailboxes in this process."""
+    """The routes and mailboxes of this process."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
@@ -58,10 +58,10 @@ class LocalTransport:
         self._audiences: dict[str, tuple[Mailbox, ...]] = {}
 
     async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
-        """Ask the route of the envelope's topic.
+        """Send a request to the route of its topic.
 
         Raises:
-            NoHandlerError: Nobody answers it.
+            NoHandlerError: No plugin handles the topic.
         """
         route = self.routes.get(envelope.topic)
         if route is None:
@@ -72,7 +72,7 @@ class LocalTransport:
         return await route.dispatch(envelope, listener)
 
     async def publish(self, topic: str, message: Any) -> Published:
-        """Put the message into the mailbox of each subscriber that it is for."""
+        """Put a message into the mailbox of each matching subscriber."""
         audience = self._audiences.get(topic)
         if audience is None:
             audience = self._audience(topic)
@@ -88,7 +88,7 @@ class LocalTransport:
         return Published(delivered, dropped)
 
     def forget_audiences(self) -> None:
-        """Recompute who hears what; called when subscriptions change."""
+        """Recompute the subscribers of each topic; called when subscriptions change."""
         self._audiences.clear()
 
     def _audience(self, topic: str) -> tuple[Mailbox, ...]:
@@ -112,8 +112,8 @@ class MessageBus:
 
     Args:
         compile_condition: Compiles ``where`` filters.
-        threads: Where ``def`` subscribers run.
-        default_timeout_s: For requests that name none.
+        threads: Run ``def`` subscribers.
+        default_timeout_s: The timeout of requests that name none, in seconds.
         transport: Given the transport of this process, returns the one to use; None for that.
         on_delivery: Called after each delivery to a subscriber; None for nothing.
     """
@@ -145,7 +145,7 @@ class MessageBus:
         response_type: Any = None,
         plugin: str | None = None,
     ) -> Any:
-        """Ask the topic's first handler that accepts the message; see `qtforge_sdk.Bus`."""
+        """Send a request to a handler that accepts it; see `qtforge_sdk.Bus`."""
         timeout_s = self._timeout_s if timeout is None else timeout
         envelope = Envelope(topic, message, timeout_s, time.monotonic() + timeout_s, plugin)
         response = await self.send(envelope)
@@ -157,7 +157,7 @@ class MessageBus:
             raise InvalidMessageError(topic, str(error), "response") from error
 
     async def send(self, envelope: Envelope, listener: ProgressListener | None = None) -> Any:
-        """Ask with an envelope of one's own, as a run's steps do.
+        """Send a request in a ready envelope, as the steps of runs do.
 
         Raises:
             BusError: As `request`.
@@ -170,7 +170,7 @@ class MessageBus:
         return await self._observed(envelope, listener, observers)
 
     async def publish(self, topic: str, message: object) -> Published:
-        """Give the message to every subscriber; see `qtforge_sdk.Bus`."""
+        """Deliver a message to every subscriber; see `qtforge_sdk.Bus`."""
         if self._closed:
             raise BusClosedError("the bus is closed", "the host is stopping")
         return await self._transport.publish(topic, message)
@@ -183,13 +183,13 @@ class MessageBus:
         where: str | None = None,
         capacity: int = 1024,
     ) -> Mailbox:
-        """Hear what is published under a pattern; see `qtforge_sdk.Bus`."""
+        """Subscribe to the topics that match a pattern; see `qtforge_sdk.Bus`."""
         return self.add_subscriber(pattern, handler, "", "", where=where, capacity=capacity)
 
     def hear(
         self, pattern: str, handler: Callable[[tuple[str, Any]], Any], *, capacity: int = 1024
     ) -> Mailbox:
-        """Hear what is published under a pattern, each message with its topic."""
+        """Subscribe to a pattern; the handler receives (topic, message)."""
         mailbox = Mailbox(
             validate_pattern(pattern),
             handler,
@@ -217,7 +217,7 @@ class MessageBus:
         where: str | None,
         capacity: int,
     ) -> Mailbox:
-        """Subscribe in the name of a plugin.
+        """Subscribe on behalf of a plugin.
 
         Raises:
             InvalidTopicError: The pattern is not well formed.
@@ -248,26 +248,26 @@ class MessageBus:
         self,
         handlers: Mapping[str, Iterable[Handler]],
         observers: Observers,
-        guard_of: Callable[[str, int], Guard | None] = lambda topic, handlers: None,
+        policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
     ) -> None:
-        """Replace who answers what; called when registrations change.
+        """Replace the routes; called when registrations change.
 
         Args:
-            handlers: Each topic's, in the order in which they are asked, wrappers among them.
+            handlers: The handlers and wrappers of each topic, in pluggy's order.
             observers: The observing hooks.
-            guard_of: Gives the policies of a topic with so many handlers, or None for none.
+            policy_of: Returns the policy of a topic with that many handlers, or None.
         """
         routes = {}
         for topic, found in handlers.items():
             several = list(found)
             answering = [handler for handler in several if not handler.wrapper]
             wrappers = [handler for handler in several if handler.wrapper]
-            routes[topic] = Route(topic, answering, wrappers, guard_of(topic, len(answering)))
+            routes[topic] = Route(topic, answering, wrappers, policy_of(topic, len(answering)))
         self._local.routes = routes
         self._observers = observers
 
     def answerers(self, topic: str) -> tuple[tuple[str, str], ...]:
-        """Return every plugin that has a part in a topic's answers, with its version, sorted."""
+        """Return name and version of every plugin that handles or wraps a topic, sorted."""
         route = self._local.routes.get(topic)
         if route is None:
             return ()
@@ -281,7 +281,7 @@ class MessageBus:
         }
 
     def statistics(self) -> Sequence[HandlerStatistics]:
-        """Return what every handler and subscriber has done; see `qtforge_sdk.Bus`."""
+        """Return the statistics of every handler and subscriber; see `qtforge_sdk.Bus`."""
         counters = [box.counters for box in self._local.mailboxes]
         for route in self._local.routes.values():
             counters += [handler.counters for handler in (*route.wrappers, *route.handlers)]
@@ -304,7 +304,7 @@ class MessageBus:
         return not late
 
     async def close(self) -> None:
-        """Refuse further messages and end every subscription."""
+        """Refuse further messages and close every subscription."""
         self._closed = True
         mailboxes = list(self._local.mailboxes)
         for mailbox in mailboxes:

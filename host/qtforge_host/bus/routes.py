@@ -1,4 +1,4 @@
-"""A topic's route: its wrappers and handlers, compiled when registrations change."""
+"""The route of a topic: its wrappers and handlers, compiled when registrations change."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
-from qtforge_host.bus.guard import Guard
-from qtforge_host.bus.handler import Handler, Predicate, failed
+from qtforge_host.bus.handler import Handler, Predicate
+from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.transport import Envelope
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import (
@@ -29,13 +29,13 @@ _WRAPPER_GRACE_S = 0.05
 
 
 class Route:
-    """Who answers a topic.
+    """Chooses the handler of each request to a topic.
 
     Args:
         topic: The topic.
-        handlers: In the order in which they are asked.
+        handlers: Ordered by rank: ``tryfirst`` before the others, ``trylast`` after them.
         wrappers: Outermost first.
-        guard: The topic's policies, or None for none.
+        policy: The topic's policy, or None for none.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Route:
         topic: str,
         handlers: Sequence[Handler],
         wrappers: Sequence[Handler],
-        guard: Guard | None = None,
+        policy: RequestPolicy | None = None,
     ) -> None:
         self.topic = topic
-        self._guard = guard
+        self._policy = policy
         self.handlers = tuple(handlers)
         self.wrappers = tuple(wrappers)
         only = self.handlers[0] if len(self.handlers) == 1 else None
-        plain = only is not None and only.accepts is None and not wrappers and guard is None
+        plain = only is not None and only.accepts is None and not wrappers and policy is None
         self.only = only if plain else None
 
     async def dispatch(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
@@ -59,9 +59,9 @@ class Route:
         Raises:
             BusError: As `Bus.request` says.
         """
-        if self._guard is None:
+        if self._policy is None:
             return await self._from(0, envelope, listener, envelope.payload)
-        async with self._guard.turn(envelope.deadline):
+        async with self._policy.turn(envelope.deadline):
             return await self._from(0, envelope, listener, envelope.payload)
 
     async def _from(
@@ -69,25 +69,25 @@ class Route:
     ) -> Any:
         if depth == len(self.wrappers):
             handler = self.choose(envelope, message)
-            if self._guard is None:
+            if self._policy is None:
                 return await handler.call(envelope, message, listener)
-            return await self._guarded(self._guard, handler, envelope, listener, message)
+            return await self._call_with(self._policy, handler, envelope, listener, message)
         wrapper = self.wrappers[depth]
 
-        async def proceed(passed_on: Any) -> Any:
-            return await self._from(depth + 1, envelope, listener, passed_on)
+        async def proceed(forwarded: Any) -> Any:
+            return await self._from(depth + 1, envelope, listener, forwarded)
 
         return await _wrap(wrapper, envelope, listener, message, proceed)
 
     def choose(self, envelope: Envelope, message: Any) -> Handler:
-        """Return the handler to ask: of the first rank that accepts, the least busy one.
+        """Return the handler to call: of the first rank that accepts, the least busy one.
 
-        A plugin whose breaker is open is passed over; an unhealthy one is asked only where
-        no other can be.
+        A plugin whose breaker is open is skipped; an unhealthy one is chosen only when there
+        is no other.
 
         Raises:
-            NoHandlerError: Nobody accepts the message.
-            PolicyError: The breakers of all that accept it are open.
+            NoHandlerError: No handler accepts the message.
+            PolicyError: The breakers of all handlers that accept it are open.
         """
         chosen: Handler | None = None
         unhealthy: Handler | None = None
@@ -105,39 +105,39 @@ class Route:
                 if refusal is not None:
                     refusals.append(refusal)
                     continue
-            if self._guard is not None:
-                closed = self._guard.refusal(handler.plugin)
+            if self._policy is not None:
+                closed = self._policy.refusal(handler.plugin)
                 if closed is not None:
                     barred = barred or closed
                     continue
-                if not self._guard.is_healthy(handler.plugin):
+                if not self._policy.is_healthy(handler.plugin):
                     unhealthy = unhealthy or handler
                     continue
             if chosen is None or handler.counters.outstanding < chosen.counters.outstanding:
                 chosen = handler
         found = chosen or unhealthy
         if found is None:
-            raise barred or self._nobody(envelope.plugin, refusals)
+            raise barred or self._no_handler(envelope.plugin, refusals)
         return found
 
-    async def _guarded(
+    async def _call_with(
         self,
-        guard: Guard,
+        policy: RequestPolicy,
         handler: Handler,
         envelope: Envelope,
         listener: ProgressListener | None,
         message: Any,
     ) -> Any:
-        permit = guard.before(handler.plugin)
+        permit = policy.before(handler.plugin)
         try:
             answer = await handler.call(envelope, message, listener)
         except BaseException as error:
-            guard.after(handler.plugin, permit, error)
+            policy.after(handler.plugin, permit, error)
             raise
-        guard.after(handler.plugin, permit, None)
+        policy.after(handler.plugin, permit, None)
         return answer
 
-    def _nobody(self, plugin: str | None, refusals: list[str]) -> NoHandlerError:
+    def _no_handler(self, plugin: str | None, refusals: list[str]) -> NoHandlerError:
         if refusals:
             return NoHandlerError(
                 self.topic,
@@ -171,10 +171,10 @@ async def _wrap(
             wrapper.topic, envelope.timeout_s, wrapper.plugin, wrapper.version
         ) from None
     except (BusError, InvalidMessageError, OverloadedError):
-        raise  # the handler's own, on its way out
+        raise  # it is the handler's, which the wrapper did not replace
     except (Exception, SystemExit) as error:
         counters.errors += 1
-        raise failed(wrapper.topic, wrapper.plugin, wrapper.version, error) from error
+        raise wrapper.failure(error) from error
     finally:
         counters.outstanding -= 1
         counters.ended(time.monotonic() - started)
@@ -185,7 +185,7 @@ def _refusal(handler: Handler, accepts: Predicate, names: dict[str, Any]) -> str
         if accepts.holds(names):
             return None
     except ExpressionError as error:
-        return f"{handler.plugin} can't tell whether it accepts: {error.why}"
+        return f"{handler.plugin} cannot evaluate its condition: {error.why}"
     return f"{handler.plugin} accepts {accepts.source}"
 
 
@@ -194,5 +194,5 @@ def _plain(topic: str, message: Any) -> Any:
         return to_plain(message)
     except (TypeError, QtForgeError) as error:
         raise InvalidMessageError(
-            topic, f"it has no plain form to be judged by: {error}"
+            topic, f"it cannot be converted to plain values for a condition: {error}"
         ) from error

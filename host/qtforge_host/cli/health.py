@@ -10,7 +10,7 @@ from qtforge_host.app import Host
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import document, json_option, print_json, run_async, state, table
 from qtforge_host.cli.session import Session
-from qtforge_host.policies.breaker_file import BreakerFile, KeptBreaker
+from qtforge_host.policies.breaker_file import BreakerFile, SavedBreaker
 from qtforge_host.policies.health import HealthReport
 
 __all__ = ["health"]
@@ -48,7 +48,7 @@ def health(session: Session, as_json: bool) -> int:
     return FAILED if any(each.status == "unhealthy" for each in reports.values()) else 0
 
 
-def _row(breaker: KeptBreaker) -> tuple[str, ...]:
+def _row(breaker: SavedBreaker) -> tuple[str, ...]:
     since = f"{breaker.since.astimezone():%Y-%m-%d %H:%M:%S}"
     word = state(breaker.state.replace("_", " "))
     return (word, breaker.topic, breaker.plugin, since, breaker.reason)

@@ -99,14 +99,15 @@ def prefer(session: Session, name: str, distribution: str) -> None:
     settings = session.settings
     found = _named(resolve_installed(settings).resolution, name)
     offered = sorted({candidate.distribution for candidate in found})
-    if canonical_name(distribution) not in offered:
+    preferred = canonical_name(distribution)
+    if preferred not in offered:
         raise NotFoundError(
             f"the distribution '{distribution}' does not provide '{name}'",
             "",
             f"these do: {', '.join(offered)}",
         )
-    prefer_in(settings.config_path, name, distribution)
-    _confirm(f"{name} is provided by {canonical_name(distribution)}", settings)
+    prefer_in(settings.config_path, name, preferred)
+    _confirm(f"{name} is provided by {preferred}", settings)
 
 
 @plugins.command()

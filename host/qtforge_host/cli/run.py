@@ -15,9 +15,9 @@ from qtforge_host.cli.inputs import document_of, input_option, read_input, set_o
 from qtforge_host.cli.output import data_only, json_option
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.session import Session
+from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.engine import Engine
-from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 
@@ -72,7 +72,7 @@ async def _run_all(
     async with Host(session.settings) as host:
         workflow = host.workflow(name)
         engine = (await host.durable()).engine
-        evaluator = ExpressionEvaluator(host.expressions)
+        evaluator = Evaluator(host.expressions)
         for given in inputs:
             checked_input(workflow, given, evaluator)  # before any is begun
         waiting = iter(inputs)

@@ -1,4 +1,4 @@
-"""Where secrets are: the environment, then a file that nobody else may read."""
+"""Look up secrets, and mask them in log records."""
 
 from __future__ import annotations
 
@@ -15,49 +15,16 @@ from qtforge_sdk.errors import ConfigError
 __all__ = ["MaskingFilter", "SecretStore"]
 
 
-class MaskingFilter(logging.Filter):
-    """Hides secrets in a record's message and traceback; for the handlers of the root logger.
-
-    Args:
-        mask: Returns a text without secrets.
-    """
-
-    def __init__(self, mask: Callable[[str], str]) -> None:
-        super().__init__()
-        self._mask = mask
-        self._format = logging.Formatter().formatException
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place where it holds a secret; it is always let through."""
-        message = record.getMessage()
-        masked = self._mask(message)
-        if masked != message:
-            record.msg, record.args = masked, ()
-        if record.exc_info:
-            # The formatter takes this text where it is set, and makes its own otherwise.
-            record.exc_text = self._mask(record.exc_text or self._format(record.exc_info))
-        return True
-
-    def attach(self) -> None:
-        """Stand before every handler of the root logger."""
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(self)
-
-    def detach(self) -> None:
-        """Let go of them."""
-        for handler in logging.getLogger().handlers:
-            handler.removeFilter(self)
-
-
 _PREFIX: Final = "QTFORGE_SECRET_"
 
 
 class SecretStore:
-    """Looks secrets up: the variable ``QTFORGE_SECRET_<NAME>``, then a TOML file.
+    """Looks up a secret in the variable ``QTFORGE_SECRET_<NAME>``, then in a TOML file.
 
     Args:
-        path: The file, ``NAME = "value"`` on each line; it need not exist.
-        environ: The environment's variables.
+        path: The file, with ``NAME = "value"`` on each line; it need not exist. No other user
+            may be able to read it.
+        environ: The environment variables.
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
@@ -65,10 +32,10 @@ class SecretStore:
         self._environ = environ
 
     def find(self, name: str) -> str | None:
-        """Return a secret, or None; the file is read anew, so a changed one needs no restart.
+        """Return a secret, or None; the file is read each time, so a change needs no restart.
 
         Raises:
-            ConfigError: The file can't be read, others may read it, or the value is no text.
+            ConfigError: The file can't be read, others may read it, or the value is not text.
         """
         from_environment = self._environ.get(_PREFIX + name)
         if from_environment is not None:
@@ -86,6 +53,40 @@ class SecretStore:
             raise ConfigError(str(self._path), why, f"chmod 600 {self._path}")
         value = table.get(name)
         if value is not None and not isinstance(value, str):
-            why = f"a secret is a text, and this is {type(value).__name__}"
+            why = f"a secret is a text, not {type(value).__name__}"
             raise ConfigError(f"{self._path}: {name}", why, "put it in quotes")
         return value
+
+
+class MaskingFilter(logging.Filter):
+    """Masks secrets in a record's message and traceback.
+
+    Args:
+        mask: Returns a text without secrets.
+    """
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._mask = mask
+        self._format = logging.Formatter().formatException
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask secrets in a record, in place; no record is dropped."""
+        message = record.getMessage()
+        masked = self._mask(message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        if record.exc_info:
+            # A formatter uses this text when it is set, and otherwise formats the exception.
+            record.exc_text = self._mask(record.exc_text or self._format(record.exc_info))
+        return True
+
+    def attach(self) -> None:
+        """Add the filter to every handler of the root logger."""
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(self)
+
+    def detach(self) -> None:
+        """Remove the filter from the handlers of the root logger."""
+        for handler in logging.getLogger().handlers:
+            handler.removeFilter(self)

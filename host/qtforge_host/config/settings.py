@@ -1,4 +1,4 @@
-"""The host's settings: defaults, the configuration file, what commands wrote beside it."""
+"""The settings: defaults, the configuration file, and the file that commands write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import platformdirs
 
 from qtforge_host.config.toml_files import managed_path, read_toml
 from qtforge_host.durations import seconds
-from qtforge_host.plugins.candidates import canonical_name
 from qtforge_host.validation import check_keys, convert_table
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
@@ -30,7 +29,7 @@ _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
-    """``[host]`` as it is written."""
+    """The table ``[host]`` of the file."""
 
     import_timeout: str = "10s"
     start_timeout: str = "10s"
@@ -45,7 +44,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
-    """``[plugins.NAME]`` as it is written; None means that it is not."""
+    """The table ``[plugins.NAME]`` of the file; None for a key that is absent."""
 
     enabled: bool | None = None
     distribution: str | None = None
@@ -53,13 +52,13 @@ class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration says of one plugin.
+    """The configuration of one plugin.
 
     Attributes:
         enabled: Whether it may load.
-        distribution: The canonical name of the only distribution that may provide it.
-        config: Its own table, not yet validated; `plugin_config` does that.
-        file: The file that ``config`` is from, or would be.
+        distribution: The only distribution that may provide it, as written; None for any.
+        config: The plugin's own table, not validated; `plugin_config` validates it.
+        file: The file that ``config`` is read from.
     """
 
     enabled: bool = True
@@ -74,11 +73,11 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         workflow: The workflow's name.
         cron: Minute, hour, day of the month, month, day of the week.
-        timezone: Whose clock counts, such as ``Europe/Berlin``.
-        input: What each run is started with.
-        enabled: Whether it counts.
-        catch_up: What to do about times that passed while no process ran: ``none``, or ``one``
-            run for all of them.
+        timezone: The time zone of ``cron``, such as ``Europe/Berlin``.
+        input: The input of each run.
+        enabled: Whether the schedule is active.
+        catch_up: What to do about times that were missed while no process ran: ``none``, or
+            ``one`` run for all of them.
     """
 
     workflow: str
@@ -134,7 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.config_path.parent / Path(self.secrets).expanduser()
 
     def plugin(self, name: str, /) -> PluginSettings:
-        """Return what is said of one plugin; defaults when nothing is."""
+        """Return the configuration of one plugin, or the defaults."""
         return self.plugins.get(name) or PluginSettings(file=self.config_path)
 
 
@@ -148,15 +147,15 @@ def load_settings(
     """Read the configuration.
 
     Args:
-        config_path: The file named on the command line; None means ``QTFORGE_CONFIG``,
+        config_path: The file given on the command line; None means ``QTFORGE_CONFIG``,
             else the user's ``config.toml``, which need not exist.
-        environ: The environment's variables.
-        state_dir: The folder named on the command line; None means
-            ``QTFORGE_STATE_DIR``, else the user's.
+        environ: The environment variables.
+        state_dir: The folder given on the command line; None means
+            ``QTFORGE_STATE_DIR``, else the user's state directory.
         safe_mode: Whether only built-in plugins load.
 
     Raises:
-        ConfigError: A named file is missing, or something in a file is wrong.
+        ConfigError: A given file is missing, or a file is not valid.
     """
     named = config_path or _path_in(environ, CONFIG_VARIABLE)
     path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
@@ -193,14 +192,14 @@ def plugin_config(name: str, config_type: type[T] | None, settings: Settings) ->
     Args:
         name: The plugin.
         config_type: Its ``Config``; None means that it takes none.
-        settings: The host's.
+        settings: The settings of the host.
 
     Returns:
         An instance of the type; None when there is no type.
 
     Raises:
-        ConfigError: A value does not fit, a key is unknown or missing, or the plugin takes
-            no configuration and is given one.
+        ConfigError: A value does not fit, a key is unknown or missing, or a plugin without
+            configuration is given one.
     """
     said = settings.plugin(name)
     path = f"plugins.{name}.config"
@@ -286,7 +285,7 @@ def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSett
             if table.enabled is not None:
                 said["enabled"] = table.enabled
             if table.distribution is not None:
-                said["distribution"] = canonical_name(table.distribution)
+                said["distribution"] = table.distribution
             if table.config is not None:
                 said.update(config=table.config, file=path)
     return {name: PluginSettings(**said) for name, said in merged.items()}

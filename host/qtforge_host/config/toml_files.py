@@ -1,7 +1,7 @@
-"""Reads configuration files, and writes the one that commands manage.
+"""Read configuration files, and write the file that commands manage.
 
-Commands write ``<stem>.plugins.toml`` beside the configuration, never the configuration
-itself: TOML writers lose comments, and those in ``config.toml`` are the user's.
+Commands write ``<stem>.plugins.toml`` next to the configuration, never the configuration
+itself: a TOML writer would lose the user's comments in ``config.toml``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from qtforge_host.atomic_file import exclusive_lock, write_atomically
-from qtforge_host.plugins.candidates import canonical_name
 from qtforge_sdk.errors import ConfigError
 
 __all__ = ["disable", "enable", "managed_path", "prefer", "read_toml"]
@@ -21,7 +20,7 @@ _HEADING: Final = b"# Written by `qtforge-host plugins enable / disable / prefer
 
 
 def managed_path(config_path: Path) -> Path:
-    """Return where commands write what overrides this configuration.
+    """Return the file with which commands override this configuration.
 
     >>> managed_path(Path("config.toml")).name
     'config.plugins.toml'
@@ -30,15 +29,15 @@ def managed_path(config_path: Path) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a file.
+    """Read a TOML file.
 
     Raises:
-        FileNotFoundError: There is none.
-        PermissionError: Its folder can't be looked into.
+        FileNotFoundError: It does not exist.
+        PermissionError: Its folder can't be read.
         ConfigError: It can't be read, or is not TOML; the reason has line and column.
     """
-    path.stat()  # its errors speak of the folder, and are the caller's
-    import tomllib  # after it: most users have no configuration file
+    path.stat()  # its errors are about the folder, and left to the caller
+    import tomllib  # late: most users have no configuration file
 
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
@@ -53,10 +52,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def enable(config_path: Path, name: str) -> None:
-    """Let a plugin load.
+    """Enable a plugin.
 
     Args:
-        config_path: The configuration that is overridden; it need not exist.
+        config_path: The configuration to override; it need not exist.
         name: The plugin.
 
     Raises:
@@ -66,7 +65,7 @@ def enable(config_path: Path, name: str) -> None:
 
 
 def disable(config_path: Path, name: str) -> None:
-    """Keep a plugin from loading; see `enable`.
+    """Disable a plugin; see `enable`.
 
     Raises:
         ConfigError: The managed file can't be read or written.
@@ -75,17 +74,16 @@ def disable(config_path: Path, name: str) -> None:
 
 
 def prefer(config_path: Path, name: str, distribution: str) -> None:
-    """Let only this distribution provide a plugin; see `enable`.
+    """Let only one distribution provide a plugin; see `enable`.
 
     Raises:
         ConfigError: The managed file can't be read or written.
     """
-    preferred = canonical_name(distribution)
-    _change(config_path, name, lambda table: table.update(distribution=preferred))
+    _change(config_path, name, lambda table: table.update(distribution=distribution))
 
 
 def _change(config_path: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
-    import tomli_w  # only here: listings write nothing
+    import tomli_w  # late: most commands write nothing
 
     path = managed_path(config_path)
     try:

@@ -1,1 +1,1 @@
-"""CEL expressions: compiling, evaluating, and explaining failures; the only user of the library."""
+"""CEL expressions: compiling, evaluating, and explaining failures."""

@@ -1,8 +1,8 @@
-"""The only user of the CEL library: conditions, ``${...}`` templates, and their checks.
+"""Compile and evaluate CEL: conditions, ``${...}`` templates, and their checks.
 
-A whole path such as ``input.document`` is looked up directly, so that the value goes
-through untouched; everything else is CEL. Lists have ``contains`` and the rest of the
-library's cel-go functions.
+This module is the only user of the CEL library. A whole path such as ``input.document`` is
+looked up directly, so that its value is returned unchanged; everything else is CEL. Lists have
+``contains`` and the other cel-go functions of the library.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from qtforge_host.expressions.names import Scope, check_names, nearest
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError
 
-__all__ = ["CompiledTemplate", "Expression", "Expressions", "Prepared", "Scope"]
+__all__ = ["CompiledTemplate", "Expression", "Expressions", "PreparedContext"]
 
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _SECRET: Final = re.compile(r"\$\{\s*secret\.[A-Za-z_]\w*\s*\}")
 _LITERALS: Final = frozenset({"true", "false", "null"})
 _PARSE_ERROR: Final = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
-_ADVICE: Final = re.compile(r"\. (?:Check |CEL does not coerce )")  # the library's, at length
+_ADVICE: Final = re.compile(r"\. (?:Check |CEL does not coerce )")  # long advice of the library
 _NATIVE_FUNCTIONS: Final = frozenset([
     "bool", "bytes", "double", "dyn", "duration", "endsWith", "getDate", "getDayOfMonth",
     "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes",
@@ -35,11 +35,11 @@ _NATIVE_FUNCTIONS: Final = frozenset([
 ])  # fmt: skip
 
 
-_NOTHING: Final = object()
+_NO_VALUE: Final = object()
 
 
 class _Flat(NamedTuple):
-    """An expression over the values of paths, and what else it uses."""
+    """An expression whose paths are single variables, and its other variables."""
 
     program: Any
     paths: Paths
@@ -59,12 +59,12 @@ class Expression:
         text = source.strip()
         plain_path = _PATH.fullmatch(text) is not None and text not in _LITERALS
         self._path = text.split(".") if plain_path else None
-        self._flat: _Flat | Literal[False] | None = False  # not looked for yet
+        self._flat: _Flat | Literal[False] | None = False  # not computed yet
 
     def flat(self) -> _Flat | None:
-        """Return the same over single values, made once; None where that can't be."""
+        """Return the flattened expression, computed once; None where it can't be flattened."""
         if self._flat is False:
-            import cel  # heavy: it brings a console, so only when there is an expression
+            import cel  # heavy: it imports a console, so only when there is an expression
 
             self._flat, found = None, flatten(self.source)
             if found is not None:
@@ -74,14 +74,14 @@ class Expression:
         return self._flat
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
-        """Return its value; a path gives the value itself, anything else plain values.
+        """Return its value: of a path the object itself, of anything else plain values.
 
         Raises:
             ExpressionError: ``expression.failed``.
         """
         if self._path is not None:
             return self._look_up(self._path, names)
-        from cel import Context  # heavy: it brings a console, so only when one is evaluated
+        from cel import Context  # heavy: it imports a console, so only when one is evaluated
 
         needed = {name: names[name] for name in self.variables if name in names}
         try:
@@ -91,7 +91,7 @@ class Expression:
             raise ExpressionError(self.source, _reason(error), "", "expression.failed") from error
 
     def holds(self, names: Mapping[str, Any]) -> bool:
-        """Return whether it is true.
+        """Return whether the condition holds.
 
         Raises:
             ExpressionError: It failed, or is neither true nor false.
@@ -99,10 +99,10 @@ class Expression:
         return self.as_condition(self.evaluate(names))
 
     def as_condition(self, value: Any) -> bool:
-        """Return its value where that is true or false.
+        """Return a value of this expression as a condition's outcome.
 
         Raises:
-            ExpressionError: It is neither.
+            ExpressionError: It is neither true nor false.
         """
         if value is not True and value is not False:
             why = f"a condition is true or false, and this is {type(value).__name__}"
@@ -131,26 +131,26 @@ class Expression:
         return value
 
 
-class Prepared:
-    """Names whose values are brought into CEL's form once, for many expressions.
+class PreparedContext:
+    """Names whose values are converted to CEL values once, for many expressions.
 
     Args:
-        given: Made plain now, and brought into CEL's form as far as expressions use them.
-        others: The same, when an expression first uses one.
+        given: Made plain now, and converted to CEL values when an expression uses them.
+        others: Both when an expression first uses one.
 
     Raises:
-        ExpressionError: A given value has no form that CEL knows.
+        ExpressionError: A given value cannot be converted.
     """
 
-    __slots__ = ("_context", "_functions", "_names", "_plain", "_ready")
+    __slots__ = ("_context", "_converted", "_functions", "_names", "_plain")
 
     def __init__(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> None:
-        import cel  # heavy: it brings a console, so only when one is evaluated
+        import cel  # heavy: it imports a console, so only when one is evaluated
 
         self._names = {**others, **given}
         self._context = cel.Context()
         self._functions: set[str] = set()
-        self._ready: set[str] = set()
+        self._converted: set[str] = set()
         self._plain: dict[str, Any] = {}
         for name, value in given.items():
             try:
@@ -170,11 +170,11 @@ class Prepared:
             self._add_functions(expression)
         flat = expression.flat()
         if flat is not None:
-            found = self._quickly(flat)
-            if found is not _NOTHING:
+            found = self._evaluate_flat(flat)
+            if found is not _NO_VALUE:
                 return found
-        for name in expression.variables - self._ready:
-            self._make_ready(name)
+        for name in expression.variables - self._converted:
+            self._convert(name)
         try:
             return expression._program.execute(self._context)
         except Exception as error:
@@ -187,29 +187,29 @@ class Prepared:
             self._context.update(expression._functions)
             self._functions |= expression._functions.keys()
 
-    def _quickly(self, flat: _Flat) -> Any:
-        """Return the value, or `_NOTHING`: why there is none is said of the whole expression."""
-        ready, context = self._ready, self._context
+    def _evaluate_flat(self, flat: _Flat) -> Any:
+        """Return the value, or `_NO_VALUE`: the whole expression then explains the failure."""
+        converted, context = self._converted, self._context
         try:
             for variable, words in flat.paths:
-                if variable in ready:
+                if variable in converted:
                     continue
                 value: Any = self._plain
                 for word in words:
                     if value.__class__ is not dict or word not in value:
-                        return _NOTHING
+                        return _NO_VALUE
                     value = value[word]
                 context.add_variable(variable, value)
-                ready.add(variable)
-            if not flat.others <= ready:
-                for name in flat.others - ready:
-                    self._make_ready(name)
+                converted.add(variable)
+            if not flat.others <= converted:
+                for name in flat.others - converted:
+                    self._convert(name)
             return flat.program.execute(context)
-        except Exception:  # noqa: BLE001 - the whole expression fails in the same way, and says why
-            return _NOTHING
+        except Exception:  # noqa: BLE001 - the whole expression fails in the same way, and explains it
+            return _NO_VALUE
 
-    def _make_ready(self, name: str) -> None:
-        self._ready.add(name)
+    def _convert(self, name: str) -> None:
+        self._converted.add(name)
         if name not in self._names:
             return  # bound by a macro such as map(), or the expression fails by itself
         try:
@@ -221,7 +221,7 @@ class Prepared:
 
 
 class CompiledTemplate:
-    """Text, or mappings and lists of text, with every ``${...}`` compiled."""
+    """A text, or mappings and lists of texts, with every ``${...}`` compiled."""
 
     __slots__ = ("_parts",)
 
@@ -229,7 +229,7 @@ class CompiledTemplate:
         self._parts = parts
 
     def render(self, names: Mapping[str, Any]) -> Any:
-        """Return the value, each ``${...}`` replaced.
+        """Return the template's value, with each ``${...}`` replaced.
 
         Raises:
             ExpressionError: ``expression.failed``.
@@ -237,16 +237,16 @@ class CompiledTemplate:
         return _render(self._parts, names)
 
     def expressions(self) -> Iterator[tuple[str, Expression]]:
-        """Give every expression with its path inside the template, such as ``.document``."""
+        """Yield every expression with its path inside the template, such as ``.document``."""
         return _walk(self._parts, "")
 
 
 class _Text(list[Any]):
-    """Pieces of one text: strings and expressions."""
+    """The pieces of one text: strings and expressions."""
 
 
 class Expressions:
-    """Compiles, and remembers what it compiled."""
+    """Compiles expressions and templates, and caches what it compiled."""
 
     def __init__(self) -> None:
         self._compile = functools.lru_cache(maxsize=4096)(_compile)
@@ -257,7 +257,7 @@ class Expressions:
 
         Args:
             source: CEL.
-            scope: The names that it may use; None to check none.
+            scope: The names that it may use; None to check no names.
 
         Raises:
             ExpressionError: It does not parse, or uses an unknown name.
@@ -272,7 +272,7 @@ class Expressions:
         """Compile every ``${...}`` in a value; ``$${`` stands for a literal ``${``.
 
         Raises:
-            ExpressionError: One does not parse, or never ends.
+            ExpressionError: One does not parse, or has no closing brace.
         """
         return CompiledTemplate(self._parts_of(value))
 
@@ -294,7 +294,7 @@ class Expressions:
                 rest = rest[start + 2 :]
                 continue
             if secret := _SECRET.match(rest, start):
-                pieces.append(rest[: secret.end()])  # stays: who uses the secret reveals it
+                pieces.append(rest[: secret.end()])  # stays: the operation replaces it
                 rest = rest[secret.end() :]
                 continue
             if start:
@@ -318,7 +318,7 @@ class Expressions:
 
 
 def _compile(source: str) -> Expression:
-    import cel  # heavy: it brings a console, so only when there is an expression
+    import cel  # heavy: it imports a console, so only when there is an expression
     from cel.stdlib import STDLIB_FUNCTIONS
 
     try:

@@ -1,7 +1,7 @@
-"""Which part of an expression fails: the CEL library says only that the whole does.
+"""Find the part of an expression that fails: the CEL library reports only the whole.
 
-The text is cut at the loosest operator, then at the next one, and so on; whether a piece is an
-expression, and whether it fails, the CEL library decides.
+The text is split at the operator that binds loosest, then at the next one, and so on. The CEL
+library decides whether a part is an expression, and whether it fails.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _LOOSEST_FIRST: Final = (
     ("+", "-"),
     ("*", "/", "%"),
 )
-_MOST_TOKENS: Final = 500  # beyond, the whole expression is named: nobody waits for the rest
+_MOST_TOKENS: Final = 500  # a longer expression is not searched: it would take too long
 
 
 def smallest_failing(whole: ExpressionError, value: Value) -> ExpressionError:
     """Return the error of the smallest part of an expression that fails by itself.
 
     Args:
-        whole: How the expression failed.
-        value: Gives a part's value, or raises `ExpressionError`.
+        whole: The error of the expression.
+        value: Evaluates a part; raises `ExpressionError`.
 
     Returns:
-        The part's error; the one given where no part fails as the whole does: one inside
+        The part's error. It is ``whole`` when no part fails in the same way: a part inside
         ``map()`` can't be evaluated without its variable.
     """
     found = whole
@@ -56,7 +56,7 @@ def smallest_failing(whole: ExpressionError, value: Value) -> ExpressionError:
 def _same(part: ExpressionError, whole: ExpressionError) -> bool:
     if part.code != whole.code:
         return False
-    # A path is looked up without CEL, which says less; and a name that is not known is a macro's.
+    # A path is looked up without CEL, with another text; an unknown name is a macro's variable.
     is_path = _PATH.fullmatch(part.expression) is not None
     return part.why == whole.why or (is_path and not part.why.endswith("is not known"))
 
@@ -95,7 +95,7 @@ def _of_choice(
     for text, start, end in outer:
         then, otherwise = source[question[2] : start].strip(), source[end:].strip()
         if text == ":" and _is_expression(then, value) and _is_expression(otherwise, value):
-            # Only the branch that is chosen can be at fault.
+            # Only the chosen branch was evaluated.
             yield then if _failure(condition, value) is None and value(condition) else otherwise
             return
 
@@ -106,7 +106,7 @@ def _of_operand(
     groups: Sequence[tuple[int, int]],
     value: Value,
 ) -> Iterator[str]:
-    """Give what stands in brackets, and what a member, an index or a method is taken of."""
+    """Yield what is in brackets, and the operand of each member, index or method."""
     pieces = [source[start:end].strip() for start, end in groups]
     if source[:1] in ("!", "-"):
         pieces.append(source[1:].strip())
@@ -117,7 +117,7 @@ def _of_operand(
 def _outermost(
     tokens: Sequence[tuple[str, int, int]],
 ) -> tuple[list[tuple[str, int, int]], list[tuple[int, int]]]:
-    """Return the tokens outside of brackets, and where each item inside of them begins and ends."""
+    """Return the tokens outside of brackets, and start and end of each item inside them."""
     outer: list[tuple[str, int, int]] = []
     groups: list[tuple[int, int]] = []
     depth = begin = 0

@@ -1,27 +1,61 @@
-"""Names made ready once for many conditions: what an orchestrator that decides evaluates on."""
+"""Evaluate the templates and conditions of runs, and explain which part of a condition failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from qtforge_host.expressions.compiler import Expressions, Prepared
+from qtforge_host.expressions.compiler import Expressions, PreparedContext
 from qtforge_host.expressions.diagnosis import smallest_failing
 from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.runs import Names
 
-__all__ = ["PreparedNames"]
+__all__ = ["Evaluator", "PreparedNames"]
+
+
+class Evaluator:
+    """Renders templates and evaluates conditions with the values of a run.
+
+    Args:
+        expressions: Compiles, and caches what it compiled.
+    """
+
+    def __init__(self, expressions: Expressions) -> None:
+        self._expressions = expressions
+
+    def render(self, template: object, names: Mapping[str, Any]) -> Any:
+        """Return a template's value.
+
+        Raises:
+            ExpressionError: An expression in it does not compile, or fails.
+        """
+        return self._expressions.template(template).render(names)
+
+    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
+        """Return whether a condition holds.
+
+        Raises:
+            ExpressionError: It does not compile, fails, or is neither true nor false.
+        """
+        return self._expressions.compile(condition).holds(names)
+
+    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
+        """Return names and values prepared for many conditions; see `PreparedNames`."""
+        return PreparedNames(self._expressions, given, others)
 
 
 class PreparedNames:
-    """Implements `qtforge_sdk.runs.Names`.
+    """Names and values that are converted once for many conditions.
+
+    Implements `qtforge_sdk.runs.Names`.
 
     Args:
-        expressions: Compiles, and remembers what it compiled.
+        expressions: Compiles, and caches what it compiled.
         given: The names for these conditions, with their values.
-        others: What every condition of the run may use.
+        others: The names that every condition of the run may use.
 
     Raises:
-        ExpressionError: A given value has no form that CEL knows.
+        ExpressionError: A given value cannot be converted to a CEL value.
     """
 
     def __init__(
@@ -29,13 +63,13 @@ class PreparedNames:
     ) -> None:
         self._expressions = expressions
         self._given = frozenset(given)
-        self._prepared = Prepared(given, others)
+        self._context = PreparedContext(given, others)
 
     def holds(self, condition: str) -> bool:
         """Return whether a condition holds; see `qtforge_sdk.runs.Names`."""
         expression = self._expressions.compile(condition)
         try:
-            return expression.as_condition(self._prepared.evaluate(expression))
+            return expression.as_condition(self._context.evaluate(expression))
         except ExpressionError as error:
             if error.code != "expression.failed":
                 raise
@@ -53,4 +87,4 @@ class PreparedNames:
         return ExpressionError(error.expression, why, part.fix, error.code)
 
     def _value(self, part: str) -> Any:
-        return self._prepared.evaluate(self._expressions.compile(part))
+        return self._context.evaluate(self._expressions.compile(part))

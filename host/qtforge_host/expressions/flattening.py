@@ -1,9 +1,8 @@
-"""An expression whose paths are single variables: then only what it looks at is converted.
+"""Replace the paths of an expression by single variables, so that less must be converted.
 
-Bringing a value into CEL's form costs more than the expression itself. In
-``event.data.amount > data.limit`` two numbers are enough, where the event and the data would be
-converted whole. What is not plainly a path stays as it is, and where anything could make the
-rewritten text mean something else, there is none.
+Converting a value for CEL costs more than evaluating the expression. For
+``event.data.amount > data.limit`` two numbers are enough, instead of the whole event and all
+data. An expression that could change its meaning by this is not rewritten.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from typing import Final
 __all__ = ["Paths", "flatten"]
 
 Paths = tuple[tuple[str, tuple[str, ...]], ...]
-"""Each variable with the words of the path that it stands for."""
+"""Each variable with the words of the path that it replaces."""
 
 _TOKEN: Final = re.compile(
-    r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\""""  # a text, which is left alone
+    r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\""""  # a text is not changed
     r"""|(?<![\w.)\]])([A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)+)(\s*\()?"""
-    r"""|(?<!\w)([rRbB]{1,2})(?=['"])"""  # raw texts end elsewhere, and bytes are rare
+    r"""|(?<!\w)([rRbB]{1,2})(?=['"])"""  # raw texts end differently, and bytes are rare
 )
 _DOUBTFUL: Final = re.compile(
     r"""//|'''|\"{3}|`|\{|\?\s*[.\[]"""  # comments, long texts, maps, optionals
     r"""|\w\s+\.|\.\s"""  # paths with spaces
-    r"""|\bhas\s*\("""  # wants the path itself
+    r"""|\bhas\s*\("""  # needs the path itself
     r"""|\.(?:map|filter|all|exists|exists_one|existsOne|optMap|optFlatMap)\s*\("""  # bind names
-    r"""|\b_p\d"""  # a variable of ours
+    r"""|\b_p\d"""  # looks like one of our variables
 )
 
 
 def flatten(source: str) -> tuple[str, Paths] | None:
-    """Return the expression with a variable for each path, and these; None where it can't be.
+    """Return the rewritten expression and its paths; None where it can't be rewritten.
 
     >>> flatten("data.n > 3 && size('data.n') == 6")
     ("_p4data1n > 3 && size('data.n') == 6", (('_p4data1n', ('data', 'n')),))

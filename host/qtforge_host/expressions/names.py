@@ -1,4 +1,4 @@
-"""Whether an expression names only what it may, told without evaluating it."""
+"""Check the names that an expression uses, without evaluating it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtforge_sdk.errors import ExpressionError
 __all__ = ["Scope", "check_names", "nearest"]
 
 Scope = Mapping[str, Any]
-"""The names that an expression may use; a nested mapping limits a name's members, None does not."""
+"""The names that an expression may use; a mapping limits a name's members, None does not."""
 
 _STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)(\s*\()?")
@@ -26,9 +26,9 @@ def check_names(
 
     Args:
         source: CEL.
-        variables: What the compiler found in it.
+        variables: The variables that the compiler found in it.
         namespaces: The first words of its functions' names.
-        scope: What it may use.
+        scope: The names that it may use.
 
     Raises:
         ExpressionError: One is unknown; the fix is the nearest right name.

@@ -1,8 +1,9 @@
-"""The kinds of workflows that are installed, without starting a host."""
+"""Load the extensions of entry-point groups other than plugins: orchestrators and journals."""
 
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.loading import PluginLoader
@@ -11,21 +12,23 @@ from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
 
-__all__ = ["load_journal", "load_kinds"]
+__all__ = ["load_journal", "load_orchestrators"]
 
-_GROUP_JOURNALS = "qtforge.journals"
+_LOG = logging.getLogger("qtforge.host")
+_JOURNALS: Final = "qtforge.journals"
+_ORCHESTRATORS: Final = "qtforge.orchestrators"
 
 
 def load_journal(
     name: str, resolution: Resolution, loader: PluginLoader, settings: Settings
 ) -> Journal:
-    """Make the journal of that name, not open yet.
+    """Make the journal of that name; it is not opened.
 
     Raises:
         ConfigError: None of that name is installed, or it can't be loaded.
     """
     where = f"{settings.config_path}: host.journal"
-    offered = {one.name: one for one in resolution.others if one.group == _GROUP_JOURNALS}
+    offered = {one.name: one for one in resolution.others if one.group == _JOURNALS}
     if name not in offered:
         raise ConfigError(where, f"there is no journal '{name}'", f"known are {', '.join(offered)}")
     outcome = loader.load(
@@ -37,27 +40,21 @@ def load_journal(
     return journal
 
 
-_LOG = logging.getLogger("qtforge.host")
-
-
-_GROUP = "qtforge.orchestrators"
-
-
-def load_kinds(
+def load_orchestrators(
     resolution: Resolution, loader: PluginLoader, settings: Settings, *, only: str | None = None
 ) -> dict[str, Orchestrator]:
-    """Make the orchestrators of the entry points, and return them by their kind.
+    """Make the orchestrators of the entry points, and return them by the kind they execute.
 
     Args:
         resolution: What is installed.
         loader: Imports them.
         settings: The configuration.
-        only: The entry point of that name alone; None for all.
+        only: Load just the entry point of that name; None for all.
     """
     found = [
         one
         for one in resolution.others
-        if one.group == _GROUP and (only is None or one.name == only)
+        if one.group == _ORCHESTRATORS and (only is None or one.name == only)
     ]
     outcome = loader.load(found, import_timeout_s=settings.import_timeout_s)
     for key, status in outcome.failed.items():

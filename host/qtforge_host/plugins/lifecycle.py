@@ -1,23 +1,135 @@
-"""Starts and stops one plugin within its deadline; what it raises costs it alone."""
+"""Start and stop plugins: configure, register hooks, prepare wiring, start, connect.
+
+A plugin that fails at any of these steps is ``broken``; plugins that require it are stopped or
+never started. The others and the host keep running.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import traceback
+from collections.abc import Callable
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
+from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.hooks import Hooks
+from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.registry import Entry, Registry
+from qtforge_host.plugins.wiring import Wired, Wiring
+from qtforge_host.policies.health import HealthMonitor
 from qtforge_sdk import PluginContext, QtForgeError
+from qtforge_sdk.errors import ConfigError
 
-__all__ = ["start_failure", "start_plugin", "stop_plugin"]
+__all__ = ["PluginLifecycle", "start_failure", "start_plugin", "stop_plugin"]
 
-_LOG = logging.getLogger("qtforge.plugins")
+_LOG = logging.getLogger("qtforge.host")
 
 
-class StartTimeoutError(Exception):
+class PluginLifecycle:
+    """Starts the accepted plugins of a registry, and stops them in reverse order.
+
+    Args:
+        registry: Holds state and phase of each plugin; updated at every step.
+        hooks: Where each plugin's hooks are registered.
+        wiring: Connects hooks to the bus.
+        health: Checks each running plugin.
+        context_of: Makes the context that a plugin's start receives.
+        settings: The timeouts of import, start and stop.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        hooks: Hooks,
+        wiring: Wiring,
+        health: HealthMonitor,
+        context_of: Callable[[Candidate], PluginContext],
+        settings: Settings,
+    ) -> None:
+        self._registry = registry
+        self._hooks = hooks
+        self._wiring = wiring
+        self._health = health
+        self._context_of = context_of
+        self._settings = settings
+        self._running: list[str] = []  # keys, in the order of their start
+
+    async def start_all(self, loader: PluginLoader) -> None:
+        """Import and start every accepted plugin, requirements first."""
+        outcome = loader.load(
+            self._registry.accepted, import_timeout_s=self._settings.import_timeout_s
+        )
+        for key in self._registry.absorb(outcome):
+            await self._start(key)
+
+    async def stop_all(self) -> None:
+        """Stop every running plugin, the last one started first."""
+        for key in self._running[::-1]:
+            await self._stop(key)
+
+    def versions(self) -> dict[str, str]:
+        """Return name and version of every running plugin, in the order of their start."""
+        running = (self._registry[key].candidate for key in self._running)
+        return {candidate.name: candidate.version for candidate in running}
+
+    async def _start(self, key: str) -> None:
+        if self._registry[key].phase != "loaded":
+            return  # a plugin that it requires has failed meanwhile
+        try:
+            self._registry.configure(key)
+        except ConfigError as error:
+            _LOG.warning("%s is not started: %s", self._registry[key].candidate.name, error)
+            return
+        entry = self._registry[key]
+        wired = _wired(entry)
+        started = False
+        try:
+            self._hooks.register(entry.plugin, key)
+            self._wiring.prepare(wired)
+            context = self._context_of(entry.candidate)
+            await start_plugin(self._hooks, entry.plugin, context, self._settings.start_timeout_s)
+            started = True
+            self._wiring.connect(wired)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one broken plugin, not the host
+            _LOG.debug("%s failed to start", key, exc_info=error)
+            if started:
+                await self._call_stop(entry)
+            await self._fail(key, start_failure(entry.candidate, error))
+            return
+        check = functools.partial(self._hooks.call_one, entry.plugin, "qtforge_health")
+        self._health.watch(entry.candidate.name, check)
+        self._registry.start_succeeded(key)
+        self._running.append(key)
+
+    async def _fail(self, key: str, status: Status) -> None:
+        """Mark a plugin as broken, and stop the running plugins that require it."""
+        self._disconnect(self._registry[key].plugin)
+        for dependent in self._registry.fail(key, status):
+            await self._stop(dependent)
+        _LOG.warning("%s is %s: %s", key, status.state, status.reason)
+
+    async def _stop(self, key: str) -> None:
+        entry = self._registry[key]
+        await self._call_stop(entry)
+        self._disconnect(entry.plugin)
+        self._health.unwatch(entry.candidate.name)
+        self._registry.stopped(key)
+        self._running.remove(key)
+
+    async def _call_stop(self, entry: Entry) -> None:
+        name, timeout_s = entry.candidate.name, self._settings.stop_timeout_s
+        await stop_plugin(self._hooks, entry.plugin, name, timeout_s)
+
+    def _disconnect(self, plugin: object) -> None:
+        self._hooks.unregister(plugin)
+        self._wiring.disconnect(plugin)
+
+
+class _StartTimeoutError(Exception):
     """A plugin's start did not end in time."""
 
 
@@ -27,8 +139,8 @@ async def start_plugin(
     """Call a plugin's ``qtforge_start``.
 
     Raises:
-        StartTimeoutError: It did not end in time, and was cancelled.
-        BaseException: Whatever the plugin raised.
+        BaseException: Whatever the plugin raised; `start_failure` explains it. A start that
+            exceeds its timeout is cancelled and raises too.
     """
     started = hooks.call_one(plugin, "qtforge_start", context=context)
     if inspect.iscoroutine(started):
@@ -36,7 +148,7 @@ async def start_plugin(
         try:
             await run_before(deadline, started)
         except DeadlineExceeded:
-            raise StartTimeoutError(f"its start did not end within {timeout_s:g} s") from None
+            raise _StartTimeoutError(f"its start did not end within {timeout_s:g} s") from None
 
 
 async def stop_plugin(hooks: Hooks, plugin: object, name: str, timeout_s: float) -> None:
@@ -47,16 +159,16 @@ async def stop_plugin(hooks: Hooks, plugin: object, name: str, timeout_s: float)
             await run_before(asyncio.get_running_loop().time() + timeout_s, stopped)
     except DeadlineExceeded:
         _LOG.warning("%s did not stop within %g s", name, timeout_s)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - one plugin's stop harms nobody
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the other plugins must stop too
         _LOG.warning("%s failed to stop: %s: %s", name, type(error).__name__, error)
 
 
 def start_failure(candidate: Candidate, error: BaseException) -> Status:
-    """Return the status of a plugin that could not be started."""
+    """Return the status of a plugin whose start raised an exception."""
     if isinstance(error, QtForgeError):
         why = f"{error.what}: {error.why}" if error.why else error.what
         return Status(state="broken", code=error.code, reason=why, fix=error.fix)
-    if isinstance(error, StartTimeoutError):
+    if isinstance(error, _StartTimeoutError):
         return Status(
             state="broken",
             code="plugin.start_timeout",
@@ -70,4 +182,14 @@ def start_failure(candidate: Candidate, error: BaseException) -> Status:
         code="plugin.start_failed",
         reason=f"its start raised {type(error).__name__}: {error}{place}",
         fix=f"report it to the author of {candidate.distribution} {candidate.version}",
+    )
+
+
+def _wired(entry: Entry) -> Wired:
+    point = entry.candidate.entry_point
+    return Wired(
+        plugin=entry.plugin,
+        name=entry.candidate.name,
+        version=entry.candidate.version,
+        target=f"{point.module}:{point.attr}",
     )

@@ -1,4 +1,4 @@
-"""Every plugin found: its state with reason and fix, its lifecycle phase, its object.
+"""The registry of plugins: state with reason and fix, lifecycle phase, object.
 
 Phases change only as `qtforge_host.plugins.candidates.PHASE_TRANSITIONS` says.
 """
@@ -6,7 +6,6 @@ Phases change only as `qtforge_host.plugins.candidates.PHASE_TRANSITIONS` says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,20 +23,22 @@ from qtforge_host.plugins.candidates import (
 )
 from qtforge_host.plugins.load_outcome import LoadOutcome
 from qtforge_host.plugins.quarantine import FailureMemory
+from qtforge_host.plugins.requirements import satisfies
 from qtforge_host.plugins.resolution import Resolution, revise
+from qtforge_host.workflows.definitions import UnmetRequirement
 from qtforge_sdk.errors import ConfigError
 
-__all__ = ["Entry", "Registry", "Unmet", "unmet"]
+__all__ = ["Entry", "Registry"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One plugin as it is now.
 
     Attributes:
-        candidate: Where it is from.
+        candidate: Its entry point and distribution.
         status: Its state, reason and fix.
-        phase: Where it is in its life.
-        plugin: The object; None unless ``loaded`` or later.
+        phase: Its lifecycle phase.
+        plugin: The object; None before ``loaded``.
     """
 
     candidate: Candidate
@@ -47,17 +48,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry:
-    """Knows every plugin.
+    """State and phase of every plugin.
 
     Args:
-        resolution: What may load.
-        settings: The host's.
+        resolution: Which plugins may load.
+        settings: The configuration.
     """
 
     def __init__(self, resolution: Resolution, settings: Settings) -> None:
         self._resolution = resolution
         self._settings = settings
-        self._failed: dict[str, Status] = {}  # in this start
+        self._failed: dict[str, Status] = {}  # during this start
         self._entries = {
             candidate.key: Entry(candidate=candidate, status=resolution.statuses[candidate.key])
             for candidate in resolution.candidates
@@ -68,7 +69,7 @@ class Registry:
         return self._entries[key]
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield those that may start, requirements first, then the others by key."""
+        """Yield the plugins that may start, requirements first, then the others by key."""
         in_order = [candidate.key for candidate in self._resolution.accepted]
         for key in in_order:
             yield self._entries[key]
@@ -76,7 +77,7 @@ class Registry:
             yield self._entries[key]
 
     def named(self, name: str) -> tuple[Entry, ...]:
-        """Return the entries of that plugin name, by distribution; several in a conflict."""
+        """Return the entries with a plugin name, by distribution; several in a conflict."""
         return tuple(
             self._entries[key]
             for key in sorted(self._entries)
@@ -85,11 +86,11 @@ class Registry:
 
     @property
     def accepted(self) -> tuple[Candidate, ...]:
-        """What may load, requirements first."""
+        """The plugins that may load, requirements first."""
         return self._resolution.accepted
 
     def absorb(self, outcome: LoadOutcome) -> tuple[str, ...]:
-        """Take over what loading gave; what requires a failed plugin is unloaded again.
+        """Record the outcome of loading; plugins that require a failed one are unloaded.
 
         Returns:
             The keys of the plugins to start, requirements first.
@@ -108,10 +109,10 @@ class Registry:
         return tuple(one.key for one in self.accepted if self._entries[one.key].phase == "loaded")
 
     def configure(self, key: str) -> None:
-        """Give a loaded plugin its validated configuration.
+        """Set the validated configuration of a loaded plugin.
 
         Raises:
-            ConfigError: It is not valid; the plugin is ``broken`` now.
+            ConfigError: It is not valid; the plugin is now ``broken``.
         """
         entry = self._entries[key]
         try:
@@ -126,17 +127,17 @@ class Registry:
         self._move(key, "initialized", READY, plugin=entry.plugin)
 
     def start_succeeded(self, key: str) -> None:
-        """Note that an initialized plugin runs."""
+        """Mark an initialized plugin as running."""
         self._move(key, "running", ACTIVE, plugin=self._entries[key].plugin)
 
     def stopped(self, key: str) -> None:
-        """Note that a running plugin has stopped."""
+        """Mark a running plugin as stopped."""
         self._move(key, "initialized", READY, plugin=self._entries[key].plugin)
 
     def fail(self, key: str, status: Status) -> tuple[str, ...]:
-        """Note that a plugin failed to start or to go on.
+        """Mark a plugin as failed.
 
-        What requires it and has not started is ``unmet`` now, and unloaded.
+        Plugins that require it and are not running become ``unmet`` and are unloaded.
 
         Returns:
             The keys of the running plugins that require it; the caller stops them.
@@ -146,15 +147,43 @@ class Registry:
         self._resolution = revise(self._resolution, declarations={}, failed={key: status})
         return self._reject_unstarted()
 
+    def unmet(self, requires: Iterable[str]) -> list[UnmetRequirement]:
+        """Return the requirements of a workflow that are not met, in their order."""
+        found = []
+        for position, text in enumerate(requires):
+            reason = self._why_unmet(text)
+            if reason is not None:
+                why, fix = reason
+                found.append(UnmetRequirement(position=position, text=text, why=why, fix=fix))
+        return found
+
     def remember(self, failures: FailureMemory) -> None:
-        """Write what this start has shown to the memory of failures."""
+        """Write the failures and successes of this start to the memory of failures."""
         failures.update(
             failed=[(self._entries[key].candidate, one) for key, one in self._failed.items()],
             succeeded=[one.candidate for one in self._entries.values() if one.phase == "running"],
         )
 
+    def _why_unmet(self, text: str) -> tuple[str, str] | None:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            return f"it is not a requirement: {error}", "write it as 'document-parser >= 1.0.0'"
+        entries = self.named(requirement.name)
+        if not entries:
+            return f"no plugin '{requirement.name}' is installed", "pip install what provides it"
+        for entry in entries:
+            if entry.status.state == "active":
+                version = entry.candidate.version
+                if satisfies(version, requirement):
+                    return None
+                specifier = f"{entry.candidate.distribution}{requirement.specifier}"
+                return f"'{requirement.name}' is {version}", f"pip install '{specifier}'"
+        status = entries[0].status
+        return f"'{requirement.name}' is {status.state}: {status.reason}", status.fix
+
     def _reject_unstarted(self) -> tuple[str, ...]:
-        """Apply the resolution to what is loaded; return what runs although rejected now."""
+        """Apply the resolution to loaded plugins; return the running ones that it rejects."""
         running: list[str] = []
         for key, entry in self._entries.items():
             status = self._resolution.statuses[key]
@@ -178,42 +207,3 @@ class Registry:
 
 def _broken(code: str, reason: str, fix: str) -> Status:
     return Status(state="broken", code=code, reason=reason, fix=fix)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmet:
-    """A requirement that is not met: its position and text, why, and what would meet it."""
-
-    position: int
-    text: str
-    why: str
-    fix: str
-
-
-def unmet(requires: Iterable[str], registry: Registry) -> list[Unmet]:
-    """Return the requirements that are not met, in the order in which they are written."""
-    found = []
-    for position, text in enumerate(requires):
-        reason = _reason(text, registry)
-        if reason is not None:
-            found.append(Unmet(position=position, text=text, why=reason[0], fix=reason[1]))
-    return found
-
-
-def _reason(text: str, registry: Registry) -> tuple[str, str] | None:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement as error:
-        return f"it is not a requirement: {error}", "write it as 'document-parser >= 1.0.0'"
-    entries = registry.named(requirement.name)
-    if not entries:
-        return f"no plugin '{requirement.name}' is installed", "pip install what provides it"
-    for entry in entries:
-        if entry.status.state == "active":
-            version = entry.candidate.version
-            if requirement.specifier.contains(version, prereleases=True):
-                return None
-            specifier = f"{entry.candidate.distribution}{requirement.specifier}"
-            return f"'{requirement.name}' is {version}", f"pip install '{specifier}'"
-    status = entries[0].status
-    return f"'{requirement.name}' is {status.state}: {status.reason}", status.fix

@@ -25,6 +25,7 @@ from qtforge_host.plugins.candidates import (
     Scan,
     ScanProblem,
     Status,
+    canonical_name,
 )
 from qtforge_host.plugins.declarations import Declarations, read_declarations
 from qtforge_host.plugins.dependency_graph import relate
@@ -251,11 +252,12 @@ def _disabled(candidate: Candidate, settings: Policy) -> Status | None:
             reason="the host runs in safe mode, with built-ins alone",
             fix="start without --safe-mode",
         )
-    if policy.distribution not in (None, candidate.distribution):
+    preferred = None if policy.distribution is None else canonical_name(policy.distribution)
+    if preferred not in (None, candidate.distribution):
         return Status(
             state="disabled",
             code="plugin.not_preferred",
-            reason=f"the configuration prefers {policy.distribution} for this name",
+            reason=f"the configuration prefers {preferred} for this name",
             fix=f"qtforge-host plugins prefer {candidate.name} {candidate.distribution}",
         )
     return None

@@ -1,4 +1,4 @@
-"""Turns the hooks of started plugins into the bus's handlers and subscriptions."""
+"""Connect the hooks of plugins to the host: bus handlers, subscriptions, contributions."""
 
 from __future__ import annotations
 
@@ -6,29 +6,41 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from qtforge_host.bus.deadline import DeadlineExceeded, run_before
-from qtforge_host.bus.guard import Guard
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.message_bus import MessageBus, Observers
+from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.processes import ProcessWorkers
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.plugins.hooks import Hooks, OperationHook
-from qtforge_sdk import Record
+from qtforge_host.workflows.catalog import Contribution
+from qtforge_sdk import Orchestrator, Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, PluginError
 from qtforge_sdk.operations import OperationSpec, Signature, handler_signature
+from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["Contributions", "Decorate", "Wired", "Wiring"]
+
+_LOG = logging.getLogger("qtforge.host")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wired:
-    """What the bus is told of a plugin: the object, who it is, where a worker imports it."""
+    """A plugin as the bus knows it.
+
+    Attributes:
+        plugin: The object.
+        name: The plugin's name.
+        version: Its distribution's version.
+        target: Where a worker process imports its class, ``module:attribute``.
+    """
 
     plugin: object
     name: str
@@ -41,18 +53,18 @@ Decorate = Callable[[Callable[..., Any], OperationSpec, Signature], Callable[...
 
 
 class Wiring:
-    """Compiles handlers once for each plugin, and tells the bus who answers what.
+    """Compiles each plugin's handlers once, and keeps the routes of the bus up to date.
 
     Args:
-        hooks: Who implements what, in which order.
-        bus: What is told.
+        hooks: The registered hooks, in pluggy's order.
+        bus: Receives routes and subscriptions.
         expressions: Compiles ``accepts``.
-        threads: Where ``def`` handlers run.
-        processes: How many worker processes each plugin may have; None for the CPUs' count,
-            0 for none: process operations run in threads then.
-        guard_of: Gives the policies of a topic with so many handlers, or None for none.
-        mask: Takes secrets out of an error's text.
-        decorate: Given an operation's method, returns what is called in its place.
+        threads: Run ``def`` handlers.
+        processes: The most worker processes of each plugin; None for the number of CPUs, 0 for
+            none: process operations then run in threads.
+        policy_of: Returns the policy of a topic with that many handlers, or None for none.
+        mask: Removes secrets from an error's text.
+        decorate: Given an operation's method, returns the function that is called instead.
     """
 
     def __init__(
@@ -62,7 +74,7 @@ class Wiring:
         expressions: Expressions,
         threads: WorkerThreads,
         processes: int | None,
-        guard_of: Callable[[str, int], Guard | None] = lambda topic, handlers: None,
+        policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
         mask: Callable[[str], str] = str,
         decorate: Decorate | None = None,
     ) -> None:
@@ -70,7 +82,7 @@ class Wiring:
         self._bus = bus
         self._expressions = expressions
         self._threads = threads
-        self._guard_of = guard_of
+        self._policy_of = policy_of
         self._mask = mask
         self._decorate = decorate
         self._processes = (os.cpu_count() or 1) if processes is None else processes
@@ -78,10 +90,10 @@ class Wiring:
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
         self._workers: dict[int, ProcessWorkers] = {}
         self._mailboxes: dict[int, list[Any]] = {}
-        self._tell_of_run: Callable[..., None] | None = None
+        self._run_observer: Callable[..., None] | None = None
 
     def prepare(self, wired: Wired) -> None:
-        """Compile a registered plugin's operations, and leave the bus as it is.
+        """Compile a registered plugin's operations; the bus is not changed.
 
         Raises:
             PluginError: An operation's signature or condition can't be used.
@@ -97,7 +109,7 @@ class Wiring:
         self._wired[id(wired.plugin)] = wired
 
     def connect(self, wired: Wired) -> None:
-        """Let a prepared plugin answer and hear.
+        """Let a prepared plugin receive requests and publications.
 
         Raises:
             PluginError: A subscriber's condition can't be used.
@@ -120,14 +132,14 @@ class Wiring:
         self.refresh()
 
     def disconnect(self, plugin: object) -> None:
-        """Take a plugin off the bus; its hooks must be unregistered already."""
+        """Remove a plugin from the bus; its hooks must be unregistered already."""
         for mailbox in self._mailboxes.pop(id(plugin), []):
             mailbox.close()
         self._handlers.pop(id(plugin), None)
         self.refresh()
 
     def refresh(self) -> None:
-        """Compile the routes anew from pluggy's order."""
+        """Compile all routes again from pluggy's order."""
         routes = {}
         for topic, operations in self._hooks.operations().items():
             found = [
@@ -136,16 +148,16 @@ class Wiring:
             connected = [handler for handler in found if handler is not None]
             if connected:
                 routes[topic] = connected
-        self._bus.set_routes(routes, self._observers(), self._guard_of)
-        self._tell_of_run = self._hooks.observer("qtforge_on_run_event")
+        self._bus.set_routes(routes, self._observers(), self._policy_of)
+        self._run_observer = self._hooks.observer("qtforge_on_run_event")
 
     def observe_run(self, record: Record) -> None:
-        """Tell the plugins that want to hear of runs; compiled with the routes, not each time."""
-        if self._tell_of_run is not None:
-            self._tell_of_run(event=record)
+        """Call the plugins' ``qtforge_on_run_event`` hooks with a record."""
+        if self._run_observer is not None:
+            self._run_observer(event=record)
 
     def describe(self, plugin: object) -> Wired | None:
-        """Return who a plugin object is; None when it was never prepared."""
+        """Return name and version of a plugin object; None when it was never prepared."""
         return self._wired.get(id(plugin))
 
     async def close(self) -> None:
@@ -196,23 +208,14 @@ class Wiring:
         return self._workers[key]
 
 
-def _bad_condition(wired: Wired, error: ExpressionError) -> PluginError:
-    return PluginError(
-        wired.name, "plugin.invalid_condition", f"in '{error.expression}': {error.why}", error.fix
-    )
-
-
-_LOG = logging.getLogger("qtforge.host")
-
-
 class Contributions:
-    """Asks the plugins; one that raises or never returns costs itself alone.
+    """Calls the contributing hooks; a plugin that raises or never returns loses only its own.
 
     Args:
-        hooks: Who implements what.
-        wiring: Who a plugin object is.
-        threads: Where the hooks run.
-        timeout_s: How long one may take, in seconds.
+        hooks: The registered hooks.
+        wiring: Names the plugin of a hook.
+        threads: Run the hooks.
+        timeout_s: How long one hook may take, in seconds.
     """
 
     def __init__(
@@ -223,8 +226,44 @@ class Contributions:
         self._threads = threads
         self._timeout_s = timeout_s
 
-    async def collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
-        """Return what each plugin gives, in pluggy's order."""
+    async def commands(self) -> dict[str, Any]:
+        """Return the click commands by name; the first one with a name is kept."""
+        found: dict[str, Any] = {}
+        for wired, commands in await self._collect("qtforge_commands"):
+            for command in commands:
+                name = getattr(command, "name", None)
+                if not name or name in found:
+                    _LOG.warning("%s offers a command that can't be used: %r", wired.name, command)
+                    continue
+                found[name] = command
+        return found
+
+    async def orchestrators(self, known: Mapping[str, Orchestrator]) -> dict[str, Orchestrator]:
+        """Return an orchestrator of each contributed kind, by kind.
+
+        Args:
+            known: The kinds that exist already; these are not replaced.
+        """
+        found: dict[str, Orchestrator] = {}
+        for wired, classes in await self._collect("qtforge_orchestrators"):
+            for orchestrator in classes:
+                if orchestrator.kind in known or orchestrator.kind in found:
+                    _LOG.warning("%s: the kind '%s' is taken", wired.name, orchestrator.kind)
+                    continue
+                found[orchestrator.kind] = orchestrator()
+        return found
+
+    async def workflows(self) -> list[Contribution]:
+        """Return the contributed workflow definitions, not yet parsed."""
+        return [
+            Contribution(content=content, contributor=f"{wired.name} {wired.version}")
+            for wired, contents in await self._collect("qtforge_workflows")
+            for content in contents
+            if isinstance(content, str | Path | PythonWorkflow)
+        ]
+
+    async def _collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
+        """Return what each plugin's hook returned, in pluggy's order."""
         found = []
         for plugin, call in self._hooks.collect(hook):
             wired = self._wiring.describe(plugin)
@@ -236,22 +275,16 @@ class Contributions:
                 found.append((wired, await run_before(deadline, work)))
             except DeadlineExceeded:
                 _LOG.warning("%s did not return from %s in time", wired.name, hook)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - costs that plugin alone
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - one plugin, not the others
                 kind = type(error).__name__
                 _LOG.warning("%s failed in %s: %s: %s", wired.name, hook, kind, error)
         return found
 
-    async def commands(self) -> dict[str, Any]:
-        """Return the click commands, by name; of two with one name, the first."""
-        found: dict[str, Any] = {}
-        for wired, offered in await self.collect("qtforge_commands"):
-            for command in offered:
-                name = getattr(command, "name", None)
-                if not name or name in found:
-                    _LOG.warning("%s offers a command that can't be used: %r", wired.name, command)
-                    continue
-                found[name] = command
-        return found
+
+def _bad_condition(wired: Wired, error: ExpressionError) -> PluginError:
+    return PluginError(
+        wired.name, "plugin.invalid_condition", f"in '{error.expression}': {error.why}", error.fix
+    )
 
 
 def _listed(call: Callable[[], Any]) -> list[Any]:

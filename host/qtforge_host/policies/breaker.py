@@ -1,4 +1,4 @@
-"""Circuit breakers: a plugin that keeps failing on a topic is left alone for a while.
+"""Circuit breakers: a plugin that keeps failing on a topic is not called for a while.
 
 The states and their names are those of Nygard's "Release It!" and of resilience4j.
 """
@@ -29,28 +29,23 @@ __all__ = [
 ]
 
 BreakerState = Literal["closed", "open", "half_open"]
-
-
 Outcome = Literal["succeeded", "failed", "abandoned"]
+"""``abandoned``: the call says nothing about the plugin, such as one that was cancelled."""
 
-
-"""``abandoned``: the call told nothing of the plugin, such as one that was cancelled."""
-
-
-_TOLD_NOTHING: Final = frozenset(
+_SAYS_NOTHING: Final = frozenset(
     {"bus.closed", "bus.invalid_message", "bus.invalid_topic", "bus.no_handler", "run.cancelled"}
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """A breaker went from one state to another.
+    """A breaker's change of state.
 
     Attributes:
         topic: The breaker's topic.
         plugin: The breaker's plugin.
-        before: The state that it left.
-        after: The state that it is in.
+        before: The old state.
+        after: The new state.
         at: When, in UTC.
         reason: Why, in one line.
     """
@@ -65,30 +60,29 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call; hand it back with the outcome to `CircuitBreaker.after`.
+    """Permission for one call; pass it with the outcome to `CircuitBreaker.after`.
 
     Attributes:
-        period: How many transitions the breaker had made; a call that ends in another
-            period than it began in tells nothing new.
+        period: The number of transitions so far; the outcome of a call that began before the
+            last transition is ignored.
     """
 
     period: int
 
 
 def outcome_of(error: RetryableError | None) -> Outcome:
-    """Tell what a call says of the plugin that answered it.
+    """Return what a call says about the plugin that handled it.
 
-    A plugin that refuses one input with a code of its own is sound, and goes on to get
-    others; a crash, a timeout, a full queue, and what the plugin itself calls retryable
-    are failures of it.
+    A plugin that refuses an input with a code of its own works. A crash, a timeout, a full
+    queue, and an error that the plugin itself calls retryable are failures of the plugin.
 
     Args:
-        error: The call's, or None when it was answered.
+        error: The error of the call, or None when it returned.
     """
     if error is None:
         return "succeeded"
     code = code_of(error)
-    if code in _TOLD_NOTHING or code.startswith("policy."):
+    if code in _SAYS_NOTHING or code.startswith("policy."):
         return "abandoned"
     if error.retryable is not None:
         return "failed" if error.retryable else "succeeded"
@@ -100,10 +94,10 @@ class CircuitBreaker:
 
     Args:
         policy: When it opens, and for how long.
-        topic: For errors and transitions.
-        plugin: For errors and transitions.
-        clock: Whose time counts.
-        notify: Is called with each transition, after it was made; must not raise.
+        topic: The topic, for errors and transitions.
+        plugin: The plugin, for errors and transitions.
+        clock: Measures the policy's durations.
+        notify: Called with each transition, after the change; must not raise.
 
     Raises:
         ValueError: A duration of the policy is not one.
@@ -133,7 +127,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The state now; one whose time has passed is half open, though nobody asked yet."""
+        """The state; an open breaker whose time has passed is half open."""
         return "half_open" if self._state == "open" and self.closes_in_s <= 0 else self._state
 
     @property
@@ -145,17 +139,17 @@ class CircuitBreaker:
 
     @property
     def allows(self) -> bool:
-        """Whether `before` would give a permit; changes nothing, so that routes can ask."""
+        """Whether `before` would return a permit; changes nothing."""
         state = self.state
         if state == "half_open":
             return self._state == "open" or self._trials < self.policy.half_open
         return state == "closed"
 
     def before(self) -> Permit:
-        """Ask for leave to make a call; who gets it must call `after`.
+        """Return a permit for one call; the caller must pass it to `after`.
 
         Raises:
-            BreakerOpenError: It is open, or half open with all its trial calls under way.
+            BreakerOpenError: It is open, or half open with all trial calls in progress.
         """
         if not self.allows:
             raise BreakerOpenError(self.topic, self.plugin, self.closes_in_s)
@@ -166,7 +160,7 @@ class CircuitBreaker:
         return Permit(self._period)
 
     def after(self, permit: Permit, outcome: Outcome) -> None:
-        """Tell how a call ended; one that began before the last transition is ignored."""
+        """Record the outcome of a call; one that began before the last transition is ignored."""
         if permit.period != self._period:
             return
         if self._state == "half_open":
@@ -209,11 +203,11 @@ class CircuitBreaker:
 
 
 class Breakers:
-    """Makes each breaker when it is first asked for; as many as there are handlers.
+    """All breakers of a host; each is made when it is first used.
 
     Args:
-        policy_of: Gives a topic's policy, or None where it has no breaker.
-        clock: Whose time counts.
+        policy_of: Returns the policy of a topic, or None where it has no breaker.
+        clock: Measures the policies' durations.
     """
 
     def __init__(self, policy_of: Callable[[str], Breaker | None], clock: Clock) -> None:
@@ -230,12 +224,12 @@ class Breakers:
             self._breakers[key] = (
                 None
                 if policy is None
-                else CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.tell)
+                else CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.notify)
             )
         return self._breakers[key]
 
     def allows(self, topic: str, plugin: str) -> bool:
-        """Tell whether a plugin may be asked now; changes nothing."""
+        """Return whether a plugin may be called now; changes nothing."""
         breaker = self.breaker(topic, plugin)
         return breaker is None or breaker.allows
 
@@ -244,12 +238,12 @@ class Breakers:
         return [found for _, found in sorted(self._breakers.items()) if found is not None]
 
     def on_transition(self, callback: Callable[[Transition], None]) -> Callable[[], None]:
-        """Call back with every transition, once it was made.
+        """Call a function with every transition, after the change.
 
         Args:
-            callback: Must be quick; what it raises is logged and harms nobody.
+            callback: Must be quick; what it raises is logged.
 
         Returns:
-            A function that ends it.
+            A function that ends the subscription.
         """
         return self._callbacks.add(callback)

@@ -1,7 +1,6 @@
-"""What breakers last did, in a file of the state directory, for whoever looks from outside.
+"""The last transition of each breaker, in a file that other processes can show.
 
-A breaker lives in the process that has it; the file is only told of its transitions. It is
-read by nobody but people, so that no run depends on it.
+A breaker itself lives in memory; the file only records its transitions. No run depends on it.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from typing import Final
 
 from qtforge_host.policies.breaker import Transition
 
-__all__ = ["BreakerFile", "KeptBreaker"]
+__all__ = ["BreakerFile", "SavedBreaker"]
 
 _LOG: Final = logging.getLogger("qtforge.policies")
 _NAME: Final = "breakers.sqlite"
-_BUSY_TIMEOUT_S: Final = 0.2  # a breaker waits for nobody
+_BUSY_TIMEOUT_S: Final = 0.2  # a request waits for this
 _SCHEMA: Final = """CREATE TABLE IF NOT EXISTS breakers (
     topic TEXT, plugin TEXT, state TEXT NOT NULL, since TEXT NOT NULL, reason TEXT NOT NULL,
     PRIMARY KEY (topic, plugin)
 ) STRICT, WITHOUT ROWID"""
-_KEEP: Final = """INSERT INTO breakers VALUES (?, ?, ?, ?, ?) ON CONFLICT (topic, plugin)
+_UPSERT: Final = """INSERT INTO breakers VALUES (?, ?, ?, ?, ?) ON CONFLICT (topic, plugin)
     DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptBreaker:
-    """A breaker's last transition, in whichever process.
+class SavedBreaker:
+    """The last transition of a breaker, in any process.
 
     Attributes:
         topic: The breaker's topic.
         plugin: The breaker's plugin.
         state: ``closed``, ``open`` or ``half_open``.
-        since: When it went into that state, in UTC.
+        since: When it changed to that state, in UTC.
         reason: Why, in one line.
     """
 
@@ -50,17 +49,17 @@ class KeptBreaker:
 
 
 class BreakerFile:
-    """Keeps each breaker's last transition; one that can't be kept is logged and forgotten.
+    """Saves the last transition of each breaker; a failure to save is logged.
 
     Args:
-        directory: The state directory, which need not be there.
+        directory: The state directory; it need not exist.
     """
 
     def __init__(self, directory: Path) -> None:
         self._path: Final = directory / _NAME
 
-    def keep(self, transition: Transition) -> None:
-        """Put a transition in the place of the one before it."""
+    def save(self, transition: Transition) -> None:
+        """Save a transition in place of the breaker's previous one."""
         row = (
             transition.topic,
             transition.plugin,
@@ -72,19 +71,19 @@ class BreakerFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._open() as connection:
                 connection.execute(_SCHEMA)
-                connection.execute(_KEEP, row)
+                connection.execute(_UPSERT, row)
         except (sqlite3.Error, OSError) as error:
-            _LOG.warning("%s: a breaker's state is not kept: %s", self._path, error)
+            _LOG.warning("%s: a breaker's state is not saved: %s", self._path, error)
 
-    def all(self) -> Sequence[KeptBreaker]:
-        """Return every breaker that ever changed its state, by topic and plugin."""
+    def all(self) -> Sequence[SavedBreaker]:
+        """Return every breaker that ever changed its state, sorted by topic and plugin."""
         if not self._path.is_file():
             return []
         try:
             with self._open() as connection:
                 rows = connection.execute("SELECT * FROM breakers ORDER BY topic, plugin")
                 return [
-                    KeptBreaker(
+                    SavedBreaker(
                         topic=topic,
                         plugin=plugin,
                         state=state,
@@ -102,7 +101,7 @@ class BreakerFile:
         connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)
         try:
             with connection:
-                # Nothing depends on it, so no transition waits for the disk.
+                # No run depends on it, so a transition need not wait for the disk.
                 connection.execute("PRAGMA synchronous = OFF")
                 yield connection
         finally:

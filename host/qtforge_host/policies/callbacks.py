@@ -1,4 +1,4 @@
-"""Functions that want to hear of something; none of them harms another."""
+"""Callbacks that are isolated from each other."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LOG: Final = logging.getLogger("qtforge.policies")
 
 
 class Callbacks(Generic[T]):
-    """Who is told, in the order in which they asked to be.
+    """Functions that are called with each value, in the order in which they were added.
 
     Args:
-        source: What they listen to, for the log.
+        source: What they observe, for the log.
     """
 
     def __init__(self, source: str) -> None:
@@ -25,11 +25,11 @@ class Callbacks(Generic[T]):
         self._callbacks: Final[list[Callable[[T], None]]] = []
 
     def __bool__(self) -> bool:
-        """Whether anybody would be told."""
+        """Whether there is any callback."""
         return bool(self._callbacks)
 
     def add(self, callback: Callable[[T], None]) -> Callable[[], None]:
-        """Tell a function from now on; what is returned ends that, also when called twice."""
+        """Add a callback; the returned function removes it, and may be called twice."""
         self._callbacks.append(callback)
 
         def dispose() -> None:
@@ -38,10 +38,10 @@ class Callbacks(Generic[T]):
 
         return dispose
 
-    def tell(self, value: T) -> None:
-        """Tell everybody; what one raises is logged."""
+    def notify(self, value: T) -> None:
+        """Call every callback; what one raises is logged."""
         for callback in [*self._callbacks]:
             try:
                 callback(value)
-            except Exception:  # noqa: BLE001 - an observer harms nobody
+            except Exception:  # noqa: BLE001 - an observer must not fail its subject
                 _LOG.exception("a callback of the %s failed at %s", self._source, value)

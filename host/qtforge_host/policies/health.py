@@ -1,4 +1,4 @@
-"""How the plugins fare: each is asked now and then, and the last answer is kept."""
+"""Health checks of plugins, at an interval; the last report of each plugin is kept."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from qtforge_sdk.health import HealthStatus
 __all__ = ["HealthCheck", "HealthMonitor", "HealthReport", "PluginCheck"]
 
 PluginCheck = Callable[[], Awaitable[Health] | Health | None]
-
-
 """A plugin's hook ``qtforge_health``."""
+
+_LOG: Final = logging.getLogger("qtforge.policies")
+_INTERVAL_S: Final = 30.0
+_TIMEOUT_S: Final = 5.0
+_END_S: Final = 1.0  # real seconds for cancelled checks to end when the monitor closes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """What is known of a plugin's health.
+    """The result of a plugin's last health check.
 
     Attributes:
-        plugin: Its name.
+        plugin: The plugin's name.
         status: ``healthy``, ``degraded`` or ``unhealthy``.
-        text: Why; "" where there is nothing to say.
+        text: The plugin's explanation, or "".
         latency_s: How long the check took, in seconds.
-        checked_at: When it was asked, in UTC.
-        since: Since when it has had this status, in UTC.
+        checked_at: When the check began, in UTC.
+        since: When the status last changed, in UTC.
     """
 
     plugin: str
@@ -45,13 +48,16 @@ class HealthReport:
 
 
 class HealthCheck:
-    """Asks one plugin; never two of its checks at a time.
+    """The health check of one plugin; never runs twice at a time.
 
     Args:
-        plugin: Its name.
-        check: Its hook.
-        clock: Whose time counts.
-        timeout_s: How long it may take, in seconds.
+        plugin: The plugin's name.
+        check: The plugin's hook.
+        clock: Measures the timeout.
+        timeout_s: How long a check may take, in seconds.
+
+    Attributes:
+        report: The last report; None before the first.
     """
 
     def __init__(self, plugin: str, check: PluginCheck, clock: Clock, timeout_s: float) -> None:
@@ -62,9 +68,9 @@ class HealthCheck:
         self._task: asyncio.Task[Health] | None = None
         self.report: HealthReport | None = None
 
-    async def ask(self) -> HealthReport:
-        """Ask, and return what came of it; a check that raises or hangs is unhealthy."""
-        asked_at, started_s = self._clock.now(), self._clock.monotonic()
+    async def run(self) -> HealthReport:
+        """Check the plugin, and return the report; a check that raises or hangs is unhealthy."""
+        checked_at, started_s = self._clock.now(), self._clock.monotonic()
         health = await self._health(started_s + self._timeout_s)
         before = self.report
         self.report = HealthReport(
@@ -72,13 +78,13 @@ class HealthCheck:
             status=health.status,
             text=health.text,
             latency_s=self._clock.monotonic() - started_s,
-            checked_at=asked_at,
-            since=before.since if before and before.status == health.status else asked_at,
+            checked_at=checked_at,
+            since=before.since if before and before.status == health.status else checked_at,
         )
         return self.report
 
     def cancel(self) -> asyncio.Task[Health] | None:
-        """Cancel the check under way; return it, for it may take its time, or None."""
+        """Cancel the check in progress; return its task, which may not end at once, or None."""
         if self._task is None or self._task.done():
             return None
         self._task.cancel()
@@ -86,9 +92,9 @@ class HealthCheck:
 
     async def _health(self, deadline_s: float) -> Health:
         if self._task is not None and not self._task.done():
-            # It did not heed being cancelled; another one would only pile up.
+            # It ignored its cancellation; another check would hang as well.
             return Health("unhealthy", "an earlier health check still hangs")
-        self._task = asyncio.create_task(_answer(self._check), name=f"health {self._plugin}")
+        self._task = asyncio.create_task(_result_of(self._check), name=f"health {self._plugin}")
         try:
             is_done = await wait_until(self._clock, self._task, deadline_s)
         except asyncio.CancelledError:
@@ -102,38 +108,11 @@ class HealthCheck:
         return Health("unhealthy", f"its health check did not answer within {self._timeout_s:g} s")
 
 
-async def _answer(check: PluginCheck) -> Health:
-    # Whatever it raises is an answer, so that no task ends with an exception nobody reads.
-    try:
-        found = check()
-        if found is None or isinstance(found, Health):
-            return found or Health()
-        answer: object = await found
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin's own code
-        return Health("unhealthy", f"its health check raised {type(error).__name__}: {error}")
-    if answer is None or isinstance(answer, Health):
-        return answer or Health()
-    kind = type(answer).__name__
-    return Health("unhealthy", f"its health check answered with {kind} instead of Health")
-
-
-_LOG: Final = logging.getLogger("qtforge.policies")
-
-
-_INTERVAL_S: Final = 30.0
-
-
-_TIMEOUT_S: Final = 5.0
-
-
-_END_S: Final = 1.0  # real seconds for cancelled checks to end when the monitor closes
-
-
 class HealthMonitor:
-    """Asks every watched plugin at an interval, all at once; an async context manager.
+    """Checks all watched plugins at an interval, concurrently; an async context manager.
 
     Args:
-        clock: Whose time counts.
+        clock: Measures interval and timeout.
         interval_s: Seconds between the end of one round and the next; default 30.
         timeout_s: Seconds that a check may take; default 5.
     """
@@ -146,29 +125,29 @@ class HealthMonitor:
         self._timeout_s: Final = timeout_s
         self._checks: Final[dict[str, HealthCheck]] = {}
         self._callbacks: Final = Callbacks[HealthReport]("health monitor")
-        self._forgotten: Final[set[asyncio.Task[object]]] = set()
+        self._unwatched: Final[set[asyncio.Task[object]]] = set()
         self._rounds: asyncio.Task[None] | None = None
 
     def watch(self, plugin: str, check: PluginCheck) -> None:
-        """Ask a plugin from the next round on; one of that name is replaced."""
+        """Check a plugin from the next round on; one of that name is replaced."""
         self.unwatch(plugin)
         self._checks[plugin] = HealthCheck(plugin, check, self._clock, self._timeout_s)
 
     def unwatch(self, plugin: str) -> None:
-        """Ask a plugin no more, and forget what it said; one not watched is ignored."""
+        """Stop checking a plugin, and drop its report; a plugin not watched is ignored."""
         check = self._checks.pop(plugin, None)
         task = None if check is None else check.cancel()
         if task is not None:
-            self._forgotten.add(task)
-            task.add_done_callback(self._forgotten.discard)
+            self._unwatched.add(task)
+            task.add_done_callback(self._unwatched.discard)
 
     def is_usable(self, plugin: str) -> bool:
-        """Tell whether a plugin should get work: unless it is known to be unhealthy."""
+        """Return False when a plugin is known to be unhealthy."""
         check = self._checks.get(plugin)
         return check is None or check.report is None or check.report.status != "unhealthy"
 
     def reports(self) -> Mapping[str, HealthReport]:
-        """Return the last report of each plugin that was asked, by name."""
+        """Return the last report of each plugin, by name."""
         return {
             name: check.report
             for name, check in sorted(self._checks.items())
@@ -176,30 +155,30 @@ class HealthMonitor:
         }
 
     def on_change(self, callback: Callable[[HealthReport], None]) -> Callable[[], None]:
-        """Call back when a plugin's status is another than before; at first than healthy.
+        """Call a function when a plugin's status changes; the initial status is healthy.
 
         Args:
-            callback: Must be quick; what it raises is logged and harms nobody.
+            callback: Must be quick; what it raises is logged.
 
         Returns:
-            A function that ends it.
+            A function that ends the subscription.
         """
         return self._callbacks.add(callback)
 
-    async def ask_all(self) -> Mapping[str, HealthReport]:
-        """Ask every plugin now, at once, and return the reports by name."""
-        asked = [self._ask(name, check) for name, check in [*self._checks.items()]]
-        await asyncio.gather(*asked)
+    async def check_all(self) -> Mapping[str, HealthReport]:
+        """Check every plugin now, concurrently, and return the reports by name."""
+        checks = [self._check(name, check) for name, check in [*self._checks.items()]]
+        await asyncio.gather(*checks)
         return self.reports()
 
     def start(self) -> None:
-        """Begin the rounds, with one at once; once begun, this does nothing."""
+        """Start the rounds, the first one at once; does nothing when they are started."""
         if self._rounds is None:
-            self._rounds = asyncio.create_task(self._go_round(), name="health rounds")
+            self._rounds = asyncio.create_task(self._run_rounds(), name="health rounds")
 
     async def close(self) -> None:
-        """End the rounds and every check under way; the last reports stay."""
-        tasks: set[asyncio.Task[object]] = {*self._forgotten}
+        """End the rounds and every check in progress; the last reports remain."""
+        tasks: set[asyncio.Task[object]] = {*self._unwatched}
         if self._rounds is not None:
             self._rounds.cancel()
             tasks.add(self._rounds)
@@ -218,13 +197,28 @@ class HealthMonitor:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _go_round(self) -> None:
+    async def _run_rounds(self) -> None:
         while True:
-            await self.ask_all()
+            await self.check_all()
             await self._clock.sleep(self._interval_s)
 
-    async def _ask(self, name: str, check: HealthCheck) -> None:
+    async def _check(self, name: str, check: HealthCheck) -> None:
         before = "healthy" if check.report is None else check.report.status
-        report = await check.ask()
+        report = await check.run()
         if self._checks.get(name) is check and report.status != before:
-            self._callbacks.tell(report)
+            self._callbacks.notify(report)
+
+
+async def _result_of(check: PluginCheck) -> Health:
+    # What the check raises is its result; otherwise the task's exception might never be read.
+    try:
+        found = check()
+        if found is None or isinstance(found, Health):
+            return found or Health()
+        answer: object = await found
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin's own code
+        return Health("unhealthy", f"its health check raised {type(error).__name__}: {error}")
+    if answer is None or isinstance(answer, Health):
+        return answer or Health()
+    kind = type(answer).__name__
+    return Health("unhealthy", f"its health check answered with {kind} instead of Health")

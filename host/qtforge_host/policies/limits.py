@@ -1,4 +1,4 @@
-"""How much may be asked of a topic: concurrency and rate, behind one bounded queue."""
+"""Limits of a topic: concurrency and rate, with one bounded queue."""
 
 from __future__ import annotations
 
@@ -17,35 +17,6 @@ from qtforge_sdk.policies import Limits
 __all__ = ["Limiter", "Limiters", "ParsedRate", "TokenBucket", "parse_rate", "wait_until"]
 
 
-async def wait_until(clock: Clock, future: asyncio.Future[Any], moment_s: float | None) -> bool:
-    """Wait for a future; it is neither cancelled nor asked for its result.
-
-    Args:
-        clock: Whose time counts.
-        future: A future or a task.
-        moment_s: Until when, as ``clock.monotonic`` counts; None waits as long as it takes.
-
-    Returns:
-        Whether the future is done.
-    """
-    if future.done():
-        return True
-    if moment_s is None:
-        await asyncio.wait((future,))
-        return True
-    left_s = moment_s - clock.monotonic()
-    if left_s <= 0:
-        return False
-    alarm = asyncio.ensure_future(clock.sleep(left_s))
-    try:
-        await asyncio.wait((future, alarm), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not alarm.done():
-            alarm.cancel()
-            await asyncio.wait((alarm,))
-    return future.done()
-
-
 _CLOSE_ENOUGH_S: Final = 1e-6  # sums of floating-point seconds are not exact
 
 
@@ -54,8 +25,8 @@ class ParsedRate:
     """A rate as numbers.
 
     Attributes:
-        count: How many.
-        period_s: In how many seconds.
+        count: The number of requests.
+        period_s: The period for that number, in seconds.
     """
 
     count: int
@@ -63,7 +34,7 @@ class ParsedRate:
 
 
 def parse_rate(text: str) -> ParsedRate:
-    """Return what ``10/s``, ``300/m``, ``1000/h`` or ``5/30s`` says.
+    """Parse a rate such as ``10/s``, ``300/m``, ``1000/h`` or ``5/30s``.
 
     Raises:
         ValueError: It is not a rate.
@@ -81,13 +52,13 @@ def parse_rate(text: str) -> ParsedRate:
 
 
 class TokenBucket:
-    """Holds up to ``count`` tokens and is refilled evenly; full at first.
+    """A bucket of up to ``count`` tokens that is refilled evenly; initially full.
 
-    It keeps the moment at which it will be full again (the generic cell rate algorithm of
-    ITU-T I.371), which is the same and has no sum that drifts.
+    It stores the time at which it will be full again (the generic cell rate algorithm of
+    ITU-T I.371), which is equivalent and accumulates no rounding errors.
 
     Args:
-        rate: Its size, and how long it takes to be refilled.
+        rate: The size of the bucket, and how long it takes to refill it.
     """
 
     def __init__(self, rate: ParsedRate) -> None:
@@ -96,11 +67,11 @@ class TokenBucket:
         self._full_at_s = float("-inf")
 
     def available_at_s(self) -> float:
-        """Return the moment from which a token is there; it may be past."""
+        """Return when the next token is available; it may be in the past."""
         return self._full_at_s - self._slack_s
 
     def take(self, now_s: float) -> bool:
-        """Take a token, if there is one."""
+        """Take a token; return False when there is none."""
         if now_s + _CLOSE_ENOUGH_S < self.available_at_s():
             return False
         self._full_at_s = max(self._full_at_s, now_s) + self._interval_s
@@ -108,23 +79,23 @@ class TokenBucket:
 
 
 class _Waiter:
-    """One request in the queue; its future is set when it should look again."""
+    """One request in the queue; its future is set when it should try again."""
 
     def __init__(self) -> None:
-        self.look = asyncio.get_running_loop().create_future()
+        self.retry = asyncio.get_running_loop().create_future()
 
     def wake(self) -> None:
-        if not self.look.done():
-            self.look.set_result(None)
+        if not self.retry.done():
+            self.retry.set_result(None)
 
 
 class Limiter:
-    """The limits of one topic: first come, first served; for use on one event loop.
+    """The limits of one topic, first come, first served; for use on one event loop.
 
     Args:
-        policy: The topic's.
-        topic: For errors.
-        clock: Whose time counts.
+        policy: The limits.
+        topic: The topic, for errors.
+        clock: Measures the rate.
 
     Raises:
         ValueError: The policy's rate is not one.
@@ -140,24 +111,24 @@ class Limiter:
 
     @property
     def active(self) -> int:
-        """How many requests have their turn now."""
+        """The number of requests in progress."""
         return self._active
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for their turn."""
+        """The number of requests in the queue."""
         return len(self._queue)
 
     @contextlib.asynccontextmanager
     async def turn(self, deadline_s: float | None = None) -> AsyncIterator[None]:
-        """Wait for a turn, and give it back at the end.
+        """Wait for a turn, and hold it until the end of the block.
 
         Args:
-            deadline_s: Until when to wait, as the clock's ``monotonic`` counts; None waits
+            deadline_s: When to stop waiting, as the clock's ``monotonic`` counts; None waits
                 until the caller is cancelled.
 
         Raises:
-            PolicyOverloadedError: The queue is full, or the deadline came first.
+            PolicyOverloadedError: The queue is full, or the deadline has passed.
         """
         await self._enter(deadline_s)
         try:
@@ -179,9 +150,9 @@ class Limiter:
             while not (self._queue[0] is waiter and self._take()):
                 if deadline_s is not None and self._clock.monotonic() >= deadline_s:
                     raise PolicyOverloadedError(self.topic, "its turn did not come in time")
-                waiter.look = asyncio.get_running_loop().create_future()
-                await wait_until(self._clock, waiter.look, self._next_look_s(waiter, deadline_s))
-        finally:  # also when cancelled: the next one is first now
+                waiter.retry = asyncio.get_running_loop().create_future()
+                await wait_until(self._clock, waiter.retry, self._next_try_s(waiter, deadline_s))
+        finally:  # also when cancelled: the next waiter is first now
             self._queue.remove(waiter)
             self._wake_first()
 
@@ -196,8 +167,8 @@ class Limiter:
         self._active += 1
         return True
 
-    def _next_look_s(self, waiter: _Waiter, deadline_s: float | None) -> float | None:
-        # A place that becomes free wakes the first; a token that falls due wakes nobody.
+    def _next_try_s(self, waiter: _Waiter, deadline_s: float | None) -> float | None:
+        # A request that ends wakes the first waiter; a new token wakes nobody.
         moments = [] if deadline_s is None else [deadline_s]
         if self._bucket is not None and self._queue[0] is waiter and self._has_room():
             moments.append(self._bucket.available_at_s())
@@ -209,11 +180,11 @@ class Limiter:
 
 
 class Limiters:
-    """All limiters of a host, one for each topic that has limits, shared by its runs.
+    """All limiters of a host, one for each topic that has limits.
 
     Args:
-        policy_of: Gives a topic's policy, or None where it has no limits.
-        clock: Whose time counts.
+        policy_of: Returns the limits of a topic, or None.
+        clock: Measures the rates.
     """
 
     def __init__(self, policy_of: Callable[[str], Limits | None], clock: Clock) -> None:
@@ -231,10 +202,39 @@ class Limiters:
     def turn(
         self, topic: str, deadline_s: float | None = None
     ) -> contextlib.AbstractAsyncContextManager[None]:
-        """Wait for a turn on a topic as `Limiter.turn` does; at once where it has no limits."""
+        """Wait for a turn on a topic, as `Limiter.turn` does; without limits, do not wait."""
         limiter = self.limiter(topic)
         return contextlib.nullcontext() if limiter is None else limiter.turn(deadline_s)
 
     def all(self) -> Sequence[Limiter]:
-        """Return every limiter, by topic."""
+        """Return every limiter, sorted by topic."""
         return [found for _, found in sorted(self._limiters.items()) if found is not None]
+
+
+async def wait_until(clock: Clock, future: asyncio.Future[Any], moment_s: float | None) -> bool:
+    """Wait until a future is done or a time is reached; the future is not changed.
+
+    Args:
+        clock: Measures the time.
+        future: A future or a task.
+        moment_s: The time, as ``clock.monotonic`` counts; None waits for the future alone.
+
+    Returns:
+        Whether the future is done.
+    """
+    if future.done():
+        return True
+    if moment_s is None:
+        await asyncio.wait((future,))
+        return True
+    left_s = moment_s - clock.monotonic()
+    if left_s <= 0:
+        return False
+    alarm = asyncio.ensure_future(clock.sleep(left_s))
+    try:
+        await asyncio.wait((future, alarm), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not alarm.done():
+            alarm.cancel()
+            await asyncio.wait((alarm,))
+    return future.done()

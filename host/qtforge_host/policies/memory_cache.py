@@ -1,4 +1,4 @@
-"""A cache store in memory, for tests and for hosts that keep nothing."""
+"""A cache store in memory, for tests and for hosts without a state directory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class _Entry:
 
 
 class MemoryCache:
-    """Keeps the entries that were used last.
+    """Stores the most recently used entries.
 
     Args:
-        max_bytes: How much all values together may take; default 64 MiB.
+        max_bytes: The most bytes of all values together; default 64 MiB.
     """
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
         self._max_bytes: Final = max_bytes
-        self._entries: Final[OrderedDict[str, _Entry]] = OrderedDict()  # last used last
+        self._entries: Final[OrderedDict[str, _Entry]] = OrderedDict()  # latest use last
         self._of_topic: Final[dict[str, OrderedDict[str, None]]] = {}
         self._bytes = 0
 
     async def get(self, key: str, now_s: float) -> bytes | None:
-        """Return what was put, unless its time is over."""
+        """Return a value that was put, unless it has expired."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -46,7 +46,7 @@ class MemoryCache:
     async def put(
         self, key: str, value: bytes, *, topic: str, now_s: float, ttl_s: float, max_entries: int
     ) -> None:
-        """Keep a value; what was used longest ago makes room."""
+        """Store a value; the least recently used entries are dropped where there is no room."""
         if key in self._entries:
             self._drop(key)
         if len(value) > self._max_bytes:
@@ -61,7 +61,7 @@ class MemoryCache:
             self._drop(next(iter(self._entries)))
 
     async def clear(self, topic: str | None = None) -> int:
-        """Drop a topic's entries, or all; return how many."""
+        """Drop the entries of a topic, or all; return how many."""
         keys = [*(self._entries if topic is None else self._of_topic.get(topic, ()))]
         for key in keys:
             self._drop(key)

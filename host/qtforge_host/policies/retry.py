@@ -1,4 +1,4 @@
-"""When a failed step is tried again, and after how long."""
+"""Decide whether a failed step is retried, and after which delay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RetryableError", "code_of", "is_retried", "next_attempt", "seeded"]
 
 
 class RetryableError(Protocol):
-    """What a retry depends on; `qtforge_sdk.ErrorInfo` and every QtForgeError have it."""
+    """What the decision depends on; `qtforge_sdk.ErrorInfo` and every QtForgeError have it."""
 
     @property
     def code(self) -> str:
@@ -24,15 +24,15 @@ class RetryableError(Protocol):
 
     @property
     def retryable(self) -> bool | None:
-        """What the error says of itself."""
+        """Whether the error calls itself retryable; None when it does not say."""
 
     @property
     def retry_after_s(self) -> float | None:
-        """The least wait, in seconds."""
+        """The minimum delay that the error asks for, in seconds."""
 
 
 def seeded(idempotency_key: str, attempt: int) -> random.Random:
-    """Return the source of a wait's jitter: the same in every process for the same attempt.
+    """Return the random source of a delay's jitter: the same in every process for an attempt.
 
     >>> seeded("run/step", 1).random() == seeded("run/step", 1).random()
     True
@@ -43,19 +43,19 @@ def seeded(idempotency_key: str, attempt: int) -> random.Random:
 def next_attempt(
     policy: Retry, attempt: int, error: RetryableError, *, random: random.Random
 ) -> float | None:
-    """Tell how long to wait before the next attempt, or that there is none.
+    """Return the delay before the next attempt, or None when there is none.
 
     Args:
-        policy: The step's.
-        attempt: Which attempt failed, from 1.
-        error: Why it failed.
-        random: For the jitter; one number is taken of it. `seeded` makes resuming a run
-            compute the same wait again.
+        policy: The retry policy of the step.
+        attempt: The number of the failed attempt, from 1.
+        error: The error of the attempt.
+        random: The source of the jitter; one number is drawn. With `seeded`, a resumed run
+            computes the same delay again.
 
     Returns:
-        Seconds from now, from zero to ``max_delay``, not below the error's
-        ``retry_after_s``; None when the attempts are used up, the error is not to be tried
-        again, or may be only after more than ``max_delay``.
+        Seconds, from zero to ``max_delay``, not below the error's ``retry_after_s``. None when
+        the attempts are used up, the error is not retried, or its ``retry_after_s`` exceeds
+        ``max_delay``.
 
     Raises:
         ValueError: A duration of the policy is not one.
@@ -72,10 +72,10 @@ def next_attempt(
 
 
 def is_retried(policy: Retry, error: RetryableError) -> bool:
-    """Tell whether an error is one to try again, whatever the attempt.
+    """Return whether an error is retried, regardless of the number of attempts.
 
-    ``exclude`` wins; then what the error says of itself, where that is no; then ``include``
-    where it is not empty; then what the error says where that is yes; then `NEVER_RETRIED`.
+    In this order: ``exclude``; an error that calls itself not retryable; ``include``, when it
+    is not empty; an error that calls itself retryable; `NEVER_RETRIED`.
     """
     code = code_of(error)
     if _matches(code, policy.exclude) or error.retryable is False:
@@ -86,7 +86,7 @@ def is_retried(policy: Retry, error: RetryableError) -> bool:
 
 
 def code_of(error: RetryableError) -> str:
-    """Return an error's code: a plugin's own where it named one, as in `ErrorInfo`."""
+    """Return an error's code: the plugin's own code where it has one, as in `ErrorInfo`."""
     if isinstance(error, HandlerFailedError):
         return error.cause_code or error.code
     return error.code

@@ -1,28 +1,39 @@
-"""The host's policies for topics: breakers, limits and health, before every handler."""
+"""The policies of each topic, applied by the bus: circuit breakers, limits and health."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from qtforge_host.policies.breaker import Breakers, Transition, outcome_of
 from qtforge_host.policies.health import HealthMonitor
 from qtforge_host.policies.limits import Limiters
 from qtforge_host.policies.retry import RetryableError
+from qtforge_sdk import Bus
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import BreakerOpenError, QtForgeError
 from qtforge_sdk.policies import TopicPolicy
 
-__all__ = ["TopicPolicies", "transition_message"]
+__all__ = ["TopicPolicies", "TransitionPublisher", "transition_message"]
+
+_LOG: Final = logging.getLogger("qtforge.host")
+_TOPIC: Final = "breaker.transition"
 
 
 class TopicPolicies:
-    """Gives each topic its guard.
+    """The breakers, limiters and health checks of a host.
 
     Args:
-        policies: By topic.
-        clock: Whose time counts.
+        policies: The configured policy of each topic.
+        clock: Measures windows, rates and intervals.
+
+    Attributes:
+        breakers: The circuit breakers.
+        limiters: The limits of concurrency and rate.
+        health: The plugins' health.
     """
 
     def __init__(self, policies: Mapping[str, TopicPolicy], clock: Clock) -> None:
@@ -31,18 +42,26 @@ class TopicPolicies:
         self.limiters = Limiters(lambda topic: self._of(topic).limits, clock)
         self.health = HealthMonitor(clock)
 
-    def guard(self, topic: str, handlers: int) -> _Guard | None:
-        """Return a topic's guard; None where it has no policy, and no choice of handlers."""
+    def for_topic(self, topic: str, handlers: int) -> _RequestPolicy | None:
+        """Return a topic's policy.
+
+        Args:
+            topic: The topic.
+            handlers: How many handlers it has.
+
+        Returns:
+            None when nothing is configured and there is no choice of handlers.
+        """
         if topic not in self._policies and handlers < 2:
             return None
-        return _Guard(topic, self)
+        return _RequestPolicy(topic, self)
 
     def _of(self, topic: str) -> TopicPolicy:
         return self._policies.get(topic) or TopicPolicy()
 
 
-class _Guard:
-    """Stands before one topic's handlers; implements `qtforge_host.bus.guard.Guard`."""
+class _RequestPolicy:
+    """Implements `qtforge_host.bus.policy.RequestPolicy` for one topic."""
 
     def __init__(self, topic: str, policies: TopicPolicies) -> None:
         self._topic = topic
@@ -75,8 +94,31 @@ class _Guard:
         return self._policies.limiters.turn(self._topic, deadline)
 
 
+class TransitionPublisher:
+    """Publishes each transition of a breaker on ``breaker.transition``; call it with one.
+
+    Args:
+        bus: Where to publish.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus: Final = bus
+        self._publishing: Final[set[asyncio.Task[object]]] = set()
+
+    def __call__(self, transition: Transition) -> None:
+        """Log a transition, and publish it in a task: the breaker does not wait."""
+        _LOG.warning(
+            "the breaker of %s on '%s' is %s: %s",
+            transition.plugin, transition.topic, transition.after, transition.reason,
+        )  # fmt: skip
+        publishing = self._bus.publish(_TOPIC, transition_message(transition))
+        task: asyncio.Task[object] = asyncio.ensure_future(publishing)
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+
+
 def transition_message(transition: Transition) -> dict[str, Any]:
-    """Return a breaker's transition as it is published on ``breaker.transition``."""
+    """Return the message that is published for a breaker's transition."""
     return {
         "topic": transition.topic,
         "plugin": transition.plugin,

@@ -12,12 +12,12 @@ import msgspec
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.clock import SystemClock
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted, RunHandle
 from qtforge_host.runs.amendments import Amending, as_document
 from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control
-from qtforge_host.runs.evaluating import ExpressionEvaluator
 from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
@@ -124,7 +124,7 @@ class Engine:
     ) -> None:
         self._clock = clock or SystemClock()
         self.journal = journal
-        self._evaluator = ExpressionEvaluator(expressions)
+        self._evaluator = Evaluator(expressions)
         self._workflows = workflows
         self._observe = observe
         self._plugins = plugins

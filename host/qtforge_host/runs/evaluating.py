@@ -3,50 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk.runs import Names
 
-__all__ = ["Evaluates", "Evaluator", "ExpressionEvaluator"]
-
-
-class Evaluator(Protocol):
-    """Renders templates and evaluates conditions."""
-
-    def render(self, template: object, names: Mapping[str, Any]) -> Any:
-        """Return a template's value."""
-
-    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
-        """Return whether a condition holds."""
-
-    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
-        """Make names ready for many conditions."""
-
-
-class ExpressionEvaluator:
-    """Evaluates with the host's expressions.
-
-    Args:
-        expressions: Compiles, and remembers what it compiled.
-    """
-
-    def __init__(self, expressions: Expressions) -> None:
-        self._expressions = expressions
-
-    def render(self, template: object, names: Mapping[str, Any]) -> Any:
-        """Return a template's value."""
-        return self._expressions.template(template).render(names)
-
-    def evaluate(self, condition: str, names: Mapping[str, Any]) -> bool:
-        """Return whether a condition holds."""
-        return self._expressions.compile(condition).holds(names)
-
-    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
-        """Make names ready for many conditions."""
-        return PreparedNames(self._expressions, given, others)
+__all__ = ["Evaluates"]
 
 
 class Evaluates:

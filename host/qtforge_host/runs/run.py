@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.runs.children import Children
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.context import STEP
 from qtforge_host.runs.control import Control
-from qtforge_host.runs.evaluating import Evaluates, Evaluator
+from qtforge_host.runs.evaluating import Evaluates
 from qtforge_host.runs.gather_scope import Gathering, Gathers, gathering_of
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.replay import ReplayGuard

@@ -1,4 +1,4 @@
-"""The workflows that this host knows: contributed by plugins, or in the user's folder."""
+"""The catalog of workflows: contributed by plugins, or files in the user's folder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file"]
 
 
 class PythonOrchestrator:
-    """Runs one function.
+    """Executes one `qtforge_sdk.workflow` function.
 
     Args:
-        workflow: The function, with what it is called.
+        workflow: The function with its definition.
     """
 
     kind: ClassVar[str] = "python"
@@ -33,12 +33,12 @@ class PythonOrchestrator:
         self._takes_input = len(inspect.signature(workflow.function).parameters) > 1
 
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
-        """Check what can be checked without running it."""
+        """Check the timeout; the function's steps are known only when it runs."""
         if definition.timeout is not None:
             checker.duration("timeout", definition.timeout)
 
     def graph(self, definition: Definition) -> Graph:
-        """Return one box: which steps a function asks for shows only when it runs."""
+        """Return one node: the function's steps are known only when it runs."""
         name = getattr(self._function, "__qualname__", "function")
         nodes = (
             Node(id="start", label="start", kind="start"),
@@ -57,17 +57,22 @@ class PythonOrchestrator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
-    """A definition that somebody offers: TOML text, a file's path or a function, and who does."""
+    """A contributed definition.
+
+    Attributes:
+        content: TOML text, the path of a file, or a function.
+        contributor: Name and version of the plugin.
+    """
 
     content: str | Path | PythonWorkflow
     contributor: str
 
 
 class Catalog:
-    """Workflows by name; a definition in the user's folder goes before a plugin's.
+    """Workflows by name; a definition in the user's folder replaces a plugin's.
 
     Args:
-        orchestrators: Each kind's.
+        orchestrators: The orchestrator of each kind.
     """
 
     def __init__(self, orchestrators: Mapping[str, Orchestrator]) -> None:
@@ -75,29 +80,29 @@ class Catalog:
         self._known: dict[str, Parsed] = {}
 
     def add(self, contributions: Iterable[Contribution]) -> None:
-        """Read what plugins contribute; two of one name make that name unusable."""
+        """Add contributed definitions; two with one name make that name unusable."""
         for each in contributions:
             parsed = self._read(each)
             name = parsed.name or parsed.source
             earlier = self._known.get(name)
-            self._known[name] = parsed if earlier is None else _twice(earlier, parsed)
+            self._known[name] = parsed if earlier is None else _duplicate(earlier, parsed)
 
     def add_folder(self, folder: Path) -> None:
-        """Read the user's definitions; they replace a plugin's of the same name."""
+        """Add the user's definitions; they replace a plugin's of the same name."""
         for path in sorted(folder.glob("*.toml")):
             parsed = read_file(path, self._orchestrators)
             self._known[parsed.name or parsed.source] = parsed
 
     def all(self) -> list[Parsed]:
-        """Return every definition, also those with problems, by name."""
+        """Return every definition, including those with problems, sorted by name."""
         return [parsed for _, parsed in sorted(self._known.items())]
 
     def names(self) -> Collection[str]:
-        """Return the names of all definitions, also of those with problems."""
+        """Return the names of all definitions, including those with problems."""
         return self._known.keys()
 
     def find(self, name: str) -> Parsed:
-        """Return a definition by its name, or read the file of that path.
+        """Return a definition by its name, or read the file at that path.
 
         Raises:
             WorkflowNotFoundError: There is neither.
@@ -112,7 +117,7 @@ class Catalog:
         raise WorkflowNotFoundError(name, fix)
 
     def readable(self, name: str) -> Workflow | None:
-        """Return a workflow of that name, or None where there is none without a problem."""
+        """Return the workflow of a name; None where there is none, or it has problems."""
         parsed = self._known.get(name)
         return None if parsed is None else parsed.workflow
 
@@ -137,7 +142,7 @@ class Catalog:
 
 
 def read_file(path: Path, orchestrators: Mapping[str, Orchestrator]) -> Parsed:
-    """Read a definition's file; one that can't be read is a problem of its own."""
+    """Read a definition from a file; an unreadable file is a problem of the result."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -159,7 +164,7 @@ def _of_function(offered: PythonWorkflow, contributor: str) -> Parsed:
     return Parsed(name=name, source=contributor, workflow=workflow, problems=())
 
 
-def _twice(one: Parsed, other: Parsed) -> Parsed:
+def _duplicate(one: Parsed, other: Parsed) -> Parsed:
     problem = Problem(
         source=one.source,
         line=None,

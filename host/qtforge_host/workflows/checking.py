@@ -1,4 +1,4 @@
-"""Checks what a definition names: topics, plugins, durations, expressions."""
+"""Check workflows against the host: topics, plugins, durations, expressions, input."""
 
 from __future__ import annotations
 
@@ -9,94 +9,98 @@ from typing import Any, Final
 
 from qtforge_host.durations import seconds
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.runs.evaluating import Evaluator
-from qtforge_host.workflows.definitions import Problem, Workflow, line_of
+from qtforge_host.expressions.evaluator import Evaluator
+from qtforge_host.workflows.catalog import Catalog
+from qtforge_host.workflows.definitions import (
+    Parsed,
+    Problem,
+    UnmetRequirement,
+    Workflow,
+    line_of,
+)
 from qtforge_sdk import HandlerInfo, InputCheck, StepResult
-from qtforge_sdk.errors import ExpressionError, InvalidTopicError, RunInputError
+from qtforge_sdk.errors import (
+    ExpressionError,
+    InvalidTopicError,
+    RunInputError,
+    WorkflowInvalidError,
+    WorkflowUnmetError,
+)
 from qtforge_sdk.topics import validate_topic
 
-__all__ = ["Checker", "check", "checked_input", "find_cycle"]
+__all__ = ["Checker", "WorkflowChecker", "check", "checked_input", "find_cycle"]
 
 _SHOWN: Final = 200  # characters of a value
+_STAGE_MEMBERS: Final = dict.fromkeys(StepResult.__struct_fields__)
+_RUN_MEMBERS: Final = dict.fromkeys(("id", "workflow", "started_at"))
 
 
-def checked_input(
-    workflow: Workflow, given: Mapping[str, Any], evaluator: Evaluator
-) -> dict[str, Any]:
-    """Return what a run is started with: what is given, over the definition's defaults.
-
-    Args:
-        workflow: The run's.
-        given: By the caller.
-        evaluator: Tells whether conditions hold.
-
-    Raises:
-        RunInputError: It is not what the definition wants; the first that is wrong is named.
-    """
-    definition = workflow.definition
-    whole = {**definition.defaults, **given}
-    if definition.inputs is not None:
-        for key in whole:
-            if key not in definition.inputs:
-                raise _unknown(definition.name, key, definition.inputs)
-    for check in definition.checks:
-        if not _holds(check, whole, evaluator):
-            value = _value(check.input, whole)
-            found = f"can't be {value}" if value else "is missing"
-            what = f"the input '{check.input}' of '{definition.name}' {found}"
-            raise RunInputError(definition.name, check.input, what, f"give {check.wants}")
-    return whole
-
-
-def _unknown(workflow: str, key: str, known: Sequence[str]) -> RunInputError:
-    near = difflib.get_close_matches(str(key), known, n=1)
-    fix = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none'}"
-    return RunInputError(workflow, str(key), f"'{workflow}' has no input '{key}'", fix)
-
-
-def _holds(check: InputCheck, given: Mapping[str, Any], evaluator: Evaluator) -> bool:
-    try:
-        return evaluator.evaluate(check.condition, {"input": given})
-    except ExpressionError:
-        return False  # such as: the text is none that can be read as a date
-
-
-def _value(path: str, given: Mapping[str, Any]) -> str:
-    value: Any = given
-    for key in path.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            return ""
-        value = value[key]
-    return repr(value)[:_SHOWN]
-
-
-def find_cycle(name: str, first: str, uses: Callable[[str], Iterable[str]]) -> list[str] | None:
-    """Return a way from a workflow through another one back to itself, or None.
+class WorkflowChecker:
+    """Tells which workflows of a catalog this host can execute now, and why not the others.
 
     Args:
-        name: The workflow.
-        first: One that it runs.
-        uses: Gives the workflows that a workflow runs.
-
-    >>> find_cycle("a", "b", {"a": ["b"], "b": ["c"], "c": ["a"]}.__getitem__)
-    ['a', 'b', 'c', 'a']
+        catalog: The workflows.
+        expressions: Compiles conditions and templates.
+        topics: Returns the handlers of each topic, as they are now.
+        unmet: Returns those of a workflow's plugin requirements that are not met.
     """
-    seen: set[str] = set()
-    ways = [[name, first]]
-    while ways:
-        way = ways.pop()
-        if way[-1] == name:
-            return way
-        if way[-1] not in seen:
-            seen.add(way[-1])
-            ways += [[*way, each] for each in uses(way[-1])]
-    return None
 
+    def __init__(
+        self,
+        catalog: Catalog,
+        expressions: Expressions,
+        topics: Callable[[], Mapping[str, Sequence[HandlerInfo]]],
+        unmet: Callable[[Iterable[str]], Sequence[UnmetRequirement]],
+    ) -> None:
+        self._catalog = catalog
+        self._expressions = expressions
+        self._topics = topics
+        self._unmet = unmet
 
-_STAGE_MEMBERS = dict.fromkeys(StepResult.__struct_fields__)
+    def get(self, name: str) -> Workflow:
+        """Return a workflow that can be executed now.
 
+        Raises:
+            WorkflowNotFoundError: There is none of that name.
+            WorkflowUnmetError: A plugin that it requires is not active.
+            WorkflowInvalidError: The definition has problems.
+        """
+        workflow = self._catalog.get(name)
+        unmet = self._unmet(workflow.definition.requires)
+        if unmet:
+            why = "\n".join(f"{each.text}: {each.why}" for each in unmet)
+            raise WorkflowUnmetError(workflow.definition.name, why, unmet[0].fix)
+        problems = self.check(workflow)
+        if problems:
+            raise WorkflowInvalidError(name, "\n".join(map(str, problems)))
+        return workflow
 
-_RUN_MEMBERS = dict.fromkeys(("id", "workflow", "started_at"))
+    def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
+        """Return every problem of a definition, including requirements that are not met."""
+        if parsed.workflow is None:
+            return parsed.problems
+        text = parsed.workflow.text
+        unmet = tuple(
+            Problem(
+                source=parsed.source,
+                line=line_of(text, "requires"),
+                path=f"requires[{each.position}]",
+                what=f"'{each.text}' is not met: {each.why}",
+                fix=each.fix,
+            )
+            for each in self._unmet(parsed.workflow.definition.requires)
+        )
+        return unmet + self.check(parsed.workflow)
+
+    def check(self, workflow: Workflow) -> tuple[Problem, ...]:
+        """Return every problem of a workflow's names and expressions."""
+        return check(
+            workflow,
+            self._expressions,
+            self._topics(),
+            self._catalog.names(),
+            self._catalog.readable,
+        )
 
 
 def check(
@@ -106,15 +110,15 @@ def check(
     workflows: Collection[str],
     find: Callable[[str], Workflow | None] | None = None,
 ) -> tuple[Problem, ...]:
-    """Return everything that is wrong with a workflow; every expression is compiled by this.
+    """Return every problem of a workflow's names and expressions; compiles all expressions.
 
     Args:
-        workflow: One that was read without a problem.
-        expressions: Compiles.
-        topics: What the bus answers.
-        workflows: The names of the known ones.
-        find: Gives one of them, or None where it has problems of its own; None for no look at
-            what they run in turn.
+        workflow: A workflow that was read without a problem.
+        expressions: Compiles conditions and templates.
+        topics: The handlers of each topic.
+        workflows: The names of all known workflows.
+        find: Returns a known workflow, or None where it has problems of its own. Without it,
+            cycles through other workflows are not found.
     """
 
     @functools.cache
@@ -122,28 +126,28 @@ def check(
         other = None if find is None else find(name)
         if other is None:
             return []
-        looker = Checker(other, expressions, topics, workflows)
-        other.orchestrator.check(other.definition, looker)
-        return [used for _, used in looker.uses]
+        inner = Checker(other, expressions, topics, workflows)
+        other.orchestrator.check(other.definition, inner)
+        return [used for _, used in inner.uses]
 
     checker = Checker(workflow, expressions, topics, workflows)
     workflow.orchestrator.check(workflow.definition, checker)
     for place, each in enumerate(workflow.definition.checks):
         checker.before_start(f"checks[{place}].condition", each.condition)
     for path, name in checker.uses:
-        way = find_cycle(workflow.definition.name, name, uses)
-        if way is not None:
-            what = f"the workflow would run itself: {' -> '.join(way)}"
+        cycle = find_cycle(workflow.definition.name, name, uses)
+        if cycle is not None:
+            what = f"the workflow would run itself: {' -> '.join(cycle)}"
             checker.problem(path, what, "let one of them run something else")
     return tuple(checker.problems)
 
 
 class Checker:
-    """Collects problems; implements `qtforge_sdk.DefinitionChecker`.
+    """Collects the problems of one definition; implements `qtforge_sdk.DefinitionChecker`.
 
     Attributes:
         problems: In the order in which they were found.
-        uses: Each workflow that this one runs, behind the path that names it.
+        uses: The path and the name of each workflow that this one runs.
     """
 
     def __init__(
@@ -173,7 +177,7 @@ class Checker:
         )
 
     def topic(self, path: str, topic: str) -> None:
-        """Check that an active plugin answers a topic."""
+        """Check that an active plugin handles a topic."""
         try:
             validate_topic(topic)
         except InvalidTopicError as error:
@@ -185,7 +189,7 @@ class Checker:
             self.problem(path, f"no active plugin answers '{topic}'", fix)
 
     def plugin(self, path: str, plugin: str, topic: str) -> None:
-        """Check that a plugin is among those that answer a topic."""
+        """Check that a plugin is one of those that handle a topic."""
         names = self._plugins_of(topic)
         if names and plugin not in names:  # without any, the topic itself is the problem
             near = difflib.get_close_matches(plugin, names, n=1) or names
@@ -224,7 +228,7 @@ class Checker:
             self._bad_expression(path, error)
 
     def before_start(self, path: str, expression: str) -> None:
-        """Check a CEL condition that may use nothing but the input."""
+        """Check a CEL condition that may use only the input."""
         try:
             self._expressions.compile(expression, ["input"])
         except ExpressionError as error:
@@ -237,7 +241,7 @@ class Checker:
         stages: Iterable[str],
         names: Mapping[str, Any] | None = None,
     ) -> None:
-        """Check every ``${...}`` in a value; they may use these stages and names."""
+        """Check every ``${...}`` in a value; it may use these stages and names."""
         try:
             compiled = self._expressions.template(value)
         except ExpressionError as error:
@@ -260,3 +264,76 @@ class Checker:
 
     def _bad_expression(self, path: str, error: ExpressionError) -> None:
         self.problem(path, f"in '{error.expression}': {error.why}", error.fix)
+
+
+def checked_input(
+    workflow: Workflow, given: Mapping[str, Any], evaluator: Evaluator
+) -> dict[str, Any]:
+    """Return the input of a new run: the given values, and defaults for the others.
+
+    Args:
+        workflow: The workflow of the run.
+        given: The caller's values.
+        evaluator: Evaluates the conditions of the definition's checks.
+
+    Raises:
+        RunInputError: An input is unknown, missing or not accepted; the first one is named.
+    """
+    definition = workflow.definition
+    whole = {**definition.defaults, **given}
+    if definition.inputs is not None:
+        for key in whole:
+            if key not in definition.inputs:
+                raise _unknown(definition.name, key, definition.inputs)
+    for check in definition.checks:
+        if not _holds(check, whole, evaluator):
+            value = _value(check.input, whole)
+            found = f"can't be {value}" if value else "is missing"
+            what = f"the input '{check.input}' of '{definition.name}' {found}"
+            raise RunInputError(definition.name, check.input, what, f"give {check.wants}")
+    return whole
+
+
+def find_cycle(name: str, first: str, uses: Callable[[str], Iterable[str]]) -> list[str] | None:
+    """Return a path from a workflow through another one back to itself, or None.
+
+    Args:
+        name: The workflow.
+        first: A workflow that it runs.
+        uses: Returns the workflows that a workflow runs.
+
+    >>> find_cycle("a", "b", {"a": ["b"], "b": ["c"], "c": ["a"]}.__getitem__)
+    ['a', 'b', 'c', 'a']
+    """
+    seen: set[str] = set()
+    paths = [[name, first]]
+    while paths:
+        path = paths.pop()
+        if path[-1] == name:
+            return path
+        if path[-1] not in seen:
+            seen.add(path[-1])
+            paths += [[*path, each] for each in uses(path[-1])]
+    return None
+
+
+def _unknown(workflow: str, key: str, known: Sequence[str]) -> RunInputError:
+    near = difflib.get_close_matches(str(key), known, n=1)
+    fix = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none'}"
+    return RunInputError(workflow, str(key), f"'{workflow}' has no input '{key}'", fix)
+
+
+def _holds(check: InputCheck, given: Mapping[str, Any], evaluator: Evaluator) -> bool:
+    try:
+        return evaluator.evaluate(check.condition, {"input": given})
+    except ExpressionError:
+        return False  # such as a text that can't be parsed as a date
+
+
+def _value(path: str, given: Mapping[str, Any]) -> str:
+    value: Any = given
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return ""
+        value = value[key]
+    return repr(value)[:_SHOWN]

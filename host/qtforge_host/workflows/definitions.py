@@ -1,4 +1,4 @@
-"""Workflow definitions: TOML in, a checked `Workflow` or every `Problem` out."""
+"""Parse workflow definitions: TOML into a `Workflow`, or into every `Problem` of it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import msgspec
 from qtforge_sdk import Definition, Orchestrator
 from qtforge_sdk.validation import validation_errors
 
-__all__ = ["Parsed", "Problem", "Workflow", "line_of", "parse"]
+__all__ = ["Parsed", "Problem", "UnmetRequirement", "Workflow", "line_of", "parse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem of a definition.
 
     Attributes:
-        source: The file, or who contributed the definition.
+        source: The file, or the plugin that contributed the definition.
         line: Counted from 1; None where it is not known.
         path: The key's path, such as ``stages[2].when``; "" for the whole file.
         what: What is wrong.
-        fix: The nearest right name, or what to do; may be "".
+        fix: The nearest known name, or what to do; may be "".
     """
 
     source: str
@@ -40,8 +40,25 @@ class Problem:
         return f"{text} (fix: {self.fix})" if self.fix else text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmetRequirement:
+    """A plugin requirement of a workflow that is not met.
+
+    Attributes:
+        position: Its index in ``requires``.
+        text: The requirement as written.
+        why: Why it is not met.
+        fix: What would meet it.
+    """
+
+    position: int
+    text: str
+    why: str
+    fix: str
+
+
 def line_of(text: str, path: str) -> int | None:
-    r"""Return the line on which a key stands, as far as headers and key lines tell.
+    r"""Return the line on which a key stands, found by table headers and keys.
 
     >>> line_of('name = "a"\n[[stages]]\nname = "b"\ntimeout = "3"', "stages[0].timeout")
     4
@@ -81,9 +98,9 @@ class Workflow:
 
     Attributes:
         definition: An instance of the orchestrator's ``definition_type``.
-        orchestrator: What executes it.
-        source: The file, or who contributed it.
-        text: The TOML that it was read from.
+        orchestrator: Executes it.
+        source: The file, or the plugin that contributed it.
+        text: The TOML that it was read from; "" for a Python function.
     """
 
     definition: Definition
@@ -94,7 +111,14 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """What came of a TOML text: a workflow, or problems; and its name as far as it is known."""
+    """The result of parsing a definition.
+
+    Attributes:
+        name: The workflow's name, or "" when it could not be read.
+        source: The file, or the plugin that contributed it.
+        workflow: The workflow; None when there are problems.
+        problems: Everything that is wrong.
+    """
 
     name: str
     source: str
@@ -103,12 +127,12 @@ class Parsed:
 
 
 def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator]) -> Parsed:
-    """Read a definition; types and keys are checked, names and expressions are not yet.
+    """Parse a definition; keys and types are checked, names and expressions are not.
 
     Args:
         text: TOML.
-        source: The file, or who contributed it.
-        orchestrators: Each kind's.
+        source: The file, or the plugin that contributed it.
+        orchestrators: The orchestrator of each kind.
     """
     try:
         table = tomllib.loads(text)
@@ -146,7 +170,7 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator]) -> 
 
 
 class _Header(Definition, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """What can be said of a definition whose kind is not known."""
+    """The keys of every definition, for one whose kind is unknown."""
 
 
 def _type_for(table: Mapping[str, Any], orchestrators: Mapping[str, Orchestrator]) -> type:

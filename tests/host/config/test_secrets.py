@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from qtforge_host.config.secrets import SecretStore
+from qtforge_host.cli.logs import JsonFormatter, TextFormatter
+from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_sdk.errors import ConfigError
 
 
@@ -36,3 +40,27 @@ def test_a_file_that_others_may_read_is_refused_with_the_command_that_mends_it(p
 def test_a_secret_that_is_no_text_is_refused(path: Path) -> None:
     with pytest.raises(ConfigError, match="a secret is a text"):
         SecretStore(path, {}).find("NUMBER")
+
+
+@pytest.fixture(params=[TextFormatter("%(message)s"), JsonFormatter()], ids=["text", "json"])
+def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(request.param)
+    logging.getLogger().addHandler(handler)
+    masking = MaskingFilter(lambda text: text.replace("s3cret", "***"))
+    masking.attach()
+    yield stream
+    masking.detach()
+    logging.getLogger().removeHandler(handler)
+
+
+def test_a_secret_stays_out_of_messages_and_tracebacks(written: io.StringIO) -> None:
+    try:
+        raise ValueError("no access with s3cret")
+    except ValueError:
+        logging.getLogger("some.library").exception("GET %s", "https://u:s3cret@host/")
+    text = written.getvalue()
+    assert "s3cret" not in text
+    assert "https://u:***@host/" in text
+    assert "no access with ***" in text

@@ -95,7 +95,7 @@ def test_a_plugins_table_is_read(file: Path) -> None:
         '[plugins.acme]\nenabled = false\ndistribution = "Acme_Tools"\nconfig = {a = 1}\n',
     ).plugin("acme")
 
-    assert (said.enabled, said.distribution, said.config) == (False, "acme-tools", {"a": 1})
+    assert (said.enabled, said.distribution, said.config) == (False, "Acme_Tools", {"a": 1})
 
 
 def test_what_commands_wrote_overrides_key_by_key(file: Path) -> None:

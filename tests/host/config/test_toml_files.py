@@ -28,7 +28,7 @@ def test_commands_are_read_back_and_comments_of_the_configuration_stay(file: Pat
     file.write_text(text)
 
     disable(file, "acme")
-    prefer(file, "acme", "Acme_Tools")
+    prefer(file, "acme", "acme-tools")
     disable(file, "other")
     enable(file, "other")
 

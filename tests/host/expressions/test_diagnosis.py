@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qtforge_host.expressions.compiler import Expressions, Prepared
+from qtforge_host.expressions.compiler import Expressions, PreparedContext
 from qtforge_host.expressions.diagnosis import smallest_failing
 from qtforge_sdk.errors import ExpressionError
 
@@ -14,7 +14,7 @@ NAMES = {"a": 1, "b": "x", "n": None, "m": {"x": {}}, "l": [1, 2], "t": "abc"}
 
 
 def smallest(source: str) -> ExpressionError:
-    expressions, prepared = Expressions(), Prepared(NAMES, {})
+    expressions, prepared = Expressions(), PreparedContext(NAMES, {})
 
     def value(part: str) -> Any:
         return prepared.evaluate(expressions.compile(part))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from qtforge_host.expressions.compiler import Expressions, Prepared
+from qtforge_host.expressions.compiler import Expressions, PreparedContext
 from qtforge_host.expressions.flattening import flatten
 from qtforge_sdk.errors import ExpressionError
 
@@ -77,6 +77,6 @@ def test_the_value_or_the_error_is_that_of_the_whole_expression(
             return (error.code, error.why)
 
     whole = outcome(lambda: expression.evaluate(NAMES))
-    prepared = Prepared({"a": NAMES["a"], "n": 3}, NAMES)
+    prepared = PreparedContext({"a": NAMES["a"], "n": 3}, NAMES)
     assert outcome(lambda: prepared.evaluate(expression)) == whole
     assert outcome(lambda: prepared.evaluate(expression)) == whole

@@ -257,15 +257,16 @@ def test_two_distributions_with_one_name_are_both_in_conflict_and_told_apart(
     assert site.accepted() == []
 
 
-def test_preferring_one_resolves_the_conflict(site: Site) -> None:
+@pytest.mark.parametrize("preferred", ["zeta-tools", "Zeta_Tools", "zeta.tools"])
+def test_preferring_one_resolves_the_conflict(site: Site, preferred: str) -> None:
     site.plugin("parser", "1.0", distribution="acme")
-    site.plugin("parser", "2.0", distribution="zeta")
+    site.plugin("parser", "2.0", distribution="zeta-tools")
     site.plugin("user", plugins=["parser >= 2"])
-    site.configure(plugins={"parser": {"distribution": "zeta"}})
+    site.configure(plugins={"parser": {"distribution": preferred}})
 
     statuses = site.statuses()
 
-    assert statuses["zeta:parser"].state == "ready"
+    assert statuses["zeta-tools:parser"].state == "ready"
     assert statuses["acme:parser"].state == "disabled"
     assert statuses["acme:parser"].code == "plugin.not_preferred"
     assert site.accepted() == ["parser", "user"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -8,7 +9,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from qtforge_host.policies.breaker import CircuitBreaker, Outcome, Permit, Transition, outcome_of
+from qtforge_host.policies.breaker import (
+    Breakers,
+    CircuitBreaker,
+    Outcome,
+    Permit,
+    Transition,
+    outcome_of,
+)
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.errors import BreakerOpenError, HandlerFailedError
 from qtforge_sdk.policies import Breaker
@@ -232,3 +240,55 @@ class AgainstAModel(RuleBasedStateMachine):
 
 AgainstAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestAgainstAModel = AgainstAModel.TestCase
+
+
+def breakers() -> Breakers:
+    policies = {"a.b": Breaker(failures=1), "c.d": Breaker(failures=2)}
+    return Breakers(policies.get, VirtualClock())
+
+
+def fail(found: Breakers, topic: str, plugin: str) -> None:
+    breaker = found.breaker(topic, plugin)
+    assert breaker is not None
+    breaker.after(breaker.before(), "failed")
+
+
+def test_a_topic_without_a_policy_has_no_breaker() -> None:
+    found = breakers()
+    assert found.breaker("x.y", "plug") is None
+    assert found.allows("x.y", "plug")
+
+
+def test_each_topic_and_plugin_has_one_that_all_share() -> None:
+    found = breakers()
+    fail(found, "a.b", "plug")
+    assert found.breaker("a.b", "plug") is found.breaker("a.b", "plug")
+    assert not found.allows("a.b", "plug")
+    assert found.allows("a.b", "other")
+    assert found.allows("c.d", "plug")
+    assert [(each.topic, each.plugin, each.state) for each in found.all()] == [
+        ("a.b", "other", "closed"),
+        ("a.b", "plug", "open"),
+        ("c.d", "plug", "closed"),
+    ]
+
+
+def test_a_callback_that_raises_harms_neither_the_call_nor_the_next_callback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = breakers()
+    told: list[Transition] = []
+
+    def broken(transition: Transition) -> None:
+        raise ZeroDivisionError
+
+    found.on_transition(broken)
+    dispose = found.on_transition(told.append)
+    with caplog.at_level(logging.ERROR):
+        fail(found, "a.b", "plug")
+    assert [each.after for each in told] == ["open"]
+    assert "ZeroDivisionError" in caplog.text
+    dispose()
+    dispose()
+    fail(found, "a.b", "other")
+    assert len(told) == 1

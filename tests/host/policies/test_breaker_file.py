@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qtforge_host.policies.breaker import BreakerState, Transition
-from qtforge_host.policies.breaker_file import BreakerFile, KeptBreaker
+from qtforge_host.policies.breaker_file import BreakerFile, SavedBreaker
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
@@ -23,13 +23,13 @@ def transition(plugin: str, before: BreakerState, after: BreakerState) -> Transi
 def test_the_last_transition_of_each_breaker_is_kept_for_another_process(tmp_path: Path) -> None:
     file = BreakerFile(tmp_path / "state")
     assert file.all() == []
-    file.keep(transition("two", "closed", "open"))
-    file.keep(transition("one", "closed", "open"))
-    file.keep(transition("one", "open", "half_open"))
+    file.save(transition("two", "closed", "open"))
+    file.save(transition("one", "closed", "open"))
+    file.save(transition("one", "open", "half_open"))
     assert BreakerFile(tmp_path / "state").all() == [
-        KeptBreaker(topic="a.b", plugin="one", state="half_open", since=NOW,
+        SavedBreaker(topic="a.b", plugin="one", state="half_open", since=NOW,
                     reason="it is half_open"),
-        KeptBreaker(topic="a.b", plugin="two", state="open", since=NOW, reason="it is open"),
+        SavedBreaker(topic="a.b", plugin="two", state="open", since=NOW, reason="it is open"),
     ]  # fmt: skip
 
 
@@ -38,9 +38,9 @@ def test_a_file_that_is_no_such_file_is_a_warning_and_no_error(
 ) -> None:
     (tmp_path / "breakers.sqlite").write_text("something else, and long enough to be no header")
     with caplog.at_level(logging.WARNING):
-        BreakerFile(tmp_path).keep(transition("one", "closed", "open"))
+        BreakerFile(tmp_path).save(transition("one", "closed", "open"))
         assert BreakerFile(tmp_path).all() == []
-    assert "is not kept" in caplog.text
+    assert "is not saved" in caplog.text
     assert "may be deleted" in caplog.text
 
 
@@ -48,6 +48,6 @@ def test_a_state_directory_that_cannot_be_made_is_a_warning_and_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "state").touch()
-    BreakerFile(tmp_path / "state").keep(transition("one", "closed", "open"))
-    assert "is not kept" in caplog.text
+    BreakerFile(tmp_path / "state").save(transition("one", "closed", "open"))
+    assert "is not saved" in caplog.text
     assert BreakerFile(tmp_path / "state").all() == []

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime
 import logging
+import random
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qtforge_host.policies.cache import CachedAnswer, ResultCache
+from qtforge_host.policies.cache import CachedAnswer, ResultCache, SingleFlight, cache_key
 from qtforge_host.policies.memory_cache import MemoryCache
 from qtforge_sdk.policies import Cache
 from qtforge_sdk.testing import VirtualClock
@@ -137,3 +144,177 @@ def test_an_answer_that_is_nothing_is_an_answer(value: Any) -> None:
             assert await case.answer() == answered(value, "cache")
 
     asyncio.run(scenario(Case()))
+
+
+scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text() | st.binary()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12
+)
+
+
+class Question(msgspec.Struct):
+    name: str
+    size: int = 1
+
+
+@dataclasses.dataclass
+class SameQuestion:
+    size: int
+    name: str
+
+
+def key(message: Any) -> str:
+    return cache_key("a.b", "plug", "1.0", message)
+
+
+def shuffled(value: Any, source: random.Random) -> Any:
+    """Return an equal value whose mappings were filled in another order."""
+    if isinstance(value, dict):
+        entries = [(name, shuffled(inner, source)) for name, inner in value.items()]
+        source.shuffle(entries)
+        return dict(entries)
+    return [shuffled(inner, source) for inner in value] if isinstance(value, list) else value
+
+
+@given(values, st.integers())
+def test_the_order_of_a_mapping_does_not_matter(message: Any, seed: int) -> None:
+    assert key(message) == key(shuffled(message, random.Random(seed)))
+
+
+def exact(value: Any) -> Any:
+    """Return what tells 1 from True and so on, which ``==`` does not."""
+    if isinstance(value, dict):
+        return {name: exact(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [exact(inner) for inner in value]
+    return type(value).__name__, value
+
+
+@given(values, values)
+def test_other_content_is_another_question(one: Any, other: Any) -> None:
+    assert (key(one) == key(other)) is (exact(one) == exact(other))
+
+
+def test_a_struct_a_dataclass_and_a_mapping_of_the_same_fields_are_one_question() -> None:
+    assert key(Question("x")) == key({"size": 1, "name": "x"}) == key(SameQuestion(1, "x"))
+
+
+def test_topic_plugin_and_version_are_part_of_the_question() -> None:
+    keys = {
+        cache_key("a.b", "plug", "1.0", 1),
+        cache_key("a.c", "plug", "1.0", 1),
+        cache_key("a.b", "plu", "g1.0", 1),
+        cache_key("a.b", "plug", "1.1", 1),
+    }
+    assert len(keys) == 4
+
+
+def test_dates_and_sets_have_a_key() -> None:
+    noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+    assert key({"at": noon}) != key({"at": noon + datetime.timedelta(seconds=1)})
+    assert key({"tags": {"x", "y", "z"}}) == key({"tags": {"z", "y", "x"}})
+
+
+def test_another_process_computes_the_same_key() -> None:
+    code = (
+        "from qtforge_host.policies.cache import cache_key;"
+        "print(cache_key('a.b', 'plug', '1.0', {'t': {'x', 'y', 'z'}, 'a': 1}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == key({"a": 1, "t": {"z", "x", "y"}})
+
+
+def test_what_has_no_plain_form_is_refused() -> None:
+    with pytest.raises(TypeError):
+        key(object())
+
+
+class Work:
+    """Takes ten seconds, and counts."""
+
+    def __init__(self, clock: VirtualClock, error: Exception | None = None) -> None:
+        self.begun = 0
+        self._clock = clock
+        self._error = error
+
+    async def __call__(self) -> str:
+        self.begun += 1
+        number = self.begun
+        await self._clock.sleep(10)
+        if self._error is not None:
+            raise self._error
+        return f"answer {number}"
+
+
+def test_those_that_ask_at_once_share_one_answer() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        work, flights = Work(clock), SingleFlight[str]()
+        async with clock.auto():
+            answers = await asyncio.gather(*(flights.run("key", work) for _ in range(5)))
+        assert answers == [("answer 1", True), *[("answer 1", False)] * 4]
+        async with clock.auto():
+            assert await flights.run("key", work) == ("answer 2", True)
+
+    asyncio.run(scenario())
+
+
+def test_other_keys_do_not_wait_for_each_other() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        flights = SingleFlight[str]()
+        async with clock.auto():
+            work = Work(clock)
+            await asyncio.gather(*(flights.run(name, work) for name in "abc"))
+        assert (work.begun, clock.monotonic()) == (3, 10.0)
+
+    asyncio.run(scenario())
+
+
+def test_those_that_ask_at_once_share_one_error() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        work, flights = Work(clock, ZeroDivisionError("no")), SingleFlight[str]()
+        async with clock.auto():
+            answers = await asyncio.gather(
+                *(flights.run("key", work) for _ in range(3)), return_exceptions=True
+            )
+        assert [type(each) for each in answers] == [ZeroDivisionError] * 3
+        assert work.begun == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("cancelled", [1, 2, 3])
+def test_a_cancelled_leader_hands_over_to_the_next_in_the_queue(cancelled: int) -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        work, flights = Work(clock), SingleFlight[str]()
+        tasks = [asyncio.create_task(flights.run("key", work)) for _ in range(5)]
+        for task in tasks[:cancelled]:
+            await clock.advance(5)
+            task.cancel()
+        await clock.advance(10)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        answer = f"answer {cancelled + 1}"
+        assert [type(each) for each in ended[:cancelled]] == [asyncio.CancelledError] * cancelled
+        assert ended[cancelled:] == [(answer, True), *[(answer, False)] * (4 - cancelled)]
+        assert work.begun == cancelled + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_follower_leaves_the_leader_alone() -> None:
+    async def scenario() -> None:
+        clock = VirtualClock()
+        work, flights = Work(clock), SingleFlight[str]()
+        leader, follower = (asyncio.create_task(flights.run("key", work)) for _ in range(2))
+        await clock.advance(5)
+        follower.cancel()
+        await clock.advance(5)
+        assert await leader == ("answer 1", True)
+        assert follower.cancelled()
+
+    asyncio.run(scenario())

@@ -39,7 +39,7 @@ async def asked_once(answer: Any, takes_s: float = 0.0) -> HealthReport:
     monitor = HealthMonitor(clock)
     monitor.watch("plug", Patient(clock, answer, takes_s).health)
     async with clock.auto():
-        await monitor.ask_all()
+        await monitor.check_all()
     await monitor.close()
     return only(monitor)
 
@@ -51,7 +51,7 @@ def test_a_plugin_is_healthy_unless_it_says_otherwise() -> None:
         monitor.watch("plug", plugin.qtforge_health)
         monitor.watch("sync", lambda: Health("degraded", "slow"))
         monitor.watch("silent", lambda: None)
-        reports = await monitor.ask_all()
+        reports = await monitor.check_all()
         assert {name: (each.status, each.text) for name, each in reports.items()} == {
             "plug": ("healthy", ""),
             "sync": ("degraded", "slow"),
@@ -112,7 +112,7 @@ def test_work_goes_to_all_but_the_unhealthy() -> None:
         for status in ("unhealthy", "degraded"):
             patient.answer = Health(status)
             async with clock.auto():
-                await monitor.ask_all()
+                await monitor.check_all()
             usable.append(monitor.is_usable("plug"))
         assert usable == [True, True, False, True]
 
@@ -208,7 +208,7 @@ def test_one_that_is_replaced_or_taken_away_is_forgotten() -> None:
     async def scenario() -> None:
         monitor = HealthMonitor(VirtualClock())
         monitor.watch("plug", lambda: Health("unhealthy"))
-        await monitor.ask_all()
+        await monitor.check_all()
         monitor.watch("plug", lambda: Health())
         assert monitor.is_usable("plug")
         monitor.unwatch("plug")

@@ -136,7 +136,7 @@ def test_an_unhealthy_plugin_gets_no_work_while_another_can(bench: Any) -> None:
             health = it.parts.policies.health
             health.watch("ill", lambda: Health("unhealthy", "a cold"))
             answers = [await it.bus.request("work.do", {})]
-            await health.ask_all()
+            await health.check_all()
             answers.append(await it.bus.request("work.do", {}))
             return answers
 
