@@ -109,7 +109,7 @@ def test_an_answer_without_a_plain_form_is_given_but_not_kept(
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(scenario(Case()))
-    assert "'a.b' can't be kept" in caplog.text
+    assert "'a.b' can't be stored" in caplog.text
 
 
 @pytest.mark.parametrize("kept", [b"", b"\xc1", b"\xdf\xff"])
