@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 PLUGIN = '''
 import asyncio
 import os
@@ -180,7 +180,7 @@ class Serving:
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another command beside."""
         done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=60,
+            self.command(*words), capture_output=True, text=True, timeout=120,
             env=self._environment, cwd=self.folder,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr

@@ -59,7 +59,7 @@ def test_two_commits_are_compared_in_one_run(tmp_path: Path) -> None:
 def test_a_comparison_with_an_unknown_commit_says_so() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.compare", "--", "--no-such-commit"],
-        capture_output=True, text=True, timeout=60, cwd=ROOT,
+        capture_output=True, text=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 1
     assert "git knows no commit '--no-such-commit'" in done.stderr

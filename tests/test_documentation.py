@@ -75,7 +75,7 @@ def _try(words: list[str], checkout: Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "qtforge_host.cli.main", *words],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=120,
         cwd=checkout,
         env={"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"},
     )
@@ -138,7 +138,7 @@ def test_the_workflow_that_is_documented_validates(checkout: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "qtforge_host.cli.main", "run", str(file),
          "examples/documents/contract.md"],
-        capture_output=True, text=True, timeout=60, cwd=checkout,
+        capture_output=True, text=True, timeout=120, cwd=checkout,
         env={"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

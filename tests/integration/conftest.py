@@ -25,7 +25,7 @@ class Installation:
         self.bin = self.venv / ("Scripts" if os.name == "nt" else "bin")
         self.python = self.bin / "python"
         subprocess.run(
-            [sys.executable, "-m", "venv", "--without-pip", str(self.venv)], check=True, timeout=60
+            [sys.executable, "-m", "venv", "--without-pip", str(self.venv)], check=True, timeout=120
         )
 
     def pip(self, *arguments: str) -> None:

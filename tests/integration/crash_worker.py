@@ -57,7 +57,7 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.runs import AmendingAnswer, Amendment
 
-DEADLINE_S: Final = 60
+DEADLINE_S: Final = 120
 FIRST: Final = 'name = "w"\nkind = "%s"\n'
 TEXTS: Final = {
     "checklist": FIRST % "checklist" + 'items = ["first", "second"]\n',

@@ -19,7 +19,7 @@ from tests.servers.http import HttpServer, Received, Reply, running_http_server
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).parent / "qtforge-host"
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -27,7 +27,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that git has, as in a fresh clone."""
     folder = tmp_path_factory.mktemp("checkout")
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached"], capture_output=True, cwd=ROOT, timeout=30
+        ["git", "ls-files", "-z", "--cached"], capture_output=True, cwd=ROOT, timeout=120
     )
     if listed.returncode != 0:
         pytest.skip("this is not a git checkout")
@@ -58,7 +58,7 @@ def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installat
     bare.pip("install", "--quiet", str(bare.copy(ROOT / "sdk")), f"{bare.copy(ROOT)}[all]")
     done = subprocess.run(
         [str(bare.bin / "qtforge-host"), "plugins", "check"],
-        capture_output=True, text=True, timeout=60, cwd=bare.folder,
+        capture_output=True, text=True, timeout=120, cwd=bare.folder,
         env={"HOME": str(bare.folder), "PATH": os.environ["PATH"], "PYTHONUTF8": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -54,7 +54,7 @@ def run(
     return subprocess.run(
         [sys.executable, "-m", "qtforge_host.cli.main", "--debug", "--config", "config.toml",
          "--state-dir", "state", "run", "fetch.toml", "--json"],
-        capture_output=True, timeout=60, cwd=tmp_path,
+        capture_output=True, timeout=120, cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONUTF8": "1", **secrets},
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ from qtforge_sdk.records import (
 )
 
 WORKER = Path(__file__).with_name("crash_worker.py")
-DEADLINE_S = 60
+DEADLINE_S = 120
 KINDS = ("checklist", "sequential")
 CHECKLIST_EFFECTS = {
     "left#1", "right#1", "flaky#1", "flaky#2", "ask#1", "first#1", "second#1", "third#1", "end#1",

@@ -70,7 +70,7 @@ class Desk:
         state = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
         done = subprocess.run(
             [sys.executable, "-m", "qtforge_host.cli.main", *state, *map(str, words)],
-            capture_output=True, text=True, timeout=60, cwd=self.folder,
+            capture_output=True, text=True, timeout=120, cwd=self.folder,
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONUTF8": "1"},
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
@@ -366,7 +366,7 @@ def test_an_event_is_handled_by_the_process_that_executes_the_run(desk: Desk) ->
             running = asyncio.create_task(
                 engine.execute(workflow, {"document": document}, stays=True, on_started=on_started)
             )
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 words = ("send", await began, "user.action", "--set", "action=approve")
                 said = await asyncio.to_thread(desk, *words)
                 return said, (await running).status
@@ -434,7 +434,7 @@ def test_a_decision_that_is_published_on_the_bus_reaches_its_run(desk: Desk) -> 
             triggers.bind([host.workflow("document-approval")])
             await host.bus.publish("user.action", {"action": "approve"})  # for nobody
             await host.bus.publish("user.action", {"action": "approve", "run_id": run_id})
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 query = RunQuery(statuses=frozenset({"succeeded"}))
                 while not await durable.journal.runs(query):  # noqa: ASYNC110 - another task ends it
                     await asyncio.sleep(0.02)

@@ -43,7 +43,7 @@ class Job:
     def ask(self, topic: str, *words: str) -> Any:
         done = subprocess.run(
             [sys.executable, "-m", "qtforge_host.cli.main", "bus", "request", topic, *words],
-            capture_output=True, text=True, timeout=60, env=self._environment, check=True,
+            capture_output=True, text=True, timeout=120, env=self._environment, check=True,
         )  # fmt: skip
         return json.loads(done.stdout)
 

@@ -43,7 +43,7 @@ def home(tmp_path: Path) -> Path:
 def host(home: Path, *words: str | Path) -> list[dict[str, object]]:
     done = subprocess.run(
         [sys.executable, "-m", "qtforge_host.cli.main", *map(str, words)],
-        capture_output=True, text=True, timeout=100, cwd=ROOT,
+        capture_output=True, text=True, timeout=120, cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONUTF8": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

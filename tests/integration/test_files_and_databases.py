@@ -19,7 +19,7 @@ pytest.importorskip("sqlalchemy", reason="the extra 'database' is not installed"
 def ask(folder: Path, topic: str, *words: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "qtforge_host.cli.main", "bus", "request", topic, *words],
-        capture_output=True, text=True, timeout=60, cwd=folder,
+        capture_output=True, text=True, timeout=120, cwd=folder,
         env={
             "PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONUTF8": "1",
             "QTFORGE_STATE_DIR": str(folder / "state"),

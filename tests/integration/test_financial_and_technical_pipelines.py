@@ -33,7 +33,7 @@ class Program:
         done = subprocess.run(
             [sys.executable, "-m", "qtforge_host.cli.main", "--config", str(self.config),
              *map(str, words)],
-            capture_output=True, text=True, timeout=100,
+            capture_output=True, text=True, timeout=120,
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONUTF8": "1",
                  "QTFORGE_STATE_DIR": str(self.state)},
         )  # fmt: skip

@@ -121,10 +121,10 @@ for _ in sys.stdin:
 
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()

@@ -21,7 +21,7 @@ from qtforge_sdk.records import CheckpointSaved
 from .machine_worker import ALL, EVENTS
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 90
+DEADLINE_S = 120
 SENDERS = 4
 MACHINES = 1000
 

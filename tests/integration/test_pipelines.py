@@ -33,7 +33,7 @@ class Job:
     def __call__(self, *words: str | Path) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "qtforge_host.cli.main", *map(str, words)],
-            capture_output=True, text=True, timeout=110, env=self._environment,
+            capture_output=True, text=True, timeout=120, env=self._environment,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout

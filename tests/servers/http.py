@@ -99,7 +99,7 @@ class Certificates:
              "-nodes", "-days", "2", "-subj", "/CN=localhost",
              "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:service.example",
              "-keyout", made.key, "-out", made.certificate],
-            check=True, capture_output=True, timeout=30,
+            check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         return made
 

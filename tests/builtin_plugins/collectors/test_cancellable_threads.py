@@ -11,7 +11,7 @@ from qtforge_builtin_plugins.collectors.cancellable_threads import (
     InterruptibleThreads,
 )
 
-DEADLINE_S = 5
+DEADLINE_S = 120
 
 
 def wait_for_it(interrupt: Interrupt) -> None:

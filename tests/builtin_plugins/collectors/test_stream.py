@@ -71,7 +71,7 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
     thread = threading.Thread(target=work)
     thread.start()
     yield
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -150,14 +150,14 @@ def test_the_time_ends_a_window_and_what_came_is_the_answer(read: Read, tmp_path
 def test_silence_ends_a_window(read: Read, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(numbers(1))
-    found = read(file, time="1h", idle="150ms")
+    found = read(file, time="1h", idle="500ms")
     assert (rows_of(found), found.details["ended_by"]) == ([1], "idle")
 
 
 def test_a_window_ends_before_the_deadline_and_keeps_what_came(read: Read, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_bytes(numbers(1))
-    found = read(file, time="1h", deadline_s=1.0)
+    found = read(file, time="1h", deadline_s=2.0)
     assert (rows_of(found), found.details["ended_by"]) == ([1], "deadline")
 
 
@@ -291,7 +291,7 @@ def endless(server: TcpServer) -> Iterable[bytes]:
 def test_a_window_over_tcp_closes_its_connection(read: Read) -> None:
     with running_tcp_server(endless) as server:
         assert read(server.url, count=3).count == 3
-        assert server.gone.wait(5)
+        assert server.gone.wait(60)
 
 
 def test_a_cancelled_read_closes_its_connection(
@@ -302,7 +302,7 @@ def test_a_cancelled_read_closes_its_connection(
         reading = collector.read(request, OperationContext("stream.read"))
         with pytest.raises(TimeoutError):
             host.run(reading, timeout=0.3)
-        assert server.gone.wait(5)
+        assert server.gone.wait(60)
 
 
 def test_a_cancelled_read_closes_its_file(
@@ -353,7 +353,7 @@ def test_events_without_end_are_read_for_a_window_and_secrets_in_them_are_hidden
     )
     found = read(f"{server.url}/?t=${{secret.TOKEN}}", count=3)
     assert rows_of(found) == ["***"] * 3
-    assert left.wait(5)
+    assert left.wait(60)
 
 
 def test_json_lines_of_a_web_server_are_read_too(read: Read, server: HttpServer) -> None:

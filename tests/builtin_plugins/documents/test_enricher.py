@@ -263,7 +263,7 @@ def test_a_text_without_sentences_has_no_summary(enrich: Any) -> None:
     assert enrich("only some words").summary == ""
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "unit",
     ["1.", "123 ", "AB12 ", "a@", '("a" ', "1 may ", "$1", "total ", "Inc. ", "http://", "- ", "a",

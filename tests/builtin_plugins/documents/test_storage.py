@@ -372,9 +372,9 @@ for number in range(10):
 """
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_several_processes_share_a_new_store(storage: Storage) -> None:
     command = [sys.executable, "-c", STORE_SOME, str(storage.path)]
     processes = [subprocess.Popen(command) for _ in range(4)]
-    assert [process.wait(50) for process in processes] == [0, 0, 0, 0]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert (storage.count("documents"), storage.count("contents")) == (40, 5)

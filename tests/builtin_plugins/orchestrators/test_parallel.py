@@ -89,7 +89,7 @@ class Table:
     async def run(self, text: str = "", **given: Any) -> RunState:
         async with self.clock.auto():
             execution = self.engine.execute(read(HEAD + text), given)
-            return await asyncio.wait_for(execution, 10)
+            return await asyncio.wait_for(execution, 60)
 
     def _named(self, name: str) -> Workflow:
         if name not in self.workflows:

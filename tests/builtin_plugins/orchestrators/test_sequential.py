@@ -53,7 +53,7 @@ class Steps(Plugin):
 
     @operation("step.hang")
     async def hang(self, message: Mapping[str, Any]) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     @operation("step.undo")
     async def undo(self, message: Mapping[str, Any]) -> str:

@@ -110,12 +110,12 @@ def test_a_handler_that_goes_on_after_its_cancellation_is_cancelled_again() -> N
             try:
                 await asyncio.sleep(10)
             except asyncio.CancelledError:
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
 
         with pytest.raises(DeadlineExceeded):
             await run_before(soon(0.01), deaf_once())
 
-    asyncio.run(asyncio.wait_for(main(), 5))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_timeouts_and_task_groups_inside_a_handler_work_as_ever() -> None:

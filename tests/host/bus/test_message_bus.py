@@ -105,14 +105,14 @@ def test_the_slow_handler_is_named_and_not_the_wrapper_around_it(bench: Any) -> 
     class Stuck(Plugin):
         @operation("work.do")
         async def do(self, message: Ask) -> None:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
 
     async def main() -> None:
         async with bench() as it:
             await it.add(Stuck(), "stuck")
             await it.add(Around(), "around")
             with pytest.raises(RequestTimeoutError, match="stuck"):
-                await it.bus.request("work.do", Ask(), timeout=0.05)
+                await it.bus.request("work.do", Ask(), timeout=2)
 
     asyncio.run(main())
 
@@ -121,14 +121,14 @@ def test_a_wrapper_that_never_returns_is_named(bench: Any) -> None:
     class Around(Plugin):
         @operation("work.do", wrapper=True)
         async def around(self, message: Ask, context: OperationContext, proceed: Any) -> Any:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
 
     async def main() -> None:
         async with bench() as it:
             await it.add(Slow(), "slow")
             await it.add(Around(), "around")
             with pytest.raises(RequestTimeoutError, match="around"):
-                await it.bus.request("work.do", Ask(), timeout=0.05)
+                await it.bus.request("work.do", Ask(), timeout=0.1)
 
     asyncio.run(main())
 
@@ -187,7 +187,7 @@ def test_a_full_thread_queue_is_an_overload_that_names_the_plugin(bench: Any) ->
     class Threaded(Plugin):
         @operation("work.wait")
         def wait(self, message: Ask) -> None:
-            release.wait(10)
+            release.wait(60)
 
     async def main() -> None:
         async with bench(worker_threads=1) as it:
@@ -212,7 +212,7 @@ def test_statistics_count_requests_errors_timeouts_and_latency(bench: Any) -> No
             if message.number == 1:
                 raise ValueError("one")
             if message.number == 2:
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
             await asyncio.sleep(0.01)
 
     async def main() -> Any:
@@ -220,7 +220,7 @@ def test_statistics_count_requests_errors_timeouts_and_latency(bench: Any) -> No
             await it.add(Mixed(), "mixed")
             for number in (0, 0, 0, 1, 2):
                 try:
-                    await it.bus.request("mixed.do", Ask(number), timeout=0.1)
+                    await it.bus.request("mixed.do", Ask(number), timeout=1 if number == 2 else 60)
                 except (HandlerFailedError, RequestTimeoutError):
                     continue
             return it.bus.statistics()
@@ -228,7 +228,8 @@ def test_statistics_count_requests_errors_timeouts_and_latency(bench: Any) -> No
     (found,) = asyncio.run(main())
     assert (found.topic, found.plugin, found.requests) == ("mixed.do", "mixed", 5)
     assert (found.errors, found.timeouts, found.outstanding) == (2, 1, 0)
-    assert 0.009 < found.p50_s < 0.1 <= found.p99_s + 0.01
+    assert 0.009 < found.p50_s < found.p99_s
+    assert found.p99_s > 0.9  # buckets of latencies are not exact
 
 
 def test_topics_say_who_answers_in_which_order_and_how(bench: Any) -> None:

@@ -5,7 +5,6 @@ import contextvars
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -15,7 +14,7 @@ from qtforge_host.bus.threads import QueueFull, WorkerThreads
 def test_calls_run_at_once_up_to_the_pools_size() -> None:
     async def main() -> set[str]:
         threads = WorkerThreads(2)
-        together = threading.Barrier(2, timeout=5)
+        together = threading.Barrier(2, timeout=60)
 
         def meet() -> str:
             together.wait()  # passes only when two calls are in it at the same time
@@ -48,7 +47,7 @@ def test_an_abandoned_call_gives_its_place_to_another_thread() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(threads.run(release.wait), 0.02)
         # The only thread is still stuck; without a replacement this would wait for ever.
-        answer = await asyncio.wait_for(threads.run(lambda: "answered"), 5)
+        answer = await asyncio.wait_for(threads.run(lambda: "answered"), 60)
         release.set()
         threads.close()
         return str(answer)
@@ -119,9 +118,8 @@ async def main():
 
 asyncio.run(main())
 """
-    started = time.monotonic()
+    # The thread waits for ever: a process that waited for it would reach the limit.
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout == "given up\n"
-    assert time.monotonic() - started < 15

@@ -397,7 +397,7 @@ def test_a_reader_that_goes_away_is_no_error(
 ) -> None:
     command = f"{sys.executable} -m qtforge_host.cli.main workflows show letters | head -c 1"
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30,
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120,
         env={**environment, "PYTHONPATH": str(letters)}, cwd=tmp_path,
     )  # fmt: skip
     assert done.stderr == ""

@@ -46,7 +46,7 @@ def imported(site: Path, environment: dict[str, str], *words: str) -> tuple[set[
 def _modules(environment: dict[str, str], *words: str) -> tuple[set[str], str]:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words],
-        env=environment, capture_output=True, encoding="utf-8", timeout=60, check=True,
+        env=environment, capture_output=True, encoding="utf-8", timeout=120, check=True,
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip() for line in lines}, done.stdout
@@ -105,7 +105,7 @@ def test_every_name_and_module_of_the_sdk_is_there_when_it_is_asked_for() -> Non
         "from qtforge_sdk import *\n"
         f"assert None not in ({names})\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
 
 
 def test_a_name_that_the_sdk_has_not_is_an_attribute_error() -> None:

@@ -22,7 +22,7 @@ async def own(journal: SqliteJournal) -> None:
     """Create a run and hold it."""
     await journal.create(started("held"))
     print("held", flush=True)
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 
 async def race(journal: SqliteJournal) -> None:

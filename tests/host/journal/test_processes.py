@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.testing._journal_scenarios import event, keep, names, started, step, steps_of
 
 SCRIPT = Path(__file__).with_name("another_process.py")
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL and rlimits")
 
@@ -138,7 +137,7 @@ def whole_lines(writer: subprocess.Popen[str]) -> list[str]:
     return [line for line in lines[:-1] if line]
 
 
-def test_a_message_from_another_process_is_noticed_soon(tmp_path: Path) -> None:
+def test_a_message_from_another_process_ends_the_wait(tmp_path: Path) -> None:
     async def scenario() -> None:
         journal, other = SqliteJournal(tmp_path), SqliteJournal(tmp_path)
         await journal.open()
@@ -146,12 +145,11 @@ def test_a_message_from_another_process_is_noticed_soon(tmp_path: Path) -> None:
         await keep(journal, started())
         while await journal.changed(0.2):
             pass
-        waiting = asyncio.ensure_future(journal.changed(10))
+        # An hour: whoever is not told of the message runs into the test's own limit.
+        waiting = asyncio.ensure_future(journal.changed(3600))
         await asyncio.sleep(0.1)
-        began = time.monotonic()
         await other.post("run", event("m1"))
         assert await waiting
-        assert time.monotonic() - began < 2
         await other.close()
         await journal.close()
 

@@ -69,12 +69,12 @@ def test_a_caller_who_is_cancelled_does_not_hold_up_the_others(tmp_path: Path) -
     async def main() -> None:
         go_on = threading.Event()
         async with a_reader(tmp_path) as (reader, _):
-            first = asyncio.ensure_future(reader.read(lambda _: go_on.wait(10)))
+            first = asyncio.ensure_future(reader.read(lambda _: go_on.wait(60)))
             second = asyncio.ensure_future(reader.read(lambda _: "second"))
             await asyncio.sleep(0.01)
             first.cancel()
             go_on.set()
-            assert await asyncio.wait_for(second, 10) == "second"
+            assert await asyncio.wait_for(second, 60) == "second"
             assert first.cancelled()
 
     asyncio.run(main())
@@ -85,6 +85,6 @@ def test_what_was_asked_for_is_still_read_when_it_is_closed(tmp_path: Path) -> N
         async with a_reader(tmp_path) as (reader, _):
             asked = asyncio.ensure_future(reader.read(lambda _: "read"))
             await asyncio.sleep(0)
-        assert await asyncio.wait_for(asked, 10) == "read"
+        assert await asyncio.wait_for(asked, 60) == "read"
 
     asyncio.run(main())

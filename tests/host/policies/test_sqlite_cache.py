@@ -214,5 +214,5 @@ def test_a_closed_store_leaves_no_thread_and_answers_nothing(path: Path) -> None
     before = set(threading.enumerate())
     asyncio.run(go())
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(60)
     assert set(threading.enumerate()) <= before

@@ -46,16 +46,16 @@ def note(data: Any, message_id: str = "n1") -> InboxMessage:
 def test_an_event_is_answered_with_what_came_of_it_live_or_not(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await begun(lab, COUNTER)
-        record = await lab.supervisor.send(run_id, note(1), timeout_s=5)
+        record = await lab.supervisor.send(run_id, note(1), timeout_s=60)
         assert (record.event_id, record.outcome, record.state["data"]) == (
             "n1", "taken", {"seen": [1]},
         )  # fmt: skip
         lab.engine.active_runs.linger_s = 60
-        assert (await lab.supervisor.send(run_id, note(2, "n2"), timeout_s=5)).event_id == "n2"
+        assert (await lab.supervisor.send(run_id, note(2, "n2"), timeout_s=60)).event_id == "n2"
         control = lab.engine.active_runs.get(run_id)
-        assert (await lab.supervisor.send(run_id, note(3, "n3"), timeout_s=5)).event_id == "n3"
+        assert (await lab.supervisor.send(run_id, note(3, "n3"), timeout_s=60)).event_id == "n3"
         assert lab.engine.active_runs.get(run_id) is control  # it stayed
-        again = await lab.supervisor.send(run_id, note(1), timeout_s=5)
+        again = await lab.supervisor.send(run_id, note(1), timeout_s=60)
         assert (again.event_id, again.state["data"]) == ("n1", {"seen": [1]})
         assert await seen(lab, run_id) == [1, 2, 3]
 
@@ -69,7 +69,7 @@ def test_who_sends_to_a_run_of_another_process_hears_what_came_of_it(play: Any) 
         await lab.has(run_id, "waiting")
         here = lab.engine
         other = await lab.beside()
-        record = await other.send(run_id, note("far"), timeout_s=5)
+        record = await other.send(run_id, note("far"), timeout_s=60)
         assert record.state["data"] == {"seen": ["far"]}
         assert here.active_runs.get(run_id) is not None
 
@@ -82,9 +82,9 @@ def test_an_event_for_a_run_that_has_ended_has_no_outcome(play: Any) -> None:
         end = InboxMessage(
             message_id="end", kind="event", at=datetime.datetime.now(datetime.UTC), name="end"
         )
-        assert (await lab.supervisor.send(run_id, end, timeout_s=5)).label == "off"
+        assert (await lab.supervisor.send(run_id, end, timeout_s=60)).label == "off"
         await lab.has(run_id, "succeeded")
-        assert await lab.supervisor.send(run_id, note(1), timeout_s=5) is None
+        assert await lab.supervisor.send(run_id, note(1), timeout_s=60) is None
 
     play(case)
 
@@ -103,7 +103,7 @@ def test_an_event_that_is_handed_over_as_the_run_goes_to_rest_is_not_lost(play: 
 
         lab.mortal.inner.release = release_late
         run_id = await begun(lab, COUNTER)
-        assert (await asyncio.wait_for(given[0], 5)).event_id == "h1"
+        assert (await asyncio.wait_for(given[0], 60)).event_id == "h1"
         assert await seen(lab, run_id) == ["handed"]
 
     play(case)
@@ -187,12 +187,12 @@ def test_an_engine_that_ends_lets_waiting_runs_rest_and_busy_ones_end_within_its
         waits = await lab.supervisor.start(lab.machine(COUNTER, "waits"), {})
         works = await lab.supervisor.start(lab.machine(CALLER % "do.wait", "works"), {})
         await lab.post(works, "event", "go")
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         closing = asyncio.ensure_future(lab.engine.close(5))
         await lab.until(lambda: gone(lab, waits))
         assert not closing.done()
         lab.desk.gate.set()
-        await asyncio.wait_for(closing, 5)
+        await asyncio.wait_for(closing, 60)
         assert (await lab.kept(works)).state["data"] == {"answer": "waited"}
         assert [await lab.status(each) for each in (waits, works)] == ["waiting", "waiting"]
 
@@ -203,8 +203,8 @@ def test_a_busy_run_is_left_as_it_is_when_the_grace_is_over(play: Any) -> None:
     async def case(lab: Any) -> None:
         works = await lab.supervisor.start(lab.machine(CALLER % "do.wait"), {})
         await lab.post(works, "event", "go")
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
-        await asyncio.wait_for(lab.engine.close(0), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
+        await asyncio.wait_for(lab.engine.close(0), 60)
         assert await lab.status(works) == "running"
         assert not await lab.records(works, RunCancelRequested)
         lab.supervisor.wake(works)  # it takes nothing up any more
@@ -226,8 +226,8 @@ def test_the_child_of_a_run_that_is_left_is_left_too(play: Any) -> None:
     async def case(lab: Any) -> None:
         lab.script(child, "child")
         run_id = await lab.supervisor.start(lab.script(parent), {})
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
-        await asyncio.wait_for(lab.engine.close(0), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
+        await asyncio.wait_for(lab.engine.close(0), 60)
         assert [await lab.status(each) for each in lab.store.runs] == ["running", "running"]
         lab.desk.gate.set()
         assert (await lab.resume(run_id)).result == "waited"

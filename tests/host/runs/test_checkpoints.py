@@ -100,7 +100,7 @@ def now() -> datetime.datetime:
 
 
 async def begun(lab: Any, text: str) -> str:
-    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 5)
+    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
     return str(view.run_id)
 
 

@@ -23,7 +23,7 @@ from qtforge_sdk.records import (
 async def begun(lab: Any, workflow: Any, given: Any = None) -> tuple[str, asyncio.Task[Any]]:
     """Execute a workflow until its handler `do.wait` has been asked."""
     going = asyncio.ensure_future(lab.engine.execute(workflow, given or {}))
-    await asyncio.wait_for(lab.desk.pending.wait(), 5)
+    await asyncio.wait_for(lab.desk.pending.wait(), 60)
     return next(reversed(lab.store.runs)), going
 
 
@@ -52,7 +52,7 @@ def test_a_cancellation_reaches_the_handler_and_ends_the_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
         await lab.post(run_id, "cancel")
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert (view.status, view.error.code) == ("cancelled", "run.cancelled")
         assert view.error.message == "cancelled by ada"
         assert view.steps["two"].status == "failed"
@@ -65,7 +65,7 @@ def test_a_cancellation_compensates_where_the_definition_says_so(play: Any) -> N
     async def case(lab: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits, on_cancel="compensate"))
         await lab.post(run_id, "cancel")
-        assert (await asyncio.wait_for(going, 5)).status == "cancelled"
+        assert (await asyncio.wait_for(going, 60)).status == "cancelled"
         assert lab.desk.asked == ["one", "two", "one/compensation"]
 
     play(case)
@@ -87,11 +87,11 @@ def test_a_second_cancellation_does_not_interrupt_what_undoes(play: Any) -> None
         await lab.until(sleeps)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "cancel")
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)  # it is being undone
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)  # it is being undone
         await lab.post(run_id, "cancel")
         await seen(lab, run_id)
         lab.desk.gate.set()
-        assert (await asyncio.wait_for(going, 5)).status == "cancelled"
+        assert (await asyncio.wait_for(going, 60)).status == "cancelled"
         assert len(await lab.records(run_id, CompensationSucceeded)) == 1
         assert len(await lab.records(run_id, RunCancelRequested)) == 2
 
@@ -103,7 +103,7 @@ def test_a_caller_who_is_cancelled_cancels_the_run(play: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(going, 5)
+            await asyncio.wait_for(going, 60)
         (end,) = await lab.records(run_id, RunFinished)
         assert end.status == "cancelled"
 
@@ -121,7 +121,7 @@ def test_a_pause_takes_effect_after_the_step_in_hand(play: Any) -> None:
         await seen(lab, run_id)
         assert not going.done()  # the step in hand is not lost
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert (view.status, list(view.steps)) == ("paused", ["one", "two"])
         (summary,) = await lab.journal.runs(RunQuery())
         assert (summary.status, summary.owner_alive) == ("paused", False)
@@ -146,7 +146,7 @@ def test_a_pause_lets_every_parallel_step_come_to_its_end(play: Any) -> None:
         await lab.post(run_id, "pause")
         await seen(lab, run_id)
         lab.desk.gate.set()
-        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        assert (await asyncio.wait_for(going, 60)).status == "paused"
         kept = {each.step for each in await lab.records(run_id, StepSucceeded)}
         assert kept == {"left", "right"}
         assert (await lab.resume(run_id)).result == "done"
@@ -169,7 +169,7 @@ def test_a_run_that_waits_can_be_paused(play: Any, waiting: str) -> None:
         await asyncio.sleep(0.01)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "pause")
-        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        assert (await asyncio.wait_for(going, 60)).status == "paused"
         await lab.clock.advance(3600)
         await lab.post(run_id, "event", "go")
         assert (await lab.resume(run_id)).result == "done"
@@ -194,7 +194,7 @@ def test_a_run_can_be_paused_between_two_attempts_and_waits_for_what_is_left(pla
         await lab.post(run_id, "event", "nothing")  # does not end the wait
         await lab.clock.advance(3600)
         await lab.post(run_id, "pause")
-        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        assert (await asyncio.wait_for(going, 60)).status == "paused"
         await lab.clock.advance(3600)
         async with lab.clock.auto():
             view = await lab.resume(run_id)
@@ -218,7 +218,7 @@ def test_an_event_ends_the_wait_for_it_and_each_is_taken_once_in_order(play: Any
         await lab.post(run_id, "event", "other", 0)
         for data in (1, 2):
             await lab.post(run_id, "event", "go", data)
-        assert (await asyncio.wait_for(going, 5)).result == [1, 2]
+        assert (await asyncio.wait_for(going, 60)).result == [1, 2]
 
     play(case)
 
@@ -229,7 +229,7 @@ def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 5)
+            view = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 60)
         assert lab.clock.monotonic() == 24 * 3600
         assert (view.status, view.error.code, view.error.stage) == (
             "failed", "run.event_timeout", "event go",
@@ -252,12 +252,12 @@ def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) ->
 
         journal.messages_since = posted_late
         await lab.post(ended, "event", "late")
-        assert (await asyncio.wait_for(going, 5)).status == "succeeded"
+        assert (await asyncio.wait_for(going, 60)).status == "succeeded"
         lab.desk.gate.clear()
         lab.desk.pending.clear()
         run_id, going_on = await begun(lab, lab.script(waits))
         await lab.post(run_id, "cancel")  # still heard
-        assert (await asyncio.wait_for(going_on, 5)).status == "cancelled"
+        assert (await asyncio.wait_for(going_on, 60)).status == "cancelled"
 
     play(case)
 
@@ -274,9 +274,9 @@ def test_a_message_that_came_while_the_run_was_being_made_is_heard(play: Any) ->
             await asyncio.sleep(0.01)  # the watch has seen it, and found nobody to tell
 
         work = lab.engine.execute(lab.script(code), {}, on_started=post)
-        assert (await asyncio.wait_for(work, 5)).result == "early"
+        assert (await asyncio.wait_for(work, 60)).result == "early"
         lab.desk.gate.set()
-        await asyncio.wait_for(other, 5)
+        await asyncio.wait_for(other, 60)
 
     play(case)
 
@@ -288,14 +288,14 @@ def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
 
         async def never(after: int, limit: int = 1000) -> Any:
             reading.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
 
         journal.messages_since = never
         await lab.post(run_id, "event", "go")
-        await asyncio.wait_for(reading.wait(), 5)
+        await asyncio.wait_for(reading.wait(), 60)
         lab.desk.gate.set()
-        await asyncio.wait_for(going, 5)
-        await asyncio.wait_for(lab.engine.close(), 5)
+        await asyncio.wait_for(going, 60)
+        await asyncio.wait_for(lab.engine.close(), 60)
 
     play(case)
 
@@ -314,7 +314,7 @@ def test_a_journal_that_can_not_be_written_neither_fails_a_step_nor_undoes_anyth
         journal.append = full
         lab.desk.gate.set()
         with pytest.raises(StateDirectoryError):
-            await asyncio.wait_for(going, 5)
+            await asyncio.wait_for(going, 60)
         journal.append = append
         assert lab.desk.asked == ["one", "two"]
         assert (await lab.resume(run_id)).result == "done"
@@ -353,11 +353,11 @@ def test_a_pause_after_the_resuming_stops_the_run_all_the_same(play: Any) -> Non
         lab.desk.pending.clear()
         await lab.start()
         going = asyncio.ensure_future(lab.engine.resume(run_id))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         await lab.post(run_id, "pause")
         await seen(lab, run_id)
         lab.desk.gate.set()
-        assert (await asyncio.wait_for(going, 5)).status == "paused"
+        assert (await asyncio.wait_for(going, 60)).status == "paused"
 
     play(case)
 

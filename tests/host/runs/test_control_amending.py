@@ -40,7 +40,7 @@ INSERTED = {"name": "extra", "operation": "do.ok"}
 async def begun(lab: Any, workflow: Any, given: Any = None) -> tuple[str, asyncio.Task[Any]]:
     """Execute a workflow until its handler `do.wait` has been asked."""
     going = asyncio.ensure_future(lab.engine.execute(workflow, given or {}))
-    await asyncio.wait_for(lab.desk.pending.wait(), 5)
+    await asyncio.wait_for(lab.desk.pending.wait(), 60)
     return next(reversed(lab.store.runs)), going
 
 
@@ -190,13 +190,13 @@ def test_amendments_that_come_at_the_same_instant_are_all_made(play: Any) -> Non
         await lab.start(journal=_SlowJournal(store=lab.store))
         workflow = dataclasses.replace(lab.sequential(THREE), orchestrator=_Parallel())
         going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
-        await asyncio.wait_for(plugin.pending.wait(), 5)
+        await asyncio.wait_for(plugin.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         added = {"op": "add", "path": "/stages/-", "value": INSERTED}
         await lab.post(run_id, "amend", data={"patch": [added]})
         await seen(lab, run_id)
         plugin.gate.set()
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert (view.status, view.amendments) == ("succeeded", 3)
         assert sorted(view.result["stages"][3:]) == ["by_left", "by_right", "extra"]
         *_, last = await lab.records(run_id, RunAmended)

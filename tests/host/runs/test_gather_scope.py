@@ -234,10 +234,10 @@ def test_a_child_run_of_a_late_step_is_cancelled_and_is_not_bound_by_its_parents
 def test_cancelling_the_run_ends_a_gathering_at_once(play: Any) -> None:
     async def case(lab: Any) -> None:
         running = asyncio.ensure_future(lab.engine.execute(lab.script(some_wait), {}))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "cancel")
-        view = await asyncio.wait_for(running, 5)
+        view = await asyncio.wait_for(running, 60)
         assert view.status == "cancelled"
         assert await lab.records(run_id, TimerFired) == []
 
@@ -251,12 +251,12 @@ def test_a_paused_run_asks_none_of_those_that_wait_for_their_turn(play: Any) -> 
 
     async def case(lab: Any) -> None:
         running = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "pause")
         await asyncio.sleep(0.5)  # until the engine has looked into its inbox
         lab.desk.gate.set()
-        view = await asyncio.wait_for(running, 5)
+        view = await asyncio.wait_for(running, 60)
         assert (view.status, lab.desk.asked) == ("paused", ["first"])
         view = await lab.resume(run_id)
         assert (view.status, lab.desk.asked) == ("succeeded", ["first", "second", "third"])
@@ -289,7 +289,7 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
         died = False
         async with lab.clock.auto():
             try:
-                view = await asyncio.wait_for(lab.engine.execute(workflow, {}), 5)
+                view = await asyncio.wait_for(lab.engine.execute(workflow, {}), 60)
             except BaseException as error:
                 if type(error).__name__ != "Crash":
                     raise

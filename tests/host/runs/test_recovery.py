@@ -161,7 +161,7 @@ def test_a_run_that_another_process_left_busy_is_taken_up_although_it_was_before
         run_id = await begun(lab, CALLER % "do.wait")
         await lab.post(run_id, "event", "go")
         async with lab.dispatching():
-            await asyncio.wait_for(lab.desk.pending.wait(), 5)
+            await asyncio.wait_for(lab.desk.pending.wait(), 60)
             lab.desk.gate.set()
             await lab.has(run_id, "waiting")
             await lab.until(lambda: rests(lab, run_id))

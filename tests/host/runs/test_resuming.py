@@ -174,12 +174,12 @@ def test_a_paused_run_rests_until_it_is_resumed(play: Any) -> None:
 
     async def case(lab: Any) -> None:
         going = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "pause")
         await asyncio.sleep(0.01)
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert (view.status, view.rests, list(view.steps)) == ("paused", True, ["one"])
         assert await lab.journal.unfinished() == ()
         assert len(await lab.records(run_id, RunPaused)) == 1

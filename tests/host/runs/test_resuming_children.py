@@ -68,11 +68,11 @@ def test_a_child_that_is_already_taken_up_is_waited_for_by_its_parent(play: Any)
         (begun,) = await lab.records(run_id, ChildStarted)
         await lab.start()
         below = asyncio.ensure_future(lab.engine.resume(begun.child_run_id))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         above = asyncio.ensure_future(lab.engine.resume(run_id))
         await asyncio.sleep(0.01)
         lab.desk.gate.set()
-        views = await asyncio.wait_for(asyncio.gather(below, above), 5)
+        views = await asyncio.wait_for(asyncio.gather(below, above), 60)
         assert [view.result for view in views] == ["waited", "waited"]
         assert lab.desk.asked == ["one", "hold"]
 
@@ -103,12 +103,12 @@ def test_a_run_rests_with_its_child_and_goes_on_with_it(play: Any) -> None:
     async def case(lab: Any) -> None:
         lab.script(child, "child")
         going = asyncio.ensure_future(lab.engine.execute(lab.script(parent_of_child), {}))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id, below = lab.store.runs
         await lab.post(below, "pause")
         await asyncio.sleep(0.01)
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert view.status == "paused"
         (paused,) = await lab.records(run_id, RunPaused)
         assert paused.by == f"its child run {below}, which is paused"
@@ -222,15 +222,15 @@ def test_a_child_that_another_process_executes_is_waited_for(play: Any) -> None:
         await lab.start()
         other = await lab.beside()
         below = asyncio.ensure_future(other.resume(begun.child_run_id))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         above = asyncio.ensure_future(lab.engine.resume(run_id))
         for _ in range(20):
             await lab.clock.advance(1)
         assert not above.done()
         lab.desk.gate.set()
-        await asyncio.wait_for(below, 5)
+        await asyncio.wait_for(below, 60)
         await lab.clock.advance(1)
-        view = await asyncio.wait_for(above, 5)
+        view = await asyncio.wait_for(above, 60)
         assert (view.status, view.result) == ("succeeded", "waited")
         assert lab.desk.asked == ["one", "hold"]
 
@@ -251,7 +251,7 @@ def test_a_child_whose_other_process_lets_go_of_it_is_taken_over(play: Any) -> N
         await client.release(ownership)
         lab.desk.gate.set()
         await lab.clock.advance(1)
-        assert (await asyncio.wait_for(above, 5)).result == "waited"
+        assert (await asyncio.wait_for(above, 60)).result == "waited"
 
     play(case)
 
@@ -267,7 +267,7 @@ def test_a_run_that_waits_for_another_processs_child_can_be_paused(play: Any) ->
         await lab.clock.advance(1)
         await lab.post(run_id, "pause")
         await lab.engine.active_runs.deliver_pending(run_id)
-        assert (await asyncio.wait_for(above, 5)).status == "paused"
+        assert (await asyncio.wait_for(above, 60)).status == "paused"
 
     play(case)
 
@@ -327,12 +327,12 @@ def test_a_late_child_that_another_process_executes_is_asked_to_end(play: Any) -
         await lab.start()
         other = await lab.beside()
         below = asyncio.ensure_future(other.resume(child))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         above = asyncio.ensure_future(lab.engine.resume(run_id))
         for _ in range(12):
             await lab.clock.advance(1)
-        assert (await asyncio.wait_for(above, 5)).result == "late"
+        assert (await asyncio.wait_for(above, 60)).result == "late"
         await other.active_runs.deliver_pending(child)
-        assert (await asyncio.wait_for(below, 5)).status == "cancelled"
+        assert (await asyncio.wait_for(below, 60)).status == "cancelled"
 
     play(case)

@@ -63,7 +63,7 @@ def test_a_cancellation_whose_process_died_while_it_compensated_goes_on(play: An
         await lab.start(of(CompensationSucceeded))
         workflow = lab.script(waits_after_one, on_cancel="compensate")
         going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "cancel")
         await lab.dies(going)

@@ -93,7 +93,7 @@ values = { answer = "${event.data.status}" }
 
 
 async def begun(lab: Any, text: str) -> str:
-    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 5)
+    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
     assert view.status == "waiting"
     return str(view.run_id)
 
@@ -214,14 +214,14 @@ def test_a_busy_machine_is_paused_at_its_next_wait_and_cancelled_at_once(
         run_id = await begun(lab, CALLER % "do.wait")
         await lab.post(run_id, "event", "go")
         going = asyncio.ensure_future(lab.engine.resume(run_id))
-        await asyncio.wait_for(lab.desk.pending.wait(), 5)
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
         assert await lab.status(run_id) == "running"
         await lab.post(run_id, kind)
         await asyncio.sleep(0.01)
         if kind == "pause":
             assert not going.done()
             lab.desk.gate.set()
-        assert (await asyncio.wait_for(going, 5)).status == status
+        assert (await asyncio.wait_for(going, 60)).status == status
         if kind == "pause":
             assert (await lab.resume(run_id)).status == "waiting"
             assert (await lab.kept(run_id)).state["data"] == {"answer": "waited"}
@@ -351,7 +351,7 @@ def test_a_run_waits_for_the_machine_that_is_its_step_over_the_end_of_its_proces
         await asyncio.sleep(0.01)
         assert await lab.status(run_id) == "running"  # not paused: nobody wanted that
         going.cancel()
-        await asyncio.wait({going, closing}, timeout=5)
+        await asyncio.wait({going, closing}, timeout=60)
         assert not await lab.records(run_id, RunPaused)
         await lab.start()
         async with lab.dispatching():

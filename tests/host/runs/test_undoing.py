@@ -39,7 +39,7 @@ async def fails_and_is_undone_slowly(run: Run) -> None:
 async def is_undone(lab: Any, workflow: Any) -> tuple[str, asyncio.Task[Any]]:
     """Execute a workflow until a step is being undone."""
     going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
-    await asyncio.wait_for(lab.desk.pending.wait(), 5)
+    await asyncio.wait_for(lab.desk.pending.wait(), 60)
     return next(iter(lab.store.runs)), going
 
 
@@ -57,7 +57,7 @@ def test_a_cancellation_does_not_end_the_compensation_of_a_failure(play: Any) ->
 
         await lab.until(noted)
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert (view.status, view.error.code) == ("compensated", "desk.closed")
         assert lab.desk.asked == ["one", "two", "three", "two/compensation", "one/compensation"]
 
@@ -72,7 +72,7 @@ def test_a_caller_who_is_cancelled_waits_for_the_compensation(play: Any) -> None
         assert not going.done()
         lab.desk.gate.set()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(going, 5)
+            await asyncio.wait_for(going, 60)
         assert await statuses(lab, run_id) == ["compensated"]
 
     play(case)
@@ -89,10 +89,10 @@ def test_a_caller_who_is_cancelled_twice_leaves_the_rest_to_a_resume(
             going.cancel()
             await asyncio.sleep(0.01)
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(going, 5)
+            await asyncio.wait_for(going, 60)
         assert await statuses(lab, run_id) == []
         lab.desk.gate.set()
-        view = await asyncio.wait_for(lab.engine.resume(run_id), 5)
+        view = await asyncio.wait_for(lab.engine.resume(run_id), 60)
         assert (view.status, view.error.code) == ("compensated", "desk.closed")
         assert lab.desk.asked[-2:] == ["two/compensation", "one/compensation"]
 
@@ -110,7 +110,7 @@ def test_what_a_cancelled_caller_began_to_undo_is_undone_by_the_next_process(pla
         run_id, going = await is_undone(lab, lab.script(code, on_cancel="compensate"))
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(going, 5)
+            await asyncio.wait_for(going, 60)
         lab.desk.gate.set()
         view = await lab.resume(run_id)
         assert view.status == "cancelled"
@@ -204,7 +204,7 @@ def test_a_parent_out_of_time_does_not_interrupt_what_its_child_undoes(play: Any
         await asyncio.sleep(1.5)  # its deadline insists once a second
         assert not going.done()
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert (view.status, view.error.code) == ("failed", "run.timeout")
         assert await statuses(lab, child) == ["compensated"]
         assert await statuses(lab, run_id) == ["failed"]
@@ -224,10 +224,10 @@ def test_a_caller_who_is_cancelled_twice_leaves_children_to_a_resume_too(play: A
             going.cancel()
             await asyncio.sleep(0.01)
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(going, 5)
+            await asyncio.wait_for(going, 60)
         assert [await statuses(lab, each) for each in (run_id, child)] == [[], []]
         lab.desk.gate.set()
-        view = await asyncio.wait_for(lab.engine.resume(run_id), 5)
+        view = await asyncio.wait_for(lab.engine.resume(run_id), 60)
         assert view.status == "failed"
         assert await statuses(lab, child) == ["compensated"]
 
@@ -269,7 +269,7 @@ def test_a_run_that_ends_while_it_is_cancelled_ends_once(play: Any) -> None:
         lab.desk.gate.set()
         for _ in range(5):
             await lab.post(run_id, "cancel")
-        view = await asyncio.wait_for(going, 5)
+        view = await asyncio.wait_for(going, 60)
         assert view.status == "compensated"
         assert await statuses(lab, run_id) == ["compensated"]
         assert len(await lab.records(run_id, StepFailed)) == 1

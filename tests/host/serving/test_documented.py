@@ -39,7 +39,7 @@ def test_the_requests_with_curl_do_what_they_say(serving: Serving, server: Serve
         assert count == 1, pattern
     script = script.replace("\nask ", "\nask -w '\\n%{http_code}\\n' ")
     done = subprocess.run(
-        ["bash", "-euc", script], capture_output=True, text=True, timeout=90,
+        ["bash", "-euc", script], capture_output=True, text=True, timeout=120,
         env={"RUN": run_id, "PATH": "/usr/local/bin:/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -62,7 +62,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "qtforge-host.service"
     unit.write_text(block("ini").replace("/opt/qtforge/bin/qtforge-host", str(program)))
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60
+        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert "qtforge-host.service" not in done.stderr

@@ -69,7 +69,7 @@ def test_a_run_that_is_done_within_the_grace_period_succeeds(serving: Serving) -
     until(lambda: server.get("/readyz").status_code == 503)
     assert server.get("/healthz").status_code == 200
     (serving.folder / "go").touch()
-    assert server.process.wait(timeout=20) == 0
+    assert server.process.wait(timeout=60) == 0
     assert serving.json("runs", "show", run_id, "--json")["status"] == "succeeded"
 
 
@@ -117,7 +117,7 @@ def test_a_run_that_another_process_left_is_taken_up(serving: Serving, server: S
     other = serving.start("run", "steps", "--set", "word=b")
     until(lambda: serving.done == ["first b"])
     other.kill()
-    other.wait(timeout=20)
+    other.wait(timeout=60)
     (serving.folder / "go").touch()
     until(lambda: server.get("/v1/runs").json()["runs"][0]["status"] == "succeeded")
     assert serving.done == ["first b", "second", "third b"]

@@ -57,7 +57,7 @@ def get() -> Get:
             finally:
                 await session.close()
 
-        return asyncio.run(asyncio.wait_for(run(), 20))
+        return asyncio.run(asyncio.wait_for(run(), 60))
 
     return asked
 

@@ -69,7 +69,7 @@ def test_an_encrypted_message_is_refused(parse: Any) -> None:
     assert caught.value.code == "document.encrypted"
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_a_message_cut_off_in_the_middle_is_read_as_far_as_it_goes(parse: Any) -> None:
     mail = message()
     mail.set_content("the plain part " * 50)

@@ -453,7 +453,7 @@ def test_another_kind_of_account_number_is_no_wrong_iban(detect: Detector) -> No
      "Invoice\n" + "A" * 100_000, "Invoice\n" + "Aa " * 30_000 + "Ltd", "Invoice \x00\n\ud7ff"],
     ids=["numbers", "labels", "digits", "rows", "adjustments", "letters", "words", "signs"],
 )  # fmt: skip
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_foreign_texts_end_in_time(detect: Detector, text: str) -> None:
     assert detect(text).checks
 

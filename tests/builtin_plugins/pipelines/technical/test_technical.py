@@ -327,7 +327,7 @@ def test_a_plantuml_diagram_s_kind_is_told(text: str, kind: str | None) -> None:
     assert notations.kind_of("plantuml", text) == kind
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "text",
     ["```mermaid\nflowchart TD\n" + "A--" * 30_000 + "\n```\n", "```\n" + "(" * 50_000 + "\n```\n",

@@ -77,7 +77,7 @@ class Example(Plugin):
         return text
 '''
 STAGE = 'name = "more"\noperation = "steps.note"\nmessage = { text = "more" }\n'
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 class Steps:

@@ -268,7 +268,7 @@ def test_hearing_ends_when_the_process_ends_and_is_bounded(serving: Serving) -> 
         )  # fmt: skip
         server.process.terminate()
         assert [line for line in lines if line] == ["id: 0"]
-    assert server.process.wait(timeout=20) == 0
+    assert server.process.wait(timeout=60) == 0
 
 
 def test_hearing_of_a_run_that_is_not_there_is_refused(module_server: Server) -> None:
