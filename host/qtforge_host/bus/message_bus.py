@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from qtforge_sdk.errors import (
 )
 from qtforge_sdk.operations import ProgressListener, handler_signature
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["ConditionCompiler", "LocalTransport", "MessageBus", "Observers"]
 
@@ -101,10 +101,8 @@ class LocalTransport:
 
     def _no_handler(self, topic: str) -> NoHandlerError:
         validate_topic(topic)
-        near = difflib.get_close_matches(topic, self.routes, n=1)
-        if near:
-            return NoHandlerError(topic, "", f"did you mean '{near[0]}'?")
-        return NoHandlerError(topic, "", "qtforge-host bus topics shows what can be asked")
+        otherwise = "qtforge-host bus topics shows what can be asked"
+        return NoHandlerError(topic, "", did_you_mean(topic, self.routes, otherwise))
 
 
 class MessageBus:

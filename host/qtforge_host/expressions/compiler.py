@@ -15,9 +15,10 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from qtforge_host.expressions.flattening import Paths, flatten
-from qtforge_host.expressions.names import Scope, check_names, nearest
+from qtforge_host.expressions.names import Scope, check_names
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["CompiledTemplate", "Expression", "Expressions", "PreparedContext"]
 
@@ -337,7 +338,8 @@ def _compile(source: str) -> Expression:
             functions.update(offered)
         elif name.isidentifier() and not name.startswith("_") and name not in _NATIVE_FUNCTIONS:
             known = [*_NATIVE_FUNCTIONS, *STDLIB_FUNCTIONS]
-            raise ExpressionError(source, f"there is no function '{name}'", nearest(name, known))
+            fix = did_you_mean(name, known, otherwise="")
+            raise ExpressionError(source, f"there is no function '{name}'", fix)
     return Expression(source, program, functions)
 
 

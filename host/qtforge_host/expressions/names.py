@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["Scope", "check_names", "nearest"]
+__all__ = ["Scope", "check_names"]
 
 Scope = Mapping[str, Any]
 """The names that an expression may use; a mapping limits a name's members, None does not."""
@@ -37,18 +37,12 @@ def check_names(
     bound = set(_BOUND.findall(bare))
     for name in sorted(variables):
         if name not in scope and name not in bound and name not in namespaces:
-            raise ExpressionError(source, f"'{name}' is not known", nearest(name, scope))
+            raise ExpressionError(
+                source, f"'{name}' is not known", did_you_mean(name, sorted(scope))
+            )
     for path, is_call in _MEMBERS.findall(bare):
         words = re.split(r"\s*\.\s*", path)
         _check_members(source, words[:-1] if is_call else words, scope, bound)
-
-
-def nearest(name: str, known: Any) -> str:
-    """Return a fix: the nearest of the known names, or all of them where they are few."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return "known are " + ", ".join(sorted(known)) if 0 < len(known) <= 12 else ""
 
 
 def _check_members(source: str, words: Sequence[str], scope: Scope, bound: set[str]) -> None:
@@ -60,5 +54,7 @@ def _check_members(source: str, words: Sequence[str], scope: Scope, bound: set[s
             if position == 0:
                 return  # checked by its name already, or a function's namespace
             where = ".".join(words[:position])
-            raise ExpressionError(source, f"'{where}' has no '{word}'", nearest(word, members))
+            raise ExpressionError(
+                source, f"'{where}' has no '{word}'", did_you_mean(word, sorted(members))
+            )
         members = members[word]

@@ -11,6 +11,7 @@ from qtforge_host.plugins.resolution import Resolution
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["load_journal", "load_orchestrators"]
 
@@ -30,7 +31,8 @@ def load_journal(
     where = f"{settings.config_path}: host.journal"
     offered = {one.name: one for one in resolution.others if one.group == _JOURNALS}
     if name not in offered:
-        raise ConfigError(where, f"there is no journal '{name}'", f"known are {', '.join(offered)}")
+        fix = did_you_mean(name, sorted(offered))
+        raise ConfigError(where, f"there is no journal '{name}'", fix)
     outcome = loader.load(
         [offered[name]], import_timeout_s=settings.import_timeout_s, construct=False
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 from qtforge_sdk.graphs import Edge, Graph, Node
+from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file"]
@@ -112,8 +112,7 @@ class Catalog:
         path = Path(name)
         if name.endswith(".toml") and path.is_file():
             return read_file(path, self._orchestrators)
-        near = difflib.get_close_matches(name, self._known, n=1)
-        fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
+        fix = did_you_mean(name, self._known, "qtforge-host workflows list shows them")
         raise WorkflowNotFoundError(name, fix)
 
     def readable(self, name: str) -> Workflow | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -27,6 +26,7 @@ from qtforge_sdk.errors import (
     WorkflowUnmetError,
 )
 from qtforge_sdk.topics import validate_topic
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["Checker", "WorkflowChecker", "check", "checked_input", "find_cycle"]
 
@@ -184,16 +184,14 @@ class Checker:
             self.problem(path, f"{error.what}: {error.why}", error.fix)
             return
         if not self._plugins_of(topic):
-            near = difflib.get_close_matches(topic, self._topics, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else "qtforge-host bus topics shows them"
+            fix = did_you_mean(topic, self._topics, "qtforge-host bus topics shows them")
             self.problem(path, f"no active plugin answers '{topic}'", fix)
 
     def plugin(self, path: str, plugin: str, topic: str) -> None:
         """Check that a plugin is one of those that handle a topic."""
         names = self._plugins_of(topic)
         if names and plugin not in names:  # without any, the topic itself is the problem
-            near = difflib.get_close_matches(plugin, names, n=1) or names
-            fix = f"did you mean '{near[0]}'?"
+            fix = did_you_mean(plugin, names)
             self.problem(path, f"the plugin '{plugin}' does not answer '{topic}'", fix)
 
     def duration(self, path: str, text: str) -> None:
@@ -208,8 +206,7 @@ class Checker:
         if name == self._workflow.definition.name:
             self.problem(path, f"'{name}' would run itself", "name another workflow")
         elif name not in self._workflows:
-            near = difflib.get_close_matches(name, self._workflows, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else "qtforge-host workflows list shows them"
+            fix = did_you_mean(name, self._workflows, "qtforge-host workflows list shows them")
             self.problem(path, f"there is no workflow '{name}'", fix)
         else:
             self.uses.append((path, name))
@@ -318,8 +315,7 @@ def find_cycle(name: str, first: str, uses: Callable[[str], Iterable[str]]) -> l
 
 
 def _unknown(workflow: str, key: str, known: Sequence[str]) -> RunInputError:
-    near = difflib.get_close_matches(str(key), known, n=1)
-    fix = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none'}"
+    fix = did_you_mean(key, known) if known else "give none"
     return RunInputError(workflow, str(key), f"'{workflow}' has no input '{key}'", fix)
 
 

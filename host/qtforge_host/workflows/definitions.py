@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from qtforge_sdk import Definition, Orchestrator
-from qtforge_sdk.validation import validation_errors
+from qtforge_sdk.validation import did_you_mean, validation_errors
 
 __all__ = ["Parsed", "Problem", "UnmetRequirement", "Workflow", "line_of", "parse"]
 
@@ -151,14 +151,13 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator]) -> 
     ]
     kind = table.get("kind")
     if isinstance(kind, str) and kind not in orchestrators:
-        known = ", ".join(sorted(orchestrators)) or "none is installed"
         found = [
             Problem(
                 source=source,
                 line=line_of(text, "kind"),
                 path="kind",
                 what=f"no orchestrator is of the kind '{kind}'",
-                fix=f"known are {known}",
+                fix=did_you_mean(kind, sorted(orchestrators)) or "install one that executes it",
             )
         ]
     if found:

@@ -60,7 +60,7 @@ def test_a_wrong_input_starts_nothing(play: Any, given: dict[str, Any], what: st
 
 
 @pytest.mark.parametrize(
-    ("key", "fix"), [("wiat", "did you mean 'wait'?"), ("colour", "it has wait, limits, least")]
+    ("key", "fix"), [("wiat", "did you mean 'wait'?"), ("colour", "use one of wait, limits, least")]
 )
 def test_an_input_of_another_name_is_refused_with_the_nearest(
     play: Any, key: str, fix: str
