@@ -17,8 +17,9 @@ import msgspec
 
 from benchmarks.measuring import Figure, Goal, figures
 from qtforge_builtin_plugins.aggregation.computing import Computation
+from qtforge_builtin_plugins.aggregation.messages import SourceRows
 from qtforge_builtin_plugins.aggregation.options import read_aggregation
-from qtforge_sdk.messages import Dataset, SourceRows
+from qtforge_sdk.messages import Dataset
 
 __all__ = ["large_aggregation", "measure_aggregating"]
 

@@ -14,6 +14,13 @@ from typing import Final
 
 import msgspec
 
+from qtforge_builtin_plugins.aggregation.messages import (
+    Aggregated,
+    AggregateRequest,
+    Aggregation,
+    Merge,
+    SourceRows,
+)
 from qtforge_builtin_plugins.aggregation.options import names_of, read_aggregation
 from qtforge_sdk import (
     OperationContext,
@@ -22,13 +29,6 @@ from qtforge_sdk import (
     PluginContext,
     hookimpl,
     operation,
-)
-from qtforge_sdk.messages import (
-    Aggregated,
-    AggregateRequest,
-    Aggregation,
-    Merge,
-    SourceRows,
 )
 
 __all__ = ["AggregatorConfig", "DataAggregator"]

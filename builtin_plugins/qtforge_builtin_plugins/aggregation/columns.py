@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtforge_sdk.messages import Column
+from qtforge_builtin_plugins.aggregation.messages import Column
 
 __all__ = ["BOOLEAN", "INTEGER", "NESTED", "NUMBER", "TEXT", "TableColumn", "json_kind", "pointer"]
 

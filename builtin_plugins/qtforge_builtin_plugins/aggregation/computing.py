@@ -9,13 +9,7 @@ from typing import Any
 
 import duckdb
 
-from qtforge_builtin_plugins.aggregation.methods import Query, intersect, merge, union, without_key
-from qtforge_builtin_plugins.aggregation.options import names_of
-from qtforge_builtin_plugins.aggregation.results import write_json_lines, write_parquet
-from qtforge_builtin_plugins.aggregation.staging import Staged, connect, stage
-from qtforge_builtin_plugins.aggregation.statistics import statistics
-from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.aggregation.messages import (
     Aggregated,
     Aggregation,
     Intersect,
@@ -24,6 +18,12 @@ from qtforge_sdk.messages import (
     Statistical,
     Union,
 )
+from qtforge_builtin_plugins.aggregation.methods import Query, intersect, merge, union, without_key
+from qtforge_builtin_plugins.aggregation.options import names_of
+from qtforge_builtin_plugins.aggregation.results import write_json_lines, write_parquet
+from qtforge_builtin_plugins.aggregation.staging import Staged, connect, stage
+from qtforge_builtin_plugins.aggregation.statistics import statistics
+from qtforge_sdk.errors import OperationError
 
 __all__ = ["Computation"]
 

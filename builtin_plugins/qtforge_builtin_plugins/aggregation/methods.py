@@ -9,10 +9,15 @@ from typing import Any
 import duckdb
 
 from qtforge_builtin_plugins.aggregation.columns import TableColumn
+from qtforge_builtin_plugins.aggregation.messages import (
+    Column,
+    Intersect,
+    Merge,
+    Union,
+)
 from qtforge_builtin_plugins.aggregation.options import names_of
 from qtforge_builtin_plugins.aggregation.staging import Staged
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import Column, Intersect, Merge, Union
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["Query", "column_named", "intersect", "merge", "union", "without_key"]

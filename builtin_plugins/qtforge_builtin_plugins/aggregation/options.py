@@ -7,8 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.aggregation.messages import (
+    Aggregation,
+    Intersect,
+    Merge,
+    Statistical,
+    Union,
+)
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import Aggregation, Intersect, Merge, Statistical, Union
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
 __all__ = ["METHODS", "names_of", "read_aggregation"]

@@ -14,10 +14,10 @@ import duckdb
 import msgspec
 
 from qtforge_builtin_plugins.aggregation.columns import TableColumn, json_kind, pointer
+from qtforge_builtin_plugins.aggregation.messages import SourceRows
 from qtforge_builtin_plugins.aggregation.parquet_source import parquet_columns
 from qtforge_builtin_plugins.collectors.row_sink import plain_value
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import SourceRows
 
 __all__ = ["Staged", "connect", "stage"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qtforge_builtin_plugins.aggregation.columns import INTEGER, NUMBER, TableColumn
+from qtforge_builtin_plugins.aggregation.messages import Statistical
 from qtforge_builtin_plugins.aggregation.methods import Query, column_named
 from qtforge_builtin_plugins.aggregation.options import names_of
 from qtforge_builtin_plugins.aggregation.results import literal
 from qtforge_builtin_plugins.aggregation.staging import Staged
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import Statistical
 
 __all__ = ["statistics"]
 

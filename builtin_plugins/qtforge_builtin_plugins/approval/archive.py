@@ -11,14 +11,14 @@ from typing import Annotated, BinaryIO, Final
 import msgspec
 
 from qtforge_builtin_plugins.approval.durable_files import keep_file, temporary_file
-from qtforge_builtin_plugins.documents.reading import opened
-from qtforge_sdk import Document, OperationContext, OperationError, Plugin, PluginContext, operation
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.approval.messages import (
     ArchiveReceipt,
     ArchiveRequest,
     ValidatedDocument,
     ValidateRequest,
 )
+from qtforge_builtin_plugins.documents.reading import opened
+from qtforge_sdk import Document, OperationContext, OperationError, Plugin, PluginContext, operation
 
 __all__ = ["ArchiveConfig", "DocumentArchive"]
 

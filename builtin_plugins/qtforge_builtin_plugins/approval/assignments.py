@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_builtin_plugins.approval.choosing import Choice, Past, identity
+from qtforge_builtin_plugins.approval.messages import Person
 from qtforge_sdk import OperationError
-from qtforge_sdk.messages import Person
 from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
 
 __all__ = ["Assignments"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from qtforge_sdk.messages import Person, ReviewerRequest
+from qtforge_builtin_plugins.approval.messages import Person, ReviewerRequest
 
 __all__ = ["Choice", "Past", "Staff", "Strategy", "choose", "identity"]
 

@@ -8,9 +8,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from qtforge_builtin_plugins.approval.messages import (
+    Delivery,
+    NotificationRequest,
+    NotificationSent,
+    Person,
+)
 from qtforge_builtin_plugins.approval.smtp_config import SmtpConfig
 from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, operation
-from qtforge_sdk.messages import Delivery, NotificationRequest, NotificationSent, Person
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Notifier", "NotifierConfig"]

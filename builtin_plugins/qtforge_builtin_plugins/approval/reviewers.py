@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qtforge_builtin_plugins.approval.choosing import Choice, Past, Staff, Strategy, choose
-from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.approval.messages import (
     Person,
     ReviewerAssigned,
     ReviewerRelease,
     ReviewerReleased,
     ReviewerRequest,
 )
+from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.approval.assignments import Assignments

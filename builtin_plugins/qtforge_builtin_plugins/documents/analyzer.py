@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from qtforge_builtin_plugins.documents.messages import (
+    AnalysisResults,
+    AnalyzeRequest,
+    AnalyzeResponse,
+    Sentiment,
+)
 from qtforge_sdk import OperationContext, Plugin, operation
-from qtforge_sdk.messages import AnalysisResults, AnalyzeRequest, AnalyzeResponse, Sentiment
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.kinds import Kind

@@ -11,15 +11,15 @@ from typing import Final
 
 import msgspec
 
-from qtforge_sdk import OperationError
-from qtforge_sdk.messages import (
-    DiscardRequest,
+from qtforge_builtin_plugins.documents.messages import (
     FindRequest,
     FindResponse,
     FoundDocument,
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk import OperationError
+from qtforge_sdk.messages import DiscardRequest
 from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
 
 __all__ = ["Catalogue"]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from qtforge_builtin_plugins.documents.messages import RoutingAnalysis, RoutingAnalysisRequest
 from qtforge_sdk import OperationContext, Plugin, operation
-from qtforge_sdk.messages import RoutingAnalysis, RoutingAnalysisRequest
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.kinds import Kind

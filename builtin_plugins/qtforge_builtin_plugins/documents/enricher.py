@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from qtforge_builtin_plugins.documents.messages import EnrichRequest, EnrichResponse, Invoice
 from qtforge_sdk import OperationContext, Plugin, operation
-from qtforge_sdk.messages import EnrichRequest, EnrichResponse, Invoice
 
 __all__ = ["DocumentEnricher", "EnricherConfig"]
 

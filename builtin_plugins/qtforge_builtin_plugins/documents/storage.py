@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from qtforge_sdk import Bus, Plugin, PluginContext, operation
-from qtforge_sdk.messages import (
-    DiscardRequest,
-    DiscardResponse,
-    DocumentStored,
+from qtforge_builtin_plugins.documents.messages import (
     FindRequest,
     FindResponse,
     StoreRequest,
     StoreResponse,
 )
+from qtforge_sdk import Bus, Plugin, PluginContext, operation
+from qtforge_sdk.messages import DiscardRequest, DiscardResponse, DocumentStored
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.catalogue import Catalogue

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from qtforge_builtin_plugins.aggregation.messages import AggregateRequest
 from qtforge_builtin_plugins.aggregation.options import read_aggregation
 from qtforge_builtin_plugins.orchestrators.drawing import END, START, start_node
 from qtforge_builtin_plugins.orchestrators.source_results import (
@@ -32,7 +33,7 @@ from qtforge_builtin_plugins.orchestrators.sources import (
 from qtforge_sdk import Definition, DefinitionChecker, Duration, Run
 from qtforge_sdk.errors import OperationError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
-from qtforge_sdk.messages import AggregateRequest, CollectRequest
+from qtforge_sdk.messages import CollectRequest
 
 __all__ = ["ParallelDefinition", "ParallelOrchestrator"]
 

@@ -8,11 +8,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from qtforge_builtin_plugins.aggregation.messages import SourceRows
 from qtforge_builtin_plugins.orchestrators.sources import Source
 from qtforge_sdk import ErrorInfo, StepResult
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import Dataset, SourceRows
+from qtforge_sdk.messages import Dataset
 
 __all__ = ["Outcome", "SourceResult", "check_enough", "needed", "outcome_of"]
 

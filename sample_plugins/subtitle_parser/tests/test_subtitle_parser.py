@@ -7,7 +7,12 @@ import pytest
 from qtforge_sample_subtitles import SubtitleConfig, SubtitleParser
 
 from qtforge_sdk.errors import ConfigError, HandlerFailedError, NoHandlerError
-from qtforge_sdk.messages import Document, ParseOptions, ParseRequest, ParseResponse
+from qtforge_sdk.messages import (
+    Document,
+    ParseOptions,
+    ParseRequest,
+    ParseResponse,
+)
 from qtforge_sdk.testing import PluginTestHost
 
 TALK = """1

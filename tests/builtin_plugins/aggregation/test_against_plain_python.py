@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qtforge_builtin_plugins.aggregation.computing import Computation
+from qtforge_builtin_plugins.aggregation.messages import Aggregated, SourceRows
 from qtforge_builtin_plugins.aggregation.options import read_aggregation
-from qtforge_sdk.messages import Aggregated, SourceRows
 
 Rows = list[dict[str, Any]]
 

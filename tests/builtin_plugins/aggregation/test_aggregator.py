@@ -14,8 +14,9 @@ import pytest
 
 from qtforge_builtin_plugins.aggregation import computing, staging
 from qtforge_builtin_plugins.aggregation.aggregator import AggregatorConfig, DataAggregator
+from qtforge_builtin_plugins.aggregation.messages import Aggregated, AggregateRequest, SourceRows
 from qtforge_sdk import OperationContext, OperationError, PluginContext
-from qtforge_sdk.messages import Aggregated, AggregateRequest, Dataset, SourceRows
+from qtforge_sdk.messages import Dataset
 from qtforge_sdk.testing._bus import InMemoryBus
 
 

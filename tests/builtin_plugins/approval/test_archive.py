@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from qtforge_builtin_plugins.approval.archive import ArchiveConfig, DocumentArchive
+from qtforge_builtin_plugins.approval.messages import (
+    ArchiveReceipt,
+    ArchiveRequest,
+    ValidateRequest,
+)
 from qtforge_sdk import Document, OperationContext, OperationError, PluginContext
-from qtforge_sdk.messages import ArchiveReceipt, ArchiveRequest, ValidateRequest
 from qtforge_sdk.testing import PluginTestHost
 
 TEXT = b"# Offer\n\nTen pieces.\n"

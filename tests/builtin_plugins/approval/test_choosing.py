@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from qtforge_builtin_plugins.approval.choosing import Choice, Past, Staff, Strategy, choose
-from qtforge_sdk.messages import Person, ReviewerRequest
+from qtforge_builtin_plugins.approval.messages import Person, ReviewerRequest
 
 ANNA = Person(name="Anna", email="anna@example.org")
 BEN = Person(name="Ben", email="ben@example.org")

@@ -18,11 +18,16 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from qtforge_builtin_plugins.approval.messages import (
+    Delivery,
+    NotificationRequest,
+    NotificationSent,
+    Person,
+)
 from qtforge_builtin_plugins.approval.notifier import Notifier, NotifierConfig
 from qtforge_builtin_plugins.approval.smtp_config import SmtpConfig
 from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.errors import BusError, ConfigError
-from qtforge_sdk.messages import Delivery, NotificationRequest, NotificationSent, Person
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.testing import PluginTestHost
 

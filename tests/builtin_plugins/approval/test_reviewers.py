@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from qtforge_builtin_plugins.approval.messages import (
+    ReviewerAssigned,
+    ReviewerRelease,
+    ReviewerRequest,
+)
 from qtforge_builtin_plugins.approval.reviewers import Member, Reviewers, ReviewersConfig
 from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.errors import ConfigError
-from qtforge_sdk.messages import ReviewerAssigned, ReviewerRelease, ReviewerRequest
 from qtforge_sdk.testing import PluginTestHost
 
 TWO = (Member(name="Anna", email="anna@example.org"), Member(name="Ben", email="ben@example.org"))

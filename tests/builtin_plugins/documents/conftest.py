@@ -13,17 +13,15 @@ from fpdf import FPDF
 
 from qtforge_builtin_plugins.documents.analyzer import AnalyzerConfig, ContentAnalyzer
 from qtforge_builtin_plugins.documents.enricher import DocumentEnricher, EnricherConfig
-from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
-from qtforge_sdk import Document, OperationContext
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.documents.messages import (
     AnalyzeRequest,
     AnalyzeResponse,
     EnrichRequest,
     EnrichResponse,
-    ParseOptions,
-    ParseRequest,
-    ParseResponse,
 )
+from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
+from qtforge_sdk import Document, OperationContext
+from qtforge_sdk.messages import ParseOptions, ParseRequest, ParseResponse
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "documents"

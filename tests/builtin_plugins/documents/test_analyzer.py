@@ -237,7 +237,7 @@ ANALYZE = """
 import sys, msgspec
 from qtforge_builtin_plugins.documents.analyzer import AnalyzerConfig, ContentAnalyzer
 from qtforge_sdk import OperationContext
-from qtforge_sdk.messages import AnalyzeRequest
+from qtforge_builtin_plugins.documents.messages import AnalyzeRequest
 
 plugin = ContentAnalyzer()
 plugin.config = AnalyzerConfig()
@@ -265,8 +265,8 @@ def test_every_process_gives_the_same_answer() -> None:
 
 def test_the_parts_can_be_switched_off() -> None:
     from qtforge_builtin_plugins.documents.analyzer import AnalyzerConfig, ContentAnalyzer
+    from qtforge_builtin_plugins.documents.messages import AnalyzeRequest
     from qtforge_sdk import OperationContext
-    from qtforge_sdk.messages import AnalyzeRequest
 
     plugin = ContentAnalyzer()
     plugin.config = AnalyzerConfig(sentiment=False, readability=False)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from qtforge_builtin_plugins.documents.classifier import DocumentClassifier
+from qtforge_builtin_plugins.documents.messages import RoutingAnalysis, RoutingAnalysisRequest
 from qtforge_sdk import OperationContext
-from qtforge_sdk.messages import DocumentMetadata, RoutingAnalysis, RoutingAnalysisRequest
+from qtforge_sdk.messages import DocumentMetadata
 
 DESIGN_BY_CONTRACT = """Design by contract
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qtforge_sdk.messages import Iban
+from qtforge_builtin_plugins.documents.messages import Iban
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,15 @@ from typing import Any
 
 import pytest
 
-from qtforge_builtin_plugins.documents.storage import DocumentStorage, StorageConfig
-from qtforge_sdk import OperationError, PluginContext, Published
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.documents.messages import (
     AnalysisResults,
-    DiscardRequest,
-    DocumentMetadata,
-    DocumentStored,
     FindRequest,
     StoreRequest,
     StoreResponse,
 )
+from qtforge_builtin_plugins.documents.storage import DocumentStorage, StorageConfig
+from qtforge_sdk import OperationError, PluginContext, Published
+from qtforge_sdk.messages import DiscardRequest, DocumentMetadata, DocumentStored
 
 
 class Storage:
@@ -361,7 +359,8 @@ STORE_SOME = """
 import sys
 from pathlib import Path
 from qtforge_builtin_plugins.documents.catalogue import Catalogue
-from qtforge_sdk.messages import DocumentMetadata, StoreRequest
+from qtforge_builtin_plugins.documents.messages import StoreRequest
+from qtforge_sdk.messages import DocumentMetadata
 
 catalogue = Catalogue(Path(sys.argv[1]), 30.0)
 for number in range(10):

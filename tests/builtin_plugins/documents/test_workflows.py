@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from qtforge_builtin_plugins.documents.messages import RoutingAnalysis
 from qtforge_builtin_plugins.documents.workflows import DocumentWorkflows
-from qtforge_sdk.messages import RoutingAnalysis
 
 
 def definitions() -> dict[str, dict[str, Any]]:

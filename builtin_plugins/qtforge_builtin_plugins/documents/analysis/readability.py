@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from qtforge_builtin_plugins.documents.analysis.sentences import split_sentences
-from qtforge_sdk.messages import Readability
+from qtforge_builtin_plugins.documents.messages import Readability
 
 __all__ = ["LANGUAGES", "measure_readability"]
 

@@ -9,7 +9,7 @@ from typing import Final
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from qtforge_builtin_plugins.documents.analysis.sentences import split_sentences
-from qtforge_sdk.messages import Sentiment
+from qtforge_builtin_plugins.documents.messages import Sentiment
 
 __all__ = ["LANGUAGES", "load_scorer"]
 

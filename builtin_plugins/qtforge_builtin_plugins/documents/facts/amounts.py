@@ -15,7 +15,7 @@ from typing import Final
 
 from price_parser import Price
 
-from qtforge_sdk.messages import Amount
+from qtforge_builtin_plugins.documents.messages import Amount
 
 __all__ = [
     "NUMBER",

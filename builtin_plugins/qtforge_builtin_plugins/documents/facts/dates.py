@@ -17,7 +17,7 @@ from typing import Final
 
 import dateparser
 
-from qtforge_sdk.messages import FoundDate
+from qtforge_builtin_plugins.documents.messages import FoundDate
 
 __all__ = ["PlacedDate", "find_dates", "iterate_dates"]
 

@@ -9,7 +9,7 @@ from typing import Final
 from stdnum import iban
 from stdnum.exceptions import ValidationError
 
-from qtforge_sdk.messages import Iban
+from qtforge_builtin_plugins.documents.messages import Iban
 
 __all__ = ["find_ibans", "iterate_ibans"]
 

@@ -15,7 +15,7 @@ from qtforge_builtin_plugins.documents.facts.amounts import (
     value_of,
 )
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
-from qtforge_sdk.messages import Amount, Invoice
+from qtforge_builtin_plugins.documents.messages import Amount, Invoice
 
 __all__ = ["find_invoice", "looks_like_invoice"]
 

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.pipelines.financial.trail_reading import Reading, read_head
-from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, hookimpl, operation
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditEntry,
     AuditListRequest,
     AuditListResponse,
@@ -24,6 +22,8 @@ from qtforge_sdk.messages import (
     AuditWithdrawRequest,
     AuditWithdrawResponse,
 )
+from qtforge_builtin_plugins.pipelines.financial.trail_reading import Reading, read_head
+from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, hookimpl, operation
 
 if TYPE_CHECKING:
     import click

@@ -8,14 +8,14 @@ from typing import Any, Final, Protocol
 import click
 import msgspec
 
-from qtforge_sdk import Bus
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditEntry,
     AuditListRequest,
     AuditListResponse,
     AuditVerifyRequest,
     AuditVerifyResponse,
 )
+from qtforge_sdk import Bus
 
 __all__ = ["audit"]
 

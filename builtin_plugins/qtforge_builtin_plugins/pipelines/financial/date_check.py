@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
+from qtforge_builtin_plugins.pipelines.financial.messages import FraudFinding
 from qtforge_builtin_plugins.pipelines.financial.numbers import TextLine
 from qtforge_builtin_plugins.pipelines.financial.verdicts import (
     Verdict,
@@ -19,7 +20,6 @@ from qtforge_builtin_plugins.pipelines.financial.verdicts import (
     passed,
     unchecked,
 )
-from qtforge_sdk.messages import FraudFinding
 
 __all__ = ["check_dates", "issued_on"]
 

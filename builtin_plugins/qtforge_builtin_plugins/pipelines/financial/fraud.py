@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from qtforge_sdk import OperationError, Plugin, PluginContext, operation
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.financial.messages import (
     FraudForgetRequest,
     FraudForgetResponse,
     FraudRequest,
     FraudResponse,
 )
+from qtforge_sdk import OperationError, Plugin, PluginContext, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.pipelines.financial.register import Register

@@ -11,9 +11,17 @@ from typing import Final, Literal
 
 from qtforge_builtin_plugins.documents.facts.ibans import find_ibans
 from qtforge_builtin_plugins.documents.facts.invoices import find_invoice, looks_like_invoice
+from qtforge_builtin_plugins.documents.messages import Iban, Invoice
 from qtforge_builtin_plugins.pipelines.financial.date_check import check_dates, issued_on
 from qtforge_builtin_plugins.pipelines.financial.issuer import find_issuer
 from qtforge_builtin_plugins.pipelines.financial.item_checks import check_items
+from qtforge_builtin_plugins.pipelines.financial.messages import (
+    FraudFinding,
+    FraudRequest,
+    FraudResponse,
+    LineItem,
+    Severity,
+)
 from qtforge_builtin_plugins.pipelines.financial.numbers import TextLine, number_lines
 from qtforge_builtin_plugins.pipelines.financial.register import Register, Registered
 from qtforge_builtin_plugins.pipelines.financial.table import Table, find_table
@@ -27,15 +35,6 @@ from qtforge_builtin_plugins.pipelines.financial.verdicts import (
     passed,
     plain,
     unchecked,
-)
-from qtforge_sdk.messages import (
-    FraudFinding,
-    FraudRequest,
-    FraudResponse,
-    Iban,
-    Invoice,
-    LineItem,
-    Severity,
 )
 
 __all__ = ["CHECKS", "inspect_invoice"]

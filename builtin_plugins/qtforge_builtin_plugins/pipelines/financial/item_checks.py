@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from qtforge_builtin_plugins.pipelines.financial.messages import FraudFinding
 from qtforge_builtin_plugins.pipelines.financial.table import Item, Table
 from qtforge_builtin_plugins.pipelines.financial.totals import SumLine
 from qtforge_builtin_plugins.pipelines.financial.verdicts import (
@@ -18,7 +19,6 @@ from qtforge_builtin_plugins.pipelines.financial.verdicts import (
     plain,
     unchecked,
 )
-from qtforge_sdk.messages import FraudFinding
 
 __all__ = ["check_items"]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from qtforge_builtin_plugins.pipelines.financial.messages import FraudFinding, Severity
 from qtforge_builtin_plugins.pipelines.financial.totals import SumLine
 from qtforge_builtin_plugins.pipelines.financial.verdicts import (
     MOST_EXTRAS,
@@ -19,7 +20,6 @@ from qtforge_builtin_plugins.pipelines.financial.verdicts import (
     plain,
     unchecked,
 )
-from qtforge_sdk.messages import FraudFinding, Severity
 
 __all__ = ["check_tax", "check_totals"]
 

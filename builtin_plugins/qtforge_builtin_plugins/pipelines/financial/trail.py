@@ -20,6 +20,11 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
+from qtforge_builtin_plugins.pipelines.financial.messages import (
+    AuditEntry,
+    AuditRecordResponse,
+    BrokenEntry,
+)
 from qtforge_builtin_plugins.pipelines.financial.trail_reading import (
     FIRST_PREVIOUS,
     Reading,
@@ -27,7 +32,6 @@ from qtforge_builtin_plugins.pipelines.financial.trail_reading import (
     read_head,
 )
 from qtforge_sdk import OperationError
-from qtforge_sdk.messages import AuditEntry, AuditRecordResponse, BrokenEntry
 
 __all__ = ["RECOVERED", "WITHDRAWN", "Trail"]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.pipelines.financial.messages import AuditEntry, BrokenEntry
 from qtforge_sdk import OperationError
-from qtforge_sdk.messages import AuditEntry, BrokenEntry
 
 __all__ = ["FIRST_PREVIOUS", "Head", "Reading", "canonical", "read_head"]
 

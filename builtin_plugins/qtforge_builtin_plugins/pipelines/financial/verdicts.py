@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from qtforge_builtin_plugins.pipelines.financial.messages import Evidence, FraudCheck, FraudFinding
 from qtforge_builtin_plugins.pipelines.financial.numbers import TextLine
 from qtforge_builtin_plugins.pipelines.financial.table import Table
 from qtforge_builtin_plugins.pipelines.financial.totals import SumLine
-from qtforge_sdk.messages import Evidence, FraudCheck, FraudFinding
 
 __all__ = [
     "MOST_EXTRAS",

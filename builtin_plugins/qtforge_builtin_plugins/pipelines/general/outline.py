@@ -10,9 +10,10 @@ from typing import Final
 
 from qtforge_builtin_plugins.documents import formats
 from qtforge_builtin_plugins.documents.reading import read
+from qtforge_builtin_plugins.pipelines.general.messages import Heading, Outline, OutlineRequest
 from qtforge_builtin_plugins.pipelines.headings import find_headings
 from qtforge_sdk import Document, OperationError
-from qtforge_sdk.messages import DocumentMetadata, Heading, Outline, OutlineRequest
+from qtforge_sdk.messages import DocumentMetadata
 
 __all__ = ["make_outline"]
 

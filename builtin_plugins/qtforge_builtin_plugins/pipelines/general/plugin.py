@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from qtforge_sdk import OperationContext, Plugin, hookimpl, operation
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.general.messages import (
     Outline,
     OutlineRequest,
     SummarizeRequest,
@@ -18,6 +17,7 @@ from qtforge_sdk.messages import (
     TagRequest,
     Tags,
 )
+from qtforge_sdk import OperationContext, Plugin, hookimpl, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.language import Language

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from qtforge_builtin_plugins.pipelines.legal.messages import Clause, ComplianceReport, MissingClause
 from qtforge_builtin_plugins.pipelines.legal.sections import Sections
-from qtforge_sdk.messages import Clause, ComplianceReport, MissingClause
 
 __all__ = ["ClauseChecker", "load_checker"]
 

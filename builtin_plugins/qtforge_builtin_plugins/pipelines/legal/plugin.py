@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from qtforge_sdk import OperationContext, OperationError, Plugin, hookimpl, operation
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.legal.messages import (
     ComplianceReport,
     ComplianceRequest,
     RedactedDocument,
     RedactRequest,
 )
+from qtforge_sdk import OperationContext, OperationError, Plugin, hookimpl, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.language import Language

@@ -12,14 +12,14 @@ from typing import Final
 import msgspec
 
 from qtforge_builtin_plugins.pipelines.legal import contact_numbers, identity_numbers, names
-from qtforge_builtin_plugins.pipelines.legal.spans import Span, settle
-from qtforge_sdk.messages import (
-    DocumentMetadata,
+from qtforge_builtin_plugins.pipelines.legal.messages import (
     Place,
     RedactedDocument,
     Redaction,
     RedactRequest,
 )
+from qtforge_builtin_plugins.pipelines.legal.spans import Span, settle
+from qtforge_sdk.messages import DocumentMetadata
 
 __all__ = ["redact"]
 

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.pipelines.technical.messages import (
+    CodeBlock,
+    CodeRequest,
+    CodeResponse,
+)
 from qtforge_sdk import OperationContext, Plugin, operation
-from qtforge_sdk.messages import CodeBlock, CodeRequest, CodeResponse
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.pipelines.technical.source import Block

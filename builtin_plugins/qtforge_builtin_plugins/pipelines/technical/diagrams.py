@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from qtforge_builtin_plugins.pipelines.technical.messages import (
+    Diagram,
+    DiagramRequest,
+    DiagramResponse,
+)
 from qtforge_sdk import OperationContext, Plugin, operation
-from qtforge_sdk.messages import Diagram, DiagramRequest, DiagramResponse
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.pipelines.technical.notations import Notation

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import imagesize
 
+from qtforge_builtin_plugins.pipelines.technical.messages import Image
 from qtforge_builtin_plugins.pipelines.technical.source import Picture
-from qtforge_sdk.messages import Image
 
 __all__ = ["measure"]
 

@@ -10,7 +10,7 @@ import lizard
 from pygments.lexer import Lexer
 from pygments.token import Comment, String, Token
 
-from qtforge_sdk.messages import CodeFunction, LineCounts
+from qtforge_builtin_plugins.pipelines.technical.messages import CodeFunction, LineCounts
 
 __all__ = ["count_lines", "find_functions", "sum_lines"]
 

@@ -10,7 +10,12 @@ import msgspec
 from qtforge_sample_subtitles.content import decode, read
 from qtforge_sample_subtitles.cues import text_of
 from qtforge_sdk import OperationContext, Plugin, operation
-from qtforge_sdk.messages import DocumentMetadata, ParseOptions, ParseRequest, ParseResponse
+from qtforge_sdk.messages import (
+    DocumentMetadata,
+    ParseOptions,
+    ParseRequest,
+    ParseResponse,
+)
 
 __all__ = ["MEDIA_TYPE", "SubtitleConfig", "SubtitleParser"]
 

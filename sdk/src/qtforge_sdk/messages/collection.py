@@ -1,8 +1,8 @@
-"""What sources of rows are asked, and what they answer.
+"""Messages of the sources of rows.
 
 The topics are ``database.query``, ``http.request``, ``file.read`` and ``stream.read`` (the
-original's names), and ``<type>.read`` for every other type of source: whoever answers it
-is one.
+original's names), and ``<type>.read`` for every other type of source: a plugin that answers
+that topic adds the type.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ __all__ = ["CollectRequest", "Collected", "Dataset"]
 
 
 class CollectRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask a source for its rows.
+    """Request the rows of a source.
 
     Attributes:
-        name: The source's name, for messages.
-        endpoint: Where it is: a URL, a path, whatever the type of source takes.
-        parameters: What the type of source takes; ``${secret.NAME}`` in it is revealed by
-            the plugin that uses it, and by nobody before.
+        name: The source's name, for error texts.
+        endpoint: Where the source is: a URL, a path, or what else the type of source takes.
+        parameters: The parameters of the type of source. Only the plugin that uses a
+            ``${secret.NAME}`` in them replaces it by the secret.
     """
 
     name: str = ""
@@ -30,14 +30,14 @@ class CollectRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows in a file that lives as long as the run that they were collected for.
+    """A file of rows, which is deleted with the run that collected it.
 
     Attributes:
         path: The file's absolute path.
-        format: ``jsonl``: a JSON object on each line; or ``parquet``.
-        rows: How many.
+        format: ``jsonl`` (a JSON object on each line) or ``parquet``.
+        rows: The number of rows.
         size_bytes: The file's size.
-        sha256: Of its content, in hexadecimal.
+        sha256: The SHA-256 of its content, in hexadecimal.
     """
 
     path: str
@@ -48,16 +48,16 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source gave.
+    """The rows of a source.
 
     Attributes:
-        rows: In the source's order, when there are few; their values are null, true and
-            false, numbers, text, and lists and mappings of these. None when they are in
+        rows: The rows in the source's order, when there are few; their values are null, true
+            and false, numbers, text, and lists and mappings of these. None when they are in
             ``dataset``.
         dataset: The file with the rows, when there are many.
-        count: How many rows.
-        truncated: Whether the source had more, and a limit cut them off.
-        details: What else is to be told of it, such as ``pages`` or ``status``.
+        count: The number of rows.
+        truncated: Whether the source had more rows than a limit allowed.
+        details: Further facts, such as ``pages`` or ``status``.
     """
 
     rows: list[dict[str, Any]] | None = None

@@ -1,4 +1,4 @@
-"""What `document.parse` is asked and answers."""
+"""Messages of ``document.parse``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["Document", "DocumentMetadata", "ParseOptions", "ParseRequest", "Pars
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A document to be read: a file by its path, or content in memory.
+    """A document: a file by its path, or content in memory.
 
     Attributes:
-        name: The file's name, for people and as a hint; never trusted as a path.
-        path: Where the file is, or None when ``content`` has it.
-        content: The bytes themselves, or None when ``path`` names them.
-        media_type: Such as ``application/pdf``; None until it has been found out.
+        name: The file's name, for display and as a hint; never used as a path.
+        path: The path of the file, or None when ``content`` is given.
+        content: The bytes, or None when ``path`` is given.
+        media_type: Such as ``application/pdf``; None until it has been detected.
     """
 
     name: str
@@ -24,10 +24,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to parse.
+    """Options of parsing.
 
     Attributes:
-        max_bytes: Refuse larger files; None means the plugin's own configuration.
+        max_bytes: Refuse larger files; None for the limit in the plugin's configuration.
         encoding: The text's encoding, or None to detect it.
     """
 
@@ -36,12 +36,12 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParseRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for a document's text and metadata.
+    """Request a document's text and metadata.
 
     Attributes:
-        document: What to parse.
-        options: How; None for the defaults.
-        request_id: The caller's name for this work, kept for the log.
+        document: The document.
+        options: None for the defaults.
+        request_id: The caller's name for this request, for the log.
     """
 
     document: Document
@@ -50,17 +50,17 @@ class ParseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DocumentMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a document besides its text.
+    """The properties of a document besides its text.
 
     Attributes:
         name: The file's name.
-        media_type: Found from the content.
+        media_type: Detected from the content.
         size_bytes: The file's size.
-        sha256: Of the file's bytes, 64 hexadecimal digits.
-        words: How many words the text has.
+        sha256: The SHA-256 of the file's bytes, 64 hexadecimal digits.
+        words: The number of words in the text.
         title: From the document, or None.
         author: From the document, or None.
-        pages: Pages of a paged format, or None.
+        pages: The number of pages of a paged format, or None.
         created: ISO 8601, from the document, or None.
         encoding: The encoding of a text format, or None.
     """
@@ -81,8 +81,8 @@ class ParseResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A document's text and metadata.
 
     Attributes:
-        parsed_content: The text, paragraphs apart by a blank line; may be empty.
-        metadata: What else is known.
+        parsed_content: The text, with a blank line between paragraphs; may be empty.
+        metadata: The document's other properties.
     """
 
     parsed_content: str

@@ -17,8 +17,7 @@ import pytest
 pytest.importorskip("filelock", reason="the extra 'documents' is not installed")
 
 from qtforge_builtin_plugins.pipelines.financial.audit import AuditTrail, AuditTrailConfig
-from qtforge_sdk import OperationContext, OperationError, PluginContext
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditEntry,
     AuditListRequest,
     AuditRecordRequest,
@@ -27,6 +26,7 @@ from qtforge_sdk.messages import (
     AuditVerifyResponse,
     AuditWithdrawRequest,
 )
+from qtforge_sdk import OperationContext, OperationError, PluginContext
 
 
 class Trail:

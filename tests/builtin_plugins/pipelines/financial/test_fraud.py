@@ -18,16 +18,15 @@ from fpdf import FPDF
 
 from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
 from qtforge_builtin_plugins.pipelines.financial.fraud import FraudConfig, FraudDetector
-from qtforge_sdk import Document, OperationContext, OperationError, PluginContext
-from qtforge_sdk.messages import (
-    DocumentMetadata,
+from qtforge_builtin_plugins.pipelines.financial.messages import (
     FraudCheck,
     FraudFinding,
     FraudForgetRequest,
     FraudRequest,
     FraudResponse,
-    ParseRequest,
 )
+from qtforge_sdk import Document, OperationContext, OperationError, PluginContext
+from qtforge_sdk.messages import DocumentMetadata, ParseRequest
 
 ROOT = Path(__file__).resolve().parents[4]
 SHARED = ROOT.parent / "shared" / "documents"

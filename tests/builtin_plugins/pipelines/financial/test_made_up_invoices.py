@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("dateparser", reason="the extra 'documents' is not installed")
 
 from qtforge_builtin_plugins.pipelines.financial.item_checks import check_items
+from qtforge_builtin_plugins.pipelines.financial.messages import FraudFinding
 from qtforge_builtin_plugins.pipelines.financial.numbers import number_lines
 from qtforge_builtin_plugins.pipelines.financial.table import find_table
 from qtforge_builtin_plugins.pipelines.financial.total_checks import check_tax, check_totals
 from qtforge_builtin_plugins.pipelines.financial.totals import find_sums
 from qtforge_builtin_plugins.pipelines.financial.verdicts import Paper
-from qtforge_sdk.messages import FraudFinding
 
 NAMES = (
     "Steel bolt M8", "Consulting May 2026", "Paper A4 80 g", "Cable 3 m", "Licence 2026",

@@ -11,9 +11,10 @@ import pytest
 from fpdf import FPDF
 
 from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
+from qtforge_builtin_plugins.pipelines.general.messages import Outline, OutlineRequest
 from qtforge_builtin_plugins.pipelines.general.plugin import GeneralConfig, GeneralPipeline
 from qtforge_sdk import Document, OperationContext
-from qtforge_sdk.messages import Outline, OutlineRequest, ParseRequest
+from qtforge_sdk.messages import ParseRequest
 
 MARKDOWN = """---
 title: A note

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from qtforge_builtin_plugins.pipelines.general.messages import SummarizeRequest, TagRequest
 from qtforge_builtin_plugins.pipelines.general.plugin import GeneralConfig, GeneralPipeline
 from qtforge_builtin_plugins.pipelines.general.tags import make_tags
-from qtforge_sdk.messages import SummarizeRequest, TagRequest
 
 STORY = """The lighthouse keeper rose before dawn, as he had every day for thirty years. The sea was
 quiet. He made his tea, climbed the stairs, and put out the lamp. A ship passed far away on its way

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from qtforge_builtin_plugins.pipelines.legal import clauses
+from qtforge_builtin_plugins.pipelines.legal.messages import ComplianceReport, ComplianceRequest
 from qtforge_builtin_plugins.pipelines.legal.plugin import LegalConfig, LegalPipeline
 from qtforge_sdk import OperationContext, OperationError
-from qtforge_sdk.messages import ComplianceReport, ComplianceRequest
 
 ROOT = Path(__file__).parents[4]
 SHARED = ROOT.parent / "shared" / "documents"

@@ -7,8 +7,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from qtforge_builtin_plugins.pipelines.legal.messages import RedactedDocument, RedactRequest
 from qtforge_builtin_plugins.pipelines.legal.redaction import redact
-from qtforge_sdk.messages import DocumentMetadata, RedactedDocument, RedactRequest
+from qtforge_sdk.messages import DocumentMetadata
 
 
 def redacted(text: str, language: str | None = "en", **more: object) -> RedactedDocument:

@@ -15,16 +15,16 @@ pytest.importorskip("lizard", reason="the extra 'documents' is not installed")
 from qtforge_builtin_plugins.pipelines.technical import languages, notations
 from qtforge_builtin_plugins.pipelines.technical.code import CodeAnalyzer
 from qtforge_builtin_plugins.pipelines.technical.diagrams import DiagramExtractor
-from qtforge_sdk import Document, OperationContext, OperationError
-from qtforge_sdk.messages import (
+from qtforge_builtin_plugins.pipelines.technical.messages import (
     CodeRequest,
     CodeResponse,
     DiagramRequest,
     DiagramResponse,
-    DocumentMetadata,
     Image,
     LineCounts,
 )
+from qtforge_sdk import Document, OperationContext, OperationError
+from qtforge_sdk.messages import DocumentMetadata
 
 ROOT = Path(__file__).resolve().parents[4]
 SHARED = ROOT.parent / "shared" / "documents"

@@ -1,4 +1,4 @@
-"""Making one result of the rows of many sources; the topic is ``rows.aggregate``.
+"""Messages of ``rows.aggregate``, which makes one result of the rows of many sources.
 
 The methods are the original's (QtForge's DataAggregationOrchestrator): merge, union,
 intersect, statistical.
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from qtforge_sdk.messages.collection import Dataset
+from qtforge_sdk.messages import Dataset
 
 __all__ = [
     "AggregateRequest",
@@ -34,8 +34,8 @@ class SourceRows(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: The source's name, unique in a request.
         rows: The rows themselves, or None.
-        dataset: The file that they are in, or None.
-        count: How many.
+        dataset: The file with the rows, or None.
+        count: The number of rows.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Merge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Each source's rows under its name; or, with a key, one row for each key.
 
     Attributes:
-        key: The column, or the columns, that say which rows belong together.
-        conflict: What a column holds where rows of one key have different values, null not
-            counted: the ``first``'s, the ``last``'s, a ``list`` of them (for every column, in
-            order, each value once), or it is an ``error``.
-        prefer: Sources that come before all others, by name.
-        format: What a large result is written as.
+        key: The column or columns whose values identify the rows that belong together.
+        conflict: The value of a column where rows of one key have different values, null not
+            counted: the ``first``, the ``last``, a ``list`` of them (for every column, in
+            order, each value once), or an ``error``.
+        prefer: The names of sources that come before all others.
+        format: The format of a large result.
     """
 
     method: ClassVar[str] = "merge"
@@ -67,11 +67,11 @@ class Union(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The rows of all sources, in order.
 
     Attributes:
-        distinct: Only the first of several rows that are the same.
-        key: Rows with the same values here are the same; without it, those that are equal
-            in every column. A row with null in its key is the same as no other.
-        source_column: A column of this name says where each row is from.
-        format: What a large result is written as.
+        distinct: Whether to keep only the first of equal rows.
+        key: Rows with equal values in these columns are equal; without a key, rows that are
+            equal in every column. A row with null in its key equals no other.
+        source_column: The name of an added column with each row's source, or None.
+        format: The format of a large result.
     """
 
     method: ClassVar[str] = "union"
@@ -82,12 +82,12 @@ class Union(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Intersect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rows that are in all sources: each once, as the first source has it.
+    """The rows that are in all sources, each once and with the first source's values.
 
     Attributes:
-        key: Rows with the same values here are the same; without it, those that are equal
-            in every column. A row with null in its key is in no other source.
-        format: What a large result is written as.
+        key: Rows with equal values in these columns are equal; without a key, rows that are
+            equal in every column. A row with null in its key is in no other source.
+        format: The format of a large result.
     """
 
     method: ClassVar[str] = "intersect"
@@ -99,11 +99,11 @@ class Statistical(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Figures of numeric columns, over all rows of all sources.
 
     Attributes:
-        fields: The columns; none means every column whose values are all numbers.
-        group_by: Figures for each of the values here; null is a value.
+        fields: The columns; by default every column whose values are all numbers.
+        group_by: The columns by whose values the rows are grouped; null is a value.
         quantiles: Shares from 0 to 1, interpolated between neighbours.
         deviation: Whether the standard deviation is a ``sample``'s (divided by n - 1; null
-            for a single number) or a ``population``'s (by n).
+            for a single number) or a ``population``'s (divided by n).
     """
 
     method: ClassVar[str] = "statistical"
@@ -117,7 +117,7 @@ Aggregation = Merge | Union | Intersect | Statistical
 
 
 class AggregateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Make one result of many sources.
+    """Request one result of many sources.
 
     Attributes:
         sources: With different names, in order.
@@ -133,9 +133,9 @@ class Column(msgspec.Struct, frozen=True):
     """A column of a result.
 
     Attributes:
-        name: As in the rows.
-        type: ``number`` where integers and others are mixed; ``mixed`` is anything else that
-            is not of one type, lists and mappings among it; ``null`` has no values.
+        name: The key in the rows.
+        type: ``number`` for integers and other numbers mixed; ``mixed`` for any other mix of
+            types, and for lists and mappings; ``null`` for a column without values.
     """
 
     name: str
@@ -143,22 +143,22 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Aggregated(msgspec.Struct, frozen=True, kw_only=True):
-    """The one result.
+    """The result of an aggregation.
 
     Attributes:
-        method: Which one made it.
+        method: The method that made it.
         rows: All rows when there are few, else the first 100. Every row has every column.
-            Of ``statistical``: ``field``, ``group`` (a mapping), ``rows``, ``count``,
-            ``nulls``, ``not_numbers``, ``sum``, ``mean``, ``median``,
+            The rows of ``statistical`` have ``field``, ``group`` (a mapping), ``rows``,
+            ``count``, ``nulls``, ``not_numbers``, ``sum``, ``mean``, ``median``,
             ``standard_deviation``, ``min``, ``max``, ``quantiles`` (by their share as text).
-        complete: Whether these are all rows.
-        dataset: The file with all of them, when there are many.
-        count: How many there are.
+        complete: Whether ``rows`` has all rows.
+        dataset: The file with all rows, when there are many.
+        count: The number of all rows.
         columns: In the order of the rows; none for ``statistical``.
-        by_source: Of ``merge`` without a key: each source's rows, by name; else None.
-        sources: How many rows each source had, by name.
-        details: ``conflicts``: for how many keys the rows did not agree, by column;
-            ``without_key``: how many rows have null in their key.
+        by_source: For ``merge`` without a key, each source's rows by name; else None.
+        sources: The number of rows of each source, by name.
+        details: ``conflicts``: the number of keys whose rows differ, by column;
+            ``without_key``: the number of rows with null in their key.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""What the technical pipeline's topics are asked and answer."""
+"""Messages of the technical pipeline: ``code.analyze`` and ``diagram.extract``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from qtforge_sdk.messages.parsing import Document, DocumentMetadata
+from qtforge_sdk.messages import Document, DocumentMetadata
 
 __all__ = [
     "CodeBlock",
@@ -22,13 +22,13 @@ __all__ = [
 
 
 class CodeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for the code in a document.
+    """Request the code in a document.
 
     Attributes:
-        document: The document itself; Markdown and HTML mark code in ways that text has not.
-            None to look at the text alone.
+        document: The document itself, since Markdown and HTML mark code and plain text does
+            not; None to search the text alone.
         parsed_content: The text, for other formats.
-        metadata: Of the document; a document that has changed since is refused.
+        metadata: The document's; a document that has changed since is refused.
         request_id: The caller's name for this work.
     """
 
@@ -57,9 +57,9 @@ class CodeFunction(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: As written.
-        line: In its block; 1 is the first.
+        line: The line in its block; 1 is the first.
         complexity: McCabe's cyclomatic complexity; 1 for code without branches.
-        parameters: How many it takes.
+        parameters: The number of its parameters.
     """
 
     name: str
@@ -74,12 +74,12 @@ class CodeBlock(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         source: How the document marks it: ``fence``, ``indent``, ``pre``, or ``file`` when
             the whole document is code.
-        line: Of its first line in the document, 1 is the first; None where it is not known.
+        line: The number of its first line in the document, from 1; None when unknown.
         language: Lower case, such as ``python``; None when unknown.
         language_source: ``given`` by the document, ``parsed`` when the code is valid in that
             language, ``guessed`` from its looks, or ``unknown``.
-        lines: Comments are told from code only where the language is known.
-        functions: Empty where there are none, or none can be told.
+        lines: Comments are counted as code where the language is unknown.
+        functions: Empty where there are none, or the language can't be parsed.
         complexity: The highest of its functions; None without functions.
         excerpt: Its beginning.
     """
@@ -100,9 +100,9 @@ class CodeResponse(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         blocks: In the document's order.
         languages: Lines of code by language, most first; ``unknown`` for the rest.
-        lines: Of all blocks.
+        lines: The sum over all blocks.
         complexity: The highest of all; None without functions.
-        unchecked: What was not looked at, and why.
+        unchecked: What was not examined, and why.
     """
 
     blocks: list[CodeBlock]
@@ -113,12 +113,12 @@ class CodeResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiagramRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for the diagrams and images in a document.
+    """Request the diagrams and images in a document.
 
     Attributes:
         document: As for `CodeRequest`.
         parsed_content: The text, for other formats.
-        metadata: Of the document; a document that has changed since is refused.
+        metadata: The document's; a document that has changed since is refused.
         request_id: The caller's name for this work.
     """
 
@@ -133,11 +133,11 @@ class Diagram(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         notation: ``mermaid``, ``plantuml`` or ``graphviz``.
-        kind: Such as ``flowchart`` or ``sequence``; None when it does not say.
-        line: Of its first line in the document, 1 is the first; None where it is not known.
+        kind: Such as ``flowchart`` or ``sequence``; None when the text does not name it.
+        line: The number of its first line in the document, from 1; None when unknown.
         title: Or None.
-        nodes: None where they can't be counted with certainty.
-        edges: None as for ``nodes``.
+        nodes: The number of nodes; None where they can't be counted with certainty.
+        edges: The number of edges; None as for ``nodes``.
         source: The diagram's text.
     """
 
@@ -154,10 +154,10 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a document shows.
 
     Attributes:
-        alt: What it shows, in words; may be empty.
-        target: As written; of a ``data:`` address only the beginning.
-        line: In the document, 1 is the first; None where it is not known.
-        width_px: Of a local file in the document's folder or below it; else None.
+        alt: The alternative text; may be empty.
+        target: The address as written; a ``data:`` address is shortened.
+        line: The line in the document, from 1; None when unknown.
+        width_px: The width of a local file in the document's folder or below; else None.
         height_px: As for ``width_px``.
         note: Why there is no size, or None.
     """
@@ -176,7 +176,7 @@ class DiagramResponse(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         diagrams: In the document's order.
         images: In the document's order.
-        unchecked: What was not looked at, and why.
+        unchecked: What was not examined, and why.
     """
 
     diagrams: list[Diagram]

@@ -1,10 +1,10 @@
-"""What the plugins of the workflow ``document-approval`` are asked and answer."""
+"""Messages of the workflow ``document-approval``."""
 
 from __future__ import annotations
 
 import msgspec
 
-from qtforge_sdk.messages.parsing import Document
+from qtforge_sdk.messages import Document
 
 __all__ = [
     "ArchiveReceipt",
@@ -23,11 +23,11 @@ __all__ = [
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who hands in, reviews or is told.
+    """A submitter, a reviewer or a recipient.
 
     Attributes:
-        name: For people; may be "".
-        email: An address; "" where there is none.
+        name: The name for display; may be "".
+        email: The e-mail address, or "".
     """
 
     name: str = ""
@@ -35,14 +35,15 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReviewerRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks who is to review a document.
+    """Request a reviewer for a document.
 
     Attributes:
-        request_id: Names the review; all that is asked about it has the same.
-        submitter: Who handed it in; is never chosen.
-        document_name: For people.
-        escalation: How often nobody has answered so far; above 0 asks for the next one.
-        prefer: Who reviewed it before; is chosen again where that is possible.
+        request_id: Identifies the review in all of its requests.
+        submitter: The submitter, who is never chosen.
+        document_name: The name for display.
+        escalation: The number of reviewers who have not answered in time; above 0 requests
+            the next one.
+        prefer: The earlier reviewer, who is chosen again where that is possible.
     """
 
     request_id: str
@@ -53,12 +54,12 @@ class ReviewerRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReviewerAssigned(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is to review.
+    """The assigned reviewer.
 
     Attributes:
-        reviewer: Who it is; None when there is nobody to choose.
-        reason: Why, in words.
-        escalated: Whether it is somebody of the escalation chain.
+        reviewer: The reviewer; None when none is available.
+        reason: Why this one, for the reader.
+        escalated: Whether the reviewer is from the escalation chain.
     """
 
     reviewer: Person | None
@@ -67,22 +68,22 @@ class ReviewerAssigned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReviewerRelease(msgspec.Struct, frozen=True, kw_only=True):
-    """Tells that a review is over: it is no load to anybody any more."""
+    """End a review, so that it no longer counts as its reviewer's load."""
 
     request_id: str
 
 
 class ReviewerReleased(msgspec.Struct, frozen=True, kw_only=True):
-    """How many assignments have ended by that; 0 when they had before."""
+    """The number of assignments that ended; 0 when all had ended before."""
 
     released: int
 
 
 class NotificationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to tell somebody something.
+    """Send a notification.
 
     Attributes:
-        recipient: Who; None and one without an address are told in the log alone.
+        recipient: The recipient; without one, or without an address, only the log is written.
         subject: One line.
         text: The message.
     """
@@ -93,12 +94,12 @@ class NotificationRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a notification on one channel.
+    """The delivery of a notification on one channel.
 
     Attributes:
         channel: ``log`` or ``email``.
-        delivered: Whether it was handed over.
-        detail: To whom, or why not.
+        delivered: Whether the channel accepted it.
+        detail: The address, or why it was not delivered.
     """
 
     channel: str
@@ -107,7 +108,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotificationSent(msgspec.Struct, frozen=True, kw_only=True):
-    """A notification that went out.
+    """A notification that was sent.
 
     Attributes:
         message_id: The e-mail's ``Message-ID``; the same for the same step of a run.
@@ -119,18 +120,18 @@ class NotificationSent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValidateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks whether a document can be archived later."""
+    """Request a check of whether a document can be archived later."""
 
     document: Document
 
 
 class ValidatedDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A document that is there and can be read.
+    """A document that exists and is readable.
 
     Attributes:
         name: The file's name.
-        sha256: The content's identity, in hexadecimal digits.
-        size_bytes: Its size.
+        sha256: The SHA-256 of the content, in hexadecimal digits.
+        size_bytes: The size of the content.
     """
 
     name: str
@@ -139,15 +140,15 @@ class ValidatedDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to keep a document for good.
+    """Archive a document.
 
     Attributes:
         document: The file.
-        sha256: What its content must be, so that nothing but what was approved is kept;
-            None for whatever it is.
-        approved_by: Who approved it, in words.
-        comment: What they said.
-        request_id: Names the review.
+        sha256: The SHA-256 that the content must have, so that only the approved content is
+            archived; None to accept any content.
+        approved_by: The approver, as text.
+        comment: The approver's comment.
+        request_id: Identifies the review.
     """
 
     document: Document
@@ -158,17 +159,17 @@ class ArchiveRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Says that a document is in the archive.
+    """The receipt of an archived document.
 
     Attributes:
         name: The file's name when it was archived.
-        sha256: The content's identity, in hexadecimal digits.
-        size_bytes: Its size.
-        path: Where the copy is.
+        sha256: The SHA-256 of the content, in hexadecimal digits.
+        size_bytes: The size of the content.
+        path: The path of the copy.
         archived_at: ISO 8601, UTC.
-        approved_by: As it was asked.
-        comment: As it was asked.
-        request_id: As it was asked.
+        approved_by: As in the request.
+        comment: As in the request.
+        request_id: As in the request.
         new_content: False when the same content was in the archive already.
     """
 

@@ -1,4 +1,4 @@
-"""What the financial pipeline's topics are asked and answer."""
+"""Messages of the financial pipeline: ``fraud.*`` and ``audit.*``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from qtforge_sdk.messages.enrichment import Invoice
-from qtforge_sdk.messages.parsing import DocumentMetadata
+from qtforge_builtin_plugins.documents.messages import Invoice
+from qtforge_sdk.messages import DocumentMetadata
 
 __all__ = [
     "AuditEntry",
@@ -35,15 +35,16 @@ Severity = Literal["low", "medium", "high"]
 
 
 class FraudRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks whether an invoice contradicts itself, or one that came before.
+    """Request a check of whether an invoice contradicts itself or an earlier one.
 
     Attributes:
         parsed_content: The invoice's text.
-        metadata: Of its document; its ``sha256`` is the content's identity.
-        language: ISO 639-1, or None; for its dates.
-        now: ISO 8601; what dates are held against. Given, so that the answer is repeatable.
-        issuer: Who issued it, where the caller knows; else it is looked for in the text.
-        request_id: Names this work, so that `FraudForgetRequest` can undo what it registered.
+        metadata: Its document's; ``sha256`` identifies the content.
+        language: ISO 639-1, or None; decides how its dates are read.
+        now: ISO 8601; the time that dates are compared with. The caller gives it, so that
+            the answer is repeatable.
+        issuer: The issuer, if the caller knows it; None to search the text.
+        request_id: Identifies this request, so that `FraudForgetRequest` can undo it.
     """
 
     parsed_content: str
@@ -55,7 +56,7 @@ class FraudRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the text that a finding rests on.
+    """A line of the text that supports a finding.
 
     Attributes:
         line: 1 is the first.
@@ -70,10 +71,10 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     """A row of an invoice's table; numbers are decimal text, never floats.
 
     Attributes:
-        line: Where it stands; 1 is the text's first line.
+        line: The row's line in the text, from 1.
         text: The row.
-        amount: What it costs.
-        quantity: None where it could not be told from other numbers.
+        amount: The row's total price.
+        quantity: None where it can't be distinguished from other numbers.
         unit_price: None as for ``quantity``.
     """
 
@@ -88,13 +89,13 @@ class FraudFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A contradiction.
 
     Attributes:
-        check: Which check found it.
-        code: What it is, stable, such as ``items.sum``.
-        severity: ``high`` for what an honest invoice hardly has.
-        message: It in a sentence.
-        evidence: The lines.
-        stated: What the invoice says, or None.
-        computed: What follows from the evidence, or None.
+        check: The check that found it.
+        code: A stable code, such as ``items.sum``.
+        severity: ``high`` for a contradiction that an honest invoice hardly ever has.
+        message: A sentence for the reader.
+        evidence: The lines that show it.
+        stated: The value in the invoice, or None.
+        computed: The value that follows from the evidence, or None.
     """
 
     check: str
@@ -107,12 +108,12 @@ class FraudFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FraudCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one check.
+    """The outcome of one check.
 
     Attributes:
         name: ``line_items``, ``totals``, ``tax``, ``duplicate``, ``dates`` or ``iban``.
-        outcome: ``passed``, ``finding``, or ``unchecked`` for what could not be checked.
-        detail: What was compared, or why nothing could be.
+        outcome: ``passed``, ``finding``, or ``unchecked`` when the check was not possible.
+        detail: The values that were compared, or why the check was not possible.
     """
 
     name: str
@@ -121,15 +122,15 @@ class FraudCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FraudResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What the checks found.
+    """The findings of all checks.
 
     Attributes:
         risk: The highest severity of the findings, or ``none``.
         findings: Most severe first; empty when nothing was found.
         checks: Every check, in a fixed order.
         items: The rows of the table that were read with certainty.
-        invoice: Number, date and total; None for what is no invoice.
-        issuer: Who issued it, or None.
+        invoice: Number, date and total; None when the document is no invoice.
+        issuer: The issuer, or None.
     """
 
     risk: Literal["none", "low", "medium", "high"]
@@ -141,32 +142,32 @@ class FraudResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FraudForgetRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to undo a registration; asking again does nothing.
+    """Undo a registration; a second request changes nothing.
 
     Attributes:
-        request_id: What `FraudRequest` was given.
+        request_id: The ``request_id`` of the `FraudRequest`.
     """
 
     request_id: str
 
 
 class FraudForgetResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What was undone.
+    """The outcome of `FraudForgetRequest`.
 
     Attributes:
-        forgotten: How many registrations were removed.
+        forgotten: The number of registrations removed.
     """
 
     forgotten: int
 
 
 class AuditRecordRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to add an entry to the audit trail.
+    """Add an entry to the audit trail.
 
     Attributes:
         event: What happened, such as ``invoice.processed``.
-        content: Anything that JSON can hold.
-        idempotency_key: The same key is recorded once; None for the asking step's own key.
+        content: Any JSON object.
+        idempotency_key: The same key is recorded once; None for the calling step's own key.
     """
 
     event: str
@@ -175,11 +176,11 @@ class AuditRecordRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditRecordResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an entry stands.
+    """The position of a recorded entry.
 
     Attributes:
         sequence: 1 is the first entry.
-        hash: Of the entry, 64 hexadecimal digits.
+        hash: The entry's hash, 64 hexadecimal digits.
         new_entry: False when the key had been recorded before.
     """
 
@@ -189,11 +190,11 @@ class AuditRecordResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditWithdrawRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks to mark an entry as withdrawn; nothing is ever removed.
+    """Mark an entry as withdrawn; no entry is ever removed.
 
     Attributes:
-        idempotency_key: The entry's key; one that was not recorded is no error.
-        reason: For the reader.
+        idempotency_key: The entry's key; an unknown key is no error.
+        reason: A sentence for the reader.
     """
 
     idempotency_key: str
@@ -201,32 +202,32 @@ class AuditWithdrawRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditWithdrawResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What was withdrawn.
+    """The outcome of `AuditWithdrawRequest`.
 
     Attributes:
-        withdrawn: The entry's sequence, or None when there was none to withdraw.
+        withdrawn: The entry's sequence, or None when there was no such entry.
     """
 
     withdrawn: int | None
 
 
 class AuditVerifyRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks whether the audit trail is as it was written.
+    """Request a check of the audit trail's integrity.
 
     Attributes:
-        contains: A hash that was noted elsewhere; the trail must have an entry with it.
+        contains: A hash that was noted elsewhere and that an entry must have, or None.
     """
 
     contains: str | None = None
 
 
 class BrokenEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The first place where the trail is not as it was written.
+    """The first entry that fails the check.
 
     Attributes:
-        line: The file's line; 1 is the first.
-        sequence: The entry's, as far as it can be told.
-        reason: What does not hold.
+        line: The line of the file, from 1.
+        sequence: The sequence that the entry should have.
+        reason: Why it fails.
     """
 
     line: int
@@ -235,17 +236,17 @@ class BrokenEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditVerifyResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the audit trail is as it was written.
+    """The outcome of a check of the audit trail.
 
     Attributes:
-        valid: Whether every entry holds, and the hash asked for is there.
-        entries: How many hold, from the first on.
+        valid: Whether every entry is intact, and the requested hash is there.
+        entries: The number of intact entries before the first broken one.
         path: The file.
-        head: The hash of the last entry that holds, or None when there is none.
-        broken: The first entry that does not hold, or None.
-        contains: Whether an entry has the hash asked for; None when none was.
-        torn_bytes: What a crash left of an entry that nobody was told of; the next record
-            mends it.
+        head: The hash of the last intact entry, or None when there is none.
+        broken: The first entry that is not intact, or None.
+        contains: Whether an entry has the requested hash; None when none was requested.
+        torn_bytes: The length of an incomplete entry that a crash left, and that was never
+            confirmed to a caller; the next record removes it.
     """
 
     valid: bool
@@ -258,10 +259,10 @@ class AuditVerifyResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditListRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for the latest entries.
+    """Request the latest entries.
 
     Attributes:
-        limit: How many at the most, 1 to 10,000.
+        limit: The most entries to return, 1 to 10,000.
         event: Only entries of this event, or None.
     """
 
@@ -276,10 +277,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
         sequence: 1 is the first.
         time: ISO 8601, UTC.
         event: What happened.
-        content: What was recorded.
-        idempotency_key: Or None.
-        previous: The hash of the entry before, 64 zeros for the first.
-        hash: Of this entry.
+        content: The recorded JSON object.
+        idempotency_key: The key, or None.
+        previous: The hash of the entry before; 64 zeros for the first.
+        hash: The hash of this entry.
     """
 
     sequence: int
@@ -296,7 +297,7 @@ class AuditListResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         entries: Oldest first.
-        total: How many there are in all, also beyond the limit.
+        total: The number of all entries, also beyond the limit.
     """
 
     entries: list[AuditEntry]

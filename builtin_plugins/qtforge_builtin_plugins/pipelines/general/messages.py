@@ -1,4 +1,4 @@
-"""What `document.summarize`, `document.outline` and `document.tag` are asked and answer."""
+"""Messages of the general pipeline: ``document.summarize``, ``.outline`` and ``.tag``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from qtforge_sdk.messages.parsing import Document, DocumentMetadata
+from qtforge_sdk.messages import Document, DocumentMetadata
 
 __all__ = [
     "Heading",
@@ -20,12 +20,12 @@ __all__ = [
 
 
 class SummarizeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for a few of a text's own sentences that say most of it.
+    """Request a summary made of a few of the text's own sentences.
 
     Attributes:
         parsed_content: The text.
-        sentences: How many at the most.
-        request_id: The caller's name for this work.
+        sentences: The most sentences to return.
+        request_id: The caller's name for this request.
     """
 
     parsed_content: str
@@ -34,24 +34,24 @@ class SummarizeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A text's own words in short.
+    """A summary in the text's own words.
 
     Attributes:
-        text: At most 600 characters in the text's order; empty when it has no whole sentence.
+        text: At most 600 characters, in the text's order; empty when the text has no sentence.
     """
 
     text: str
 
 
 class OutlineRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for a text's headings.
+    """Request a text's headings.
 
     Attributes:
-        parsed_content: The text; the answer's lines are of it.
-        document: Where the text is from, or None; the headings of Markdown, HTML, DOCX and PDF
-            are read from it, if it still is what was parsed.
-        metadata: Of the document, or None; it tells the format and the check sum.
-        request_id: The caller's name for this work.
+        parsed_content: The text that the line numbers of the answer refer to.
+        document: The text's document, or None; the headings of Markdown, HTML, DOCX and PDF
+            are read from it, unless it has changed since it was parsed.
+        metadata: The document's, or None; it has the format and the checksum.
+        request_id: The caller's name for this request.
     """
 
     parsed_content: str
@@ -66,7 +66,7 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         level: From 1, the highest.
         text: On one line.
-        line: In the parsed text, from 1.
+        line: The line of the parsed text, from 1.
     """
 
     level: int
@@ -79,8 +79,8 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         headings: In the text's order, at most 1000.
-        source: ``document`` when the format says what is a heading, ``text`` when it was told
-            from the lines themselves.
+        source: ``document`` when the format marks headings, ``text`` when they were
+            recognised in the lines of the text.
     """
 
     headings: list[Heading]
@@ -88,15 +88,15 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for a few words to file a document under.
+    """Request a few tags for a document.
 
     Attributes:
         parsed_content: The text.
-        language: ISO 639-1, or None to find out.
+        language: ISO 639-1, or None to detect it.
         document_type: As in `AnalysisResults`, or None.
         category: As in `RoutingAnalysis`, or None.
-        limit: How many at the most.
-        request_id: The caller's name for this work.
+        limit: The most tags to return.
+        request_id: The caller's name for this request.
     """
 
     parsed_content: str
@@ -108,10 +108,10 @@ class TagRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tags(msgspec.Struct, frozen=True, kw_only=True):
-    """Words to file a document under.
+    """The tags of a document.
 
     Attributes:
-        tags: Lower case, words joined by ``-``, without repeats, most telling first.
+        tags: Lower case, words joined by ``-``, without repeats, most significant first.
     """
 
     tags: list[str]

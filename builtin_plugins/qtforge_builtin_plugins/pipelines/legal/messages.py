@@ -1,10 +1,10 @@
-"""What `compliance.check` and `document.redact` are asked and answer."""
+"""Messages of the legal pipeline: ``compliance.check`` and ``document.redact``."""
 
 from __future__ import annotations
 
 import msgspec
 
-from qtforge_sdk.messages.parsing import DocumentMetadata
+from qtforge_sdk.messages import DocumentMetadata
 
 __all__ = [
     "Clause",
@@ -19,13 +19,13 @@ __all__ = [
 
 
 class ComplianceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks which of the clauses that a contract needs stand in it.
+    """Request a check of which required clauses a contract has.
 
     Attributes:
         parsed_content: The contract's text; it may be redacted.
-        language: ISO 639-1, or None to find out.
+        language: ISO 639-1, or None to detect it.
         contract_kind: ``nda``, ``sla``, ``sales``, ``services``, ``lease`` or ``general``; None
-            to find out.
+            to detect it.
         request_id: The caller's name for this work.
     """
 
@@ -40,12 +40,12 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: Such as ``governing_law``.
-        title: For people, such as ``Governing law``.
+        title: The name for display, such as ``Governing law``.
         required: Whether this kind of contract needs it; otherwise it is only advised.
-        line: Where its extract begins in the text, from 1.
-        heading: The heading that it stands under, or None.
-        extract: The sentence that shows it, quoted; at most 240 characters.
-        matched: The words that it was found by.
+        line: The line of the text where the extract begins, from 1.
+        heading: The heading of its section, or None.
+        extract: The sentence with the clause, quoted; at most 240 characters.
+        matched: The words that matched.
     """
 
     name: str
@@ -62,9 +62,9 @@ class MissingClause(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: Such as ``governing_law``.
-        title: For people.
+        title: The name for display.
         required: Whether this kind of contract needs it; otherwise it is only advised.
-        looked_for: The words that were looked for; ``*`` stands for any ending, ``...`` for
+        looked_for: The words that were searched for; ``*`` stands for any ending, ``...`` for
             some words between.
     """
 
@@ -75,7 +75,7 @@ class MissingClause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComplianceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Which clauses a contract has and which it lacks. It is no legal advice.
+    """The clauses that a contract has and those that it lacks. This is no legal advice.
 
     Attributes:
         contract_kind: As in `ComplianceRequest`.
@@ -93,12 +93,12 @@ class ComplianceReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedactRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for a text without what identifies people, accounts and parties.
+    """Request a text without the values that identify people, accounts and parties.
 
     Attributes:
         parsed_content: The text.
-        metadata: Of its document, or None; it is redacted too.
-        language: ISO 639-1, or None; it tells the country of phone numbers without one.
+        metadata: Its document's, or None; it is redacted too.
+        language: ISO 639-1, or None; decides the country of phone numbers without a prefix.
         parties: Names to redact besides the parties that the text itself names.
         request_id: The caller's name for this work.
     """
@@ -123,16 +123,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redaction(msgspec.Struct, frozen=True, kw_only=True):
-    """One value that was taken out, wherever it stood; never the value itself.
+    """One value that was replaced at all of its places; never the value itself.
 
     Attributes:
-        placeholder: What stands there now, such as ``[EMAIL 1]``.
+        placeholder: The replacement, such as ``[EMAIL 1]``.
         kind: ``email``, ``iban``, ``card``, ``national_id``, ``phone`` or ``party``.
-        subkind: Which number it is, such as ``us_ssn``, or None.
-        count: How often it stood in the text.
+        subkind: The kind of number, such as ``us_ssn``, or None.
+        count: The number of its places in the text.
         places: The first 100 places, in the text's order.
         masked: Its form alone: ``#`` for a digit, ``x`` and ``X`` for letters.
-        checked: Whether a check sum or number plan confirms it; None where there is none.
+        checked: Whether a checksum or numbering plan confirms it; None where none exists.
     """
 
     placeholder: str
@@ -145,14 +145,14 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedactedDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A text without what identifies people, accounts and parties, and what was taken out.
+    """A redacted text, and the list of its redactions.
 
     Attributes:
         redacted_content: The text with placeholders.
-        metadata: Of the redacted text: its own size, check sum and words, type ``text/plain``,
+        metadata: The redacted text's: its own size, checksum and words, type ``text/plain``,
             name and title redacted, no author; None when the request had none.
         redactions: One for each value, in the order of their first places.
-        counts: Kind to the number of places, only kinds that were found.
+        counts: The number of places by kind, for the kinds that were found.
     """
 
     redacted_content: str

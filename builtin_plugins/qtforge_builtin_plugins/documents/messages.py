@@ -1,0 +1,349 @@
+"""Messages of the topics that process and route a document.
+
+=================  ========================  =================
+topic              request                   response
+=================  ========================  =================
+content.analyze    `AnalyzeRequest`          `AnalyzeResponse`
+document.enrich    `EnrichRequest`           `EnrichResponse`
+document.store     `StoreRequest`            `StoreResponse`
+document.find      `FindRequest`             `FindResponse`
+document.analyze   `RoutingAnalysisRequest`  `RoutingAnalysis`
+=================  ========================  =================
+
+``document.parse``, ``document.discard`` and ``document.stored`` are in
+`qtforge_sdk.messages`, since other plugins answer or use them. The keys
+``parsed_content``, ``metadata``, ``analysis_results``, ``sentiment`` and ``keywords`` are
+the original system's (QtForge's sequential orchestrator example).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from qtforge_sdk.messages import DocumentMetadata
+
+__all__ = [
+    "Amount",
+    "AnalysisResults",
+    "AnalyzeRequest",
+    "AnalyzeResponse",
+    "EnrichRequest",
+    "EnrichResponse",
+    "FindRequest",
+    "FindResponse",
+    "FoundDate",
+    "FoundDocument",
+    "Iban",
+    "Invoice",
+    "Readability",
+    "RoutingAnalysis",
+    "RoutingAnalysisRequest",
+    "Sentiment",
+    "StoreRequest",
+    "StoreResponse",
+]
+
+
+class AnalyzeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Request the language, type, keywords and tone of a text.
+
+    Attributes:
+        parsed_content: The text.
+        metadata: Its document's, or None for a bare text.
+        request_id: The caller's name for this request.
+    """
+
+    parsed_content: str
+    metadata: DocumentMetadata | None = None
+    request_id: str | None = None
+
+
+class Readability(msgspec.Struct, frozen=True, kw_only=True):
+    """How hard a text is to read.
+
+    Attributes:
+        formula: The formula's name, such as ``flesch`` (higher is easier).
+        score: The formula's result.
+        sentences: The number of sentences.
+        words_per_sentence: The mean number of words in a sentence.
+    """
+
+    formula: str
+    score: float
+    sentences: int
+    words_per_sentence: float
+
+
+class AnalysisResults(msgspec.Struct, frozen=True, kw_only=True):
+    """Language, type and readability of a text.
+
+    Attributes:
+        language: ISO 639-1, such as ``en``; ``und`` when there is too little text.
+        language_confidence: 0 to 1.
+        document_type: ``legal``, ``financial``, ``technical`` or ``general``.
+        confidence: The confidence in the document type, 0 to 1.
+        evidence: The reasons for the type, strongest first; empty for ``general``.
+        readability: None when there is too little text or no formula for the language.
+    """
+
+    language: str
+    language_confidence: float
+    document_type: str
+    confidence: float
+    evidence: list[str]
+    readability: Readability | None = None
+
+
+class Sentiment(msgspec.Struct, frozen=True, kw_only=True):
+    """The tone of a text.
+
+    Attributes:
+        label: ``positive``, ``neutral`` or ``negative``.
+        score: -1 (negative) to 1 (positive).
+    """
+
+    label: str
+    score: float
+
+
+class AnalyzeResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The analysis of a text.
+
+    Attributes:
+        analysis_results: Language, type, readability.
+        keywords: Lower case, most significant first; may be empty.
+        sentiment: None when there is no lexicon for the text's language.
+    """
+
+    analysis_results: AnalysisResults
+    keywords: list[str]
+    sentiment: Sentiment | None = None
+
+
+class EnrichRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Request the facts in a text.
+
+    Attributes:
+        parsed_content: The text.
+        metadata: Its document's, or None.
+        language: ISO 639-1, or None when unknown.
+        document_type: As in `AnalysisResults`, or None when unknown.
+        request_id: The caller's name for this request.
+    """
+
+    parsed_content: str
+    metadata: DocumentMetadata | None = None
+    language: str | None = None
+    document_type: str | None = None
+    request_id: str | None = None
+
+
+class FoundDate(msgspec.Struct, frozen=True, kw_only=True):
+    """A date in a text.
+
+    Attributes:
+        text: As written.
+        date: ISO 8601, ``YYYY-MM-DD``.
+    """
+
+    text: str
+    date: str
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount of money in a text.
+
+    Attributes:
+        text: As written.
+        value: The number as decimal text, such as ``279.84``; never a float.
+        currency: ISO 4217, or None when the text does not name it.
+    """
+
+    text: str
+    value: str
+    currency: str | None = None
+
+
+class Iban(msgspec.Struct, frozen=True, kw_only=True):
+    """An account number that looks like an IBAN.
+
+    Attributes:
+        text: As written.
+        iban: Without spaces, upper case.
+        valid: Whether its checksum and length are right.
+    """
+
+    text: str
+    iban: str
+    valid: bool
+
+
+class Invoice(msgspec.Struct, frozen=True, kw_only=True):
+    """The main values of an invoice; each is None when it was not found.
+
+    Attributes:
+        number: The invoice's number as written.
+        date: ISO 8601.
+        total: The amount to pay.
+    """
+
+    number: str | None = None
+    date: str | None = None
+    total: Amount | None = None
+
+
+class EnrichResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts in a text; each list is in the text's order, without repeats.
+
+    Attributes:
+        dates: Calendar dates.
+        amounts: Amounts of money.
+        emails: E-mail addresses.
+        urls: Web addresses.
+        phone_numbers: E.164, such as ``+442079460958``.
+        ibans: Account numbers, and whether their checksums are right.
+        invoice: None when the text is not an invoice.
+        parties: The parties of a contract, as named.
+        summary: A few of the text's own sentences; may be empty.
+    """
+
+    dates: list[FoundDate] = []
+    amounts: list[Amount] = []
+    emails: list[str] = []
+    urls: list[str] = []
+    phone_numbers: list[str] = []
+    ibans: list[Iban] = []
+    invoice: Invoice | None = None
+    parties: list[str] = []
+    summary: str = ""
+
+
+class RoutingAnalysisRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Request the properties of a document by which rules choose its pipeline.
+
+    Attributes:
+        parsed_content: The text.
+        metadata: Its document's, or None for a bare text.
+        document_name: The file's name, or None; only a hint.
+        analysis_type: The purpose; as in the original always ``routing``.
+        request_id: The caller's name for this request.
+    """
+
+    parsed_content: str
+    metadata: DocumentMetadata | None = None
+    document_name: str | None = None
+    analysis_type: Literal["routing"] = "routing"
+    request_id: str | None = None
+
+
+class RoutingAnalysis(msgspec.Struct, frozen=True, kw_only=True):
+    """The properties of a document; the original's names in conditions are in brackets.
+
+    Attributes:
+        document_type: ``legal``, ``financial``, ``technical`` or ``general`` (documentType).
+        language: ISO 639-1, or ``und`` when there is too little text (language).
+        language_confidence: 0 to 1.
+        keywords: Lower case, most significant first (keywords). A word that names a kind of
+            document, such as ``contract`` or ``invoice``, is there only when the document is
+            of that kind.
+        confidence: The confidence in the document type, 0 to 1 (confidenceScore).
+        features: Numbers found in the text, such as ``words`` and ``legal_score`` (features).
+        category: The subject (contentCategory): ``contracts``, ``accounting``,
+            ``finance``, ``engineering``, ``correspondence`` or ``general``.
+        evidence: The reasons for the type, strongest first; empty for ``general``.
+    """
+
+    document_type: str
+    language: str
+    keywords: list[str]
+    confidence: float
+    features: dict[str, float]
+    category: str
+    language_confidence: float = 0.0
+    evidence: list[str] = []
+
+
+class StoreRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Store a document with the results of the earlier stages.
+
+    Attributes:
+        parsed_content: The text.
+        metadata: The document's; ``sha256`` identifies the content.
+        analysis_results: From the content analysis, or None.
+        keywords: From the content analysis.
+        sentiment: From the content analysis, or None.
+        enrichment: The facts in it, or None when that stage was skipped or failed.
+        request_id: Identifies this request, so that `DiscardRequest` can undo it.
+    """
+
+    parsed_content: str
+    metadata: DocumentMetadata
+    analysis_results: AnalysisResults | None = None
+    keywords: list[str] = []
+    sentiment: Sentiment | None = None
+    enrichment: EnrichResponse | None = None
+    request_id: str | None = None
+
+
+class StoreResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The identity of a stored document.
+
+    Attributes:
+        document_id: Identifies it in this store.
+        sha256: Identifies the content.
+        new_content: False when the same content was in the store already.
+    """
+
+    document_id: str
+    sha256: str
+    new_content: bool
+
+
+class FindRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Search the stored documents.
+
+    Attributes:
+        query: Words that must all be in the text, the title or the name.
+        limit: The most documents to return, 1 to 1000.
+    """
+
+    query: str
+    limit: int = 20
+
+
+class FoundDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored document that matches a search.
+
+    Attributes:
+        document_id: Identifies it in this store.
+        name: The file's name.
+        sha256: Identifies the content.
+        title: The title, or None.
+        document_type: The type, or None.
+        language: The language, or None.
+        stored_at: ISO 8601, UTC.
+        excerpt: A matching passage, with the words in ``[`` and ``]``.
+    """
+
+    document_id: str
+    name: str
+    sha256: str
+    stored_at: str
+    excerpt: str
+    title: str | None = None
+    document_type: str | None = None
+    language: str | None = None
+
+
+class FindResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The documents that match a search.
+
+    Attributes:
+        documents: Best match first.
+        total: The number of all matches, also beyond the limit.
+    """
+
+    documents: list[FoundDocument]
+    total: int
