@@ -18,7 +18,7 @@ from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.runs.engine import Engine
 from qtforge_host.workflows.definitions import Workflow
-from qtforge_sdk import Definition, DefinitionChecker, Plugin, Run, operation
+from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Plugin, Run, operation
 
 __all__ = [
     "AT_ONCE",
@@ -50,11 +50,10 @@ class Counts(Plugin):
         return number + 1
 
 
-class FourSteps:
+class FourSteps(Orchestrator[Any]):
     """An orchestrator: each step takes what the one before it answered."""
 
     kind: ClassVar[str] = "bench"
-    definition_type: ClassVar[type[Definition]] = Definition
 
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
         """Nothing can be wrong."""

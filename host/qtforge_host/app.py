@@ -149,7 +149,7 @@ class Host:
         self.registry: Registry
         self.catalog: Catalog
         self._resolution: Resolution
-        self._orchestrators: Mapping[str, Orchestrator]
+        self._orchestrators: Mapping[str, Orchestrator[Any]]
         self._checker: WorkflowChecker
 
     async def __aenter__(self) -> Self:

@@ -87,11 +87,10 @@ class ChecklistDefinition(Definition, frozen=True, kw_only=True):
     items: tuple[str, ...]
 
 
-class Checklist:
+class Checklist(Orchestrator[ChecklistDefinition]):
     """Steps in parallel, one of them retried; an amendment; then all is undone."""
 
     kind: ClassVar[str] = "checklist"
-    definition_type: ClassVar[type[Definition]] = ChecklistDefinition
 
     def check(self, definition: Any, checker: DefinitionChecker) -> None:
         """Nothing can be wrong with it."""
@@ -211,7 +210,7 @@ class KillingJournal:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def orchestrators() -> dict[str, Orchestrator]:
+def orchestrators() -> dict[str, Orchestrator[Any]]:
     return {
         "checklist": Checklist(),
         "sequential": SequentialOrchestrator(),

@@ -21,6 +21,7 @@ from qtforge_sdk import (
     DefinitionChecker,
     OperationContext,
     OperationError,
+    Orchestrator,
     Plugin,
     Run,
     operation,
@@ -142,11 +143,10 @@ class Doing(Plugin):
         return key
 
 
-class Programmed:
+class Programmed(Orchestrator[Any]):
     """The orchestrator of a program."""
 
     kind: ClassVar[str] = "model"
-    definition_type: ClassVar[type[Definition]] = Definition
 
     def __init__(self, program: Program) -> None:
         self._program = program

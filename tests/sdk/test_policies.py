@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import datetime
 import inspect
 import re
+import tomllib
 from typing import Any
 
 import msgspec
 import pytest
 
-from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry, durations_of
+from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry
 
 KINDS = (Retry, Breaker, Cache, Limits)
 
@@ -65,8 +67,90 @@ def test_nothing_is_a_fallback_value_too() -> None:
     assert Fallback(topic="a.b").value is msgspec.UNSET
 
 
-def test_a_checker_finds_every_duration() -> None:
-    assert dict(durations_of(Retry())) == {"initial_delay": "1s", "max_delay": "1m"}
-    assert dict(durations_of(Breaker(window="2m"))) == {"window": "2m", "open_for": "30s"}
-    assert dict(durations_of(Cache())) == {"ttl": "1h"}
-    assert dict(durations_of(Limits())) == {}
+BAD_DURATIONS = ("", "soon", "30 sec", "10", "1h30", "-5s", "0s", "5S", "1e3s", "1,5s", "1y" * 200)
+BAD_NUMBERS = (0, -1, -0.5, float("nan"), float("inf"), 10**400)
+BAD_COUNTS = ("3", 1.5, None, True, -1)
+BAD_RATES = ("10 per s", "10", "/s", "0/s", "-1/s", "1.5/s", "10/", "10/0s", "10/sec", "10/s/s")
+# Every field of every policy is here, which the first test below sees to.
+BAD: dict[type[msgspec.Struct], dict[str, tuple[Any, ...]]] = {
+    Retry: {
+        "max_attempts": (0, *BAD_COUNTS),
+        "initial_delay": BAD_DURATIONS + BAD_NUMBERS,
+        "backoff": (0.5, -2, "2", float("nan"), float("inf")),
+        "max_delay": BAD_DURATIONS + BAD_NUMBERS,
+        "jitter": (5.0, -0.1, "0.5", float("nan")),
+        "include": (),
+        "exclude": (),
+    },
+    Breaker: {
+        "failures": (0, *BAD_COUNTS),
+        "window": BAD_DURATIONS + BAD_NUMBERS,
+        "open_for": BAD_DURATIONS + BAD_NUMBERS,
+        "half_open": (0, *BAD_COUNTS),
+    },
+    Cache: {
+        "ttl": BAD_DURATIONS + BAD_NUMBERS,
+        "max_entries": (0, *BAD_COUNTS),
+    },
+    Limits: {
+        "concurrency": (0, "3", 1.5, True, -1),
+        "rate": (*BAD_RATES, 10),
+        "queue": BAD_COUNTS,
+    },
+}
+CASES = [
+    pytest.param(kind, field, value, id=f"{kind.__name__}.{field}={str(value)[:12]}")
+    for kind, fields in BAD.items()
+    for field, values in fields.items()
+    for value in values
+]
+
+
+def test_every_field_of_every_policy_is_tried_with_bad_values() -> None:
+    assert {kind: [*fields] for kind, fields in BAD.items()} == {
+        kind: [*kind.__struct_fields__] for kind in KINDS
+    }
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), CASES)
+def test_a_bad_value_is_refused_in_python_and_the_error_names_its_field(
+    kind: type[msgspec.Struct], field: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=rf"^{field}( is |: )") as caught:
+        kind(**{field: value})
+    assert len(str(caught.value)) < 250  # it does not repeat a long value whole
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), CASES)
+def test_a_bad_value_is_refused_in_a_table_and_the_error_says_where(
+    kind: type[msgspec.Struct], field: str, value: object
+) -> None:
+    stage = msgspec.defstruct("Stage", [("policy", kind)])
+    with pytest.raises(msgspec.ValidationError, match=r"at `\$\.policy"):
+        msgspec.convert({"policy": {field: value}}, stage)
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"^max_attempts is 0: .*; initial_delay: .*; jitter is 2"):
+        Retry(max_attempts=0, initial_delay="soon", jitter=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("90s", "90s"),
+        (90, 90),
+        (0.25, 0.25),
+        (datetime.timedelta(minutes=1, milliseconds=1), 60.001),
+    ],
+)
+def test_a_length_of_time_is_seconds_text_or_a_timedelta(given: Any, kept: object) -> None:
+    policy = Retry(initial_delay=given)
+    assert policy.initial_delay == kept
+    # A definition that was made in Python is journaled, and read back as it was.
+    assert msgspec.json.decode(msgspec.json.encode(policy), type=Retry) == policy
+
+
+def test_a_number_of_seconds_is_taken_from_toml() -> None:
+    table = tomllib.loads("max_delay = 30\ninitial_delay = 0.5")
+    assert msgspec.convert(table, Retry) == Retry(max_delay=30.0, initial_delay=0.5)

@@ -6,6 +6,7 @@ the type that an author may rely on.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, assert_type
@@ -44,10 +45,20 @@ from qtforge_sdk import (
     subscriber,
     workflow,
 )
+from qtforge_sdk.checkpoints import (
+    AcceptedEvent,
+    Checkpoint,
+    Ended,
+    EventTrigger,
+    ReceivedEvent,
+)
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.durations import seconds
+from qtforge_sdk.graphs import Graph
 from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
-from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry, durations_of
-from qtforge_sdk.runs import AmendingAnswer, Amendment, Names
+from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry
+from qtforge_sdk.records import CheckpointSaved
+from qtforge_sdk.runs import AmendingAnswer, Amendment, EvaluationScope
 from qtforge_sdk.testing import (
     Answered,
     Delivered,
@@ -135,9 +146,8 @@ class Steps(Definition, frozen=True, kw_only=True):
     pause: Duration = "1s"
 
 
-class OneStep:
-    kind: ClassVar[str] = "one-step"
-    definition_type: ClassVar[type[Definition]] = Steps
+class OneStep(Orchestrator[Steps]):
+    kind = "one-step"
 
     def check(self, definition: Steps, checker: DefinitionChecker) -> None:
         checker.duration("pause", definition.pause)
@@ -152,7 +162,7 @@ class OneStep:
         checker.problem("pause", "too long", "shorten it")
 
     async def execute(self, run: Run) -> Any:
-        undo = Compensation(topic="a.undo", message=Template({"id": "${run.id}"}), timeout_s=5.0)
+        undo = Compensation(topic="a.undo", message=Template({"id": "${run.id}"}), timeout="5s")
         answers = await run.gather(
             run.request("one", "a.b", Template("${input}"), compensation=undo),
             run.request("two", "a.b", {}, required=False, timeout=1.0, plugin="acme"),
@@ -165,15 +175,113 @@ class OneStep:
         await run.sleep(1.0)
         assert_type(run.evaluate("true"), bool)
         assert_type(run.evaluate("pages > 3", {"pages": 4}), bool)
-        names: Names = run.prepare({"pages": 4})
+        names: EvaluationScope = run.prepare({"pages": 4})
         assert_type(names.holds("pages > 3"), bool)
         assert_type(names.used_by("pages > 3"), frozenset[str])
         assert_type(run.steps, Mapping[str, StepResult])
         return run.render("${run.id}")
 
 
-def an_orchestrator_is_recognised() -> Orchestrator:
-    return OneStep()
+class Stateful(Orchestrator[Steps]):
+    kind = "stateful"
+    definition_type: ClassVar[type[Definition]] = Steps
+    stateful = True
+
+    def check(self, definition: Steps, checker: DefinitionChecker) -> None:
+        checker.duration("pause", definition.paus)  # type: ignore[attr-defined]
+
+    async def execute(self, run: Run) -> Ended:
+        await run.checkpoint(Checkpoint(state={}, label="begun"))
+        event = await run.next_event()
+        assert_type(event, ReceivedEvent)
+        return Ended(result=event.data, names={})
+
+    def graph(self, definition: Steps) -> Graph:
+        return Graph(title=definition.name)
+
+    def graph_of_run(self, definition: Steps, checkpoints: Sequence[CheckpointSaved]) -> Graph:
+        return Graph(title=f"{definition.name}, after {len(checkpoints)}")
+
+    def accepts(self, definition: Steps, state: Any) -> Sequence[AcceptedEvent]:
+        return [AcceptedEvent(event="go", transition="leave")]
+
+    def triggers(self, definition: Steps) -> Sequence[EventTrigger]:
+        return [EventTrigger(topic="a.>", starts=True)]
+
+    def check_amendment(
+        self, before: Steps, after: Steps, steps: Mapping[str, StepResult]
+    ) -> Sequence[str]:
+        return [] if before.pause == after.pause else ["the pause has begun"]
+
+
+class Unfinished(Orchestrator[Steps]):
+    kind = "unfinished"
+
+
+class OfNoDefinition(Orchestrator[int]):  # type: ignore[type-var]
+    kind = "of-no-definition"
+
+
+def an_orchestrator_is_recognised() -> list[Orchestrator[Steps]]:
+    return [OneStep(), Stateful()]
+
+
+def an_orchestrator_without_its_duties_is_not() -> Orchestrator[Steps]:
+    return Unfinished()  # type: ignore[abstract]
+
+
+class Total(msgspec.Struct, frozen=True):
+    amount: float
+
+
+async def a_response_type_gives_the_result_its_fields(run: Run, bus: Bus) -> None:
+    total = await run.request("one", "a.b", {}, response_type=Total)
+    assert_type(total, Total)
+    str(total.amont)  # type: ignore[attr-defined]
+    maybe = await run.request("two", "a.b", {}, required=False, response_type=Total)
+    assert_type(maybe, Total | None)
+    str(maybe.amount)  # type: ignore[union-attr]
+    assert_type(await run.request("three", "a.b", {}), Any)
+    assert_type(await run.request("four", "a.b", {}, response_type=list[Total]), list[Total])
+    assert_type(await run.step("now", lambda: 3, response_type=int), int)
+    assert_type(await run.step("then", lambda: 3), Any)
+    child = await run.run_workflow("other", {}, response_type=Total)
+    str(child.amont)  # type: ignore[attr-defined]
+    optional = await run.run_workflow("other", {}, step="b", required=False, response_type=Total)
+    assert_type(optional, Total | None)
+    assert_type(await run.run_workflow("other", {}, step="c"), Any)
+    event = await run.wait_event("paid", timeout="1h", response_type=Total)
+    str(event.amont)  # type: ignore[attr-defined]
+    assert_type(await run.wait_event("sent"), Any)
+    answer = await bus.request("a.b", {}, response_type=Total)
+    str(answer.amont)  # type: ignore[attr-defined]
+    both = await run.gather(
+        run.request("five", "a.b", {}, response_type=Total),
+        run.request("six", "a.b", {}, response_type=Total),
+    )
+    assert_type(both, list[Total])
+    some = await run.gather(run.request("seven", "a.b", {}, response_type=Total), first=1)
+    str(some[0].amount)  # type: ignore[union-attr]
+
+
+async def a_time_is_given_in_one_way(run: Run, bus: Bus, virtual: VirtualClock) -> None:
+    hour = datetime.timedelta(hours=1)
+    for each in (1, 2.5, hour, "1h30m"):
+        length: Duration = each
+        await run.sleep(length)
+        await run.request("one", "a.b", {}, timeout=length)
+        await run.wait_event("paid", timeout=length)
+        await run.gather(run.skip("two", "not needed"), deadline=length)
+        await bus.request("a.b", {}, timeout=length)
+        await virtual.advance(length)
+        assert_type(seconds(length), float)
+        Retry(initial_delay=length, max_delay=length)
+        Breaker(window=length, open_for=length)
+        Cache(ttl=length)
+        Compensation(topic="a.b", message={}, timeout=length)
+        workflow("other", timeout=length)
+    await run.sleep([1])  # type: ignore[arg-type]
+    await bus.request("a.b", {}, timeout=b"1s")  # type: ignore[call-overload]
 
 
 def a_step_has_results(step: StepResult, run_status: RunStatus) -> StepStatus | None:
@@ -182,7 +290,7 @@ def a_step_has_results(step: StepResult, run_status: RunStatus) -> StepStatus | 
 
 
 def policies_have_one_set_of_names(policy: Retry | Breaker) -> tuple[object, ...]:
-    assert_type([*durations_of(policy)], list[tuple[str, str]])
+    assert_type(policy, Retry | Breaker)
     retry = Retry(max_attempts=3, initial_delay="1s", include=("http.*",), exclude=("http.gone",))
     limits = Limits(concurrency=2, rate="10/s", queue=8)
     return retry, limits, Fallback(value=None), Cache(ttl="1h", max_entries=10), Breaker(failures=3)

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import durationpy
 import msgspec
 
+from qtforge_sdk import Duration, durations
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.validation import nearest, validation_errors
 
@@ -55,17 +55,13 @@ def invalid_parameter(subject: str, why: str, fix: str = "") -> OperationError:
     return OperationError(f"{subject}.invalid_parameters", what, why, fix, retryable=False)
 
 
-def seconds(text: str, name: str, subject: str) -> float:
+def seconds(duration: Duration, name: str, subject: str) -> float:
     """Return a parameter's duration, such as ``30s`` or ``1m30s``, in seconds.
 
     Raises:
-        OperationError: ``<subject>.invalid_parameters``: it is no duration, or not above zero.
+        OperationError: ``<subject>.invalid_parameters``: it is not a duration above zero.
     """
     try:
-        found = float(durationpy.from_str(text.strip()).total_seconds())
-    except durationpy.DurationError as error:
-        fix = "write it as 30s, 500ms or 1h30m"
-        raise invalid_parameter(subject, f"{name}: '{text}' is not a duration", fix) from error
-    if found <= 0:
-        raise invalid_parameter(subject, f"{name}: '{text}' is not above zero")
-    return found
+        return durations.seconds(duration)
+    except ValueError as error:
+        raise invalid_parameter(subject, f"{name}: {error}") from error

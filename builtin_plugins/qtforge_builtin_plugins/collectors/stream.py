@@ -29,7 +29,7 @@ from qtforge_builtin_plugins.collectors.web.addresses import AddressRule
 from qtforge_builtin_plugins.collectors.web.endpoints import label_of, revealed
 from qtforge_builtin_plugins.collectors.web.resolving import SystemResolver
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
-from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk import Duration, OperationContext, OperationError, Plugin, PluginContext, operation
 from qtforge_sdk.messages import Collected, CollectRequest
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class StreamParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """
 
     count: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
-    time: str = "10s"
-    idle: str | None = None
+    time: Duration = "10s"
+    idle: Duration | None = None
     start: Literal["beginning", "end"] = msgspec.field(name="from", default="beginning")
     strict: bool = False
     headers: dict[str, str] = {}

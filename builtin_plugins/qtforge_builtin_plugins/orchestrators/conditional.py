@@ -20,7 +20,14 @@ from qtforge_builtin_plugins.orchestrators.stages import (
     stage_data,
     why_stages_stay,
 )
-from qtforge_sdk import Definition, DefinitionChecker, OperationError, Run, StepResult
+from qtforge_sdk import (
+    Definition,
+    DefinitionChecker,
+    OperationError,
+    Orchestrator,
+    Run,
+    StepResult,
+)
 from qtforge_sdk.errors import ExpressionError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
 
@@ -61,11 +68,10 @@ class ConditionalDefinition(Definition, frozen=True, kw_only=True):
     explain: bool = False
 
 
-class ConditionalOrchestrator:
+class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
     """Does the stages, decides, and runs what it decided for as a child."""
 
     kind: ClassVar[str] = "conditional"
-    definition_type: ClassVar[type[Definition]] = ConditionalDefinition
 
     def check(self, definition: ConditionalDefinition, checker: DefinitionChecker) -> None:
         """Check stages, names, rules and targets."""

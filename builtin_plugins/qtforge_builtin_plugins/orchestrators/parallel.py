@@ -24,13 +24,13 @@ from qtforge_builtin_plugins.orchestrators.source_results import (
 from qtforge_builtin_plugins.orchestrators.sources import (
     Source,
     check_types,
-    duration_problems,
     name_problem,
     read_sources,
-    seconds,
+    timeout_problem,
     topic_of,
 )
-from qtforge_sdk import Definition, DefinitionChecker, Duration, Run
+from qtforge_sdk import Definition, DefinitionChecker, Duration, Orchestrator, Run
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.messages import CollectRequest
@@ -74,11 +74,10 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     aggregation_timeout_s: float
 
 
-class ParallelOrchestrator:
+class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
     """Asks every source at once, keeps what came in time, and aggregates it."""
 
     kind: ClassVar[str] = "parallel"
-    definition_type: ClassVar[type[Definition]] = ParallelDefinition
 
     def check(self, definition: ParallelDefinition, checker: DefinitionChecker) -> None:
         """Check every source that is written down, and every template."""
@@ -124,10 +123,9 @@ class ParallelOrchestrator:
             StageFailedError: A required source failed, or the aggregation.
         """
         plan = _plan(run)
-        timeouts = {text: seconds(text) for text in {each.timeout for each in plan.sources}}
         check_types([each for each in plan.sources if each.name not in run.steps], run.topics())
         await run.gather(
-            *(_ask(run, source, timeouts[source.timeout]) for source in plan.sources),
+            *(_ask(run, source) for source in plan.sources),
             deadline=plan.deadline_s,
             first=plan.first,
             concurrency=plan.concurrency,
@@ -162,9 +160,9 @@ class ParallelOrchestrator:
                     checker.plugin(f"{path}.plugin", source.plugin, topic_of(source.type))
             if source.workflow is not None:
                 checker.workflow(f"{path}.workflow", source.workflow)
-            for problem in duration_problems(source):
-                key, _, what = problem.partition(": ")
-                checker.problem(f"{path}.{key}", what)
+            problem = timeout_problem(source)
+            if problem:
+                checker.problem(f"{path}.timeout", problem)
             for key in ("endpoint", "parameters", "input"):
                 checker.template(f"{path}.{key}", getattr(source, key), ())
         return names
@@ -225,9 +223,9 @@ def _plan(run: Run) -> _Plan:
     )
 
 
-async def _ask(run: Run, source: Source, timeout_s: float | None) -> None:
+async def _ask(run: Run, source: Source) -> None:
     if source.workflow is not None:
-        await _ask_workflow(run, source, timeout_s)
+        await _ask_workflow(run, source)
         return
     request = CollectRequest(
         name=source.name, endpoint=source.endpoint, parameters=source.parameters
@@ -236,7 +234,7 @@ async def _ask(run: Run, source: Source, timeout_s: float | None) -> None:
         source.name,
         topic_of(source.type or ""),
         request,
-        timeout=timeout_s,
+        timeout=source.timeout,
         plugin=source.plugin,
         required=source.required,
         retry=source.retry,
@@ -244,10 +242,10 @@ async def _ask(run: Run, source: Source, timeout_s: float | None) -> None:
     )
 
 
-async def _ask_workflow(run: Run, source: Source, timeout_s: float | None) -> None:
+async def _ask_workflow(run: Run, source: Source) -> None:
     child = run.run_workflow(source.workflow or "", source.input, step=source.name)
     try:
-        await run.gather(child, deadline=timeout_s, name=f"timeout/{source.name}")
+        await run.gather(child, deadline=source.timeout, name=f"timeout/{source.name}")
     except StageFailedError:
         if source.required:
             raise
@@ -277,10 +275,10 @@ def _number(value: object, key: str) -> int | None:
 def _duration(value: object, key: str) -> float | None:
     if value is None:
         return None
-    found = seconds(value) if isinstance(value, str) else None
-    if found is None:
-        raise _invalid(key, f"it is {value!r}", "write a duration above zero, such as 30s or 2m")
-    return found
+    try:
+        return seconds(value)  # type: ignore[arg-type]  # a template gives anything
+    except ValueError as error:
+        raise _invalid(key, str(error), "write a duration above zero, such as 30s or 2m") from error
 
 
 def _invalid(key: str, why: str, fix: str) -> OperationError:

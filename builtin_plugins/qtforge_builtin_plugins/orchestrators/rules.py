@@ -14,7 +14,7 @@ import msgspec
 
 from qtforge_sdk import OperationError
 from qtforge_sdk.errors import ExpressionError
-from qtforge_sdk.runs import Names
+from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["Decision", "Outcome", "Rule", "RuleOutcome", "decide", "no_match"]
 
@@ -84,7 +84,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(
-    rules: Sequence[Rule], names: Names, values: Mapping[str, Any], *, every: bool
+    rules: Sequence[Rule], names: EvaluationScope, values: Mapping[str, Any], *, every: bool
 ) -> tuple[Rule | None, list[RuleOutcome]]:
     """Try rules in the order of their priority, until one holds.
 

@@ -13,7 +13,7 @@ from qtforge_builtin_plugins.orchestrators.stages import (
     stage_data,
     why_stages_stay,
 )
-from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
+from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run, StepResult
 from qtforge_sdk.graphs import Edge, Graph, Node
 
 __all__ = ["SequentialDefinition", "SequentialOrchestrator"]
@@ -25,11 +25,10 @@ class SequentialDefinition(Definition, frozen=True, kw_only=True):
     stages: tuple[Stage, ...]
 
 
-class SequentialOrchestrator:
+class SequentialOrchestrator(Orchestrator[SequentialDefinition]):
     """Runs stages in order; when a required one fails, those before it are compensated."""
 
     kind: ClassVar[str] = "sequential"
-    definition_type: ClassVar[type[Definition]] = SequentialDefinition
 
     def check(self, definition: SequentialDefinition, checker: DefinitionChecker) -> None:
         """Check every stage; each may use the ones before it."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-import durationpy
 import msgspec
 
 from qtforge_sdk import Duration
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.policies import Cache, Retry, durations_of
+from qtforge_sdk.policies import Cache, Retry
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
 __all__ = [
@@ -22,10 +22,9 @@ __all__ = [
     "RESERVED",
     "Source",
     "check_types",
-    "duration_problems",
     "name_problem",
     "read_sources",
-    "seconds",
+    "timeout_problem",
     "topic_of",
 ]
 
@@ -115,7 +114,8 @@ def read_sources(given: Any) -> list[Source]:
             source = table if written else msgspec.convert(table, Source)
             problem = name_problem(source.name, found)
             wrong = [f"{path}.name: {problem}"] if problem else []
-            wrong += [f"{path}.{each}" for each in duration_problems(source)]
+            problem = timeout_problem(source)
+            wrong += [f"{path}.timeout: {problem}"] if problem else []
             found[source.name] = source
         problems += wrong
     if problems:
@@ -134,26 +134,15 @@ def name_problem(name: str, before: Collection[str]) -> str:
     return ""
 
 
-def duration_problems(source: Source) -> list[str]:
-    """Return the durations of a source that are none: the key, and why."""
-    if source.timeout == DEFAULT_TIMEOUT and source.retry is None and source.cache is None:
-        return []
-    durations = [("timeout", source.timeout)]
-    if source.workflow is not None and seconds(source.timeout) is None:
-        return [f"timeout: {_no_duration(source.timeout)}"]
-    for name, policy in (("retry", source.retry), ("cache", source.cache)):
-        if policy is not None:
-            durations += [(f"{name}.{key}", text) for key, text in durations_of(policy)]
-    return [f"{key}: {_no_duration(text)}" for key, text in durations if seconds(text) is None]
-
-
-def seconds(duration: Duration) -> float | None:
-    """Return a duration in seconds; None when it is none, or not above zero."""
+def timeout_problem(source: Source) -> str:
+    """Return what is wrong with a source's timeout, or ""."""
+    if source.timeout == DEFAULT_TIMEOUT:
+        return ""
     try:
-        found = float(durationpy.from_str(duration).total_seconds())
-    except (durationpy.DurationError, OverflowError):
-        return None
-    return found if found > 0 else None
+        seconds(source.timeout)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
@@ -177,10 +166,6 @@ def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
                 did_you_mean(source.type, sorted(known)) or "install a plugin that reads them",
                 retryable=False,
             )
-
-
-def _no_duration(text: str) -> str:
-    return f"'{text}' is not a duration above zero, such as 30s, 500ms or 1h30m"
 
 
 def _invalid(problems: list[str]) -> OperationError:

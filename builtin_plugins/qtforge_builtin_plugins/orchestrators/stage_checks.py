@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from qtforge_builtin_plugins.orchestrators.stages import Stage
 from qtforge_sdk import DefinitionChecker
-from qtforge_sdk.policies import durations_of
 
 __all__ = ["check_stages"]
 
@@ -41,7 +40,7 @@ def check_stages(stages: Sequence[Stage], checker: DefinitionChecker) -> list[st
         checker.template(f"{path}.foreach", stage.foreach, before)
         if stage.when is not None:
             checker.condition(f"{path}.when", stage.when, before)
-        _check_policies(stage, path, before, checker)
+        _check_fallback(stage, path, before, checker)
         before = [*before, stage.name]
         if stage.compensation is not None:
             known = before if names is None else before[:-1]
@@ -77,11 +76,7 @@ def _check_work(
     checker.template(f"{path}.message", stage.message, before, names)
 
 
-def _check_policies(stage: Stage, path: str, before: list[str], checker: DefinitionChecker) -> None:
-    policies = {"retry": stage.retry, "cache": stage.cache, "fallback": stage.fallback}
-    for name, policy in policies.items():
-        for key, text in durations_of(policy) if policy is not None else ():
-            checker.duration(f"{path}.{name}.{key}", text)
+def _check_fallback(stage: Stage, path: str, before: list[str], checker: DefinitionChecker) -> None:
     if stage.fallback is not None and stage.fallback.topic is not None:
         checker.topic(f"{path}.fallback.topic", stage.fallback.topic)
         checker.template(f"{path}.fallback.message", stage.fallback.message, before)

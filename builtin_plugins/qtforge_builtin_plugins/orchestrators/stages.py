@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-import durationpy
 import msgspec
 
 from qtforge_sdk import Compensation, Duration, Run, StepResult, Template
@@ -159,7 +158,7 @@ async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None
         step,
         stage.operation,
         message if names is None else _rendered(run, stage, stage.message, names),
-        timeout=_seconds(stage.timeout),
+        timeout=stage.timeout,
         plugin=stage.plugin,
         required=stage.required,
         retry=stage.retry,
@@ -193,11 +192,7 @@ def _compensation(stage: Stage, run: Run, names: Mapping[str, Any] | None) -> Co
     return Compensation(
         topic=given.operation,
         message=Template(message) if names is None else _rendered(run, stage, message, names),
-        timeout_s=_seconds(given.timeout),
+        timeout=given.timeout,
         on_failure=given.on_failure,
         retry=given.retry,
     )
-
-
-def _seconds(duration: Duration) -> float:
-    return float(durationpy.from_str(duration).total_seconds())

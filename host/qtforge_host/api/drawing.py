@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -15,6 +15,7 @@ from qtforge_host.workflows.dot import dot, svg
 from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_host.workflows.mermaid import mermaid
 from qtforge_sdk.graphs import Graph
+from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["drawn", "picture", "write_picture"]
 
@@ -26,18 +27,26 @@ _SUFFIXES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def picture(workflow: Workflow) -> Graph:
-    """Return a workflow's picture.
+def picture(workflow: Workflow, checkpoints: Sequence[CheckpointSaved] | None = None) -> Graph:
+    """Return a workflow's graph.
+
+    Args:
+        workflow: The workflow.
+        checkpoints: All checkpoints of a run, oldest first: the graph is marked with the run's
+            path, where the kind supports that. None for the workflow without a run.
 
     Raises:
         NotDrawableError: Its kind has none.
     """
-    draw = getattr(workflow.orchestrator, "graph", None)
-    if draw is None:
+    orchestrator, definition = workflow.orchestrator, workflow.definition
+    if checkpoints is None:
+        drawn = orchestrator.graph(definition)
+    else:
+        drawn = orchestrator.graph_of_run(definition, checkpoints)
+    if drawn is None:
         kind = workflow.definition.kind
         why = f"the kind '{kind}' does not say how its workflows look"
         raise NotDrawableError(f"'{workflow.definition.name}'", why)
-    drawn: Graph = draw(workflow.definition)
     return drawn
 
 

@@ -19,6 +19,7 @@ from qtforge_host.bus.transport import Envelope, Transport
 from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
 from qtforge_sdk.bus import MessageHandler
 from qtforge_sdk.conversion import convert
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import (
     BusClosedError,
     InvalidMessageError,
@@ -139,12 +140,17 @@ class MessageBus:
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         response_type: Any = None,
         plugin: str | None = None,
     ) -> Any:
         """Send a request to a handler that accepts it; see `qtforge_sdk.Bus`."""
-        timeout_s = self._timeout_s if timeout is None else timeout
+        if timeout is None:
+            timeout_s = self._timeout_s
+        elif timeout.__class__ is float and timeout >= 0:  # spares most requests a call
+            timeout_s = timeout
+        else:
+            timeout_s = wait_seconds(timeout)
         envelope = Envelope(topic, message, timeout_s, time.monotonic() + timeout_s, plugin)
         response = await self.send(envelope)
         if response_type is None or response.__class__ is response_type:

@@ -11,8 +11,8 @@ from qtforge_host.app import Host
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import document, json_option, print_json, run_async, table
 from qtforge_host.cli.session import Session
-from qtforge_host.durations import seconds
 from qtforge_sdk import HandlerInfo
+from qtforge_sdk.durations import seconds
 
 __all__ = ["bus"]
 

@@ -12,8 +12,8 @@ from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings, load_settings
-from qtforge_host.policies.limits import ParsedRate, parse_rate
 from qtforge_host.serving.options import ServeOptions, check_installed
+from qtforge_sdk.policies import ParsedRate, parse_rate
 
 if TYPE_CHECKING:
     from qtforge_host.serving.http.schemas import Documents

@@ -12,8 +12,8 @@ import msgspec
 import platformdirs
 
 from qtforge_host.config.toml_files import managed_path, read_toml
-from qtforge_host.durations import seconds
 from qtforge_host.validation import check_keys, convert_table
+from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
 
@@ -31,10 +31,10 @@ _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     """The table ``[host]`` of the file."""
 
-    import_timeout: str = "10s"
-    start_timeout: str = "10s"
-    stop_timeout: str = "10s"
-    request_timeout: str = "30s"
+    import_timeout: Duration = "10s"
+    start_timeout: Duration = "10s"
+    stop_timeout: Duration = "10s"
+    request_timeout: Duration = "30s"
     quarantine_after: _AtLeastOne = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
@@ -244,10 +244,10 @@ def _table(parent: Mapping[str, Any], key: str, path: Path, prefix: str = "") ->
     return table
 
 
-def _seconds(text: str, path: Path, key: str) -> float:
+def _seconds(duration: Duration, path: Path, key: str) -> float:
     try:
-        return seconds(text)
-    except (OverflowError, ValueError) as error:
+        return seconds(duration)
+    except ValueError as error:
         raise ConfigError(f"{path}: host.{key}", str(error)) from error
 
 

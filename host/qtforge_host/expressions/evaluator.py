@@ -8,7 +8,7 @@ from typing import Any
 from qtforge_host.expressions.compiler import Expressions, PreparedContext
 from qtforge_host.expressions.diagnosis import smallest_failing
 from qtforge_sdk.errors import ExpressionError
-from qtforge_sdk.runs import Names
+from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["Evaluator", "PreparedNames"]
 
@@ -39,7 +39,7 @@ class Evaluator:
         """
         return self._expressions.compile(condition).holds(names)
 
-    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> Names:
+    def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> EvaluationScope:
         """Return names and values prepared for many conditions; see `PreparedNames`."""
         return PreparedNames(self._expressions, given, others)
 
@@ -47,7 +47,7 @@ class Evaluator:
 class PreparedNames:
     """Names and values that are converted once for many conditions.
 
-    Implements `qtforge_sdk.runs.Names`.
+    Implements `qtforge_sdk.runs.EvaluationScope`.
 
     Args:
         expressions: Compiles, and caches what it compiled.
@@ -66,7 +66,7 @@ class PreparedNames:
         self._context = PreparedContext(given, others)
 
     def holds(self, condition: str) -> bool:
-        """Return whether a condition holds; see `qtforge_sdk.runs.Names`."""
+        """Return whether a condition holds; see `qtforge_sdk.runs.EvaluationScope`."""
         expression = self._expressions.compile(condition)
         try:
             return expression.as_condition(self._context.evaluate(expression))

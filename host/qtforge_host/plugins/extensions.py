@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.loading import PluginLoader
@@ -13,7 +13,7 @@ from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["load_journal", "load_orchestrators"]
+__all__ = ["add_orchestrator", "load_journal", "load_orchestrators"]
 
 _LOG = logging.getLogger("qtforge.host")
 _JOURNALS: Final = "qtforge.journals"
@@ -44,7 +44,7 @@ def load_journal(
 
 def load_orchestrators(
     resolution: Resolution, loader: PluginLoader, settings: Settings, *, only: str | None = None
-) -> dict[str, Orchestrator]:
+) -> dict[str, Orchestrator[Any]]:
     """Make the orchestrators of the entry points, and return them by the kind they execute.
 
     Args:
@@ -61,4 +61,30 @@ def load_orchestrators(
     outcome = loader.load(found, import_timeout_s=settings.import_timeout_s)
     for key, status in outcome.failed.items():
         _LOG.warning("%s is %s: %s", key, status.state, status.reason)
-    return {one.plugin.kind: one.plugin for one in outcome.loaded if hasattr(one.plugin, "kind")}
+    kinds: dict[str, Orchestrator[Any]] = {}
+    for one in outcome.loaded:
+        add_orchestrator(kinds, one.plugin, one.candidate.name)
+    return kinds
+
+
+def add_orchestrator(
+    kinds: dict[str, Orchestrator[Any]], orchestrator: object, plugin: str
+) -> None:
+    """Add an orchestrator under its kind, or log why it can't be used.
+
+    Args:
+        kinds: The orchestrators so far, by kind.
+        orchestrator: The object that a plugin offers as one.
+        plugin: That plugin's name, for the log.
+    """
+    if not isinstance(orchestrator, Orchestrator):
+        name = type(orchestrator).__name__
+        fix = "derive it from qtforge_sdk.Orchestrator"
+        _LOG.warning("%s: %s is not an orchestrator (fix: %s)", plugin, name, fix)
+    elif not orchestrator.kind:
+        name = type(orchestrator).__name__
+        _LOG.warning("%s: %s has no kind (fix: set its attribute kind)", plugin, name)
+    elif orchestrator.kind in kinds:
+        _LOG.warning("%s: the kind '%s' is taken", plugin, orchestrator.kind)
+    else:
+        kinds[orchestrator.kind] = orchestrator

@@ -18,6 +18,7 @@ from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.processes import ProcessWorkers
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.hooks import Hooks, OperationHook
 from qtforge_host.workflows.catalog import Contribution
 from qtforge_sdk import Orchestrator, Record
@@ -238,20 +239,24 @@ class Contributions:
                 found[name] = command
         return found
 
-    async def orchestrators(self, known: Mapping[str, Orchestrator]) -> dict[str, Orchestrator]:
+    async def orchestrators(
+        self, known: Mapping[str, Orchestrator[Any]]
+    ) -> dict[str, Orchestrator[Any]]:
         """Return an orchestrator of each contributed kind, by kind.
 
         Args:
             known: The kinds that exist already; these are not replaced.
         """
-        found: dict[str, Orchestrator] = {}
+        found = dict(known)
         for wired, classes in await self._collect("qtforge_orchestrators"):
             for orchestrator in classes:
-                if orchestrator.kind in known or orchestrator.kind in found:
-                    _LOG.warning("%s: the kind '%s' is taken", wired.name, orchestrator.kind)
-                    continue
-                found[orchestrator.kind] = orchestrator()
-        return found
+                try:
+                    made = orchestrator()
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's code
+                    _LOG.warning("%s: %r can't be made: %s", wired.name, orchestrator, error)
+                else:
+                    add_orchestrator(found, made, wired.name)
+        return {kind: found[kind] for kind in found if kind not in known}
 
     async def workflows(self) -> list[Contribution]:
         """Return the contributed workflow definitions, not yet parsed."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from qtforge_host.durations import seconds
 from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.retry import RetryableError, code_of
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.durations import duration_text, seconds
 from qtforge_sdk.errors import BreakerOpenError
 from qtforge_sdk.policies import Breaker
 
@@ -98,9 +98,6 @@ class CircuitBreaker:
         plugin: The plugin, for errors and transitions.
         clock: Measures the policy's durations.
         notify: Called with each transition, after the change; must not raise.
-
-    Raises:
-        ValueError: A duration of the policy is not one.
     """
 
     def __init__(
@@ -154,7 +151,7 @@ class CircuitBreaker:
         if not self.allows:
             raise BreakerOpenError(self.topic, self.plugin, self.closes_in_s)
         if self._state == "open":
-            self._become("half_open", f"open for {self.policy.open_for}")
+            self._become("half_open", f"open for {duration_text(self.policy.open_for)}")
         if self._state == "half_open":
             self._trials += 1
         return Permit(self._period)
@@ -170,7 +167,8 @@ class CircuitBreaker:
             self._failed_at_s.append(now_s)
             full = len(self._failed_at_s) == self.policy.failures
             if full and now_s - self._failed_at_s[0] <= self._window_s:
-                self._open(f"{self.policy.failures} failures within {self.policy.window}")
+                window = duration_text(self.policy.window)
+                self._open(f"{self.policy.failures} failures within {window}")
 
     def _after_trial(self, outcome: Outcome) -> None:
         self._trials -= 1

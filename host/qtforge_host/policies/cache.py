@@ -11,9 +11,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from qtforge_host.durations import seconds
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.policies import Cache
 
 __all__ = ["CacheStore", "CachedAnswer", "ResultCache", "SingleFlight", "cache_key"]
@@ -95,9 +95,6 @@ class ResultCache:
             topic: The topic that the policy's ``max_entries`` applies to.
             key: From `cache_key`.
             ask: Calls the handler; it should have a deadline, because others may wait for it.
-
-        Raises:
-            ValueError: The policy's ``ttl`` is not a duration.
         """
         ttl_s = seconds(policy.ttl)
 

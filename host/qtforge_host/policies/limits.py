@@ -6,49 +6,16 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from qtforge_host.durations import seconds
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import PolicyOverloadedError
-from qtforge_sdk.policies import Limits
+from qtforge_sdk.policies import Limits, ParsedRate, parse_rate
 
-__all__ = ["Limiter", "Limiters", "ParsedRate", "TokenBucket", "parse_rate", "wait_until"]
+__all__ = ["Limiter", "Limiters", "TokenBucket", "wait_until"]
 
 
 _CLOSE_ENOUGH_S: Final = 1e-6  # sums of floating-point seconds are not exact
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedRate:
-    """A rate as numbers.
-
-    Attributes:
-        count: The number of requests.
-        period_s: The period for that number, in seconds.
-    """
-
-    count: int
-    period_s: float
-
-
-def parse_rate(text: str) -> ParsedRate:
-    """Parse a rate such as ``10/s``, ``300/m``, ``1000/h`` or ``5/30s``.
-
-    Raises:
-        ValueError: It is not a rate.
-
-    >>> parse_rate("300/m")
-    ParsedRate(count=300, period_s=60.0)
-    """
-    count, _, period = (part.strip() for part in text.partition("/"))
-    try:
-        if not count.isdecimal() or int(count) == 0:
-            raise ValueError
-        return ParsedRate(int(count), seconds(period if period[:1].isdecimal() else f"1{period}"))
-    except ValueError as error:
-        raise ValueError(f"'{text}' is not a rate: write it as 10/s, 300/m or 5/30s") from error
 
 
 class TokenBucket:
@@ -96,9 +63,6 @@ class Limiter:
         policy: The limits.
         topic: The topic, for errors.
         clock: Measures the rate.
-
-    Raises:
-        ValueError: The policy's rate is not one.
     """
 
     def __init__(self, policy: Limits, topic: str, clock: Clock) -> None:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from qtforge_host.durations import seconds
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import HandlerFailedError
 from qtforge_sdk.policies import NEVER_RETRIED, Retry
 
@@ -56,9 +56,6 @@ def next_attempt(
         Seconds, from zero to ``max_delay``, not below the error's ``retry_after_s``. None when
         the attempts are used up, the error is not retried, or its ``retry_after_s`` exceeds
         ``max_delay``.
-
-    Raises:
-        ValueError: A duration of the policy is not one.
     """
     if attempt >= policy.max_attempts or not is_retried(policy, error):
         return None

@@ -43,10 +43,9 @@ def offers_of(workflow: Workflow, kept: CheckpointSaved | None) -> tuple[Offer, 
         workflow: The run's.
         kept: What it kept last; None for nothing.
     """
-    accepts = getattr(workflow.orchestrator, "accepts", None)
-    if accepts is None or kept is None:
+    if kept is None:
         return ()
-    found: list[AcceptedEvent] = accepts(workflow.definition, kept.state)
+    found = workflow.orchestrator.accepts(workflow.definition, kept.state) or ()
     return tuple(Offer(accepted=each, data=example_data(each.condition or "")) for each in found)
 
 
@@ -57,11 +56,8 @@ def accepted_events(workflow: Workflow, state: Any) -> tuple[str, ...] | None:
         workflow: The run's, with its definition as it is now.
         state: What the run kept last.
     """
-    accepts = getattr(workflow.orchestrator, "accepts", None)
-    if accepts is None:
-        return None
-    found: list[AcceptedEvent] = accepts(workflow.definition, state)
-    return tuple(sorted({each.event for each in found}))
+    found = workflow.orchestrator.accepts(workflow.definition, state)
+    return None if found is None else tuple(sorted({each.event for each in found}))
 
 
 def example_data(condition: str) -> dict[str, Any]:

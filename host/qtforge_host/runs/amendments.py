@@ -216,11 +216,7 @@ def amend(
         for field in ("name", "kind", "version")
         if getattr(before, field) != getattr(after, field)
     ]
-    check_amendment = getattr(workflow.orchestrator, "check_amendment", None)
-    if check_amendment is None:
-        reasons.append(f"a workflow of the kind '{before.kind}' can't be amended")
-    else:
-        reasons += check_amendment(before, after, steps)
+    reasons += workflow.orchestrator.check_amendment(before, after, steps)
     if not reasons:
         reasons += map(str, check(dataclasses.replace(workflow, definition=after, text="")))
     if reasons:

@@ -372,7 +372,7 @@ class Engine:
 
 def stateful(workflow: Workflow) -> bool:
     """Return whether runs of a workflow save checkpoints and wait for events."""
-    return bool(getattr(workflow.orchestrator, "stateful", False))
+    return workflow.orchestrator.stateful
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:

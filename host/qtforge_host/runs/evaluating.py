@@ -7,7 +7,7 @@ from typing import Any
 
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.runs.log import RunLog
-from qtforge_sdk.runs import Names
+from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["Evaluates"]
 
@@ -39,6 +39,6 @@ class Evaluates:
         """Return whether a condition holds now; see `qtforge_sdk.Run`."""
         return self._evaluator.evaluate(condition, {**self.names, **(names or {})})
 
-    def prepare(self, names: Mapping[str, Any]) -> Names:
+    def prepare(self, names: Mapping[str, Any]) -> EvaluationScope:
         """Make names ready for many conditions; see `qtforge_sdk.Run`."""
         return self._evaluator.prepare(names, self.names)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-from qtforge_host.durations import seconds
 from qtforge_host.runs.context import RUN, STEP
 from qtforge_host.runs.control import Control, PauseRequested, Rested
 from qtforge_host.runs.interrupting import TimeOver
@@ -19,6 +18,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError

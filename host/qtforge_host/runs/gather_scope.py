@@ -16,6 +16,7 @@ from qtforge_host.runs.control import PauseRequested
 from qtforge_host.runs.steps import Answer, StepCall, StepRunner
 from qtforge_host.runs.waits import Waits
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.policies import Fallback
 from qtforge_sdk.records import StepSkipped, StepSucceeded, TimerFired
@@ -198,7 +199,7 @@ class Gathers(Waits):
     async def gather(
         self,
         *steps: Awaitable[Any],
-        deadline: float | None = None,
+        deadline: Duration | None = None,
         first: int | None = None,
         concurrency: int | None = None,
         name: str | None = None,
@@ -214,16 +215,17 @@ class Gathers(Waits):
         self._gathers += 1
         timer = f"gather {self._gathers}" if name is None else name
         try:
+            deadline_s = wait_seconds(deadline)
             self._claims.claim(timer)
-            due = await self._due(timer, deadline)
+            due = await self._due(timer, deadline_s)
         except BaseException:
             for step in steps:
                 if inspect.iscoroutine(step):
                     step.close()  # so that Python does not warn of it
             raise
         if (due - self._clock.now()).total_seconds() <= 0:  # over while nobody ran it
-            gathering.end_late(deadline)
-        timekeeper = asyncio.ensure_future(self._keep_time(gathering, due, deadline))
+            gathering.end_late(deadline_s)
+        timekeeper = asyncio.ensure_future(self._keep_time(gathering, due, deadline_s))
         try:
             with gathering.holding():
                 answers = await self._all(steps)

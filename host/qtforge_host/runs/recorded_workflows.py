@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ class RecordedWorkflows:
 
     def __init__(
         self,
-        orchestrators: Mapping[str, Orchestrator],
+        orchestrators: Mapping[str, Orchestrator[Any]],
         named: Callable[[str], Workflow],
         check: Callable[[Workflow], Sequence[Problem]],
     ) -> None:

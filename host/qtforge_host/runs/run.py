@@ -30,6 +30,7 @@ from qtforge_host.runs.steps import (
 from qtforge_sdk import Compensation, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import (
     OperationError,
     QtForgeError,
@@ -113,7 +114,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         plugin: str | None = None,
         required: bool = True,
         retry: Retry | None = None,
@@ -123,7 +124,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         response_type: Any = None,
     ) -> Any:
         """Do a step; see `qtforge_sdk.Run`."""
-        timeout_s = _STEP_TIMEOUT_S if timeout is None else timeout
+        timeout_s = _STEP_TIMEOUT_S if timeout is None else wait_seconds(timeout)
 
         def send(attempt: int) -> Awaitable[Answer]:
             return self._send(step, topic, message, timeout_s, plugin, attempt, cache)
@@ -289,7 +290,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
             f"{step}/compensation",
             compensation.topic,
             compensation.message,
-            compensation.timeout_s,
+            wait_seconds(compensation.timeout),
             None,
             attempt,
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.subscriptions import Mailbox
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.checkpoints import EventTrigger
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, QtForgeError
@@ -21,17 +22,6 @@ from qtforge_sdk.journal import InboxMessage, Journal
 __all__ = ["EventTriggers"]
 
 _LOG = logging.getLogger("qtforge.runs")
-
-
-class _Binding(Protocol):
-    """What a definition's ``start_on`` and ``events`` hold."""
-
-    topic: str
-    where: str | None
-    event: str | None
-    instance: str | None
-    key: str | None
-    input: dict[str, Any]
 
 
 class EventTriggers:
@@ -63,11 +53,9 @@ class EventTriggers:
     def bind(self, workflows: Iterable[Workflow]) -> None:
         """Hear what these workflows' definitions name."""
         for workflow in workflows:
-            for key, act in (("start_on", self._start), ("events", self._send)):
-                bindings: Sequence[_Binding] = getattr(workflow.definition, key, ())
-                for binding in bindings:
-                    handler = self._handler(workflow, binding, act)
-                    self._mailboxes.append(self._bus.hear(binding.topic, handler))
+            for trigger in workflow.orchestrator.triggers(workflow.definition):
+                handler = self._handler(workflow, trigger)
+                self._mailboxes.append(self._bus.hear(trigger.topic, handler))
 
     def close(self) -> None:
         """Hear nothing any more."""
@@ -76,12 +64,14 @@ class EventTriggers:
         self._mailboxes.clear()
 
     def _handler(
-        self, workflow: Workflow, binding: _Binding, act: Callable[..., Any]
+        self, workflow: Workflow, trigger: EventTrigger
     ) -> Callable[[tuple[str, Any]], Any]:
+        act = self._start if trigger.starts else self._send
+
         async def hear(published: tuple[str, Any]) -> None:
             topic, message = published
             event = {
-                "name": binding.event or topic,
+                "name": trigger.event or topic,
                 "data": to_plain(message),
                 "id": secrets.token_hex(16),
                 "at": self._clock.now().isoformat(),
@@ -89,8 +79,8 @@ class EventTriggers:
             }
             names = {"event": event}
             try:
-                if binding.where is None or self._holds(binding.where, names):
-                    await act(workflow, binding, names)
+                if trigger.where is None or self._holds(trigger.where, names):
+                    await act(workflow, trigger, names)
             except ExpressionError as error:
                 _LOG.warning("%s: '%s' was not handled: %s", workflow.definition.name, topic, error)
             except QtForgeError as error:
@@ -98,11 +88,15 @@ class EventTriggers:
 
         return hear
 
-    async def _start(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
-        given = self._expressions.template(binding.input).render(names)
+    async def _start(
+        self, workflow: Workflow, trigger: EventTrigger, names: Mapping[str, Any]
+    ) -> None:
+        given = self._expressions.template(trigger.input).render(names)
         await self._supervisor.start(workflow, given)
 
-    async def _send(self, workflow: Workflow, binding: _Binding, names: Mapping[str, Any]) -> None:
+    async def _send(
+        self, workflow: Workflow, trigger: EventTrigger, names: Mapping[str, Any]
+    ) -> None:
         event = names["event"]
         message = InboxMessage(
             message_id=event["id"],
@@ -112,9 +106,9 @@ class EventTriggers:
             data=event["data"],
             by=f"the topic {event['name']}",
         )
-        expression = binding.instance or binding.key or ""
+        expression = trigger.instance or trigger.key or ""
         found = str(self._expressions.compile(expression).evaluate(names))
-        if binding.instance is None:
+        if trigger.instance is None:
             # They may be many; who keeps runs going hears of those, and takes up a few at once.
             await self._journal.post_to_key(workflow.definition.name, found, message)
         else:

@@ -16,6 +16,8 @@ from qtforge_host.runs.replay import ReplayGuard
 from qtforge_host.runs.steps import Answer, StepCall
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.conversion import convert
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import OperationError, RunDivergedError
 from qtforge_sdk.records import ChildStarted, StepFailed, StepSkipped, TimerFired, TimerSet
 
@@ -37,8 +39,9 @@ class Waits:
     _taken: set[str]
     _claims: ReplayGuard
 
-    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
+    async def sleep(self, duration: Duration, *, name: str | None = None) -> None:
         """Wait on the run's clock; see `qtforge_sdk.Run`."""
+        seconds = wait_seconds(duration)
         self._timers += 1
         timer = f"timer {self._timers}" if name is None else name
         self._claims.claim(timer)
@@ -52,13 +55,19 @@ class Waits:
             await self._log.append(fired)
 
     async def wait_event(
-        self, name: str, *, timeout: float | None = None, step: str | None = None
+        self,
+        name: str,
+        *,
+        timeout: Duration | None = None,
+        step: str | None = None,
+        response_type: Any = None,
     ) -> Any:
         """Wait for an event; see `qtforge_sdk.Run`."""
+        timeout_s = None if timeout is None else wait_seconds(timeout)
         step = f"event {name}" if step is None else step
 
         async def send(attempt: int) -> Answer:
-            due = None if timeout is None else await self._due(step, timeout)
+            due = None if timeout_s is None else await self._due(step, timeout_s)
             while True:
                 changed = self._control.changed
                 for event in self._log.history.events:
@@ -70,12 +79,13 @@ class Waits:
                 elif (left := (due - self._clock.now()).total_seconds()) > 0:
                     await self._sleep_or(changed, left)
                 else:
-                    what = f"the event '{name}' did not come within {timeout:g} s"
+                    what = f"the event '{name}' did not come within {timeout_s:g} s"
                     raise OperationError("run.event_timeout", what)
 
         found = await self._do(StepCall(step=step, topic="", send=send), None, None)
         self._taken.add(found["event_id"])
-        return found["data"]
+        data = found["data"]
+        return data if response_type is None else convert(data, response_type)
 
     async def run_workflow(
         self,
@@ -84,6 +94,7 @@ class Waits:
         *,
         step: str | None = None,
         required: bool = True,
+        response_type: Any = None,
     ) -> Any:
         """Run another workflow as a child; see `qtforge_sdk.Run`."""
         step = name if step is None else step
@@ -111,7 +122,7 @@ class Waits:
 
         call = StepCall(step=step, topic="", send=send, required=required)
         try:
-            return await self._do(call, None, None)
+            return await self._do(call, None, response_type)
         finally:
             await self._let_go(step)
 

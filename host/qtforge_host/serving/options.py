@@ -6,8 +6,8 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Final
 
-from qtforge_host.policies.limits import ParsedRate
 from qtforge_host.serving.errors import ServeNotInstalledError
+from qtforge_sdk.policies import ParsedRate
 
 __all__ = ["ServeOptions", "check_installed"]
 

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from qtforge_host.durations import seconds
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.workflows.catalog import Catalog
@@ -18,6 +17,7 @@ from qtforge_host.workflows.definitions import (
     line_of,
 )
 from qtforge_sdk import HandlerInfo, InputCheck, StepResult
+from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.errors import (
     ExpressionError,
     InvalidTopicError,
@@ -132,6 +132,8 @@ def check(
 
     checker = Checker(workflow, expressions, topics, workflows)
     workflow.orchestrator.check(workflow.definition, checker)
+    if workflow.definition.timeout is not None:
+        checker.duration("timeout", workflow.definition.timeout)
     for place, each in enumerate(workflow.definition.checks):
         checker.before_start(f"checks[{place}].condition", each.condition)
     for path, name in checker.uses:
@@ -194,10 +196,10 @@ class Checker:
             fix = did_you_mean(plugin, names)
             self.problem(path, f"the plugin '{plugin}' does not answer '{topic}'", fix)
 
-    def duration(self, path: str, text: str) -> None:
-        """Check a duration."""
+    def duration(self, path: str, duration: Duration) -> None:
+        """Check that a value is a duration above zero."""
         try:
-            seconds(text)
+            seconds(duration)
         except ValueError as error:
             self.problem(path, str(error))
 

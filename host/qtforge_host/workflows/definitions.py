@@ -104,7 +104,7 @@ class Workflow:
     """
 
     definition: Definition
-    orchestrator: Orchestrator
+    orchestrator: Orchestrator[Any]
     source: str
     text: str
 
@@ -126,7 +126,7 @@ class Parsed:
     problems: tuple[Problem, ...]
 
 
-def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator]) -> Parsed:
+def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
     """Parse a definition; keys and types are checked, names and expressions are not.
 
     Args:
@@ -172,7 +172,7 @@ class _Header(Definition, frozen=True, kw_only=True, forbid_unknown_fields=False
     """The keys of every definition, for one whose kind is unknown."""
 
 
-def _type_for(table: Mapping[str, Any], orchestrators: Mapping[str, Orchestrator]) -> type:
+def _type_for(table: Mapping[str, Any], orchestrators: Mapping[str, Orchestrator[Any]]) -> type:
     kind = table.get("kind")
     if isinstance(kind, str) and kind in orchestrators:
         return orchestrators[kind].definition_type

@@ -21,20 +21,19 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from qtforge_sdk.bus import Bus, HandlerInfo, HandlerStatistics, Published, Subscription
-    from qtforge_sdk.definition_checker import DefinitionChecker
+    from qtforge_sdk.durations import Duration
     from qtforge_sdk.errors import OperationError, QtForgeError
     from qtforge_sdk.health import Health
-    from qtforge_sdk.hookspecs import hookimpl
-    from qtforge_sdk.input_checks import InputCheck
+    from qtforge_sdk.markers import hookimpl
     from qtforge_sdk.messages import Document
     from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
-    from qtforge_sdk.orchestrators import Orchestrator
+    from qtforge_sdk.orchestrators import DefinitionChecker, Orchestrator
     from qtforge_sdk.plugin import Plugin, PluginContext
     from qtforge_sdk.records import ErrorInfo, Record
     from qtforge_sdk.runs import (
         Compensation,
         Definition,
-        Duration,
+        InputCheck,
         Run,
         RunStatus,
         StepResult,
@@ -80,20 +79,19 @@ __all__ = [
 # or the testing fixture does not wait for every message type. Type checkers read the above.
 _HOMES: Final = {
     "bus": ("Bus", "HandlerInfo", "HandlerStatistics", "Published", "Subscription"),
-    "definition_checker": ("DefinitionChecker",),
+    "durations": ("Duration",),
     "errors": ("OperationError", "QtForgeError"),
     "health": ("Health",),
-    "hookspecs": ("hookimpl",),
-    "input_checks": ("InputCheck",),
+    "markers": ("hookimpl",),
     "messages": ("Document",),
     "operations": ("OperationContext", "Proceed", "operation", "subscriber"),
-    "orchestrators": ("Orchestrator",),
+    "orchestrators": ("DefinitionChecker", "Orchestrator"),
     "plugin": ("Plugin", "PluginContext"),
     "records": ("ErrorInfo", "Record"),
     "runs": (
         "Compensation",
         "Definition",
-        "Duration",
+        "InputCheck",
         "Run",
         "RunStatus",
         "StepResult",

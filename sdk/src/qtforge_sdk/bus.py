@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self, TypeVar, overload
 
 import msgspec
 
+from qtforge_sdk.durations import Duration
+
 __all__ = ["Bus", "HandlerInfo", "HandlerStatistics", "MessageHandler", "Published", "Subscription"]
 
 T = TypeVar("T")
@@ -109,7 +111,7 @@ class Bus(Protocol):
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         response_type: type[T],
         plugin: str | None = None,
     ) -> T: ...
@@ -120,7 +122,7 @@ class Bus(Protocol):
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         response_type: None = None,
         plugin: str | None = None,
     ) -> Any: ...
@@ -130,7 +132,7 @@ class Bus(Protocol):
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         response_type: Any = None,
         plugin: str | None = None,
     ) -> Any:

@@ -1,31 +1,31 @@
-"""Runs that live long: what they keep between two events, and the events themselves.
+"""Checkpoints of stateful runs, and the events that such runs handle.
 
-Such a run (a state machine) does not replay its history. It keeps its whole state with
-every event, and a resumed run goes on from what was kept last.
+A stateful run, such as a state machine, is not executed again from its beginning when it is
+resumed. It journals its whole state with every event, and continues from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-__all__ = ["AcceptedEvent", "Accepting", "Checkpoint", "Ended", "ReceivedEvent"]
+__all__ = ["AcceptedEvent", "Checkpoint", "Ended", "EventTrigger", "ReceivedEvent"]
 
 
 class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a run is to handle next.
+    """An event that `Run.next_event` returns.
 
     Attributes:
-        event_id: Unique; the same event is given once.
+        event_id: The event's id, unique; an event that a checkpoint names is not delivered again.
         name: The event's name; for a timer, the timer's.
-        data: As plain values.
+        data: The event's data, as plain values.
         at: When it was sent, or when the timer was due, in UTC.
-        timer: Whether it is one of the run's timers, which is due.
-        late_s: For a timer: how many seconds ago it was due.
-        by: Who sent it, in words.
-        position: Its place in the run's inbox; 0 where it came another way.
+        timer: Whether it is a timer of the run that is due.
+        late_s: For a timer: how long after its due time it fired, in seconds.
+        by: The sender, in words.
+        position: The event's position in the run's inbox; 0 where it did not come from there.
     """
 
     event_id: str
@@ -39,23 +39,24 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's state, and how it came to it; one record, all or nothing.
+    """The state of a run, and how the run reached it; one record, written whole or not at all.
 
     Attributes:
-        state: All that the run needs to go on, as plain values.
-        label: The state in a word, for people.
-        event: The event that led to it, which is done with by this; None at the start, or
-            after a step.
-        outcome: What became of the event: ``taken``, or why nothing did.
-        trace: What happened on the way, for people.
-        timers_set: Timers that run from now on, by name, with when they are due, in UTC.
-        timers_gone: Names of timers that don't any more.
-        accepts: Names of the events that it waits for.
-        key: What events from the bus are correlated with, or "".
-        busy: Whether there is something to do before the next event: then the run is
-            ``running``, and a process that dies leaves it to the next; else it is ``waiting``.
-        failed: Whether the run is about to fail in this state; who retries it goes on from the
-            state before it.
+        state: Everything that the run needs to continue, as plain values.
+        label: A short name of the state, for people.
+        event: The event that led to the state; it is then handled. None at the start of the run,
+            and after a step.
+        outcome: The outcome of the event: ``taken``, or the reason why it had no effect.
+        trace: What happened on the way to the state, for people.
+        timers_set: Timers that the run starts, by name, with their due time in UTC. A timer of
+            the same name is replaced.
+        timers_gone: Names of timers that the run cancels.
+        accepts: Names of the events that the run waits for.
+        key: The key by which publications on the bus are correlated with the run, or "".
+        busy: Whether the run has work before its next event. Its status is then ``running``, and
+            if its process dies, another one resumes it; otherwise its status is ``waiting``.
+        failed: Whether the run is about to fail in this state; a retry of the run then continues
+            from the checkpoint before it.
     """
 
     state: Any
@@ -72,11 +73,12 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """What an orchestrator's ``execute`` may return instead of its bare result.
+    """A result with names for templates; `Orchestrator.execute` may return it.
 
     Attributes:
-        result: The result, where the definition has no template of its own.
-        names: What the definition's ``result`` and ``summary`` may use besides the usual.
+        result: The run's result, where the definition has no template of its own.
+        names: Values that the definition's ``result`` and ``summary`` can use besides ``input``,
+            ``run`` and ``stages``.
     """
 
     result: Any
@@ -84,14 +86,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that may be taken in a state, and where it leads.
+    """An event that a run accepts in a state, and the transition that it causes.
 
     Attributes:
-        event: Its name, or the first words of names; ``*`` for every event.
-        transition: What takes it.
-        condition: What has to hold for that, in CEL; None for nothing.
-        targets: The states that it leads to; empty when it stays.
-        from_within: Whether it is the run itself that raises it: a timer, or what failed.
+        event: The event's name, or the first words of names; ``*`` for every event.
+        transition: The name of the transition.
+        condition: The condition of the transition, in CEL; None for none.
+        targets: The states that the transition enters; empty where it stays.
+        from_within: Whether the run itself raises the event: a timer, or a failure.
     """
 
     event: str
@@ -101,13 +103,23 @@ class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True):
     from_within: bool = False
 
 
-class Accepting(Protocol):
-    """What an orchestrator has besides, when it can tell what its runs wait for."""
+class EventTrigger(msgspec.Struct, frozen=True, kw_only=True):
+    """Publications on the bus that start a run of a workflow, or are events of its runs.
 
-    def accepts(self, definition: Any, state: Any) -> list[AcceptedEvent]:
-        """Return what may be taken now, in the order in which it is tried.
+    Attributes:
+        topic: A pattern of topics.
+        starts: Whether a publication starts a new run; otherwise it is sent to runs.
+        where: A condition over ``event`` in CEL; None for every publication.
+        event: The event's name; None for the topic.
+        instance: CEL over ``event``: the id of the run that the event is for; or
+        key: CEL over ``event``: the key (`Checkpoint.key`) of the runs that the event is for.
+        input: With ``starts``: a template over ``event``, the new run's input.
+    """
 
-        Args:
-            definition: The run's.
-            state: What it kept last, as plain values.
-        """
+    topic: str
+    starts: bool
+    where: str | None = None
+    event: str | None = None
+    instance: str | None = None
+    key: str | None = None
+    input: dict[str, Any] = {}

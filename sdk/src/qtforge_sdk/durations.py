@@ -1,8 +1,145 @@
-"""Lengths of time as text."""
+"""Lengths of time: the one way to give them, in Python and in TOML alike.
+
+A `Duration` is a number of seconds, a `datetime.timedelta`, or text such as ``1h30m``. Text is a
+sequence of numbers with units, largest first by custom: ``ns``, ``us``, ``ms``, ``s``, ``m``,
+``h``, ``d`` (24 hours), ``w`` (7 days), ``mm`` (30 days) and ``y`` (365 days). This is Go's
+notation, with units above the hour added.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Duration"]
+import datetime
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
-Duration = str
-"""A length of time as text, such as ``30s``, ``500ms`` or ``1h30m`` (Go's notation)."""
+__all__ = [
+    "ACCEPTED",
+    "LONGEST_S",
+    "Duration",
+    "duration_text",
+    "seconds",
+    "signed_seconds",
+    "wait_seconds",
+]
+
+if TYPE_CHECKING:
+    Duration = float | datetime.timedelta | str
+    """Seconds, a `datetime.timedelta`, or text such as ``30s``, ``500ms`` or ``1h30m``."""
+else:
+    # msgspec reads the fields of definitions and settings by this annotation. In a TOML table a
+    # length of time is a number or text, and msgspec takes no union of text and timedelta.
+    Duration = float | str
+
+ACCEPTED: Final = "write it as seconds, or as text such as 30s or 1h30m"
+"""What is accepted, for the fix of an error."""
+
+LONGEST_S: Final = 100.0 * 365 * 24 * 3600
+"""The longest duration, 100 years in seconds; a date so far ahead can still be computed."""
+
+_UNITS_S: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        "ns": 1e-9,
+        "us": 1e-6,
+        "µs": 1e-6,  # the micro sign
+        "μs": 1e-6,  # the Greek letter mu
+        "ms": 1e-3,
+        "s": 1.0,
+        "m": 60.0,
+        "h": 3600.0,
+        "d": 86_400.0,
+        "w": 7 * 86_400.0,
+        "mm": 30 * 86_400.0,
+        "y": 365 * 86_400.0,
+    }
+)
+# At most 15 digits before the point and 9 behind it: more can't be meant, and takes time to read.
+_PART: Final = r"(\d{1,15}(?:\.\d{0,9})?|\.\d{1,9})(ns|us|µs|μs|ms|mm|s|m|h|d|w|y)"
+_PARTS: Final = re.compile(_PART, re.ASCII)
+_WHOLE: Final = re.compile(rf"[+-]?(?:{_PART}){{1,12}}", re.ASCII)
+_ZEROS: Final = frozenset({"0", "+0", "-0"})  # the only texts without a unit
+_SHOWN: Final = 80  # characters of a bad value that an error repeats
+
+
+def seconds(duration: Duration) -> float:
+    """Return a duration in seconds, above zero.
+
+    Args:
+        duration: Seconds, a `datetime.timedelta`, or text.
+
+    Raises:
+        ValueError: It is not a duration, not above zero, or longer than 100 years. The message
+            names the value and what is accepted.
+
+    >>> seconds("1m30s"), seconds("500ms"), seconds(2), seconds(datetime.timedelta(hours=1))
+    (90.0, 0.5, 2.0, 3600.0)
+    >>> seconds("30 sec")
+    Traceback (most recent call last):
+    ValueError: '30 sec' is not a duration: write it as seconds, or as text such as 30s or 1h30m
+    """
+    found = signed_seconds(duration)
+    if found <= 0:
+        raise ValueError(f"{_shown(duration)} is not above zero: {ACCEPTED}")
+    return found
+
+
+def wait_seconds(duration: Duration) -> float:
+    """Return how long to wait, in seconds; zero where the duration is zero or negative.
+
+    For waits and timeouts that are computed, such as ``due - run.now()``: one that is past is
+    over at once.
+
+    Raises:
+        ValueError: It is not a duration, or longer than 100 years.
+
+    >>> wait_seconds(datetime.timedelta(seconds=-3)), wait_seconds(0), wait_seconds("2s")
+    (0.0, 0.0, 2.0)
+    """
+    return max(0.0, signed_seconds(duration))
+
+
+def duration_text(duration: Duration) -> str:
+    """Return a duration for people: text as it was given, anything else in seconds.
+
+    >>> duration_text("1m"), duration_text(90), duration_text(datetime.timedelta(minutes=1))
+    ('1m', '90s', '60s')
+    """
+    if isinstance(duration, str):
+        return duration
+    return f"{signed_seconds(duration):.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def signed_seconds(duration: Duration) -> float:
+    """Return a duration in seconds, which may be zero or negative.
+
+    Raises:
+        ValueError: It is not a duration, or longer than 100 years.
+    """
+    found: float
+    if isinstance(duration, str):
+        found = _from_text(duration)
+    elif isinstance(duration, datetime.timedelta):
+        found = duration.total_seconds()
+    elif isinstance(duration, int | float) and not isinstance(duration, bool):
+        found = duration
+    else:
+        raise ValueError(f"{_shown(duration)} is not a duration: {ACCEPTED}")
+    if found != found:
+        raise ValueError(f"{found} is not a duration: {ACCEPTED}")
+    if found > LONGEST_S:
+        raise ValueError(f"{_shown(duration)} is longer than 100 years")
+    return float(max(found, -LONGEST_S))
+
+
+def _from_text(text: str) -> float:
+    written = text.strip()
+    if written not in _ZEROS and _WHOLE.fullmatch(written) is None:
+        raise ValueError(f"{_shown(text)} is not a duration: {ACCEPTED}")
+    length = sum(float(number) * _UNITS_S[unit] for number, unit in _PARTS.findall(written))
+    return -length if written[0] == "-" else length
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,27 +1,24 @@
-"""A workflow as a picture: nodes, edges and groups, in no particular drawing language."""
+"""A workflow as a graph: nodes, edges and groups, in no particular drawing language."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import msgspec
 
-from qtforge_sdk.records import CheckpointSaved
-
-__all__ = ["Drawable", "Edge", "Graph", "Group", "Node", "NodeKind", "RunDrawable"]
+__all__ = ["Edge", "Graph", "Group", "Node", "NodeKind"]
 
 NodeKind = Literal["start", "step", "decision", "workflow", "state", "final", "end"]
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in a graph.
+    """A node of a graph.
 
     Attributes:
         id: Unique in the graph; any text.
-        label: What is written in it; its lines are separated by line breaks.
-        kind: Says how it looks.
-        mark: ``current`` or ``visited`` in the picture of a run, else "".
+        label: Its text; lines are separated by line breaks.
+        kind: What it stands for, which decides its shape.
+        mark: ``current`` or ``visited`` in the graph of a run, else "".
     """
 
     id: str
@@ -31,14 +28,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """A way from a node to another.
+    """An edge from one node to another.
 
     Attributes:
         source: A node's id.
         target: A node's id.
-        label: What is written at it.
-        dashed: Whether it is taken only when something failed, or besides.
-        mark: ``visited`` where a run went this way, else "".
+        label: Its text.
+        dashed: Whether it is followed only after a failure, or in addition to others.
+        mark: ``visited`` where a run followed it, else "".
     """
 
     source: str
@@ -54,9 +51,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: Unique in the graph.
         label: Its title.
-        nodes: In order.
-        groups: Within it, in order.
-        mark: As a node's.
+        nodes: Its nodes, in order.
+        groups: The groups within it, in order.
+        mark: As of a `Node`.
     """
 
     id: str
@@ -67,14 +64,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture.
+    """A graph.
 
     Attributes:
-        title: Its name.
-        nodes: Those in no group, in order.
-        edges: In order.
-        groups: In order.
-        downward: Whether it goes from top to bottom; else from left to right.
+        title: The graph's title.
+        nodes: The nodes outside all groups, in order.
+        edges: The edges, in order.
+        groups: The groups, in order.
+        downward: Whether it is drawn from top to bottom; otherwise from left to right.
     """
 
     title: str
@@ -82,22 +79,3 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     edges: tuple[Edge, ...] = ()
     groups: tuple[Group, ...] = ()
     downward: bool = True
-
-
-class Drawable(Protocol):
-    """What an orchestrator has besides, when its workflows can be drawn."""
-
-    def graph(self, definition: Any) -> Graph:
-        """Return a definition's picture."""
-
-
-class RunDrawable(Protocol):
-    """What an orchestrator has besides, when a picture can show where a run is."""
-
-    def graph_of_run(self, definition: Any, kept: Sequence[CheckpointSaved]) -> Graph:
-        """Return a definition's picture, marked with where a run is and how it came there.
-
-        Args:
-            definition: The run's.
-            kept: All that the run kept, oldest first.
-        """

@@ -1,37 +1,201 @@
-"""Orchestrators: kinds of workflow."""
+"""`Orchestrator`, the base of a kind of workflow, and what it reports problems to."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+import abc
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from qtforge_sdk.definition_checker import DefinitionChecker
-from qtforge_sdk.runs import Definition, Run
+from qtforge_sdk.durations import Duration
+from qtforge_sdk.runs import Definition, Run, StepResult
 
-__all__ = ["Orchestrator"]
+if TYPE_CHECKING:
+    from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
+    from qtforge_sdk.graphs import Graph
+    from qtforge_sdk.records import CheckpointSaved
+
+__all__ = ["DefinitionChecker", "Orchestrator"]
+
+D = TypeVar("D", bound=Definition)
 
 
-class Orchestrator(Protocol):
-    """A kind of workflow: turns a definition into calls on a `Run`.
+class DefinitionChecker(Protocol):
+    """Collects the problems of a definition; a path is such as ``stages[2].when``."""
+
+    def problem(self, path: str, what: str, fix: str = "") -> None:
+        """Record a problem.
+
+        Args:
+            path: The key's path.
+            what: What is wrong.
+            fix: How to fix it, or "".
+        """
+
+    def topic(self, path: str, topic: str) -> None:
+        """Check that an active plugin handles a topic."""
+
+    def plugin(self, path: str, plugin: str, topic: str) -> None:
+        """Check that a plugin is among those that handle a topic."""
+
+    def duration(self, path: str, duration: Duration) -> None:
+        """Check that a value is a duration above zero; see `qtforge_sdk.Duration`."""
+
+    def workflow(self, path: str, name: str) -> None:
+        """Check that a workflow of that name is known, and is not the one that is checked."""
+
+    def condition(
+        self,
+        path: str,
+        expression: str,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check a CEL condition.
+
+        Args:
+            path: The key's path.
+            expression: CEL.
+            stages: The names of the stages that it can use.
+            names: What else it can use: each name with a mapping of its members' names, or
+                with None where they are not known.
+        """
+
+    def template(
+        self,
+        path: str,
+        value: object,
+        stages: Iterable[str],
+        names: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check every ``${...}`` in a value.
+
+        Args:
+            path: The key's path.
+            value: Text, or mappings and lists that contain text.
+            stages: The names of the stages that its expressions can use.
+            names: What else they can use, as for `condition`.
+        """
+
+
+class Orchestrator(abc.ABC, Generic[D]):
+    """A kind of workflow: it turns a definition into calls on a `Run`.
+
+    Derive from ``Orchestrator[MyDefinition]``, set ``kind``, and write `check` and `execute`.
+    The other methods are optional; their defaults say that the kind does not have the feature.
+    The host makes one instance without arguments, and uses it for all runs of the kind, so it
+    keeps no state of a run.
 
     Attributes:
         kind: The name that definitions give, such as ``sequential``.
-        definition_type: A `Definition` with the kind's own keys.
+        definition_type: The type of a definition, with the kind's own keys; by default the type
+            argument, `Definition` where there is none.
+        stateful: Whether its runs write checkpoints (`Run.checkpoint`) and wait for events. Such
+            a run is resumed from its last checkpoint instead of being executed again from its
+            beginning.
 
-    One whose runs keep their state (`Run.keep`) has ``stateful = True`` besides.
+    >>> class Pause(Definition, frozen=True, kw_only=True):
+    ...     length: Duration = "1s"
+    >>> class PauseOrchestrator(Orchestrator[Pause]):
+    ...     kind = "pause"
+    ...     def check(self, definition, checker):
+    ...         checker.duration("length", definition.length)
+    ...     async def execute(self, run):
+    ...         await run.sleep(run.definition.length)
+    >>> PauseOrchestrator.definition_type.__name__
+    'Pause'
     """
 
-    kind: ClassVar[str]
-    definition_type: ClassVar[type[Definition]]
+    kind: ClassVar[str] = ""
+    definition_type: ClassVar[type[Definition]] = Definition
+    stateful: ClassVar[bool] = False
 
-    def check(self, definition: Any, checker: DefinitionChecker) -> None:
-        """Report what is wrong with a definition beyond its types.
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "definition_type" in cls.__dict__:
+            return
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            arguments = typing.get_args(base)
+            if arguments and isinstance(arguments[0], type):
+                cls.definition_type = arguments[0]
 
-        That is every topic, duration, condition and template in it, ``result`` and
-        ``summary`` among them.
+    @abc.abstractmethod
+    def check(self, definition: D, checker: DefinitionChecker) -> None:
+        """Report the problems of a definition that its types do not rule out.
+
+        These are all topics, durations, conditions and templates of the kind's own keys, and
+        the templates ``result`` and ``summary``. The host checks the other keys of `Definition`.
+
+        Args:
+            definition: An instance of ``definition_type``.
+            checker: Checks values, and collects problems.
         """
 
+    @abc.abstractmethod
     async def execute(self, run: Run) -> Any:
-        """Do the run's steps; the return value is the result unless the definition has one.
+        """Execute a run's steps.
 
-        When it raises, completed steps are compensated in reverse order.
+        Args:
+            run: The run; its ``definition`` is an instance of ``definition_type``.
+
+        Returns:
+            The run's result, unless the definition has a template of its own; or
+            `qtforge_sdk.checkpoints.Ended`, which adds names for that template.
+
+        Raises:
+            Exception: The run fails, and its completed steps are compensated in reverse order.
         """
+
+    def graph(self, definition: D) -> Graph | None:
+        """Return a definition's graph; None where the kind has none."""
+        return None
+
+    def graph_of_run(self, definition: D, checkpoints: Sequence[CheckpointSaved]) -> Graph | None:
+        """Return a definition's graph, marked with a run's path and its current position.
+
+        Args:
+            definition: The run's definition.
+            checkpoints: All checkpoints of the run, oldest first.
+
+        Returns:
+            The graph; by default `graph`, without marks. None where the kind has none.
+        """
+        return self.graph(definition)
+
+    def accepts(self, definition: D, state: Any) -> Sequence[AcceptedEvent] | None:
+        """Return the events that a stateful run accepts in a state, in the order of evaluation.
+
+        Args:
+            definition: The run's definition.
+            state: The state of its last checkpoint, as plain values; None before the first.
+
+        Returns:
+            The events; None, the default, where that is not known.
+        """
+        return None
+
+    def triggers(self, definition: D) -> Sequence[EventTrigger]:
+        """Return which publications on the bus start a run of the workflow, or reach one.
+
+        Args:
+            definition: The definition of a stateful kind.
+        """
+        return ()
+
+    def check_amendment(
+        self, before: D, after: D, steps: Mapping[str, StepResult]
+    ) -> Sequence[str]:
+        """Return the reasons why a run's definition can't be amended; none where it can.
+
+        The host has checked ``after`` like every definition. What remains is whether it fits
+        what the run has done.
+
+        Args:
+            before: The run's definition now.
+            after: The definition with the amendment.
+            steps: The run's steps so far.
+
+        Returns:
+            The reasons; by default one, that the kind does not support amendments.
+        """
+        return [f"a workflow of the kind '{before.kind}' can't be amended"]

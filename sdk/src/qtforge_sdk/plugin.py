@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from qtforge_sdk.bus import Bus
 from qtforge_sdk.health import Health
-from qtforge_sdk.hookspecs import hookimpl
+from qtforge_sdk.markers import hookimpl
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Plugin", "PluginContext"]

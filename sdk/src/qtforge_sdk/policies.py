@@ -1,19 +1,26 @@
-"""Policies: what happens when a step fails, is slow, or is asked too often.
+"""Policies: what happens when a step fails, is slow, or is requested too often.
 
-One set of names and defaults, for TOML and for Python alike: ``retry = { max_attempts = 3 }``
-in a definition is ``Retry(max_attempts=3)`` in code. Durations are text, such as ``30s``;
-`durations_of` and ``Limits.rate`` give what is to be parsed. Numbers out of range are a
-``ValueError`` in Python and a `msgspec.ValidationError` with the key's path in TOML.
+TOML and Python have the same names and defaults: ``retry = { max_attempts = 3 }`` in a
+definition is ``Retry(max_attempts=3)`` in code. A length of time is a
+`qtforge_sdk.Duration`: seconds, text such as ``30s``, or in Python also a
+`datetime.timedelta`, which is kept as seconds.
+
+Every value is checked when a policy is made. A wrong one is a ``ValueError`` in Python, which
+names each wrong field and what it accepts; in TOML it is a `msgspec.ValidationError` with the
+path of the policy's table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+import math
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from qtforge_sdk.durations import Duration
+from qtforge_sdk.durations import Duration, seconds
 
 __all__ = [
     "NEVER_RETRIED",
@@ -21,14 +28,50 @@ __all__ = [
     "Cache",
     "Fallback",
     "Limits",
+    "ParsedRate",
     "Rate",
     "Retry",
     "TopicPolicy",
-    "durations_of",
+    "parse_rate",
 ]
 
 Rate = str
-"""How many in which time, as text: ``10/s``, ``300/m``, ``1000/h``, or ``5/30s``."""
+"""How many requests in which time, as text: ``10/s``, ``300/m``, ``1000/h`` or ``5/30s``."""
+
+_RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\S.*)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRate:
+    """A rate as numbers.
+
+    Attributes:
+        count: How many requests.
+        period_s: In how many seconds.
+    """
+
+    count: int
+    period_s: float
+
+
+def parse_rate(text: Rate) -> ParsedRate:
+    """Return the count and the period of a rate.
+
+    Raises:
+        ValueError: It is not a rate; the message names what is accepted.
+
+    >>> parse_rate("300/m"), parse_rate("5/30s")
+    (ParsedRate(count=300, period_s=60.0), ParsedRate(count=5, period_s=30.0))
+    """
+    match = _RATE.fullmatch(text.strip())
+    try:
+        if match is None or int(match[1]) == 0:
+            raise ValueError
+        period = match[2]
+        return ParsedRate(int(match[1]), seconds(period if period[0].isdecimal() else f"1{period}"))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a rate: write it as 10/s, 300/m or 5/30s") from error
+
 
 NEVER_RETRIED: Final = (
     "bus.closed",
@@ -39,26 +82,26 @@ NEVER_RETRIED: Final = (
     "run.cancelled",
     "workflow.*",
 )
-"""Codes that a further try can't mend: `Retry` leaves them unless ``include`` names them."""
+"""Codes of errors that another attempt cannot fix; only ``include`` makes `Retry` repeat them."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Try a step again when it fails; a step's policy.
+    """Try a step again when it fails; a policy of a step.
 
-    The wait before attempt n + 1 is ``initial_delay * backoff ** (n - 1)``, at most
+    The delay before attempt n + 1 is ``initial_delay * backoff ** (n - 1)``, at most
     ``max_delay``, less a random share of up to ``jitter``. An error's ``retry_after_s`` is
-    the least wait; where it is above ``max_delay``, there is no further attempt.
+    the minimum delay; if it is above ``max_delay``, there is no further attempt.
 
     Attributes:
-        max_attempts: How often the step is tried in all; default 1, which is no retry.
-        initial_delay: The wait before the second attempt, a duration; default 1s.
-        backoff: By what factor the wait grows with each attempt, at least 1; default 2.
-        max_delay: The longest wait, a duration; default 1m.
-        jitter: Which share of the wait is random, 0 to 1; default 0.5.
-        include: Error codes to try again, with ``*`` as in ``document.*``. Empty, which is
-            the default, means all but `NEVER_RETRIED`. An error that says of itself that it
-            is not retryable is left, an error that says that it is is tried again.
-        exclude: Error codes not to try again, with ``*``; they win over everything else.
+        max_attempts: The number of attempts in all, at least 1; default 1, which is no retry.
+        initial_delay: The delay before the second attempt, a duration; default 1s.
+        backoff: The factor by which the delay grows with each attempt, at least 1; default 2.
+        max_delay: The longest delay, a duration; default 1m.
+        jitter: The share of the delay that is random, 0 to 1; default 0.5.
+        include: Codes of errors to retry, with ``*`` as in ``document.*``. Empty, which is the
+            default, means all but `NEVER_RETRIED`. An error whose ``retryable`` is False is
+            never retried; one whose ``retryable`` is True is, where ``include`` is empty.
+        exclude: Codes of errors not to retry, with ``*``; they override everything else.
             Default none.
     """
 
@@ -71,24 +114,26 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _at_least("max_attempts", self.max_attempts, 1)
-        if not 1 <= self.backoff < float("inf"):
-            raise ValueError(f"backoff is {self.backoff:g}: it must be 1 or more, and finite")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter is {self.jitter:g}: it must be a share from 0 to 1")
+        _check(
+            _least(self, "max_attempts", 1),
+            _duration(self, "initial_delay"),
+            _number(self, "backoff", 1.0, math.inf, "a finite number of 1 or more"),
+            _duration(self, "max_delay"),
+            _number(self, "jitter", 0.0, 1.0, "a share from 0 to 1"),
+        )
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Stop asking a plugin that keeps failing on a topic; a topic's policy.
+    """Stop sending requests to a plugin that keeps failing on a topic; a policy of a topic.
 
-    One breaker for each topic and plugin, shared by all runs of the host.
+    There is one breaker for each topic and plugin, shared by all runs of the host.
 
     Attributes:
-        failures: How many failures within ``window`` open it; default 5.
+        failures: The number of failures within ``window`` that open it, at least 1; default 5.
         window: How long a failure counts, a duration; default 1m.
         open_for: How long it stays open, a duration; default 30s. Then it is half open.
-        half_open: How many trial calls it lets through at once when half open, and how many
-            must succeed for it to close; default 1. One failure opens it again.
+        half_open: The number of trial calls that it lets through at once when half open, and
+            that must succeed for it to close, at least 1; default 1. One failure opens it again.
     """
 
     failures: int = 5
@@ -97,19 +142,23 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     half_open: int = 1
 
     def __post_init__(self) -> None:
-        _at_least("failures", self.failures, 1)
-        _at_least("half_open", self.half_open, 1)
+        _check(
+            _least(self, "failures", 1),
+            _duration(self, "window"),
+            _duration(self, "open_for"),
+            _least(self, "half_open", 1),
+        )
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to answer when a step has failed for good; a step's policy.
+    """What to respond with when the last attempt of a step failed; a policy of a step.
 
-    The step then counts as degraded. Give either ``value`` or ``topic``.
+    The run then counts as degraded. Give either ``value`` or ``topic``.
 
     Attributes:
-        value: The answer itself; no default.
-        topic: Another topic to ask; no default.
-        message: With what to ask it; default None, the step's own message.
+        value: The response itself; no default.
+        topic: Another topic to request; no default.
+        message: The message for that topic; default None, which is the step's own message.
     """
 
     value: Any = msgspec.UNSET
@@ -124,31 +173,32 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Answer a step from an earlier answer to the same question; a step's policy.
+    """Reuse the response to an earlier, equal request; a policy of a step.
 
-    The same question is the same topic, plugin, plugin version and message.
+    Requests are equal when topic, plugin, plugin version and message are.
 
     Attributes:
-        ttl: How long an answer may be used, a duration; default 1h.
-        max_entries: How many answers of the topic are kept; default 10,000.
+        ttl: How long a response may be reused, a duration; default 1h.
+        max_entries: The number of responses of the topic that are kept, at least 1;
+            default 10,000.
     """
 
     ttl: Duration = "1h"
     max_entries: int = 10_000
 
     def __post_init__(self) -> None:
-        _at_least("max_entries", self.max_entries, 1)
+        _check(_duration(self, "ttl"), _least(self, "max_entries", 1))
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much may be asked of a topic; a topic's policy, shared by all runs of the host.
+    """How many requests a topic accepts; a policy of a topic, shared by all runs of the host.
 
     Attributes:
-        concurrency: How many requests at once; default None, no limit.
-        rate: How many requests in a time, such as ``10/s``; default None, no limit. So many
-            may come at once, after a quiet time; after that they are spread evenly.
-        queue: How many requests may wait for their turn, first come, first served; default
-            1024. One more is refused with ``policy.overloaded``.
+        concurrency: The number of requests at once, at least 1; default None, no limit.
+        rate: The number of requests in a time, such as ``10/s``; default None, no limit. That
+            many may come at once after a quiet time; after that they are spread evenly.
+        queue: The number of requests that may wait for their turn, first come, first served;
+            default 1024. One more is refused with ``policy.overloaded``.
     """
 
     concurrency: int | None = None
@@ -156,34 +206,66 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: int = 1024
 
     def __post_init__(self) -> None:
-        if self.concurrency is not None:
-            _at_least("concurrency", self.concurrency, 1)
-        _at_least("queue", self.queue, 0)
+        _check(
+            None if self.concurrency is None else _least(self, "concurrency", 1),
+            _rate(self.rate),
+            _least(self, "queue", 0),
+        )
 
 
 class TopicPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[topics."a.b"]`` of the configuration.
 
     Attributes:
-        breaker: Stops asking a plugin that keeps failing; None for no breaker.
-        limits: How much may be asked; None for no limits.
+        breaker: When to stop sending requests to a plugin that keeps failing; None for never.
+        limits: How many requests the topic accepts; None for no limits.
     """
 
     breaker: Breaker | None = None
     limits: Limits | None = None
 
 
-def durations_of(policy: Retry | Breaker | Fallback | Cache | Limits) -> Iterator[tuple[str, str]]:
-    """Give each duration of a policy, for a checker: its field's name and its text.
-
-    >>> list(durations_of(Retry()))
-    [('initial_delay', '1s'), ('max_delay', '1m')]
-    """
-    for name in ("initial_delay", "max_delay", "window", "open_for", "ttl"):
-        if name in policy.__struct_fields__:
-            yield name, getattr(policy, name)
+def _check(*problems: str | None) -> None:
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise ValueError("; ".join(found))
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} is {value}: it must be {least} or more")
+def _least(policy: msgspec.Struct, name: str, least: int) -> str | None:
+    value = getattr(policy, name)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return None
+    return f"{name} is {value!r}: it must be a whole number of {least} or more"
+
+
+def _number(
+    policy: msgspec.Struct, name: str, least: float, most: float, accepted: str
+) -> str | None:
+    value = getattr(policy, name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and least <= value <= most and math.isfinite(value):
+        return None
+    return f"{name} is {value!r}: it must be {accepted}"
+
+
+def _duration(policy: msgspec.Struct, name: str) -> str | None:
+    value: Duration = getattr(policy, name)
+    try:
+        found = seconds(value)
+    except ValueError as error:
+        return f"{name}: {error}"
+    if isinstance(value, datetime.timedelta):  # msgspec could not read it back
+        msgspec.structs.force_setattr(policy, name, found)
+    return None
+
+
+def _rate(rate: Rate | None) -> str | None:
+    if rate is None:
+        return None
+    if not isinstance(rate, str):
+        return f"rate is {rate!r}: write it as 10/s, 300/m or 5/30s"
+    try:
+        parse_rate(rate)
+    except ValueError as error:
+        return f"rate: {error}"
+    return None

@@ -1,17 +1,15 @@
-"""The `Run` that an orchestrator drives, and what it is told of."""
+"""`Run`, the run that an orchestrator or a workflow function executes, and its parts."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import msgspec
 
 from qtforge_sdk.checkpoints import Checkpoint, ReceivedEvent
-from qtforge_sdk.durations import Duration
-from qtforge_sdk.input_checks import InputCheck
-from qtforge_sdk.names import Names
+from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 
@@ -20,8 +18,8 @@ __all__ = [
     "Amendment",
     "Compensation",
     "Definition",
-    "Duration",
-    "Names",
+    "EvaluationScope",
+    "InputCheck",
     "Run",
     "RunStatus",
     "StepResult",
@@ -36,20 +34,34 @@ RunStatus = Literal[
 StepStatus = Literal["running", "succeeded", "failed", "skipped", "warning"]
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every workflow definition has; each kind's ``definition_type`` adds to it.
+class InputCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A condition that a run's input must meet before the run starts.
 
     Attributes:
-        name: Unique in the host.
-        kind: Which orchestrator runs it.
-        version: PEP 440.
-        description: A line for ``workflows list``.
-        requires: Plugins with PEP 440 specifiers.
-        defaults: What ``input`` holds where the caller gives nothing.
+        input: The key that is checked; within tables its path, such as ``submitter.email``.
+        condition: CEL over ``input``; a condition that fails to evaluate counts as false.
+        wants: What is accepted, as the object of "give", such as ``a date``.
+    """
+
+    input: str
+    condition: str
+    wants: str
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys that every workflow definition has; a kind's ``definition_type`` adds its own.
+
+    Attributes:
+        name: The workflow's name, unique in the host.
+        kind: The kind of the orchestrator that executes it.
+        version: The workflow's version, as in PEP 440.
+        description: One line for ``workflows list``.
+        requires: Required plugins, with PEP 440 specifiers.
+        defaults: Values of ``input`` that the caller need not give.
         inputs: The keys that ``input`` may have; None for any.
-        checks: What has to hold of ``input``, defaults included, before a run starts.
-        timeout: How long a run may take in all, a duration; None for no limit.
-        on_cancel: ``compensate`` undoes what was done when the run is cancelled.
+        checks: Conditions that ``input``, defaults included, must meet before a run starts.
+        timeout: The longest time of a run in all, a duration; None for no limit.
+        on_cancel: ``compensate`` undoes completed steps when the run is cancelled.
         result: A template of the run's result; None means every stage's data by name.
         summary: A template of one line for people, rendered when the run has succeeded.
     """
@@ -69,40 +81,44 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Template(msgspec.Struct, frozen=True):
-    """A message whose ``${...}`` are computed when it is sent.
+    """A message whose ``${...}`` expressions are evaluated when it is sent.
 
     Attributes:
-        value: Text, or mappings and lists that hold such text. A text that is one
-            ``${...}`` becomes that value, untouched; within other text it is put in.
+        value: Text, or mappings and lists that contain text. A text that is one ``${...}``
+            becomes that value, with its type; within other text, the value is inserted.
     """
 
     value: Any
 
 
 class Compensation(msgspec.Struct, frozen=True, kw_only=True):
-    """How a completed step is undone; it must be idempotent, for it may run more than once.
+    """The request that undoes a step; it must be idempotent, since it may run more than once.
 
     Attributes:
-        topic: What to ask.
-        message: With what; a `Template` is rendered when the compensation runs.
-        timeout_s: Seconds.
-        on_failure: Run it also when the step itself failed, since what it did is unknown.
-        retry: How often it is tried; None means once.
+        topic: The topic to request.
+        message: The message; a `Template` is rendered when the compensation runs.
+        timeout: The time for each attempt, a duration; default 30 s.
+        on_failure: Whether to run it also when the step itself failed, since its effect is then
+            unknown.
+        retry: When to try it again; None means never.
     """
 
     topic: str
     message: Any
-    timeout_s: float = 30.0
+    timeout: Duration = 30.0
     on_failure: bool = False
     retry: Retry | None = None
 
+    def __post_init__(self) -> None:
+        seconds(self.timeout)
+
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of a run's definition, for what is still to come.
+    """A change of a run's definition; it applies to what has not begun.
 
     Attributes:
         patch: The operations of a JSON Patch (RFC 6902), in order.
-        reason: Why, for the run's history.
+        reason: The reason, for the run's history.
     """
 
     patch: list[dict[str, Any]]
@@ -110,14 +126,14 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AmendingAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operation returns that changes the run that asked it.
+    """A response of an operation that also amends the run that requested it.
 
-    The step's result is ``answer``; the amendments are in the journal together with it. One
-    that is not possible is recorded as refused, and changes nothing.
+    The step's result is ``answer``; the amendments are journaled together with it. An
+    amendment that is not possible is recorded as refused, and changes nothing.
 
     Attributes:
-        answer: The answer itself.
-        amendments: In order.
+        answer: The response itself.
+        amendments: The amendments, in order.
     """
 
     answer: Any
@@ -125,18 +141,18 @@ class AmendingAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a step.
+    """The state and the result of a step.
 
     Attributes:
-        name: Unique in the run.
-        status: ``warning`` is a failure that the run could do without.
-        data: The answer; None unless succeeded.
-        attempts: How often it was tried; 0 when skipped.
-        duration_s: In seconds, of the last attempt.
-        plugin: Who answered or failed, or None.
-        plugin_version: Their version, or None.
-        warning: Why, for ``warning`` and ``skipped``; else None.
-        error: For ``failed`` and ``warning``; else None.
+        name: The step's name, unique in the run.
+        status: ``warning`` is the failure of a step that was not required.
+        data: The response; None unless the step succeeded.
+        attempts: The number of attempts; 0 when the step was skipped.
+        duration_s: The time of the last attempt, in seconds.
+        plugin: The plugin that responded or failed, or None.
+        plugin_version: That plugin's version, or None.
+        warning: The reason, for ``warning`` and ``skipped``; else None.
+        error: The error, for ``failed`` and ``warning``; else None.
     """
 
     name: str
@@ -150,62 +166,142 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
+class EvaluationScope(Protocol):
+    """Names and their values, converted once, in which conditions are evaluated.
+
+    `Run.prepare` returns one.
+    """
+
+    def holds(self, condition: str) -> bool:
+        """Return whether a CEL condition holds.
+
+        Raises:
+            ExpressionError: It failed, or its value is not a boolean; the error names the
+                smallest part of the condition that fails by itself.
+        """
+
+    def used_by(self, condition: str) -> frozenset[str]:
+        """Return the names given to `Run.prepare` that a condition uses."""
+
+
 class Run(Protocol):
-    """One execution of a workflow, as its orchestrator sees it.
+    """One execution of a workflow, as its orchestrator or its function sees it.
 
-    Every method that does something is a step with a name, unique in the run. Its result is
-    in the journal before the next step sees it; when the run is resumed, the orchestrator's
-    code runs again, and a step that the journal holds answers from there. So the code must
-    ask for the same steps again: take time, chance and the outside world in through steps.
+    Every method with an effect is a step, and its name is unique in the run. A step's result is
+    in the journal before the next step begins. When a run is resumed, the code is executed again
+    from its beginning, and a step that the journal holds returns the recorded result. So the
+    code must request the same steps again: it must read the time, random numbers and the outside
+    world only in steps.
 
-    Expressions in templates and conditions know ``input``, ``run`` (``id``, ``workflow``,
-    ``started_at``) and ``stages`` (by name, each a `StepResult`).
+    Expressions in templates and conditions can use ``input``, ``run`` (``id``, ``workflow``,
+    ``started_at``) and ``stages`` (a `StepResult` by name).
+
+    A length of time is a `Duration`: seconds, a `datetime.timedelta` or text such as ``1h30m``.
+    A wait or a timeout that is zero or negative is over at once. Each method that takes one
+    raises ``ValueError`` for anything else.
+
+    Where ``response_type`` is given, the result is converted to that type, so that type checkers
+    know its fields; without it, the result is plain values: mappings, lists and scalars.
     """
 
     @property
     def id(self) -> str:
-        """Unique and sortable by time."""
+        """The run's id: unique, and sortable by the time of its start."""
 
     @property
     def definition(self) -> Any:
-        """An instance of the orchestrator's ``definition_type``, as amended until now."""
+        """An instance of the orchestrator's ``definition_type``, with all amendments so far."""
 
     @property
     def input(self) -> Mapping[str, Any]:
-        """What the run was started with, as plain values."""
+        """The run's input, as plain values, defaults included."""
 
     @property
     def steps(self) -> Mapping[str, StepResult]:
         """The steps so far, in the order in which they began; their data are plain values."""
 
     def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
-        """Return the template's value now.
+        """Return a template's value.
 
         Args:
-            template: A template's value.
-            names: What it may use beside ``input``, ``run`` and ``stages``.
+            template: Text, or mappings and lists that contain text.
+            names: Values that it can use besides ``input``, ``run`` and ``stages``.
 
         Raises:
-            ExpressionError: ``expression.failed``.
+            ExpressionError: ``expression.failed``: an expression in it failed.
         """
 
     def evaluate(self, condition: str, names: Mapping[str, Any] | None = None) -> bool:
-        """Return whether a CEL condition holds now.
+        """Return whether a condition holds.
 
         Args:
             condition: CEL.
-            names: What it may use beside ``input``, ``run`` and ``stages``.
+            names: Values that it can use besides ``input``, ``run`` and ``stages``.
 
         Raises:
-            ExpressionError: It failed, or gave something else than true or false.
+            ExpressionError: It failed, or its value is not a boolean.
         """
 
-    def prepare(self, names: Mapping[str, Any]) -> Names:
-        """Make names ready, with ``input``, ``run`` and ``stages``, for many conditions.
+    def prepare(self, names: Mapping[str, Any]) -> EvaluationScope:
+        """Convert names, and ``input``, ``run`` and ``stages``, once for many conditions.
+
+        Args:
+            names: Values that conditions can use besides ``input``, ``run`` and ``stages``.
 
         Raises:
-            ExpressionError: A value has no form that CEL knows.
+            ExpressionError: A value has no representation in CEL.
         """
+
+    @overload
+    async def request(
+        self,
+        step: str,
+        topic: str,
+        message: object,
+        *,
+        timeout: Duration | None = None,
+        plugin: str | None = None,
+        required: Literal[True] = True,
+        retry: Retry | None = None,
+        cache: Cache | None = None,
+        fallback: Fallback | None = None,
+        compensation: Compensation | None = None,
+        response_type: type[T],
+    ) -> T: ...
+
+    @overload
+    async def request(
+        self,
+        step: str,
+        topic: str,
+        message: object,
+        *,
+        timeout: Duration | None = None,
+        plugin: str | None = None,
+        required: bool,
+        retry: Retry | None = None,
+        cache: Cache | None = None,
+        fallback: Fallback | None = None,
+        compensation: Compensation | None = None,
+        response_type: type[T],
+    ) -> T | None: ...
+
+    @overload
+    async def request(
+        self,
+        step: str,
+        topic: str,
+        message: object,
+        *,
+        timeout: Duration | None = None,
+        plugin: str | None = None,
+        required: bool = True,
+        retry: Retry | None = None,
+        cache: Cache | None = None,
+        fallback: Fallback | None = None,
+        compensation: Compensation | None = None,
+        response_type: None = None,
+    ) -> Any: ...
 
     async def request(
         self,
@@ -213,7 +309,7 @@ class Run(Protocol):
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         plugin: str | None = None,
         required: bool = True,
         retry: Retry | None = None,
@@ -222,106 +318,215 @@ class Run(Protocol):
         compensation: Compensation | None = None,
         response_type: Any = None,
     ) -> Any:
-        """Do a step: ask a topic, and record what came of it.
+        """Send a request on the bus as a step, and journal the response.
 
         Args:
             step: The step's name, unique in the run.
-            topic: What to ask.
-            message: With what; a `Template` is rendered first.
-            timeout: Seconds for each attempt; None means 30.
-            plugin: Ask only this plugin.
+            topic: The topic to request.
+            message: The message; a `Template` is rendered first.
+            timeout: The time for each attempt, a duration; None means 30 s.
+            plugin: Send it only to this plugin; None for any that handles the topic.
             required: When False, a failure is a ``warning``, the run is degraded, and the
-                answer is None.
+                result is None.
             retry: When to try again; None means never.
-            cache: Answer from an earlier answer to the same question; None means never.
-            fallback: What to answer when it failed for good; the run is degraded.
-            compensation: How to undo it if the run fails later.
-            response_type: Convert the answer to this type; without it, the answer is plain
-                values, whether it comes from a plugin or from the journal.
+            cache: Reuse the response to an earlier, equal request; None means never.
+            fallback: The response when the last attempt failed; the run is then degraded.
+            compensation: The request that undoes the step if the run fails later.
+            response_type: Convert the response to this type.
+
+        Returns:
+            The response; None where the step failed and is not required, or was skipped.
 
         Raises:
             DuplicateStepError: The run has a step of that name.
-            StageFailedError: The required step failed; the ``__cause__`` says why.
-            RunDivergedError: The journal holds other steps than the code asks for.
+            StageFailedError: The required step failed; the ``__cause__`` is the reason.
+            RunDivergedError: The journal holds other steps than the code requests.
+            ValueError: The timeout is not a duration.
         """
+
+    @overload
+    async def step(
+        self, name: str, function: Callable[[], Any], *, response_type: type[T]
+    ) -> T: ...
+
+    @overload
+    async def step(
+        self, name: str, function: Callable[[], Any], *, response_type: None = None
+    ) -> Any: ...
 
     async def step(
         self, name: str, function: Callable[[], Any], *, response_type: Any = None
     ) -> Any:
-        """Do a step of the orchestrator's own: what the function returns is journaled.
+        """Call a function as a step, and journal its return value.
+
+        Args:
+            name: The step's name, unique in the run.
+            function: Called without arguments; may be async. It is not called again when the
+                journal holds the step.
+            response_type: Convert the journaled value to this type.
+
+        Returns:
+            The journaled value.
 
         Raises:
             DuplicateStepError: The run has a step of that name.
             StageFailedError: The function raised.
-            RunDivergedError: The journal holds other steps than the code asks for.
+            RunDivergedError: The journal holds other steps than the code requests.
         """
 
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out.
+
+        Args:
+            step: The step's name, unique in the run.
+            reason: The reason, for people.
 
         Raises:
             DuplicateStepError: The run has a step of that name.
         """
 
     def topics(self) -> Collection[str]:
-        """Return the topics that somebody answers now.
+        """Return the topics that a plugin handles now.
 
-        For errors that name what is known: when the run is resumed, it may be others.
+        For errors that list what is available: a resumed run may see other topics.
         """
+
+    @overload
+    async def gather(
+        self,
+        *steps: Awaitable[T],
+        deadline: None = None,
+        first: None = None,
+        concurrency: int | None = None,
+        name: str | None = None,
+    ) -> list[T]: ...
+
+    @overload
+    async def gather(
+        self,
+        *steps: Awaitable[T],
+        deadline: Duration | None = None,
+        first: int | None = None,
+        concurrency: int | None = None,
+        name: str | None = None,
+    ) -> list[T | None]: ...
 
     async def gather(
         self,
         *steps: Awaitable[Any],
-        deadline: float | None = None,
+        deadline: Duration | None = None,
         first: int | None = None,
         concurrency: int | None = None,
         name: str | None = None,
     ) -> list[Any]:
-        """Do steps at once; when one fails, the others are cancelled and awaited first.
+        """Execute steps concurrently; when one fails, cancel the others and wait for their end.
 
-        What ended which step is in the journal: a resumed run asks none of them again, and
-        has the deadline that it had.
+        How each step ended is in the journal: a resumed run repeats none of them, and keeps its
+        original deadline.
 
         Args:
-            steps: Such as ``run.request("a", ..., required=False)``; a step that may be late
-                is one that is not required.
-            deadline: Seconds for all of them together. A step that is not done by then is
-                cancelled and fails with ``run.late``; it is not retried.
-            first: As soon as so many have succeeded, the others are cancelled and skipped,
+            steps: Such as ``run.request("a", ..., required=False)``; a step that may exceed the
+                deadline must not be required.
+            deadline: The time for all of them together, a duration. A step that has not ended
+                by then is cancelled, fails with ``run.late``, and is not retried.
+            first: As soon as this many have succeeded, the others are cancelled and skipped,
                 with the reason ``run.not_needed``.
-            concurrency: How many are asked at once; the others wait for their turn, in the
+            concurrency: How many are executed at once; the others wait for their turn, in the
                 order given. None for all.
-            name: The deadline's name, unique in the run; None counts them.
+            name: The deadline's name, unique in the run; by default they are numbered.
 
         Returns:
-            Their answers, in the order given; None for a step that failed and is not
+            Their results, in the order given; None for a step that failed and is not
             required, and for one that was skipped.
         """
 
-    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
-        """Wait on the run's clock; a resumed run waits only for what is left.
+    async def sleep(self, duration: Duration, *, name: str | None = None) -> None:
+        """Wait on the run's clock; a resumed run waits only for the remaining time.
 
         Args:
-            seconds: How long.
-            name: The timer's name, unique in the run; None counts them.
+            duration: How long.
+            name: The timer's name, unique in the run; by default they are numbered.
+
+        Raises:
+            ValueError: It is not a duration.
         """
 
+    @overload
     async def wait_event(
-        self, name: str, *, timeout: float | None = None, step: str | None = None
+        self,
+        name: str,
+        *,
+        timeout: Duration | None = None,
+        step: str | None = None,
+        response_type: type[T],
+    ) -> T: ...
+
+    @overload
+    async def wait_event(
+        self,
+        name: str,
+        *,
+        timeout: Duration | None = None,
+        step: str | None = None,
+        response_type: None = None,
+    ) -> Any: ...
+
+    async def wait_event(
+        self,
+        name: str,
+        *,
+        timeout: Duration | None = None,
+        step: str | None = None,
+        response_type: Any = None,
     ) -> Any:
-        """Wait for an event that somebody sends to the run; each event is taken once.
+        """Wait for an event that is sent to the run; each event is consumed once.
 
         Args:
             name: The event's name.
-            timeout: Seconds; None waits for as long as it takes.
+            timeout: The longest wait, a duration; None for no limit.
             step: The step's name, unique in the run; None means ``event <name>``.
+            response_type: Convert the event's data to this type.
 
         Returns:
-            The event's data, as plain values.
+            The event's data.
 
         Raises:
-            StageFailedError: It did not come in time.
+            StageFailedError: No such event arrived in time.
+            ValueError: The timeout is not a duration.
         """
+
+    @overload
+    async def run_workflow(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: Literal[True] = True,
+        response_type: type[T],
+    ) -> T: ...
+
+    @overload
+    async def run_workflow(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool,
+        response_type: type[T],
+    ) -> T | None: ...
+
+    @overload
+    async def run_workflow(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
+        response_type: None = None,
+    ) -> Any: ...
 
     async def run_workflow(
         self,
@@ -330,27 +535,34 @@ class Run(Protocol):
         *,
         step: str | None = None,
         required: bool = True,
+        response_type: Any = None,
     ) -> Any:
-        """Run another workflow as a child of this run, and wait for its end.
+        """Execute another workflow as a child run, and wait for its end.
 
         Args:
             name: The workflow.
             given: Its input.
             step: The step's name, unique in the run; None means the workflow's name.
             required: When False, a failure is a ``warning``, and the result is None.
+            response_type: Convert the child's result to this type.
 
         Returns:
-            Its result, as plain values.
+            The child's result.
 
         Raises:
             StageFailedError: It did not succeed.
         """
 
     def now(self) -> datetime.datetime:
-        """Return the time on the run's clock, in UTC; a resumed run sees another one."""
+        """Return the time on the run's clock, in UTC; a resumed run gets a later one."""
 
     async def publish(self, step: str, topic: str, message: object) -> None:
-        """Do a step: publish a message on the bus.
+        """Publish a message on the bus, as a step.
+
+        Args:
+            step: The step's name, unique in the run.
+            topic: The topic.
+            message: The message; a `Template` is rendered first.
 
         Raises:
             DuplicateStepError: The run has a step of that name.
@@ -360,10 +572,10 @@ class Run(Protocol):
     async def start_workflow(
         self, name: str, given: Mapping[str, Any], *, step: str, event: str
     ) -> str:
-        """Start another workflow as a run of its own, and go on.
+        """Start another workflow as an independent run, without waiting for its end.
 
-        Its end comes to this run as an event, with the data ``run_id``, ``workflow``,
-        ``status``, ``result`` and ``error`` (a message, or None).
+        Its end reaches this run as an event, with the data ``run_id``, ``workflow``, ``status``,
+        ``result`` and ``error`` (a message, or None).
 
         Args:
             name: The workflow.
@@ -372,7 +584,7 @@ class Run(Protocol):
             event: The event's name.
 
         Returns:
-            The new run's id; the same one when the run is resumed.
+            The new run's id; the same one when this run is resumed.
 
         Raises:
             StageFailedError: It can't be started.
@@ -380,18 +592,21 @@ class Run(Protocol):
 
     @property
     def checkpoint_state(self) -> Any:
-        """State of the last `checkpoint`, as plain values; None before the first."""
+        """The state of the last `checkpoint`, as plain values; None before the first."""
 
     async def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Record the run's state. From then on, a resumed run goes on from here.
+        """Journal the run's state; a resumed run then continues from this state.
 
-        Steps done before may be forgotten by the run; their names must not be used again.
+        The journal may drop the steps before a checkpoint, so their names must not be used again.
+
+        Args:
+            checkpoint: The state, and how the run reached it.
         """
 
     async def next_event(self) -> ReceivedEvent:
-        """Return the next event: one that was sent, or a timer of `Checkpoint` that is due.
+        """Return the next event: one that was sent, or a timer of a `Checkpoint` that is due.
 
-        Where there is none, the run rests as ``waiting``, and this does not return: it is
-        resumed, from what it kept, when an event or a timer comes. Keep what you have first.
-        An event is given again until something is kept with it.
+        Where there is none, the run's status becomes ``waiting`` and this call does not return:
+        when an event or a timer arrives, the run is resumed from its last checkpoint. So write a
+        checkpoint first. An event is delivered again until a checkpoint names it.
         """

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qtforge_sdk.durations import Duration
+from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.runs import Definition
 
 __all__ = ["PythonWorkflow", "workflow"]
@@ -66,7 +66,7 @@ def workflow(
         description=description,
         requires=requires,
         defaults=defaults or {},
-        timeout=timeout,
+        timeout=timeout if timeout is None or isinstance(timeout, str) else seconds(timeout),
         on_cancel=on_cancel,
     )
 

@@ -22,7 +22,7 @@ from qtforge_sdk import OperationError, Orchestrator, Plugin, StepResult, operat
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.journal import RunQuery, RunSummary
 
-KINDS: dict[str, Orchestrator] = {
+KINDS: dict[str, Orchestrator[Any]] = {
     "conditional": ConditionalOrchestrator(),
     "sequential": SequentialOrchestrator(),
 }

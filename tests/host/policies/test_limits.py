@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from qtforge_host.policies.limits import (
     Limiter,
     Limiters,
-    ParsedRate,
     TokenBucket,
-    parse_rate,
     wait_until,
 )
 from qtforge_sdk.errors import PolicyOverloadedError
-from qtforge_sdk.policies import Limits
+from qtforge_sdk.policies import Limits, ParsedRate, parse_rate
 from qtforge_sdk.testing import VirtualClock
 
 

@@ -63,7 +63,7 @@ def test_a_wait_is_never_negative_never_above_the_longest_and_never_before_retry
 ) -> None:
     error = failed(retry_after_s=retry_after_s)
     wait = next_attempt(policy, attempt, error, random=random.Random(seed))
-    longest_s = LONGEST_S[policy.max_delay]
+    longest_s = LONGEST_S[str(policy.max_delay)]
     if wait is not None:
         assert 0 <= wait <= longest_s
         if retry_after_s is not None and not math.isnan(retry_after_s):

@@ -86,11 +86,10 @@ class MortalJournal:
             raise Crash
 
 
-class Script:
+class Script(Orchestrator[Any]):
     """A workflow in Python: one function of the run."""
 
     kind: ClassVar[str] = "script"
-    definition_type: ClassVar[type[Definition]] = Definition
 
     def __init__(self, code: Code) -> None:
         self._code = code
@@ -319,7 +318,7 @@ class Lab:
         return self.workflows[name]
 
 
-def _kinds() -> dict[str, Orchestrator]:
+def _kinds() -> dict[str, Orchestrator[Any]]:
     return {"sequential": SequentialOrchestrator(), "reactive": ReactiveOrchestrator()}
 
 

@@ -17,12 +17,11 @@ from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.workflows.definitions import Workflow
-from qtforge_sdk import Definition, DefinitionChecker, Run
+from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 
 
-class Remembers:
+class Remembers(Orchestrator[Any]):
     kind: ClassVar[str] = "remembers"
-    definition_type: ClassVar[type[Definition]] = Definition
 
     def __init__(self) -> None:
         self.runs: list[weakref.ref[Run]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from qtforge_host.workflows.definitions import line_of, parse
 from qtforge_sdk import HandlerInfo, Orchestrator
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 
-KINDS: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
+KINDS: dict[str, Orchestrator[Any]] = {"sequential": SequentialOrchestrator()}
 GOOD = """\
 name = "good"
 kind = "sequential"
@@ -76,11 +77,11 @@ def test_a_good_definition_has_no_problem() -> None:
          (12, "stages[1].timout", "unknown key", "did you mean 'timeout'?")),
         ('timeout = "10s"', 'timeout = "ten"',
          (12, "stages[1].timeout",
-          "'ten' is not a duration: write it as 30s, 500ms or 1h30m", "")),
+          "'ten' is not a duration: write it as seconds, or as text such as 30s or 1h30m", "")),
         ('timeout = "10s"', 'timeout = "-1s"', (12, "stages[1].timeout",
-         "'-1s' is not above zero", "")),
-        ('timeout = "10s"', "timeout = 10",
-         (12, "stages[1].timeout", "expected str, got int", "")),
+         "'-1s' is not above zero: write it as seconds, or as text such as 30s or 1h30m", "")),
+        ('timeout = "10s"', "timeout = true",
+         (12, "stages[1].timeout", "expected float | str, got bool", "")),
         ('kind = "sequential"', 'kind = "sequental"',
          (2, "kind", "no orchestrator is of the kind 'sequental'", "did you mean 'sequential'?")),
         ('"document.store"', '"document.stroe"',

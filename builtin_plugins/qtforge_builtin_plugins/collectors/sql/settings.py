@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from qtforge_sdk import Duration
+
 __all__ = ["DatabaseConfig", "QueryParameters"]
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -46,5 +48,5 @@ class QueryParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     query: str
     bind: dict[str, Any] = {}
     limit: _Positive | None = None
-    statement_timeout: str | None = None
+    statement_timeout: Duration | None = None
     database: str | None = None

@@ -75,7 +75,7 @@ class TimerAction(_Action, frozen=True, kw_only=True, tag="timer"):
     """
 
     timer: str | None = None
-    after: str | None = None
+    after: Duration | None = None
     at: str | None = None
     event: str = "timer.expired"
     data: dict[str, Any] = {}

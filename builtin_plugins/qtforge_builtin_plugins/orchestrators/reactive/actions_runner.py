@@ -25,7 +25,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.snapshot import (
 )
 from qtforge_builtin_plugins.orchestrators.reactive.times import due_time
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.runs import Names
+from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["Call", "Evaluator", "Performer"]
 
@@ -35,7 +35,7 @@ _STATE_TIMER: Final = "state:"
 class Evaluator(Protocol):
     """Evaluates what definitions hold, over ``event``, ``data`` and ``instance``."""
 
-    def prepare(self, names: Mapping[str, Any]) -> Names:
+    def prepare(self, names: Mapping[str, Any]) -> EvaluationScope:
         """Make names ready for many conditions.
 
         Raises:

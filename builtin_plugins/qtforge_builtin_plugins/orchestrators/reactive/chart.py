@@ -127,7 +127,7 @@ class Chart:
     def _node(self, name: str, state: State | None, parent: Node | None) -> Node:
         ancestors = () if parent is None else (parent, *parent.ancestors)
         timeout = None if state is None else state.timeout
-        if isinstance(timeout, str):
+        if timeout is not None and not isinstance(timeout, StateTimeout):
             timeout = StateTimeout(after=timeout)
         position = next(self._positions)
         return Node(name, position, _kind(state), parent, ancestors, state, timeout)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-import durationpy
 import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
@@ -135,7 +134,7 @@ class Instance:
                 call.step,
                 action.operation,
                 call.message,
-                timeout=float(durationpy.from_str(action.timeout).total_seconds()),
+                timeout=action.timeout,
                 plugin=action.plugin,
                 retry=action.retry,
             )

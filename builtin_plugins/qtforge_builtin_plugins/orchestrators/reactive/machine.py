@@ -18,7 +18,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDe
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Plan, Planner, Work
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_sdk.errors import ExpressionError, OperationError
-from qtforge_sdk.runs import Names
+from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["Machine"]
 
@@ -230,7 +230,7 @@ class Machine:
         snapshot.queue.append(Event(name=f"error.{action}", data={**error, "action": action}))
 
     def _holder(self, snapshot: Snapshot) -> Callable[[Arrow], bool]:
-        ready: list[tuple[Event | None, Names]] = []  # of the event that it was made for
+        ready: list[tuple[Event | None, EvaluationScope]] = []  # of the event that it was made for
 
         def holds(arrow: Arrow) -> bool:
             if not ready or ready[0][0] is not snapshot.event:

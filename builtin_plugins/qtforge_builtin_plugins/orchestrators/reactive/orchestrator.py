@@ -18,8 +18,8 @@ from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
 from qtforge_builtin_plugins.orchestrators.reactive.scopes import check_expressions
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Snapshot
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
-from qtforge_sdk import Definition, DefinitionChecker, Run, StepResult
-from qtforge_sdk.checkpoints import AcceptedEvent
+from qtforge_sdk import DefinitionChecker, Orchestrator, Run, StepResult
+from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.records import CheckpointSaved
 
@@ -28,11 +28,10 @@ __all__ = ["ReactiveOrchestrator"]
 _FROM_WITHIN: Final = ("error.", "done.", "timer.")
 
 
-class ReactiveOrchestrator:
+class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
     """Runs state machines; each event is kept together with what it caused."""
 
     kind: ClassVar[str] = "reactive"
-    definition_type: ClassVar[type[Definition]] = ReactiveDefinition
     stateful: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -64,17 +63,18 @@ class ReactiveOrchestrator:
         return draw(definition, active, taken)
 
     def graph_of_run(
-        self, definition: ReactiveDefinition, kept: Sequence[CheckpointSaved]
+        self, definition: ReactiveDefinition, checkpoints: Sequence[CheckpointSaved]
     ) -> Graph:
-        """Return the machine's picture, with a run's state and the path that it took.
+        """Return the machine's graph, marked with a run's state and the path that it took.
 
         Args:
             definition: The machine.
-            kept: All that the run kept, oldest first.
+            checkpoints: All checkpoints of the run, oldest first.
         """
-        state = kept[-1].state if kept else None  # None too where it is to begin anew
+        # The last state is None too where the machine is to begin again.
+        state = checkpoints[-1].state if checkpoints else None
         active = () if state is None else msgspec.convert(state, Snapshot).active
-        taken = [name for each in kept for name in each.trace.get("transitions", ())]
+        taken = [name for each in checkpoints for name in each.trace.get("transitions", ())]
         return self.graph(definition, active, taken)
 
     def accepts(self, definition: ReactiveDefinition, state: Any) -> list[AcceptedEvent]:
@@ -98,6 +98,14 @@ class ReactiveOrchestrator:
             )
             for arrow in self._planner(definition).named(snapshot.active).arrows()
             if arrow.trigger
+        ]
+
+    def triggers(self, definition: ReactiveDefinition) -> list[EventTrigger]:
+        """Return the publications that ``start_on`` and ``events`` name."""
+        return [
+            EventTrigger(starts=starts, **msgspec.structs.asdict(binding))
+            for starts, bindings in ((True, definition.start_on), (False, definition.events))
+            for binding in bindings
         ]
 
     def _planner(self, definition: ReactiveDefinition) -> Planner:

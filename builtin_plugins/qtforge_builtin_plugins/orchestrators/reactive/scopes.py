@@ -23,7 +23,6 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
 from qtforge_builtin_plugins.orchestrators.reactive.validation import every_state
 from qtforge_sdk import DefinitionChecker
 from qtforge_sdk.errors import InvalidTopicError
-from qtforge_sdk.policies import durations_of
 from qtforge_sdk.topics import validate_pattern, validate_topic
 
 __all__ = ["check_expressions"]
@@ -65,8 +64,6 @@ def _check_action(path: str, action: object, checker: DefinitionChecker) -> None
         if action.plugin is not None:
             checker.plugin(f"{path}.plugin", action.plugin, action.operation)
         checker.duration(f"{path}.timeout", action.timeout)
-        for key, text in durations_of(action.retry) if action.retry is not None else ():
-            checker.duration(f"{path}.retry.{key}", text)
         checker.template(f"{path}.message", action.message, (), _NAMES)
     elif isinstance(action, MessageAction):
         try:
@@ -93,10 +90,14 @@ def _check_timer(path: str, action: TimerAction, checker: DefinitionChecker) -> 
         checker.problem(f"{path}.{given[0]}", "a timer that is cancelled has no time")
     elif not action.cancel and len(given) != 1:
         checker.problem(path, "a timer has 'after' or 'at', and not both", "give one of them")
-    if action.after is not None and "${" not in action.after:
+    if action.after is not None and not _is_template(action.after):
         checker.duration(f"{path}.after", action.after)
     for key in ("after", "at", "data"):
         checker.template(f"{path}.{key}", getattr(action, key), (), _NAMES)
+
+
+def _is_template(value: object) -> bool:
+    return isinstance(value, str) and "${" in value
 
 
 def _check_binding(path: str, binding: Binding, starts: bool, checker: DefinitionChecker) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-import durationpy
-
+from qtforge_sdk.durations import wait_seconds
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["due_time"]
@@ -16,7 +15,8 @@ def due_time(after: Any, at: Any, now: datetime.datetime) -> datetime.datetime:
     """Return when a timer is due, in UTC.
 
     Args:
-        after: A duration as text, such as ``24h``, or seconds; or None.
+        after: A `qtforge_sdk.Duration`, such as ``24h`` or seconds; or None. A negative one is
+            due now.
         at: A date and time, as text (RFC 3339) or as an object; or None.
         now: The time.
 
@@ -27,19 +27,13 @@ def due_time(after: Any, at: Any, now: datetime.datetime) -> datetime.datetime:
         raise _bad("a timer has 'after' or 'at', and not both")
     try:
         if at is None:
-            return now + _length(after)
+            return now + datetime.timedelta(seconds=wait_seconds(after))
         moment = at if isinstance(at, datetime.datetime) else datetime.datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise _bad(f"'{at}' has no time zone; add Z or an offset such as +01:00")
         return moment.astimezone(datetime.UTC)
-    except (TypeError, ValueError, OverflowError, durationpy.DurationError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _bad(str(error)) from error
-
-
-def _length(after: Any) -> datetime.timedelta:
-    if isinstance(after, int | float) and not isinstance(after, bool):
-        return datetime.timedelta(seconds=after)
-    return durationpy.from_str(after)
 
 
 def _bad(why: str) -> OperationError:

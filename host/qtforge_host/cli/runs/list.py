@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from qtforge_host.cli.output import document, json_option, print_json, state, table
 from qtforge_host.cli.runs.options import open_journal, shown_status
 from qtforge_host.cli.session import Session
-from qtforge_host.durations import seconds
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.runs import RunStatus
 

@@ -13,10 +13,10 @@ import click
 
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.cli.session import Session
-from qtforge_host.durations import seconds
 from qtforge_host.plugins.extensions import load_journal
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 

@@ -232,12 +232,8 @@ def _picture(seen: _Seen) -> Graph:
     if seen.workflow is None:
         why = f"it is written in Python, or the kind '{seen.view.kind}' is not installed"
         raise NotDrawableError(f"the workflow of {seen.view.run_id}", why)
-    draw = getattr(seen.workflow.orchestrator, "graph_of_run", None)
-    if draw is None:
-        return picture(seen.workflow)
-    kept = [record for record in seen.records if isinstance(record, CheckpointSaved)]
-    drawn: Graph = draw(seen.workflow.definition, kept)
-    return drawn
+    checkpoints = [record for record in seen.records if isinstance(record, CheckpointSaved)]
+    return picture(seen.workflow, checkpoints)
 
 
 def _document(seen: _Seen, *, history: bool = True) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from qtforge_host.policies.limits import ParsedRate, TokenBucket
+from qtforge_host.policies.limits import TokenBucket
 from qtforge_host.serving.errors import RefusedError
+from qtforge_sdk.policies import ParsedRate
 
 __all__ = ["Gate", "RateGate", "host_name"]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_sdk.bus import HandlerInfo, HandlerStatistics, MessageHandler, Published
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import BusClosedError, BusError
 from qtforge_sdk.operations import SubscriberSpec
 from qtforge_sdk.testing._handlers import compile_listener
@@ -63,13 +64,13 @@ class InMemoryBus:
         topic: str,
         message: object,
         *,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
         response_type: Any = None,
         plugin: str | None = None,
     ) -> Any:
         """Ask the topic's first handler that accepts the message; see `qtforge_sdk.Bus`."""
         self._check_open()
-        timeout_s = DEFAULT_TIMEOUT_S if timeout is None else timeout
+        timeout_s = DEFAULT_TIMEOUT_S if timeout is None else wait_seconds(timeout)
         started = time.monotonic()
         asked = Request(topic, message, timeout_s, response_type, plugin, started + timeout_s)
         self._record.append(Requested(topic=topic, message=message))

@@ -15,6 +15,7 @@ import msgspec
 
 from qtforge_sdk.bus import Bus, Published
 from qtforge_sdk.conversion import convert
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import BusClosedError, ConfigError, PluginError
 from qtforge_sdk.plugin import PluginContext
 from qtforge_sdk.secrets import Secrets
@@ -142,18 +143,18 @@ class PluginTestHost:
 
     @overload
     def request(
-        self, topic: str, message: object, *, timeout: float | None = None,
+        self, topic: str, message: object, *, timeout: Duration | None = None,
         response_type: type[T], plugin: str | None = None,
     ) -> T: ...  # fmt: skip
 
     @overload
     def request(
-        self, topic: str, message: object, *, timeout: float | None = None,
+        self, topic: str, message: object, *, timeout: Duration | None = None,
         response_type: None = None, plugin: str | None = None,
     ) -> Any: ...  # fmt: skip
 
     def request(
-        self, topic: str, message: object, *, timeout: float | None = None,
+        self, topic: str, message: object, *, timeout: Duration | None = None,
         response_type: Any = None, plugin: str | None = None,
     ) -> Any:  # fmt: skip
         """Ask a topic and return the answer; arguments and errors are `Bus.request`'s."""
@@ -161,10 +162,11 @@ class PluginTestHost:
             self._bus.request(
                 topic, message, timeout=timeout, response_type=response_type, plugin=plugin
             ),
-            timeout=2 * _LIFECYCLE_TIMEOUT_S + (DEFAULT_TIMEOUT_S if timeout is None else timeout),
+            timeout=2 * _LIFECYCLE_TIMEOUT_S
+            + (DEFAULT_TIMEOUT_S if timeout is None else wait_seconds(timeout)),
         )
 
-    def publish(self, topic: str, message: object, *, timeout: float = 5.0) -> Published:
+    def publish(self, topic: str, message: object, *, timeout: Duration = 5.0) -> Published:
         """Publish a message, and return once its subscribers have handled it.
 
         What they publish in turn is waited for, too.
@@ -172,33 +174,35 @@ class PluginTestHost:
         Args:
             topic: Under which topic.
             message: What.
-            timeout: Seconds; then it returns although some have not.
+            timeout: A duration; then it returns although some have not.
         """
+        timeout_s = wait_seconds(timeout)
 
         async def publish_and_drain() -> Published:
             published = await self._bus.publish(topic, message)
-            await self._bus.drain(timeout)
+            await self._bus.drain(timeout_s)
             return published
 
-        return self.run(publish_and_drain(), timeout=timeout + _LIFECYCLE_TIMEOUT_S)
+        return self.run(publish_and_drain(), timeout=timeout_s + _LIFECYCLE_TIMEOUT_S)
 
-    def run(self, coroutine: Coroutine[Any, Any, T], *, timeout: float = 60.0) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T], *, timeout: Duration = 60.0) -> T:
         """Run a coroutine on the host's loop and return its result.
 
         Args:
             coroutine: What to run, such as ``host.bus.request(...)``.
-            timeout: Seconds.
+            timeout: A duration, such as seconds.
 
         Raises:
             TimeoutError: It was not done in time, and has been cancelled.
             BusClosedError: The host is closed.
         """
+        timeout_s = wait_seconds(timeout)
 
         async def bounded() -> Any:
             try:
-                return await within(coroutine, timeout)
+                return await within(coroutine, timeout_s)
             except DeadlineError:
-                raise TimeoutError(f"not done within {timeout:g} s") from None
+                raise TimeoutError(f"not done within {timeout_s:g} s") from None
 
         if self._runner_closed:
             coroutine.close()

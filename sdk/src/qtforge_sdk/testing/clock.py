@@ -10,6 +10,8 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Set
 from typing import Any, Final
 
+from qtforge_sdk.durations import Duration, signed_seconds
+
 __all__ = ["VirtualClock"]
 
 _START: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -90,20 +92,21 @@ class VirtualClock:
             with contextlib.suppress(ValueError):
                 self._sleepers.remove(sleeper)
 
-    async def advance(self, seconds: float) -> None:
+    async def advance(self, duration: Duration) -> None:
         """Move the clock, and let everyone who is due on the way do all that they can.
 
         A sleeper that wakes at its moment sees that moment, and may sleep again within the
         same advance.
 
         Args:
-            seconds: How far, zero or more.
+            duration: How far: seconds, a timedelta or text such as ``1h30m``; zero or more.
 
         Raises:
-            ValueError: It is less than zero or not finite.
+            ValueError: It is not a duration, or negative.
             RuntimeError: A task never waits, so there is no end to what it can do.
         """
-        if not 0 <= seconds < math.inf:
+        seconds = signed_seconds(duration)
+        if seconds < 0:
             raise ValueError(f"can't move the clock by {seconds:g} seconds")
         until = self._elapsed_s + seconds
         with self._moving():
