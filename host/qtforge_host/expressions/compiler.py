@@ -122,14 +122,29 @@ class Expression:
         value: Any = names
         for position, word in enumerate(path):
             try:
-                value = value[word] if isinstance(value, Mapping) else getattr(value, word)
-            except (KeyError, AttributeError):
+                value = value[word] if isinstance(value, Mapping) else _field(value, word)
+            except KeyError:
                 where = ".".join(path[:position])
                 why = f"'{where}' has no '{word}'" if where else f"'{word}' is not known"
                 if value is None:
                     why = f"'{where}' is null"
                 raise ExpressionError(self.source, why, "", "expression.failed") from None
         return value
+
+
+def _field(value: object, name: str) -> Any:
+    """Return a field of a struct; a method or another attribute of Python's is none.
+
+    Raises:
+        KeyError: It has no such field.
+    """
+    if isinstance(value, msgspec.Struct):
+        fields: Sequence[str] = value.__struct_fields__
+    else:
+        fields = getattr(value, "__dataclass_fields__", ())
+    if name not in fields:
+        raise KeyError(name)
+    return getattr(value, name)
 
 
 class PreparedContext:

@@ -142,6 +142,20 @@ def test_a_template_that_is_not_well_formed_is_refused(
         expressions.template(template)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("title", "text"), ("__class__", "text"), ("__class__.__mro__", {}), ("real", 1),
+     ("append", []), ("__struct_fields__", Page(3)), ("__init__.__globals__", Page(3)),
+     ("number.real", Page(3))],
+)  # fmt: skip
+def test_a_path_never_leads_to_an_attribute_of_python(
+    expressions: Expressions, path: str, value: object
+) -> None:
+    for template in (f"${{input.{path}}}", f"${{input.{path} == 1}}"):
+        with pytest.raises(ExpressionError):
+            expressions.template(template).render({"input": value})
+
+
 def test_untrusted_text_in_a_value_is_never_evaluated(expressions: Expressions) -> None:
     rendered = expressions.template("${input.text}").render({"input": {"text": "${run.id}"}})
     assert rendered == "${run.id}"
