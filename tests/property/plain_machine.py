@@ -12,7 +12,7 @@ from typing import Any
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
-    Transition,
+    TransitionDefinition,
 )
 
 Data = dict[str, Any]
@@ -76,7 +76,7 @@ class S:
 class T:
     """A transition from one state."""
 
-    def __init__(self, written: Transition, source: S, targets: list[S]) -> None:
+    def __init__(self, written: TransitionDefinition, source: S, targets: list[S]) -> None:
         self.written, self.source, self.targets = written, source, targets
 
 

@@ -23,7 +23,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import (
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
-    Transition,
+    TransitionDefinition,
 )
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
@@ -224,7 +224,7 @@ class Drawn:
             initial = None
         return {name: State(history=kind, initial=initial)}
 
-    def transition(self, place: int) -> Transition:
+    def transition(self, place: int) -> TransitionDefinition:
         source: Any = self.draw(some.sampled_from((*self.sources, *self.sources, "*")))
         if self.draw(some.integers(0, 5)) == 0:
             source = tuple(self.draw(some.sets(some.sampled_from(self.sources), min_size=1)))
@@ -233,7 +233,7 @@ class Drawn:
         if trigger == "":
             # What it does makes most of these false again; else few machines come to rest.
             conditions = (*["data.n > 1"] * 9, *CONDITIONS)
-        return Transition(
+        return TransitionDefinition(
             name=f"t{place}",
             source=source,
             to=self.target(),
@@ -264,7 +264,7 @@ def definitions(draw: some.DrawFn) -> ReactiveDefinition:
     count = draw(some.integers(6 if rich else 1, 14))
     transitions = [drawn.transition(place) for place in range(count)]
     if draw(some.booleans()):  # else many end with their first failure
-        transitions.append(Transition(name="mend", source="*", trigger="error"))
+        transitions.append(TransitionDefinition(name="mend", source="*", trigger="error"))
     return ReactiveDefinition(
         name="random",
         kind="reactive",
@@ -362,7 +362,7 @@ def test_a_machine_does_what_the_recommendation_says_kept_between_its_steps_or_n
 def test_the_model_takes_back_what_the_real_machine_would_do_wrong() -> None:
     """A model that agrees with everything would test nothing."""
     states = {"started": State(exit=("tell",)), "other": State(entry=("add",))}
-    way = Transition(name="go", source="started", to="other", trigger="a")
+    way = TransitionDefinition(name="go", source="started", to="other", trigger="a")
     definition = ReactiveDefinition(
         name="m", kind="reactive", states=states, transitions=(way,), actions=ACTIONS
     )

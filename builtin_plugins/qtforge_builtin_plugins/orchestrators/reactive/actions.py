@@ -1,4 +1,4 @@
-"""What a machine can do on its way: the actions of a definition, by their type."""
+"""The actions of a machine, by type."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MessageAction(_Action, frozen=True, kw_only=True, tag="message"):
     """Publish a message.
 
     Attributes:
-        topic: Where.
+        topic: The topic.
         message: A template.
     """
 
@@ -40,17 +40,17 @@ class MessageAction(_Action, frozen=True, kw_only=True, tag="message"):
 
 
 class PluginCallAction(_Action, frozen=True, kw_only=True, tag="plugin_call"):
-    """Ask an operation; the machine goes on when it is answered.
+    """Call an operation; the machine waits for the answer.
 
     Attributes:
-        operation: The topic to ask.
-        plugin: Ask only this plugin, or None.
+        operation: The topic of the request.
+        plugin: The only plugin that may answer, or None.
         message: A template.
-        result: The key of ``data`` that takes the answer; None to drop it.
+        result: The key of ``data`` that stores the answer; None to drop it.
         timeout: For each attempt, a duration.
-        retry: When to try again; None means never.
+        retry: The retry policy; None for no retry.
         required: When true, a failure raises the event ``error.<action>``, and the run fails
-            when no transition takes it; when false, it is a warning.
+            when no transition takes that event; when false, a failure is a warning.
     """
 
     operation: str
@@ -63,15 +63,15 @@ class PluginCallAction(_Action, frozen=True, kw_only=True, tag="plugin_call"):
 
 
 class TimerAction(_Action, frozen=True, kw_only=True, tag="timer"):
-    """Set a timer, or cancel it; setting one that runs sets it anew.
+    """Set a timer, or cancel it; setting a running timer replaces it.
 
     Attributes:
-        timer: Its name in the instance; None for the action's name.
-        after: How long from now, a duration or a template of one; or
-        at: When, a template of a date and time (RFC 3339).
-        event: What it raises.
-        data: The event's data, a template; ``timer_id`` is added.
-        cancel: Cancel it instead.
+        timer: The timer's name in the instance; None for the action's name.
+        after: The time until it is due, a duration or a template of one; or
+        at: The time when it is due, a template of a date and time (RFC 3339).
+        event: The event that it raises.
+        data: A template of the event's data; ``timer_id`` is added.
+        cancel: Whether to cancel the timer instead.
     """
 
     timer: str | None = None
@@ -83,15 +83,15 @@ class TimerAction(_Action, frozen=True, kw_only=True, tag="timer"):
 
 
 class WorkflowAction(_Action, frozen=True, kw_only=True, tag="workflow"):
-    """Start another workflow, and go on; its end comes as an event.
+    """Start another workflow without waiting; its end raises an event.
 
     The event is ``done.workflow.<action>`` or ``error.workflow.<action>``, its data
     ``run_id``, ``status``, ``result`` and ``error``.
 
     Attributes:
-        workflow: Its name.
+        workflow: The workflow's name.
         input: A template of its input.
-        result: The key of ``data`` that takes the run's id at once; None to drop it.
+        result: The key of ``data`` that stores the run's id at once; None to drop it.
     """
 
     workflow: str
@@ -100,7 +100,7 @@ class WorkflowAction(_Action, frozen=True, kw_only=True, tag="workflow"):
 
 
 class ScriptAction(_Action, frozen=True, kw_only=True, tag="script"):
-    """Compute new data: a CEL expression that gives a mapping, whose keys are set in ``data``."""
+    """Compute data: a CEL expression for a mapping, whose keys are set in ``data``."""
 
     expression: str
 
@@ -112,11 +112,11 @@ class SetAction(_Action, frozen=True, kw_only=True, tag="set"):
 
 
 class RaiseAction(_Action, frozen=True, kw_only=True, tag="raise"):
-    """Raise an event for the machine itself, handled before any from outside.
+    """Raise an internal event, which is handled before any external one.
 
     Attributes:
-        event: Its name.
-        data: A template.
+        event: The event's name.
+        data: A template of the event's data.
     """
 
     event: str

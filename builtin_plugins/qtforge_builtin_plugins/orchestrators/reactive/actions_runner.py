@@ -1,4 +1,4 @@
-"""Doing a machine's actions: what needs nobody else at once, the rest as a call to be made."""
+"""Run a machine's actions: local ones at once, the others as a call for the run to make."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ from qtforge_builtin_plugins.orchestrators.reactive.times import due_time
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.runs import EvaluationScope
 
-__all__ = ["Call", "Evaluator", "Performer"]
+__all__ = ["ActionRunner", "Call", "Evaluator"]
 
 _STATE_TIMER: Final = "state:"
 
 
 class Evaluator(Protocol):
-    """Evaluates what definitions hold, over ``event``, ``data`` and ``instance``."""
+    """Evaluate a definition's expressions over ``event``, ``data`` and ``instance``."""
 
     def prepare(self, names: Mapping[str, Any]) -> EvaluationScope:
-        """Make names ready for many conditions.
+        """Prepare a scope of names for many conditions.
 
         Raises:
-            ExpressionError: A value has no form that the language knows.
+            ExpressionError: A value has no CEL type.
         """
 
     def render(self, template: object, names: Mapping[str, Any]) -> Any:
         """Return a template's value.
 
         Raises:
-            ExpressionError: It has none.
+            ExpressionError: It can't be evaluated.
         """
 
 
 class Call(NamedTuple):
-    """What somebody else has to do before the machine goes on.
+    """An action that the run carries out before the machine continues.
 
     Attributes:
-        name: The action's.
+        name: The action's name.
         action: A message, a plugin call or a workflow.
         message: The rendered message or input.
-        step: Unique in the instance.
+        step: The step's name, unique in the instance.
     """
 
     name: str
@@ -66,15 +66,15 @@ class Call(NamedTuple):
     step: str
 
 
-class Performer:
-    """Does actions; what they change is a `Snapshot`.
+class ActionRunner:
+    """Run actions, which change a `Snapshot`.
 
     Args:
-        actions: By name.
+        actions: The actions by name.
         chart: The machine's states.
-        evaluator: For templates.
-        instance: What expressions see as ``instance``, besides ``states``.
-        now: The time, in UTC.
+        evaluator: Evaluates templates.
+        instance: The value of ``instance`` in expressions, without ``states``.
+        now: Returns the time, in UTC.
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class Performer:
         return not isinstance(action, PluginCallAction) or action.required
 
     def do(self, name: str, snapshot: Snapshot, trace: Trace) -> Call | None:
-        """Do an action, or return the call that it is.
+        """Run an action, or return its call.
 
         Raises:
-            ExpressionError: A template has no value.
-            OperationError: It can't be done.
+            ExpressionError: A template can't be evaluated.
+            OperationError: The action fails.
         """
         action = self._actions.get(name)
-        if action is None:  # the definition was amended while the machine was on its way
-            raise OperationError("machine.action", f"there is no action '{name}' any more", "")
+        if action is None:  # the definition was amended in the middle of a microstep
+            raise OperationError("machine.action", f"the action '{name}' no longer exists", "")
         names = self.names(snapshot)
         render = self._evaluator.render
         if isinstance(action, SetAction):
@@ -115,8 +115,8 @@ class Performer:
         elif isinstance(action, ScriptAction):
             found = render("${" + action.expression + "}", names)
             if not isinstance(found, Mapping):
-                why = f"it gave {type(found).__name__}"
-                raise OperationError("machine.script", f"'{name}' must give a mapping", why)
+                why = f"it returned {type(found).__name__}"
+                raise OperationError("machine.script", f"'{name}' must return a mapping", why)
             snapshot.data = {**snapshot.data, **found}
         elif isinstance(action, RaiseAction):
             snapshot.queue.append(Event(name=action.event, data=render(action.data, names)))
@@ -140,9 +140,9 @@ class Performer:
         self._set(timer, Timer(due=due, event=action.event, data=data), snapshot, trace)
 
     def set_timeout(self, state: str, snapshot: Snapshot, trace: Trace) -> None:
-        """Set the timer of a state that is entered."""
+        """Set the timeout of a state that is entered."""
         timeout = self._chart.nodes[state].timeout
-        assert timeout is not None  # noqa: S101 - the plan has looked
+        assert timeout is not None  # noqa: S101 - the plan has checked it
         due = due_time(timeout.after, None, self._now())
         timer = _STATE_TIMER + state
         data = {"state": state, "timer_id": timer}
@@ -153,7 +153,7 @@ class Performer:
         trace.set.append(name)
 
     def cancel_timeout(self, state: str, snapshot: Snapshot, trace: Trace) -> None:
-        """Cancel the timer of a state that is left."""
+        """Cancel the timeout of a state that is left."""
         self._cancel(_STATE_TIMER + state, snapshot, trace)
 
     def _cancel(self, name: str, snapshot: Snapshot, trace: Trace) -> None:
@@ -162,6 +162,6 @@ class Performer:
             trace.cancelled.append(name)
 
     def names(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Return what conditions and templates see now."""
+        """Return the names for conditions and templates, with their current values."""
         instance = {**self._instance, "states": list(snapshot.active)}
         return {"event": snapshot.event, "data": snapshot.data, "instance": instance}

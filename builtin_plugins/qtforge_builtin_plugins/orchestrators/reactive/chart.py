@@ -1,4 +1,4 @@
-"""A definition's states as a tree, with the relations that the semantics ask for."""
+"""A definition's states as a tree, with the relations that the semantics need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
     StateTimeout,
-    Transition,
+    TransitionDefinition,
 )
 
-__all__ = ["Arrow", "Chart", "Node", "matches"]
+__all__ = ["Chart", "Node", "Transition", "matches"]
 
 NodeKind = Literal["atomic", "compound", "parallel", "final", "shallow", "deep"]
 
@@ -24,16 +24,16 @@ class Node:
     """A state in the tree; the root stands for the machine.
 
     Attributes:
-        name: The state's; "" for the root.
+        name: The state's name; "" for the root.
         position: Its place in document order, from 0 for the root.
         kind: ``shallow`` and ``deep`` are history pseudo-states.
         parent: None for the root.
         ancestors: From the parent up to the root.
         children: In document order, without history states.
-        initial: Where a compound or history state leads.
-        state: As it was written; None for the root.
-        timeout: In full; None for none.
-        arrows: The transitions that start here, in the order in which they are tried.
+        initial: The default target of a compound or history state.
+        state: The definition; None for the root.
+        timeout: The timeout in its long form, or None.
+        transitions: The transitions from this state, in the order in which they are tried.
         histories: The history states within it.
     """
 
@@ -47,7 +47,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
     histories: list[Node] = field(default_factory=list)
     initial: Node | None = None
-    arrows: list[Arrow] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
 
     @property
     def is_history(self) -> bool:
@@ -67,18 +67,18 @@ class Node:
 
 
 @dataclass(eq=False, slots=True)
-class Arrow:
-    """A transition from one state; one with several sources is as many arrows.
+class Transition:
+    """A transition from one state; a definition with several sources makes one for each.
 
     Attributes:
-        name: The transition's.
+        name: The name in the definition.
         position: Its place in document order.
-        source: Where it starts; the root for ``*``.
-        targets: Where it leads; empty to stay.
+        source: The source state; the root for ``*``.
+        targets: The target states; empty to stay.
         trigger: The event's first words; "" for none, ``*`` for every event.
         condition: CEL, or None.
-        internal: Whether its source is not left when the targets lie within it.
-        actions: Names.
+        internal: Whether its source is not left when the targets are within it.
+        actions: The names of its actions.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Arrow:
 
 
 class Chart:
-    """The tree of a definition that `validation` has found sound.
+    """The tree of a definition that passed `validation`.
 
     Attributes:
         root: The machine itself.
@@ -107,11 +107,13 @@ class Chart:
         self.root.initial = self.nodes[definition.initial]
         for node in self.nodes.values():
             self._set_initial(node)
-        for position, transition in enumerate(definition.transitions):
-            self._draw(position, transition)
-        ranks = {transition.name: -transition.priority for transition in definition.transitions}
+        for position, written in enumerate(definition.transitions):
+            self._add_transition(position, written)
+        ranks = {written.name: -written.priority for written in definition.transitions}
         for node in (self.root, *self.nodes.values()):
-            node.arrows.sort(key=lambda arrow: (ranks[arrow.name], arrow.position))
+            node.transitions.sort(
+                key=lambda transition: (ranks[transition.name], transition.position)
+            )
 
     def in_order(self, nodes: Iterable[Node]) -> list[Node]:
         """Return states in document order."""
@@ -140,28 +142,28 @@ class Chart:
             node.initial = node.children[0]
         elif node.is_history and node.parent is not None:
             first = node.parent.initial
-            leads = first is not None and not first.is_history  # else it would lead to itself
+            leads = first is not None and not first.is_history  # else it would target itself
             node.initial = first if leads else node.parent.children[0]
 
-    def _draw(self, position: int, transition: Transition) -> None:
-        targets = tuple(self.nodes[name] for name in _names(transition.to))
-        for name in _names(transition.source):
+    def _add_transition(self, position: int, written: TransitionDefinition) -> None:
+        targets = tuple(self.nodes[name] for name in _names(written.to))
+        for name in _names(written.source):
             source = self.root if name == ANY else self.nodes[name]
-            arrow = Arrow(
-                transition.name,
+            transition = Transition(
+                written.name,
                 position,
                 source,
                 targets,
-                transition.trigger,
-                transition.condition,
-                transition.internal,
-                transition.actions,
+                written.trigger,
+                written.condition,
+                written.internal,
+                written.actions,
             )
-            source.arrows.append(arrow)
+            source.transitions.append(transition)
 
 
 def matches(trigger: str, event: str) -> bool:
-    """Whether a trigger takes an event: the same words, or the first of them (SCXML 3.12.1).
+    """Whether a trigger matches an event: equal words, or the first of them (SCXML 3.12.1).
 
     >>> matches("user", "user.action"), matches("user", "users"), matches("*", "x")
     (True, False, True)

@@ -1,25 +1,26 @@
-"""Which states are active together, and what they take; each is computed once and kept."""
+"""Sets of active states and the transitions they select, each computed once and cached."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, Node, matches
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Node, Transition, matches
 
 __all__ = ["Configuration", "Memory", "domain", "effective_targets", "exits", "inside", "select"]
 
-Holds = Callable[[Arrow], bool]
+Holds = Callable[[Transition], bool]
 Memory = Mapping[str, Sequence[Node]]
-"""What was active beside each history state when the state around it was left."""
+"""For each history state, the states that were active when its parent was left."""
 
 
 class Configuration:
-    """A set of active states, with all their ancestors but the root.
+    """A set of active states, with all their ancestors except the root.
 
     Attributes:
         nodes: In document order.
-        atomic: Those without active children, in document order.
-        names: Of the atomic ones.
+        atomic: The nodes without active children, in document order.
+        names: The names of the atomic nodes.
+        path: The names of all nodes.
     """
 
     __slots__ = ("_candidates", "_root", "atomic", "names", "nodes", "path")
@@ -31,22 +32,26 @@ class Configuration:
         self.names = tuple(node.name for node in self.atomic)
         self.path = tuple(node.name for node in self.nodes)
         self._root = chart.root
-        self._candidates: dict[str, tuple[tuple[Arrow, ...], ...]] = {}
+        self._candidates: dict[str, tuple[tuple[Transition, ...], ...]] = {}
 
-    def candidates(self, event: str) -> tuple[tuple[Arrow, ...], ...]:
-        """Return, for each atomic state, the arrows that an event may take, innermost first.
+    def candidates(self, event: str) -> tuple[tuple[Transition, ...], ...]:
+        """Return, for each atomic state, the transitions that match an event, innermost first.
 
         Args:
-            event: Its name; "" for the arrows without a trigger.
+            event: The event's name; "" for the transitions without a trigger.
         """
         found = self._candidates.get(event)
         if found is None:
             found = tuple(
                 tuple(
-                    arrow
+                    transition
                     for node in (atomic, *atomic.ancestors)
-                    for arrow in node.arrows
-                    if (arrow.trigger == "" if event == "" else matches(arrow.trigger, event))
+                    for transition in node.transitions
+                    if (
+                        transition.trigger == ""
+                        if event == ""
+                        else matches(transition.trigger, event)
+                    )
                 )
                 for atomic in self.atomic
             )
@@ -54,35 +59,35 @@ class Configuration:
                 self._candidates[event] = found
         return found
 
-    def arrows(self) -> list[Arrow]:
-        """Return every arrow that starts at an active state, innermost first, each once."""
+    def transitions(self) -> list[Transition]:
+        """Return every transition from an active state, innermost first, each once."""
         found = {
-            id(arrow): arrow
+            id(transition): transition
             for atomic in self.atomic
             for node in (atomic, *atomic.ancestors)
-            for arrow in node.arrows
+            for transition in node.transitions
         }
         return list(found.values())
 
 
 def select(
     configuration: Configuration, event: str, holds: Holds, memory: Memory
-) -> tuple[Arrow, ...]:
-    """Return the arrows that are taken: SCXML's selectTransitions.
+) -> tuple[Transition, ...]:
+    """Return the transitions that are taken: SCXML's selectTransitions.
 
     Args:
-        configuration: What is active.
-        event: The event's name; "" for the arrows without a trigger.
-        holds: Tells whether an arrow's condition holds.
-        memory: What history states stand for.
+        configuration: The active states.
+        event: The event's name; "" for the transitions without a trigger.
+        holds: Whether a transition's condition holds.
+        memory: The states that history states restore.
     """
-    chosen: list[Arrow] = []
+    chosen: list[Transition] = []
     for candidates in configuration.candidates(event):
-        for arrow in candidates:
-            if arrow in chosen:
+        for transition in candidates:
+            if transition in chosen:
                 break
-            if arrow.condition is None or holds(arrow):
-                chosen.append(arrow)
+            if transition.condition is None or holds(transition):
+                chosen.append(transition)
                 break
     if len(chosen) < 2:
         return tuple(chosen)
@@ -90,32 +95,32 @@ def select(
 
 
 def _without_conflicts(
-    chosen: list[Arrow], configuration: Configuration, memory: Memory
-) -> tuple[Arrow, ...]:
-    """SCXML's removeConflictingTransitions: the inner one goes first, then document order."""
-    kept: list[Arrow] = []
-    for arrow in chosen:
-        left = exits(arrow, configuration, memory)
+    chosen: list[Transition], configuration: Configuration, memory: Memory
+) -> tuple[Transition, ...]:
+    """SCXML's removeConflictingTransitions: the inner one wins, then document order."""
+    kept: list[Transition] = []
+    for transition in chosen:
+        left = exits(transition, configuration, memory)
         rivals = [other for other in kept if left & exits(other, configuration, memory)]
-        if any(not arrow.source.is_within(other.source) for other in rivals):
+        if any(not transition.source.is_within(other.source) for other in rivals):
             continue
         kept = [other for other in kept if other not in rivals]
-        kept.append(arrow)
+        kept.append(transition)
     return tuple(kept)
 
 
-def exits(arrow: Arrow, configuration: Configuration, memory: Memory) -> set[Node]:
-    """Return the states that an arrow leaves; none when it has no targets."""
-    if not arrow.targets:
+def exits(transition: Transition, configuration: Configuration, memory: Memory) -> set[Node]:
+    """Return the states that a transition leaves; none when it has no targets."""
+    if not transition.targets:
         return set()
-    staying = domain(arrow, memory)
+    staying = domain(transition, memory)
     return {node for node in configuration.nodes if node.is_within(staying)}
 
 
-def effective_targets(arrow: Arrow, memory: Memory) -> list[Node]:
-    """Return an arrow's targets, each history state replaced by what it stands for."""
+def effective_targets(transition: Transition, memory: Memory) -> list[Node]:
+    """Return a transition's targets, with each history state replaced by those it restores."""
     found: list[Node] = []
-    for target in arrow.targets:
+    for target in transition.targets:
         if not target.is_history:
             found.append(target)
         elif target.name in memory:
@@ -125,16 +130,16 @@ def effective_targets(arrow: Arrow, memory: Memory) -> list[Node]:
     return found
 
 
-def domain(arrow: Arrow, memory: Memory) -> Node:
-    """Return the innermost state that stays: SCXML's getTransitionDomain."""
-    return inside(arrow, effective_targets(arrow, memory))
+def domain(transition: Transition, memory: Memory) -> Node:
+    """Return the innermost state that stays active: SCXML's getTransitionDomain."""
+    return inside(transition, effective_targets(transition, memory))
 
 
-def inside(arrow: Arrow, targets: Sequence[Node]) -> Node:
-    """Return the innermost state that stays when an arrow leads to these states."""
-    source = arrow.source
+def inside(transition: Transition, targets: Sequence[Node]) -> Node:
+    """Return the innermost state that stays active when a transition has these targets."""
+    source = transition.source
     within = all(target.is_within(source) for target in targets)
-    if within and source.kind == "compound" and (arrow.internal or source.parent is None):
+    if within and source.kind == "compound" and (transition.internal or source.parent is None):
         return source
     for ancestor in source.ancestors:
         compound = ancestor.kind == "compound"

@@ -1,4 +1,4 @@
-"""How a reactive workflow is written: states, transitions, actions.
+"""The TOML form of a reactive workflow: states, transitions, actions.
 
 The names are those of the original's WorkflowState, WorkflowTransition and WorkflowAction
 (QtForge's ReactiveWorkflowEngine); nesting, regions and history are W3C SCXML's.
@@ -19,7 +19,7 @@ __all__ = [
     "ReactiveDefinition",
     "State",
     "StateTimeout",
-    "Transition",
+    "TransitionDefinition",
 ]
 
 ANY = "*"
@@ -27,11 +27,11 @@ ANY = "*"
 
 
 class StateTimeout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event that comes when a state was not left in time.
+    """An event that is raised when a state is not left in time.
 
     Attributes:
-        after: A duration, from the entry on.
-        event: Its name.
+        after: A duration, counted from the entry.
+        event: The event's name.
     """
 
     after: Duration
@@ -42,17 +42,17 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A state.
 
     Attributes:
-        description: For people.
-        entry: Actions done when it is entered, in order.
-        exit: Actions done when it is left, in order.
-        timeout: What happens when it is not left in time, or None.
-        final: Whether the machine, or the state around it, is done here.
-        initial: Which of ``states`` is entered first; None for the first one written.
+        description: A text for the reader.
+        entry: Actions that run when it is entered, in order.
+        exit: Actions that run when it is left, in order.
+        timeout: The event when it is not left in time, or None.
+        final: Whether it ends the machine, or the state that contains it.
+        initial: The state of ``states`` that is entered first; by default the first one.
         parallel: Whether all of ``states`` are active together, each a region.
-        history: Makes it a pseudo-state that stands for what was last active beside it:
-            ``shallow`` for the state's own children, ``deep`` for all below; ``initial``
-            is where it leads when nothing was.
-        states: The states within it, by name; names are unique in the whole machine.
+        history: Makes it a pseudo-state for the states of its parent that were active last:
+            ``shallow`` for the parent's own children, ``deep`` for all descendants.
+            ``initial`` is its target when none was active before.
+        states: The nested states, by name; names are unique in the whole machine.
     """
 
     description: str = ""
@@ -66,22 +66,22 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     states: dict[str, State] = {}
 
 
-class Transition(
+class TransitionDefinition(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from"}
 ):
-    """A way from a state to another.
+    """A transition from one state to another.
 
     Attributes:
         name: Unique in the machine.
         source: ``from``: a state, several, or ``*`` for every one.
         to: A state, or one in each of several regions; empty to stay (no exit, no entry).
-        trigger: The event, or its first words: ``user`` takes ``user.action``; ``*`` takes
-            every one. Empty for a transition that is taken as soon as its condition holds.
+        trigger: The event, or its first words: ``user`` matches ``user.action``; ``*`` matches
+            every event. Empty for a transition that is taken as soon as its condition holds.
         condition: CEL over ``event``, ``data`` and ``instance``.
-        priority: Among the transitions of one state the highest goes first, then the one
-            that was written first.
-        internal: Whether a state is not left when ``to`` lies within it.
-        actions: Done between exit and entry, in order.
+        priority: The transitions of one state are tried from the highest priority down, and
+            then in document order.
+        internal: Whether the state is not left when ``to`` is within it.
+        actions: Actions that run between exit and entry, in order.
     """
 
     name: str
@@ -95,15 +95,15 @@ class Transition(
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What of the bus concerns a machine.
+    """A subscription that turns bus messages into a machine's events.
 
     Attributes:
-        topic: A pattern of topics; what is published there is the event, the topic its name.
-        where: A condition over ``event``; None for all.
-        event: The event's name; None for the topic's.
-        instance: CEL over ``event``, the run's id that it is for; or
-        key: CEL over ``event``, compared with the instance's key.
-        input: For ``start_on``: a template over ``event``, the new run's input.
+        topic: A pattern of topics; each message published there is an event.
+        where: A condition over ``event``; None for all messages.
+        event: The event's name; None for the topic.
+        instance: CEL over ``event`` that gives the run id of the recipient; or
+        key: CEL over ``event`` that gives a value to compare with the instances' keys.
+        input: For ``start_on``, a template over ``event`` for the new run's input.
     """
 
     topic: str
@@ -119,20 +119,21 @@ class ReactiveDefinition(Definition, frozen=True, kw_only=True):
 
     Attributes:
         initial: The first state; the original's is ``started``.
-        data: A template over ``input`` and ``run``: what ``data`` is at first.
-        key: A template over ``input``: what correlates bus events with the instance, or None.
-        states: By name.
-        transitions: In the order in which they are tried.
-        actions: By name.
-        start_on: What is published there starts an instance.
-        events: What is published there reaches instances.
+        data: A template over ``input`` and ``run`` for the initial ``data``.
+        key: A template over ``input`` for the value that correlates bus events with the
+            instance, or None.
+        states: The states by name.
+        transitions: The transitions in document order.
+        actions: The actions by name.
+        start_on: Messages that start an instance.
+        events: Messages that are sent to instances.
     """
 
     initial: str = "started"
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     key: str | None = None
     states: dict[str, State]
-    transitions: tuple[Transition, ...] = ()
+    transitions: tuple[TransitionDefinition, ...] = ()
     actions: dict[str, Action] = msgspec.field(default_factory=dict)
     start_on: tuple[Binding, ...] = ()
     events: tuple[Binding, ...] = ()

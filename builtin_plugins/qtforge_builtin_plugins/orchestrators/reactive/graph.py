@@ -1,4 +1,4 @@
-"""A machine as a picture, and where an instance is in it."""
+"""Draw a machine as a graph, with the position of an instance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 from qtforge_builtin_plugins.orchestrators.drawing import START, start_node
-from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, matches
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Transition, matches
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Node as StateNode
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_sdk.graphs import Edge, Graph, Group, Node
@@ -20,50 +20,50 @@ _ANY: Final = "any"
 def draw(
     definition: ReactiveDefinition, active: Iterable[str] = (), taken: Iterable[str] = ()
 ) -> Graph:
-    """Return a machine's picture: a state with others in it is a frame, a timeout is dashed.
+    """Return a machine's graph: a compound state is a frame, a timeout is dashed.
 
     Args:
         definition: A valid machine.
-        active: The names of the atomic states that an instance is in; none for no instance.
-        taken: The names of the transitions that it took, in order.
+        active: The names of an instance's active atomic states; none without an instance.
+        taken: The names of the transitions that the instance took, in order.
     """
     chart = Chart(definition)
     path = _Path(chart, frozenset(active), taken)
-    picture = _Picture(path)
-    nodes, groups = picture.inside(chart.root)
-    edges = [*picture.starts(chart.root)]
+    builder = _GraphBuilder(path)
+    nodes, groups = builder.inside(chart.root)
+    edges = [*builder.starts(chart.root)]
     for state in chart.nodes.values():
-        edges += picture.starts(state)
-        edges += picture.ways(state)
-        edges += picture.timeouts(state)
-    if any(arrow.targets for arrow in chart.root.arrows):
+        edges += builder.starts(state)
+        edges += builder.transitions(state)
+        edges += builder.timeouts(state)
+    if any(transition.targets for transition in chart.root.transitions):
         nodes.append(Node(id=_ANY, label="any state", kind="step"))
-        edges += picture.ways(chart.root)
+        edges += builder.transitions(chart.root)
     return Graph(
         title=definition.name, nodes=tuple(nodes), edges=tuple(edges), groups=tuple(groups)
     )
 
 
 class _Path:
-    """Where an instance is and was."""
+    """The current and visited states of an instance."""
 
     def __init__(self, chart: Chart, active: frozenset[str], taken: Iterable[str]) -> None:
         self.current: set[StateNode] = set()
         self.visited: set[StateNode] = set()
-        self.arrows: set[Arrow] = set()
+        self.transitions: set[Transition] = set()
         for name in active:
             node = chart.nodes[name]
             self.current |= {node, *node.ancestors}
         if self.current:
             self._enter(chart.root)
         sources = (chart.root, *chart.nodes.values())
-        arrows = [arrow for node in sources for arrow in node.arrows]
+        transitions = [transition for node in sources for transition in node.transitions]
         for name in taken:
-            # Of one with many sources, those that the instance has come by.
-            for arrow in arrows:
-                if arrow.name == name and arrow.source in self.visited:
-                    self.arrows.add(arrow)
-                    for target in arrow.targets:
+            # Of a transition with many sources, those from a visited state.
+            for transition in transitions:
+                if transition.name == name and transition.source in self.visited:
+                    self.transitions.add(transition)
+                    for target in transition.targets:
                         self._enter(target)
 
     def mark(self, node: StateNode) -> Mark:
@@ -78,8 +78,8 @@ class _Path:
             self._enter(node.initial)
 
 
-class _Picture:
-    """Makes nodes and edges of states and arrows."""
+class _GraphBuilder:
+    """Make nodes and edges of states and transitions."""
 
     def __init__(self, path: _Path) -> None:
         self._path = path
@@ -108,7 +108,7 @@ class _Picture:
         return nodes, groups
 
     def starts(self, state: StateNode) -> Iterator[Edge]:
-        """Give the arrow to the state that is entered first."""
+        """Yield the edge to the state that is entered first."""
         if state.initial is None:
             return
         source = _id(state) if state.is_history else _start_of(state)
@@ -117,34 +117,38 @@ class _Picture:
         mark: Literal["", "visited"] = "visited" if went and not state.is_history else ""
         yield Edge(source=source, target=_id(state.initial), label=label, mark=mark)
 
-    def ways(self, state: StateNode) -> Iterator[Edge]:
-        """Give the arrows that start at a state, but for those that its label tells."""
-        for arrow in state.arrows:
-            if not _is_told(arrow):
+    def transitions(self, state: StateNode) -> Iterator[Edge]:
+        """Yield the edges of a state's transitions, except those in its label."""
+        for transition in state.transitions:
+            if not _is_in_label(transition):
                 timeout = state.timeout
-                due = timeout is not None and matches(arrow.trigger, timeout.event)
+                due = timeout is not None and matches(transition.trigger, timeout.event)
                 after = f"after {timeout.after}" if timeout is not None and due else ""
-                yield from self._edges(state, arrow, after)
+                yield from self._edges(state, transition, after)
 
     def timeouts(self, state: StateNode) -> Iterator[Edge]:
-        """Give the ways that a state's timeout takes where a state around it has the arrow."""
+        """Yield the edges of a state's timeout where an ancestor has the transition."""
         timeout = state.timeout
         if timeout is None:
             return
         for node in (state, *state.ancestors):
-            fitting = [arrow for arrow in node.arrows if matches(arrow.trigger, timeout.event)]
+            fitting = [
+                transition
+                for transition in node.transitions
+                if matches(transition.trigger, timeout.event)
+            ]
             if fitting and node is state:
                 return
-            for arrow in fitting:
-                yield from self._edges(state, arrow, f"after {timeout.after}")
+            for transition in fitting:
+                yield from self._edges(state, transition, f"after {timeout.after}")
 
-    def _edges(self, source: StateNode, arrow: Arrow, after: str) -> Iterator[Edge]:
-        taken = arrow in self._path.arrows and source in self._path.visited
-        for target in arrow.targets or (source,):
+    def _edges(self, source: StateNode, transition: Transition, after: str) -> Iterator[Edge]:
+        taken = transition in self._path.transitions and source in self._path.visited
+        for target in transition.targets or (source,):
             yield Edge(
                 source=_ANY if source.parent is None else _id(source),
                 target=_id(target),
-                label="\n".join(filter(None, (arrow.name, after, *_when(arrow)))),
+                label="\n".join(filter(None, (transition.name, after, *_when(transition)))),
                 dashed=bool(after),
                 mark="visited" if taken else "",
             )
@@ -171,22 +175,22 @@ def _label(state: StateNode) -> str:
     lines = [state.name + (" (all at once)" if state.kind == "parallel" else "")]
     lines += _doing("entry", state.state.entry)
     lines += _doing("exit", state.state.exit)
-    for arrow in state.arrows:
-        if _is_told(arrow):
-            how = "again: " if arrow.targets else ""
-            lines.append(f"{how}{arrow.name} ({', '.join(_when(arrow)) or 'always'})")
+    for transition in state.transitions:
+        if _is_in_label(transition):
+            how = "again: " if transition.targets else ""
+            lines.append(f"{how}{transition.name} ({', '.join(_when(transition)) or 'always'})")
     return "\n".join(lines)
 
 
-def _is_told(arrow: Arrow) -> bool:
-    """Whether a frame would have an arrow to itself, which no language draws well."""
-    return bool(arrow.source.children) and arrow.targets in ((), (arrow.source,))
+def _is_in_label(transition: Transition) -> bool:
+    """Whether it is a transition of a frame to itself, which no language draws well."""
+    return bool(transition.source.children) and transition.targets in ((), (transition.source,))
 
 
-def _when(arrow: Arrow) -> list[str]:
-    lines = [f"on {arrow.trigger}"] if arrow.trigger else []
-    if arrow.condition is not None:
-        lines.append(f"when {arrow.condition}")
+def _when(transition: Transition) -> list[str]:
+    lines = [f"on {transition.trigger}"] if transition.trigger else []
+    if transition.condition is not None:
+        lines.append(f"when {transition.condition}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""One machine's life in a run: events in, records and requests out."""
+"""Connect a machine with a run: events in, checkpoints and requests out."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _CHILD: Final = "workflow."
 _PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*+)+(?!\s*\()")
 _BUILTIN: Final = (bytes, datetime.datetime)
 _SHOWN: Final = 200  # characters of a value
-_EARLIER: Final = datetime.timedelta(milliseconds=1)  # more than what a journal may round off
+_EARLIER: Final = datetime.timedelta(milliseconds=1)  # more than a journal's rounding
 
 
 class Instance:
-    """Handles a run's events one after the other; each is kept with what it caused.
+    """Handle a run's events one after the other, with a checkpoint after each.
 
     Args:
         run: The run.
-        planner_of: Gives the planner of a definition.
+        planner_of: Returns the planner of a definition.
     """
 
     def __init__(self, run: Run, planner_of: Callable[[ReactiveDefinition], Planner]) -> None:
@@ -50,15 +50,16 @@ class Instance:
         }
         self._machine = self._make()
         self._accepted: dict[tuple[str, ...], tuple[str, ...]] = {}  # by the active states
-        self._busy = False  # as it was kept last
+        self._busy = False  # in the last checkpoint
         key = self._definition.key
         self._key = "" if key is None else str(run.render(key))
 
     async def live(self) -> Ended:
-        """Go on from what was kept last, until the machine ends.
+        """Continue from the last checkpoint until the machine ends.
 
         Raises:
-            OperationError: ``machine.failed``: an action failed, and no transition took that.
+            OperationError: ``machine.failed``: an action failed, and no transition took the
+                error event.
         """
         if self._run.checkpoint_state is None:
             trace = Trace()
@@ -92,39 +93,40 @@ class Instance:
     def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
         event = _event(snapshot, received, trace)
         if event is None:
-            return "the timer was cancelled or set anew meanwhile"
+            return "the timer was cancelled or replaced before it fired"
         try:
             if self._machine.take(snapshot, event, trace):
                 return "taken"
-            return self._why_not(snapshot, event)
+            return self._explain_rejection(snapshot, event)
         except ExpressionError as error:
-            return f"it can't be told whether {error.expression} holds: {error.why}"
+            return f"cannot evaluate {error.expression}: {error.why}"
 
     async def _settle(
         self, snapshot: Snapshot, trace: Trace, received: ReceivedEvent | None, outcome: str
     ) -> None:
-        """Do all that follows; kept before each wait, and when the machine is at rest."""
-        kept = outcome == ""  # nothing happened since
+        """Run the machine until it is stable, with a checkpoint before each wait and at the end."""
+        saved = outcome == ""  # nothing has happened since the last checkpoint
         while True:
             call = self._machine.advance(snapshot, trace)
-            # One that is over has still to say so: it is taken up if its process dies before.
+            # An ended machine is busy until its run ends: if the process dies before, another
+            # process must resume the run.
             busy = call is not None or _is_over(snapshot)
-            if not kept or busy != self._busy or trace != Trace():
-                await self._keep(snapshot, trace, received, outcome, busy)
-                kept, received, trace, outcome = True, None, Trace(), "taken"
+            if not saved or busy != self._busy or trace != Trace():
+                await self._checkpoint(snapshot, trace, received, outcome, busy)
+                saved, received, trace, outcome = True, None, Trace(), "taken"
             if call is None:
                 return
             await self._make_call(snapshot, call, trace)
 
     async def _make_call(self, snapshot: Snapshot, call: Call, trace: Trace) -> None:
         try:
-            answer = await self._ask(call)
+            answer = await self._carry_out(call)
         except StageFailedError as error:
             self._machine.failed(snapshot, call, _failure(error), trace)
         else:
             self._machine.answered(snapshot, call, answer)
 
-    async def _ask(self, call: Call) -> Any:
+    async def _carry_out(self, call: Call) -> Any:
         action = call.action
         if isinstance(action, MessageAction):
             await self._run.publish(call.step, action.topic, call.message)
@@ -142,7 +144,7 @@ class Instance:
             action.workflow, call.message, step=call.step, event=_CHILD + call.name
         )
 
-    async def _keep(
+    async def _checkpoint(
         self,
         snapshot: Snapshot,
         trace: Trace,
@@ -179,8 +181,8 @@ class Instance:
             found = self._accepted[snapshot.active] = tuple(sorted(triggers))
         return found
 
-    def _why_not(self, snapshot: Snapshot, event: Event) -> str:
-        """Say why no transition took an event, with the values that conditions looked at."""
+    def _explain_rejection(self, snapshot: Snapshot, event: Event) -> str:
+        """Say why no transition took an event, with the values in the conditions."""
         why = self._machine.explain_rejection(snapshot, event)
         names = self._names(snapshot, event)
         values = []
@@ -206,7 +208,7 @@ def _event(snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> Event |
     if received.timer:
         timer = snapshot.timers.get(received.name)
         if timer is not None and received.at < timer.due - _EARLIER:
-            return None  # it was due before it was set anew
+            return None  # it fired before it was replaced
         trace.cancelled.append(received.name)
         if timer is None:
             return None

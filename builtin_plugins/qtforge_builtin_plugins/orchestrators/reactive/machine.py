@@ -1,7 +1,7 @@
-"""The semantics: run to completion, an event at a time, without any input or output.
+"""The semantics: run to completion, one event at a time, without input or output.
 
-W3C SCXML (1 September 2015), appendix D. Ours: transitions have priorities; a call that is
-answered later (`Call`) holds the machine where it is, and nothing else is handled until then.
+W3C SCXML (1 September 2015), appendix D, with two additions: transitions have priorities, and
+the machine stops at a call (`Call`) and handles nothing else until it is answered.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import MessageAction
-from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import Call, Evaluator, Performer
-from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart
+from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import (
+    ActionRunner,
+    Call,
+    Evaluator,
+)
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Transition
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import select
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Plan, Planner, Work
@@ -29,10 +33,11 @@ class Machine:
     """A machine; instances are `Snapshot`s, which its methods change in place.
 
     Args:
-        definition: A valid one.
-        evaluator: For conditions and templates.
-        instance: What expressions see as ``instance``, besides ``states``.
-        now: The time, in UTC.
+        definition: A valid definition.
+        evaluator: Evaluates conditions and templates.
+        instance: The value of ``instance`` in expressions, without ``states``.
+        now: Returns the time, in UTC.
+        planner: The definition's planner, if there is one already.
     """
 
     def __init__(
@@ -46,54 +51,54 @@ class Machine:
         self._chart = Chart(definition) if planner is None else planner.chart
         self._planner = planner or Planner(self._chart)
         self._evaluator = evaluator
-        self._performer = Performer(definition.actions, self._chart, evaluator, instance, now)
+        self._actions = ActionRunner(definition.actions, self._chart, evaluator, instance, now)
 
     def start(self, data: dict[str, Any], trace: Trace) -> Snapshot:
-        """Return a new instance, about to enter its first states; `advance` does so."""
+        """Return a new instance; `advance` enters its first states."""
         snapshot = Snapshot(data=data, event=Event(name="workflow.started", data=data))
         self._begin(snapshot, self._planner.initial(), trace)
         return snapshot
 
     def take(self, snapshot: Snapshot, event: Event, trace: Trace) -> bool:
-        """Take an event from outside; `advance` does what it causes.
+        """Take an external event; `advance` carries out its effects.
 
         Args:
-            snapshot: Stable: `advance` has returned None.
-            event: What happened.
-            trace: Hears of it.
+            snapshot: A stable one: `advance` has returned None.
+            event: The event.
+            trace: Collects what happens.
 
         Returns:
-            Whether a transition takes it.
+            Whether a transition takes the event.
 
         Raises:
-            ExpressionError: A condition can't be told; the snapshot is as it was.
+            ExpressionError: A condition can't be evaluated; the snapshot is unchanged.
         """
         if event.name == "":
-            return False  # no name is how a transition says that it needs no event
+            return False  # an empty trigger means that a transition needs no event
         configuration = self._planner.named(snapshot.active)
         before, snapshot.event = snapshot.event, event
         try:
-            arrows = select(
+            transitions = select(
                 configuration, event.name, self._holder(snapshot), self._memory(snapshot)
             )
         except ExpressionError:
             snapshot.event = before
             raise
-        if not arrows:
+        if not transitions:
             return False
-        plan = self._planner.plan(configuration, arrows, self._memory(snapshot))
+        plan = self._planner.plan(configuration, transitions, self._memory(snapshot))
         self._begin(snapshot, plan, trace)
         return True
 
     def advance(self, snapshot: Snapshot, trace: Trace) -> Call | None:
-        """Go on until a call has to be made, or nothing is left to do.
+        """Run until a call has to be made, or the machine is stable.
 
         Returns:
-            The call, which `answered` or `failed` ends; None when the machine is stable or
-            has ended.
+            The call, which `answered` or `failed` completes; None when the machine is stable
+            or has ended.
 
         Raises:
-            OperationError: ``machine.endless``: it goes round and round without an event.
+            OperationError: ``machine.endless``: it takes transitions forever without an event.
         """
         for _ in range(_MICROSTEPS):
             call = self._work(snapshot, trace)
@@ -106,75 +111,89 @@ class Machine:
                 return None
         raise OperationError(
             "machine.endless",
-            f"the machine took {_MICROSTEPS} steps without an event and did not come to rest",
+            f"the machine took {_MICROSTEPS} steps without an event and did not become stable",
             f"it is in {', '.join(snapshot.active)}",
-            "look at its transitions without a trigger, and at the events that it raises itself",
+            "check its transitions without a trigger, and the events that it raises itself",
             retryable=False,
         )
 
     def answered(self, snapshot: Snapshot, call: Call, answer: Any) -> None:
-        """Go on behind a call: its answer goes into ``data`` where the action says so."""
+        """Complete a call: store its answer in ``data`` if the action has a ``result``."""
         result = None if isinstance(call.action, MessageAction) else call.action.result
         if result is not None:
             snapshot.data = {**snapshot.data, result: answer}
         snapshot.pending.pop(0)
-        snapshot.calls += 1  # not before: what was kept in the middle makes the same call again
+        snapshot.calls += 1  # only now: a checkpoint before the answer makes the same call again
 
     def failed(
         self, snapshot: Snapshot, call: Call, error: Mapping[str, Any], trace: Trace
     ) -> None:
-        """Go on behind a call that failed: the rest of its block is left out."""
+        """Complete a call that failed: skip the rest of its block."""
         snapshot.calls += 1
         self._fail(snapshot, call.name, dict(error), trace)
 
     def accepts(self, snapshot: Snapshot) -> list[tuple[str, str, str | None]]:
-        """Return (trigger, transition, condition) of what may be taken now, innermost first."""
-        arrows = self._planner.named(snapshot.active).arrows()
-        return [(arrow.trigger, arrow.name, arrow.condition) for arrow in arrows if arrow.trigger]
+        """Return (trigger, transition, condition) of what can be taken now, innermost first."""
+        transitions = self._planner.named(snapshot.active).transitions()
+        return [
+            (transition.trigger, transition.name, transition.condition)
+            for transition in transitions
+            if transition.trigger
+        ]
 
     def explain_rejection(self, snapshot: Snapshot, event: Event) -> str:
-        """Return in words why no transition takes an event."""
+        """Return a sentence that says why no transition takes an event."""
         configuration = self._planner.named(snapshot.active)
         where = ", ".join(configuration.names)
-        arrows = {
-            arrow.name: arrow for each in configuration.candidates(event.name) for arrow in each
+        transitions = {
+            transition.name: transition
+            for each in configuration.candidates(event.name)
+            for transition in each
         }
-        if not arrows:
-            known = sorted({arrow.trigger for arrow in configuration.arrows() if arrow.trigger})
+        if not transitions:
+            known = sorted(
+                {
+                    transition.trigger
+                    for transition in configuration.transitions()
+                    if transition.trigger
+                }
+            )
             accepts = f"it accepts {', '.join(known)}" if known else "it accepts no event"
             return f"no transition from '{where}' takes '{event.name}'; {accepts}"
-        reasons = [f"'{name}' wants {arrow.condition}" for name, arrow in arrows.items()]
+        reasons = [
+            f"'{name}' requires {transition.condition}" for name, transition in transitions.items()
+        ]
         return f"in '{where}' no condition holds: {'; '.join(reasons)}"
 
     def _microstep(self, snapshot: Snapshot, trace: Trace) -> bool:
-        """Begin the next microstep that needs no event from outside; return whether there is."""
+        """Start the next microstep that needs no external event; return whether there is one."""
         configuration = self._planner.named(snapshot.active)
         memory, holds = self._memory(snapshot), self._holder(snapshot)
         try:
-            arrows = select(configuration, "", holds, memory)
-            while not arrows and snapshot.queue:
+            transitions = select(configuration, "", holds, memory)
+            while not transitions and snapshot.queue:
                 snapshot.event = event = snapshot.queue.pop(0)
-                arrows = select(configuration, event.name, holds, memory)
-                if not arrows:
-                    self._unheard(snapshot, event, trace)
-                    arrows = select(configuration, "", holds, memory)  # they may look at it
+                transitions = select(configuration, event.name, holds, memory)
+                if not transitions:
+                    self._ignore(snapshot, event, trace)
+                    transitions = select(configuration, "", holds, memory)  # may use the event
         except ExpressionError as error:
             snapshot.failed = str(error)
             return True
-        if arrows:
-            self._begin(snapshot, self._planner.plan(configuration, arrows, memory), trace)
+        if transitions:
+            self._begin(snapshot, self._planner.plan(configuration, transitions, memory), trace)
             return True
         return snapshot.failed is not None
 
     def _end(self, snapshot: Snapshot, trace: Trace) -> None:
-        """Give up what is left; an error that was not handled before the end is a failure."""
+        """Drop timers and events; an unhandled error event makes the end a failure."""
         snapshot.timers = {}
         while snapshot.queue:
-            self._unheard(snapshot, snapshot.queue.pop(0), trace)
+            self._ignore(snapshot, snapshot.queue.pop(0), trace)
         if snapshot.failed is not None:
             snapshot.finished = None
 
-    def _unheard(self, snapshot: Snapshot, event: Event, trace: Trace) -> None:
+    def _ignore(self, snapshot: Snapshot, event: Event, trace: Trace) -> None:
         if event.name.startswith("error."):
             message = event.data.get("message", "") if isinstance(event.data, dict) else ""
             snapshot.failed = f"{event.name.removeprefix('error.')} failed: {message}"
@@ -199,7 +218,7 @@ class Machine:
             work = snapshot.pending[0]
             if work.kind == "do":
                 try:
-                    call = self._performer.do(work.name, snapshot, trace)
+                    call = self._actions.do(work.name, snapshot, trace)
                 except (ExpressionError, OperationError) as error:
                     self._fail(
                         snapshot, work.name, {"code": error.code, "message": str(error)}, trace
@@ -210,17 +229,17 @@ class Machine:
             elif work.kind == "raise":
                 snapshot.queue.append(Event(name=work.name))
             elif work.kind == "set_timeout":
-                self._performer.set_timeout(work.name, snapshot, trace)
+                self._actions.set_timeout(work.name, snapshot, trace)
             elif work.kind == "clear_timeout":
-                self._performer.cancel_timeout(work.name, snapshot, trace)
+                self._actions.cancel_timeout(work.name, snapshot, trace)
             else:
                 snapshot.finished = work.name
             snapshot.pending.pop(0)
         return None
 
     def _fail(self, snapshot: Snapshot, action: str, error: dict[str, Any], trace: Trace) -> None:
-        """Raise SCXML's error event and leave the rest of the block out, or only warn."""
-        if not self._performer.is_required(action):
+        """Raise SCXML's error event and skip the rest of the block, or only warn."""
+        if not self._actions.is_required(action):
             trace.warnings.append(f"{action}: {error.get('message', '')}")
             snapshot.pending.pop(0)
             return
@@ -229,16 +248,18 @@ class Machine:
         snapshot.pending = rest
         snapshot.queue.append(Event(name=f"error.{action}", data={**error, "action": action}))
 
-    def _holder(self, snapshot: Snapshot) -> Callable[[Arrow], bool]:
-        ready: list[tuple[Event | None, EvaluationScope]] = []  # of the event that it was made for
+    def _holder(self, snapshot: Snapshot) -> Callable[[Transition], bool]:
+        ready: list[
+            tuple[Event | None, EvaluationScope]
+        ] = []  # with the event that it is valid for
 
-        def holds(arrow: Arrow) -> bool:
+        def holds(transition: Transition) -> bool:
             if not ready or ready[0][0] is not snapshot.event:
                 ready[:] = [
-                    (snapshot.event, self._evaluator.prepare(self._performer.names(snapshot)))
+                    (snapshot.event, self._evaluator.prepare(self._actions.names(snapshot)))
                 ]
-            assert arrow.condition is not None  # noqa: S101 - `select` has looked
-            return ready[0][1].holds(arrow.condition)
+            assert transition.condition is not None  # noqa: S101 - `select` has checked it
+            return ready[0][1].holds(transition.condition)
 
         return holds
 

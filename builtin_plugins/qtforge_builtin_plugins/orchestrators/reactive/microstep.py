@@ -1,7 +1,7 @@
-"""One microstep: which states are left and entered, and what is to be done on the way.
+"""One microstep: the states it leaves and enters, and the work between.
 
 SCXML's microstep, exitStates and enterStates (appendix D of the recommendation), as a plan:
-it changes nothing, so the plan of a transition without history is made once and kept.
+it changes nothing, so the plan of a transition without history is computed once and cached.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, Node
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Node, Transition
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
     Configuration,
     Memory,
@@ -21,18 +21,19 @@ from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
 
 __all__ = ["Plan", "Planner", "Work"]
 
-_MOST: Final = 4_096  # regions multiply: a machine may have more configurations than memory holds
+_MOST: Final = 4_096  # regions multiply: a machine can have too many configurations to cache
 WorkKind = Literal["do", "set_timeout", "clear_timeout", "raise", "finish"]
 
 
 class Work(NamedTuple):
-    """One thing to do on the way.
+    """One piece of work in a microstep.
 
     Attributes:
-        kind: ``do`` an action, set or clear a state's timeout, raise an internal event, or end.
-        name: The action's, the state's or the event's.
-        block: Numbers the blocks of actions; when one fails, the rest of its block is left
-            out (SCXML 4.9).
+        kind: Run an action (``do``), set or clear a state's timeout, raise an internal event,
+            or finish.
+        name: The name of the action, state or event.
+        block: The number of the block of actions; when an action fails, the rest of its
+            block is skipped (SCXML 4.9).
     """
 
     kind: WorkKind
@@ -42,15 +43,15 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a microstep does.
+    """The effects of a microstep.
 
     Attributes:
-        transitions: Names.
+        transitions: Names of the transitions taken.
         exited: Names of the states left, in exit order.
         entered: Names of the states entered, in entry order.
-        work: In order.
-        after: What is active then.
-        memory: What history states stand for from now on, by name.
+        work: The work, in order.
+        after: The active states after it.
+        memory: The states that history states restore after it, by name.
         finished: The name of the final state that ends the machine, or None.
     """
 
@@ -64,7 +65,7 @@ class Plan:
 
 
 class Planner:
-    """Makes plans, and keeps them.
+    """Compute plans, and cache them.
 
     Args:
         chart: The machine.
@@ -74,11 +75,11 @@ class Planner:
         self.chart = chart
         self._configurations: dict[frozenset[Node], Configuration] = {}
         self._by_names: dict[tuple[str, ...], Configuration] = {}
-        self._plans: dict[tuple[Configuration, tuple[Arrow, ...]], Plan] = {}
+        self._plans: dict[tuple[Configuration, tuple[Transition, ...]], Plan] = {}
         self._nothing = self.configuration(())
 
     def configuration(self, nodes: Iterable[Node]) -> Configuration:
-        """Return the configuration of these states; the same one for the same states."""
+        """Return the configuration of these states; the same object for the same states."""
         key = frozenset(nodes)
         found = self._configurations.get(key)
         if found is None:
@@ -101,37 +102,39 @@ class Planner:
         return found
 
     def initial(self) -> Plan:
-        """Return the plan of the machine's start."""
+        """Return the plan that starts the machine."""
         entering = _Entering({}, frozenset())
         assert self.chart.root.initial is not None  # noqa: S101 - validated
         entering.descend(self.chart.root.initial)
         entering.ascend(self.chart.root.initial, self.chart.root)
         return self._plan((), [], self._nothing, entering.found, {}, ())
 
-    def plan(self, configuration: Configuration, arrows: tuple[Arrow, ...], memory: Memory) -> Plan:
-        """Return the plan of taking these arrows."""
-        key = (configuration, arrows)
+    def plan(
+        self, configuration: Configuration, transitions: tuple[Transition, ...], memory: Memory
+    ) -> Plan:
+        """Return the plan of taking these transitions."""
+        key = (configuration, transitions)
         known = self._plans.get(key)
         if known is not None:
             return known
         left: set[Node] = set()
-        for arrow in arrows:
-            left |= exits(arrow, configuration, memory)
+        for transition in transitions:
+            left |= exits(transition, configuration, memory)
         exited = self.chart.in_order(left)[::-1]
         remembered = _remember(exited, configuration)
         now_known = {**memory, **remembered}
         entering = _Entering(now_known, frozenset(configuration.nodes) - left)
-        for arrow in arrows:
-            if arrow.targets:
-                inside = domain(arrow, memory)
-                for target in arrow.targets:
+        for transition in transitions:
+            if transition.targets:
+                inside = domain(transition, memory)
+                for target in transition.targets:
                     entering.descend(target)
-                for target in effective_targets(arrow, now_known):
+                for target in effective_targets(transition, now_known):
                     entering.ascend(target, inside)
         plan = self._plan(
-            arrows, exited, configuration, entering.found, remembered, configuration.nodes
+            transitions, exited, configuration, entering.found, remembered, configuration.nodes
         )
-        if not entering.looked_back:  # else it holds for this memory only
+        if not entering.used_history:  # else it is valid for this memory only
             if len(self._plans) >= _MOST:
                 self._plans.clear()
             self._plans[key] = plan
@@ -144,7 +147,7 @@ class Planner:
 
     def _plan(
         self,
-        arrows: tuple[Arrow, ...],
+        transitions: tuple[Transition, ...],
         exited: Sequence[Node],
         before: Configuration,
         entered: set[Node],
@@ -154,8 +157,8 @@ class Planner:
         order = self.chart.in_order(entered)
         staying = set(active) - set(exited)
         after = self.configuration([*staying, *order])
-        work = [*_leaving(exited), *_taking(arrows, len(exited))]
-        work += _entering(order, staying, len(exited) + len(arrows))
+        work = [*_leaving(exited), *_taking(transitions, len(exited))]
+        work += _entering(order, staying, len(exited) + len(transitions))
         final = next(
             (
                 node.name
@@ -165,7 +168,7 @@ class Planner:
             None,
         )
         return Plan(
-            transitions=tuple(arrow.name for arrow in arrows),
+            transitions=tuple(transition.name for transition in transitions),
             exited=tuple(node.name for node in exited),
             entered=tuple(node.name for node in order),
             work=tuple(work),
@@ -178,29 +181,29 @@ class Planner:
 class _Entering:
     """SCXML's addDescendantStatesToEnter and addAncestorStatesToEnter.
 
-    Its appendix D enters the ancestors of what a history state stands for even where they are
-    active and were not left (a transition within a state to that state's own history); here
-    what stays is not entered again.
+    Its appendix D enters the ancestors of the states that a history state restores even where
+    they are active and were not left (a transition within a state to that state's own
+    history). Here a state that stays active is not entered again.
 
     Attributes:
         found: The states to enter.
-        looked_back: Whether a history state was asked.
+        used_history: Whether a history state was resolved.
     """
 
     def __init__(self, memory: Memory, staying: frozenset[Node]) -> None:
         self.found: set[Node] = set()
-        self.looked_back = False
+        self.used_history = False
         self._memory = memory
         self._staying = staying
 
     def descend(self, node: Node) -> None:
         if node.is_history:
-            self.looked_back = True
+            self.used_history = True
             assert node.parent is not None  # noqa: S101 - a history state is within one
-            stands_for = self._memory.get(node.name) or ([node.initial] if node.initial else [])
-            for each in stands_for:
+            restored = self._memory.get(node.name) or ([node.initial] if node.initial else [])
+            for each in restored:
                 self.descend(each)
-            for each in stands_for:
+            for each in restored:
                 self.ascend(each, node.parent)
             return
         self.found.add(node)
@@ -245,14 +248,14 @@ def _leaving(exited: Sequence[Node]) -> Iterable[Work]:
             yield Work("clear_timeout", node.name, place)
 
 
-def _taking(arrows: Sequence[Arrow], block: int) -> Iterable[Work]:
-    for place, arrow in enumerate(arrows, block):
-        for action in arrow.actions:
+def _taking(transitions: Sequence[Transition], block: int) -> Iterable[Work]:
+    for place, transition in enumerate(transitions, block):
+        for action in transition.actions:
             yield Work("do", action, place)
 
 
 def _entering(order: Sequence[Node], staying: set[Node], block: int) -> Iterable[Work]:
-    active = set(staying)  # grows: the last region that is done makes its parallel state so
+    active = set(staying)  # grows: a parallel state is done with the last of its regions
     for place, node in enumerate(order, block):
         active.add(node)
         if node.timeout is not None:
@@ -266,7 +269,7 @@ def _entering(order: Sequence[Node], staying: set[Node], block: int) -> Iterable
 def _done(parent: Node, active: set[Node], block: int) -> Iterable[Work]:
     yield Work("raise", f"done.state.{parent.name}", block)
     around = parent.parent
-    # Appendix D looks one parallel state up only; 3.4 wants the event for each that is done.
+    # Appendix D checks one parallel ancestor only; 3.4 requires the event for each.
     while around is not None and around.kind == "parallel" and _is_done(around, active):
         yield Work("raise", f"done.state.{around.name}", block)
         around = around.parent

@@ -29,17 +29,17 @@ _FROM_WITHIN: Final = ("error.", "done.", "timer.")
 
 
 class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
-    """Runs state machines; each event is kept together with what it caused."""
+    """Run state machines; each event is saved together with its effects."""
 
     kind: ClassVar[str] = "reactive"
     stateful: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        # Of the definition itself, for a definition is made once and lives as long as its run.
+        # By the definition's identity: a definition is made once and lives as long as its run.
         self._planners: dict[int, tuple[ReactiveDefinition, Planner]] = {}
 
     def check(self, definition: ReactiveDefinition, checker: DefinitionChecker) -> None:
-        """Check names, ways, topics, durations and expressions."""
+        """Check names, reachability, topics, durations and expressions."""
         check_structure(definition, checker)
         check_expressions(definition, checker)
 
@@ -53,12 +53,12 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
         active: Iterable[str] = (),
         taken: Iterable[str] = (),
     ) -> Graph:
-        """Return the machine's picture.
+        """Return the machine's graph.
 
         Args:
             definition: The machine.
-            active: The names of the atomic states that a run is in; none for no run.
-            taken: The names of the transitions that it took, in order.
+            active: The names of a run's active atomic states; none without a run.
+            taken: The names of the transitions that the run took, in order.
         """
         return draw(definition, active, taken)
 
@@ -78,11 +78,11 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
         return self.graph(definition, active, taken)
 
     def accepts(self, definition: ReactiveDefinition, state: Any) -> list[AcceptedEvent]:
-        """Return what a machine's state accepts, innermost first.
+        """Return the events that a machine's state accepts, innermost first.
 
         Args:
             definition: The machine.
-            state: An encoded `Snapshot`; None before it has begun.
+            state: An encoded `Snapshot`; None before the start.
         """
         if state is None:
             return []
@@ -90,14 +90,15 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
         timers = {timer.event for timer in snapshot.timers.values()}
         return [
             AcceptedEvent(
-                event=arrow.trigger,
-                transition=arrow.name,
-                condition=arrow.condition,
-                targets=tuple(target.name for target in arrow.targets),
-                from_within=arrow.trigger in timers or arrow.trigger.startswith(_FROM_WITHIN),
+                event=transition.trigger,
+                transition=transition.name,
+                condition=transition.condition,
+                targets=tuple(target.name for target in transition.targets),
+                from_within=transition.trigger in timers
+                or transition.trigger.startswith(_FROM_WITHIN),
             )
-            for arrow in self._planner(definition).named(snapshot.active).arrows()
-            if arrow.trigger
+            for transition in self._planner(definition).named(snapshot.active).transitions()
+            if transition.trigger
         ]
 
     def triggers(self, definition: ReactiveDefinition) -> list[EventTrigger]:
@@ -124,7 +125,7 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
         after: ReactiveDefinition,
         steps: Mapping[str, StepResult],
     ) -> list[str]:
-        """Say why an amendment can't be made: an instance may be in any state, so all stay."""
+        """Return the reasons against an amendment: the instance may be in any state."""
         kept = {name: (path, state) for path, name, state in every_state(after.states)}
         reasons = []
         for path, name, state in every_state(before.states):
@@ -133,12 +134,12 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
             elif kept[name][0] != path:
                 reasons.append(f"the state '{name}' can't be moved: the run may be in it")
             elif _shape(kept[name][1]) != _shape(state):
-                why = "the run may be in it, and in none or too few of the states within"
-                reasons.append(f"the state '{name}' can't become one of another kind: {why}")
+                why = "the run may be in it, with none or too few of its nested states active"
+                reasons.append(f"the state '{name}' can't change its kind: {why}")
         return reasons
 
 
 def _shape(state: State) -> tuple[object, ...]:
-    """What of a state decides which others are active with it."""
+    """Return the properties of a state that decide which others are active with it."""
     regions = tuple(state.states) if state.parallel else ()
     return bool(state.states), state.parallel, state.final, state.history, regions

@@ -1,4 +1,4 @@
-"""Where a machine's ways lead: who is never reached or left, and what never happens."""
+"""Reachability: unreachable states, dead ends, and transitions that never fire."""
 
 from __future__ import annotations
 
@@ -9,48 +9,57 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     TimerAction,
     WorkflowAction,
 )
-from qtforge_builtin_plugins.orchestrators.reactive.chart import Arrow, Chart, Node, matches
+from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Node, Transition, matches
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import inside
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_sdk import DefinitionChecker
+from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["check_ways"]
+__all__ = ["check_reachability"]
 
 
-def check_ways(
+def check_reachability(
     definition: ReactiveDefinition,
     chart: Chart,
     paths: Mapping[str, str],
     checker: DefinitionChecker,
 ) -> None:
-    """Check that every state is reached and left, and that every transition can be taken.
+    """Check that every state can be reached and left, and every transition taken.
 
-    What is found is certain: a condition is thought to hold at times, and every event to come.
+    Every reported problem is certain: any condition may hold, and any event may come.
 
     Args:
         definition: The machine.
         chart: Its states.
-        paths: Where each state is written.
-        checker: Hears of problems.
+        paths: The path of each state in the definition.
+        checker: Collects the problems.
     """
     reached = _reached(chart)
-    arrows = [arrow for node in (chart.root, *chart.nodes.values()) for arrow in node.arrows]
+    transitions = [
+        transition
+        for node in (chart.root, *chart.nodes.values())
+        for transition in node.transitions
+    ]
     for node in chart.nodes.values():
         if node.is_history:
             continue
         if node not in reached:
             fix = "add a transition, or remove it"
-            checker.problem(paths[node.name], f"no way leads to '{node.name}'", fix)
-        elif node.kind == "atomic" and not any(_leaves(arrow, node) for arrow in arrows):
-            what = f"nothing ever leaves '{node.name}', and it is not final"
+            checker.problem(paths[node.name], f"'{node.name}' is unreachable", fix)
+        elif node.kind == "atomic" and not any(
+            _leaves(transition, node) for transition in transitions
+        ):
+            what = f"'{node.name}' is a dead end: it is not final, and no transition leaves it"
             fix = "make it final, or add a transition from it"
             checker.problem(paths[node.name], what, fix)
-    for position, transition in enumerate(definition.transitions):
-        own = [arrow for arrow in arrows if arrow.position == position]
+    for position, written in enumerate(definition.transitions):
+        own = [transition for transition in transitions if transition.position == position]
         _check_taken(f"transitions[{position}]", own, reached, checker)
         path = f"transitions[{position}].trigger"
-        _check_raised(path, transition.trigger, definition, chart, checker)
-    _check_heard(definition, chart, paths, [arrow.trigger for arrow in arrows], checker)
+        _check_raised(path, written.trigger, definition, chart, checker)
+    _check_handled(
+        definition, chart, paths, [transition.trigger for transition in transitions], checker
+    )
 
 
 def _reached(chart: Chart) -> set[Node]:
@@ -72,42 +81,52 @@ def _reached(chart: Chart) -> set[Node]:
             enter(each)
 
     enter(chart.root.initial)
-    todo = {arrow for node in (chart.root, *chart.nodes.values()) for arrow in node.arrows}
-    while open_ways := [arrow for arrow in todo if arrow.source in found]:
-        todo.difference_update(open_ways)
-        for arrow in open_ways:
-            for target in arrow.targets:
+    todo = {
+        transition
+        for node in (chart.root, *chart.nodes.values())
+        for transition in node.transitions
+    }
+    while leaving := [transition for transition in todo if transition.source in found]:
+        todo.difference_update(leaving)
+        for transition in leaving:
+            for target in transition.targets:
                 enter(target)
     return found
 
 
-def _leaves(arrow: Arrow, node: Node) -> bool:
-    source = arrow.source
+def _leaves(transition: Transition, node: Node) -> bool:
+    source = transition.source
     together = source is node or node.is_within(source) or source.is_beside(node)
-    if not together or not arrow.targets or arrow.targets == (node,):
+    if not together or not transition.targets or transition.targets == (node,):
         return False
-    # A history state stands for itself: where it leads another day may be farther away.
-    return node.is_within(inside(arrow, arrow.targets))
+    # A history state counts as itself: the states that it restores may be farther away.
+    return node.is_within(inside(transition, transition.targets))
 
 
 def _check_taken(
-    path: str, arrows: Iterable[Arrow], reached: set[Node], checker: DefinitionChecker
+    path: str, transitions: Iterable[Transition], reached: set[Node], checker: DefinitionChecker
 ) -> None:
-    leaves = [(arrow, leaf) for arrow in arrows for leaf in _leaves_of(arrow.source, reached)]
+    leaves = [
+        (transition, leaf)
+        for transition in transitions
+        for leaf in _leaves_of(transition.source, reached)
+    ]
     if not leaves:
-        if not any(arrow.source.kind in ("final", "shallow", "deep") for arrow in arrows):
-            checker.problem(f"{path}.from", "no way leads to where it starts")
+        if not any(
+            transition.source.kind in ("final", "shallow", "deep") for transition in transitions
+        ):
+            checker.problem(f"{path}.from", "its source is unreachable")
         return
-    rivals = [_rival(arrow, leaf) for arrow, leaf in leaves]
+    rivals = [_rival(transition, leaf) for transition, leaf in leaves]
     if all(rivals):
         rival, name = rivals[0], leaves[0][0].name
         assert rival is not None  # noqa: S101 - all of them are there
         if rival.trigger == "" and leaves[0][0].trigger != "":
-            what = f"'{name}' can never be taken: '{rival.name}' leaves before any event comes"
+            what = f"'{name}' never fires: '{rival.name}' leaves the state before any event"
             checker.problem(path, what, f"give '{rival.name}' a condition or a trigger")
         else:
-            what = f"'{name}' can never be taken: '{rival.name}' always goes first"
-            checker.problem(path, what, f"give '{rival.name}' a condition, or write it behind")
+            what = f"'{name}' never fires: '{rival.name}' is always taken first"
+            checker.problem(path, what, f"give '{rival.name}' a condition, or write it after")
 
 
 def _leaves_of(source: Node, reached: set[Node]) -> Iterator[Node]:
@@ -117,19 +136,19 @@ def _leaves_of(source: Node, reached: set[Node]) -> Iterator[Node]:
             yield node
 
 
-def _rival(arrow: Arrow, leaf: Node) -> Arrow | None:
-    """Return what is always taken instead of an arrow while a state is active."""
+def _rival(transition: Transition, leaf: Node) -> Transition | None:
+    """Return a transition that is always taken instead of this one in a state, or None."""
     before = True
     for node in (leaf, *leaf.ancestors):
-        for other in node.arrows:
-            if other is arrow:
+        for other in node.transitions:
+            if other is transition:
                 before = False
             elif other.condition is not None:
                 continue
             elif other.trigger == "":
-                if before or arrow.trigger:
+                if before or transition.trigger:
                     return other
-            elif before and arrow.trigger and matches(other.trigger, arrow.trigger):
+            elif before and transition.trigger and matches(other.trigger, transition.trigger):
                 return other
     return None
 
@@ -141,7 +160,7 @@ def _check_raised(
     chart: Chart,
     checker: DefinitionChecker,
 ) -> None:
-    """Check a trigger that only the machine itself raises."""
+    """Check a trigger that only the machine raises."""
     for ended in ("done.workflow.", "error.workflow."):
         name = trigger.removeprefix(ended)
         if name != trigger and not isinstance(definition.actions.get(name), WorkflowAction):
@@ -153,8 +172,8 @@ def _check_raised(
     if node is None:
         checker.problem(path, f"there is no state '{name}'")
     elif not _can_be_done(node):
-        what = f"'{name}' is never done: there is no final state in it"
-        checker.problem(path, what, "a parallel state wants one in each region")
+        what = f"'{name}' is never done: it has no final state"
+        checker.problem(path, what, "a parallel state needs one in each region")
 
 
 def _can_be_done(node: Node) -> bool:
@@ -163,14 +182,14 @@ def _can_be_done(node: Node) -> bool:
     return any(child.kind == "final" for child in node.children)
 
 
-def _check_heard(
+def _check_handled(
     definition: ReactiveDefinition,
     chart: Chart,
     paths: Mapping[str, str],
     triggers: Iterable[str],
     checker: DefinitionChecker,
 ) -> None:
-    """Check that something takes every event that the machine raises itself."""
+    """Check that some transition takes each internal event."""
     raised = [
         (f"{paths[node.name]}.timeout", node.timeout.event)
         for node in chart.nodes.values()
@@ -186,7 +205,7 @@ def _check_heard(
             timers.add(action.timer or name)
     for path, event in raised:
         if not event:
-            checker.problem(path, "an event has a name")
+            checker.problem(path, "an event must have a name")
         elif not any(trigger and matches(trigger, event) for trigger in triggers):
             checker.problem(path, f"no transition takes '{event}'", "add one with that trigger")
     for name, action in definition.actions.items():
@@ -194,6 +213,5 @@ def _check_heard(
             continue
         timer = action.timer or name
         if timer not in timers:
-            known = ", ".join(sorted(timers)) or "none"
             what = f"there is no timer '{timer}' to cancel"
-            checker.problem(f"actions.{name}.timer", what, f"known are {known}")
+            checker.problem(f"actions.{name}.timer", what, did_you_mean(timer, sorted(timers)))

@@ -1,4 +1,4 @@
-"""What the expressions of a machine may name, and their checks."""
+"""The names that a machine's expressions may use, and the checks of the expressions."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _check_binding(path: str, binding: Binding, starts: bool, checker: Definitio
             checker.condition(f"{path}.{key}", expression, (), _EVENT_ONLY)
     checker.template(f"{path}.input", binding.input, (), _EVENT_ONLY)
     if starts and (binding.instance or binding.key):
-        checker.problem(path, "what starts an instance is for none that is there already")
+        checker.problem(path, "a message that starts an instance is not for an existing one")
     if not starts and (binding.instance is None) == (binding.key is None):
         fix = "give 'instance' (the run's id) or 'key' (compared with the machine's key)"
-        checker.problem(path, "it does not say which instance the event is for", fix)
+        checker.problem(path, "it does not name the instance that the event is for", fix)

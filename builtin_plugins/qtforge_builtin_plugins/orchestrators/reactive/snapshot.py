@@ -1,4 +1,4 @@
-"""All that a machine is between two of its steps; what the journal keeps of it."""
+"""The state of a machine between two steps, as it is saved in the journal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Event", "Snapshot", "Timer", "Trace"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened.
+    """An event.
 
     Attributes:
         name: Words joined by dots.
-        data: What came with it.
-        id: Unique; "" for one that the machine raised itself.
-        at: When, in UTC, as text; "" for one that the machine raised itself.
-        late_s: For a timer: how many seconds ago it was due.
+        data: The event's data.
+        id: A unique id; "" for an internal event.
+        at: The time in UTC, as text; "" for an internal event.
+        late_s: For a timer, the seconds since it was due.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True):
-    """A timer that runs.
+    """A running timer.
 
     Attributes:
-        due: When it fires.
-        event: What it raises.
+        due: The time when it fires.
+        event: The event that it raises.
         data: The event's data.
     """
 
@@ -50,12 +50,12 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     Attributes:
         active: The names of the atomic active states, in document order.
         data: The instance's data.
-        memory: What was active beside each history state, by its name.
-        queue: Events that the machine raised itself, oldest first.
-        pending: What is still to be done of the microstep that has begun, in order.
-        event: The one that is being handled.
-        timers: Those that run, by name.
-        calls: How many calls were made so far; numbers the steps.
+        memory: For each history state, the states that it restores.
+        queue: Internal events, oldest first.
+        pending: The remaining work of the current microstep, in order.
+        event: The event that is being handled.
+        timers: The running timers, by name.
+        calls: The number of calls so far, which numbers the steps.
         finished: The final state in which the machine ended, or None.
         failed: The failure that ended it, or None.
     """
@@ -73,16 +73,16 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What happened since the last record, for whoever looks.
+    """What happened since the last checkpoint, for display.
 
     Attributes:
-        transitions: Names of those taken, in order.
+        transitions: Names of the transitions taken, in order.
         exited: Names of the states left, in order.
         entered: Names of the states entered, in order.
         ignored: Internal events that no transition took.
         set: Names of timers that were set.
         cancelled: Names of timers that were cancelled, or fired.
-        warnings: Failures that the machine could do without.
+        warnings: Failures of actions that are not required.
     """
 
     transitions: list[str] = []

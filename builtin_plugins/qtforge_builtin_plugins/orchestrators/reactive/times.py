@@ -1,4 +1,4 @@
-"""When a timer is due."""
+"""The due time of a timer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["due_time"]
 
 
 def due_time(after: Any, at: Any, now: datetime.datetime) -> datetime.datetime:
-    """Return when a timer is due, in UTC.
+    """Return the time when a timer is due, in UTC.
 
     Args:
         after: A `qtforge_sdk.Duration`, such as ``24h`` or seconds; or None. A negative one is
             due now.
         at: A date and time, as text (RFC 3339) or as an object; or None.
-        now: The time.
+        now: The current time.
 
     Raises:
         OperationError: ``machine.timer``: neither or both are given, or one can't be read.

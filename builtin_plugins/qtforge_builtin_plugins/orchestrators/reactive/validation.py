@@ -1,6 +1,6 @@
-"""What is wrong with a machine: names that do not exist, and states that can't be as they are.
+"""Check a machine's structure: unknown names and impossible states.
 
-Where its ways lead is `ways`' to say, once there is nothing wrong here.
+`reachability` checks its transitions afterwards, when the structure is sound.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
 )
-from qtforge_builtin_plugins.orchestrators.reactive.reachability import check_ways
+from qtforge_builtin_plugins.orchestrators.reactive.reachability import check_reachability
 from qtforge_sdk import DefinitionChecker
 from qtforge_sdk.validation import did_you_mean
 
@@ -26,7 +26,7 @@ _EVENT: Final = re.compile(r"[^\s.*]+(?:\.[^\s.*]+)*")
 
 
 def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) -> bool:
-    """Check names and ways; return whether the machine can be built at all."""
+    """Check names and reachability; return whether the machine can be built at all."""
     states, names = {}, []
     for path, name, state in every_state(definition.states):
         names.append(name)
@@ -41,7 +41,7 @@ def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) 
     sound = len(set(names)) == len(names)
     sound &= _known(definition.initial, states, "initial", "state", checker)
     if sound and definition.initial not in definition.states:
-        checker.problem("initial", f"'{definition.initial}' lies within another state")
+        checker.problem("initial", f"'{definition.initial}' is within another state")
         sound = False
     for name, (path, state) in states.items():
         sound &= _check_actions(state, path, definition, checker)
@@ -52,7 +52,9 @@ def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) 
     if sound:
         chart = Chart(definition)
         _check_targets(definition, chart, checker)
-        check_ways(definition, chart, {name: path for name, (path, _) in states.items()}, checker)
+        check_reachability(
+            definition, chart, {name: path for name, (path, _) in states.items()}, checker
+        )
     return sound
 
 
@@ -62,7 +64,7 @@ def _check_trigger(path: str, trigger: str, checker: DefinitionChecker) -> None:
     first = trigger.removesuffix(".*")
     fix = "write one transition for each event"
     if _EVENT.fullmatch(first):
-        fix = f"write '{first}': it takes every event that begins with it"
+        fix = f"write '{first}': it matches every event that begins with it"
     checker.problem(path, f"'{trigger}' is not the name of an event", fix)
 
 
@@ -75,14 +77,14 @@ def _check_targets(
         for one, other in itertools.combinations(targets, 2):
             if not one.is_beside(other):
                 what = f"'{one.name}' and '{other.name}' are never active together"
-                fix = "lead to one state in each of several regions of a parallel state"
+                fix = "name one state in each of several regions of a parallel state"
                 checker.problem(f"transitions[{position}].to", what, fix)
 
 
 def every_state(
     states: Mapping[str, State], path: str = "states"
 ) -> Iterator[tuple[str, str, State]]:
-    """Give every state with its path and its name, in document order."""
+    """Yield every state with its path and its name, in document order."""
     for name, state in states.items():
         here = f"{path}.{name}"
         yield here, name, state
@@ -107,18 +109,18 @@ def _check_kind(name: str, state: State, path: str, checker: DefinitionChecker) 
         sound &= _known(state.initial, state.states, f"{path}.initial", "state within", checker)
     real = [each for each in state.states.values() if each.history is None]
     if state.states and not real:
-        checker.problem(f"{path}.states", "history states alone are nothing to be in")
+        checker.problem(f"{path}.states", "it has only history states, which are never active")
         sound = False
     if state.parallel and len(real) < 2:
         checker.problem(f"{path}.parallel", f"'{name}' has fewer than two regions")
         sound = False
     for region, inner in state.states.items() if state.parallel else ():
         if inner.final:
-            fix = "put it within a region, or make it a state that is not final"
-            checker.problem(f"{path}.states.{region}", "a region is never final itself", fix)
+            fix = "put it inside a region, or remove 'final'"
+            checker.problem(f"{path}.states.{region}", "a region can't be final itself", fix)
             sound = False
     if state.final and (state.states or state.parallel):
-        checker.problem(f"{path}.final", "a final state has no states within")
+        checker.problem(f"{path}.final", "a final state has no nested states")
         sound = False
     if state.final and state.exit:
         checker.problem(f"{path}.exit", "a final state is never left")
@@ -135,12 +137,12 @@ def _check_history(
     sound = True
     own = (state.states, state.final, state.parallel, state.entry, state.exit, state.timeout)
     if any(own):
-        checker.problem(f"{path}.history", "a history state only stands for others")
+        checker.problem(f"{path}.history", "a history state has no properties but 'initial'")
         sound = False
     beside = _beside(name, definition.states)
     if name in definition.states:
-        fix = "put it into the state whose past it stands for"
-        checker.problem(f"{path}.history", "no state around it is ever left", fix)
+        fix = "put it into the state that it restores"
+        checker.problem(f"{path}.history", "the state that contains it is never left", fix)
         sound = False
     elif state.initial is not None:
         inner = every_state(beside) if state.history == "deep" else _children(beside)
@@ -179,14 +181,15 @@ def _check_transitions(
             elif states[name][1].final:
                 checker.problem(f"{path}.from", f"'{name}' is final: it is never left")
             elif states[name][1].history:
-                checker.problem(f"{path}.from", f"'{name}' is a history state: nothing is in it")
+                checker.problem(f"{path}.from", f"'{name}' is a history state: it is never active")
                 sound = False
         for name in _names(transition.to):
             sound &= _known(name, states, f"{path}.to", "state", checker)
         for action in transition.actions:
             sound &= _known(action, definition.actions, f"{path}.actions", "action", checker)
         if not (transition.trigger or transition.condition or transition.to):
-            checker.problem(path, "it has no trigger, no condition and no target: it never ends")
+            what = "it has no trigger, no condition and no target, so it would repeat forever"
+            checker.problem(path, what)
         _check_trigger(f"{path}.trigger", transition.trigger, checker)
     return sound
 

@@ -15,7 +15,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import Action
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ReactiveDefinition,
     State,
-    Transition,
+    TransitionDefinition,
 )
 
 PAGE = (Path(__file__).parents[4] / "docs" / "machines.md").read_text(encoding="utf-8")
@@ -52,11 +52,11 @@ def test_a_reminder_leaves_the_timeout_as_it_is(documented: ReactiveDefinition) 
 
 
 @pytest.mark.parametrize(
-    "kind", [State, Transition, *Action.__args__], ids=lambda kind: kind.__name__
+    "kind", [State, TransitionDefinition, *Action.__args__], ids=lambda kind: kind.__name__
 )
 def test_every_key_is_in_the_tables(kind: Any) -> None:
     names = [*kind.__struct_encode_fields__]
-    if kind not in (State, Transition):
+    if kind not in (State, TransitionDefinition):
         names.append(kind.__struct_config__.tag)
     missing = [name for name in names if f"`{name}`" not in PAGE]
     assert missing == []

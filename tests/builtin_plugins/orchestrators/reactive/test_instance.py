@@ -162,10 +162,10 @@ def test_an_event_that_nothing_takes_is_kept_with_the_reason_and_the_values() ->
     run.send("user.action", {})
     run.live()
     values, nowhere, untold = (each.outcome for each in run.records[-3:])
-    assert "'approve' wants event.data.action == 'approve'" in values
+    assert "'approve' requires event.data.action == 'approve'" in values
     assert "(event.data.action is 'dance')" in values
     assert "no transition from 'under_review' takes 'elsewhere'" in nowhere
-    assert "it can't be told whether" in untold
+    assert "cannot evaluate" in untold
     assert [each.label for each in run.records[-3:]] == ["under_review"] * 3
 
 
@@ -190,9 +190,9 @@ def test_a_timer_that_is_due_raises_its_event_once_and_says_how_late_it_is() -> 
     run.send("state:a", timer=True, late_s=9.0)
     assert run.live() is None
     early, again = run.records[-2:]
-    assert "wants event.late_s > 5.0" in early.outcome
+    assert "requires event.late_s > 5.0" in early.outcome
     assert early.timers_gone == ("state:a",)
-    assert again.outcome == "the timer was cancelled or set anew meanwhile"
+    assert again.outcome == "the timer was cancelled or replaced before it fired"
 
 
 def test_a_late_timer_is_an_event_like_any_other() -> None:

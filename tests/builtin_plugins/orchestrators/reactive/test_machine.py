@@ -123,7 +123,7 @@ def test_a_call_that_is_not_required_only_warns_and_its_block_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "said"), [("stumble", "nothing"), ("list", "must give a mapping")]
+    ("action", "said"), [("stumble", "nothing"), ("list", "must return a mapping")]
 )
 def test_an_expression_that_fails_in_an_action_is_an_error_event(action: str, said: str) -> None:
     it = Driven(doing(action, "tell", ways=[("a", "error", "end")]), n=1)
@@ -229,7 +229,7 @@ def test_why_an_event_was_not_taken_is_told() -> None:
     assert "takes 'stop'; it accepts go" in it.machine.explain_rejection(
         it.snapshot, Event(name="stop")
     )
-    assert "'t0' wants data.n > 1" in it.machine.explain_rejection(it.snapshot, Event(name="go"))
+    assert "'t0' requires data.n > 1" in it.machine.explain_rejection(it.snapshot, Event(name="go"))
     assert it.machine.accepts(it.snapshot) == [("go", "t0", "data.n > 1")]
 
 

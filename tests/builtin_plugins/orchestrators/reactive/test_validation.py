@@ -89,7 +89,7 @@ def test_a_state_that_no_way_leads_to_is_found_also_deep_within() -> None:
         made({"a": {}, "work": work, **END}, ("a", "x", "third"), ("work", "y", "end"))
     )
     assert sorted(found) == ["states.work.states.first", "states.work.states.second"]
-    assert "no way leads to 'first'" in found["states.work.states.first"]
+    assert "'first' is unreachable" in found["states.work.states.first"]
 
 
 def test_a_state_that_nothing_leaves_is_found() -> None:
@@ -117,7 +117,7 @@ def test_what_any_state_takes_leads_out_of_each() -> None:
 def test_a_transition_behind_one_that_always_goes_first_is_found(first: str, second: str) -> None:
     found = problems(made({"a": {}, **END}, ("a", first, "end"), ("a", second, "end")))
     assert list(found) == ["transitions[1]"]
-    assert "'t1' can never be taken: 't0'" in found["transitions[1]"]
+    assert "'t1' never fires: 't0'" in found["transitions[1]"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_final_and_history_states_can_not_have_is_found() -> None:
     found = problems(made(states, ("w", "x", "end"), ("end", "x", "a"), actions=ACTION))
     assert "a final state is never left" in found["states.end.exit"]
     assert "it is never left" in found["transitions[1].from"]
-    assert "only stands for others" in found["states.a.states.h.history"]
+    assert "no properties but 'initial'" in found["states.a.states.h.history"]
 
 
 @pytest.mark.parametrize(
@@ -165,14 +165,14 @@ def test_a_history_state_leads_to_what_is_beside_it(history: str, initial: str, 
 
 def test_a_history_state_of_the_whole_machine_is_refused() -> None:
     found = problems(made({"a": {}, "h": {"history": "deep"}, **END}, ("a", "x", "end")))
-    assert "no state around it is ever left" in found["states.h.history"]
+    assert "the state that contains it is never left" in found["states.h.history"]
 
 
 def test_regions_are_at_least_two_and_none_is_final() -> None:
     one = {"parallel": True, "states": {"r": {"final": True}}}
     found = problems(made({"a": one, **END}, ("a", "x", "end")))
     assert "fewer than two regions" in found["states.a.parallel"]
-    assert "never final itself" in found["states.a.states.r"]
+    assert "can't be final itself" in found["states.a.states.r"]
 
 
 def test_targets_that_are_never_active_together_are_found() -> None:
@@ -204,7 +204,7 @@ def test_a_trigger_is_the_name_of_an_event_without_a_star_behind() -> None:
 
 def test_a_transition_without_anything_would_never_end() -> None:
     found = problems(made({"a": {}, **END}, {"from": "a"}, ("a", "x", "end")))
-    assert "it never ends" in found["transitions[0]"]
+    assert "it would repeat forever" in found["transitions[0]"]
 
 
 def test_two_states_of_one_name_are_found() -> None:
@@ -220,6 +220,6 @@ def test_an_amendment_may_add_states_and_neither_remove_nor_reshape_any() -> Non
     assert orchestrator.check_amendment(before, more, {}) == []
     less = made({"a": {"states": {"b": {}}}, **END})
     said = orchestrator.check_amendment(before, less, {})
-    assert "'a' can't become one of another kind" in said[0]
+    assert "'a' can't change its kind" in said[0]
     assert "'b' can't be moved" in said[1]
     assert "'end' can't be removed" in orchestrator.check_amendment(before, made({"a": {}}), {})[1]
