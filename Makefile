@@ -19,7 +19,7 @@ $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install -qq -e './sdk[testing]' -e '.[all,dev,bench]'
+	$(BIN)/pip install -qq -e ./sdk -e '.[all,dev,bench]'
 	@touch $@
 
 run: $(VENV)/.run

@@ -10,7 +10,7 @@ import nox
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "tests"]
 
-_DEVELOPMENT = ("-e", "./sdk[testing]", "-e", ".[all,dev,bench]")
+_DEVELOPMENT = ("-e", "./sdk", "-e", ".[all,dev,bench]")
 _DISTRIBUTIONS = (
     "sdk", ".",
     *(str(each.parent) for each in sorted(Path("extensions").glob("*/pyproject.toml"))),

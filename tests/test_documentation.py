@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from qtforge_sdk.testing import PluginTestHost
+from qtforge_host.testing import PluginTestHost
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -150,3 +150,17 @@ def test_the_plugin_of_the_readme_works_as_it_is_written(host: PluginTestHost) -
     exec(compile(plugin, "README.md", "exec"), names)  # our own text
     exec(compile(test, "README.md", "exec"), names)
     names["test_it_greets"](host)  # type: ignore[operator]
+
+
+def test_the_tests_of_the_page_on_testing_pass_as_they_are_written(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "testing.md"
+    (definition,) = blocks(page, "toml")
+    (tmp_path / "greet.toml").write_text(definition, encoding="utf-8")
+    examples = list(blocks(page, "python"))
+    (tmp_path / "test_examples.py").write_text("\n\n".join(examples), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        capture_output=True, text=True, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{sum(block.count('def test_') for block in examples)} passed" in done.stdout

@@ -69,16 +69,6 @@ class Installation:
         (folder / "src" / f"{module}.py").write_text(textwrap.dedent(source))
         return folder
 
-    def installed(self) -> str:
-        """Return what pip lists."""
-        return subprocess.run(
-            [sys.executable, "-m", "pip", "--python", str(self.python), "list"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout
-
     def run(self, program: str, *arguments: str) -> str:
         """Run a program in the environment, elsewhere than in the checkout; return its stdout."""
         ended = subprocess.run(

@@ -11,7 +11,9 @@ import qtforge_sdk
 API = Path(__file__).parents[1] / "typing" / "api.py"
 
 
-@pytest.mark.parametrize("module_name", ["qtforge_sdk", "qtforge_sdk.testing"])
+@pytest.mark.parametrize(
+    "module_name", ["qtforge_sdk", "qtforge_sdk.testing", "qtforge_host.testing"]
+)
 def test_every_public_name_is_sorted_exists_and_has_its_types_checked(module_name: str) -> None:
     module = importlib.import_module(module_name)
     used = {

@@ -1,6 +1,7 @@
 """The public API as an author uses it; mypy --strict checks it, and nothing runs it.
 
-Every name of ``qtforge_sdk.__all__`` and ``qtforge_sdk.testing.__all__`` is used here, with
+Every name of ``qtforge_sdk.__all__``, ``qtforge_sdk.testing.__all__`` and
+``qtforge_host.testing.__all__`` is used here, with
 the type that an author may rely on.
 """
 
@@ -13,6 +14,18 @@ from typing import Any, ClassVar, assert_type
 
 import msgspec
 
+from qtforge_host.testing import (
+    Answered,
+    Call,
+    Delivered,
+    Failed,
+    PluginTestHost,
+    PublishedMessage,
+    RecordedMessage,
+    Requested,
+    WorkflowKit,
+    WorkflowRun,
+)
 from qtforge_sdk import (
     Bus,
     Compensation,
@@ -59,16 +72,7 @@ from qtforge_sdk.messages import DocumentStored, ParseRequest, ParseResponse
 from qtforge_sdk.policies import Breaker, Cache, Fallback, Limits, Retry
 from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.runs import AmendingAnswer, Amendment, EvaluationScope
-from qtforge_sdk.testing import (
-    Answered,
-    Delivered,
-    Failed,
-    PluginTestHost,
-    PublishedMessage,
-    RecordedMessage,
-    Requested,
-    VirtualClock,
-)
+from qtforge_sdk.testing import VirtualClock
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -351,3 +355,24 @@ def the_test_host(tmp_path: Path, record: Callable[[object], Awaitable[None]]) -
                     assert_type(message.topic, str)
                 case PublishedMessage():
                     assert_type(message.delivered, int)
+
+
+def the_test_workflows(kit: WorkflowKit) -> None:
+    kit.add(Path("a.toml"), in_python, Author(), config={"author": {"limit": 3}})
+    kit.add_installed("author", config={"author": {"limit": 3}})
+    kit.fake("a.b", OperationError("a.busy", "busy", retryable=True), {"id": 1}, plugin="c")
+    run = kit.run("in-python", {"name": "Ada"})
+    assert_type(run, WorkflowRun)
+    assert_type(run.status, RunStatus)
+    assert_type(run.steps, Mapping[str, StepResult])
+    assert_type(run.error, ErrorInfo | None)
+    assert_type(run.waits_for, list[str])
+    assert_type(run.accepts, list[str])
+    assert_type(run.state, str)
+    kit.advance("1h30m")
+    kit.advance(2.5)
+    run.send("done", by="Ada")
+    assert_type(kit.calls("a.b"), list[Call])
+    assert_type(kit.published("a.>"), list[PublishedMessage])
+    assert_type(kit.runs, list[WorkflowRun])
+    kit.publish("a.b", {})

@@ -85,10 +85,11 @@ class Mailbox:
         self._keeps_topic = with_topic or on_delivery is not None
         self._waiting: deque[Any] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self._quiet = asyncio.Event()  # set while nothing waits, from its task's first turn on
+        self._quiet = asyncio.Event()  # set while nothing waits
+        self._quiet.set()
         self._closed = False
         self._told_full = False
-        self._task = asyncio.get_running_loop().create_task(self._deliver_all())
+        self._task: asyncio.Task[None] | None = None  # made for the first message
 
     @property
     def is_full(self) -> bool:
@@ -108,6 +109,9 @@ class Mailbox:
             self._quiet.clear()
             self._wake.set_result(None)
             self._wake = None
+        elif self._task is None:
+            self._quiet.clear()
+            self._task = asyncio.get_running_loop().create_task(self._deliver_all())
         return True
 
     async def drained(self) -> None:
@@ -121,12 +125,14 @@ class Mailbox:
             self._waiting.clear()
             self.counters.outstanding = 0
             self._quiet.set()
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
             self._on_close(self)
 
     async def ended(self) -> None:
         """Wait until its task is gone, after `close`."""
-        await asyncio.wait([self._task])
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     def __enter__(self) -> Self:
         return self

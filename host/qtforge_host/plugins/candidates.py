@@ -17,6 +17,7 @@ __all__ = [
     "ACTIVE",
     "GROUPS",
     "HOST_DISTRIBUTION",
+    "ORCHESTRATOR_GROUP",
     "PHASE_TRANSITIONS",
     "PLUGIN_GROUP",
     "READY",
@@ -110,7 +111,10 @@ def change_phase(plugin: str, before: Phase, after: Phase) -> Phase:
 PLUGIN_GROUP: Final = "qtforge.plugins"
 
 
-GROUPS: Final = (PLUGIN_GROUP, "qtforge.orchestrators", "qtforge.journals", "qtforge.transports")
+ORCHESTRATOR_GROUP: Final = "qtforge.orchestrators"
+
+
+GROUPS: Final = (PLUGIN_GROUP, ORCHESTRATOR_GROUP, "qtforge.journals", "qtforge.transports")
 
 
 HOST_DISTRIBUTION: Final = "qtforge-host"

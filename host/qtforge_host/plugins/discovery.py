@@ -27,7 +27,7 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 
-__all__ = ["Candidate", "Scan", "ScanProblem", "scan"]
+__all__ = ["Candidate", "Scan", "ScanProblem", "scan", "scan_distribution"]
 
 
 def scan(path: Sequence[str] | None = None) -> Scan:
@@ -127,6 +127,19 @@ def _distributions(path: Sequence[str] | None) -> Iterator[Distribution | ScanPr
             continue
         failed_before = False
         yield distribution
+
+
+def scan_distribution(name: str) -> tuple[Candidate, ...]:
+    """Return the candidates of one installed distribution, and look at no other.
+
+    Args:
+        name: The distribution's canonical name.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: It is not installed.
+    """
+    found = importlib.metadata.distribution(name)
+    return tuple(_candidates(name, found, found.read_text("entry_points.txt") or ""))
 
 
 def _distribution_name(distribution: Distribution) -> str:

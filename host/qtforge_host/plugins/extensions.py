@@ -6,6 +6,7 @@ import logging
 from typing import Any, Final
 
 from qtforge_host.config.settings import Settings
+from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution
 from qtforge_sdk import Orchestrator
@@ -17,7 +18,6 @@ __all__ = ["add_orchestrator", "load_journal", "load_orchestrators"]
 
 _LOG = logging.getLogger("qtforge.host")
 _JOURNALS: Final = "qtforge.journals"
-_ORCHESTRATORS: Final = "qtforge.orchestrators"
 
 
 def load_journal(
@@ -56,7 +56,7 @@ def load_orchestrators(
     found = [
         one
         for one in resolution.others
-        if one.group == _ORCHESTRATORS and (only is None or one.name == only)
+        if one.group == ORCHESTRATOR_GROUP and (only is None or one.name == only)
     ]
     outcome = loader.load(found, import_timeout_s=settings.import_timeout_s)
     for key, status in outcome.failed.items():

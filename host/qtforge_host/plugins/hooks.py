@@ -68,6 +68,23 @@ class Hooks:
         if self._manager.is_registered(plugin):
             self._manager.unregister(plugin)
 
+    @property
+    def relay(self) -> Any:
+        """Pluggy's own hooks, by name."""
+        return self._manager.hook
+
+    def unknown(self, plugin: object) -> list[str]:
+        """Return the hooks that a plugin implements and nobody calls, such as misspelt ones."""
+        return [
+            caller.name
+            for caller in self._manager.get_hookcallers(plugin) or ()
+            for implementation in caller.get_hookimpls()
+            if implementation.plugin is plugin
+            and not caller.has_spec()
+            and operation_spec(implementation.function) is None
+            and subscriber_spec(implementation.function) is None
+        ]
+
     def call_one(self, plugin: object, hook: str, **arguments: Any) -> Any:
         """Call one plugin's implementation and return its result; None where it has none."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():

@@ -29,7 +29,7 @@ from qtforge_host.plugins.load_outcome import (
 )
 from qtforge_sdk import Plugin
 
-__all__ = ["LoadOutcome", "Loaded", "PluginLoader"]
+__all__ = ["LoadOutcome", "Loaded", "PluginLoader", "has_hooks"]
 
 _HOOK_MARK: Final = "qtforge_impl"
 
@@ -192,13 +192,14 @@ def _check_class(candidate: Candidate, found: object) -> None:
         raise _LoadFailureError(
             not_a_plugin(candidate, f"it is of type {type(found).__name__}, not a class")
         )
-    if candidate.group == PLUGIN_GROUP and not issubclass(found, Plugin) and not _has_hooks(found):
+    if candidate.group == PLUGIN_GROUP and not issubclass(found, Plugin) and not has_hooks(found):
         raise _LoadFailureError(
             not_a_plugin(candidate, "the class has no operation, subscriber or hook")
         )
 
 
-def _has_hooks(found: type[Any]) -> bool:
+def has_hooks(found: type[Any]) -> bool:
+    """Tell whether a class has an operation, a subscriber or another hook."""
     return any(hasattr(value, _HOOK_MARK) for value in _class_values(found))
 
 

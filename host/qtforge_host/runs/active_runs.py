@@ -123,6 +123,18 @@ class ActiveRuns:
         """Return how many runs in memory wait for an event."""
         return sum(control.idle_since is not None for control in self._controls.values())
 
+    def awaited_events(self, run_id: str) -> list[str]:
+        """Return the events that the code of a run waits for here, in the order of its waits."""
+        control = self._controls.get(run_id)
+        return [] if control is None else list(dict.fromkeys(control.awaited_events))
+
+    def any_awaits_event(self) -> bool:
+        """Return whether some run that executes here waits for an event."""
+        return any(
+            control.awaited_events or control.idle_since is not None
+            for control in self._controls.values()
+        )
+
     async def ensure_watching(self) -> None:
         """Start the watch of the inboxes unless it runs.
 
@@ -256,11 +268,12 @@ class ActiveRuns:
         if control is not None:
             await control.deliver(list(await self._unread(run_id, control)))
 
-    async def close(self, grace_s: float) -> None:
+    async def close(self, grace_s: float, rest_s: float = _REST_S) -> None:
         """End every task: waiting runs rest, working runs may finish, then are left.
 
         Args:
             grace_s: Seconds that working runs have; the next process resumes the others.
+            rest_s: Seconds that waiting runs have at least.
         """
         self.closing = True
         self.linger_s = 0.0
@@ -269,7 +282,7 @@ class ActiveRuns:
         helpers = [task for task in (self._watcher, self._sweeper) if task is not None]
         tasks = {task for task in self._tasks if not task.done()}
         if tasks:
-            _, tasks = await asyncio.wait(tasks, timeout=max(grace_s, _REST_S))
+            _, tasks = await asyncio.wait(tasks, timeout=max(grace_s, rest_s))
         for _ in range(2):  # a child stops only when its parent has been stopped
             for control in self._controls.values():
                 control.stop()

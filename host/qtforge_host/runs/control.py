@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import functools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from qtforge_host.runs.interrupting import Interruptible
 from qtforge_host.runs.log import RunLog
@@ -45,6 +46,7 @@ class Control(Interruptible):
         may_rest: Whether a run that keeps its state rests when there is nothing to do.
         stays: Whether it never does, because another run waits for its end.
         idle_since: On `time.monotonic`'s scale: since when it waits; None while it works.
+        awaited_events: The names of the events that the run's code waits for now.
         on_wait: Called with the time of the next timer, or None without one, whenever the run
             begins to wait; None when nobody is to be called.
     """
@@ -67,6 +69,7 @@ class Control(Interruptible):
         self.may_rest = False
         self.stays = False
         self.idle_since: float | None = None
+        self.awaited_events: list[str] = []
         self.on_wait: Callable[[datetime.datetime | None], None] | None = None
         self._tell = tell
         self._arrived: deque[ReceivedEvent] = deque()
@@ -130,6 +133,15 @@ class Control(Interruptible):
         if changed is not None:
             changed.set()
         self.wake()
+
+    @contextlib.contextmanager
+    def awaiting(self, event: str) -> Iterator[None]:
+        """Mark that the run's code waits for an event."""
+        self.awaited_events.append(event)
+        try:
+            yield
+        finally:
+            self.awaited_events.remove(event)
 
     def push(self, event: ReceivedEvent) -> None:
         """Take in an event that did not come by the inbox."""

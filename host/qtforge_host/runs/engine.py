@@ -248,6 +248,10 @@ class Engine:
         """
         await self.active_runs.close(grace_s)
 
+    async def abandon(self) -> None:
+        """Leave every run that executes here as it is, at once; the next process resumes it."""
+        await self.active_runs.close(0.0, rest_s=0.0)
+
     async def _until_rest(self, view: RunState, handle: RunHandle, options: _Options) -> RunState:
         """Resume a run that was sent something just as it went to rest."""
         run_id = view.run_id

@@ -75,9 +75,11 @@ class Waits:
                         self._taken.add(event.event_id)
                         return {"event_id": event.event_id, "data": event.data}, None
                 if due is None:
-                    await self._control.wait(changed)
+                    with self._control.awaiting(name):
+                        await self._control.wait(changed)
                 elif (left := (due - self._clock.now()).total_seconds()) > 0:
-                    await self._sleep_or(changed, left)
+                    with self._control.awaiting(name):
+                        await self._sleep_or(changed, left)
                 else:
                     what = f"the event '{name}' did not come within {timeout_s:g} s"
                     raise OperationError("run.event_timeout", what)

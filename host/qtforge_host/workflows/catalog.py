@@ -84,6 +84,12 @@ class Catalog:
             earlier = self._known.get(name)
             self._known[name] = parsed if earlier is None else _duplicate(earlier, parsed)
 
+    def replace(self, contribution: Contribution) -> Parsed:
+        """Read a definition that goes before one of the same name, and return it."""
+        parsed = self._read(contribution)
+        self._known[parsed.name or parsed.source] = parsed
+        return parsed
+
     def add_folder(self, folder: Path) -> None:
         """Add the user's definitions; they replace a plugin's of the same name."""
         for path in sorted(folder.glob("*.toml")):

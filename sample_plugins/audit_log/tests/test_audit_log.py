@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from qtforge_sample_audit import AuditEntry, AuditLog
 
+from qtforge_host.testing import Failed, PluginTestHost
 from qtforge_sdk import OperationError, Plugin, operation
 from qtforge_sdk.errors import ConfigError, HandlerFailedError, NoHandlerError, PluginError
 from qtforge_sdk.messages import DiscardRequest, DocumentStored
-from qtforge_sdk.testing import Failed, PluginTestHost
 
 
 class Store(Plugin):

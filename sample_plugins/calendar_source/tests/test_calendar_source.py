@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from qtforge_sample_calendar import CalendarSource
 
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk.errors import HandlerFailedError
-from qtforge_sdk.testing import PluginTestHost
 
 CALENDAR = """BEGIN:VCALENDAR
 VERSION:2.0

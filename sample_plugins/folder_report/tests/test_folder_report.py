@@ -18,9 +18,9 @@ from qtforge_sample_report.messages import (
     WriteResponse,
 )
 
+from qtforge_host.testing import PluginTestHost, Requested
 from qtforge_sdk import OperationContext, OperationError
 from qtforge_sdk.errors import HandlerFailedError
-from qtforge_sdk.testing import PluginTestHost, Requested
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from qtforge_sample_subtitles import SubtitleConfig, SubtitleParser
 
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk.errors import ConfigError, HandlerFailedError, NoHandlerError
 from qtforge_sdk.messages import (
     Document,
@@ -13,7 +14,6 @@ from qtforge_sdk.messages import (
     ParseRequest,
     ParseResponse,
 )
-from qtforge_sdk.testing import PluginTestHost
 
 TALK = """1
 00:00:01,000 --> 00:00:02,500

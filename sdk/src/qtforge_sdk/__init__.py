@@ -10,9 +10,9 @@
 ...         return f"Hello, {request.name}"
 
 The messages of the built-in topics are in `qtforge_sdk.messages`, the errors in
-`qtforge_sdk.errors`, a run's records in `qtforge_sdk.records`, and the pytest fixture
-``host`` in `qtforge_sdk.testing`. Retries, breakers, caches and limits are in
-`qtforge_sdk.policies`.
+`qtforge_sdk.errors`, and a run's records in `qtforge_sdk.records`. The pytest fixtures
+``host`` and ``workflows`` come with ``qtforge-host[testing]``. Retries, breakers, caches and
+limits are in `qtforge_sdk.policies`.
 """
 
 import importlib
@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 # Each name is imported when it is first asked for (PEP 562), so that who needs only an error
-# or the testing fixture does not wait for every message type. Type checkers read the above.
+# or a clock does not wait for every message type. Type checkers read the above.
 _HOMES: Final = {
     "bus": ("Bus", "HandlerInfo", "HandlerStatistics", "Published", "Subscription"),
     "durations": ("Duration",),

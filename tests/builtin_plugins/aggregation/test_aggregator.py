@@ -15,9 +15,9 @@ import pytest
 from qtforge_builtin_plugins.aggregation import computing, staging
 from qtforge_builtin_plugins.aggregation.aggregator import AggregatorConfig, DataAggregator
 from qtforge_builtin_plugins.aggregation.messages import Aggregated, AggregateRequest, SourceRows
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.messages import Dataset
-from qtforge_sdk.testing._bus import InMemoryBus
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_figures_that_are_too_large_for_a_number_are_refused_or_rounded(ask: Any
 
 
 def test_whoever_stops_waiting_interrupts_the_computation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: PluginTestHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = threading.Event()
     stage = staging.stage
@@ -258,7 +258,7 @@ def test_whoever_stops_waiting_interrupts_the_computation(
         context = PluginContext(
             name="data-aggregator",
             version="1.0.0",
-            bus=InMemoryBus.__new__(InMemoryBus),
+            bus=host.bus,
             data_dir=tmp_path,
             host_version="1.0.0",
             runs_dir=tmp_path / "runs",

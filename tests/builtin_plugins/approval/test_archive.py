@@ -16,8 +16,8 @@ from qtforge_builtin_plugins.approval.messages import (
     ArchiveRequest,
     ValidateRequest,
 )
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk import Document, OperationContext, OperationError, PluginContext
-from qtforge_sdk.testing import PluginTestHost
 
 TEXT = b"# Offer\n\nTen pieces.\n"
 SUM = hashlib.sha256(TEXT).hexdigest()

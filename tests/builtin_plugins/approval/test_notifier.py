@@ -26,10 +26,10 @@ from qtforge_builtin_plugins.approval.messages import (
 )
 from qtforge_builtin_plugins.approval.notifier import Notifier, NotifierConfig
 from qtforge_builtin_plugins.approval.smtp_config import SmtpConfig
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.errors import BusError, ConfigError
 from qtforge_sdk.secrets import Secrets
-from qtforge_sdk.testing import PluginTestHost
 
 PASSWORD = "correct horse"
 

@@ -16,9 +16,9 @@ from qtforge_builtin_plugins.approval.messages import (
     ReviewerRequest,
 )
 from qtforge_builtin_plugins.approval.reviewers import Member, Reviewers, ReviewersConfig
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.errors import ConfigError
-from qtforge_sdk.testing import PluginTestHost
 
 TWO = (Member(name="Anna", email="anna@example.org"), Member(name="Ben", email="ben@example.org"))
 

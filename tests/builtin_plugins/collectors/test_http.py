@@ -14,11 +14,11 @@ import pytest
 from tests.servers.http import HttpServer, Received, Reply
 
 from qtforge_builtin_plugins.collectors.http import HttpCollector
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk import OperationContext
 from qtforge_sdk.errors import ConfigError, OperationError
 from qtforge_sdk.messages import Collected, CollectRequest
 from qtforge_sdk.secrets import Secrets
-from qtforge_sdk.testing import PluginTestHost
 
 pytest.importorskip("httpx2", reason="the extra 'http' is not installed")
 

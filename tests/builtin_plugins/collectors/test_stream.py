@@ -17,11 +17,11 @@ from tests.servers.http import HttpServer, Received, Reply
 from tests.servers.tcp import TcpServer, running_tcp_server
 
 from qtforge_builtin_plugins.collectors.stream import StreamCollector
+from qtforge_host.testing import PluginTestHost
 from qtforge_sdk import OperationContext
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, CollectRequest
 from qtforge_sdk.secrets import Secrets
-from qtforge_sdk.testing import PluginTestHost
 
 Read = Callable[..., Collected]
 SECRET = "s3cr3t/t0ken"

@@ -6,8 +6,6 @@ import asyncio
 import importlib
 import importlib.metadata
 import logging
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -15,24 +13,22 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from qtforge_sdk import Plugin, PluginContext, hookimpl, operation, subscriber
-from qtforge_sdk.errors import (
-    BusClosedError,
-    ConfigError,
-    ExpressionError,
-    HandlerFailedError,
-    InvalidMessageError,
-    NoHandlerError,
-    PluginError,
-    RequestTimeoutError,
-)
-from qtforge_sdk.testing import (
+from qtforge_host.testing import (
     Answered,
     Delivered,
     Failed,
     PluginTestHost,
     PublishedMessage,
     Requested,
+)
+from qtforge_sdk import Plugin, PluginContext, hookimpl, operation, subscriber
+from qtforge_sdk.errors import (
+    BusClosedError,
+    ConfigError,
+    HandlerFailedError,
+    InvalidMessageError,
+    NoHandlerError,
+    PluginError,
 )
 
 
@@ -165,7 +161,7 @@ def test_a_start_that_fails_makes_the_plugin_broken_and_leaves_nothing(
 
 
 def test_configuration_that_does_not_fit_names_plugin_and_key(host: PluginTestHost) -> None:
-    with pytest.raises(ConfigError, match=r"plugins\.warm-greeter\.config.*\$\.tone"):
+    with pytest.raises(ConfigError, match=r"plugins\.warm-greeter\.config\.tone"):
         host.add(WarmGreeter(), config={"tone": "shrill"})
     with pytest.raises(ConfigError, match="takes no configuration"):
         host.add(Watching(), config={"a": 1})
@@ -198,22 +194,15 @@ def test_a_condition_that_does_not_compile_is_refused_when_added(host: PluginTes
         @operation("a.b", accepts="message.x ==")
         async def handle(self, message: dict[str, Any]) -> None: ...
 
-    with pytest.raises(ExpressionError, match=r"message\.x =="):
-        host.add(Careless())
-    assert host.bus.topics() == {}
-
-
-def test_a_condition_without_the_cel_library_says_what_to_install(
-    host: PluginTestHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Choosy(Plugin):
-        @operation("a.b", accepts="true")
+    class Inattentive(Plugin):
+        @subscriber("a.b", where="message.x ==")
         async def handle(self, message: dict[str, Any]) -> None: ...
 
-    monkeypatch.setitem(sys.modules, "cel", None)
-    with pytest.raises(ExpressionError, match=r"pip install 'qtforge-sdk\[testing\]'"):
-        host.add(Choosy())
-    host.add(WarmGreeter())  # which has no condition
+    for plugin in (Careless(), Inattentive()):
+        with pytest.raises(PluginError, match=r"message\.x ==") as caught:
+            host.add(plugin)
+        assert caught.value.code == "plugin.invalid_condition"
+    assert host.bus.topics() == {}
 
 
 def test_every_message_is_recorded_in_order(host: PluginTestHost) -> None:
@@ -273,7 +262,7 @@ def test_a_subscriber_that_fails_is_recorded_and_logged(
     assert isinstance(first.error, LookupError)
     assert isinstance(second.error, InvalidMessageError)
     assert (first.plugin, second.plugin) == ("deaf", "deaf")
-    assert "deaf to 'greeting.*' failed on 'greeting.made'" in caplog.text
+    assert "deaf 0.0.0 failed on the message of 'greeting.*'" in caplog.text
 
 
 def test_a_plugin_uses_the_bus_that_it_was_given(host: PluginTestHost) -> None:
@@ -329,7 +318,9 @@ def test_a_coroutine_that_never_ends_is_cancelled(host: PluginTestHost) -> None:
         host.run(forever(), timeout=0.05)
 
 
-def test_a_handler_that_ignores_its_cancellation_is_left_behind(tmp_path: Path) -> None:
+def test_a_handler_that_ignores_its_cancellation_does_not_hang_the_test(
+    tmp_path: Path,
+) -> None:
     class Stubborn(Plugin):
         @operation("stubborn.wait")
         async def wait(self, message: dict[str, Any]) -> None:
@@ -341,8 +332,8 @@ def test_a_handler_that_ignores_its_cancellation_is_left_behind(tmp_path: Path) 
 
     host = PluginTestHost(tmp_path)
     host.add(Stubborn())
-    with pytest.raises(RequestTimeoutError):
-        host.request("stubborn.wait", {}, timeout=0.05)
+    with pytest.raises(TimeoutError, match="not done within"):
+        host.run(host.bus.request("stubborn.wait", {}), timeout=0.05)
     with pytest.raises(ExceptionGroup) as caught:
         host.close()
     assert caught.group_contains(TimeoutError, match="still running, although cancelled")
@@ -366,19 +357,8 @@ def test_nothing_installed_is_ever_looked_for(
     ]
 
 
-def test_being_installed_costs_other_projects_neither_asyncio_nor_cel() -> None:
-    code = (
-        "import sys; import qtforge_sdk.testing; "
-        "print([m for m in ('asyncio', 'cel') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def test_the_package_names_only_what_it_has() -> None:
-    testing = importlib.import_module("qtforge_sdk.testing")
+    testing = importlib.import_module("qtforge_host.testing")
     assert all(getattr(testing, name) is not None for name in testing.__all__)
     with pytest.raises(AttributeError):
         testing.nothing  # noqa: B018

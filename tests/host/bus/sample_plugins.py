@@ -1,11 +1,10 @@
-"""The plugins that `qtforge_sdk.testing.bus_contract` puts on a bus."""
+"""Plugins that answer, fail, wait and listen in each way that a plugin can."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import threading
-import time
 from typing import Any
 
 import msgspec
@@ -170,6 +169,7 @@ class Slow(Plugin):
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
+        self.release = threading.Event()
         self.cancelled = False
 
     @operation("slow.on_loop")
@@ -186,7 +186,7 @@ class Slow(Plugin):
     @operation("slow.in_thread")
     def in_thread(self, note: Note) -> Reply:
         """Wait in a thread."""
-        time.sleep(0.5)
+        self.release.wait(30)
         return Reply(note.text, "slow")
 
 

@@ -1,0 +1,149 @@
+"""Letting everything happen, and letting time pass, while a test waits."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import math
+from types import CoroutineType
+from typing import Any, Final
+
+from qtforge_host.bus.message_bus import MessageBus
+from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.testing.traffic import Traffic
+from qtforge_sdk.journal import Journal, RunQuery
+from qtforge_sdk.testing import VirtualClock
+
+__all__ = ["Settling"]
+
+_LOOK_S: Final = 0.0005  # between two looks at work that takes real time
+_WAITING: Final = RunQuery(statuses=frozenset({"waiting"}), limit=1)
+# Functions of asyncio in which the engine waits for something to come, such as a message.
+_IDLE: Final = frozenset({"wait", "_wait", "wait_for", "acquire", "get"})
+
+
+class Settling:
+    """Lets runs go as far as they can without the test.
+
+    Operations take their real time. The clock is moved only when nothing is being worked on:
+    by itself to the next sleeper, as long as no run waits for an event.
+
+    Args:
+        clock: The time of the runs.
+        bus: Where steps ask.
+        traffic: What is being asked.
+        supervisor: Executes the runs.
+        journal: Holds the runs that rest.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        bus: MessageBus,
+        traffic: Traffic,
+        supervisor: Supervisor,
+        journal: Journal,
+    ) -> None:
+        self._clock = clock
+        self._bus = bus
+        self._traffic = traffic
+        self._supervisor = supervisor
+        self._journal = journal
+
+    async def settle(self) -> None:
+        """Let everything happen; time passes unless some run waits for an event."""
+        while True:
+            await self._work()
+            if not self._supervisor.count() or await self._stands_still():
+                return
+            due_s = self._clock.next_due_s
+            if due_s is None or due_s == math.inf:
+                await asyncio.sleep(_LOOK_S)  # a run waits for what is neither time nor an event
+            else:
+                await self._clock.advance(due_s - self._clock.monotonic())
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass; sleepers, deadlines of events and timers of machines are due on the way.
+
+        Args:
+            seconds: How much, in virtual time.
+        """
+        until_s = self._clock.monotonic() + seconds
+        while True:
+            await self._work()
+            now_s = self._clock.monotonic()
+            next_s = min(await self._next_due_s(), until_s)
+            await self._clock.advance(max(0.0, next_s - now_s))
+            if next_s >= until_s:
+                break
+        await self.settle()
+
+    def describe(self) -> str:
+        """Return what is being worked on, for an error's text."""
+        topics = ", ".join(f"'{topic}'" for topic, many in self._traffic.in_flight.items() if many)
+        if topics:
+            return f"the operations of {topics} have not answered"
+        if self._bus.undelivered:
+            return "some subscribers have not handled their messages"
+        return "a workflow's own code waits for something that is neither time nor an event"
+
+    async def _work(self) -> None:
+        """Wait until nothing more can happen at this moment, and nothing is being worked on."""
+        while True:
+            await self._clock.advance(0)
+            if self._is_busy():
+                await asyncio.sleep(_LOOK_S)
+            elif not await self._wake():
+                return
+
+    def _is_busy(self) -> bool:
+        if self._traffic.in_flight.total() or self._bus.undelivered:
+            return True
+        this = asyncio.current_task()
+        return any(_waits_outside(task) for task in asyncio.all_tasks() if task is not this)
+
+    async def _wake(self) -> bool:
+        """Wake the runs that rest and have a message or a due timer; return whether any did."""
+        found = [
+            *await self._journal.runs_with_pending(),
+            *await self._journal.due(self._clock.now()),
+        ]
+        woken = [
+            run_id
+            for run_id in found
+            if not self._supervisor.executes(run_id) and run_id not in self._supervisor.refused
+        ]
+        for run_id in woken:
+            self._supervisor.wake(run_id)
+        return bool(woken)
+
+    async def _stands_still(self) -> bool:
+        return self._supervisor.active_runs.any_awaits_event() or bool(
+            await self._journal.runs(_WAITING)
+        )
+
+    async def _next_due_s(self) -> float:
+        now = self._clock.now()
+        due = await self._journal.next_due(now)
+        timer_s = math.inf if due is None else (due - now) / datetime.timedelta(seconds=1)
+        sleeper_s = self._clock.next_due_s
+        return min(self._clock.monotonic() + timer_s, math.inf if sleeper_s is None else sleeper_s)
+
+
+def _waits_outside(task: asyncio.Task[Any]) -> bool:
+    """Tell whether a task waits for real time, a thread, a file or a socket.
+
+    Such a wait is seen by the innermost function: ``asyncio.sleep`` or ``asyncio.to_thread``,
+    a stream's, or another library's. Where the engine waits for an event or a message, it is
+    one of its own, or one that waits for another task of this loop.
+    """
+    coroutine: Any = task.get_coro()
+    innermost = None
+    while isinstance(coroutine, CoroutineType):
+        innermost, coroutine = coroutine, coroutine.cr_await
+    if innermost is None or innermost.cr_frame is None:
+        return False
+    module = str(innermost.cr_frame.f_globals.get("__name__", ""))
+    if module.startswith("asyncio."):
+        return innermost.cr_code.co_name not in _IDLE
+    return not module.startswith(("qtforge_host.", "qtforge_sdk."))

@@ -1,0 +1,400 @@
+"""`WorkflowKit`: runs workflows on the real engine, in memory and in virtual time."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Coroutine, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.plugins.extensions import add_orchestrator
+from qtforge_host.plugins.loading import has_hooks
+from qtforge_host.policies.cache import ResultCache
+from qtforge_host.policies.memory_cache import MemoryCache
+from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.errors import RunEndedError
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
+from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.runs.triggers import EventTriggers
+from qtforge_host.testing.bench import default_name
+from qtforge_host.testing.fakes import make_fake
+from qtforge_host.testing.installed import InstalledPlugins
+from qtforge_host.testing.plugin_host import PluginTestHost
+from qtforge_host.testing.settling import Settling
+from qtforge_host.testing.traffic import Call, PublishedMessage
+from qtforge_host.testing.workflow_run import WorkflowRun
+from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Problem, Workflow
+from qtforge_sdk import Orchestrator, Plugin
+from qtforge_sdk.durations import Duration, seconds
+from qtforge_sdk.errors import (
+    ConfigError,
+    NoHandlerError,
+    PluginError,
+    WorkflowInvalidError,
+    WorkflowNotFoundError,
+)
+from qtforge_sdk.journal import InboxMessage, RunQuery
+from qtforge_sdk.topics import matches, validate_pattern, validate_topic
+from qtforge_sdk.workflows import PythonWorkflow
+
+__all__ = ["WorkflowKit"]
+
+T = TypeVar("T")
+
+_TIMEOUT_S: Final = 60.0  # of real time, for one call of the test
+_ALL: Final = RunQuery(limit=1_000_000)
+_FAKE: Final = "fake"  # the name of the plugin that answers a faked topic
+_FAKE_VERSION: Final = "0.0.0"
+_NO_CONFIG: Final[Mapping[str, object]] = {}
+
+
+class WorkflowKit:
+    """Runs the workflows that a test adds, over the plugins and fakes that it adds.
+
+    Its methods are synchronous. Time is virtual: it passes by itself over retries and
+    ``run.sleep``, and stands still while any run waits for an event; only `advance` passes
+    that. Plugins that a workflow ``requires`` are not asked for: a fake may stand for them.
+
+    Args:
+        host: Has the bus and the plugins; what is added there is there for workflows too.
+    """
+
+    def __init__(self, host: PluginTestHost) -> None:
+        self._host = host
+        self._bench = host.bench
+        self._installed = InstalledPlugins(host.bench.settings)
+        self._fakes: dict[str, object] = {}  # by topic
+        self._fake_versions: dict[str, str] = {}  # by the plugin in whose name they answer
+        self._sent = 0
+        self._closed = False
+        self._kinds: dict[str, Orchestrator[Any]] = {}
+        self._catalog = Catalog(self._kinds)
+        parts = self._bench.parts
+        self._journal = MemoryJournal()
+        self._cache = ResultCache(MemoryCache(), self._bench.clock)
+        self._engine = Engine(
+            parts.bus,
+            parts.expressions,
+            self._journal,
+            RecordedWorkflows(self._kinds, self._named, self._problems),
+            observe=parts.observe_run,
+            plugins=lambda: {**self._fake_versions, **self._bench.versions},
+            cache=self._cache,
+            clock=self._bench.clock,
+        )
+        self._supervisor = Supervisor(self._engine)
+        self._triggers = EventTriggers(
+            parts.bus, self._supervisor, self._journal, parts.expressions, self._bench.clock
+        )
+        self._settling = Settling(
+            self._bench.clock, parts.bus, self._bench.traffic, self._supervisor, self._journal
+        )
+        self._kinds.update(self._installed.kinds())
+
+    def add(self, *added: object, config: Mapping[str, object] = _NO_CONFIG) -> None:
+        """Add workflows, and plugins with the workflows that they contribute.
+
+        Args:
+            added: Each a definition's path, its TOML text, a function marked with
+                `qtforge_sdk.workflow`, or a plugin's instance. A definition goes before a
+                plugin's of the same name.
+            config: The plugins' configuration, by their names: ``Shop()`` is ``shop``.
+
+        Raises:
+            ConfigError: A configuration does not fit, or is for a plugin that is not added.
+            PluginError: As `PluginTestHost.add`.
+            TypeError: It is none of these.
+            WorkflowInvalidError: A definition can't be read, or has problems.
+        """
+        for each in added:
+            _check_type(each)
+        plugins = [each for each in added if not isinstance(each, str | Path | PythonWorkflow)]
+        names = [default_name(each) for each in plugins]
+        for name in config:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                fix = f"did you mean '{near[0]}'?" if near else f"added are: {', '.join(names)}"
+                raise ConfigError(f"config[{name!r}]", "no plugin of that name is added", fix)
+        for name, plugin in zip(names, plugins, strict=True):
+            self._host.add(plugin, name, config=config.get(name))
+            self._contribute(plugin, name, "0.0.0")
+        for each in added:
+            if isinstance(each, str | Path | PythonWorkflow):
+                self._add_definition(each)
+        self._bind()
+
+    def add_installed(self, name: str, *, config: Mapping[str, object] = _NO_CONFIG) -> None:
+        """Add an installed plugin, or an installed workflow, with the plugins that it requires.
+
+        Args:
+            name: The plugin's, as its entry point has it, or the workflow's.
+            config: The plugins' configuration, by their names.
+
+        Raises:
+            ConfigError: A configuration does not fit, or is for a plugin that is not added.
+            PluginError: ``plugin.not_found``, or the plugin can't be used: its state, why, and
+                how to fix it.
+        """
+        found = self._installed.find(name)
+        names = [each.name for each in found]
+        for key in config:
+            if key not in names:
+                fix = f"added are: {', '.join(names)}"
+                raise ConfigError(f"config[{key!r}]", f"'{name}' does not need it", fix)
+        for each in found:
+            if each.name not in self._bench.versions:
+                self._host.add(each.plugin, each.name, each.version, config.get(each.name))
+                self._contribute(each.plugin, each.name, each.version)
+        self._bind()
+
+    def fake(
+        self, topic: str, *answers: Any, plugin: str = _FAKE, version: str = _FAKE_VERSION
+    ) -> None:
+        """Answer a topic in place of every plugin; a later fake replaces an earlier one.
+
+        Wrappers of the topic still stand around it.
+
+        Args:
+            topic: The topic.
+            answers: Values, exceptions to raise, or functions of the message, plain or async.
+                One for each request in turn; the last again and again.
+            plugin: In whose name it answers, for steps that name a plugin.
+            version: That plugin's version.
+
+        Raises:
+            InvalidTopicError: The topic is not well formed.
+            PluginError: ``plugin.conflict``: a plugin of that name is added.
+            ValueError: There is no answer.
+        """
+        made = make_fake(topic, answers)
+        if plugin in self._bench.versions:
+            raise PluginError(
+                plugin, "plugin.conflict", "a plugin of that name is added",
+                "leave plugin=... out: the fake goes before it",
+            )  # fmt: skip
+        if topic in self._fakes:
+            self._bench.disconnect(self._fakes.pop(topic))
+        self._bench.connect(made, f"fake {topic}", plugin, version)
+        self._fakes[topic], self._fake_versions[plugin] = made, version
+        self._bench.traffic.answered_by[topic] = plugin
+
+    def run(self, name: str, given: Mapping[str, Any] = _NO_CONFIG, /) -> WorkflowRun:
+        """Start a run, and let it go until it has ended or waits for an event.
+
+        Args:
+            name: The workflow.
+            given: Its input.
+
+        Returns:
+            The run, also when it failed.
+
+        Raises:
+            RunInputError: The input is not what the definition wants.
+            TimeoutError: It did neither within a minute of real time.
+            WorkflowInvalidError: The definition has problems, such as a topic that neither a
+                plugin nor a fake answers.
+            WorkflowNotFoundError: No workflow of that name is added.
+        """
+        if not isinstance(given, Mapping):
+            raise TypeError(f"a run's input is a mapping, not of type {type(given).__name__}")
+        workflow = self._named(name)
+
+        async def start() -> str:
+            run_id = await self._supervisor.start(workflow, given)
+            await self._settling.settle()
+            return run_id
+
+        return self._view(self._run(start()))
+
+    @property
+    def runs(self) -> list[WorkflowRun]:
+        """Every run, the children and those that messages started among them, oldest first."""
+        found = self._host.run(self._journal.runs(_ALL))
+        return [self._view(each.run_id) for each in sorted(found, key=lambda run: run.started_at)]
+
+    def publish(self, topic: str, message: object) -> None:
+        """Publish a message, and let everything happen that follows now.
+
+        Args:
+            topic: The topic.
+            message: The message.
+        """
+
+        async def publish() -> None:
+            await self._bench.parts.bus.publish(topic, message)
+            await self._settling.settle()
+
+        self._run(publish())
+
+    def advance(self, duration: Duration) -> None:
+        """Let time pass, also where runs wait for events.
+
+        Args:
+            duration: Such as ``"1h30m"``, seconds or a timedelta; above zero.
+
+        Raises:
+            ValueError: It is not a duration, or not above zero.
+        """
+        self._run(self._settling.advance(seconds(duration)))
+
+    def calls(self, topic: str) -> list[Call]:
+        """Return the requests of a topic until now, of runs and of plugins, in order.
+
+        Raises:
+            NoHandlerError: Neither a plugin nor a fake answers it, so that it is misspelt.
+        """
+        validate_topic(topic)
+        known = self._bench.parts.bus.topics()
+        if topic not in known:
+            near = difflib.get_close_matches(topic, known, n=1)
+            fix = f"did you mean '{near[0]}'?" if near else "add a plugin or fake(...) it"
+            raise NoHandlerError(topic, "neither a plugin nor a fake answers it", fix)
+        return [call for call in self._bench.traffic.calls if call.topic == topic]
+
+    def published(self, pattern: str) -> list[PublishedMessage]:
+        """Return what was published under a topic or a pattern until now, in order.
+
+        Raises:
+            InvalidTopicError: The pattern is not well formed.
+        """
+        validate_pattern(pattern)
+        return [
+            message
+            for message in self._bench.traffic.messages
+            if isinstance(message, PublishedMessage) and matches(pattern, message.topic)
+        ]
+
+    def close(self) -> None:
+        """Leave the runs as they are; the host closes the rest."""
+        if self._closed:
+            return
+        self._closed = True
+
+        async def close() -> None:
+            self._triggers.close()
+            await self._engine.abandon()
+            await self._journal.close()
+            await self._cache.close()
+
+        self._host.run(close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._host.run(work, timeout=_TIMEOUT_S)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} of real time: {self._settling.describe()}") from None
+
+    def _view(self, run_id: str) -> WorkflowRun:
+        def state() -> RunState:
+            return RunState.from_records(run_id, self._host.run(self._journal.records(run_id)))
+
+        def send(event: str, data: Mapping[str, Any]) -> None:
+            status = state().status
+            if status in ("succeeded", "failed", "cancelled"):
+                raise RunEndedError(run_id, status)
+            self._run(self._send(run_id, event, data))
+
+        return WorkflowRun(
+            run_id, state, lambda: self._engine.active_runs.awaited_events(run_id), send
+        )
+
+    async def _send(self, run_id: str, event: str, data: Mapping[str, Any]) -> None:
+        self._sent += 1
+        message = InboxMessage(
+            message_id=f"test-{self._sent}",
+            kind="event",
+            at=self._bench.clock.now(),
+            name=event,
+            data=dict(data),
+            by="the test",
+        )
+        await self._journal.post(run_id, message)
+        await self._settling.settle()
+
+    def _named(self, name: str) -> Workflow:
+        """Return a workflow that can run here and now.
+
+        Raises:
+            WorkflowInvalidError: It has problems.
+            WorkflowNotFoundError: There is none of that name.
+        """
+        known = self._catalog.names()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise WorkflowNotFoundError(
+                name, f"did you mean '{near[0]}'?" if near else "workflows.add(...) it"
+            )
+        workflow = self._catalog.get(name)
+        _refuse(name, self._problems(workflow))
+        return workflow
+
+    def _problems(self, workflow: Workflow) -> tuple[Problem, ...]:
+        parts, catalog = self._bench.parts, self._catalog
+        topics = parts.bus.topics()
+        return check(workflow, parts.expressions, topics, catalog.names(), catalog.readable)
+
+    def _contribute(self, plugin: object, name: str, version: str) -> None:
+        """Take in a plugin's kinds and workflows."""
+        hooks = self._bench.parts.hooks
+        for kind in hooks.call_one(plugin, "qtforge_orchestrators") or ():
+            add_orchestrator(self._kinds, kind(), name)
+        contents = list(hooks.call_one(plugin, "qtforge_workflows") or ())
+        self._catalog.add(
+            Contribution(content=content, contributor=f"{name} {version}") for content in contents
+        )
+
+    def _add_definition(self, given: str | Path | PythonWorkflow) -> None:
+        if isinstance(given, str) and given.endswith(".toml") and "\n" not in given:
+            given = Path(given)
+        parsed = self._catalog.replace(Contribution(content=given, contributor="the test"))
+        _refuse(parsed.name or parsed.source, parsed.problems)
+
+    def _bind(self) -> None:
+        """Let published messages start runs and reach them, as the definitions say."""
+        self._triggers.close()
+        self._triggers.bind(
+            parsed.workflow for parsed in self._catalog.all() if parsed.workflow is not None
+        )
+
+
+def _check_type(each: object) -> None:
+    """Refuse what can't be added, such as a class or an unmarked function.
+
+    Raises:
+        TypeError: With what to write instead.
+    """
+    if isinstance(each, str | Path | PythonWorkflow | Plugin):
+        return
+    name = getattr(each, "__name__", "")
+    if isinstance(each, type):
+        raise TypeError(f"{name} is a class: add an instance, {name}()")
+    if inspect.isroutine(each):
+        raise TypeError(f"{name} is a plain function: mark it with @workflow({name!r})")
+    if not has_hooks(type(each)):
+        raise TypeError(
+            f"{each!r} is neither a definition's path or text, a function marked with @workflow, "
+            "nor a plugin"
+        )
+
+
+def _refuse(name: str, problems: Iterable[Problem]) -> None:
+    found = "\n".join(map(str, problems))
+    if found:
+        raise WorkflowInvalidError(name, found)

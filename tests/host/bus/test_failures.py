@@ -1,0 +1,118 @@
+"""What a caller gets when a handler fails or is too late."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.conftest import Bench
+from tests.host.bus.sample_plugins import Echo, Failing, Note, Shouting, Slow
+from tests.host.bus.scenarios import scenario
+
+from qtforge_sdk.errors import HandlerFailedError, OperationError, RequestTimeoutError
+
+
+@scenario
+async def test_a_failure_names_plugin_and_version_and_keeps_its_cause(it: Bench) -> None:
+    await it.add(Failing(), "failing", "3.1.4")
+    for topic in ("fail.plainly", "fail.in_thread"):
+        with pytest.raises(HandlerFailedError, match="no ink") as caught:
+            await it.bus.request(topic, Note("ink"))
+        error = caught.value
+        assert (error.topic, error.plugin, error.version) == (topic, "failing", "3.1.4")
+        assert isinstance(error.__cause__, LookupError)
+
+
+@scenario
+async def test_a_plugins_own_error_keeps_its_code_fix_and_hints(it: Bench) -> None:
+    await it.add(Failing(), "failing", "3.1.4")
+    with pytest.raises(HandlerFailedError, match="the note is torn") as caught:
+        await it.bus.request("fail.deliberately", Note("hi"))
+    assert (caught.value.cause_code, caught.value.fix) == ("note.torn", "glue it")
+    assert (caught.value.retryable, caught.value.retry_after_s) == (True, 2.5)
+    assert isinstance(caught.value.__cause__, OperationError)
+
+
+@scenario
+async def test_a_handlers_own_timeout_is_a_failure_of_it(it: Bench) -> None:
+    await it.add(Failing(), "failing", "3.1.4")
+    with pytest.raises(HandlerFailedError, match="the far end is slow"):
+        await it.bus.request("fail.with_its_own_timeout", Note("hi"), timeout=5)
+
+
+@scenario
+async def test_a_handler_that_wants_to_exit_only_fails(it: Bench) -> None:
+    await it.add(Failing(), "failing", "3.1.4")
+    with pytest.raises(HandlerFailedError) as caught:
+        await it.bus.request("fail.by_exit", Note("hi"))
+    assert isinstance(caught.value.__cause__, SystemExit)
+
+
+@scenario
+async def test_a_wrapper_that_fails_is_the_one_named(it: Bench) -> None:
+    await it.add(Echo(), "echo", "1.2.0")
+    await it.add(Shouting(), "shouting", "2.0.0")
+    with pytest.raises(HandlerFailedError, match="too loud") as caught:
+        await it.bus.request("note.contextual", Note("hi"))
+    assert (caught.value.plugin, caught.value.version) == ("shouting", "2.0.0")
+
+
+@scenario
+async def test_a_late_handler_is_cancelled_and_named(it: Bench) -> None:
+    slow = Slow()
+    await it.add(slow, "slow", "1.0.0")
+    with pytest.raises(RequestTimeoutError) as caught:
+        await it.bus.request("slow.on_loop", Note("hi"), timeout=0.05)
+    assert (caught.value.plugin, caught.value.version) == ("slow", "1.0.0")
+    assert caught.value.timeout_s == 0.05
+    assert slow.cancelled
+
+
+@scenario
+async def test_a_late_thread_is_not_waited_for(it: Bench) -> None:
+    slow = Slow()
+    await it.add(slow, "slow", "1.0.0")
+    with pytest.raises(RequestTimeoutError):
+        await it.bus.request("slow.in_thread", Note("hi"), timeout=0.05)
+    assert not slow.release.is_set()
+    slow.release.set()
+
+
+@scenario
+async def test_a_callers_own_cancellation_stays_one(it: Bench) -> None:
+    slow = Slow()
+    await it.add(slow, "slow", "1.0.0")
+    request = asyncio.ensure_future(it.bus.request("slow.on_loop", Note("hi"), timeout=10))
+    await slow.begun.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert slow.cancelled
+
+
+@scenario
+async def test_statistics_count_requests_errors_and_timeouts(it: Bench) -> None:
+    await it.add(Echo(), "echo", "1.2.0")
+    await it.add(Failing(), "failing", "1.0.0")
+    await it.add(Slow(), "slow", "1.0.0")
+    await it.bus.request("note.echo", Note("a"))
+    await it.bus.request("note.echo", Note("b"))
+    with pytest.raises(HandlerFailedError):
+        await it.bus.request("fail.plainly", Note("a"))
+    with pytest.raises(RequestTimeoutError):
+        await it.bus.request("slow.on_loop", Note("a"), timeout=0.05)
+    found = {(each.topic, each.plugin): each for each in it.bus.statistics()}
+    counts = {
+        key: (each.requests, each.errors, each.timeouts, each.outstanding)
+        for key, each in found.items()
+        if each.requests
+    }
+    assert counts == {
+        ("note.echo", "echo"): (2, 0, 0, 0),
+        ("fail.plainly", "failing"): (1, 1, 0, 0),
+        ("slow.on_loop", "slow"): (1, 1, 1, 0),
+    }
+    slow = found["slow.on_loop", "slow"]
+    assert 0.04 < slow.mean_s < 5
+    assert slow.p50_s <= slow.p99_s
+    assert list(found) == sorted(found)
