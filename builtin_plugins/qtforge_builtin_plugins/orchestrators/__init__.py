@@ -1,1 +1,1 @@
-"""The kinds of workflow that come with the host."""
+"""The built-in kinds of workflow."""

@@ -1,7 +1,7 @@
-"""``kind = "conditional"``: stages, then rules that choose the workflow to go on with.
+"""``kind = "conditional"``: stages, then rules that choose the workflow to continue with.
 
-It is the original's DocumentRoutingOrchestrator, for any workflow: what it analyzes first are
-the ``stages``, and what its conditions may use are the ``names``.
+It is the original's DocumentRoutingOrchestrator, for any workflow: the ``stages`` do the
+analysis, and the ``names`` are the variables of its conditions.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, 
 from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
-    do_stages,
+    run_stages,
+    stage_amendment_problems,
     stage_data,
-    why_stages_stay,
 )
 from qtforge_sdk import (
     Definition,
@@ -47,11 +47,11 @@ class ConditionalDefinition(Definition, frozen=True, kw_only=True):
     """A workflow of stages, a decision and the workflow that it chooses.
 
     Attributes:
-        stages: What is done first; may be empty.
-        names: What conditions may use: each name's template, over the stages.
-        rules: Tried in the order of their priority; the first that holds decides.
-        default: The workflow where none holds; without it, that is an error.
-        confidence: A template of a number that the decision carries, or None.
+        stages: The stages before the decision; may be empty.
+        names: The names that conditions may use, each with a template over the stages.
+        rules: Tried in the order of priority; the first that holds decides.
+        default: The workflow when no rule holds; without it, that is an error.
+        confidence: A template of the decision's confidence, a number, or None.
         input: A template of the chosen workflow's input; it may use the names, and
             ``decision``, a `Decision`.
         dry_run: End after the decision.
@@ -69,7 +69,7 @@ class ConditionalDefinition(Definition, frozen=True, kw_only=True):
 
 
 class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
-    """Does the stages, decides, and runs what it decided for as a child."""
+    """Run the stages, decide, and run the chosen workflow as a child."""
 
     kind: ClassVar[str] = "conditional"
 
@@ -97,8 +97,8 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         checker.template("summary", definition.summary, after)
 
     async def execute(self, run: Run) -> dict[str, Any]:
-        """Do it; return the data of every stage, of the decision and of the chosen workflow."""
-        await do_stages(run)
+        """Return the data of every stage, of the decision and of the chosen workflow."""
+        await run_stages(run)
         decision = await run.step(_DECISION, lambda: _decision(run))
         if run.definition.dry_run:
             await run.skip(_PIPELINE, "dry_run = true")
@@ -113,15 +113,15 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         nodes.append(Node(id=_DECISION, label=_DECISION, kind="decision"))
         edges.append(Edge(source=last, target=_DECISION))
         rules = sorted(definition.rules, key=lambda rule: -rule.priority)
-        ways = [(rule.target, f"{rule.name}\n{rule.condition}") for rule in rules]
+        choices = [(rule.target, f"{rule.name}\n{rule.condition}") for rule in rules]
         if definition.default is not None:
-            ways.append((definition.default, "no rule holds"))
-        for target in dict.fromkeys(target for target, _ in ways):
+            choices.append((definition.default, "no rule holds"))
+        for target in dict.fromkeys(target for target, _ in choices):
             nodes.append(Node(id=f"workflow {target}", label=target, kind="workflow"))
             edges.append(Edge(source=f"workflow {target}", target=END))
         edges += [
             Edge(source=_DECISION, target=f"workflow {target}", label=label)
-            for target, label in ways
+            for target, label in choices
         ]
         nodes.append(Node(id=END, label="end", kind="end"))
         return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
@@ -132,8 +132,8 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         after: ConditionalDefinition,
         steps: Mapping[str, StepResult],
     ) -> list[str]:
-        """Say why an amendment can't be made: what has been decided stays."""
-        reasons = why_stages_stay(before.stages, after.stages, steps)
+        """Return the reasons against an amendment: a decision stays."""
+        reasons = stage_amendment_problems(before.stages, after.stages, steps)
         for step, fields in ((_DECISION, _UNTIL_DECIDED), (_PIPELINE, _UNTIL_SENT)):
             if step in steps:
                 reasons += [
@@ -147,7 +147,7 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
 
     def _check_name(self, name: str, checker: DefinitionChecker) -> None:
         if name in _RESERVED:
-            what = f"'{name}' means something else in every expression"
+            what = f"'{name}' is a reserved name in expressions"
             checker.problem(f"names.{name}", what, "give it another name")
         elif not name.isidentifier():
             fix = "use letters, digits and _, so that conditions can name it"
@@ -164,7 +164,7 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         for position, rule in enumerate(definition.rules):
             path = f"rules[{position}]"
             if not rule.name:
-                checker.problem(f"{path}.name", "a rule has a name", "the decision tells it")
+                checker.problem(f"{path}.name", "a rule must have a name")
             if rule.name in seen:
                 checker.problem(f"{path}.name", f"there are two rules '{rule.name}'")
             seen.add(rule.name)
@@ -194,7 +194,7 @@ def _value(run: Run, name: str, template: object) -> Any:
     try:
         return run.render(template)
     except ExpressionError as error:
-        what = f"the name '{name}' has no value"
+        what = f"the name '{name}' can't be evaluated"
         why = f"in '{error.expression}': {error.why}"
         raise OperationError("routing.name_failed", what, why, error.fix) from error
 
@@ -204,7 +204,7 @@ def _confidence(run: Run, values: Mapping[str, Any]) -> float | None:
     found = None if template is None else run.render(template, values)
     if found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
         return found
-    why = f"'{template}' gives {type(found).__name__}"
+    why = f"'{template}' is {type(found).__name__}"
     raise OperationError("routing.confidence_failed", "the confidence is not a number", why)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of stages, for the kinds that have them."""
+"""Graphs of stages, for the kinds of workflow that have them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ END = "end"
 
 
 def start_node() -> Node:
-    """Return where a picture begins."""
+    """Return the node where a graph starts."""
     return Node(id=START, label="start", kind="start")
 
 
 def chain(stages: Sequence[Stage]) -> tuple[list[Node], list[Edge], str]:
-    """Return stages in a row behind the start.
+    """Return stages in a row after the start.
 
     Returns:
         Nodes, edges, and the id of the last node.

@@ -1,7 +1,7 @@
-"""``kind = "parallel"``: many sources at once, and one result of them.
+"""``kind = "parallel"``: read many sources at once, and make one result of them.
 
 The original is QtForge's DataAggregationOrchestrator. New are ``required``, ``retry``,
-``quorum``, ``first``, sources that are workflows, and that nothing is asked twice.
+``quorum``, ``first``, sources that are workflows, and that a resumed run reads no source twice.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ __all__ = ["ParallelDefinition", "ParallelOrchestrator"]
 
 
 class ParallelDefinition(Definition, frozen=True, kw_only=True):
-    """A workflow that asks sources at once. Every key may be a template, such as ``${input.x}``.
+    """A workflow that reads sources at once. Every key may be a template: ``${input.x}``.
 
     Attributes:
         sources: Tables, or a template of them.
-        concurrency: How many are asked at once.
-        deadline: A duration, for all of them together; None for none.
-        quorum: How many must succeed: a number, or a share as ``0.6`` or ``"60%"``; None
-            for one.
-        first: As soon as so many have succeeded, the others are cancelled; None for never.
+        concurrency: The most sources at once.
+        deadline: A duration, for all of them together, or None.
+        quorum: The number of sources that must succeed, or a share as ``0.6`` or ``"60%"``;
+            None for one.
+        first: The number of successes after which the others are cancelled; None for no limit.
         aggregation: A table with ``method`` and that method's options; None for no
             aggregation.
-        aggregation_timeout: How long the aggregation may take.
+        aggregation_timeout: The timeout of the aggregation.
     """
 
     sources: list[Source] | str
@@ -63,7 +63,7 @@ class ParallelDefinition(Definition, frozen=True, kw_only=True):
 
 
 class _Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run does, its templates rendered."""
+    """The definition with its templates rendered."""
 
     sources: list[Source]
     concurrency: int
@@ -75,12 +75,12 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
-    """Asks every source at once, keeps what came in time, and aggregates it."""
+    """Read all sources at once, and aggregate the rows of those that answer in time."""
 
     kind: ClassVar[str] = "parallel"
 
     def check(self, definition: ParallelDefinition, checker: DefinitionChecker) -> None:
-        """Check every source that is written down, and every template."""
+        """Check every source in the definition, and every template."""
         if isinstance(definition.sources, str):
             checker.template("sources", definition.sources, ())
             names: list[str] = []
@@ -101,7 +101,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
         checker.template("summary", definition.summary, stages)
 
     def graph(self, definition: ParallelDefinition) -> Graph:
-        """Return the sources side by side, and what is made of them."""
+        """Return the sources side by side, and their aggregation."""
         nodes, edges = [start_node()], []
         for node in _source_nodes(definition.sources):
             nodes.append(node)
@@ -116,7 +116,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
         return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
 
     async def execute(self, run: Run) -> dict[str, Any]:
-        """Ask the sources; return ``aggregated`` and what became of each of them.
+        """Read the sources; return ``aggregated`` and the outcome of each source.
 
         Raises:
             OperationError: ``aggregation.*``.
@@ -125,7 +125,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
         plan = _plan(run)
         check_types([each for each in plan.sources if each.name not in run.steps], run.topics())
         await run.gather(
-            *(_ask(run, source) for source in plan.sources),
+            *(_read(run, source) for source in plan.sources),
             deadline=plan.deadline_s,
             first=plan.first,
             concurrency=plan.concurrency,
@@ -169,7 +169,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
 
     def _check_aggregation(self, given: dict[str, Any] | str, checker: DefinitionChecker) -> None:
         if isinstance(given, str) or "${" in str(given):
-            return  # it is read when the run has its input
+            return  # a template can be read only with the run's input
         try:
             read_aggregation(given)
         except OperationError as error:
@@ -191,10 +191,10 @@ def _source_nodes(sources: list[Source] | str) -> list[Node]:
 
 
 def _plan(run: Run) -> _Plan:
-    """Return what is to be done.
+    """Return the definition with its templates rendered.
 
     Raises:
-        OperationError: ``aggregation.*``: something in it can't be done.
+        OperationError: ``aggregation.*``: a rendered value is not valid.
     """
     definition: ParallelDefinition = run.definition
     given = definition.sources
@@ -207,8 +207,8 @@ def _plan(run: Run) -> _Plan:
     first = _number(run.render(definition.first), "first")
     required = next((each.name for each in sources if each.required), None)
     if first is not None and required is not None:
-        why = f"'{required}' is required, and with first it may be left out"
-        raise _invalid("first", why, "leave out the one or the other")
+        why = f"'{required}' is required, but with 'first' it may be cancelled"
+        raise _invalid("first", why, "remove one of the two")
     return _Plan(
         sources=sources,
         concurrency=_number(run.render(definition.concurrency), "concurrency") or 32,
@@ -223,9 +223,9 @@ def _plan(run: Run) -> _Plan:
     )
 
 
-async def _ask(run: Run, source: Source) -> None:
+async def _read(run: Run, source: Source) -> None:
     if source.workflow is not None:
-        await _ask_workflow(run, source)
+        await _run_workflow(run, source)
         return
     request = CollectRequest(
         name=source.name, endpoint=source.endpoint, parameters=source.parameters
@@ -242,7 +242,7 @@ async def _ask(run: Run, source: Source) -> None:
     )
 
 
-async def _ask_workflow(run: Run, source: Source) -> None:
+async def _run_workflow(run: Run, source: Source) -> None:
     child = run.run_workflow(source.workflow or "", source.input, step=source.name)
     try:
         await run.gather(child, deadline=source.timeout, name=f"timeout/{source.name}")
@@ -252,7 +252,7 @@ async def _ask_workflow(run: Run, source: Source) -> None:
 
 
 def _check_required(sources: Sequence[Source], outcomes: Sequence[Outcome]) -> None:
-    """Check that what a required source has answered is rows; the engine has seen to the rest."""
+    """Check that required sources answered with rows; the engine handles other failures."""
     for source, outcome in zip(sources, outcomes, strict=True):
         error = outcome.result.error
         if source.required and error is not None:

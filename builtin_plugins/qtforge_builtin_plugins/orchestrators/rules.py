@@ -1,8 +1,8 @@
-"""Rules: which workflow a run goes on with, and why.
+"""Rules: choose the workflow that a run continues with, and explain the choice.
 
 The fields are those of the original's RoutingRule and RoutingDecision (QtForge's
-DocumentRoutingOrchestrator). New are ``names`` and ``rules`` of a decision, which say of every
-rule why it held or did not.
+DocumentRoutingOrchestrator). New are ``names`` and ``rules`` of a decision, which explain for
+every rule why it held or not.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _LONGEST_VALUE: Final = 240
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sends a run on to a workflow where its condition holds.
+    """Choose a workflow when a condition holds.
 
     Attributes:
         name: Unique in the workflow.
         condition: CEL; it may use the definition's names.
         target: The workflow's name.
-        priority: The highest is tried first; of equal ones, the one that is written first.
-        parameters: A template of what the target is told; it may use the names too.
+        priority: The highest is tried first; equal priorities in document order.
+        parameters: A template of the target's parameters; it may use the names too.
     """
 
     name: str
@@ -41,15 +41,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class RuleOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a rule.
+    """The outcome of a rule.
 
     Attributes:
-        name: The rule's.
+        name: The rule's name.
         target: Its workflow.
         priority: Its priority.
         condition: Its condition.
-        outcome: ``held`` decided; ``not reached`` was not tried, because one before it held.
-            Where all are tried: ``also held`` comes after that one, and so does ``failed``.
+        outcome: ``held`` for the rule that decided; ``not reached`` for a rule that was not
+            tried, because an earlier one held. When all rules are tried, later ones are
+            ``also held``, ``not held`` or ``failed``.
         why: The values of the names that it uses, or its error.
     """
 
@@ -62,16 +63,16 @@ class RuleOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Which workflow a run goes on with.
+    """The choice of the workflow that a run continues with.
 
     Attributes:
         target_pipeline: The workflow's name.
         reason: ``Matched rule: <name>``, or that it is the default.
-        confidence: 0 to 1, or None where the definition says nothing of it.
-        applied_rules: The rule that decided, alone; empty for the default.
-        pipeline_parameters: What the target is told.
-        names: Every name's value.
-        rules: What became of each rule, in the order of their priority.
+        confidence: 0 to 1, or None when the definition has no confidence.
+        applied_rules: Only the rule that decided; empty for the default.
+        pipeline_parameters: The parameters of the target.
+        names: The value of every name.
+        rules: The outcome of each rule, in the order of priority.
     """
 
     target_pipeline: str
@@ -86,20 +87,20 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 def decide(
     rules: Sequence[Rule], names: EvaluationScope, values: Mapping[str, Any], *, every: bool
 ) -> tuple[Rule | None, list[RuleOutcome]]:
-    """Try rules in the order of their priority, until one holds.
+    """Try rules in the order of priority, until one holds.
 
     Args:
-        rules: As they are written.
-        names: What conditions may use.
-        values: The value of each name, for what is said.
-        every: Try those after it too; they change nothing.
+        rules: The rules in document order.
+        names: The names that conditions may use.
+        values: The value of each name, for the explanations.
+        every: Whether to try the later rules too, which changes nothing but the explanation.
 
     Returns:
-        The rule that holds, or None; and what became of each.
+        The rule that holds, or None; and the outcome of each rule.
 
     Raises:
-        OperationError: ``routing.rule_failed``: a rule that is to be tried has no answer. It is
-            not taken for one that does not hold: a wrong rule would send documents astray.
+        OperationError: ``routing.rule_failed``: a condition can't be evaluated. It does not
+            count as false, since a wrong rule would send documents to the wrong workflow.
     """
     whys: dict[frozenset[str], str] = {}  # many rules use the same names
     texts = dict(_texts(values))
@@ -107,7 +108,7 @@ def decide(
     outcomes: list[RuleOutcome] = []
     for rule in sorted(rules, key=lambda each: -each.priority):
         if found is not None and not every:
-            outcomes.append(_outcome(rule, "not reached", f"'{found.name}' held before it"))
+            outcomes.append(_outcome(rule, "not reached", f"'{found.name}' held first"))
             continue
         used = names.used_by(rule.condition)
         why = whys.get(used)
@@ -129,14 +130,14 @@ def decide(
 
 
 def no_match(values: Mapping[str, Any]) -> OperationError:
-    """Return the error of values that no rule is for."""
+    """Return the error for values that no rule matches."""
     why = ", ".join(text for _, text in _texts(values)) or "the rules use no names"
     fix = "add a rule that holds for them, or a default"
     return OperationError("routing.no_match", "no rule holds", why, fix, retryable=False)
 
 
 def _failed(rule: Rule, error: ExpressionError, used: str) -> OperationError:
-    what = f"the rule '{rule.name}' has no answer"
+    what = f"the condition of the rule '{rule.name}' can't be evaluated"
     where = "" if error.why.startswith("in '") else f"in '{rule.condition}': "
     why = f"{where}{error.why}; {used}"
     fix = "write it so that it is true or false for every value, with has(...) or type(...)"

@@ -9,9 +9,9 @@ from qtforge_builtin_plugins.orchestrators.drawing import END, chain
 from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
-    do_stages,
+    run_stages,
+    stage_amendment_problems,
     stage_data,
-    why_stages_stay,
 )
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run, StepResult
 from qtforge_sdk.graphs import Edge, Graph, Node
@@ -26,12 +26,12 @@ class SequentialDefinition(Definition, frozen=True, kw_only=True):
 
 
 class SequentialOrchestrator(Orchestrator[SequentialDefinition]):
-    """Runs stages in order; when a required one fails, those before it are compensated."""
+    """Run stages in order; when a required one fails, compensate the earlier ones."""
 
     kind: ClassVar[str] = "sequential"
 
     def check(self, definition: SequentialDefinition, checker: DefinitionChecker) -> None:
-        """Check every stage; each may use the ones before it."""
+        """Check every stage, which may use the earlier ones."""
         if not definition.stages:
             checker.problem("stages", "a sequential workflow has at least one stage")
         names = check_stages(definition.stages, checker)
@@ -39,8 +39,8 @@ class SequentialOrchestrator(Orchestrator[SequentialDefinition]):
         checker.template("summary", definition.summary, names)
 
     async def execute(self, run: Run) -> dict[str, Any]:
-        """Do the stages; return each stage's data by its name."""
-        await do_stages(run)
+        """Run the stages; return each stage's data by its name."""
+        await run_stages(run)
         return stage_data(run)
 
     def graph(self, definition: SequentialDefinition) -> Graph:
@@ -56,5 +56,5 @@ class SequentialOrchestrator(Orchestrator[SequentialDefinition]):
         after: SequentialDefinition,
         steps: Mapping[str, StepResult],
     ) -> list[str]:
-        """Say why an amendment can't be made."""
-        return why_stages_stay(before.stages, after.stages, steps)
+        """Return the reasons against an amendment."""
+        return stage_amendment_problems(before.stages, after.stages, steps)

@@ -1,4 +1,4 @@
-"""What became of each source of a parallel workflow, and whether it is enough."""
+"""The outcomes of the sources of a parallel workflow, and the check for a quorum."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         source_name: The source.
-        success: Whether it gave rows in time.
-        status: ``succeeded``, ``failed``, ``late`` (the deadline of all was over) or
-            ``not_needed`` (as many as were asked for had succeeded).
+        success: Whether it returned rows in time.
+        status: ``succeeded``, ``failed``, ``late`` (the common deadline had passed) or
+            ``not_needed`` (enough other sources had succeeded).
         data: Its rows, the first 100 at most; None unless it succeeded.
-        complete: Whether ``data`` is all that it gave.
-        dataset: The file with its rows, when they were many.
-        count: How many rows it gave.
-        truncated: Whether it had more, and a limit cut them off.
+        complete: Whether ``data`` has all of its rows.
+        dataset: The file with its rows, when there are many.
+        count: The number of its rows.
+        truncated: Whether it had more rows than a limit allowed.
         error: Why it failed, or None.
-        collection_time: Seconds that its last attempt took.
-        attempts: How often it was asked.
-        plugin: Who answered, or None.
+        collection_time: The duration of its last attempt, in seconds.
+        attempts: The number of attempts.
+        plugin: The plugin that answered, or None.
     """
 
     source_name: str
@@ -55,14 +55,14 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What is told of a source, and what is aggregated of it; None where there is nothing."""
+    """A source's result, and its rows for the aggregation; None where there are none."""
 
     result: SourceResult
     rows: SourceRows | None
 
 
 class _Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of an answer; more may be in it."""
+    """The fields of an answer that are used; it may have more."""
 
     rows: list[dict[str, Any]] | None = None
     dataset: Dataset | None = None
@@ -71,31 +71,31 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def outcome_of(source: Source, step: StepResult) -> Outcome:
-    """Return what became of a source.
+    """Return the outcome of a source.
 
     Args:
-        source: It.
+        source: The source.
         step: Its step, which has ended.
     """
-    told: dict[str, Any] = {
+    common: dict[str, Any] = {
         "source_name": source.name,
         "collection_time": step.duration_s,
         "attempts": step.attempts,
         "plugin": step.plugin,
     }
     if step.status == "skipped":
-        return Outcome(SourceResult(success=False, status="not_needed", **told), None)
+        return Outcome(SourceResult(success=False, status="not_needed", **common), None)
     if step.status != "succeeded":
         late = step.error is not None and step.error.code == "run.late"
         status: Literal["late", "failed"] = "late" if late else "failed"
-        return Outcome(SourceResult(success=False, status=status, error=step.error, **told), None)
+        return Outcome(SourceResult(success=False, status=status, error=step.error, **common), None)
     try:
         answer = {"rows": step.data} if isinstance(step.data, list) else step.data
         found: _Rows = convert(answer, _Rows)
     except msgspec.ValidationError as error:
-        return Outcome(_no_rows(told, step, str(error)), None)
+        return Outcome(_no_rows(common, step, str(error)), None)
     if found.rows is None and found.dataset is None:
-        return Outcome(_no_rows(told, step, "it has neither rows nor a dataset"), None)
+        return Outcome(_no_rows(common, step, "it has neither rows nor a dataset"), None)
     count = found.dataset.rows if found.dataset else len(found.rows or ())
     rows = SourceRows(
         name=source.name,
@@ -112,17 +112,17 @@ def outcome_of(source: Source, step: StepResult) -> Outcome:
         dataset=found.dataset,
         count=count,
         truncated=found.truncated,
-        **told,
+        **common,
     )
     return Outcome(result, rows)
 
 
 def needed(quorum: object, of: int) -> int | None:
-    """Return how many sources must succeed.
+    """Return the number of sources that must succeed.
 
     Args:
         quorum: A number, a share from 0 to 1 as a float, a share as text (``60%``), or None.
-        of: How many sources there are.
+        of: The number of all sources.
 
     >>> [needed(quorum, 5) for quorum in (2, 0.5, "60%", "4", 1.0, None)]
     [2, 3, 3, 4, 5, None]
@@ -159,7 +159,7 @@ def check_enough(results: Sequence[SourceResult], quorum: int | None) -> None:
         for each in results
         if not each.success
     )
-    fix = "mend what failed; 'qtforge-host runs retry RUN' asks it again"
+    fix = "fix the failed sources; 'qtforge-host runs retry RUN' requests them again"
     if not succeeded:
         what = f"none of the {len(results)} sources succeeded"
         raise OperationError("aggregation.none_succeeded", what, why, fix)
@@ -182,8 +182,8 @@ def _share(quorum: object, of: int) -> int | None:
         return None
 
 
-def _no_rows(told: Mapping[str, Any], step: StepResult, why: str) -> SourceResult:
-    message = f"the answer is no rows: {why.replace('`', '')}"
+def _no_rows(common: Mapping[str, Any], step: StepResult, why: str) -> SourceResult:
+    message = f"the answer has no rows: {why.replace('`', '')}"
     error = ErrorInfo(
         code=_NO_ROWS,
         message=message,
@@ -191,4 +191,4 @@ def _no_rows(told: Mapping[str, Any], step: StepResult, why: str) -> SourceResul
         plugin=step.plugin,
         plugin_version=step.plugin_version,
     )
-    return SourceResult(success=False, status="failed", error=error, **told)
+    return SourceResult(success=False, status="failed", error=error, **common)

@@ -1,4 +1,4 @@
-"""The sources of a parallel workflow: read strictly, and what each is asked.
+"""The sources of a parallel workflow: their strict reading, and the topic of each.
 
 The fields are those of the original's DataSource (QtForge's DataAggregationOrchestrator):
 name, type, endpoint, parameters, timeout of 30 s.
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 RESERVED: Final = ("aggregate", "deadline")
-"""Steps and timers of the kind's own; no source may be called so."""
+"""Names of the kind's own steps and timers, which no source may have."""
 
 DEFAULT_TIMEOUT: Final = "30s"
 
@@ -41,7 +41,7 @@ _TOPICS: Final[Mapping[str, str]] = {
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where rows come from: a type of source, or another workflow.
+    """A source of rows: of some type, or another workflow.
 
     Attributes:
         name: Unique in the run; it is the step's name.
@@ -50,12 +50,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         workflow: A workflow whose result is rows, instead of a type.
         input: The workflow's input.
         endpoint: Where it is.
-        parameters: What the type takes.
-        plugin: Ask only this plugin, or None.
+        parameters: The parameters of the type.
+        plugin: The only plugin that may answer, or None.
         timeout: A duration, for each attempt.
-        required: When true, its failure is the run's. Default false: what others gave is kept.
-        retry: When to try it again, or None.
-        cache: Answer from an earlier answer to the same question, or None.
+        required: When true, its failure fails the run. Default false: the results of the
+            others are kept.
+        retry: The retry policy, or None.
+        cache: The cache policy, or None.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def topic_of(type_: str) -> str:
-    """Return what a source of this type is asked.
+    """Return the topic that reads a source of this type.
 
     >>> topic_of("database"), topic_of("api"), topic_of("file"), topic_of("calendar")
     ('database.query', 'http.request', 'file.read', 'calendar.read')
@@ -108,7 +109,7 @@ def read_sources(given: Any) -> list[Source]:
     problems: list[str] = []
     for position, table in enumerate(given):
         path = f"sources[{position}]"
-        written = isinstance(table, Source)  # in the definition, which was checked when it was read
+        written = isinstance(table, Source)  # from the definition, where it was checked
         wrong = [] if written else [str(each) for each in validation_errors(table, Source, path)]
         if not wrong:
             source = table if written else msgspec.convert(table, Source)
@@ -124,18 +125,18 @@ def read_sources(given: Any) -> list[Source]:
 
 
 def name_problem(name: str, before: Collection[str]) -> str:
-    """Return what is wrong with a source's name, or ""."""
+    """Return why a source's name is not valid, or ""."""
     if name in before:
         return f"there are two sources '{name}'"
     if name in RESERVED:
-        return f"'{name}' is the name of a step that every such run has; choose another"
+        return f"'{name}' is a step of every parallel workflow; choose another name"
     if not name or not name.isprintable() or "/" in name or len(name) > 100:
         return "a name has 1 to 100 characters, all printable, and no /"
     return ""
 
 
 def timeout_problem(source: Source) -> str:
-    """Return what is wrong with a source's timeout, or ""."""
+    """Return why a source's timeout is not valid, or ""."""
     if source.timeout == DEFAULT_TIMEOUT:
         return ""
     try:
@@ -146,14 +147,14 @@ def timeout_problem(source: Source) -> str:
 
 
 def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
-    """Check that somebody answers for every source.
+    """Check that a plugin answers the topic of every source.
 
     Args:
-        sources: Those that are still to be asked.
-        topics: What is answered.
+        sources: The sources that are still to be read.
+        topics: The topics that plugins answer.
 
     Raises:
-        OperationError: ``aggregation.unknown_source_type``, with the known ones.
+        OperationError: ``aggregation.unknown_source_type``, with the nearest known type.
     """
     for source in sources:
         if source.type is not None and topic_of(source.type) not in topics:

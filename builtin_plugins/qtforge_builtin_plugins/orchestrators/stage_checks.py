@@ -1,4 +1,4 @@
-"""What is wrong with stages: names, topics, workflows, durations, expressions."""
+"""Check stages: names, topics, workflows, durations, expressions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OWN: Final = "its own stages have one; remove it here"
 
 
 def check_stages(stages: Sequence[Stage], checker: DefinitionChecker) -> list[str]:
-    """Check every stage; each may use the ones before it. Return their names."""
+    """Check every stage, which may use the earlier ones; return their names."""
     before: list[str] = []
     for position, stage in enumerate(stages):
         path = f"stages[{position}]"
@@ -56,7 +56,7 @@ def _check_work(
     checker: DefinitionChecker,
 ) -> None:
     if (stage.operation is None) == (stage.workflow is None):
-        fix = "give the topic to ask, or the workflow to run"
+        fix = "give the topic of a request, or the workflow to run"
         checker.problem(path, "a stage has 'operation' or 'workflow', and not both", fix)
         return
     if stage.workflow is not None:
@@ -66,7 +66,7 @@ def _check_work(
             if getattr(stage, key) != _PLAIN[key]:
                 checker.problem(f"{path}.{key}", f"a workflow has no '{key}'", _OWN)
         return
-    assert stage.operation is not None  # noqa: S101 - one of them is there
+    assert stage.operation is not None  # noqa: S101 - one of them is given
     if stage.input:
         checker.problem(f"{path}.input", "an operation takes a 'message'", "rename it")
     checker.topic(f"{path}.operation", stage.operation)
@@ -90,7 +90,7 @@ def _check_compensation(
     checker: DefinitionChecker,
 ) -> None:
     compensation = stage.compensation
-    assert compensation is not None  # noqa: S101 - the caller has looked
+    assert compensation is not None  # noqa: S101 - the caller has checked it
     checker.topic(f"{path}.operation", compensation.operation)
     checker.duration(f"{path}.timeout", compensation.timeout)
     checker.template(f"{path}.message", compensation.message, stages, names)

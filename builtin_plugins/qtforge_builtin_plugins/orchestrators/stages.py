@@ -1,4 +1,4 @@
-"""Stages: what a workflow does one after the other, whichever kind it is of.
+"""Stages: the steps that a workflow of any kind carries out one after the other.
 
 The fields are those of the original's WorkflowStage (QtForge's DocumentProcessingOrchestrator):
 name, plugin, operation, message (there: parameters), timeout of 30 s, required. New are
@@ -20,21 +20,22 @@ from qtforge_sdk.policies import Cache, Fallback, Retry
 __all__ = [
     "Stage",
     "StageCompensation",
-    "do_stages",
+    "run_stages",
+    "stage_amendment_problems",
     "stage_data",
-    "why_stages_stay",
 ]
 
 
 class StageCompensation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a completed stage is undone when a later required one fails.
+    """The request that undoes a completed stage when a later required stage fails.
 
     Attributes:
-        operation: The topic to ask; it must be idempotent.
+        operation: The topic of the request; its operation must be idempotent.
         message: A template; it may use this stage's result.
         timeout: A duration.
-        on_failure: Ask it also when the stage itself failed, since what it did is unknown.
-        retry: When to try it again, or None.
+        on_failure: Whether to undo the stage also when it failed itself, since its effects
+            are unknown then.
+        retry: The retry policy, or None.
     """
 
     operation: str
@@ -49,23 +50,23 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         name: Unique in the workflow.
-        operation: The topic to ask; or
+        operation: The topic of the request; or
         workflow: The workflow to run, as a run of its own.
-        foreach: A template that gives a list: the stage is done for each of its items, and its
-            result is the list of their results, in that order; templates may use ``item`` and
-            ``index``. None to do it once.
-        concurrency: With ``foreach``: how many at once.
-        plugin: Ask only this plugin, or None.
-        message: A template of the operation's message; it may use the stages before.
+        foreach: A template of a list: the stage runs for each of its items, and its result is
+            the list of their results, in that order; templates may use ``item`` and
+            ``index``. None to run it once.
+        concurrency: With ``foreach``, the most items at once.
+        plugin: The only plugin that may answer, or None.
+        message: A template of the operation's message; it may use the earlier stages.
         input: A template of the workflow's input, likewise.
         timeout: A duration, for the operation; a workflow has one of its own.
-        required: When false, a failure is a warning and the run goes on, degraded.
-        when: A condition; the stage is skipped where it does not hold.
-        retry: When to try it again, or None.
-        cache: Answer from an earlier answer to the same question, or None.
-        fallback: What to answer when it has failed for good, or None; its message is a template.
-        compensation: How to undo it, or None. With ``foreach`` each item is undone; its
-            message may use ``item`` and ``index`` then, and not the stage's result.
+        required: When false, a failure is a warning and the run continues, degraded.
+        when: A condition; the stage is skipped when it does not hold.
+        retry: The retry policy, or None.
+        cache: The cache policy, or None.
+        fallback: The answer when all attempts failed, or None; its message is a template.
+        compensation: The request that undoes it, or None. With ``foreach`` each item is
+            undone; its message may use ``item`` and ``index`` then, and not the stage's result.
     """
 
     name: str
@@ -85,11 +86,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     compensation: StageCompensation | None = None
 
 
-async def do_stages(run: Run) -> None:
-    """Do the stages of a run's definition, in order.
+async def run_stages(run: Run) -> None:
+    """Run the stages of a run's definition, in order.
 
     Raises:
-        StageFailedError: A required one failed.
+        StageFailedError: A required stage failed.
     """
     done: set[str] = set()
     while (stage := _next(run.definition.stages, done)) is not None:
@@ -104,16 +105,16 @@ async def do_stages(run: Run) -> None:
 
 
 def stage_data(run: Run) -> dict[str, Any]:
-    """Return each stage's data by its name, as far as they have been done."""
+    """Return the data of each finished stage by its name."""
     names = [stage.name for stage in run.definition.stages]
     return {name: run.steps[name].data for name in names if name in run.steps}
 
 
-def why_stages_stay(
+def stage_amendment_problems(
     before: Sequence[Stage], after: Sequence[Stage], steps: Mapping[str, StepResult]
 ) -> list[str]:
-    """Say why stages can't be amended so: what has begun stays, and what comes is after it."""
-    items = {name.partition("[")[0] for name in steps}  # of a stage that is done for each
+    """Return the reasons against an amendment: stages that have begun stay, and come first."""
+    items = {name.partition("[")[0] for name in steps}  # the steps of a stage with foreach
     begun = [stage for stage in before if stage.name in steps or stage.name in items]
     kept = {stage.name: stage for stage in after}
     reasons = [
@@ -128,15 +129,15 @@ def why_stages_stay(
 
 
 def _next(stages: Sequence[Stage], done: set[str]) -> Stage | None:
-    # Looked up anew each time: an amendment may have changed what comes.
+    # Looked up each time: an amendment may have changed the stages to come.
     return next((stage for stage in stages if stage.name not in done), None)
 
 
 async def _do_each(stage: Stage, run: Run) -> None:
-    """Do a stage for each item; its own step holds the results in the items' order."""
+    """Run a stage for each item; its own step holds the results in the items' order."""
     items = _rendered(run, stage, stage.foreach, None)
     if not isinstance(items, list | tuple):
-        what = f"foreach gives {type(items).__name__}, and it takes a list"
+        what = f"foreach must be a list, not {type(items).__name__}"
         raise StageFailedError(stage.name, what)
     places = asyncio.Semaphore(stage.concurrency)
 
@@ -152,7 +153,7 @@ async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None
     if stage.workflow is not None:
         given = _rendered(run, stage, stage.input, names)
         return await run.run_workflow(stage.workflow, given, step=step, required=stage.required)
-    assert stage.operation is not None  # noqa: S101 - `check_stages` has looked
+    assert stage.operation is not None  # noqa: S101 - `check_stages` has checked it
     message = Template(stage.message)
     return await run.request(
         step,

@@ -141,7 +141,7 @@ def test_what_is_no_list_fails_the_stage_and_says_so(bench: Any) -> None:
     view, _, _ = execute(bench, text, {"numbers": 7})
     assert view.status == "failed"
     assert view.error is not None
-    assert "foreach gives int, and it takes a list" in view.error.message
+    assert "foreach must be a list, not int" in view.error.message
 
 
 def test_an_item_that_fails_is_null_when_the_stage_is_optional(bench: Any) -> None:

@@ -171,7 +171,7 @@ def test_the_decision_has_the_originals_fields_and_every_rule(bench: Any) -> Non
             {
                 "name": "long", "target": "long_ones", "priority": 5,
                 "condition": "pages > 10", "outcome": "not reached",
-                "why": "'letters' held before it",
+                "why": "'letters' held first",
             },
         ],
     }  # fmt: skip
@@ -213,7 +213,10 @@ def test_a_rule_without_an_answer_fails_the_run_and_names_rule_and_part(bench: A
     view, desk, _ = execute(bench, text, "note 3")
     assert view.error is not None
     assert (view.error.code, view.error.stage) == ("routing.rule_failed", "routing_decision")
-    assert "the rule 'long' has no answer: in 'pages + kind': " in view.error.message
+    assert (
+        "the condition of the rule 'long' can't be evaluated: in 'pages + kind': "
+        in view.error.message
+    )
     assert desk.told == []
 
 
@@ -221,7 +224,9 @@ def test_a_name_without_a_value_fails_the_run_and_is_named(bench: Any) -> None:
     view, _, _ = execute(bench, GOOD.replace("data.kind}", "data.sort}"), "note 3")
     assert view.error is not None
     assert view.error.code == "routing.name_failed"
-    assert view.error.message.startswith("the name 'kind' has no value: in 'stages.look.data.sort'")
+    assert view.error.message.startswith(
+        "the name 'kind' can't be evaluated: in 'stages.look.data.sort'"
+    )
 
 
 def test_a_confidence_that_is_no_number_is_refused(bench: Any) -> None:
@@ -280,9 +285,9 @@ def test_a_good_definition_has_no_problem() -> None:
         ('"long_ones"', '"long_one"', "rules[0].target", "there is no workflow 'long_one'"),
         ('"long_ones"', '"w"', "rules[0].target", "'w' would run itself"),
         ('"letters"\ncond', '"long"\ncond', "rules[1].name", "there are two rules 'long'"),
-        ('"letters"\ncond', '""\ncond', "rules[1].name", "a rule has a name"),
+        ('"letters"\ncond', '""\ncond', "rules[1].name", "a rule must have a name"),
         ('"look"', '"pipeline_execute"', "stages[0].name", "'pipeline_execute' is a step of"),
-        ("words =", "decision =", "names.decision", "'decision' means something else"),
+        ("words =", "decision =", "names.decision", "'decision' is a reserved name"),
         ("words =", "two-words =", "names.two-words", "'two-words' is not a name"),
         ("stages.look.data.pages", "stages.lok.data", "names.pages", "'stages' has no 'lok'"),
         ("decision.reason", "decision.reasons", "input.reason", "'decision' has no 'reasons'"),

@@ -213,5 +213,5 @@ def test_a_rule_without_an_answer_is_told_once_and_without_the_librarys_warnings
     )
     said = cli("route", "--dry-run", "letter-a", path=letters)
     assert said.code == 1
-    assert "routing.rule_failed: the rule 'letters' has no answer" in said.out
+    assert "routing.rule_failed: the condition of the rule 'letters' can't be evaluated" in said.out
     assert said.err == ""

@@ -249,9 +249,7 @@ class Machine:
         snapshot.queue.append(Event(name=f"error.{action}", data={**error, "action": action}))
 
     def _holder(self, snapshot: Snapshot) -> Callable[[Transition], bool]:
-        ready: list[
-            tuple[Event | None, EvaluationScope]
-        ] = []  # with the event that it is valid for
+        ready: list[tuple[Event | None, EvaluationScope]] = []  # and its event
 
         def holds(transition: Transition) -> bool:
             if not ready or ready[0][0] is not snapshot.event:
