@@ -18,7 +18,13 @@ import pytest
 from qtforge_host.testing import PluginTestHost
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+TUTORIAL = ROOT / "docs" / "tutorial.md"  # its commands build on each other: a test of their own
 
 SAMPLES: Final = "tests/integration/test_sample_plugins.py"
 APPROVAL: Final = "tests/integration/test_document_approval.py"
@@ -47,15 +53,27 @@ def blocks(page: Path, language: str) -> Iterator[str]:
         yield found[1]
 
 
-def commands() -> list[str]:
-    found = [
+def commands_of(page: Path) -> list[str]:
+    return [
         line[2:].partition("  #")[0].strip()
-        for page in PAGES
         for block in blocks(page, "console")
         for line in block.splitlines()
         if line.startswith("$ ")
     ]
+
+
+def commands() -> list[str]:
+    found = [each for page in PAGES if page != TUTORIAL for each in commands_of(page)]
     return list(dict.fromkeys(found))
+
+
+def files_of(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files that a page asks its reader to write: their first line is their path."""
+    for language in ("toml", "python"):
+        for block in blocks(page, language):
+            named = re.match(r"# ([\w./-]+\.\w+)\n", block)
+            if named:
+                yield named[1], block
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +88,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _try(words: list[str], checkout: Path) -> subprocess.CompletedProcess[str]:
+def _try(
+    words: list[str], checkout: Path, site: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"}
+    if site is not None:
+        env["PYTHONPATH"] = str(site)
     return subprocess.run(
         [sys.executable, "-m", "qtforge_host.cli.main", *words],
         capture_output=True,
         text=True,
         timeout=120,
         cwd=checkout,
-        env={"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"},
+        env=env,
     )
 
 
@@ -100,13 +123,41 @@ def test_a_documented_command_works_as_it_is_written(command: str, checkout: Pat
     assert done.stdout or done.stderr
 
 
+@pytest.mark.venv
+def test_the_tutorial_works_from_its_first_command_to_its_last(
+    checkout: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
+    for name, text in files_of(TUTORIAL):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text(text, encoding="utf-8")
+    outputs = {}
+    for command in commands_of(TUTORIAL):
+        words = shlex.split(command)
+        if words[0] == "pip":
+            if command not in ELSEWHERE:
+                pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+                       "--target", str(tmp_path), *words[2:]]  # fmt: skip
+                subprocess.run(pip, check=True, capture_output=True, cwd=checkout, timeout=280)
+            continue
+        done = _try(words[1:], checkout, tmp_path)
+        assert done.returncode == 0, command + done.stdout + done.stderr
+        outputs[command] = done.stdout
+    text = TUTORIAL.read_text(encoding="utf-8")
+    assert '"Hello, Ada!"' in text
+    assert '"Hello, Ada!"' in outputs["qtforge-host bus request greeting.make --set name=Ada"]
+    (greeting,) = re.findall(r"`(Hello, reader of .*?)`", text)
+    last = outputs["qtforge-host run greet.toml examples/documents/letter.docx"]
+    assert greeting in last
+
+
 def test_what_is_run_elsewhere_is_documented_and_its_test_exists() -> None:
     assert set(ELSEWHERE) <= set(commands())
     for place in ELSEWHERE.values():
         assert (ROOT / place).is_file(), place
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -114,13 +165,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_toml_examples_are_toml(page: Path) -> None:
     for block in blocks(page, "toml"):
         tomllib.loads(block)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_python_examples_compile(page: Path) -> None:
     for block in blocks(page, "python"):
         compile(block, str(page), "exec")
