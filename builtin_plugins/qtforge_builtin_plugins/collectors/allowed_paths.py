@@ -10,7 +10,7 @@ from typing import Final
 
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["Roots"]
+__all__ = ["AllowedPaths"]
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -23,7 +23,7 @@ _KINDS: Final = (
 _SYSTEM: Final = (Path("/proc"), Path("/sys"))
 
 
-class Roots:
+class AllowedPaths:
     """The folders that files are read from.
 
     Args:

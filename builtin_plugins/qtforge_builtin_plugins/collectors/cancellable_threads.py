@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
-__all__ = ["Interrupt", "Interrupted", "InterruptibleThreads"]
+__all__ = ["CancellableThreads", "Interrupt", "Interrupted"]
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Interrupt:
                 callback()
 
 
-class InterruptibleThreads:
+class CancellableThreads:
     """Runs functions in daemon threads; what its caller no longer waits for is interrupted.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
-from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt, InterruptibleThreads
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
+from qtforge_builtin_plugins.collectors.cancellable_threads import CancellableThreads, Interrupt
 from qtforge_builtin_plugins.collectors.parameters import read_parameters
 from qtforge_builtin_plugins.collectors.sql.settings import DatabaseConfig, QueryParameters
 from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
@@ -22,14 +22,14 @@ class DatabaseCollector(Plugin):
     Config = DatabaseConfig
     config: DatabaseConfig
     _context: PluginContext
-    _roots: Roots
-    _threads: InterruptibleThreads
+    _roots: AllowedPaths
+    _threads: CancellableThreads
 
     async def start(self, context: PluginContext) -> None:
         """Note where files may be."""
         self._context = context
-        self._roots = Roots(self.config.roots, _NAME)
-        self._threads = InterruptibleThreads(_NAME, self.config.connections)
+        self._roots = AllowedPaths(self.config.roots, _NAME)
+        self._threads = CancellableThreads(_NAME, self.config.connections)
 
     async def stop(self) -> None:
         """End the statements that still run."""
@@ -48,21 +48,21 @@ class DatabaseCollector(Plugin):
                 ``.several_statements``, ``.invalid_query``, ``.no_such_table``,
                 ``.no_such_column``, ``.invalid_value``, ``.access_denied``, ``.not_found``,
                 ``.unavailable`` (may be tried again), ``.timeout``, ``.damaged``,
-                ``.unreadable``, ``.failed``; what `Roots.file` and `RowSink` raise.
+                ``.unreadable``, ``.failed``; what `AllowedPaths.file` and `RowSink` raise.
         """
         parameters = read_parameters(request.parameters, QueryParameters, "database")
 
         def collect(interrupt: Interrupt) -> Collected:
             # SQLAlchemy takes a while to load: only when a database is asked.
-            from qtforge_builtin_plugins.collectors.sql.collecting import Asking
+            from qtforge_builtin_plugins.collectors.sql.execution import QueryExecution
 
-            asking = Asking(
+            execution = QueryExecution(
                 config=self.config,
                 plugin=self._context,
                 roots=self._roots,
                 context=context,
                 interrupt=interrupt,
             )
-            return asking.collect(request, parameters)
+            return execution.collect(request, parameters)
 
         return await self._threads.run(collect)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
-from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt, InterruptibleThreads
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
+from qtforge_builtin_plugins.collectors.cancellable_threads import CancellableThreads, Interrupt
 from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FileParameters
 from qtforge_builtin_plugins.collectors.parameters import read_parameters
 from qtforge_sdk import OperationContext, Plugin, PluginContext, operation
@@ -22,14 +22,14 @@ class FileCollector(Plugin):
     Config = FileConfig
     config: FileConfig
     _context: PluginContext
-    _roots: Roots
-    _threads: InterruptibleThreads
+    _roots: AllowedPaths
+    _threads: CancellableThreads
 
     async def start(self, context: PluginContext) -> None:
         """Note where files may be."""
         self._context = context
-        self._roots = Roots(self.config.roots, _NAME)
-        self._threads = InterruptibleThreads(_NAME, self.config.readers)
+        self._roots = AllowedPaths(self.config.roots, _NAME)
+        self._threads = CancellableThreads(_NAME, self.config.readers)
 
     async def stop(self) -> None:
         """End what is still read."""
@@ -50,9 +50,9 @@ class FileCollector(Plugin):
 
         def collect(interrupt: Interrupt) -> Collected:
             # DuckDB takes a while to load: only when files are read.
-            from qtforge_builtin_plugins.collectors.files.collecting import Collecting
+            from qtforge_builtin_plugins.collectors.files.reader import FileReader
 
-            collecting = Collecting(
+            reader = FileReader(
                 config=self.config,
                 parameters=parameters,
                 roots=self._roots,
@@ -60,6 +60,6 @@ class FileCollector(Plugin):
                 name=name,
                 interrupt=interrupt,
             )
-            return collecting.collect(request.endpoint)
+            return reader.collect(request.endpoint)
 
         return await self._threads.run(collect)

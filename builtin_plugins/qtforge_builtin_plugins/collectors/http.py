@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.collectors.cancellable_threads import InterruptibleThreads
+from qtforge_builtin_plugins.collectors.cancellable_threads import CancellableThreads
 from qtforge_builtin_plugins.collectors.masking import errors_masked, masked
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.web.endpoints import label_of, revealed
@@ -43,13 +43,13 @@ class HttpCollector(Plugin):
     Config = HttpConfig
     config: HttpConfig
     _context: PluginContext
-    _threads: InterruptibleThreads
+    _threads: CancellableThreads
     _session: WebSession | None = None
 
     async def start(self, context: PluginContext) -> None:
         """Note who we are; connections are opened at the first request."""
         self._context = context
-        self._threads = InterruptibleThreads(context.name, _READERS)
+        self._threads = CancellableThreads(context.name, _READERS)
         self._session = None
 
     async def stop(self) -> None:

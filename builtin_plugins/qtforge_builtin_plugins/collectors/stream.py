@@ -18,7 +18,7 @@ from qtforge_builtin_plugins.collectors.parameters import (
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.streams.connections import tcp_pieces
 from qtforge_builtin_plugins.collectors.streams.files import (
-    StreamRoots,
+    StreamPaths,
     file_pieces,
     path_of,
     pipe_pieces,
@@ -84,14 +84,14 @@ class StreamCollector(Plugin):
     Config = StreamConfig
     config: StreamConfig
     _context: PluginContext
-    _roots: StreamRoots
+    _roots: StreamPaths
     _rule: AddressRule
     _session: WebSession | None = None
 
     async def start(self, context: PluginContext) -> None:
         """Note who may be asked and where files may be."""
         self._context = context
-        self._roots = StreamRoots(self.config.roots, _NAME)
+        self._roots = StreamPaths(self.config.roots, _NAME)
         self._rule = AddressRule(self.config.allow)
         self._session = None
 

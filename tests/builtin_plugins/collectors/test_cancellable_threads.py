@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import (
+    CancellableThreads,
     Interrupt,
     Interrupted,
-    InterruptibleThreads,
 )
 
 DEADLINE_S = 120
@@ -24,7 +24,7 @@ def wait_for_it(interrupt: Interrupt) -> None:
 
 def test_a_functions_result_and_its_error_come_back() -> None:
     async def run() -> None:
-        threads = InterruptibleThreads("sample", 1)
+        threads = CancellableThreads("sample", 1)
         assert await threads.run(lambda interrupt: 3) == 3
         with pytest.raises(ZeroDivisionError):
             await threads.run(lambda interrupt: 1 / 0)
@@ -44,7 +44,7 @@ def test_a_cancelled_caller_leaves_no_work_behind() -> None:
             ended.set()
 
     async def run() -> None:
-        threads = InterruptibleThreads("sample", 1)
+        threads = CancellableThreads("sample", 1)
         task = asyncio.create_task(threads.run(work))
         await asyncio.sleep(0.05)
         task.cancel()
@@ -57,7 +57,7 @@ def test_a_cancelled_caller_leaves_no_work_behind() -> None:
 
 def test_closing_interrupts_what_runs() -> None:
     async def run() -> None:
-        threads = InterruptibleThreads("sample", 2)
+        threads = CancellableThreads("sample", 2)
         tasks = [asyncio.create_task(threads.run(wait_for_it)) for _ in range(2)]
         await asyncio.sleep(0.05)
         await threads.close()
@@ -84,7 +84,7 @@ def test_only_so_many_run_at_once() -> None:
             running.pop()
 
     async def run() -> None:
-        threads = InterruptibleThreads("sample", 2)
+        threads = CancellableThreads("sample", 2)
         await asyncio.gather(*(threads.run(work) for _ in range(8)))
 
     asyncio.run(run())

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="the extra 'database' is not installed")
 pytest.importorskip("psycopg", reason="the extra 'database' is not installed")
 
-from tests.builtin_plugins.collectors.asking import Asker
+from tests.builtin_plugins.collectors.requests import Asker
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupted
 from qtforge_builtin_plugins.collectors.database import DatabaseCollector

@@ -19,7 +19,7 @@ pytest.importorskip("sqlalchemy", reason="the extra 'database' is not installed"
 pytest.importorskip("psycopg", reason="the extra 'database' is not installed")
 
 import psycopg
-from tests.builtin_plugins.collectors.asking import Asker
+from tests.builtin_plugins.collectors.requests import Asker
 from tests.servers.postgresql import PostgreSQL
 
 from qtforge_builtin_plugins.collectors.database import DatabaseCollector

@@ -23,7 +23,7 @@ pytest.importorskip("duckdb", reason="the extra 'files' is not installed")
 pytest.importorskip("python_calamine", reason="the extra 'files' is not installed")
 
 import duckdb
-from tests.builtin_plugins.collectors.asking import Asker
+from tests.builtin_plugins.collectors.requests import Asker
 
 from qtforge_builtin_plugins.collectors.file import FileCollector
 from qtforge_builtin_plugins.collectors.files import csv_tables

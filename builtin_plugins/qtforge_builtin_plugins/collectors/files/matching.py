@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.files.settings import FileFormat
 from qtforge_sdk.errors import OperationError
@@ -52,7 +52,7 @@ class FoundFile:
 
 
 def find(
-    endpoint: str, roots: Roots, wanted: FileFormat | None, most: int, interrupt: Interrupt
+    endpoint: str, roots: AllowedPaths, wanted: FileFormat | None, most: int, interrupt: Interrupt
 ) -> list[FoundFile]:
     """Return the files that a path or a pattern names, in the order of their paths.
 
@@ -64,7 +64,7 @@ def find(
         interrupt: Ends the search.
 
     Raises:
-        OperationError: ``file.unknown_format``, ``file.too_many``, and what `Roots` raises.
+        OperationError: ``file.unknown_format``, ``file.too_many``, and what `AllowedPaths` raises.
     """
     text = _path_of(endpoint)
     path = roots.absolute(text)
@@ -112,7 +112,7 @@ def _path_of(endpoint: str) -> str:
     return urllib.request.url2pathname(urllib.parse.urlsplit(endpoint).path)
 
 
-def _matching(pattern: Path, roots: Roots, most: int, interrupt: Interrupt) -> list[Path]:
+def _matching(pattern: Path, roots: AllowedPaths, most: int, interrupt: Interrupt) -> list[Path]:
     # Not as one text: a root may have the signs of a pattern in its own name.
     tops = [*roots.folders, Path(pattern.anchor)] if pattern.is_absolute() else []
     top = next((each for each in tops if pattern.is_relative_to(each)), roots.folders[0])
@@ -139,7 +139,7 @@ def _matching(pattern: Path, roots: Roots, most: int, interrupt: Interrupt) -> l
     return sorted(paths)
 
 
-def _found(path: Path, roots: Roots, wanted: FileFormat | None) -> FoundFile:
+def _found(path: Path, roots: AllowedPaths, wanted: FileFormat | None) -> FoundFile:
     real = roots.file(path)
     suffixes = [each.lower() for each in path.suffixes[-2:]]
     packed = suffixes[-1:] == [".gz"]

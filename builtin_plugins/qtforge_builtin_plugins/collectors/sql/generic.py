@@ -12,10 +12,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
-from qtforge_builtin_plugins.collectors.sql.query import Question
+from qtforge_builtin_plugins.collectors.sql.query import Query
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["OtherDatabase"]
+__all__ = ["GenericDatabase"]
 
 # Drivers whose package has another name than their module.
 _PACKAGES: Final = MappingProxyType(
@@ -23,10 +23,10 @@ _PACKAGES: Final = MappingProxyType(
 )
 
 
-class OtherDatabase:
+class GenericDatabase:
     """A database whose dialect the configuration lets in."""
 
-    def engine(self, url: URL, question: Question) -> Engine:
+    def engine(self, url: URL, query: Query) -> Engine:
         """Return the engine; nothing is connected yet."""
         try:
             engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
@@ -46,7 +46,7 @@ class OtherDatabase:
             raise _unknown(url, why, f"write {url.get_backend_name()}:// with a synchronous one")
         return engine
 
-    def prepare(self, connection: Connection, question: Question, interrupt: Interrupt) -> None:
+    def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
         """Do nothing: there is no way that all of them have."""
 
     def cancel(self, driver_connection: Any) -> None:

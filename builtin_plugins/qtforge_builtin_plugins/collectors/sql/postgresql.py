@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.sql.query import (
-    Question,
+    Query,
     read_only_error,
     several_statements_error,
 )
@@ -40,7 +40,7 @@ _BUSY: Final = re.compile("too many|starting up|shutting down|recovery|remaining
 class PostgreSQL:
     """PostgreSQL, through psycopg 3."""
 
-    def engine(self, url: URL, question: Question) -> Engine:
+    def engine(self, url: URL, query: Query) -> Engine:
         """Return the engine; nothing is connected yet."""
         unknown = sorted(set(url.query) - _OPTIONS)
         if unknown:
@@ -52,8 +52,8 @@ class PostgreSQL:
                 retryable=False,
             )
         left_s = _CONNECT_TIMEOUT_S
-        if question.deadline is not None:
-            left_s = min(left_s, int(question.deadline - time.monotonic()) + 1)
+        if query.deadline is not None:
+            left_s = min(left_s, int(query.deadline - time.monotonic()) + 1)
         given: dict[str, Any] = {
             "connect_timeout": max(2, left_s),
             "application_name": "qtforge-host",
@@ -71,15 +71,15 @@ class PostgreSQL:
             connect_args={key: given[key] for key in given if key not in url.query},
         )
 
-    def prepare(self, connection: Connection, question: Question, interrupt: Interrupt) -> None:
+    def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
         """Begin a read-only transaction with a statement timeout.
 
         After its first statement a transaction can't be made one that writes.
         """
         connection.execution_options(postgresql_readonly=True)
         timeout_ms = 0
-        if question.deadline is not None:
-            left_s = question.deadline - time.monotonic()
+        if query.deadline is not None:
+            left_s = query.deadline - time.monotonic()
             timeout_ms = max(1, min(_MOST_MS, int(left_s * 1000)))
         statement = text("SELECT set_config('statement_timeout', :timeout, true)")
         connection.execute(statement, {"timeout": str(timeout_ms)})

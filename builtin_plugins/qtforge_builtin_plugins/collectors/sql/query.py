@@ -1,4 +1,4 @@
-"""`Question`: a statement that only reads, with its bound values; and the errors about it."""
+"""`Query`: a statement that only reads, with its bound values; and the errors about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qtforge_builtin_plugins.collectors.parameters import invalid_parameter
 from qtforge_sdk.errors import OperationError
 
 __all__ = [
-    "Question",
+    "Query",
     "checked_statement",
     "read_only_error",
     "several_statements_error",
@@ -26,7 +26,7 @@ _FIRST_WORD: Final = re.compile(rf"{_SPACE_AND_COMMENTS}(\w*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Query:
     """What a database is asked.
 
     Attributes:
@@ -96,9 +96,9 @@ def several_statements_error() -> OperationError:
     )
 
 
-def timeout_error(question: Question, why: str) -> OperationError:
-    """Return the error of a question whose time was over."""
+def timeout_error(query: Query, why: str) -> OperationError:
+    """Return the error of a query whose time was over."""
     fix = "let it read less, or give the source more time"
-    if question.deadline_is_own:
+    if query.deadline_is_own:
         fix = "let it read less, or raise statement_timeout"
     return OperationError("database.timeout", "the query took too long", why, fix)

@@ -1,4 +1,4 @@
-"""Reads the rows of one question, piece by piece, in the thread that it is called in."""
+"""Reads the rows of one query, piece by piece, in the thread that it is called in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.column_names import column_names
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.sql.kinds import Kind
-from qtforge_builtin_plugins.collectors.sql.query import Question, timeout_error
+from qtforge_builtin_plugins.collectors.sql.query import Query, timeout_error
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.secrets import Secrets
 
@@ -26,16 +26,16 @@ _ROWS_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a question is asked.
+    """How a query is asked.
 
     Attributes:
         kind: Of database.
-        question: What.
+        query: What.
         secrets: Conceals what was given out, in errors, and in rows that may echo it.
     """
 
     kind: Kind
-    question: Question
+    query: Query
     secrets: Secrets
 
     def read(self, url: URL, sink: RowSink, interrupt: Interrupt) -> None:
@@ -46,9 +46,9 @@ class Reading:
             Interrupted: Nobody waits any more.
         """
         try:
-            engine = self.kind.engine(url, self.question)
+            engine = self.kind.engine(url, self.query)
             with contextlib.closing(engine.connect()) as connection:
-                self.kind.prepare(connection, self.question, interrupt)
+                self.kind.prepare(connection, self.query, interrupt)
                 driver = connection.connection.driver_connection
                 with interrupt.calling(lambda: self.kind.cancel(driver)):
                     self._transfer(connection, sink, interrupt)
@@ -57,18 +57,16 @@ class Reading:
             raise self._told(error) from error
 
     def _transfer(self, connection: Connection, sink: RowSink, interrupt: Interrupt) -> None:
-        question = self.question
+        query = self.query
         options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE}
-        with connection.execute(
-            question.statement, question.bind, execution_options=options
-        ) as result:
+        with connection.execute(query.statement, query.bind, execution_options=options) as result:
             names = column_names(list(result.keys()))
             for rows in result.partitions(_ROWS_AT_ONCE):
                 interrupt.check()
-                if question.deadline is not None and time.monotonic() >= question.deadline:
-                    raise timeout_error(question, "there were still rows to read")
+                if query.deadline is not None and time.monotonic() >= query.deadline:
+                    raise timeout_error(query, "there were still rows to read")
                 for values in rows:
-                    shown = map(self._masked, values) if question.has_secrets else values
+                    shown = map(self._masked, values) if query.has_secrets else values
                     if not sink.add(dict(zip(names, shown, strict=True))):
                         return
 
@@ -85,5 +83,5 @@ class Reading:
             found = OperationError("database.failed", "the database could not answer", why)
         why = self.secrets.mask(found.why)
         if found.code == "database.timeout":
-            return timeout_error(self.question, why)
+            return timeout_error(self.query, why)
         return OperationError(found.code, found.what, why, found.fix, retryable=found.retryable)

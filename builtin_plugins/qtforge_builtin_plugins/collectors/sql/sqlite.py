@@ -11,10 +11,10 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.sql.query import (
-    Question,
+    Query,
     read_only_error,
     several_statements_error,
 )
@@ -35,10 +35,10 @@ class SQLite:
         roots: Where it may be.
     """
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: AllowedPaths) -> None:
         self._roots = roots
 
-    def engine(self, url: URL, question: Question) -> Engine:
+    def engine(self, url: URL, query: Query) -> Engine:
         """Return the engine; nothing is connected yet."""
         if not url.database or url.database == ":memory:" or url.query or url.host:
             raise OperationError(
@@ -51,8 +51,8 @@ class SQLite:
         path = self._roots.file(self._roots.absolute(url.database))
         uri = f"file:{urllib.parse.quote(str(path))}?mode=ro"
         wait_s = _BUSY_TIMEOUT_S
-        if question.deadline is not None:
-            wait_s = max(0.0, min(wait_s, question.deadline - time.monotonic()))
+        if query.deadline is not None:
+            wait_s = max(0.0, min(wait_s, query.deadline - time.monotonic()))
         return create_engine(
             "sqlite://",
             creator=lambda: sqlite3.connect(uri, uri=True, timeout=wait_s),
@@ -60,7 +60,7 @@ class SQLite:
             hide_parameters=True,
         )
 
-    def prepare(self, connection: Connection, question: Question, interrupt: Interrupt) -> None:
+    def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
         """Let it only read, and only until the deadline.
 
         The file is opened for reading; a statement that writes, temporary tables included,
@@ -68,7 +68,7 @@ class SQLite:
         """
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA query_only = ON").close()
-        deadline = question.deadline
+        deadline = query.deadline
 
         def is_over() -> bool:
             return interrupt.requested or (deadline is not None and time.monotonic() >= deadline)

@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["StreamRoots", "file_pieces", "path_of", "pipe_pieces"]
+__all__ = ["StreamPaths", "file_pieces", "path_of", "pipe_pieces"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _LOOK_S: Final = 0.05  # how often a file is looked at that has not grown
@@ -25,14 +25,14 @@ _FLAGS: Final = (
 )  # fmt: skip
 
 
-class StreamRoots(Roots):
+class StreamPaths(AllowedPaths):
     """The folders that streams are read from: named pipes as well as regular files."""
 
     def source(self, path: Path) -> tuple[Path, bool]:
         """Return where a file below the roots really is, and whether it is a named pipe.
 
         Raises:
-            OperationError: As `Roots.file`.
+            OperationError: As `AllowedPaths.file`.
         """
         try:
             real = path.resolve()
@@ -64,7 +64,7 @@ def path_of(endpoint: str) -> str:
 
 
 async def file_pieces(
-    path: Path, roots: StreamRoots, start: Literal["beginning", "end"]
+    path: Path, roots: StreamPaths, start: Literal["beginning", "end"]
 ) -> AsyncGenerator[bytes, None]:
     """Give what is in a file, then what is added to it, without end.
 
@@ -72,12 +72,12 @@ async def file_pieces(
     beginning, as ``tail -F`` does.
 
     Args:
-        path: From `Roots.absolute`.
+        path: From `AllowedPaths.absolute`.
         roots: What it must be below, each time that it is opened.
         start: Where to begin in the file that is there now.
 
     Raises:
-        OperationError: As `Roots.file`.
+        OperationError: As `AllowedPaths.file`.
     """
     # Read on the loop, a piece at a time: a thread could not be ended when the window does,
     # and would read from a number that is another file's by then.
@@ -112,7 +112,7 @@ async def pipe_pieces(path: Path) -> AsyncGenerator[bytes, None]:
     """Give what is written to a named pipe, until its last writer closes it.
 
     Args:
-        path: From `StreamRoots.source`.
+        path: From `StreamPaths.source`.
 
     Raises:
         OperationError: ``file.unreadable``.
@@ -142,7 +142,7 @@ async def pipe_pieces(path: Path) -> AsyncGenerator[bytes, None]:
         os.close(pipe)
 
 
-def _opened(path: Path, roots: StreamRoots) -> int:
+def _opened(path: Path, roots: StreamPaths) -> int:
     return _opened_as(stat.S_ISREG, roots.file(path), path)
 
 

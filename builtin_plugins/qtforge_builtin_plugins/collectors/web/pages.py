@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import httpx2
 import msgspec
 
-from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt, InterruptibleThreads
+from qtforge_builtin_plugins.collectors.cancellable_threads import CancellableThreads, Interrupt
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.web.answers import (
     at_path,
@@ -47,7 +47,7 @@ class Pages:
     def __init__(
         self,
         session: WebSession,
-        threads: InterruptibleThreads,
+        threads: CancellableThreads,
         url: str,
         parameters: HttpParameters,
         label: str,

@@ -1,4 +1,4 @@
-"""`Collecting`: from a source's words to its rows, in the thread that it is called in."""
+"""`FileReader`: from a source's words to its rows, in the thread that it is called in."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, Final
 
 import duckdb
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.files.csv_tables import csv_table
 from qtforge_builtin_plugins.collectors.files.engine import Engine, Table, running_engine
+from qtforge_builtin_plugins.collectors.files.json_toml import json_lines_rows, json_rows, toml_rows
 from qtforge_builtin_plugins.collectors.files.matching import FoundFile, find
 from qtforge_builtin_plugins.collectors.files.parquet_tables import parquet_table
 from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FileParameters
 from qtforge_builtin_plugins.collectors.files.sheets import excel_rows
-from qtforge_builtin_plugins.collectors.files.texts import json_lines_rows, json_rows, toml_rows
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, check_encoding
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected
 
-__all__ = ["Collecting"]
+__all__ = ["FileReader"]
 
 _Reader = Callable[[FoundFile, FileParameters, Allowance, Interrupt], Iterator[Mapping[str, Any]]]
 _READERS: Final[Mapping[str, _Reader]] = MappingProxyType(
@@ -36,7 +36,7 @@ _LINES_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collecting:
+class FileReader:
     """One request to file-collector.
 
     Attributes:
@@ -50,7 +50,7 @@ class Collecting:
 
     config: FileConfig
     parameters: FileParameters
-    roots: Roots
+    roots: AllowedPaths
     folder: Path | None
     name: str
     interrupt: Interrupt

@@ -1,4 +1,4 @@
-"""`Asking`: from a source's words to its rows, in the thread that it is called in."""
+"""`QueryExecution`: from a source's words to its rows, in the thread that it is called in."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 
 from sqlalchemy import URL
 
-from qtforge_builtin_plugins.collectors.allowed_paths import Roots
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.parameters import seconds
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
 from qtforge_builtin_plugins.collectors.sql.endpoints import endpoint_url
-from qtforge_builtin_plugins.collectors.sql.generic import OtherDatabase
+from qtforge_builtin_plugins.collectors.sql.generic import GenericDatabase
 from qtforge_builtin_plugins.collectors.sql.kinds import Kind
 from qtforge_builtin_plugins.collectors.sql.postgresql import PostgreSQL
-from qtforge_builtin_plugins.collectors.sql.query import Question, checked_statement
+from qtforge_builtin_plugins.collectors.sql.query import Query, checked_statement
 from qtforge_builtin_plugins.collectors.sql.reading import Reading
 from qtforge_builtin_plugins.collectors.sql.settings import DatabaseConfig, QueryParameters
 from qtforge_builtin_plugins.collectors.sql.sqlite import SQLite
@@ -24,14 +24,14 @@ from qtforge_sdk import OperationContext, OperationError, PluginContext
 from qtforge_sdk.messages import Collected, CollectRequest
 from qtforge_sdk.validation import nearest
 
-__all__ = ["Asking"]
+__all__ = ["QueryExecution"]
 
 _SQLITE: Final = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class QueryExecution:
     """One request to database-collector.
 
     Attributes:
@@ -44,24 +44,24 @@ class Asking:
 
     config: DatabaseConfig
     plugin: PluginContext
-    roots: Roots
+    roots: AllowedPaths
     context: OperationContext
     interrupt: Interrupt
 
     def collect(self, request: CollectRequest, parameters: QueryParameters) -> Collected:
         """Return the rows; see `DatabaseCollector.query`."""
         secrets = self.plugin.secrets
-        question = self._question(parameters)
+        query = self._query(parameters)
         url = endpoint_url(request.endpoint, parameters.database, self.config.databases, secrets)
         # Another attempt's file is another one: the thread of the one before may still run.
         name = f"{self.context.step or request.name}-{self.context.attempt}"
         folder = self.plugin.run_dir(self.context.run_id)
-        with RowSink(folder, name, question.limit) as sink:
-            reading = Reading(kind=self._kind(url), question=question, secrets=secrets)
+        with RowSink(folder, name, query.limit) as sink:
+            reading = Reading(kind=self._kind(url), query=query, secrets=secrets)
             reading.read(url, sink, self.interrupt)
             return sink.finish({"database": url.get_backend_name()})
 
-    def _question(self, parameters: QueryParameters) -> Question:
+    def _query(self, parameters: QueryParameters) -> Query:
         bind = self.plugin.secrets.reveal(parameters.bind)
         left_s = self.context.remaining_s()
         allowed_s = [] if left_s is None else [left_s]
@@ -69,7 +69,7 @@ class Asking:
             own_s = seconds(parameters.statement_timeout, "statement_timeout", "database")
             allowed_s.append(own_s)
         limit_s = min(allowed_s, default=None)
-        return Question(
+        return Query(
             statement=checked_statement(parameters.query, bind),
             bind=bind,
             limit=parameters.limit or self.config.limit,
@@ -85,7 +85,7 @@ class Asking:
             return PostgreSQL()
         dialect = url.get_backend_name()
         if dialect in self.config.allow_writable:
-            return OtherDatabase()
+            return GenericDatabase()
         why = "only of SQLite and PostgreSQL (with psycopg) is it known how to keep it from writing"
         fix = (
             f"give its user no right but to read, and add '{dialect}' to allow_writable in"
