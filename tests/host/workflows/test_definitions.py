@@ -1,19 +1,16 @@
-"""Reading, checking and finding definitions: every error names file, line, key and nearest."""
+"""Parsing and checking definitions: every error names file, line, key and the nearest name."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import line_of, parse
 from qtforge_sdk import HandlerInfo, Orchestrator
-from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 
 KINDS: dict[str, Orchestrator[Any]] = {"sequential": SequentialOrchestrator()}
 GOOD = """\
@@ -140,39 +137,3 @@ def test_the_line_of_a_nested_key_is_found() -> None:
     text = GOOD + "\n[[stages]]\nname = 'x'\n[stages.message]\nquery = 'y'\n"
     assert line_of(text, "stages[2].message.query") == 20
     assert line_of(text, "nosuch") is None
-
-
-def test_the_users_own_definition_goes_before_a_plugins(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(GOOD.replace('name = "good"', 'name = "good"\nversion="2"'))
-    catalog = Catalog(KINDS)
-    catalog.add([Contribution(content=GOOD, contributor="a plugin")])
-    catalog.add_folder(tmp_path)
-    assert catalog.get("good").definition.version == "2"
-    assert catalog.get("good").source == str(tmp_path / "mine.toml")
-
-
-def test_two_plugins_with_one_workflow_name_make_it_unusable_and_both_are_named() -> None:
-    catalog = Catalog(KINDS)
-    catalog.add([Contribution(content=GOOD, contributor="one 1.0")])
-    catalog.add([Contribution(content=GOOD, contributor="two 2.0")])
-    with pytest.raises(WorkflowInvalidError, match=r"one 1\.0: name: 'good' is also .* two 2\.0"):
-        catalog.get("good")
-
-
-def test_an_unknown_name_gets_the_nearest_one_and_a_file_is_read(tmp_path: Path) -> None:
-    catalog = Catalog(KINDS)
-    catalog.add([Contribution(content=GOOD, contributor="a plugin")])
-    with pytest.raises(WorkflowNotFoundError) as error:
-        catalog.get("god")
-    assert error.value.fix == "did you mean 'good'?"
-    file = tmp_path / "other.toml"
-    file.write_text(GOOD)
-    assert catalog.get(str(file)).definition.name == "good"
-
-
-def test_a_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path: Path) -> None:
-    (tmp_path / "latin.toml").write_bytes(b'name = "\xe4"')
-    (tmp_path / "folder.toml").mkdir()
-    catalog = Catalog(KINDS)
-    catalog.add_folder(tmp_path)
-    assert ["it can't be read" in str(each.problems[0]) for each in catalog.all()] == [True, True]

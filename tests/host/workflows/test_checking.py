@@ -1,0 +1,153 @@
+"""Checking workflows against a host: requirements, cycles, and the input of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.evaluator import Evaluator
+from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.checking import WorkflowChecker, checked_input, find_cycle
+from qtforge_host.workflows.definitions import UnmetRequirement
+from qtforge_sdk import HandlerInfo, Orchestrator
+from qtforge_sdk.errors import (
+    RunInputError,
+    WorkflowInvalidError,
+    WorkflowNotFoundError,
+    WorkflowUnmetError,
+)
+
+KINDS: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
+INFO = HandlerInfo(
+    topic="a.b",
+    plugin="acme",
+    version="1",
+    execution="async",
+    accepts=None,
+    wrapper=False,
+    message_type="Any",
+    response_type="Any",
+)
+CHECKED = """\
+name = "checked"
+kind = "sequential"
+inputs = ["wait", "limits"]
+defaults = { wait = "1h", limits = { most = 5 } }
+checks = [
+  { input = "limits.most", condition = "input.limits.most < 10", wants = "a number below 10" },
+]
+[[stages]]
+name = "one"
+operation = "a.b"
+"""
+
+
+def definition(name: str, stage: str = 'operation = "a.b"', requires: str = "") -> str:
+    needed = f'requires = ["{requires}"]\n' if requires else ""
+    return f'name = "{name}"\nkind = "sequential"\n{needed}[[stages]]\nname = "one"\n{stage}\n'
+
+
+def unmet(requires: Iterable[str]) -> list[UnmetRequirement]:
+    """Every requirement but ``acme`` is unmet."""
+    return [
+        UnmetRequirement(position=position, text=text, why="it is missing", fix="install it")
+        for position, text in enumerate(requires)
+        if text != "acme"
+    ]
+
+
+def checker(*texts: str) -> tuple[Catalog, WorkflowChecker]:
+    catalog = Catalog(KINDS)
+    catalog.add(Contribution(content=text, contributor="a plugin") for text in texts)
+    return catalog, WorkflowChecker(catalog, Expressions(), lambda: {"a.b": [INFO]}, unmet)
+
+
+def test_a_workflow_whose_names_are_all_there_can_be_executed() -> None:
+    catalog, found = checker(definition("good", requires="acme"))
+    assert found.get("good") is catalog.get("good")
+    assert found.problems(catalog.find("good")) == ()
+
+
+def test_a_workflow_whose_plugin_is_missing_is_unmet_and_the_requirement_a_problem() -> None:
+    catalog, found = checker(definition("needy", requires="other >= 2"))
+    with pytest.raises(WorkflowUnmetError, match="other >= 2: it is missing") as raised:
+        found.get("needy")
+    assert raised.value.fix == "install it"
+    (problem,) = found.problems(catalog.find("needy"))
+    assert (problem.path, problem.line) == ("requires[0]", 3)
+    assert problem.what == "'other >= 2' is not met: it is missing"
+
+
+def test_a_workflow_with_a_problem_is_invalid_and_an_unknown_one_not_found() -> None:
+    catalog, found = checker(definition("wrong", 'operation = "a.c"'))
+    with pytest.raises(WorkflowInvalidError, match=r"no active plugin answers 'a\.c'"):
+        found.get("wrong")
+    assert [each.path for each in found.problems(catalog.find("wrong"))] == ["stages[0].operation"]
+    with pytest.raises(WorkflowNotFoundError):
+        found.get("nothing")
+
+
+def test_workflows_that_run_each_other_are_a_problem_of_each() -> None:
+    catalog, found = checker(
+        definition("a", 'workflow = "b"'),
+        definition("b", 'workflow = "c"'),
+        definition("c", 'workflow = "a"'),
+        definition("d", 'workflow = "d"'),
+        definition("e", 'workflow = "f"'),
+        definition("f"),
+    )
+    whats = {name: [each.what for each in found.problems(catalog.find(name))] for name in "abcdef"}
+    assert whats == {
+        "a": ["the workflow would run itself: a -> b -> c -> a"],
+        "b": ["the workflow would run itself: b -> c -> a -> b"],
+        "c": ["the workflow would run itself: c -> a -> b -> c"],
+        "d": ["'d' would run itself"],
+        "e": [],
+        "f": [],
+    }
+
+
+def test_a_search_for_a_cycle_ends_in_a_graph_with_other_cycles() -> None:
+    uses = {"b": ["c", "d"], "c": ["b"], "d": []}.__getitem__
+    assert find_cycle("a", "b", uses) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ({}, {"wait": "1h", "limits": {"most": 5}}),
+        ({"wait": "2h"}, {"wait": "2h", "limits": {"most": 5}}),
+        ({"limits": {"most": 9}}, {"wait": "1h", "limits": {"most": 9}}),
+    ],
+)
+def test_the_defaults_stand_for_what_is_not_given(
+    given: Mapping[str, Any], whole: dict[str, Any]
+) -> None:
+    catalog, _ = checker(CHECKED)
+    assert checked_input(catalog.get("checked"), given, Evaluator(Expressions())) == whole
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "what", "fix"),
+    [
+        ({"wiat": "1h"}, "wiat", "'checked' has no input 'wiat'", "did you mean 'wait'?"),
+        ({"colour": 1}, "colour", "'checked' has no input 'colour'", "use one of wait, limits"),
+        ({"limits": {"most": 10}}, "limits.most",
+         "the input 'limits.most' of 'checked' can't be 10", "give a number below 10"),
+        ({"limits": {}}, "limits.most",
+         "the input 'limits.most' of 'checked' is missing", "give a number below 10"),
+        ({"limits": "x" * 10_000}, "limits.most",
+         "the input 'limits.most' of 'checked' is missing", "give a number below 10"),
+    ],
+)  # fmt: skip
+def test_an_input_that_the_definition_does_not_accept_is_refused(
+    given: Mapping[str, Any], key: str, what: str, fix: str
+) -> None:
+    catalog, _ = checker(CHECKED)
+    with pytest.raises(RunInputError) as raised:
+        checked_input(catalog.get("checked"), given, Evaluator(Expressions()))
+    assert (raised.value.key, raised.value.what, raised.value.fix) == (key, what, fix)
