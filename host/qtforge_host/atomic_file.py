@@ -1,4 +1,4 @@
-"""Files that several processes write: replaced whole, under a lock with a deadline."""
+"""Files that several processes write: atomic replacement, and locks that end with a process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["exclusive_lock", "write_atomically"]
+__all__ = ["exclusive_lock", "sync_folder", "try_lock", "unlock", "write_atomically"]
 
 _POLL_S: Final = 0.02
+_LOCKED_BYTE: Final = 1 << 20  # of Windows: far after the content, which stays readable
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file, so that a reader sees the old content or the new, also after a crash.
 
     Args:
-        path: Its folder is made where it is missing.
-        content: All of it.
+        path: The file; its folder is made when it is missing.
+        content: The whole new content.
 
     Raises:
-        OSError: It can't be written; the old content stays.
+        OSError: It can't be written; the old content remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -44,52 +45,81 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk.
+
+    Raises:
+        OSError: The folder can't be opened or synced.
+    """
+    if sys.platform == "win32":
+        return  # a folder can't be opened there; NTFS journals its names
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def exclusive_lock(path: Path, timeout_s: float) -> Iterator[None]:
-    """Hold the lock of a file: ``<path>.lock`` beside it, let go when the process ends.
+    """Hold the lock of a file, ``<path>.lock``; it is released when the process ends.
 
     Args:
         path: The file that is to be changed.
         timeout_s: How long to wait for another process, in seconds.
 
     Raises:
-        TimeoutError: Another process held it all that time.
+        TimeoutError: Another process held the lock all that time.
         OSError: The lock file can't be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock_path = path.with_name(f"{path.name}.lock")
     deadline = time.monotonic() + timeout_s
     with lock_path.open("ab") as file:
-        while not _try_lock(file.fileno()):
+        while not try_lock(file.fileno()):
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"another process has held {lock_path} for {timeout_s:g} s")
             time.sleep(_POLL_S)
         try:
             yield
         finally:
-            _unlock(file.fileno())
+            unlock(file.fileno())
 
 
 if sys.platform == "win32":
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this descriptor; return False when another one holds the lock."""
+        return _lock_byte(descriptor, msvcrt.LK_NBLCK)
+
+    def unlock(descriptor: int) -> None:
+        """Release the lock of a descriptor."""
+        _lock_byte(descriptor, msvcrt.LK_UNLCK)
+
+    def _lock_byte(descriptor: int, mode: int) -> bool:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, mode, 1)
         except OSError:
             return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         return True
-
-    def _unlock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this descriptor; return False when another one holds the lock.
+
+        Closing the descriptor releases the lock.
+        """
+        # Not lockf: it releases a lock when any descriptor of the file is closed in the process.
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _unlock(descriptor: int) -> None:
+    def unlock(descriptor: int) -> None:
+        """Release the lock of a descriptor."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)

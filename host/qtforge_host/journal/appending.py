@@ -1,4 +1,4 @@
-"""What both journals check and encode before records are kept."""
+"""Check and encode records before either journal appends them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from qtforge_host.journal.encoding import encode_message, encode_record, to_us
 from qtforge_host.journal.group import Append, StatusChange
-from qtforge_host.journal.waiting_rows import KeptRow
+from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Ownership, status_after
 from qtforge_sdk.records import (
@@ -22,9 +22,9 @@ from qtforge_sdk.records import (
     StepSucceeded,
 )
 
-__all__ = ["answered_messages", "handled_messages", "kept_row", "make_append"]
+__all__ = ["answered_messages", "checkpoint_row", "handled_messages", "make_append"]
 
-_MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # they change nothing but the records
+_MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
 _ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
 
 
@@ -33,17 +33,17 @@ def make_append(
     records: Sequence[Record],
     posts: Sequence[tuple[str, InboxMessage]] = (),
 ) -> Append:
-    """Return records as they are stored, with what they make of their run's row.
+    """Return records as they are stored, with the changes of their run's row.
 
     Raises:
-        RecordNotStorableError: A value can't be written.
-        ValueError: A record is another run's, or follows `RunFinished`.
+        RecordNotStorableError: A value can't be encoded.
+        ValueError: A record belongs to another run, or follows `RunFinished`.
     """
-    run_id, change, kept = ownership.run_id, None, None
+    run_id, change, checkpoint = ownership.run_id, None, None
     answered: list[str] = []
     for place, record in enumerate(records):
         if record.run_id != run_id:
-            raise ValueError(f"a record of {record.run_id} can't be kept in {run_id}")
+            raise ValueError(f"a record of {record.run_id} can't be appended to {run_id}")
         if change is not None and change.finished_at_us is not None:
             raise ValueError(f"{run_id} has ended; RunFinished is the last record")
         if record.__class__ in _MOSTLY:
@@ -54,19 +54,19 @@ def make_append(
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
             change = StatusChange(status, finished_at_us)
             if isinstance(record, CheckpointSaved):
-                kept = kept_row(record, place)
+                checkpoint = checkpoint_row(record, place)
     return Append(
         ownership,
         [encode_record(record) for record in records],
         change,
-        kept,
+        checkpoint,
         [(to, message.message_id, encode_message(to, message)) for to, message in posts],
         answered,
     )
 
 
 def answered_messages(records: Iterable[Record]) -> Iterable[str]:
-    """Return the ids of the messages that these records deal with, but for events."""
+    """Return the ids of the messages that these records handle, without events."""
     for record in records:
         if isinstance(record, CheckpointSaved):
             yield from record.handled
@@ -75,7 +75,7 @@ def answered_messages(records: Iterable[Record]) -> Iterable[str]:
 
 
 def handled_messages(records: Iterable[Record]) -> set[str]:
-    """Return the ids of all messages that a run with these records has dealt with."""
+    """Return the ids of all messages that a run with these records has handled."""
     records = list(records)
     events = (
         each.event_id for each in records if isinstance(each, CheckpointSaved | EventReceived)
@@ -83,15 +83,17 @@ def handled_messages(records: Iterable[Record]) -> set[str]:
     return {*answered_messages(records), *events}
 
 
-def kept_row(record: CheckpointSaved, place: int, *, every_timer: bool = False) -> KeptRow:
-    """Return what a kept state makes of its run's row, timers and inbox.
+def checkpoint_row(
+    record: CheckpointSaved, place: int, *, every_timer: bool = False
+) -> CheckpointRow:
+    """Return the changes that a checkpoint makes to its run's row, timers and inbox.
 
     Args:
-        record: The record.
-        place: Its place among those that are written with it, from 0.
-        every_timer: Set all timers that run, not just those that were set by it.
+        record: The checkpoint.
+        place: Its index among the records that are written together.
+        every_timer: Set all its timers, not only those that it has just set.
     """
-    return KeptRow(
+    return CheckpointRow(
         place=place,
         label=record.label,
         accepts=" ".join(record.accepts),

@@ -1,4 +1,4 @@
-"""A run as one file: magic, format, sha256, then its records, inbox and large values."""
+"""Pack a run into one file: magic, format, sha256, then records, inbox and large values."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class _Body(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An exported run that was checked.
+    """A checked archive.
 
     Attributes:
         run_id: The run.
-        records: The payloads, oldest first.
-        decoded: The same as records.
-        inbox_rows: Of each message its id, checksum and payload, oldest first.
+        records: The payloads of the records, oldest first.
+        decoded: The records.
+        inbox_rows: Id, checksum and payload of each message, oldest first.
         blobs: The large values.
     """
 
@@ -68,20 +68,20 @@ def pack(
 
 
 def unpack(data: bytes) -> Archive:
-    """Return what an archive holds.
+    """Check an archive, and return its content.
 
     Raises:
         ArchiveInvalidError: It is not an archive, damaged, or of a newer format.
     """
     if not data.startswith(_MAGIC) or len(data) < _HEAD_BYTES:
-        raise ArchiveInvalidError("it does not begin like one")
+        raise ArchiveInvalidError("it does not begin with the mark of an archive")
     if data[len(_MAGIC)] > _FORMAT:
         raise ArchiveInvalidError(
             f"it has format {data[len(_MAGIC)]}, and this version knows up to {_FORMAT}"
         )
     body = data[_HEAD_BYTES:]
     if hashlib.sha256(body).digest() != data[len(_MAGIC) + 1 : _HEAD_BYTES]:
-        raise ArchiveInvalidError("its checksum does not fit its content")
+        raise ArchiveInvalidError("its checksum does not match its content")
     try:
         return _read(msgspec.msgpack.decode(body, type=_Body))
     except (msgspec.MsgspecError, UnreadableError) as error:
@@ -93,9 +93,9 @@ def _read(body: _Body) -> Archive:
     load = _Loader(blobs)
     decoded = [decode_record(payload, zlib.crc32(payload), load) for payload in body.records]
     if not decoded or not isinstance(decoded[0], RunStarted):
-        raise UnreadableError("the first record does not tell how the run started")
+        raise UnreadableError("the first record is not the start of the run")
     if any(record.run_id != body.run_id for record in decoded):
-        raise UnreadableError("a record is another run's")
+        raise UnreadableError("a record belongs to another run")
     rows = []
     for payload in body.inbox:
         checksum = zlib.crc32(payload)
@@ -106,7 +106,7 @@ def _read(body: _Body) -> Archive:
 
 
 class _Loader:
-    """Gives the archive's own large values."""
+    """Loads large values from the archive."""
 
     def __init__(self, blobs: Mapping[bytes, bytes]) -> None:
         self._blobs = blobs

@@ -1,57 +1,40 @@
-"""Large values in files named after their content: ``<2 hex>/<sha256>``."""
+"""Large values in files that are named by their content: ``<2 hex>/<sha256>``."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.atomic_file import write_atomically
+from qtforge_host.atomic_file import sync_folder, write_atomically
 from qtforge_host.journal.encoding import Blob, UnreadableError
 
-__all__ = ["BlobFiles", "sync_folder"]
+__all__ = ["BlobFiles"]
 
 
-def sync_folder(folder: Path) -> None:
-    """Return when the disk has the names in a folder.
-
-    Raises:
-        OSError: The folder can't be opened or synced.
-    """
-    if sys.platform == "win32":
-        return  # a folder can't be opened there; NTFS journals its names
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_ABANDONED_S: Final = 3600.0  # a temporary file of that age was left by a dead process
+_ABANDONED_S: Final = 3600.0  # a temporary file older than this belongs to no living process
 
 
 class BlobFiles:
-    """A folder of large values; a file is written before the record that names it.
+    """The folder of large values; a file is written before the record that refers to it.
 
     Args:
-        directory: Made when the first value comes.
+        directory: The folder; made for the first value.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def write(self, blob: Blob) -> None:
-        """Keep a value, and return when the disk has it.
+        """Write a value, and return when it is on the disk.
 
         Raises:
             OSError: It can't be written.
         """
         path = self._path(blob.sum)
-        if self._holds(path, blob):
+        if self._is_written(path, blob):
             return
         folder_is_new = not path.parent.exists()
         write_atomically(path, blob.content)
@@ -61,7 +44,7 @@ class BlobFiles:
             sync_folder(self._directory.parent)
 
     def ensure(self, blob: Blob) -> None:
-        """Keep a value again, should `sweep` have taken its file since it was written.
+        """Write a value again if `sweep` has deleted its file since it was written.
 
         Raises:
             OSError: It can't be written.
@@ -73,7 +56,7 @@ class BlobFiles:
         """Return a value's content.
 
         Raises:
-            UnreadableError: The file is missing or its content is another.
+            UnreadableError: The file is missing, or its content has changed.
         """
         try:
             content = self._path(sum_).read_bytes()
@@ -84,7 +67,7 @@ class BlobFiles:
         return content
 
     def sweep(self, is_referenced: Callable[[bytes], bool]) -> None:
-        """Delete every file that nothing refers to; run it while nobody else may write."""
+        """Delete every file that no run refers to; only while no other process can write."""
         now_s = time.time()
         for path in self._directory.glob("*/*"):
             try:
@@ -100,7 +83,7 @@ class BlobFiles:
         name = sum_.hex()
         return self._directory / name[:2] / name
 
-    def _holds(self, path: Path, blob: Blob) -> bool:
+    def _is_written(self, path: Path, blob: Blob) -> bool:
         try:
             return path.stat().st_size == len(blob.content) and bool(self.read(blob.sum))
         except (OSError, UnreadableError):

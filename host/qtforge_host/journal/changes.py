@@ -1,11 +1,11 @@
-"""What is written besides appends; each is a `Change` that runs inside a group's transaction."""
+"""Writes other than appends; each is a `Change` that runs in a group's transaction."""
 
 from __future__ import annotations
 
 import datetime
 from typing import Final
 
-from qtforge_host.journal.appending import handled_messages, kept_row
+from qtforge_host.journal.appending import checkpoint_row, handled_messages
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import Encoded, to_us
 from qtforge_host.journal.group import Change, GroupCommit
@@ -23,8 +23,8 @@ from qtforge_sdk.records import CheckpointSaved, RunFinished
 
 __all__ = ["claim", "import_archive", "post", "post_to_key", "prune", "release", "sweep"]
 
-_PRUNED_AT_ONCE: Final = 500  # so that others' writes come in between
-# The newest record's id is not given twice: if its run is forgotten, an empty one of no run stays.
+_PRUNED_AT_ONCE: Final = 500  # so that other writes can run in between
+# The newest record's id must not be reused: when its run is deleted, an empty record remains.
 _DROP_MARKS: Final = "DELETE FROM records WHERE run = 0 AND id < (SELECT max(id) FROM records)"
 _MARK: Final = """UPDATE records SET run = 0, position = id, checksum = 0, payload = x''
     WHERE id = (SELECT max(id) FROM records)
@@ -33,7 +33,7 @@ _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMI
 
 
 def claim(run_id: str, locks: OwnerLocks) -> Change:
-    """Return what takes a run over; its outcome is an `Ownership`."""
+    """Return the change that claims a run; its outcome is an `Ownership`."""
 
     def do(group: GroupCommit) -> Ownership:
         row = group.connection.execute(
@@ -54,7 +54,7 @@ def claim(run_id: str, locks: OwnerLocks) -> Change:
 
 
 def release(ownership: Ownership) -> Change:
-    """Return what lets go of a run."""
+    """Return the change that releases a run."""
 
     def do(group: GroupCommit) -> None:
         cursor = group.connection.execute(
@@ -69,7 +69,7 @@ def release(ownership: Ownership) -> Change:
 
 
 def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
-    """Return what puts a message into a run's inbox; its outcome is the position."""
+    """Return the change that posts a message to a run; its outcome is the position."""
 
     def do(group: GroupCommit) -> int:
         position = group.post(run_id, message_id, encoded)
@@ -81,9 +81,9 @@ def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
 
 
 def post_to_key(workflow: str, key: str, message_id: str, encoded: Encoded) -> Change:
-    """Return what sends to all unfinished runs with a key; its outcome is to how many.
+    """Return the change that posts to all unfinished runs with a key; its outcome is how many.
 
-    It is one transaction, so that whoever is killed in it has sent to none.
+    It is one transaction: a process that is killed in it has posted to none.
     """
 
     def do(group: GroupCommit) -> int:
@@ -95,7 +95,7 @@ def post_to_key(workflow: str, key: str, message_id: str, encoded: Encoded) -> C
 
 
 def prune(finished_before: datetime.datetime) -> Change:
-    """Return what forgets some old runs; its outcome is how many, 0 when none is left."""
+    """Return the change that deletes some old runs; its outcome is how many, 0 at the end."""
     before_us = to_us(finished_before)
 
     def do(group: GroupCommit) -> int:
@@ -114,10 +114,10 @@ def prune(finished_before: datetime.datetime) -> Change:
 
 
 def sweep() -> Change:
-    """Return what deletes large values that no run refers to any more.
+    """Return the change that deletes large values to which no run refers any more.
 
-    It comes in a group after the deletion of the references: were the files gone and the
-    deletion rolled back, runs would lack their values.
+    It is in a later group than the deletion of the references: if that were rolled back after
+    the files are gone, runs would lack their values.
     """
 
     def do(group: GroupCommit) -> None:
@@ -131,7 +131,7 @@ def sweep() -> Change:
 
 
 def import_archive(archive: Archive) -> Change:
-    """Return what keeps an exported run; its outcome is the run's name."""
+    """Return the change that imports an exported run; its outcome is the run's name."""
 
     def do(group: GroupCommit) -> str:
         run_id = archive.run_id
@@ -142,17 +142,17 @@ def import_archive(archive: Archive) -> Change:
             return run_id
         group.add_blobs(key, archive.blobs)
         group.add_records(key, archive.encoded)
-        kept = [
-            (key, place + 1, kept_row(record, place, every_timer=True))
+        checkpoints = [
+            (key, place + 1, checkpoint_row(record, place, every_timer=True))
             for place, record in enumerate(archive.decoded)
             if isinstance(record, CheckpointSaved)
         ]
         ended = isinstance(archive.decoded[-1], RunFinished)
-        group.waiting.keep(kept[-1:])
+        group.waiting.save(checkpoints[-1:])
         group.forget(key)
-        known = handled_messages(archive.decoded)
+        handled = handled_messages(archive.decoded)
         for message_id, checksum, payload in archive.inbox_rows:
-            arrives = not ended and message_id not in known
+            arrives = not ended and message_id not in handled
             entry = Encoded(payload, checksum)
             group.waiting.post(key, message_id, entry, arrives=arrives)
         return run_id

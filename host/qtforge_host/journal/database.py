@@ -1,4 +1,4 @@
-"""Opening the journal's SQLite file, and refusing one that this version must not touch."""
+"""Open the journal's SQLite file, migrate it, and refuse one that this version can't use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.journal.blob_files import sync_folder
+from qtforge_host.atomic_file import sync_folder
 from qtforge_host.journal.encoding import UnreadableError
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
 from qtforge_host.journal.storage_errors import storage_error
@@ -16,17 +16,17 @@ __all__ = ["connect", "prepare"]
 
 _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_MS: Final = 30_000
-_WAL_PAGES: Final = 10_000  # 40 MB between two checkpoints: busy pages are copied back once
+_WAL_PAGES: Final = 10_000  # 40 MB between checkpoints: a page that changes often is copied once
 _WAL_BYTES: Final = 64 << 20
 _RESTORE: Final = "restore it from a backup, or give another --state-dir"
 
 
 def prepare(path: Path) -> None:
-    """Make the file, or bring it up to date.
+    """Create the file, or migrate it to the newest format.
 
     Raises:
-        StateDirectoryError: It is damaged, another program's, of a newer format, or can't
-            be written; nothing was changed.
+        StateDirectoryError: It is damaged, another program's, of a newer format, or not
+            writable; nothing was changed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         for setting in (
             "PRAGMA synchronous = FULL",
-            "PRAGMA fullfsync = ON",  # macOS: its fsync alone leaves data in the drive
+            "PRAGMA fullfsync = ON",  # macOS: fsync alone leaves data in the drive's cache
             "PRAGMA foreign_keys = OFF",
             f"PRAGMA wal_autocheckpoint = {_WAL_PAGES:d}",
             f"PRAGMA journal_size_limit = {_WAL_BYTES:d}",
@@ -90,7 +90,7 @@ def _check_header(path: Path) -> None:
         raise UnreadableError("it is not an SQLite file")
     wal = path.with_name(f"{path.name}-wal")
     if wal.exists() and wal.stat().st_size:
-        return  # pages may still be in there, and SQLite brings them back
+        return  # it may hold pages that SQLite will restore
     page_bytes = int.from_bytes(header[16:18], "big")
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     count_is_valid = header[24:28] == header[92:96]
@@ -119,7 +119,7 @@ def _check_origin(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # also shows whether it can be written
+    connection.execute("BEGIN IMMEDIATE")  # also checks that it can be written
     try:
         version = _pragma(connection, "PRAGMA user_version")
         for migration in MIGRATIONS[version:]:

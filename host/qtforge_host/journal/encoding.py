@@ -1,4 +1,4 @@
-"""Records and messages as bytes, with large values set apart."""
+"""Encode records and messages as bytes, with large values apart."""
 
 from __future__ import annotations
 
@@ -29,59 +29,33 @@ __all__ = [
     "to_us",
 ]
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-_MICROSECOND: Final = datetime.timedelta(microseconds=1)
-
-
-def to_us(at: datetime.datetime) -> int:
-    """Return microseconds since 1970; a time without a zone is UTC.
-
-    >>> to_us(datetime.datetime(1970, 1, 1, 0, 0, 1))
-    1000000
-    """
-    return ((at if at.tzinfo else at.replace(tzinfo=datetime.UTC)) - _EPOCH) // _MICROSECOND
-
-
-def from_us(us: int) -> datetime.datetime:
-    """Return the time, in UTC."""
-    return _EPOCH + us * _MICROSECOND
-
-
 LARGE_BYTES: Final = 256 * 1024
+"""A value whose encoding is longer than this is stored in a file of its own."""
 
-
-"""A value whose encoding is longer than this is kept in a file of its own."""
-
-
-_BLOB_CODE: Final = 66  # the msgpack extension that stands where a large value was
-
-
-_ENCODER: Final = msgspec.msgpack.Encoder()
-
-
-_VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any)
-
-
-_CANT_ENCODE: Final = (TypeError, ValueError, OverflowError, RecursionError)
-
+LoadBlob = Callable[[bytes], bytes]
+"""Returns the content of a blob by its sha256; raises `UnreadableError` when it is missing."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-
-LoadBlob = Callable[[bytes], bytes]
-
-
-"""Gives the content of a blob by its sha256; raises `UnreadableError` when it has none."""
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+_BLOB_CODE: Final = 66  # the msgpack extension type that replaces a large value
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any)
+_CANT_ENCODE: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class UnreadableError(Exception):
-    """Stored bytes are not what was written; the text says how."""
+    """Stored bytes are not what was written; the text says why."""
 
 
 class Blob(NamedTuple):
-    """A large value: its sha256 and its encoding."""
+    """A large value.
+
+    Attributes:
+        sum: The sha256 of the content.
+        content: The encoded value.
+    """
 
     sum: bytes
     content: bytes
@@ -115,17 +89,31 @@ def _open_fields(type_: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(field.name for field in msgspec.structs.fields(type_) if field.type is Any)
 
 
-# The fields that may hold anything, and so may be large: input, data, result.
+# The fields of any type, which may be large: input, data, result.
 _OPEN_FIELDS: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
     {type_: _open_fields(type_) for type_ in (*get_args(Record), InboxMessage)}
 )
 
 
+def to_us(at: datetime.datetime) -> int:
+    """Return microseconds since 1970; a time without a zone is UTC.
+
+    >>> to_us(datetime.datetime(1970, 1, 1, 0, 0, 1))
+    1000000
+    """
+    return ((at if at.tzinfo else at.replace(tzinfo=datetime.UTC)) - _EPOCH) // _MICROSECOND
+
+
+def from_us(us: int) -> datetime.datetime:
+    """Return the time of a number of microseconds since 1970, in UTC."""
+    return _EPOCH + us * _MICROSECOND
+
+
 def encode_record(record: Record) -> Encoded:
-    """Return a record's bytes.
+    """Encode a record.
 
     Raises:
-        RecordNotStorableError: It holds a value that has no encoding.
+        RecordNotStorableError: It holds a value that can't be encoded.
     """
     try:
         payload = _ENCODER.encode(record)
@@ -140,10 +128,10 @@ def encode_record(record: Record) -> Encoded:
 
 
 def encode_message(run_id: str, message: InboxMessage) -> Encoded:
-    """Return a message's bytes.
+    """Encode a message.
 
     Raises:
-        RecordNotStorableError: It holds a value that has no encoding.
+        RecordNotStorableError: It holds a value that can't be encoded.
     """
     try:
         payload = _ENCODER.encode(message)
@@ -155,10 +143,10 @@ def encode_message(run_id: str, message: InboxMessage) -> Encoded:
 
 
 def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
-    """Return the record that was stored.
+    """Decode a stored record.
 
     Raises:
-        UnreadableError: The bytes, or a large value's, are not what was written.
+        UnreadableError: The bytes, or those of a large value, are not what was written.
     """
     _verify(payload, checksum)
     try:
@@ -169,10 +157,10 @@ def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
 
 
 def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessage:
-    """Return the message that was stored.
+    """Decode a stored message.
 
     Raises:
-        UnreadableError: The bytes, or a large value's, are not what was written.
+        UnreadableError: The bytes, or those of a large value, are not what was written.
     """
     _verify(payload, checksum)
     try:
@@ -183,7 +171,7 @@ def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessag
 
 
 def _encode_apart(value: Any, payload: bytes) -> Encoded:
-    """Return a value's bytes with its large fields set apart, if there are any."""
+    """Encode a value with its large fields apart, if it has any."""
     blobs = []
     replaced: dict[str, object] = {}
     for name in _OPEN_FIELDS[type(value)]:
@@ -199,7 +187,7 @@ def _encode_apart(value: Any, payload: bytes) -> Encoded:
 
 def _verify(payload: bytes, checksum: int) -> None:
     if zlib.crc32(payload) != checksum:
-        raise UnreadableError("its checksum does not fit its content")
+        raise UnreadableError("its checksum does not match its content")
 
 
 def _restore(value: S, load: LoadBlob) -> S:

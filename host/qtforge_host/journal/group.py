@@ -1,4 +1,4 @@
-"""One transaction for everything that waits: many appends share one fsync."""
+"""Group commit: all waiting jobs in one transaction, so that many appends share one fsync."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qtforge_host.journal.schema import (
     insert_many,
     insert_run,
 )
-from qtforge_host.journal.waiting_rows import KeptRow, WaitingRows
+from qtforge_host.journal.waiting_rows import CheckpointRow, WaitingRows
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
@@ -36,36 +36,46 @@ _SET_STATUS: Final = """UPDATE runs SET status = new.value ->> 1, finished_at = 
 
 
 class StatusChange(msgspec.Struct, frozen=True):
-    """What records make of their run's row."""
+    """The new status of a run's row."""
 
     status: str
     finished_at_us: int | None
 
 
 class Append(msgspec.Struct, frozen=True):
-    """Records that are kept if the ownership is good."""
+    """Records to append, if the ownership is valid.
+
+    Attributes:
+        ownership: The run and the epoch of its owner.
+        entries: The encoded records.
+        status: The new status of the run, if they change it.
+        checkpoint: The changes of a checkpoint, if there is one among them.
+        posts: Messages to other runs: run, message id, encoded message.
+        answered: The ids of the messages that they handle.
+    """
 
     ownership: Ownership
     entries: Sequence[Encoded]
     status: StatusChange | None
-    kept: KeptRow | None = None
+    checkpoint: CheckpointRow | None = None
     posts: Sequence[tuple[str, str, Encoded]] = ()
     answered: Sequence[str] = ()
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A new run with its first record; the outcome is an `Ownership`."""
+    """A new run with its first record; its outcome is an `Ownership`."""
 
     row: RunRow
     entry: Encoded
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Anything else that is written.
+    """Any other write.
 
     Attributes:
-        do: Gives the outcome; a QtForgeError is one too, if nothing was written before it.
-        wakes: Whether those who wait for changes are told.
+        do: Writes, and returns the outcome. It may raise a QtForgeError before it has written
+            anything; that is the outcome then.
+        wakes: Whether `Journal.changed` returns after it.
     """
 
     do: Callable[[GroupCommit], Any]
@@ -76,22 +86,22 @@ Job = Append | Create | Change
 
 
 def _nothing() -> None:
-    """What is done meanwhile, where there is nothing to do."""
+    """Do nothing; the default of ``meanwhile``."""
 
 
 class GroupCommit:
-    """Writes groups of jobs; belongs to one thread.
+    """Writes groups of jobs; used by one thread.
 
     Args:
-        connection: Its own.
+        connection: Its own connection.
         owner: This process's name.
-        blobs: Where large values are.
+        blobs: The large values.
 
     Attributes:
         connection: For a `Change`.
         owner: This process's name.
-        blobs: Where large values are.
-        waiting: What is written of runs that wait.
+        blobs: The large values.
+        waiting: Writes timers and messages of waiting runs.
     """
 
     def __init__(self, connection: sqlite3.Connection, owner: str, blobs: BlobFiles) -> None:
@@ -99,23 +109,24 @@ class GroupCommit:
         self.owner = owner
         self.blobs = blobs
         self.waiting = WaitingRows(connection)
-        self._last_positions: dict[int, int] = {}  # of the runs that this process writes
-        self._shown: dict[int, tuple[str, str, str]] = {}  # of those that keep their state
+        self._last_positions: dict[int, int] = {}  # of the runs that this process owns
+        # Status, label and events in the row of each run with checkpoints.
+        self._shown: dict[int, tuple[str, str, str]] = {}
 
     def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None] = _nothing) -> list[Any]:
-        """Do jobs in order, in one transaction; new runs, which no other job can touch, first.
+        """Do all jobs in one transaction, in order; new runs first.
 
         Args:
             jobs: At least one.
-            meanwhile: Called before the longest of it, which leaves the interpreter to others;
-                perhaps twice.
+            meanwhile: Called before the commit, during which the interpreter lock is free;
+                may be called twice.
 
         Returns:
-            Each job's outcome, or the QtForgeError that refused it alone.
+            The outcome of each job, or the QtForgeError that refused just that job.
 
         Raises:
-            sqlite3.Error: Nothing of them was written.
-            OSError: The same.
+            sqlite3.Error: Nothing was written.
+            OSError: Nothing was written.
         """
         try:
             if self._append_alone(jobs, meanwhile):
@@ -133,14 +144,14 @@ class GroupCommit:
         return outcomes
 
     def add_records(self, key: int, entries: Sequence[Encoded]) -> None:
-        """Write a run's next records; who calls has made sure that they may be."""
+        """Write a run's next records; the caller has checked that it may."""
         rows: list[int | bytes] = []
         for position, entry in self._number(key, entries):
             rows += (key, position, entry.checksum, entry.payload)
         insert_many(self.connection, _INSERT_RECORDS, 4, rows)
 
     def add_blobs(self, key: int, blobs: Iterable[Blob]) -> None:
-        """Refer to large values from a run, and make sure of their files.
+        """Refer to large values from a run, and make sure that their files exist.
 
         Raises:
             OSError: A file can't be written.
@@ -166,12 +177,12 @@ class GroupCommit:
         return self.waiting.post(key, message_id, message, arrives=finished_at is None)
 
     def forget(self, key: int) -> None:
-        """Drop what is remembered of a run that has got another owner, or none."""
+        """Drop what is cached of a run whose owner has changed."""
         self._last_positions.pop(key, None)
         self._shown.pop(key, None)
 
     def _append_alone(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> bool:
-        """Append in a single statement, if nothing else is to be done and all ownerships are good.
+        """Append in a single statement, if nothing else is to do and every ownership is valid.
 
         Returns:
             Whether it was done; nothing was written when not.
@@ -248,9 +259,9 @@ class GroupCommit:
     def _append(self, waiting: Sequence[tuple[int, Append]], outcomes: list[Any]) -> None:
         epochs = self._epochs({job.ownership.key for _, job in waiting})
         rows: list[int | bytes] = []
-        statuses: dict[int, tuple[int, str, int | None]] = {}  # the last of each run
+        statuses: dict[int, tuple[int, str, int | None]] = {}  # the last one of each run
         ended: list[int] = []
-        kept: list[tuple[int, int, KeptRow]] = []
+        checkpoints: list[tuple[int, int, CheckpointRow]] = []
         answered: list[tuple[int, str]] = []
         for place, job in waiting:
             key = job.ownership.key
@@ -260,16 +271,16 @@ class GroupCommit:
             for entry in job.entries:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
-            if job.kept is not None:
-                position = self._last(key) + 1 + job.kept.place
-                kept.append((key, position, job.kept))
+            if job.checkpoint is not None:
+                position = self._last(key) + 1 + job.checkpoint.place
+                checkpoints.append((key, position, job.checkpoint))
             answered += [(key, message_id) for message_id in job.answered]
             for position, entry in self._number(key, job.entries):
                 rows += (key, position, entry.checksum, entry.payload)
-            if job.status is not None and not self._is_shown(job):
+            if job.status is not None and not self._has_status(job):
                 statuses[key] = (key, job.status.status, job.status.finished_at_us)
                 if job.status.finished_at_us is not None:
-                    # The rest of the group finds the run without an owner.
+                    # For the rest of the group the run has no owner.
                     del epochs[key]
                     self.forget(key)
                     ended.append(key)
@@ -279,23 +290,23 @@ class GroupCommit:
         if statuses:
             new = msgspec.json.encode(list(statuses.values())).decode()
             self.connection.execute(_SET_STATUS, (new,))
-        self.waiting.keep(kept)
-        self.waiting.settle(answered, ended)
+        self.waiting.save(checkpoints)
+        self.waiting.drop(answered, ended)
 
-    def _is_shown(self, job: Append) -> bool:
-        """Return whether the run's row says already what it is to say of its status.
+    def _has_status(self, job: Append) -> bool:
+        """Return whether the run's row has the new status already.
 
-        Most events leave an instance waiting, and two indexes as they are.
+        Most events leave a state machine waiting; then two indexes need no update.
         """
-        key, row = job.ownership.key, job.kept
+        key, row = job.ownership.key, job.checkpoint
         if row is None or job.status is None:
             self._shown.pop(key, None)
             return False
-        says = (job.status.status, row.label, row.accepts)
-        known = self._shown.get(key)
-        self._shown[key] = says
-        row.shows = known is None or known[1:] != says[1:]
-        return known is not None and known[0] == says[0]
+        new = (job.status.status, row.label, row.accepts)
+        old = self._shown.get(key)
+        self._shown[key] = new
+        row.shows = old is None or old[1:] != new[1:]
+        return old is not None and old[0] == new[0]
 
     def _epochs(self, keys: set[int]) -> dict[int, int]:
         asked = msgspec.json.encode(list(keys)).decode()
@@ -303,7 +314,7 @@ class GroupCommit:
         return msgspec.json.decode(found, type=dict[int, int])
 
     def _number(self, key: int, entries: Sequence[Encoded]) -> Iterable[tuple[int, Encoded]]:
-        """Return a run's next records with their positions, which are taken then."""
+        """Return a run's next records with their positions, and reserve these."""
         last = self._last(key)
         self._last_positions[key] = last + len(entries)
         return enumerate(entries, last + 1)

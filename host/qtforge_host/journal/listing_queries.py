@@ -1,4 +1,4 @@
-"""Which runs there are: each list is read from one index or a few, whatever else there is."""
+"""List runs; each list is read from one or a few indexes, however many other runs there are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["list_runs", "waits_for"]
 
 _COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
     label, accepts, kept_at"""
-# ``since`` and ``until`` bound the walk along an index; what began with ``at`` is in a tie.
+# ``since`` and ``until`` bound the scan of an index; runs that started at ``at`` are tied.
 _NEWEST: Final = """started_at >= :since AND started_at < :until
     AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
 _OLDEST: Final = """started_at >= :since AND started_at < :until
@@ -30,8 +30,8 @@ _BY_PARENT: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent
     AND (:workflow IS NULL OR workflow = :workflow) AND """  # noqa: S608 - of constants
 _BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_waiting
     WHERE status = 'waiting' AND workflow = :workflow AND accepts = :accepts AND """  # noqa: S608 - of constants
-# One seek for each workflow and set of events that any of its runs waits for; few, as the
-# machines of a workflow share them.
+# One seek for each workflow and set of accepted events; these are few, because the runs of a
+# workflow share them.
 _ACCEPTED: Final = """WITH RECURSIVE found(key) AS (
     SELECT (SELECT key FROM runs INDEXED BY runs_waiting WHERE status = 'waiting'
         ORDER BY workflow, accepts LIMIT 1)
@@ -44,7 +44,7 @@ _ACCEPTED: Final = """WITH RECURSIVE found(key) AS (
     )
     FROM found CROSS JOIN runs ON runs.key = found.key
 ) SELECT workflow, accepts FROM found CROSS JOIN runs ON runs.key = found.key"""
-# One seek for each status that there is, however many runs have it.
+# One seek for each status, however many runs have it.
 _STATUSES: Final = """WITH RECURSIVE found(status) AS (
     SELECT min(status) FROM runs
     UNION ALL
@@ -61,15 +61,15 @@ _Row = tuple[
 def list_runs(
     connection: sqlite3.Connection, locks: OwnerLocks, query: RunQuery
 ) -> tuple[RunSummary, ...]:
-    """Return what a query asks for; see `Journal.runs`.
+    """Return the runs that a query selects; see `Journal.runs`.
 
     Args:
-        connection: Where from.
-        locks: Tells which owners live.
-        query: What is asked for.
+        connection: Where to read.
+        locks: Tells which owners are alive.
+        query: The query.
 
     Raises:
-        RunNotFoundError: The query begins behind a run that is not there.
+        RunNotFoundError: The query begins after a run that does not exist.
     """
     ordered = heapq.merge(
         *_candidates(connection, query),
@@ -90,8 +90,8 @@ def waits_for(accepts: str, event: str) -> bool:
     """Return whether a run that accepts these events waits for this one.
 
     Args:
-        accepts: Events, separated by blanks.
-        event: The event's name; with ``.*`` at its end any beneath it too.
+        accepts: Event names, separated by spaces.
+        event: An event's name; with ``.*`` at the end also every name below it.
 
     >>> waits_for("timer.expired user.action", "user.*")
     True
@@ -113,7 +113,7 @@ def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[lis
         return connection.execute(statement + order, {**given, **more}).fetchall()
 
     if query.parent is not None:
-        # All of them, as it is not an index that picks those out which fit.
+        # All children, because no index selects the matching ones.
         yield [row for row in read(_BY_PARENT, limit=_END_OF_TIME) if _fits(row, query)]
     elif query.waiting_for is None:
         statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
@@ -128,7 +128,7 @@ def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[lis
 def _bounds(connection: sqlite3.Connection, query: RunQuery) -> dict[str, Any]:
     since = to_us(query.started_since) if query.started_since else -_END_OF_TIME
     until = to_us(query.started_until) if query.started_until else _END_OF_TIME
-    at, key = -_END_OF_TIME, 0  # no run began then
+    at, key = -_END_OF_TIME, 0  # no run started then
     if query.after is not None:
         row = connection.execute(
             "SELECT started_at, key FROM runs WHERE run_id = ?", (query.after,)

@@ -1,4 +1,4 @@
-"""`MemoryJournal`: runs that live as long as their process."""
+"""`MemoryJournal`: a journal in memory, whose runs end with the process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MemoryJournal:
 
     Args:
         directory: Not used; every kind of journal is made with one.
-        store: The runs; its own when None.
+        store: The runs; a new store when None.
     """
 
     def __init__(self, directory: Path | None = None, /, store: MemoryStore | None = None) -> None:
@@ -48,22 +48,22 @@ class MemoryJournal:
         self._changed = asyncio.Event()
         self._owner = ""
         self._closed = False
-        self._enter()
+        self._join()
 
     async def open(self) -> None:
-        """Make it ready; see `Journal`."""
+        """Open the journal; see `Journal`."""
         if self._closed:
             self._closed = False
-            self._enter()
+            self._join()
 
     async def close(self) -> None:
-        """Let go of every run; they are forgotten with the store."""
+        """Close the journal; its runs have no owner any more."""
         self._closed = True
         self._store.owners.discard(self._owner)
         self._store.listeners.discard(self._changed)
 
     async def create(self, started: RunStarted) -> Ownership:
-        """Keep a new run; see `Journal`."""
+        """Add a new run; see `Journal`."""
         store = self._open_store()
         encoded = encode_record(started)
         if started.run_id in store.runs:
@@ -74,7 +74,7 @@ class MemoryJournal:
         return self._ownership(run)
 
     async def claim(self, run_id: str) -> Ownership:
-        """Own a run that no open journal owns; see `Journal`."""
+        """Claim a run that no open journal owns; see `Journal`."""
         run = self._run(run_id)
         if run.owner in self._store.owners and run.owner != self._owner:
             raise RunOwnedError(run_id, "another journal of this process")
@@ -82,9 +82,9 @@ class MemoryJournal:
         return self._ownership(run)
 
     async def release(self, ownership: Ownership) -> None:
-        """Let go of a run; see `Journal`."""
+        """Release a run; see `Journal`."""
         self._owned(ownership).owner = None
-        self._store.tell()
+        self._store.notify()
 
     async def append(
         self,
@@ -92,16 +92,16 @@ class MemoryJournal:
         records: Sequence[Record],
         posts: Sequence[tuple[str, InboxMessage]] = (),
     ) -> None:
-        """Keep records, all or none; see `Journal`."""
+        """Append records, all or none; see `Journal`."""
         if not records:
             return
-        self._open_store()  # before the records are encoded
+        self._open_store()  # a closed journal is reported before anything else
         job = make_append(ownership, records, posts)
         run = self._owned(ownership)
         run.add(job)
         self._store.log(run, len(job.entries))
         if job.status is not None:
-            self._store.settle(run)
+            self._store.update_finished(run)
         for to, message_id, message in job.posts:
             if to in self._store.runs:
                 self._post(self._store.runs[to], message_id, message)
@@ -111,11 +111,11 @@ class MemoryJournal:
         return self._run(run_id).read()
 
     async def tail(self, run_id: str) -> Sequence[Record]:
-        """Return what a run goes on from; see `Journal`."""
+        """Return a run's start, and its records from the last checkpoint; see `Journal`."""
         return self._run(run_id).tail()
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
-        """Return what a query asks for; see `Journal`."""
+        """Return the runs that a query selects; see `Journal`."""
         store = self._open_store()
         after = None if query.after is None else self._run(query.after)
         found = {run.run_id: run for run in store.runs.values() if run.fits(query)}
@@ -131,7 +131,7 @@ class MemoryJournal:
         return tuple(run.summary(run.owner in store.owners) for run in page)
 
     async def unfinished(self) -> Sequence[str]:
-        """Return the runs that may be taken up; see `Journal`."""
+        """Return the runs that can be resumed; see `Journal`."""
         store = self._open_store()
         return tuple(
             run.run_id
@@ -140,21 +140,21 @@ class MemoryJournal:
         )
 
     async def post(self, run_id: str, message: InboxMessage) -> int:
-        """Send to a run; see `Journal`."""
+        """Post a message to a run; see `Journal`."""
         run = self._run(run_id)
         return self._post(run, message.message_id, encode_message(run_id, message))
 
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
-        """Return what was sent to a run; see `Journal`."""
+        """Return the messages to a run; see `Journal`."""
         return self._run(run_id).messages(after)
 
     async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
-        """Return what a run has not dealt with; see `Journal`."""
+        """Return the messages that a run has not handled; see `Journal`."""
         run = self._open_store().runs.get(run_id)
         return () if run is None else run.pending(after)
 
     async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
-        """Return what was sent to any run; see `Journal`."""
+        """Return the messages to all runs after a position; see `Journal`."""
         found = [
             PostedMessage(run.run_id, *entry)
             for run in self._open_store().runs.values()
@@ -169,7 +169,7 @@ class MemoryJournal:
         return max((run.last_position for run in runs), default=0)
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
-        """Send to all unfinished runs with a correlation key; see `Journal`."""
+        """Post to all unfinished runs with a correlation key; see `Journal`."""
         encoded = encode_message(key, message)
         found = [
             run
@@ -182,7 +182,7 @@ class MemoryJournal:
         return len(found)
 
     async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
-        """Return waiting runs that were sent something; see `Journal`."""
+        """Return waiting runs with messages that they have not handled; see `Journal`."""
         return [run.run_id for run in self._waiting() if run.arrivals][:limit]
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
@@ -198,7 +198,7 @@ class MemoryJournal:
         return from_us(min(found)) if found else None
 
     async def changed(self, timeout_s: float) -> bool:
-        """Wait until an inbox may hold something new; see `Journal`."""
+        """Wait until an inbox may have a new message; see `Journal`."""
         self._open_store()
         try:
             async with asyncio.timeout(timeout_s):
@@ -211,22 +211,22 @@ class MemoryJournal:
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
-        """Return what was made of runs, in order; see `Journal`."""
+        """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         store = self._open_store()
         if run_id is not None:
             self._run(run_id)
         return store.records_since(after, limit, run_id)
 
     async def statistics(self) -> JournalStatistics:
-        """Count what there is; see `Journal`."""
+        """Count runs, timers and messages; see `Journal`."""
         return self._open_store().statistics()
 
     def backlog(self) -> int:
-        """Return 0: nothing is written later."""
+        """Return 0: every write is done at once."""
         return 0
 
     async def prune(self, finished_before: datetime.datetime) -> int:
-        """Forget old runs; see `Journal`."""
+        """Delete old runs; see `Journal`."""
         store = self._open_store()
         ended = {run.run_id: run.finished_at for run in store.runs.values() if run.finished_at}
         old = [run_id for run_id, at in ended.items() if at < finished_before]
@@ -240,15 +240,15 @@ class MemoryJournal:
         return self._run(run_id).archive()
 
     async def import_(self, data: bytes) -> str:
-        """Keep an exported run; see `Journal`."""
-        return self._open_store().take(unpack(data))
+        """Import an exported run; see `Journal`."""
+        return self._open_store().import_archive(unpack(data))
 
     async def check(self) -> Sequence[Damage]:
-        """Return nothing: what is in memory is as it was written."""
+        """Return no damage: there is none in memory."""
         self._open_store()
         return ()
 
-    def _enter(self) -> None:
+    def _join(self) -> None:
         self._owner = f"memory-{next(self._store.numbers)}"
         self._store.owners.add(self._owner)
         self._store.listeners.add(self._changed)
@@ -258,7 +258,7 @@ class MemoryJournal:
             return run.positions[message_id]
         position = next(self._store.numbers)
         run.post(position, message_id, encoded)
-        self._store.tell()
+        self._store.notify()
         return position
 
     def _waiting(self) -> list[MemoryRun]:

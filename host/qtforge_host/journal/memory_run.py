@@ -1,4 +1,4 @@
-"""A run as `qtforge_host.journal.memory.MemoryJournal` keeps it."""
+"""The runs of `qtforge_host.journal.memory.MemoryJournal`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import msgspec
 
-from qtforge_host.journal.appending import handled_messages, kept_row
+from qtforge_host.journal.appending import checkpoint_row, handled_messages
 from qtforge_host.journal.archive import Archive, pack
 from qtforge_host.journal.encoding import (
     Encoded,
@@ -24,7 +24,7 @@ from qtforge_host.journal.encoding import (
 from qtforge_host.journal.group import Append
 from qtforge_host.journal.listing_queries import waits_for
 from qtforge_host.journal.schema import RunRow, run_row
-from qtforge_host.journal.waiting_rows import KeptRow
+from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     AppendedPage,
@@ -40,12 +40,15 @@ from qtforge_sdk.records import CheckpointSaved, RunStarted
 __all__ = ["MemoryRun", "MemoryStore"]
 
 
+_KEPT_ORDER: Final = 100_000  # as `Journal.records_since` promises
+
+
 class MemoryRun:
-    """A run's records, encoded: who reads them gets what a file would give, and no alias.
+    """A run with its records, which are encoded: a reader gets copies, as from a file.
 
     Args:
-        row: What `run_row` tells of it.
-        entries: Its records so far.
+        row: The row of the run, from `run_row`.
+        entries: Its encoded records.
         key: The store's number for it.
     """
 
@@ -57,9 +60,9 @@ class MemoryRun:
         self.key = key
         self.entries = list(entries)
         self.inbox: dict[int, tuple[str, Encoded]] = {}  # by position: id and message
-        self.kept = 0  # the position of the last `CheckpointSaved`
-        self.positions: dict[str, int] = {}  # of messages, by their ids
-        self.arrivals: dict[int, None] = {}  # positions of messages that were not dealt with
+        self.checkpoint = 0  # the position of the last `CheckpointSaved`
+        self.positions: dict[str, int] = {}  # of messages, by id
+        self.arrivals: dict[int, None] = {}  # positions of messages that are not handled
         self.last_position = 0
         self.label, self.accepts = "", ""
         self.kept_at_us: int | None = None
@@ -73,17 +76,17 @@ class MemoryRun:
 
     @classmethod
     def imported(cls, archive: Archive, key: int) -> Self:
-        """Return an exported run, which nobody owns."""
+        """Return an imported run, which has no owner."""
         entries = [msgspec.structs.replace(each, blobs=archive.blobs) for each in archive.encoded]
         run = cls(run_row(archive.decoded, None, 0), entries, key)
         for place, record in enumerate(archive.decoded):
             if isinstance(record, CheckpointSaved):
-                run.keep(place + 1, kept_row(record, place, every_timer=True))
+                run.save(place + 1, checkpoint_row(record, place, every_timer=True))
         return run
 
-    def keep(self, position: int, row: KeptRow) -> None:
-        """Take in what a kept state makes of the run."""
-        self.kept, self.label, self.accepts = position, row.label, row.accepts
+    def save(self, position: int, row: CheckpointRow) -> None:
+        """Apply a checkpoint."""
+        self.checkpoint, self.label, self.accepts = position, row.label, row.accepts
         self.kept_at_us = row.at_us
         self.correlation = row.key or self.correlation
         self.arrivals.pop(row.inbox, None)
@@ -92,10 +95,10 @@ class MemoryRun:
         self.timers.update(row.timers_set)
 
     def add(self, job: Append) -> None:
-        """Keep records, and what they make of the run."""
+        """Append records, and apply their changes of the run."""
         change = job.status
-        if job.kept is not None:
-            self.keep(len(self.entries) + 1 + job.kept.place, job.kept)
+        if job.checkpoint is not None:
+            self.save(len(self.entries) + 1 + job.checkpoint.place, job.checkpoint)
         self.entries += job.entries
         if change is not None:
             self.status = change.status
@@ -105,17 +108,17 @@ class MemoryRun:
                 self.timers.clear()
                 self.arrivals.clear()
         for message_id in job.answered:
-            self.settle(message_id)
+            self.mark_handled(message_id)
 
     def post(self, position: int, message_id: str, message: Encoded) -> None:
-        """Take a message in."""
+        """Add a message to the inbox."""
         self.inbox[position] = (message_id, message)
         self.positions[message_id] = self.last_position = position
         if self.finished_at is None:
             self.arrivals[position] = None
 
-    def settle(self, message_id: str) -> None:
-        """Take in that a message was dealt with."""
+    def mark_handled(self, message_id: str) -> None:
+        """Remove a message from those that are not handled."""
         self.arrivals.pop(self.positions.get(message_id, 0), None)
 
     def archive(self) -> bytes:
@@ -130,7 +133,7 @@ class MemoryRun:
         )
 
     def record(self, number: int) -> Record:
-        """Return one of the records, by its number from 0."""
+        """Return the record of an index."""
         return _decoded([self.entries[number]])[0]
 
     def read(self) -> tuple[Record, ...]:
@@ -138,23 +141,23 @@ class MemoryRun:
         return _decoded(self.entries)
 
     def tail(self) -> tuple[Record, ...]:
-        """Return what the run goes on from."""
-        if self.kept <= 1:
+        """Return the first record, and the records from the last checkpoint."""
+        if self.checkpoint <= 1:
             return self.read()
-        return _decoded([self.entries[0], *self.entries[self.kept - 1 :]])
+        return _decoded([self.entries[0], *self.entries[self.checkpoint - 1 :]])
 
     @property
     def waits(self) -> bool:
-        """Whether it waits."""
+        """Whether the run waits."""
         return self.status == "waiting"
 
     def pending(self, after: int) -> tuple[InboxEntry, ...]:
-        """Return the messages that were not dealt with, behind a position."""
+        """Return the messages that are not handled, after a position."""
         found = [position for position in self.arrivals if position > after]
         return tuple(self._entry(position) for position in found)
 
     def messages(self, after: int) -> tuple[InboxEntry, ...]:
-        """Return the messages behind a position."""
+        """Return the messages after a position."""
         return tuple(self._entry(position) for position in self.inbox if position > after)
 
     def _entry(self, position: int) -> InboxEntry:
@@ -162,7 +165,7 @@ class MemoryRun:
         return InboxEntry(position, decode_message(each.payload, each.checksum, _loader(each)))
 
     def fits(self, query: RunQuery) -> bool:
-        """Return whether a query asks for it."""
+        """Return whether a query selects the run."""
         since, until = query.started_since, query.started_until
         return (
             (not query.statuses or self.status in query.statuses)
@@ -177,7 +180,7 @@ class MemoryRun:
         )
 
     def summary(self, owner_alive: bool) -> RunSummary:
-        """Return it in one line."""
+        """Return the run's summary."""
         return RunSummary(
             run_id=self.run_id,
             workflow=self.workflow,
@@ -192,6 +195,97 @@ class MemoryRun:
             accepts=tuple(self.accepts.split()),
             waiting_since=_instant(self.kept_at_us) if self.waits else None,
         )
+
+
+class MemoryStore:
+    """The runs in memory; several journals of one process may share them.
+
+    Args:
+        finished_capacity: How many finished runs are kept; the oldest are deleted.
+    """
+
+    def __init__(self, finished_capacity: int = 1000) -> None:
+        self.capacity = finished_capacity
+        self.runs: dict[str, MemoryRun] = {}
+        self.finished: dict[str, None] = {}  # in the order in which they ended
+        self.owners: set[str] = set()  # of the open journals
+        self.listeners: set[asyncio.Event] = set()
+        self.numbers = itertools.count(1)
+        # The order of all records: each one's run, the run's key, and its number there from 0.
+        self._appended: deque[tuple[str, int, int]] = deque(maxlen=_KEPT_ORDER)
+        self._appended_count = 0  # of all time
+
+    def update_finished(self, run: MemoryRun) -> None:
+        """Note that a run has finished or was reopened; the oldest finished one may be deleted."""
+        self.finished.pop(run.run_id, None)
+        if run.finished_at is None:
+            return
+        self.finished[run.run_id] = None
+        if len(self.finished) > self.capacity:
+            oldest = next(iter(self.finished))
+            del self.finished[oldest]
+            del self.runs[oldest]
+
+    def log(self, run: MemoryRun, count: int) -> None:
+        """Add a run's newest records to the order of all records."""
+        first = len(run.entries) - count
+        self._appended.extend(
+            (run.run_id, run.key, number) for number in range(first, first + count)
+        )
+        self._appended_count += count
+
+    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
+        """Return records in the order of appending; see `Journal`."""
+        oldest = self._appended_count - len(self._appended) + 1
+        places = enumerate(self._appended, oldest)
+        fitting = (
+            AppendedRecord(position=position, run_id=name, record=run.record(number))
+            for position, (name, key, number) in places
+            if position > after and run_id in (None, name)
+            # A deleted run's name may have been used again.
+            if (run := self.runs.get(name)) is not None and run.key == key
+        )
+        found = tuple(itertools.islice(fitting, limit))
+        until = found[-1].position if found and len(found) == limit else self._appended_count
+        return AppendedPage(records=found, until=until, oldest=oldest)
+
+    def statistics(self) -> JournalStatistics:
+        """Count runs, timers and messages; see `Journal`."""
+        runs = self.runs.values()
+        oldest = min(
+            (entry for run in runs for entry in run.pending(0)),
+            key=lambda entry: entry.position,
+            default=None,
+        )
+        return JournalStatistics(
+            runs=Counter((run.workflow, run.status) for run in runs),
+            timers=sum(len(run.timers) for run in runs),
+            messages=sum(len(run.arrivals) for run in runs),
+            oldest_message_at=None if oldest is None else oldest.message.at,
+        )
+
+    def import_archive(self, archive: Archive) -> str:
+        """Add an exported run; see `Journal.import_`."""
+        known = self.runs.get(archive.run_id)
+        if known is not None:
+            if [each.payload for each in known.entries] != archive.records:
+                raise RunExistsError(archive.run_id)
+            return archive.run_id
+        run = MemoryRun.imported(archive, next(self.numbers))
+        handled = handled_messages(archive.decoded)
+        for message_id, checksum, payload in archive.inbox_rows:
+            run.post(next(self.numbers), message_id, Encoded(payload, checksum, archive.blobs))
+            if message_id in handled:
+                run.mark_handled(message_id)
+        self.runs[run.run_id] = run
+        self.log(run, len(run.entries))
+        self.update_finished(run)
+        return run.run_id
+
+    def notify(self) -> None:
+        """Wake every journal that waits for a change."""
+        for event in self.listeners:
+            event.set()
 
 
 def _decoded(entries: Sequence[Encoded]) -> tuple[Record, ...]:
@@ -212,97 +306,3 @@ def _loader(encoded: Encoded) -> LoadBlob:
             raise UnreadableError(f"the large value {sum_.hex()} is missing") from None
 
     return load
-
-
-_KEPT_ORDER: Final = 100_000  # as `Journal.records_since` promises
-
-
-class MemoryStore:
-    """The runs, which several journals of one process may share.
-
-    Args:
-        finished_capacity: How many finished runs are remembered; the last that ended.
-    """
-
-    def __init__(self, finished_capacity: int = 1000) -> None:
-        self.capacity = finished_capacity
-        self.runs: dict[str, MemoryRun] = {}
-        self.finished: dict[str, None] = {}  # in the order in which they ended
-        self.owners: set[str] = set()  # of the open journals
-        self.listeners: set[asyncio.Event] = set()
-        self.numbers = itertools.count(1)
-        # The order of all records: each one's run, the run's key, and its number there from 0.
-        self._appended: deque[tuple[str, int, int]] = deque(maxlen=_KEPT_ORDER)
-        self._taken = 0  # how many records there ever were
-
-    def settle(self, run: MemoryRun) -> None:
-        """Take in that a run has ended or been opened again; the oldest may be forgotten."""
-        self.finished.pop(run.run_id, None)
-        if run.finished_at is None:
-            return
-        self.finished[run.run_id] = None
-        if len(self.finished) > self.capacity:
-            oldest = next(iter(self.finished))
-            del self.finished[oldest]
-            del self.runs[oldest]
-
-    def log(self, run: MemoryRun, count: int) -> None:
-        """Take in that a run has so many new records."""
-        first = len(run.entries) - count
-        self._appended.extend(
-            (run.run_id, run.key, number) for number in range(first, first + count)
-        )
-        self._taken += count
-
-    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
-        """Return records of any run in their order; see `Journal`."""
-        oldest = self._taken - len(self._appended) + 1
-        places = enumerate(self._appended, oldest)
-        fitting = (
-            AppendedRecord(position=position, run_id=name, record=run.record(number))
-            for position, (name, key, number) in places
-            if position > after and run_id in (None, name)
-            # Another run may have got the name of one that was forgotten.
-            if (run := self.runs.get(name)) is not None and run.key == key
-        )
-        found = tuple(itertools.islice(fitting, limit))
-        until = found[-1].position if found and len(found) == limit else self._taken
-        return AppendedPage(records=found, until=until, oldest=oldest)
-
-    def statistics(self) -> JournalStatistics:
-        """Count what there is; see `Journal`."""
-        runs = self.runs.values()
-        oldest = min(
-            (entry for run in runs for entry in run.pending(0)),
-            key=lambda entry: entry.position,
-            default=None,
-        )
-        return JournalStatistics(
-            runs=Counter((run.workflow, run.status) for run in runs),
-            timers=sum(len(run.timers) for run in runs),
-            messages=sum(len(run.arrivals) for run in runs),
-            oldest_message_at=None if oldest is None else oldest.message.at,
-        )
-
-    def take(self, archive: Archive) -> str:
-        """Keep an exported run; see `Journal.import_`."""
-        known = self.runs.get(archive.run_id)
-        if known is not None:
-            if [each.payload for each in known.entries] != archive.records:
-                raise RunExistsError(archive.run_id)
-            return archive.run_id
-        run = MemoryRun.imported(archive, next(self.numbers))
-        handled = handled_messages(archive.decoded)
-        for message_id, checksum, payload in archive.inbox_rows:
-            run.post(next(self.numbers), message_id, Encoded(payload, checksum, archive.blobs))
-            if message_id in handled:
-                run.settle(message_id)
-        self.runs[run.run_id] = run
-        self.log(run, len(run.entries))
-        self.settle(run)
-        return run.run_id
-
-    def tell(self) -> None:
-        """Wake everybody who waits for a change."""
-        for event in self.listeners:
-            event.set()

@@ -1,4 +1,4 @@
-"""Which processes are alive: each holds a lock that the operating system frees at its end."""
+"""The processes that use a journal: each holds a lock that ends with the process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,11 @@ from typing import Final
 
 import msgspec
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from qtforge_host.atomic_file import try_lock
 
 __all__ = ["OwnerLocks"]
 
 _ATTEMPTS: Final = 10
-_LOCKED_BYTE: Final = 1 << 20  # far behind the content, which others must be able to read
 
 
 class _Content(msgspec.Struct, frozen=True):
@@ -34,20 +30,20 @@ class OwnerLocks:
     """The locks of all processes that use a state directory, and this process's own.
 
     Args:
-        directory: Where the lock files are.
+        directory: The folder of the lock files.
 
     Attributes:
-        owner: This process's name; "" until `acquire`.
+        owner: This process's unique name; "" before `acquire`.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._descriptor = -1
-        self._dead: set[str] = set()  # once dead, always dead: names are never used again
+        self._dead: set[str] = set()  # names are never reused, so that a dead one stays dead
         self.owner = ""
 
     def acquire(self) -> None:
-        """Take a new name, and hold its lock until `release` or the process's end.
+        """Choose a new name, and hold its lock until `release` or the end of the process.
 
         Raises:
             OSError: The lock file can't be made.
@@ -57,7 +53,7 @@ class OwnerLocks:
             owner = uuid.uuid4().hex
             descriptor = os.open(self._path(owner), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
             try:
-                held = _try_lock(descriptor) and self._write(descriptor, owner)
+                held = try_lock(descriptor) and self._write(descriptor, owner)
             except OSError:
                 os.close(descriptor)
                 self._path(owner).unlink(missing_ok=True)
@@ -70,7 +66,7 @@ class OwnerLocks:
         raise OSError(f"no lock in {self._directory} could be kept")
 
     def release(self) -> None:
-        """Give the name up; may be called twice."""
+        """Release the lock; may be called twice."""
         if self._descriptor >= 0:
             if sys.platform != "win32":
                 self._path(self.owner).unlink(missing_ok=True)
@@ -78,7 +74,7 @@ class OwnerLocks:
             self._descriptor = -1
 
     def is_alive(self, owner: str) -> bool:
-        """Return whether a process still holds its lock; a dead one's file is removed."""
+        """Return whether a process holds its lock; the file of a dead process is removed."""
         if owner == self.owner:
             return self._descriptor >= 0
         if owner in self._dead:
@@ -89,9 +85,9 @@ class OwnerLocks:
             self._dead.add(owner)
             return False
         except PermissionError:
-            return True  # another user's; nothing tells that it is dead
+            return True  # another user's; it may be alive
         try:
-            if not _try_lock(descriptor):
+            if not try_lock(descriptor):
                 return True
             if sys.platform != "win32":
                 self._path(owner).unlink(missing_ok=True)
@@ -101,11 +97,11 @@ class OwnerLocks:
         return False
 
     def alive(self) -> list[str]:
-        """Return the names of all processes that live."""
+        """Return the names of all processes that are alive."""
         return [path.stem for path in self._directory.glob("*.lock") if self.is_alive(path.stem)]
 
     def describe(self, owner: str) -> str:
-        """Return a process in words, such as ``process 4711 on host ada``."""
+        """Return a description of a process, such as ``process 4711 on host ada``."""
         try:
             content = msgspec.json.decode(self._path(owner).read_bytes(), type=_Content)
         except (OSError, msgspec.MsgspecError):
@@ -120,7 +116,7 @@ class OwnerLocks:
     def _write(self, descriptor: int, owner: str) -> bool:
         now = datetime.datetime.now(datetime.UTC)
         os.write(descriptor, msgspec.json.encode(_Content(os.getpid(), socket.gethostname(), now)))
-        # Between making and locking it, another process may have taken it for a dead one's.
+        # Before the lock, another process may have removed the file as a dead process's.
         try:
             return os.path.samestat(os.fstat(descriptor), self._path(owner).stat())
         except FileNotFoundError:
@@ -130,7 +126,7 @@ class OwnerLocks:
         return self._directory / f"{owner}.lock"
 
     def close_in_child(self) -> None:
-        """Close the copy that a forked child got; it would outlive this process's own."""
+        """Close the copy of a forked child, which would hold the lock after this process ends."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -146,26 +142,3 @@ def _close_in_children(locks: OwnerLocks) -> None:
 
     if sys.platform != "win32":
         os.register_at_fork(after_in_child=close)
-
-
-if sys.platform == "win32":
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        return True
-
-else:
-
-    def _try_lock(descriptor: int) -> bool:
-        # Not lockf: those locks go when any copy of the file is closed in the process.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -1,4 +1,4 @@
-"""What is read from the journal's SQLite file."""
+"""Read from the journal's SQLite file."""
 
 from __future__ import annotations
 
@@ -33,42 +33,52 @@ from qtforge_sdk.journal import (
 )
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 
-__all__ = ["Queries", "WaitingQueries", "payloads", "read_appended"]
+__all__ = ["Queries", "payloads"]
 
-_POSTED: Final = """SELECT run_id, position, checksum, payload
+_LAST: Final = (1 << 63) - 1
+_PAYLOADS: Final = """SELECT position, checksum, payload FROM records
+    WHERE run = ? AND position BETWEEN ? AND ? ORDER BY position"""
+_UNFINISHED: Final = """SELECT run_id, owner FROM runs
+    WHERE status IN ('running', 'blocked') ORDER BY key"""
+_INBOX: Final = """SELECT position, checksum, payload FROM inbox
+    WHERE run = ? AND position > ? ORDER BY position"""
+
+# Records of all runs. CROSS JOIN keeps the order of the tables: along the records, with a seek
+# for the run of each.
+_ENDS: Final = "SELECT (SELECT max(id) FROM records), (SELECT min(id) FROM records)"
+_RECORDS_SINCE: Final = """SELECT records.id, run_id, checksum, payload
+    FROM records CROSS JOIN runs ON runs.key = run WHERE records.id > :after
+    ORDER BY records.id LIMIT :limit"""
+# The index holds the ids as well, and its order is that of the ids.
+_RUN_RECORDS_SINCE: Final = """SELECT records.id, run_id, checksum, payload
+    FROM records CROSS JOIN runs ON runs.key = run WHERE run = :key AND records.id > :after
+    ORDER BY position LIMIT :limit"""
+
+# Waiting runs: their messages and timers.
+_MESSAGES_SINCE: Final = """SELECT run_id, position, checksum, payload
     FROM inbox JOIN runs ON runs.key = inbox.run WHERE position > ? ORDER BY position LIMIT ?"""
-
-
-_FREE: Final = """status = 'waiting'
-    AND (owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"""
-
-
-_STIRRED: Final = f"""SELECT DISTINCT run_id
-    FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
-    WHERE {_FREE} LIMIT :limit"""  # noqa: S608 - of constants
-
-
-_DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
-    WHERE due <= :before AND {_FREE} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
-
-
-_NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
-
-
-_ARRIVED: Final = """SELECT arrivals.position, checksum, payload
+_PENDING: Final = """SELECT arrivals.position, checksum, payload
     FROM arrivals CROSS JOIN inbox ON inbox.position = arrivals.position
     WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
     ORDER BY arrivals.position"""
+_UNOWNED: Final = """status = 'waiting'
+    AND (owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"""
+_RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
+    FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
+    WHERE {_UNOWNED} LIMIT :limit"""  # noqa: S608 - of constants
+_DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
+    WHERE due <= :before AND {_UNOWNED} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
+_NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
 
 
-class WaitingQueries:
-    """Reads; for one thread at a time.
+class Queries:
+    """The reading half of a journal; for one thread at a time.
 
     Args:
-        connection: Its own.
-        directory: The state directory, for errors.
-        locks: Tells which owners live.
-        blobs: Where large values are.
+        connection: Its own connection.
+        directory: The journal's folder, for errors.
+        locks: Tells which owners are alive.
+        blobs: The large values.
     """
 
     def __init__(
@@ -83,18 +93,67 @@ class WaitingQueries:
         self._locks = locks
         self._blobs = blobs
 
+    def records(self, run_id: str) -> tuple[Record, ...]:
+        """Return a run's records; see `Journal`."""
+        return self._records(run_id, self._key(run_id), 1)
+
+    def tail(self, run_id: str) -> tuple[Record, ...]:
+        """Return a run's start, and its records from the last checkpoint; see `Journal`."""
+        key = self._key(run_id)
+        (checkpoint,) = self._connection.execute(
+            "SELECT kept FROM runs WHERE key = ?", (key,)
+        ).fetchone()
+        if checkpoint <= 1:
+            return self._records(run_id, key, 1)
+        first = self._records(run_id, key, 1, 1)
+        return first + self._records(run_id, key, checkpoint)
+
+    def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
+        """Return the runs that a query selects; see `Journal`."""
+        return list_runs(self._connection, self._locks, query)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the runs that can be resumed; see `Journal`."""
+        rows = self._connection.execute(_UNFINISHED).fetchall()
+        owners = {owner for _, owner in rows}
+        alive = {owner for owner in owners if owner is not None and self._locks.is_alive(owner)}
+        return tuple(run_id for run_id, owner in rows if owner not in alive)
+
+    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
+        """Return records of all runs, or of one, in the order of appending; see `Journal`."""
+        key = None if run_id is None else self._key(run_id)
+        given = {"after": after, "limit": limit, "key": key}
+        statement = _RECORDS_SINCE if key is None else _RUN_RECORDS_SINCE
+        self._connection.execute("BEGIN")  # both statements read one state of the file
+        try:
+            newest, oldest = self._connection.execute(_ENDS).fetchone()
+            rows = self._connection.execute(statement, given).fetchall()
+        finally:
+            self._connection.execute("COMMIT")
+        newest = newest or 0
+        return AppendedPage(
+            records=tuple(self._appended(*row) for row in rows),
+            until=rows[-1][0] if rows and len(rows) == limit else newest,
+            oldest=oldest or newest + 1,
+        )
+
+    def inbox(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
+        """Return the messages to a run; see `Journal`."""
+        rows = self._connection.execute(_INBOX, (self._key(run_id), after)).fetchall()
+        return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
+
+    def pending(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
+        """Return the messages that a run has not handled; see `Journal`."""
+        rows = self._connection.execute(_PENDING, (run_id, after)).fetchall()
+        return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
+
     def messages_since(self, after: int, limit: int) -> tuple[PostedMessage, ...]:
-        """Return what was sent to any run; see `Journal`."""
-        rows = self._connection.execute(_POSTED, (after, limit)).fetchall()
+        """Return the messages to all runs after a position; see `Journal`."""
+        rows = self._connection.execute(_MESSAGES_SINCE, (after, limit)).fetchall()
         return tuple(
             PostedMessage(run_id, position, self._message(run_id, position, checksum, payload))
             for run_id, position, checksum, payload in rows
         )
-
-    def pending(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
-        """Return what a run has not dealt with; see `Journal`."""
-        rows = self._connection.execute(_ARRIVED, (run_id, after)).fetchall()
-        return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
 
     def last_position(self) -> int:
         """Return the position of the newest message; see `Journal`."""
@@ -102,8 +161,9 @@ class WaitingQueries:
         return int(found or 0)
 
     def runs_with_pending(self, limit: int) -> tuple[str, ...]:
-        """Return waiting runs that were sent something; see `Journal`."""
-        rows = self._connection.execute(_STIRRED, {"alive": self._alive(), "limit": limit})
+        """Return waiting runs with messages that they have not handled; see `Journal`."""
+        given = {"alive": self._alive(), "limit": limit}
+        rows = self._connection.execute(_RUNS_WITH_PENDING, given)
         return tuple(run_id for (run_id,) in rows)
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
@@ -117,121 +177,24 @@ class WaitingQueries:
         row = self._connection.execute(_NEXT_DUE, (to_us(after),)).fetchone()
         return None if row is None else from_us(row[0])
 
-    def _alive(self) -> str:
-        return msgspec.json.encode(self._locks.alive()).decode()
-
-    def _message(self, run_id: str, position: int, checksum: int, payload: bytes) -> InboxMessage:
+    def export(self, run_id: str) -> bytes:
+        """Return a run as an archive; see `Journal`."""
+        self._connection.execute("BEGIN")  # all statements read one state of the file
         try:
-            return decode_message(payload, checksum, self._blobs.read)
+            self.records(run_id)  # nothing damaged is exported
+            self.inbox(run_id, 0)
+            key = self._key(run_id)
+            rows = self._connection.execute(
+                "SELECT payload FROM inbox WHERE run = ? ORDER BY position", (key,)
+            )
+            sums = self._connection.execute("SELECT sum FROM blobs WHERE run = ?", (key,))
+            contents = [self._blobs.read(sum_) for (sum_,) in sums]
+            records = payloads(self._connection, key)
+            return pack(run_id, records, [payload for (payload,) in rows], contents)
         except UnreadableError as error:
-            what = f"message {position}: {error}"
-            raise JournalDamagedError(str(self._directory), run_id, None, what) from error
-
-
-_ENDS: Final = "SELECT (SELECT max(id) FROM records), (SELECT min(id) FROM records)"
-
-
-# CROSS JOIN keeps the order of the tables: along the records, and a seek for each run.
-_ALL: Final = """SELECT records.id, run_id, checksum, payload
-    FROM records CROSS JOIN runs ON runs.key = run WHERE records.id > :after
-    ORDER BY records.id LIMIT :limit"""
-
-
-# The index holds the ids as well, and its order is that of the ids.
-_OF_RUN: Final = """SELECT records.id, run_id, checksum, payload
-    FROM records CROSS JOIN runs ON runs.key = run WHERE run = :key AND records.id > :after
-    ORDER BY position LIMIT :limit"""
-
-
-def read_appended(
-    connection: sqlite3.Connection, blobs: BlobFiles, after: int, limit: int, key: int | None
-) -> AppendedPage:
-    """Return records in their order; see `Journal.records_since`.
-
-    Args:
-        connection: Where from.
-        blobs: Where large values are.
-        after: Behind this position.
-        limit: At most so many.
-        key: Only of the run with this key; None for all runs.
-    """
-    given = {"after": after, "limit": limit, "key": key}
-    connection.execute("BEGIN")  # one state of the file: nothing comes between the two
-    try:
-        newest, oldest = connection.execute(_ENDS).fetchone()
-        rows = connection.execute(_ALL if key is None else _OF_RUN, given).fetchall()
-    finally:
-        connection.execute("COMMIT")
-    newest = newest or 0
-    return AppendedPage(
-        records=tuple(_appended(blobs, *row) for row in rows),
-        until=rows[-1][0] if rows and len(rows) == limit else newest,
-        oldest=oldest or newest + 1,
-    )
-
-
-def _appended(
-    blobs: BlobFiles, position: int, run_id: str, checksum: int, payload: bytes
-) -> AppendedRecord:
-    try:
-        record = decode_record(payload, checksum, blobs.read)
-    except UnreadableError:
-        # Whoever reads along goes on behind it; `Journal.records` and `check` tell what is wrong.
-        return AppendedRecord(position=position, run_id=run_id, record=None)
-    return AppendedRecord(position=position, run_id=run_id, record=record)
-
-
-_PAYLOADS: Final = """SELECT position, checksum, payload FROM records
-    WHERE run = ? AND position BETWEEN ? AND ? ORDER BY position"""
-
-
-_LAST: Final = (1 << 63) - 1
-
-
-_UNFINISHED: Final = """SELECT run_id, owner FROM runs
-    WHERE status IN ('running', 'blocked') ORDER BY key"""
-
-
-def payloads(connection: sqlite3.Connection, key: int) -> list[bytes]:
-    """Return the payloads of a run's records, unchecked."""
-    return [payload for _, _, payload in _rows(connection, key)]
-
-
-class Queries:
-    """Reads; for one thread at a time.
-
-    Args:
-        connection: Its own.
-        directory: The state directory, for errors.
-        locks: Tells which owners live.
-        blobs: Where large values are.
-    """
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        directory: Path,
-        locks: OwnerLocks,
-        blobs: BlobFiles,
-    ) -> None:
-        self._connection = connection
-        self._directory = directory
-        self._locks = locks
-        self._blobs = blobs
-        self.waiting = WaitingQueries(connection, directory, locks, blobs)
-
-    def records(self, run_id: str) -> tuple[Record, ...]:
-        """Return a run's records; see `Journal`."""
-        return self._records(run_id, self._key(run_id), 1)
-
-    def tail(self, run_id: str) -> tuple[Record, ...]:
-        """Return what a run goes on from; see `Journal`."""
-        key = self._key(run_id)
-        (kept,) = self._connection.execute("SELECT kept FROM runs WHERE key = ?", (key,)).fetchone()
-        if kept <= 1:
-            return self._records(run_id, key, 1)
-        first = self._records(run_id, key, 1, 1)
-        return first + self._records(run_id, key, kept)
+            self._damaged(run_id, None, error)
+        finally:
+            self._connection.execute("COMMIT")
 
     def _records(self, run_id: str, key: int, first: int, last: int = _LAST) -> tuple[Record, ...]:
         found = []
@@ -252,56 +215,24 @@ class Queries:
             self._damaged(run_id, first, UnreadableError("it is missing"))
         return tuple(found)
 
-    def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
-        """Return what a query asks for; see `Journal`."""
-        return list_runs(self._connection, self._locks, query)
-
-    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
-        """Return records of any run in their order; see `Journal`."""
-        key = None if run_id is None else self._key(run_id)
-        return read_appended(self._connection, self._blobs, after, limit, key)
-
-    def unfinished(self) -> tuple[str, ...]:
-        """Return the runs that may be taken up; see `Journal`."""
-        rows = self._connection.execute(_UNFINISHED).fetchall()
-        owners = {owner for _, owner in rows}
-        alive = {owner for owner in owners if owner is not None and self._locks.is_alive(owner)}
-        return tuple(run_id for run_id, owner in rows if owner not in alive)
-
-    def inbox(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
-        """Return the messages to a run; see `Journal`."""
-        rows = self._connection.execute(
-            "SELECT position, checksum, payload FROM inbox WHERE run = ? AND position > ?"
-            " ORDER BY position",
-            (self._key(run_id), after),
-        ).fetchall()
-        found = []
-        for position, checksum, payload in rows:
-            try:
-                message = decode_message(payload, checksum, self._blobs.read)
-            except UnreadableError as error:
-                self._damaged(run_id, None, UnreadableError(f"message {position}: {error}"))
-            found.append(InboxEntry(position, message))
-        return tuple(found)
-
-    def export(self, run_id: str) -> bytes:
-        """Return a run as an archive; see `Journal`."""
-        self._connection.execute("BEGIN")  # one state of the file for all of it
+    def _appended(
+        self, position: int, run_id: str, checksum: int, payload: bytes
+    ) -> AppendedRecord:
         try:
-            self.records(run_id)  # nothing damaged leaves the house
-            self.inbox(run_id, 0)
-            key = self._key(run_id)
-            rows = self._connection.execute(
-                "SELECT payload FROM inbox WHERE run = ? ORDER BY position", (key,)
-            )
-            sums = self._connection.execute("SELECT sum FROM blobs WHERE run = ?", (key,))
-            contents = [self._blobs.read(sum_) for (sum_,) in sums]
-            records = payloads(self._connection, key)
-            return pack(run_id, records, [payload for (payload,) in rows], contents)
+            record = decode_record(payload, checksum, self._blobs.read)
+        except UnreadableError:
+            # A reader continues after it; `Journal.records` and `check` report the damage.
+            return AppendedRecord(position=position, run_id=run_id, record=None)
+        return AppendedRecord(position=position, run_id=run_id, record=record)
+
+    def _message(self, run_id: str, position: int, checksum: int, payload: bytes) -> InboxMessage:
+        try:
+            return decode_message(payload, checksum, self._blobs.read)
         except UnreadableError as error:
-            self._damaged(run_id, None, error)
-        finally:
-            self._connection.execute("COMMIT")
+            self._damaged(run_id, None, UnreadableError(f"message {position}: {error}"))
+
+    def _alive(self) -> str:
+        return msgspec.json.encode(self._locks.alive()).decode()
 
     def _key(self, run_id: str) -> int:
         row = self._connection.execute(
@@ -313,6 +244,11 @@ class Queries:
 
     def _damaged(self, run_id: str, position: int | None, error: Exception) -> NoReturn:
         raise JournalDamagedError(str(self._directory), run_id, position, str(error)) from error
+
+
+def payloads(connection: sqlite3.Connection, key: int) -> list[bytes]:
+    """Return the payloads of a run's records, unchecked."""
+    return [payload for _, _, payload in _rows(connection, key)]
 
 
 def _rows(

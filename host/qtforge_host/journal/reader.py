@@ -1,4 +1,4 @@
-"""The one thread that reads, and the way to it from the event loop."""
+"""The thread that reads, and its queue from the event loop."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class _Ticket(NamedTuple):
 
 
 class Reader:
-    """Takes reads from the loop, and does all that one of its turns asks for in one go.
+    """Takes reads from the loop, and does all reads of one turn of the loop together.
 
-    A thread's wake-up costs more than a run's records do: when many runs are taken up at
-    once, their reads share it.
+    Waking a thread costs more than reading the records of a run: when many runs are resumed
+    at once, their reads share one wake-up.
 
     Args:
-        queries: Belongs to the thread from now on.
-        connection: What the queries read; closed with the reader.
-        thread: Of one worker.
+        queries: From now on it is used by the thread only.
+        connection: The connection of the queries; closed with the reader.
+        thread: An executor with one worker.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Reader:
         self._outbox: list[_Ticket] = []
 
     async def read(self, read: Callable[[Queries], T]) -> T:
-        """Have something read in the thread, and return what it gave or raise what it raised."""
+        """Call a function in the thread, and return its result or raise its exception."""
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._outbox:
             self._loop.call_soon(self._hand_over)
@@ -51,7 +51,7 @@ class Reader:
         return await future
 
     async def close(self) -> None:
-        """Finish what was asked for, and end the thread."""
+        """Finish all reads, and end the thread."""
         self._hand_over()
         await self._loop.run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown(wait=False)
@@ -70,19 +70,19 @@ class Reader:
             else:
                 future.set_exception(error)
 
-    # What follows runs in the thread.
+    # The following methods run in the thread.
 
     def _work(self, tickets: Sequence[_Ticket]) -> None:
         outcomes = [self._do(ticket) for ticket in tickets]
         try:
             self._loop.call_soon_threadsafe(self._deliver, tickets, outcomes)
         except RuntimeError:
-            return  # the loop is closed, and nobody waits any more
+            return  # the loop is closed, and no caller waits any more
 
     def _do(self, ticket: _Ticket) -> _Outcome:
         if ticket.future.cancelled():
             return None, None
         try:
             return ticket.read(self._queries), None
-        except BaseException as error:  # noqa: BLE001 - raised where it was asked for
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
             return None, error

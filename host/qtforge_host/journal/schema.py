@@ -1,8 +1,8 @@
-"""The journal's tables, and how a file of an older format becomes one of the newest.
+"""The journal's tables, their statements, and the migrations of older formats.
 
-``records.id`` is a record's place among all that were appended, ``position`` its place in its
-run, from 1. Both the table and the index that finds a run's records grow at their right edge, so
-appending costs the same whether the file holds a thousand runs or a million.
+``records.id`` orders the records of all runs, ``position`` those of one run, from 1. The table
+and the index of a run's records grow at their right edge, so that appending costs the same in a
+file of a thousand runs as in one of a million.
 """
 
 from __future__ import annotations
@@ -31,98 +31,13 @@ __all__ = [
     "run_row",
 ]
 
-# Statements are kept prepared by their text, so there must be few: the rest is filled with NULLs.
-_SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-
-
-MOST_ROWS: Final = _SIZES[-1]
-
-
-"""How many rows `append_checked` can write."""
-
-
-_COLUMNS: Final = 5
-
-
-_NO_VALUE: Final = (None,)
-
-
-# An epoch that has passed makes the payload NULL, which fails the statement as a whole.
-_CHECKED: Final = {
-    rows: f"""WITH us(owner) AS (VALUES (?)),
-    new(run, position, checksum, payload, epoch) AS (VALUES {",".join(["(?,?,?,?,?)"] * rows)})
-INSERT INTO records (run, position, checksum, payload) SELECT run, position, checksum, CASE
-    WHEN new.epoch IS NULL OR new.epoch = (
-        SELECT epoch FROM runs WHERE key = new.run AND owner = (SELECT owner FROM us)
-    ) THEN payload END
-FROM new WHERE run IS NOT NULL"""  # noqa: S608 - of constants
-    for rows in _SIZES
-}
-
-
-def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]) -> bool:
-    """Insert records if each run's epoch is good; outside of a transaction it is one.
-
-    Args:
-        connection: Where to.
-        owner: Who must own the runs.
-        values: Run, position, checksum, payload and epoch of each record, one after another, of
-            at most `MOST_ROWS`; an epoch is needed at the first record of each run, and else None.
-
-    Returns:
-        Whether they were inserted; nothing was when not.
-    """
-    rows = len(values) // _COLUMNS
-    size = _SIZES[bisect.bisect_left(_SIZES, rows)]
-    try:
-        connection.execute(
-            _CHECKED[size], (owner, *values, *_NO_VALUE * (_COLUMNS * (size - rows)))
-        )
-    except sqlite3.IntegrityError:
-        return False
-    return True
-
-
-def insert_many(
-    connection: sqlite3.Connection, statement: str, columns: int, values: Sequence[Any]
-) -> int:
-    """Insert rows, in order, by one statement for each `MOST_ROWS` of them.
-
-    Args:
-        connection: Where to.
-        statement: All of it up to the values.
-        columns: How many values make a row; the first of them is never None.
-        values: The rows, one after another.
-
-    Returns:
-        The row id of the last; 0 if there was none.
-
-    Raises:
-        sqlite3.IntegrityError: Nothing of this statement was inserted.
-    """
-    last = 0
-    step = columns * MOST_ROWS
-    for start in range(0, len(values), step):
-        part = values[start : start + step]
-        rows = len(part) // columns
-        size = _SIZES[bisect.bisect_left(_SIZES, rows)]
-        row = f"({','.join('?' * columns)})"
-        text = (
-            f"{statement} SELECT * FROM (VALUES {','.join([row] * size)}) WHERE column1 IS NOT NULL"  # noqa: S608 - of constants
-        )
-        cursor = connection.execute(text, (*part, *_NO_VALUE * (columns * (size - rows))))
-        last = cursor.lastrowid or 0
-    return last
-
+RunRow = tuple[str, str, str, str, int, int | None, str | None, int, str | None]
+"""Run id, workflow, kind, status, start, end, owner, epoch and parent; times in microseconds."""
 
 APPLICATION_ID: Final = 0x51744667  # "QtFg", in the file's header
-
-
-_POSITION_BITS: Final = 24  # formats 1 and 2: a record's id was its run's key, and these
-
-
+_POSITION_BITS: Final = 24  # in formats 1 and 2 a record's id was its run's key, then its position
 _TABLES: Final = (
-    # AUTOINCREMENT: the key of a run that was pruned is never another's.
+    # AUTOINCREMENT: the key of a deleted run is never reused.
     """CREATE TABLE runs (
         key INTEGER PRIMARY KEY AUTOINCREMENT,
         run_id TEXT NOT NULL UNIQUE,
@@ -151,10 +66,8 @@ _TABLES: Final = (
     "CREATE TABLE blobs (sum BLOB NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (sum, run)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX blobs_by_run ON blobs (run)",
 )
-
-
-_KEEPING: Final = (
-    # Where a run goes on from, and what is shown of one that waits.
+_CHECKPOINTS: Final = (
+    # The last checkpoint of a run, and what is shown of a waiting run.
     "ALTER TABLE runs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE runs ADD COLUMN label TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE runs ADD COLUMN accepts TEXT NOT NULL DEFAULT ''",
@@ -164,19 +77,17 @@ _KEEPING: Final = (
     "CREATE INDEX runs_waiting ON runs (accepts, started_at) WHERE status = 'waiting'",
     "CREATE TABLE timers (run INTEGER, name TEXT, due INTEGER NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID",  # noqa: E501
     "CREATE INDEX timers_by_due ON timers (due)",
-    # Messages that an unfinished run has not dealt with.
+    # Messages that an unfinished run has not handled.
     "CREATE TABLE arrivals (run INTEGER, position INTEGER, PRIMARY KEY (run, position)) WITHOUT ROWID",  # noqa: E501
 )
-
-
-_IN_ORDER: Final = (
-    # Found by workflow too: one seek for each set of events that a workflow's runs wait for.
+_RECORDS_IN_ORDER: Final = (
+    # Also by workflow: one seek for each set of events that the runs of a workflow accept.
     "DROP INDEX runs_waiting",
     """CREATE INDEX runs_waiting ON runs (workflow, accepts, started_at)
         WHERE status = 'waiting'""",
-    # In the order in which all processes append: what many runs record at once lies on few
-    # pages, and whoever reads along finds it behind what he knows. There is one writer at a
-    # time, so no id is taken before one that is lower is there to be read.
+    # In the order in which all processes append: what many runs record at once is on few
+    # pages, and a reader finds new records at the end. There is one writer at a time, so that
+    # ids become visible in order.
     "ALTER TABLE records RENAME TO records_by_key",
     """CREATE TABLE records (
         id INTEGER PRIMARY KEY,
@@ -191,21 +102,32 @@ _IN_ORDER: Final = (
     "DROP TABLE records_by_key",
     "CREATE UNIQUE INDEX records_by_run ON records (run, position)",
 )
-
-
 INSERT_RUNS: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
-
-
-"""A statement up to its values, each of them a `RunRow`."""
-
-
+"""A statement up to its values, which are those of `RunRow`."""
 _INSERT_RUN: Final = (
     f"{INSERT_RUNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING"
 )
 
+# Statements are cached by their text, so there must be few: unused rows are filled with NULLs.
+_SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
-RunRow = tuple[str, str, str, str, int, int | None, str | None, int, str | None]
+MOST_ROWS: Final = _SIZES[-1]
+"""The most rows of one `append_checked`."""
+
+_COLUMNS: Final = 5
+_NO_VALUE: Final = (None,)
+# A stale epoch makes the payload NULL, which fails the whole statement.
+_CHECKED: Final = {
+    rows: f"""WITH us(owner) AS (VALUES (?)),
+    new(run, position, checksum, payload, epoch) AS (VALUES {",".join(["(?,?,?,?,?)"] * rows)})
+INSERT INTO records (run, position, checksum, payload) SELECT run, position, checksum, CASE
+    WHEN new.epoch IS NULL OR new.epoch = (
+        SELECT epoch FROM runs WHERE key = new.run AND owner = (SELECT owner FROM us)
+    ) THEN payload END
+FROM new WHERE run IS NOT NULL"""  # noqa: S608 - of constants
+    for rows in _SIZES
+}
 
 
 def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
@@ -216,7 +138,7 @@ def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
     """
     started = records[0] if records else None
     if not isinstance(started, RunStarted):
-        raise UnreadableError("the first record does not tell how the run started")
+        raise UnreadableError("the first record is not the start of the run")
     status, finished_at = "running", None
     for record in records:
         status = status_after(record) or status
@@ -236,17 +158,72 @@ def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
 
 
 def insert_run(connection: sqlite3.Connection, row: RunRow) -> int | None:
-    """Keep a run's row.
+    """Insert a run's row.
 
     Returns:
-        Its key; None when there is a run of that name.
+        Its key; None when there is a run with that id.
     """
     cursor = connection.execute(_INSERT_RUN, row)
     return cursor.lastrowid if cursor.rowcount else None
 
 
+def append_checked(connection: sqlite3.Connection, owner: str, values: list[Any]) -> bool:
+    """Insert records if the epoch of every run is valid, in one statement.
+
+    Args:
+        connection: Where to write.
+        owner: The process that must own the runs.
+        values: Run, position, checksum, payload and epoch of at most `MOST_ROWS` records, one
+            after another. The first record of each run has its epoch, the others None.
+
+    Returns:
+        True when all were inserted, False when none was.
+    """
+    rows = len(values) // _COLUMNS
+    size = _SIZES[bisect.bisect_left(_SIZES, rows)]
+    try:
+        connection.execute(
+            _CHECKED[size], (owner, *values, *_NO_VALUE * (_COLUMNS * (size - rows)))
+        )
+    except sqlite3.IntegrityError:
+        return False
+    return True
+
+
+def insert_many(
+    connection: sqlite3.Connection, statement: str, columns: int, values: Sequence[Any]
+) -> int:
+    """Insert rows, in order, with one statement for each `MOST_ROWS` of them.
+
+    Args:
+        connection: Where to write.
+        statement: The statement up to its values.
+        columns: The number of values of a row; the first one is never None.
+        values: The values of all rows, one after another.
+
+    Returns:
+        The id of the last row; 0 without any.
+
+    Raises:
+        sqlite3.IntegrityError: A statement failed; none of its rows was inserted.
+    """
+    last = 0
+    step = columns * MOST_ROWS
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        rows = len(part) // columns
+        size = _SIZES[bisect.bisect_left(_SIZES, rows)]
+        row = f"({','.join('?' * columns)})"
+        text = (
+            f"{statement} SELECT * FROM (VALUES {','.join([row] * size)}) WHERE column1 IS NOT NULL"  # noqa: S608 - of constants
+        )
+        cursor = connection.execute(text, (*part, *_NO_VALUE * (columns * (size - rows))))
+        last = cursor.lastrowid or 0
+    return last
+
+
 def _from_0(connection: sqlite3.Connection) -> None:
-    """Format 0 had one table, ``history``, without checksums, owners or an inbox."""
+    """Migrate from format 0, which had one table, without checksums, owners or an inbox."""
     for statement in _TABLES:
         connection.execute(statement)
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'history'").fetchone()
@@ -265,12 +242,12 @@ def _move_run(connection: sqlite3.Connection, run_id: str) -> None:
         "SELECT payload FROM history WHERE run_id = ? ORDER BY position", (run_id,)
     ).fetchall()
     records = [
-        decode_record(payload, zlib.crc32(payload), _no_blob)  # it had no large values apart
+        decode_record(payload, zlib.crc32(payload), _no_blob)  # it had no separate large values
         for (payload,) in rows
     ]
     key = insert_run(connection, run_row(records, None, 1))
     if key is None:
-        raise UnreadableError(f"the run '{run_id}' is there under two names")
+        raise UnreadableError(f"there are two runs with the id '{run_id}'")
     for position, (payload,) in enumerate(rows, 1):
         connection.execute(
             "INSERT INTO records VALUES (?, ?, ?)",
@@ -283,21 +260,17 @@ def _no_blob(sum_: bytes) -> bytes:
 
 
 def _from_1(connection: sqlite3.Connection) -> None:
-    """Format 1 knew no runs that keep their state."""
-    for statement in _KEEPING:
+    """Migrate from format 1, which had no checkpoints."""
+    for statement in _CHECKPOINTS:
         connection.execute(statement)
 
 
 def _from_2(connection: sqlite3.Connection) -> None:
-    """Format 2 kept each run's records together, and not the order in which all of them came."""
-    for statement in _IN_ORDER:
+    """Migrate from format 2, which did not store the order of the records of all runs."""
+    for statement in _RECORDS_IN_ORDER:
         connection.execute(statement)
 
 
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0, _from_1, _from_2)
-
-
-"""The function at place n makes format n + 1 of format n."""
-
-
+"""The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

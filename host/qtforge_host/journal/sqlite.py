@@ -1,4 +1,4 @@
-"""`SqliteJournal`: runs that outlive their process, in one SQLite file."""
+"""`SqliteJournal`: a journal in one SQLite file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
 from qtforge_host.journal.encoding import Blob, encode_message, encode_record
 from qtforge_host.journal.group import Create, GroupCommit, Job
-from qtforge_host.journal.inspection import inspect, take_census
+from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """What an open journal works with; the reader's connection is for checking it too."""
+    """The parts of an open journal; ``connection`` is the reader's, and for `check` too."""
 
     writer: Writer
     reader: Reader
@@ -59,8 +59,8 @@ class _Open:
 class SqliteJournal:
     """Implements `qtforge_sdk.journal.Journal`; any number of processes may share a folder.
 
-    In the folder are ``journal.sqlite3``, ``blobs/`` with the large values and ``owners/``
-    with a lock for each process.
+    The folder contains ``journal.sqlite3``, the large values in ``blobs/``, and a lock file for
+    each process in ``owners/``.
 
     Args:
         directory: The folder; made when it is missing.
@@ -75,7 +75,7 @@ class SqliteJournal:
         self._large: set[asyncio.Task[Any]] = set()  # writes that wait for their files
 
     async def open(self) -> None:
-        """Make it ready; see `Journal`."""
+        """Open the journal; see `Journal`."""
         if self._open is not None:
             return
         thread = ThreadPoolExecutor(1, "qtforge-journal-reader")
@@ -90,7 +90,7 @@ class SqliteJournal:
         self._open = _Open(Writer(group, self._directory), Reader(queries, read, thread), read)
 
     async def close(self) -> None:
-        """Finish what was begun, and let go of every run."""
+        """Finish all writes, and release every run."""
         if self._open is None:
             return
         parts, self._open = self._open, None
@@ -101,19 +101,19 @@ class SqliteJournal:
         self._locks.release()
 
     async def create(self, started: RunStarted) -> Ownership:
-        """Keep a new run; see `Journal`."""
+        """Add a new run; see `Journal`."""
         encoded = encode_record(started)
         job = Create(run_row([started], self._locks.owner, 1), encoded)
         ownership: Ownership = await self._write(job, encoded.blobs)
         return ownership
 
     async def claim(self, run_id: str) -> Ownership:
-        """Own a run that no live process owns; see `Journal`."""
+        """Claim a run that no living process owns; see `Journal`."""
         ownership: Ownership = await self._write(changes.claim(run_id, self._locks))
         return ownership
 
     async def release(self, ownership: Ownership) -> None:
-        """Let go of a run; see `Journal`."""
+        """Release a run; see `Journal`."""
         await self._write(changes.release(ownership))
 
     async def append(
@@ -122,7 +122,7 @@ class SqliteJournal:
         records: Sequence[Record],
         posts: Sequence[tuple[str, InboxMessage]] = (),
     ) -> None:
-        """Keep records, all or none; see `Journal`."""
+        """Append records, all or none; see `Journal`."""
         if records:
             job = make_append(ownership, records, posts)
             for entry in job.entries:
@@ -137,72 +137,72 @@ class SqliteJournal:
         return await self._read(lambda queries: queries.records(run_id))
 
     async def tail(self, run_id: str) -> Sequence[Record]:
-        """Return what a run goes on from; see `Journal`."""
+        """Return a run's start, and its records from the last checkpoint; see `Journal`."""
         return await self._read(lambda queries: queries.tail(run_id))
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
-        """Return what a query asks for; see `Journal`."""
+        """Return the runs that a query selects; see `Journal`."""
         return await self._read(lambda queries: queries.runs(query))
 
     async def unfinished(self) -> Sequence[str]:
-        """Return the runs that a process may take up; see `Journal`."""
+        """Return the runs that can be resumed; see `Journal`."""
         return await self._read(lambda queries: queries.unfinished())
 
     async def post(self, run_id: str, message: InboxMessage) -> int:
-        """Send to a run; see `Journal`."""
+        """Post a message to a run; see `Journal`."""
         encoded = encode_message(run_id, message)
         job = changes.post(run_id, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
-        """Return what was sent to a run; see `Journal`."""
+        """Return the messages to a run; see `Journal`."""
         return await self._read(lambda queries: queries.inbox(run_id, after))
 
     async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
-        """Return what a run has not dealt with; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.pending(run_id, after))
+        """Return the messages that a run has not handled; see `Journal`."""
+        return await self._read(lambda queries: queries.pending(run_id, after))
 
     async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
-        """Return what was sent to any run; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.messages_since(after, limit))
+        """Return the messages to all runs after a position; see `Journal`."""
+        return await self._read(lambda queries: queries.messages_since(after, limit))
 
     async def last_position(self) -> int:
         """Return the position of the newest message; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.last_position())
+        return await self._read(lambda queries: queries.last_position())
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
-        """Send to all unfinished runs with a correlation key; see `Journal`."""
+        """Post to all unfinished runs with a correlation key; see `Journal`."""
         encoded = encode_message(key, message)
         job = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 
     async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
-        """Return waiting runs that were sent something; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.runs_with_pending(limit))
+        """Return waiting runs with messages that they have not handled; see `Journal`."""
+        return await self._read(lambda queries: queries.runs_with_pending(limit))
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.due(before, limit))
+        return await self._read(lambda queries: queries.due(before, limit))
 
     async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
         """Return when the next timer is due; see `Journal`."""
-        return await self._read(lambda queries: queries.waiting.next_due(after))
+        return await self._read(lambda queries: queries.next_due(after))
 
     async def changed(self, timeout_s: float) -> bool:
-        """Wait until an inbox may hold something new; see `Journal`."""
+        """Wait until an inbox may have a new message; see `Journal`."""
         return await self._parts().writer.changed(timeout_s)
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
-        """Return what any process made of runs, in order; see `Journal`."""
+        """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         return await self._read(lambda queries: queries.records_since(after, limit, run_id))
 
     async def statistics(self) -> JournalStatistics:
-        """Count what there is; see `Journal`."""
+        """Count runs, timers and messages; see `Journal`."""
         self._parts()
         try:
-            return await asyncio.to_thread(self._census)
+            return await asyncio.to_thread(self._statistics)
         except (OSError, sqlite3.Error) as error:
             raise storage_error(self._directory, error) from error
 
@@ -211,7 +211,7 @@ class SqliteJournal:
         return self._parts().writer.backlog
 
     async def prune(self, finished_before: datetime.datetime) -> int:
-        """Forget old runs; see `Journal`."""
+        """Delete old runs; see `Journal`."""
         count = 0
         while pruned := int(await self._write(changes.prune(finished_before))):
             count += pruned
@@ -223,12 +223,12 @@ class SqliteJournal:
         return await self._read(lambda queries: queries.export(run_id))
 
     async def import_(self, data: bytes) -> str:
-        """Keep an exported run; see `Journal`."""
+        """Import an exported run; see `Journal`."""
         archive = unpack(data)
         return str(await self._write(changes.import_archive(archive), archive.blobs))
 
     async def check(self) -> Sequence[Damage]:
-        """Return everything that is not as it was written; see `Journal`."""
+        """Return all damage; see `Journal`."""
         parts = self._parts()
         return await self._read(lambda _: inspect(parts.connection, self._blobs))
 
@@ -246,10 +246,10 @@ class SqliteJournal:
             undo.pop_all()
         return read, write
 
-    def _census(self) -> JournalStatistics:
-        # A connection and a thread of its own: it takes long, and other reads go on beside it.
+    def _statistics(self) -> JournalStatistics:
+        # A connection and a thread of its own: other reads need not wait for this long one.
         with contextlib.closing(connect(self._path)) as connection:
-            return take_census(connection, self._blobs)
+            return read_statistics(connection, self._blobs)
 
     def _parts(self) -> _Open:
         if self._open is None:
@@ -262,8 +262,8 @@ class SqliteJournal:
         writer = self._parts().writer
         if not blobs:
             return await writer.submit(job)
-        # A task of its own: a caller who is cancelled while the files are written must not
-        # keep the record from following them, and waits for it.
+        # A task of its own: when the caller is cancelled while the files are written, the record
+        # still follows them, and the caller waits for it.
         task = asyncio.ensure_future(self._write_large(writer, job, blobs))
         self._large.add(task)
         task.add_done_callback(self._large_done)
@@ -284,7 +284,7 @@ class SqliteJournal:
     def _large_done(self, task: asyncio.Task[Any]) -> None:
         self._large.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may have been cancelled, and nobody else asks
+            task.exception()  # marks it as retrieved: its caller may have been cancelled
 
     async def _read(self, read: Callable[[Queries], T]) -> T:
         try:

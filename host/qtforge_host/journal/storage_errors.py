@@ -1,4 +1,4 @@
-"""What the disk and SQLite say, as `StateDirectoryError`; the one place for it."""
+"""Turn errors of the disk and of SQLite into `StateDirectoryError`; the only place for it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BUSY: Final = (
     "another process has been writing to the journal for too long",
     "wait for it, or end it",
 )
-_FAILED: Final = ("it could not be read or written", "look at the disk, then start again")
+_FAILED: Final = ("it could not be read or written", "check the disk, then start again")
 
-# Which error names begin with what; the first that fits.
+# By the start of the error's name; the first match.
 _BY_NAME: Final = (
     ("SQLITE_FULL", _FULL),
     ("SQLITE_CORRUPT", _DAMAGED),
@@ -38,12 +38,12 @@ _FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY_ERRNOS: Final = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT,
 )  # fmt: skip
-# After these the file's state is unknown: a failed fsync may have dropped what was written.
+# After these the state of the file is unknown: a failed fsync may have lost data.
 _LASTING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def storage_error(directory: Path, error: Exception) -> StateDirectoryError:
-    """Return what a failure of the disk or of SQLite means for the state directory."""
+    """Return the error of the state directory for an error of the disk or of SQLite."""
     why, fix = _meaning(error)
     found = StateDirectoryError(str(directory), f"{why} ({error})", fix)
     found.__cause__ = error
@@ -51,7 +51,7 @@ def storage_error(directory: Path, error: Exception) -> StateDirectoryError:
 
 
 def is_lasting(error: Exception) -> bool:
-    """Return whether nothing more may be written after this failure."""
+    """Return whether the journal must not be written any more after this error."""
     if isinstance(error, sqlite3.Error):
         return str(getattr(error, "sqlite_errorname", "")).startswith(_LASTING)
     return not isinstance(error, OSError)

@@ -1,4 +1,4 @@
-"""What the journal's file holds of runs that wait: their timers, and messages not dealt with."""
+"""Write what waiting runs need: checkpoints, timers, and messages that are not handled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 
 from qtforge_host.journal.encoding import Encoded
 
-__all__ = ["KeptRow", "WaitingRows"]
+__all__ = ["CheckpointRow", "WaitingRows"]
 
-# Each takes all rows of a group as one JSON text: a call for each row would give the interpreter
-# lock up and wait for the event loop to give it back.
-_KEEP: Final = """UPDATE runs SET kept = new.value ->> 1, kept_at = new.value ->> 2
+# Each takes all rows of a group as one JSON text: a call for each row would release the
+# interpreter lock and wait for the event loop to release it again.
+_SAVE: Final = """UPDATE runs SET kept = new.value ->> 1, kept_at = new.value ->> 2
     FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
 _SHOW: Final = """UPDATE runs SET label = new.value ->> 1, accepts = new.value ->> 2
     FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
@@ -29,30 +29,30 @@ _DROP_ANSWERED: Final = """DELETE FROM arrivals WHERE run = :run
     AND position = (SELECT position FROM inbox WHERE run = :run AND message_id = :message_id)"""
 _POST: Final = """INSERT INTO inbox (run, message_id, checksum, payload) VALUES (?, ?, ?, ?)
     ON CONFLICT (run, message_id) DO NOTHING"""
-# All in SQLite, for there may be any number of them.
+# Within SQLite, because there may be any number of them.
 _TO_KEY: Final = """FROM runs
     WHERE correlation = :to AND workflow = :workflow AND finished_at IS NULL"""
 _POST_TO_KEY: Final = f"""INSERT INTO inbox (run, message_id, checksum, payload)
     SELECT key, :message_id, :checksum, :payload {_TO_KEY} ORDER BY key
     ON CONFLICT (run, message_id) DO NOTHING"""
-_KEEP_BLOB: Final = f"INSERT OR IGNORE INTO blobs SELECT :sum, key {_TO_KEY}"
+_ADD_BLOB: Final = f"INSERT OR IGNORE INTO blobs SELECT :sum, key {_TO_KEY}"
 _ARRIVE: Final = "INSERT INTO arrivals SELECT run, position FROM inbox WHERE position > ?"
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class KeptRow(msgspec.Struct, kw_only=True):
-    """What a kept state makes of its run's row, timers and inbox.
+class CheckpointRow(msgspec.Struct, kw_only=True):
+    """The changes that a checkpoint makes to its run's row, timers and inbox.
 
     Attributes:
-        place: Of its record, among those that are written with it.
-        label: The state in a word.
-        accepts: The events that it waits for, separated by blanks.
-        at_us: When it was kept.
-        timers_set: Names and times.
-        timers_gone: Names.
-        inbox: The position of the message that it deals with; 0 for none.
-        key: What events from the bus are correlated with, or "".
-        shows: Whether label or events are others than the row holds.
+        place: The index of its record among those that are written together.
+        label: The state, in a word.
+        accepts: The events that the run waits for, separated by spaces.
+        at_us: The time of the checkpoint.
+        timers_set: Names and times of new timers.
+        timers_gone: Names of removed timers.
+        inbox: The position of the message that it handles; 0 for none.
+        key: The correlation key of the run, or "".
+        shows: Whether label or events differ from those of the row.
     """
 
     place: int
@@ -67,33 +67,34 @@ class KeptRow(msgspec.Struct, kw_only=True):
 
 
 class WaitingRows:
-    """Writes them, within the transaction of a group.
+    """Writes these rows, within the transaction of a group.
 
     Args:
-        connection: The group's.
+        connection: The connection of the group.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._used = False  # most stores have none of them: then an end of a run costs little
+        self._used = False  # without timers and messages, the end of a run costs less
 
-    def keep(self, kept: Sequence[tuple[int, int, KeptRow]]) -> None:
-        """Take in kept states.
+    def save(self, checkpoints: Sequence[tuple[int, int, CheckpointRow]]) -> None:
+        """Write checkpoints.
 
         Args:
-            kept: Each with the run's key and the record's position; of one run, the last counts.
+            checkpoints: Each with the run's key and the record's position. The last one of a
+                run replaces its earlier ones.
         """
-        if not kept:
+        if not checkpoints:
             return
-        newest = {key: (key, place, row.at_us) for key, place, row in kept}
-        self._write(_KEEP, list(newest.values()))
-        shown = {key: (key, row.label, row.accepts) for key, _, row in kept if row.shows}
+        newest = {key: (key, place, row.at_us) for key, place, row in checkpoints}
+        self._write(_SAVE, list(newest.values()))
+        shown = {key: (key, row.label, row.accepts) for key, _, row in checkpoints if row.shows}
         self._write(_SHOW, list(shown.values()))
-        keys = [(row.key, key, row.key) for key, _, row in kept if row.key and row.shows]
+        keys = [(row.key, key, row.key) for key, _, row in checkpoints if row.key and row.shows]
         if keys:
             self._connection.executemany(_SET_KEY, keys)
         timers: dict[tuple[int, str], int | None] = {}
-        for key, _, row in kept:
+        for key, _, row in checkpoints:
             timers.update(((key, name), None) for name in row.timers_gone)
             timers.update(((key, name), due) for name, due in row.timers_set)
         if timers:
@@ -101,14 +102,14 @@ class WaitingRows:
             self._write(_DROP_TIMERS, [each for each, due in timers.items() if due is None])
             running = [(*each, due) for each, due in timers.items() if due is not None]
             self._write(_SET_TIMERS, running)
-        self._write(_DROP_ARRIVALS, [(key, row.inbox) for key, _, row in kept if row.inbox])
+        self._write(_DROP_ARRIVALS, [(key, row.inbox) for key, _, row in checkpoints if row.inbox])
 
-    def settle(self, answered: Sequence[tuple[int, str]], ended: Sequence[int]) -> None:
-        """Take in that messages other than events were dealt with, and that runs have ended.
+    def drop(self, answered: Sequence[tuple[int, str]], ended: Sequence[int]) -> None:
+        """Drop handled messages other than events, and everything of runs that have ended.
 
         Args:
-            answered: Keys of runs, and ids of messages.
-            ended: Keys of runs.
+            answered: Keys of runs, and ids of their handled messages.
+            ended: Keys of runs that have ended.
         """
         if answered:
             given = [{"run": key, "message_id": message_id} for key, message_id in answered]
@@ -123,10 +124,10 @@ class WaitingRows:
         """Put a message into a run's inbox, and return its position.
 
         Args:
-            key: The run's.
-            message_id: The same once more is no other message.
+            key: The run's key.
+            message_id: A message with the id of an earlier one is not posted again.
             encoded: The message.
-            arrives: Whether the run, which has not ended, is to deal with it.
+            arrives: Whether the run is to handle it; False when it has ended.
         """
         cursor = self._connection.execute(
             _POST, (key, message_id, encoded.checksum, encoded.payload)
@@ -143,18 +144,18 @@ class WaitingRows:
         return position
 
     def post_to_key(self, workflow: str, key: str, message_id: str, encoded: Encoded) -> int:
-        """Put a message into the inbox of each unfinished run with a key; return of how many.
+        """Put a message into the inbox of each unfinished run with a key; return how many.
 
         Args:
-            workflow: The runs'.
-            key: What they kept.
-            message_id: Those that have it already are left out.
-            encoded: The message; its large values are where they belong.
+            workflow: The workflow of the runs.
+            key: The correlation key of the runs.
+            message_id: Runs that have a message of this id are left out.
+            encoded: The message; its large values are already in their files.
         """
         to = {"workflow": workflow, "to": key}
         row = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
         for blob in encoded.blobs:
-            self._connection.execute(_KEEP_BLOB, {**to, "sum": blob.sum})
+            self._connection.execute(_ADD_BLOB, {**to, "sum": blob.sum})
         given = {"message_id": message_id, "checksum": encoded.checksum, "payload": encoded.payload}
         cursor = self._connection.execute(_POST_TO_KEY, {**to, **given})
         if cursor.rowcount:

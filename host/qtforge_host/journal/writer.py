@@ -1,4 +1,4 @@
-"""The one thread that writes, and the way to it from the event loop."""
+"""The thread that writes, and its queue from the event loop."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from qtforge_sdk.errors import StateDirectoryError
 
 __all__ = ["Writer"]
 
-_CAPACITY: Final = 1024  # jobs that wait or are being written; the next caller waits for room
-_AT_ONCE: Final = 32  # handed over before the turn ends: the thread writes while the loop works
-_POLL_S: Final = 0.05  # how often others' writes are looked for, while somebody waits for them
+_CAPACITY: Final = 1024  # jobs that wait or are being written; further callers wait for room
+_AT_ONCE: Final = 32  # jobs that are handed over before the loop's turn ends
+_POLL_S: Final = 0.05  # between looks at other processes' writes, while a caller waits
 
 
 class _Ticket(msgspec.Struct):
-    """A job and its caller; ``missed`` is the outcome if the caller was just being cancelled."""
+    """A job and its caller's future; ``missed`` is the outcome when the caller was cancelled."""
 
     job: Job
     future: asyncio.Future[Any]
@@ -34,11 +34,11 @@ class _Ticket(msgspec.Struct):
 
 
 class Writer:
-    """Takes jobs from the loop, and writes all that wait as one group.
+    """Takes jobs from the loop, and writes all waiting jobs as one group.
 
     Args:
-        group: Writes them; belongs to the thread from now on.
-        directory: The state directory, for errors.
+        group: Writes the groups; from now on it is used by the thread only.
+        directory: The journal's folder, for errors.
     """
 
     def __init__(self, group: GroupCommit, directory: Path) -> None:
@@ -47,32 +47,34 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._outbox: list[_Ticket] = []
         self._pending = 0
-        self._room = asyncio.Event()  # set when there may be some; a semaphore costs each job more
+        self._room = (
+            asyncio.Event()
+        )  # set when there may be room; cheaper for each job than a semaphore
         self._queue: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
         self._changed = asyncio.Event()
-        self._watchers = 0  # read by the thread; an int's assignment is atomic
+        self._watchers = 0  # read by the thread; assigning an int is atomic
         self._closing = False
         self._broken: Exception | None = None  # the thread's
         self._written: tuple[Sequence[_Ticket], Sequence[Any]] | None = None  # the thread's
         self._data_version = 0  # the thread's
         self._looked_at = 0.0  # the thread's
         self._ended = self._loop.create_future()
-        # A daemon: an interpreter that ends without close() does not wait for it.
+        # A daemon thread: an interpreter that exits without close() does not wait for it.
         threading.Thread(target=self._work, name="qtforge-journal", daemon=True).start()
 
     @property
     def backlog(self) -> int:
-        """How many jobs wait or are being written, those that wait for room left out."""
+        """How many jobs wait or are being written, without those that wait for room."""
         return self._pending
 
     async def submit(self, job: Job) -> Any:
-        """Have a job written, and return its outcome once the disk has it.
+        """Write a job, and return its outcome once it is on the disk.
 
-        A caller who is cancelled meanwhile is so when that is done: what is known of a run
-        must not fall behind what the disk has.
+        A caller that is cancelled meanwhile waits for that before it raises CancelledError:
+        the state of a run in memory must not lag behind the disk.
 
         Raises:
-            StateDirectoryError: It could not be written.
+            StateDirectoryError: The job could not be written.
         """
         interrupted = self._pending >= _CAPACITY and await self._found_room()
         if self._closing:
@@ -82,15 +84,15 @@ class Writer:
         self._pending += 1
         ticket = _Ticket(job, self._loop.create_future())
         if not self._outbox:
-            # Handed over at the loop's next turn, with what the other tasks of this turn add.
+            # At the loop's next turn, together with the jobs of other tasks of this turn.
             self._loop.call_soon(self._hand_over)
         self._outbox.append(ticket)
         if (
             len(self._outbox) >= _AT_ONCE
             and isinstance(job, Append)
-            and (job.status is None or job.kept)
+            and (job.status is None or job.checkpoint)
         ):
-            self._hand_over()  # not what takes many statements: each would wait for the loop
+            self._hand_over()  # only cheap jobs: each statement of others would wait for the loop
         try:
             outcome = await ticket.future
         except asyncio.CancelledError:
@@ -112,10 +114,10 @@ class Writer:
         return interrupted
 
     async def _outcome(self, ticket: _Ticket) -> None:
-        """Wait for a job's end although the caller was cancelled, also again.
+        """Wait for the end of a job although the caller was cancelled, even repeatedly.
 
         Raises:
-            QtForgeError: It was not done.
+            QtForgeError: The job was refused.
         """
         while ticket.missed is None:
             if ticket.future.cancelled():
@@ -128,9 +130,9 @@ class Writer:
             raise outcome
 
     async def changed(self, timeout_s: float) -> bool:
-        """Wait for a write of another process or a `Change` that wakes; see `Journal`."""
+        """Wait for another process's write or a waking `Change`; see `Journal`."""
         self._watchers += 1
-        self._queue.put([])  # the thread may be waiting without polling
+        self._queue.put([])  # the thread may be waiting without a timeout
         try:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
@@ -142,7 +144,7 @@ class Writer:
         return True
 
     async def close(self) -> None:
-        """Write what was handed in, and end the thread."""
+        """Write all submitted jobs, and end the thread."""
         if not self._closing:
             self._closing = True
             self._hand_over()
@@ -161,17 +163,17 @@ class Writer:
             job, future = ticket.job, ticket.future
             if (isinstance(job, Change) and job.wakes) or (isinstance(job, Append) and job.posts):
                 self._changed.set()
-            if future.done():  # its caller is being cancelled
+            if future.done():  # its caller was cancelled
                 ticket.missed = (outcome,)
                 continue
-            if outcome is None:  # an append, as most of them
+            if outcome is None:  # an append, like most jobs
                 future.set_result(None)
             elif isinstance(outcome, BaseException):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
 
-    # What follows runs in the thread.
+    # The following methods run in the thread.
 
     def _work(self) -> None:
         try:
@@ -183,16 +185,16 @@ class Writer:
                     outcomes = self._write(tickets)
                     self._written = tickets, outcomes
                 else:
-                    self._tell_written()
-                self._look_for_others()
-            self._tell_written()
+                    self._deliver_written()
+                self._poll_other_writers()
+            self._deliver_written()
         finally:
             self._group.connection.close()
-            self._tell(self._end)
+            self._call_in_loop(self._end)
 
     def _take(self) -> tuple[list[_Ticket], bool]:
-        """Return everything that waits, and whether it is the last; nothing is waited for while
-        there are outcomes to deliver.
+        """Return all waiting jobs, and whether they are the last; do not wait while there are
+        outcomes to deliver.
         """
         tickets: list[_Ticket] = []
         wait = self._written is None
@@ -213,46 +215,46 @@ class Writer:
         if error is None:
             try:
                 jobs = [ticket.job for ticket in tickets]
-                return self._group.commit(jobs, self._tell_written)
-            except Exception as raised:  # noqa: BLE001 - told to every caller, with its cause
+                return self._group.commit(jobs, self._deliver_written)
+            except Exception as raised:  # noqa: BLE001 - raised in every caller, with its cause
                 error = raised
                 if is_lasting(raised):
                     self._broken = raised
-        self._tell_written()
+        self._deliver_written()
         return [storage_error(self._directory, error) for _ in tickets]
 
-    def _tell_written(self) -> None:
-        """Deliver what was written last.
+    def _deliver_written(self) -> None:
+        """Deliver the outcomes of the last group.
 
-        That is late: as the next group is about to be written. What the loop does with the
-        outcomes goes on beside the writing, and would otherwise hold up what leads to it.
+        This is done just before the next group is written, so that the loop handles the
+        outcomes while this thread waits for the disk; earlier, the loop would compete with it.
         """
         written, self._written = self._written, None
         if written is not None:
-            self._tell(self._deliver, *written)
+            self._call_in_loop(self._deliver, *written)
 
-    def _look_for_others(self) -> None:
+    def _poll_other_writers(self) -> None:
         if not self._watchers or time.monotonic() < self._looked_at + _POLL_S:
             return
         self._looked_at = time.monotonic()
         try:
             version = self._read_data_version()
         except sqlite3.Error:
-            return  # the next write says what is wrong
+            return  # the next write reports the error
         if version != self._data_version:
             self._data_version = version
-            self._tell(self._changed.set)
+            self._call_in_loop(self._changed.set)
 
     def _read_data_version(self) -> int:
-        # Grows when another connection commits, and not when this one does.
+        # It changes when another connection commits, and not when this one does.
         row = self._group.connection.execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
-    def _tell(self, callback: Any, *arguments: Any) -> None:
+    def _call_in_loop(self, callback: Any, *arguments: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
-            return  # the loop is closed, and nobody waits any more
+            return  # the loop is closed, and no caller waits any more
 
     def _end(self) -> None:
         if not self._ended.done():

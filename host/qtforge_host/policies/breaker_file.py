@@ -5,26 +5,31 @@ A breaker itself lives in memory; the file only records its transitions. No run 
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from qtforge_host.policies.breaker import Transition
+from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
 
 __all__ = ["BreakerFile", "SavedBreaker"]
 
 _LOG: Final = logging.getLogger("qtforge.policies")
 _NAME: Final = "breakers.sqlite"
 _BUSY_TIMEOUT_S: Final = 0.2  # a request waits for this
-_SCHEMA: Final = """CREATE TABLE IF NOT EXISTS breakers (
-    topic TEXT, plugin TEXT, state TEXT NOT NULL, since TEXT NOT NULL, reason TEXT NOT NULL,
-    PRIMARY KEY (topic, plugin)
-) STRICT, WITHOUT ROWID"""
+_SCHEMA: Final = Schema(
+    application_id=0,  # files of 1.0.0 have the table, and neither id nor version
+    migrations=(
+        (
+            "CREATE TABLE IF NOT EXISTS breakers ("
+            " topic TEXT, plugin TEXT, state TEXT NOT NULL, since TEXT NOT NULL,"
+            " reason TEXT NOT NULL, PRIMARY KEY (topic, plugin)) STRICT, WITHOUT ROWID",
+        ),
+    ),
+)
 _UPSERT: Final = """INSERT INTO breakers VALUES (?, ?, ?, ?, ?) ON CONFLICT (topic, plugin)
     DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason"""
 
@@ -57,6 +62,10 @@ class BreakerFile:
 
     def __init__(self, directory: Path) -> None:
         self._path: Final = directory / _NAME
+        # No run depends on the file, so a transition need not wait for the disk.
+        self._store: Final = SqliteStore(
+            self._path, _SCHEMA, busy_timeout_s=_BUSY_TIMEOUT_S, synchronous="OFF"
+        )
 
     def save(self, transition: Transition) -> None:
         """Save a transition in place of the breaker's previous one."""
@@ -68,19 +77,17 @@ class BreakerFile:
             transition.reason,
         )
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._open() as connection:
-                connection.execute(_SCHEMA)
+            with self._store.transaction() as connection:
                 connection.execute(_UPSERT, row)
-        except (sqlite3.Error, OSError) as error:
-            _LOG.warning("%s: a breaker's state is not saved: %s", self._path, error)
+        except StoreError as error:
+            _LOG.warning("%s: a breaker's state is not saved: %s", self._path, error.why)
 
     def all(self) -> Sequence[SavedBreaker]:
         """Return every breaker that ever changed its state, sorted by topic and plugin."""
         if not self._path.is_file():
             return []
         try:
-            with self._open() as connection:
+            with self._store.reading() as connection:
                 rows = connection.execute("SELECT * FROM breakers ORDER BY topic, plugin")
                 return [
                     SavedBreaker(
@@ -92,17 +99,7 @@ class BreakerFile:
                     )
                     for topic, plugin, state, since, reason in rows
                 ]
-        except (sqlite3.Error, OSError, ValueError) as error:
-            _LOG.warning("%s can't be read, and may be deleted: %s", self._path, error)
+        except (StoreError, ValueError) as error:
+            why = error.why if isinstance(error, StoreError) else str(error)
+            _LOG.warning("%s can't be read, and may be deleted: %s", self._path, why)
             return []
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)
-        try:
-            with connection:
-                # No run depends on it, so a transition need not wait for the disk.
-                connection.execute("PRAGMA synchronous = OFF")
-                yield connection
-        finally:
-            connection.close()

@@ -129,7 +129,7 @@ class SqliteStore:
         schema: Its tables.
         busy_timeout_s: How long to wait for another connection's lock, in seconds.
         synchronous: ``FULL`` where a commit must survive a power failure, ``NORMAL`` where
-            the last ones may be lost.
+            the last ones may be lost, ``OFF`` where the whole file may be.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class SqliteStore:
         schema: Schema,
         *,
         busy_timeout_s: float = 10.0,
-        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        synchronous: Literal["FULL", "NORMAL", "OFF"] = "FULL",
     ) -> None:
         self.path: Final = path
         self._schema: Final = schema

@@ -1,9 +1,11 @@
-"""What breakers last did can be read from outside, and harms nobody when it can't be kept."""
+"""The last transition of each breaker, saved for other processes; a failure is only logged."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,19 @@ def test_a_state_directory_that_cannot_be_made_is_a_warning_and_no_error(
     BreakerFile(tmp_path / "state").save(transition("one", "closed", "open"))
     assert "is not saved" in caplog.text
     assert BreakerFile(tmp_path / "state").all() == []
+
+
+def test_a_file_of_the_first_version_is_read_and_written(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "breakers.sqlite")) as old, old:
+        old.execute(
+            "CREATE TABLE breakers (topic TEXT, plugin TEXT, state TEXT NOT NULL,"
+            " since TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (topic, plugin))"
+            " STRICT, WITHOUT ROWID"
+        )
+        row = ("a.b", "one", "open", NOW.isoformat(), "three failures")
+        old.execute("INSERT INTO breakers VALUES (?, ?, ?, ?, ?)", row)
+    assert [(each.plugin, each.reason) for each in BreakerFile(tmp_path).all()] == [
+        ("one", "three failures")
+    ]
+    BreakerFile(tmp_path).save(transition("one", "open", "half_open"))
+    assert [each.state for each in BreakerFile(tmp_path).all()] == ["half_open"]
