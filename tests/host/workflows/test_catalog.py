@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 
-KINDS: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
+KINDS: dict[str, Orchestrator[Any]] = {"sequential": SequentialOrchestrator()}
 GOOD = """\
 name = "good"
 kind = "sequential"

@@ -21,7 +21,7 @@ from qtforge_sdk.errors import (
     WorkflowUnmetError,
 )
 
-KINDS: dict[str, Orchestrator] = {"sequential": SequentialOrchestrator()}
+KINDS: dict[str, Orchestrator[Any]] = {"sequential": SequentialOrchestrator()}
 INFO = HandlerInfo(
     topic="a.b",
     plugin="acme",
