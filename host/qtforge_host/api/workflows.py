@@ -8,8 +8,8 @@ from qtforge_host.cli.session import Session
 from qtforge_host.plugins.extensions import load_orchestrators
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
-from qtforge_host.runs.history import History
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Problem, Workflow
 from qtforge_sdk.errors import WorkflowError, WorkflowNotFoundError
 
@@ -28,7 +28,7 @@ class WorkflowsOfRuns:
         self._found: dict[tuple[str, str], Workflow | None] = {}
         self._recorded: dict[str, RecordedWorkflows] = {}
 
-    def of(self, history: History) -> Workflow | None:
+    def of(self, history: RunState) -> Workflow | None:
         """Return a run's workflow; None where it is written in Python or its kind is not here."""
         started = history.started
         if started is None or not started.definition_text:
@@ -40,7 +40,7 @@ class WorkflowsOfRuns:
             self._found[key] = self._read(history, started.kind)
         return self._found[key]
 
-    def _read(self, history: History, kind: str) -> Workflow | None:
+    def _read(self, history: RunState, kind: str) -> Workflow | None:
         if kind not in self._recorded:
             settings = self._session.settings
             resolution = resolve_installed(settings).resolution

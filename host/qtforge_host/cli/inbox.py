@@ -20,7 +20,6 @@ from qtforge_host.cli.runs.show import workflow_of
 from qtforge_host.cli.runs.state_machine import machine_document, send_command
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.accepted_events import Offer, offers_of
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
@@ -106,7 +105,7 @@ async def _found(session: Session, workflow: str | None, limit: int, after: str 
 
 async def _waiting(
     journal: Journal,
-    workflow_of_run: Callable[[History], Workflow | None],
+    workflow_of_run: Callable[[RunState], Workflow | None],
     workflow: str | None,
     limit: int,
     after: str | None,
@@ -126,18 +125,18 @@ async def _waiting(
 
 async def _looked_at(
     journal: Journal,
-    workflow_of_run: Callable[[History], Workflow | None],
+    workflow_of_run: Callable[[RunState], Workflow | None],
     summary: RunSummary,
 ) -> _Waiting:
     records = await journal.tail(summary.run_id)
     view = RunState.from_records(summary.run_id, records)
-    if view.kept is None or not view.kept.trace.get("entered"):
+    if view.checkpoint is None or not view.checkpoint.trace.get("entered"):
         # Only the rest of its history tells since when it is in its state.
         records = await journal.records(summary.run_id)
         view = RunState.from_records(summary.run_id, records)
-    history = History.of(records)
+    history = RunState.from_records(summary.run_id, records)
     read = workflow_of_run(history)
-    offers = offers_of(read, history.kept) if read is not None else ()
+    offers = offers_of(read, history.checkpoint) if read is not None else ()
     peoples = [each for each in offers if _is_peoples(each.accepted.event)]
     return _Waiting(summary, view, peoples)
 

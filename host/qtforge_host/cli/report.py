@@ -51,7 +51,7 @@ def run_lines(
     degraded = ", degraded" if view.degraded else ""
     lines = [f"{state(status or view.status)}{degraded}  {about}  run {view.run_id}"]
     # What keeps its state may have done thousands of steps; its history has them.
-    steps = view.steps if view.kept is None else {}
+    steps = view.steps if view.checkpoint is None else {}
     names = max((len(name) for name in steps), default=0)
     states = max((len(step.status) for step in steps.values()), default=0)
     lines += [f"  {_step(step, states, names)}" for step in steps.values()]

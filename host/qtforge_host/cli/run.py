@@ -91,5 +91,5 @@ async def _work(
 ) -> None:
     for given in waiting:
         view = await engine.execute(workflow, given, display)
-        printer.offers[view.run_id] = offers_of(workflow, view.kept)
+        printer.offers[view.run_id] = offers_of(workflow, view.checkpoint)
         display.settled(view)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from qtforge_host.runs.errors import RunEndedError
-from qtforge_host.runs.history import History
+from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind
 
@@ -34,13 +34,13 @@ def message(kind: MessageKind, *, name: str = "", data: Any = None) -> InboxMess
     )
 
 
-def refuse_ended(run_id: str, records: Sequence[Record]) -> History:
+def refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:
     """Return the history that the records tell.
 
     Raises:
         RunEndedError: The run has ended.
     """
-    history = History.of(records)
+    history = RunState.from_records(run_id, records)
     if history.finished is not None:
         raise RunEndedError(run_id, history.finished.status)
     return history

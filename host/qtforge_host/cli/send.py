@@ -19,7 +19,6 @@ from qtforge_host.cli.runs.state_machine import move_of
 from qtforge_host.cli.runs_messages import answered, message, refuse_ended
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.accepted_events import Offer, offers_of
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_sdk.journal import InboxMessage
@@ -82,7 +81,7 @@ async def _find(session: Session, run: str) -> tuple[str, bool]:
     async with open_journal(session) as journal:
         run_id = await find_run(journal, run)
         history = refuse_ended(run_id, await journal.tail(run_id))
-        return run_id, history.kept is not None
+        return run_id, history.checkpoint is not None
 
 
 async def _post(session: Session, run_id: str, given: InboxMessage, wait_s: float) -> bool:
@@ -95,7 +94,9 @@ async def _post(session: Session, run_id: str, given: InboxMessage, wait_s: floa
             journal,
             run_id,
             wait_s,
-            lambda records: given.message_id in History.of(records).handled or None,
+            lambda records: (
+                given.message_id in RunState.from_records(run_id, records).handled or None
+            ),
         )
         return bool(found)
 
@@ -111,10 +112,10 @@ async def _deliver(
         if kept is not None and engine.active_runs.get(run_id) is not None:
             await engine.resume(run_id)  # it is executed here: wait until it rests again
         records = await durable.journal.records(run_id)
-        view, history = RunState.from_records(run_id, records), History.of(records)
-        waits = history.finished is None and history.kept is not None
+        view = history = RunState.from_records(run_id, records)
+        waits = history.finished is None and history.checkpoint is not None
         workflow = engine.workflows.recorded(history) if waits else None
-        return kept, view, offers_of(workflow, history.kept) if workflow else ()
+        return kept, view, offers_of(workflow, history.checkpoint) if workflow else ()
 
 
 def _say_outcome(
@@ -138,10 +139,10 @@ async def served_outcome(
 ) -> dict[str, Any]:
     """Return what became of an event as ``send --json`` prints it, from a running host."""
     records = await durable.journal.tail(kept.run_id)
-    view, history = RunState.from_records(kept.run_id, records), History.of(records)
-    waits = history.finished is None and history.kept is not None
+    view = history = RunState.from_records(kept.run_id, records)
+    waits = history.finished is None and history.checkpoint is not None
     workflow = workflow_of(durable, history) if waits else None
-    return _outcome(given, kept, view, offers_of(workflow, history.kept) if workflow else ())
+    return _outcome(given, kept, view, offers_of(workflow, history.checkpoint) if workflow else ())
 
 
 def _outcome(

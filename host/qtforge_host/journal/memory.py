@@ -31,6 +31,7 @@ from qtforge_sdk.journal_errors import (
     StaleOwnerError,
 )
 from qtforge_sdk.records import RunStarted
+from qtforge_sdk.run_status import RECOVERABLE
 
 __all__ = ["MemoryJournal", "MemoryStore"]
 
@@ -136,7 +137,7 @@ class MemoryJournal:
         return tuple(
             run.run_id
             for run in store.runs.values()
-            if run.status in ("running", "blocked") and run.owner not in store.owners
+            if run.status in RECOVERABLE and run.owner not in store.owners
         )
 
     async def post(self, run_id: str, message: InboxMessage) -> int:

@@ -32,14 +32,16 @@ from qtforge_sdk.journal import (
     RunSummary,
 )
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
+from qtforge_sdk.run_status import RECOVERABLE
 
 __all__ = ["Queries", "payloads"]
 
 _LAST: Final = (1 << 63) - 1
 _PAYLOADS: Final = """SELECT position, checksum, payload FROM records
     WHERE run = ? AND position BETWEEN ? AND ? ORDER BY position"""
-_UNFINISHED: Final = """SELECT run_id, owner FROM runs
-    WHERE status IN ('running', 'blocked') ORDER BY key"""
+_RECOVERABLE: Final = f"""SELECT run_id, owner FROM runs
+    WHERE status IN ({", ".join(f"'{status}'" for status in sorted(RECOVERABLE))})
+    ORDER BY key"""  # noqa: S608 - of constants
 _INBOX: Final = """SELECT position, checksum, payload FROM inbox
     WHERE run = ? AND position > ? ORDER BY position"""
 
@@ -114,7 +116,7 @@ class Queries:
 
     def unfinished(self) -> tuple[str, ...]:
         """Return the runs that can be resumed; see `Journal`."""
-        rows = self._connection.execute(_UNFINISHED).fetchall()
+        rows = self._connection.execute(_RECOVERABLE).fetchall()
         owners = {owner for _, owner in rows}
         alive = {owner for owner in owners if owner is not None and self._locks.is_alive(owner)}
         return tuple(run_id for run_id, owner in rows if owner not in alive)

@@ -240,13 +240,13 @@ def still_waiting(
         records: The run's, before the amendment.
         amended: The amendment.
     """
-    view = RunState.from_records(amended.run_id, records)
-    if view.status != "waiting" or view.kept is None:
+    state = RunState.from_records(amended.run_id, records)
+    if state.status != "waiting" or state.checkpoint is None:
         return ()
-    accepts = accepted_events(workflow, view.kept.state)
+    accepts = accepted_events(workflow, state.checkpoint.state)
     if accepts is None:
         return ()
-    return (renewed_checkpoint(view.kept, accepts, amended.definition, amended.at),)
+    return (renewed_checkpoint(state.checkpoint, accepts, amended.definition, amended.at),)
 
 
 class Amending:
@@ -316,7 +316,7 @@ class Amending:
     def _records_of(
         self, amendments: Sequence[Amendment], by: str, message_id: str
     ) -> list[RunAmended | AmendmentRefused]:
-        run_id, now, steps = self._log.view.run_id, self._clock.now(), self._log.view.steps
+        run_id, now, steps = self._log.state.run_id, self._clock.now(), self._log.state.steps
         workflow = self._workflow
         records: list[RunAmended | AmendmentRefused] = []
         for each in amendments:

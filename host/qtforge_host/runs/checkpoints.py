@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from qtforge_host.runs.history import History
+from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import TIMER
 from qtforge_sdk import Record
 from qtforge_sdk.checkpoints import ReceivedEvent
@@ -83,7 +83,7 @@ def restored(
         busy=True,
         inbox=max([last.inbox, *(each.position for each in sent)]),
         handled=last.handled,
-        definition=History.of(records).definition,
+        definition=RunState.from_records(last.run_id, records).definition,
         first=first,
         timed_from=at,
     )

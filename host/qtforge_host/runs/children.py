@@ -12,7 +12,6 @@ import msgspec
 
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted
 from qtforge_host.runs.control import PauseRequested
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_host.shielding import until_done
@@ -23,6 +22,7 @@ from qtforge_sdk.errors import OperationError, RunError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunCancelRequested, RunFinished, RunStarted
+from qtforge_sdk.run_status import UNFINISHED
 
 __all__ = [
     "ChildOwnedError",
@@ -31,26 +31,23 @@ __all__ = [
     "ParentStep",
     "cancel_family",
     "cancel_message",
-    "undoes",
+    "needs_compensation",
     "unfinished_children",
 ]
-
-_UNFINISHED: Final = frozenset({"running", "waiting", "paused", "blocked"})
-
 
 _MANY_CANCELLING: Final = 1_000_000
 
 
-def undoes(history: History) -> bool:
-    """Tell whether a cancellation of a run undoes something; a workflow in Python is asked."""
-    started = history.started
-    definition = history.definition or (started.definition if started is not None else None)
-    return history.undoing or definition is None or definition.get("on_cancel") == "compensate"
+def needs_compensation(state: RunState) -> bool:
+    """Return whether cancelling a run undoes something; a Python workflow decides that itself."""
+    started = state.started
+    definition = state.definition or (started.definition if started is not None else None)
+    return state.compensating or definition is None or definition.get("on_cancel") == "compensate"
 
 
 async def unfinished_children(journal: Journal, parent: str) -> Sequence[RunSummary]:
     """Return the runs that a run has started and that have not ended."""
-    return await journal.runs(RunQuery(parent=parent, statuses=_UNFINISHED, limit=_MANY_CANCELLING))
+    return await journal.runs(RunQuery(parent=parent, statuses=UNFINISHED, limit=_MANY_CANCELLING))
 
 
 def cancel_message(parent: str, at: datetime.datetime) -> InboxMessage:
@@ -84,7 +81,8 @@ async def cancel_family(
     """
     ownership = await journal.claim(run_id)
     family = await _family(journal, run_id)
-    if any([undoes(History.of(await journal.records(each))) for each, _ in family]):
+    states = [RunState.from_records(each, await journal.records(each)) for each, _ in family]
+    if any(map(needs_compensation, states)):
         await journal.release(ownership)
         return False
     for child, parent in family[:0:-1]:
@@ -111,7 +109,8 @@ async def _end(
 ) -> None:
     run_id = ownership.run_id
     records = await journal.records(run_id)
-    if History.of(records).finished is not None:
+    state = RunState.from_records(run_id, records)
+    if state.finished is not None:
         await journal.release(ownership)
         return
     asked = RunCancelRequested(run_id=run_id, at=at, by=by, reason=reason)
@@ -119,7 +118,7 @@ async def _end(
         run_id=run_id,
         at=at,
         status="cancelled",
-        degraded=RunState.from_records(run_id, records).degraded,
+        degraded=state.degraded,
         result=None,
         summary="",
         error=ErrorInfo(code="run.cancelled", message=f"cancelled by {by}"),
@@ -242,12 +241,13 @@ class Children:
         found = await unfinished_children(self._journal, parent)
         for each in (each for each in found if child in (None, each.run_id)):
             try:
-                history = History.of(await self._journal.records(each.run_id))
+                records = await self._journal.records(each.run_id)
+                state = RunState.from_records(each.run_id, records)
                 await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
                 await self._executor.resume(
                     each.run_id,
                     # Other versions than those that served it must not undo what these did.
-                    versions="same-major" if undoes(history) else "any",
+                    versions="same-major" if needs_compensation(state) else "any",
                     note="to be cancelled",
                 )
             except RunOwnedError:
@@ -302,22 +302,22 @@ class Children:
                 self._named(name), given, parent=parent, stays=True, on_started=on_started
             )
         try:
-            view = await _to_its_end(work, is_to_stop)
+            state = await _to_its_end(work, is_to_stop)
         except RunOwnedError as error:
             if begun is None:
                 raise
             raise ChildOwnedError(begun) from error
-        if view.status == "succeeded":
-            return view.result
-        if view.rests:
-            by = f"its child run {view.run_id}, which is {view.status}"
-            id_ = f"{view.run_id}/{view.status}"
+        if state.status == "succeeded":
+            return state.result
+        if state.rests:
+            by = f"its child run {state.run_id}, which is {state.status}"
+            id_ = f"{state.run_id}/{state.status}"
             raise PauseRequested(
                 InboxMessage(message_id=id_, kind="pause", at=self._clock.now(), by=by)
             )
-        why = view.error.message if view.error else ""
-        what = f"the run {view.run_id} of '{name}' is {view.status}"
-        raise OperationError(view.error.code if view.error else "run.child_failed", what, why)
+        why = state.error.message if state.error else ""
+        what = f"the run {state.run_id} of '{name}' is {state.status}"
+        raise OperationError(state.error.code if state.error else "run.child_failed", what, why)
 
 
 async def _to_its_end(

@@ -58,21 +58,21 @@ class Compensator:
         Returns:
             Whether there was anything to undo, and whether all of it was undone.
         """
-        history = self._log.history
-        ended = {step: place for place, step in enumerate(history.outcomes)}
+        state = self._log.state
+        ended = {step: place for place, step in enumerate(state.outcomes)}
         done, self._done = sorted(self._done, key=lambda each: -ended[each[0]]), []
         sound = True
         for step, compensation in done:
-            if step in history.not_undone:
+            if step in state.not_compensated:
                 sound = False
-            elif step not in history.undone:
+            elif step not in state.compensated:
                 sound = await self._compensate_one(step, compensation, undo) and sound
         return bool(done), sound
 
     async def _compensate_one(self, step: str, compensation: Compensation, undo: Undo) -> bool:
-        run_id = self._log.view.run_id
+        run_id = self._log.state.run_id
         attempt = 1
-        earlier = self._log.history.failed_undos.get(step)
+        earlier = self._log.state.failed_compensations.get(step)
         if earlier is not None:  # the run was resumed between two attempts
             attempt = earlier.attempt + 1
             if earlier.next_at is not None:
@@ -126,7 +126,7 @@ class Compensator:
     ) -> CompensationFailed:
         now = self._clock.now()
         return CompensationFailed(
-            run_id=self._log.view.run_id,
+            run_id=self._log.state.run_id,
             at=now,
             step=step,
             error=error_info(error, step),
@@ -141,5 +141,5 @@ class Compensator:
     ) -> float | None:
         if compensation.retry is None:
             return None
-        key = f"{self._log.view.run_id}/{step}/compensation"
+        key = f"{self._log.state.run_id}/{step}/compensation"
         return next_attempt(compensation.retry, attempt, error, random=seeded(key, attempt))

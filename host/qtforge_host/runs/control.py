@@ -95,13 +95,13 @@ class Control(Interruptible):
     @property
     def cancel_requested(self) -> RunCancelRequested | None:
         """That somebody cancelled the run before anything of it was undone."""
-        return self._log.history.cancel_requested
+        return self._log.state.cancel_requested
 
     @property
     def winds_down(self) -> bool:
         """Whether nothing new may be asked, because the run was cancelled, or is being undone."""
-        history = self._log.history
-        return self.is_over or history.undoing or history.cancel_requested is not None
+        state = self._log.state
+        return self.is_over or state.compensating or state.cancel_requested is not None
 
     async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
         """Take in what was sent; events and cancellations at once, the rest at a boundary.
@@ -114,7 +114,7 @@ class Control(Interruptible):
             if position <= self.position:  # another reading of the inbox brought it
                 continue
             self.position = position
-            if message.message_id in self._log.history.handled:
+            if message.message_id in self._log.state.handled:
                 continue
             if message.kind == "event" and self._tell is not None:
                 self._arrived.append(_received(position, message))
@@ -236,7 +236,7 @@ class Control(Interruptible):
     async def _receive(self, message: InboxMessage) -> None:
         await self._log.append(
             EventReceived(
-                run_id=self._log.view.run_id,
+                run_id=self._log.state.run_id,
                 at=message.at,
                 name=message.name,
                 event_id=message.message_id,
@@ -246,7 +246,7 @@ class Control(Interruptible):
 
     async def _cancel(self, message: InboxMessage) -> None:
         record = RunCancelRequested(
-            run_id=self._log.view.run_id,
+            run_id=self._log.state.run_id,
             at=message.at,
             by=message.by,
             message_id=message.message_id,

@@ -19,7 +19,6 @@ from qtforge_host.runs.amendments import Amending, as_document
 from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.execution import RunExecution
-from qtforge_host.runs.history import History
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.run import ActiveRun
 from qtforge_host.runs.serialization import normalize
@@ -64,7 +63,7 @@ class Workflows(Protocol):
     def named(self, name: str) -> Workflow:
         """Return a workflow that can run here and now."""
 
-    def recorded(self, history: History) -> Workflow:
+    def recorded(self, state: RunState) -> Workflow:
         """Return a run's workflow, with its definition as amended until now."""
 
     def check(self, workflow: Workflow) -> Sequence[Problem]:
@@ -74,11 +73,11 @@ class Workflows(Protocol):
 class _NoListener:
     """A listener that ignores everything."""
 
-    def on_record(self, view: RunState, record: Record) -> None:
+    def on_record(self, state: RunState, record: Record) -> None:
         """Do nothing."""
 
     def on_progress(
-        self, view: RunState, step: str, done: float, total: float | None, text: str
+        self, state: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
         """Do nothing."""
 
@@ -194,10 +193,10 @@ class Engine:
         with self.active_runs.executing(started.run_id) as handle:
             if on_started is not None:
                 await on_started(started.run_id)
-            view = await self._drive(
+            state = await self._drive(
                 workflow, ownership, [started], options, inbox_reads=inbox_reads, inbox=[]
             )
-            return await self._until_rest(view, handle, options)
+            return await self._until_rest(state, handle, options)
 
     async def resume(
         self,
@@ -230,15 +229,15 @@ class Engine:
         """
         while (executing := self.active_runs.handle(run_id)) is not None:
             await executing.until_ended()
-            view = RunState.from_records(run_id, await self.journal.records(run_id))
-            if not stays or view.status != "waiting":
-                return view
+            state = RunState.from_records(run_id, await self.journal.records(run_id))
+            if not stays or state.status != "waiting":
+                return state
         options = _Options(
             listener=listener or _NoListener(), stays=stays, versions=versions, note=note
         )
         with self.active_runs.executing(run_id) as handle:
-            view = await self._resume(run_id, options)
-            return await self._until_rest(view, handle, options)
+            state = await self._resume(run_id, options)
+            return await self._until_rest(state, handle, options)
 
     async def close(self, grace_s: float = 0.0) -> None:
         """End every run that executes here; the next process resumes what is not done.
@@ -252,47 +251,47 @@ class Engine:
         """Leave every run that executes here as it is, at once; the next process resumes it."""
         await self.active_runs.close(0.0, rest_s=0.0)
 
-    async def _until_rest(self, view: RunState, handle: RunHandle, options: _Options) -> RunState:
+    async def _until_rest(self, state: RunState, handle: RunHandle, options: _Options) -> RunState:
         """Resume a run that was sent something just as it went to rest."""
-        run_id = view.run_id
+        run_id = state.run_id
         again = _Options(listener=options.listener, stays=options.stays)
-        while view.status == "waiting" and not self.active_runs.closing:
+        while state.status == "waiting" and not self.active_runs.closing:
             handle.wanted_again = False
             pending = await self.journal.pending(run_id)
             if not (pending or handle.wanted_again or self.active_runs.has_direct_events(run_id)):
                 break
             try:
-                view = await self._resume(run_id, again)
+                state = await self._resume(run_id, again)
             except RunOwnedError:
                 break  # another process was faster
-        return view
+        return state
 
     async def _resume(self, run_id: str, options: _Options) -> RunState:
         """Resume a run that this engine does not execute, until it ends or rests."""
         await self.active_runs.ensure_watching()
         records = list(await self.journal.tail(run_id))
-        history = History.of(records)
-        if history.finished is not None or stays_blocked(
-            history.blocked, history.served_by, self._plugins(), options.versions
+        state = RunState.from_records(run_id, records)
+        if state.finished is not None or stays_blocked(
+            state.blocked, state.served_by, self._plugins(), options.versions
         ):
-            return RunState.from_records(run_id, records)
-        self._workflows.recorded(history)  # raises before the run is claimed
+            return state
+        self._workflows.recorded(state)  # raises before the run is claimed
         ownership = await self.journal.claim(run_id)
         records = list(await self.journal.tail(run_id))  # with the last owner's last records
-        history, view = History.of(records), RunState.from_records(run_id, records)
-        if history.finished is not None:
+        state = RunState.from_records(run_id, records)
+        if state.finished is not None:
             await self.journal.release(ownership)
-            return view
-        workflow = self._workflows.recorded(history)
+            return state
+        workflow = self._workflows.recorded(state)
         active = self._plugins()
-        problem = version_problem(history.served_by, active, options.versions)
+        problem = version_problem(state.served_by, active, options.versions)
         if problem is not None and problem.blocks:
             return await self._block(ownership, records, problem.text, active)
         note = "; ".join(filter(None, (options.note, problem.text if problem else "")))
         inbox_reads = self.active_runs.inbox_reads
         read_inbox = self.journal.pending if stateful(workflow) else self.journal.inbox
         inbox = list(await read_inbox(run_id))
-        waited = view.status == "waiting"
+        waited = state.status == "waiting"
         if note or not waited:
             now, owner = self._clock.now(), ownership.owner
             resumed = RunResumed(run_id=run_id, at=now, owner=owner, plugins=active, note=note)
@@ -340,10 +339,10 @@ class Engine:
             resumed: Whether somebody resumed the run: an older request to pause is void then.
         """
         run_id = ownership.run_id
-        view, history = RunState.from_records(run_id, records), History.of(records)
-        log = RunLog(self.journal, ownership, view, history, options.listener, self._observe)
+        state = RunState.from_records(run_id, records)
+        log = RunLog(self.journal, ownership, state, options.listener, self._observe)
         amending = Amending(log, workflow, self._clock, self._workflows.check)
-        parent = history.started.parent if history.started is not None else None
+        parent = state.started.parent if state.started is not None else None
         on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
         control = Control(log, amending.apply, self.active_runs.get(parent), on_checkpoint)
         run = ActiveRun(
@@ -358,7 +357,7 @@ class Engine:
         )
         if self._observe is not None:
             self._observe(records[-1])
-        options.listener.on_record(view, records[-1])
+        options.listener.on_record(state, records[-1])
         self.active_runs.add(run_id, control, stays=options.stays)
         try:
             if inbox:
@@ -371,7 +370,7 @@ class Engine:
         finally:
             self.active_runs.remove(run_id)
             await log.close()
-        return view
+        return state
 
 
 def stateful(workflow: Workflow) -> bool:

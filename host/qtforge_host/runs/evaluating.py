@@ -22,14 +22,14 @@ class Evaluates:
     @property
     def names(self) -> Mapping[str, Any]:
         """What expressions may use."""
-        view = self._log.view
-        started_at = view.started_at
+        state = self._log.state
+        started_at = state.started_at
         about = {
             "id": self.id,
-            "workflow": view.workflow,
+            "workflow": state.workflow,
             "started_at": None if started_at is None else started_at.isoformat(),
         }
-        return {"input": view.input, "run": about, "stages": view.steps}
+        return {"input": state.input, "run": about, "stages": state.steps}
 
     def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
         """Return a template's value now; see `qtforge_sdk.Run`."""

@@ -124,13 +124,13 @@ class RunExecution:
         await until_done(task, stop)
         if not task.cancelled():
             task.result()
-        elif self._log.history.finished is None:
+        elif self._log.state.finished is None:
             await self._release()
 
     async def _execute(self) -> Any:
         await self._control.amend()
         limit = self._workflow.definition.timeout
-        timed_from = self._log.history.timed_from
+        timed_from = self._log.state.timed_from
         if limit is None or timed_from is None:
             return await self._workflow.orchestrator.execute(self._run)
         left_s = seconds(limit) - (self._clock.now() - timed_from).total_seconds()
@@ -164,7 +164,7 @@ class RunExecution:
         return None
 
     async def _broken(self, error: Exception) -> None:
-        if isinstance(error, RunDivergedError) and not self._log.history.undoing:
+        if isinstance(error, RunDivergedError) and not self._log.state.compensating:
             # What was done stays as it is, for whoever looks into it.
             await self._finish("failed", error=error_info(error, error.step))
         else:
@@ -220,12 +220,12 @@ class RunExecution:
             run_id=self._run.id,
             at=self._clock.now(),
             status=status,
-            degraded=self._log.view.degraded,
+            degraded=self._log.state.degraded,
             result=result,
             summary=summary,
             error=error,
         )
-        await self._log.append(finished, posts=_notice(self._log.history.started, finished))
+        await self._log.append(finished, posts=_notice(self._log.state.started, finished))
 
 
 def _notice(

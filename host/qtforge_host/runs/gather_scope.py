@@ -207,7 +207,7 @@ class Gathers(Waits):
         """Do steps at once; see `qtforge_sdk.Run`."""
         if deadline is None and first is None and concurrency is None:
             return await self._all(steps)
-        resumed = self._log.history.resumed
+        resumed = self._log.state.resumed
         gathering = Gathering(self.id, first, concurrency, resumed=resumed)
         if deadline is None:
             with gathering.holding():
@@ -232,7 +232,7 @@ class Gathers(Waits):
         finally:
             timekeeper.cancel()
             await asyncio.wait([timekeeper])
-        if gathering.late and timer not in self._log.history.fired:
+        if gathering.late and timer not in self._log.state.fired:
             # After the late steps: whoever does one of them again gives them a new deadline too.
             late_s = (self._clock.now() - due).total_seconds()
             fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=late_s)

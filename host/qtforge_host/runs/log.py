@@ -1,4 +1,4 @@
-"""A run's own end of the journal: what is recorded, then shown to whoever listens."""
+"""Append one run's records to the journal, then notify listeners."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
@@ -17,44 +16,41 @@ from qtforge_sdk.journal_errors import RecordNotStorableError
 __all__ = ["RunListener", "RunLog"]
 
 _LOG = logging.getLogger("qtforge.runs")
-_NOTE_S = 0.1  # after which a note is written even if nothing else is
+_NOTE_S = 0.1  # after which a note is written on its own
 
 
 class RunListener(Protocol):
-    """Hears what happens in a run, as it happens; must be quick and must not raise."""
+    """Called with what happens in a run as it happens; must be quick and must not raise."""
 
-    def on_record(self, view: RunState, record: Record) -> None:
-        """A record was made; the view has taken it in."""
+    def on_record(self, state: RunState, record: Record) -> None:
+        """Handle a new record, which has been applied to the state."""
 
     def on_progress(
-        self, view: RunState, step: str, done: float, total: float | None, text: str
+        self, state: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
-        """A step came further."""
+        """Handle the progress of a step."""
 
 
 class RunLog:
     """Appends a run's records in the name of its owner.
 
     Args:
-        journal: Where to.
+        journal: The journal.
         ownership: Of the run.
-        view: Takes every record in.
-        history: Takes every record in.
-        listener: Hears of every record.
-        observe: Hears of every record; None for nobody.
+        state: The run's; every record is applied to it.
+        listener: Called with every record.
+        observe: Called with every record, or None.
     """
 
     def __init__(
         self,
         journal: Journal,
         ownership: Ownership,
-        view: RunState,
-        history: History,
+        state: RunState,
         listener: RunListener,
         observe: Callable[[Record], None] | None,
     ) -> None:
-        self.view = view
-        self.history = history
+        self.state = state
         self.ownership = ownership
         self.listener = listener
         self._journal = journal
@@ -66,7 +62,7 @@ class RunLog:
     async def append(
         self, *records: Record, posts: Sequence[tuple[str, InboxMessage]] = ()
     ) -> None:
-        """Keep records, and the notes before them, as one unit; then tell everybody.
+        """Append records, and the notes before them, as one unit; then notify listeners.
 
         Raises:
             StaleOwnerError: Another process has taken the run over.
@@ -78,26 +74,26 @@ class RunLog:
         except RecordNotStorableError:
             self._notes = notes + self._notes
             raise
-        except asyncio.CancelledError:  # they are kept: see `Journal.append`
+        except asyncio.CancelledError:  # they are durable: see `Journal.append`
             for record in records:
-                self._tell(record)
+                self._notify(record)
             raise
         for record in records:
-            self._tell(record)
+            self._notify(record)
 
     def note(self, record: Record) -> None:
-        """Tell everybody, and keep the record with the next that is kept, or a moment later.
+        """Notify listeners now, and append the record with the next one, or a moment later.
 
-        That a step has begun need not be durable before it begins: a step that was not
-        answered is asked again either way. So a quick step costs one write, not two.
+        The start of a step need not be durable before the step starts: a step without an
+        answer is requested again either way. So a quick step costs one write, not two.
         """
         self._notes.append(record)
-        self._tell(record)
+        self._notify(record)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_NOTE_S, self._write_notes)
 
     async def close(self) -> None:
-        """Stop the timer, and wait for what it has begun."""
+        """Stop the timer, and wait for the write that it has begun."""
         if self._timer is not None:
             self._timer.cancel()
         if self._writing is not None:
@@ -111,12 +107,11 @@ class RunLog:
     async def _append_notes(self) -> None:
         try:
             await self.append()
-        except QtForgeError as error:  # the next record will meet the same, and the run with it
-            _LOG.debug("%s: its notes were not kept: %s", self.view.run_id, error)
+        except QtForgeError as error:  # the next append fails alike, and the run with it
+            _LOG.debug("%s: its notes were not written: %s", self.state.run_id, error)
 
-    def _tell(self, record: Record) -> None:
-        self.history.take(record)
-        self.view.apply(record)
+    def _notify(self, record: Record) -> None:
+        self.state.apply(record)
         if self._observe is not None:
             self._observe(record)
-        self.listener.on_record(self.view, record)
+        self.listener.on_record(self.state, record)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_host.runs.history import History
+from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Problem, Workflow, parse
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import WorkflowInvalidError
@@ -52,22 +52,22 @@ class RecordedWorkflows:
         """Return everything that is wrong with a workflow's names and expressions."""
         return self._check(workflow)
 
-    def recorded(self, history: History) -> Workflow:
+    def recorded(self, state: RunState) -> Workflow:
         """Return a run's workflow, with the definition that it was started with, as amended.
 
         Raises:
             WorkflowError: A workflow in Python is not there any more, or no orchestrator of
                 its kind is.
         """
-        started = history.started
+        started = state.started
         if started is None:
             raise WorkflowInvalidError("?", "its journal does not begin with its start")
         if not started.definition_text:
             return self._named(started.workflow)
         workflow = self._of_text(started.definition_text, started.workflow)
-        if history.definition is None:
+        if state.definition is None:
             return workflow
-        definition = msgspec.convert(history.definition, workflow.orchestrator.definition_type)
+        definition = msgspec.convert(state.definition, workflow.orchestrator.definition_type)
         return dataclasses.replace(workflow, definition=definition)
 
     def _of_text(self, text: str, name: str) -> Workflow:

@@ -19,7 +19,6 @@ from qtforge_host.runs.errors import (
     RunSucceededError,
     UnknownStepError,
 )
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
@@ -60,7 +59,7 @@ class Rewriting:
         reason: Why, for the run's history.
     """
 
-    recorded: Callable[[History], Workflow]
+    recorded: Callable[[RunState], Workflow]
     patch: Sequence[Mapping[str, Any]]
     check: Check
     reason: str = ""
@@ -241,7 +240,7 @@ async def _rewound(
     made: list[Record] = [] if state is None else [state.kept, *state.answers]
     if amend is not None:
         kept = RunState.from_records(run_id, [*records, rewound]).steps
-        workflow = amend.recorded(History.of(records))
+        workflow = amend.recorded(RunState.from_records(run_id, records))
         fix = "change what is done again; --from STAGE does more again"
         _, definition = amended(run_id, workflow, amend.patch, kept, amend.check, fix=fix)
         made.append(
@@ -267,7 +266,7 @@ def _check_stage(run_id: str, records: Iterable[Record], stage: str | None) -> N
 
 
 def _ended(run_id: str, records: Sequence[Record]) -> Sequence[Record]:
-    finished = History.of(records).finished
+    finished = RunState.from_records(run_id, records).finished
     if finished is None:
         raise RunNotEndedError(run_id)
     if finished.status == "succeeded":

@@ -75,7 +75,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         clock: Clock,
         children: Children,
     ) -> None:
-        self.id = log.view.run_id
+        self.id = log.state.run_id
         self._amending = amending
         self._log = log
         self._control = control
@@ -86,11 +86,11 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         self._children = children
         self._attempts = StepRunner(log, clock, amending)
         self._compensator = Compensator(log, clock)
-        self._claims = ReplayGuard(log.history.outcomes)
+        self._claims = ReplayGuard(log.state.outcomes)
         self._gathering = 0
         self._gathers = 0
         self._timers = 0
-        self._taken = log.history.taken_events()
+        self._taken = log.state.taken_events()
 
     @property
     def definition(self) -> Any:
@@ -100,13 +100,13 @@ class ActiveRun(Gathers, Evaluates, Keeps):
     @property
     def input(self) -> Mapping[str, Any]:
         """What the run was started with."""
-        found: Mapping[str, Any] = self._log.view.input
+        found: Mapping[str, Any] = self._log.state.input
         return found
 
     @property
     def steps(self) -> Mapping[str, StepResult]:
         """The steps so far."""
-        return self._log.view.steps
+        return self._log.state.steps
 
     async def request(
         self,
@@ -188,7 +188,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
             asyncio.CancelledError: What was cancelled is half undone.
         """
         self._claims.check_all()
-        if self._log.history.undoing:
+        if self._log.state.compensating:
             if self._control.cancel_requested is not None:
                 raise asyncio.CancelledError
             raise RunDivergedError(self._claims.last, "it had failed, and does not any more")
@@ -208,7 +208,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
                 else:
                     outcome = await self._make_in(gathering, call)
             except asyncio.CancelledError:
-                if isinstance(self._log.history.outcomes.get(call.step), StepSucceeded):
+                if isinstance(self._log.state.outcomes.get(call.step), StepSucceeded):
                     self._compensator.add(call.step, compensation)  # while that was recorded
                 raise
             finally:
@@ -246,8 +246,8 @@ class ActiveRun(Gathers, Evaluates, Keeps):
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
         """Claim a step; return what the journal holds of it."""
         self._claims.claim(step)
-        history = self._log.history
-        known, asked = history.outcomes.get(step), history.topics.get(step)
+        state = self._log.state
+        known, asked = state.outcomes.get(step), state.topics.get(step)
         if topic and asked and asked != topic:
             raise RunDivergedError(step, f"the journal asked '{asked}', the code asks '{topic}'")
         if known is not None:
@@ -271,7 +271,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
             message = self.render(message.value)
 
         def listen(done: float, total: float | None, text: str) -> None:
-            self._log.listener.on_progress(self._log.view, step, done, total, text)
+            self._log.listener.on_progress(self._log.state, step, done, total, text)
 
         call = AskCall(
             run_id=self.id,

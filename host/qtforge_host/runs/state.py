@@ -1,21 +1,25 @@
-"""What a run's records add up to: its stages, its status, its result."""
+"""What a run's records add up to: its status, its steps, and what it resumes from."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import Any, Final, cast, get_args
+from typing import Any, cast
 
 import msgspec
 
 from qtforge_sdk import ErrorInfo, Record, RunStatus, StepResult
 from qtforge_sdk.records import (
+    AmendmentRefused,
     CheckpointSaved,
+    ChildStarted,
     CompensationFailed,
     CompensationStarted,
     CompensationSucceeded,
+    EventReceived,
     RunAmended,
     RunBlocked,
+    RunCancelRequested,
     RunFinished,
     RunPaused,
     RunReset,
@@ -25,38 +29,117 @@ from qtforge_sdk.records import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    TimerFired,
+    TimerSet,
 )
+from qtforge_sdk.run_status import RESTING, RUN_STATUSES, STATUS_AFTER
 
 __all__ = ["RunState"]
 
-_STATUSES: Final = frozenset(get_args(RunStatus))
+Outcome = StepSucceeded | StepFailed | StepSkipped
 
 
 class RunState:
-    """A run as its records tell it so far.
+    """A run as its records describe it: the one fold over them.
+
+    The first group of attributes is shown to people; the second is what the engine needs to
+    execute the run, so that it need not ask again what was answered.
 
     Attributes:
         run_id: The run.
-        workflow: Its workflow's name, and its kind.
-        status: ``running`` until it has ended, unless it rests.
+        workflow: The name of its workflow; "" before the first record.
+        kind: The workflow's kind.
+        status: ``running`` before the first record.
         started_at: In UTC; None before the first record.
-        finished_at: In UTC; None until it has ended.
-        degraded: Whether it did without something.
-        input: What it was started with.
+        finished_at: In UTC; None until the run has ended.
+        degraded: Whether the run did without something.
+        input: The run's input.
         parent: The run that started it, or None.
-        depth: How many runs stand above it.
-        steps: By name, in the order in which they began.
-        compensations: By the name of the step that they undo, in the order in which they ran.
-        amendments: How often its definition was changed.
-        kept: For one that keeps its state: what it kept last; None for the others.
-        label: For one that keeps its state: the state in a word.
-        label_since: Since when that holds, in UTC; None for the others.
-        accepts: For one that keeps its state: the events that it waits for.
-        timers: For one that keeps its state: when each timer is due, by its name.
-        result: None until it has succeeded.
+        depth: How many runs are above it.
+        steps: The steps by name, in the order in which they began.
+        compensations: By the step that they undo, in the order in which they ran.
+        amendments: How often the definition was changed.
+        label: The state of a stateful run in a word.
+        label_since: When the run got that label, in UTC; None for runs that are not stateful.
+        accepts: The events that a stateful run waits for.
+        timers: When each timer of a stateful run is due, by name.
+        result: None until the run has succeeded.
         summary: A line for people, or "".
-        error: Why it failed, rests or is blocked, or None.
+        error: Why the run failed or is blocked, or None.
+
+        started: The first record; None before there is one.
+        finished: The record of the run's end, unless a reset has opened the run again.
+        blocked: Why the run is blocked; None once it was resumed.
+        timed_from: When the run's time began: at its start, or at its last reset.
+        reset_at: When the run was reset last, or None.
+        checkpoint: What a stateful run saved last; steps before it are not known.
+        outcomes: A step's final record, by name, in the order in which they ended.
+        topics: The topic that each step requested, by name.
+        failed_attempts: The attempts of steps that another is to follow.
+        compensating: Whether a compensation has begun; until the run has ended.
+        compensated: Steps whose compensation has succeeded.
+        not_compensated: Steps whose compensation has failed for good; until the run has ended.
+        failed_compensations: The attempts of compensations that another is to follow.
+        cancel_requested: The request to cancel the run, unless it was being compensated
+            already; None once the run has ended.
+        due: When each named timer is due.
+        fired: The named timers that have fired.
+        events: The events received, oldest first.
+        handled: The ids of the messages that the run has handled.
+        children: The run that each step started.
+        all_children: The same runs, and those of steps that no longer count.
+        resumed: Whether the run was resumed since its last checkpoint, or ever.
+        definition: The definition after the last amendment, or None.
+        served_by: The plugins that answered steps, with their versions.
+        inbox: The position up to which the inbox has been handled.
     """
+
+    __slots__ = (
+        "accepts",
+        "all_children",
+        "amendments",
+        "blocked",
+        "cancel_requested",
+        "checkpoint",
+        "children",
+        "compensated",
+        "compensating",
+        "compensations",
+        "definition",
+        "degraded",
+        "depth",
+        "due",
+        "error",
+        "events",
+        "failed_attempts",
+        "failed_compensations",
+        "finished",
+        "finished_at",
+        "fired",
+        "handled",
+        "inbox",
+        "input",
+        "kind",
+        "label",
+        "label_since",
+        "not_compensated",
+        "outcomes",
+        "parent",
+        "reset_at",
+        "result",
+        "resumed",
+        "run_id",
+        "served_by",
+        "started",
+        "started_at",
+        "status",
+        "steps",
+        "summary",
+        "timed_from",
+        "timers",
+        "topics",
+        "workflow",
+    )
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -72,7 +155,6 @@ class RunState:
         self.steps: dict[str, StepResult] = {}
         self.compensations: dict[str, StepResult] = {}
         self.amendments = 0
-        self.kept: CheckpointSaved | None = None
         self.label = ""
         self.label_since: datetime.datetime | None = None
         self.accepts: tuple[str, ...] = ()
@@ -80,6 +162,31 @@ class RunState:
         self.result: Any = None
         self.summary = ""
         self.error: ErrorInfo | None = None
+
+        self.started: RunStarted | None = None
+        self.finished: RunFinished | None = None
+        self.blocked: RunBlocked | None = None
+        self.timed_from: datetime.datetime | None = None
+        self.reset_at: datetime.datetime | None = None
+        self.checkpoint: CheckpointSaved | None = None
+        self.outcomes: dict[str, Outcome] = {}
+        self.topics: dict[str, str] = {}
+        self.failed_attempts: dict[str, StepFailed] = {}
+        self.compensating = False
+        self.compensated: set[str] = set()
+        self.not_compensated: set[str] = set()
+        self.failed_compensations: dict[str, CompensationFailed] = {}
+        self.cancel_requested: RunCancelRequested | None = None
+        self.due: dict[str, datetime.datetime] = {}
+        self.fired: set[str] = set()
+        self.events: list[EventReceived] = []
+        self.handled: set[str] = set()
+        self.children: dict[str, str] = {}
+        self.all_children: set[str] = set()
+        self.resumed = False
+        self.definition: dict[str, Any] | None = None
+        self.served_by: dict[str, str] = {}
+        self.inbox = 0
 
     @classmethod
     def from_records(cls, run_id: str, records: Iterable[Record]) -> RunState:
@@ -91,66 +198,133 @@ class RunState:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds from its start to its end; None until it has ended."""
+        """Seconds from the run's start to its end; None until it has ended."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
 
     @property
     def rests(self) -> bool:
-        """Whether nothing happens until somebody does something."""
-        return self.status in ("paused", "blocked")
+        """Whether nothing happens until somebody acts."""
+        return self.status in RESTING
+
+    def taken_events(self) -> set[str]:
+        """Return the ids of the events that a step has been answered with."""
+        answers = (each.data for each in self.outcomes.values() if isinstance(each, StepSucceeded))
+        named = [answer.get("event_id") for answer in answers if isinstance(answer, dict)]
+        return {event.event_id for event in self.events if event.event_id in named}
 
     def apply(self, record: Record) -> None:
-        """Take in the next record."""
+        """Add the next record."""
         match record:
             case StepStarted():  # the most frequent first: each case costs those below it
+                self.topics[record.step] = record.topic
                 self.steps[record.step] = StepResult(
                     name=record.step, status="running", attempts=record.attempt
                 )
             case StepSucceeded():
-                self.steps[record.step] = _answered(record, record.attempt, record.degraded)
-                if record.degraded is not None:
-                    self.degraded = True
-            case StepFailed() | StepSkipped():
-                self._apply_step(record)
+                self._step_succeeded(record)
+            case CheckpointSaved():
+                self._checkpoint_saved(record)
+            case StepFailed():
+                self._step_failed(record)
+            case StepSkipped():
+                self.outcomes[record.step] = record
+                self.steps[record.step] = StepResult(
+                    name=record.step, status="skipped", warning=record.reason
+                )
             case CompensationStarted() | CompensationSucceeded() | CompensationFailed():
-                self._apply_compensation(record)
-            case RunStarted():
-                self.workflow, self.kind, self.parent = record.workflow, record.kind, record.parent
-                self.started_at, self.input = record.at, record.input
-                self.depth = record.depth
+                self._compensation(record)
+            case TimerSet():
+                self.due[record.name] = record.due
+            case TimerFired():
+                self.fired.add(record.name)
+            case EventReceived():
+                self.events.append(record)
+                self.handled.add(record.event_id)
+            case ChildStarted():
+                self.children[record.step] = record.child_run_id
+                self.all_children.add(record.child_run_id)
             case RunAmended():
                 self.amendments += 1
+                self.definition = record.definition
+                self.handled.add(record.message_id)
+            case AmendmentRefused():
+                self.handled.add(record.message_id)
+            case RunCancelRequested():
+                if not self.compensating:  # a compensation comes to its own end
+                    self.cancel_requested = self.cancel_requested or record
+                self.handled.add(record.message_id)
             case RunReset():
-                for step in record.steps:
-                    self.steps.pop(step, None)
-                    self.compensations.pop(step, None)
-                self.degraded = any(
-                    step.status in ("warning", "succeeded") and step.warning is not None
-                    for step in self.steps.values()
-                )
+                self._reset(record)
             case _:
-                self._apply_status(record)
+                self._status(record)
 
-    def _apply_step(self, record: StepFailed | StepSkipped) -> None:
-        if isinstance(record, StepFailed):
-            step = _failed(record)
-            self.degraded = self.degraded or not (record.required or record.will_retry)
-        else:
-            step = StepResult(name=record.step, status="skipped", warning=record.reason)
-        self.steps[record.step] = step
+    def _step_succeeded(self, record: StepSucceeded) -> None:
+        step = record.step
+        self.outcomes[step] = record
+        plugin, version = record.plugin, record.plugin_version
+        self.steps[step] = StepResult(
+            name=step,
+            status="succeeded",
+            data=record.data,
+            attempts=record.attempt,
+            duration_s=record.duration_s,
+            plugin=plugin,
+            plugin_version=version,
+            warning=record.degraded,
+        )
+        if plugin and version:
+            self.served_by[plugin] = version
+        if record.degraded is not None:
+            self.degraded = True
 
-    def _apply_compensation(
+    def _step_failed(self, record: StepFailed) -> None:
+        step, error = record.step, record.error
+        if record.will_retry:
+            self.failed_attempts[step] = record
+            self.steps[step] = StepResult(
+                name=step, status="running", attempts=record.attempt, error=error
+            )
+            return
+        self.outcomes[step] = record
+        self.degraded = self.degraded or not record.required
+        self.steps[step] = StepResult(
+            name=step,
+            status="failed" if record.required else "warning",
+            attempts=record.attempt,
+            duration_s=record.duration_s,
+            plugin=error.plugin,
+            plugin_version=error.plugin_version,
+            warning=None if record.required else error.message,
+            error=error,
+        )
+
+    def _compensation(
         self, record: CompensationStarted | CompensationSucceeded | CompensationFailed
     ) -> None:
+        self.compensating = True
+        step = record.step
         if isinstance(record, CompensationStarted):
-            step = StepResult(name=record.step, status="running", attempts=record.attempt)
+            result = StepResult(name=step, status="running", attempts=record.attempt)
         elif isinstance(record, CompensationSucceeded):
-            step = _answered(record, record.attempt, None)
+            self.compensated.add(step)
+            result = StepResult(
+                name=step,
+                status="succeeded",
+                data=record.data,
+                attempts=record.attempt,
+                duration_s=record.duration_s,
+                plugin=record.plugin,
+                plugin_version=record.plugin_version,
+            )
         else:
-            step = StepResult(
-                name=record.step,
+            if record.will_retry:
+                self.failed_compensations[step] = record
+            else:
+                self.not_compensated.add(step)
+            result = StepResult(
+                name=step,
                 status="running" if record.will_retry else "failed",
                 attempts=record.attempt,
                 duration_s=record.duration_s,
@@ -158,80 +332,88 @@ class RunState:
                 plugin_version=record.error.plugin_version,
                 error=record.error,
             )
-        self.compensations[record.step] = step
+        self.compensations[step] = result
 
-    def _apply_status(self, record: Record) -> None:
+    def _checkpoint_saved(self, record: CheckpointSaved) -> None:
+        self.status = "running" if record.busy else "waiting"
+        self.error = self.finished_at = None
+        if record.label != self.label or record.trace.get("entered"):
+            self.label_since = record.at
+        self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
+        self.checkpoint = record
+        self.inbox = max(self.inbox, record.inbox)
+        self.handled = set(record.handled)
+        self.definition = record.definition or self.definition
+        if record.timed_from is not None:
+            self.timed_from = self.reset_at = record.timed_from
+        for known in (self.outcomes, self.topics, self.failed_attempts, self.children):
+            known.clear()
+        self.events.clear()
+        self.resumed = False  # what was begun before is known
+
+    def _reset(self, record: RunReset) -> None:
+        for step in record.steps:
+            for known in (self.outcomes, self.topics, self.failed_attempts, self.due):
+                known.pop(step, None)
+            self.steps.pop(step, None)
+            self.compensations.pop(step, None)
+            self.children.pop(step, None)
+            self.compensated.discard(step)
+            self.fired.discard(step)
+        self.degraded = any(
+            step.status in ("warning", "succeeded") and step.warning is not None
+            for step in self.steps.values()
+        )
+        self.timed_from = self.reset_at = record.at
+        self.finished = None
+
+    def _status(self, record: Record) -> None:
+        """Add a record that does little more than change the status."""
+        status_of = STATUS_AFTER.get(record.__class__)
+        if status_of is None:
+            return
+        self.status = _known(status_of(record))
+        self.error = None
         match record:
+            case RunStarted():
+                self._started(record)
+            case RunResumed():
+                self.finished = self.finished_at = self.blocked = None
+                self.resumed = True
             case RunPaused():
-                self.status = "paused"
-                self.error = None
+                self.handled.add(record.message_id)
             case RunBlocked():
-                self.status = "blocked"
+                self.blocked = record
                 self.error = ErrorInfo(
                     code="run.blocked",
                     message=record.reason,
                     fix=f"qtforge-host runs resume {self.run_id} --accept-versions",
                 )
-            case CheckpointSaved():
-                self.status, self.error = "running" if record.busy else "waiting", None
-                self.finished_at = None
-                if record.label != self.label or record.trace.get("entered"):
-                    self.label_since = record.at
-                self.kept = record
-                self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
-            case RunResumed():
-                self.status, self.error, self.finished_at = "running", None, None
             case RunFinished():
-                self.status = _status(record)
-                self.finished_at, self.degraded = record.at, record.degraded
-                self.result, self.summary = record.result, record.summary
-                self.error = record.error
-                self._end_unfinished()
-            case _:
-                pass
+                self._finished(record)
 
-    def _end_unfinished(self) -> None:
-        """A step that was in progress when the run ended did not succeed."""
+    def _started(self, record: RunStarted) -> None:
+        self.started = record
+        self.workflow, self.kind, self.parent = record.workflow, record.kind, record.parent
+        self.started_at = self.timed_from = record.at
+        self.input, self.depth = record.input, record.depth
+
+    def _finished(self, record: RunFinished) -> None:
+        self.finished, self.finished_at = record, record.at
+        self.degraded, self.error = record.degraded, record.error
+        self.result, self.summary = record.result, record.summary
+        self.cancel_requested = self.blocked = None
+        self.compensating = False
+        self.not_compensated.clear()
+        self.failed_compensations.clear()
         error = ErrorInfo(code="run.cancelled", message="the run ended before it was done")
-        for name, step in self.steps.items():
+        for name, step in self.steps.items():  # what was in progress did not succeed
             if step.status == "running":
                 self.steps[name] = msgspec.structs.replace(step, status="failed", error=error)
 
 
-def _status(record: RunFinished) -> RunStatus:
-    if record.status in _STATUSES:  # msgspec builds its rules for a Literal anew at each call
-        return cast(RunStatus, record.status)
-    status: RunStatus = msgspec.convert(record.status, RunStatus)
-    return status
-
-
-def _answered(
-    record: StepSucceeded | CompensationSucceeded, attempts: int, warning: str | None
-) -> StepResult:
-    return StepResult(
-        name=record.step,
-        status="succeeded",
-        data=record.data,
-        attempts=attempts,
-        duration_s=record.duration_s,
-        plugin=record.plugin,
-        plugin_version=record.plugin_version,
-        warning=warning,
-    )
-
-
-def _failed(record: StepFailed) -> StepResult:
-    if record.will_retry:
-        return StepResult(
-            name=record.step, status="running", attempts=record.attempt, error=record.error
-        )
-    return StepResult(
-        name=record.step,
-        status="failed" if record.required else "warning",
-        attempts=record.attempt,
-        duration_s=record.duration_s,
-        plugin=record.error.plugin,
-        plugin_version=record.error.plugin_version,
-        warning=None if record.required else record.error.message,
-        error=record.error,
-    )
+def _known(status: str) -> RunStatus:
+    if status in RUN_STATUSES:  # msgspec builds its rules for a Literal anew at each call
+        return cast(RunStatus, status)
+    known: RunStatus = msgspec.convert(status, RunStatus)  # raises
+    return known

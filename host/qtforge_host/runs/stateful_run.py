@@ -42,7 +42,7 @@ class Keeps:
     @property
     def checkpoint_state(self) -> Any:
         """What was kept last; see `qtforge_sdk.Run`."""
-        record = self._log.history.kept
+        record = self._log.state.checkpoint
         return None if record is None else record.state
 
     def now(self) -> datetime.datetime:
@@ -51,14 +51,14 @@ class Keeps:
 
     async def checkpoint(self, kept: Checkpoint) -> None:
         """Keep the run's state; see `qtforge_sdk.Run`."""
-        last = self._log.history.kept
+        last = self._log.state.checkpoint
         timers = {} if last is None else dict(last.timers)
         for name in kept.timers_gone:
             timers.pop(name, None)
         timers.update(kept.timers_set)
         event = kept.event
         # What came another way than by the inbox leaves that as far as it was.
-        position = max(self._log.history.inbox, 0 if event is None else event.position)
+        position = max(self._log.state.inbox, 0 if event is None else event.position)
         record = CheckpointSaved(
             run_id=self.id,
             at=self._clock.now(),
@@ -79,17 +79,17 @@ class Keeps:
             busy=kept.busy,
             inbox=position,
             handled=self._control.ignored,
-            definition=self._log.history.definition,
+            definition=self._log.state.definition,
             failed=kept.failed,
             first=() if last is None else _others(last.first, event),
-            timed_from=self._log.history.rewound_at,
+            timed_from=self._log.state.reset_at,
         )
         await self._keep(record)
 
     async def _keep(self, record: CheckpointSaved) -> None:
         await self._log.append(record)
         self._claims.forget()
-        self._log.view.steps.clear()  # what lives long would hold more and more of them
+        self._log.state.steps.clear()  # what lives long would hold more and more of them
         self._control.checkpoint_saved(record)
 
     async def next_event(self) -> ReceivedEvent:
@@ -100,7 +100,7 @@ class Keeps:
             control.check()
             if control.is_over:
                 raise TimeOver
-            last = self._log.history.kept
+            last = self._log.state.checkpoint
             event = self._next_event(last)
             if event is not None:
                 return event
@@ -129,9 +129,9 @@ class Keeps:
 
         async def send(attempt: int) -> Answer:
             known = None
-            if self._log.history.resumed:
+            if self._log.state.resumed:
                 known = await self._children.find(self.id, step, ())
-            depth = self._log.view.depth
+            depth = self._log.state.depth
             parent = ParentStep(run_id=self.id, step=step, depth=depth, notify=event)
             child = known or await self._children.start(parent, name, normalize(given))
             return child, None
@@ -141,16 +141,16 @@ class Keeps:
 
     def _is_outdated(self, last: CheckpointSaved) -> bool:
         """Tell whether the run was paused, blocked, interrupted or amended since."""
-        amended = last.definition is not self._log.history.definition
-        return amended or self._log.view.status != "waiting"
+        amended = last.definition is not self._log.state.definition
+        return amended or self._log.state.status != "waiting"
 
     async def _renew_checkpoint(self, last: CheckpointSaved) -> None:
-        history = self._log.history
+        state = self._log.state
         accepts = last.accepts
-        if last.definition is not history.definition:
+        if last.definition is not state.definition:
             found = self._amending.accepts(last.state)
             accepts = accepts if found is None else found
-        again = renewed_checkpoint(last, accepts, history.definition, self._clock.now())
+        again = renewed_checkpoint(last, accepts, state.definition, self._clock.now())
         await self._keep(msgspec.structs.replace(again, handled=self._control.ignored))
 
     def _next_event(self, last: CheckpointSaved | None) -> ReceivedEvent | None:
@@ -160,7 +160,7 @@ class Keeps:
 
     def _timer_event(self) -> ReceivedEvent | None:
         """Return the timer that is due, the earliest first, unless an event was sent before."""
-        record = self._log.history.kept
+        record = self._log.state.checkpoint
         if record is None or not record.timers:
             return None
         name, due = min(record.timers.items(), key=lambda timer: timer[1])

@@ -185,7 +185,7 @@ class StepRunner:
         Returns:
             The record of its success, or the error of its last attempt.
         """
-        run_id, earlier = self._log.view.run_id, self._log.history.failed_attempts.get(call.step)
+        run_id, earlier = self._log.state.run_id, self._log.state.failed_attempts.get(call.step)
         attempt = 1
         if earlier is not None:  # the run was resumed between two attempts
             attempt = earlier.attempt + 1
@@ -220,7 +220,7 @@ class StepRunner:
     def _delay(self, call: StepCall, attempt: int, error: QtForgeError) -> float | None:
         if call.retry is None:
             return None
-        key = f"{self._log.view.run_id}/{call.step}"
+        key = f"{self._log.state.run_id}/{call.step}"
         return next_attempt(call.retry, attempt, error, random=seeded(key, attempt))
 
     async def _succeeded(
@@ -231,7 +231,7 @@ class StepRunner:
         if isinstance(data, AmendingAnswer):
             data, amendments = data.answer, data.amendments
         record = StepSucceeded(
-            run_id=self._log.view.run_id,
+            run_id=self._log.state.run_id,
             at=self._clock.now(),
             step=call.step,
             data=_plain(data, call.step),
@@ -280,7 +280,7 @@ class StepRunner:
     ) -> StepFailed:
         now = self._clock.now()
         return StepFailed(
-            run_id=self._log.view.run_id,
+            run_id=self._log.state.run_id,
             at=now,
             step=call.step,
             error=info,

@@ -45,12 +45,12 @@ class Waits:
         self._timers += 1
         timer = f"timer {self._timers}" if name is None else name
         self._claims.claim(timer)
-        if self._control.winds_down and timer not in self._log.history.fired:
+        if self._control.winds_down and timer not in self._log.state.fired:
             await self._wind_down(timer)
         due = await self._due(timer, seconds)
         while (left := (due - self._clock.now()).total_seconds()) > 0:
             await self._sleep_or(self._control.changed, left)
-        if timer not in self._log.history.fired:
+        if timer not in self._log.state.fired:
             fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
             await self._log.append(fired)
 
@@ -70,7 +70,7 @@ class Waits:
             due = None if timeout_s is None else await self._due(step, timeout_s)
             while True:
                 changed = self._control.changed
-                for event in self._log.history.events:
+                for event in self._log.state.events:
                     if event.name == name and event.event_id not in self._taken:
                         self._taken.add(event.event_id)
                         return {"event_id": event.event_id, "data": event.data}, None
@@ -107,11 +107,11 @@ class Waits:
             )
 
         async def send(attempt: int) -> Answer:
-            known = self._log.history.children.get(step)
+            known = self._log.state.children.get(step)
             begun = await self._begun(step)
             if begun is not None and known is None:
                 await started(begun)
-            parent = ParentStep(run_id=self.id, step=step, depth=self._log.view.depth)
+            parent = ParentStep(run_id=self.id, step=step, depth=self._log.state.depth)
             while True:
                 try:
                     result = await self._children.result(
@@ -130,24 +130,24 @@ class Waits:
 
     async def _begun(self, step: str) -> str | None:
         """Return the child that a step began, in this process or in one before it."""
-        history = self._log.history
-        begun = history.children.get(step)
-        if begun is None and history.resumed:
-            begun = await self._children.find(self.id, step, history.ever_children)
+        state = self._log.state
+        begun = state.children.get(step)
+        if begun is None and state.resumed:
+            begun = await self._children.find(self.id, step, state.all_children)
         return begun
 
     async def _let_go(self, step: str) -> None:
         """Cancel the child of a step that ended without it, such as while nobody ran it."""
-        outcome = self._log.history.outcomes.get(step)
-        if isinstance(outcome, StepFailed | StepSkipped) and self._log.history.resumed:
+        outcome = self._log.state.outcomes.get(step)
+        if isinstance(outcome, StepFailed | StepSkipped) and self._log.state.resumed:
             begun = await self._begun(step)
             if begun is not None:
                 await self._children.cancel(self.id, begun)
 
     async def cancel_children(self) -> None:
         """Cancel the runs that this one began and has not taken up again."""
-        history = self._log.history
-        if history.resumed or history.kept is not None:  # else they ended with their steps
+        state = self._log.state
+        if state.resumed or state.checkpoint is not None:  # else they ended with their steps
             await self._children.cancel(self.id)
 
     async def _begin(self, step: str) -> None:
@@ -174,14 +174,14 @@ class Waits:
         await self._claims.all_found()
         if self._control.cancel_requested is not None:
             raise asyncio.CancelledError
-        if self._log.history.undoing:
+        if self._log.state.compensating:
             await asyncio.sleep(_FAIL_S)
         if self._control.is_over:
             raise TimeOver
         raise RunDivergedError(step, "it had failed before it, and does not any more")
 
     async def _due(self, timer: str, seconds: float) -> datetime.datetime:
-        due = self._log.history.timers.get(timer)
+        due = self._log.state.due.get(timer)
         if due is None:
             now = self._clock.now()
             due = now + datetime.timedelta(seconds=seconds)

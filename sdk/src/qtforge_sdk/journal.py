@@ -13,10 +13,9 @@ caller who is cancelled meanwhile is so when the records are kept.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -28,17 +27,8 @@ from qtforge_sdk.journal_views import (
     RunQuery,
     RunSummary,
 )
-from qtforge_sdk.records import (
-    CheckpointSaved,
-    Record,
-    RunBlocked,
-    RunFinished,
-    RunPaused,
-    RunResumed,
-    RunStarted,
-    StepStarted,
-    StepSucceeded,
-)
+from qtforge_sdk.records import Record, RunStarted
+from qtforge_sdk.run_status import status_after
 
 __all__ = [
     "AppendedPage",
@@ -110,31 +100,6 @@ class PostedMessage(NamedTuple):
     run_id: str
     position: int
     message: InboxMessage
-
-
-_STATUSES: Final[Mapping[type, str]] = MappingProxyType(
-    {RunStarted: "running", RunResumed: "running", RunPaused: "paused", RunBlocked: "blocked"}
-)
-
-
-_WITHOUT_STATUS: Final = frozenset((StepStarted, StepSucceeded))  # most records are these
-
-
-def status_after(record: Record) -> str | None:
-    """Return the status that a record gives its run, or None when it leaves it as it is.
-
-    >>> import datetime
-    >>> now = datetime.datetime.now(datetime.UTC)
-    >>> status_after(RunPaused(run_id="r", at=now))
-    'paused'
-    """
-    if record.__class__ in _WITHOUT_STATUS:
-        return None
-    if isinstance(record, RunFinished):
-        return record.status
-    if isinstance(record, CheckpointSaved):
-        return "running" if record.busy else "waiting"
-    return _STATUSES.get(type(record))
 
 
 class Journal(Protocol):

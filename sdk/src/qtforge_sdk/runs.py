@@ -12,6 +12,7 @@ from qtforge_sdk.checkpoints import Checkpoint, ReceivedEvent
 from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
+from qtforge_sdk.run_status import RunStatus
 
 __all__ = [
     "AmendingAnswer",
@@ -28,9 +29,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-RunStatus = Literal[
-    "running", "waiting", "paused", "blocked", "succeeded", "failed", "compensated", "cancelled"
-]
 StepStatus = Literal["running", "succeeded", "failed", "skipped", "warning"]
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.runs.errors import RunNotEndedError, RunSucceededError, UnknownStepError
-from qtforge_host.runs.history import History
 from qtforge_host.runs.reset import forked, rewind, steps_again
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo, Record
@@ -133,8 +132,8 @@ def test_timers_behind_the_stage_are_set_anew() -> None:
     records: list[Record] = [started(), done("one"), timer, fired, failed("two")]
     again = steps_again("r", records, "one")
     assert again == ["one", "timer 1", "two"]
-    history = History.of([started(), timer, fired, RunReset(**_at(), steps=again)])
-    assert (history.timers, history.fired) == ({}, set())
+    state = RunState.from_records("r", [started(), timer, fired, RunReset(**_at(), steps=again)])
+    assert (state.due, state.fired) == ({}, set())
 
 
 def test_what_was_rewound_before_does_not_count() -> None:
@@ -174,7 +173,7 @@ def test_a_run_that_is_opened_again_is_no_longer_being_cancelled() -> None:
         RunCancelRequested(**_at(), message_id="m"),
         finished("cancelled"),
     ]
-    opened = History.of([*records, RunReset(**_at(), steps=[])])
+    opened = RunState.from_records("r", [*records, RunReset(**_at(), steps=[])])
     assert opened.finished is None
     assert "m" in opened.handled
 
@@ -199,7 +198,7 @@ def test_rewinding_opens_the_run_again_and_keeps_nobody_else_out() -> None:
 
     records = asyncio.run(main())
     assert records[-2] == RunReset(run_id="r", at=LATER, steps=["three"], by="me")
-    assert list(History.of(records).outcomes) == ["one", "two"]
+    assert list(RunState.from_records("r", records).outcomes) == ["one", "two"]
     assert RunState.from_records("r", records).status == "running"
 
 
@@ -249,7 +248,9 @@ def test_a_fork_takes_only_the_events_along_that_kept_steps_have_taken() -> None
         done("second", {"event_id": "2", "data": None}), failed("last"),
     ]  # fmt: skip
     first, copies = forked(records, "new", {}, at=LATER, stage="second")
-    assert [event.event_id for event in History.of([first, *copies]).events] == ["1"]
+    assert [event.event_id for event in RunState.from_records("new", [first, *copies]).events] == [
+        "1"
+    ]
 
 
 def test_a_fork_leaves_out_what_had_been_rewound() -> None:

@@ -21,7 +21,6 @@ from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_en
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.amendments import Amended, Operation, still_waiting
 from qtforge_host.runs.amendments import amend as amended
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_sdk import Record
@@ -76,7 +75,7 @@ def _checked(
     changes: Sequence[Change],
 ) -> tuple[list[Operation], Amended]:  # fmt: skip
     workflows = durable.engine.workflows
-    workflow = workflows.recorded(History.of(records))
+    workflow = workflows.recorded(RunState.from_records(run_id, records))
     made = list(patch) if patch is not None else patch_of(run_id, workflow, changes)
     steps = RunState.from_records(run_id, records).steps
     return made, amended(run_id, workflow, made, steps, workflows.check)
@@ -108,7 +107,8 @@ async def _amend(
             run_id=run_id, at=now(), patch=patch, definition=definition, by=BY, reason=reason,
             message_id=asked.message_id,
         )  # fmt: skip
-        workflow = durable.engine.workflows.recorded(History.of([*records, answer]))
+        amended_state = RunState.from_records(run_id, [*records, answer])
+        workflow = durable.engine.workflows.recorded(amended_state)
         await journal.append(ownership, [answer, *still_waiting(workflow, records, answer)])
     finally:
         await journal.release(ownership)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import click
 from msgspec.structs import replace
@@ -15,11 +15,11 @@ from qtforge_host.cli.runs.options import open_journal, shown_status
 from qtforge_host.cli.session import Session
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
-from qtforge_sdk.runs import RunStatus
+from qtforge_sdk.run_status import RUN_STATUSES
 
 __all__ = ["find_runs", "list_runs", "run_row"]
 
-_STATUSES: Final = (*get_args(RunStatus), "interrupted")
+_STATUSES: Final = (*RUN_STATUSES, "interrupted")
 _UNFINISHED_LIMIT: Final = 1_000_000  # of the running, those whose owner is dead are picked out
 
 

@@ -27,13 +27,14 @@ from qtforge_host.cli.session import Session
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.engine import RunIds
-from qtforge_host.runs.history import History
 from qtforge_host.runs.reset import Rewriting, forked, rewind
+from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, RunQuery
 from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.run_status import RECOVERABLE
 
 __all__ = ["fork", "resume", "retry"]
 
@@ -118,7 +119,8 @@ def retry(
         async with _durable(session) as durable:
             run_id = await find_run(durable.journal, run)
             workflows = durable.engine.workflows
-            workflow = workflows.recorded(History.of(await durable.journal.records(run_id)))
+            records = await durable.journal.records(run_id)
+            workflow = workflows.recorded(RunState.from_records(run_id, records))
             amend = None
             if changes:
                 patch = patch_of(run_id, workflow, changes)
@@ -183,7 +185,7 @@ async def _durable(session: Session) -> AsyncIterator[Durable]:
 
 async def _interrupted(journal: Journal) -> list[str]:
     """Return the runs that can be taken up, oldest first; a child goes on with its parent."""
-    query = RunQuery(statuses=frozenset({"running", "blocked"}), limit=_ALL)
+    query = RunQuery(statuses=RECOVERABLE, limit=_ALL)
     free = {each.run_id: each for each in await journal.runs(query) if not each.owner_alive}
     return [run_id for run_id, each in reversed(free.items()) if each.parent not in free]
 
@@ -217,9 +219,9 @@ async def _resume_all(
                     outcome.exit_code = outcome.exit_code or error.exit_code
                 else:
                     if view.status == "waiting":
-                        history = History.of(await durable.journal.tail(run_id))
+                        history = RunState.from_records(run_id, await durable.journal.tail(run_id))
                         workflow = durable.engine.workflows.recorded(history)
-                        outcome.offers[run_id] = offers_of(workflow, history.kept)
+                        outcome.offers[run_id] = offers_of(workflow, history.checkpoint)
                     display.settled(view)
 
         workers = min(jobs, len(run_ids))
@@ -230,7 +232,7 @@ async def _fork(
     durable: Durable, run_id: str, stage: str | None, assignments: Sequence[str], files: RunFiles
 ) -> str:
     records = await durable.journal.records(run_id)
-    history = History.of(records)
+    history = RunState.from_records(run_id, records)
     durable.engine.workflows.recorded(history)  # refused now rather than half done
     found = history.started.input if history.started is not None else {}
     given = copy.deepcopy(dict(found))

@@ -28,7 +28,6 @@ from qtforge_host.cli.runs.options import (
 from qtforge_host.cli.runs.state_machine import moves
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.accepted_events import Offer, offers_of
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.errors import NotDrawableError
@@ -62,7 +61,7 @@ class _Seen:
         """What it would take now; empty once it has ended, or where that is not known."""
         if self.workflow is None or self.view.finished_at is not None:
             return ()
-        return offers_of(self.workflow, self.view.kept)
+        return offers_of(self.workflow, self.view.checkpoint)
 
 
 @click.command()
@@ -97,9 +96,9 @@ def show(
     async def found() -> _Seen:
         async with open_journal(session) as journal:
             seen = await _look(journal, await find_run(journal, run))
-            if language is None and seen.view.kept is None:
+            if language is None and seen.view.checkpoint is None:
                 return seen
-            workflow = WorkflowsOfRuns(session).of(History.of(seen.records))
+            workflow = WorkflowsOfRuns(session).of(seen.view)
             return replace(seen, workflow=workflow)
 
     seen = asyncio.run(found())
@@ -209,13 +208,13 @@ async def run_with_history(durable: Durable, run_id: str) -> dict[str, Any]:
         RunNotFoundError: There is none.
     """
     seen = await _look(durable.journal, run_id)
-    if seen.view.kept is not None:
-        workflow = workflow_of(durable, History.of(seen.records))
+    if seen.view.checkpoint is not None:
+        workflow = workflow_of(durable, seen.view)
         seen = replace(seen, workflow=workflow)
     return _document(seen)
 
 
-def workflow_of(durable: Durable, history: History) -> Workflow | None:
+def workflow_of(durable: Durable, history: RunState) -> Workflow | None:
     """Return a run's workflow; None where it can't be run here any more."""
     try:
         return durable.engine.workflows.recorded(history)
@@ -242,7 +241,7 @@ def _document(seen: _Seen, *, history: bool = True) -> dict[str, Any]:
         "status": seen.status,
         "owners": seen.owners,
     }
-    if history and seen.view.kept is not None:
+    if history and seen.view.checkpoint is not None:
         document["path"] = list(moves(seen.records))
     if history:
         document["history"] = list(timeline(seen.records))

@@ -125,7 +125,7 @@ def send_command(run_id: str, offer: Offer) -> str | None:
 
 def machine_document(view: RunState, offers: Sequence[Offer]) -> dict[str, Any] | None:
     """Return how a run that keeps its state stands, for JSON; None for any other run."""
-    if view.kept is None:
+    if view.checkpoint is None:
         return None
     return {
         "state": view.label,
@@ -148,9 +148,9 @@ def machine_document(view: RunState, offers: Sequence[Offer]) -> dict[str, Any] 
 
 def machine_lines(view: RunState, offers: Sequence[Offer]) -> list[str]:
     """Return how a run that keeps its state stands, for people: state, commands, timers."""
-    if view.kept is None:
+    if view.checkpoint is None:
         return []
-    since = view.label_since or view.kept.at
+    since = view.label_since or view.checkpoint.at
     lines = [f"  state  {view.label}, since {since.astimezone():%Y-%m-%d %H:%M:%S}"]
     sendable = [offer for offer in offers if not offer.accepted.from_within]
     width = max((len(offer.accepted.transition) for offer in sendable), default=0)

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from qtforge_host.runs.amendments import amend as amended
 from qtforge_host.runs.amendments import still_waiting
 from qtforge_host.runs.children import cancel_family
-from qtforge_host.runs.history import History
 from qtforge_host.runs.state import RunState
 from qtforge_host.serving.http.requests import Call
 from qtforge_host.serving.service import Service
@@ -40,7 +39,7 @@ async def received(journal: Journal, run_id: str, message_id: str, within_s: flo
     """Wait until a run has taken a message in; return whether it did in time."""
 
     def settled(records: Sequence[Record]) -> bool | None:
-        return message_id in History.of(records).handled or None
+        return message_id in RunState.from_records(run_id, records).handled or None
 
     return bool(await _settled(journal, run_id, within_s, settled))
 
@@ -153,7 +152,8 @@ async def _amend_here(
             run_id=run_id, at=message.at, patch=list(patch), definition=definition, by=BY,
             reason=reason, message_id=message.message_id,
         )  # fmt: skip
-        workflow = service.durable.engine.workflows.recorded(History.of([*records, answer]))
+        amended_state = RunState.from_records(run_id, [*records, answer])
+        workflow = service.durable.engine.workflows.recorded(amended_state)
         await journal.append(ownership, [answer, *still_waiting(workflow, records, answer)])
     finally:
         await journal.release(ownership)
@@ -164,7 +164,7 @@ def _checked(
     service: Service, run_id: str, records: Sequence[Record], patch: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     workflows = service.durable.engine.workflows
-    workflow = workflows.recorded(History.of(records))
+    workflow = workflows.recorded(RunState.from_records(run_id, records))
     steps = RunState.from_records(run_id, records).steps
     _, definition = amended(run_id, workflow, patch, steps, workflows.check)
     return definition
@@ -176,7 +176,7 @@ def _message(kind: MessageKind, data: Any = None) -> InboxMessage:
 
 
 def _ended(records: Sequence[Record]) -> bool | None:
-    return History.of(records).finished is not None or None
+    return RunState.from_records(records[0].run_id, records).finished is not None or None
 
 
 def _rests(run_id: str, records: Sequence[Record]) -> bool | None:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_host.runs.errors import RunEndedError
-from qtforge_host.runs.history import History
 from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.state import RunState
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.asking import (
     BY,
@@ -30,6 +30,7 @@ from qtforge_sdk.errors import AmendmentRefusedError, WorkflowNotFoundError
 from qtforge_sdk.journal import InboxMessage, RunQuery
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.records import AmendmentRefused
+from qtforge_sdk.run_status import RESTING
 
 __all__ = [
     "KEY",
@@ -47,7 +48,7 @@ __all__ = [
 
 KEY: Final = "Idempotency-Key"
 _KEY_CHARACTERS: Final = 255
-_RESTS: Final = frozenset({"paused", "blocked", "waiting"})
+_RESTS: Final = RESTING | {"waiting"}
 
 
 async def start_run(call: Call) -> Answer:
@@ -118,7 +119,7 @@ async def send_event(call: Call) -> Answer:
         data=call.body.data,
         by=BY,
     )
-    if history.kept is not None and wait_s(call):
+    if history.checkpoint is not None and wait_s(call):
         kept = await call.service.durable.supervisor.send(run_id, message, timeout_s=wait_s(call))
         if kept is not None:
             return Answer(await call.documents.outcome(call.service.durable, message, kept))
@@ -200,7 +201,7 @@ def _run_id_of(key: str | None) -> str | None:
 
 
 def _check_same(workflow: Workflow, given: Mapping[str, Any], records: Sequence[Record]) -> None:
-    started = History.of(records).started
+    started = RunState.from_records(records[0].run_id, records).started
     if started is not None and started.workflow == workflow.definition.name:
         was = started.input if isinstance(started.input, Mapping) else {}
         plain = normalize(given)
@@ -215,8 +216,8 @@ def _check_same(workflow: Workflow, given: Mapping[str, Any], records: Sequence[
     )
 
 
-def _refuse_ended(run_id: str, records: Sequence[Record]) -> History:
-    history = History.of(records)
+def _refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:
+    history = RunState.from_records(run_id, records)
     if history.finished is not None:
         raise RunEndedError(run_id, history.finished.status)
     return history

@@ -1,0 +1,109 @@
+"""The statuses of a run, what each means, and which record leads to which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import msgspec
+
+from qtforge_sdk.records import (
+    CheckpointSaved,
+    Record,
+    RunBlocked,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+)
+
+__all__ = [
+    "FINISHED",
+    "RECOVERABLE",
+    "RESTING",
+    "RUN_STATUSES",
+    "STATUS_AFTER",
+    "UNFINISHED",
+    "RunStatus",
+    "StatusMeaning",
+    "status_after",
+]
+
+RunStatus = Literal[
+    "running", "waiting", "paused", "blocked", "succeeded", "failed", "compensated", "cancelled"
+]
+
+
+class StatusMeaning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a status of a run means.
+
+    Attributes:
+        reason: Why a run has the status.
+        finished: Whether the run has ended; only a retry opens it again.
+        resting: Whether the run has not ended, and nothing happens until somebody acts.
+        recoverable: Whether any process resumes the run once its owner is dead.
+    """
+
+    reason: str
+    finished: bool = False
+    resting: bool = False
+    recoverable: bool = False
+
+
+RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
+    {
+        "running": StatusMeaning(
+            reason="a process executes it, or died while it did", recoverable=True
+        ),
+        "waiting": StatusMeaning(reason="it waits for an event or a timer"),
+        "paused": StatusMeaning(reason="somebody paused it", resting=True),
+        "blocked": StatusMeaning(
+            reason="its plugins have other versions than those that served it",
+            resting=True,
+            recoverable=True,
+        ),
+        "succeeded": StatusMeaning(reason="it returned a result", finished=True),
+        "failed": StatusMeaning(reason="a required step or its code failed", finished=True),
+        "compensated": StatusMeaning(
+            reason="it failed, and everything that it had done was undone", finished=True
+        ),
+        "cancelled": StatusMeaning(reason="somebody cancelled it", finished=True),
+    }
+)
+"""Every status, in the order of a run's life."""
+
+FINISHED: Final[frozenset[RunStatus]] = frozenset(
+    status for status, meaning in RUN_STATUSES.items() if meaning.finished
+)
+UNFINISHED: Final[frozenset[RunStatus]] = frozenset(RUN_STATUSES) - FINISHED
+RESTING: Final[frozenset[RunStatus]] = frozenset(
+    status for status, meaning in RUN_STATUSES.items() if meaning.resting
+)
+RECOVERABLE: Final[frozenset[RunStatus]] = frozenset(
+    status for status, meaning in RUN_STATUSES.items() if meaning.recoverable
+)
+
+STATUS_AFTER: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
+    {
+        RunStarted: lambda record: "running",
+        RunResumed: lambda record: "running",
+        RunPaused: lambda record: "paused",
+        RunBlocked: lambda record: "blocked",
+        CheckpointSaved: lambda record: "running" if record.busy else "waiting",
+        RunFinished: lambda record: record.status,
+    }
+)
+"""The status after each type of record that changes it."""
+
+
+def status_after(record: Record) -> str | None:
+    """Return the status that a record gives its run, or None when it leaves it as it is.
+
+    >>> import datetime
+    >>> now = datetime.datetime.now(datetime.UTC)
+    >>> status_after(RunPaused(run_id="r", at=now))
+    'paused'
+    """
+    status_of = STATUS_AFTER.get(record.__class__)
+    return None if status_of is None else status_of(record)
