@@ -8,12 +8,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from qtforge_host.bus.deadline import DeadlineExceeded, rest_of, run_before
 from qtforge_host.bus.frames import Call
 from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError, WorkerFailedError
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
 from qtforge_host.bus.transport import Envelope
+from qtforge_host.cancellation import DeadlineExceeded, rest_of, run_before
 from qtforge_sdk import HandlerInfo, OperationContext
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import (

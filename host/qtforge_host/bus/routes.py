@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.transport import Envelope
+from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import (
     BusError,

@@ -13,10 +13,10 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.bus.handler import Predicate, describe
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
+from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import ExpressionError, InvalidMessageError
 

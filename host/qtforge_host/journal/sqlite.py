@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from qtforge_host.cancellation import shield
 from qtforge_host.journal import changes
 from qtforge_host.journal.appending import make_append
 from qtforge_host.journal.archive import unpack
@@ -26,7 +27,6 @@ from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.schema import run_row
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_host.journal.writer import Writer
-from qtforge_host.shielding import until_done
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -267,11 +267,7 @@ class SqliteJournal:
         task = asyncio.ensure_future(self._write_large(writer, job, blobs))
         self._large.add(task)
         task.add_done_callback(self._large_done)
-        interrupted = await until_done(task)
-        outcome = task.result()
-        if interrupted:
-            raise asyncio.CancelledError
-        return outcome
+        return await shield(task)
 
     async def _write_large(self, writer: Writer, job: Job, blobs: Sequence[Blob]) -> Any:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import sqlite3
 import threading
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_host.cancellation import shield, wait_shielded
 from qtforge_host.journal.group import Append, Change, GroupCommit, Job
 from qtforge_host.journal.storage_errors import is_lasting, storage_error
 from qtforge_sdk.errors import StateDirectoryError
@@ -26,11 +26,10 @@ _POLL_S: Final = 0.05  # between looks at other processes' writes, while a calle
 
 
 class _Ticket(msgspec.Struct):
-    """A job and its caller's future; ``missed`` is the outcome when the caller was cancelled."""
+    """A job, and the future of its outcome; replaced when it was cancelled with the caller."""
 
     job: Job
     future: asyncio.Future[Any]
-    missed: tuple[Any] | None = None
 
 
 class Writer:
@@ -76,7 +75,7 @@ class Writer:
         Raises:
             StateDirectoryError: The job could not be written.
         """
-        interrupted = self._pending >= _CAPACITY and await self._found_room()
+        cancelled = self._pending >= _CAPACITY and await self._until_room()
         if self._closing:
             raise StateDirectoryError(
                 str(self._directory), "the journal is closed", "open it again"
@@ -96,38 +95,21 @@ class Writer:
         try:
             outcome = await ticket.future
         except asyncio.CancelledError:
-            await self._outcome(ticket)
+            if ticket.future.cancelled():  # with the caller; the outcome is still to come
+                ticket.future = self._loop.create_future()
+            await shield(ticket.future)
             raise
-        if interrupted:
+        if cancelled:
             raise asyncio.CancelledError
         return outcome
 
-    async def _found_room(self) -> bool:
-        """Wait for room; return whether the caller was cancelled meanwhile."""
-        interrupted = False
+    async def _until_room(self) -> bool:
+        """Wait until another job may be submitted; return whether the caller was cancelled."""
+        cancelled = False
         while self._pending >= _CAPACITY:
             self._room.clear()
-            try:
-                await self._room.wait()
-            except asyncio.CancelledError:
-                interrupted = True
-        return interrupted
-
-    async def _outcome(self, ticket: _Ticket) -> None:
-        """Wait for the end of a job although the caller was cancelled, even repeatedly.
-
-        Raises:
-            QtForgeError: The job was refused.
-        """
-        while ticket.missed is None:
-            if ticket.future.cancelled():
-                ticket.future = self._loop.create_future()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticket.future
-                return
-        (outcome,) = ticket.missed
-        if isinstance(outcome, BaseException):
-            raise outcome
+            cancelled |= await wait_shielded(asyncio.ensure_future(self._room.wait()))
+        return cancelled
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait for another process's write or a waking `Change`; see `Journal`."""
@@ -163,9 +145,8 @@ class Writer:
             job, future = ticket.job, ticket.future
             if (isinstance(job, Change) and job.wakes) or (isinstance(job, Append) and job.posts):
                 self._changed.set()
-            if future.done():  # its caller was cancelled
-                ticket.missed = (outcome,)
-                continue
+            if future.done():  # cancelled with the caller, who is about to look again
+                future = ticket.future = self._loop.create_future()
             if outcome is None:  # an append, like most jobs
                 future.set_result(None)
             elif isinstance(outcome, BaseException):

@@ -13,7 +13,7 @@ import logging
 import traceback
 from collections.abc import Callable
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
+from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.hooks import Hooks

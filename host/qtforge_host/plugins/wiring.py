@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.message_bus import MessageBus, Observers
 from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.processes import ProcessWorkers
 from qtforge_host.bus.threads import WorkerThreads
+from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.hooks import Hooks, OperationHook

@@ -15,9 +15,9 @@ import jsonpointer
 import msgspec
 
 from qtforge_host.runs.accepted_events import accepted_events
+from qtforge_host.runs.checkpoints import renewed_checkpoint
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.state import RunState
-from qtforge_host.runs.stateful_run import renewed_checkpoint
 from qtforge_host.workflows.definitions import Problem, Workflow
 from qtforge_sdk import Definition, Record, StepResult
 from qtforge_sdk.clock import Clock
@@ -30,7 +30,7 @@ from qtforge_sdk.validation import validation_errors
 
 __all__ = [
     "Amended",
-    "Amending",
+    "Amendments",
     "Check",
     "Operation",
     "PatchBuilder",
@@ -249,7 +249,7 @@ def still_waiting(
     return (renewed_checkpoint(state.checkpoint, accepts, amended.definition, amended.at),)
 
 
-class Amending:
+class Amendments:
     """Applies the amendments of one live run.
 
     Args:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from qtforge_host.runs.state import RunState
-from qtforge_host.runs.stateful_run import TIMER
 from qtforge_sdk import Record
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import InboxEntry
 from qtforge_sdk.records import CheckpointSaved, StepFailed, StepStarted, StepSucceeded
 
-__all__ = ["RESTORED", "Restored", "restored"]
+__all__ = ["RESTORED", "TIMER", "Restored", "renewed_checkpoint", "restored"]
+
+TIMER: Final = "timer/"
+"""How the ids of timers' events begin."""
 
 RESTORED: Final = "restored"
 """The outcome of a state that was kept before, and is kept again for a retry."""
@@ -42,6 +44,34 @@ class Restored:
     kept: CheckpointSaved
     answers: tuple[StepSucceeded, ...]
     again: tuple[str, ...]
+
+
+def renewed_checkpoint(
+    last: CheckpointSaved,
+    accepts: tuple[str, ...],
+    definition: dict[str, Any] | None,
+    at: datetime.datetime,
+) -> CheckpointSaved:
+    """Return the record that says that a run waits in the state of its last checkpoint.
+
+    Args:
+        last: The last checkpoint.
+        accepts: The events that the run waits for now.
+        definition: Its definition after the last amendment; None when there was none.
+        at: Now, in UTC.
+    """
+    return CheckpointSaved(
+        run_id=last.run_id,
+        at=at,
+        state=last.state,
+        label=last.label,
+        timers=last.timers,
+        accepts=accepts,
+        key=last.key,
+        handled=last.handled,
+        definition=definition,
+        timed_from=last.timed_from,
+    )
 
 
 def restored(

@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from qtforge_host.cancellation import wait_shielded
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted
 from qtforge_host.runs.control import PauseRequested
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.versions import VersionPolicy
-from qtforge_host.shielding import until_done
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
@@ -334,7 +334,7 @@ async def _to_its_end(
         is_to_stop()
         task.cancel()
 
-    if await until_done(task, pass_on):
+    if await wait_shielded(task, pass_on):
         raise asyncio.CancelledError from None if task.cancelled() else task.exception()
     return task.result()
 

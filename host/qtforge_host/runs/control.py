@@ -1,4 +1,4 @@
-"""What others ask of a run while it goes on: pause, cancel, amend, events."""
+"""Requests to a run while it executes: events, amendments, pause, cancel, and its time limit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 
-from qtforge_host.runs.interrupting import Interruptible
+from qtforge_host.cancellation import CancelScope
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested
 
-__all__ = ["Control", "PauseRequested", "Rested"]
+__all__ = ["Control", "PauseRequested", "Rested", "TimeOver"]
 
 
 class PauseRequested(BaseException):
@@ -28,24 +28,32 @@ class PauseRequested(BaseException):
 
 
 class Rested(BaseException):
-    """Leaves the orchestrator of a run that has kept its state and waits."""
+    """Leaves the orchestrator of a stateful run that has saved its state and waits."""
 
 
-class Control(Interruptible):
+class TimeOver(BaseException):
+    """Leaves the orchestrator of a run whose time limit has passed."""
+
+
+class Control:
     """A run's inbox, as far as it has been read, and what ends the run before its time.
 
+    A run executes in its caller's task, which is cancelled to interrupt the run. A
+    `CancelScope` tells these cancellations from those of the caller.
+
     Args:
-        log: Where events and requests are recorded.
-        amend: Applies an amendment, or records why it can't be.
+        log: Records events and requests.
+        amend: Applies an amendment, or records why it is refused.
         parent: The control of the run that this one is a step of, or None.
-        tell: Hears of each state that is kept; given for a run that keeps its state.
+        on_checkpoint: Called with each checkpoint of a stateful run; None for other runs.
 
     Attributes:
-        position: How far the inbox has been read.
-        is_over: Whether the run was resumed with no time left.
-        may_rest: Whether a run that keeps its state rests when there is nothing to do.
+        position: Up to where the inbox has been read.
+        is_over: Whether the run was resumed after its time limit had passed.
+        is_stopped: Whether the run is left as it is, to be resumed by another process.
+        may_rest: Whether a stateful run rests when there is nothing to do.
         stays: Whether it never does, because another run waits for its end.
-        idle_since: On `time.monotonic`'s scale: since when it waits; None while it works.
+        idle_since: Since when the run waits, on `time.monotonic`'s scale; None while it works.
         awaited_events: The names of the events that the run's code waits for now.
         on_wait: Called with the time of the next timer, or None without one, whenever the run
             begins to wait; None when nobody is to be called.
@@ -56,29 +64,32 @@ class Control(Interruptible):
         log: RunLog,
         amend: Callable[[InboxMessage], Awaitable[None]],
         parent: Control | None = None,
-        tell: Callable[[CheckpointSaved], None] | None = None,
+        on_checkpoint: Callable[[CheckpointSaved], None] | None = None,
     ) -> None:
         self._log = log
         self._amend = amend
+        self._parent = parent
+        self._on_checkpoint = on_checkpoint
+        self._scope: CancelScope | None = None  # of the caller's task, while it executes the run
+        self._may_interrupt = False
         self._amendments: list[InboxMessage] = []
         self._pause: InboxMessage | None = None
-        super().__init__(parent)
-        self._changed: asyncio.Event | None = None  # made for the first who waits
+        self._changed: asyncio.Event | None = None  # made for the first waiter
+        self._events: deque[ReceivedEvent] = deque()
+        self._ignored: list[str] = []  # ids of messages that no record handles
+        self._woken: asyncio.Future[None] | None = None
         self.position = 0
         self.is_over = False
+        self.is_stopped = False
         self.may_rest = False
         self.stays = False
         self.idle_since: float | None = None
         self.awaited_events: list[str] = []
         self.on_wait: Callable[[datetime.datetime | None], None] | None = None
-        self._tell = tell
-        self._arrived: deque[ReceivedEvent] = deque()
-        self._ignored: list[str] = []  # ids of messages that no record deals with
-        self._woken: asyncio.Future[None] | None = None
 
     @property
     def changed(self) -> asyncio.Event:
-        """Set, and another put in its place, at a delivery."""
+        """An event that the next delivery sets and replaces."""
         if self._changed is None:
             self._changed = asyncio.Event()
         return self._changed
@@ -89,37 +100,37 @@ class Control(Interruptible):
 
     @property
     def stateful(self) -> bool:
-        """Whether the run is one that keeps its state."""
-        return self._tell is not None
+        """Whether the run saves checkpoints."""
+        return self._on_checkpoint is not None
 
     @property
     def cancel_requested(self) -> RunCancelRequested | None:
-        """That somebody cancelled the run before anything of it was undone."""
+        """The request to cancel the run, if it came before a compensation began."""
         return self._log.state.cancel_requested
 
     @property
     def winds_down(self) -> bool:
-        """Whether nothing new may be asked, because the run was cancelled, or is being undone."""
+        """Whether no new step may begin: the run is cancelled, compensated or out of time."""
         state = self._log.state
         return self.is_over or state.compensating or state.cancel_requested is not None
 
     async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
-        """Take in what was sent; events and cancellations at once, the rest at a boundary.
+        """Add messages: events and cancellations count at once, the others at a boundary.
 
         Args:
-            entries: Of the inbox.
-            resumed: They were sent before somebody resumed the run: a pause no longer counts.
+            entries: Of the run's inbox.
+            resumed: Whether they were sent before somebody resumed the run: a request to pause
+                no longer counts then.
         """
         for position, message in entries:
-            if position <= self.position:  # another reading of the inbox brought it
+            if position <= self.position:  # another reading of the inbox delivered it
                 continue
             self.position = position
             if message.message_id in self._log.state.handled:
                 continue
-            if message.kind == "event" and self._tell is not None:
-                self._arrived.append(_received(position, message))
-                continue
-            if message.kind == "event":
+            if message.kind == "event" and self.stateful:
+                self._events.append(_received(position, message))
+            elif message.kind == "event":
                 await self._receive(message)
             elif message.kind == "amend":
                 self._amendments.append(message)
@@ -144,30 +155,30 @@ class Control(Interruptible):
             self.awaited_events.remove(event)
 
     def push(self, event: ReceivedEvent) -> None:
-        """Take in an event that did not come by the inbox."""
-        self._arrived.append(event)
+        """Add an event that was not sent through the inbox."""
+        self._events.append(event)
         self.wake()
 
     def first_event(self) -> ReceivedEvent | None:
-        """Return the oldest event that has not been dealt with."""
-        return self._arrived[0] if self._arrived else None
+        """Return the oldest unhandled event, or None."""
+        return self._events[0] if self._events else None
 
     def checkpoint_saved(self, record: CheckpointSaved) -> None:
-        """Take in that a state was kept, and with it the event that led to it is done with."""
-        if self._arrived and self._arrived[0].event_id == record.event_id:
-            self._arrived.popleft()
+        """Remove the event that led to a checkpoint, and tell who waits for it."""
+        if self._events and self._events[0].event_id == record.event_id:
+            self._events.popleft()
         self._ignored = [each for each in self._ignored if each not in record.handled]
-        if self._tell is not None:
-            self._tell(record)
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(record)
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """The ids of messages that have been dealt with, and that no record tells of."""
+        """The ids of messages that have been handled without a record of their own."""
         return tuple(self._ignored)
 
     def direct_events(self) -> list[ReceivedEvent]:
         """Return the unhandled events that were not sent through the inbox."""
-        return [event for event in self._arrived if event.position == 0]
+        return [event for event in self._events if event.position == 0]
 
     def wake(self) -> None:
         """Let a waiting run look for events and timers."""
@@ -178,7 +189,7 @@ class Control(Interruptible):
         """Wait until something was sent, a timer is due, or the run is to rest.
 
         Args:
-            due: When the run's next timer is; None without one.
+            due: When the run's next timer is due; None without one.
         """
         self._woken = asyncio.get_running_loop().create_future()
         self.idle_since = time.monotonic()
@@ -190,7 +201,7 @@ class Control(Interruptible):
             self.idle_since = None
 
     def rest(self) -> None:
-        """Let a run that keeps its state rest as soon as there is nothing to do."""
+        """Let a stateful run rest as soon as there is nothing to do."""
         if not self.stays:
             self.may_rest = True
             self.wake()
@@ -201,7 +212,7 @@ class Control(Interruptible):
         Raises:
             PauseRequested: The run is to rest.
             asyncio.CancelledError: The run was cancelled before there was a task to cancel:
-                while nobody ran it, or by a process that died before it was done.
+                while no process executed it, or by a process that died before it was done.
         """
         if self.cancel_requested is not None:
             raise asyncio.CancelledError
@@ -209,10 +220,10 @@ class Control(Interruptible):
             raise PauseRequested(self._pause)
 
     async def amend(self) -> None:
-        """Apply the amendments that have come; after a step, before the next is chosen.
+        """Apply the amendments that were sent; after a step, before the next is chosen.
 
         Not between the choice of a step and the step: it would run in the place of one that
-        the amendment puts before it, and a resumed run would ask for them the other way round.
+        the amendment inserts before it, and a resumed run would do them in the other order.
         """
         if self._amendments:
             async with self._amending:
@@ -223,8 +234,8 @@ class Control(Interruptible):
         """Wait for something to be sent.
 
         Args:
-            changed: As the attribute was before the caller looked at what had been sent, so
-                that nothing falls between looking and waiting.
+            changed: The attribute as it was before the caller looked at what had been sent, so
+                that nothing is missed between looking and waiting.
 
         Raises:
             PauseRequested: The run is to rest.
@@ -232,6 +243,86 @@ class Control(Interruptible):
         await self.amend()
         self.check()
         await changed.wait()
+
+    def attach(self) -> None:
+        """Make the current task the one that executes the run: an interruption cancels it.
+
+        Raises:
+            RuntimeError: There is no current task.
+        """
+        self._scope = CancelScope()
+        self._may_interrupt = True
+
+    def detach(self) -> None:
+        """Protect the end of the run, compensation included, from interruptions."""
+        self._may_interrupt = False
+
+    def interrupt(self) -> None:
+        """Cancel what the run does, unless it is ending."""
+        if self._may_interrupt and self._scope is not None:
+            self._scope.cancel()
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether the task was cancelled to interrupt the run."""
+        return self._scope is not None and self._scope.count > 0
+
+    @contextlib.contextmanager
+    def time_limit(self, left_s: float) -> Iterator[None]:
+        """Interrupt what the run does within the context when its time is over.
+
+        Args:
+            left_s: Seconds that are left.
+
+        Raises:
+            TimeOver: The time was over, and nobody has cancelled the run.
+        """
+        scope = self._scope
+        assert scope is not None  # noqa: S101 - the run executes
+        scope.cancel_at(asyncio.get_running_loop().time() + left_s)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if scope.expired and self.cancel_requested is None and scope.others() <= 0:
+                raise TimeOver from None
+            raise
+        else:
+            if scope.expired:  # the run swallowed that, but its time was over all the same
+                raise TimeOver
+        finally:
+            scope.disarm()
+
+    async def release(self) -> bool:
+        """Separate the run, which has ended or rests, from the caller's task.
+
+        The interruptions of the run are taken back: they were not meant for the caller.
+
+        Returns:
+            Whether the caller was cancelled.
+        """
+        self.detach()
+        scope, self._scope = self._scope, None
+        if scope is None:
+            return False
+        if scope.count:
+            scope.close()
+            with contextlib.suppress(asyncio.CancelledError):  # if it is not delivered yet
+                await asyncio.sleep(0)
+        return scope.others() > 0
+
+    def is_to_stop(self) -> bool:
+        """Return whether the run is left as it is: its caller was cancelled a second time.
+
+        A child does as its parent.
+        """
+        if self._parent is not None or (self._scope is not None and self._scope.others() > 1):
+            return self.stop()
+        return self.is_stopped
+
+    def stop(self) -> bool:
+        """Leave the run as it is, and return whether that may be: a child does as its parent."""
+        self.is_stopped = self._parent is None or self._parent.is_stopped
+        return self.is_stopped
 
     async def _receive(self, message: InboxMessage) -> None:
         await self._log.append(

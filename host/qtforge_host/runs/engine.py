@@ -15,14 +15,14 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted, RunHandle
-from qtforge_host.runs.amendments import Amending, as_document
+from qtforge_host.runs.amendments import Amendments, as_document
 from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.log import RunListener, RunLog
-from qtforge_host.runs.run import ActiveRun
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
+from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import StepRequester
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_host.workflows.checking import checked_input
@@ -341,16 +341,15 @@ class Engine:
         run_id = ownership.run_id
         state = RunState.from_records(run_id, records)
         log = RunLog(self.journal, ownership, state, options.listener, self._observe)
-        amending = Amending(log, workflow, self._clock, self._workflows.check)
+        amendments = Amendments(log, workflow, self._clock, self._workflows.check)
         parent = state.started.parent if state.started is not None else None
         on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
-        control = Control(log, amending.apply, self.active_runs.get(parent), on_checkpoint)
-        run = ActiveRun(
+        control = Control(log, amendments.apply, self.active_runs.get(parent), on_checkpoint)
+        run = StatefulRun(
             log,
             control,
-            amending=amending,
-            ask=self._requester,
-            publish=self._requester.publish,
+            amendments=amendments,
+            requester=self._requester,
             evaluator=self._evaluator,
             clock=self._clock,
             children=self._children,

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+from qtforge_host.cancellation import wait_shielded
 from qtforge_host.runs.context import RUN, STEP
-from qtforge_host.runs.control import Control, PauseRequested, Rested
-from qtforge_host.runs.interrupting import TimeOver
+from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.run import ActiveRun
 from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import error_info
-from qtforge_host.shielding import until_done
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.checkpoints import Ended
@@ -45,7 +44,7 @@ class RunExecution:
     def __init__(
         self,
         workflow: Workflow,
-        run: ActiveRun,
+        run: StatefulRun,
         log: RunLog,
         control: Control,
         journal: Journal,
@@ -77,7 +76,7 @@ class RunExecution:
         try:
             await self._work()
         except asyncio.CancelledError:
-            if not self._control.interruptions:
+            if not self._control.was_interrupted:
                 raise
         except BaseException as error:
             failure = error
@@ -85,14 +84,14 @@ class RunExecution:
         finally:
             RUN.reset(run)
             STEP.reset(step)
-            if await self._control.let_go():  # who is cancelled hears of nothing else
+            if await self._control.release():  # a cancelled caller gets nothing else
                 raise asyncio.CancelledError from failure
 
     async def _work(self) -> None:
         ending: Coroutine[Any, Any, None]
         try:
             returned = await self._execute()
-            self._run.check_all_claimed()
+            self._run.check_replayed()
             result, summary = self._result(returned)
         except PauseRequested as pause:
             ending = self._rest(pause)
@@ -121,7 +120,7 @@ class RunExecution:
             if self._control.is_to_stop():
                 task.cancel()
 
-        await until_done(task, stop)
+        await wait_shielded(task, stop)
         if not task.cancelled():
             task.result()
         elif self._log.state.finished is None:
@@ -138,7 +137,7 @@ class RunExecution:
             self._control.is_over = True
             left_s = _WALK_S
         try:
-            with self._control.interrupted_after(left_s):
+            with self._control.time_limit(left_s):
                 return await self._workflow.orchestrator.execute(self._run)
         except TimeOver:
             raise OperationError(

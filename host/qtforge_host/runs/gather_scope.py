@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-from qtforge_host.runs.control import PauseRequested
+from qtforge_host.cancellation import CancelScope
 from qtforge_host.runs.steps import Answer, StepCall, StepRunner
-from qtforge_host.runs.waits import Waits
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.policies import Fallback
-from qtforge_sdk.records import StepSkipped, StepSucceeded, TimerFired
+from qtforge_sdk.records import StepSkipped, StepSucceeded
 
-__all__ = ["Gathering", "Gathers", "gathering_of"]
+__all__ = ["GatherScope"]
 
 T = TypeVar("T")
 
-_GATHERING: Final[ContextVar[Gathering | None]] = ContextVar("qtforge_gathering", default=None)
 _NOT_NEEDED: Final = "run.not_needed: as many as were asked for had succeeded"
 
 
@@ -33,56 +29,68 @@ class _NotNeededError(Exception):
     """Enough others have succeeded; this step is to be skipped."""
 
 
-class Gathering:
+class GatherScope:
     """One `Run.gather` that has a deadline, a number that is enough, or a bound.
 
-    When it is ended, a step of it that has not been answered fails with ``run.late`` or is
-    skipped with ``run.not_needed``, and nobody is asked any more. A step that is being
-    recorded is not disturbed, so that no step ends in two ways.
+    When the scope ends, a step of it without an answer fails with ``run.late`` or is skipped
+    with ``run.not_needed``, and no further request is made. A step that is being recorded is
+    not disturbed, so that no step ends in two ways.
 
     Args:
         run_id: The run.
         first: How many successes are enough, or None.
-        concurrency: How many steps may be asked at once, or None.
-        resumed: Whether the run was taken up: then nobody is asked before every step has
-            looked into the journal, for these may be enough.
+        concurrency: How many steps may be requested at once, or None.
+        resumed: Whether the run was resumed: then no request is made before every step has
+            looked into the journal, whose answers may be enough.
+
+    Attributes:
+        late: Whether the deadline has passed.
     """
 
     def __init__(
         self, run_id: str, first: int | None, concurrency: int | None, *, resumed: bool
     ) -> None:
-        self.run_id = run_id
         self.late = False
+        self._run_id = run_id
         self._first = first
         self._resumed = resumed
         self._turns = None if concurrency is None else asyncio.Semaphore(concurrency)
-        self._outer = _GATHERING.get()
-        self._inner: list[Gathering] = []
+        self._inner: list[GatherScope] = []
         self._succeeded = 0
         self._ended: Callable[[], Exception] | None = None
-        self._asking: set[asyncio.Task[Any]] = set()  # may be cancelled now
-        self._cut: set[asyncio.Task[Any]] = set()  # were
-        if self._outer is not None and self._outer.run_id == run_id:
-            self._outer._inner.append(self)
-            self._ended = self._outer._ended
+        self._requests: set[CancelScope] = set()  # of the tasks that may be cancelled now
+        outer = self.current(run_id)
+        if outer is not None:
+            outer._inner.append(self)
+            self._ended = outer._ended
+
+    @staticmethod
+    def current(run_id: str) -> GatherScope | None:
+        """Return the scope of the current task; a child's steps are not in its parent's."""
+        found = _CURRENT.get()
+        return found if found is not None and found._run_id == run_id else None
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let the tasks that are made within belong to it."""
-        token = _GATHERING.set(self)
+        """Make this the scope of the tasks that are created within."""
+        token = _CURRENT.set(self)
         try:
             yield
         finally:
-            _GATHERING.reset(token)
+            _CURRENT.reset(token)
 
-    def count(self) -> None:
-        """Say that a step has succeeded, now or before the run was resumed."""
+    def count_success(self) -> None:
+        """Count a step that has succeeded, now or before the run was resumed."""
         self._succeeded += 1
         if self._first is not None and self._succeeded >= self._first:
             self._end(_NotNeededError)
 
     def end_late(self, deadline_s: float) -> None:
-        """Say that the time is over."""
+        """End the scope because its deadline has passed.
+
+        Args:
+            deadline_s: How long the steps had, in seconds.
+        """
         self.late = True
         what = f"it was not done within the {deadline_s:g} s that all had together"
         fix = "give them a longer deadline"
@@ -91,16 +99,16 @@ class Gathering:
     async def make(
         self,
         call: StepCall,
-        attempts: StepRunner,
+        runner: StepRunner,
         sleep: Callable[[float], Awaitable[None]],
         check: Callable[[], None],
         clock: Clock,
     ) -> StepSucceeded | StepSkipped | QtForgeError:
-        """Do a step of it, when its turn has come.
+        """Do a step of the scope, when its turn has come.
 
         Args:
             call: The step.
-            attempts: Makes them.
+            runner: Makes its attempts.
             sleep: Waits between them.
             check: Raises when the run is to rest or to end.
             clock: The time.
@@ -115,10 +123,10 @@ class Gathering:
             if self._ended is None:
                 check()  # it may have waited
             guarded = self._guarded(call)
-            return await attempts.make(guarded, lambda delay_s: self._nap(sleep, delay_s))
+            return await runner.make(guarded, lambda delay_s: self._sleep(sleep, delay_s))
         except _NotNeededError:
             return StepSkipped(
-                run_id=self.run_id, at=clock.now(), step=call.step, reason=_NOT_NEEDED
+                run_id=self._run_id, at=clock.now(), step=call.step, reason=_NOT_NEEDED
             )
         finally:
             if turn is not None:
@@ -128,10 +136,9 @@ class Gathering:
         if self._ended is not None:
             return
         self._ended = reason
-        for task in self._asking - self._cut:
-            if task is not asyncio.current_task():
-                self._cut.add(task)
-                task.cancel()
+        for request in self._requests:
+            if not request.is_current:
+                request.cancel()
         for inner in self._inner:
             inner._end(reason)
 
@@ -153,110 +160,32 @@ class Gathering:
             try:
                 await self._unless_ended(self._turns.acquire())
             except (_NotNeededError, OperationError):
-                return None  # the attempt says so, once more and for the journal
+                return None  # the attempt raises it again, for the journal
         return self._turns if self._ended is None else None
 
-    async def _nap(self, sleep: Callable[[float], Awaitable[None]], delay_s: float) -> None:
+    async def _sleep(self, sleep: Callable[[float], Awaitable[None]], delay_s: float) -> None:
         try:
             await self._unless_ended(sleep(delay_s))
         except OperationError:
-            return  # the attempt says so
+            return  # the attempt raises it again
 
     async def _unless_ended(self, work: Awaitable[T]) -> T:
-        """Wait for something, unless it is ended before."""
+        """Wait for something, unless the scope ends before."""
         if self._ended is not None:
             if inspect.iscoroutine(work):
                 work.close()
             raise self._ended()
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this is a coroutine
-        self._asking.add(task)
+        request = CancelScope()
+        self._requests.add(request)
         try:
             return await work
         except asyncio.CancelledError:
-            if task not in self._cut or task.cancelling() > 1 or self._ended is None:
+            if not request.count or request.others() > 0 or self._ended is None:
                 raise  # the run itself is cancelled
             raise self._ended() from None
         finally:
-            self._asking.discard(task)
-            if task in self._cut:
-                self._cut.discard(task)
-                task.uncancel()
+            self._requests.discard(request)
+            request.close()
 
 
-def gathering_of(run_id: str) -> Gathering | None:
-    """Return what the present task belongs to; a child's steps are none of its parent's."""
-    found = _GATHERING.get()
-    return found if found is not None and found.run_id == run_id else None
-
-
-class Gathers(Waits):
-    """What `ActiveRun` inherits: doing steps at once."""
-
-    _gathers: int
-    _gathering: int
-
-    async def gather(
-        self,
-        *steps: Awaitable[Any],
-        deadline: Duration | None = None,
-        first: int | None = None,
-        concurrency: int | None = None,
-        name: str | None = None,
-    ) -> list[Any]:
-        """Do steps at once; see `qtforge_sdk.Run`."""
-        if deadline is None and first is None and concurrency is None:
-            return await self._all(steps)
-        resumed = self._log.state.resumed
-        gathering = Gathering(self.id, first, concurrency, resumed=resumed)
-        if deadline is None:
-            with gathering.holding():
-                return await self._all(steps)
-        self._gathers += 1
-        timer = f"gather {self._gathers}" if name is None else name
-        try:
-            deadline_s = wait_seconds(deadline)
-            self._claims.claim(timer)
-            due = await self._due(timer, deadline_s)
-        except BaseException:
-            for step in steps:
-                if inspect.iscoroutine(step):
-                    step.close()  # so that Python does not warn of it
-            raise
-        if (due - self._clock.now()).total_seconds() <= 0:  # over while nobody ran it
-            gathering.end_late(deadline_s)
-        timekeeper = asyncio.ensure_future(self._keep_time(gathering, due, deadline_s))
-        try:
-            with gathering.holding():
-                answers = await self._all(steps)
-        finally:
-            timekeeper.cancel()
-            await asyncio.wait([timekeeper])
-        if gathering.late and timer not in self._log.state.fired:
-            # After the late steps: whoever does one of them again gives them a new deadline too.
-            late_s = (self._clock.now() - due).total_seconds()
-            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=late_s)
-            await self._log.append(fired)
-        return answers
-
-    async def _all(self, steps: tuple[Awaitable[Any], ...]) -> list[Any]:
-        tasks = [asyncio.ensure_future(step) for step in steps]
-        self._gathering += 1
-        try:
-            return list(await asyncio.gather(*tasks))
-        except PauseRequested:
-            # The others come to their own boundary, so that none of their work is lost.
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
-        finally:
-            self._gathering -= 1
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _keep_time(
-        self, gathering: Gathering, due: datetime.datetime, deadline_s: float
-    ) -> None:
-        while (left_s := (due - self._clock.now()).total_seconds()) > 0:
-            await self._clock.sleep(left_s)
-        gathering.end_late(deadline_s)
+_CURRENT: Final[ContextVar[GatherScope | None]] = ContextVar("qtforge_gathering", default=None)

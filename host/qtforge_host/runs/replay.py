@@ -1,4 +1,4 @@
-"""Which steps a run's code has asked for, beside those that its journal holds."""
+"""Compare the steps that a run's code does with those that its journal holds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qtforge_sdk.errors import DuplicateStepError, RunDivergedError
 
 __all__ = ["ReplayGuard"]
 
-_WALK_S: Final = 5.0  # in which the code asks for all that the journal holds
+_WALK_S: Final = 5.0  # in which the code reaches every step that the journal holds
 
 
 class ReplayGuard:
-    """The names that a run's code has taken.
+    """Checks that a resumed run does the steps that its journal holds, each name once.
 
     Args:
         known: The steps whose outcome the journal holds.
@@ -27,38 +27,38 @@ class ReplayGuard:
         self._unclaimed = dict.fromkeys(known)
 
     @functools.cached_property
-    def _walked(self) -> asyncio.Event:
-        """Set when none of the journal's steps is unclaimed any more."""
+    def _replayed(self) -> asyncio.Event:
+        """Set when the code has reached every step of the journal."""
         return asyncio.Event()
 
     @property
     def last(self) -> str:
-        """The step that was asked for last, or ""."""
+        """The step that was claimed last, or ""."""
         return next(reversed(self._claimed), "")
 
     def forget(self) -> None:
-        """Take every name as free again, and every step of the journal as asked for."""
+        """Free every name, and take every step of the journal as replayed."""
         self._claimed.clear()
         self._unclaimed.clear()
 
     def claim(self, step: str) -> None:
-        """Take a name.
+        """Claim a step's name.
 
         Raises:
-            DuplicateStepError: It is taken.
+            DuplicateStepError: It is claimed already.
         """
         if step in self._claimed:
             raise DuplicateStepError(step)
         self._claimed[step] = None
 
-    def found(self, step: str) -> None:
-        """Note that the journal's outcome of a step is used."""
+    def mark_replayed(self, step: str) -> None:
+        """Note that the code has reached a step of the journal."""
         self._unclaimed.pop(step, None)
         if not self._unclaimed:
-            self._walked.set()
+            self._replayed.set()
 
     def check_new(self, step: str) -> None:
-        """Check that a step that is not in parallel to others may be new.
+        """Check that a step that is not parallel to others may be new.
 
         Raises:
             RunDivergedError: The journal holds a step that should have come first.
@@ -66,21 +66,21 @@ class ReplayGuard:
         if self._unclaimed:
             other = next(iter(self._unclaimed))
             raise RunDivergedError(
-                step, f"the journal holds '{other}' here, the code asks '{step}'"
+                step, f"the journal holds '{other}' here, the code does '{step}'"
             )
 
     def check_all(self) -> None:
-        """Check that the code asked for every step that the journal holds.
+        """Check that the code has reached every step that the journal holds.
 
         Raises:
             RunDivergedError: It did not.
         """
         if self._unclaimed:
             step = next(iter(self._unclaimed))
-            raise RunDivergedError(step, "the journal holds it, and the code did not ask for it")
+            raise RunDivergedError(step, "the journal holds it, and the code did not do it")
 
-    async def all_found(self) -> None:
-        """Wait until the code asked for every step that the journal holds, or had time to."""
+    async def until_replayed(self) -> None:
+        """Wait until the code has reached every step of the journal, or had time to."""
         if self._unclaimed:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._walked.wait(), _WALK_S)
+                await asyncio.wait_for(self._replayed.wait(), _WALK_S)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from qtforge_host.expressions.evaluator import Evaluator
-from qtforge_host.runs.children import Children
+from qtforge_host.runs.amendments import Amendments
+from qtforge_host.runs.children import ChildOwnedError, Children, ParentStep
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.context import STEP
-from qtforge_host.runs.control import Control
-from qtforge_host.runs.evaluating import Evaluates
-from qtforge_host.runs.gather_scope import Gathering, Gathers, gathering_of
+from qtforge_host.runs.control import Control, PauseRequested, TimeOver
+from qtforge_host.runs.gather_scope import GatherScope
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.replay import ReplayGuard
-from qtforge_host.runs.stateful_run import Keeps
+from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.steps import (
-    Amends,
     Answer,
-    Ask,
-    AskCall,
-    Publish,
     RecordedFailureError,
     StepCall,
+    StepRequest,
+    StepRequester,
     StepRunner,
 )
 from qtforge_sdk import Compensation, StepResult, Template
@@ -39,28 +38,33 @@ from qtforge_sdk.errors import (
 )
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
+    ChildStarted,
     StepFailed,
     StepSkipped,
     StepSucceeded,
+    TimerFired,
+    TimerSet,
 )
+from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["ActiveRun"]
 
-_STEP_TIMEOUT_S = 30.0
+_STEP_TIMEOUT_S: Final = 30.0
+_POLL_CHILD_S: Final = 0.5  # how often to look whether another process still executes a child
+_FAIL_S: Final = 1.0  # within which the failure of a parallel step ends this one too
 
 
-class ActiveRun(Gathers, Evaluates, Keeps):
-    """A run in progress; implements `qtforge_sdk.Run`.
+class ActiveRun:
+    """A run in progress: steps, waits, children, and what undoes them.
 
     Args:
-        log: Its end of the journal.
-        control: What others ask of it.
-        amending: Has its definition, and changes it.
-        ask: Asks the bus.
-        publish: Publishes on the bus.
+        log: Appends the run's records.
+        control: The requests to the run.
+        amendments: Hold the run's definition, and change it.
+        requester: Requests topics, and publishes.
         evaluator: For templates and conditions.
         clock: The time.
-        children: Runs other workflows.
+        children: Executes other workflows.
     """
 
     def __init__(
@@ -68,38 +72,36 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         log: RunLog,
         control: Control,
         *,
-        amending: Amends,
-        ask: Ask,
-        publish: Publish,
+        amendments: Amendments,
+        requester: StepRequester,
         evaluator: Evaluator,
         clock: Clock,
         children: Children,
     ) -> None:
         self.id = log.state.run_id
-        self._amending = amending
+        self._amendments = amendments
         self._log = log
         self._control = control
-        self._ask = ask
-        self._publish = publish
+        self._requester = requester
         self._evaluator = evaluator
         self._clock = clock
         self._children = children
-        self._attempts = StepRunner(log, clock, amending)
+        self._runner = StepRunner(log, clock, amendments)
         self._compensator = Compensator(log, clock)
-        self._claims = ReplayGuard(log.state.outcomes)
-        self._gathering = 0
-        self._gathers = 0
+        self._replay = ReplayGuard(log.state.outcomes)
+        self._gathering = 0  # how many `gather` calls are in progress
+        self._deadlines = 0  # how many of them had a deadline
         self._timers = 0
         self._taken = log.state.taken_events()
 
     @property
     def definition(self) -> Any:
         """The workflow's definition, as amended until now."""
-        return self._amending.definition
+        return self._amendments.definition
 
     @property
     def input(self) -> Mapping[str, Any]:
-        """What the run was started with."""
+        """The run's input."""
         found: Mapping[str, Any] = self._log.state.input
         return found
 
@@ -107,6 +109,38 @@ class ActiveRun(Gathers, Evaluates, Keeps):
     def steps(self) -> Mapping[str, StepResult]:
         """The steps so far."""
         return self._log.state.steps
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """The names that templates and conditions may use, with their values."""
+        state = self._log.state
+        started_at = state.started_at
+        about = {
+            "id": self.id,
+            "workflow": state.workflow,
+            "started_at": None if started_at is None else started_at.isoformat(),
+        }
+        return {"input": state.input, "run": about, "stages": state.steps}
+
+    def render(self, template: object, names: Mapping[str, Any] | None = None) -> Any:
+        """Return a template's value now; see `qtforge_sdk.Run`."""
+        return self._evaluator.render(template, {**self.names, **(names or {})})
+
+    def evaluate(self, condition: str, names: Mapping[str, Any] | None = None) -> bool:
+        """Return whether a condition holds now; see `qtforge_sdk.Run`."""
+        return self._evaluator.evaluate(condition, {**self.names, **(names or {})})
+
+    def prepare(self, names: Mapping[str, Any]) -> EvaluationScope:
+        """Prepare names for many conditions; see `qtforge_sdk.Run`."""
+        return self._evaluator.prepare(names, self.names)
+
+    def topics(self) -> frozenset[str]:
+        """Return the topics that are answered now; see `qtforge_sdk.Run`."""
+        return self._requester.topics()
+
+    def now(self) -> datetime.datetime:
+        """Return the time; see `qtforge_sdk.Run`."""
+        return self._clock.now()
 
     async def request(
         self,
@@ -123,7 +157,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         compensation: Compensation | None = None,
         response_type: Any = None,
     ) -> Any:
-        """Do a step; see `qtforge_sdk.Run`."""
+        """Do a step: request a topic; see `qtforge_sdk.Run`."""
         timeout_s = _STEP_TIMEOUT_S if timeout is None else wait_seconds(timeout)
 
         def send(attempt: int) -> Awaitable[Answer]:
@@ -163,9 +197,15 @@ class ActiveRun(Gathers, Evaluates, Keeps):
 
         return await self._do(StepCall(step=name, topic="", send=send), None, response_type)
 
-    def topics(self) -> frozenset[str]:
-        """Return the topics that are answered now; see `qtforge_sdk.Run`."""
-        return self._ask.topics()
+    async def publish(self, step: str, topic: str, message: object) -> None:
+        """Do a step: publish; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            value = self.render(message.value) if isinstance(message, Template) else message
+            await self._requester.publish(topic, value)
+            return None, None
+
+        await self._do(StepCall(step=step, topic=topic, send=send), None, None)
 
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""
@@ -176,37 +216,191 @@ class ActiveRun(Gathers, Evaluates, Keeps):
             )
             await self._control.amend()
 
+    async def gather(
+        self,
+        *steps: Awaitable[Any],
+        deadline: Duration | None = None,
+        first: int | None = None,
+        concurrency: int | None = None,
+        name: str | None = None,
+    ) -> list[Any]:
+        """Do steps at once; see `qtforge_sdk.Run`."""
+        if deadline is None and first is None and concurrency is None:
+            return await self._all(steps)
+        scope = GatherScope(self.id, first, concurrency, resumed=self._log.state.resumed)
+        if deadline is None:
+            with scope.holding():
+                return await self._all(steps)
+        self._deadlines += 1
+        timer = f"gather {self._deadlines}" if name is None else name
+        try:
+            deadline_s = wait_seconds(deadline)
+            self._replay.claim(timer)
+            due = await self._due(timer, deadline_s)
+        except BaseException:
+            for step in steps:
+                if inspect.iscoroutine(step):
+                    step.close()  # so that Python does not warn of it
+            raise
+        if (due - self._clock.now()).total_seconds() <= 0:  # it passed while no process ran
+            scope.end_late(deadline_s)
+        timekeeper = asyncio.ensure_future(self._end_when_due(scope, due, deadline_s))
+        try:
+            with scope.holding():
+                answers = await self._all(steps)
+        finally:
+            timekeeper.cancel()
+            await asyncio.wait([timekeeper])
+        if scope.late and timer not in self._log.state.fired:
+            # After the late steps: a retry that redoes one of them redoes the deadline as well.
+            late_s = (self._clock.now() - due).total_seconds()
+            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=late_s)
+            await self._log.append(fired)
+        return answers
+
+    async def sleep(self, duration: Duration, *, name: str | None = None) -> None:
+        """Wait on the run's clock; see `qtforge_sdk.Run`."""
+        seconds = wait_seconds(duration)
+        self._timers += 1
+        timer = f"timer {self._timers}" if name is None else name
+        self._replay.claim(timer)
+        if self._control.winds_down and timer not in self._log.state.fired:
+            await self._wind_down(timer)
+        due = await self._due(timer, seconds)
+        while (left := (due - self._clock.now()).total_seconds()) > 0:
+            await self._sleep_or(self._control.changed, left)
+        if timer not in self._log.state.fired:
+            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
+            await self._log.append(fired)
+
+    async def wait_event(
+        self,
+        name: str,
+        *,
+        timeout: Duration | None = None,
+        step: str | None = None,
+        response_type: Any = None,
+    ) -> Any:
+        """Wait for an event; see `qtforge_sdk.Run`."""
+        timeout_s = None if timeout is None else wait_seconds(timeout)
+        step = f"event {name}" if step is None else step
+
+        async def send(attempt: int) -> Answer:
+            due = None if timeout_s is None else await self._due(step, timeout_s)
+            while True:
+                changed = self._control.changed
+                for event in self._log.state.events:
+                    if event.name == name and event.event_id not in self._taken:
+                        self._taken.add(event.event_id)
+                        return {"event_id": event.event_id, "data": event.data}, None
+                if due is None:
+                    with self._control.awaiting(name):
+                        await self._control.wait(changed)
+                elif (left := (due - self._clock.now()).total_seconds()) > 0:
+                    with self._control.awaiting(name):
+                        await self._sleep_or(changed, left)
+                else:
+                    what = f"the event '{name}' did not come within {timeout_s:g} s"
+                    raise OperationError("run.event_timeout", what)
+
+        found = await self._do(StepCall(step=step, topic="", send=send), None, None)
+        self._taken.add(found["event_id"])
+        data = found["data"]
+        return data if response_type is None else convert(data, response_type)
+
+    async def run_workflow(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str | None = None,
+        required: bool = True,
+        response_type: Any = None,
+    ) -> Any:
+        """Run another workflow as a child; see `qtforge_sdk.Run`."""
+        step = name if step is None else step
+
+        async def on_started(child: str) -> None:
+            await self._log.append(
+                ChildStarted(run_id=self.id, at=self._clock.now(), step=step, child_run_id=child)
+            )
+
+        async def send(attempt: int) -> Answer:
+            known = self._log.state.children.get(step)
+            begun = await self._child_of(step)
+            if begun is not None and known is None:
+                await on_started(begun)
+            parent = ParentStep(run_id=self.id, step=step, depth=self._log.state.depth)
+            while True:
+                try:
+                    result = await self._children.result(
+                        parent, name, given, begun, on_started, self._control.is_to_stop
+                    )
+                except ChildOwnedError:
+                    await self._sleep(_POLL_CHILD_S)
+                else:
+                    return result, None
+
+        call = StepCall(step=step, topic="", send=send, required=required)
+        try:
+            return await self._do(call, None, response_type)
+        finally:
+            await self._cancel_orphan(step)
+
+    async def start_workflow(
+        self, name: str, given: Mapping[str, Any], *, step: str, event: str
+    ) -> str:
+        """Do a step: start another workflow in the background; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            known = None
+            if self._log.state.resumed:
+                known = await self._children.find(self.id, step, ())
+            depth = self._log.state.depth
+            parent = ParentStep(run_id=self.id, step=step, depth=depth, notify=event)
+            child = known or await self._children.start(parent, name, normalize(given))
+            return child, None
+
+        child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
+        return child
+
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
         return await self._compensator.compensate(self._undo)
 
-    def check_all_claimed(self) -> None:
-        """Check that the code asked for every step that the journal holds, and may end well.
+    async def cancel_children(self) -> None:
+        """Cancel the children that the run began and has not resumed."""
+        state = self._log.state
+        if state.resumed or state.checkpoint is not None:  # else they ended with their steps
+            await self._children.cancel(self.id)
+
+    def check_replayed(self) -> None:
+        """Check that the code did every step that the journal holds, and may succeed.
 
         Raises:
-            RunDivergedError: It did not, or the journal says that it had failed.
-            asyncio.CancelledError: What was cancelled is half undone.
+            RunDivergedError: It did not, or the journal says that the run had failed.
+            asyncio.CancelledError: The run was cancelled, and is half undone.
         """
-        self._claims.check_all()
+        self._replay.check_all()
         if self._log.state.compensating:
             if self._control.cancel_requested is not None:
                 raise asyncio.CancelledError
-            raise RunDivergedError(self._claims.last, "it had failed, and does not any more")
+            raise RunDivergedError(self._replay.last, "it had failed, and does not any more")
 
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
     ) -> Any:
         outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
         outcome = self._enter(call.step, call.topic)
-        gathering = gathering_of(self.id)
+        scope = GatherScope.current(self.id)
         if outcome is None:
             await self._begin(call.step)
             token = STEP.set(call.step)
             try:
-                if gathering is None:
-                    outcome = await self._attempts.make(call, self._sleep)
+                if scope is None:
+                    outcome = await self._runner.make(call, self._sleep)
                 else:
-                    outcome = await self._make_in(gathering, call)
+                    outcome = await self._make_in(scope, call)
             except asyncio.CancelledError:
                 if isinstance(self._log.state.outcomes.get(call.step), StepSucceeded):
                     self._compensator.add(call.step, compensation)  # while that was recorded
@@ -215,8 +409,8 @@ class ActiveRun(Gathers, Evaluates, Keeps):
                 STEP.reset(token)
             await self._control.amend()
         if isinstance(outcome, StepSucceeded):
-            if gathering is not None:
-                gathering.count()
+            if scope is not None:
+                scope.count_success()
             if compensation is not None:
                 self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -232,10 +426,10 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         return None
 
     async def _make_in(
-        self, gathering: Gathering, call: StepCall
+        self, scope: GatherScope, call: StepCall
     ) -> StepSucceeded | StepSkipped | QtForgeError:
-        outcome = await gathering.make(
-            call, self._attempts, self._sleep, self._control.check, self._clock
+        outcome = await scope.make(
+            call, self._runner, self._sleep, self._control.check, self._clock
         )
         if isinstance(outcome, StepSkipped):
             await self._log.append(outcome)
@@ -244,18 +438,50 @@ class ActiveRun(Gathers, Evaluates, Keeps):
     def _enter(
         self, step: str, topic: str | None
     ) -> StepSucceeded | StepFailed | StepSkipped | None:
-        """Claim a step; return what the journal holds of it."""
-        self._claims.claim(step)
+        """Claim a step's name; return the outcome that the journal holds, or None."""
+        self._replay.claim(step)
         state = self._log.state
-        known, asked = state.outcomes.get(step), state.topics.get(step)
-        if topic and asked and asked != topic:
-            raise RunDivergedError(step, f"the journal asked '{asked}', the code asks '{topic}'")
+        known, requested = state.outcomes.get(step), state.topics.get(step)
+        if topic and requested and requested != topic:
+            raise RunDivergedError(
+                step, f"the journal requested '{requested}', the code requests '{topic}'"
+            )
         if known is not None:
-            self._claims.found(step)
+            self._replay.mark_replayed(step)
             return known
         if not self._gathering:
-            self._claims.check_new(step)
+            self._replay.check_new(step)
         return None
+
+    async def _begin(self, step: str) -> None:
+        """Pass the boundary before a step that is to be done now.
+
+        Raises:
+            PauseRequested: The run is to rest.
+        """
+        if self._control.winds_down:
+            await self._wind_down(step)
+        self._control.check()
+
+    async def _wind_down(self, step: str) -> None:
+        """Leave the code where it would do what it had not done when it was interrupted.
+
+        First it has to reach every step that the journal holds, wherever that is in parallel:
+        a step that it has not reached can't be undone.
+
+        Raises:
+            asyncio.CancelledError: The run was cancelled.
+            TimeOver: It has no time left.
+            RunDivergedError: It is being undone because of a failure that does not come again.
+        """
+        await self._replay.until_replayed()
+        if self._control.cancel_requested is not None:
+            raise asyncio.CancelledError
+        if self._log.state.compensating:
+            await asyncio.sleep(_FAIL_S)
+        if self._control.is_over:
+            raise TimeOver
+        raise RunDivergedError(step, "it had failed before it, and does not any more")
 
     def _send(
         self,
@@ -270,10 +496,10 @@ class ActiveRun(Gathers, Evaluates, Keeps):
         if isinstance(message, Template):
             message = self.render(message.value)
 
-        def listen(done: float, total: float | None, text: str) -> None:
+        def on_progress(done: float, total: float | None, text: str) -> None:
             self._log.listener.on_progress(self._log.state, step, done, total, text)
 
-        call = AskCall(
+        request = StepRequest(
             run_id=self.id,
             step=step,
             topic=topic,
@@ -283,7 +509,7 @@ class ActiveRun(Gathers, Evaluates, Keeps):
             attempt=attempt,
             cache=cache,
         )
-        return self._ask(call, listen)
+        return self._requester.request(request, on_progress)
 
     def _undo(self, step: str, compensation: Compensation, attempt: int) -> Awaitable[Answer]:
         return self._send(
@@ -294,3 +520,69 @@ class ActiveRun(Gathers, Evaluates, Keeps):
             None,
             attempt,
         )
+
+    async def _child_of(self, step: str) -> str | None:
+        """Return the child that a step began, in this process or in one before it."""
+        state = self._log.state
+        begun = state.children.get(step)
+        if begun is None and state.resumed:
+            begun = await self._children.find(self.id, step, state.all_children)
+        return begun
+
+    async def _cancel_orphan(self, step: str) -> None:
+        """Cancel the child of a step that ended without it, such as while no process ran."""
+        outcome = self._log.state.outcomes.get(step)
+        if isinstance(outcome, StepFailed | StepSkipped) and self._log.state.resumed:
+            begun = await self._child_of(step)
+            if begun is not None:
+                await self._children.cancel(self.id, begun)
+
+    async def _all(self, steps: tuple[Awaitable[Any], ...]) -> list[Any]:
+        tasks = [asyncio.ensure_future(step) for step in steps]
+        self._gathering += 1
+        try:
+            return list(await asyncio.gather(*tasks))
+        except PauseRequested:
+            # The others come to their own boundary, so that none of their work is lost.
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        finally:
+            self._gathering -= 1
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_when_due(
+        self, scope: GatherScope, due: datetime.datetime, deadline_s: float
+    ) -> None:
+        while (left_s := (due - self._clock.now()).total_seconds()) > 0:
+            await self._clock.sleep(left_s)
+        scope.end_late(deadline_s)
+
+    async def _due(self, timer: str, seconds: float) -> datetime.datetime:
+        """Return when a named timer is due; set it unless the journal holds it."""
+        due = self._log.state.due.get(timer)
+        if due is None:
+            now = self._clock.now()
+            due = now + datetime.timedelta(seconds=seconds)
+            await self._log.append(TimerSet(run_id=self.id, at=now, name=timer, due=due))
+        return due
+
+    async def _sleep(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        while not await self._sleep_or(self._control.changed, until - self._clock.monotonic()):
+            pass  # something was sent that does not end the wait
+
+    async def _sleep_or(self, changed: asyncio.Event, seconds: float) -> bool:
+        """Sleep until something is sent; return whether the time was over."""
+        waiting = asyncio.ensure_future(self._control.wait(changed))
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            either: set[asyncio.Future[None]] = {sleeping, waiting}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()  # raises when the run is to rest
+            return sleeping.done()
+        finally:
+            sleeping.cancel()
+            waiting.cancel()

@@ -1,4 +1,4 @@
-"""One step's attempts: ask, wait, ask again, fall back; each journaled as it ends."""
+"""Do a step: request its topic, retry, fall back; record each attempt as it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -14,9 +14,10 @@ from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.transport import Envelope
 from qtforge_host.policies.cache import ResultCache, cache_key
 from qtforge_host.policies.retry import next_attempt, seeded
+from qtforge_host.runs.amendments import Amendments
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
-from qtforge_sdk import Definition, ErrorInfo
+from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import (
@@ -31,24 +32,24 @@ from qtforge_sdk.errors import (
 from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
-from qtforge_sdk.records import (
-    StepFailed,
-    StepStarted,
-    StepSucceeded,
-)
+from qtforge_sdk.records import CompensationFailed, StepFailed, StepStarted, StepSucceeded
 from qtforge_sdk.runs import AmendingAnswer, Amendment
 
 __all__ = [
-    "Amends",
-    "Ask",
-    "AskCall",
-    "Publish",
+    "Answer",
+    "Attempts",
     "RecordedFailureError",
     "StepCall",
+    "StepRequest",
     "StepRequester",
     "StepRunner",
     "error_info",
+    "retry",
 ]
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class RecordedFailureError(QtForgeError):
@@ -94,14 +95,11 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
 
 _LOG = logging.getLogger("qtforge.runs")
 
-
 Answer = tuple[Any, tuple[str, str] | None]
-
-
 """What was answered, and by which plugin and version."""
 
 
-class AskCall(msgspec.Struct, frozen=True, kw_only=True):
+class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request in the name of a run's step."""
 
     run_id: str
@@ -114,40 +112,18 @@ class AskCall(msgspec.Struct, frozen=True, kw_only=True):
     cache: Cache | None
 
 
-class Ask(Protocol):
-    """Asks the bus."""
-
-    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
-        """Return the answer, and who gave it."""
-
-    def topics(self) -> frozenset[str]:
-        """Return what is answered now."""
-
-
-class Publish(Protocol):
-    """Publishes on the bus."""
-
-    async def __call__(self, topic: str, message: object, /) -> None: ...
-
-
-class Amends(Protocol):
-    """Makes amendments of a run."""
-
-    async def append(
-        self, amendments: Sequence[Amendment], *, by: str, before: StepSucceeded
-    ) -> None:
-        """Keep an answer with the amendments that it brings, and let the run go on with them."""
-
-    @property
-    def definition(self) -> Definition:
-        """The definition as it is now."""
-
-    def accepts(self, state: Any) -> tuple[str, ...] | None:
-        """Return the events that a kept state accepts by it; None where it is not known."""
-
-
 class StepCall(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step does: ``send`` makes one attempt of the number that it is given."""
+    """What a step does.
+
+    Attributes:
+        step: Its name.
+        topic: What it requests, or "".
+        send: Makes the attempt of the number that it is given.
+        required: Whether its failure fails the run.
+        retry: When it is attempted again; None for never.
+        fallback: What answers when the attempts are used up, or None.
+        fall_back: Makes the fallback's answer.
+    """
 
     step: str
     topic: str
@@ -158,74 +134,170 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     fall_back: Callable[[Fallback], Awaitable[Answer]] | None = None
 
 
-class StepRunner:
-    """Makes a step's attempts.
+class Attempts(Protocol[T_co]):
+    """Work that may fail and be attempted again: a step, or a compensation."""
+
+    async def attempt(self, number: int) -> T_co:
+        """Make one attempt, numbered from 1."""
+
+    async def failed(self, number: int, error: QtForgeError, delay_s: float | None) -> T_co:
+        """Record that an attempt failed.
+
+        Args:
+            number: Of the attempt.
+            error: Why it failed.
+            delay_s: Seconds until the next attempt; None when there is none.
+
+        Returns:
+            The outcome of the work, when there is no further attempt.
+        """
+
+
+async def retry(
+    work: Attempts[T],
+    policy: Retry | None,
+    key: str,
+    earlier: StepFailed | CompensationFailed | None,
+    clock: Clock,
+    sleep: Callable[[float], Awaitable[None]],
+) -> T:
+    """Attempt work until it succeeds or its policy allows no further attempt.
 
     Args:
-        log: Where they are recorded.
+        work: What is attempted.
+        policy: When it is attempted again; None for never.
+        key: The idempotency key of the work, which makes its waits the same in every process.
+        earlier: The last failed attempt of a run that was resumed between two attempts.
         clock: The time.
-        amending: Takes the amendments that an answer brings.
+        sleep: Waits between two attempts.
+
+    Returns:
+        The outcome of the last attempt.
+
+    Raises:
+        StaleOwnerError: Another process has taken the run over.
+        StateDirectoryError: The journal failed, not the work.
+    """
+    number = 1
+    if earlier is not None:
+        number = earlier.attempt + 1
+        if earlier.next_at is not None:
+            left_s = (earlier.next_at - clock.now()).total_seconds()
+            await sleep(max(0.0, left_s))
+    while True:
+        try:
+            return await work.attempt(number)
+        except (StaleOwnerError, StateDirectoryError):
+            raise
+        except QtForgeError as error:
+            delay_s = None
+            if policy is not None:
+                delay_s = next_attempt(policy, number, error, random=seeded(key, number))
+            outcome = await work.failed(number, error, delay_s)
+            if delay_s is None:
+                return outcome
+        await sleep(delay_s)
+        number += 1
+
+
+class StepRunner:
+    """Does the steps of one run.
+
+    Args:
+        log: Records the attempts.
+        clock: The time.
+        amendments: Makes the amendments that an answer brings.
     """
 
-    def __init__(self, log: RunLog, clock: Clock, amending: Amends) -> None:
+    def __init__(self, log: RunLog, clock: Clock, amendments: Amendments) -> None:
         self._log = log
         self._clock = clock
-        self._amending = amending
+        self._amendments = amendments
 
     async def make(
         self, call: StepCall, sleep: Callable[[float], Awaitable[None]]
     ) -> StepSucceeded | QtForgeError:
-        """Do a step until it succeeded, or has failed for good; that is in the journal then.
+        """Do a step until it has succeeded or failed for good; the journal holds that then.
 
         Args:
             call: The step.
-            sleep: Waits between its attempts, unless the run is to rest. It is not kept: it
+            sleep: Waits between its attempts, unless the run is to rest. It is not stored: it
                 leads to the run, and a run that no cycle holds is freed when it ends.
 
         Returns:
             The record of its success, or the error of its last attempt.
         """
-        run_id, earlier = self._log.state.run_id, self._log.state.failed_attempts.get(call.step)
-        attempt = 1
-        if earlier is not None:  # the run was resumed between two attempts
-            attempt = earlier.attempt + 1
-            if earlier.next_at is not None:
-                left = (earlier.next_at - self._clock.now()).total_seconds()
-                await sleep(max(0.0, left))
-        while True:
-            self._log.note(
-                StepStarted(
-                    run_id=run_id,
-                    at=self._clock.now(),
-                    step=call.step,
-                    topic=call.topic,
-                    attempt=attempt,
-                )
+        state = self._log.state
+        return await retry(
+            _StepAttempts(self._log, self._clock, self._amendments, call),
+            call.retry,
+            f"{state.run_id}/{call.step}",
+            state.failed_attempts.get(call.step),
+            self._clock,
+            sleep,
+        )
+
+
+class _StepAttempts:
+    """The attempts of one step; implements `Attempts`."""
+
+    __slots__ = ("_amendments", "_call", "_clock", "_log", "_started_s")
+
+    def __init__(self, log: RunLog, clock: Clock, amendments: Amendments, call: StepCall) -> None:
+        self._log = log
+        self._clock = clock
+        self._amendments = amendments
+        self._call = call
+        self._started_s = 0.0
+
+    async def attempt(self, number: int) -> StepSucceeded | QtForgeError:
+        """Request the step's topic, and record the answer."""
+        call = self._call
+        self._log.note(
+            StepStarted(
+                run_id=self._log.state.run_id,
+                at=self._clock.now(),
+                step=call.step,
+                topic=call.topic,
+                attempt=number,
             )
-            started = self._clock.monotonic()
+        )
+        self._started_s = self._clock.monotonic()
+        return await self._succeeded(await call.send(number), number, None)
+
+    async def failed(
+        self, number: int, error: QtForgeError, delay_s: float | None
+    ) -> StepSucceeded | QtForgeError:
+        """Record the failure, unless there is a fallback, and it succeeds."""
+        call, run_id, now = self._call, self._log.state.run_id, self._clock.now
+        _LOG.debug("%s: %s failed", run_id, call.step, exc_info=error)
+        info = error_info(error, call.step)
+        if delay_s is None and call.fallback is not None and call.fall_back is not None:
             try:
-                answer = await call.send(attempt)
-                return await self._succeeded(call, answer, attempt, started, None)
-            except (StaleOwnerError, StateDirectoryError):
-                raise  # the journal failed, not the step
-            except QtForgeError as error:
-                _LOG.debug("%s: %s failed", run_id, call.step, exc_info=error)
-                delay_s = self._delay(call, attempt, error)
-                if delay_s is None:
-                    return await self._failed(call, error, attempt, started)
-                await self._will_retry(call, error, attempt, started, delay_s)
-            await sleep(delay_s)
-            attempt += 1
+                answer = await call.fall_back(call.fallback)
+            except QtForgeError as second:
+                error.add_note(f"and its fallback failed: {second}")
+                _LOG.debug("%s: the fallback failed too", call.step, exc_info=second)
+            else:
+                return await self._succeeded(answer, number, f"{info.code}: {info.message}")
+        at = now()
+        await self._log.append(
+            StepFailed(
+                run_id=run_id,
+                at=at,
+                step=call.step,
+                error=info,
+                required=call.required,
+                duration_s=self._clock.monotonic() - self._started_s,
+                attempt=number,
+                will_retry=delay_s is not None,
+                next_at=None if delay_s is None else at + datetime.timedelta(seconds=delay_s),
+            )
+        )
+        return error
 
-    def _delay(self, call: StepCall, attempt: int, error: QtForgeError) -> float | None:
-        if call.retry is None:
-            return None
-        key = f"{self._log.state.run_id}/{call.step}"
-        return next_attempt(call.retry, attempt, error, random=seeded(key, attempt))
-
-    async def _succeeded(
-        self, call: StepCall, answer: Answer, attempt: int, started: float, degraded: str | None
-    ) -> StepSucceeded:
+    async def _succeeded(self, answer: Answer, number: int, degraded: str | None) -> StepSucceeded:
+        step = self._call.step
         data, by = answer
         amendments: Sequence[Amendment] = ()
         if isinstance(data, AmendingAnswer):
@@ -233,63 +305,20 @@ class StepRunner:
         record = StepSucceeded(
             run_id=self._log.state.run_id,
             at=self._clock.now(),
-            step=call.step,
-            data=_plain(data, call.step),
+            step=step,
+            data=_plain(data, step),
             plugin=by[0] if by else None,
             plugin_version=by[1] if by else None,
-            duration_s=self._clock.monotonic() - started,
-            attempt=attempt,
+            duration_s=self._clock.monotonic() - self._started_s,
+            attempt=number,
             degraded=degraded,
         )
         if amendments:
-            who = f"{by[0]} {by[1]} in {call.step}" if by else call.step
-            await self._amending.append(amendments, by=who, before=record)
+            author = f"{by[0]} {by[1]} in {step}" if by else step
+            await self._amendments.append(amendments, by=author, before=record)
         else:
             await self._log.append(record)
         return record
-
-    async def _failed(
-        self, call: StepCall, error: QtForgeError, attempt: int, started: float
-    ) -> StepSucceeded | QtForgeError:
-        info = error_info(error, call.step)
-        if call.fallback is not None and call.fall_back is not None:
-            try:
-                answer = await call.fall_back(call.fallback)
-            except QtForgeError as second:
-                error.add_note(f"and its fallback failed: {second}")
-                _LOG.debug("%s: the fallback failed too", call.step, exc_info=second)
-            else:
-                degraded = f"{info.code}: {info.message}"
-                return await self._succeeded(call, answer, attempt, started, degraded)
-        await self._log.append(self._failure(call, info, attempt, started))
-        return error
-
-    async def _will_retry(
-        self, call: StepCall, error: QtForgeError, attempt: int, started: float, delay_s: float
-    ) -> None:
-        info = error_info(error, call.step)
-        await self._log.append(self._failure(call, info, attempt, started, delay_s))
-
-    def _failure(
-        self,
-        call: StepCall,
-        info: ErrorInfo,
-        attempt: int,
-        started: float,
-        delay_s: float | None = None,
-    ) -> StepFailed:
-        now = self._clock.now()
-        return StepFailed(
-            run_id=self._log.state.run_id,
-            at=now,
-            step=call.step,
-            error=info,
-            required=call.required,
-            duration_s=self._clock.monotonic() - started,
-            attempt=attempt,
-            will_retry=delay_s is not None,
-            next_at=None if delay_s is None else now + datetime.timedelta(seconds=delay_s),
-        )
 
 
 def _plain(data: Any, step: str) -> Any:
@@ -298,7 +327,7 @@ def _plain(data: Any, step: str) -> Any:
     except TypeError as error:
         raise OperationError(
             "run.not_storable",
-            f"the answer of the step '{step}' can't be kept",
+            f"the answer of the step '{step}' can't be stored",
             str(error),
             "answer with text, numbers, lists, mappings, dates, dataclasses or Structs",
             retryable=False,
@@ -306,11 +335,11 @@ def _plain(data: Any, step: str) -> Any:
 
 
 class StepRequester:
-    """Implements `qtforge_host.runs.steps.Ask`.
+    """Requests the topics of steps on the bus, and publishes.
 
     Args:
-        bus: What is asked.
-        cache: Where answers are kept; None where there is none.
+        bus: The message bus.
+        cache: Holds the answers of steps that ask for it, or None.
     """
 
     def __init__(self, bus: MessageBus, cache: ResultCache | None) -> None:
@@ -322,44 +351,44 @@ class StepRequester:
         await self._bus.publish(topic, message)
 
     def topics(self) -> frozenset[str]:
-        """Return the topics that somebody answers now, not only stands around."""
+        """Return the topics that a handler answers now; wrappers alone don't."""
         found = self._bus.topics()
         return frozenset(
             topic for topic, handlers in found.items() if not all(each.wrapper for each in handlers)
         )
 
-    async def __call__(self, call: AskCall, listener: ProgressListener, /) -> Answer:
-        """Return the answer, and who gave it.
+    async def request(self, request: StepRequest, listener: ProgressListener, /) -> Answer:
+        """Return the answer, and the plugin and version that gave it.
 
         Raises:
             QtForgeError: As `MessageBus.send`.
         """
         envelope = Envelope(
-            call.topic,
-            call.message,
-            call.timeout_s,
-            time.monotonic() + call.timeout_s,
-            call.plugin,
-            run_id=call.run_id,
-            step=call.step,
-            attempt=call.attempt,
-            idempotency_key=f"{call.run_id}/{call.step}",
+            request.topic,
+            request.message,
+            request.timeout_s,
+            time.monotonic() + request.timeout_s,
+            request.plugin,
+            run_id=request.run_id,
+            step=request.step,
+            attempt=request.attempt,
+            idempotency_key=f"{request.run_id}/{request.step}",
         )
-        if call.cache is None or self._cache is None:
+        if request.cache is None or self._cache is None:
             return await self._bus.send(envelope, listener), envelope.served_by
-        # Who will answer is not known before: a wrapper may change the message. So the versions
-        # of all who might are part of the question.
-        identity = repr(self._bus.answerers(call.topic))
+        # Which handler will answer is not known before: a wrapper may change the message. So
+        # the versions of all that might are part of the key.
+        identity = repr(self._bus.answerers(request.topic))
 
         async def ask() -> Any:
             value = await self._bus.send(envelope, listener)
             return {"value": to_plain(value), "by": envelope.served_by}
 
         try:
-            key = cache_key(call.topic, identity, "", call.message)
+            key = cache_key(request.topic, identity, "", request.message)
         except TypeError as error:
-            what = f"the message of '{call.topic}' can't be looked up in the cache"
+            what = f"the message of '{request.topic}' can't be looked up in the cache"
             raise OperationError("run.not_storable", what, str(error)) from error
-        answer = (await self._cache.answer(call.cache, call.topic, key, ask)).value
+        answer = (await self._cache.answer(request.cache, request.topic, key, ask)).value
         by = answer["by"]
         return answer["value"], None if by is None else (by[0], by[1])

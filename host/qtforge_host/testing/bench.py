@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_host.app import HostParts, Instruments
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
+from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.config.settings import PluginSettings, Settings, plugin_config
 from qtforge_host.plugins.lifecycle import start_plugin
 from qtforge_host.plugins.wiring import Wired

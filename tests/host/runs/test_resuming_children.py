@@ -221,7 +221,7 @@ def test_a_child_that_another_process_executes_is_waited_for(play: Any) -> None:
         (begun,) = await lab.records(run_id, ChildStarted)
         await lab.start()
         other = await lab.beside()
-        below = asyncio.ensure_future(other.resume(begun.child_run_id))
+        below = asyncio.ensure_future(other.engine.resume(begun.child_run_id))
         await asyncio.wait_for(lab.desk.pending.wait(), 60)
         above = asyncio.ensure_future(lab.engine.resume(run_id))
         for _ in range(20):
@@ -326,7 +326,7 @@ def test_a_late_child_that_another_process_executes_is_asked_to_end(play: Any) -
         child = list(lab.store.runs)[1]
         await lab.start()
         other = await lab.beside()
-        below = asyncio.ensure_future(other.resume(child))
+        below = asyncio.ensure_future(other.engine.resume(child))
         await asyncio.wait_for(lab.desk.pending.wait(), 60)
         above = asyncio.ensure_future(lab.engine.resume(run_id))
         for _ in range(12):

@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_host.runs.accepted_events import Offer
-from qtforge_host.runs.checkpoints import RESTORED
+from qtforge_host.runs.checkpoints import RESTORED, TIMER
 from qtforge_host.runs.state import RunState
-from qtforge_host.runs.stateful_run import TIMER
 from qtforge_sdk import Record
 from qtforge_sdk.records import CheckpointSaved
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qtforge_host.bus.deadline import DeadlineExceeded, run_before
+from qtforge_host.cancellation import DeadlineExceeded, run_before
 
 
 def soon(seconds: float) -> float:

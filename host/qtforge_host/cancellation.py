@@ -1,0 +1,217 @@
+"""Cancellation: deadlines, shields, and cancellations that are told apart.
+
+Who cancels a task for a purpose of its own must not be confused with who cancels the same
+task from outside. asyncio's means is the task's cancellation count (`asyncio.Task.cancelling`
+and ``uncancel``, the rule of `asyncio.Timeout`); `CancelScope` is its only user here.
+
+A deadline costs nothing until a coroutine really waits: `asyncio.timeout` arms a timer for
+every call, but most handlers answer without ever suspending, and such a call can't be
+interrupted anyway. So `run_before` makes the coroutine's first step by hand, and arms a timer
+only if it suspends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final, TypeVar
+
+__all__ = [
+    "CancelScope",
+    "DeadlineExceeded",
+    "rest_of",
+    "run_before",
+    "shield",
+    "wait_shielded",
+]
+
+T = TypeVar("T")
+
+_INSIST_S: Final = 1.0  # code that swallows its cancellation is cancelled again this often
+
+
+class DeadlineExceeded(Exception):
+    """The deadline passed, and the coroutine has been cancelled."""
+
+
+class CancelScope:
+    """Cancels the current task for one purpose, told apart from its other cancellations.
+
+    Attributes:
+        count: How often the scope has cancelled the task, and not taken that back.
+        expired: Whether the deadline of `cancel_at` has passed.
+
+    Raises:
+        RuntimeError: There is no current task.
+    """
+
+    __slots__ = ("_before", "_handle", "_loop", "_task", "count", "expired")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            raise RuntimeError("only a task can be cancelled")
+        self._task = task
+        self._before = task.cancelling()
+        self._handle: asyncio.TimerHandle | None = None
+        self.count = 0
+        self.expired = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the scope's task is the one that runs now."""
+        return asyncio.current_task(self._loop) is self._task
+
+    def cancel(self) -> None:
+        """Cancel the task."""
+        self.count += 1
+        self._task.cancel()
+
+    def cancel_at(self, deadline: float) -> None:
+        """Cancel the task at a deadline, and again every second until the scope is closed.
+
+        Args:
+            deadline: On the loop's clock, in seconds.
+        """
+        self._handle = self._loop.call_at(deadline, self._expire)
+
+    def others(self) -> int:
+        """Return how often others have cancelled the task since the scope was made."""
+        return self._task.cancelling() - self._before - self.count
+
+    def disarm(self) -> None:
+        """Forget the deadline of `cancel_at`."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def close(self) -> None:
+        """Forget the deadline, and take the scope's own cancellations back."""
+        self.disarm()
+        for _ in range(self.count):
+            self._task.uncancel()
+        self.count = 0
+
+    def _expire(self) -> None:
+        self.expired = True
+        self.cancel()
+        self._handle = self._loop.call_later(_INSIST_S, self._expire)
+
+
+class _Rest:
+    """A coroutine whose first step has been made, awaitable from there on."""
+
+    __slots__ = ("_coroutine", "_first", "_pending")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any) -> None:
+        self._coroutine = coroutine
+        self._first = first
+        self._pending = True
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self  # it has a generator's whole protocol
+
+    def __iter__(self) -> _Rest:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        if self._pending:
+            self._pending = False
+            first, self._first = self._first, None
+            return first
+        return self._coroutine.send(value)
+
+    def throw(self, *exception: Any) -> Any:
+        self._pending = False
+        return self._coroutine.throw(*exception)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+
+async def run_before(deadline: float | None, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Await a coroutine, and cancel it at the deadline.
+
+    Args:
+        deadline: On the loop's clock, in seconds; None for no deadline.
+        coroutine: Not started yet.
+
+    Raises:
+        DeadlineExceeded: The coroutine had not ended by then.
+    """
+    try:
+        first = coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    return await rest_of(coroutine, first, deadline)
+
+
+async def rest_of(coroutine: Coroutine[Any, Any, Any], first: Any, deadline: float | None) -> Any:
+    """Finish a coroutine whose first step yielded ``first``.
+
+    Args:
+        coroutine: Suspended at ``first``.
+        first: What its first step yielded.
+        deadline: On the loop's clock, in seconds; None for no deadline.
+
+    Raises:
+        DeadlineExceeded: The coroutine had not ended by then.
+    """
+    if deadline is None:
+        return await _Rest(coroutine, first)
+    scope = CancelScope()
+    scope.cancel_at(deadline)
+    try:
+        result = await _Rest(coroutine, first)
+    except asyncio.CancelledError:
+        if scope.expired and scope.others() <= 0:
+            raise DeadlineExceeded from None
+        raise
+    finally:
+        scope.close()
+    if scope.expired:  # it swallowed the cancellation, but the deadline had passed
+        raise DeadlineExceeded
+    return result
+
+
+async def wait_shielded(
+    future: asyncio.Future[Any], on_cancel: Callable[[], None] | None = None
+) -> bool:
+    """Wait until a future is done, although the caller is cancelled, even repeatedly.
+
+    Args:
+        future: It is not cancelled by this; its result is not looked at.
+        on_cancel: Called at each cancellation of the caller.
+
+    Returns:
+        Whether the caller was cancelled: then it owes its own caller a `CancelledError`.
+    """
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            cancelled = True
+            if on_cancel is not None:
+                on_cancel()
+    return cancelled
+
+
+async def shield(future: asyncio.Future[T]) -> T:
+    """Return a future's result; a caller that is cancelled meanwhile is so after its end.
+
+    `asyncio.shield` lets the caller go at once instead.
+
+    Raises:
+        asyncio.CancelledError: The caller was cancelled, and the future had not failed.
+        BaseException: The future failed.
+    """
+    cancelled = await wait_shielded(future)
+    result = future.result()
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
