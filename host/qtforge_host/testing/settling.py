@@ -85,6 +85,9 @@ class Settling:
             return f"the operations of {topics} have not answered"
         if self._bus.undelivered:
             return "some subscribers have not handled their messages"
+        due_s = self._clock.next_due_s
+        if due_s is not None:
+            return f"time passed by itself to {self._clock.now()}, and the run has no end"
         return "a workflow's own code waits for something that is neither time nor an event"
 
     async def _work(self) -> None:
@@ -137,6 +140,9 @@ def _waits_outside(task: asyncio.Task[Any]) -> bool:
     a stream's, or another library's. Where the engine waits for an event or a message, it is
     one of its own, or one that waits for another task of this loop.
     """
+    awaited = getattr(task, "_fut_waiter", None)  # as VirtualClock does
+    if isinstance(awaited, asyncio.Task) or hasattr(awaited, "_children"):
+        return False  # another task, or several in a gather(), which are looked at themselves
     coroutine: Any = task.get_coro()
     innermost = None
     while isinstance(coroutine, CoroutineType):
@@ -144,6 +150,8 @@ def _waits_outside(task: asyncio.Task[Any]) -> bool:
     if innermost is None or innermost.cr_frame is None:
         return False
     module = str(innermost.cr_frame.f_globals.get("__name__", ""))
+    if module == "asyncio.taskgroups":
+        return False
     if module.startswith("asyncio."):
         return innermost.cr_code.co_name not in _IDLE
     return not module.startswith(("qtforge_host.", "qtforge_sdk."))

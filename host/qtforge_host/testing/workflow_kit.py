@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.loading import has_hooks
 from qtforge_host.policies.cache import ResultCache
@@ -39,7 +39,7 @@ from qtforge_sdk.errors import (
     WorkflowInvalidError,
     WorkflowNotFoundError,
 )
-from qtforge_sdk.journal import InboxMessage, RunQuery
+from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
 from qtforge_sdk.workflows import PythonWorkflow
 
@@ -48,7 +48,6 @@ __all__ = ["WorkflowKit"]
 T = TypeVar("T")
 
 _TIMEOUT_S: Final = 60.0  # of real time, for one call of the test
-_ALL: Final = RunQuery(limit=1_000_000)
 _FAKE: Final = "fake"  # the name of the plugin that answers a faked topic
 _FAKE_VERSION: Final = "0.0.0"
 _NO_CONFIG: Final[Mapping[str, object]] = {}
@@ -76,7 +75,8 @@ class WorkflowKit:
         self._kinds: dict[str, Orchestrator[Any]] = {}
         self._catalog = Catalog(self._kinds)
         parts = self._bench.parts
-        self._journal = MemoryJournal()
+        self._store = MemoryStore()
+        self._journal = MemoryJournal(store=self._store)
         self._cache = ResultCache(MemoryCache(), self._bench.clock)
         self._engine = Engine(
             parts.bus,
@@ -215,8 +215,7 @@ class WorkflowKit:
     @property
     def runs(self) -> list[WorkflowRun]:
         """Every run, the children and those that messages started among them, oldest first."""
-        found = self._host.run(self._journal.runs(_ALL))
-        return [self._view(each.run_id) for each in sorted(found, key=lambda run: run.started_at)]
+        return [self._view(run_id) for run_id in self._store.runs]
 
     def publish(self, topic: str, message: object) -> None:
         """Publish a message, and let everything happen that follows now.

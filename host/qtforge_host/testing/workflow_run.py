@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qtforge_host.runs.state import RunState
-from qtforge_sdk import ErrorInfo, RunStatus, StepResult
+from qtforge_sdk import ErrorInfo, StepResult
 
 __all__ = ["WorkflowRun"]
 
@@ -39,8 +39,9 @@ class WorkflowRun:
         return self._state().workflow
 
     @property
-    def status(self) -> RunStatus:
-        """``waiting`` where it waits for an event; ``succeeded``, ``failed`` and so on."""
+    def status(self) -> str:
+        """One of `qtforge_sdk.RunStatus`; ``waiting`` where its code waits for an event."""
+        # A text, since a type checker takes a literal that was compared once for unchanging.
         status = self._state().status
         return "waiting" if status == "running" and self._awaited() else status
 
