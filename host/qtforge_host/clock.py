@@ -1,13 +1,13 @@
-"""The clock that runs use; tests give another."""
+"""The system's clock; tests inject `qtforge_sdk.testing.VirtualClock` instead."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
 import time
-from typing import Final, Protocol
+from typing import Final
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["SystemClock"]
 
 # Bound once: every step asks several times.
 _now: Final = datetime.datetime.now
@@ -15,28 +15,15 @@ _monotonic: Final = time.monotonic
 _UTC: Final = datetime.UTC
 
 
-class Clock(Protocol):
-    """Tells the time and waits."""
-
-    def now(self) -> datetime.datetime:
-        """Return the time, in UTC."""
-
-    def monotonic(self) -> float:
-        """Return seconds that only grow."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
 class SystemClock:
-    """The machine's clock."""
+    """Implements `qtforge_sdk.clock.Clock` with the clock of the machine."""
 
     def now(self) -> datetime.datetime:
         """Return the time, in UTC."""
         return _now(_UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that only grow."""
+        """Return seconds of a clock that never goes back."""
         return _monotonic()
 
     async def sleep(self, seconds: float) -> None:

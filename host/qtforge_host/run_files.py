@@ -1,7 +1,7 @@
-"""The files of runs: a folder for each run that made some, which lives as long as the run.
+"""Files of runs: a folder for each run that writes files; it lives as long as the run.
 
-A fork has the results of another run, and so refers to its files: a marker in the folder says
-so, and the folder stays until the last run that refers to it is gone.
+A fork has results of another run, and so refers to that run's files. A marker in the folder
+records it, and the folder remains until no run refers to it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from qtforge_sdk.journal_errors import RunNotFoundError
 __all__ = ["RunFiles"]
 
 _MARKERS: Final = ".forks"
-_NO_MESSAGE: Final = (1 << 62) - 1  # behind every message of an inbox
+_NO_MESSAGE: Final = (1 << 62) - 1  # after every message of an inbox
 
 
 class RunFiles:
-    """What is in the folder of run files.
+    """The folders of all runs.
 
     Args:
-        folder: Below the state directory; it may not exist.
+        folder: Their parent, below the state directory; it may not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,11 +31,11 @@ class RunFiles:
 
     @classmethod
     def of(cls, state_dir: Path) -> RunFiles:
-        """Return those of a state directory."""
+        """Return the run files of a state directory."""
         return cls(state_dir / "run-files")
 
     def share(self, run_id: str, fork: str) -> None:
-        """Let the files that a run refers to live as long as a fork of it does.
+        """Keep the files that a run refers to as long as a fork of it exists.
 
         Raises:
             OSError: The disk is full.
@@ -46,20 +46,20 @@ class RunFiles:
                 (folder / _MARKERS / fork).touch()
 
     def size(self, run_id: str) -> tuple[int, int]:
-        """Return how many files a run has made, and how many bytes they are."""
+        """Return the number of files of a run, and their bytes."""
         files = [each for each in (self.folder / run_id).rglob("*") if each.is_file()]
         own = [each for each in files if each.parent.name != _MARKERS]
         return len(own), sum(each.stat().st_size for each in own)
 
     async def orphans(self, journal: Journal) -> list[Path]:
-        """Return the folders that no run of a journal refers to."""
+        """Return the folders to which no run of a journal refers."""
         return [each for each in self._folders() if not await _is_needed(each, journal)]
 
     async def sweep(self, journal: Journal) -> int:
-        """Remove the folders that no run of a journal refers to; return how many."""
+        """Remove the folders to which no run of a journal refers; return how many."""
         found = await self.orphans(journal)
         for folder in found:
-            shutil.rmtree(folder, ignore_errors=True)  # what is left is found the next time
+            shutil.rmtree(folder, ignore_errors=True)  # what remains is removed the next time
         return len(found)
 
     def _folders(self) -> list[Path]:
@@ -79,7 +79,7 @@ async def _is_needed(folder: Path, journal: Journal) -> bool:
 
 async def _exists(journal: Journal, run_id: str) -> bool:
     try:
-        await journal.inbox(run_id, _NO_MESSAGE)  # the cheapest way to ask whether it is there
+        await journal.inbox(run_id, _NO_MESSAGE)  # the cheapest way to check that it exists
     except RunNotFoundError:
         return False
     return True

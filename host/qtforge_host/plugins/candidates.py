@@ -1,4 +1,4 @@
-"""What a scan finds: candidates that are not yet imported, and the distributions around them."""
+"""The results of discovery: candidates, their states, and installed distributions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ __all__ = [
     "ACTIVE",
     "GROUPS",
     "HOST_DISTRIBUTION",
+    "JOURNAL_GROUP",
     "ORCHESTRATOR_GROUP",
     "PHASE_TRANSITIONS",
     "PLUGIN_GROUP",
     "READY",
     "SDK_DISTRIBUTION",
+    "TRANSPORT_GROUP",
     "Candidate",
     "Phase",
     "PluginState",
@@ -43,13 +45,8 @@ PluginState = Literal[
     "broken",
     "quarantined",
 ]
-
-
 Phase = Literal["unloaded", "loaded", "initialized", "running", "error"]
-
-
 """The original system's lifecycle: imported, made and configured, started."""
-
 
 PHASE_TRANSITIONS: Final[Mapping[Phase, frozenset[Phase]]] = MappingProxyType(
     {
@@ -60,20 +57,29 @@ PHASE_TRANSITIONS: Final[Mapping[Phase, frozenset[Phase]]] = MappingProxyType(
         "error": frozenset[Phase]({"unloaded"}),
     }
 )
+"""The phases that may follow each phase; a stopped plugin is ``initialized`` again."""
 
+PLUGIN_GROUP: Final = "qtforge.plugins"
+ORCHESTRATOR_GROUP: Final = "qtforge.orchestrators"
+JOURNAL_GROUP: Final = "qtforge.journals"
+TRANSPORT_GROUP: Final = "qtforge.transports"
+GROUPS: Final = (PLUGIN_GROUP, ORCHESTRATOR_GROUP, JOURNAL_GROUP, TRANSPORT_GROUP)
+"""The entry-point groups of the host."""
 
-"""Where each phase may lead; a stopped plugin is ``initialized`` again."""
+HOST_DISTRIBUTION: Final = "qtforge-host"
+SDK_DISTRIBUTION: Final = "qtforge-sdk"
+_SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What state a plugin is in, and why.
+    """The state of a plugin, and why it is in that state.
 
     Attributes:
-        state: One of the nine.
+        state: One of the nine states.
         code: A stable reason code, such as ``plugin.unmet``; "" for ready and active.
-        reason: What is wrong, in a line; "" for ready and active.
-        fix: What the reader can do, as a command where there is one; "" likewise.
+        reason: What is wrong, in one line; "" for ready and active.
+        fix: How to fix it, as a command where there is one; "" for ready and active.
     """
 
     state: PluginState
@@ -83,13 +89,78 @@ class Status:
 
 
 READY: Final = Status(state="ready", code="", reason="", fix="")
-
-
 ACTIVE: Final = Status(state="active", code="", reason="", fix="")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An entry point in one of the host's groups; it is not imported.
+
+    Attributes:
+        name: The entry point's name. It is untrusted text: never use it as a path unchecked.
+        group: One of `GROUPS`.
+        entry_point: The entry point.
+        distribution: The canonical name of the distribution that declares it.
+        version: That distribution's version, as written; "" when it can't be read.
+        requires_dist: That distribution's Requires-Dist lines, as written.
+        location: The folder or zip file where it is installed.
+        metadata_path: Its ``.dist-info`` or ``.egg-info``.
+        builtin: Whether it is part of the host's distribution.
+        problem: Why it can't be used in any case, or None.
+        extras: The canonical extras that the entry point asks for.
+    """
+
+    name: str
+    group: str
+    entry_point: importlib.metadata.EntryPoint
+    distribution: str
+    version: str
+    requires_dist: tuple[str, ...] = ()
+    location: str
+    metadata_path: str = ""
+    builtin: bool = False
+    problem: Status | None = None
+    extras: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``<distribution>:<name>``, with the group in between when it is not a plugin."""
+        if self.group == PLUGIN_GROUP:
+            return f"{self.distribution}:{self.name}"
+        return f"{self.distribution}:{self.group}:{self.name}"
+
+
+class ScanProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Metadata that could not be read; other distributions are not affected.
+
+    Attributes:
+        where: The distribution, or the metadata folder.
+        reason: What is wrong.
+        fix: How to fix it.
+    """
+
+    where: str
+    reason: str
+    fix: str
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a scan.
+
+    Attributes:
+        candidates: The candidates of all groups, sorted by name, then distribution.
+        distributions: Canonical name to version, of every installed distribution; a version
+            is read on first access.
+        problems: What could not be read.
+    """
+
+    candidates: tuple[Candidate, ...]
+    distributions: Mapping[str, str]
+    problems: tuple[ScanProblem, ...]
+
+
 def change_phase(plugin: str, before: Phase, after: Phase) -> Phase:
-    """Return the new phase when the table leads there.
+    """Return the new phase, if the transition is allowed.
 
     Raises:
         PluginError: ``plugin.invalid_transition``.
@@ -108,24 +179,6 @@ def change_phase(plugin: str, before: Phase, after: Phase) -> Phase:
     return after
 
 
-PLUGIN_GROUP: Final = "qtforge.plugins"
-
-
-ORCHESTRATOR_GROUP: Final = "qtforge.orchestrators"
-
-
-GROUPS: Final = (PLUGIN_GROUP, ORCHESTRATOR_GROUP, "qtforge.journals", "qtforge.transports")
-
-
-HOST_DISTRIBUTION: Final = "qtforge-host"
-
-
-SDK_DISTRIBUTION: Final = "qtforge-sdk"
-
-
-_SEPARATORS = re.compile(r"[-_.]+")
-
-
 def canonical_name(name: str) -> str:
     """Return a distribution's name as PEP 503 compares it.
 
@@ -133,70 +186,3 @@ def canonical_name(name: str) -> str:
     'acme-parser-extra'
     """
     return _SEPARATORS.sub("-", name).lower()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An entry point in one of the host's groups; nothing of it has been imported.
-
-    Attributes:
-        name: The entry point's name. Foreign text: never a path.
-        group: One of `GROUPS`.
-        entry_point: Where it points.
-        distribution: The canonical name of the distribution that declares it.
-        version: That distribution's version, as written; "" when it can't be read.
-        requires_dist: Its Requires-Dist lines, as written.
-        location: The folder (or zip file) that it is installed in.
-        metadata_path: Its ``.dist-info`` or ``.egg-info``.
-        builtin: Whether it comes with the host.
-        problem: Why it can't be used whatever else holds, or None.
-        extras: The canonical extras that the entry point asks for.
-    """
-
-    name: str
-    group: str
-    entry_point: importlib.metadata.EntryPoint
-    distribution: str
-    version: str
-    requires_dist: tuple[str, ...] = ()
-    location: str
-    metadata_path: str = ""
-    builtin: bool = False
-    problem: Status | None = None
-    extras: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """``<distribution>:<name>``, with the group between them for what is not a plugin."""
-        if self.group == PLUGIN_GROUP:
-            return f"{self.distribution}:{self.name}"
-        return f"{self.distribution}:{self.group}:{self.name}"
-
-
-class ScanProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that could not be read; it costs only itself.
-
-    Attributes:
-        where: The distribution, or the metadata folder.
-        reason: What is wrong.
-        fix: What would mend it.
-    """
-
-    where: str
-    reason: str
-    fix: str
-
-
-class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything found, in no order that matters but sorted by name, then distribution.
-
-    Attributes:
-        candidates: Of every group.
-        distributions: Canonical name to version, of every installed distribution; a
-            version is read when it is asked for.
-        problems: What could not be read.
-    """
-
-    candidates: tuple[Candidate, ...]
-    distributions: Mapping[str, str]
-    problems: tuple[ScanProblem, ...]

@@ -1,7 +1,7 @@
-"""Reads a plugin's ``requires`` and ``after`` from its source, without importing it.
+"""Read a plugin's ``requires`` and ``after`` from its source, without importing it.
 
-Only literals count, as the SDK asks for them. What can't be read so is unknown, and is
-checked once the plugin is imported: then the class itself is the truth.
+Only literals can be read; the SDK demands literals. A declaration that can't be read is unknown,
+and is checked again when the plugin has been imported.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _MAX_SOURCE_BYTES: Final = 1 << 20
 
 
 class Declarations(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plugin says of other plugins.
+    """What a plugin declares about other plugins.
 
     Attributes:
         requires: Requirement texts, such as ``document-storage >= 1.0.0``.
         after: Plugin names.
-        known: False when the source did not tell; the tuples are empty then.
+        known: False when they could not be read; then the tuples are empty.
         problem: Why a declaration can't be used, or "".
     """
 
@@ -46,16 +46,16 @@ UNKNOWN: Final = Declarations(known=False)
 
 
 def declared_by(plugin_class: object) -> Declarations:
-    """Return what an imported plugin class declares."""
+    """Return the declarations of an imported plugin class."""
     values: dict[str, object] = {field: getattr(plugin_class, field, ()) for field in _FIELDS}
     return _declarations(values)
 
 
 def read_declarations(candidate: Candidate) -> Declarations:
-    """Return what the source of the candidate's class declares.
+    """Return the declarations in the source of a candidate's class.
 
     Returns:
-        `UNKNOWN` when there is no source (a zip, an extension module), when the class is
+        `UNKNOWN` when there is no source (a zip file, an extension module), when the class is
         not found in it, or when a value is not a literal.
     """
     module, _, attribute = candidate.entry_point.value.partition("[")[0].partition(":")
@@ -96,7 +96,7 @@ def _source(module: str, location: str) -> tuple[Path, bytes] | None:
 
 
 def _find_spec(module: str, location: str) -> ModuleSpec | None:
-    """Find a module as import would, but without importing the packages above it."""
+    """Find a module as an import would, but without importing its parent packages."""
     top, *below = module.split(".")
     spec = PathFinder.find_spec(top, [location]) or _find_on_meta_path(top, None)
     name = top
@@ -109,7 +109,7 @@ def _find_spec(module: str, location: str) -> ModuleSpec | None:
 
 
 def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    # Editable installs put finders of their own there.
+    # Editable installs add finders of their own.
     for finder in sys.meta_path:
         try:
             spec = finder.find_spec(name, path)
@@ -123,13 +123,13 @@ def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | No
 def _parse(text: bytes) -> ast.Module | None:
     try:
         return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):  # the import will say so, with the line
+    except (SyntaxError, ValueError, RecursionError):  # the import will report it, with the line
         return None
 
 
 def _class_or_import(tree: ast.Module, name: str) -> ast.ClassDef | ast.ImportFrom | None:
     found: ast.ClassDef | ast.ImportFrom | None = None
-    for node in tree.body:  # the last one wins, as it does when it runs
+    for node in tree.body:  # the last one wins, as at run time
         match node:
             case ast.ClassDef() if node.name == name:
                 found = node

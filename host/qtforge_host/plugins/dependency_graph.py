@@ -1,8 +1,8 @@
-"""Which plugins can start given what they require of each other, and in which order.
+"""Decide which plugins can start, given their requirements, and in which order.
 
-A plugin is rejected when a requirement is missing, out of range, rejected itself, or part
-of a cycle. What remains is closed under requirements and sorted so that a requirement
-comes first; ``after`` orders too where that closes no cycle.
+A plugin is rejected when a plugin that it requires is missing, out of range or rejected, or
+when they require each other. The others are sorted, requirements first; ``after`` adds to the
+order where it makes no cycle.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.declarations import Declarations
 from qtforge_host.plugins.requirements import satisfies
 
-__all__ = ["Relations", "relate"]
+__all__ = ["DependencyOrder", "resolve_dependencies"]
 
 
-class Relations(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome.
+class DependencyOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of `resolve_dependencies`.
 
     Attributes:
-        order: The keys of those that can start, requirements first.
-        rejected: Key to status of all others, those rejected beforehand among them.
+        order: The keys of the plugins that can start, requirements first.
+        rejected: Key to status of all others, including those rejected before.
     """
 
     order: tuple[str, ...]
     rejected: Mapping[str, Status]
 
 
-def relate(
+def resolve_dependencies(
     plugins: Sequence[Candidate],
     *,
     rejected: Mapping[str, Status],
     declarations: Mapping[str, Declarations],
     providers: Mapping[str, Sequence[str]],
-) -> Relations:
-    """Reject what can't start, and put the rest in order.
+) -> DependencyOrder:
+    """Reject plugins that can't start, and sort the others.
 
     Args:
         plugins: Every candidate of the plugin group.
-        rejected: Key to status of those rejected for reasons of their own.
-        declarations: Key to what the plugin declares; one not in it declares nothing.
+        rejected: Key to status of plugins that were rejected for other reasons.
+        declarations: Key to declarations; a plugin that is not in it declares nothing.
         providers: Key to the other plugin distributions that its distribution requires.
     """
     solver = _Solver(plugins, rejected, declarations, providers)
     solver.reject_unmet()
     solver.reject_cycles()
     solver.spread_rejections()
-    return Relations(order=solver.order(), rejected=solver.rejected)
+    return DependencyOrder(order=solver.order(), rejected=solver.rejected)
 
 
 class _Solver:
@@ -72,11 +72,11 @@ class _Solver:
             plugin = self._plugins[key]
             self._by_name.setdefault(plugin.name, key)
             self._by_distribution.setdefault(plugin.distribution, []).append(key)
-        self._edges: dict[str, list[str]] = {}  # plugin to what it requires, hard
+        self._edges: dict[str, list[str]] = {}  # plugin to the plugins that it requires
         self._skipped_for: dict[str, str] = {}  # plugin to the rejected one it was skipped for
 
     def reject_unmet(self) -> None:
-        """Reject those whose requirements are malformed, missing or out of range."""
+        """Reject plugins with requirements that are malformed, missing or out of range."""
         for key in self._plugins:
             if key in self.rejected:
                 continue
@@ -85,7 +85,7 @@ class _Solver:
                 self.rejected[key] = status
 
     def reject_cycles(self) -> None:
-        """Reject every plugin that requires itself, through whatever others."""
+        """Reject every plugin that requires itself, directly or through others."""
         edges = {
             key: [other for other in self._edges.get(key, ()) if other not in self.rejected]
             for key in self._plugins
@@ -97,7 +97,7 @@ class _Solver:
                 self.rejected[key] = self._cycle_status([key, *path[:-1]])
 
     def spread_rejections(self) -> None:
-        """Reject those that require a rejected one, until nothing changes."""
+        """Reject plugins that require a rejected one, until nothing changes."""
         changed = True
         while changed:
             changed = False
@@ -111,7 +111,7 @@ class _Solver:
                     changed = True
 
     def order(self) -> tuple[str, ...]:
-        """Return the keys that remain, requirements first, else by key."""
+        """Return the remaining keys, requirements first, otherwise by key."""
         edges: dict[str, list[str]] = {
             key: list(self._edges.get(key, ()))
             for key in sorted(self._plugins)
@@ -119,7 +119,7 @@ class _Solver:
         }
         for key in edges:
             for other in self._soft_edges(key):
-                # A wish; it is dropped where it contradicts a requirement or an earlier wish.
+                # It is ignored where it contradicts a requirement or an earlier ``after``.
                 if other in edges and other != key and not _reaches(edges, other, key):
                     edges[key].append(other)
         sorter = TopologicalSorter(edges)
@@ -132,7 +132,7 @@ class _Solver:
         return tuple(ordered)
 
     def _connect(self, key: str) -> Status | None:
-        """Resolve a plugin's requirements to other plugins, or say why one can't be."""
+        """Resolve a plugin's requirements to other plugins; return a status when one can't be."""
         declared = self._declarations.get(key, Declarations())
         if declared.problem:
             return _invalid(declared.problem, self._plugins[key])
@@ -190,13 +190,13 @@ class _Solver:
             chain.append(self._skipped_for[chain[-1]])
         root = self.rejected[chain[-1]]
         names = [self._plugins[other].name for other in chain]
-        way = f" ({' → '.join([self._plugins[key].name, *names])})" if len(names) > 1 else ""
+        path = f" ({' → '.join([self._plugins[key].name, *names])})" if len(names) > 1 else ""
         state = self.rejected[chain[0]].state
         state_text = "in conflict" if state == "conflict" else state
         return Status(
             state="unmet",
             code="plugin.unmet",
-            reason=f"skipped because {names[0]} is {state_text}{way}: {root.reason}",
+            reason=f"skipped because {names[0]} is {state_text}{path}: {root.reason}",
             fix=root.fix,
         )
 
@@ -213,7 +213,7 @@ class _Solver:
 
 
 def _path(edges: Mapping[str, Sequence[str]], starts: Sequence[str], end: str) -> list[str] | None:
-    """Return a shortest way from one of the starts to the end, both in it, or None."""
+    """Return a shortest path from one of the starts to the end, both included, or None."""
     came_from: dict[str, str | None] = dict.fromkeys(starts)
     waiting = list(came_from)
     for current in waiting:

@@ -1,8 +1,8 @@
-"""Finds plugins in the metadata of installed distributions; imports none of them.
+"""Find plugins in the metadata of installed distributions, without importing them.
 
-Follows the entry points and core metadata specifications of packaging.python.org.
-Most distributions have nothing for this host, so each costs one read of its
-``entry_points.txt``; METADATA is parsed only of those that do.
+This follows the entry points and core metadata specifications of packaging.python.org. Most
+distributions have no entry point for this host; of those only ``entry_points.txt`` is read, and
+METADATA is parsed only where there is one.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ __all__ = ["Candidate", "Scan", "ScanProblem", "scan", "scan_distribution"]
 def scan(path: Sequence[str] | None = None) -> Scan:
     """Find every candidate on the path, as it is on the disk now.
 
-    The first distribution of a canonical name on the path wins, as it does on import.
+    Of several distributions with one canonical name the first on the path is used, as an
+    import would.
 
     Args:
-        path: Folders and zip files to look in; None means ``sys.path``.
+        path: Folders and zip files to search; None means ``sys.path``.
     """
-    # A reinstall within the clock's resolution leaves a folder's mtime as it was. On an
-    # instance, because Python 3.11 forgot to make the method a classmethod.
+    # A reinstall within the clock's resolution does not change a folder's mtime. Called on an
+    # instance, because it is not a classmethod in Python 3.11.
     importlib.metadata.MetadataPathFinder().invalidate_caches()
     importlib.invalidate_caches()
     installed: dict[str, Distribution] = {}
@@ -52,12 +53,12 @@ def scan(path: Sequence[str] | None = None) -> Scan:
         try:
             name = _distribution_name(found)
             if not name or name.startswith("~") or name in installed:
-                continue  # a "~" is what pip leaves behind of an interrupted uninstall
+                continue  # pip leaves a "~" name after an interrupted uninstall
             installed[name] = found
             text = found.read_text("entry_points.txt")
             if text is not None and "qtforge." in text:
                 candidates.extend(_candidates(name, found, text))
-        except Exception as error:  # noqa: BLE001  foreign metadata; it costs itself alone
+        except Exception as error:  # noqa: BLE001  foreign metadata; the others are still read
             problems.append(_unreadable(found, error))
     candidates.sort(key=lambda candidate: (candidate.name, candidate.distribution, candidate.group))
     return Scan(
@@ -68,11 +69,11 @@ def scan(path: Sequence[str] | None = None) -> Scan:
 
 
 class _InstalledVersions(Mapping[str, str]):
-    """Canonical name to version; a version is read only when it is asked for."""
+    """Canonical name to version; a version is read on first access."""
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
         self._distributions = distributions
-        self._known: dict[str, str] = {}  # many plugins ask for the same
+        self._known: dict[str, str] = {}  # many plugins ask for the same ones
 
     def __getitem__(self, name: str) -> str:
         version = self._known.get(name)
@@ -95,7 +96,7 @@ class _InstalledVersions(Mapping[str, str]):
 
 
 class _Headers(NamedTuple):
-    """The part of METADATA that matters here."""
+    """The fields of METADATA that are used here."""
 
     name: str
     version: str
@@ -103,7 +104,7 @@ class _Headers(NamedTuple):
 
 
 def _distributions(path: Sequence[str] | None) -> Iterator[Distribution | ScanProblem]:
-    """Yield distributions; what a finder raises on the way is a problem, not the end."""
+    """Yield distributions; an exception of a finder becomes a problem."""
     found = iter(
         importlib.metadata.distributions()
         if path is None
@@ -119,9 +120,9 @@ def _distributions(path: Sequence[str] | None) -> Iterator[Distribution | ScanPr
             yield ScanProblem(
                 where="sys.meta_path",
                 reason=f"a metadata finder raised {type(error).__name__}: {error}",
-                fix="remove or mend the package that installs the finder",
+                fix="remove or fix the package that installs the finder",
             )
-            if failed_before:  # it will not get further
+            if failed_before:  # it would fail again
                 return
             failed_before = True
             continue
@@ -143,7 +144,7 @@ def scan_distribution(name: str) -> tuple[Candidate, ...]:
 
 
 def _distribution_name(distribution: Distribution) -> str:
-    # The folder's name has it, which spares the parse of METADATA.
+    # Taken from the folder's name where possible, without parsing METADATA.
     name = getattr(distribution, "_normalized_name", None)
     if not isinstance(name, str):
         name = _headers(distribution).name
@@ -182,9 +183,9 @@ def _candidates(name: str, distribution: Distribution, text: str) -> Iterator[Ca
         name = canonical_name(headers.name)
     try:
         entry_points = _own_entry_points(distribution)
-    except Exception as error:  # foreign text; importlib raises what it likes
+    except Exception as error:  # foreign text; importlib may raise anything
         if not any(f"[{group}]" in text for group in GROUPS):
-            raise  # another host's groups: a problem of the scan, nobody's plugin
+            raise  # groups of another host: a problem of the scan, not of a plugin
         entry_points = (EntryPoint(name=name, value="", group=PLUGIN_GROUP),)
         problem = Status(
             state="broken",
@@ -238,7 +239,7 @@ def _entry_point_problem(name: str, entry_point: EntryPoint) -> Status | None:
         state="broken",
         code="plugin.invalid_entry_points",
         reason=f"'{entry_point.name} = {entry_point.value}' does not name a class as module:Class",
-        fix=f"mend the entry point in the pyproject.toml of {name}",
+        fix=f"fix the entry point in the pyproject.toml of {name}",
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 from qtforge_host.config.settings import Settings
-from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP
+from qtforge_host.plugins.candidates import JOURNAL_GROUP, ORCHESTRATOR_GROUP
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution
 from qtforge_sdk import Orchestrator
@@ -17,7 +17,6 @@ from qtforge_sdk.validation import did_you_mean
 __all__ = ["add_orchestrator", "load_journal", "load_orchestrators"]
 
 _LOG = logging.getLogger("qtforge.host")
-_JOURNALS: Final = "qtforge.journals"
 
 
 def load_journal(
@@ -29,7 +28,7 @@ def load_journal(
         ConfigError: None of that name is installed, or it can't be loaded.
     """
     where = f"{settings.config_path}: host.journal"
-    offered = {one.name: one for one in resolution.others if one.group == _JOURNALS}
+    offered = {one.name: one for one in resolution.others if one.group == JOURNAL_GROUP}
     if name not in offered:
         fix = did_you_mean(name, sorted(offered))
         raise ConfigError(where, f"there is no journal '{name}'", fix)

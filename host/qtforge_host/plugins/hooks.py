@@ -1,4 +1,4 @@
-"""The only pluggy manager of the host, behind typed calls."""
+"""Typed access to the host's pluggy manager."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger("qtforge.hooks")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationHook:
-    """One `operation` of one plugin; ``rank`` is 0 for tryfirst, 1, 2 for trylast."""
+    """One `operation` of a plugin; ``rank`` is 0 for tryfirst, 2 for trylast, otherwise 1."""
 
     plugin: object
     spec: OperationSpec
@@ -37,7 +37,7 @@ class OperationHook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriberHook:
-    """One `subscriber` of one plugin."""
+    """One `subscriber` of a plugin."""
 
     plugin: object
     spec: SubscriberSpec
@@ -45,7 +45,7 @@ class SubscriberHook:
 
 
 class Hooks:
-    """Who implements what, and in which order: pluggy's own rules."""
+    """The registered hook implementations, in the order that pluggy defines."""
 
     def __init__(self) -> None:
         self._manager: Final = pluggy.PluginManager(PROJECT)
@@ -64,7 +64,7 @@ class Hooks:
             raise PluginError(name, "plugin.invalid_hook", str(error)) from error
 
     def unregister(self, plugin: object) -> None:
-        """Take a plugin's hooks away; one that is not registered is ignored."""
+        """Unregister a plugin's hooks; a plugin that is not registered is ignored."""
         if self._manager.is_registered(plugin):
             self._manager.unregister(plugin)
 
@@ -86,34 +86,34 @@ class Hooks:
         ]
 
     def call_one(self, plugin: object, hook: str, **arguments: Any) -> Any:
-        """Call one plugin's implementation and return its result; None where it has none."""
+        """Call one plugin's implementation, and return its result; None where it has none."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin is plugin:
                 return _invoke(implementation, arguments)
         return None
 
     def collect(self, hook: str) -> Iterator[tuple[object, Callable[[], Any]]]:
-        """Give each plugin that implements a hook without arguments, and how to call it."""
+        """Yield each plugin that implements a hook without arguments, and a call of it."""
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             yield implementation.plugin, functools.partial(_invoke, implementation, {})
 
     def observer(self, hook: str) -> Callable[..., None] | None:
-        """Return a function that tells every observer and never raises; None without any."""
+        """Return a function that calls every implementation and never raises; None without any."""
         implementations = [*reversed(getattr(self._manager.hook, hook).get_hookimpls())]
         if not implementations:
             return None
 
-        def tell(**arguments: Any) -> None:
+        def notify(**arguments: Any) -> None:
             for implementation in implementations:
                 try:
                     _invoke(implementation, arguments)
-                except Exception:  # noqa: BLE001 - an observer harms nobody
+                except Exception:  # noqa: BLE001 - an observer must not fail its subject
                     _LOG.exception("%s failed in %s", implementation.plugin_name, hook)
 
-        return tell
+        return notify
 
     def operations(self) -> Mapping[str, list[OperationHook]]:
-        """Return each topic's operations, the first to be asked first, wrappers before all."""
+        """Return the operations of each topic in calling order, wrappers first."""
         found: dict[str, list[OperationHook]] = {}
         for topic, implementation in self._implementations():
             spec = operation_spec(implementation.function)
@@ -130,7 +130,7 @@ class Hooks:
         return found
 
     def subscribers(self, plugin: object) -> list[SubscriberHook]:
-        """Return one plugin's subscribers."""
+        """Return the subscribers of one plugin."""
         found = []
         for name, implementation in self._implementations():
             spec = subscriber_spec(implementation.function)

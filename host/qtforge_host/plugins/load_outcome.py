@@ -1,4 +1,4 @@
-"""What loading gives; apart from it, so that a listing need not import stevedore."""
+"""The result of loading; apart from `loading`, so that a listing need not import stevedore."""
 
 from __future__ import annotations
 
@@ -14,18 +14,44 @@ from qtforge_host.plugins.declarations import Declarations
 __all__ = ["LoadOutcome", "Loaded", "explain", "explain_hang", "not_a_plugin"]
 
 _IMPORT_MACHINERY: Final = ("<frozen importlib", "<frozen runpy")
-
-
 _MAX_TEXT: Final = 300
 
 
+class Loaded(NamedTuple):
+    """A candidate that was imported.
+
+    Attributes:
+        candidate: The candidate.
+        plugin_class: The class that its entry point names.
+        plugin: An instance of the class; None when none was wanted.
+        declarations: What the class declares about other plugins.
+    """
+
+    candidate: Candidate
+    plugin_class: type[Any]
+    plugin: Any
+    declarations: Declarations
+
+
+class LoadOutcome(NamedTuple):
+    """The result of loading several candidates.
+
+    Attributes:
+        loaded: The candidates that were imported, in the given order.
+        failed: Key to the ``broken`` status of the others.
+    """
+
+    loaded: tuple[Loaded, ...]
+    failed: Mapping[str, Status]
+
+
 def explain(candidate: Candidate, error: BaseException, *, constructing: bool = False) -> Status:
-    """Return the status for what a plugin raised.
+    """Return the status of a plugin whose import or constructor raised an exception.
 
     Args:
-        candidate: Whose.
-        error: What it raised, with its traceback.
-        constructing: Whether its class was being called, not its module imported.
+        candidate: The plugin.
+        error: The exception, with its traceback.
+        constructing: Whether its constructor raised it, not its import.
     """
     place = _place(candidate, error)
     if isinstance(error, AttributeError) and not constructing and not place:
@@ -46,7 +72,7 @@ def explain(candidate: Candidate, error: BaseException, *, constructing: bool = 
 def explain_hang(
     candidate: Candidate, thread_id: int | None, timeout_s: float, *, constructing: bool = False
 ) -> Status:
-    """Return the status for a load that did not end, with the line where it was last seen."""
+    """Return the status of a plugin whose load did not end, with the line where it hangs."""
     doing = "making it" if constructing else "its import"
     frame = sys._current_frames().get(thread_id or 0)
     place = _place_of_frame(candidate, frame)
@@ -60,12 +86,12 @@ def explain_hang(
 
 
 def not_a_plugin(candidate: Candidate, why: str) -> Status:
-    """Return the status for an entry point that names something else than a plugin."""
+    """Return the status of an entry point that does not name a plugin."""
     return Status(
         state="broken",
         code="plugin.not_a_plugin",
         reason=f"'{candidate.entry_point.value}' is not a plugin: {why}",
-        fix=f"mend the entry point in the pyproject.toml of {candidate.distribution}",
+        fix=f"fix the entry point in the pyproject.toml of {candidate.distribution}",
     )
 
 
@@ -81,7 +107,7 @@ def _fix(candidate: Candidate, error: BaseException) -> str:
 
 
 def _place(candidate: Candidate, error: BaseException) -> str:
-    """Return the file and line in the plugin's code, or "" when it never got there."""
+    """Return file and line in the plugin's own code, or "" when that was not reached."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [
@@ -112,33 +138,5 @@ def _text(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  a plugin's own exception class
-        return "(its text can't be made)"
+        return "(its text can't be read)"
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
-
-
-class Loaded(NamedTuple):
-    """A candidate that was imported.
-
-    Attributes:
-        candidate: The candidate.
-        plugin_class: What its entry point names.
-        plugin: An instance of it; None when none was asked for.
-        declarations: What the class declares of other plugins.
-    """
-
-    candidate: Candidate
-    plugin_class: type[Any]
-    plugin: Any
-    declarations: Declarations
-
-
-class LoadOutcome(NamedTuple):
-    """What became of the candidates.
-
-    Attributes:
-        loaded: Those that were imported, in the order given.
-        failed: Key to the ``broken`` status of the others.
-    """
-
-    loaded: tuple[Loaded, ...]
-    failed: Mapping[str, Status]

@@ -1,7 +1,7 @@
-"""Imports accepted candidates; what a plugin does wrong costs that plugin alone.
+"""Import accepted candidates; a fault of one plugin does not affect the others.
 
-Each import runs in a daemon thread of its own with a deadline: a plugin that never
-returns delays the others by its deadline and does not keep the process from ending.
+Each import runs in a daemon thread of its own with a deadline: a plugin that never returns
+delays the others by its deadline, and does not keep the process from exiting.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class PluginLoader:
     def load(
         self, candidates: Iterable[Candidate], *, import_timeout_s: float, construct: bool = True
     ) -> LoadOutcome:
-        """Import every candidate, and make an instance of what it names.
+        """Import every candidate, and make an instance of the class that it names.
 
-        While that goes on, what is printed goes to stderr: stdout is for data.
+        Meanwhile standard output is redirected to standard error, because it is for data.
 
         Args:
-            candidates: In the order in which to load them.
-            import_timeout_s: How long one of them may take, in seconds.
+            candidates: The candidates, in the order of loading.
+            import_timeout_s: How long each of them may take, in seconds.
             construct: False to import without making instances.
         """
         wanted = tuple(candidates)
@@ -72,7 +72,7 @@ class PluginLoader:
 
 
 class _LoadFailureError(Exception):
-    """Carries a status through stevedore, which lets an AssertionError of a plugin escape."""
+    """Carries a status through stevedore, which does not catch an AssertionError."""
 
     def __init__(self, status: Status, /) -> None:
         self.status = status
@@ -81,7 +81,7 @@ class _LoadFailureError(Exception):
 class _CandidateManager(NamedExtensionManager[Any]):
     """Loads the candidates of a group as our scan found them.
 
-    stevedore's own scan is cached on the disk, drops the distribution and goes stale.
+    stevedore's own scan is cached on the disk, loses the distribution and becomes stale.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class _CandidateManager(NamedExtensionManager[Any]):
         )
 
     def list_entry_points(self) -> list[EntryPoint]:
-        """Return our own candidates' entry points, in our order."""
+        """Return the entry points of our candidates, in our order."""
         return [candidate.entry_point for candidate in self._candidates.values()]
 
     def candidate_of(self, entry_point: EntryPoint) -> Candidate:
-        """Return whose entry point it is."""
+        """Return the candidate of an entry point."""
         return self._candidates[entry_point.name]
 
     def _load_one_plugin(
@@ -150,7 +150,7 @@ def _in_thread(
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as error:  # noqa: BLE001  the plugin's: SystemExit among them
+        except BaseException as error:  # noqa: BLE001  whatever the plugin raises, SystemExit included
             errors.append(error)
 
     thread = threading.Thread(target=run, name=f"load {candidate.key}", daemon=True)
@@ -167,9 +167,9 @@ def _in_thread(
 
 
 def _end(thread: threading.Thread) -> None:
-    """End a thread at its next line of Python, lest it takes time or prints from now on.
+    """End a thread at its next line of Python, so that it uses no more time and prints nothing.
 
-    It ends later, or never, when it waits in C code; it is a daemon and delays nobody.
+    In C code it ends later, or never; it is a daemon thread, so the process can exit.
     """
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
@@ -183,10 +183,10 @@ def _fail(candidate: Candidate, error: BaseException, *, constructing: bool) -> 
 
 
 def _check_class(candidate: Candidate, found: object) -> None:
-    """Refuse what can't be a plugin before it is called.
+    """Refuse an object that is not a plugin class, before it is called.
 
     Raises:
-        _LoadFailureError: It is not a class, or a plugin class without any hook.
+        _LoadFailureError: It is not a class, or has no hook.
     """
     if not isinstance(found, type):
         raise _LoadFailureError(

@@ -1,6 +1,7 @@
-"""Remembers which plugins failed to start, so that a listing can say so without importing.
+"""Remember failed starts of plugins, and quarantine a plugin that keeps failing.
 
-A convenience: when the file can't be read or written, the host goes on without.
+Listings show the failures without importing. When the file can't be read or written, the host
+continues without it.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ __all__ = ["FILE_NAME", "FailureMemory", "FailureRecord"]
 FILE_NAME: Final = "plugin-failures.json"
 _LOCK_TIMEOUT_S: Final = 2.0
 _WATCHED: Final = ("entry_points.txt", "METADATA", "RECORD")
-# The configuration can be mended without a reinstall, which is all that the fingerprint sees.
+# The fingerprint changes only with a reinstall, and these can be fixed in the configuration.
 _NOT_REMEMBERED: Final = frozenset({"plugin.invalid_config", "plugin.invalid_requirement"})
 
 logger = logging.getLogger(__name__)
 
 
 class FailureRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin's failures in a row.
+    """The consecutive failures of a plugin.
 
     Attributes:
         version: The version that failed.
-        fingerprint: Of the installation that failed; a reinstall changes it.
-        count: How many starts in a row, at least 1.
-        code: The last failure's reason code.
-        reason: Its reason.
-        fix: Its fix.
-        at: When, in UTC.
+        fingerprint: Identifies the installation that failed; a reinstall changes it.
+        count: The number of consecutive failed starts, at least 1.
+        code: The reason code of the last failure.
+        reason: The reason of the last failure.
+        fix: The fix of the last failure.
+        at: The time of the last failure, in UTC.
     """
 
     version: str
@@ -58,8 +59,8 @@ class FailureMemory:
     """The file ``plugin-failures.json`` in the state directory.
 
     Args:
-        state_dir: It is made when there is something to remember.
-        now: The clock.
+        state_dir: The state directory; it is made for the first failure.
+        now: Returns the time.
     """
 
     def __init__(
@@ -74,9 +75,9 @@ class FailureMemory:
         self._warned = False
 
     def recall(self, candidate: Candidate, quarantine_after: int, /) -> Status | None:
-        """Return ``broken`` or ``quarantined`` when the candidate's last starts failed.
+        """Return ``broken`` or ``quarantined`` when a candidate's last starts failed, else None.
 
-        A reinstalled plugin is given a new chance.
+        The failures of an earlier installation do not count.
         """
         record = self._known().get(candidate.key)
         if record is None or not _same_installation(record, candidate):
@@ -95,7 +96,7 @@ class FailureMemory:
     def update(
         self, *, failed: Iterable[tuple[Candidate, Status]], succeeded: Iterable[Candidate]
     ) -> None:
-        """Remember a start: a failure counts, a success clears. Writes only what changed."""
+        """Add failures, and remove those of plugins that started; write only changes."""
         failures = [
             (candidate, status)
             for candidate, status in failed
@@ -107,7 +108,7 @@ class FailureMemory:
             self._change(lambda records: self._updated(records, failures, cleared))
 
     def forget(self, name: str) -> bool:
-        """Forget a plugin's failures; return whether there were any."""
+        """Remove the failures of a plugin; return whether there were any."""
         keys = [key for key in self._known() if key.partition(":")[2] == name]
         if keys:
             self._change(lambda records: _without(records, keys))

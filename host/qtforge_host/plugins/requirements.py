@@ -1,7 +1,7 @@
-"""Checks of a candidate's distribution: the SDK's range, Requires-Dist, extras.
+"""Check the requirements of a candidate's distribution: the SDK, Requires-Dist, extras.
 
-Specifiers and markers mean what packaging says; prereleases always count, so that
-``2.0rc1`` satisfies ``>= 1.0``: who installed one wanted it.
+Specifiers and markers have the meaning that packaging defines. Prereleases always count, so
+that ``2.0rc1`` satisfies ``>= 1.0``: it was installed on purpose.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_EXTRA: Final = ""
 
 
 def satisfies(version: str, requirement: Requirement) -> bool:
-    """Tell whether a version is in the requirement's range; a malformed version never is."""
+    """Return whether a version is in a requirement's range; a malformed version never is."""
     if not requirement.specifier:
         return True
     try:
@@ -38,10 +38,10 @@ def satisfies(version: str, requirement: Requirement) -> bool:
 class _Line:
     """A line of Requires-Dist; its marker is evaluated once for each extra.
 
-    Many plugins of one distribution ask the same of the same lines.
+    Many plugins of one distribution share its lines.
 
     Raises:
-        InvalidRequirement: It is not one.
+        InvalidRequirement: It is not a requirement.
     """
 
     def __init__(self, text: str) -> None:
@@ -53,7 +53,7 @@ class _Line:
         return f"{self.requirement.name}{self.requirement.specifier}"
 
     def applies(self, extra: str) -> bool:
-        """Return whether it is wanted with an extra; "" for none."""
+        """Return whether it is required with an extra; "" for none."""
         found = self._applies.get(extra)
         if found is None:
             marker = self.requirement.marker
@@ -62,7 +62,7 @@ class _Line:
 
 
 class DistributionChecker:
-    """Checks candidates against what is installed; parses each requirement text once.
+    """Checks candidates against the installed distributions; parses each line once.
 
     Args:
         installed: Canonical name to version of every installed distribution.
@@ -98,7 +98,7 @@ class DistributionChecker:
     def providers_required_by(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the other plugin distributions that the candidate's distribution requires.
 
-        The host's own is left out: it is there whatever becomes of its plugins.
+        The host's distribution is left out: it is always there.
         """
         try:
             requirements = [self._parse(line) for line in candidate.requires_dist]
@@ -129,7 +129,7 @@ class DistributionChecker:
             )
         if name not in self._installed:
             return _unmet(f"it requires {wanted}, which is not installed", wanted)
-        # The range of any other library is pip's to check; the plugin's import will tell.
+        # pip checks the range of other libraries; at the latest the plugin's import fails.
         if name in self._providers and not satisfies(self._installed[name], requirement):
             reason = f"it requires {wanted}; {self._installed[name]} is installed"
             return _unmet(reason, wanted)
@@ -154,7 +154,7 @@ class DistributionChecker:
 
 
 def _of_extra(requirements: list[_Line], extra: str, distribution: str) -> Iterator[_Line]:
-    """Yield what an extra adds, following ``itself[other]``, which setuptools allows."""
+    """Yield the lines that an extra adds, including ``itself[other]``, as setuptools allows."""
     waiting, seen = [extra], set[str]()
     while waiting:
         current = waiting.pop()

@@ -1,8 +1,8 @@
-"""Decides which candidates fit each other, the host and its configuration.
+"""Decide which candidates may load: configuration, conflicts, versions, requirements.
 
-Nothing is imported. Each candidate gets one status; the first rule that rejects it
-names the reason: the user's will, then faults of its own, conflicts, versions, failures
-of earlier starts, and at last what other plugins it requires.
+Nothing is imported. Each candidate gets one status, from the first rule that rejects it: the
+configuration, its own faults, conflicts, versions, failures of earlier starts, and finally the
+plugins that it requires.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -28,16 +28,13 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 from qtforge_host.plugins.declarations import Declarations, read_declarations
-from qtforge_host.plugins.dependency_graph import relate
+from qtforge_host.plugins.dependency_graph import resolve_dependencies
 from qtforge_host.plugins.discovery import scan
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.requirements import DistributionChecker
 
 __all__ = [
-    "Failures",
     "Installed",
-    "Policy",
-    "PolicyOfPlugin",
     "Resolution",
     "resolve",
     "resolve_installed",
@@ -47,46 +44,8 @@ __all__ = [
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
 
-class PolicyOfPlugin(Protocol):
-    """What the configuration says of one plugin."""
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it may load."""
-
-    @property
-    def distribution(self) -> str | None:
-        """The only distribution that may provide it, or None for any."""
-
-
-class Policy(Protocol):
-    """What the configuration says of plugins."""
-
-    @property
-    def safe_mode(self) -> bool:
-        """Whether only built-ins may load."""
-
-    @property
-    def block(self) -> Sequence[str]:
-        """Patterns (fnmatch) of plugin or distribution names that never load."""
-
-    @property
-    def quarantine_after(self) -> int:
-        """How many failures in a row quarantine a plugin."""
-
-    def plugin(self, name: str, /) -> PolicyOfPlugin:
-        """Return what is said of one plugin."""
-
-
-class Failures(Protocol):
-    """What is remembered of earlier starts."""
-
-    def recall(self, candidate: Candidate, quarantine_after: int, /) -> Status | None:
-        """Return ``broken`` or ``quarantined`` when its last starts failed, else None."""
-
-
 class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resolution was computed from, so that it can be computed again."""
+    """The input of a resolution, so that it can be computed again."""
 
     plugins: tuple[Candidate, ...]
     rejected: Mapping[str, Status]
@@ -96,16 +55,16 @@ class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
-    """What may load, and what may not.
+    """Which candidates may load, and why not the others.
 
     Attributes:
-        candidates: Every candidate of every group, as the scan gave them.
-        accepted: Plugins that may load, requirements first. A plugin whose last start
-            failed is among them, since a start tries again.
-        others: Accepted candidates of the other groups, by name.
+        candidates: Every candidate of every group, in the order of the scan.
+        accepted: The plugins that may load, requirements first. A plugin whose last start
+            failed is included, because a start tries it again.
+        others: The accepted candidates of the other groups, by name.
         rejected: Key to status of every candidate, of any group, that may not load.
-        statuses: Key to what a listing shows, for every candidate of every group. Here a
-            plugin whose last start failed is ``broken``, and what requires it ``unmet``.
+        statuses: Key to the status in listings, of every candidate of every group. Here a
+            plugin whose last start failed is ``broken``, and plugins that require it ``unmet``.
     """
 
     candidates: tuple[Candidate, ...]
@@ -116,14 +75,16 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     _inputs: _Inputs
 
 
-def resolve(scan: Scan, settings: Policy, *, sdk_version: str, failures: Failures) -> Resolution:
-    """Give every candidate its status, and put the accepted plugins in order.
+def resolve(
+    scan: Scan, settings: Settings, *, sdk_version: str, failures: FailureMemory
+) -> Resolution:
+    """Decide the status of every candidate, and the order of the accepted plugins.
 
     Args:
-        scan: What is installed.
-        settings: What the configuration allows.
-        sdk_version: The version of qtforge-sdk that the host runs with.
-        failures: What is remembered of earlier starts.
+        scan: The installed candidates and distributions.
+        settings: The configuration.
+        sdk_version: The version of qtforge-sdk that the host uses.
+        failures: The failures of earlier starts.
     """
     rejected = _policy_rejections(scan.candidates, settings)
     rejected.update(_conflicts(scan.candidates, rejected))
@@ -159,12 +120,12 @@ def revise(
     declarations: Mapping[str, Declarations],
     failed: Mapping[str, Status],
 ) -> Resolution:
-    """Resolve again with what loading has shown.
+    """Resolve again with the results of loading.
 
     Args:
-        resolution: The one before.
-        declarations: Key to what an imported class really declares.
-        failed: Key to the status of those that did not load or start.
+        resolution: The previous resolution.
+        declarations: Key to the declarations of an imported class.
+        failed: Key to the status of plugins that failed to load or start.
     """
     before = resolution._inputs
     tried = {*declarations, *failed}
@@ -178,7 +139,7 @@ def revise(
 
 
 def _resolution(candidates: tuple[Candidate, ...], inputs: _Inputs) -> Resolution:
-    actual = relate(
+    actual = resolve_dependencies(
         inputs.plugins,
         rejected=inputs.rejected,
         declarations=inputs.declarations,
@@ -186,7 +147,7 @@ def _resolution(candidates: tuple[Candidate, ...], inputs: _Inputs) -> Resolutio
     )
     shown = actual
     if inputs.remembered:
-        shown = relate(
+        shown = resolve_dependencies(
             inputs.plugins,
             rejected={**inputs.remembered, **inputs.rejected},
             declarations=inputs.declarations,
@@ -207,8 +168,8 @@ def _resolution(candidates: tuple[Candidate, ...], inputs: _Inputs) -> Resolutio
     )
 
 
-def _policy_rejections(candidates: Sequence[Candidate], settings: Policy) -> dict[str, Status]:
-    """Apply what concerns one candidate alone: the user's will first, then its own faults."""
+def _policy_rejections(candidates: Sequence[Candidate], settings: Settings) -> dict[str, Status]:
+    """Reject candidates for the configuration, then for their own faults."""
     rejected: dict[str, Status] = {}
     for candidate in candidates:
         status = (
@@ -222,7 +183,7 @@ def _policy_rejections(candidates: Sequence[Candidate], settings: Policy) -> dic
     return rejected
 
 
-def _blocked(candidate: Candidate, settings: Policy) -> Status | None:
+def _blocked(candidate: Candidate, settings: Settings) -> Status | None:
     for pattern in settings.block:
         if fnmatch.fnmatchcase(candidate.name, pattern) or fnmatch.fnmatchcase(
             candidate.distribution, pattern
@@ -231,12 +192,12 @@ def _blocked(candidate: Candidate, settings: Policy) -> Status | None:
                 state="blocked",
                 code="plugin.blocked",
                 reason=f"the configuration blocks '{pattern}'",
-                fix="take it out of [host] block",
+                fix="remove it from [host] block",
             )
     return None
 
 
-def _disabled(candidate: Candidate, settings: Policy) -> Status | None:
+def _disabled(candidate: Candidate, settings: Settings) -> Status | None:
     policy = settings.plugin(candidate.name)
     if not policy.enabled:
         return Status(
@@ -299,7 +260,13 @@ def _conflicts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """Every candidate with its status, what could not be read, and the memory of failures."""
+    """What is installed.
+
+    Attributes:
+        resolution: The status of every candidate.
+        problems: Metadata that could not be read.
+        memory: The failures of earlier starts.
+    """
 
     resolution: Resolution
     problems: Sequence[ScanProblem]
@@ -307,7 +274,7 @@ class Installed:
 
 
 def resolve_installed(settings: Settings) -> Installed:
-    """Find what is installed and check what fits."""
+    """Scan the installed distributions, and resolve their candidates."""
     memory = FailureMemory(settings.state_dir)
     found = scan()
     sdk_version = importlib.metadata.version(SDK_DISTRIBUTION)

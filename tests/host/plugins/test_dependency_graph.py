@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.declarations import Declarations
-from qtforge_host.plugins.dependency_graph import relate
+from qtforge_host.plugins.dependency_graph import resolve_dependencies
 
 NAMES = tuple("abcdefg")
 VERSIONS = ("0.9", "1.0", "1.0rc1", "1.5", "2.0a1", "2.0")
@@ -73,7 +73,7 @@ def test_accepted_is_what_brute_force_accepts_in_a_sound_order(
         for plugin in plugins
     }
 
-    relations = relate(plugins, rejected={}, declarations=declarations, providers={})
+    relations = resolve_dependencies(plugins, rejected={}, declarations=declarations, providers={})
 
     order = [key.partition(":")[2] for key in relations.order]
     assert set(order) == _acceptable(installed, wanted)
@@ -103,7 +103,7 @@ def test_wishes_alone_reject_nobody_and_hold_where_they_agree(
         plugin.key: Declarations(after=granted.get(plugin.name, ())) for plugin in plugins
     }
 
-    relations = relate(plugins, rejected={}, declarations=declarations, providers={})
+    relations = resolve_dependencies(plugins, rejected={}, declarations=declarations, providers={})
 
     order = [key.partition(":")[2] for key in relations.order]
     assert sorted(order) == sorted(names)
@@ -123,8 +123,8 @@ def test_the_outcome_does_not_depend_on_the_order_of_the_scan(
         for plugin in plugins
     }
 
-    one = relate(plugins, rejected={}, declarations=declarations, providers={})
-    two = relate(plugins[::-1], rejected={}, declarations=declarations, providers={})
+    one = resolve_dependencies(plugins, rejected={}, declarations=declarations, providers={})
+    two = resolve_dependencies(plugins[::-1], rejected={}, declarations=declarations, providers={})
 
     assert one.order == two.order
     assert one.rejected.keys() == two.rejected.keys()
