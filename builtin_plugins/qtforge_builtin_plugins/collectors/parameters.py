@@ -63,5 +63,5 @@ def seconds(duration: Duration, name: str, subject: str) -> float:
     """
     try:
         return durations.seconds(duration)
-    except ValueError as error:
-        raise invalid_parameter(subject, f"{name}: {error}") from error
+    except durations.DurationError as error:
+        raise invalid_parameter(subject, f"{name}: {error.why}", error.fix) from error

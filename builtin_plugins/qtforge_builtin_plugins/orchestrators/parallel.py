@@ -26,11 +26,10 @@ from qtforge_builtin_plugins.orchestrators.sources import (
     check_types,
     name_problem,
     read_sources,
-    timeout_problem,
     topic_of,
 )
 from qtforge_sdk import Definition, DefinitionChecker, Duration, Orchestrator, Run
-from qtforge_sdk.durations import seconds
+from qtforge_sdk.durations import DurationError, seconds
 from qtforge_sdk.errors import OperationError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.messages import CollectRequest
@@ -160,9 +159,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
                     checker.plugin(f"{path}.plugin", source.plugin, topic_of(source.type))
             if source.workflow is not None:
                 checker.workflow(f"{path}.workflow", source.workflow)
-            problem = timeout_problem(source)
-            if problem:
-                checker.problem(f"{path}.timeout", problem)
+            checker.duration(f"{path}.timeout", source.timeout)
             for key in ("endpoint", "parameters", "input"):
                 checker.template(f"{path}.{key}", getattr(source, key), ())
         return names
@@ -277,8 +274,8 @@ def _duration(value: object, key: str) -> float | None:
         return None
     try:
         return seconds(value)  # type: ignore[arg-type]  # a template gives anything
-    except ValueError as error:
-        raise _invalid(key, str(error), "write a duration above zero, such as 30s or 2m") from error
+    except DurationError as error:
+        raise _invalid(key, error.why, error.fix) from error
 
 
 def _invalid(key: str, why: str, fix: str) -> OperationError:

@@ -24,7 +24,6 @@ __all__ = [
     "check_types",
     "name_problem",
     "read_sources",
-    "timeout_problem",
     "topic_of",
 ]
 
@@ -115,8 +114,7 @@ def read_sources(given: Any) -> list[Source]:
             source = table if written else msgspec.convert(table, Source)
             problem = name_problem(source.name, found)
             wrong = [f"{path}.name: {problem}"] if problem else []
-            problem = timeout_problem(source)
-            wrong += [f"{path}.timeout: {problem}"] if problem else []
+            wrong += _timeout_errors(source, path)
             found[source.name] = source
         problems += wrong
     if problems:
@@ -132,17 +130,6 @@ def name_problem(name: str, before: Collection[str]) -> str:
         return f"'{name}' is a step of every parallel workflow; choose another name"
     if not name or not name.isprintable() or "/" in name or len(name) > 100:
         return "a name has 1 to 100 characters, all printable, and no /"
-    return ""
-
-
-def timeout_problem(source: Source) -> str:
-    """Return why a source's timeout is not valid, or ""."""
-    if source.timeout == DEFAULT_TIMEOUT:
-        return ""
-    try:
-        seconds(source.timeout)
-    except ValueError as error:
-        return str(error)
     return ""
 
 
@@ -167,6 +154,15 @@ def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:
                 did_you_mean(source.type, sorted(known)) or "install a plugin that reads them",
                 retryable=False,
             )
+
+
+def _timeout_errors(source: Source, path: str) -> list[str]:
+    if source.timeout != DEFAULT_TIMEOUT:
+        try:
+            seconds(source.timeout)
+        except ValueError as error:
+            return [f"{path}.timeout: {error}"]
+    return []
 
 
 def _invalid(problems: list[str]) -> OperationError:

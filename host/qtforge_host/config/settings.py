@@ -13,7 +13,7 @@ import platformdirs
 
 from qtforge_host.config.toml_files import managed_path, read_toml
 from qtforge_host.validation import check_keys, convert_table
-from qtforge_sdk.durations import Duration, seconds
+from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
 
@@ -247,8 +247,8 @@ def _table(parent: Mapping[str, Any], key: str, path: Path, prefix: str = "") ->
 def _seconds(duration: Duration, path: Path, key: str) -> float:
     try:
         return seconds(duration)
-    except ValueError as error:
-        raise ConfigError(f"{path}: host.{key}", str(error)) from error
+    except DurationError as error:
+        raise ConfigError(f"{path}: host.{key}", error.why, error.fix) from error
 
 
 def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:

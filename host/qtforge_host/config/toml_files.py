@@ -43,6 +43,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"it is not TOML: {error}", "correct that line") from error
+    except RecursionError as error:  # tomllib descends once for each level
+        what = "its tables or arrays are nested too deeply"
+        raise ConfigError(str(path), what, "nest them less deeply") from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), f"it is not UTF-8: {error}", "save it as UTF-8") from error
     except OSError as error:

@@ -11,7 +11,8 @@ from typing import Any, Final
 import pluggy
 
 from qtforge_sdk.errors import PluginError
-from qtforge_sdk.hookspecs import PROJECT, HookSpecs
+from qtforge_sdk.hookspecs import HookSpecs
+from qtforge_sdk.markers import PROJECT
 from qtforge_sdk.operations import (
     PUBLISH_PREFIX,
     OperationSpec,

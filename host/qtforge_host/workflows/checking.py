@@ -17,7 +17,7 @@ from qtforge_host.workflows.definitions import (
     line_of,
 )
 from qtforge_sdk import HandlerInfo, InputCheck, StepResult
-from qtforge_sdk.durations import Duration, seconds
+from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import (
     ExpressionError,
     InvalidTopicError,
@@ -200,8 +200,8 @@ class Checker:
         """Check that a value is a duration above zero."""
         try:
             seconds(duration)
-        except ValueError as error:
-            self.problem(path, str(error))
+        except DurationError as error:
+            self.problem(path, error.why, error.fix)
 
     def workflow(self, path: str, name: str) -> None:
         """Check that a workflow of that name is known, and is not this one."""

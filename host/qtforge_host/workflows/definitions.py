@@ -138,6 +138,10 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return _refused("", source, [_syntax_problem(error, source)])
+    except RecursionError:  # tomllib descends once for each level
+        what, fix = "its tables or arrays are nested too deeply", "nest them less deeply"
+        problem = Problem(source=source, line=None, path="", what=what, fix=fix)
+        return _refused("", source, [problem])
     name = table.get("name") if isinstance(table.get("name"), str) else ""
     found = [
         Problem(

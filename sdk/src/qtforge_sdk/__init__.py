@@ -1,4 +1,4 @@
-"""All that a plugin for QtForge Host imports.
+"""Everything that a plugin for QtForge Host imports.
 
 >>> import msgspec
 >>> from qtforge_sdk import Plugin, operation
@@ -9,10 +9,26 @@
 ...     async def make(self, request: Greet) -> str:
 ...         return f"Hello, {request.name}"
 
-The messages of the built-in topics are in `qtforge_sdk.messages`, the errors in
-`qtforge_sdk.errors`, and a run's records in `qtforge_sdk.records`. The pytest fixtures
-``host`` and ``workflows`` come with ``qtforge-host[testing]``. Retries, breakers, caches and
-limits are in `qtforge_sdk.policies`.
+What most plugins need is in this module. The other public modules are
+
+- `qtforge_sdk.messages`: messages of topics that plugins of several authors handle;
+- `qtforge_sdk.errors` and `qtforge_sdk.journal_errors`: all errors;
+- `qtforge_sdk.policies`: retries, breakers, fallbacks, caches and limits;
+- `qtforge_sdk.durations`: lengths of time as seconds, timedelta or text;
+- `qtforge_sdk.hookspecs`: the hooks besides operations and subscribers;
+- `qtforge_sdk.runs`, `qtforge_sdk.workflows`, `qtforge_sdk.orchestrators`,
+  `qtforge_sdk.checkpoints` and `qtforge_sdk.graphs`: workflows in Python, and new kinds of
+  workflow;
+- `qtforge_sdk.records` and `qtforge_sdk.journal`: a run's history, and its storage;
+- `qtforge_sdk.validation`, `qtforge_sdk.conversion`, `qtforge_sdk.topics`,
+  `qtforge_sdk.secrets` and `qtforge_sdk.sqlite_store`: tools that plugins share with the host;
+- `qtforge_sdk.bus`, `qtforge_sdk.plugin`, `qtforge_sdk.operations`, `qtforge_sdk.health`,
+  `qtforge_sdk.markers` and `qtforge_sdk.clock`: where names of this module are defined, with the
+  types that go with them;
+- `qtforge_sdk.testing`: a virtual clock, and the contract of journals. The pytest fixtures
+  ``host`` and ``workflows`` come with ``qtforge-host[testing]``.
+
+Modules whose names begin with ``_`` are private.
 """
 
 import importlib
@@ -75,8 +91,8 @@ __all__ = [
     "workflow",
 ]
 
-# Each name is imported when it is first asked for (PEP 562), so that who needs only an error
-# or a clock does not wait for every message type. Type checkers read the above.
+# Each name is imported at its first use (PEP 562), so that a program that needs only an error
+# or a clock does not import every message type. Type checkers read the block above.
 _HOMES: Final = {
     "bus": ("Bus", "HandlerInfo", "HandlerStatistics", "Published", "Subscription"),
     "durations": ("Duration",),

@@ -1,4 +1,4 @@
-"""The message bus as plugins and orchestrators see it; the host owns the real one."""
+"""`Bus`, the message bus as plugins see it; the host implements it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Bus", "HandlerInfo", "HandlerStatistics", "MessageHandler", "Publish
 T = TypeVar("T")
 
 MessageHandler = Callable[[Any], Awaitable[None] | None]
-"""What `Bus.subscribe` takes: a function of the message, sync or async."""
+"""A subscriber: a function of the message, sync or async."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What became of one published message.
+    """How many mailboxes received a published message.
 
     Attributes:
-        delivered: How many mailboxes took it.
-        dropped: How many were full; each counts it in its statistics.
+        delivered: The number of mailboxes that received it.
+        dropped: The number of mailboxes that were full; each counts it in its statistics.
     """
 
     delivered: int
@@ -31,17 +31,17 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One handler of a topic.
+    """A handler of a topic.
 
     Attributes:
-        topic: The topic that it answers.
-        plugin: Its plugin.
+        topic: The topic that it handles.
+        plugin: The plugin that it belongs to.
         version: That plugin's version.
         execution: ``async``, ``thread`` or ``process``.
-        accepts: Its CEL condition, or None.
-        wrapper: Whether it stands around the others.
-        message_type: The name of the type that it takes.
-        response_type: The name of the type that it gives.
+        accepts: Its CEL condition, or None for every message.
+        wrapper: Whether it wraps the other handlers of the topic.
+        message_type: The name of its message's type.
+        response_type: The name of its response's type.
     """
 
     topic: str
@@ -55,18 +55,18 @@ class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HandlerStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What one handler or subscriber has done since the host started.
+    """The statistics of a handler or a subscriber since the host started.
 
     Attributes:
-        topic: Its topic or pattern.
-        plugin: Its plugin.
-        requests: How many calls or deliveries began.
-        errors: How many of them failed, timeouts among them.
-        timeouts: How many of them were too late.
-        dropped: Messages that found its mailbox full; 0 for operations.
-        outstanding: How many are in progress or wait in its mailbox.
-        mean_s: Mean time of those that ended, in seconds.
-        p50_s: The median of the last 1,024, in seconds.
+        topic: The topic or the pattern.
+        plugin: The plugin that it belongs to.
+        requests: The number of calls or deliveries that began.
+        errors: The number of them that failed, timeouts included.
+        timeouts: The number of them that exceeded their timeout.
+        dropped: The number of messages for which the mailbox was full; 0 for operations.
+        outstanding: The number of calls in progress, or waiting in the mailbox.
+        mean_s: The mean time of those that ended, in seconds.
+        p50_s: The median time of the last 1,024, in seconds.
         p99_s: The 99th percentile of the last 1,024, in seconds.
     """
 
@@ -83,14 +83,14 @@ class HandlerStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subscription(Protocol):
-    """A live subscription; leaving its ``with`` block closes it."""
+    """A subscription; leaving its ``with`` block closes it."""
 
     @property
     def pattern(self) -> str:
-        """The pattern that was subscribed to."""
+        """The subscribed pattern."""
 
     def close(self) -> None:
-        """Stop deliveries at once; what waits in the mailbox is discarded."""
+        """End deliveries at once, and discard the messages in the mailbox."""
 
     def __enter__(self) -> Self: ...
 
@@ -103,7 +103,7 @@ class Subscription(Protocol):
 
 
 class Bus(Protocol):
-    """Requests go to one handler, publications to every subscriber."""
+    """Sends a request to one handler, and a publication to every subscriber."""
 
     @overload
     async def request(
@@ -136,28 +136,42 @@ class Bus(Protocol):
         response_type: Any = None,
         plugin: str | None = None,
     ) -> Any:
-        """Ask the topic's first handler that accepts the message.
+        """Send a request to the first handler of the topic that accepts the message.
 
         Args:
-            topic: What to ask.
+            topic: The topic.
             message: A Struct, a dataclass instance or a mapping.
-            timeout: Seconds; None means the host's default, 30.
-            response_type: Convert the answer to this type.
-            plugin: Ask only this plugin's handlers.
+            timeout: The time for the response: seconds, a `datetime.timedelta` or text such as
+                ``1m30s``. None means the host's default, 30 s.
+            response_type: Convert the response to this type; type checkers then know its fields.
+            plugin: Send it only to handlers of this plugin; None for any.
+
+        Returns:
+            The response: as the handler returned it, or an instance of ``response_type``.
 
         Raises:
-            NoHandlerError: Nobody answers the topic, or nobody accepts this message.
-            InvalidMessageError: The message or the answer does not fit.
-            RequestTimeoutError: No answer in time; the handler was cancelled or ended.
-            HandlerFailedError: The handler raised; it is named, and its error is the cause.
+            NoHandlerError: No plugin handles the topic, or none accepts this message.
+            InvalidMessageError: The message or the response does not fit its type.
+            RequestTimeoutError: No response in time; the handler was cancelled or its process
+                ended.
+            HandlerFailedError: The handler raised; the error names it, and the exception is the
+                cause.
             OverloadedError: The handler's queue is full.
             BusClosedError: The host is stopping.
+            ValueError: The timeout is not a duration.
         """
 
     async def publish(self, topic: str, message: object) -> Published:
-        """Give the message to every subscriber whose pattern and filter match.
+        """Put a message into the mailbox of every subscriber whose pattern and filter match.
 
-        Returns once it is in their mailboxes. A slow or failing subscriber harms no other.
+        A slow or failing subscriber does not affect others.
+
+        Args:
+            topic: The topic.
+            message: A Struct, a dataclass instance or a mapping.
+
+        Returns:
+            How many mailboxes received it; their subscribers handle it later.
 
         Raises:
             InvalidTopicError: The topic is not well formed.
@@ -172,13 +186,17 @@ class Bus(Protocol):
         where: str | None = None,
         capacity: int = 1024,
     ) -> Subscription:
-        """Hear what is published under a pattern, in order, one message at a time.
+        """Subscribe to a pattern; messages are delivered in order, one at a time.
 
         Args:
-            pattern: ``*`` is one word, ``>`` is the rest.
-            handler: Called with the message; ``async`` on the loop, else in a thread.
-            where: A CEL condition over ``message`` and ``topic``.
-            capacity: The mailbox's bound, at least 1.
+            pattern: A topic, in which ``*`` stands for one word and ``>`` for the rest.
+            handler: Called with each message; on the event loop if ``async``, else in a thread.
+            where: A CEL condition over ``message`` and ``topic``; None for every message.
+            capacity: The number of messages that the mailbox holds, at least 1; further messages
+                are dropped and counted.
+
+        Returns:
+            The subscription; close it when it is no longer needed.
 
         Raises:
             InvalidTopicError: The pattern is not well formed.
@@ -186,7 +204,7 @@ class Bus(Protocol):
         """
 
     def topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
-        """Return each topic's handlers in the order in which they are asked, wrappers first."""
+        """Return the handlers of each topic in the order of dispatch, wrappers first."""
 
     def statistics(self) -> Sequence[HandlerStatistics]:
-        """Return what every handler and subscriber has done, by topic, then plugin."""
+        """Return the statistics of every handler and subscriber, by topic, then plugin."""

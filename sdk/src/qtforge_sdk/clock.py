@@ -1,4 +1,4 @@
-"""The clock that the host injects; tests give `qtforge_sdk.testing.VirtualClock`."""
+"""`Clock`: the host's source of time; tests inject `qtforge_sdk.testing.VirtualClock`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["Clock"]
 
 
 class Clock(Protocol):
-    """Tells the time and waits."""
+    """A source of time."""
 
     def now(self) -> datetime.datetime:
-        """Return the time, in UTC."""
+        """Return the time, in UTC; it may jump when the system's clock is set."""
 
     def monotonic(self) -> float:
-        """Return seconds that only grow."""
+        """Return seconds since an arbitrary moment; they never decrease."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for that many seconds; not at all where they are zero or negative."""

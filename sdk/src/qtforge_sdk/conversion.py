@@ -1,7 +1,7 @@
-"""How a message becomes the type that a handler or a caller asked for.
+"""Convert messages to the type that a handler or a caller requires.
 
-An object whose type already fits goes through untouched; anything else is
-converted and validated by msgspec, and the error names the field's path.
+An object of the required type is not copied; anything else is converted and validated by
+msgspec, and the error names the path of the field.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAPPINGS = (dict, Mapping)
 
 
 def is_untyped(target: Any) -> bool:
-    """Tell whether every message fits this annotation.
+    """Return whether an annotation admits every message.
 
     >>> is_untyped(Any), is_untyped(object), is_untyped(int)
     (True, True, False)
@@ -31,13 +31,13 @@ def is_untyped(target: Any) -> bool:
 
 
 def to_plain(value: Any) -> Any:
-    """Return the value as dicts, lists, tuples and scalars; bytes and dates stay as they are.
+    """Return a value as dicts, lists, tuples and scalars; bytes and dates are not converted.
 
     >>> to_plain({"a": {1}})
     {'a': [1]}
 
     Raises:
-        TypeError: Something in it has no plain form.
+        TypeError: A part of it has no plain form.
     """
     if value.__class__ in _SCALARS:
         return value
@@ -45,7 +45,7 @@ def to_plain(value: Any) -> Any:
 
 
 def convert(value: Any, target: Any) -> Any:
-    """Return the value as an instance of the target type.
+    """Return a value as an instance of a type.
 
     Args:
         value: A Struct, a dataclass instance, or mappings, lists and scalars.

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 __all__ = [
-    "ACCEPTED",
     "LONGEST_S",
     "Duration",
+    "DurationError",
     "duration_text",
     "seconds",
     "signed_seconds",
@@ -31,9 +31,6 @@ else:
     # msgspec reads the fields of definitions and settings by this annotation. In a TOML table a
     # length of time is a number or text, and msgspec takes no union of text and timedelta.
     Duration = float | str
-
-ACCEPTED: Final = "write it as seconds, or as text such as 30s or 1h30m"
-"""What is accepted, for the fix of an error."""
 
 LONGEST_S: Final = 100.0 * 365 * 24 * 3600
 """The longest duration, 100 years in seconds; a date so far ahead can still be computed."""
@@ -59,7 +56,25 @@ _PART: Final = r"(\d{1,15}(?:\.\d{0,9})?|\.\d{1,9})(ns|us|µs|μs|ms|mm|s|m|h|d|
 _PARTS: Final = re.compile(_PART, re.ASCII)
 _WHOLE: Final = re.compile(rf"[+-]?(?:{_PART}){{1,12}}", re.ASCII)
 _ZEROS: Final = frozenset({"0", "+0", "-0"})  # the only texts without a unit
+_ACCEPTED: Final = "write it as seconds, or as text such as 30s or 1h30m"
 _SHOWN: Final = 80  # characters of a bad value that an error repeats
+
+
+class DurationError(ValueError):
+    """A value is not a duration, or not one that is accepted.
+
+    Args:
+        why: What is wrong; it names the value.
+        fix: What is accepted.
+    """
+
+    def __init__(self, why: str, fix: str = _ACCEPTED, /) -> None:
+        super().__init__(why, fix)
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.fix}"
 
 
 def seconds(duration: Duration) -> float:
@@ -69,18 +84,19 @@ def seconds(duration: Duration) -> float:
         duration: Seconds, a `datetime.timedelta`, or text.
 
     Raises:
-        ValueError: It is not a duration, not above zero, or longer than 100 years. The message
-            names the value and what is accepted.
+        DurationError: It is not a duration, not above zero, or longer than 100 years.
 
     >>> seconds("1m30s"), seconds("500ms"), seconds(2), seconds(datetime.timedelta(hours=1))
     (90.0, 0.5, 2.0, 3600.0)
-    >>> seconds("30 sec")
-    Traceback (most recent call last):
-    ValueError: '30 sec' is not a duration: write it as seconds, or as text such as 30s or 1h30m
+    >>> try:
+    ...     seconds("30 sec")
+    ... except DurationError as error:
+    ...     print(error.why)
+    '30 sec' is not a duration
     """
     found = signed_seconds(duration)
     if found <= 0:
-        raise ValueError(f"{_shown(duration)} is not above zero: {ACCEPTED}")
+        raise DurationError(f"{_shown(duration)} is not above zero")
     return found
 
 
@@ -91,7 +107,7 @@ def wait_seconds(duration: Duration) -> float:
     over at once.
 
     Raises:
-        ValueError: It is not a duration, or longer than 100 years.
+        DurationError: It is not a duration, or longer than 100 years.
 
     >>> wait_seconds(datetime.timedelta(seconds=-3)), wait_seconds(0), wait_seconds("2s")
     (0.0, 0.0, 2.0)
@@ -114,7 +130,7 @@ def signed_seconds(duration: Duration) -> float:
     """Return a duration in seconds, which may be zero or negative.
 
     Raises:
-        ValueError: It is not a duration, or longer than 100 years.
+        DurationError: It is not a duration, or longer than 100 years.
     """
     found: float
     if isinstance(duration, str):
@@ -124,18 +140,18 @@ def signed_seconds(duration: Duration) -> float:
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
         found = duration
     else:
-        raise ValueError(f"{_shown(duration)} is not a duration: {ACCEPTED}")
+        raise DurationError(f"{_shown(duration)} is not a duration")
     if found != found:
-        raise ValueError(f"{found} is not a duration: {ACCEPTED}")
+        raise DurationError(f"{found} is not a duration")
     if found > LONGEST_S:
-        raise ValueError(f"{_shown(duration)} is longer than 100 years")
+        raise DurationError(f"{_shown(duration)} is longer than 100 years", "write a shorter one")
     return float(max(found, -LONGEST_S))
 
 
 def _from_text(text: str) -> float:
     written = text.strip()
     if written not in _ZEROS and _WHOLE.fullmatch(written) is None:
-        raise ValueError(f"{_shown(text)} is not a duration: {ACCEPTED}")
+        raise DurationError(f"{_shown(text)} is not a duration")
     length = sum(float(number) * _UNITS_S[unit] for number, unit in _PARTS.findall(written))
     return -length if written[0] == "-" else length
 

@@ -1,4 +1,4 @@
-"""How a plugin fares, in its own words."""
+"""The health that a plugin reports of itself."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import msgspec
 __all__ = ["Health", "HealthStatus"]
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
-"""``degraded`` still gets work; ``unhealthy`` gets none while another plugin can do it."""
+"""A ``degraded`` plugin still gets requests; an ``unhealthy`` one only where no other can."""
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What `qtforge_sdk.Plugin.health` answers.
+    """A plugin's health; `qtforge_sdk.Plugin.health` returns it.
 
     Attributes:
         status: ``healthy`` (the default), ``degraded`` or ``unhealthy``.
-        text: Why, in one line; "" where there is nothing to say.
+        text: The reason, in one line; "" for none.
 
-    >>> Health("degraded", "the mirror answers, the main server does not").status
+    >>> Health("degraded", "the main server does not respond; using the mirror").status
     'degraded'
     """
 

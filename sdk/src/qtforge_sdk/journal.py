@@ -1,13 +1,13 @@
-"""`Journal`: where the records of runs are kept, and who may write them.
+"""`Journal`: durable storage of the records of runs, with one writer for each run.
 
-A run has at most one owner at a time. Taking a run over gives it a new epoch, and an
-append in the name of an older epoch is refused; so a process that was thought dead can't
-write beside the one that took over. What a journal must keep to is in
-`qtforge_sdk.testing.journal_contract`.
+A run has at most one owner at a time. Claiming a run begins a new epoch, and an append with the
+ownership of an older epoch is refused; so a process that was believed dead can't write beside
+the one that has claimed its run. `qtforge_sdk.testing.journal_contract` tests what every journal
+must guarantee.
 
-All of it is durable when the call returns. A call that was cancelled may or may not have
-been done; it is never half done, and never done twice. `Journal.append` goes further: a
-caller who is cancelled meanwhile is so when the records are kept.
+Every change is durable when the call returns. A change whose call was cancelled is made or not,
+but never in part, and never twice. `Journal.append` guarantees more: when a cancelled call
+raises `asyncio.CancelledError`, the records are stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from qtforge_sdk.journal_views import (
+from qtforge_sdk._journal_views import (
     AppendedPage,
     AppendedRecord,
     Damage,
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 MessageKind = Literal["cancel", "pause", "resume", "amend", "event"]
-"""What a message asks of a run."""
+"""The kind of a message to a run: a request, or an event."""
 
 
 class Ownership(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +56,9 @@ class Ownership(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         run_id: The run.
-        epoch: Counts its owners, from 1.
-        owner: The journal's name for the process that owns it.
-        key: The journal's own number for the run.
+        epoch: The number of the owner, from 1.
+        owner: The name of the owning process, as the journal gives it.
+        key: The journal's own number of the run.
     """
 
     run_id: str
@@ -68,15 +68,15 @@ class Ownership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What anybody may send to a run.
+    """A message to a run; any process may send one.
 
     Attributes:
-        message_id: Unique; a message that is posted twice counts once.
-        kind: What it asks.
-        at: When it was made, in UTC.
+        message_id: The message's id, unique; a message that is posted twice is stored once.
+        kind: What it requests, or ``event``.
+        at: When it was sent, in UTC.
         name: The event's name; "" for the other kinds.
         data: The event's data, or the amendment.
-        by: Who sent it, in words.
+        by: The sender, in words.
     """
 
     message_id: str
@@ -88,14 +88,14 @@ class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxEntry(NamedTuple):
-    """A message and its place; places grow in the order of posting and have gaps."""
+    """A message with its position; positions increase in the order of posting, with gaps."""
 
     position: int
     message: InboxMessage
 
 
 class PostedMessage(NamedTuple):
-    """A message in anybody's inbox."""
+    """A message in the inbox of some run."""
 
     run_id: str
     position: int
@@ -103,14 +103,14 @@ class PostedMessage(NamedTuple):
 
 
 class Journal(Protocol):
-    """Keeps runs; one for each process and state directory, used from one event loop.
+    """Storage of runs; one object for each process and state directory, on one event loop.
 
-    Every method raises `StateDirectoryError` when the state directory can't be read or
-    written, or the journal is not open.
+    Every method raises `StateDirectoryError` if the state directory can't be read or
+    written, or if the journal is not open.
     """
 
     async def open(self) -> None:
-        """Make it ready, bringing an older format up to date.
+        """Open the journal, and migrate an older format.
 
         Raises:
             StateDirectoryError: The state directory is damaged, of a newer format, full,
@@ -118,20 +118,20 @@ class Journal(Protocol):
         """
 
     async def close(self) -> None:
-        """Finish what was begun, and let go of every run; may be called twice."""
+        """Finish pending writes, and release every run; may be called twice."""
 
     async def create(self, started: RunStarted) -> Ownership:
-        """Keep a new run, with its first record, owned by this process in epoch 1.
+        """Store a new run with its first record, owned by this process in epoch 1.
 
         Raises:
-            RunExistsError: There is a run of that name.
-            RecordNotStorableError: The input can't be written.
+            RunExistsError: There is a run of that id.
+            RecordNotStorableError: The input can't be stored.
         """
 
     async def claim(self, run_id: str) -> Ownership:
-        """Own a run that nobody owns, whose owner is dead, or that this process owns.
+        """Own a run that has no owner or a dead one, or that this process owns already.
 
-        A finished run may be claimed too: a retry goes on from its records.
+        A finished run may be claimed too: a retry continues from its records.
 
         Raises:
             RunNotFoundError: There is none.
@@ -139,7 +139,7 @@ class Journal(Protocol):
         """
 
     async def release(self, ownership: Ownership) -> None:
-        """Let go of a run, whatever its status.
+        """End the ownership of a run, whatever its status.
 
         Raises:
             StaleOwnerError: The ownership has ended already.
@@ -151,152 +151,157 @@ class Journal(Protocol):
         records: Sequence[Record],
         posts: Sequence[tuple[str, InboxMessage]] = (),
     ) -> None:
-        """Keep records, and post messages to other runs, all or none.
+        """Store records, and post messages to other runs: all or nothing.
 
-        `status_after` tells what they make of the run's status. `RunFinished` ends the
-        run and lets go of it, so it is the last record; a later `RunResumed` opens it
-        again.
+        `status_after` defines the run's status. `RunFinished` ends and releases the run, so it is
+        the last record; a later `RunResumed` opens the run again.
 
         Args:
-            ownership: Of the run; the newest.
-            records: In order; none is no change.
-            posts: Each with the run that it is for; one for a run that is not there is dropped.
+            ownership: The current ownership of the run.
+            records: The records, in order; may be empty.
+            posts: Messages, each with the id of its run; a message to an unknown run is dropped.
 
         Raises:
             StaleOwnerError: The ownership has ended.
-            RecordNotStorableError: A value can't be written.
-            ValueError: A record is another run's, or follows `RunFinished`.
-            asyncio.CancelledError: The caller was cancelled meanwhile, and the records are kept;
-                if they could not be, the error that says so is raised and not this one.
+            RecordNotStorableError: A value can't be stored.
+            ValueError: A record belongs to another run, or follows `RunFinished`.
+            asyncio.CancelledError: The caller was cancelled meanwhile, and the records are stored;
+                if they could not be stored, the error of that is raised instead.
         """
 
     async def records(self, run_id: str) -> Sequence[Record]:
-        """Return a run's records, oldest first. Data that was a Struct is plain again.
+        """Return a run's records, oldest first; data that was a Struct is plain values.
 
         Raises:
             RunNotFoundError: There is no such run.
-            JournalDamagedError: A record is not as it was written, or one is missing.
+            JournalDamagedError: A record is damaged or missing.
         """
 
     async def tail(self, run_id: str) -> Sequence[Record]:
-        """Return what a run goes on from: its first record, and all from `CheckpointSaved` on.
+        """Return the records from which a run is resumed.
 
-        The last `CheckpointSaved` is meant; without one, these are all of its records.
+        They are its first record, and all from its last `CheckpointSaved` on; all of its records
+        where it has no `CheckpointSaved`.
 
         Raises:
             RunNotFoundError: There is no such run.
-            JournalDamagedError: A record is not as it was written, or one is missing.
+            JournalDamagedError: A record is damaged or missing.
         """
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
-        """Return what the query asks for, by the time of their start.
+        """Return the runs that match a query, by the time of their start.
 
         Raises:
-            RunNotFoundError: There is no run of the name that the query has as ``after``.
+            RunNotFoundError: There is no run of the query's ``after``.
         """
 
     async def unfinished(self) -> Sequence[str]:
-        """Return the runs that a process may take up, oldest first.
+        """Return the runs that a process should resume, oldest first.
 
-        They have not ended, have no live owner, and neither rest nor wait.
+        They are running, and have no live owner.
         """
 
     async def post(self, run_id: str, message: InboxMessage) -> int:
-        """Send to a run, from any process.
+        """Post a message to a run, from any process.
 
         Returns:
-            The message's position; that of the first, when its id was posted before.
+            The message's position; the earlier one where a message of that id was posted before.
 
         Raises:
             RunNotFoundError: There is no such run.
-            RecordNotStorableError: The data can't be written.
+            RecordNotStorableError: The data can't be stored.
         """
 
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
-        """Return what was sent to a run behind a position, oldest first.
+        """Return the messages to a run after a position, oldest first.
 
         Raises:
             RunNotFoundError: There is no such run.
-            JournalDamagedError: A message is not as it was written.
+            JournalDamagedError: A message is damaged.
         """
 
     async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
-        """Return what an unfinished run was sent behind a position and has not dealt with.
+        """Return the messages after a position that an unfinished run has not handled.
 
-        An event that came to a run that keeps its state is dealt with by a `CheckpointSaved` with
-        its position as ``inbox``; any other message by the record that names it, or by one
-        that has it in ``handled``. Oldest first; none for a run that is not there.
+        An event to a stateful run is handled by a `CheckpointSaved` whose ``inbox`` is its position
+        or a later one; any other message by a record that names it, or has it in ``handled``.
+
+        Returns:
+            The messages, oldest first; none for an unknown run.
 
         Raises:
-            JournalDamagedError: A message is not as it was written.
+            JournalDamagedError: A message is damaged.
         """
 
     async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
-        """Return what was sent to any run behind a position, oldest first, at most so many.
+        """Return the messages to all runs after a position, oldest first, up to a limit.
 
         Raises:
-            JournalDamagedError: A message is not as it was written.
+            JournalDamagedError: A message is damaged.
         """
 
     async def last_position(self) -> int:
-        """Return the position of the newest message to any run; 0 when there is none."""
+        """Return the position of the newest message to any run; 0 if there is none."""
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
-        """Send to all of a workflow's unfinished runs that kept a key: to all or to none.
+        """Post a message to all unfinished runs of a workflow with a key: to all or to none.
 
-        However many they are, what it needs of memory is bounded.
+        The key is that of a run's last checkpoint. Memory is bounded for any number of runs.
 
         Returns:
-            To how many it was sent; those that had it already are not counted.
+            The number of runs that it was posted to, without those that already had it.
 
         Raises:
-            RecordNotStorableError: The data can't be written.
+            RecordNotStorableError: The data can't be stored.
         """
 
     async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
-        """Return waiting runs without a live owner that were sent what they have not handled."""
+        """Return waiting runs without a live owner that have unhandled messages."""
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
-        """Return waiting runs without a live owner with a timer due by then, earliest first."""
+        """Return waiting runs without a live owner with a timer due by a time, earliest first."""
 
     async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
-        """Return when the next timer of any unfinished run is due behind a moment, in UTC."""
+        """Return when the next timer of any unfinished run after a time is due, in UTC, or None."""
 
     async def changed(self, timeout_s: float) -> bool:
-        """Wait until an inbox may hold something new.
+        """Wait until there may be a new message.
+
+        Args:
+            timeout_s: The longest wait, in seconds.
 
         Returns:
-            True when another process wrote, or this one posted, since the last True;
-            False when the time was over. May be True for nothing.
+            True if another process wrote, or this one posted, since the last True; False after
+            the timeout. It may be True although there is no new message.
         """
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
-        """Return what any process made of runs behind a position, oldest first.
+        """Return the records of all runs after a position, oldest first.
 
-        A journal knows at least the newest 100,000 records in this order.
+        A journal has at least the newest 100,000 records in this order.
 
         Args:
-            after: The position; 0 for all that is known.
-            limit: At most so many; 0 asks only where the order stands.
-            run_id: Only of this run.
+            after: The position; 0 for the oldest available.
+            limit: The largest number of records; 0 returns only the positions.
+            run_id: Return only records of this run; None for all runs.
 
         Raises:
             RunNotFoundError: There is no such run.
         """
 
     async def statistics(self) -> JournalStatistics:
-        """Count what there is; takes the longer the more runs there are, and holds nobody up."""
+        """Return the size of the journal; the time grows with it, but nothing else waits."""
 
     def backlog(self) -> int:
-        """Return how many writes wait for the disk or are on their way to it."""
+        """Return the number of writes that are not durable yet."""
 
     async def prune(self, finished_before: datetime.datetime) -> int:
-        """Forget runs that ended before a time, with all that only they refer to.
+        """Delete the runs that ended before a time, with all data that only they refer to.
 
         Returns:
-            How many.
+            The number of deleted runs.
         """
 
     async def export(self, run_id: str) -> bytes:
@@ -304,26 +309,26 @@ class Journal(Protocol):
 
         Raises:
             RunNotFoundError: There is no such run.
-            JournalDamagedError: A part of it is not as it was written.
+            JournalDamagedError: A part of it is damaged.
         """
 
     async def import_(self, data: bytes) -> str:
-        """Keep an exported run, owned by nobody; the same run once more is no change.
+        """Store an exported run, without an owner; importing the same run again changes nothing.
 
         Returns:
-            Its name.
+            The run's id.
 
         Raises:
             ArchiveInvalidError: The archive is not one, is damaged, or is of a newer format.
-            RunExistsError: There is another run of that name.
+            RunExistsError: There is another run of that id.
         """
 
     async def check(self) -> Sequence[Damage]:
-        """Return everything that is not as it was written; empty when all is well."""
+        """Return every damage of the journal; empty if there is none."""
 
 
 class JournalFactory(Protocol):
-    """What an entry point of the group ``qtforge.journals`` names."""
+    """The object that an entry point of the group ``qtforge.journals`` names."""
 
     def __call__(self, directory: Path, /) -> Journal:
-        """Make a journal that keeps its runs in a folder, which need not be there yet."""
+        """Make a journal that stores its runs in a folder, which need not exist yet."""

@@ -1,4 +1,4 @@
-"""What a journal refuses, and why.
+"""Errors of journals.
 
 ::
 
@@ -30,10 +30,10 @@ __all__ = [
 
 
 class RunNotFoundError(RunError):
-    """The journal holds no run of that name.
+    """The journal has no run of that id.
 
     Args:
-        run_id: The name that was asked for.
+        run_id: The requested id.
     """
 
     code = "run.not_found"
@@ -46,10 +46,10 @@ class RunNotFoundError(RunError):
 
 
 class RunExistsError(RunError):
-    """The journal already holds another run of that name; it is left as it is.
+    """The journal already has another run of that id; it is not changed.
 
     Args:
-        run_id: The name.
+        run_id: The id.
     """
 
     code = "run.exists"
@@ -84,11 +84,11 @@ class RunOwnedError(RunError):
 
 
 class StaleOwnerError(RunError):
-    """The run has been let go or taken over since; nothing was written.
+    """The run was released or claimed by another process meanwhile; nothing was written.
 
     Args:
         run_id: The run.
-        epoch: The epoch of the ownership that is no longer good.
+        epoch: The epoch of the ownership that has ended.
     """
 
     code = "run.stale_owner"
@@ -105,12 +105,12 @@ class StaleOwnerError(RunError):
 
 
 class RecordNotStorableError(RunError):
-    """A record or message holds a value that can't be written; nothing was written.
+    """A record or a message contains a value that can't be stored; nothing was written.
 
     Args:
         run_id: The run.
-        record: The record's kind, with its step where it has one.
-        why: The value that can't be written.
+        record: The record's kind, with its step if it has one.
+        why: The value that can't be stored.
     """
 
     code = "run.not_storable"
@@ -141,12 +141,12 @@ class ArchiveInvalidError(RunError):
 
 
 class JournalDamagedError(StateDirectoryError):
-    """A run's history can't be read as it was written.
+    """A record of a run is damaged or missing.
 
     Args:
         path: The state directory.
         run_id: The run.
-        position: Which of its records, from 1; None where the damage is not in one.
+        position: The number of the damaged record, from 1; None if the damage is elsewhere.
         why: What is wrong.
     """
 

@@ -1,4 +1,4 @@
-"""How a method becomes a handler: `operation`, `subscriber`, and what they are given."""
+"""The decorators `operation` and `subscriber`, and the context of a call."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ PUBLISH_PREFIX: Final = "publish:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationSpec:
-    """What `operation` was told.
+    """The arguments of the `operation` decorator.
 
     Attributes:
-        topic: The topic that the method answers.
+        topic: The topic that the method handles.
         accepts: A CEL condition over ``message``, or None for every message.
         execution: ``auto`` (the loop or a thread) or ``process``.
-        wrapper: Whether the method stands around the topic's handlers.
+        wrapper: Whether the method wraps the topic's handlers.
     """
 
     topic: str
@@ -56,12 +56,12 @@ class OperationSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriberSpec:
-    """What `subscriber` was told.
+    """The arguments of the `subscriber` decorator.
 
     Attributes:
-        pattern: The topics that it hears.
+        pattern: The pattern of topics.
         where: A CEL condition over ``message`` and ``topic``, or None.
-        capacity: How many messages its mailbox holds.
+        capacity: The number of messages that its mailbox holds.
     """
 
     pattern: str
@@ -70,26 +70,27 @@ class SubscriberSpec:
 
 
 class ProgressListener(Protocol):
-    """Hears how far an operation has come."""
+    """Receives the progress of an operation; see `OperationContext.progress`."""
 
     def __call__(self, done: float, total: float | None, text: str) -> None: ...
 
 
 Proceed = Callable[[Any], Awaitable[Any]]
-"""What a wrapper awaits to ask the handlers that it stands around."""
+"""Calls the handlers that a wrapper wraps, with a message, and returns their response."""
 
 
 class OperationContext:
-    """What a handler may know of the call that it answers.
+    """The context of a call of a handler.
 
     Attributes:
-        topic: The topic that was asked.
-        run_id: The run that asks, or None for a bare request.
+        topic: The requested topic.
+        run_id: The run that sent the request; None outside a run.
         step: The run's step, or None.
-        attempt: 1 for the first try.
-        deadline: When the answer is due, on `time.monotonic`'s scale, in seconds.
+        attempt: The number of the attempt, from 1.
+        deadline: When the response is due, in seconds as `time.monotonic` counts; None for no
+            deadline.
         idempotency_key: ``<run_id>/<step>``, the same for every attempt; None outside a run.
-        plugin: The plugin that answers.
+        plugin: The plugin that handles the request.
     """
 
     __slots__ = (
@@ -127,12 +128,12 @@ class OperationContext:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
-        """Tell whoever waits how far the work has come; costs next to nothing when nobody looks.
+        """Report progress to the caller, such as the command line; cheap where none listens.
 
         Args:
-            done: How much is done, in any unit.
-            total: How much there is in all, or None when unknown.
-            text: What is being done, such as ``page 3``.
+            done: The amount done, in any unit.
+            total: The whole amount, or None where it is not known.
+            text: What is done at the moment, such as ``page 3``.
         """
         if self._listener is not None:
             self._listener(done, total, text)
@@ -147,24 +148,27 @@ def operation(
     trylast: bool = False,
     wrapper: bool = False,
 ) -> Callable[[F], F]:
-    """Make a method answer requests on a topic.
+    """Make a method the handler of requests on a topic.
 
-    ``async def`` runs on the loop, ``def`` in a worker thread, ``execution="process"`` in a
-    worker process that is ended when the time is over. The method takes the message and, if
-    it wants it, an `OperationContext`. A wrapper takes the message, the context and
-    `Proceed`, and is ``async``.
+    An ``async def`` method is called on the event loop, a ``def`` method in a worker thread, and
+    with ``execution="process"`` in a worker process, which is ended when the request's time is
+    over. The method takes the message and, as an optional second parameter, an
+    `OperationContext`. A wrapper is ``async``, and takes the message, the context and `Proceed`.
 
     Args:
-        topic: Words joined by dots.
-        accepts: A CEL condition over ``message``; the method is asked only where it holds.
-        execution: Where it runs.
-        tryfirst: Ask it before the others of this topic.
-        trylast: Ask it after the others of this topic.
-        wrapper: Stand around the handlers, to change messages, answers or errors.
+        topic: Words joined by dots, such as ``document.parse``.
+        accepts: A CEL condition over ``message``; the method is called only where it holds.
+        execution: ``auto`` for the event loop or a thread, ``process`` for a worker process.
+        tryfirst: Dispatch to it before the other handlers of the topic.
+        trylast: Dispatch to it after the other handlers of the topic.
+        wrapper: Wrap the handlers of the topic, to change messages, responses or errors.
+
+    Returns:
+        A decorator, which returns the method itself.
 
     Raises:
         InvalidTopicError: The topic is not well formed.
-        ValueError: The options don't go together.
+        ValueError: The options can't be combined.
     """
     if execution not in typing.get_args(Execution):
         raise ValueError(f"execution is 'auto' or 'process', not {execution!r}")
@@ -189,12 +193,16 @@ def operation(
 
 
 def subscriber(pattern: str, *, where: str | None = None, capacity: int = 1024) -> Callable[[F], F]:
-    """Make a method hear what is published under a pattern, one message at a time, in order.
+    """Make a method a subscriber; it is called with one message at a time, in order.
 
     Args:
-        pattern: A topic, where ``*`` is one word and ``>`` the rest.
-        where: A CEL condition over ``message`` and ``topic``.
-        capacity: How many messages may wait; further ones are dropped and counted.
+        pattern: A topic, in which ``*`` stands for one word and ``>`` for the rest.
+        where: A CEL condition over ``message`` and ``topic``; None for every message.
+        capacity: The number of messages that its mailbox holds, at least 1; further messages are
+            dropped and counted.
+
+    Returns:
+        A decorator, which returns the method itself.
 
     Raises:
         InvalidTopicError: The pattern is not well formed.
@@ -217,25 +225,25 @@ def subscriber(pattern: str, *, where: str | None = None, capacity: int = 1024) 
 
 
 def operation_spec(function: object) -> OperationSpec | None:
-    """Return what `operation` was told of this function or method, or None."""
+    """Return the arguments of a method's `operation` decorator, or None where it has none."""
     spec = getattr(function, _OPERATION_MARK, None)
     return spec if isinstance(spec, OperationSpec) else None
 
 
 def subscriber_spec(function: object) -> SubscriberSpec | None:
-    """Return what `subscriber` was told of this function or method, or None."""
+    """Return the arguments of a method's `subscriber` decorator, or None where it has none."""
     spec = getattr(function, _SUBSCRIBER_MARK, None)
     return spec if isinstance(spec, SubscriberSpec) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a handler takes and gives.
+    """The signature of a handler.
 
     Attributes:
-        message_type: The annotation of its message; `Any` when it has none.
-        response_type: Its return annotation; `Any` when it has none.
-        takes_context: Whether it wants an `OperationContext`.
+        message_type: The annotation of its message; `Any` where it has none.
+        response_type: Its return annotation; `Any` where it has none.
+        takes_context: Whether it takes an `OperationContext`.
         is_async: Whether it is a coroutine function.
     """
 
@@ -246,12 +254,12 @@ class Signature:
 
 
 def handler_signature(method: Callable[..., Any], plugin: str, *, extra: int = 1) -> Signature:
-    """Read a bound handler's signature.
+    """Return the signature of a handler.
 
     Args:
-        method: The bound method, or a plain function.
-        plugin: For the error.
-        extra: How many arguments it may take besides the message.
+        method: A bound method, or a function.
+        plugin: The plugin's name, for the error.
+        extra: The number of parameters that it may have besides the message.
 
     Raises:
         PluginError: ``plugin.invalid_handler``: it takes no message or too many arguments,

@@ -1,9 +1,9 @@
-"""`Plugin`: the convenient way to implement the hooks."""
+"""`Plugin`, the base class of plugins, and the context that a plugin receives."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,16 +18,16 @@ __all__ = ["Plugin", "PluginContext"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginContext:
-    """What the host gives a plugin when it starts.
+    """What the host offers a plugin; `Plugin.start` receives it.
 
     Attributes:
         name: The plugin's name.
         version: Its distribution's version.
         bus: The message bus.
-        data_dir: A folder of the plugin's own below the state directory; it may not exist yet.
-        host_version: The version of what hosts it.
-        secrets: Gives what stands for ``${secret.NAME}``.
-        runs_dir: Where runs keep files, or None where there are no runs; see `run_dir`.
+        data_dir: The plugin's own folder in the state directory; it may not exist yet.
+        host_version: The version of the host.
+        secrets: Replaces ``${secret.NAME}`` by the secret's value.
+        runs_dir: The folder for files of runs, or None where there are no runs; see `run_dir`.
     """
 
     name: str
@@ -39,7 +39,7 @@ class PluginContext:
     runs_dir: Path | None = None
 
     def run_dir(self, run_id: str | None) -> Path | None:
-        """Return the folder for files that live as long as a run does; it may not exist yet.
+        """Return the folder for files that are kept as long as a run.
 
         ``runs prune`` removes it with the run.
 
@@ -47,7 +47,7 @@ class PluginContext:
             run_id: The run, from `OperationContext.run_id`.
 
         Returns:
-            The folder; None outside a run.
+            The folder, which may not exist yet; None outside a run.
         """
         return None if run_id is None or self.runs_dir is None else self.runs_dir / run_id
 
@@ -58,19 +58,19 @@ class PluginContext:
 
 
 class Plugin:
-    """The base of a plugin; every method is optional.
+    """The base class of a plugin; every method is optional.
 
     Name and version come from the distribution's metadata. The host makes one instance,
     without arguments, and sets ``config`` before `start`. Operations with
     ``execution="process"`` run on another instance, made in the worker process: it has
-    ``config`` and no `start`.
+    ``config``, but `start` is not called on it.
 
     Attributes:
-        requires: Plugins that must be active first, with PEP 440 specifiers, such as
+        requires: Plugins that must be active, with PEP 440 specifiers, such as
             ``"document-storage >= 1.0.0"``. A literal: the host reads it without importing.
-        after: Plugins that start first where they are present. A literal too.
-        Config: The type of the plugin's configuration table, or None for none.
-        config: An instance of ``Config``, set by the host.
+        after: Plugins that start before this one, where they are present. A literal too.
+        Config: The type of the plugin's configuration table; None if it takes none.
+        config: The configuration, an instance of ``Config``; the host sets it.
     """
 
     requires: ClassVar[Sequence[str]] = ()
@@ -79,30 +79,40 @@ class Plugin:
     config: Any = None
 
     async def start(self, context: PluginContext) -> None:
-        """Get ready; called once, before any message."""
+        """Acquire what the plugin needs; called once, before any message reaches it.
+
+        Args:
+            context: What the host offers the plugin.
+
+        Raises:
+            Exception: The plugin is ``broken``, and is not used.
+        """
 
     async def stop(self) -> None:
-        """Let go of what `start` took; called once, after the last message."""
+        """Release what `start` acquired; called once, after the last message."""
 
     async def health(self) -> Health:
-        """Tell how the plugin fares; asked every 30 s, and given 5 s.
+        """Return the plugin's health; called every 30 s while runs are executed.
 
         Returns:
-            Healthy, unless a plugin says otherwise. Raising is being unhealthy.
+            Healthy, unless a plugin overrides this.
+
+        Raises:
+            Exception: The plugin is ``unhealthy``, as one that does not return within 5 s.
         """
         return Health()
 
     @hookimpl
-    def qtforge_start(self, context: PluginContext) -> Awaitable[None]:
-        """The hook behind `start`."""
+    def qtforge_start(self, context: PluginContext) -> Coroutine[Any, Any, None]:
+        """Implement the hook of this name by `start`."""
         return self.start(context)
 
     @hookimpl
-    def qtforge_stop(self) -> Awaitable[None]:
-        """The hook behind `stop`."""
+    def qtforge_stop(self) -> Coroutine[Any, Any, None]:
+        """Implement the hook of this name by `stop`."""
         return self.stop()
 
     @hookimpl
-    def qtforge_health(self) -> Awaitable[Health]:
-        """The hook behind `health`."""
+    def qtforge_health(self) -> Coroutine[Any, Any, Health]:
+        """Implement the hook of this name by `health`."""
         return self.health()

@@ -1,11 +1,11 @@
-"""What is recorded of a run, in the order in which it happened.
+"""The records of a run, in the order of its events.
 
-A run's history is these records and nothing else; `qtforge_sdk.hookspecs` hands each
-to ``qtforge_on_run_event``. Times are UTC; durations are seconds. The names are those
-of durable-execution engines (Temporal's history, DBOS's operation outputs).
+A run's history consists of these records alone; the hook ``qtforge_on_run_event`` receives each
+of them. Times are in UTC, durations in seconds. The names are those of durable-execution engines
+(Temporal's event history, DBOS's operation outputs).
 
-Records are kept for years: a field is never renamed or taken away, and a new one is
-appended with a default, so that older records can still be read.
+Records are stored for years: a field is never renamed or removed, and a new field has a
+default, so that older records can be read.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ __all__ = [
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A failure in a form that can be stored and shown.
+    """An error in a form that can be stored and shown.
 
     Attributes:
-        code: The stable code of the error, or of its cause where a plugin named one.
+        code: The stable code of the error, or of its cause if a plugin raised that with a code.
         message: What happened and why.
         stage: The step that failed, or None.
         plugin: The plugin that failed, or None.
         plugin_version: Its version, or None.
-        fix: What the reader can do, or None.
-        retryable: Whether a further try may succeed; None where that is not known.
-        retry_after_s: Seconds before which a further try is pointless, or None.
+        fix: How to fix it, or None.
+        retryable: Whether another attempt may succeed; None where that is not known.
+        retry_after_s: The minimum delay before another attempt, in seconds, or None.
     """
 
     code: str
@@ -74,20 +74,20 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
 
 
 class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
-    """A run began: which workflow, of which kind and version, on what input.
+    """A run was started.
 
     Attributes:
         workflow: The workflow's name.
         kind: Its orchestrator's kind.
         workflow_version: The definition's version.
-        input: The run's input, over the definition's defaults.
+        input: The run's input, the definition's defaults included.
         plugins: The versions of the active plugins, by name.
         definition: The definition as a plain mapping; None for a workflow in Python.
         definition_text: The text that it was read from; "" where there is none.
-        parent: The run that started this one; None for a run of its own.
+        parent: The run that started this one; None if no run did.
         parent_step: The parent's step that started it.
-        depth: How many runs stand above it.
-        notify: The event by which the parent hears of its end; "" where it waits for it.
+        depth: The number of runs above it.
+        notify: The event that the parent receives at the end of this run; "" if the parent waits.
     """
 
     workflow: str
@@ -104,7 +104,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
-    """A process took the run up again: who, with which plugin versions, and why so."""
+    """A process resumed the run; ``plugins`` are the versions of its plugins."""
 
     owner: str
     plugins: dict[str, str]
@@ -112,7 +112,7 @@ class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
 
 
 class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
-    """The run rests until somebody resumes it; ``by`` tells who asked."""
+    """The run was paused; only a resume continues it. ``by`` is the sender of the request."""
 
     by: str = ""
     reason: str = ""
@@ -120,14 +120,14 @@ class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
 
 
 class RunBlocked(_Record, frozen=True, kw_only=True, tag="run_blocked"):
-    """The run can't go on with the plugins that are here; ``plugins`` are their versions."""
+    """The run can't be executed with the active plugins; ``plugins`` are their versions."""
 
     reason: str
     plugins: dict[str, str] = {}
 
 
 class RunCancelRequested(_Record, frozen=True, kw_only=True, tag="run_cancel_requested"):
-    """Somebody asked that the run be cancelled; its end is a record of its own."""
+    """A cancellation was requested; the end of the run is a separate record."""
 
     by: str = ""
     reason: str = ""
@@ -135,13 +135,13 @@ class RunCancelRequested(_Record, frozen=True, kw_only=True, tag="run_cancel_req
 
 
 class RunAmended(_Record, frozen=True, kw_only=True, tag="run_amended"):
-    """The run's definition was changed while it ran.
+    """The run's definition was amended.
 
     Attributes:
         patch: The operations of the JSON Patch (RFC 6902), in order.
-        definition: The whole definition after it.
-        by: Who asked.
-        reason: Why, in words.
+        definition: The whole definition with the amendment.
+        by: The sender of the request.
+        reason: The reason, in words.
     """
 
     patch: list[dict[str, Any]]
@@ -152,7 +152,7 @@ class RunAmended(_Record, frozen=True, kw_only=True, tag="run_amended"):
 
 
 class AmendmentRefused(_Record, frozen=True, kw_only=True, tag="amendment_refused"):
-    """A change that somebody asked for did not fit what had been done by then."""
+    """A requested amendment was refused, since it did not fit what the run had done."""
 
     message_id: str
     reason: str
@@ -160,14 +160,14 @@ class AmendmentRefused(_Record, frozen=True, kw_only=True, tag="amendment_refuse
 
 
 class RunReset(_Record, frozen=True, kw_only=True, tag="run_rewound"):
-    """These steps' results no longer count: the run does them again when it is resumed."""
+    """The results of these steps are discarded; the run executes them again when resumed."""
 
     steps: list[str]
     by: str = ""
 
 
 class EventReceived(_Record, frozen=True, kw_only=True, tag="event_received"):
-    """The run took an event in; ``event_id`` is the message's that brought it."""
+    """The run received an event; ``event_id`` is the id of its message."""
 
     name: str
     event_id: str
@@ -175,21 +175,21 @@ class EventReceived(_Record, frozen=True, kw_only=True, tag="event_received"):
 
 
 class TimerSet(_Record, frozen=True, kw_only=True, tag="timer_set"):
-    """The run waits until ``due``."""
+    """A timer was set; it is due at ``due``."""
 
     name: str
     due: datetime.datetime
 
 
 class TimerFired(_Record, frozen=True, kw_only=True, tag="timer_fired"):
-    """A timer's time came; ``late_s`` is how many seconds ago it was due."""
+    """A timer fired, ``late_s`` seconds after its due time."""
 
     name: str
     late_s: float = 0.0
 
 
 class ChildStarted(_Record, frozen=True, kw_only=True, tag="child_started"):
-    """A step started a run of its own, ``child_run_id``."""
+    """A step started the child run ``child_run_id``."""
 
     step: str
     child_run_id: str
@@ -204,7 +204,7 @@ class StepStarted(_Record, frozen=True, kw_only=True, tag="step_started"):
 
 
 class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):
-    """A step was answered; ``degraded`` says why, where a fallback had to answer."""
+    """A step succeeded; ``degraded`` is the reason if its result is that of a fallback."""
 
     step: str
     data: Any
@@ -216,9 +216,9 @@ class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):
 
 
 class StepFailed(_Record, frozen=True, kw_only=True, tag="step_failed"):
-    """A step failed; ``required`` tells whether the run can go on without it.
+    """A step failed; the run can continue unless the step is ``required``.
 
-    With ``will_retry`` only this attempt failed, and the next is made at ``next_at``.
+    If ``will_retry``, only this attempt failed, and the next one begins at ``next_at``.
     """
 
     step: str
@@ -231,38 +231,38 @@ class StepFailed(_Record, frozen=True, kw_only=True, tag="step_failed"):
 
 
 class StepSkipped(_Record, frozen=True, kw_only=True, tag="step_skipped"):
-    """A step was left out, and why."""
+    """A step was skipped, for a reason."""
 
     step: str
     reason: str
 
 
 class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
-    """A run that lives long kept its state; it goes on from here, and from nothing before.
+    """A checkpoint of a stateful run; the run is resumed from its last one.
 
     Attributes:
-        state: All that it needs to go on.
-        label: The state in a word.
+        state: Everything that the run needs to continue.
+        label: A short name of the state.
         event: The name of the event that led to it; "" for none.
-        event_id: Its id.
-        event_data: What came with it.
-        by: Who sent it.
-        late_s: For a timer: how many seconds ago it was due.
-        outcome: What became of the event: ``taken``, or why nothing did.
-        trace: What happened on the way.
-        timers: When each timer that runs is due, by its name.
-        timers_set: Names of those that were set by this.
-        timers_gone: Names of those that don't run any more.
-        accepts: The events that it waits for.
-        key: What events from the bus are correlated with, or "".
-        busy: Whether there is something to do before the next event.
-        inbox: How far the run's inbox has been dealt with.
-        handled: The ids of later messages that have been dealt with already.
-        definition: The definition after the last amendment; None when there was none.
+        event_id: The event's id.
+        event_data: The event's data.
+        by: The event's sender, in words.
+        late_s: For a timer: how long after its due time it fired, in seconds.
+        outcome: The outcome of the event: ``taken``, or the reason why it had no effect.
+        trace: What happened on the way to the state, for people.
+        timers: The due time of each active timer, in UTC, by name.
+        timers_set: Names of the timers that were set with this checkpoint.
+        timers_gone: Names of the timers that are no longer active.
+        accepts: Names of the events that the run waits for.
+        key: The key by which publications on the bus are correlated with the run, or "".
+        busy: Whether the run has work before its next event.
+        inbox: The position in the run's inbox up to which its messages are handled.
+        handled: The ids of later messages that are handled already.
+        definition: The definition after the last amendment; None if there was none.
         failed: Whether the run was about to fail in this state.
-        first: Events that are to be handled before any other, in order: those that a retry
-            brings again.
-        timed_from: When the run's time began, where that is not its start.
+        first: Events that are delivered before any other, in order: those that a retry of the
+            run delivers again.
+        timed_from: When the run's time began to count, if not at its start.
     """
 
     state: Any
@@ -289,7 +289,7 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
 
 
 class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_started"):
-    """A step is about to be undone."""
+    """A compensation was requested."""
 
     step: str
     topic: str
@@ -297,7 +297,7 @@ class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_
 
 
 class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensation_succeeded"):
-    """A step was undone."""
+    """A step was undone by its compensation."""
 
     step: str
     data: Any
@@ -308,9 +308,9 @@ class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensatio
 
 
 class CompensationFailed(_Record, frozen=True, kw_only=True, tag="compensation_failed"):
-    """A step could not be undone.
+    """A compensation failed.
 
-    With ``will_retry`` only this attempt failed, and the next is made at ``next_at``.
+    If ``will_retry``, only this attempt failed, and the next one begins at ``next_at``.
     """
 
     step: str

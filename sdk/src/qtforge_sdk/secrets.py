@@ -1,7 +1,7 @@
-"""`Secrets`: what stands for ``${secret.NAME}``, and how it stays out of texts.
+"""`Secrets`: replace ``${secret.NAME}`` by its value, and mask that value in texts.
 
-A definition, an input and the journal hold only the placeholder. The plugin that uses the
-value asks for it at the last moment, and gives nothing back that holds it.
+Definitions, inputs and the journal contain only the placeholder. The plugin that uses the value
+reveals it immediately before the use, and returns nothing that contains it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _LEAST_BASE64: Final = 6  # shorter pieces would stand in innocent texts too
 
 
 class Secrets:
-    """Finds secrets, and hides those that it has given out.
+    """Reveals secrets, and masks those that it has revealed.
 
     Args:
-        find: Returns a secret's value by its name, or None.
+        find: Returns a secret's value by its name, or None where there is no such secret.
 
     >>> secrets = Secrets({"TOKEN": "s3cret"}.get)
     >>> secrets.reveal({"headers": ["Bearer ${secret.TOKEN}"]})
@@ -42,15 +42,14 @@ class Secrets:
         self._pattern: re.Pattern[str] | None = None
 
     def reveal(self, value: Any, *, encode: Callable[[str], str] = str) -> Any:
-        """Return the value with each ``${secret.NAME}`` in its texts replaced.
+        """Return a value with each ``${secret.NAME}`` in its texts replaced.
 
         Args:
-            value: Text, or mappings and lists that hold texts; anything else is returned as it is.
-            encode: What is done to a secret before it takes its place, such as quoting it for
-                a URL.
+            value: Text, or mappings and lists that contain text; anything else is not changed.
+            encode: Encodes a secret before it is inserted, such as quoting it for a URL.
 
         Raises:
-            OperationError: ``secret.missing``: there is none of that name.
+            OperationError: ``secret.missing``: there is no secret of that name.
         """
         if isinstance(value, str):
             if "secret." not in value:
@@ -63,15 +62,15 @@ class Secrets:
         return value
 
     def mask(self, text: str) -> str:
-        """Return a text with every secret that was given out replaced by ``***``.
+        """Return a text with every revealed secret replaced by ``***``.
 
-        Also where it stands percent-encoded, in Base64 (alone or within something longer, as
-        in a header), or escaped for JSON or HTML.
+        Secrets are found also percent-encoded, in Base64 (alone or within a longer value, as in
+        a header), and escaped for JSON or HTML.
         """
         return text if self._pattern is None else self._pattern.sub(_HIDDEN, text)
 
     def hide(self, value: str) -> None:
-        """Let `mask` hide this text as well: one that was made from a secret."""
+        """Mask another text too, such as one that was derived from a secret."""
         if value and value not in self._shown:
             self._shown.add(value)
             forms = {form for each in self._shown for form in _forms(each)}
@@ -93,7 +92,7 @@ class Secrets:
 
 
 def _forms(value: str) -> set[str]:
-    """Return the ways in which a value may stand in a text."""
+    """Return the encodings in which a value can occur in a text."""
     raw = value.encode()
     quoted = {urllib.parse.quote(value), urllib.parse.quote(value, safe="")}
     quoted |= {urllib.parse.quote_plus(value)}
@@ -105,10 +104,10 @@ def _forms(value: str) -> set[str]:
 
 
 def _within_base64(raw: bytes) -> set[str]:
-    """Return what stands in Base64 for these bytes within more of them, as in ``user:password``.
+    """Return the Base64 of bytes that are part of a longer value, as in ``user:password``.
 
-    Three bytes make four characters, so it depends on where the bytes begin; the characters
-    that hold bits of a neighbour are left out.
+    Three bytes are four characters, so the text depends on where the bytes begin; characters
+    that encode bits of neighbouring bytes are left out.
     """
     forms = set()
     for before in range(3):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from qtforge_sdk.errors.root import QtForgeError
+from qtforge_sdk.errors import QtForgeError
 
 __all__ = ["Reason", "Schema", "SqliteStore", "StoreError", "reason_of"]
 

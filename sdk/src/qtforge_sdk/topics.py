@@ -1,4 +1,4 @@
-"""Topics and patterns, as NATS has them: words joined by dots.
+"""Topics and patterns: words joined by dots, as in NATS.
 
 ``*`` stands for exactly one word, ``>`` for one or more words at the end.
 """
@@ -15,7 +15,7 @@ _WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def validate_topic(topic: str) -> str:
-    """Return the topic when it is well formed.
+    """Return a topic if it is well formed.
 
     Raises:
         InvalidTopicError: A word is empty or has a character that is not a letter,
@@ -33,7 +33,7 @@ def validate_topic(topic: str) -> str:
 
 
 def validate_pattern(pattern: str) -> str:
-    """Return the pattern when it is well formed.
+    """Return a pattern if it is well formed.
 
     Raises:
         InvalidTopicError: A word is neither a topic's word nor ``*``, nor ``>`` at the end.
@@ -53,7 +53,7 @@ def validate_pattern(pattern: str) -> str:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Tell whether a well-formed topic falls under a well-formed pattern.
+    """Return whether a topic matches a pattern; both must be well formed.
 
     >>> matches("document.*", "document.parse"), matches("document.*", "document.a.b")
     (True, False)

@@ -1,4 +1,4 @@
-"""Workflows in Python: an async function over the same `Run` that TOML workflows use."""
+"""Workflows in Python: async functions over the same `Run` that TOML workflows use."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from qtforge_sdk.runs import Definition
 __all__ = ["PythonWorkflow", "workflow"]
 
 WorkflowFunction = Callable[..., Awaitable[Any]]
-"""Takes the `Run`, and its input if it wants it; what it returns is the result."""
+"""Takes the `Run` and, as an optional second parameter, its input; returns the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class PythonWorkflow:
-    """What `workflow` makes of a function; offer it by the hook ``qtforge_workflows``.
+    """A function that `workflow` has marked; contribute it by the hook ``qtforge_workflows``.
 
     Attributes:
-        definition: Its name, version and so on; the kind is ``python``.
+        definition: The workflow's name, version and so on; its kind is ``python``.
         function: The function.
     """
 
@@ -40,18 +40,25 @@ def workflow(
 ) -> Callable[[WorkflowFunction], PythonWorkflow]:
     """Make an async function a workflow.
 
-    The function is called again when the run is resumed, and its steps answer from the
-    journal; so it must ask for the same steps again, and take time, chance and the outside
-    world in through steps alone.
+    When a run is resumed, the function is called again, and a step that the journal holds
+    returns the recorded result. So the function must request the same steps again: it must read
+    the time, random numbers and the outside world only in steps.
 
     Args:
-        name: Unique in the host.
-        version: PEP 440.
-        description: A line for ``workflows list``.
-        requires: Plugins with PEP 440 specifiers.
-        defaults: What the input holds where the caller gives nothing.
-        timeout: How long a run may take in all; None for no limit.
-        on_cancel: ``compensate`` undoes what was done when the run is cancelled.
+        name: The workflow's name, unique in the host.
+        version: The workflow's version, as in PEP 440.
+        description: One line for ``workflows list``.
+        requires: Required plugins, with PEP 440 specifiers.
+        defaults: Values of the input that the caller need not give.
+        timeout: The longest time of a run in all: seconds, a `datetime.timedelta` or text such
+            as ``1h30m``. None for no limit.
+        on_cancel: ``compensate`` undoes completed steps when the run is cancelled.
+
+    Returns:
+        A decorator.
+
+    Raises:
+        ValueError: The timeout is not a duration.
 
     >>> @workflow("greet")
     ... async def greet(run, given):
@@ -59,6 +66,7 @@ def workflow(
     >>> greet.definition.kind
     'python'
     """
+    timeout_s = None if timeout is None else seconds(timeout)
     definition = Definition(
         name=name,
         kind="python",
@@ -66,7 +74,7 @@ def workflow(
         description=description,
         requires=requires,
         defaults=defaults or {},
-        timeout=timeout if timeout is None or isinstance(timeout, str) else seconds(timeout),
+        timeout=timeout if isinstance(timeout, str) else timeout_s,
         on_cancel=on_cancel,
     )
 

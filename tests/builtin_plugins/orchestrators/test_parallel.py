@@ -354,10 +354,10 @@ endpoint = "${imput.x}"
         assert {each.path: each.fix for each in found} == {
             "sources[0].type": "did you mean 'file.read'?",
             "sources[2].name": "",
-            "sources[2].timeout": "",
+            "sources[2].timeout": "write it as seconds, or as text such as 30s or 1h30m",
             "sources[2].endpoint": "did you mean 'input'?",
             "sources[1].workflow": by_path["sources[1].workflow"].fix,
-            "deadline": "",
+            "deadline": "write it as seconds, or as text such as 30s or 1h30m",
             "aggregation": "did you mean 'union'?",
             "summary": by_path["summary"].fix,
         }

@@ -166,6 +166,8 @@ def test_a_home_that_can_not_be_looked_into_gives_the_defaults_and_a_warning(
         ("[host]\nimport_timeout = '10'\n", "host.import_timeout", "'10' is not a duration"),
         ("[host]\nstop_timeout = '-1s'\n", "host.stop_timeout", "not above zero"),
         ("host = 1\n", "host", "must be a table"),
+        ("[topics.'a.b'.limits]\nrate = '10 per s'\n", 'topics."a.b".limits', "10/s, 300/m"),
+        ("[topics.'a.b'.breaker]\nopen_for = '30 sec'\n", 'topics."a.b".breaker', "30 sec"),
         ("plugins = []\n", "plugins", "must be a table"),
         ("[plugins]\nacme = true\n", "plugins.acme", "must be a table"),
         ("[plugins.acme]\nenabled = 'yes'\n", "plugins.acme.enabled", "expected bool"),
@@ -186,6 +188,13 @@ def test_a_toml_error_has_line_and_column(file: Path) -> None:
 
     assert error.where == str(file)
     assert "line 2, column 18" in error.why
+
+
+def test_a_file_that_is_nested_too_deeply_is_an_error(file: Path) -> None:
+    error = _error(file, f"deep = {'[' * 5000}{']' * 5000}\n")
+
+    assert error.where == str(file)
+    assert "nested too deeply" in error.why
 
 
 def test_a_file_that_is_not_utf8_is_an_error(file: Path) -> None:

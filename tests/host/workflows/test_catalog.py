@@ -57,3 +57,35 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path: Path) ->
     catalog = Catalog(KINDS)
     catalog.add_folder(tmp_path)
     assert ["it can't be read" in str(each.problems[0]) for each in catalog.all()] == [True, True]
+
+
+BAD_FILES = {
+    "retry.jitter": ("[stages.retry]\njitter = 5.0", "stages[0].retry", "jitter is 5.0"),
+    "retry.max_attempts": ("[stages.retry]\nmax_attempts = 0", "stages[0].retry", "max_attempts"),
+    "retry.delay": ("[stages.retry]\ninitial_delay = '1 sec'", "stages[0].retry", "'1 sec'"),
+    "cache.ttl": ("[stages.cache]\nttl = '-1h'", "stages[0].cache", "not above zero"),
+    "fallback": ("[stages.fallback]\nmessage = {}", "stages[0].fallback", "a value or a topic"),
+    "compensation.retry": (
+        "[stages.compensation]\noperation = 'a.b'\nretry = { backoff = 0 }",
+        "stages[0].compensation.retry",
+        "backoff is 0",
+    ),
+    "deep": (f"deep = {'[' * 5000}{']' * 5000}", "", "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_value_in_one_file_is_named_with_its_path_and_stops_no_other_file(
+    tmp_path: Path, name: str
+) -> None:
+    added, path, what = BAD_FILES[name]
+    bad = GOOD.replace('name = "good"', 'name = "bad"')
+    (tmp_path / "bad.toml").write_text(f"{bad}{added}\n")
+    (tmp_path / "good.toml").write_text(GOOD)
+    catalog = Catalog(KINDS)
+    catalog.add_folder(tmp_path)
+    assert catalog.get("good").definition.name == "good"
+    (refused,) = [each for each in catalog.all() if each.workflow is None]
+    (problem,) = refused.problems
+    assert (problem.source, problem.path) == (str(tmp_path / "bad.toml"), path)
+    assert what in problem.what

@@ -74,9 +74,9 @@ def test_a_good_definition_has_no_problem() -> None:
          (12, "stages[1].timout", "unknown key", "did you mean 'timeout'?")),
         ('timeout = "10s"', 'timeout = "ten"',
          (12, "stages[1].timeout",
-          "'ten' is not a duration: write it as seconds, or as text such as 30s or 1h30m", "")),
+          "'ten' is not a duration", "write it as seconds, or as text such as 30s or 1h30m")),
         ('timeout = "10s"', 'timeout = "-1s"', (12, "stages[1].timeout",
-         "'-1s' is not above zero: write it as seconds, or as text such as 30s or 1h30m", "")),
+         "'-1s' is not above zero", "write it as seconds, or as text such as 30s or 1h30m")),
         ('timeout = "10s"', "timeout = true",
          (12, "stages[1].timeout", "expected float | str, got bool", "")),
         ('kind = "sequential"', 'kind = "sequental"',
@@ -137,3 +137,11 @@ def test_the_line_of_a_nested_key_is_found() -> None:
     text = GOOD + "\n[[stages]]\nname = 'x'\n[stages.message]\nquery = 'y'\n"
     assert line_of(text, "stages[2].message.query") == 20
     assert line_of(text, "nosuch") is None
+
+
+def test_the_timeout_of_every_kind_of_workflow_is_checked() -> None:
+    text = GOOD.replace('kind = "sequential"', 'kind = "sequential"\ntimeout = "30 sec"')
+    ((line, path, what, fix),) = problems_of(text)
+    assert (line, path) == (3, "timeout")
+    assert what == "'30 sec' is not a duration"
+    assert fix.startswith("write it as seconds")

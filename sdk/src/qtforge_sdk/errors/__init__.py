@@ -1,4 +1,4 @@
-"""The error tree: every deliberate failure is a leaf of it, with a stable code.
+"""All errors; every deliberate failure is a leaf of this tree, with a stable code.
 
 ::
 
@@ -30,14 +30,14 @@
     ├── ConfigError           config.invalid
     └── StateDirectoryError   state.unusable
 
-An error says what happened, why, and how to mend it. All of them take
-positional arguments, so that they pickle and copy; ``retryable`` and ``retry_after_s``,
+An error states what happened, why, and how to fix it. All errors take
+positional arguments, so that they can be pickled and copied; ``retryable`` and ``retry_after_s``,
 which some take by keyword, are plain attributes and pickle too.
 """
 
 from __future__ import annotations
 
-from qtforge_sdk.errors.bus import (
+from qtforge_sdk.errors._bus import (
     BusClosedError,
     BusError,
     HandlerFailedError,
@@ -47,9 +47,9 @@ from qtforge_sdk.errors.bus import (
     OverloadedError,
     RequestTimeoutError,
 )
-from qtforge_sdk.errors.policies import BreakerOpenError, PolicyError, PolicyOverloadedError
-from qtforge_sdk.errors.root import OperationError, QtForgeError
-from qtforge_sdk.errors.runs import (
+from qtforge_sdk.errors._policies import BreakerOpenError, PolicyError, PolicyOverloadedError
+from qtforge_sdk.errors._root import OperationError, QtForgeError
+from qtforge_sdk.errors._runs import (
     AmendmentRefusedError,
     DuplicateStepError,
     RunDivergedError,
@@ -95,7 +95,7 @@ class ExpressionError(QtForgeError):
     Args:
         expression: The source text.
         why: What is wrong with it.
-        fix: The nearest right name, where there is one.
+        fix: The nearest known name, where there is one.
         code: ``expression.invalid`` at load, ``expression.failed`` at run time.
     """
 
@@ -117,7 +117,7 @@ class WorkflowNotFoundError(WorkflowError):
     """No workflow has that name.
 
     Args:
-        name: The name that was asked for.
+        name: The requested name.
         fix: The nearest name, or how to list them.
     """
 
@@ -135,7 +135,7 @@ class WorkflowInvalidError(WorkflowError):
 
     Args:
         name: The workflow or the file.
-        why: Every problem, a line each.
+        why: Every problem, one in a line.
     """
 
     code = "workflow.invalid"
@@ -153,8 +153,8 @@ class WorkflowUnmetError(WorkflowError):
 
     Args:
         name: The workflow.
-        why: Every requirement that is not met, a line each.
-        fix: What would meet the first of them.
+        why: Every requirement that is not met, one in a line.
+        fix: How to meet the first of them.
     """
 
     code = "workflow.unmet"
@@ -172,7 +172,7 @@ class PluginError(QtForgeError):
         plugin: Its name.
         code: The reason code that ``plugins list`` shows.
         why: The reason in words.
-        fix: What would mend it.
+        fix: How to fix it.
     """
 
     def __init__(self, plugin: str, code: str, why: str, fix: str = "", /) -> None:
@@ -187,7 +187,7 @@ class ConfigError(QtForgeError):
     Args:
         where: The file and the key's path.
         why: What is wrong.
-        fix: What would mend it.
+        fix: How to fix it.
     """
 
     code = "config.invalid"
@@ -204,7 +204,7 @@ class StateDirectoryError(QtForgeError):
     Args:
         path: The directory.
         why: What is wrong.
-        fix: What would mend it.
+        fix: How to fix it.
     """
 
     code = "state.unusable"

@@ -1,8 +1,8 @@
-"""What can go wrong with a message."""
+"""Errors of the message bus."""
 
 from __future__ import annotations
 
-from qtforge_sdk.errors.root import QtForgeError
+from qtforge_sdk.errors._root import QtForgeError
 
 __all__ = [
     "BusClosedError",
@@ -17,15 +17,15 @@ __all__ = [
 
 
 class BusError(QtForgeError):
-    """A message could not be delivered or answered."""
+    """A message could not be delivered, or a request got no response."""
 
 
 class InvalidTopicError(BusError):
     """A topic or pattern is not well formed.
 
     Args:
-        topic: The text that was given.
-        why: The rule that it breaks.
+        topic: The invalid text.
+        why: The rule that it violates.
     """
 
     code = "bus.invalid_topic"
@@ -39,12 +39,12 @@ class InvalidTopicError(BusError):
 
 
 class NoHandlerError(BusError):
-    """No plugin answers the topic, or none accepts this message.
+    """No plugin handles the topic, or none accepts this message.
 
     Args:
-        topic: The topic that was asked.
-        why: What was tried.
-        fix: What would give it a handler.
+        topic: The requested topic.
+        why: Which handlers did not accept the message.
+        fix: How to get a handler.
     """
 
     code = "bus.no_handler"
@@ -60,7 +60,7 @@ class InvalidMessageError(BusError):
 
     Args:
         topic: The topic.
-        why: The first field that does not fit, with its path.
+        why: What does not fit, with the path of the field.
         role: ``"message"`` or ``"response"``.
     """
 
@@ -77,14 +77,15 @@ class HandlerFailedError(BusError):
     """A plugin's handler raised; the exception is the ``__cause__``.
 
     Args:
-        topic: The topic that was asked.
+        topic: The requested topic.
         plugin: The plugin whose handler failed.
         version: That plugin's version.
         why: The cause in words.
-        cause_code: The cause's own code when it was a QtForgeError, else "".
-        fix: The cause's own fix, where it has one.
-        retryable: The cause's own, where it has one.
-        retry_after_s: The cause's own, in seconds, where it has one.
+        cause_code: The code of the cause if it is a `QtForgeError`, else "".
+        fix: The fix of the cause, or "".
+        retryable: Whether another attempt may succeed, as the cause states; None if it does not.
+        retry_after_s: The minimum delay before another attempt, in seconds, as the cause states;
+            None if it does not.
     """
 
     code = "bus.handler_failed"
@@ -113,12 +114,12 @@ class HandlerFailedError(BusError):
 
 
 class RequestTimeoutError(BusError):
-    """A handler did not answer in time; it has been cancelled or ended.
+    """A handler did not respond in time; it was cancelled, or its process was ended.
 
     Args:
-        topic: The topic that was asked.
-        timeout_s: The time that it had, in seconds.
-        plugin: The plugin that was asked, or "" when none had begun.
+        topic: The requested topic.
+        timeout_s: The timeout, in seconds.
+        plugin: The plugin that handled the request, or "" if none had begun.
         version: That plugin's version.
     """
 
@@ -139,13 +140,13 @@ class RequestTimeoutError(BusError):
 
 
 class OverloadedError(BusError):
-    """A handler's queue is full; nothing was done.
+    """A handler's queue is full; the request was not dispatched.
 
     Args:
-        topic: The topic that was asked.
+        topic: The requested topic.
         plugin: The plugin whose queue is full.
         version: That plugin's version.
-        capacity: How many calls the queue holds.
+        capacity: The number of calls that the queue holds.
     """
 
     code = "bus.overloaded"

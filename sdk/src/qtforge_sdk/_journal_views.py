@@ -1,4 +1,4 @@
-"""What a `qtforge_sdk.journal.Journal` answers when it is asked for more than one run."""
+"""Queries over the runs of a journal, and their results; public in `qtforge_sdk.journal`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ __all__ = [
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs to list; what is left out does not restrict.
+    """A filter of runs; a field that is left out does not restrict.
 
     Attributes:
         statuses: Any of these; empty for all.
         workflow: The workflow's name.
-        started_since: Started then or later.
-        started_until: Started before that.
+        started_since: Started at that time or later.
+        started_until: Started before that time.
         parent: Started by that run.
-        waiting_for: It waits for that event; ``user.*`` is ``user`` or any event beneath it, as
-            ``user.action``.
-        after: Those that come behind this run in the order of the list, whether the run itself
-            fits or not: the last of a page gives the next one.
-        oldest_first: The order is by the time of the start; the newest come first without it.
-        limit: At most so many, the first.
+        waiting_for: Waiting for that event; ``user.*`` is ``user`` or any event whose name begins
+            with it, such as ``user.action``.
+        after: Listed after this run, whether it matches the filter or not: the last run of a
+            page gives the next page.
+        oldest_first: Order by the time of the start, the oldest first; default is the newest
+            first.
+        limit: The largest number of runs.
     """
 
     statuses: frozenset[str] = frozenset()
@@ -59,11 +60,11 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         finished_at: When it ended; None until then.
         owner_alive: Whether a live process owns it. A run that is ``running`` without
             one was interrupted.
-        epoch: How many owners it has had.
+        epoch: The number of its owners so far.
         parent: The run that started it.
-        label: For a run that lives long: its state in a word.
-        accepts: For one that waits: the events that it waits for.
-        waiting_since: For one that waits: since when, in UTC.
+        label: The name of a stateful run's state; "" for others.
+        accepts: The events that a waiting run waits for.
+        waiting_since: Since when a waiting run waits, in UTC.
     """
 
     run_id: str
@@ -81,12 +82,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that `Journal.check` found.
+    """A damage that `Journal.check` found.
 
     Attributes:
-        what: What is wrong, in words.
-        run_id: The run that it touches; None when it is the journal as a whole.
-        position: Which of the run's records, from 1; None when it is not one of them.
+        what: What is wrong.
+        run_id: The affected run; None for the journal as a whole.
+        position: The number of the run's damaged record, from 1; None if it is not a record.
     """
 
     what: str
@@ -95,12 +96,12 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppendedRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A record in the order in which a journal took them in, whoever wrote it.
+    """A record with its position in the order in which the journal stored records of all runs.
 
     Attributes:
-        position: Its place; places grow by 1, from 1.
-        run_id: Its run.
-        record: The record; None when it is not as it was written.
+        position: The position; positions increase by 1, from 1.
+        run_id: The run.
+        record: The record; None if it is damaged.
     """
 
     position: int
@@ -109,12 +110,12 @@ class AppendedRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppendedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of the records that a journal took in, oldest first.
+    """A page of the records of all runs, oldest first.
 
     Attributes:
-        records: Those that were asked for, without those of runs that were pruned.
-        until: The position up to which was looked; the next page begins behind it.
-        oldest: The oldest position that is still known; one more than the newest for none.
+        records: The records, without those of pruned runs.
+        until: The last position of the page; the next page begins after it.
+        oldest: The oldest position that is still available; one more than the newest if none is.
     """
 
     records: tuple[AppendedRecord, ...]
@@ -123,13 +124,13 @@ class AppendedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How much there is in a journal.
+    """The size of a journal.
 
     Attributes:
-        runs: Runs by workflow and status.
-        timers: Timers that have not fired.
-        messages: Messages that unfinished runs have not dealt with, events among them.
-        oldest_message_at: When the oldest of these was made, in UTC; None for none.
+        runs: The number of runs by workflow and status.
+        timers: The number of timers that have not fired.
+        messages: The number of messages that unfinished runs have not handled, events included.
+        oldest_message_at: When the oldest of these was sent, in UTC; None for none.
     """
 
     runs: Mapping[tuple[str, str], int]

@@ -1,4 +1,4 @@
-"""The root of the tree, and the error that plugins raise."""
+"""The base class of all errors, and the error that plugins raise."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ __all__ = ["OperationError", "QtForgeError"]
 
 
 class QtForgeError(Exception):
-    """The root of every deliberate failure.
+    """The base class of every deliberate error.
 
     Args:
         what: What happened, in one line.
         why: The cause, where it is known and not already in ``what``.
-        fix: What the reader can do about it.
+        fix: How to fix it.
 
     Attributes:
-        retryable: Whether the same call may succeed when it is tried again; None where
-            that is not known.
-        retry_after_s: Seconds before which a further try is pointless, or None.
-        exit_code: What a command that ends with it exits with.
-        http_status: The HTTP status of a request that ends with it.
+        code: The stable code, ``<subject>.<what is wrong>``.
+        retryable: Whether another attempt may succeed; None where that is not known.
+        retry_after_s: The minimum delay before another attempt, in seconds, or None.
+        exit_code: The exit code of a command that ends with the error.
+        http_status: The HTTP status of a request that ends with the error.
 
     >>> error = QtForgeError("no such file", "a.pdf is missing", "check the name")
     >>> print(error)
@@ -44,17 +44,17 @@ class QtForgeError(Exception):
 
 
 class OperationError(QtForgeError):
-    """What a plugin raises when an operation can't be done; it names its own code.
+    """The error that a plugin raises, with a code of its own.
 
     Args:
-        code: ``<subject>.<what is wrong>``, such as ``document.encrypted``. Stable.
+        code: A stable code, ``<subject>.<what is wrong>``, such as ``document.encrypted``.
         what: What happened, in one line.
         why: The cause.
-        fix: What the caller can do about it.
-        retryable: False where a further try is bound to fail as well (the input is wrong),
-            True where it may succeed (something is busy or unreachable), None where that is
-            not known. A retry policy and a circuit breaker heed it.
-        retry_after_s: Seconds before which a further try is pointless, such as HTTP's
+        fix: How to fix it.
+        retryable: False where another attempt must fail too (the input is wrong), True where it
+            may succeed (a service is busy or unreachable), None where that is not known. Retry
+            policies and circuit breakers use it.
+        retry_after_s: The minimum delay before another attempt, in seconds, such as HTTP's
             ``Retry-After``; None where that is not known.
 
     >>> OperationError("document.empty", "a.pdf has no content", "", "check the file").code

@@ -1,8 +1,8 @@
-"""What goes wrong in a run itself."""
+"""Errors of runs."""
 
 from __future__ import annotations
 
-from qtforge_sdk.errors.root import QtForgeError
+from qtforge_sdk.errors._root import QtForgeError
 
 __all__ = [
     "AmendmentRefusedError",
@@ -15,11 +15,11 @@ __all__ = [
 
 
 class RunError(QtForgeError):
-    """A run went wrong in a way that is its orchestrator's, not a plugin's."""
+    """A run failed for a reason that is not a plugin's."""
 
 
 class DuplicateStepError(RunError):
-    """Two steps of one run have one name.
+    """Two steps of a run have the same name.
 
     Args:
         step: The name.
@@ -50,11 +50,11 @@ class StageFailedError(RunError):
 
 
 class RunDivergedError(RunError):
-    """The workflow's code asks for other steps than its journal holds.
+    """The workflow's code requests other steps than its journal holds.
 
     Args:
-        step: The step that does not fit.
-        why: What the journal holds, and what the code asks for.
+        step: The step that differs.
+        why: What the journal holds, and what the code requests.
     """
 
     code = "run.diverged"
@@ -69,12 +69,12 @@ class RunDivergedError(RunError):
 
 
 class RunInputError(RunError):
-    """A workflow's input is not what its definition wants; nothing was started.
+    """A workflow's input does not meet its definition; no run was started.
 
     Args:
         workflow: The workflow.
-        key: What of the input is wrong.
-        what: What is wrong with it, in words.
+        key: The key of the input that is wrong.
+        what: What is wrong with it.
         fix: What is accepted.
     """
 
@@ -89,12 +89,12 @@ class RunInputError(RunError):
 
 
 class AmendmentRefusedError(RunError):
-    """A change of a run's definition is not possible; nothing was changed.
+    """A run's definition can't be amended this way; nothing was changed.
 
     Args:
         run_id: The run.
-        why: Every reason, a line each.
-        fix: What would be possible.
+        why: Every reason, one in a line.
+        fix: What is possible instead.
     """
 
     code = "run.amendment_refused"

@@ -1,23 +1,24 @@
-"""What a policy refuses: nothing was asked of the plugin."""
+"""Errors of policies that refuse a request before it reaches a handler."""
 
 from __future__ import annotations
 
-from qtforge_sdk.errors.root import QtForgeError
+from qtforge_sdk.errors._root import QtForgeError
 
 __all__ = ["BreakerOpenError", "PolicyError", "PolicyOverloadedError"]
 
 
 class PolicyError(QtForgeError):
-    """A policy kept a request from its handler; the handler was not asked."""
+    """A policy refused a request; no handler received it."""
 
 
 class BreakerOpenError(PolicyError):
-    """The circuit breaker of a plugin on a topic is open; try again when it closes.
+    """The circuit breaker of a plugin on a topic is open.
 
     Args:
-        topic: The topic that was asked.
+        topic: The requested topic.
         plugin: The plugin that failed too often.
-        closes_in_s: Seconds until it lets a trial call through; 0 when a trial is under way.
+        closes_in_s: The time until it lets a trial call through, in seconds; 0 while one is in
+            progress.
     """
 
     code = "policy.breaker_open"
@@ -38,11 +39,11 @@ class BreakerOpenError(PolicyError):
 
 
 class PolicyOverloadedError(PolicyError):
-    """A topic's limits left no room for the request in time; nothing was done.
+    """The limits of a topic did not admit the request in time; it was not dispatched.
 
     Args:
-        topic: The topic that was asked.
-        why: Which limit: the queue is full, or the deadline came before the turn.
+        topic: The requested topic.
+        why: The limit: the queue is full, or the deadline passed while the request waited.
     """
 
     code = "policy.overloaded"
