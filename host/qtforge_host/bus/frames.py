@@ -1,4 +1,4 @@
-"""What passes between the host and a worker process: length-prefixed msgpack, never pickle."""
+"""Messages between the host and a worker process: length-prefixed msgpack, never pickle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADER = struct.Struct(">Q")
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """The host's first frame: what the worker imports.
+    """The first frame of the host: what the worker imports.
 
     Attributes:
         target: The plugin's entry point, ``module:attribute``.
@@ -27,7 +27,7 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
-    """One call: which method, with what, and what its context says."""
+    """One call: the method, its message, and the content of its context."""
 
     method: str
     message: Any
@@ -41,7 +41,7 @@ class Call(msgspec.Struct, frozen=True, tag=True):
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
-    """How far the call has come."""
+    """The progress of a call."""
 
     done: float
     total: float | None
@@ -49,23 +49,23 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
-    """The call's result as plain values."""
+    """The result of a call, as plain values."""
 
     result: Any
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):
-    """The call raised.
+    """The exception of a call.
 
     Attributes:
-        kind: The exception's type.
-        code: Its code when it was a QtForgeError, else "".
+        kind: The name of its type.
+        code: The code of a QtForgeError, otherwise "".
         what: Its text.
-        why: Its cause.
-        fix: Its fix.
-        traceback: For the log.
-        retryable: The QtForgeError's own, else None.
-        retry_after_s: The QtForgeError's own, in seconds, else None.
+        why: The cause of a QtForgeError, otherwise "".
+        fix: The fix of a QtForgeError, otherwise "".
+        traceback: The traceback, for the log.
+        retryable: Whether a QtForgeError calls itself retryable, otherwise None.
+        retry_after_s: The delay that a QtForgeError asks for, in seconds, otherwise None.
     """
 
     kind: str
@@ -82,12 +82,12 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 def frame(message: msgspec.Struct) -> bytes:
-    """Return the message as bytes, its length first."""
+    """Encode a message, with its length first."""
     body = _ENCODER.encode(message)
     return HEADER.pack(len(body)) + body
 
 
 def length_of(header: bytes) -> int:
-    """Return how many bytes follow a header."""
+    """Return the number of bytes that follow a header."""
     (length,) = HEADER.unpack(header)
     return int(length)

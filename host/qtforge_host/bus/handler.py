@@ -1,4 +1,4 @@
-"""One plugin's answer to one topic: selection, conversion, execution, statistics, errors."""
+"""The handler of one plugin for one topic: conversion, execution, statistics, errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ class Predicate(Protocol):
     source: str
 
     def holds(self, names: dict[str, Any]) -> bool:
-        """Return whether it holds; raises ExpressionError when it can't be told."""
+        """Return whether it holds.
+
+        Raises:
+            ExpressionError: It cannot be evaluated.
+        """
 
 
 class Handler:
@@ -43,15 +47,15 @@ class Handler:
 
     Args:
         plugin: The plugin's name.
-        version: Its version.
+        version: The plugin's version.
         method: The bound method.
-        spec: What `qtforge_sdk.operation` was told.
-        signature: What the method takes and gives.
+        spec: Arguments of the `qtforge_sdk.operation` decorator.
+        signature: The types of the method.
         accepts: The compiled condition, or None.
-        rank: 0 for ``tryfirst``, 1, 2 for ``trylast``.
-        threads: For ``def`` methods.
-        processes: For ``execution="process"``; None runs it as any other method.
-        mask: Takes secrets out of an error's text.
+        rank: 0 for ``tryfirst``, 2 for ``trylast``, otherwise 1.
+        threads: Run a ``def`` method.
+        processes: Run an ``execution="process"`` method; None runs it like any other.
+        mask: Removes secrets from an error's text.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class Handler:
 
     @property
     def info(self) -> HandlerInfo:
-        """What `bus.topics()` says of it."""
+        """The description in `Bus.topics`."""
         execution = "async" if self.signature.is_async else "thread"
         return HandlerInfo(
             topic=self.topic,
@@ -104,13 +108,13 @@ class Handler:
     async def call(
         self, envelope: Envelope, message: Any, listener: ProgressListener | None = None
     ) -> Any:
-        """Answer one message.
+        """Handle one message, and return the response.
 
         Raises:
-            InvalidMessageError: The message does not fit; the handler was not asked.
-            RequestTimeoutError: It was too late, and has been cancelled or ended.
-            HandlerFailedError: It raised.
-            OverloadedError: Its queue is full.
+            InvalidMessageError: The message does not fit; the method was not called.
+            RequestTimeoutError: The deadline passed; the method was cancelled or killed.
+            HandlerFailedError: The method raised.
+            OverloadedError: The queue of its threads or processes is full.
         """
         envelope.served_by = self.identity
         counters = self.counters
@@ -150,7 +154,7 @@ class Handler:
             counters.ended(time.monotonic() - started)
 
     def fit(self, message: Any) -> Any:
-        """Return the message as the type that the method takes.
+        """Convert a message to the type that the method takes.
 
         Raises:
             InvalidMessageError: It does not fit.
@@ -162,7 +166,7 @@ class Handler:
             raise InvalidMessageError(self.topic, why) from error
 
     def context(self, envelope: Envelope, listener: ProgressListener | None) -> OperationContext:
-        """Return what the method may know of this call."""
+        """Return the context of a call."""
         return OperationContext(
             self.topic,
             self.plugin,
@@ -175,7 +179,7 @@ class Handler:
         )
 
     def failure(self, error: BaseException) -> HandlerFailedError:
-        """Return the error that names this plugin for what its method raised."""
+        """Return the error for an exception of the method."""
         return failed(self.topic, self.plugin, self.version, error, self._mask)
 
     def _elsewhere(
@@ -231,9 +235,9 @@ def failed(
     error: BaseException,
     mask: Callable[[str], str] = str,
 ) -> HandlerFailedError:
-    """Return the error that names the plugin whose handler raised this one, without secrets."""
+    """Return the error that names the plugin whose handler raised, without secrets."""
     if isinstance(error, HandlerFailedError):
-        # It asked another plugin, which failed: the reader wants that one's code and fix.
+        # It called another plugin, which failed: that one's code and fix are useful.
         return HandlerFailedError(
             topic,
             plugin,

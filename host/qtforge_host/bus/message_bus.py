@@ -88,7 +88,7 @@ class LocalTransport:
                 dropped += 1
         return Published(delivered, dropped)
 
-    def forget_audiences(self) -> None:
+    def clear_audiences(self) -> None:
         """Recompute the subscribers of each topic; called when subscriptions change."""
         self._audiences.clear()
 
@@ -190,26 +190,13 @@ class MessageBus:
         """Subscribe to the topics that match a pattern; see `qtforge_sdk.Bus`."""
         return self.add_subscriber(pattern, handler, "", "", where=where, capacity=capacity)
 
-    def hear(
+    def subscribe_with_topic(
         self, pattern: str, handler: Callable[[tuple[str, Any]], Any], *, capacity: int = 1024
     ) -> Mailbox:
-        """Subscribe to a pattern; the handler receives (topic, message)."""
-        mailbox = Mailbox(
-            validate_pattern(pattern),
-            handler,
-            plugin="",
-            version="",
-            message_type=Any,
-            where=None,
-            capacity=capacity,
-            threads=self._threads,
-            on_close=self._forget,
-            on_delivery=self._on_delivery,
-            with_topic=True,
+        """Subscribe to the topics that match a pattern; the handler receives (topic, message)."""
+        return self.add_subscriber(
+            pattern, handler, "", "", where=None, capacity=capacity, with_topic=True
         )
-        self._local.mailboxes.append(mailbox)
-        self._local.forget_audiences()
-        return mailbox
 
     def add_subscriber(
         self,
@@ -220,8 +207,18 @@ class MessageBus:
         *,
         where: str | None,
         capacity: int,
+        with_topic: bool = False,
     ) -> Mailbox:
         """Subscribe on behalf of a plugin.
+
+        Args:
+            pattern: The pattern of the topics.
+            handler: Called with each message.
+            plugin: The plugin's name; "" for the host itself.
+            version: The plugin's version.
+            where: A CEL filter over ``message`` and ``topic``, or None.
+            capacity: The most waiting messages.
+            with_topic: Whether the handler receives (topic, message), not converted.
 
         Raises:
             InvalidTopicError: The pattern is not well formed.
@@ -231,21 +228,22 @@ class MessageBus:
         """
         if capacity < 1:
             raise ValueError(f"capacity is at least 1, not {capacity}")
-        condition = None if where is None else self._compile(where, ("message", "topic"))
+        signature = None if with_topic else handler_signature(handler, plugin, extra=0)
         mailbox = Mailbox(
             validate_pattern(pattern),
             handler,
             plugin=plugin,
             version=version,
-            message_type=handler_signature(handler, plugin, extra=0).message_type,
-            where=condition,
+            message_type=Any if signature is None else signature.message_type,
+            where=None if where is None else self._compile(where, ("message", "topic")),
             capacity=capacity,
             threads=self._threads,
             on_close=self._forget,
             on_delivery=self._on_delivery,
+            with_topic=with_topic,
         )
         self._local.mailboxes.append(mailbox)
-        self._local.forget_audiences()
+        self._local.clear_audiences()
         return mailbox
 
     def set_routes(
@@ -270,7 +268,7 @@ class MessageBus:
         self._local.routes = routes
         self._observers = observers
 
-    def answerers(self, topic: str) -> tuple[tuple[str, str], ...]:
+    def identities(self, topic: str) -> tuple[tuple[str, str], ...]:
         """Return name and version of every plugin that handles or wraps a topic, sorted."""
         route = self._local.routes.get(topic)
         if route is None:
@@ -318,7 +316,7 @@ class MessageBus:
 
     def _forget(self, mailbox: Mailbox) -> None:
         self._local.mailboxes.remove(mailbox)
-        self._local.forget_audiences()
+        self._local.clear_audiences()
 
     async def _observed(
         self, envelope: Envelope, listener: ProgressListener | None, observers: Observers

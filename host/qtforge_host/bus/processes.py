@@ -1,4 +1,4 @@
-"""Worker processes for ``execution="process"``: one plugin's, ended when a call overruns."""
+"""Worker processes for ``execution="process"``, killed when a call exceeds its deadline."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from qtforge_sdk.operations import ProgressListener
 
 __all__ = ["ProcessWorkers", "WorkerDiedError", "WorkerFailedError"]
 
-_END_S = 5.0  # how long a killed process may take to be gone
+_END_S = 5.0  # how long a killed process may take to end
 
 
 class WorkerDiedError(Exception):
-    """The worker process ended in the middle of a call."""
+    """The worker process ended during a call."""
 
 
 class WorkerFailedError(Exception):
-    """The call raised in the worker; the text is the exception's, its traceback a note."""
+    """The call raised in the worker; its traceback is a note of this exception."""
 
 
 class _Worker:
-    """One process, and the call that it is on."""
+    """One process, and its current call."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         if process.stdin is None or process.stdout is None:
@@ -40,12 +40,12 @@ class _Worker:
         self._decoder = msgspec.msgpack.Decoder(Answer | Failure | Progress)
 
     async def ask(self, message: Hello | Call, listener: ProgressListener | None) -> Any:
-        """Send one frame and return the answer's result.
+        """Send one frame, and return the result of the answer.
 
         Raises:
             WorkerDiedError: The process ended.
-            WorkerFailedError: The plugin raised.
-            OperationError: The plugin raised one.
+            WorkerFailedError: The plugin raised another exception.
+            OperationError: The plugin raised an OperationError.
         """
         try:
             self._stdin.write(frame(message))
@@ -61,17 +61,17 @@ class _Worker:
                 if listener is not None:
                     listener(answer.done, answer.total, answer.text)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise WorkerDiedError(await self._how_it_died()) from error
+            raise WorkerDiedError(await self._exit_reason()) from error
 
     async def end(self) -> None:
-        """Kill the process and wait until it is gone."""
+        """Kill the process, and wait for its end."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         self._stdin.close()
         await asyncio.wait_for(self._process.wait(), _END_S)
 
-    async def _how_it_died(self) -> str:
+    async def _exit_reason(self) -> str:
         code = await asyncio.wait_for(self._process.wait(), _END_S)
         if code < 0:
             return f"its worker process was ended by {signal.Signals(-code).name}"
@@ -79,13 +79,13 @@ class _Worker:
 
 
 class ProcessWorkers:
-    """At most ``size`` processes of one plugin, started as they are needed.
+    """The worker processes of one plugin, started when they are needed.
 
     Args:
         target: The plugin's entry point, ``module:attribute``.
         config: Its configuration as plain values, or None.
-        size: How many calls run at once.
-        capacity: How many more may wait.
+        size: The most concurrent calls, each in a process of its own.
+        capacity: The most waiting calls.
     """
 
     def __init__(self, target: str, config: Any, size: int, capacity: int = 1024) -> None:
@@ -97,15 +97,15 @@ class ProcessWorkers:
         self._waiting = 0
 
     async def run(self, call: Call, listener: ProgressListener | None) -> Any:
-        """Return the call's result as plain values.
+        """Make a call, and return its result as plain values.
 
-        When the caller is cancelled, the process is killed, so the call ends there and then.
+        When the caller is cancelled, the process is killed, which ends the call at once.
 
         Raises:
-            QueueFull: Nothing was done.
-            WorkerDiedError: The process ended in the middle.
-            WorkerFailedError: The plugin raised.
-            OperationError: The plugin raised one.
+            QueueFull: Too many calls wait; the call was not made.
+            WorkerDiedError: The process ended during the call.
+            WorkerFailedError: The plugin raised another exception.
+            OperationError: The plugin raised an OperationError.
         """
         if self._waiting >= self.capacity:
             raise QueueFull
@@ -120,7 +120,7 @@ class ProcessWorkers:
             self._slots.release()
 
     async def close(self) -> None:
-        """Kill every process and wait until they are gone."""
+        """Kill every process, and wait for their ends."""
         workers = [*self._idle, *self._busy]
         self._idle.clear()
         await asyncio.gather(*(worker.end() for worker in workers))
@@ -150,7 +150,7 @@ class ProcessWorkers:
             "qtforge_host.bus.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the host's to handle
+            start_new_session=True,  # the host handles Ctrl-C
         )
         worker = _Worker(process)
         self._busy.add(worker)

@@ -1,4 +1,4 @@
-"""Counts and latencies of one handler or subscriber, cheap enough to keep for every call."""
+"""Counts and latencies of one handler or subscriber, cheap enough for every call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RECENT = 1024
 
 
 class Counters:
-    """What one handler has done; quantiles are over its last 1,024 calls."""
+    """The statistics of one handler; quantiles are those of its last 1,024 calls."""
 
     __slots__ = (
         "_ended", "_recent", "_total_s", "dropped", "errors", "outstanding", "plugin", "requests",
@@ -32,7 +32,7 @@ class Counters:
         self._recent: list[float] = []
 
     def ended(self, duration_s: float) -> None:
-        """Count one call that took so many seconds."""
+        """Count one call of this duration, in seconds."""
         ended = self._ended
         self._ended = ended + 1
         self._total_s += duration_s
@@ -42,7 +42,7 @@ class Counters:
             self._recent[ended % _RECENT] = duration_s
 
     def snapshot(self) -> HandlerStatistics:
-        """Return the figures as they are now."""
+        """Return the current statistics."""
         recent = self._recent
         if len(recent) > 1:
             percentiles = statistics.quantiles(recent, n=100, method="inclusive")

@@ -1,4 +1,4 @@
-"""Mailboxes: what is published waits here, bounded and in order, one for each subscriber."""
+"""Mailboxes: the bounded queue of each subscriber, delivered in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from qtforge_sdk.errors import ExpressionError, InvalidMessageError
 __all__ = ["DeliveryObserver", "Mailbox"]
 
 _LOG = logging.getLogger("qtforge.bus")
-_TURN = 64  # deliveries before the other tasks get a turn
+_TURN = 64  # deliveries before other tasks can run
 _TIMEOUT_S = 30.0  # for one delivery
 
 
@@ -33,24 +33,24 @@ class DeliveryObserver(Protocol):
     def __call__(
         self, mailbox: Mailbox, topic: str, message: Any, error: BaseException | None, /
     ) -> None:
-        """Take in a delivery and what the subscriber raised, or None."""
+        """Receive a delivered message, and what the subscriber raised, or None."""
 
 
 class Mailbox:
     """A live subscription.
 
     Args:
-        pattern: What it hears.
+        pattern: The pattern of its topics.
         handler: Called with each message.
-        plugin: Whose it is; "" for the host's own.
+        plugin: The subscribing plugin; "" for the host itself.
         version: That plugin's version.
-        message_type: What the handler takes.
+        message_type: The type that the handler takes.
         where: The compiled filter, or None.
-        capacity: How many messages may wait.
-        threads: Where a ``def`` handler runs.
-        on_close: Told once, when it closes.
-        on_delivery: Called after each delivery; None for nothing.
-        with_topic: Whether the handler is given (topic, message).
+        capacity: The most waiting messages.
+        threads: Run a ``def`` handler.
+        on_close: Called once, when it closes.
+        on_delivery: Called after each delivery, or None.
+        with_topic: Whether the handler receives (topic, message).
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Mailbox:
         self._quiet = asyncio.Event()  # set while nothing waits
         self._quiet.set()
         self._closed = False
-        self._told_full = False
+        self._warned_full = False
         self._task: asyncio.Task[None] | None = None  # made for the first message
 
     @property
@@ -97,7 +97,7 @@ class Mailbox:
         return len(self._waiting) >= self._capacity
 
     def offer(self, topic: str, message: Any) -> bool | None:
-        """Take a message; False when it is full, None when the filter leaves it out."""
+        """Add a message; return False when it is full, None when the filter excludes it."""
         if self._where is not None and not self._wanted(self._where, topic, message):
             return None
         if self.is_full:
@@ -115,11 +115,11 @@ class Mailbox:
         return True
 
     async def drained(self) -> None:
-        """Wait until every message that waits has been handled."""
+        """Wait until every waiting message has been handled."""
         await self._quiet.wait()
 
     def close(self) -> None:
-        """Stop deliveries at once; what waits is discarded."""
+        """Stop deliveries at once; waiting messages are discarded."""
         if not self._closed:
             self._closed = True
             self._waiting.clear()
@@ -130,7 +130,7 @@ class Mailbox:
             self._on_close(self)
 
     async def ended(self) -> None:
-        """Wait until its task is gone, after `close`."""
+        """Wait for the end of its task, after `close`."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
@@ -156,8 +156,8 @@ class Mailbox:
 
     def _drop(self, topic: str) -> None:
         self.counters.dropped += 1
-        if not self._told_full:
-            self._told_full = True
+        if not self._warned_full:
+            self._warned_full = True
             _LOG.warning(
                 "%s %s is too slow for '%s': its mailbox of %d is full, messages are dropped",
                 self.plugin, self.version, topic, self._capacity,
@@ -181,7 +181,7 @@ class Mailbox:
             if waiting:
                 await asyncio.sleep(0)
                 continue
-            self._told_full = False
+            self._warned_full = False
             self._quiet.set()
             self._wake = loop.create_future()
             await self._wake
@@ -206,7 +206,7 @@ class Mailbox:
             counters.timeouts += 1
             failure = TimeoutError(f"not done within {_TIMEOUT_S:g} s")
             self._failed(self.pattern, failure)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a subscriber harms nobody else
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a subscriber must not fail others
             failure = error
             self._failed(self.pattern, error)
         finally:

@@ -1,8 +1,8 @@
-"""Worker threads for ``def`` handlers.
+"""The pool of worker threads for ``def`` handlers and hooks.
 
-The standard executor joins its threads when the process ends, so one handler that never
-returns would keep the host from exiting. These are daemon threads: a call that overruns is
-abandoned, its thread is replaced, and ends by itself when the call returns after all.
+The standard executor joins its threads when the process exits, so that a handler that never
+returns would keep the host from exiting. These are daemon threads: a call that exceeds its
+deadline is abandoned and its thread replaced; the old thread ends when the call returns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["QueueFull", "WorkerThreads"]
 
 
 class QueueFull(Exception):
-    """As many calls wait as may."""
+    """The queue of waiting calls is full."""
 
 
 class _Call:
@@ -34,11 +34,11 @@ class _Call:
 
 
 class WorkerThreads:
-    """A bounded pool of daemon threads, started as they are needed.
+    """A bounded pool of daemon threads, started when they are needed.
 
     Args:
-        size: How many calls run at once.
-        capacity: How many more may wait; as many may be abandoned and still running.
+        size: The most concurrent calls.
+        capacity: The most waiting calls, and the most abandoned calls that still run.
     """
 
     def __init__(self, size: int, capacity: int = 1024) -> None:
@@ -53,13 +53,13 @@ class WorkerThreads:
         self._closed = False
 
     async def run(self, function: Callable[[], Any]) -> Any:
-        """Return what the function returns, from a worker thread.
+        """Call a function in a worker thread, and return its result.
 
-        When the caller is cancelled, a call that has not begun is dropped; one that has
-        is abandoned.
+        When the caller is cancelled, a call that has not begun is dropped, and one that has
+        begun is abandoned.
 
         Raises:
-            QueueFull: Nothing was done.
+            QueueFull: Too many calls wait; the function was not called.
         """
         call = _Call(function, asyncio.get_running_loop())
         with self._lock:
@@ -75,7 +75,7 @@ class WorkerThreads:
             raise
 
     def close(self) -> None:
-        """End the idle threads; busy ones end after their call."""
+        """End the idle threads; a busy thread ends after its call."""
         with self._lock:
             self._closed = True
             threads = self._threads
@@ -94,7 +94,7 @@ class WorkerThreads:
                 return
             call.abandoned = True
             if call.started:
-                self._threads -= 1  # its thread no longer counts, so that another may start
+                self._threads -= 1  # its thread no longer counts, so that another one can start
                 self._overrun += 1
 
     def _work(self) -> None:
@@ -121,7 +121,7 @@ class WorkerThreads:
     def _perform(self, call: _Call) -> None:
         try:
             result = call.context.run(call.function)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
             self._answer(call, _set_exception, error)
         else:
             self._answer(call, _set_result, result)
@@ -129,7 +129,7 @@ class WorkerThreads:
     def _answer(self, call: _Call, setter: Callable[..., None], value: object) -> None:
         try:
             call.loop.call_soon_threadsafe(setter, call.future, value)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed, and no caller waits any more
             return
 
 
@@ -140,7 +140,7 @@ def _set_result(future: asyncio.Future[Any], result: Any) -> None:
 
 def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
-        # A future refuses StopIteration, and these two would end the loop.
+        # A future refuses StopIteration, and the other two would end the loop.
         if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
             wrapped = RuntimeError(f"{type(error).__name__}: {error}")
             wrapped.__cause__ = error

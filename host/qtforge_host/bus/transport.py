@@ -1,4 +1,4 @@
-"""The seam through which the bus speaks, so that a later transport can leave this machine."""
+"""The interface between the bus and what carries its messages."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Envelope", "Transport"]
 
 
 class Envelope(msgspec.Struct):
-    """A request on its way; msgspec can encode it, so it can leave this machine.
+    """A request in transit; msgspec can encode it, so that it can be sent to another machine.
 
     Attributes:
-        topic: Where to.
-        payload: The message, untouched.
-        timeout_s: The time that it was given, in seconds.
-        deadline: When the answer is due, on this machine's `time.monotonic` scale, in
-            seconds. Another machine's clock differs: a transport sends what is left of it.
-        plugin: Ask only this plugin, or None.
-        run_id: The run that asks, or None.
-        step: That run's step, or None.
-        attempt: 1 for the first try.
+        topic: The topic.
+        payload: The message, unchanged.
+        timeout_s: The timeout of the request, in seconds.
+        deadline: When the response is due, on this machine's `time.monotonic` scale, in
+            seconds. Another machine's clock differs, so a transport sends the remaining time.
+        plugin: The only plugin that may handle it, or None.
+        run_id: The run that sends the request, or None.
+        step: The step of that run, or None.
+        attempt: The number of the attempt, from 1.
         idempotency_key: The same for every attempt, or None.
-        served_by: The name and version of the plugin that was chosen, once one was.
+        served_by: Name and version of the plugin that was chosen, once one was.
     """
 
     topic: str
@@ -42,10 +42,10 @@ class Envelope(msgspec.Struct):
 
 
 class Transport(Protocol):
-    """Carries messages to handlers and subscribers; ``local`` is the one in this process."""
+    """Carries messages to handlers and subscribers."""
 
     async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
-        """Return the answer of the handler that was chosen; ``listener`` hears of progress."""
+        """Return the response of the chosen handler; ``listener`` receives progress."""
 
     async def publish(self, topic: str, message: Any) -> Published:
-        """Give the message to the subscribers."""
+        """Deliver a message to the subscribers."""

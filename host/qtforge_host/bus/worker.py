@@ -1,8 +1,8 @@
 """The worker process: ``python -m qtforge_host.bus.worker``.
 
-It makes one instance of one plugin and answers one call after the other on its standard
-input. What the plugin prints goes to standard error. It ends when the host does, because
-its standard input ends then.
+It makes one instance of one plugin, and does the calls from its standard input one after
+another. What the plugin prints goes to standard error. It ends with the host, because its
+standard input ends then.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _DECODER = msgspec.msgpack.Decoder(Hello | Call)
 
 
 def read_frames(source: BinaryIO, frames: queue.SimpleQueue[Hello | Call]) -> None:
-    """Put what arrives into the queue; end the process when the host is gone."""
+    """Put arriving frames into a queue; end the process when the host has ended."""
     while True:
         header = source.read(HEADER.size)
         if len(header) < HEADER.size:
-            os._exit(0)  # also in the middle of a call: nobody waits for its answer
+            os._exit(0)  # also during a call: no caller waits for its result
         frames.put(_DECODER.decode(source.read(length_of(header))))
 
 
 def make_plugin(hello: Hello) -> Any:
-    """Import the plugin and give it its configuration."""
+    """Import the plugin, make an instance and set its configuration."""
     sys.path[:] = hello.path
     module, _, attribute = hello.target.partition(":")
     found: Any = importlib.import_module(module)
@@ -52,7 +52,7 @@ def make_plugin(hello: Hello) -> Any:
 
 
 def perform(plugin: Any, call: Call, sink: BinaryIO) -> Any:
-    """Do one call and return its result as plain values."""
+    """Do one call, and return its result as plain values."""
     method = getattr(plugin, call.method)
     signature = handler_signature(method, call.plugin)
 
@@ -83,7 +83,7 @@ def send(sink: BinaryIO, message: msgspec.Struct) -> None:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Return an exception in a form that can be sent."""
+    """Return the message for an exception."""
     known = isinstance(error, QtForgeError)
     return Failure(
         kind=type(error).__name__,
@@ -98,9 +98,9 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def main() -> None:
-    """Answer calls until the host goes."""
+    """Do calls until the host ends."""
     sink = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a plugin's print() must not get between the frames
+    os.dup2(2, 1)  # a plugin's print() must not mix with the frames
     frames: queue.SimpleQueue[Hello | Call] = queue.SimpleQueue()
     reader = threading.Thread(target=read_frames, args=(sys.stdin.buffer, frames), daemon=True)
     reader.start()
@@ -114,7 +114,7 @@ def main() -> None:
             else:
                 answer = Answer(perform(plugin, message, sink))
             encoded = frame(answer)
-        except BaseException as error:  # noqa: BLE001 - whatever the plugin raises is an answer
+        except BaseException as error:  # noqa: BLE001 - whatever the plugin raises is the result
             encoded = frame(failure_of(error))
         sink.write(encoded)
         sink.flush()

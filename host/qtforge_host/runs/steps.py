@@ -378,7 +378,7 @@ class StepRequester:
             return await self._bus.send(envelope, listener), envelope.served_by
         # Which handler will answer is not known before: a wrapper may change the message. So
         # the versions of all that might are part of the key.
-        identity = repr(self._bus.answerers(request.topic))
+        identity = repr(self._bus.identities(request.topic))
 
         async def ask() -> Any:
             value = await self._bus.send(envelope, listener)

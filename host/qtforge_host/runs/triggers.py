@@ -55,7 +55,7 @@ class EventTriggers:
         for workflow in workflows:
             for trigger in workflow.orchestrator.triggers(workflow.definition):
                 handler = self._handler(workflow, trigger)
-                self._mailboxes.append(self._bus.hear(trigger.topic, handler))
+                self._mailboxes.append(self._bus.subscribe_with_topic(trigger.topic, handler))
 
     def close(self) -> None:
         """Hear nothing any more."""

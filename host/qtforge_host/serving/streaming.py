@@ -213,7 +213,7 @@ class Streams:
             async def heard(published: tuple[str, Any]) -> None:
                 stream.offer(*published)
 
-            stream.subscription = self._bus.hear(topic, heard)
+            stream.subscription = self._bus.subscribe_with_topic(topic, heard)
         self._streams.add(stream)
         if self._closed:
             stream.end()

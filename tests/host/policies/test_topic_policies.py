@@ -148,6 +148,6 @@ def test_everybody_who_has_a_part_in_a_topics_answers_can_be_told(bench: Any) ->
         async with bench() as it:
             await it.add(Steady(), "steady", "2.3")
             await it.add(Failing(), "failing", "1.0")
-            return it.bus.answerers("work.do"), it.bus.answerers("no.body")
+            return it.bus.identities("work.do"), it.bus.identities("no.body")
 
     assert asyncio.run(main()) == ((("failing", "1.0"), ("steady", "2.3")), ())
