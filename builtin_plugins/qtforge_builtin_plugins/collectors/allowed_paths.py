@@ -1,4 +1,4 @@
-"""Which files sources may read: regular ones below the configured folders, wherever links lead."""
+"""The files that sources may read: regular ones below the configured folders, links resolved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-# They show the system as files; a root such as / is not meant to hold them.
+# They show the system as files; a root such as / does not include them.
 _SYSTEM: Final = (Path("/proc"), Path("/sys"))
 
 
@@ -28,7 +28,7 @@ class AllowedPaths:
 
     Args:
         folders: Their paths, relative to the working directory; ``~`` is the home.
-        plugin: Whose configuration they are, for the error's fix.
+        plugin: The plugin that they are configured for, for error texts.
     """
 
     def __init__(self, folders: Sequence[str], plugin: str) -> None:
@@ -36,19 +36,19 @@ class AllowedPaths:
         self._plugin = plugin
 
     def absolute(self, path: str) -> Path:
-        """Return a path as an absolute one, which a relative one is below the first root.
+        """Return an absolute path; a relative one is below the first root.
 
-        Its links and ``..`` are left as they are.
+        Links and ``..`` are not resolved.
 
         Raises:
-            OperationError: ``file.not_found``: no file can have it.
+            OperationError: ``file.not_found``: no file can have this path.
         """
         if not path or "\0" in path:
-            raise _not_found(path, "it names no file")
+            raise _not_found(path, "it is not the path of a file")
         return self.folders[0] / Path(path).expanduser()
 
     def file(self, path: Path) -> Path:
-        """Return where a regular file below the roots really is.
+        """Return the resolved path of a regular file below the roots.
 
         Args:
             path: From `absolute`, or found below one.
@@ -58,14 +58,14 @@ class AllowedPaths:
                 or ``file.unreadable``.
         """
         try:
-            # Links are resolved before it is looked at, so that nothing can be learned of
-            # what is outside, not even whether it is there.
+            # Links are resolved before the file is examined, so that nothing is revealed
+            # about files outside, not even whether they exist.
             real = path.resolve()
             self._check_below(path, real)
             mode = real.stat().st_mode
         except (FileNotFoundError, NotADirectoryError) as error:
             raise _not_found(str(path), "no file has this path") from error
-        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+        except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
             raise _unreadable(path, error) from error
         if not stat.S_ISREG(mode):
             kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
@@ -81,7 +81,7 @@ class AllowedPaths:
         return real
 
     def check(self, folder: Path) -> None:
-        """Check that a folder, or what it leads to, is below the roots.
+        """Check that a folder, with its links resolved, is below the roots.
 
         Raises:
             OperationError: ``file.outside_roots``.
@@ -89,7 +89,7 @@ class AllowedPaths:
         self._check_below(folder, folder.resolve())
 
     def name_of(self, path: Path) -> str:
-        """Return what a file is called: its path below its root where it is written so."""
+        """Return a file's name for display: its path relative to its root, if it has one."""
         for folder in self.folders:
             if path.is_relative_to(folder):
                 return path.relative_to(folder).as_posix()
@@ -113,7 +113,7 @@ class AllowedPaths:
 
 def _not_found(path: str, why: str) -> OperationError:
     fix = "check the path's spelling; a relative one is below the first root"
-    return OperationError("file.not_found", f"{path} is not there", why, fix, retryable=False)
+    return OperationError("file.not_found", f"{path} does not exist", why, fix, retryable=False)
 
 
 def _unreadable(path: Path, error: Exception) -> OperationError:

@@ -1,8 +1,8 @@
-"""Work in threads that can be told to end.
+"""Cancellable work in threads.
 
-A thread can't be ended from outside, and what a library does in one goes on after its caller
-is cancelled: a statement on its server, a reader on its file. So the work is given an
-`Interrupt`, which it asks now and then, or which calls what ends the library's part of it.
+A thread can't be stopped from outside, and a library's call continues after its caller is
+cancelled: a statement on the server, a read of a file. So the work gets an `Interrupt`, which
+it checks from time to time, or which calls a function that ends the library's call.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ __all__ = ["CancellableThreads", "Interrupt", "Interrupted"]
 
 T = TypeVar("T")
 
-_GRACE_S: Final = 5.0  # for what was interrupted to let go of its files and connections
+_GRACE_S: Final = 5.0  # for interrupted work to close its files and connections
 
 
 class Interrupted(Exception):
-    """Nobody waits for the work any more."""
+    """The caller no longer waits for the work."""
 
 
 class Interrupt:
-    """Tells work that nobody waits for it any more."""
+    """A request to stop, from the caller to the work."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -35,27 +35,27 @@ class Interrupt:
 
     @property
     def requested(self) -> bool:
-        """Whether the work is to end."""
+        """Whether the work shall stop."""
         return self._requested.is_set()
 
     def check(self) -> None:
-        """Return, or end the work.
+        """Return, or stop the work.
 
         Raises:
-            Interrupted: It is to end.
+            Interrupted: The work shall stop.
         """
         if self._requested.is_set():
             raise Interrupted
 
     @contextlib.contextmanager
     def calling(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Have a function called, in another thread, when the work is to end within the block.
+        """Call a function, in another thread, when the work shall stop during the block.
 
-        Once the block is left it is not called any more, nor is it still going on: so it
-        may use what is closed afterwards.
+        After the block it is neither running nor called, so it may use objects that are
+        closed afterwards.
 
         Raises:
-            Interrupted: The work is to end already.
+            Interrupted: The work shall stop already.
         """
         with self._lock:
             self.check()
@@ -67,7 +67,7 @@ class Interrupt:
                 self._callbacks.remove(callback)
 
     def request(self) -> None:
-        """Tell the work to end; this may wait for the network."""
+        """Request the work to stop; this may wait for the network."""
         self._requested.set()
         with self._lock:
             for callback in self._callbacks:
@@ -75,11 +75,11 @@ class Interrupt:
 
 
 class CancellableThreads:
-    """Runs functions in daemon threads; what its caller no longer waits for is interrupted.
+    """Run functions in daemon threads; a function whose caller is cancelled is interrupted.
 
     Args:
         name: The threads' name.
-        size: How many functions run at once; more wait for their turn.
+        size: The most functions at once; others wait.
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -90,7 +90,7 @@ class CancellableThreads:
     async def run(self, function: Callable[[Interrupt], T]) -> T:
         """Return what the function returns.
 
-        When the caller is cancelled, the function is interrupted and given a moment to end.
+        When the caller is cancelled, the function is interrupted and gets a moment to end.
         """
         await self._slots.acquire()
         loop = asyncio.get_running_loop()
@@ -103,15 +103,15 @@ class CancellableThreads:
         def work() -> None:
             try:
                 result = context.run(function, interrupt)
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-                _tell(loop, _fail, future, error)
+            except BaseException as error:  # noqa: BLE001 - raised in the caller
+                _call_soon(loop, _fail, future, error)
             else:
-                _tell(loop, _succeed, future, result)
+                _call_soon(loop, _succeed, future, result)
 
         _start(self._name, work)
         try:
-            # Not awaited itself: a cancelled caller would cancel it, and its slot be free
-            # while the thread still runs.
+            # Not awaited directly: a cancelled caller would cancel the future, and so free
+            # its slot while the thread still runs.
             await asyncio.wait({future})
         except asyncio.CancelledError:
             await self._interrupt({future: interrupt})
@@ -119,7 +119,7 @@ class CancellableThreads:
         return future.result()
 
     async def close(self) -> None:
-        """Interrupt what still runs, and wait for it a moment."""
+        """Interrupt the running functions, and wait a moment for them."""
         await self._interrupt(dict(self._running))
 
     async def _interrupt(self, running: dict[asyncio.Future[Any], Interrupt]) -> None:
@@ -132,17 +132,17 @@ class CancellableThreads:
         self._slots.release()
         self._running.pop(future, None)
         if not future.cancelled():
-            future.exception()  # looked at: nobody may be left to
+            future.exception()  # retrieved, since there may be no caller left
 
 
 def _start(name: str, target: Callable[[], None]) -> None:
     threading.Thread(target=target, name=name, daemon=True).start()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, tell: Callable[..., None], *given: object) -> None:
-    # The loop is closed when the host has ended meanwhile: nobody waits any more.
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *given: object) -> None:
+    # The loop is closed when the host has ended: no caller is left.
     with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(tell, *given)
+        loop.call_soon_threadsafe(call, *given)
 
 
 def _succeed(future: asyncio.Future[Any], result: object) -> None:

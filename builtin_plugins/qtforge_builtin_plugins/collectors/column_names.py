@@ -1,4 +1,4 @@
-"""`column_names`: names for columns, each once."""
+"""Unique names for columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["column_names"]
 
 
 def column_names(names: Sequence[str]) -> list[str]:
-    """Return a name for each column: a second ``id`` is ``id_2``, a third without one ``column3``.
+    """Return unique names: a second ``id`` is ``id_2``, a third column without name ``column3``.
 
     >>> column_names(["id", "name", "id", ""])
     ['id', 'name', 'id_2', 'column4']

@@ -1,4 +1,4 @@
-"""database-collector: the rows of a query, from SQLite, PostgreSQL, and what SQLAlchemy knows."""
+"""database-collector: rows from SQLite, PostgreSQL and other databases of SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME: Final = "database-collector"
 
 
 class DatabaseCollector(Plugin):
-    """Asks databases, in transactions that can't write."""
+    """Query databases in read-only transactions."""
 
     Config = DatabaseConfig
     config: DatabaseConfig
@@ -26,34 +26,34 @@ class DatabaseCollector(Plugin):
     _threads: CancellableThreads
 
     async def start(self, context: PluginContext) -> None:
-        """Note where files may be."""
+        """Prepare the allowed paths and the threads."""
         self._context = context
         self._roots = AllowedPaths(self.config.roots, _NAME)
         self._threads = CancellableThreads(_NAME, self.config.connections)
 
     async def stop(self) -> None:
-        """End the statements that still run."""
+        """Cancel the running statements."""
         await self._threads.close()
 
     @operation("database.query", trylast=True)
     async def query(self, request: CollectRequest, context: OperationContext) -> Collected:
         """Return the rows of a query, in the database's order.
 
-        Of two columns with one name the second gets the name with ``_2``. When the deadline
-        comes or the run is cancelled, the statement ends on the server.
+        The second of two columns with one name gets the suffix ``_2``. At the deadline, or
+        when the run is cancelled, the statement ends on the server.
 
         Raises:
             OperationError: ``database.invalid_parameters``, ``.invalid_endpoint``,
                 ``.unknown_driver``, ``.unprotected``, ``.read_only``,
                 ``.several_statements``, ``.invalid_query``, ``.no_such_table``,
                 ``.no_such_column``, ``.invalid_value``, ``.access_denied``, ``.not_found``,
-                ``.unavailable`` (may be tried again), ``.timeout``, ``.damaged``,
-                ``.unreadable``, ``.failed``; what `AllowedPaths.file` and `RowSink` raise.
+                ``.unavailable`` (retryable), ``.timeout``, ``.damaged``,
+                ``.unreadable``, ``.failed``; those of `AllowedPaths.file` and `RowSink`.
         """
         parameters = read_parameters(request.parameters, QueryParameters, "database")
 
         def collect(interrupt: Interrupt) -> Collected:
-            # SQLAlchemy takes a while to load: only when a database is asked.
+            # SQLAlchemy takes a while to import: only for a query.
             from qtforge_builtin_plugins.collectors.sql.execution import QueryExecution
 
             execution = QueryExecution(

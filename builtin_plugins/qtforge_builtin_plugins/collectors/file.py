@@ -17,7 +17,7 @@ _NAME: Final = "file-collector"
 
 
 class FileCollector(Plugin):
-    """Reads files below the folders that the configuration names, and nothing else."""
+    """Read files below the configured folders only."""
 
     Config = FileConfig
     config: FileConfig
@@ -26,13 +26,13 @@ class FileCollector(Plugin):
     _threads: CancellableThreads
 
     async def start(self, context: PluginContext) -> None:
-        """Note where files may be."""
+        """Prepare the allowed paths and the threads."""
         self._context = context
         self._roots = AllowedPaths(self.config.roots, _NAME)
         self._threads = CancellableThreads(_NAME, self.config.readers)
 
     async def stop(self) -> None:
-        """End what is still read."""
+        """Cancel the running reads."""
         await self._threads.close()
 
     @operation("file.read", trylast=True)
@@ -42,14 +42,14 @@ class FileCollector(Plugin):
         Raises:
             OperationError: ``file.invalid_parameters``, ``.outside_roots``, ``.not_found``,
                 ``.not_regular``, ``.unreadable``, ``.unknown_format``, ``.too_many``,
-                ``.too_large``, ``.invalid``, ``.failed``; what `RowSink` raises.
+                ``.too_large``, ``.invalid``, ``.failed``; those of `RowSink`.
         """
         parameters = read_parameters(request.parameters, FileParameters, "file")
-        # Another attempt's file is another one: the thread of the one before may still run.
+        # Each attempt has its own file: the thread of the previous one may still run.
         name = f"{context.step or request.name}-{context.attempt}"
 
         def collect(interrupt: Interrupt) -> Collected:
-            # DuckDB takes a while to load: only when files are read.
+            # DuckDB takes a while to import: only for a read.
             from qtforge_builtin_plugins.collectors.files.reader import FileReader
 
             reader = FileReader(

@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpCollector", "HttpConfig"]
 
-_READERS: Final = 4  # answers that are turned into rows at once; it is work for the processor
+_READERS: Final = 4  # answers that are parsed at once; parsing is work for the processor
 
 
 class HttpConfig(WebConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration of http-collector.
 
     Attributes:
-        max_bytes: The largest answer, in bytes after decompression; a source's own overrides.
+        max_bytes: The largest answer, in bytes after decompression; a source may override it.
     """
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 50 * 1024 * 1024
 
 
 class HttpCollector(Plugin):
-    """Asks a URL, page by page.
+    """Request a URL, page by page.
 
-    It asks each page once: whether an error may be tried again, and when, stands in the
-    error, and the run's policies heed it.
+    It requests each page once: the error says whether and when a retry makes sense, for the
+    run's retry policy.
     """
 
     Config = HttpConfig
@@ -47,13 +47,13 @@ class HttpCollector(Plugin):
     _session: WebSession | None = None
 
     async def start(self, context: PluginContext) -> None:
-        """Note who we are; connections are opened at the first request."""
+        """Prepare the threads; connections are opened at the first request."""
         self._context = context
         self._threads = CancellableThreads(context.name, _READERS)
         self._session = None
 
     async def stop(self) -> None:
-        """Close the connections, and end what is still read."""
+        """Cancel the running reads, and close the connections."""
         await self._threads.close()
         if self._session is not None:
             await self._session.close()
@@ -69,7 +69,7 @@ class HttpCollector(Plugin):
                 ``.no_rows``, ``.too_large``, ``.too_many_redirects``, ``.redirect_refused``,
                 ``.endless_pages``, ``.invalid_config``, and ``secret.missing``.
         """
-        # Here, because they load the HTTP library, which no other command should wait for.
+        # Here, because they import the HTTP library, which other commands do not need.
         from qtforge_builtin_plugins.collectors.web.pages import Pages
         from qtforge_builtin_plugins.collectors.web.request import http_parameters
 

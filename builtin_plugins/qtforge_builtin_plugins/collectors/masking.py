@@ -1,4 +1,4 @@
-"""Hides secrets in rows and errors: a server may send back what it was sent."""
+"""Mask secrets in rows and errors: a server may send them back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["errors_masked", "masked"]
 
 
 def masked(value: Any, mask: Callable[[str], str]) -> Any:
-    """Return a value as JSON knows it, with the secrets in its texts and keys hidden.
+    """Return a JSON value with the secrets in its texts and keys masked.
 
     Args:
         value: Null, true and false, numbers, texts, lists and mappings of these.
@@ -29,17 +29,17 @@ def masked(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         text = str(value)
         hidden = mask(text)
-        # A short secret stands within many numbers; one that is nothing else is the secret.
+        # A short secret is within many numbers; only a number that equals it is masked.
         return hidden if hidden != text and not any(each.isdigit() for each in hidden) else value
     return value
 
 
 @contextmanager
 def errors_masked(mask: Callable[[str], str]) -> Iterator[None]:
-    """Hide the secrets in the texts of an `OperationError` that leaves the block.
+    """Mask the secrets in the texts of an `OperationError` that leaves the block.
 
-    The names of an answer's fields, a redirect's host and a library's words about a header
-    all may hold one.
+    The names of an answer's fields, a redirect's host and a library's error about a header
+    may all contain one.
     """
     try:
         yield

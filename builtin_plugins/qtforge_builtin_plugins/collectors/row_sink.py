@@ -1,4 +1,4 @@
-"""`RowSink`: takes rows one after the other; few stay in memory, many go to a file."""
+"""Collect rows: few stay in memory, many go to a file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class RowSink:
     """Collects rows; a context manager, which removes an unfinished file.
 
     Args:
-        folder: Where many rows go, such as `PluginContext.run_dir` gives; None outside a run:
-            then what does not fit in an answer is cut off, and the answer says so.
+        folder: The folder for many rows, such as `PluginContext.run_dir`; None outside a run:
+            then rows that do not fit into an answer are dropped, and it is ``truncated``.
         name: The file's name without its suffix; anything but letters, digits, ``-`` and ``_``
             in it is replaced.
-        limit: How many rows to take at most, or None.
+        limit: The most rows to take, or None.
     """
 
     def __init__(self, folder: Path | None, name: str, limit: int | None = None) -> None:
@@ -67,10 +67,10 @@ class RowSink:
             self._partial.unlink(missing_ok=True)
 
     def add(self, row: Mapping[str, Any]) -> bool:
-        """Take a row, its values made plain; return False when no more are wanted.
+        """Add a row with its values made plain; return False when it takes no more.
 
         Raises:
-            OperationError: ``rows.not_plain``: a value has no plain form; or
+            OperationError: ``rows.not_plain``: a value has no JSON form; or
                 ``rows.not_writable``: the disk is full.
         """
         if self._limit is not None and self.count >= self._limit:
@@ -90,7 +90,7 @@ class RowSink:
         return True
 
     def finish(self, details: Mapping[str, Any] | None = None) -> Collected:
-        """Return what was collected; the file is on disk for good then."""
+        """Return the collected rows; the file is synced to the disk."""
         dataset = self._dataset() if self._file is not None else None
         rows = None if dataset else [msgspec.json.decode(line) for line in self._lines]
         return Collected(
@@ -103,7 +103,7 @@ class RowSink:
 
     def _dataset(self) -> Dataset:
         self._flush()
-        assert self._file is not None  # noqa: S101 - said by the caller
+        assert self._file is not None  # noqa: S101 - checked by the caller
         assert self._partial is not None  # noqa: S101
         try:
             os.fsync(self._file.fileno())
@@ -127,7 +127,7 @@ class RowSink:
         self._buffered = 0
         try:
             if self._file is None:
-                assert self._folder is not None  # noqa: S101 - `add` has looked
+                assert self._folder is not None  # noqa: S101 - `add` has checked it
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._partial = self._folder / f"{self._name}.partial"
                 self._file = self._partial.open("wb")
@@ -141,23 +141,23 @@ class RowSink:
             "rows.not_writable",
             f"the rows can't be written to {self._folder}",
             error.strerror or str(error),
-            "make room on the disk of the state directory",
+            "free space on the disk of the state directory",
         )
 
 
 def plain_value(value: Any) -> Any:
-    """Return a value as JSON knows it.
+    """Return a value in its JSON form.
 
-    Dates and times become ISO 8601 text, decimals numbers, bytes hexadecimal text, and what
-    is not a number (NaN, infinity) null. A whole number of more than 64 bits, which the
-    journal can't keep, becomes the nearest floating point number.
+    Dates and times become ISO 8601 text, decimals numbers, bytes hexadecimal text, and NaN
+    and infinity null. A whole number of more than 64 bits, which the journal can't store,
+    becomes the nearest floating point number.
 
     Raises:
-        OperationError: ``rows.not_plain``: the value has no plain form.
+        OperationError: ``rows.not_plain``: the value has no JSON form.
     """
-    if type(value) in _AS_THEY_ARE:  # nearly all are: before what takes longer
+    if type(value) in _AS_THEY_ARE:  # nearly all are: first, since it is the fastest check
         return value
-    if isinstance(value, (bool, str)):  # as a tuple: a union would be made anew each time
+    if isinstance(value, (bool, str)):  # a tuple: a union would be built for each call
         return value
     if isinstance(value, int):
         return value if _LEAST <= value <= _MOST else _floating(value)
@@ -178,8 +178,8 @@ def plain_value(value: Any) -> Any:
     try:
         return msgspec.to_builtins(value, str_keys=True)
     except TypeError as error:
-        why = f"{type(value).__name__} has no plain form"
-        raise OperationError("rows.not_plain", "a value can't be passed on", why) from error
+        why = f"{type(value).__name__} has no JSON form"
+        raise OperationError("rows.not_plain", "a value can't be put into a row", why) from error
 
 
 def _number(value: decimal.Decimal) -> int | float | None:

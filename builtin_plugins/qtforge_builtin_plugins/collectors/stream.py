@@ -1,4 +1,4 @@
-"""stream-collector: what comes out of a stream within a window; answers ``stream.read``."""
+"""stream-collector: the rows of a stream within a window; answers ``stream.read``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = ["StreamCollector", "StreamConfig", "StreamParameters"]
 
 _NAME: Final = "stream-collector"
 _WEB: Final = ("http", "https")
-# Before the deadline, so that what has come is an answer and not a request that was too late.
+# The window ends before the deadline, so that the rows so far are an answer and not a timeout.
 _MARGIN: Final = 0.1
 _LONGEST_MARGIN_S: Final = 1.0
 
@@ -50,8 +50,8 @@ class StreamConfig(WebConfig, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The configuration of stream-collector.
 
     Attributes:
-        roots: Folders that files and pipes are read from; the working directory when silent.
-        max_line_bytes: How long a line may be, or an event, in bytes.
+        roots: Folders that files and pipes are read from; by default the working directory.
+        max_line_bytes: The longest line or event, in bytes.
     """
 
     roots: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (".",)
@@ -62,12 +62,12 @@ class StreamParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The parameters of a source of the type ``stream``.
 
     Attributes:
-        count: End after so many rows.
-        time: End after so long, a duration.
-        idle: End when nothing has come for so long, a duration.
-        start: ``from``: where to begin in a file.
-        strict: Whether a line that is not JSON is an error; else it is counted.
-        headers: For http and https.
+        count: End after this number of rows.
+        time: End after this duration.
+        idle: End when nothing has arrived for this duration, or None.
+        start: ``from``: where to start in a file.
+        strict: Whether a line that is not JSON is an error; otherwise it is counted.
+        headers: Headers for http and https.
     """
 
     count: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
@@ -79,7 +79,7 @@ class StreamParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class StreamCollector(Plugin):
-    """Reads JSON lines from a file that grows, a pipe or TCP, and server-sent events."""
+    """Read JSON lines from a growing file, a pipe or TCP, and server-sent events."""
 
     Config = StreamConfig
     config: StreamConfig
@@ -89,7 +89,7 @@ class StreamCollector(Plugin):
     _session: WebSession | None = None
 
     async def start(self, context: PluginContext) -> None:
-        """Note who may be asked and where files may be."""
+        """Prepare the allowed addresses and paths."""
         self._context = context
         self._roots = StreamPaths(self.config.roots, _NAME)
         self._rule = AddressRule(self.config.allow)
@@ -102,7 +102,7 @@ class StreamCollector(Plugin):
 
     @operation("stream.read", trylast=True)
     async def read(self, request: CollectRequest, context: OperationContext) -> Collected:
-        """Return what came within the window.
+        """Return the rows that arrive within the window.
 
         Raises:
             OperationError: ``stream.invalid_parameters``, ``.invalid_endpoint``,
@@ -159,7 +159,7 @@ class StreamCollector(Plugin):
 
     def _web(self, url: str, label: str, headers: dict[str, str]) -> Lines:
         try:
-            # Here, because they load the HTTP library, which files and TCP do without.
+            # Here, because they import the HTTP library, which files and TCP do not need.
             from qtforge_builtin_plugins.collectors.streams.events import web_lines
             from qtforge_builtin_plugins.collectors.web.session import WebSession
         except ModuleNotFoundError as error:

@@ -182,11 +182,11 @@ def test_an_error_has_the_databases_own_words(
         ({"qeury": "select 1"}, "qeury: unknown key", "did you mean 'query'?"),
         ({}, "query: is missing", "add 'query'"),
         ({"query": " "}, "query: it is empty", "write a SELECT"),
-        ({"query": "select :a"}, "bind: nothing is given for :a", "add a to bind"),
+        ({"query": "select :a"}, "bind: there is no value for :a", "add a to bind"),
         ({"query": "select 1", "bind": {"a": 1}}, "bind.a: the query has no :a", "use it as :a"),
-        ({"query": "select :a", "bind": {"a": {}}}, "bind.a: it is a table", "give text"),
+        ({"query": "select :a", "bind": {"a": {}}}, "bind.a: it is a table", "use text"),
         ({"query": "select 1", "limit": 0}, "limit: expected int >= 1", ""),
-        ({"query": "select 1", "statement_timeout": "soon"}, "statement_timeout: 'soon'", "write"),
+        ({"query": "select 1", "statement_timeout": "soon"}, "statement_timeout: 'soon'", ""),
     ],
 )
 def test_a_wrong_parameter_is_named_with_the_right_one(

@@ -159,7 +159,7 @@ def test_what_unpacks_to_more_than_allowed_is_refused(folder: Path) -> None:
         (b"a,b\n1,2,3\n", "a.csv, line 2", "Expected Number of Columns: 2 Found: 3"),
         (b'a,b\n1,"x\n', "a.csv, line 2", "Value with unterminated quote found."),
         (b"a,b\n1,\xff\n", "a.csv", "it is not in utf-8"),
-        (b"a,b\n1,2\r\n3,4\n", "a.csv", "its lines end in different ways"),
+        (b"a,b\n1,2\r\n3,4\n", "a.csv", "its line endings differ"),
     ],
 )
 def test_a_broken_csv_is_told_with_file_and_line(
@@ -349,8 +349,8 @@ def test_json_is_a_list_an_object_or_a_list_at_a_path(ask: Asker, folder: Path) 
     ("name", "content", "given", "what", "why"),
     [
         ("a.json", '[\n{"a": 1},\n{]', {}, "a.json, line 3", "JSON is malformed"),
-        ("a.json", "[1]", {}, "a.json", "item 0 at its top is no object"),
-        ("a.json", "3", {}, "a.json", "at its top is neither"),
+        ("a.json", "[1]", {}, "a.json", "item 0 at the top level is not an object"),
+        ("a.json", "3", {}, "a.json", "the top level is neither"),
         ("a.json", '{"a": 1}', {"path": "b.c"}, "a.json", "there is nothing at b"),
         ("a.jsonl", '{"a": 1}\n\n{"a"\n', {}, "a.jsonl, line 3", "Input data was truncated"),
         ("a.jsonl", "[1]\n", {}, "a.jsonl, line 1", "Expected object, got array"),

@@ -418,7 +418,7 @@ def test_a_configuration_that_can_not_be_used_is_named(
 ) -> None:
     collector = host.add(HttpCollector(), "http-collector", config=config)
     request = CollectRequest(endpoint="http://example.org/")
-    with pytest.raises(OperationError, match=f"mend {key}") as caught:
+    with pytest.raises(OperationError, match=f"correct {key}") as caught:
         host.run(collector.request(request, OperationContext("http.request")))
     assert caught.value.code == "http.invalid_config"
 

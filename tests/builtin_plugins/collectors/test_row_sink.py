@@ -82,5 +82,5 @@ def test_values_become_plain(value: object, plain: object) -> None:
 
 
 def test_a_value_without_a_plain_form_is_an_error() -> None:
-    with pytest.raises(OperationError, match="object has no plain form"):
+    with pytest.raises(OperationError, match="object has no JSON form"):
         plain_value(object())

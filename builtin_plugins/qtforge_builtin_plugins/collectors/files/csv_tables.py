@@ -1,4 +1,4 @@
-"""CSV files as one table: dialects found, columns that are all numbers made numbers."""
+"""CSV files as one table, with detected delimiters and columns of numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, rewrit
 
 __all__ = ["csv_table"]
 
-# No leading zero, no plus, no more digits than a number holds: what stays text is as it was.
+# No leading zero, no plus, no more digits than a number holds: the text could be restored.
 _WHOLE: Final = "0|-?[1-9][0-9]{0,17}"
 _NUMBER: Final = (
     r"(0|-?[1-9][0-9]{0,14}|-?0\.[0-9]+|-?[1-9][0-9]{0,14}\.[0-9]+)([eE][-+]?[0-9]{1,2})?"
@@ -37,7 +37,7 @@ _SOURCE: Final = "source_file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """A file, as the engine reads it: where, how, and the names of its columns."""
+    """A file for the engine: its path, dialect and column names."""
 
     file: FoundFile
     path: Path
@@ -50,10 +50,10 @@ def csv_table(
     engine: Engine, files: Sequence[FoundFile], parameters: FileParameters, limit: int,
     allowance: Allowance, interrupt: Interrupt,
 ) -> Table:  # fmt: skip
-    """Return the rows of all files, in their order; a column that a file has not is null there.
+    """Return the rows of all files in order; a column that a file lacks is null there.
 
-    An empty value is null. Of a column all of whose values are whole numbers, or numbers,
-    without leading zeros, these become numbers; dates stay text.
+    An empty value is null. A column whose values are all whole numbers, or all numbers,
+    without leading zeros, becomes a column of numbers; dates stay text.
 
     Raises:
         OperationError: ``file.invalid``, ``file.too_large``, ``file.unreadable``.
@@ -66,7 +66,7 @@ def csv_table(
             rewritten(file, parameters.encoding, path, allowance, interrupt)
         else:
             allowance.take(file.path.stat().st_size, file)
-            path.symlink_to(file.path)  # its own name may have the signs of a pattern
+            path.symlink_to(file.path)  # its own name may contain wildcards
         part = _part(engine, file, path, parameters)
         if part is not None:
             parts.append(part)
@@ -80,7 +80,7 @@ def csv_table(
 
 
 def _part(engine: Engine, file: FoundFile, path: Path, parameters: FileParameters) -> _Part | None:
-    """Return how a file is read, or None for an empty one."""
+    """Return the dialect and columns of a file, or None for an empty one."""
     delimiter = parameters.delimiter or ("\t" if file.tabs else _sniffed(engine, path))
     blank_lines = 0
     try:
@@ -107,12 +107,12 @@ def _sniffed(engine: Engine, path: Path) -> str:
     try:
         ((delimiter,),) = engine.rows(f"SELECT Delimiter FROM sniff_csv({literal(path)})")  # noqa: S608 - quoted
     except (duckdb.Error, ValueError):
-        return ","  # if it is not, reading tells what is wrong, and where
+        return ","  # if that is wrong, reading reports the line
     return str(delimiter) if len(str(delimiter)) == 1 else ","
 
 
 def _select(part: _Part, names: Sequence[str], parameters: FileParameters) -> str:
-    # Within, columns have names of their own: the engine's don't differ by case alone.
+    # Inner columns have generated names, since the engine's names are case-insensitive.
     columns = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(len(part.names)))
     inner = {name: f"c{position}" for position, name in enumerate(part.names)}
     if parameters.source_file:
@@ -146,7 +146,7 @@ def _typed(
             f"SELECT {shown} FROM (SELECT * FROM {source} LIMIT {limit + 1})"  # noqa: S608 - quoted
         )
     except duckdb.InvalidInputException as error:
-        raise _told(error, parts) from error
+        raise _translated(error, parts) from error
     columns = []
     for position, name in enumerate(names):
         whole, number = found[2 * position : 2 * position + 2] if detect else (False, False)
@@ -156,8 +156,8 @@ def _typed(
     return Table(source=source, columns=columns, rows=count)
 
 
-def _told(error: duckdb.Error, parts: Sequence[_Part]) -> Exception:
-    """Return what the engine says of a file, with its name and line."""
+def _translated(error: duckdb.Error, parts: Sequence[_Part]) -> Exception:
+    """Return the engine's error with the file's name and line."""
     text = str(error)
     part = next((each for each in parts if str(each.path) in text), parts[0])
     found = _LINE.search(text)
@@ -167,6 +167,6 @@ def _told(error: duckdb.Error, parts: Sequence[_Part]) -> Exception:
     if "unicode" in text:
         why, fix = "it is not in utf-8", "set encoding, such as cp1252"
     elif "state machine" in why:
-        why = "its lines end in different ways, or its quotes are not in pairs"
-        fix = "write it anew as RFC 4180 has it"
+        why = "its line endings differ, or a quote is not closed"
+        fix = "write it in the format of RFC 4180"
     return invalid(part.file, why, int(found[1]) if found else None, fix)

@@ -1,4 +1,4 @@
-"""DuckDB, for what Python's loops are too slow for: tables from files, to a file."""
+"""DuckDB, for work that is too slow in Python: tables from files, to a file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Column:
     """A column of a result.
 
     Attributes:
-        name: What it is called in the rows.
-        expression: SQL that gives its value.
-        is_scalar: Whether that is null, true or false, a number or text as it is.
+        name: Its name in the rows.
+        expression: SQL for its value.
+        is_scalar: Whether the value is null, a boolean, a number or text without conversion.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """What a query gives.
+    """The result of a query.
 
     Attributes:
-        source: SQL after ``FROM``.
-        columns: Of the result.
-        rows: How many the source has; at most one more than the limit need be counted.
+        source: The SQL after ``FROM``.
+        columns: The result's columns.
+        rows: The number of rows of the source, counted up to one more than the limit.
     """
 
     source: str
@@ -53,12 +53,12 @@ class Table:
 
 
 class Engine:
-    """A DuckDB in memory that ends when it is told to.
+    """A DuckDB in memory whose queries can be cancelled.
 
     Args:
         connection: Its connection.
-        folder: For what does not fit into memory, and for other temporary files.
-        interrupt: Ends it.
+        folder: For temporary files, and for data that does not fit into memory.
+        interrupt: Cancels it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Engine:
         self._interrupt = interrupt
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a query that gives few.
+        """Return all rows of a query with a small result.
 
         Raises:
             duckdb.Error: It fails.
@@ -79,22 +79,22 @@ class Engine:
             return self._connection.execute(query).fetchall()
 
     def collect(self, table: Table, folder: Path | None, name: str, limit: int) -> Collected:
-        """Return a table's rows, or the file that they are in when they are many.
+        """Return a table's rows, or a file with them when they are many.
 
         Args:
-            table: What.
-            folder: For the file, or None for none.
+            table: The table.
+            folder: The folder for the file, or None for no file.
             name: The file's name without its suffix.
-            limit: How many rows at most.
+            limit: The most rows.
 
         Raises:
-            OperationError: What `RowSink` raises.
+            OperationError: Those of `RowSink`.
             duckdb.Error: The query fails.
         """
         if not table.columns:
             return Collected(rows=[], count=0)
         names = [column.name for column in table.columns]
-        # DuckDB's names don't differ by case alone.
+        # DuckDB's names are case-insensitive.
         separate = len({each.casefold() for each in names}) == len(names)
         scalar = all(column.is_scalar for column in table.columns)
         if folder is not None and table.rows > INLINE_ROWS and separate and scalar:
@@ -126,7 +126,7 @@ class Engine:
         except (OSError, duckdb.IOException) as error:
             raise OperationError(
                 "rows.not_writable", f"the rows can't be written to {target.parent}", str(error),
-                "make room on the disk of the state directory",
+                "free space on the disk of the state directory",
             ) from error  # fmt: skip
         finally:
             partial.unlink(missing_ok=True)
@@ -140,21 +140,21 @@ class Engine:
 
 @contextlib.contextmanager
 def running_engine(folder: Path, memory_bytes: int, interrupt: Interrupt) -> Iterator[Engine]:
-    """Start an engine, and end it with the block.
+    """Start an engine, and close it with the block.
 
     Args:
         folder: For its temporary files.
-        memory_bytes: How much memory it takes; the rest goes to the folder.
-        interrupt: Ends what it does.
+        memory_bytes: Its memory limit; further data goes to the folder.
+        interrupt: Cancels its queries.
 
     Raises:
-        Interrupted: It was ended.
+        Interrupted: It was cancelled.
     """
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_bytes}B",
         "temp_directory": str(folder / "spill"),
         "threads": min(4, os.cpu_count() or 1),
-        # It loads nothing from the network by itself.
+        # It downloads no extensions.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
@@ -163,17 +163,17 @@ def running_engine(folder: Path, memory_bytes: int, interrupt: Interrupt) -> Ite
         try:
             yield Engine(connection, folder, interrupt)
         except duckdb.Error:
-            interrupt.check()  # what fails now was ended
+            interrupt.check()  # the failure may come from the cancellation
             raise
 
 
 def identifier(name: str) -> str:
-    """Return a name for SQL."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: object) -> str:
-    """Return a text for SQL."""
+    """Return a text as a quoted SQL literal."""
     return "'" + str(text).replace("'", "''") + "'"
 
 

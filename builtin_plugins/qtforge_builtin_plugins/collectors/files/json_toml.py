@@ -24,10 +24,10 @@ _LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
 def json_rows(
     file: FoundFile, parameters: FileParameters, allowance: Allowance, interrupt: Interrupt
 ) -> Iterator[Mapping[str, Any]]:
-    """Give the objects of a list in a JSON file, or its one object.
+    """Yield the objects of a list in a JSON file, or its one object.
 
     Raises:
-        OperationError: ``file.invalid``, and what `read_text` raises.
+        OperationError: ``file.invalid``, and those of `read_text`.
     """
     data = read_text(file, parameters.encoding, allowance, interrupt).encode()
     try:
@@ -42,10 +42,10 @@ def json_rows(
 def toml_rows(
     file: FoundFile, parameters: FileParameters, allowance: Allowance, interrupt: Interrupt
 ) -> Iterator[Mapping[str, Any]]:
-    """Give the tables of an array in a TOML file, or its one table.
+    """Yield the tables of an array in a TOML file, or its one table.
 
     Raises:
-        OperationError: ``file.invalid``, and what `read_text` raises.
+        OperationError: ``file.invalid``, and those of `read_text`.
     """
     text = read_text(file, None, allowance, interrupt)
     try:
@@ -60,7 +60,7 @@ def toml_rows(
 def json_lines_rows(
     file: FoundFile, parameters: FileParameters, allowance: Allowance, interrupt: Interrupt
 ) -> Iterator[Mapping[str, Any]]:
-    """Give the object on each line; empty lines are passed over.
+    """Yield the object on each line; empty lines are skipped.
 
     Raises:
         OperationError: ``file.invalid``, ``file.too_large``, ``file.unreadable``.
@@ -86,22 +86,22 @@ def json_lines_rows(
 
 
 def _rows_in(content: Any, file: FoundFile, path: str | None) -> Iterator[Mapping[str, Any]]:
-    """Give the rows that a path of keys leads to."""
+    """Yield the rows at a path of keys."""
     walked: list[str] = []
     for key in path.split(".") if path else ():
         walked.append(key)
         if not isinstance(content, dict) or key not in content:
             known = ", ".join(content) if isinstance(content, dict) else ""
-            fix = f"there are {known}" if known else "the parameter path leads to the rows"
+            fix = f"the keys are {known}" if known else "set path to the keys that lead to the rows"
             raise invalid(file, f"there is nothing at {'.'.join(walked)}", None, fix)
         content = content[key]
     if isinstance(content, dict):
         content = [content]
-    where = path or "its top"
+    where = path or "the top level"
     if not isinstance(content, list):
-        raise invalid(file, f"at {where} is neither a list of objects nor one object")
+        raise invalid(file, f"{where} is neither a list of objects nor one object")
     for position, row in enumerate(content):
         if not isinstance(row, dict):
-            fix = "" if path else "set path to where the rows are, such as data.items"
-            raise invalid(file, f"item {position} at {where} is no object", None, fix)
+            fix = "" if path else "set path to the keys that lead to the rows, such as data.items"
+            raise invalid(file, f"item {position} at {where} is not an object", None, fix)
         yield row

@@ -1,4 +1,4 @@
-"""`find`: the files that a source means, each below the roots and of a known format."""
+"""Find the files of a source, each below the roots and of a known format."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class FoundFile:
     """A file of a source.
 
     Attributes:
-        path: Where it really is.
-        name: What it is called in rows and errors: relative to the root where it is below one.
-        format: What it holds.
-        packed: Whether it is packed by gzip.
-        tabs: Whether its suffix says that tabs stand between values.
+        path: The resolved path.
+        name: The name in rows and errors: relative to its root if it has one.
+        format: The format.
+        packed: Whether it is compressed by gzip.
+        tabs: Whether its suffix means that values are separated by tabs.
     """
 
     path: Path
@@ -58,17 +58,17 @@ def find(
 
     Args:
         endpoint: A path, a pattern with ``*``, ``?``, ``[...]`` or ``**``, or a ``file:`` URL.
-        roots: Where they may be.
-        wanted: Their format; by their suffix when None.
-        most: How many may match.
-        interrupt: Ends the search.
+        roots: The paths that they may have.
+        wanted: Their format; None to take it from the suffix.
+        most: The most files that may match.
+        interrupt: Cancels the search.
 
     Raises:
-        OperationError: ``file.unknown_format``, ``file.too_many``, and what `AllowedPaths` raises.
+        OperationError: ``file.unknown_format``, ``file.too_many``; those of `AllowedPaths`.
     """
     text = _path_of(endpoint)
     path = roots.absolute(text)
-    # A file may have the signs of a pattern in its name.
+    # A file's name may contain wildcards.
     if not glob.has_magic(text) or path.is_file():
         paths = [path]
     else:
@@ -79,21 +79,21 @@ def find(
         raise OperationError(
             "file.unknown_format",
             f"the files of {endpoint} are of different formats",
-            f"there are {' and '.join(formats)}",
-            f"write a pattern for one, such as *.{formats[0]}, and make a source of each",
+            f"they are {' and '.join(formats)}",
+            f"make a source of each format, with a pattern such as *.{formats[0]}",
             retryable=False,
         )
     return found
 
 
 def invalid(file: FoundFile, why: str, line: int | None = None, fix: str = "") -> OperationError:
-    """Return the error of a file that is not what its format says.
+    """Return the error of a file that does not match its format.
 
     Args:
-        file: Which.
+        file: The file.
         why: What is wrong.
-        line: Where, from 1.
-        fix: What to do about it.
+        line: The line, from 1, or None.
+        fix: How to fix it.
     """
     where = file.name if line is None else f"{file.name}, line {line}"
     what = f"{where}: it is no valid {file.format}"
@@ -106,19 +106,19 @@ def _path_of(endpoint: str) -> str:
         return endpoint
     if scheme.lower() != "file":
         raise OperationError(
-            "file.not_found", f"{endpoint} is no file", f"it begins with {scheme}://",
-            "give a path, or take a source of another type", retryable=False,
+            "file.not_found", f"{endpoint} is not a file", f"it begins with {scheme}://",
+            "write a path, or use another type of source", retryable=False,
         )  # fmt: skip
     return urllib.request.url2pathname(urllib.parse.urlsplit(endpoint).path)
 
 
 def _matching(pattern: Path, roots: AllowedPaths, most: int, interrupt: Interrupt) -> list[Path]:
-    # Not as one text: a root may have the signs of a pattern in its own name.
+    # Not as one text: a root's own name may contain wildcards.
     tops = [*roots.folders, Path(pattern.anchor)] if pattern.is_absolute() else []
     top = next((each for each in tops if pattern.is_relative_to(each)), roots.folders[0])
     parts = (pattern.relative_to(top) if tops else pattern).parts
     fixed = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
-    roots.check(top.joinpath(*fixed))  # before looking there
+    roots.check(top.joinpath(*fixed))  # before listing it
     paths: list[Path] = []
     for match in glob.iglob(str(Path(*parts)), root_dir=top, recursive=True):
         interrupt.check()
@@ -148,10 +148,10 @@ def _found(path: Path, roots: AllowedPaths, wanted: FileFormat | None) -> FoundF
     if known is None or (packed and known not in _PACKABLE):
         raise OperationError(
             "file.unknown_format",
-            f"{path} is of a format that is not known",
+            f"the format of {path} is not known",
             f"its suffix is '{''.join(suffixes)}'",
-            f"set format, or give it one of {', '.join(SUFFIXES)}; {', '.join(_PACKABLE)} may"
-            " be followed by .gz",
+            f"set format, or use one of the suffixes {', '.join(SUFFIXES)}; for"
+            f" {', '.join(_PACKABLE)} also with .gz",
             retryable=False,
         )
     return FoundFile(

@@ -1,4 +1,4 @@
-"""Parquet files as one table, their values as JSON knows them."""
+"""Parquet files as one table, with JSON values."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _TIMES: Final = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAM
 def parquet_table(
     engine: Engine, files: Sequence[FoundFile], source_file: bool, limit: int, allowance: Allowance
 ) -> Table:
-    """Return the rows of all files, in their order; a column that a file has not is null there.
+    """Return the rows of all files in order; a column that a file lacks is null there.
 
-    Dates and times become ISO 8601 text, with an offset where they have a zone; decimals
-    become numbers, and what is not a number null.
+    Dates and times become ISO 8601 text, with an offset if they have a zone; decimals become
+    numbers, and NaN and infinity null.
 
     Raises:
         OperationError: ``file.invalid``, ``file.too_large``.
     """
     for position, file in enumerate(files):
         allowance.take(file.path.stat().st_size, file)
-        # Its own name may have the signs of a pattern.
+        # Its own name may contain wildcards.
         (engine.folder / f"{position}.parquet").symlink_to(file.path)
         _check(engine, file, engine.folder / f"{position}.parquet")
     paths = [engine.folder / f"{position}.parquet" for position in range(len(files))]
@@ -53,7 +53,7 @@ def parquet_table(
             f"SELECT count(*) FROM (SELECT 1 FROM {source} LIMIT {limit + 1})"  # noqa: S608 - quoted
         )
     except (duckdb.Error, UnicodeError) as error:
-        raise invalid(files[0], f"the files don't fit each other: {error}") from error
+        raise invalid(files[0], f"the files' columns don't match: {error}") from error
     columns = [
         _plain(name, kind)
         for name, kind, *_ in described
@@ -77,7 +77,7 @@ def _check(engine: Engine, file: FoundFile, path: object) -> None:
 
 
 def _plain(name: str, kind: str) -> Column:
-    """Return a column whose values are plain, or at least what `plain_value` makes plain."""
+    """Return a column with JSON values, or with values that `plain_value` converts."""
     column = identifier(name)
     if kind in _AS_THEY_ARE:
         return Column(name=name, expression=column)
@@ -100,7 +100,7 @@ def _plain(name: str, kind: str) -> Column:
 
 
 def _iso(moment: str) -> str:
-    """Return SQL that gives a moment as Python's ``isoformat`` does."""
+    """Return SQL that formats a moment as Python's ``isoformat`` does."""
     whole = f"strftime({moment}, '%Y-%m-%dT%H:%M:%S')"
     parts = f"strftime({moment}, '%Y-%m-%dT%H:%M:%S.%f')"
     return f"CASE WHEN epoch_us({moment}) % 1000000 = 0 THEN {whole} ELSE {parts} END"

@@ -1,4 +1,4 @@
-"""`FileReader`: from a source's words to its rows, in the thread that it is called in."""
+"""Read the files of a request, in the calling thread."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class FileReader:
 
     Attributes:
         config: The plugin's configuration.
-        parameters: The source's.
-        roots: Where files may be.
-        folder: Where many rows go, or None.
-        name: The name of the file for them.
-        interrupt: Ends it.
+        parameters: The source's parameters.
+        roots: The paths that files may have.
+        folder: The folder for many rows, or None.
+        name: The name of the file for many rows.
+        interrupt: Cancels it.
     """
 
     config: FileConfig
@@ -102,9 +102,9 @@ class FileReader:
             ):
                 table = self._table(engine, files)
                 return engine.collect(table, self.folder, self.name, self._limit)
-        except duckdb.Error as error:  # what a file is to blame for has been told before
+        except duckdb.Error as error:  # errors in a file's content are reported before this
             why = " ".join(str(error).split())[:300]
-            fix = "see that nobody changes the files meanwhile, and that the disk has room"
+            fix = "check that the files are not changed while they are read, and the disk's space"
             raise OperationError("file.failed", "the files can't be read", why, fix) from error
 
     def _table(self, engine: Engine, files: Sequence[FoundFile]) -> Table:

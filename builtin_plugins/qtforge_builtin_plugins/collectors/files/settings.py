@@ -16,13 +16,13 @@ class FileConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The configuration of file-collector.
 
     Attributes:
-        roots: Folders that files are read from; the working directory when silent.
-        limit: How many rows a source gives at most where it says nothing.
-        max_bytes: Refuse more than so many bytes in all, unpacked.
+        roots: Folders that files are read from; by default the working directory.
+        limit: The most rows of a source without a limit of its own.
+        max_bytes: The most bytes of a source's files together, uncompressed.
         max_whole_bytes: The same for formats that are read whole: JSON, TOML, Excel.
-        max_files: Refuse a pattern that more files match.
-        readers: How many sources are read at once; more wait.
-        memory_limit_bytes: For CSV and Parquet; what does not fit goes to the disk.
+        max_files: The most files that a pattern may match.
+        readers: The most sources at once; others wait.
+        memory_limit_bytes: For CSV and Parquet; further data goes to the disk.
     """
 
     roots: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (".",)
@@ -38,15 +38,15 @@ class FileParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The parameters of a source of type ``file``.
 
     Attributes:
-        format: Of the files; found by their suffix when silent.
-        delimiter: CSV: what stands between two values; found when silent.
+        format: The files' format; by default it follows from their suffix.
+        delimiter: CSV: the separator of values; detected by default.
         header: CSV and Excel: whether the first row has the columns' names.
-        encoding: CSV, JSON, JSON Lines: Python's name of it.
-        types: CSV: ``detect`` makes columns of nothing but numbers numbers.
+        encoding: CSV, JSON, JSON Lines: Python's name of the encoding.
+        types: CSV: ``detect`` converts columns that have only numbers.
         path: JSON and TOML: the keys that lead to the rows, such as ``data.items``.
-        sheet: Excel: its name; the first one when silent.
-        source_file: Add the column ``source_file`` with the file that each row is from.
-        limit: How many rows at most; more make the answer ``truncated``.
+        sheet: Excel: the sheet's name; by default the first one.
+        source_file: Whether to add the column ``source_file`` with the file of each row.
+        limit: The most rows; with more the answer is ``truncated``.
     """
 
     format: FileFormat | None = None

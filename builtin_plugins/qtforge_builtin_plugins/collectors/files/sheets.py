@@ -24,7 +24,7 @@ _EXACT: Final = 2**53  # whole numbers up to here are exact in a sheet
 def excel_rows(
     file: FoundFile, parameters: FileParameters, allowance: Allowance, interrupt: Interrupt
 ) -> Iterator[Mapping[str, Any]]:
-    """Give the rows of a sheet; empty ones are passed over.
+    """Yield the rows of a sheet; empty ones are skipped.
 
     A number without a fraction becomes an integer, an empty cell null, a formula its last
     value.
@@ -43,7 +43,7 @@ def excel_rows(
 
 
 def _unpacked_bytes(file: FoundFile) -> int:
-    # Newer formats are zip files, whose parts may unpack to many times their size.
+    # Newer formats are zip files, whose parts may be many times larger uncompressed.
     try:
         with zipfile.ZipFile(file.path) as archive:
             return sum(part.file_size for part in archive.infolist())

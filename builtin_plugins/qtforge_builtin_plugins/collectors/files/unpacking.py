@@ -1,4 +1,4 @@
-"""Bytes of files within limits: what is packed by gzip counts unpacked."""
+"""Read files within limits, which count the uncompressed bytes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 class Allowance:
-    """How many bytes a source may still read.
+    """The number of bytes that a source may still read.
 
     Args:
-        max_bytes: In all its files.
-        key: What to raise in the configuration for more.
+        max_bytes: The limit for all its files together.
+        key: The limit's key in the configuration.
     """
 
     def __init__(self, max_bytes: int, key: str) -> None:
@@ -64,21 +64,21 @@ def check_encoding(encoding: str | None) -> None:
         fix = "write it as utf-8, cp1252 or utf-16"
         raise invalid_parameter("file", f"encoding: '{encoding}' is not known", fix) from error
     if not getattr(known, "_is_text_encoding", True):
-        raise invalid_parameter("file", f"encoding: '{encoding}' is none of texts")
+        raise invalid_parameter("file", f"encoding: '{encoding}' is not a text encoding")
 
 
 @contextlib.contextmanager
 def opened(file: FoundFile) -> Iterator[BinaryIO]:
-    """Open a file for reading its unpacked bytes.
+    """Open a file for reading its uncompressed bytes.
 
     Raises:
-        OperationError: ``file.invalid`` when it is not packed after all; ``file.unreadable``.
+        OperationError: ``file.invalid`` when it is not valid gzip; ``file.unreadable``.
     """
     try:
         with (gzip.open if file.packed else open)(file.path, "rb") as stream:
             yield cast(BinaryIO, stream)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise invalid(file, f"it is no sound gzip file: {error}") from error
+        raise invalid(file, f"it is not a valid gzip file: {error}") from error
     except OSError as error:
         why = error.strerror or str(error)
         raise OperationError("file.unreadable", f"{file.name} can't be read", why) from error
@@ -109,7 +109,7 @@ def read_text(
 def rewritten(
     file: FoundFile, encoding: str | None, target: Path, allowance: Allowance, interrupt: Interrupt
 ) -> None:
-    """Write a file unpacked and in UTF-8.
+    """Write a file uncompressed and in UTF-8.
 
     Raises:
         OperationError: As for `read_text`.
@@ -137,8 +137,8 @@ def _write(out: IO[bytes], text: str) -> None:
         out.write(text.encode())
     except OSError as error:
         raise OperationError(
-            "rows.not_writable", "a file can't be unpacked", error.strerror or str(error),
-            "make room in the folder for temporary files",
+            "rows.not_writable", "a file can't be uncompressed", error.strerror or str(error),
+            "free space in the folder for temporary files",
         ) from error  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Where a database is: the endpoint of a source becomes SQLAlchemy's URL."""
+"""Convert the endpoint of a source to SQLAlchemy's URL."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _FIX: Final = "write it as postgresql://user@host/database, or as the path of a 
 def endpoint_url(
     endpoint: str, database: str | None, named: Mapping[str, str], secrets: Secrets
 ) -> URL:
-    """Return the URL that a source means, with its secrets in place.
+    """Return the URL of a source's database, with its secrets revealed.
 
     Args:
         endpoint: A URL, a path of a SQLite file, or "".
-        database: The parameter: where the endpoint is "", a name from the configuration, a
-            URL or a path; else the database's name where the endpoint has none.
+        database: The parameter ``database``: if the endpoint is "", a name from the
+            configuration, a URL or a path; else the database's name if the endpoint has none.
         named: The configuration's databases by name.
-        secrets: A secret stands as it is in a URL: nothing in it needs to be encoded.
+        secrets: Reveals secrets, and encodes them for the URL.
 
     Raises:
         OperationError: ``database.invalid_endpoint``.
@@ -52,7 +52,7 @@ def endpoint_url(
         return url
     if url.database:
         why = f"the endpoint names '{url.database}' and parameters.database '{database}'"
-        raise _invalid(why, "leave one of them out")
+        raise _invalid(why, "remove one of them")
     return url.set(database=secrets.reveal(database))
 
 
@@ -60,7 +60,7 @@ def _parsed(text: str) -> URL:
     try:
         return make_url(text)
     except (ArgumentError, ValueError):
-        # Not chained: the library's text has the whole URL, and so the password.
+        # Not chained: the library's text contains the URL with its password.
         raise _invalid("it is not a database's URL", _FIX) from None
 
 

@@ -1,4 +1,4 @@
-"""`QueryExecution`: from a source's words to its rows, in the thread that it is called in."""
+"""Execute the query of a request, in the calling thread."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class QueryExecution:
 
     Attributes:
         config: The plugin's configuration.
-        plugin: What the plugin was started with.
-        roots: Where SQLite files may be.
-        context: The call's.
-        interrupt: Ends it.
+        plugin: The plugin's context.
+        roots: The paths that SQLite files may have.
+        context: The call's context.
+        interrupt: Cancels it.
     """
 
     config: DatabaseConfig
@@ -53,7 +53,7 @@ class QueryExecution:
         secrets = self.plugin.secrets
         query = self._query(parameters)
         url = endpoint_url(request.endpoint, parameters.database, self.config.databases, secrets)
-        # Another attempt's file is another one: the thread of the one before may still run.
+        # Each attempt has its own file: the thread of the previous one may still run.
         name = f"{self.context.step or request.name}-{self.context.attempt}"
         folder = self.plugin.run_dir(self.context.run_id)
         with RowSink(folder, name, query.limit) as sink:
@@ -86,13 +86,13 @@ class QueryExecution:
         dialect = url.get_backend_name()
         if dialect in self.config.allow_writable:
             return GenericDatabase()
-        why = "only of SQLite and PostgreSQL (with psycopg) is it known how to keep it from writing"
+        why = "read-only transactions are supported for SQLite and PostgreSQL (psycopg) only"
         fix = (
-            f"give its user no right but to read, and add '{dialect}' to allow_writable in"
+            f"give its user the right to read only, and add '{dialect}' to allow_writable in"
             f" [plugins.{self.plugin.name}.config]"
         )
         near = nearest(url.drivername, [*_SQLITE, *_POSTGRESQL])
         if near is not None:
             fix = f"did you mean '{near}'? Otherwise {fix}"
-        what = f"databases by '{url.drivername}' are not asked"
+        what = f"databases with the driver '{url.drivername}' are not queried"
         raise OperationError("database.unprotected", what, why, fix, retryable=False)

@@ -1,4 +1,4 @@
-"""Any other database that SQLAlchemy knows: nothing keeps a query from writing there."""
+"""Any other database of SQLAlchemy, without protection against writes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PACKAGES: Final = MappingProxyType(
 
 
 class GenericDatabase:
-    """A database whose dialect the configuration lets in."""
+    """A database whose dialect the configuration allows."""
 
     def engine(self, url: URL, query: Query) -> Engine:
         """Return the engine; nothing is connected yet."""
         try:
             engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
         except NoSuchModuleError as error:
-            why = f"SQLAlchemy knows no '{url.drivername}'"
+            why = f"SQLAlchemy has no dialect '{url.drivername}'"
             raise _unknown(
                 url, why, "install the package of its dialect, or check the spelling"
             ) from error
@@ -47,17 +47,17 @@ class GenericDatabase:
         return engine
 
     def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
-        """Do nothing: there is no way that all of them have."""
+        """Do nothing: there is no common way to make a transaction read-only."""
 
     def cancel(self, driver_connection: Any) -> None:
-        """End the statement where the driver has a way."""
+        """Cancel the statement if the driver has a method for it."""
         cancel = getattr(driver_connection, "cancel", None)
         if callable(cancel):
-            with contextlib.suppress(Exception):  # the connection may have ended meanwhile
+            with contextlib.suppress(Exception):  # the connection may be closed by now
                 cancel()
 
     def failure(self, error: BaseException) -> OperationError | None:
-        """Return None: their errors are told as they are."""
+        """Return None: the drivers' errors are reported unchanged."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""`Kind`: how a kind of database is read without writing, and what its errors mean."""
+"""`Kind`: read-only access to a kind of database, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Kind"]
 
 
 class Kind(Protocol):
-    """How a kind of database is read without writing."""
+    """Read-only access to a kind of database."""
 
     def engine(self, url: URL, query: Query) -> Engine:
         """Return the engine; nothing is connected yet.
 
         Raises:
             OperationError: ``database.unknown_driver``, ``database.invalid_endpoint``, and
-                for a file what `AllowedPaths.file` raises.
+                for a file those of `AllowedPaths.file`.
         """
 
     def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
-        """Let the connection only read, and only until the deadline."""
+        """Make the connection read-only, and limit its statements to the deadline."""
 
     def cancel(self, driver_connection: Any) -> None:
-        """End the statement that runs; called from another thread."""
+        """Cancel the running statement; called from another thread."""
 
     def failure(self, error: BaseException) -> OperationError | None:
-        """Return what the driver's error means, or None where it is nothing special."""
+        """Return the meaning of the driver's error, or None if it has none of its own."""

@@ -24,15 +24,15 @@ __all__ = ["PostgreSQL"]
 _CONNECT_TIMEOUT_S: Final = 10
 _CANCEL_TIMEOUT_S: Final = 5
 _MOST_MS: Final = 2**31 - 1
-# Of libpq's, those that only say where and how to connect.
+# The options of libpq that only say where and how to connect.
 _OPTIONS: Final = frozenset(
     {"application_name", "channel_binding", "connect_timeout", "gssencmode", "host", "port",
      "sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs"}
 )  # fmt: skip
-# The server's functions that refuse: its texts may be translated, these are not.
+# Names of the server's functions that raise the error: unlike its texts, not translated.
 _SEVERAL: Final = "exec_parse_message"
 _WRITING: Final = frozenset({"transformDeclareCursorStmt", "transformSelectStmt"})
-# What is not right at the moment, by SQLSTATE or its class: connections, resources, operators.
+# Temporary failures, by SQLSTATE or its class: connections, resources, operators.
 _PASSING: Final = ("08", "40", "53", "55", "57P")
 _BUSY: Final = re.compile("too many|starting up|shutting down|recovery|remaining connection slots")
 
@@ -57,7 +57,7 @@ class PostgreSQL:
         given: dict[str, Any] = {
             "connect_timeout": max(2, left_s),
             "application_name": "qtforge-host",
-            # A server that is gone is noticed: 10 s of silence, and three questions unanswered.
+            # Detect a lost server: 10 s of silence, then three probes without an answer.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -74,7 +74,7 @@ class PostgreSQL:
     def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
         """Begin a read-only transaction with a statement timeout.
 
-        After its first statement a transaction can't be made one that writes.
+        After its first statement a transaction can't be switched to writing.
         """
         connection.execution_options(postgresql_readonly=True)
         timeout_ms = 0
@@ -85,11 +85,11 @@ class PostgreSQL:
         connection.execute(statement, {"timeout": str(timeout_ms)})
 
     def cancel(self, driver_connection: Any) -> None:
-        """End the statement on the server."""
+        """Cancel the statement on the server."""
         driver_connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
 
     def failure(self, error: BaseException) -> OperationError | None:
-        """Return what psycopg's error means."""
+        """Return the meaning of psycopg's error."""
         if not isinstance(error, psycopg.Error):
             return None
         state = error.sqlstate or ""
@@ -107,11 +107,11 @@ class PostgreSQL:
                 return read_only_error(why)
             case "42P01" | "3F000":
                 return _final(
-                    "database.no_such_table", "the query names a table that is not there", why
+                    "database.no_such_table", "the query names a table that does not exist", why
                 )
             case "42703":
                 return _final(
-                    "database.no_such_column", "the query names a column that is not there", why
+                    "database.no_such_column", "the query names a column that does not exist", why
                 )
             case "42501":
                 return _final("database.access_denied", "the database refuses the query", why,
@@ -130,14 +130,14 @@ class PostgreSQL:
 
 
 def _not_connected(why: str) -> OperationError:
-    """Return what it means that there is no connection; libpq gives its reason as text alone."""
+    """Return the error of a failed connection; libpq gives the reason as text only."""
     why = " ".join(why.split())
     if "FATAL" not in why or _BUSY.search(why):
         return _passing(why)
     if re.search(r'database ".*" does not exist', why):
-        return _final("database.not_found", "the database is not there", why, "check its name")
+        return _final("database.not_found", "the database does not exist", why, "check its name")
     return _final(
-        "database.access_denied", "the database lets nobody in with this user and password", why,
+        "database.access_denied", "the database rejects this user and password", why,
         "check the user and the secret of its password",
     )  # fmt: skip
 

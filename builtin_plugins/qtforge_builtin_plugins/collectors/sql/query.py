@@ -1,4 +1,4 @@
-"""`Query`: a statement that only reads, with its bound values; and the errors about it."""
+"""A statement that only reads, with its bound values, and its errors."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _FIRST_WORD: Final = re.compile(rf"{_SPACE_AND_COMMENTS}(\w*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a database is asked.
+    """A query for a database.
 
     Attributes:
-        statement: With its placeholders ``:name``.
-        bind: A value for each; a list for ``in :name``.
-        limit: How many rows to take at most.
-        deadline: When the rows are due, on `time.monotonic`'s scale; None for no deadline.
-        deadline_is_own: Whether the statement's own timeout ends there, not the request.
-        has_secrets: Whether secrets are among the values, and so may be among the rows.
+        statement: The statement with its placeholders ``:name``.
+        bind: A value for each placeholder; a list for ``in :name``.
+        limit: The most rows to take.
+        deadline: When the rows are due, in `time.monotonic` seconds, or None.
+        deadline_is_own: Whether the deadline is the statement's own timeout, not the request's.
+        has_secrets: Whether secrets are among the values, and so may be in the rows.
     """
 
     statement: TextClause
@@ -47,7 +47,7 @@ class Query:
 
 
 def checked_statement(query: str, bind: Mapping[str, Any]) -> TextClause:
-    """Return a statement of which each placeholder has a value, and each value one.
+    """Return a statement in which placeholders and values match one to one.
 
     Raises:
         OperationError: ``database.read_only`` or ``database.invalid_parameters``.
@@ -61,44 +61,44 @@ def checked_statement(query: str, bind: Mapping[str, Any]) -> TextClause:
     statement = text(query)
     wanted = set(statement.compile().params)
     for name in sorted(wanted - set(bind)):
-        fix = f"add {name} to bind, or write \\:{name} where no placeholder is meant"
-        raise invalid_parameter("database", f"bind: nothing is given for :{name}", fix)
+        fix = f"add {name} to bind, or write \\:{name} if it is no placeholder"
+        raise invalid_parameter("database", f"bind: there is no value for :{name}", fix)
     for name in sorted(set(bind) - wanted):
-        fix = f"use it as :{name}, or leave it out"
+        fix = f"use it as :{name}, or remove it"
         raise invalid_parameter("database", f"bind.{name}: the query has no :{name}", fix)
     for name, value in bind.items():
         if isinstance(value, dict):
-            fix = "give text, a number, true, false, null, or a list of these"
+            fix = "use text, a number, true, false, null, or a list of these"
             raise invalid_parameter("database", f"bind.{name}: it is a table", fix)
     lists = [name for name, value in bind.items() if isinstance(value, list)]
     return statement.bindparams(*(bindparam(name, expanding=True) for name in lists))
 
 
 def read_only_error(why: str) -> OperationError:
-    """Return the error of a statement that is not a query."""
+    """Return the error of a statement that does more than read."""
     return OperationError(
         "database.read_only",
         "the query would do more than read",
         why,
-        "ask with SELECT, WITH, VALUES or TABLE; sources never write",
+        "use SELECT, WITH, VALUES or TABLE; sources never write",
         retryable=False,
     )
 
 
 def several_statements_error() -> OperationError:
-    """Return the error of a query that is more than one statement."""
+    """Return the error of a query with several statements."""
     return OperationError(
         "database.several_statements",
-        "the query is more than one statement",
+        "the query has more than one statement",
         "",
-        "leave one, and make a source of each",
+        "make a source of each statement",
         retryable=False,
     )
 
 
 def timeout_error(query: Query, why: str) -> OperationError:
-    """Return the error of a query whose time was over."""
-    fix = "let it read less, or give the source more time"
+    """Return the error of a query that exceeded its deadline."""
+    fix = "read less, or raise the source's timeout"
     if query.deadline_is_own:
-        fix = "let it read less, or raise statement_timeout"
+        fix = "read less, or raise statement_timeout"
     return OperationError("database.timeout", "the query took too long", why, fix)

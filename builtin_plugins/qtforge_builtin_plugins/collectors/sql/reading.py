@@ -1,4 +1,4 @@
-"""Reads the rows of one query, piece by piece, in the thread that it is called in."""
+"""Read the rows of one query, in batches, in the calling thread."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _ROWS_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a query is asked.
+    """The reading of one query's rows.
 
     Attributes:
-        kind: Of database.
-        query: What.
-        secrets: Conceals what was given out, in errors, and in rows that may echo it.
+        kind: The kind of database.
+        query: The query.
+        secrets: Masks revealed secrets in errors, and in rows that may contain them.
     """
 
     kind: Kind
@@ -39,11 +39,11 @@ class Reading:
     secrets: Secrets
 
     def read(self, url: URL, sink: RowSink, interrupt: Interrupt) -> None:
-        """Put the rows into a sink until it has enough; the transaction is rolled back.
+        """Put the rows into a sink until it takes no more; roll the transaction back.
 
         Raises:
             OperationError: With a code ``database.*``, or of a file.
-            Interrupted: Nobody waits any more.
+            Interrupted: The caller no longer waits.
         """
         try:
             engine = self.kind.engine(url, self.query)
@@ -53,8 +53,8 @@ class Reading:
                 with interrupt.calling(lambda: self.kind.cancel(driver)):
                     self._transfer(connection, sink, interrupt)
         except (SQLAlchemyError, ValueError, TypeError) as error:
-            interrupt.check()  # what fails now was cancelled
-            raise self._told(error) from error
+            interrupt.check()  # the failure may come from the cancellation
+            raise self._translated(error) from error
 
     def _transfer(self, connection: Connection, sink: RowSink, interrupt: Interrupt) -> None:
         query = self.query
@@ -64,7 +64,7 @@ class Reading:
             for rows in result.partitions(_ROWS_AT_ONCE):
                 interrupt.check()
                 if query.deadline is not None and time.monotonic() >= query.deadline:
-                    raise timeout_error(query, "there were still rows to read")
+                    raise timeout_error(query, "there were more rows to read")
                 for values in rows:
                     shown = map(self._masked, values) if query.has_secrets else values
                     if not sink.add(dict(zip(names, shown, strict=True))):
@@ -73,9 +73,9 @@ class Reading:
     def _masked(self, value: Any) -> Any:
         return self.secrets.mask(value) if isinstance(value, str) else value
 
-    def _told(self, error: BaseException) -> OperationError:
-        """Return the error in the source's own terms, without secrets."""
-        # SQLAlchemy's own text has the statement and a web address; the driver's has the reason.
+    def _translated(self, error: BaseException) -> OperationError:
+        """Return the error as an `OperationError` without secrets."""
+        # SQLAlchemy's text has the statement and a web address; the driver's has the reason.
         original = error.orig if isinstance(error, DBAPIError) and error.orig else error
         found = self.kind.failure(original)
         if found is None:

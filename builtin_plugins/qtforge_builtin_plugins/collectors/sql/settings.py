@@ -17,12 +17,12 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The configuration of database-collector.
 
     Attributes:
-        databases: Endpoints by name, for sources to name them.
-        roots: Folders that SQLite files are read from; the working directory when silent.
-        limit: How many rows a query gives at most where its source says nothing.
-        connections: How many queries run at once; more wait.
-        allow_writable: Dialects, such as ``mysql``, that are asked although nothing but the
-            user's rights keeps a query from writing there.
+        databases: Endpoints by name, which sources can use.
+        roots: Folders that SQLite files are read from; by default the working directory.
+        limit: The most rows of a query whose source has no limit.
+        connections: The most queries at once; others wait.
+        allow_writable: Dialects, such as ``mysql``, that may be queried although only the
+            user's rights prevent a query from writing.
     """
 
     databases: dict[str, str] = {}
@@ -38,11 +38,11 @@ class QueryParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         query: One statement that reads, with placeholders ``:name``.
         bind: A value for each placeholder; a list for ``in :name``.
-        limit: How many rows at most; more make the answer ``truncated``.
-        statement_timeout: How long the statement may take, a duration; at most until the
-            request's deadline.
-        database: The original's name: with an endpoint, the name of the database; without,
-            a name from the configuration, a URL, or the path of a SQLite file.
+        limit: The most rows; with more the answer is ``truncated``.
+        statement_timeout: The statement's timeout, a duration; at most until the request's
+            deadline.
+        database: With an endpoint, the name of the database; without, a name from the
+            configuration, a URL, or the path of a SQLite file. The name is the original's.
     """
 
     query: str

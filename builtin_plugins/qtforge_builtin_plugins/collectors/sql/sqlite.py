@@ -1,4 +1,4 @@
-"""SQLite: a file opened for reading alone, and statements that end in time."""
+"""SQLite: a file opened read-only, and statements that end in time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from qtforge_sdk.errors import OperationError
 __all__ = ["SQLite"]
 
 _BUSY_TIMEOUT_S: Final = 5.0
-_STEPS: Final = 10_000  # of SQLite's machine between two looks at the time: about 0.1 ms
+_STEPS: Final = 10_000  # of SQLite's machine between two checks of the time: about 0.1 ms
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _NOT_A_DATABASE: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
@@ -32,7 +32,7 @@ class SQLite:
     """A SQLite file below the roots.
 
     Args:
-        roots: Where it may be.
+        roots: The paths that it may have.
     """
 
     def __init__(self, roots: AllowedPaths) -> None:
@@ -44,8 +44,8 @@ class SQLite:
             raise OperationError(
                 "database.invalid_endpoint",
                 "the source's endpoint can't be used",
-                "it is not the path of a SQLite file alone",
-                "write it as sqlite:///path/to/file.sqlite, or as the path alone",
+                "it has more than the path of a SQLite file",
+                "write it as sqlite:///path/to/file.sqlite, or as the path",
                 retryable=False,
             )
         path = self._roots.file(self._roots.absolute(url.database))
@@ -61,10 +61,10 @@ class SQLite:
         )
 
     def prepare(self, connection: Connection, query: Query, interrupt: Interrupt) -> None:
-        """Let it only read, and only until the deadline.
+        """Make the connection read-only, and limit its statements to the deadline.
 
-        The file is opened for reading; a statement that writes, temporary tables included,
-        fails. Only a statement of its own could attach another file.
+        The file is opened read-only; a statement that writes fails, also for temporary
+        tables. Attaching another file would take a second statement.
         """
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA query_only = ON").close()
@@ -76,14 +76,14 @@ class SQLite:
         driver.set_progress_handler(is_over, _STEPS)
 
     def cancel(self, driver_connection: Any) -> None:
-        """Do nothing: the progress handler looks by itself."""
+        """Do nothing: the progress handler checks the interrupt."""
 
     def failure(self, error: BaseException) -> OperationError | None:
-        """Return what sqlite3's error means."""
+        """Return the meaning of sqlite3's error."""
         if not isinstance(error, sqlite3.Error | sqlite3.Warning):
             return None
         why = str(error)
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what extends it
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
         if "one statement at a time" in why:
             return several_statements_error()
         if code == sqlite3.SQLITE_READONLY:
@@ -93,20 +93,20 @@ class SQLite:
         if code in _LOCKED:
             return OperationError(
                 "database.unavailable", "the file is locked", why,
-                "wait until who writes to it is done", retryable=True,
+                "wait until the other process has finished writing", retryable=True,
             )  # fmt: skip
         return _final(code, why)
 
 
 def _final(code: int, why: str) -> OperationError | None:
     if code in _NOT_A_DATABASE:
-        name, what = "database.damaged", "the file is no sound SQLite database"
+        name, what = "database.damaged", "the file is not a valid SQLite database"
     elif code == sqlite3.SQLITE_CANTOPEN:
         name, what = "database.unreadable", "the file can't be opened as a SQLite database"
     elif why.startswith("no such table"):
-        name, what = "database.no_such_table", "the query names a table that is not there"
+        name, what = "database.no_such_table", "the query names a table that does not exist"
     elif why.startswith("no such column"):
-        name, what = "database.no_such_column", "the query names a column that is not there"
+        name, what = "database.no_such_column", "the query names a column that does not exist"
     elif code == sqlite3.SQLITE_ERROR:
         name, what = "database.invalid_query", "the database does not accept the query"
     else:

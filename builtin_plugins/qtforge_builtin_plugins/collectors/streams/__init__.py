@@ -1,1 +1,1 @@
-"""Where streams come from, and when a window over one ends."""
+"""The sources of streams, and the windows over them."""

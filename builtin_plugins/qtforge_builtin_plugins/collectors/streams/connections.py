@@ -1,4 +1,4 @@
-"""TCP: lines from a server, from an address that has been checked."""
+"""TCP: data from a server whose address has been checked."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PIECE_BYTES: Final = 64 * 1024
 async def tcp_pieces(
     url: str, label: str, rule: AddressRule, resolver: Resolver, connect_timeout_s: float
 ) -> AsyncGenerator[bytes, None]:
-    """Give what a server sends, until it closes the connection.
+    """Yield the data that a server sends, until it closes the connection.
 
     Args:
         url: ``tcp://host:port``.
-        label: It, without secrets.
-        rule: Which addresses may be asked.
-        resolver: Finds the addresses of a name.
-        connect_timeout_s: How long a connection may take.
+        label: The URL without secrets.
+        rule: The allowed addresses.
+        resolver: Resolves names.
+        connect_timeout_s: The timeout of the connection attempts, in seconds.
 
     Raises:
         OperationError: ``stream.invalid_endpoint``, ``.unknown_host``, ``.address_refused``,
@@ -43,13 +43,13 @@ async def tcp_pieces(
     except OSError as error:
         raise OperationError(
             "stream.connection_lost",
-            f"{label} broke the connection off",
+            f"{label} closed the connection",
             error.strerror or str(error),
             "try again later",
             retryable=True,
         ) from error
     finally:
-        writer.transport.abort()  # nothing is left to be sent, and a close could wait
+        writer.transport.abort()  # nothing is left to send, and closing could block
 
 
 async def _connected(
@@ -81,7 +81,7 @@ def _place(url: str, label: str) -> tuple[str, int]:
         host, port = None, None
     if not host or not port:
         fix = "write it as tcp://host:port"
-        what = f"{label} can't be asked"
-        why = "it names no host and port"
+        what = f"{label} can't be connected to"
+        why = "it has no host and port"
         raise OperationError("stream.invalid_endpoint", what, why, fix, retryable=False)
     return host, port

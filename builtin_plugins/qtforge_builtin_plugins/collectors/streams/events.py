@@ -1,4 +1,4 @@
-"""Server-sent events, and JSON lines that a web server sends bit by bit."""
+"""Server-sent events, and JSON lines that a web server streams."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ async def web_lines(
     max_line_bytes: int,
     mask: Callable[[str], str],
 ) -> AsyncGenerator[list[bytes | TooLong], None]:
-    """Give the data of each event, or each line, as they come.
+    """Yield the data of each event, or each line, as it arrives.
 
     Args:
         session: Sends the request.
-        url: With its secrets.
+        url: The URL with its secrets.
         label: The source, without secrets.
-        headers: With their secrets.
-        max_line_bytes: How long a line may be, or an event.
-        mask: Takes the secrets out of a text.
+        headers: The headers with their secrets.
+        max_line_bytes: The longest line or event, in bytes.
+        mask: Masks the secrets in a text.
 
     Raises:
         OperationError: As `WebSession.answer`, ``stream.status``, and
-            ``stream.invalid_answer``: it is neither, or an event is too long.
+            ``stream.invalid_answer``: it is no stream, or an event is too long.
     """
     client = session.client()
-    # A stream may be silent for long; its window says how long.
+    # A stream may be silent for as long as its window allows.
     client.timeout = httpx2.Timeout(None, connect=client.timeout.connect)
     accept = f"{_EVENTS}, {_LINES[1]};q=0.9"
     asked = {"Accept": accept, "Cache-Control": "no-store", **headers}
@@ -59,7 +59,7 @@ async def web_lines(
         if kind in (_EVENTS, *_LINES):
             yield []
         if kind == _EVENTS:
-            response.encoding = "utf-8"  # by the standard, whatever the answer says
+            response.encoding = "utf-8"  # by the standard, whatever the headers say
             async for event in httpx2.EventSource(response, max_event_size=max_line_bytes):
                 yield [event.data.encode()]
         elif kind in _LINES:
@@ -68,8 +68,8 @@ async def web_lines(
         else:
             raise OperationError(
                 "stream.invalid_answer",
-                f"{label} gives no stream",
-                f"its type is {kind or 'not told'}, not {_EVENTS} or JSON lines",
-                "a source of the type http reads an answer as a whole",
+                f"{label} is not a stream",
+                f"its content type is {kind or 'not given'}, not {_EVENTS} or JSON lines",
+                "to read an answer as a whole, use a source of the type http",
                 retryable=False,
             )

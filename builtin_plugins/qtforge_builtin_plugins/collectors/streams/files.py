@@ -1,4 +1,4 @@
-"""Files that grow, and named pipes: below the configured roots."""
+"""Growing files and named pipes below the configured roots."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from qtforge_sdk.errors import OperationError
 __all__ = ["StreamPaths", "file_pieces", "path_of", "pipe_pieces"]
 
 _PIECE_BYTES: Final = 256 * 1024
-_LOOK_S: Final = 0.05  # how often a file is looked at that has not grown
-# A pipe's open must not wait for a writer, and no link may have taken the file's place.
+_LOOK_S: Final = 0.05  # the interval of checks of a file that has not grown
+# Opening a pipe must not wait for a writer, and the file must not have become a link.
 _FLAGS: Final = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -26,10 +26,10 @@ _FLAGS: Final = (
 
 
 class StreamPaths(AllowedPaths):
-    """The folders that streams are read from: named pipes as well as regular files."""
+    """The allowed paths of streams: of named pipes as well as regular files."""
 
     def source(self, path: Path) -> tuple[Path, bool]:
-        """Return where a file below the roots really is, and whether it is a named pipe.
+        """Return the resolved path of a file below the roots, and whether it is a named pipe.
 
         Raises:
             OperationError: As `AllowedPaths.file`.
@@ -40,12 +40,12 @@ class StreamPaths(AllowedPaths):
             if stat.S_ISFIFO(real.stat().st_mode) and os.access(real, os.R_OK):
                 return real, True
         except (OSError, RuntimeError):
-            pass  # the same will meet `file`, which knows how to tell it
+            pass  # `file` meets the same error, and reports it
         return self.file(path), False
 
 
 def path_of(endpoint: str) -> str:
-    """Return the path that an endpoint means: a path, or a ``file:`` URL of this machine.
+    """Return the path of an endpoint: a path, or a ``file:`` URL of this machine.
 
     >>> path_of("file:///var/log/a%20b.jsonl")
     '/var/log/a b.jsonl'
@@ -66,21 +66,21 @@ def path_of(endpoint: str) -> str:
 async def file_pieces(
     path: Path, roots: StreamPaths, start: Literal["beginning", "end"]
 ) -> AsyncGenerator[bytes, None]:
-    """Give what is in a file, then what is added to it, without end.
+    """Yield a file's content, then the data appended to it, without end.
 
-    A file that becomes shorter, or that another one takes the place of, is read from its
-    beginning, as ``tail -F`` does.
+    A file that becomes shorter, or is replaced by another one, is read from its beginning, as
+    ``tail -F`` does.
 
     Args:
         path: From `AllowedPaths.absolute`.
-        roots: What it must be below, each time that it is opened.
-        start: Where to begin in the file that is there now.
+        roots: The allowed paths, checked each time that it is opened.
+        start: Where to start in the current file.
 
     Raises:
         OperationError: As `AllowedPaths.file`.
     """
-    # Read on the loop, a piece at a time: a thread could not be ended when the window does,
-    # and would read from a number that is another file's by then.
+    # Read in the event loop, a piece at a time: a thread could not be stopped at the window's
+    # end, and would read from a descriptor that belongs to another file by then.
     file = _opened(path, roots)
     try:
         if start == "end":
@@ -90,13 +90,13 @@ async def file_pieces(
             piece = os.read(file, _PIECE_BYTES)
             if piece:
                 yield piece
-                await asyncio.sleep(0)  # a large file must not keep everyone else waiting
+                await asyncio.sleep(0)  # a large file must not block the event loop
                 continue
             await asyncio.sleep(_LOOK_S)
             if _is_shorter(file):
                 os.lseek(file, 0, os.SEEK_SET)
             elif _is_replaced(file, path):
-                # What was added before the other one came is read first.
+                # The rest of the replaced file is read first.
                 while rest := os.read(file, _PIECE_BYTES):
                     yield rest
                 newer = _opened(path, roots)
@@ -109,7 +109,7 @@ async def file_pieces(
 
 
 async def pipe_pieces(path: Path) -> AsyncGenerator[bytes, None]:
-    """Give what is written to a named pipe, until its last writer closes it.
+    """Yield the data written to a named pipe, until its last writer closes it.
 
     Args:
         path: From `StreamPaths.source`.
@@ -121,7 +121,7 @@ async def pipe_pieces(path: Path) -> AsyncGenerator[bytes, None]:
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     try:
-        # Not to be read before it is readable: without a writer so far, that gives the end.
+        # Read only when readable: before the first writer, a read would report the end.
         loop.add_reader(pipe, readable.set)
         yield b""
         while True:
@@ -151,7 +151,7 @@ def _opened_as(is_kind: Callable[[int], bool], real: Path, path: Path) -> int:
         file = os.open(real, _FLAGS)
         if not is_kind(os.fstat(file).st_mode):
             os.close(file)
-            raise OSError("another file has taken its place")
+            raise OSError("it was replaced by another file")
     except OSError as error:
         raise _broken(path, error) from error
     return file
@@ -165,7 +165,7 @@ def _is_replaced(file: int, path: Path) -> bool:
     try:
         return not os.path.samestat(os.fstat(file), os.stat(path))
     except FileNotFoundError:
-        return False  # between the two there may be none
+        return False  # for a moment there may be no file
 
 
 def _broken(path: Path, error: OSError) -> OperationError:

@@ -1,4 +1,4 @@
-"""`LineSplitter`: lines out of pieces, none longer than the bound."""
+"""Split pieces of bytes into lines of limited length."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["LineSplitter", "TooLong", "split"]
 
 
 class TooLong:
-    """Stands where a line was that is longer than the bound."""
+    """Replaces a line that is longer than the limit."""
 
 
 class LineSplitter:
-    r"""Takes pieces of bytes and gives lines; holds one unfinished line, and no more than that.
+    r"""Splits pieces of bytes into lines; stores no more than one unfinished line.
 
     Args:
-        max_bytes: How long a line may be.
+        max_bytes: The longest line, in bytes.
 
     >>> splitter = LineSplitter(100)
     >>> splitter.feed(b"one\ntw"), splitter.feed(b"o\n"), splitter.end()
@@ -29,7 +29,7 @@ class LineSplitter:
         self._size_bytes = 0
 
     def feed(self, piece: bytes) -> list[bytes | TooLong]:
-        """Return the lines that this piece ends, without their ends."""
+        """Return the lines that this piece completes, without their line endings."""
         first, *others = piece.split(b"\n")
         self._begin(first)
         if not others:
@@ -41,7 +41,7 @@ class LineSplitter:
         return found
 
     def end(self) -> list[bytes | TooLong]:
-        """Return the unfinished line, if there is one, as a line."""
+        """Return the unfinished line, if there is one."""
         return [self._finished()] if self._size_bytes else []
 
     def _finished(self) -> bytes | TooLong:
@@ -61,11 +61,11 @@ class LineSplitter:
 async def split(
     pieces: AsyncGenerator[bytes, None], max_line_bytes: int
 ) -> AsyncGenerator[list[bytes | TooLong], None]:
-    """Give the lines that each piece ends, if any, then the unfinished one at the end.
+    """Yield the lines that each piece completes, if any, and the unfinished one at the end.
 
     Args:
-        pieces: In order.
-        max_line_bytes: How long a line may be.
+        pieces: The pieces, in order.
+        max_line_bytes: The longest line, in bytes.
     """
     splitter = LineSplitter(max_line_bytes)
     async with contextlib.aclosing(pieces):

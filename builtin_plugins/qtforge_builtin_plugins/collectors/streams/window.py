@@ -1,4 +1,4 @@
-"""`Window`: how much of a stream is taken, and `Intake`: who takes it."""
+"""`Window`: the limits of a reading of a stream; `Intake`: the reading."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _IDLE: Final[EndedBy] = "idle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What ends first, ends it.
+    """The limits of a reading; the first one that is reached ends it.
 
     Attributes:
-        count: Rows.
-        time_s: Seconds from the moment when the source is open.
-        opening_s: How long that may take, in seconds.
-        idle_s: Seconds without anything, or None.
-        deadline: When the answer must be on its way, on `time.monotonic`'s scale, or None.
+        count: The most rows.
+        time_s: Seconds from the opening of the source.
+        opening_s: The timeout of the opening, in seconds.
+        idle_s: The longest silence in seconds, or None.
+        deadline: When the reading must end, in `time.monotonic` seconds, or None.
     """
 
     count: int
@@ -48,14 +48,14 @@ class Window:
 
 
 class Intake:
-    """Puts what comes within a window into a sink.
+    """Puts the rows that arrive within a window into a sink.
 
     Args:
-        window: When to stop.
-        sink: Where to.
+        window: The limits.
+        sink: The sink.
         label: The source, without secrets.
-        strict: Whether a bad line is an error; else it is counted.
-        hide: Takes the secrets out of a row; None when none were used.
+        strict: Whether an invalid line is an error; otherwise it is counted.
+        hide: Masks the secrets in a row; None when none were used.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Intake:
         """Take lines until the window ends, and close their source.
 
         Args:
-            source: Gives lines in order; each list is what came at once, and the first,
-                which may be empty, says that it is open.
+            source: Yields lines in order; each list has the lines that arrived at once. The
+                first list, which may be empty, means that the source is open.
 
         Raises:
             OperationError: ``stream.timeout`` when it could not be opened in time,
-                ``stream.invalid_line`` when it is strict, and what the source raises.
+                ``stream.invalid_line`` when strict, and those of the source.
         """
         async with contextlib.aclosing(source):
             try:
@@ -100,7 +100,7 @@ class Intake:
             async with asyncio.timeout(min(left, self._window.opening_s)):
                 return self._put(await anext(source))
         except TimeoutError as error:
-            what = f"{self._label} did not begin in time"
+            what = f"{self._label} did not open in time"
             raise OperationError(
                 "stream.timeout", what, "", "try again later", retryable=True
             ) from error
@@ -153,6 +153,6 @@ class Intake:
                 "stream.invalid_line",
                 f"line {self._lines} of {self._label} {what}",
                 why,
-                "mend what writes it, or leave strict out: bad lines are counted then",
+                "fix the writer, or remove strict to count invalid lines instead",
                 retryable=False,
             )

@@ -1,1 +1,1 @@
-"""What the collectors that ask servers share: who may be asked, and how."""
+"""Shared by the collectors that request servers: allowed addresses, sessions, errors."""

@@ -1,7 +1,7 @@
-"""`AddressRule`: which addresses a collector may connect to.
+"""`AddressRule`: the addresses that a collector may connect to.
 
-A source's URL may come from outside, and the host may stand in a network whose machines
-trust it. So only public addresses are asked, unless the configuration allows others.
+A source's URL may come from outside, and the host may be in a network whose machines trust
+it. So only public addresses are allowed, unless the configuration names others.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bi
 
 
 class AddressRule:
-    """Says which addresses may be asked.
+    """The addresses that may be connected to.
 
     Args:
         allow: Addresses and networks that are allowed although they are not public, and names
             of hosts that may have any address.
 
     Raises:
-        ValueError: An entry is none of these.
+        ValueError: An entry is no address, network or host name.
 
     >>> rule = AddressRule(["10.0.0.0/8", "intranet.example"])
     >>> rule.allows(ipaddress.ip_address("10.1.2.3"), "example.org")
@@ -52,7 +52,7 @@ class AddressRule:
                 self._names.add(name)
 
     def allows(self, address: Address, host: str) -> bool:
-        """Tell whether this address may be connected to when this host was named."""
+        """Return whether a connection to this address of this host is allowed."""
         if host.rstrip(".").lower() in self._names:
             return True
         meant = _meant(address)
@@ -65,34 +65,34 @@ class AddressRule:
         """Return the error for a host none of whose addresses are allowed.
 
         Args:
-            addresses: They; at least one.
-            host: As the URL names it.
-            subject: The error's first word, such as ``http``.
+            addresses: The host's addresses; at least one.
+            host: The host in the URL.
+            subject: The first word of the error's code, such as ``http``.
         """
         address = addresses[0]
         kind = _kind(_meant(address)) or "not allowed"
         where = host if host == str(address) else f"{host} ({address})"
         return OperationError(
             f"{subject}.address_refused",
-            f"{where} is not asked",
-            f"its address is {kind}, and only public addresses are asked",
-            f'if it is meant, add "{address}" to allow below [plugins.{subject}-collector.config]',
+            f"connections to {where} are not allowed",
+            f"its address is {kind}, and only public addresses are allowed",
+            f'to allow it, add "{address}" to allow in [plugins.{subject}-collector.config]',
             retryable=False,
         )
 
 
 def literal_address(host: str) -> Address | None:
-    """Return the address that a host's text is by itself; None when it is a name.
+    """Return the address that a host's text denotes; None when it is a name.
 
-    Also the old forms that resolvers take: ``2130706433``, ``0177.0.0.1`` and ``0x7f.1`` are
-    127.0.0.1.
+    This includes the old forms that resolvers accept: ``2130706433``, ``0177.0.0.1`` and
+    ``0x7f.1`` are 127.0.0.1.
     """
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         pass
     if not host or not all(each in string.hexdigits + "xX." for each in host):
-        return None  # inet_aton ignores what stands behind a space
+        return None  # inet_aton ignores any text after a space
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except OSError:
@@ -100,7 +100,7 @@ def literal_address(host: str) -> Address | None:
 
 
 def _meant(address: Address) -> Address:
-    """Return the IPv4 address within an IPv6 one that leads to it, or the address itself."""
+    """Return the IPv4 address that an IPv6 address leads to, or the address itself."""
     if not isinstance(address, ipaddress.IPv6Address):
         return address
     if address in _NAT64:
@@ -111,7 +111,7 @@ def _meant(address: Address) -> Address:
 
 
 def _kind(address: Address) -> str | None:
-    """Return what keeps an address from being public, in words; None when it is public."""
+    """Return why an address is not public, in words; None when it is public."""
     site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
     kinds = {
         "this machine's own (loopback)": address.is_loopback,

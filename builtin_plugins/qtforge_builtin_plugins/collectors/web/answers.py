@@ -1,4 +1,4 @@
-"""Turns an answer's body into rows."""
+"""Convert an answer's body to rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from qtforge_sdk.errors import OperationError
 __all__ = ["NOT_JSON", "as_row", "at_path", "decoded", "lines_of", "rows_in", "take"]
 
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not JSON, or nested deeper than Python goes."""
+"""Errors of msgspec for bytes that are not JSON, or are nested too deeply."""
 
 _MISSING: Final = object()
 
 
 def decoded(body: bytes, label: str, content_type: str) -> Any:
-    """Return a body that is JSON as what it says; None for an empty one.
+    """Return the value of a JSON body; None for an empty one.
 
     Raises:
         OperationError: ``http.invalid_answer``.
@@ -32,14 +32,14 @@ def decoded(body: bytes, label: str, content_type: str) -> Any:
     try:
         return msgspec.json.decode(body)
     except NOT_JSON as error:
-        why = f"{error}; its type is {content_type or 'not told'}"
-        fix = 'format = "text" takes it as a text, "jsonl" as JSON lines'
+        why = f"{error}; its content type is {content_type or 'not given'}"
+        fix = 'use format = "text" for text, or "jsonl" for JSON lines'
         what = f"the answer of {label} is not JSON"
         raise OperationError("http.invalid_answer", what, why, fix, retryable=False) from error
 
 
 def at_path(value: Any, path: str) -> Any:
-    """Return what stands at a path of keys and positions joined by dots; None where nothing does.
+    """Return the value at a path of keys and positions joined by dots, or None.
 
     >>> at_path({"data": [{"id": 1}]}, "data.0.id")
     1
@@ -51,16 +51,16 @@ def at_path(value: Any, path: str) -> Any:
 def rows_in(value: Any, path: str | None, label: str) -> Iterable[dict[str, Any]]:
     """Return the rows of a JSON answer.
 
-    A list's objects are rows, and what else is in it rows ``{"value": ...}``; an object or a
-    value is one row; null is none.
+    The objects of a list are rows, and its other values rows ``{"value": ...}``; an object or
+    another value is one row; null is no row.
 
     Args:
         value: The answer.
-        path: Where the rows are in it, or None for the whole.
+        path: The path to the rows, or None for the whole answer.
         label: The source, without secrets.
 
     Raises:
-        OperationError: ``http.no_rows``: nothing is at the path.
+        OperationError: ``http.no_rows``: the path does not exist.
     """
     if path is not None and value is not None:
         found = _walk(value, path)
@@ -68,7 +68,7 @@ def rows_in(value: Any, path: str | None, label: str) -> Iterable[dict[str, Any]
             keys = ", ".join(map(str, value)) if isinstance(value, dict) else "no object"
             why = f"the answer has {keys or 'no keys'}"[:200]
             what = f"{label} has nothing at '{path}'"
-            fix = "set rows to where the list of rows is, such as data.items"
+            fix = "set rows to the path of the list of rows, such as data.items"
             raise OperationError("http.no_rows", what, why, fix, retryable=False)
         value = found
     if value is None:
@@ -81,16 +81,16 @@ def rows_in(value: Any, path: str | None, label: str) -> Iterable[dict[str, Any]
 def take(
     rows: Iterable[Any], sink: RowSink, hide: Callable[[Any], Any] | None, interrupt: Interrupt
 ) -> bool:
-    """Put rows into the sink; return False when it wants no more.
+    """Put rows into the sink; return False when it takes no more.
 
     Args:
         rows: Mappings.
-        sink: Where to.
-        hide: Takes the secrets out of a row; None when none were used.
-        interrupt: Says when nobody waits any more.
+        sink: The sink.
+        hide: Masks the secrets in a row; None when none were used.
+        interrupt: Cancels it.
 
     Raises:
-        Interrupted: Nobody waits any more.
+        Interrupted: The caller no longer waits.
         OperationError: ``http.invalid_answer``: a row is nested too deeply.
     """
     for row in rows:
@@ -98,7 +98,7 @@ def take(
         try:
             wanted = sink.add(row if hide is None else hide(row))
         except RecursionError as error:
-            what = f"row {sink.count + 1} can't be taken"
+            what = f"row {sink.count + 1} can't be read"
             why = "it is nested too deeply"
             raise OperationError("http.invalid_answer", what, why, retryable=False) from error
         if not wanted:
@@ -107,15 +107,15 @@ def take(
 
 
 def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[str, Any]]:
-    """Give the rows of JSON lines; blank ones are left out.
+    """Yield the rows of JSON lines; blank lines are skipped.
 
     Args:
-        lines: Without their ends.
-        first: The number of the first, for errors.
+        lines: The lines without their line endings.
+        first: The number of the first line, for errors.
         label: The source, without secrets.
 
     Raises:
-        OperationError: ``http.invalid_answer``, naming the line.
+        OperationError: ``http.invalid_answer``, with the line's number.
     """
     for number, line in enumerate(lines, first):
         line = line if number > 1 else line.removeprefix(codecs.BOM_UTF8)
@@ -130,7 +130,7 @@ def lines_of(lines: Iterable[bytes], first: int, label: str) -> Iterator[dict[st
 
 
 def as_row(value: Any) -> dict[str, Any]:
-    """Return an object as it is, and any other value as ``{"value": ...}``."""
+    """Return an object unchanged, and any other value as ``{"value": ...}``."""
     return value if isinstance(value, dict) else {"value": value}
 
 

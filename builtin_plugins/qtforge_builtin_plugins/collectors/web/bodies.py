@@ -1,4 +1,4 @@
-"""Reads an answer's body within its bounds, counted after decompression."""
+"""Read an answer's body within a limit, which counts the uncompressed bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SHOWN: Final = 200
 
 
 async def parts(response: httpx2.Response, max_bytes: int, label: str) -> AsyncIterator[bytes]:
-    """Give the body piece by piece.
+    """Yield the body in parts.
 
-    The library decompresses a MiB at a time, so a small body that unpacks to a large one
-    is given up early.
+    The library decompresses a MiB at a time, so a small body that expands to a large one is
+    refused early.
 
     Args:
         response: Its body unread.
@@ -32,8 +32,9 @@ async def parts(response: httpx2.Response, max_bytes: int, label: str) -> AsyncI
     Raises:
         OperationError: ``http.too_large``.
     """
-    told = response.headers.get("content-length", "")
-    if told.isdecimal() and "content-encoding" not in response.headers and int(told) > max_bytes:
+    length = response.headers.get("content-length", "")
+    is_plain = "content-encoding" not in response.headers
+    if is_plain and length.isdecimal() and int(length) > max_bytes:
         raise _too_large(label, max_bytes)
     size_bytes = 0
     async for part in response.aiter_bytes():
@@ -49,11 +50,11 @@ async def whole(response: httpx2.Response, max_bytes: int, label: str) -> bytes:
 
 
 async def excerpt(response: httpx2.Response, mask: Callable[[str], str]) -> str:
-    """Return the beginning of a body as one line, for an error; "" where it can't be read.
+    """Return the beginning of a body as one line, for an error; "" if it can't be read.
 
     Args:
         response: Its body unread.
-        mask: Takes the secrets out of a text.
+        mask: Masks the secrets in a text.
     """
     body = bytearray()
     try:
@@ -63,19 +64,19 @@ async def excerpt(response: httpx2.Response, mask: Callable[[str], str]) -> str:
                 if len(body) >= _EXCERPT_BYTES:
                     break
     except (*TRANSPORT_ERRORS, TimeoutError):
-        pass  # the status is the news, and what has come of the body is enough
-    # The cut may go through a secret, which is not known by its half: so far too much is
-    # read, and what stands near the cut is never shown.
+        pass  # the error is about the status, so a part of the body is enough
+    # The cut may split a secret, and half a secret is not recognised: more is read than
+    # shown, so that no text near the cut is shown.
     text = mask(text_of(bytes(body), response))[: _EXCERPT_BYTES // 2]
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} ..."
 
 
 def text_of(body: bytes, response: httpx2.Response) -> str:
-    """Return a body as text, by the encoding that the answer tells, else UTF-8."""
+    """Return a body as text, in the answer's encoding or UTF-8."""
     try:
         return body.decode(response.charset_encoding or "utf-8", "replace")
-    except (LookupError, UnicodeError):  # it is no encoding, or one that is not for texts
+    except (LookupError, UnicodeError):  # an unknown encoding, or one that is not for text
         return body.decode("utf-8", "replace")
 
 
@@ -84,6 +85,6 @@ def _too_large(label: str, max_bytes: int) -> OperationError:
         "http.too_large",
         f"the answer of {label} is too large",
         f"it has more than {max_bytes} bytes",
-        "ask for less at once, or raise max_bytes of the source",
+        "request less at once, or raise max_bytes of the source",
         retryable=False,
     )

@@ -1,4 +1,4 @@
-"""A source's URL: with its secrets for the request, and without them for people."""
+"""A source's URL: with its secrets for the request, and without them for display."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from qtforge_sdk.secrets import Secrets
 __all__ = ["label_of", "revealed"]
 
 _PLACEHOLDER: Final = "${"
-_TOKEN_LENGTH: Final = 8  # a shorter piece of a path is a word such as `v1`, not a token
+_TOKEN_LENGTH: Final = 8  # a shorter part of a path is a word such as `v1`, not a token
 
 
 def label_of(endpoint: str) -> str:
-    """Return how messages name a source: without user, password and query.
+    """Return a source's name in messages: its URL without user, password and query.
 
     >>> label_of("https://user:${secret.PG}@example.org/rows?token=1")
     'https://example.org/rows'
@@ -29,11 +29,11 @@ def label_of(endpoint: str) -> str:
 
 
 def revealed(endpoint: str, secrets: Secrets) -> str:
-    """Return the URL with its secrets in it.
+    """Return the URL with its secrets revealed.
 
-    A secret within a URL is percent-encoded, so that a password may hold any character. One
-    that the URL begins with is taken to be a URL itself, and stands as it is; then its
-    password, its query and the long pieces of its path are secrets as well.
+    A secret within a URL is percent-encoded, so that a password may contain any character. A
+    secret at the start of the URL is a URL itself and is not encoded; its password, its query
+    and the long parts of its path are secrets as well.
 
     Raises:
         OperationError: ``secret.missing``.
@@ -42,15 +42,15 @@ def revealed(endpoint: str, secrets: Secrets) -> str:
     if not endpoint.startswith(_PLACEHOLDER):
         return str(secrets.reveal(endpoint, encode=lambda each: urllib.parse.quote(each, safe="")))
     url = str(secrets.reveal(endpoint)).strip()
-    for part in _telling(url):
+    for part in _secret_parts(url):
         secrets.hide(part)
     return url
 
 
-def _telling(url: str) -> set[str]:
+def _secret_parts(url: str) -> set[str]:
     try:
         parts = urllib.parse.urlsplit(url)
-    except ValueError:  # it is no URL, which the request will say
+    except ValueError:  # not a URL, which the request will report
         return set()
     user = parts.netloc.rpartition("@")[0]
     found = {user, *user.split(":"), parts.query}

@@ -1,7 +1,7 @@
-"""Tells what went wrong between here and a server, as `OperationError`s.
+"""Map the errors of the HTTP libraries to `OperationError`s.
 
-httpx2's errors have a root, httpcore2's have none; both are met, since connections are made
-by a transport of our own.
+httpx2's errors have a root class, httpcore2's have none; both occur, since our own transport
+makes the connections.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import httpx2
 
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["TRANSPORT_ERRORS", "retry_after_s", "status_error", "told"]
+__all__ = ["TRANSPORT_ERRORS", "retry_after_s", "status_error", "transport_error"]
 
 TRANSPORT_ERRORS: Final = (
     httpx2.HTTPError,
@@ -35,35 +35,33 @@ _CONNECT: Final = (httpx2.ConnectError, httpcore2.ConnectError)
 _NETWORK: Final = (httpx2.NetworkError, httpcore2.NetworkError)
 _PROXY: Final = (httpx2.ProxyError, httpcore2.ProxyError)
 
-# Request timeout, too early, too many requests; 501 and 505 say that it will never be otherwise.
+# Request timeout, too early, too many requests. 501 and 505 are permanent.
 _BUSY: Final = (408, 425, 429)
 _NEVER: Final = (501, 505)
 
 
-def told(error: BaseException, label: str, subject: str) -> OperationError:
-    """Return what to raise for an error of the HTTP library.
+def transport_error(error: BaseException, label: str, subject: str) -> OperationError:
+    """Return the error to raise for an error of the HTTP library.
 
     Args:
         error: One of `TRANSPORT_ERRORS`.
         label: The source, without secrets.
-        subject: The code's first word, such as ``http``.
+        subject: The first word of the code, such as ``http``.
     """
     tls = _tls_error(error)
     if tls is not None:
         why = getattr(tls, "verify_message", "") or tls.reason or str(tls)
-        fix = (
-            f"if its authority is your own, set ca_file below [plugins.{subject}-collector.config]"
-        )
-        what = f"the connection to {label} is not safe"
+        fix = f"for an authority of your own, set ca_file in [plugins.{subject}-collector.config]"
+        what = f"the connection to {label} is not secure"
         return OperationError(f"{subject}.tls_failed", what, why, fix, retryable=False)
     if isinstance(error, _TIMEOUTS):
-        doing = "took no connection" if isinstance(error, _CONNECT_TIMEOUTS) else "fell silent"
-        what = f"{label} {doing} for too long"
+        doing = "accepted no connection" if isinstance(error, _CONNECT_TIMEOUTS) else "sent nothing"
+        what = f"{label} {doing} in time"
         return OperationError(
             f"{subject}.timeout", what, type(error).__name__, "try again later", retryable=True
         )
     if isinstance(error, _PROXY):
-        fix = f"check proxy below [plugins.{subject}-collector.config]"
+        fix = f"check proxy in [plugins.{subject}-collector.config]"
         what = f"the proxy refused {label}"
         return OperationError(f"{subject}.proxy_failed", what, str(error), fix)
     if isinstance(error, _CONNECT):
@@ -72,45 +70,47 @@ def told(error: BaseException, label: str, subject: str) -> OperationError:
             f"{subject}.unreachable", f"{label} can't be reached", _why(error), fix, retryable=True
         )
     if isinstance(error, _NETWORK) or _broke_off(error):
-        what = f"{label} broke the connection off"
+        what = f"{label} closed the connection"
         return OperationError(
             f"{subject}.connection_lost", what, _why(error), "try again later", retryable=True
         )
-    what = f"the answer of {label} is not understood"
+    what = f"the answer of {label} is not valid HTTP"
     return OperationError(f"{subject}.invalid_answer", what, _why(error), "", retryable=False)
 
 
 def status_error(
     response: httpx2.Response, excerpt: str, label: str, subject: str
 ) -> OperationError:
-    """Return what to raise for a status that is not a success.
+    """Return the error to raise for a status that is not a success.
 
     Args:
         response: The answer.
         excerpt: The beginning of its body, without secrets.
         label: The source, without secrets.
-        subject: The code's first word, such as ``http``.
+        subject: The first word of the code, such as ``http``.
     """
     status = response.status_code
     busy = status in _BUSY or (status >= 500 and status not in _NEVER)
     fixes = {
-        401: "check the credentials: a secret stands as ${secret.NAME} in headers or the URL",
+        401: "check the credentials: write a secret as ${secret.NAME} in headers or the URL",
         403: "check that these credentials may read it",
         404: "check the URL's spelling",
-        429: "ask less often, or give the source a retry policy",
+        429: "request less often, or give the source a retry policy",
     }
     return OperationError(
         f"{subject}.status",
         f"{label} answered {status} {_phrase(status)}".rstrip(),
         excerpt,
-        fixes.get(status, "try again later" if busy else "accept_status takes it as an answer"),
+        fixes.get(
+            status, "try again later" if busy else "to use its answer, add it to accept_status"
+        ),
         retryable=busy,
         retry_after_s=retry_after_s(response.headers.get("retry-after")) if busy else None,
     )
 
 
 def retry_after_s(text: str | None) -> float | None:
-    """Return what ``Retry-After`` says (RFC 9110), seconds or a date, in seconds from now.
+    """Return the value of ``Retry-After`` (RFC 9110), a number or a date, in seconds from now.
 
     >>> retry_after_s("120"), retry_after_s("soon"), retry_after_s(None)
     (120.0, None, None)
@@ -124,7 +124,7 @@ def retry_after_s(text: str | None) -> float | None:
         then = email.utils.parsedate_to_datetime(text)
     except ValueError:
         return None
-    if then.tzinfo is None:  # "-0000": in UTC, from a place that is not told
+    if then.tzinfo is None:  # "-0000": in UTC, of an unknown zone
         then = then.replace(tzinfo=datetime.UTC)
     return max(0.0, (then - datetime.datetime.now(datetime.UTC)).total_seconds())
 
@@ -146,7 +146,7 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
 
 
 def _broke_off(error: BaseException) -> bool:
-    # h11 says it of a server that closes within an answer, or before one.
+    # The words of h11 for a server that closes during or before an answer.
     return "disconnected" in str(error) or "closed connection" in str(error)
 
 

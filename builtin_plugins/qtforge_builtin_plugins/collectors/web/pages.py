@@ -1,4 +1,4 @@
-"""Asks for a source's pages one after the other, and puts their rows into a sink."""
+"""Request a source's pages one after the other, and put their rows into a sink."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ T = TypeVar("T")
 
 
 class Pages:
-    """One call's pages.
+    """The pages of one call.
 
     Args:
         session: Sends the requests.
-        threads: Where answers are read: the loop must not wait for a large one.
-        url: With its secrets.
-        parameters: With their secrets, and ``max_bytes`` set.
+        threads: Parse answers, so that a large one does not block the event loop.
+        url: The URL with its secrets.
+        parameters: The parameters with their secrets, and with ``max_bytes``.
         label: The source, without secrets.
-        mask: Takes the secrets out of a text.
-        hide: Takes them out of a row; None when none were used.
+        mask: Masks the secrets in a text.
+        hide: Masks the secrets in a row; None when none were used.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Pages:
         """Put all rows into the sink, and return the details: ``status`` and ``pages``.
 
         Args:
-            sink: Where to.
-            progress: Told the number of each page that has come.
+            sink: The sink.
+            progress: Called with the number of each page that was read.
 
         Raises:
             OperationError: See `HttpCollector.request`.
         """
         request: httpx2.Request | None = self._first
-        asked = {str(self._first.url)}
+        requested = {str(self._first.url)}
         page = status = 0
         while request is not None:
             page += 1
@@ -92,18 +92,18 @@ class Pages:
             if not wanted or page == self._parameters.max_pages or self._full(sink):
                 sink.truncated = True
                 break
-            if str(request.url) in asked:
-                why = f"page {page} leads to one that was asked already"
+            if str(request.url) in requested:
+                why = f"page {page} links to a page that was requested already"
                 what = f"the pages of {self._label} have no end"
                 raise OperationError("http.endless_pages", what, why, retryable=False)
-            asked.add(str(request.url))
+            requested.add(str(request.url))
         return {"status": status, "pages": page}
 
     def _full(self, sink: RowSink) -> bool:
         return sink.count >= self._parameters.limit
 
     async def _take(self, response: httpx2.Response, sink: RowSink) -> tuple[bool, Any]:
-        """Put a page's rows into the sink; return whether it wants more, and the JSON."""
+        """Put a page's rows into the sink; return whether it takes more, and the JSON."""
         if response.request.method == "HEAD":
             row = {"status": response.status_code, "headers": dict(response.headers)}
             return await self._put([row], sink, 0), None
@@ -129,9 +129,9 @@ class Pages:
 
     async def _run(self, work: Callable[[Interrupt], T], size_bytes: int) -> T:
         if size_bytes <= _SMALL_BYTES:
-            return work(Interrupt())  # a thread would cost more than it
-        # Not by asyncio.to_thread: a thread that nobody waits for any more would go on
-        # writing the file of rows, which the next attempt writes too.
+            return work(Interrupt())  # a thread would cost more than the work
+        # Not asyncio.to_thread: after a cancellation its thread would continue to write the
+        # file of rows, which the next attempt writes too.
         return await self._threads.run(work)
 
     async def _lines(self, response: httpx2.Response, sink: RowSink) -> bool:
@@ -161,7 +161,7 @@ class Pages:
         if cursor is None or cursor in ("", False):
             return None
         if isinstance(cursor, dict | list):
-            what = f"'{pagination.source}' in the answer of {self._label} is no cursor"
+            what = f"'{pagination.source}' in the answer of {self._label} is not a cursor"
             why = f"it is {'an object' if isinstance(cursor, dict) else 'a list'}"
             raise OperationError("http.invalid_answer", what, why, retryable=False)
         if pagination.target is None:
@@ -182,6 +182,6 @@ class Pages:
         return self._session.onward(self._first, self._again(url), self._label)
 
     def _again(self, url: httpx2.URL) -> httpx2.Request:
-        # The query is the URL's own: what the source says of it went into the first one.
+        # The URL has its own query: the source's went into the first URL.
         parameters = msgspec.structs.replace(self._parameters, query={})
         return build(self._client, str(url), parameters, self._label)

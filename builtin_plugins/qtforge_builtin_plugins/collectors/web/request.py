@@ -1,4 +1,4 @@
-"""What a source of the type ``http`` may say, and the request that it makes of it."""
+"""The parameters of a source of the type ``http``, and the request made from them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Cursor", "HttpParameters", "build", "http_parameters"]
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]
 Scalar = str | int | float | bool
-# They belong to the connection and the address, not to the source.
+# Set from the connection and the address, not by the source.
 _OURS: Final = ("connection", "content-length", "host", "transfer-encoding")
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where an answer says how to get the next page.
+    """A cursor in the answer that leads to the next page.
 
     Attributes:
         source: ``from``: the path to it within the answer, such as ``meta.next``.
-        target: ``as``: the query's name that it goes under; None when it is a URL.
+        target: ``as``: the name in the query that it is sent as; None when it is a URL.
     """
 
     source: str = msgspec.field(name="from")
@@ -34,17 +34,17 @@ class HttpParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The parameters of a source of the type ``http``.
 
     Attributes:
-        method: In any case.
-        headers: By name.
-        query: Added to the URL's own; a list gives its name several times.
+        method: In upper or lower case.
+        headers: The headers by name.
+        query: Added to the URL's own query; a list repeats the name.
         json: The body, as JSON.
         text: The body, as text.
         rows: The path to the rows within the answer, such as ``data.items``.
-        format: How the answer is read.
+        format: The format of the answer.
         pagination: ``link`` for the Link header's ``next``, or a `Cursor`.
-        max_pages: How many pages to ask for at most.
-        limit: How many rows to take at most.
-        accept_status: Further statuses whose answer is taken.
+        max_pages: The most pages to request.
+        limit: The most rows to take.
+        accept_status: Further statuses whose answer is read.
         max_bytes: The largest answer, in bytes after decompression; None for the
             configuration's.
     """
@@ -64,7 +64,7 @@ class HttpParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def http_parameters(given: dict[str, Any]) -> HttpParameters:
-    """Return what a source says, checked.
+    """Return a source's parameters, checked.
 
     Raises:
         OperationError: ``http.invalid_parameters``.
@@ -90,9 +90,9 @@ def build(
     """Return the first page's request.
 
     Args:
-        client: Gives the defaults.
-        url: With its secrets.
-        parameters: With their secrets.
+        client: Has the defaults.
+        url: The URL with its secrets.
+        parameters: The parameters with their secrets.
         label: The source, without secrets.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Turns a host's name into the addresses that may be connected to.
+"""Resolve a host's name to the addresses that may be connected to.
 
-Whoever connects does so to one of these addresses, not to the name again: a name that
-resolves otherwise the second time (DNS rebinding) changes nothing.
+The connection is made to one of these addresses and the name is not resolved again, so a
+name that resolves differently the second time (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ __all__ = ["Resolver", "SystemResolver", "permitted"]
 
 
 class Resolver(Protocol):
-    """Finds the addresses of a name."""
+    """Resolves names."""
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
-        """Return them, best first; at least one.
+        """Return a host's addresses, best first; at least one.
 
         Raises:
-            OSError: There are none, or they can't be found out.
+            OSError: There are none, or the name can't be resolved.
         """
         ...
 
 
 class SystemResolver:
-    """Asks the operating system, as everyone does."""
+    """The operating system's resolver."""
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
         """Return a host's addresses.
 
         Raises:
-            socket.gaierror: There are none, or they can't be found out.
+            socket.gaierror: There are none, or the name can't be resolved.
         """
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""`WebSession`: sends requests, and follows redirects as far as is safe."""
+"""`WebSession`: send requests, and follow redirects that are safe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 import httpx2
 
 from qtforge_builtin_plugins.collectors.web.addresses import AddressRule, literal_address
-from qtforge_builtin_plugins.collectors.web.failures import TRANSPORT_ERRORS, told
+from qtforge_builtin_plugins.collectors.web.failures import TRANSPORT_ERRORS, transport_error
 from qtforge_builtin_plugins.collectors.web.resolving import Resolver, SystemResolver
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
 from qtforge_builtin_plugins.collectors.web.transport import GuardedTransport
@@ -21,23 +21,23 @@ from qtforge_sdk.secrets import Secrets
 __all__ = ["WebSession"]
 
 _SCHEMES: Final = ("http", "https")
-# What is sent to another host than the source's own; all else may be a credential.
+# Headers that are sent to another host too; any other one may be a credential.
 _HARMLESS: Final = (
     "accept", "accept-encoding", "accept-language", "connection", "content-length",
     "content-type", "host", "user-agent",
 )  # fmt: skip
-_OTHER_HOST: Final = "the answer leads to another host"
+_OTHER_HOST: Final = "it redirects to another host"
 
 
 class WebSession:
-    """Holds the connections of one collector; opened at its first request, and closed with it.
+    """The connections of one collector; opened at its first request, and closed with it.
 
     Args:
-        config: Who may be asked, and how patiently.
-        secrets: What stands for ``${secret.NAME}`` in the proxy's URL.
-        subject: The first word of its errors, such as ``http``.
-        user_agent: How it names itself to servers.
-        resolver: Finds the addresses of a name.
+        config: Allowed addresses and timeouts.
+        secrets: Reveals ``${secret.NAME}`` in the proxy's URL.
+        subject: The first word of its errors' codes, such as ``http``.
+        user_agent: The value of the header ``User-Agent``.
+        resolver: Resolves names.
 
     Raises:
         OperationError: ``<subject>.invalid_config``: ca_file or proxy can't be used.
@@ -70,12 +70,12 @@ class WebSession:
         It is not closed: the connections are the session's.
         """
         config = self._config
-        # Waiting for one's turn is no fault of a server: only the deadline ends that.
+        # Waiting for a free connection is not the server's fault: only the deadline ends it.
         timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s, pool=None)
         return httpx2.AsyncClient(
             transport=self._transport,
             timeout=timeout,
-            trust_env=False,  # else its proxies would connect, and no address be checked
+            trust_env=False,  # or its proxies would connect without a check of the address
             headers={"User-Agent": self._user_agent},
         )
 
@@ -87,25 +87,25 @@ class WebSession:
     async def answer(
         self, client: httpx2.AsyncClient, request: httpx2.Request, label: str
     ) -> AsyncIterator[httpx2.Response]:
-        """Give the answer at the end of the redirects, its body unread; closed afterwards.
+        """Yield the answer at the end of the redirects, its body unread; close it afterwards.
 
         Args:
             client: From `client`.
-            request: Made with it.
+            request: A request made with the client.
             label: The source, without secrets.
 
         Raises:
             OperationError: ``<subject>.address_refused``, ``.unknown_host``, ``.unreachable``,
                 ``.timeout``, ``.tls_failed``, ``.connection_lost``, ``.invalid_answer``,
-                ``.too_many_redirects``, ``.redirect_refused``, also for what goes wrong
-                while the body is read.
+                ``.too_many_redirects``, ``.redirect_refused``, also for failures while the
+                body is read.
         """
         response: httpx2.Response | None = None
         try:
             response = await self._final(client, request, label)
             yield response
         except TRANSPORT_ERRORS as error:
-            raise told(error, label, self._subject) from error
+            raise transport_error(error, label, self._subject) from error
         finally:
             if response is not None:
                 await response.aclose()
@@ -121,13 +121,13 @@ class WebSession:
                 return response
             await response.aclose()
             if following is None:
-                raise self._error("invalid_answer", f"{label} redirects to what is no URL", "")
+                raise self._error("invalid_answer", f"{label} redirects to an invalid URL", "")
             request = self.onward(request, following, label)
         why = f"more than {self._config.max_redirects}"
-        raise self._error("too_many_redirects", f"{label} redirects on and on", why)
+        raise self._error("too_many_redirects", f"{label} redirects too often", why)
 
     def check(self, url: httpx2.URL, label: str) -> None:
-        """Refuse a URL that is not to be asked, as far as it can be told by its text.
+        """Refuse a URL that is not allowed, as far as its text shows that.
 
         Raises:
             OperationError: ``<subject>.invalid_endpoint`` or ``.address_refused``.
@@ -137,8 +137,8 @@ class WebSession:
             if url.host and url.scheme in _SCHEMES:
                 why = f"there is no port {url.port}"
             fix = "write it as https://host/path"
-            raise self._error("invalid_endpoint", f"{label} can't be asked", why, fix)
-        # The transport checks names. This holds behind a proxy, too, which resolves them itself.
+            raise self._error("invalid_endpoint", f"{label} can't be requested", why, fix)
+        # The transport checks names. This check works with a proxy too, which resolves names.
         literal = literal_address(url.host)
         if literal is not None and not self._rule.allows(literal, url.host):
             raise self._rule.refusal([literal], url.host, self._subject)
@@ -146,29 +146,29 @@ class WebSession:
     def onward(
         self, request: httpx2.Request, following: httpx2.Request, label: str
     ) -> httpx2.Request:
-        """Return the request that an answer leads to, without what its host must not see.
+        """Return the request that follows an answer, without credentials for another host.
 
         Args:
-            request: The one that was answered.
-            following: The one that the answer asks for.
+            request: The request that was answered.
+            following: The request that the answer leads to.
             label: The source, without secrets.
 
         Raises:
             OperationError: ``<subject>.redirect_refused``: it leads from https to http, or
-                would take the body to another host.
+                would send the body to another host.
         """
         before, after = request.url, following.url
         if before.scheme == "https" and after.scheme == "http" and not self._config.allow_downgrade:
             fix = (
-                "ask for the address that it leads to, or set allow_downgrade in the configuration"
+                "request the address that it leads to, or set allow_downgrade in the configuration"
             )
-            why = "it leads from https to http, where anybody may read along"
-            raise self._error("redirect_refused", f"{label} is not followed", why, fix)
+            why = "it leads from https to http, which is not encrypted"
+            raise self._error("redirect_refused", f"the redirect of {label} is refused", why, fix)
         if _same_place(before, after):
             return following
         if following.headers.get("content-length", "0") != "0":
-            why = f"{_OTHER_HOST}, and the request's body would go there"
-            raise self._error("redirect_refused", f"{label} is not followed", why)
+            why = f"{_OTHER_HOST}, which would receive the request's body"
+            raise self._error("redirect_refused", f"the redirect of {label} is refused", why)
         for name in [each for each in following.headers if each.lower() not in _HARMLESS]:
             del following.headers[name]
         return following
@@ -198,7 +198,7 @@ def _proxy(url: str, subject: str) -> httpx2.Proxy:
     try:
         proxy = make(url)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise _unusable(subject, "proxy", "it is no URL of a proxy") from error
+        raise _unusable(subject, "proxy", "it is not the URL of a proxy") from error
     if proxy.url.scheme not in _SCHEMES:
         raise _unusable(subject, "proxy", "its scheme is neither http nor https")
     return proxy
@@ -209,6 +209,6 @@ def _unusable(subject: str, key: str, why: str) -> OperationError:
         f"{subject}.invalid_config",
         f"{key} of {subject}-collector can't be used",
         why,
-        f"mend {key} below [plugins.{subject}-collector.config]",
+        f"correct {key} in [plugins.{subject}-collector.config]",
         retryable=False,
     )

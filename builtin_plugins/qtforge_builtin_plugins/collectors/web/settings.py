@@ -1,4 +1,4 @@
-"""`WebConfig`: what the collectors that ask servers have in common in their configuration."""
+"""`WebConfig`: the common configuration of the collectors that request servers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class WebConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may be asked, and how patiently.
+    """Allowed addresses, timeouts and redirects.
 
     Attributes:
-        allow: Addresses, networks (``10.0.0.0/8``) and host names that may be asked although
-            they are not public.
+        allow: Addresses, networks (``10.0.0.0/8``) and host names that may be requested
+            although they are not public.
         ca_file: A file of certificates (PEM) to trust instead of the system's own.
-        proxy: The URL of a proxy, ``http://`` or ``https://``; ``${secret.NAME}`` may stand in
-            it. The environment's proxies are not heeded.
-        connect_timeout_s: How long a connection may take, in seconds.
-        read_timeout_s: How long a server may be silent, in seconds.
-        max_redirects: How many redirects are followed.
+        proxy: The URL of a proxy, ``http://`` or ``https://``; may contain
+            ``${secret.NAME}``. Proxies from the environment are ignored.
+        connect_timeout_s: The timeout of a connection attempt, in seconds.
+        read_timeout_s: The longest silence of a server, in seconds.
+        max_redirects: The most redirects that are followed.
         allow_downgrade: Whether a redirect may lead from https to http.
     """
 
@@ -37,7 +37,7 @@ class WebConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     allow_downgrade: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an entry of ``allow`` that means nothing.
+        """Refuse an entry of ``allow`` that is not valid.
 
         Raises:
             ValueError: It is no address, no network and no host name.

@@ -1,8 +1,8 @@
-"""`GuardedTransport`: connects only to addresses that have been checked.
+"""`GuardedTransport`: connect only to addresses that have been checked.
 
-The check stands where the connection is made, so that it holds for every request, every
-redirect and every connection that is opened anew. Host header, SNI and the certificate's
-name stay those of the URL.
+The check is made where the connection is opened, so that it applies to every request,
+redirect and new connection. Host header, SNI and the certificate's name stay those of the
+URL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IDLE_S = 5.0
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves a name once, checks its addresses, and connects to one of those."""
+    """Resolve a name once, check its addresses, and connect to one of them."""
 
     def __init__(self, rule: AddressRule, resolver: Resolver, subject: str) -> None:
         self._rule = rule
@@ -66,11 +66,11 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Refuse: no URL leads here."""
-        raise httpcore2.UnsupportedProtocol("Unix sockets are not asked")
+        """Refuse: no URL leads to a Unix socket."""
+        raise httpcore2.UnsupportedProtocol("Unix sockets are not supported")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait between the pool's own tries; there are none."""
+        """Wait between the pool's own retries; there are none."""
         await self._backend.sleep(seconds)
 
 
@@ -89,13 +89,13 @@ class _Body(httpx2.AsyncByteStream):
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """A pool of connections to checked addresses, for an `httpx2.AsyncClient`.
 
-    Its errors are httpcore2's own; `failures.told` knows both libraries'.
+    Its errors are httpcore2's own; `failures.transport_error` maps those of both libraries.
 
     Args:
-        rule: Which addresses may be asked.
-        resolver: Finds the addresses of a name.
-        ssl_context: Which certificates are trusted.
-        subject: The first word of its errors, such as ``http``.
+        rule: The allowed addresses.
+        resolver: Resolves names.
+        ssl_context: Has the trusted certificates.
+        subject: The first word of its errors' codes, such as ``http``.
     """
 
     def __init__(
