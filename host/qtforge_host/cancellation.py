@@ -16,6 +16,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, TypeVar
 
+from qtforge_sdk.clock import Alarm, Clock
+
 __all__ = [
     "CancelScope",
     "DeadlineExceeded",
@@ -39,7 +41,7 @@ class CancelScope:
 
     Attributes:
         count: How often the scope has cancelled the task, and not taken that back.
-        expired: Whether the deadline of `cancel_at` has passed.
+        expired: Whether the deadline of `cancel_at` or `cancel_after` has passed.
 
     Raises:
         RuntimeError: There is no current task.
@@ -54,7 +56,7 @@ class CancelScope:
             raise RuntimeError("only a task can be cancelled")
         self._task = task
         self._before = task.cancelling()
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Alarm | None = None
         self.count = 0
         self.expired = False
 
@@ -76,12 +78,16 @@ class CancelScope:
         """
         self._handle = self._loop.call_at(deadline, self._expire)
 
+    def cancel_after(self, seconds: float, clock: Clock) -> None:
+        """Cancel the task once so much time has passed on a clock; else as `cancel_at`."""
+        self._handle = clock.call_later(seconds, self._expire)
+
     def others(self) -> int:
         """Return how often others have cancelled the task since the scope was made."""
         return self._task.cancelling() - self._before - self.count
 
     def disarm(self) -> None:
-        """Forget the deadline of `cancel_at`."""
+        """Forget the deadline."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

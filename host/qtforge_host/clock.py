@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
+from collections.abc import Callable
 from typing import Final
 
 __all__ = ["SystemClock"]
@@ -29,3 +30,7 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back on the running loop once so much time has passed."""
+        return asyncio.get_running_loop().call_later(seconds, callback)

@@ -44,6 +44,9 @@ class InstantClock:
         self.passed_s += max(0.0, seconds)
         await asyncio.sleep(0)
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
 
 Kill = tuple[int, bool]  # before, or if so after, its n-th write
 

@@ -193,3 +193,22 @@ def test_what_is_no_time_is_refused() -> None:
             asyncio.run(clock.advance(wrong))
     with pytest.raises(ValueError, match="time zone"):
         VirtualClock(datetime.datetime(2026, 1, 1))
+
+
+def test_a_call_is_made_at_its_time_unless_it_is_cancelled() -> None:
+    async def main() -> list[tuple[str, float]]:
+        clock, called = VirtualClock(), list[tuple[str, float]]()
+        clock.call_later(60, lambda: called.append(("late", clock.monotonic())))
+        cancelled = clock.call_later(30, lambda: called.append(("cancelled", 30.0)))
+        clock.call_later(-1, lambda: called.append(("at once", clock.monotonic())))
+        assert (clock.waiting, clock.next_due_s) == (3, 0.0)
+        await clock.advance(0)
+        cancelled.cancel()
+        await clock.advance(59)
+        assert called == [("at once", 0.0)]
+        await clock.advance(100)
+        assert clock.waiting == 0
+        cancelled.cancel()
+        return called
+
+    assert asyncio.run(main()) == [("at once", 0.0), ("late", 60.0)]

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk.checkpoints import ReceivedEvent
+from qtforge_sdk.clock import Clock
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested
 
@@ -268,18 +269,19 @@ class Control:
         return self._scope is not None and self._scope.count > 0
 
     @contextlib.contextmanager
-    def time_limit(self, left_s: float) -> Iterator[None]:
+    def time_limit(self, left_s: float, clock: Clock) -> Iterator[None]:
         """Interrupt what the run does within the context when its time is over.
 
         Args:
             left_s: Seconds that are left.
+            clock: The time.
 
         Raises:
             TimeOver: The time was over, and nobody has cancelled the run.
         """
         scope = self._scope
         assert scope is not None  # noqa: S101 - the run executes
-        scope.cancel_at(asyncio.get_running_loop().time() + left_s)
+        scope.cancel_after(left_s, clock)
         try:
             yield
         except asyncio.CancelledError:

@@ -137,7 +137,7 @@ class RunExecution:
             self._control.is_over = True
             left_s = _WALK_S
         try:
-            with self._control.time_limit(left_s):
+            with self._control.time_limit(left_s, self._clock):
                 return await self._workflow.orchestrator.execute(self._run)
         except TimeOver:
             raise OperationError(

@@ -1,11 +1,19 @@
-"""`Clock`: the host's source of time; tests inject `qtforge_sdk.testing.VirtualClock`."""
+"""The clock that the host injects; tests give `qtforge_sdk.testing.VirtualClock`."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock"]
+__all__ = ["Alarm", "Clock"]
+
+
+class Alarm(Protocol):
+    """A call that a clock will make."""
+
+    def cancel(self) -> None:
+        """Do not make the call."""
 
 
 class Clock(Protocol):
@@ -19,3 +27,6 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that many seconds; not at all where they are zero or negative."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
+        """Call back on the running loop once so much time has passed."""

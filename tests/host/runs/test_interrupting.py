@@ -66,7 +66,10 @@ def test_a_run_whose_time_is_over_does_not_cancel_who_executes_it(play: Any) -> 
                 await asyncio.sleep(0)
             return view.status, view.error.code
 
-        assert await caller() == ("failed", "run.timeout")
+        going = asyncio.ensure_future(caller())
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
+        await lab.clock.advance(0.01)
+        assert await going == ("failed", "run.timeout")
 
     play(case)
 

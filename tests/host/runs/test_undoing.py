@@ -201,6 +201,7 @@ def test_a_parent_out_of_time_does_not_interrupt_what_its_child_undoes(play: Any
         lab.script(fails_and_is_undone_slowly, "child")
         run_id, going = await is_undone(lab, lab.script(parent, timeout="100ms"))
         child = list(lab.store.runs)[1]
+        await lab.clock.advance(0.1)
         await asyncio.sleep(1.5)  # its deadline insists once a second
         assert not going.done()
         lab.desk.gate.set()

@@ -274,6 +274,27 @@ def test_a_definition_of_the_test_goes_before_a_plugins(workflows: WorkflowKit) 
     assert workflows.run("order").result == "mine"
 
 
+def test_the_timeout_of_a_run_is_of_virtual_time(workflows: WorkflowKit) -> None:
+    @workflow("hasty", timeout="1h")
+    async def hasty(run: Run) -> None:
+        await run.sleep("3h")
+
+    @workflow("waiting", timeout="2h")
+    async def waiting(run: Run) -> None:
+        await run.wait_event("done")
+
+    workflows.add(hasty, waiting)
+    error = workflows.run("hasty").error
+    assert error is not None
+    assert error.code == "run.timeout"
+    run = workflows.run("waiting")
+    workflows.advance("119m")
+    assert run.status == "waiting"
+    workflows.advance("1m")
+    assert run.error is not None
+    assert run.error.code == "run.timeout"
+
+
 def test_children_are_among_the_runs_and_are_sent_events(workflows: WorkflowKit) -> None:
     workflows.add(Shop(), parent)
     run = workflows.run("parent", {"item": "pen"})

@@ -10,6 +10,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Set
 from typing import Any, Final
 
+from qtforge_sdk.clock import Alarm
 from qtforge_sdk.durations import Duration, signed_seconds
 
 __all__ = ["VirtualClock"]
@@ -21,6 +22,7 @@ _MAX_PASSES: Final = 1_000_000
 # in which every task seems to wait: asyncio.wait() is one, each asyncio.gather() another.
 _QUIET_PASSES: Final = 8
 _Blocked = Set[tuple[int, int]]
+_Sleeper = tuple[float, int, asyncio.Future[None]]
 
 
 class VirtualClock:
@@ -48,7 +50,7 @@ class VirtualClock:
         self._start: Final = start.astimezone(datetime.UTC)
         self._elapsed_s = 0.0
         self._slept = 0
-        self._sleepers: Final[list[tuple[float, int, asyncio.Future[None]]]] = []
+        self._sleepers: Final[list[_Sleeper]] = []
         self._newcomer: asyncio.Event | None = None
         self._movers: Final[set[asyncio.Task[Any]]] = set()
 
@@ -91,6 +93,15 @@ class VirtualClock:
         finally:  # also when cancelled: nobody is left behind in the list
             with contextlib.suppress(ValueError):
                 self._sleepers.remove(sleeper)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
+        """Call back once the clock has been moved so far."""
+        self._slept += 1
+        sleeper = (self._elapsed_s + max(0.0, seconds), self._slept, _future())
+        bisect.insort(self._sleepers, sleeper)
+        if self._newcomer is not None:
+            self._newcomer.set()
+        return _Call(self._sleepers, sleeper, callback)
 
     async def advance(self, duration: Duration) -> None:
         """Move the clock, and let everyone who is due on the way do all that they can.
@@ -195,6 +206,28 @@ class VirtualClock:
     def _only_this_clock_is_awaited(self) -> bool:
         own = {id(future) for _, _, future in self._sleepers}
         return all(_explained(_awaited_by(task), own.__contains__) for task in self._others())
+
+
+class _Call:
+    """A call that waits among a clock's sleepers."""
+
+    def __init__(
+        self, sleepers: list[_Sleeper], sleeper: _Sleeper, callback: Callable[[], None]
+    ) -> None:
+        self._sleepers = sleepers
+        self._sleeper = sleeper
+        self._callback = callback
+        sleeper[2].add_done_callback(self._due)
+
+    def cancel(self) -> None:
+        """Do not make it."""
+        with contextlib.suppress(ValueError):
+            self._sleepers.remove(self._sleeper)
+        self._sleeper[2].cancel()
+
+    def _due(self, future: asyncio.Future[None]) -> None:
+        if not future.cancelled():
+            self._callback()
 
 
 def _future() -> asyncio.Future[None]:
