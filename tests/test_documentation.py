@@ -11,11 +11,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from qtforge_host.testing import PluginTestHost
+from qtforge_host.testing import PluginTestHost, WorkflowKit
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -215,3 +215,17 @@ def test_the_tests_of_the_page_on_testing_pass_as_they_are_written(tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{sum(block.count('def test_') for block in examples)} passed" in done.stdout
+
+
+def test_the_examples_of_the_page_on_plugins_work_as_they_are_written(
+    host: PluginTestHost, workflows: WorkflowKit
+) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(ROOT / "docs" / "sdk.md", "python"):
+        code = compile(block, "docs/sdk.md", "exec", dont_inherit=True)
+        exec(code, names)  # our own text
+    names["test_it_refuses_a_damaged_file"](host)
+    workflows.fake("service.ready", False, False, True)
+    workflows.add(names["Polling"]())
+    workflows.add('name = "p"\nkind = "poll"\noperation = "service.ready"\nevery = "1h"\n')
+    assert workflows.run("p").result == 3

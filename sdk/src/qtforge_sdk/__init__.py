@@ -19,7 +19,8 @@ What most plugins need is in this module. The other public modules are
 - `qtforge_sdk.runs`, `qtforge_sdk.workflows`, `qtforge_sdk.orchestrators`,
   `qtforge_sdk.checkpoints` and `qtforge_sdk.graphs`: workflows in Python, and new kinds of
   workflow;
-- `qtforge_sdk.records` and `qtforge_sdk.journal`: a run's history, and its storage;
+- `qtforge_sdk.records`, `qtforge_sdk.run_status` and `qtforge_sdk.journal`: a run's history, its
+  status and its storage;
 - `qtforge_sdk.validation`, `qtforge_sdk.conversion`, `qtforge_sdk.topics`,
   `qtforge_sdk.secrets` and `qtforge_sdk.sqlite_store`: tools that plugins share with the host;
 - `qtforge_sdk.bus`, `qtforge_sdk.plugin`, `qtforge_sdk.operations`, `qtforge_sdk.health`,

@@ -115,9 +115,9 @@ class Orchestrator(abc.ABC, Generic[D]):
         if "definition_type" in cls.__dict__:
             return
         for base in cls.__dict__.get("__orig_bases__", ()):
-            arguments = typing.get_args(base)
-            if arguments and isinstance(arguments[0], type):
-                cls.definition_type = arguments[0]
+            for argument in typing.get_args(base):
+                if isinstance(argument, type) and issubclass(argument, Definition):
+                    cls.definition_type = argument
 
     @abc.abstractmethod
     def check(self, definition: D, checker: DefinitionChecker) -> None:
