@@ -10,7 +10,6 @@ from typing import Annotated, BinaryIO, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.approval.durable_files import keep_file, temporary_file
 from qtforge_builtin_plugins.approval.messages import (
     ArchiveReceipt,
     ArchiveRequest,
@@ -19,6 +18,7 @@ from qtforge_builtin_plugins.approval.messages import (
 )
 from qtforge_builtin_plugins.documents.reading import opened
 from qtforge_sdk import Document, OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.files import keep_file, temporary_file
 
 __all__ = ["ArchiveConfig", "DocumentArchive"]
 
@@ -84,7 +84,7 @@ class DocumentArchive(Plugin):
         )  # fmt: skip
 
     def _archive(self, request: ArchiveRequest, receipt: Path | None) -> ArchiveReceipt:
-        with temporary_file(self._folder) as copy:
+        with temporary_file(self._folder / "incoming") as copy:
 
             def write(chunk: bytes) -> None:
                 try:
@@ -117,7 +117,7 @@ class DocumentArchive(Plugin):
         )
         if receipt is None:
             receipt = self._folder / "receipts" / f"{_named(made.archived_at + sha256)}.json"
-        with temporary_file(self._folder) as file:
+        with temporary_file(self._folder / "incoming") as file:
             file.write(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
             keep_file(file, receipt)
         return made

@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
+
+from qtforge_sdk.threads import resolve
 
 __all__ = ["CancellableThreads", "Interrupt", "Interrupted"]
 
@@ -93,22 +96,13 @@ class CancellableThreads:
         When the caller is cancelled, the function is interrupted and gets a moment to end.
         """
         await self._slots.acquire()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         interrupt = Interrupt()
         self._running[future] = interrupt
         future.add_done_callback(self._forget)
-        context = contextvars.copy_context()  # the log lines carry run and step
-
-        def work() -> None:
-            try:
-                result = context.run(function, interrupt)
-            except BaseException as error:  # noqa: BLE001 - raised in the caller
-                _call_soon(loop, _fail, future, error)
-            else:
-                _call_soon(loop, _succeed, future, result)
-
-        _start(self._name, work)
+        context = contextvars.copy_context()  # the log lines have run and step
+        work = functools.partial(context.run, function, interrupt)
+        _start(self._name, functools.partial(resolve, future, work))
         try:
             # Not awaited directly: a cancelled caller would cancel the future, and so free
             # its slot while the thread still runs.
@@ -137,24 +131,3 @@ class CancellableThreads:
 
 def _start(name: str, target: Callable[[], None]) -> None:
     threading.Thread(target=target, name=name, daemon=True).start()
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *given: object) -> None:
-    # The loop is closed when the host has ended: no caller is left.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(call, *given)
-
-
-def _succeed(future: asyncio.Future[Any], result: object) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
-            # A future refuses the first, and the others would end the loop.
-            wrapped = RuntimeError(f"{type(error).__name__}: {error}")
-            wrapped.__cause__ = error
-            error = wrapped
-        future.set_exception(error)

@@ -9,11 +9,11 @@ from typing import Final
 
 import click
 
-from qtforge_host.atomic_file import write_atomically
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.dot import dot, svg
 from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_host.workflows.mermaid import mermaid
+from qtforge_sdk.files import write_atomically
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.records import CheckpointSaved
 

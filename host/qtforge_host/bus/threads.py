@@ -12,7 +12,10 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from qtforge_sdk.threads import resolve
 
 __all__ = ["QueueFull", "WorkerThreads"]
 
@@ -22,11 +25,10 @@ class QueueFull(Exception):
 
 
 class _Call:
-    __slots__ = ("abandoned", "context", "function", "future", "loop", "started")
+    __slots__ = ("abandoned", "context", "function", "future", "started")
 
     def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.function = function
-        self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.context = contextvars.copy_context()
         self.started = False
@@ -111,38 +113,9 @@ class WorkerThreads:
                 if call.abandoned:
                     continue
                 call.started = True
-            self._perform(call)
+            resolve(call.future, partial(call.context.run, call.function))
             with self._lock:
                 if call.abandoned:
                     self._overrun -= 1
                     return
             del call  # not kept alive while this thread waits
-
-    def _perform(self, call: _Call) -> None:
-        try:
-            result = call.context.run(call.function)
-        except BaseException as error:  # noqa: BLE001 - raised in the caller
-            self._answer(call, _set_exception, error)
-        else:
-            self._answer(call, _set_result, result)
-
-    def _answer(self, call: _Call, setter: Callable[..., None], value: object) -> None:
-        try:
-            call.loop.call_soon_threadsafe(setter, call.future, value)
-        except RuntimeError:  # the loop is closed, and no caller waits any more
-            return
-
-
-def _set_result(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        # A future refuses StopIteration, and the other two would end the loop.
-        if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
-            wrapped = RuntimeError(f"{type(error).__name__}: {error}")
-            wrapped.__cause__ = error
-            error = wrapped
-        future.set_exception(error)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from qtforge_host.atomic_file import exclusive_lock, write_atomically
 from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.files import exclusive_lock, write_atomically
 
 __all__ = ["disable", "enable", "managed_path", "prefer", "read_toml"]
 

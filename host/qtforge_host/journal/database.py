@@ -6,11 +6,11 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.atomic_file import sync_folder
 from qtforge_host.journal.encoding import UnreadableError
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.files import sync_folder
 
 __all__ = ["connect", "prepare"]
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from qtforge_host.atomic_file import try_lock
+from qtforge_sdk.files import try_lock
 
 __all__ = ["OwnerLocks"]
 

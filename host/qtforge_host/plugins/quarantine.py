@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from qtforge_host.atomic_file import exclusive_lock, write_atomically
 from qtforge_host.plugins.candidates import Candidate, Status
+from qtforge_sdk.files import exclusive_lock, write_atomically
 
 __all__ = ["FILE_NAME", "FailureMemory", "FailureRecord"]
 

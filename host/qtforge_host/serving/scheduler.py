@@ -14,10 +14,10 @@ from typing import Any, Final
 import msgspec
 from cronsim import CronSim, CronSimError
 
-from qtforge_host.atomic_file import write_atomically
 from qtforge_host.config.settings import ScheduleSettings, Settings
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import ConfigError, QtForgeError
+from qtforge_sdk.files import write_atomically
 from qtforge_sdk.journal_errors import RunExistsError
 
 __all__ = ["Done", "Schedule", "ScheduleMemory", "Scheduler", "Start", "read_schedules"]

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.atomic_file import exclusive_lock, write_atomically
 from qtforge_host.serving.errors import AlreadyServingError
 from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.files import exclusive_lock, write_atomically
 
 __all__ = ["ServeFolder"]
 

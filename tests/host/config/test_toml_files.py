@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtforge_host.config import toml_files
-from qtforge_host.atomic_file import exclusive_lock, write_atomically
+from qtforge_sdk.files import exclusive_lock, write_atomically
 from qtforge_host.config.settings import load_settings
 from qtforge_host.config.toml_files import disable, enable, managed_path, prefer
 from qtforge_sdk.errors import ConfigError

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qtforge_host.atomic_file import exclusive_lock
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.quarantine import FILE_NAME, FailureMemory
+from qtforge_sdk.files import exclusive_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

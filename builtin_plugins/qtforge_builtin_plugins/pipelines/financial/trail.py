@@ -11,7 +11,6 @@ import datetime
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from qtforge_builtin_plugins.pipelines.financial.trail_reading import (
     read_head,
 )
 from qtforge_sdk import OperationError
+from qtforge_sdk.files import sync_folder, write_atomically
 
 __all__ = ["RECOVERED", "WITHDRAWN", "Trail"]
 
@@ -197,7 +197,8 @@ class Trail:
         _append_durably(self.path, line, self._reading.offset)
         (entry,) = self._reading.entries()
         self._note(entry)
-        _write_head(self._head_path, entry)
+        head = canonical({"hash": entry.hash, "sequence": entry.sequence}) + b"\n"
+        write_atomically(self._head_path, head)
         return entry
 
 
@@ -232,31 +233,7 @@ def _append_durably(path: Path, line: bytes, size_bytes: int) -> None:
             os.truncate(path, size_bytes)
             raise
     if size_bytes == 0:
-        _sync_folder(path.parent)
-
-
-def _write_head(path: Path, entry: AuditEntry) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(canonical({"hash": entry.hash, "sequence": entry.sequence}) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable, where the system lets a folder be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(path.parent)
 
 
 def _damaged(path: Path, broken: BrokenEntry) -> OperationError:

@@ -10,11 +10,11 @@ from typing import Final
 
 import click
 
-from qtforge_host.atomic_file import write_atomically
 from qtforge_host.cli.output import document, json_option, print_json
 from qtforge_host.cli.runs.options import duration_option, find_run, open_journal
 from qtforge_host.cli.session import Session
 from qtforge_host.run_files import RunFiles
+from qtforge_sdk.files import write_atomically
 
 __all__ = ["export", "import_", "prune"]
 

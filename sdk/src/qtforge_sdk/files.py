@@ -9,14 +9,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-__all__ = ["exclusive_lock", "sync_folder", "try_lock", "unlock", "write_atomically"]
+__all__ = [
+    "exclusive_lock",
+    "keep_file",
+    "sync_folder",
+    "temporary_file",
+    "try_lock",
+    "unlock",
+    "write_atomically",
+]
 
 _POLL_S: Final = 0.02
 _LOCKED_BYTE: Final = 1 << 20  # of Windows: far after the content, which stays readable
@@ -43,6 +51,43 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[BinaryIO]:
+    """Open a new file in a folder; it is deleted at the end unless `keep_file` renamed it.
+
+    Args:
+        folder: The folder; it is made when it is missing. It must be on the file system of
+            the name that `keep_file` gives it.
+
+    Raises:
+        OSError: The file can't be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        try:
+            yield cast(BinaryIO, file)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+def keep_file(file: BinaryIO, path: Path) -> None:
+    """Rename a temporary file, and return when its content and its name are on the disk.
+
+    Args:
+        file: From `temporary_file`.
+        path: Its new name; an existing file is replaced.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    file.flush()
+    os.fsync(file.fileno())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(file.name, path)
+    for folder in (path.parent, path.parent.parent):  # the folder itself may be new
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:
