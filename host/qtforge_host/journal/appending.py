@@ -18,6 +18,7 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunFinished,
     RunPaused,
+    RunReset,
     StepStarted,
     StepSucceeded,
 )
@@ -68,7 +69,7 @@ def make_append(
 def answered_messages(records: Iterable[Record]) -> Iterable[str]:
     """Return the ids of the messages that these records handle, without events."""
     for record in records:
-        if isinstance(record, CheckpointSaved):
+        if isinstance(record, CheckpointSaved | RunReset):
             yield from record.handled
         elif isinstance(record, _ANSWERS) and record.message_id:
             yield record.message_id

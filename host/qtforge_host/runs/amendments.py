@@ -16,15 +16,17 @@ import msgspec
 
 from qtforge_host.runs.accepted_events import accepted_events
 from qtforge_host.runs.checkpoints import renewed_checkpoint
+from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Problem, Workflow
 from qtforge_sdk import Definition, Record, StepResult
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
-from qtforge_sdk.journal import InboxMessage
-from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended
+from qtforge_sdk.journal import InboxMessage, Journal
+from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended, RunFinished
 from qtforge_sdk.runs import Amendment
 from qtforge_sdk.validation import validation_errors
 
@@ -35,9 +37,10 @@ __all__ = [
     "Operation",
     "PatchBuilder",
     "amend",
+    "amend_resting",
+    "amendment_outcome",
     "apply_patch",
     "as_document",
-    "still_waiting",
 ]
 
 Operation = dict[str, Any]
@@ -230,17 +233,85 @@ def as_document(definition: Definition) -> dict[str, Any]:
     return document
 
 
-def still_waiting(
-    workflow: Workflow, records: Sequence[Record], amended: RunAmended
-) -> tuple[CheckpointSaved, ...]:
-    """Return what says for which events a run waits now that nobody executes; none for others.
+async def amend_resting(
+    journal: Journal,
+    workflows: RecordedWorkflows,
+    run_id: str,
+    patch: Sequence[Mapping[str, Any]],
+    message: InboxMessage,
+    reason: str,
+) -> RunAmended:
+    """Amend a run that no process executes.
 
     Args:
-        workflow: The run's, with the definition after the amendment.
-        records: The run's, before the amendment.
-        amended: The amendment.
+        journal: Holds the run.
+        workflows: Find its workflow, and check the amendment.
+        run_id: The run.
+        patch: The operations, in order.
+        message: The request; it need not be posted.
+        reason: Why, for the run's history.
+
+    Returns:
+        The record of the amendment.
+
+    Raises:
+        AmendmentRefusedError: The amendment is not possible.
+        RunEndedError: The run has ended, perhaps a moment ago.
+        RunOwnedError: A process executes it: post the message instead.
+        WorkflowError: Its workflow is not here.
     """
-    state = RunState.from_records(amended.run_id, records)
+    ownership = await journal.claim(run_id)
+    try:
+        records = await journal.records(run_id)
+        state = RunState.from_records(run_id, records)
+        if state.finished is not None:
+            raise RunEndedError(run_id, state.finished.status)
+        workflow = workflows.recorded(state)
+        after, document = amend(run_id, workflow, patch, state.steps, workflows.check)
+        amended = RunAmended(
+            run_id=run_id,
+            at=message.at,
+            patch=[dict(each) for each in patch],
+            definition=document,
+            by=message.by,
+            reason=reason,
+            message_id=message.message_id,
+        )
+        workflow = dataclasses.replace(workflow, definition=after)
+        await journal.append(ownership, [amended, *_renewed(workflow, state, amended)])
+    finally:
+        await journal.release(ownership)
+    return amended
+
+
+def amendment_outcome(
+    run_id: str, records: Iterable[Record], message_id: str
+) -> RunAmended | AmendmentRefused | None:
+    """Return the answer to an amendment that was posted to a run; None while there is none.
+
+    Args:
+        run_id: The run.
+        records: The run's, or those since its last checkpoint.
+        message_id: The posted message.
+
+    Raises:
+        RunEndedError: The run has ended without an answer, so there will be none.
+    """
+    finished = None
+    for record in records:
+        if isinstance(record, RunAmended | AmendmentRefused) and record.message_id == message_id:
+            return record
+        if isinstance(record, RunFinished):
+            finished = record
+    if finished is not None:
+        raise RunEndedError(run_id, finished.status)
+    return None
+
+
+def _renewed(
+    workflow: Workflow, state: RunState, amended: RunAmended
+) -> tuple[CheckpointSaved, ...]:
+    """Return the checkpoint that tells for which events an amended run waits, if it does."""
     if state.status != "waiting" or state.checkpoint is None:
         return ()
     accepts = accepted_events(workflow, state.checkpoint.state)

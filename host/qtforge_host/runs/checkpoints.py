@@ -1,8 +1,8 @@
-"""Doing what made a run fail again, for runs that keep their state.
+"""Restore a stateful run to the checkpoint before it failed.
 
-Such a run does not replay its history, so no step of it is forgotten. It is brought back to the
-state that it kept before the failing one: where it was about to do the call that failed, or
-where it waited for the event that it failed at, which it is given once more.
+Such a run does not replay its history, so a reset discards none of its steps. It returns to the
+checkpoint before the failing one: where it was about to make the call that failed, or where it
+waited for the event that it failed at, which it is given again.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ TIMER: Final = "timer/"
 """How the ids of timers' events begin."""
 
 RESTORED: Final = "restored"
-"""The outcome of a state that was kept before, and is kept again for a retry."""
+"""The outcome of a checkpoint that is saved again for a retry."""
 
 _Step = StepStarted | StepSucceeded | StepFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What opens a run again.
+    """How a stateful run is reset.
 
     Attributes:
-        kept: The state that it goes on from.
-        answers: What was answered since it was kept first, and before anything failed.
-        again: The steps that are done again, in order.
+        checkpoint: The checkpoint that it continues from.
+        answers: The answers after that checkpoint, and before any failure.
+        again: The steps that are redone, in order.
     """
 
-    kept: CheckpointSaved
+    checkpoint: CheckpointSaved
     answers: tuple[StepSucceeded, ...]
     again: tuple[str, ...]
 
@@ -75,30 +75,34 @@ def renewed_checkpoint(
 
 
 def restored(
-    records: Sequence[Record], inbox: Iterable[InboxEntry], at: datetime.datetime
+    records: Sequence[Record],
+    inbox: Iterable[InboxEntry],
+    void: tuple[str, ...],
+    at: datetime.datetime,
 ) -> Restored | None:
-    """Return how a run that has ended goes back to before it failed.
+    """Return how a run that has ended is restored to before it failed.
 
     Args:
         records: The run's.
-        inbox: All that it was sent, oldest first.
+        inbox: Every message to it, oldest first.
+        void: The ids of messages that no longer count.
         at: Now, in UTC.
 
     Returns:
-        None for a run that has kept nothing.
+        None for a run without checkpoints.
     """
-    kept = [
+    checkpoints = [
         (place, each) for place, each in enumerate(records) if isinstance(each, CheckpointSaved)
     ]
-    if not kept:
+    if not checkpoints:
         return None
-    last = kept[-1][1]
-    good = [(place, each) for place, each in kept if not each.failed]
+    last = checkpoints[-1][1]
+    good = [(place, each) for place, each in checkpoints if not each.failed]
     since, base = good[-1] if good else (0, _before_all(last, at))
-    failing = next((each for place, each in kept if place > since), None)
+    failing = next((each for place, each in checkpoints if place > since), None)
     sent = [each for each in inbox if each.message.kind == "event"]
     first = (*_failed_at(failing, sent), *last.first, *_unread(sent, last.inbox))
-    state = msgspec.structs.replace(
+    checkpoint = msgspec.structs.replace(
         base,
         at=at,
         event="",
@@ -112,27 +116,27 @@ def restored(
         timers_gone=(),
         busy=True,
         inbox=max([last.inbox, *(each.position for each in sent)]),
-        handled=last.handled,
+        handled=(*last.handled, *void),
         definition=RunState.from_records(last.run_id, records).definition,
         first=first,
         timed_from=at,
     )
     answers, again = _steps(records[since + 1 :], at)
-    return Restored(kept=state, answers=answers, again=again)
+    return Restored(checkpoint=checkpoint, answers=answers, again=again)
 
 
 def _failed_at(failing: CheckpointSaved | None, sent: Iterable[InboxEntry]) -> list[ReceivedEvent]:
-    """Return the event that a run failed at, if it has to be given once more.
+    """Return the event that a run failed at, if it has to be given again.
 
-    A timer need not: it runs again in the state that is restored. Nor need an event that was
-    kept before the run failed, at one of the calls that it led to.
+    A timer need not: it runs again in the restored checkpoint. Nor need an event that was saved
+    before the run failed, at one of the calls that it led to.
     """
     if failing is None or not failing.event_id or failing.event_id.startswith(TIMER):
         return []
     found = [each for each in sent if each.message.message_id == failing.event_id]
     if found:
         return [_received(found[0])]
-    event = ReceivedEvent(  # it did not come by the inbox
+    event = ReceivedEvent(  # it was not sent through the inbox
         event_id=failing.event_id,
         name=failing.event,
         data=failing.event_data,
@@ -143,7 +147,7 @@ def _failed_at(failing: CheckpointSaved | None, sent: Iterable[InboxEntry]) -> l
 
 
 def _unread(sent: Iterable[InboxEntry], position: int) -> list[ReceivedEvent]:
-    """Return what a run was sent and did not come to: its end let go of that."""
+    """Return the events that a run had not handled when it ended."""
     return [_received(each) for each in sent if each.position > position]
 
 
@@ -158,17 +162,17 @@ def _received(entry: InboxEntry) -> ReceivedEvent:
     )
 
 
-def _before_all(kept: CheckpointSaved, at: datetime.datetime) -> CheckpointSaved:
-    """Return the state of a run that has not begun."""
-    return CheckpointSaved(run_id=kept.run_id, at=at, state=None, key=kept.key)
+def _before_all(last: CheckpointSaved, at: datetime.datetime) -> CheckpointSaved:
+    """Return the checkpoint of a run that has not begun."""
+    return CheckpointSaved(run_id=last.run_id, at=at, state=None, key=last.key)
 
 
 def _steps(
     records: Iterable[Record], at: datetime.datetime
 ) -> tuple[tuple[StepSucceeded, ...], tuple[str, ...]]:
-    """Return the answers that still hold, and the steps that don't.
+    """Return the answers that still hold, and the steps that are redone.
 
-    Those behind one that failed don't: what is done again may lead elsewhere.
+    Every step after one that failed is redone: its answer may lead to other steps.
     """
     answers: list[StepSucceeded] = []
     again: dict[str, None] = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -20,13 +20,14 @@ from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.log import RunListener, RunLog
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import StepRequester
 from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
 from qtforge_host.workflows.checking import checked_input
-from qtforge_host.workflows.definitions import Problem, Workflow
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError
@@ -34,7 +35,7 @@ from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
-__all__ = ["Engine", "RunIds", "Workflows"]
+__all__ = ["Engine", "RunIds"]
 
 
 class RunIds:
@@ -55,19 +56,6 @@ class RunIds:
         '20260102-030405'
         """
         return f"{now:%Y%m%d-%H%M%S}-{self._numbers.getrandbits(40):010x}"
-
-
-class Workflows(Protocol):
-    """Finds workflows: by name, or from what a run's journal holds."""
-
-    def named(self, name: str) -> Workflow:
-        """Return a workflow that can run here and now."""
-
-    def recorded(self, state: RunState) -> Workflow:
-        """Return a run's workflow, with its definition as amended until now."""
-
-    def check(self, workflow: Workflow) -> Sequence[Problem]:
-        """Return everything that is wrong with a workflow's names and expressions."""
 
 
 class _NoListener:
@@ -114,7 +102,7 @@ class Engine:
         bus: MessageBus,
         expressions: Expressions,
         journal: Journal,
-        workflows: Workflows,
+        workflows: RecordedWorkflows,
         *,
         observe: Callable[[Record], None] | None = None,
         plugins: Callable[[], dict[str, str]] = dict,
@@ -133,7 +121,7 @@ class Engine:
         self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)
 
     @property
-    def workflows(self) -> Workflows:
+    def workflows(self) -> RecordedWorkflows:
         """Finds the workflows of runs."""
         return self._workflows
 

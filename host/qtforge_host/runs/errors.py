@@ -1,10 +1,10 @@
-"""What can't be asked of a run in its present state.
+"""Requests that a run's present state does not allow.
 
 ::
 
     QtForgeError
     └── RunError
-        ├── KeepsStateError    run.stateful
+        ├── StatefulRunError   run.stateful
         ├── RunEndedError      run.ended
         ├── RunNotEndedError   run.not_ended
         ├── RunSucceededError  run.succeeded
@@ -16,16 +16,16 @@ from __future__ import annotations
 from qtforge_sdk.errors import RunError
 
 __all__ = [
-    "KeepsStateError",
     "RunEndedError",
     "RunNotEndedError",
     "RunSucceededError",
+    "StatefulRunError",
     "UnknownStepError",
 ]
 
 
-class KeepsStateError(RunError):
-    """The run is a state machine, which is not done again from a stage of one's choice.
+class StatefulRunError(RunError):
+    """The run is stateful, so it can't be redone from a stage of the caller's choice.
 
     Args:
         run_id: The run.

@@ -1,4 +1,4 @@
-"""Doing a part of a run again: in the same run (retry), or in a new one (fork)."""
+"""Redo a part of a run: in the same run (retry), or in a new one (fork)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
+from qtforge_host.journal.appending import handled_messages
 from qtforge_host.runs.amendments import Check
 from qtforge_host.runs.amendments import amend as amended
 from qtforge_host.runs.checkpoints import restored
 from qtforge_host.runs.errors import (
-    KeepsStateError,
     RunNotEndedError,
     RunSucceededError,
+    StatefulRunError,
     UnknownStepError,
 )
 from qtforge_host.runs.state import RunState
@@ -41,7 +42,7 @@ from qtforge_sdk.records import (
     TimerSet,
 )
 
-__all__ = ["Rewriting", "forked", "rewind", "steps_again"]
+__all__ = ["ResetAmendment", "forked", "reset_run", "steps_again"]
 
 _Named = (
     StepStarted | StepSucceeded | StepFailed | StepSkipped | ChildStarted | TimerSet | TimerFired
@@ -49,11 +50,11 @@ _Named = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
-    """How a run's definition changes when the run is done again.
+class ResetAmendment:
+    """How a run's definition changes when the run is reset.
 
     Attributes:
-        recorded: Gives a run's workflow, with its definition as it is now.
+        recorded: Returns a run's workflow, with its definition as it is now.
         patch: The operations of a JSON Patch (RFC 6902), in order.
         check: Checks topics and expressions.
         reason: Why, for the run's history.
@@ -66,14 +67,14 @@ class Rewriting:
 
 
 class _Steps:
-    """A run's steps and timers by where in its records they ended, or began if they did not."""
+    """A run's steps and timers, by the place of the record that ended or else began them."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.places: dict[str, int] = {}
         self.open: set[str] = set()
         self.failed: set[str] = set()
-        self.missed: set[str] = set()  # failed, and the run went on without them
-        self.undone: set[str] = set()
+        self.optional: set[str] = set()  # failed, and the run continued without them
+        self.compensated: set[str] = set()
         self.timers: set[str] = set()
         for place, record in enumerate(records):
             self._take(place, record)
@@ -87,7 +88,7 @@ class _Steps:
                 self.places[record.step] = place
                 self.open.discard(record.step)
                 if isinstance(record, StepFailed):
-                    (self.failed if record.required else self.missed).add(record.step)
+                    (self.failed if record.required else self.optional).add(record.step)
             case TimerSet():
                 self.timers.add(record.name)
                 self.places.setdefault(record.name, place)
@@ -96,24 +97,24 @@ class _Steps:
                 self.places[record.name] = place
                 self.open.discard(record.name)
             case CompensationStarted() | CompensationFailed():
-                self.undone.add(record.step)
+                self.compensated.add(record.step)
             case RunReset():
                 for step in record.steps:
                     self.places.pop(step, None)
-                    for known in (self.open, self.failed, self.missed, self.undone):
+                    for known in (self.open, self.failed, self.optional, self.compensated):
                         known.discard(step)
             case _:
                 pass
 
 
 def steps_again(run_id: str, records: Sequence[Record], stage: str | None = None) -> list[str]:
-    """Return which steps are to be done again, in the order of their records.
+    """Return the steps to redo, in the order of their records.
 
-    That is the stage and everything that ended after it; without a stage, the first that
-    failed and everything after it. Where every step ended and none that failed was required,
-    such as when too few of many succeeded, it is the first that failed all the same. A step
-    that was undone, or may have been, no longer holds, so it is done again as well, with all
-    that came after it; so is one that never ended.
+    That is the stage and every step that ended after it; without a stage, the first step that
+    failed and every step after it. When every step ended and no required one failed, such as
+    when too few of many succeeded, it is the first optional step that failed. A step that was
+    undone, or may have been, is redone as well, with every step after it; so is a step that
+    never ended.
 
     Args:
         run_id: For errors.
@@ -129,51 +130,53 @@ def steps_again(run_id: str, records: Sequence[Record], stage: str | None = None
         known = ", ".join(steps.places) or "none"
         fix = f"did you mean '{near[0]}'?" if near else f"begun are {known}"
         raise UnknownStepError(run_id, stage, fix)
-    wanted = steps.undone | ({stage} if stage is not None else steps.failed)
+    wanted = steps.compensated | ({stage} if stage is not None else steps.failed)
     if not wanted and not steps.open - steps.timers:
-        wanted = steps.missed
+        wanted = steps.optional
     ended = [steps.places[step] for step in wanted if step in steps.places]
     first = min(ended, default=len(records))
     again = [step for step, place in steps.places.items() if place >= first or step in steps.open]
     return sorted(again, key=steps.places.__getitem__)
 
 
-async def rewind(
+async def reset_run(
     journal: Journal,
     run_id: str,
     stage: str | None = None,
     *,
     at: datetime.datetime,
     by: str = "",
-    amend: Rewriting | None = None,
+    amend: ResetAmendment | None = None,
 ) -> list[str]:
-    """Open a run that did not succeed again; it goes on when it is resumed.
+    """Open a run that ended without success again; it continues when it is resumed.
 
-    An amendment is journaled together with it, after it was checked against what stays done.
+    Requests that reached the run as it ended, such as a late cancel, no longer count then. An
+    amendment is recorded together with the reset, after it was checked against the steps that
+    stay done.
 
     Args:
-        journal: Holds it.
+        journal: Holds the run.
         run_id: The run.
-        stage: From where to do it again; None for where it failed.
+        stage: The first step to redo; None for the one that failed.
         at: Now, in UTC.
         by: Who asked.
         amend: How its definition changes; None leaves it as it is.
 
     Returns:
-        The steps that will be done again, and the events that will be handled before others.
+        The steps that will be redone, and the events that will be handled before others.
 
     Raises:
         AmendmentRefusedError: The amendment is not possible; nothing was changed.
-        KeepsStateError: A stage is given, and the run keeps its state.
+        StatefulRunError: A stage is given, and the run is stateful.
         RunNotEndedError: It has not ended.
         RunSucceededError: It has succeeded.
         UnknownStepError: No step of that name has begun.
-        RunOwnedError: Another process has just opened it again.
+        RunOwnedError: Another process has just reset it.
     """
-    await _rewound(journal, run_id, stage, at, by, amend)  # refused early
+    await _reset_records(journal, run_id, stage, at, by, amend)  # refused before it is claimed
     ownership = await journal.claim(run_id)
     try:
-        made = await _rewound(journal, run_id, stage, at, by, amend)
+        made = await _reset_records(journal, run_id, stage, at, by, amend)
         await journal.append(ownership, made)
     finally:
         await journal.release(ownership)
@@ -189,21 +192,21 @@ def forked(
     at: datetime.datetime,
     stage: str | None = None,
 ) -> tuple[RunStarted, list[Record]]:
-    """Return the beginning of a new run that has done what another did before a stage.
+    """Return the first records of a new run that has done what another did before a stage.
 
     Args:
         records: The other run's.
-        new_id: The new run's name.
+        new_id: The new run's id.
         given: The new run's input.
         at: Now, in UTC.
-        stage: The first stage that is done again; None for all.
+        stage: The first step to redo; None for all.
 
     Returns:
         The new run's first record, and those that follow it: the amendments, and the records
         of every step before the stage.
 
     Raises:
-        KeepsStateError: A stage is given, and the run keeps its state.
+        StatefulRunError: A stage is given, and the run is stateful.
         UnknownStepError: No step of that name has begun.
     """
     started = _started(records)
@@ -223,25 +226,37 @@ def forked(
     return first, _events(records, copies, new_id, at) + copies
 
 
-async def _rewound(
+async def _reset_records(
     journal: Journal,
     run_id: str,
     stage: str | None,
     at: datetime.datetime,
     by: str,
-    amend: Rewriting | None,
+    amend: ResetAmendment | None,
 ) -> tuple[RunReset, *tuple[Record, ...]]:
-    """Return the records that open a run again."""
-    records = _ended(run_id, await journal.records(run_id))
+    """Return the records that reset a run."""
+    records = await journal.records(run_id)
+    before = RunState.from_records(run_id, records)
+    _check_failed(before)
     _check_stage(run_id, records, stage)
-    state = restored(records, await journal.inbox(run_id), at)
-    steps = steps_again(run_id, records, stage) if state is None else list(state.again)
-    rewound = RunReset(run_id=run_id, at=at, steps=steps, by=by)
-    made: list[Record] = [] if state is None else [state.kept, *state.answers]
+    inbox = await journal.inbox(run_id)
+    handled = handled_messages(records)
+    void = tuple(
+        entry.message.message_id
+        for entry in inbox
+        if entry.message.kind != "event" and entry.message.message_id not in handled
+    )
+    restored_run = restored(records, inbox, void, at)
+    if restored_run is None:
+        steps, made = steps_again(run_id, records, stage), list[Record]()
+    else:
+        steps = list(restored_run.again)
+        made = [restored_run.checkpoint, *restored_run.answers]
+    reset = RunReset(run_id=run_id, at=at, steps=steps, by=by, handled=void)
     if amend is not None:
-        kept = RunState.from_records(run_id, [*records, rewound]).steps
-        workflow = amend.recorded(RunState.from_records(run_id, records))
-        fix = "change what is done again; --from STAGE does more again"
+        kept = RunState.from_records(run_id, [*records, reset]).steps
+        workflow = amend.recorded(before)
+        fix = "change only steps that are redone; --from STAGE redoes more of them"
         _, definition = amended(run_id, workflow, amend.patch, kept, amend.check, fix=fix)
         made.append(
             RunAmended(
@@ -253,7 +268,7 @@ async def _rewound(
                 reason=amend.reason,
             )
         )
-    return rewound, *made
+    return reset, *made
 
 
 def _first(records: Iterable[Record]) -> Iterable[ReceivedEvent]:
@@ -262,16 +277,14 @@ def _first(records: Iterable[Record]) -> Iterable[ReceivedEvent]:
 
 def _check_stage(run_id: str, records: Iterable[Record], stage: str | None) -> None:
     if stage is not None and any(isinstance(each, CheckpointSaved) for each in records):
-        raise KeepsStateError(run_id)
+        raise StatefulRunError(run_id)
 
 
-def _ended(run_id: str, records: Sequence[Record]) -> Sequence[Record]:
-    finished = RunState.from_records(run_id, records).finished
-    if finished is None:
-        raise RunNotEndedError(run_id)
-    if finished.status == "succeeded":
-        raise RunSucceededError(run_id)
-    return records
+def _check_failed(state: RunState) -> None:
+    if state.finished is None:
+        raise RunNotEndedError(state.run_id)
+    if state.finished.status == "succeeded":
+        raise RunSucceededError(state.run_id)
 
 
 def _started(records: Sequence[Record]) -> RunStarted:
@@ -290,7 +303,7 @@ def _step_of(record: Record) -> str | None:
 def _events(
     records: Iterable[Record], copies: Iterable[Record], new_id: str, at: datetime.datetime
 ) -> list[Record]:
-    """Return the events that the copied steps have taken; the new run waits for all others."""
+    """Return the events that the copied steps were answered with; the new run waits for others."""
     taken = {
         record.data.get("event_id")
         for record in copies

@@ -365,6 +365,7 @@ class RunState:
             for step in self.steps.values()
         )
         self.timed_from = self.reset_at = record.at
+        self.handled.update(record.handled)
         self.finished = None
 
     def _status(self, record: Record) -> None:

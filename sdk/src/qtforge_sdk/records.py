@@ -160,10 +160,18 @@ class AmendmentRefused(_Record, frozen=True, kw_only=True, tag="amendment_refuse
 
 
 class RunReset(_Record, frozen=True, kw_only=True, tag="run_rewound"):
-    """The results of these steps are discarded; the run executes them again when resumed."""
+    """A run that had ended was opened again; it continues when it is resumed.
+
+    Attributes:
+        steps: Steps whose results are discarded; the run executes them again when resumed.
+        by: Who asked for it.
+        handled: The ids of requests that reached the run as it ended, or later; they no
+            longer count.
+    """
 
     steps: list[str]
     by: str = ""
+    handled: tuple[str, ...] = ()
 
 
 class EventReceived(_Record, frozen=True, kw_only=True, tag="event_received"):

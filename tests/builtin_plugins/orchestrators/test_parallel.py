@@ -15,7 +15,7 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
-from qtforge_host.runs.reset import rewind
+from qtforge_host.runs.reset import reset_run
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import Workflow, parse
@@ -218,7 +218,7 @@ def test_a_run_that_missed_its_quorum_asks_again_what_failed_when_it_is_retried(
         assert view.status == "failed"
         table.shelf.mended = True
         await table.clock.advance(3600)
-        await rewind(table.journal, view.run_id, at=table.clock.now())
+        await reset_run(table.journal, view.run_id, at=table.clock.now())
         view = await table.engine.resume(view.run_id)
         assert view.status == "succeeded", view.error
         assert table.shelf.asked == ["a", "b", "b"]

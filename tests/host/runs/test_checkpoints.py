@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from qtforge_host.runs.errors import KeepsStateError
-from qtforge_host.runs.reset import forked, rewind
+from qtforge_host.runs.errors import StatefulRunError
+from qtforge_host.runs.reset import forked, reset_run
 from qtforge_sdk.records import CheckpointSaved, RunReset, StepSucceeded
 
 MACHINE = """
@@ -105,7 +105,7 @@ async def begun(lab: Any, text: str) -> str:
 
 
 async def again(lab: Any, run_id: str) -> list[str]:
-    return await rewind(lab.client(), run_id, at=now())
+    return await reset_run(lab.client(), run_id, at=now())
 
 
 def test_a_call_that_failed_is_made_again_and_those_before_it_are_not(play: Any) -> None:
@@ -249,7 +249,7 @@ def test_a_retried_machine_has_its_whole_time_again_also_after_the_next_event(pl
         await lab.clock.advance(3600)
         await lab.post(run_id, "event", "mend")
         assert (await lab.resume(run_id)).error.code == "run.timeout"
-        await rewind(lab.client(), run_id, at=lab.clock.now())
+        await reset_run(lab.client(), run_id, at=lab.clock.now())
         assert (await lab.resume(run_id)).status == "waiting"
         await lab.post(run_id, "event", "divide")
         assert (await lab.resume(run_id)).status == "waiting"
@@ -258,14 +258,30 @@ def test_a_retried_machine_has_its_whole_time_again_also_after_the_next_event(pl
     play(case)
 
 
+def test_a_cancel_that_came_as_a_machine_ended_does_not_count_after_a_retry(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.desk.failures["1.hello"] = 1
+        run_id = await begun(lab, MACHINE)
+        assert await lab.status(run_id) == "failed"
+        await lab.post(run_id, "cancel")
+        await again(lab, run_id)
+        assert (await lab.resume(run_id)).status == "waiting"
+        assert not await lab.journal.pending(run_id)
+        assert (await lab.resume(run_id)).status == "waiting"
+        await lab.post(run_id, "cancel")
+        assert (await lab.resume(run_id)).status == "cancelled"
+
+    play(case)
+
+
 def test_a_machine_is_neither_retried_nor_forked_from_a_stage(play: Any) -> None:
     async def case(lab: Any) -> None:
         lab.desk.failures["1.hello"] = 1
         run_id = await begun(lab, MACHINE)
-        with pytest.raises(KeepsStateError, match="a state machine"):
-            await rewind(lab.client(), run_id, "1.hello", at=now())
+        with pytest.raises(StatefulRunError, match="a state machine"):
+            await reset_run(lab.client(), run_id, "1.hello", at=now())
         records = await lab.journal.records(run_id)
-        with pytest.raises(KeepsStateError):
+        with pytest.raises(StatefulRunError):
             forked(records, "new", {}, at=now(), stage="1.hello")
         assert not await lab.records(run_id, RunReset)
 

@@ -11,6 +11,8 @@ import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.runs.amendments import amend_resting, amendment_outcome
+from qtforge_host.runs.errors import RunEndedError
 from qtforge_sdk import Plugin, Record, Run, operation
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.records import (
@@ -201,5 +203,40 @@ def test_amendments_that_come_at_the_same_instant_are_all_made(play: Any) -> Non
         assert sorted(view.result["stages"][3:]) == ["by_left", "by_right", "extra"]
         *_, last = await lab.records(run_id, RunAmended)
         assert [stage["name"] for stage in last.definition["stages"]] == view.result["stages"]
+
+    play(case)
+
+
+def test_a_run_that_has_ended_is_not_amended(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.desk.gate.set()
+        run_id = (await lab.engine.execute(lab.sequential(THREE), {})).run_id
+        before = await lab.journal.records(run_id)
+        asked = await lab.post(run_id, "amend")
+        client, workflows = lab.client(), lab.engine.workflows
+        patch = [{"op": "add", "path": "/stages/3", "value": INSERTED}]
+        for _ in range(2):  # and the first refusal releases the run
+            with pytest.raises(RunEndedError, match="already ended"):
+                await amend_resting(client, workflows, run_id, patch, asked, "too late")
+        assert await lab.journal.records(run_id) == before
+        with pytest.raises(RunEndedError):  # instead of waiting for an answer
+            amendment_outcome(run_id, before, asked.message_id)
+
+    play(case)
+
+
+def test_a_run_that_rests_is_amended_by_whoever_asks(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, lab.sequential(THREE))
+        await lab.post(run_id, "pause")
+        lab.desk.gate.set()
+        assert (await asyncio.wait_for(going, 60)).status == "paused"
+        asked = await lab.post(run_id, "amend")
+        patch = [{"op": "replace", "path": "/stages/2", "value": INSERTED}]
+        client, workflows = lab.client(), lab.engine.workflows
+        record = await amend_resting(client, workflows, run_id, patch, asked, "because")
+        found = amendment_outcome(run_id, await client.records(run_id), asked.message_id)
+        assert found == record
+        assert list((await lab.resume(run_id)).steps) == ["one", "two", "extra"]
 
     play(case)

@@ -163,7 +163,7 @@ def test_a_deadline_that_passed_while_nobody_ran_asks_nobody_again(play: Any) ->
 
 
 def test_a_late_step_that_is_done_again_has_a_deadline_of_its_own(play: Any) -> None:
-    from qtforge_host.runs.reset import rewind
+    from qtforge_host.runs.reset import reset_run
 
     async def code(run: Run) -> Any:
         await some_wait(run)
@@ -175,7 +175,7 @@ def test_a_late_step_that_is_done_again_has_a_deadline_of_its_own(play: Any) -> 
             view = await lab.engine.execute(lab.script(code), {})
         assert view.status == "failed"
         await lab.clock.advance(1000)
-        again = await rewind(lab.journal, view.run_id, "stuck", at=lab.clock.now())
+        again = await reset_run(lab.journal, view.run_id, "stuck", at=lab.clock.now())
         assert "all" in again
         lab.desk.gate.set()
         view = await lab.resume(view.run_id)

@@ -10,10 +10,11 @@ import pytest
 
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.runs.errors import RunNotEndedError, RunSucceededError, UnknownStepError
-from qtforge_host.runs.reset import forked, rewind, steps_again
+from qtforge_host.runs.reset import forked, reset_run, steps_again
 from qtforge_host.runs.state import RunState
-from qtforge_sdk import ErrorInfo, Record
+from qtforge_sdk import ErrorInfo, Record, Run
 from qtforge_sdk.records import (
+    AmendmentRefused,
     CompensationStarted,
     CompensationSucceeded,
     EventReceived,
@@ -190,7 +191,7 @@ async def _journal(records: list[Record]) -> MemoryJournal:
 def test_rewinding_opens_the_run_again_and_keeps_nobody_else_out() -> None:
     async def main() -> list[Record]:
         journal = await _journal(FAILED)
-        assert await rewind(journal, "r", at=LATER, by="me") == ["three"]
+        assert await reset_run(journal, "r", at=LATER, by="me") == ["three"]
         ownership = await journal.claim("r")
         resumed = RunResumed(run_id="r", at=LATER, owner="o", plugins={})
         await journal.append(ownership, [resumed])
@@ -215,10 +216,47 @@ def test_only_a_run_that_ended_without_success_is_rewound(
     async def main() -> int:
         journal = await _journal(records)
         with pytest.raises(error):
-            await rewind(journal, "r", at=LATER)
+            await reset_run(journal, "r", at=LATER)
         return len(await journal.records("r"))
 
     assert asyncio.run(main()) == len(records)
+
+
+@pytest.mark.parametrize("kind", ["cancel", "pause", "amend"])
+def test_a_request_that_came_as_the_run_ended_does_not_count_after_a_retry(
+    play: Any, kind: str
+) -> None:
+    async def work(run: Run) -> str:
+        await run.request("one", "do.ok", {})
+        return "done"
+
+    async def case(lab: Any) -> None:
+        lab.desk.failures["one"] = 1
+        state = await lab.engine.execute(lab.script(work), {})
+        assert state.status == "failed"
+        late = await lab.post(state.run_id, kind, data={"patch": []})
+        await reset_run(lab.client(), state.run_id, at=LATER)
+        (reset,) = await lab.records(state.run_id, RunReset)
+        assert reset.handled == (late.message_id,)
+        again = await lab.resume(state.run_id)
+        assert (again.status, again.result, again.amendments) == ("succeeded", "done", 0)
+        assert not await lab.records(state.run_id, AmendmentRefused)
+
+    play(case)
+
+
+def test_a_cancel_that_comes_after_the_retry_counts(play: Any) -> None:
+    async def work(run: Run) -> None:
+        await run.request("one", "do.ok", {})
+
+    async def case(lab: Any) -> None:
+        lab.desk.failures["one"] = 1
+        state = await lab.engine.execute(lab.script(work), {})
+        await reset_run(lab.client(), state.run_id, at=LATER)
+        await lab.post(state.run_id, "cancel")
+        assert (await lab.resume(state.run_id)).status == "cancelled"
+
+    play(case)
 
 
 def test_a_fork_has_a_new_name_and_input_and_no_parent_and_keeps_what_was_before_the_stage() -> (

@@ -17,9 +17,9 @@ from qtforge_host.cli.runs.amend_options import (
     patch_of,
 )
 from qtforge_host.cli.runs.options import duration_option, find_run
-from qtforge_host.cli.runs_messages import BY, answered, message, now, refuse_ended
+from qtforge_host.cli.runs_messages import answered, message, refuse_ended
 from qtforge_host.cli.session import Session
-from qtforge_host.runs.amendments import Amended, Operation, still_waiting
+from qtforge_host.runs.amendments import Amended, Operation, amend_resting, amendment_outcome
 from qtforge_host.runs.amendments import amend as amended
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
@@ -90,26 +90,14 @@ async def _amend(
     patch, _ = _checked(durable, run_id, records, None, changes)  # a refusal is immediate
     asked = message("amend", data={"patch": patch, "reason": reason})
     try:
-        ownership = await journal.claim(run_id)
+        workflows = durable.engine.workflows
+        return patch, await amend_resting(journal, workflows, run_id, patch, asked, reason)
     except RunOwnedError:
         await journal.post(run_id, asked)
-
-        def settled(records: Sequence[Record]) -> RunAmended | AmendmentRefused | None:
-            answers = (each for each in records if isinstance(each, RunAmended | AmendmentRefused))
-            return next((each for each in answers if each.message_id == asked.message_id), None)
-
-        return patch, await answered(journal, run_id, wait_s, settled)
-    try:
-        records = await journal.records(run_id)
-        refuse_ended(run_id, records)
-        _, (_, definition) = _checked(durable, run_id, records, patch, changes)
-        answer = RunAmended(
-            run_id=run_id, at=now(), patch=patch, definition=definition, by=BY, reason=reason,
-            message_id=asked.message_id,
-        )  # fmt: skip
-        amended_state = RunState.from_records(run_id, [*records, answer])
-        workflow = durable.engine.workflows.recorded(amended_state)
-        await journal.append(ownership, [answer, *still_waiting(workflow, records, answer)])
-    finally:
-        await journal.release(ownership)
+    answer: RunAmended | AmendmentRefused | None = await answered(
+        journal,
+        run_id,
+        wait_s,
+        lambda records: amendment_outcome(run_id, records, asked.message_id),
+    )
     return patch, answer

@@ -27,7 +27,7 @@ from qtforge_host.cli.session import Session
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.engine import RunIds
-from qtforge_host.runs.reset import Rewriting, forked, rewind
+from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
@@ -124,8 +124,8 @@ def retry(
             amend = None
             if changes:
                 patch = patch_of(run_id, workflow, changes)
-                amend = Rewriting(workflows.recorded, patch, workflows.check, reason)
-            again = await rewind(durable.journal, run_id, stage, at=_now(), by=_BY, amend=amend)
+                amend = ResetAmendment(workflows.recorded, patch, workflows.check, reason)
+            again = await reset_run(durable.journal, run_id, stage, at=_now(), by=_BY, amend=amend)
             click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
             await _resume_all(durable, [run_id], versions, 1, outcome, note="retried")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from qtforge_host.runs.amendments import amend as amended
-from qtforge_host.runs.amendments import still_waiting
+from qtforge_host.runs.amendments import amend_resting, amendment_outcome
 from qtforge_host.runs.children import cancel_family
 from qtforge_host.runs.state import RunState
 from qtforge_host.serving.http.requests import Call
@@ -120,44 +120,23 @@ async def amend(
 
     Raises:
         AmendmentRefusedError: It can't be made.
+        RunEndedError: The run has ended, perhaps before it came to the amendment.
         WorkflowError: The run's workflow is not here.
     """
     journal = service.durable.journal
     _checked(service, run_id, await journal.records(run_id), patch)  # a refusal is immediate
     message = _message("amend", {"patch": list(patch), "reason": reason})
-    with contextlib.suppress(RunOwnedError), service.durable.supervisor.reserved(run_id):
-        return await _amend_here(service, run_id, patch, reason, message)
+    durable = service.durable
+    with contextlib.suppress(RunOwnedError), durable.supervisor.reserved(run_id):
+        workflows = durable.engine.workflows
+        return await amend_resting(journal, workflows, run_id, patch, message, reason)
     await journal.post(run_id, message)
-
-    def settled(records: Sequence[Record]) -> RunAmended | AmendmentRefused | None:
-        answers = (each for each in records if isinstance(each, RunAmended | AmendmentRefused))
-        return next((each for each in answers if each.message_id == message.message_id), None)
-
-    return await _settled(journal, run_id, within_s, settled)
-
-
-async def _amend_here(
-    service: Service,
-    run_id: str,
-    patch: Sequence[dict[str, Any]],
-    reason: str,
-    message: InboxMessage,
-) -> RunAmended:
-    journal = service.durable.journal
-    ownership = await journal.claim(run_id)
-    try:
-        records = await journal.records(run_id)
-        definition = _checked(service, run_id, records, patch)
-        answer = RunAmended(
-            run_id=run_id, at=message.at, patch=list(patch), definition=definition, by=BY,
-            reason=reason, message_id=message.message_id,
-        )  # fmt: skip
-        amended_state = RunState.from_records(run_id, [*records, answer])
-        workflow = service.durable.engine.workflows.recorded(amended_state)
-        await journal.append(ownership, [answer, *still_waiting(workflow, records, answer)])
-    finally:
-        await journal.release(ownership)
-    return answer
+    return await _settled(
+        journal,
+        run_id,
+        within_s,
+        lambda records: amendment_outcome(run_id, records, message.message_id),
+    )
 
 
 def _checked(
