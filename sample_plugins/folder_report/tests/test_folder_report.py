@@ -3,7 +3,6 @@ from __future__ import annotations
 import inspect
 import os
 import time
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +17,7 @@ from qtforge_sample_report.messages import (
     WriteResponse,
 )
 
-from qtforge_host.testing import PluginTestHost, Requested
+from qtforge_host.testing import PluginTestHost, Requested, WorkflowKit
 from qtforge_sdk import OperationContext, OperationError
 from qtforge_sdk.errors import HandlerFailedError
 
@@ -188,16 +187,28 @@ def test_a_report_that_can_not_be_written_is_a_clear_error(
     assert host.request("report.remove", {"report_id": "r1"}) == RemoveResponse(removed=False)
 
 
-def test_the_workflow_scans_writes_and_can_undo_with_its_own_operations(
-    host: PluginTestHost,
+def test_the_workflow_scans_and_writes_with_the_plugins_own_operations(
+    workflows: WorkflowKit, folder: Path
 ) -> None:
-    host.add(FolderReport())
-    [[path]] = host.hooks.qtforge_workflows()
-    definition = tomllib.loads(path.read_text(encoding="utf-8"))
-    assert (definition["name"], definition["kind"]) == ("folder-report", "sequential")
-    first, second = definition["stages"]
-    topics = {first["operation"], second["operation"], second["compensation"]["operation"]}
-    assert topics == {"folder.scan", "report.write", "report.remove"} == set(host.bus.topics())
+    workflows.add(FolderReport())
+    run = workflows.run("folder-report", {"path": str(folder)})
+    assert (run.status, list(run.steps)) == ("succeeded", ["scan", "write"])
+    assert (run.result["files"], run.result["total_bytes"]) == (4, 3_030)
+    assert Path(run.result["report"]).name == f"{run.id}.md"
+
+
+def test_the_workflow_removes_a_report_of_which_nobody_knows_whether_it_is_written(
+    workflows: WorkflowKit, folder: Path
+) -> None:
+    workflows.add(FolderReport())
+    workflows.fake("report.write", OperationError("report.not_written", "the disk is full"))
+    run = workflows.run("folder-report", {"path": str(folder)})
+    assert run.error is not None
+    assert run.error.code == "report.not_written"
+    assert {step: each.data for step, each in run.compensations.items()} == {
+        "write": {"removed": False}
+    }
+    assert [call.message for call in workflows.calls("report.remove")] == [{"report_id": run.id}]
 
 
 def test_the_command_scans_writes_and_shows_the_report(
