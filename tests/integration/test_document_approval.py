@@ -143,7 +143,7 @@ def test_people_get_mail_and_it_names_the_commands(desk: Desk, mailbox: Mailbox)
     desk.send(run, "user.action", "--set", "action=reject", "--set", "comment=too dear")
     subjects = [(letter["To"], letter["Subject"]) for letter in mailbox.letters]
     assert subjects == [
-        ("sub@example.org", "Handed in for approval: offer.md"),
+        ("sub@example.org", "Submitted for approval: offer.md"),
         ("Anna <anna@example.org>", "Please review: offer.md"),
         ("sub@example.org", "Rejected: offer.md"),
     ]
@@ -180,7 +180,7 @@ def test_who_does_not_answer_is_reminded_and_then_the_next_one_is_asked(
     assert told[1:4] == [  # Anna handed it in herself
         ("Ben <ben@example.org>", "Please review"),
         ("Ben <ben@example.org>", "Reminder"),
-        ("Chief <chief@example.org>", "Overdue, and yours now"),
+        ("Chief <chief@example.org>", "Overdue, now assigned to you"),
     ]
     path = desk("runs", "show", run["run_id"], "--json").json["path"]
     timers = [each for each in path if each["timer"]]
@@ -236,7 +236,7 @@ def test_what_was_changed_behind_the_reviewers_back_is_not_archived(desk: Desk) 
     run = desk.start()
     desk.offer.write_text("# Offer\n\nAll of it, for nothing.\n")
     said = desk("send", run["run_id"], "user.action", "--set", "action=approve")
-    assert (said.code, "is not what was approved" in said.out) == (1, True)
+    assert (said.code, "differs from the approved content" in said.out) == (1, True)
     shown = desk("runs", "show", run["run_id"], "--json").json
     assert (shown["status"], shown["error"]["code"]) == ("failed", "machine.failed")
 

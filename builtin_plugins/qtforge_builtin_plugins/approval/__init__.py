@@ -1,1 +1,1 @@
-"""The workflow ``document-approval`` and its plugins: reviewers, notifications, the archive."""
+"""The workflow ``document-approval`` and its plugins: reviewers, notifications, archive."""

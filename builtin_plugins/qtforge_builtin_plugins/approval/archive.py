@@ -1,4 +1,4 @@
-"""document-archive: keeps approved documents by their content, each with a receipt."""
+"""document-archive: store approved documents by their content, each with a receipt."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The configuration of document-archive.
 
     Attributes:
-        folder: Where documents are kept; None means the plugin's own folder.
+        folder: The archive's folder; None for the plugin's own folder.
         max_bytes: Refuse larger files, in bytes.
     """
 
@@ -38,20 +38,20 @@ class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class DocumentArchive(Plugin):
-    """Keeps each content once, below ``contents``, and each archiving below ``receipts``."""
+    """Stores each content once below ``contents``, and a receipt for each below ``receipts``."""
 
     Config = ArchiveConfig
     config: ArchiveConfig
     _folder: Path
 
     async def start(self, context: PluginContext) -> None:
-        """Note where the archive is."""
+        """Determine the archive's folder."""
         folder = self.config.folder
         self._folder = _expanded(folder) if folder else context.data_dir
 
     @operation("document.validate", trylast=True)
     def validate(self, request: ValidateRequest) -> ValidatedDocument:
-        """Read a document to its end, and say what is in it.
+        """Read a document to its end, and return the hash of its content.
 
         Raises:
             OperationError: See `qtforge_builtin_plugins.documents.reading.opened`.
@@ -61,10 +61,10 @@ class DocumentArchive(Plugin):
 
     @operation("document.archive", trylast=True)
     def archive(self, request: ArchiveRequest, context: OperationContext) -> ArchiveReceipt:
-        """Copy a document, and write the receipt; a step that is done again gets its first one.
+        """Copy a document, and write a receipt; a step that runs again gets the first receipt.
 
         Raises:
-            OperationError: ``archive.changed``: it is not what was approved;
+            OperationError: ``archive.changed``: it differs from the approved content;
                 ``archive.unwritable``; ``archive.damaged``: a receipt can't be read; and those
                 of `validate`.
         """
@@ -89,15 +89,15 @@ class DocumentArchive(Plugin):
             def write(chunk: bytes) -> None:
                 try:
                     copy.write(chunk)
-                except OSError as error:  # told apart here: else it would be the document's
+                except OSError as error:  # not mistaken for an error of the document's file
                     raise self._unwritable(error) from error
 
             sha256, size_bytes = self._read(request.document, write)
             if request.sha256 is not None and sha256 != request.sha256:
                 raise OperationError(
-                    "archive.changed", f"{request.document.name} is not what was approved",
-                    f"its content was {request.sha256[:12]}… and is {sha256[:12]}…",
-                    "bring the approved content back, or submit the document anew",
+                    "archive.changed", f"{request.document.name} differs from the approved content",
+                    f"its SHA-256 was {request.sha256[:12]}… and is {sha256[:12]}…",
+                    "restore the approved content, or submit the document again",
                     retryable=False,
                 )  # fmt: skip
             target = self._folder / "contents" / sha256[:2] / sha256
@@ -123,7 +123,7 @@ class DocumentArchive(Plugin):
         return made
 
     def _read(self, document: Document, take: Callable[[bytes], object]) -> tuple[str, int]:
-        """Give a document's content in parts; return its SHA-256 and its size in bytes."""
+        """Pass on a document's content in parts; return its SHA-256 and its size in bytes."""
         with opened(document, self.config.max_bytes) as file:
             return _hashed(file, take)
 
@@ -142,7 +142,7 @@ def _hashed(file: BinaryIO, take: Callable[[bytes], object]) -> tuple[str, int]:
 
 
 def _holds(path: Path, sha256: str) -> bool:
-    """Whether a copy is there and still as it was written."""
+    """Return whether a copy exists and is intact."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Who reviews a document: a choice among people, without input or output."""
+"""Choose a reviewer, without input or output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Strategy = Literal["round_robin", "least_loaded"]
 
 
 class Staff(NamedTuple):
-    """Who there is.
+    """The people to choose from.
 
     Attributes:
-        reviewers: Those that documents are given to, in order.
-        escalation: Those that are asked one after the other when nobody answers.
+        reviewers: The reviewers, in order.
+        escalation: The escalation chain.
         strategy: How a reviewer is chosen.
     """
 
@@ -27,12 +27,12 @@ class Staff(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What was assigned before.
+    """The earlier assignments.
 
     Attributes:
-        last: When each was assigned last, as a growing number, by `identity`.
-        open: How many reviews each has now, by `identity`.
-        asked: Those that this review was given to already, by `identity`.
+        last: A number that grows with the time of the last assignment, by `identity`.
+        open: The number of open reviews, by `identity`.
+        asked: The people to whom this review was assigned before, by `identity`.
     """
 
     last: Mapping[str, int]
@@ -41,7 +41,7 @@ class Past(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Who it is, or None, and why."""
+    """The chosen person, or None, and the reason."""
 
     person: Person | None
     reason: str
@@ -49,7 +49,7 @@ class Choice(NamedTuple):
 
 
 def identity(person: Person) -> str:
-    """Return what tells a person from others: the address, or else the name.
+    """Return what identifies a person: the address, or else the name.
 
     >>> identity(Person(name="Ada", email="Ada@Example.org"))
     'ada@example.org'
@@ -58,11 +58,11 @@ def identity(person: Person) -> str:
 
 
 def choose(request: ReviewerRequest, staff: Staff, past: Past) -> Choice:
-    """Choose a reviewer; never who has handed the document in.
+    """Choose a reviewer, but never the submitter.
 
     Returns:
-        For an escalation the next of the chain, and at its end the last one again; without
-        a chain, and otherwise, a reviewer by the strategy.
+        For an escalation the next person of the chain, and at its end the last one again;
+        otherwise, or without a chain, a reviewer by the strategy.
     """
     chain = _others(staff.escalation, request.submitter)
     if request.escalation > 0 and chain:
@@ -73,7 +73,7 @@ def choose(request: ReviewerRequest, staff: Staff, past: Past) -> Choice:
     able = _others(staff.reviewers, request.submitter)
     if not able:
         known = bool(staff.reviewers)
-        why = "the only reviewer handed it in" if known else "no reviewers are configured"
+        why = "the only reviewer is the submitter" if known else "no reviewers are configured"
         return Choice(None, why)
     if request.escalation > 0:
         return _next(able, staff.strategy, past)
@@ -96,7 +96,7 @@ def _by_strategy(able: list[Person], strategy: Strategy, past: Past) -> Choice:
         return past.last.get(identity(person), 0)
 
     if strategy == "round_robin":
-        return Choice(min(able, key=longest_ago), "whose turn it is")
+        return Choice(min(able, key=longest_ago), "next in turn")
 
     def load(person: Person) -> tuple[int, int]:
         return past.open.get(identity(person), 0), longest_ago(person)
@@ -106,7 +106,7 @@ def _by_strategy(able: list[Person], strategy: Strategy, past: Past) -> Choice:
 
 
 def _others(people: Iterable[Person], submitter: Person) -> list[Person]:
-    """Leave out who has one of the submitter's name and address."""
+    """Return the people who share neither name nor address with the submitter."""
     known = {text.strip().casefold() for text in _words(submitter)}
     return [
         person
@@ -116,5 +116,5 @@ def _others(people: Iterable[Person], submitter: Person) -> list[Person]:
 
 
 def _words(person: Person) -> list[str]:
-    """Return the words by which somebody may be known."""
+    """Return the name and the address, as far as they are given."""
     return [text for text in (person.name, person.email) if text.strip()]

@@ -1,4 +1,4 @@
-"""One e-mail over SMTP, with every failure as an error that says whether to try again."""
+"""Send one e-mail over SMTP; every failure is an error that says whether it is retryable."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PORTS: Final[Mapping[str, int]] = MappingProxyType({"starttls": 587, "tls": 465
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent.
+    """An e-mail.
 
     Attributes:
-        to_name: Or "".
-        to_email: The address.
+        to_name: The recipient's name, or "".
+        to_email: The recipient's address.
         subject: One line; line breaks become spaces.
         text: The message.
-        message_id: With angle brackets.
+        message_id: The ``Message-ID``, with angle brackets.
     """
 
     to_name: str
@@ -42,17 +42,17 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def send(letter: Letter, config: SmtpConfig, login: tuple[str, str] | None, wait_s: float) -> None:
-    """Hand a letter over.
+    """Send an e-mail.
 
     Args:
-        letter: What.
-        config: To which server.
+        letter: The e-mail.
+        config: The server.
         login: User name and password, or None.
-        wait_s: How long to wait for each answer, in seconds.
+        wait_s: The timeout of each answer, in seconds.
 
     Raises:
         OperationError: ``notification.address``, ``.refused``, ``.login``, ``.tls``,
-            ``.unreachable``, ``.server``; each says whether a further try may succeed.
+            ``.unreachable``, ``.server``; each says whether it is retryable.
     """
     message = _message(letter, config.sender)
     try:
@@ -88,7 +88,7 @@ def _message(letter: Letter, sender: str) -> email.message.EmailMessage:
     message = email.message.EmailMessage(policy=email.policy.SMTP)
     try:
         to = email.headerregistry.Address(letter.to_name, addr_spec=letter.to_email)
-        # The library refuses line breaks in headers; names of files may well have some.
+        # The library refuses line breaks in headers; file names may contain some.
         message["Subject"] = " ".join(letter.subject.split())
         message["From"] = sender
         message["To"] = to
@@ -99,7 +99,7 @@ def _message(letter: Letter, sender: str) -> email.message.EmailMessage:
         ) from error  # fmt: skip
     message["Date"] = email.utils.localtime()
     message["Message-ID"] = letter.message_id
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answering machine answers
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic reply
     message.set_content(letter.text)
     return message
 
@@ -108,26 +108,26 @@ def _refuse(error: Exception, letter: Letter, config: SmtpConfig) -> NoReturn:
     server = f"{config.host}:{config.port or _PORTS[config.security]}"
     if isinstance(error, ssl.SSLError | smtplib.SMTPNotSupportedError):
         raise OperationError(
-            "notification.tls", f"no safe connection to {server}", str(error),
+            "notification.tls", f"no secure connection to {server}", str(error),
             "check smtp.host, smtp.security and smtp.ca_file of notifier", retryable=False,
         ) from error  # fmt: skip
     if isinstance(error, smtplib.SMTPAuthenticationError):
         raise OperationError(
-            "notification.login", f"{server} refused the login", _said(error),
+            "notification.login", f"{server} refused the login", _answer(error),
             "check smtp.username and smtp.password of notifier",
             retryable=400 <= error.smtp_code < 500,
         ) from error  # fmt: skip
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, answer = next(iter(error.recipients.values()))
         raise OperationError(
-            "notification.refused", f"{server} does not take mail to {letter.to_email}",
+            "notification.refused", f"{server} does not accept mail for {letter.to_email}",
             f"{code} {answer.decode(errors='replace')}", "check the address",
             retryable=400 <= code < 500,
         ) from error  # fmt: skip
     if isinstance(error, smtplib.SMTPResponseException):
         raise OperationError(
-            "notification.server", f"{server} did not take the message", _said(error),
-            "see what the server says", retryable=400 <= error.smtp_code < 500,
+            "notification.server", f"{server} did not accept the message", _answer(error),
+            "check the server's answer", retryable=400 <= error.smtp_code < 500,
         ) from error  # fmt: skip
     raise OperationError(
         "notification.unreachable", f"{server} can't be reached",
@@ -136,7 +136,7 @@ def _refuse(error: Exception, letter: Letter, config: SmtpConfig) -> NoReturn:
     ) from error  # fmt: skip
 
 
-def _said(error: smtplib.SMTPResponseException) -> str:
-    said = error.smtp_error
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+def _answer(error: smtplib.SMTPResponseException) -> str:
+    answer = error.smtp_error
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
     return f"{error.smtp_code} {text}"

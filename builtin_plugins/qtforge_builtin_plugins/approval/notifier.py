@@ -1,4 +1,4 @@
-"""notifier: tells people something, in the log and by e-mail."""
+"""notifier: send notifications to the log and by e-mail."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Notifier", "NotifierConfig"]
 
-_NO_DOMAIN: Final = "qtforge.invalid"  # RFC 2606; stands where no sender has one
+_NO_DOMAIN: Final = "qtforge.invalid"  # RFC 2606; used when the sender has no domain
 
 
 class NotifierConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration of notifier.
 
     Attributes:
-        channels: How people are told, in order.
-        smtp: The server for e-mail; None leaves that channel out.
+        channels: The channels of a notification, in order.
+        smtp: The server for e-mail; without one, e-mail is skipped.
     """
 
     channels: tuple[Literal["log", "email"], ...] = ("log", "email")
@@ -36,22 +36,22 @@ class NotifierConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Notifier(Plugin):
-    """Sends notifications; the answer says for each channel what became of it."""
+    """Sends notifications; the answer has the delivery on each channel."""
 
     Config = NotifierConfig
     config: NotifierConfig
     _secrets: Secrets
 
     async def start(self, context: PluginContext) -> None:
-        """Take hold of the secrets, for the login."""
+        """Get the secrets for the login."""
         self._secrets = context.secrets
 
     @operation("notification.send", trylast=True)
     def send(self, request: NotificationRequest, context: OperationContext) -> NotificationSent:
-        """Tell somebody something.
+        """Send a notification on each channel.
 
-        A step of a run that is done again, since nobody knows whether it was done, sends an
-        e-mail with the same ``Message-ID``, which mail programs show once.
+        A step that runs again because its outcome is unknown sends an e-mail with the same
+        ``Message-ID``, which mail programs show once.
 
         Raises:
             OperationError: See `qtforge_builtin_plugins.approval.mail.send`.
@@ -70,10 +70,10 @@ class Notifier(Plugin):
     ) -> Delivery:
         smtp, to = self.config.smtp, request.recipient
         if smtp is None:
-            return _left_out("no SMTP server is configured for notifier")
+            return _skipped("no SMTP server is configured for notifier")
         if to is None or not to.email:
-            return _left_out("the recipient has no address")
-        from qtforge_builtin_plugins.approval import mail  # loads smtplib and ssl
+            return _skipped("the recipient has no address")
+        from qtforge_builtin_plugins.approval import mail  # imports smtplib and ssl
 
         reveal = self._secrets.reveal
         login = (reveal(smtp.username), reveal(smtp.password)) if smtp.username else None
@@ -89,7 +89,7 @@ class Notifier(Plugin):
         try:
             mail.send(letter, smtp, login, wait_s)
         except OperationError as error:
-            error.why = self._secrets.mask(error.why)  # a server may repeat what it was told
+            error.why = self._secrets.mask(error.why)  # a server may repeat the login
             raise
         return Delivery(channel="email", delivered=True, detail=to.email)
 
@@ -105,7 +105,7 @@ def _by_log(request: NotificationRequest, context: OperationContext) -> Delivery
     return Delivery(channel="log", delivered=True, detail=who)
 
 
-def _left_out(why: str) -> Delivery:
+def _skipped(why: str) -> Delivery:
     return Delivery(channel="email", delivered=False, detail=why)
 
 

@@ -1,4 +1,4 @@
-"""reviewers: who is to review a document, and who is asked next when nobody answers."""
+"""reviewers: choose the reviewer of a document, and the next one when a review is overdue."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ __all__ = ["Reviewers", "ReviewersConfig"]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody who reviews; has a name, an address, or both."""
+    """A reviewer with a name, an address, or both."""
 
     name: str = ""
     email: str = ""
 
     def __post_init__(self) -> None:
         if not (self.name.strip() or self.email.strip()):
-            raise ValueError("a reviewer has a name or an email")
+            raise ValueError("a reviewer must have a name or an email")
 
 
 class ReviewersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration of reviewers.
 
     Attributes:
-        reviewers: Those that documents are given to, in order.
-        escalation: Those that are asked one after the other when a review is overdue; with
-            none, the next reviewer is.
-        strategy: ``round_robin``, one after the other, or ``least_loaded``.
+        reviewers: The reviewers, in order.
+        escalation: The escalation chain: an overdue review goes to each one after the other;
+            without a chain, to the next reviewer.
+        strategy: ``round_robin`` (one after the other) or ``least_loaded``.
     """
 
     reviewers: tuple[Member, ...] = ()
@@ -50,21 +50,21 @@ class ReviewersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Reviewers(Plugin):
-    """Chooses reviewers, and remembers what each has to do."""
+    """Chooses reviewers, and stores their open reviews."""
 
     Config = ReviewersConfig
     config: ReviewersConfig
     _assignments: Assignments
 
     async def start(self, context: PluginContext) -> None:
-        """Note where the assignments are kept."""
-        from qtforge_builtin_plugins.approval.assignments import Assignments  # loads sqlite3
+        """Prepare the store of assignments."""
+        from qtforge_builtin_plugins.approval.assignments import Assignments  # imports sqlite3
 
         self._assignments = Assignments(context.data_dir / "assignments.sqlite")
 
     @operation("reviewer.assign", trylast=True)
     def assign(self, request: ReviewerRequest, context: OperationContext) -> ReviewerAssigned:
-        """Choose who is to review; a step of a run that asks again gets the same answer.
+        """Choose a reviewer; a step that runs again gets the same answer.
 
         Raises:
             OperationError: ``reviewer.store``.
@@ -83,7 +83,7 @@ class Reviewers(Plugin):
 
     @operation("reviewer.release", trylast=True)
     def release(self, request: ReviewerRelease) -> ReviewerReleased:
-        """Note that a review is over.
+        """End a review.
 
         Raises:
             OperationError: ``reviewer.store``.

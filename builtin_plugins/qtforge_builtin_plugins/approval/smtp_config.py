@@ -1,4 +1,4 @@
-"""Where e-mail is handed over."""
+"""The configuration of the SMTP server."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["SmtpConfig"]
 
 
 class SmtpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where e-mail is handed over.
+    """The configuration of the SMTP server.
 
     Attributes:
         host: The server's name.
-        sender: The address that it comes from.
-        port: None means 587 for ``starttls``, 465 for ``tls``, 25 for ``none``.
+        sender: The sender's address.
+        port: None for 587 with ``starttls``, 465 with ``tls``, 25 with ``none``.
         security: ``starttls``, ``tls`` from the first byte, or ``none``.
         username: For the login, or "" for none; may be ``${secret.NAME}``.
-        password: For the login; ``${secret.NAME}`` keeps it out of the file.
-        ca_file: Certificates to trust instead of the system's, a PEM file; or None.
-        timeout_s: How long to wait for each answer of the server, in seconds.
+        password: For the login; write ``${secret.NAME}`` to keep it out of the file.
+        ca_file: A PEM file of certificates to trust instead of the system's, or None.
+        timeout_s: The timeout of each answer of the server, in seconds.
     """
 
     host: Annotated[str, msgspec.Meta(min_length=1)]
@@ -34,6 +34,6 @@ class SmtpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         if self.username and self.security == "none":
-            raise ValueError("a login needs security 'starttls' or 'tls': it would be readable")
+            raise ValueError("a login needs security 'starttls' or 'tls', or it is not encrypted")
         if "@" not in self.sender:
             raise ValueError(f"sender '{self.sender}' is not an e-mail address")

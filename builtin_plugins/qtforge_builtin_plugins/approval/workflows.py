@@ -1,4 +1,4 @@
-"""approval-workflows: the workflow definition that comes with the approval plugins."""
+"""approval-workflows: the workflow definition of the approval plugins."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_nothing_but_what_was_approved_is_kept(
     archive: DocumentArchive, offer: Document, tmp_path: Path
 ) -> None:
     Path(str(offer.path)).write_bytes(b"something else")
-    with pytest.raises(OperationError, match="is not what was approved") as caught:
+    with pytest.raises(OperationError, match="differs from the approved content") as caught:
         keep(archive, offer)
     assert (caught.value.code, caught.value.retryable) == ("archive.changed", False)
     assert not (tmp_path / "archive" / "contents").exists()

@@ -90,4 +90,4 @@ def test_with_no_reviewers_nobody_is_chosen_and_the_reason_is_told() -> None:
     found = choose(ask(), Staff((), (), "round_robin"), Past({}, {}, frozenset()))
     assert (found.person, found.reason) == (None, "no reviewers are configured")
     alone = choose(ask(ANNA), Staff((ANNA,), (), "round_robin"), Past({}, {}, frozenset()))
-    assert (alone.person, alone.reason) == (None, "the only reviewer handed it in")
+    assert (alone.person, alone.reason) == (None, "the only reviewer is the submitter")

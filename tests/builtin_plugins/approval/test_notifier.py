@@ -324,7 +324,7 @@ def test_nobody_in_particular_is_told_in_the_log_alone(
 
 def test_a_login_over_an_open_line_is_refused_when_it_is_configured(host: PluginTestHost) -> None:
     smtp = {"host": "h", "sender": "a@b.org", "security": "none", "username": "me"}
-    with pytest.raises(ConfigError, match="it would be readable"):
+    with pytest.raises(ConfigError, match="or it is not encrypted"):
         notifier(host, smtp)
 
 

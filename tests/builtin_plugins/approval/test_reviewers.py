@@ -110,4 +110,4 @@ def test_it_answers_on_the_bus(host: PluginTestHost) -> None:
     host.add(Reviewers(), config={"reviewers": [{"name": "Anna"}]})
     found = host.request("reviewer.assign", {"request_id": "r"}, response_type=ReviewerAssigned)
     assert found.reviewer is not None
-    assert (found.reviewer.name, found.reason) == ("Anna", "whose turn it is")
+    assert (found.reviewer.name, found.reason) == ("Anna", "next in turn")
