@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import threading
+import time
 
 import pytest
 from tests.conftest import Bench
@@ -89,3 +91,25 @@ async def test_many_requests_are_answered_at_once(it: Bench) -> None:
         *(it.bus.request("note.echo_in_thread", Note(str(number))) for number in range(20))
     )
     assert [reply.text for reply in replies] == [str(number) for number in range(20)]
+
+
+@scenario
+async def test_a_timeout_is_seconds_text_or_a_timedelta(it: Bench) -> None:
+    echo = Echo()
+    await it.add(echo, "echo", "1.2.0")
+    for timeout in (3600, 3600.0, "1h", datetime.timedelta(hours=1)):
+        before = time.monotonic()
+        await it.bus.request("note.contextual", Note("hi"), timeout=timeout)
+        deadline = echo.contexts[-1].deadline
+        assert deadline is not None
+        assert before + 3600 <= deadline <= time.monotonic() + 3600
+
+
+@scenario
+async def test_a_timeout_that_is_no_duration_is_refused_and_nothing_is_asked(it: Bench) -> None:
+    echo = Echo()
+    await it.add(echo, "echo", "1.2.0")
+    for timeout in ("30 sec", float("nan"), True):
+        with pytest.raises(ValueError, match="is not a duration"):
+            await it.bus.request("note.echo", Note("hi"), timeout=timeout)
+    assert echo.given == []
