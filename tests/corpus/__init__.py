@@ -1,0 +1,1 @@
+"""Make the accuracy set: documents whose answers were drawn before they were printed."""

@@ -1,0 +1,65 @@
+"""Write the accuracy set: ``python -m tests.corpus [FOLDER] [--only TEXT]``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+from tests.corpus.plan import documents
+from tests.corpus.tools import convert_office, print_pages
+
+TARGET = Path(__file__).parents[1] / "data" / "documents"
+PARTS = ("open", "held_out")
+
+
+def write(target: Path, only: str = "") -> int:
+    """Write documents and their answers.
+
+    Args:
+        target: The folder, in which `open` and `held_out` are made; they are emptied first unless
+            only some documents are written.
+        only: Write documents whose name has this text, and leave the others.
+
+    Returns:
+        How many documents were written.
+    """
+    planned = {Path(document.answer.document).stem: document for document in documents()}
+    planned = {name: document for name, document in planned.items() if only in name}
+    pages, office = {}, {}
+    for name, document in planned.items():
+        if document.draft.tool == "chromium":
+            pages[name] = document.draft.content
+        elif document.draft.tool == "libreoffice":
+            office[name] = (document.draft.suffix, document.draft.content)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        files = print_pages(pages, folder) | convert_office(office, folder)
+    for part in PARTS:
+        if not only:
+            shutil.rmtree(target / part, ignore_errors=True)
+        (target / part).mkdir(parents=True, exist_ok=True)
+    for name, document in planned.items():
+        folder = target / PARTS[document.answer.held_out]
+        content = files.get(name, document.draft.content)
+        (folder / document.answer.document).write_bytes(content)
+        answer = msgspec.json.format(msgspec.json.encode(document.answer), indent=1)
+        (folder / f"{name}.json").write_bytes(answer + b"\n")
+    return len(planned)
+
+
+def main() -> None:
+    """Read the command line and write the set."""
+    parser = argparse.ArgumentParser(prog="python -m tests.corpus")
+    parser.add_argument("folder", nargs="?", type=Path, default=TARGET)
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="documents with TEXT in the name"
+    )
+    arguments = parser.parse_args()
+    print(f"{write(arguments.folder, arguments.only)} documents")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The wordings and texts of a language, read from `languages/*.toml`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+FOLDER = Path(__file__).parent / "languages"
+CODES = ("de", "en", "fr", "nl", "es", "it", "pt", "pl", "sv", "da", "ru", "tr")
+
+
+class Country(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Money, taxes, places and banks of a country."""
+
+    code: str
+    currency: str
+    symbol: str
+    decimal: str
+    group: str
+    rates: tuple[str, ...]
+    forms: tuple[str, ...]
+    streets: tuple[str, ...]
+    cities: tuple[str, ...]
+    phone: str
+    banks: tuple[tuple[str, str], ...]
+    tax_name: str = ""
+    vat_label: str = ""
+    us_dates: bool = False
+
+
+class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One supplier's words for everything that an invoice says."""
+
+    id: str
+    money: str
+    dates: tuple[str, ...]
+    title: str
+    credit_title: str
+    title_line: str
+    number: str
+    date: str
+    due: str
+    service_date: str
+    customer_no: str
+    order_no: str
+    delivery_note: str
+    payment_ref: str
+    original: str
+    net: str
+    tax: str
+    total: str
+    payable: str
+    paid: str
+    discount: str
+    shipping: str
+    seller: str
+    buyer: str
+    vat_id: str
+    company_no: str
+    iban: str
+    bic: str
+    bank: str
+    phone: str
+    columns: tuple[str, str, str, str, str, str, str]
+    page: str
+    carry: str
+    base: str
+    reverse: str
+    thanks: str
+    sentence: str
+    hello: str
+    bye: str
+
+
+class ReceiptWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The words of a till's receipt."""
+
+    title: str
+    number: str
+    date: str
+    time: str
+    total: str
+    net: str
+    tax: str
+    cash: str
+    change: str
+    thanks: str
+
+
+class ContractText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contract with gaps for names and numbers, and what of it is no name."""
+
+    id: str
+    title: str
+    titles: tuple[str, str]
+    sign: tuple[str, str, str, str, str]
+    keep: tuple[str, ...]
+    body: str
+    individual: bool = False
+
+
+class PlainText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A document that is neither invoice nor contract."""
+
+    kind: str
+    title: str
+    body: str
+
+
+class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What only held-out documents use."""
+
+    wording: tuple[Wording, ...] = ()
+    contract: tuple[ContractText, ...] = ()
+    text: tuple[PlainText, ...] = ()
+
+
+class Language(HeldOut, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language: names to draw from, and every text outside the held-out part."""
+
+    language: str
+    months: tuple[str, ...]
+    companies: tuple[str, ...]
+    persons: tuple[str, ...]
+    titles: tuple[str, ...]
+    items: tuple[tuple[str, str, int, int], ...]
+    country: tuple[Country, ...]
+    receipt: ReceiptWording
+    company_form_first: bool = False
+    held_out: HeldOut = HeldOut()
+
+
+@cache
+def language(code: str) -> Language:
+    """Read a language and its held-out part.
+
+    Args:
+        code: ISO 639-1, one of `CODES`.
+
+    Returns:
+        The language, with its held-out texts in `held_out`.
+    """
+    shown = msgspec.toml.decode((FOLDER / f"{code}.toml").read_bytes(), type=Language)
+    held_out = (FOLDER / "held_out" / f"{code}.toml").read_bytes()
+    return msgspec.structs.replace(shown, held_out=msgspec.toml.decode(held_out, type=HeldOut))
