@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from qtforge_host.app import Host
 from qtforge_host.cli.session import Session
+from qtforge_sdk.validation import nearest
 
 __all__ = ["contributed"]
 
@@ -46,8 +46,8 @@ async def _invoke(
         commands = await host.commands()
         command = commands.get(name)
         if command is None:
-            near = difflib.get_close_matches(name, [*builtin, *commands], n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            near = nearest(name, [*builtin, *commands])
+            hint = f" Did you mean '{near}'?" if near else ""
             raise click.UsageError(f"No such command '{name}'.{hint}")
         session.host = host
         info = f"qtforge-host {name}"

@@ -19,6 +19,7 @@ from qtforge_host.config.toml_files import prefer as prefer_in
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status, canonical_name
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
     from qtforge_host.app import Host
@@ -169,10 +170,8 @@ def _named(resolution: Resolution, name: str) -> list[Candidate]:
     found = _plugins(resolution)
     named = [candidate for candidate in found if candidate.name == name]
     if not named:
-        import difflib  # only here: most names are right
-
-        near = difflib.get_close_matches(name, [one.name for one in found], n=1)
-        fix = f"did you mean '{near[0]}'?" if near else "qtforge-host plugins list shows them"
+        otherwise = "qtforge-host plugins list shows them"
+        fix = did_you_mean(name, [one.name for one in found], otherwise)
         raise NotFoundError(f"there is no plugin '{name}'", "", fix)
     return named
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +27,7 @@ from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended, RunFinished
 from qtforge_sdk.runs import Amendment
-from qtforge_sdk.validation import validation_errors
+from qtforge_sdk.validation import did_you_mean, validation_errors
 
 __all__ = [
     "Amended",
@@ -164,8 +163,7 @@ class PatchBuilder:
                     if each["name"] == stage:
                         return key, position
                     known.append(str(each["name"]))
-        near = difflib.get_close_matches(stage, known, n=1)
-        fix = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known) or 'none'}"
+        fix = did_you_mean(stage, known) if known else "it has no stages"
         raise AmendmentRefusedError(self._run_id, f"the definition has no stage '{stage}'", fix)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +40,7 @@ from qtforge_sdk.records import (
     TimerFired,
     TimerSet,
 )
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["ResetAmendment", "forked", "reset_run", "steps_again"]
 
@@ -126,10 +126,7 @@ def steps_again(run_id: str, records: Sequence[Record], stage: str | None = None
     """
     steps = _Steps(records)
     if stage is not None and stage not in steps.places:
-        near = difflib.get_close_matches(stage, steps.places, n=1)
-        known = ", ".join(steps.places) or "none"
-        fix = f"did you mean '{near[0]}'?" if near else f"begun are {known}"
-        raise UnknownStepError(run_id, stage, fix)
+        raise UnknownStepError(run_id, stage, did_you_mean(stage, steps.places))
     wanted = steps.compensated | ({stage} if stage is not None else steps.failed)
     if not wanted and not steps.open - steps.timers:
         wanted = steps.optional

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import PluginError
+from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["InstalledPlugin", "InstalledPlugins"]
@@ -109,11 +109,12 @@ class InstalledPlugins:
                 if workflow.definition.name == name:
                     return {loaded.candidate.name, *_named(workflow.definition.requires)}
                 known.add(workflow.definition.name)
-        near = difflib.get_close_matches(name, known, n=1)
         raise PluginError(
-            name, "plugin.not_found", "no plugin and no workflow of that name is installed",
-            f"did you mean '{near[0]}'?" if near else "pip install what provides it",
-        )  # fmt: skip
+            name,
+            "plugin.not_found",
+            "no plugin and no workflow of that name is installed",
+            did_you_mean(name, known, "pip install what provides it"),
+        )
 
     def _load(self, candidates: Iterable[Candidate]) -> tuple[Loaded, ...]:
         """Import candidates.

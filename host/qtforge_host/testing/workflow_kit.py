@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -41,6 +40,7 @@ from qtforge_sdk.errors import (
 )
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
+from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["WorkflowKit"]
@@ -118,8 +118,7 @@ class WorkflowKit:
         names = [default_name(each) for each in plugins]
         for name in config:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                fix = f"did you mean '{near[0]}'?" if near else f"added are: {', '.join(names)}"
+                fix = did_you_mean(name, names)
                 raise ConfigError(f"config[{name!r}]", "no plugin of that name is added", fix)
         for name, plugin in zip(names, plugins, strict=True):
             self._host.add(plugin, name, config=config.get(name))
@@ -251,8 +250,7 @@ class WorkflowKit:
         validate_topic(topic)
         known = self._bench.parts.bus.topics()
         if topic not in known:
-            near = difflib.get_close_matches(topic, known, n=1)
-            fix = f"did you mean '{near[0]}'?" if near else "add a plugin or fake(...) it"
+            fix = did_you_mean(topic, known, "add a plugin or fake(...) it")
             raise NoHandlerError(topic, "neither a plugin nor a fake answers it", fix)
         return [call for call in self._bench.traffic.calls if call.topic == topic]
 
@@ -336,10 +334,7 @@ class WorkflowKit:
         """
         known = self._catalog.names()
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise WorkflowNotFoundError(
-                name, f"did you mean '{near[0]}'?" if near else "workflows.add(...) it"
-            )
+            raise WorkflowNotFoundError(name, did_you_mean(name, known, "workflows.add(...) it"))
         workflow = self._catalog.get(name)
         _refuse(name, self._problems(workflow))
         return workflow

@@ -80,7 +80,7 @@ def test_an_unknown_stage_is_refused_with_the_nearest_name(builder: PatchBuilder
     with pytest.raises(AmendmentRefusedError, match="no stage 'raed'") as raised:
         builder.remove("raed")
     assert raised.value.fix == "did you mean 'read'?"
-    with pytest.raises(AmendmentRefusedError, match="there are none"):
+    with pytest.raises(AmendmentRefusedError, match="it has no stages"):
         PatchBuilder("run-1", {"name": "empty"}).remove("read")
 
 

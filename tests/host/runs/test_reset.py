@@ -151,7 +151,7 @@ def test_an_unknown_stage_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UnknownStepError, match="did you mean 'three'") as raised:
         steps_again("r", FAILED, "tree")
     assert raised.value.code == "run.unknown_step"
-    with pytest.raises(UnknownStepError, match="begun are one, two, three"):
+    with pytest.raises(UnknownStepError, match="use one of one, two, three"):
         steps_again("r", FAILED, "xyz")
 
 
