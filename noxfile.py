@@ -52,7 +52,7 @@ def release(session: nox.Session) -> None:
         session.run("python", "-m", "build", "--outdir", str(dist), folder)
     session.run("twine", "check", "--strict", *(str(each) for each in sorted(dist.iterdir())))
     session.run("python", "-m", "tools.check_release", str(dist))
-    fresh = Path(session.create_tmp()) / "fresh"
+    fresh = Path(session.create_tmp()).resolve() / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     session.run("python", "-m", "venv", str(fresh))
     names = (

@@ -76,12 +76,21 @@ def files_of(page: Path) -> Iterator[tuple[str, str]]:
                 yield named[1], block
 
 
+def _write_files(page: Path, folder: Path) -> None:
+    for name, text in files_of(page):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the examples, and a home of its own."""
     folder = tmp_path_factory.mktemp("documentation")
     shutil.copytree(ROOT / "examples", folder / "examples")
     (folder / "home").mkdir()
+    for page in PAGES:
+        if page != TUTORIAL:
+            _write_files(page, folder)
     # One run, so that 'last' names one whichever command is tried first.
     done = _try(["run", "document-processing", "examples/documents/letter.docx"], folder)
     assert done.returncode in (0, 1), done.stderr  # 1 without the extra 'documents'
@@ -128,9 +137,7 @@ def test_the_tutorial_works_from_its_first_command_to_its_last(
     checkout: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
-    for name, text in files_of(TUTORIAL):
-        (checkout / name).parent.mkdir(exist_ok=True)
-        (checkout / name).write_text(text, encoding="utf-8")
+    _write_files(TUTORIAL, checkout)
     outputs = {}
     for command in commands_of(TUTORIAL):
         words = shlex.split(command)
