@@ -53,13 +53,17 @@ def blocks(page: Path, language: str) -> Iterator[str]:
         yield found[1]
 
 
+def _command_blocks(page: Path) -> Iterator[list[str]]:
+    for block in blocks(page, "console"):
+        yield [
+            line[2:].partition("  #")[0].strip()
+            for line in block.splitlines()
+            if line.startswith("$ ")
+        ]
+
+
 def commands_of(page: Path) -> list[str]:
-    return [
-        line[2:].partition("  #")[0].strip()
-        for block in blocks(page, "console")
-        for line in block.splitlines()
-        if line.startswith("$ ")
-    ]
+    return [command for block in _command_blocks(page) for command in block]
 
 
 def commands() -> list[str]:
@@ -78,7 +82,7 @@ def files_of(page: Path) -> Iterator[tuple[str, str]]:
 
 def _write_files(page: Path, folder: Path) -> None:
     for name, text in files_of(page):
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -91,16 +95,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for page in PAGES:
         if page != TUTORIAL:
             _write_files(page, folder)
-    # One run, so that 'last' names one whichever command is tried first.
-    done = _try(["run", "document-processing", "examples/documents/letter.docx"], folder)
+    # One run, so that 'last' names one in every block.
+    words = ["run", "document-processing", "examples/documents/letter.docx"]
+    done = _try(words, folder, folder / "home")
     assert done.returncode in (0, 1), done.stderr  # 1 without the extra 'documents'
     return folder
 
 
 def _try(
-    words: list[str], checkout: Path, site: Path | None = None
+    words: list[str], checkout: Path, home: Path, site: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"}
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONUTF8": "1"}
     if site is not None:
         env["PYTHONPATH"] = str(site)
     return subprocess.run(
@@ -113,23 +118,43 @@ def _try(
     )
 
 
-@pytest.mark.parametrize("command", [each for each in commands() if each not in ELSEWHERE])
-def test_a_documented_command_works_as_it_is_written(command: str, checkout: Path) -> None:
-    words = shlex.split(command)
-    assert words[0] == "qtforge-host", "say in ELSEWHERE which test runs it"
-    paths = [
-        path
-        for word in words[1:]
-        for path in (
-            sorted(str(each.relative_to(checkout)) for each in checkout.glob(word))
-            if "*" in word
-            else [word]
-        )
-    ]
+def _sequences() -> Iterator[tuple[str, list[str]]]:
+    """Yield each block of commands, which its reader types one after the other."""
+    seen: set[str] = set()
+    for page in PAGES:
+        for number, found in enumerate(_command_blocks(page)):
+            commands = [each for each in found if each not in ELSEWHERE]
+            if page != TUTORIAL and not seen.issuperset(commands):
+                seen.update(commands)
+                yield f"{page.relative_to(ROOT)}-{number}", commands
+
+
+SEQUENCES: Final = dict(_sequences())
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_documented_commands_work_as_they_are_written(
+    name: str, checkout: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
-    done = _try(paths, checkout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout or done.stderr
+    # Each block begins after one run, whatever other blocks do.
+    home = tmp_path / "home"
+    shutil.copytree(checkout / "home", home)
+    for command in SEQUENCES[name]:
+        words = shlex.split(command)
+        assert words[0] == "qtforge-host", "say in ELSEWHERE which test runs it"
+        paths = [
+            path
+            for word in words[1:]
+            for path in (
+                sorted(str(each.relative_to(checkout)) for each in checkout.glob(word))
+                if "*" in word
+                else [word]
+            )
+        ]
+        done = _try(paths, checkout, home)
+        assert done.returncode == 0, command + done.stdout + done.stderr
+        assert done.stdout or done.stderr
 
 
 @pytest.mark.venv
@@ -138,16 +163,17 @@ def test_the_tutorial_works_from_its_first_command_to_its_last(
 ) -> None:
     pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
     _write_files(TUTORIAL, checkout)
+    (home := tmp_path / "home").mkdir()
     outputs = {}
     for command in commands_of(TUTORIAL):
         words = shlex.split(command)
         if words[0] == "pip":
             if command not in ELSEWHERE:
                 pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                       "--target", str(tmp_path), *words[2:]]  # fmt: skip
+                       "--target", str(tmp_path / "site"), *words[2:]]  # fmt: skip
                 subprocess.run(pip, check=True, capture_output=True, cwd=checkout, timeout=280)
             continue
-        done = _try(words[1:], checkout, tmp_path)
+        done = _try(words[1:], checkout, home, tmp_path / "site")
         assert done.returncode == 0, command + done.stdout + done.stderr
         outputs[command] = done.stdout
     text = TUTORIAL.read_text(encoding="utf-8")
