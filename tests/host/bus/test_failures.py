@@ -1,14 +1,16 @@
-"""What a caller gets when a handler fails or is too late."""
+"""The error of the caller when a handler fails or exceeds its deadline."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.conftest import Bench
 from tests.host.bus.sample_plugins import Echo, Failing, Note, Shouting, Slow
 from tests.host.bus.scenarios import scenario
 
+from qtforge_sdk import OperationContext, operation
 from qtforge_sdk.errors import HandlerFailedError, OperationError, RequestTimeoutError
 
 
@@ -116,3 +118,37 @@ async def test_statistics_count_requests_errors_and_timeouts(it: Bench) -> None:
     assert 0.04 < slow.mean_s < 5
     assert slow.p50_s <= slow.p99_s
     assert list(found) == sorted(found)
+
+
+class Revealing:
+    """An operation and a wrapper that raise with a secret in their text."""
+
+    @operation("leak.inner")
+    async def inner(self, message: Any) -> None:
+        raise ValueError("no access with s3cret")
+
+    @operation("leak.outer")
+    async def outer(self, message: Any) -> None:
+        """Do nothing."""
+
+    @operation("leak.outer", wrapper=True)
+    async def wrap(self, message: Any, context: OperationContext, proceed: Any) -> None:
+        raise ValueError("no access with s3cret")
+
+
+@pytest.mark.parametrize("topic", ["leak.inner", "leak.outer"])
+def test_the_error_of_an_operation_or_a_wrapper_has_its_secrets_masked(
+    bench: Any, topic: str
+) -> None:
+    async def case() -> None:
+        async with bench() as it:
+            it.parts.secrets.reveal("${secret.TOKEN}")
+            await it.add(Revealing(), "leaky", "1.0.0")
+            with pytest.raises(HandlerFailedError) as caught:
+                await it.bus.request(topic, {})
+        assert "no access with ***" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QTFORGE_SECRET_TOKEN", "s3cret")
+        asyncio.run(case())

@@ -1,4 +1,4 @@
-"""What the contract does not say: routes, balance, observers, statistics, closing."""
+"""The message bus: load balance, observers, statistics, closing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_equal_handlers_share_the_load_by_least_outstanding(bench: Any) -> None:
     assert asyncio.run(main()) == (5, 5)
 
 
-def test_the_envelope_says_who_answered(bench: Any) -> None:
+def test_the_envelope_names_the_plugin_that_handled_it(bench: Any) -> None:
     async def main() -> Any:
         async with bench() as it:
             await it.add(Slow(), "slow", "3.1")
@@ -133,7 +133,7 @@ def test_a_wrapper_that_never_returns_is_named(bench: Any) -> None:
     asyncio.run(main())
 
 
-def test_observers_hear_of_requests_answers_and_errors_and_their_own_failures_harm_nobody(
+def test_observers_see_requests_responses_and_errors_and_their_failures_are_logged(
     bench: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[tuple[Any, ...]] = []
@@ -232,7 +232,7 @@ def test_statistics_count_requests_errors_timeouts_and_latency(bench: Any) -> No
     assert found.p99_s > 0.9  # buckets of latencies are not exact
 
 
-def test_topics_say_who_answers_in_which_order_and_how(bench: Any) -> None:
+def test_topics_list_the_handlers_in_order_with_their_execution(bench: Any) -> None:
     class Several(Plugin):
         @operation("a.b", accepts="message.number > 3", tryfirst=True)
         async def first(self, message: Ask) -> str:
@@ -308,7 +308,7 @@ def test_a_burst_larger_than_a_mailbox_reaches_a_quick_subscriber_whole(bench: A
     assert (heard, dropped) == (list(range(500)), 0)
 
 
-def test_a_slow_subscriber_loses_messages_and_harms_no_other(
+def test_a_slow_subscriber_loses_messages_and_affects_no_other(
     bench: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     quick: list[int] = []

@@ -1,4 +1,4 @@
-"""A publication reaches every subscriber that it is for, and harms none."""
+"""A publication reaches every matching subscriber; a failing one affects no other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qtforge_sdk.errors import ExpressionError, InvalidTopicError
 
 
 @scenario
-async def test_nobody_hearing_is_no_error(it: Bench) -> None:
+async def test_a_publication_without_subscribers_is_no_error(it: Bench) -> None:
     assert await it.bus.publish("happening.now", Happening(1)) == Published(0, 0)
 
 
@@ -42,7 +42,7 @@ async def test_messages_arrive_in_order(it: Bench) -> None:
 
 
 @scenario
-async def test_a_failing_subscriber_is_counted_and_harms_no_other(it: Bench) -> None:
+async def test_a_failing_subscriber_is_counted_and_affects_no_other(it: Bench) -> None:
     hearing = Hearing()
     await it.add(hearing, "hearing", "1.0.0")
     await it.bus.publish("happening.now", Happening(1))

@@ -1,4 +1,4 @@
-"""A request gets the handler's answer, and types are checked both ways."""
+"""A request returns the handler's response; both messages are checked against their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which handler answers, and the wrappers around it."""
+"""The choice of a handler, and the wrappers around it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from qtforge_sdk.errors import NoHandlerError
 
 
 @scenario
-async def test_a_topic_that_nobody_answers_is_an_error(it: Bench) -> None:
+async def test_a_topic_without_a_handler_is_an_error(it: Bench) -> None:
     with pytest.raises(NoHandlerError) as caught:
         await it.bus.request("note.echo", Note("hi"))
     assert caught.value.topic == "note.echo"
@@ -48,7 +48,7 @@ async def test_a_named_plugin_is_asked_and_no_other(it: Bench) -> None:
 
 
 @scenario
-async def test_a_handler_is_asked_only_for_what_it_accepts(it: Bench) -> None:
+async def test_a_handler_is_called_only_for_messages_that_it_accepts(it: Bench) -> None:
     await it.add(Last(), "last", "1.0.0")
     await it.add(OddNumbers(), "odd", "1.0.0")
     assert (await it.bus.request("note.echo", Note("hi", 1))).by == "odd"
@@ -56,7 +56,7 @@ async def test_a_handler_is_asked_only_for_what_it_accepts(it: Bench) -> None:
 
 
 @scenario
-async def test_nobody_accepting_is_an_error_that_tells_the_conditions(it: Bench) -> None:
+async def test_a_message_that_no_handler_accepts_is_an_error_with_the_conditions(it: Bench) -> None:
     await it.add(OddNumbers(), "odd", "1.0.0")
     with pytest.raises(NoHandlerError, match=r"message\.number % 2 == 1"):
         await it.bus.request("note.echo", Note("hi", 2))

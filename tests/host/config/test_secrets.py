@@ -30,7 +30,7 @@ def test_without_a_file_there_is_none(tmp_path: Path) -> None:
     assert SecretStore(tmp_path / "none.toml", {}).find("TOKEN") is None
 
 
-def test_a_file_that_others_may_read_is_refused_with_the_command_that_mends_it(path: Path) -> None:
+def test_a_file_that_others_may_read_is_refused_with_the_command_that_fixes_it(path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="others may read it") as caught:
         SecretStore(path, {}).find("TOKEN")

@@ -1,4 +1,4 @@
-"""Settings from TOML: defaults, overrides, and errors that say where."""
+"""Settings from TOML: defaults, overrides, and errors with their place."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_plugins_table_is_read(file: Path) -> None:
     assert (said.enabled, said.distribution, said.config) == (False, "Acme_Tools", {"a": 1})
 
 
-def test_what_commands_wrote_overrides_key_by_key(file: Path) -> None:
+def test_the_file_of_the_commands_overrides_single_keys(file: Path) -> None:
     settings = _load(
         file,
         '[plugins.acme]\nenabled = false\ndistribution = "a"\nconfig = {a = 1}\n[plugins.b]\n',

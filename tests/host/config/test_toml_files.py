@@ -1,4 +1,4 @@
-"""What commands write beside the configuration."""
+"""The file that commands write next to the configuration."""
 
 from __future__ import annotations  # noqa: I001
 
@@ -60,7 +60,7 @@ def test_any_name_survives_the_way_through_toml(
     assert not load_settings(file, environ={}).plugin(name).enabled
 
 
-def test_what_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigError, match=r"can't be written.*--config") as raised:

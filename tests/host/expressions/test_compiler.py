@@ -64,7 +64,7 @@ def test_a_path_gives_the_object_itself_untouched(expressions: Expressions) -> N
         ("1 +", "column 4: Syntax error: mismatched input '<EOF>'", ""),
     ],
 )
-def test_what_is_wrong_is_an_error_when_it_is_compiled_and_names_the_nearest(
+def test_a_wrong_name_is_an_error_at_compilation_with_the_nearest_name(
     expressions: Expressions, source: str, why: str, fix: str
 ) -> None:
     with pytest.raises(ExpressionError) as error:

@@ -48,10 +48,10 @@ def test_the_smallest_part_that_fails_is_found(source: str, part: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["l.exists(e, e + 'x' == 'y')", "!a", "l.exists(e, e.foo == 1)"])
-def test_what_fails_only_as_a_whole_is_named_whole(source: str) -> None:
+def test_an_expression_that_fails_only_as_a_whole_is_named_whole(source: str) -> None:
     assert smallest(source).expression == source
 
 
-def test_an_expression_that_is_too_long_to_be_taken_apart_is_named_whole() -> None:
+def test_an_expression_that_is_too_long_to_be_split_is_named_whole() -> None:
     source = " || ".join([*["a == 2"] * 300, "a + b == 3"])
     assert smallest(source).expression == source

@@ -1,4 +1,4 @@
-"""Names made ready once, for many conditions."""
+"""Names and values that are prepared once for many conditions."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_a_failure_names_the_part_and_its_reason(names: PreparedNames) -> None:
     assert names.holds("pages == 3")  # it can be used afterwards
 
 
-def test_what_is_neither_true_nor_false_is_refused(names: PreparedNames) -> None:
+def test_a_value_that_is_neither_true_nor_false_is_refused(names: PreparedNames) -> None:
     with pytest.raises(ExpressionError, match="true or false, and this is int"):
         names.holds("pages")
 
 
-def test_it_tells_which_of_the_given_names_a_condition_uses(names: PreparedNames) -> None:
+def test_used_by_returns_the_given_names_that_a_condition_uses(names: PreparedNames) -> None:
     used = names.used_by("keywords.exists(each, each == kind) && input.limit > 1")
     assert used == {"keywords", "kind"}
 
@@ -62,5 +62,5 @@ def test_a_value_that_cel_can_not_hold_is_named() -> None:
     assert caught.value.expression == "odd"
 
 
-def test_a_name_goes_before_one_that_every_condition_of_the_run_may_use() -> None:
+def test_a_given_name_overrides_one_of_the_run() -> None:
     assert PreparedNames(Expressions(), {"n": 1}, {"n": 2}).holds("n == 1")

@@ -1,4 +1,4 @@
-"""Expressions whose paths are variables of their own mean what they meant."""
+"""A flattened expression has the same value as the original."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES: dict[str, Any] = {
         "a['b'] == 1",
     ],
 )
-def test_what_could_mean_something_else_is_left_alone(source: str) -> None:
+def test_an_expression_that_could_change_its_meaning_is_not_rewritten(source: str) -> None:
     assert flatten(source) is None
 
 

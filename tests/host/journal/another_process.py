@@ -1,4 +1,4 @@
-"""What the journal's tests run in another process: ``python another_process.py WHAT DIRECTORY``.
+"""The other process of the journal's tests: ``python another_process.py WHAT DIRECTORY``.
 
 Prints a line for each thing done, after it is durable.
 """

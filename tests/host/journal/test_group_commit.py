@@ -1,4 +1,4 @@
-"""Many writers share a transaction, fairly, and a failed one harms only itself."""
+"""Many writers share a transaction, fairly, and a failed one affects only itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_group(directory: Path) -> GroupCommit:
 
 
 class Counting(GroupCommit):
-    """Tells how many jobs each transaction had."""
+    """Records how many jobs each transaction had."""
 
     sizes: list[int]
 
@@ -37,7 +37,7 @@ class Counting(GroupCommit):
         return super().commit(jobs, *rest)
 
 
-def test_what_waits_together_is_written_together(tmp_path: Path) -> None:
+def test_jobs_that_wait_together_are_written_together(tmp_path: Path) -> None:
     async def scenario() -> list[int]:
         prepare(tmp_path / "journal.sqlite3")
         group = Counting(connect(tmp_path / "journal.sqlite3"), "me", BlobFiles(tmp_path / "b"))
@@ -101,7 +101,7 @@ def test_an_error_of_one_job_leaves_the_others(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_fault_in_the_writer_is_told_and_nothing_more_is_written(tmp_path: Path) -> None:
+def test_a_fault_in_the_writer_is_raised_and_nothing_more_is_written(tmp_path: Path) -> None:
     def broken(_: GroupCommit) -> None:
         raise ZeroDivisionError("a fault")
 
@@ -222,7 +222,7 @@ def test_of_runs_that_are_created_together_only_the_second_of_a_name_is_refused(
     asyncio.run(scenario())
 
 
-def test_more_records_than_one_statement_takes_are_kept_in_their_order(tmp_path: Path) -> None:
+def test_more_records_than_one_statement_takes_are_stored_in_order(tmp_path: Path) -> None:
     async def scenario() -> None:
         journal = SqliteJournal(tmp_path)
         await journal.open()

@@ -1,4 +1,4 @@
-"""Lists cost what they show, however many runs there are beside."""
+"""The cost of a list depends on its length, not on the number of other runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def steps_of_reading(folder: Path, query: RunQuery) -> tuple[list[str], int]:
 
 
 def crowd(folder: Path) -> None:
-    """Put many waiting runs beside those of a journal, of the same workflow and of another."""
+    """Add many waiting runs to a journal, of the same workflow and of another."""
     insert = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
         INSERT INTO runs (run_id, workflow, kind, status, started_at, epoch, accepts)
         SELECT printf('%s-%d', ?, i), ?, 'reactive', 'waiting', i, 1, ? FROM n"""

@@ -101,7 +101,7 @@ def test_of_two_processes_that_race_for_100_runs_each_run_has_one_owner(tmp_path
         assert asyncio.run(look()) == {2: 100}
 
 
-def test_what_was_acknowledged_is_there_after_every_kill(tmp_path: Path) -> None:
+def test_acknowledged_records_are_there_after_every_kill(tmp_path: Path) -> None:
     async def prepare() -> None:
         journal = SqliteJournal(tmp_path)
         await journal.open()
@@ -156,7 +156,7 @@ def test_a_message_from_another_process_ends_the_wait(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_full_disk_refuses_appends_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_appends_and_keeps_acknowledged_records(tmp_path: Path) -> None:
     with process("fill", tmp_path) as filler:
         lines = stdout(filler).read().splitlines()
         assert filler.wait(DEADLINE_S) == 0

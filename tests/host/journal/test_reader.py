@@ -1,4 +1,4 @@
-"""`Reader`: reads of one turn of the loop go to the thread together."""
+"""`Reader`: the reads of one turn of the loop are done together."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_read_that_fails_fails_for_its_caller_alone(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_caller_who_is_cancelled_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_a_cancelled_caller_does_not_delay_the_others(tmp_path: Path) -> None:
     async def main() -> None:
         go_on = threading.Event()
         async with a_reader(tmp_path) as (reader, _):
@@ -80,7 +80,7 @@ def test_a_caller_who_is_cancelled_does_not_hold_up_the_others(tmp_path: Path) -
     asyncio.run(main())
 
 
-def test_what_was_asked_for_is_still_read_when_it_is_closed(tmp_path: Path) -> None:
+def test_reads_that_were_requested_are_done_before_closing(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_reader(tmp_path) as (reader, _):
             asked = asyncio.ensure_future(reader.read(lambda _: "read"))

@@ -56,7 +56,7 @@ def kept(tmp_path: Path) -> Path:
 
 
 def refusal(directory: Path) -> StateDirectoryError:
-    """Return the error of opening, and make sure that the file is as it was."""
+    """Return the error of opening, and check that the file has not changed."""
 
     async def opened() -> None:
         await SqliteJournal(directory).open()

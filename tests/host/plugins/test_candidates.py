@@ -1,4 +1,4 @@
-"""The lifecycle's transitions."""
+"""The transitions of a plugin's lifecycle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAIRS = list(itertools.product(PHASE_TRANSITIONS, repeat=2))
 
 
 @pytest.mark.parametrize(("before", "after"), PAIRS)
-def test_only_what_the_table_has_is_allowed(before: Phase, after: Phase) -> None:
+def test_only_transitions_of_the_table_are_allowed(before: Phase, after: Phase) -> None:
     if after in PHASE_TRANSITIONS[before]:
         assert change_phase("acme", before, after) == after
         return

@@ -81,7 +81,7 @@ def test_only_the_class_itself_counts(site: Site) -> None:
         "",
     ],
 )
-def test_what_is_not_a_literal_is_unknown(site: Site, source: str) -> None:
+def test_a_value_that_is_not_a_literal_is_unknown(site: Site, source: str) -> None:
     site.module("pkg", source)
 
     assert _read(site, "pkg:Acme") == UNKNOWN
@@ -115,7 +115,7 @@ def test_a_text_in_place_of_a_tuple_is_a_problem(site: Site) -> None:
     assert "must be a tuple of texts" in _read(site, "pkg:Acme").problem
 
 
-def test_an_imported_class_tells_what_it_inherits() -> None:
+def test_an_imported_class_declares_what_it_inherits() -> None:
     class Parent:
         requires = ("a",)
 

@@ -40,7 +40,7 @@ def _plugin(name: str, version: str) -> Candidate:
 
 
 def _acceptable(installed: dict[str, str], wanted: Requirements) -> set[str]:
-    """Brute force: grow the set of those whose requirements are all in it already.
+    """Brute force: add every plugin whose requirements are all in the set, until none is left.
 
     Growing from nothing is what keeps cycles out.
     """
@@ -61,7 +61,7 @@ def _acceptable(installed: dict[str, str], wanted: Requirements) -> set[str]:
 
 
 @given(versions, requirements, wishes)
-def test_accepted_is_what_brute_force_accepts_in_a_sound_order(
+def test_the_accepted_plugins_are_those_of_a_brute_force_search_in_a_valid_order(
     installed: dict[str, str], wanted: Requirements, after: dict[str, list[str]]
 ) -> None:
     plugins = [_plugin(name, version) for name, version in installed.items()]
@@ -89,7 +89,7 @@ def test_accepted_is_what_brute_force_accepts_in_a_sound_order(
 
 
 @given(st.permutations(NAMES), wishes)
-def test_wishes_alone_reject_nobody_and_hold_where_they_agree(
+def test_after_alone_rejects_no_plugin_and_holds_where_it_makes_no_cycle(
     names: list[str], after: dict[str, list[str]]
 ) -> None:
     # Each wish points backwards in one fixed order, so that all can be granted.

@@ -43,7 +43,7 @@ def test_every_group_of_the_host_is_found_and_no_other(site: Site) -> None:
     assert found == {f"qtforge.{group}" for group in groups[:-1]}
 
 
-def test_what_comes_with_the_host_is_builtin(site: Site) -> None:
+def test_plugins_of_the_hosts_distribution_are_builtin(site: Site) -> None:
     site.plugin("document-parser", distribution="qtforge-host")
 
     assert scan(site.path).candidates[0].builtin
@@ -107,7 +107,7 @@ def test_an_entry_point_that_names_no_class_is_broken(site: Site, value: str) ->
     assert value in status.reason
 
 
-def test_missing_metadata_is_broken_with_a_fix_and_harms_no_other(site: Site) -> None:
+def test_missing_metadata_is_broken_with_a_fix_and_affects_no_other(site: Site) -> None:
     site.plugin("good")
     site.distribution("torn", entry_points="[qtforge.plugins]\ntorn = m:T\n", metadata=None)
 
@@ -142,7 +142,7 @@ def test_the_first_distribution_of_a_name_on_the_path_wins(
     assert found.version == "2.0.0"
 
 
-def test_what_pip_leaves_of_an_interrupted_uninstall_is_ignored(site: Site) -> None:
+def test_the_remains_of_an_interrupted_uninstall_are_ignored(site: Site) -> None:
     site.distribution("~cme", entry_points="[qtforge.plugins]\nacme = m:A\n")
 
     assert scan(site.path).candidates == ()

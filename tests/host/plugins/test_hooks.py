@@ -71,7 +71,7 @@ def test_one_plugins_hook_is_called_without_the_others() -> None:
     assert hooks.call_one(object(), "qtforge_on_run_event", event="it") is None
 
 
-def test_what_plugins_contribute_is_collected() -> None:
+def test_contributions_of_plugins_are_collected() -> None:
     hooks = Hooks()
     two = Second()
     hooks.register(First(), "one")

@@ -1,4 +1,4 @@
-"""Importing plugins: what one does wrong costs that one alone."""
+"""Importing plugins: a fault of one plugin does not affect the others."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_candidates_of_several_groups_are_loaded_in_the_order_given(importable: 
         ("undefined_name", "NameError"),
     ],
 )
-def test_what_a_plugin_raises_at_import_names_exception_file_and_line(
+def test_an_exception_at_import_is_reported_with_type_file_and_line(
     importable: Site, statement: str, words: str
 ) -> None:
     status = _failure(importable, f"import os\n\n{statement}\n")
@@ -146,7 +146,9 @@ def test_a_missing_module_gets_a_reinstall(importable: Site) -> None:
         ("class Example:\n    pass\n", "no operation, subscriber or hook"),
     ],
 )
-def test_what_is_no_plugin_class_is_refused(importable: Site, source: str, words: str) -> None:
+def test_an_object_that_is_no_plugin_class_is_refused(
+    importable: Site, source: str, words: str
+) -> None:
     status = _failure(importable, source)
 
     assert status.code == "plugin.not_a_plugin"

@@ -102,7 +102,7 @@ def test_a_reinstall_is_a_new_chance(site: Site, acme: Candidate, name: str) -> 
         Status(state="broken", code="plugin.invalid_config", reason="x", fix="y"),
     ],
 )
-def test_what_is_not_the_installations_fault_is_not_counted(
+def test_a_failure_that_is_not_the_installations_fault_is_not_counted(
     site: Site, acme: Candidate, status: Status
 ) -> None:
     _fail(site.failures, acme, status)

@@ -77,7 +77,9 @@ def test_a_phase_can_not_be_skipped(importable: Site) -> None:
         registry.start_succeeded("acme:acme")
 
 
-def test_what_requires_a_plugin_that_did_not_load_is_unmet_and_let_go(importable: Site) -> None:
+def test_dependents_of_a_plugin_that_did_not_load_are_unmet_and_unloaded(
+    importable: Site,
+) -> None:
     importable.plugin("acme", source="1 / 0\n")
     importable.plugin("user", plugins=["acme"])
     importable.plugin("apart")
@@ -94,7 +96,7 @@ def test_what_requires_a_plugin_that_did_not_load_is_unmet_and_let_go(importable
     assert "ZeroDivisionError" in registry["user:user"].status.reason
 
 
-def test_requirements_that_only_the_class_tells_are_checked_after_loading(
+def test_requirements_that_only_the_class_declares_are_checked_after_loading(
     importable: Site,
 ) -> None:
     importable.plugin(
@@ -112,7 +114,7 @@ def test_requirements_that_only_the_class_tells_are_checked_after_loading(
     assert "absent" in registry["acme:acme"].status.reason
 
 
-def test_a_failed_start_takes_along_what_has_not_started(importable: Site) -> None:
+def test_a_failed_start_unloads_its_dependents_that_have_not_started(importable: Site) -> None:
     importable.plugin("store")
     importable.plugin("acme", plugins=["store"])
     registry, keys = _loaded(importable)
@@ -126,7 +128,7 @@ def test_a_failed_start_takes_along_what_has_not_started(importable: Site) -> No
     assert registry["acme:acme"].status.fix == "free it"
 
 
-def test_a_failure_while_running_names_what_must_stop(importable: Site) -> None:
+def test_a_failure_while_running_returns_the_dependents_that_must_stop(importable: Site) -> None:
     importable.plugin("store")
     importable.plugin("acme", plugins=["store"])
     registry, keys = _loaded(importable)

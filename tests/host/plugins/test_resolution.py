@@ -223,7 +223,7 @@ def test_a_version_that_is_none_is_broken(site: Site) -> None:
     assert site.statuses()["acme:acme"].code == "plugin.invalid_metadata"
 
 
-def test_after_orders_what_is_there_and_is_no_requirement(site: Site) -> None:
+def test_after_orders_installed_plugins_and_is_no_requirement(site: Site) -> None:
     site.plugin("a", after=["z", "absent"])
     site.plugin("z")
 
@@ -327,7 +327,7 @@ def test_other_groups_are_checked_too_and_kept_apart(site: Site) -> None:
     assert resolution.statuses["future:qtforge.orchestrators:future"].state == "incompatible"
 
 
-def test_what_failed_last_time_is_listed_as_broken_and_offered_again(site: Site) -> None:
+def test_a_plugin_whose_last_start_failed_is_listed_as_broken_and_tried_again(site: Site) -> None:
     site.plugin("acme")
     site.plugin("user", plugins=["acme"])
     site.failures.update(failed=[(site.candidates()["acme:acme"], BROKEN)], succeeded=[])
@@ -341,7 +341,7 @@ def test_what_failed_last_time_is_listed_as_broken_and_offered_again(site: Site)
     assert resolution.rejected == {}
 
 
-def test_what_failed_three_times_is_quarantined_and_not_offered(site: Site) -> None:
+def test_a_plugin_that_failed_three_times_is_quarantined_and_not_tried(site: Site) -> None:
     site.plugin("acme")
     for _ in range(3):
         site.failures.update(failed=[(site.candidates()["acme:acme"], BROKEN)], succeeded=[])
@@ -353,7 +353,7 @@ def test_what_failed_three_times_is_quarantined_and_not_offered(site: Site) -> N
     assert resolution.accepted == ()
 
 
-def test_loading_reveals_what_source_did_not_tell(site: Site) -> None:
+def test_declarations_unknown_from_the_source_are_applied_after_loading(site: Site) -> None:
     site.plugin("acme", source="Example = type('Example', (), {'requires': ('absent',)})\n")
     site.plugin("user", plugins=["acme"])
     before = site.resolve()
@@ -368,7 +368,7 @@ def test_loading_reveals_what_source_did_not_tell(site: Site) -> None:
     assert after.accepted == ()
 
 
-def test_a_failed_load_makes_what_requires_it_unmet(site: Site) -> None:
+def test_a_failed_load_makes_its_dependents_unmet(site: Site) -> None:
     site.plugin("acme")
     site.plugin("user", plugins=["acme"])
 

@@ -26,13 +26,13 @@ FAILURES, WINDOW_S, OPEN_FOR_S, HALF_OPEN = 3, 60.0, 30.0, 2
 
 
 class Case:
-    """A breaker, its clock, and what it told."""
+    """A breaker, its clock, and its transitions."""
 
     def __init__(self, half_open: int = HALF_OPEN) -> None:
         self.clock = VirtualClock()
-        self.told: list[Transition] = []
+        self.transitions: list[Transition] = []
         policy = Breaker(failures=FAILURES, half_open=half_open)
-        self.breaker = CircuitBreaker(policy, "a.b", "plug", self.clock, self.told.append)
+        self.breaker = CircuitBreaker(policy, "a.b", "plug", self.clock, self.transitions.append)
 
     def state(self) -> str:
         return self.breaker.state
@@ -66,7 +66,7 @@ def test_failures_that_are_long_past_do_not_count() -> None:
     assert case.state() == "closed"
 
 
-def test_an_open_one_refuses_and_says_who_and_when() -> None:
+def test_an_open_breaker_refuses_with_plugin_and_time() -> None:
     case = Case().opened()
     case.wait(10)
     with pytest.raises(BreakerOpenError) as caught:
@@ -111,7 +111,7 @@ def test_half_open_lets_through_so_many_trials_at_once() -> None:
     assert case.state() == "closed"
 
 
-def test_a_call_that_began_before_it_opened_tells_nothing_afterwards() -> None:
+def test_the_outcome_of_a_call_that_began_before_it_opened_is_ignored() -> None:
     case = Case()
     slow = [case.breaker.before() for _ in range(5)]
     case.opened()
@@ -124,17 +124,17 @@ def test_a_call_that_began_before_it_opened_tells_nothing_afterwards() -> None:
     assert case.state() == "half_open"
 
 
-def test_every_transition_is_told_with_its_reason() -> None:
+def test_every_transition_is_reported_with_its_reason() -> None:
     case = Case(half_open=1).opened()
     case.wait(OPEN_FOR_S)
     case.call("succeeded")
-    assert [(each.before, each.after, each.reason) for each in case.told] == [
+    assert [(each.before, each.after, each.reason) for each in case.transitions] == [
         ("closed", "open", "3 failures within 1m"),
         ("open", "half_open", "open for 30s"),
         ("half_open", "closed", "trial calls that succeeded: 1"),
     ]
-    assert (case.told[0].topic, case.told[0].plugin) == ("a.b", "plug")
-    assert case.told[2].at == case.clock.now()
+    assert (case.transitions[0].topic, case.transitions[0].plugin) == ("a.b", "plug")
+    assert case.transitions[2].at == case.clock.now()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_every_transition_is_told_with_its_reason() -> None:
         ("policy.overloaded", True, "abandoned"),
     ],
 )
-def test_what_is_no_fault_of_the_plugin_does_not_count(
+def test_an_error_that_is_not_the_plugins_fault_does_not_count(
     code: str, retryable: bool | None, outcome: Outcome
 ) -> None:
     assert outcome_of(ErrorInfo(code=code, message="", retryable=retryable)) == outcome
@@ -165,7 +165,7 @@ def test_a_refusal_with_a_code_of_its_own_is_no_failure_as_an_exception_either()
 
 
 class AgainstAModel(RuleBasedStateMachine):
-    """The model keeps every failure of the period and looks at them all."""
+    """The model stores every failure of the period and checks all of them."""
 
     permits = Bundle("permits")
 
@@ -235,7 +235,7 @@ class AgainstAModel(RuleBasedStateMachine):
     def the_states_agree(self) -> None:
         is_due = self.state == "open" and self.may_call()
         assert self.case.breaker.state == ("half_open" if is_due else self.state)
-        assert len(self.case.told) == self.period
+        assert len(self.case.transitions) == self.period
 
 
 AgainstAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
@@ -273,7 +273,7 @@ def test_each_topic_and_plugin_has_one_that_all_share() -> None:
     ]
 
 
-def test_a_callback_that_raises_harms_neither_the_call_nor_the_next_callback(
+def test_a_callback_that_raises_affects_neither_the_call_nor_the_next_callback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     found = breakers()

@@ -22,7 +22,7 @@ def transition(plugin: str, before: BreakerState, after: BreakerState) -> Transi
     )
 
 
-def test_the_last_transition_of_each_breaker_is_kept_for_another_process(tmp_path: Path) -> None:
+def test_the_last_transition_of_each_breaker_is_saved_for_another_process(tmp_path: Path) -> None:
     file = BreakerFile(tmp_path / "state")
     assert file.all() == []
     file.save(transition("two", "closed", "open"))
@@ -35,7 +35,7 @@ def test_the_last_transition_of_each_breaker_is_kept_for_another_process(tmp_pat
     ]  # fmt: skip
 
 
-def test_a_file_that_is_no_such_file_is_a_warning_and_no_error(
+def test_a_file_that_is_not_a_database_is_a_warning_and_no_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "breakers.sqlite").write_text("something else, and long enough to be no header")

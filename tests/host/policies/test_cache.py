@@ -62,7 +62,7 @@ def test_a_question_is_asked_once_until_its_time_is_over() -> None:
     asyncio.run(scenario(Case()))
 
 
-def test_who_asks_at_the_same_time_shares_the_answer() -> None:
+def test_concurrent_requests_share_the_result() -> None:
     async def scenario(case: Case) -> None:
         async with case.clock.auto():
             answers = await asyncio.gather(*(case.answer() for _ in range(3)))
@@ -113,7 +113,7 @@ def test_an_answer_without_a_plain_form_is_given_but_not_kept(
 
 
 @pytest.mark.parametrize("kept", [b"", b"\xc1", b"\xdf\xff"])
-def test_what_does_not_decode_is_asked_anew(kept: bytes) -> None:
+def test_an_entry_that_does_not_decode_is_replaced(kept: bytes) -> None:
     async def scenario(case: Case) -> None:
         now_s = case.clock.now().timestamp()
         await case.store.put("key", kept, topic="a.b", now_s=now_s, ttl_s=60, max_entries=9)
@@ -124,7 +124,7 @@ def test_what_does_not_decode_is_asked_anew(kept: bytes) -> None:
     asyncio.run(scenario(Case()))
 
 
-def test_the_policy_says_how_many_answers_are_kept_and_clearing_drops_them() -> None:
+def test_the_policy_limits_the_entries_and_clearing_drops_them() -> None:
     async def scenario(case: Case) -> None:
         async with case.clock.auto():
             for key in ("a", "b", "c"):
@@ -182,7 +182,7 @@ def test_the_order_of_a_mapping_does_not_matter(message: Any, seed: int) -> None
 
 
 def exact(value: Any) -> Any:
-    """Return what tells 1 from True and so on, which ``==`` does not."""
+    """Return a text that distinguishes 1 from True and so on, as ``==`` does not."""
     if isinstance(value, dict):
         return {name: exact(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -226,7 +226,7 @@ def test_another_process_computes_the_same_key() -> None:
     assert done.stdout.strip() == key({"a": 1, "t": {"z", "x", "y"}})
 
 
-def test_what_has_no_plain_form_is_refused() -> None:
+def test_a_message_without_a_plain_form_is_refused() -> None:
     with pytest.raises(TypeError):
         key(object())
 

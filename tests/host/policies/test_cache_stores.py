@@ -1,4 +1,4 @@
-"""What every store does."""
+"""The behaviour of both cache stores."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def held(store: CacheStore, *keys: str) -> list[str]:
     return [key for key in keys if await store.get(key, NOW_S) is not None]
 
 
-def test_what_was_put_is_found_until_its_time_is_over(
+def test_a_value_is_found_until_it_expires(
     perform: Callable[[Scenario], None],
 ) -> None:
     async def scenario(store: CacheStore) -> None:
@@ -102,7 +102,7 @@ def test_all_values_together_stay_within_the_bound(perform: Callable[[Scenario],
     perform(scenario)
 
 
-def test_a_value_above_the_bound_is_not_kept_and_drops_the_one_before(
+def test_a_value_above_the_bound_is_not_stored_and_drops_the_previous_one(
     perform: Callable[[Scenario], None],
 ) -> None:
     async def scenario(store: CacheStore) -> None:
@@ -126,7 +126,7 @@ def test_clearing_drops_a_topic_or_all(perform: Callable[[Scenario], None]) -> N
     perform(scenario)
 
 
-def test_many_at_once_get_what_they_put(perform: Callable[[Scenario], None]) -> None:
+def test_many_concurrent_callers_get_what_they_put(perform: Callable[[Scenario], None]) -> None:
     async def scenario(store: CacheStore) -> None:
         keys = [f"k{number}" for number in range(50)]
         await asyncio.gather(*(put(store, key, key.encode()[:2]) for key in keys))
@@ -135,7 +135,7 @@ def test_many_at_once_get_what_they_put(perform: Callable[[Scenario], None]) -> 
     perform(scenario)
 
 
-def test_memory_drops_what_was_used_longest_ago() -> None:
+def test_memory_drops_the_least_recently_used_entry() -> None:
     async def scenario() -> None:
         store = MemoryCache(100)
         for key in "abc":

@@ -84,9 +84,7 @@ def test_the_latency_is_measured() -> None:
     assert asyncio.run(asked_once(Health(), 1.25)).latency_s == 1.25
 
 
-def test_each_is_asked_at_the_interval_all_at_once_and_a_slow_one_holds_up_nobody_for_long() -> (
-    None
-):
+def test_all_plugins_are_checked_at_the_interval_and_a_slow_one_delays_the_others_little() -> None:
     async def scenario() -> None:
         clock = VirtualClock()
         quick, slow = Patient(clock, Health()), Patient(clock, Health(), 60.0)
@@ -102,7 +100,7 @@ def test_each_is_asked_at_the_interval_all_at_once_and_a_slow_one_holds_up_nobod
     asyncio.run(scenario())
 
 
-def test_work_goes_to_all_but_the_unhealthy() -> None:
+def test_only_unhealthy_plugins_are_unusable() -> None:
     async def scenario() -> None:
         clock = VirtualClock()
         patient = Patient(clock)
@@ -119,7 +117,7 @@ def test_work_goes_to_all_but_the_unhealthy() -> None:
     asyncio.run(scenario())
 
 
-def test_since_says_when_the_status_changed_and_each_change_is_told_once() -> None:
+def test_since_is_the_time_of_the_last_change_and_each_change_is_reported_once() -> None:
     async def scenario() -> None:
         clock = VirtualClock()
         patient = Patient(clock, Health())
@@ -204,7 +202,7 @@ def test_a_check_that_does_not_heed_being_cancelled_is_not_asked_twice_at_a_time
     asyncio.run(scenario())
 
 
-def test_one_that_is_replaced_or_taken_away_is_forgotten() -> None:
+def test_the_report_of_a_replaced_or_unwatched_plugin_is_dropped() -> None:
     async def scenario() -> None:
         monitor = HealthMonitor(VirtualClock())
         monitor.watch("plug", lambda: Health("unhealthy"))

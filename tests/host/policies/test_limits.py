@@ -99,7 +99,7 @@ def test_a_full_queue_refuses_at_once() -> None:
     asyncio.run(scenario(Case(Limits(concurrency=1, queue=2))))
 
 
-def test_without_a_queue_nobody_waits() -> None:
+def test_without_a_queue_no_request_waits() -> None:
     async def scenario(case: Case) -> None:
         first = case.begin("first", 1)
         await case.clock.advance(0.5)
@@ -114,7 +114,9 @@ def test_without_a_queue_nobody_waits() -> None:
 
 
 @pytest.mark.parametrize("policy", [Limits(concurrency=1), Limits(rate="1/m")])
-def test_who_waits_past_the_deadline_is_refused_and_holds_nobody_up(policy: Limits) -> None:
+def test_a_request_that_waits_past_its_deadline_is_refused(
+    policy: Limits,
+) -> None:
     async def scenario(case: Case) -> None:
         requests = [case.begin("first", 20), case.begin("late", 1, 5.0), case.begin("third", 1)]
         async with case.clock.auto():
@@ -129,7 +131,7 @@ def test_who_waits_past_the_deadline_is_refused_and_holds_nobody_up(policy: Limi
 
 
 @pytest.mark.parametrize("cancelled", [0, 1, 2, 3])
-def test_whoever_is_cancelled_gives_the_place_to_the_next(cancelled: int) -> None:
+def test_a_cancelled_request_gives_its_place_to_the_next(cancelled: int) -> None:
     async def scenario(case: Case) -> None:
         requests = [case.begin(str(number), 10) for number in range(4)]
         await case.clock.advance(5)
@@ -232,7 +234,7 @@ def test_a_rate_is_a_count_and_a_time(text: str, count: int, period_s: float) ->
 
 
 @pytest.mark.parametrize("text", ["", "10", "/s", "10/", "0/s", "-1/s", "1.5/s", "x/s", "10/week"])
-def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
+def test_a_text_that_is_not_a_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is not a rate: write it as 10/s"):
         parse_rate(text)
 
@@ -251,7 +253,7 @@ def test_a_full_bucket_gives_all_its_tokens_and_then_one_for_each_interval() -> 
     st.floats(0.1, 100),
     st.lists(st.floats(0, 10), min_size=1, max_size=200),
 )
-def test_no_time_sees_more_than_a_full_bucket_and_what_is_refilled(
+def test_no_period_has_more_requests_than_a_full_bucket_and_its_refill(
     count: int, period_s: float, gaps_s: list[float]
 ) -> None:
     bucket, now_s, taken = TokenBucket(ParsedRate(count, period_s)), 1000.0, []
@@ -281,7 +283,7 @@ def test_a_future_is_waited_for_until_the_moment_and_left_as_it_is() -> None:
     asyncio.run(scenario())
 
 
-def test_when_it_is_done_first_the_alarm_is_taken_back() -> None:
+def test_the_timer_is_cancelled_when_the_future_is_done_first() -> None:
     async def scenario() -> None:
         clock = VirtualClock()
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -295,7 +297,7 @@ def test_when_it_is_done_first_the_alarm_is_taken_back() -> None:
     asyncio.run(scenario())
 
 
-def test_being_cancelled_takes_the_alarm_back_and_leaves_the_future_alone() -> None:
+def test_cancelling_the_wait_cancels_the_timer_and_not_the_future() -> None:
     async def scenario() -> None:
         clock = VirtualClock()
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -132,13 +132,13 @@ def test_a_retry_after_above_the_longest_wait_ends_it() -> None:
         ("http.gone", None, {"include": ("http.*",), "exclude": ("*.busy",)}, True),
     ],
 )
-def test_the_code_the_error_itself_and_the_policy_decide_what_is_tried_again(
+def test_code_error_and_policy_decide_what_is_retried(
     code: str, hint: bool | None, policy: dict[str, Any], retried: bool
 ) -> None:
     assert is_retried(Retry(**policy), failed(code, retryable=hint)) is retried
 
 
-def test_an_exception_decides_like_what_is_stored_of_it() -> None:
+def test_an_exception_and_its_stored_form_are_decided_alike() -> None:
     refused = HandlerFailedError("a.b", "plug", "1.0", "why", "http.gone", "")
     assert not is_retried(Retry(exclude=("http.gone",)), refused)
     assert is_retried(Retry(include=("bus.timeout",)), RequestTimeoutError("a.b", 1.0))
@@ -154,7 +154,7 @@ def test_a_duration_that_is_none_is_refused() -> None:
         delay(Retry(max_attempts=2, initial_delay="soon"), 1)
 
 
-def test_what_an_error_says_of_itself_survives_pickling() -> None:
+def test_retryable_and_retry_after_survive_pickling() -> None:
     error = OperationError("http.busy", "busy", retryable=True, retry_after_s=3.0)
     again = pickle.loads(pickle.dumps(error))
     assert (again.code, again.retryable, again.retry_after_s) == ("http.busy", True, 3.0)

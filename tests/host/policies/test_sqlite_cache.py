@@ -139,7 +139,7 @@ def test_a_value_whose_sum_is_wrong_is_dropped(path: Path) -> None:
     connection.close()
 
 
-def test_a_place_that_can_not_be_written_is_said_once_and_harms_nobody(
+def test_a_place_that_can_not_be_written_is_logged_once_and_fails_no_caller(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")

@@ -143,7 +143,7 @@ def test_an_unhealthy_plugin_gets_no_work_while_another_can(bench: Any) -> None:
     assert asyncio.run(main()) == ["ill", "steady"]
 
 
-def test_everybody_who_has_a_part_in_a_topics_answers_can_be_told(bench: Any) -> None:
+def test_identities_name_every_handler_and_wrapper_of_a_topic(bench: Any) -> None:
     async def main() -> Any:
         async with bench() as it:
             await it.add(Steady(), "steady", "2.3")

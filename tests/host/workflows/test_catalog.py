@@ -23,7 +23,7 @@ operation = "document.parse"
 """
 
 
-def test_the_users_own_definition_goes_before_a_plugins(tmp_path: Path) -> None:
+def test_the_users_definition_replaces_a_plugins(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(GOOD.replace('name = "good"', 'name = "good"\nversion="2"'))
     catalog = Catalog(KINDS)
     catalog.add([Contribution(content=GOOD, contributor="a plugin")])

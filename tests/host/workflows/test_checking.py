@@ -124,7 +124,7 @@ def test_a_search_for_a_cycle_ends_in_a_graph_with_other_cycles() -> None:
         ({"limits": {"most": 9}}, {"wait": "1h", "limits": {"most": 9}}),
     ],
 )
-def test_the_defaults_stand_for_what_is_not_given(
+def test_defaults_replace_values_that_are_not_given(
     given: Mapping[str, Any], whole: dict[str, Any]
 ) -> None:
     catalog, _ = checker(CHECKED)

@@ -104,7 +104,7 @@ def test_a_good_definition_has_no_problem() -> None:
           "did you mean 'document-storage'?")),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_line_key_and_nearest_right_name(
+def test_a_problem_is_reported_with_line_key_and_nearest_name(
     old: str, new: str, problem: tuple[int | None, str, str, str]
 ) -> None:
     assert old in GOOD
