@@ -1,4 +1,4 @@
-"""What a run that waits would take now, and with which data."""
+"""The events that a waiting run accepts now, with example data."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ _CHOICES: Final = ("||", "?", "!")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An event that may be taken, and an example of it.
+    """An event that a run accepts, with example data.
 
     Attributes:
-        accepted: What the orchestrator says of it.
-        data: Data with which the condition may hold, as far as the condition tells.
+        accepted: The event, as the orchestrator describes it.
+        data: Data with which the condition may hold, as far as its text tells.
     """
 
     accepted: AcceptedEvent
     data: dict[str, Any]
 
 
-def offers_of(workflow: Workflow, kept: CheckpointSaved | None) -> tuple[Offer, ...]:
-    """Return what a run would take in the state that it kept last; empty where it is not known.
+def offers_of(workflow: Workflow, checkpoint: CheckpointSaved | None) -> tuple[Offer, ...]:
+    """Return the events that a run accepts after its last checkpoint; empty if unknown.
 
     Args:
         workflow: The run's.
-        kept: What it kept last; None for nothing.
+        checkpoint: Its last checkpoint, or None.
     """
-    if kept is None:
+    if checkpoint is None:
         return ()
-    found = workflow.orchestrator.accepts(workflow.definition, kept.state) or ()
+    found = workflow.orchestrator.accepts(workflow.definition, checkpoint.state) or ()
     return tuple(Offer(accepted=each, data=example_data(each.condition or "")) for each in found)
 
 
 def accepted_events(workflow: Workflow, state: Any) -> tuple[str, ...] | None:
-    """Return the names of the events that a state accepts; None where it is not known.
+    """Return the names of the events that a checkpoint's state accepts; None if unknown.
 
     Args:
         workflow: The run's, with its definition as it is now.
-        state: What the run kept last.
+        state: The state of the checkpoint.
     """
     found = workflow.orchestrator.accepts(workflow.definition, state)
     return None if found is None else tuple(sorted({each.event for each in found}))
 
 
 def example_data(condition: str) -> dict[str, Any]:
-    """Return the data that a condition compares with, where all of it has to hold.
+    """Return the data that a condition compares with, if it is a conjunction.
 
     >>> example_data("event.data.action == 'approve' && data.open")
     {'action': 'approve'}

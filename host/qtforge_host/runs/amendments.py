@@ -1,4 +1,4 @@
-"""Changing a run's definition while it runs: a JSON Patch (RFC 6902), checked before it counts."""
+"""Change a run's definition by a JSON Patch (RFC 6902), checked before it counts."""
 
 from __future__ import annotations
 
@@ -43,16 +43,14 @@ __all__ = [
 ]
 
 Operation = dict[str, Any]
-
-
 """One operation of a JSON Patch: ``op``, ``path``, and ``value`` or ``from``."""
 
 
 def apply_patch(run_id: str, plain: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
-    """Return a definition after a patch; the one given stays as it is.
+    """Return a definition after a patch; the given one is not changed.
 
     Raises:
-        AmendmentRefusedError: It is not a patch, or does not fit the definition.
+        AmendmentRefusedError: The patch is malformed, or does not fit the definition.
     """
     try:
         return jsonpatch.JsonPatch([dict(each) for each in patch]).apply(plain)
@@ -69,11 +67,11 @@ def apply_patch(run_id: str, plain: Any, patch: Iterable[Mapping[str, Any]]) -> 
 
 
 class PatchBuilder:
-    """Collects changes of a definition, each on top of the one before.
+    """Collects changes of a definition, each applied to the result of the one before.
 
-    A stage is any table with that ``name`` in a list of the definition. Each change begins
-    with a ``test`` of the stage's name: positions shift when somebody else amends the run
-    first, and then the patch is refused instead of changing another stage.
+    A stage is any table with a ``name`` in a list of the definition. Each change begins with a
+    ``test`` of the stage's name: when another amendment has shifted the positions, the patch is
+    refused instead of changing another stage.
 
     Args:
         run_id: For errors.
@@ -91,21 +89,21 @@ class PatchBuilder:
         return list(self._operations)
 
     def insert_after(self, stage: str, table: Mapping[str, Any]) -> None:
-        """Put a new stage behind another.
+        """Insert a new stage after another.
 
         Raises:
-            AmendmentRefusedError: There is no such stage. Also of every other change.
+            AmendmentRefusedError: There is no such stage; this holds for every change.
         """
         key, position = self._find(stage)
         self._change(key, position, {"op": "add", "path": _pointer(key, position + 1)}, table)
 
     def replace(self, stage: str, table: Mapping[str, Any]) -> None:
-        """Put a new stage in the place of another."""
+        """Replace a stage by a new one."""
         key, position = self._find(stage)
         self._change(key, position, {"op": "replace", "path": _pointer(key, position)}, table)
 
     def remove(self, stage: str) -> None:
-        """Take a stage out."""
+        """Remove a stage."""
         key, position = self._find(stage)
         self._change(key, position, {"op": "remove", "path": _pointer(key, position)})
 
@@ -142,7 +140,7 @@ class PatchBuilder:
         """Add operations as they are.
 
         Raises:
-            AmendmentRefusedError: They are no patch, or do not fit.
+            AmendmentRefusedError: They are malformed, or do not fit the definition.
         """
         made = [dict(each) if isinstance(each, Mapping) else {} for each in operations]
         self._after = apply_patch(self._run_id, self._after, made)
@@ -172,14 +170,10 @@ def _pointer(*parts: str | int) -> str:
 
 
 Check = Callable[[Workflow], Sequence[Problem]]
-
-
-"""Gives everything that is wrong with a workflow's names and expressions."""
+"""Returns everything that is wrong with a workflow's names and expressions."""
 
 
 Amended = tuple[Definition, dict[str, Any]]
-
-
 """A definition after an amendment, as its type and as plain values."""
 
 
@@ -198,13 +192,13 @@ def amend(
         run_id: For the error.
         workflow: With the definition as it is now.
         patch: The operations, in order.
-        steps: What the run has begun; none of it may be changed.
+        steps: The steps that have begun; none of them may be changed.
         check: Checks topics and expressions.
-        fix: What whoever changes what has been done can do instead.
+        fix: What to do instead of changing a step that has begun.
 
     Raises:
-        AmendmentRefusedError: It can't be applied, gives no valid definition, or changes what
-            has been done.
+        AmendmentRefusedError: It can't be applied, leads to an invalid definition, or changes
+            a step that has begun.
     """
     before = workflow.definition
     after_plain = apply_patch(run_id, as_document(before), patch)
@@ -226,7 +220,7 @@ def amend(
 
 
 def as_document(definition: Definition) -> dict[str, Any]:
-    """Return a definition as mappings, lists and scalars, which a patch can change."""
+    """Return a definition as mappings, lists and scalars, to which a patch applies."""
     document: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(to_plain(definition)))
     return document
 
@@ -319,11 +313,11 @@ def _renewed(
 
 
 class Amendments:
-    """Applies the amendments of one live run.
+    """Holds the definition of one executing run, and applies amendments to it.
 
     Args:
-        log: The run's end of the journal.
-        workflow: What it runs.
+        log: Appends the run's records.
+        workflow: The run's workflow.
         clock: The time.
         check: Checks topics and expressions.
     """
@@ -336,7 +330,7 @@ class Amendments:
 
     @functools.cached_property
     def _turn(self) -> asyncio.Lock:
-        """Held from reading the definition until the change of it counts."""
+        """Held from reading the definition until its change is recorded."""
         return asyncio.Lock()
 
     @property
@@ -345,11 +339,11 @@ class Amendments:
         return self._workflow.definition
 
     def accepts(self, state: Any) -> tuple[str, ...] | None:
-        """Return the events that a kept state accepts by the definition as it is now."""
+        """Return the events that a checkpoint's state accepts with the present definition."""
         return accepted_events(self._workflow, state)
 
     async def apply(self, message: InboxMessage) -> None:
-        """Amend the run as somebody asked, or record why it can't be done."""
+        """Apply a requested amendment, or record why it is refused."""
         data = message.data if isinstance(message.data, dict) else {}
         patch = data.get("patch")
         asked = Amendment(
@@ -365,16 +359,16 @@ class Amendments:
         message_id: str = "",
         before: Record | None = None,
     ) -> None:
-        """Keep each amendment, or its refusal, and let the run go on with what is kept.
+        """Record each amendment, or its refusal, and adopt the new definition.
 
-        Each is made to what the one before it leaves, also where parallel steps and the inbox
-        bring them at the same moment.
+        Each is applied to the result of the one before, even when parallel steps and the inbox
+        deliver amendments at the same time.
 
         Args:
             amendments: In order.
             by: Who asked.
-            message_id: The message that brought them, or "".
-            before: A record that is kept with them, before them.
+            message_id: The id of the message that requested them, or "".
+            before: A record to append together with them, before them.
         """
         async with self._turn:
             records = self._records_of(amendments, by, message_id)

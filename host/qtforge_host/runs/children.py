@@ -1,4 +1,4 @@
-"""Runs that a run starts, and takes up again with itself."""
+"""The runs that a run starts: execute, resume and cancel them with it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,6 @@ __all__ = [
     "unfinished_children",
 ]
 
-_MANY_CANCELLING: Final = 1_000_000
-
 
 def needs_compensation(state: RunState) -> bool:
     """Return whether cancelling a run undoes something; a Python workflow decides that itself."""
@@ -47,11 +45,11 @@ def needs_compensation(state: RunState) -> bool:
 
 async def unfinished_children(journal: Journal, parent: str) -> Sequence[RunSummary]:
     """Return the runs that a run has started and that have not ended."""
-    return await journal.runs(RunQuery(parent=parent, statuses=UNFINISHED, limit=_MANY_CANCELLING))
+    return await journal.runs(RunQuery(parent=parent, statuses=UNFINISHED, limit=_MANY))
 
 
 def cancel_message(parent: str, at: datetime.datetime) -> InboxMessage:
-    """Return what asks a child to end with its parent."""
+    """Return the request that a child ends with its parent."""
     return InboxMessage(
         message_id=f"{parent}/cancelled", kind="cancel", at=at, by=f"its parent run {parent}"
     )
@@ -60,20 +58,20 @@ def cancel_message(parent: str, at: datetime.datetime) -> InboxMessage:
 async def cancel_family(
     journal: Journal, run_id: str, *, by: str, reason: str, at: datetime.datetime
 ) -> bool:
-    """End a run and the unfinished runs that it started, and theirs, if nothing is to be undone.
+    """Cancel a run and all its unfinished descendants, if nothing has to be undone.
 
-    A child that a live process executes is asked to end. The children end first, so that
-    whoever is killed in the middle of this can do it again.
+    A child that a live process executes gets a request. The children end first, so that a
+    process that is killed in between can do it again.
 
     Args:
-        journal: Holds them.
+        journal: Holds the runs.
         run_id: The run; one that has ended stays as it is.
         by: Who asked.
         reason: Why, or "".
         at: Now, in UTC.
 
     Returns:
-        False when a run has to be taken up because something in it is to be undone; nothing
+        False when a run has to be resumed because something in it has to be undone; nothing
         was changed then.
 
     Raises:
@@ -99,7 +97,7 @@ async def cancel_family(
 async def _family(journal: Journal, run_id: str) -> list[tuple[str, str]]:
     """Return the run and its unfinished descendants with their parents, parents first."""
     family = [(run_id, "")]
-    for each, _ in family:  # grows meanwhile
+    for each, _ in family:  # it grows meanwhile
         family += [(child.run_id, each) for child in await unfinished_children(journal, each)]
     return family
 
@@ -181,7 +179,7 @@ class Executor(Protocol):
 
 
 class ChildOwnedError(Exception):
-    """A live process executes the child; never leaves the step, which looks again.
+    """A live process executes the child; never leaves the step, which tries again.
 
     Args:
         run_id: The child.
@@ -194,8 +192,8 @@ class Children:
     Args:
         executor: Executes them.
         active_runs: Executes those that nobody awaits, in the background.
-        journal: Where they are found.
-        named: Finds a workflow.
+        journal: Holds them.
+        named: Finds a workflow by its name.
         clock: The time.
     """
 
@@ -214,12 +212,12 @@ class Children:
         self._clock = clock
 
     async def find(self, parent: str, step: str, known: Collection[str]) -> str | None:
-        """Return the child that a step began just before the process died.
+        """Return the child that a step began just before its process died, or None.
 
         Args:
             parent: The run.
             step: Its step.
-            known: The children that the parent's journal tells of.
+            known: The children that the parent's records name.
         """
         for each in await self._journal.runs(RunQuery(parent=parent, limit=_MANY)):
             if each.run_id not in known:
@@ -229,10 +227,10 @@ class Children:
         return None
 
     async def cancel(self, parent: str, child: str | None = None) -> None:
-        """Cancel the unfinished children of a run, and theirs; what they did is undone.
+        """Cancel the unfinished descendants of a run; what they did is undone.
 
-        One that can't be taken up here, or is executed by another process, is asked, and ends
-        when it is taken up or sees it.
+        A child that can't be resumed here, or that another process executes, gets a request,
+        and ends when it is resumed or receives it.
 
         Args:
             parent: The run.
@@ -246,14 +244,14 @@ class Children:
                 await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
                 await self._executor.resume(
                     each.run_id,
-                    # Other versions than those that served it must not undo what these did.
+                    # Other plugin versions than those that served it must not undo its steps.
                     versions="same-major" if needs_compensation(state) else "any",
                     note="to be cancelled",
                 )
             except RunOwnedError:
                 pass
             except (RunError, WorkflowError) as error:
-                _LOG.warning("%s is asked to end, and did not yet: %s", each.run_id, error)
+                _LOG.warning("%s: cancel requested, and still pending: %s", each.run_id, error)
 
     async def start(self, parent: ParentStep, name: str, given: Mapping[str, Any]) -> str:
         """Start a workflow as a child that executes in the background; return the run's id.
@@ -302,7 +300,7 @@ class Children:
                 self._named(name), given, parent=parent, stays=True, on_started=on_started
             )
         try:
-            state = await _to_its_end(work, is_to_stop)
+            state = await _await_child(work, is_to_stop)
         except RunOwnedError as error:
             if begun is None:
                 raise
@@ -320,13 +318,13 @@ class Children:
         raise OperationError(state.error.code if state.error else "run.child_failed", what, why)
 
 
-async def _to_its_end(
+async def _await_child(
     work: Coroutine[Any, Any, RunState], is_to_stop: Callable[[], bool]
 ) -> RunState:
-    """Wait for a child, in a task whose stack does not stand on its parent's.
+    """Await a child in a task of its own, so that stacks do not nest.
 
     A parent that is cancelled waits until its child is undone. Each further cancellation is
-    passed on, but only after the parent has looked whether it is to stop, as the child does then.
+    passed on after the parent has determined whether it stops, for the child does as its parent.
     """
     task = asyncio.ensure_future(work)
 

@@ -1,7 +1,6 @@
-"""Which run and step the present code works for, so that its logs can say so.
+"""The run and step of the current task, for log records.
 
-A context variable goes with the task, and into the worker threads; two runs at once never
-see each other's.
+Context variables follow a task into worker threads, and parallel runs have their own values.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Final
 __all__ = ["RUN", "STEP"]
 
 RUN: Final[ContextVar[str]] = ContextVar("qtforge_run", default="")
-"""The run's id; "" outside of runs."""
+"""The run's id; "" outside a run."""
 
 STEP: Final[ContextVar[str]] = ContextVar("qtforge_step", default="")
 """The step's name; "" between steps."""

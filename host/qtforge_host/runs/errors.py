@@ -36,15 +36,15 @@ class StatefulRunError(RunError):
 
     def __init__(self, run_id: str, /) -> None:
         super().__init__(
-            f"the run '{run_id}' can't be done again from a stage",
-            "it is a state machine, and goes on from the states that it kept",
-            f"qtforge-host runs retry {run_id}, without --from, does again what failed",
+            f"the run '{run_id}' can't be redone from a stage",
+            "it is a state machine, which continues from its checkpoints",
+            f"qtforge-host runs retry {run_id}, without --from, redoes what failed",
         )
         self.run_id = run_id
 
 
 class RunEndedError(RunError):
-    """The run has ended, and what was asked needs one that has not.
+    """The run has ended, and the request needs one that has not.
 
     Args:
         run_id: The run.
@@ -56,7 +56,7 @@ class RunEndedError(RunError):
 
     def __init__(self, run_id: str, status: str, /) -> None:
         fork = f"qtforge-host runs fork {run_id} makes a new run of it"
-        retry = f"qtforge-host runs retry {run_id} opens it again, and takes changes as well"
+        retry = f"qtforge-host runs retry {run_id} opens it again, amended if need be"
         fix = fork if status == "succeeded" else f"{retry}; {fork}"
         super().__init__(f"the run '{run_id}' has already ended", f"it is {status}", fix)
         self.run_id = run_id
@@ -64,7 +64,7 @@ class RunEndedError(RunError):
 
 
 class RunNotEndedError(RunError):
-    """The run has not ended, so there is nothing to do again.
+    """The run has not ended, so there is nothing to redo.
 
     Args:
         run_id: The run.
@@ -83,7 +83,7 @@ class RunNotEndedError(RunError):
 
 
 class RunSucceededError(RunError):
-    """The run succeeded, so a retry would only do the same again.
+    """The run succeeded, so a retry would only repeat it.
 
     Args:
         run_id: The run.

@@ -1,4 +1,4 @@
-"""Drives one run to its end, and records how it ended."""
+"""Execute one run to its end, and record how it ended."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunS
 __all__ = ["RunExecution"]
 
 _CANCELLED = ErrorInfo(code="run.cancelled", message="cancelled")
-_WALK_S = 30.0  # in which a run whose time was over at its resuming comes to where it was
+_REPLAY_S = 30.0  # within which a run resumed after its time limit reaches where it was
 
 
 class RunExecution:
     """Executes a run's orchestrator.
 
     Args:
-        workflow: What is run.
+        workflow: The run's workflow.
         run: The run.
-        log: Its end of the journal.
-        control: What others ask of it.
-        journal: Lets go of a run that rests.
+        log: Appends its records.
+        control: The requests to it.
+        journal: Releases a run that rests.
         clock: The time.
     """
 
@@ -59,10 +59,11 @@ class RunExecution:
         self._released = False
 
     async def drive(self) -> None:
-        """Go on until the run ends or rests, in the caller's task.
+        """Execute the run in the caller's task until it ends or rests.
 
-        A caller who is cancelled cancels the run, and waits for what undoes it. One who is
-        cancelled again leaves the run as it is; whoever resumes it goes on undoing.
+        A caller that is cancelled cancels the run, and waits for its compensation. A caller
+        that is cancelled again leaves the run as it is; the next process resumes the
+        compensation.
 
         Raises:
             asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``, unless
@@ -95,12 +96,12 @@ class RunExecution:
             result, summary = self._result(returned)
         except PauseRequested as pause:
             ending = self._rest(pause)
-        except Rested:  # it has kept its state, and `waiting` is its status
+        except Rested:  # its last checkpoint says that it waits
             ending = self._release()
         except asyncio.CancelledError:
             ending = self._cancelled()
         except (StaleOwnerError, StateDirectoryError):
-            raise  # nothing can be recorded, so nothing may be undone either
+            raise  # nothing can be recorded, so nothing may be undone
         except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
             ending = self._broken(error)
         else:
@@ -110,10 +111,10 @@ class RunExecution:
                 return
             ending = self._failed(failure)
         self._control.detach()
-        await self._to_its_end(ending)
+        await self._end(ending)
 
-    async def _to_its_end(self, ending: Coroutine[Any, Any, None]) -> None:
-        """Wait for what ends the run, in a task that a caller cancels only at the second time."""
+    async def _end(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Await the end of the run, in a task that the caller's second cancellation cancels."""
         task = asyncio.ensure_future(ending)
 
         def stop() -> None:
@@ -133,9 +134,9 @@ class RunExecution:
         if limit is None or timed_from is None:
             return await self._workflow.orchestrator.execute(self._run)
         left_s = seconds(limit) - (self._clock.now() - timed_from).total_seconds()
-        if left_s <= 0:  # it asks nothing any more, but comes to where it was, to be undone
+        if left_s <= 0:  # no new step begins, but the code replays to where it was, to be undone
             self._control.is_over = True
-            left_s = _WALK_S
+            left_s = _REPLAY_S
         try:
             with self._control.time_limit(left_s, self._clock):
                 return await self._workflow.orchestrator.execute(self._run)
@@ -155,7 +156,7 @@ class RunExecution:
         return normalize(result), summary
 
     async def _succeeded(self, result: Any, summary: str) -> ErrorInfo | None:
-        """Record it; return why that is not possible."""
+        """Record the success; return why that is not possible, or None."""
         try:
             await self._finish("succeeded", result=result, summary=summary)
         except RecordNotStorableError as error:  # such as an integer of more than 64 bits
@@ -164,7 +165,7 @@ class RunExecution:
 
     async def _broken(self, error: Exception) -> None:
         if isinstance(error, RunDivergedError) and not self._log.state.compensating:
-            # What was done stays as it is, for whoever looks into it.
+            # What was done stays as it is, for an inspection.
             await self._finish("failed", error=error_info(error, error.step))
         else:
             await self._failed(error_info(error))
@@ -184,7 +185,7 @@ class RunExecution:
             error = ErrorInfo(code="run.cancelled", message=f"cancelled by {asked.by}")
         await self._run.cancel_children()
         if self._run.definition.on_cancel == "compensate":
-            if asked is None:  # so that whoever resumes it in the middle of this goes on with it
+            if asked is None:  # so that a process that resumes it here continues the compensation
                 await self._log.append(
                     RunCancelRequested(run_id=self._run.id, at=self._clock.now())
                 )
@@ -230,7 +231,7 @@ class RunExecution:
 def _notice(
     started: RunStarted | None, finished: RunFinished
 ) -> Sequence[tuple[str, InboxMessage]]:
-    """Return the event by which the run's parent hears of its end, if it wants to."""
+    """Return the event that tells the run's parent of its end, if the parent waits for one."""
     if started is None or started.parent is None or not started.notify:
         return ()
     message = InboxMessage(

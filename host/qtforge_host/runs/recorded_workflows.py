@@ -1,4 +1,4 @@
-"""The workflow of a run as its journal holds it: the definition that it was started with."""
+"""Find the workflow of a run: the definition that its journal holds, as amended."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _REMEMBERED: Final = 64
 
 
 class RecordedWorkflows:
-    """Finds workflows for the engine.
+    """Finds workflows, by name or from a run's journal.
 
     Args:
-        orchestrators: Each kind's.
+        orchestrators: By their kinds.
         named: Finds a workflow that can run, by its name.
-        check: Gives everything that is wrong with a workflow.
+        check: Returns everything that is wrong with a workflow.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class RecordedWorkflows:
         self._orchestrators = orchestrators
         self._named = named
         self._check = check
-        # Many runs of one workflow are taken up one after the other; the orchestrator too keeps
-        # what it makes of a definition as long as it gets the same one.
+        # Many runs of one workflow are resumed one after the other, and an orchestrator caches
+        # what it derives from a definition for as long as it gets the same object.
         self._parsed: dict[str, Workflow] = {}
 
     def named(self, name: str) -> Workflow:
@@ -53,15 +53,14 @@ class RecordedWorkflows:
         return self._check(workflow)
 
     def recorded(self, state: RunState) -> Workflow:
-        """Return a run's workflow, with the definition that it was started with, as amended.
+        """Return a run's workflow, with its own definition as amended until now.
 
         Raises:
-            WorkflowError: A workflow in Python is not there any more, or no orchestrator of
-                its kind is.
+            WorkflowError: A Python workflow, or the orchestrator of its kind, is missing.
         """
         started = state.started
         if started is None:
-            raise WorkflowInvalidError("?", "its journal does not begin with its start")
+            raise WorkflowInvalidError("?", "the first record of its journal is not its start")
         if not started.definition_text:
             return self._named(started.workflow)
         workflow = self._of_text(started.definition_text, started.workflow)

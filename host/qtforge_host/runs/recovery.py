@@ -1,4 +1,4 @@
-"""Keeps every run going: what was interrupted, what was sent something, what is due."""
+"""Resume every run that was interrupted, was sent something, or has a timer that is due."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from qtforge_sdk.journal import Journal
 __all__ = ["RecoveryLoop"]
 
 _LOG = logging.getLogger("qtforge.runs")
-_AT_ONCE: Final = 1000  # runs that are taken up before the next look
-_OFTEN_S: Final = 5.0  # how often it looks for runs whose process has died
-_GAP_S: Final = 0.01  # between two looks that others' writes lead to
+_AT_ONCE: Final = 1000  # runs that are resumed before the next look
+_SWEEP_S: Final = 5.0  # between two looks for runs whose process has died
+_GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
 
 
 class RecoveryLoop:
-    """Takes up runs as long as it runs; one for each state directory.
+    """Resumes runs for as long as it runs; one for each state directory.
 
-    What is sent while it runs is heard of. Every few seconds, and at its start, it looks for
-    what nobody told it of: runs whose process has died, with or without something to do.
+    The watch of the inboxes reports messages at once. Every few seconds, and at its start, the
+    loop also looks for runs that nothing reports: those whose process has died.
 
     Args:
         supervisor: Resumes them.
-        journal: Where they are.
+        journal: Holds them.
         clock: The time.
 
     Attributes:
-        ready: Set once it has looked at everything for the first time.
+        ready: Set after the first look at every run.
     """
 
     def __init__(self, supervisor: Supervisor, journal: Journal, clock: Clock) -> None:
@@ -41,12 +41,12 @@ class RecoveryLoop:
         self._clock = clock
         self.ready = asyncio.Event()
         self._wanted = asyncio.Event()
-        self._swept_at = -_OFTEN_S
-        self._overflowed = False  # more was sent something than could be taken up at once
-        self._tried: set[str] = set()  # interrupted runs that were not taken up, such as blocked
+        self._swept_at = -_SWEEP_S
+        self._overflowed = False  # more runs were sent something than can be resumed at once
+        self._tried: set[str] = set()  # interrupted, and not resumed, such as blocked
 
     async def run(self) -> None:
-        """Go on until cancelled.
+        """Resume runs until cancelled.
 
         Raises:
             StateDirectoryError: The journal can't be read, at the start.
@@ -63,34 +63,38 @@ class RecoveryLoop:
                     wait_s = await self._turn()
                 except StateDirectoryError as error:  # such as a disk that is full for a while
                     _LOG.error("%s", error)
-                    wait_s = _OFTEN_S
+                    wait_s = _SWEEP_S
         finally:
             active_runs.on_change = active_runs.on_message = None
 
     async def _turn(self) -> float:
-        """Wake whom there is a reason to wake; return in how many seconds the next timer is due."""
+        """Wake every run that has a due timer, an unhandled message or a dead owner.
+
+        Returns:
+            Seconds until the next timer is due.
+        """
         while True:
             self._wanted.clear()
             now = self._clock.now()
             found = list(await self._journal.due(now, self._limit))
             more = len(found) >= self._limit
-            if self._overflowed or time.monotonic() >= self._swept_at + _OFTEN_S:
+            if self._overflowed or time.monotonic() >= self._swept_at + _SWEEP_S:
                 self._swept_at, self._overflowed = time.monotonic(), False
                 await self._resume_interrupted()
-                stirred = await self._journal.runs_with_pending(self._limit)
-                self._overflowed = len(stirred) >= self._limit
-                found += stirred
+                pending = await self._journal.runs_with_pending(self._limit)
+                self._overflowed = len(pending) >= self._limit
+                found += pending
             for run_id in dict.fromkeys(found):
                 self._supervisor.wake(run_id)
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
             if not more and not self._overflowed:
                 break
         due = await self._journal.next_due(now)
-        return _OFTEN_S if due is None else (due - self._clock.now()).total_seconds()
+        return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
 
     @property
     def _limit(self) -> int:
-        return _AT_ONCE + len(self._supervisor.refused)  # these come first again and again
+        return _AT_ONCE + len(self._supervisor.refused)  # these are found first each time
 
     async def _resume_interrupted(self) -> None:
         found = await self._journal.unfinished()
@@ -102,7 +106,7 @@ class RecoveryLoop:
                 await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE)
 
     def _on_message(self, run_id: str) -> None:
-        """Take up a run that was sent something; it is not live here."""
+        """Wake a run that was sent something and does not execute here."""
         if self._supervisor.active_runs.waking < _AT_ONCE:
             self._supervisor.wake(run_id)
         else:
@@ -111,14 +115,14 @@ class RecoveryLoop:
 
     async def _wait(self, wait_s: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(max(0.0, wait_s)))
-        looking = asyncio.ensure_future(self._wanted.wait())
+        wanting = asyncio.ensure_future(self._wanted.wait())
         try:
-            # Of real time: a clock may be set forward.
+            # The timeout is in real time: a clock may be set forward.
             await asyncio.wait(
-                [sleeping, looking], timeout=_OFTEN_S, return_when=asyncio.FIRST_COMPLETED
+                [sleeping, wanting], timeout=_SWEEP_S, return_when=asyncio.FIRST_COMPLETED
             )
-            if looking.done() and not sleeping.done():
+            if wanting.done() and not sleeping.done():
                 await asyncio.sleep(_GAP_S)
         finally:
             sleeping.cancel()
-            looking.cancel()
+            wanting.cancel()

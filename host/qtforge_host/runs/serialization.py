@@ -1,4 +1,4 @@
-"""Values as the journal gives them back."""
+"""Normalize values to the form in which the journal returns them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SAME: Final = frozenset({type(None), bool, int, float, str, bytes})
 
 
 def normalize(value: Any) -> Any:
-    """Return a value as it will be read when the run is resumed, so that a live run sees the same.
+    """Return a value as a resumed run will read it, so that a live run gets the same.
 
-    A tuple becomes a list and a date a text, for instance. Encoding it and reading it again is
-    a sixth of a microsecond for a small answer, and cheaper than looking for such values.
+    A tuple becomes a list and a date a text, for instance. To encode and decode a small answer
+    takes a sixth of a microsecond, which is less than to search it for such values.
 
     Raises:
-        TypeError: Something in it has no plain form.
+        TypeError: A value within has no plain form.
 
     >>> normalize({"a": (1, {2})})
     {'a': [1, [2]]}
@@ -33,4 +33,4 @@ def normalize(value: Any) -> Any:
     try:
         return _DECODER.decode(_ENCODER.encode(plain))
     except (ValueError, OverflowError, RecursionError):
-        return plain  # the journal refuses it, and says of which record it is
+        return plain  # the journal refuses it, and names the record

@@ -1,4 +1,4 @@
-"""The timers of the runs that are live here: one ordered structure, one task."""
+"""The timers of the runs that execute here: one heap, one task."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from qtforge_sdk.clock import Clock
 
 __all__ = ["LiveTimers"]
 
-_LOOK_S: Final = 5.0  # of real time: how late a clock that was set forward is noticed
+_POLL_S: Final = 5.0  # of real time, after which a clock that was set forward is noticed
 _SLACK: Final = 64
 
 
 class LiveTimers:
-    """Pokes runs when a timer of theirs is due.
+    """Calls back when a run's next timer is due.
 
-    A run has one place in the structure, however often it says when its next timer is due.
+    A run has one place in the heap, however often its next timer changes.
 
     Args:
         clock: The time.
@@ -31,8 +31,8 @@ class LiveTimers:
         self._clock = clock
         self._on_due = on_due
         self._heap: list[tuple[datetime.datetime, str]] = []
-        self._due: dict[str, datetime.datetime] = {}  # the run's next timer
-        self._placed: dict[str, datetime.datetime] = {}  # where it is in the heap, not later
+        self._due: dict[str, datetime.datetime] = {}  # when each run's next timer is due
+        self._placed: dict[str, datetime.datetime] = {}  # its place in the heap, not later
         self._task: asyncio.Task[None] | None = None
         self._earlier = asyncio.Event()
 
@@ -40,7 +40,7 @@ class LiveTimers:
         return len(self._heap)
 
     def set(self, run_id: str, due: datetime.datetime | None) -> None:
-        """Poke a run at a time, and not at any it said before; at once where that has come.
+        """Set when a run's next timer is due, in place of the one before.
 
         Args:
             run_id: The run.
@@ -52,7 +52,7 @@ class LiveTimers:
         self._due[run_id] = due
         placed = self._placed.get(run_id)
         if placed is not None and placed <= due:
-            return  # looked at then, and put behind
+            return  # that place is looked at first, and then moved
         if len(self._heap) > 2 * len(self._placed) + _SLACK:
             self._compact()
         self._place(run_id, due)
@@ -77,7 +77,7 @@ class LiveTimers:
                 continue
             heapq.heappop(self._heap)
             if self._placed.get(run_id) != due:
-                continue  # it was put before this
+                continue  # it was placed earlier meanwhile
             del self._placed[run_id]
             wanted = self._due.get(run_id)
             if wanted is not None and wanted > due:
@@ -91,7 +91,7 @@ class LiveTimers:
         changing = asyncio.ensure_future(self._earlier.wait())
         try:
             either: set[asyncio.Future[object]] = {sleeping, changing}  # type: ignore[arg-type]
-            await asyncio.wait(either, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=_POLL_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeping.cancel()
             changing.cancel()

@@ -1,4 +1,4 @@
-"""What is published on the bus starts runs that keep their state, and reaches them."""
+"""Start stateful runs, and send them events, when messages are published on the bus."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LOG = logging.getLogger("qtforge.runs")
 
 
 class EventTriggers:
-    """Subscribes for workflows; a context manager.
+    """Subscriptions that workflows' definitions ask for.
 
     Args:
-        bus: Where events are published.
+        bus: The message bus.
         supervisor: Starts runs, and wakes them.
         journal: Finds runs by their keys.
-        expressions: Evaluates.
+        expressions: Evaluates conditions and templates.
         clock: The time.
     """
 
@@ -51,14 +51,14 @@ class EventTriggers:
         self._mailboxes: list[Mailbox] = []
 
     def bind(self, workflows: Iterable[Workflow]) -> None:
-        """Hear what these workflows' definitions name."""
+        """Subscribe to the topics that these workflows' definitions name."""
         for workflow in workflows:
             for trigger in workflow.orchestrator.triggers(workflow.definition):
                 handler = self._handler(workflow, trigger)
                 self._mailboxes.append(self._bus.subscribe_with_topic(trigger.topic, handler))
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """End every subscription."""
         for mailbox in self._mailboxes:
             mailbox.close()
         self._mailboxes.clear()
@@ -68,7 +68,7 @@ class EventTriggers:
     ) -> Callable[[tuple[str, Any]], Any]:
         act = self._start if trigger.starts else self._send
 
-        async def hear(published: tuple[str, Any]) -> None:
+        async def handle(published: tuple[str, Any]) -> None:
             topic, message = published
             event = {
                 "name": trigger.event or topic,
@@ -84,9 +84,11 @@ class EventTriggers:
             except ExpressionError as error:
                 _LOG.warning("%s: '%s' was not handled: %s", workflow.definition.name, topic, error)
             except QtForgeError as error:
-                _LOG.warning("%s: '%s' went nowhere: %s", workflow.definition.name, topic, error)
+                _LOG.warning(
+                    "%s: '%s' triggered nothing: %s", workflow.definition.name, topic, error
+                )
 
-        return hear
+        return handle
 
     async def _start(
         self, workflow: Workflow, trigger: EventTrigger, names: Mapping[str, Any]
@@ -109,7 +111,7 @@ class EventTriggers:
         expression = trigger.instance or trigger.key or ""
         found = str(self._expressions.compile(expression).evaluate(names))
         if trigger.instance is None:
-            # They may be many; who keeps runs going hears of those, and takes up a few at once.
+            # There may be many runs: the recovery loop resumes a limited number at once.
             await self._journal.post_to_key(workflow.definition.name, found, message)
         else:
             await self._journal.post(found, message)

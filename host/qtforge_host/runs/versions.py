@@ -1,4 +1,4 @@
-"""Whether a run may go on with the plugin versions that are here now."""
+"""Decide whether a run may be resumed with the plugin versions that are active now."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from qtforge_sdk.records import RunBlocked
 __all__ = ["VersionPolicy", "VersionProblem", "stays_blocked", "version_problem"]
 
 VersionPolicy = Literal["same-major", "exact", "any"]
-"""Which other versions may go on: of the same major version, none, or any."""
+"""The versions with which a run may be resumed: of the same major version, equal, or any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionProblem:
-    """What differs, and whether the run has to wait for somebody to accept it."""
+    """Which versions differ, and whether somebody has to accept that first."""
 
     text: str
     blocks: bool
@@ -32,7 +32,7 @@ def version_problem(
     Args:
         served_by: Plugin to the version that answered the run's steps.
         active: Plugin to the version that is active now.
-        policy: What may go on.
+        policy: Which other versions are accepted.
 
     >>> version_problem({"a": "1.0"}, {"a": "1.2"}, "same-major").blocks
     False
@@ -58,7 +58,7 @@ def version_problem(
 
 def _same_major(before: str, now: str | None) -> bool:
     if now is None:
-        return True  # if it is still needed, asking it will say that it is missing
+        return True  # if it is still needed, a request will report that it is missing
     try:
         return Version(before).major == Version(now).major
     except InvalidVersion:
@@ -71,13 +71,13 @@ def stays_blocked(
     active: Mapping[str, str],
     policy: VersionPolicy,
 ) -> bool:
-    """Tell whether a run is blocked for just what its journal says already.
+    """Return whether a run would be blocked again for the reason that its journal holds.
 
     Args:
-        blocked: What the journal says; None when the run is not blocked.
+        blocked: The record of that reason; None when the run is not blocked.
         served_by: The versions that served the run, by plugin.
-        active: The versions that are here, by plugin.
-        policy: Which other versions may go on.
+        active: The versions that are active now, by plugin.
+        policy: Which other versions are accepted.
     """
     if blocked is None or blocked.plugins != active:
         return False

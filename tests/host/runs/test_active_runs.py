@@ -7,35 +7,12 @@ import datetime
 from typing import Any
 
 import pytest
+from tests.host.runs.machines import CALLER, COUNTER, TIMER, begun, labelled, seen
 
 from qtforge_sdk import Run
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.records import CheckpointSaved, RunCancelRequested
-
-from .test_stateful_run import CALLER, COUNTER, begun, seen
-
-TIMER = """
-initial = "on"
-[states.on]
-timeout = { after = "%s", event = "late" }
-[states.off]
-[[transitions]]
-name = "over"
-from = "on"
-to = "off"
-trigger = "late"
-[[transitions]]
-name = "stop"
-from = "on"
-to = "off"
-trigger = "stop"
-[[transitions]]
-name = "again"
-from = "on"
-to = "on"
-trigger = "again"
-"""
 
 
 def note(data: Any, message_id: str = "n1") -> InboxMessage:
@@ -130,10 +107,6 @@ def test_a_timer_of_a_live_run_fires_once_also_where_the_run_was_taken_up(play: 
 async def idle(lab: Any, run_id: str) -> bool:
     control = lab.engine.active_runs.get(run_id)
     return control is not None and control.idle_since is not None
-
-
-async def labelled(lab: Any, run_id: str, label: str) -> bool:
-    return bool((await lab.kept(run_id)).label == label)
 
 
 def test_a_timer_that_was_cancelled_or_set_anew_does_not_fire(play: Any) -> None:

@@ -8,11 +8,9 @@ import logging
 from typing import Any
 
 import pytest
+from tests.host.runs.machines import CALLER, COUNTER, TIMER, begun, labelled, seen
 
 from qtforge_sdk.records import CheckpointSaved, RunBlocked, RunResumed, StepSucceeded
-
-from .test_active_runs import TIMER, labelled
-from .test_stateful_run import CALLER, COUNTER, begun, seen
 
 
 def test_a_run_whose_process_died_while_it_was_live_is_taken_up(play: Any) -> None:
@@ -155,7 +153,7 @@ async def asked(lab: Any, expected: list[str]) -> bool:
 def test_a_run_that_another_process_left_busy_is_taken_up_although_it_was_before(
     play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qtforge_host.runs.recovery._OFTEN_S", 0.02)
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 0.02)
 
     async def case(lab: Any) -> None:
         run_id = await begun(lab, CALLER % "do.wait")
@@ -181,7 +179,7 @@ def test_a_run_that_another_process_left_busy_is_taken_up_although_it_was_before
 def test_a_run_that_can_not_be_taken_up_is_told_of_once(
     play: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("qtforge_host.runs.recovery._OFTEN_S", 0.02)
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 0.02)
 
     async def case(lab: Any) -> None:
         async def unknown(run: Any) -> None:
@@ -204,7 +202,7 @@ def test_a_run_that_can_not_be_taken_up_is_told_of_once(
 def test_a_clock_that_is_set_forward_lets_timers_fire(
     play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qtforge_host.runs.recovery._OFTEN_S", 0.02)
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 0.02)
 
     async def case(lab: Any) -> None:
         run_id = await begun(lab, TIMER % "60s")

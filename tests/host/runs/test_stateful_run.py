@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.host.runs.machines import CALLER, COUNTER, PARENT, begun, seen
 
 from qtforge_sdk import Run
 from qtforge_sdk.journal import RunQuery
@@ -17,89 +18,6 @@ from qtforge_sdk.records import (
     RunStarted,
     StepSucceeded,
 )
-
-COUNTER = """
-initial = "on"
-data = { seen = [] }
-[states.on]
-[states.off]
-final = true
-[[transitions]]
-name = "note"
-from = "on"
-trigger = "note"
-actions = ["add"]
-[[transitions]]
-name = "end"
-from = "on"
-to = "off"
-trigger = "end"
-[actions.add]
-type = "set"
-values = { seen = "${data.seen + [event.data]}" }
-"""
-CALLER = """
-initial = "idle"
-[states.idle]
-[states.asked]
-entry = ["ask"]
-[states.failed]
-[[transitions]]
-name = "go"
-from = ["idle", "asked"]
-to = "asked"
-trigger = "go"
-[[transitions]]
-name = "bad"
-from = "asked"
-to = "failed"
-trigger = "error.ask"
-[actions.ask]
-type = "plugin_call"
-operation = "%s"
-result = "answer"
-"""
-PARENT = """
-initial = "idle"
-[states.idle]
-[states.waits]
-entry = ["begin"]
-[states.done]
-final = true
-[[transitions]]
-name = "go"
-from = "idle"
-to = "waits"
-trigger = "go"
-[[transitions]]
-name = "ended"
-from = "waits"
-to = "done"
-trigger = "done.workflow.begin"
-actions = ["keep"]
-[[transitions]]
-name = "broken"
-from = "waits"
-to = "done"
-trigger = "error.workflow.begin"
-actions = ["keep"]
-[actions.begin]
-type = "workflow"
-workflow = "child"
-[actions.keep]
-type = "set"
-values = { answer = "${event.data.status}" }
-"""
-
-
-async def begun(lab: Any, text: str) -> str:
-    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
-    assert view.status == "waiting"
-    return str(view.run_id)
-
-
-async def seen(lab: Any, run_id: str) -> Any:
-    return (await lab.kept(run_id)).state.get("data", {}).get("seen")
 
 
 def test_events_are_handled_in_their_order_and_each_once(play: Any) -> None:

@@ -81,7 +81,7 @@ def test_a_busy_run_with_a_far_timer_takes_one_place() -> None:
 
 
 def test_a_clock_that_is_set_forward_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qtforge_host.runs.timers._LOOK_S", 0.02)
+    monkeypatch.setattr("qtforge_host.runs.timers._POLL_S", 0.02)
 
     class Wall(VirtualClock):
         """Sleeps as long as it was told, however the wall's clock is set."""

@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.host.runs.machines import seen
 
 from qtforge_host.runs.triggers import EventTriggers
-
-from .test_stateful_run import seen
 
 MACHINE = """
 initial = "on"

@@ -78,9 +78,17 @@ def test_a_callers_timeout_cancels_the_run_and_is_the_callers(play: Any) -> None
     async def case(lab: Any) -> None:
         await lab.start()
         workflow = lab.script(waits)
+
+        async def caller() -> None:
+            async with asyncio.timeout(None) as limit:
+
+                async def on_started(run_id: str) -> None:
+                    limit.reschedule(asyncio.get_running_loop().time() + 0.01)
+
+                await lab.engine.execute(workflow, {}, on_started=on_started)
+
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await lab.engine.execute(workflow, {})
+            await caller()
         run_id = next(iter(lab.store.runs))
         assert [each.status for each in await lab.records(run_id, RunFinished)] == ["cancelled"]
 
@@ -88,7 +96,10 @@ def test_a_callers_timeout_cancels_the_run_and_is_the_callers(play: Any) -> None
 
 
 def test_code_that_swallows_its_cancellation_does_not_hide_it_from_the_caller(play: Any) -> None:
+    begun = asyncio.Event()
+
     async def deaf(run: Run) -> str:
+        begun.set()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
         return "done all the same"
@@ -96,7 +107,7 @@ def test_code_that_swallows_its_cancellation_does_not_hide_it_from_the_caller(pl
     async def case(lab: Any) -> None:
         await lab.start()
         going = asyncio.ensure_future(lab.engine.execute(lab.script(deaf), {}))
-        await asyncio.sleep(0.01)
+        await asyncio.wait_for(begun.wait(), 60)
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(going, 60)
