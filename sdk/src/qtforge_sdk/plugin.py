@@ -39,7 +39,7 @@ class PluginContext:
     runs_dir: Path | None = None
 
     def run_dir(self, run_id: str | None) -> Path | None:
-        """Return the folder for files that are kept as long as a run.
+        """Return the folder for files that are deleted together with a run.
 
         ``runs prune`` removes it with the run.
 

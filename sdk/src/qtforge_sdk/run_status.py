@@ -41,7 +41,7 @@ class StatusMeaning(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         reason: Why a run has the status.
         finished: Whether the run has ended; only a retry opens it again.
-        resting: Whether the run has not ended, and nothing happens until somebody acts.
+        resting: Whether the run has not ended, and only a request changes that.
         recoverable: Whether any process resumes the run once its owner is dead.
     """
 

@@ -1,4 +1,4 @@
-"""`VirtualClock`: time that passes when a test says so, so that a day takes milliseconds."""
+"""`VirtualClock`: a clock that tests advance, so that a day takes milliseconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Sleeper = tuple[float, int, asyncio.Future[None]]
 
 
 class VirtualClock:
-    """A `qtforge_sdk.clock.Clock` that stands still until it is moved.
+    """A `qtforge_sdk.clock.Clock` that stands still until it is advanced.
 
     Move it with `advance`, or let `auto` move it whenever there is nothing left to do but
     wait for it. Sleepers wake in the order in which they are due, those due at once in the
@@ -59,21 +59,21 @@ class VirtualClock:
         return self._start + datetime.timedelta(seconds=self._elapsed_s)
 
     def monotonic(self) -> float:
-        """Return how far the clock has been moved, in seconds."""
+        """Return how far the clock was advanced, in seconds."""
         return self._elapsed_s
 
     @property
     def waiting(self) -> int:
-        """How many are asleep."""
+        """The number of sleeping tasks."""
         return len(self._sleepers)
 
     @property
     def next_due_s(self) -> float | None:
-        """When the next sleeper wakes, as `monotonic` counts; None without one."""
+        """When the next sleeping task wakes, as `monotonic` counts; None if none sleeps."""
         return self._sleepers[0][0] if self._sleepers else None
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock has been moved so far; infinity waits for cancellation.
+        """Wait until the clock was advanced by that many seconds; infinity waits for cancellation.
 
         Raises:
             ValueError: It is not a number.
@@ -95,7 +95,7 @@ class VirtualClock:
                 self._sleepers.remove(sleeper)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
-        """Call back once the clock has been moved so far."""
+        """Call a function once the clock was advanced by that many seconds."""
         self._slept += 1
         sleeper = (self._elapsed_s + max(0.0, seconds), self._slept, _future())
         bisect.insort(self._sleepers, sleeper)
@@ -104,7 +104,7 @@ class VirtualClock:
         return _Call(self._sleepers, sleeper, callback)
 
     async def advance(self, duration: Duration) -> None:
-        """Move the clock, and let everyone who is due on the way do all that they can.
+        """Advance the clock, and let every task that wakes meanwhile proceed as far as it can.
 
         A sleeper that wakes at its moment sees that moment, and may sleep again within the
         same advance.
@@ -129,7 +129,7 @@ class VirtualClock:
 
     @contextlib.asynccontextmanager
     async def auto(self, *, grace_s: float = _GRACE_S) -> AsyncIterator[VirtualClock]:
-        """Move the clock to the next sleeper whenever every task waits.
+        """Advance the clock to the next sleeping task whenever every task waits.
 
         Where some task waits for something else, such as a thread or a socket, the clock
         moves only after nothing has happened for a real while.
@@ -183,7 +183,7 @@ class VirtualClock:
             future.set_result(None)
 
     async def _settle(self) -> _Blocked:
-        """Wait until every other task waits for something; return who waits for what."""
+        """Wait until every other task waits; return which task waits for what."""
         quiet, before = 0, None
         for _ in range(_MAX_PASSES):
             await asyncio.sleep(0)
