@@ -45,6 +45,7 @@ from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, Workflow
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.journal import Journal
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Host", "HostParts", "Instruments", "bind"]
@@ -181,20 +182,24 @@ class Host:
     ) -> None:
         await self._close()
 
-    async def durable(self) -> Durable:
+    async def durable(self, journal: Journal | None = None) -> Durable:
         """Open the journal at the first call, and return it with the engine that writes to it.
 
         Only what executes runs needs it: everything else works with a state directory that
         can't be used.
+
+        Args:
+            journal: The configured journal where it is open already; the host closes it.
 
         Raises:
             StateDirectoryError: The state directory can't be used.
             ConfigError: No journal of the configured name is installed.
         """
         if self._durable is None:
-            name = self.settings.journal
-            journal = load_journal(name, self._resolution, self._loader, self.settings)
-            await journal.open()
+            if journal is None:
+                name = self.settings.journal
+                journal = load_journal(name, self._resolution, self._loader, self.settings)
+                await journal.open()
             store = SqliteCache(self.settings.state_dir / "cache.sqlite")
             cache = ResultCache(store, self._parts.clock)
             engine = Engine(
@@ -217,15 +222,19 @@ class Host:
             freeze_heap()
         return self._durable
 
-    def workflow(self, name: str) -> Workflow:
+    def workflow(self, name: str, *, files: bool = True) -> Workflow:
         """Return a workflow that can be executed by this host now.
+
+        Args:
+            name: Its name, or the path of a TOML file.
+            files: Whether a path is read.
 
         Raises:
             WorkflowNotFoundError: There is none of that name.
             WorkflowUnmetError: A plugin that it requires is not active.
             WorkflowInvalidError: The definition has problems.
         """
-        return self._checker.get(name)
+        return self._checker.get(name, files=files)
 
     def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
         """Return every problem of a definition, including requirements that are not met."""

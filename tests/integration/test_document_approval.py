@@ -254,9 +254,9 @@ def test_an_approval_that_could_not_be_archived_is_retried_from_there(desk: Desk
     assert (said.code, "approved and archived by Ben" in said.out) == (0, True)
     assert "again: 6.archive_document" in said.err
     history = desk("runs", "show", run["run_id"]).out
-    assert "is back in approved" in history
-    assert history.count("asks reviewer.release") == 1
-    assert history.count("asks notification.send") == 3
+    assert "is restored in approved" in history
+    assert history.count("requests reviewer.release") == 1
+    assert history.count("requests notification.send") == 3
 
 
 def test_an_amended_approval_shows_at_once_what_it_waits_for(desk: Desk) -> None:

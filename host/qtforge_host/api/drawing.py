@@ -1,80 +1,66 @@
-"""Pictures of workflows on the command line."""
+"""Graphs of workflows and runs, in a language that draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
-import click
-
+from qtforge_host.api.snapshots import RunSnapshot
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.dot import dot, svg
 from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_host.workflows.mermaid import mermaid
-from qtforge_sdk.files import write_atomically
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.records import CheckpointSaved
 
-__all__ = ["drawn", "picture", "write_picture"]
+__all__ = ["Language", "draw", "graph_of_run", "graph_of_workflow"]
 
+Language = Literal["mermaid", "dot", "svg"]
 _LANGUAGES: Final[Mapping[str, Callable[[Graph], str]]] = MappingProxyType(
     {"mermaid": mermaid, "dot": dot, "svg": svg}
 )
-_SUFFIXES: Final[Mapping[str, str]] = MappingProxyType(
-    {".mmd": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg"}
-)
 
 
-def picture(workflow: Workflow, checkpoints: Sequence[CheckpointSaved] | None = None) -> Graph:
-    """Return a workflow's graph.
-
-    Args:
-        workflow: The workflow.
-        checkpoints: All checkpoints of a run, oldest first: the graph is marked with the run's
-            path, where the kind supports that. None for the workflow without a run.
+def draw(graph: Graph, language: Language) -> str:
+    """Return a graph in a language.
 
     Raises:
-        NotDrawableError: Its kind has none.
+        DrawingError: SVG can't be drawn here; see `qtforge_host.workflows.dot.svg`.
     """
-    orchestrator, definition = workflow.orchestrator, workflow.definition
-    if checkpoints is None:
-        drawn = orchestrator.graph(definition)
-    else:
-        drawn = orchestrator.graph_of_run(definition, checkpoints)
-    if drawn is None:
+    return _LANGUAGES[language](graph)
+
+
+def graph_of_workflow(workflow: Workflow) -> Graph:
+    """Return a workflow's graph.
+
+    Raises:
+        NotDrawableError: Its kind draws none.
+    """
+    return _drawable(workflow, workflow.orchestrator.graph(workflow.definition))
+
+
+def graph_of_run(run: RunSnapshot, workflow: Workflow | None) -> Graph:
+    """Return the graph of a run's workflow, with the run's state and path where its kind can.
+
+    Args:
+        run: The run.
+        workflow: Its workflow; None where it can't be read here.
+
+    Raises:
+        NotDrawableError: The workflow can't be read here, or its kind draws none.
+    """
+    if workflow is None:
+        why = f"it is written in Python, or the kind '{run.state.kind}' is not installed"
+        raise NotDrawableError(f"the workflow of {run.run_id}", why)
+    checkpoints = [each for each in run.records if isinstance(each, CheckpointSaved)]
+    drawn = workflow.orchestrator.graph_of_run(workflow.definition, checkpoints)
+    return _drawable(workflow, drawn)
+
+
+def _drawable(workflow: Workflow, graph: Graph | None) -> Graph:
+    if graph is None:
         kind = workflow.definition.kind
         why = f"the kind '{kind}' does not say how its workflows look"
         raise NotDrawableError(f"'{workflow.definition.name}'", why)
-    return drawn
-
-
-def drawn(workflow: Workflow, language: str) -> str:
-    """Return a workflow's picture in ``mermaid``, ``dot`` or ``svg``.
-
-    Raises:
-        DrawingError: Its kind has none, or see `qtforge_host.workflows.dot.svg`.
-    """
-    return _LANGUAGES[language](picture(workflow))
-
-
-def write_picture(graph: Graph, language: str | None, output: Path | None) -> None:
-    """Write a picture to a file, or to standard output.
-
-    Raises:
-        click.UsageError: The file can't be written.
-        DrawingError: See `qtforge_host.workflows.dot.svg`.
-    """
-    suffix = "" if output is None else output.suffix.lower()
-    text = _LANGUAGES[language or _SUFFIXES.get(suffix, "mermaid")](graph)
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    if suffix == ".md":
-        text = f"```mermaid\n{text}```\n"
-    try:
-        write_atomically(output, text.encode())
-    except OSError as error:
-        raise click.UsageError(f"{output}: {error.strerror or error}") from error
-    click.echo(f"{graph.title} is in {output}", err=True)
+    return graph

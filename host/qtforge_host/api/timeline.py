@@ -1,16 +1,13 @@
-"""A run's history in words: one entry for each record."""
+"""A run's history: one entry in words for each record, and the path of a state machine."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-import click
-
-from qtforge_host.cli.runs.state_machine import move_of
-from qtforge_host.runs.checkpoints import RESTORED
+from qtforge_host.api.documents import HistoryEntry, PathEntry
+from qtforge_host.runs.checkpoints import RESTORED, TIMER
 from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -36,39 +33,19 @@ from qtforge_sdk.records import (
     TimerSet,
 )
 
-__all__ = ["Entry", "line", "timeline"]
+__all__ = ["move_of", "move_text", "moves", "timeline"]
 
-_REFUSED: Final = "policy.breaker_open"  # the plugin was not asked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What happened.
-
-    Attributes:
-        at: When, in UTC.
-        after_s: Seconds since the run's start.
-        record: The record's kind, such as ``step_succeeded``.
-        step: The step or timer that it is about, or None.
-        text: In words.
-        fix: What the reader can do, or None.
-    """
-
-    at: datetime.datetime
-    after_s: float
-    record: str
-    step: str | None
-    text: str
-    fix: str | None
+_REFUSED: Final = "policy.breaker_open"  # the plugin was not called
+_TAKEN: Final = ("taken", "started", RESTORED, "")
 
 
-def timeline(records: Iterable[Record]) -> Iterator[Entry]:
+def timeline(records: Iterable[Record]) -> Iterator[HistoryEntry]:
     """Give an entry for each record of a run, oldest first."""
     start: datetime.datetime | None = None
     for record in records:
         start = start or record.at
         error = getattr(record, "error", None)
-        yield Entry(
+        yield HistoryEntry(
             at=record.at,
             after_s=round((record.at - start).total_seconds(), 6),
             record=str(type(record).__struct_config__.tag),
@@ -78,19 +55,71 @@ def timeline(records: Iterable[Record]) -> Iterator[Entry]:
         )
 
 
-def line(entry: Entry) -> str:
-    """Return an entry as one line for people."""
-    where = f"{entry.step}: " if entry.step else ""
-    text = "".join(each if each.isprintable() else " " for each in f"{where}{entry.text}")
-    fix = f" (fix: {entry.fix})" if entry.fix else ""
-    return f"{click.style(f'+{entry.after_s:.3f} s', dim=True)}  {text}{fix}"
+def move_of(record: CheckpointSaved) -> PathEntry:
+    """Return what a checkpoint says about an event, or about a step that the run took itself."""
+    taken = record.outcome in _TAKEN
+    trace = record.trace
+    return PathEntry(
+        at=record.at,
+        event=record.event,
+        timer=record.event_id.startswith(TIMER),
+        late_s=record.late_s,
+        data=record.event_data,
+        by=record.by,
+        taken=taken,
+        reason="" if taken else record.outcome,
+        transitions=list(trace.get("transitions", ())),
+        left=list(trace.get("exited", ())),
+        entered=list(trace.get("entered", ())),
+        warnings=list(trace.get("warnings", ())),
+    )
+
+
+def moves(records: Iterable[Record]) -> Iterator[PathEntry]:
+    """Give a state machine's path, and the events that it did not take, oldest first."""
+    for record in records:
+        if isinstance(record, CheckpointSaved):
+            move = move_of(record)
+            if not _is_empty(move):
+                yield move
+
+
+def move_text(move: PathEntry) -> str:
+    """Return an entry of a path as one line for people, without the time."""
+    if not move.taken:
+        return f"{_cause(move)} was not taken: {move.reason}"
+    way = ", then ".join(move.transitions)
+    if move.left or move.entered:
+        places = f"{', '.join(move.left)} → {', '.join(move.entered)}"
+        way = f"{way}: {places}" if way else f"in {', '.join(move.entered)}"
+    elif way:
+        way += " (stays)"
+    warned = "".join(f"; without {each}" for each in move.warnings)
+    return f"{': '.join(filter(None, (_cause(move), way))) or 'continues'}{warned}"
+
+
+def _is_empty(move: PathEntry) -> bool:
+    """Whether it says only that the run continued."""
+    return not (move.event or move.transitions or move.entered or move.warnings)
+
+
+def _cause(move: PathEntry) -> str:
+    if move.timer:
+        late = f", {move.late_s:.3f} s late" if move.late_s > 0 else ""
+        return f"the timer {move.event}{late}"
+    if not move.event:
+        return ""
+    data = move.data if isinstance(move.data, Mapping) else {}
+    words = [f"{key}={value}" for key, value in data.items() if not isinstance(value, Mapping)]
+    by = f" by {move.by}" if move.by else ""
+    return f"{move.event}{' ' if words else ''}{' '.join(words)}{by}"
 
 
 def _of_step(record: Record) -> str:
     match record:
         case StepStarted():
             again = f", attempt {record.attempt}" if record.attempt > 1 else ""
-            return (f"asks {record.topic}" if record.topic else "begins") + again
+            return (f"requests {record.topic}" if record.topic else "begins") + again
         case StepSucceeded():
             degraded = f", degraded: {record.degraded}" if record.degraded else ""
             return f"succeeded in {record.duration_s:.3f} s{_by(record)}{degraded}"
@@ -99,22 +128,22 @@ def _of_step(record: Record) -> str:
                 next_at = f" at {_clock(record.next_at)}" if record.next_at else ""
                 then = f"; next attempt{next_at}"
             else:
-                then = "" if record.required else "; the run goes on without it"
+                then = "" if record.required else "; the run continues without it"
             what = "was refused" if record.error.code == _REFUSED else "failed"
             return f"attempt {record.attempt} {what}: {_error(record.error)}{then}"
         case StepSkipped():
             return f"skipped: {record.reason}"
         case CompensationStarted():
             again = f", attempt {record.attempt}" if record.attempt > 1 else ""
-            return f"is undone with {record.topic}{again}"
+            return f"is compensated with {record.topic}{again}"
         case CompensationSucceeded():
-            return f"was undone in {record.duration_s:.3f} s{_by(record)}"
+            return f"was compensated in {record.duration_s:.3f} s{_by(record)}"
         case CompensationFailed():
             if not record.will_retry:
-                return f"could not be undone: {_error(record.error)}"
+                return f"could not be compensated: {_error(record.error)}"
             next_at = f" at {_clock(record.next_at)}" if record.next_at else ""
             error = _error(record.error)
-            return f"undoing, attempt {record.attempt} failed: {error}; next attempt{next_at}"
+            return f"compensation, attempt {record.attempt} failed: {error}; next attempt{next_at}"
         case ChildStarted():
             return f"started the run {record.child_run_id}"
         case _:
@@ -126,35 +155,35 @@ def _of_wait(record: Record) -> str:
         case CheckpointSaved():
             return _of_state(record)
         case EventReceived():
-            return f"the event '{record.name}' came"
+            return f"received the event '{record.name}'"
         case TimerSet():
             return f"{record.name}: waits until {_clock(record.due)}"
         case TimerFired():
-            return f"{record.name}: the time has come, {max(record.late_s, 0.0):.3f} s late"
+            return f"{record.name}: fired, {max(record.late_s, 0.0):.3f} s late"
         case RunPaused():
             return f"paused{_asked(record)}"
         case RunBlocked():
             return f"blocked: {record.reason}"
         case RunCancelRequested():
-            return f"is to be cancelled{_asked(record)}"
+            return f"cancel requested{_asked(record)}"
         case _:
             return ""
 
 
 def _of_state(record: CheckpointSaved) -> str:
     move = move_of(record)
-    if not move.is_empty:
-        return move.text()
+    if not _is_empty(move):
+        return move_text(move)
     if record.outcome == RESTORED:
         again = f"; {', '.join(each.name for each in record.first)} again" if record.first else ""
-        return f"is back {f'in {record.label}' if record.label else 'at its start'}{again}"
+        return f"is restored {f'in {record.label}' if record.label else 'at its start'}{again}"
     if record.busy:
         timers = ", ".join(
             f"{name} until {_clock(record.timers[name])}"
             for name in record.timers_set
             if name in record.timers
         )
-        return f"sets timers: {timers}" if timers else "goes on"
+        return f"sets timers: {timers}" if timers else "continues"
     return f"{'waits' if record.accepts or record.timers else 'ends'} in {record.label}"
 
 
@@ -177,7 +206,7 @@ def _of_run(record: Record) -> str:
             return f"an amendment was refused: {record.reason}"
         case RunReset():
             by = f" (by {record.by})" if record.by else ""
-            return f"to be done again{by}: {', '.join(record.steps) or 'nothing'}"
+            return f"to be repeated{by}: {', '.join(record.steps) or 'nothing'}"
         case RunFinished():
             degraded = ", degraded" if record.degraded else ""
             return f"{record.status}{degraded}" + (

@@ -1,40 +1,38 @@
-"""``qtforge-host bus``: what can be asked, and asking it."""
+"""``qtforge-host bus``: list topics, send requests, publish messages."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from qtforge_host.app import Host
+from qtforge_host.api.documents import Published, Response, Topics
 from qtforge_host.cli.inputs import input_option, read_input, set_option
-from qtforge_host.cli.output import document, json_option, print_json, run_async, table
+from qtforge_host.cli.output import json_option, print_json, run_async, table
+from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
-from qtforge_sdk import HandlerInfo
-from qtforge_sdk.durations import seconds
 
 __all__ = ["bus"]
 
 
 @click.group()
 def bus() -> None:
-    """Look at the message bus, and ask a topic."""
+    """List topics, send requests, publish messages."""
 
 
 @bus.command()
 @json_option
 @click.pass_obj
 def topics(session: Session, as_json: bool) -> None:
-    """List the topics that the active plugins answer, in the order in which they are asked."""
+    """List the topics that the active plugins handle, in the order in which they are tried."""
 
-    async def found() -> list[HandlerInfo]:
-        async with Host(session.settings) as host:
-            return [each for handlers in host.bus.topics().values() for each in handlers]
+    async def found() -> Topics:
+        async with session.client() as client:
+            return await client.host.topics()
 
-    handlers = run_async(found())
+    listed = run_async(found())
     if as_json:
-        print_json(document(handlers=handlers))
+        print_json(listed)
         return
     table(
         ("TOPIC", "PLUGIN", "RUNS", "MESSAGE", "RESPONSE", "ACCEPTS"),
@@ -47,7 +45,7 @@ def topics(session: Session, as_json: bool) -> None:
                 each.response_type,
                 each.accepts or "",
             )
-            for each in handlers
+            for each in listed.handlers
         ),
     )
 
@@ -57,7 +55,7 @@ def topics(session: Session, as_json: bool) -> None:
 @set_option
 @input_option
 @click.option("--timeout", default="30s", show_default=True, help="How long to wait.")
-@click.option("--plugin", help="Ask only this plugin.")
+@click.option("--plugin", help="Only this plugin.")
 @json_option
 @click.pass_obj
 def request(
@@ -69,16 +67,44 @@ def request(
     plugin: str | None,
     as_json: bool,
 ) -> None:
-    """Ask a topic, and print the answer as JSON."""
+    """Send a request to a topic, and print the response as JSON."""
     message = read_input(input_file, assignments)
-    try:
-        timeout_s = seconds(timeout)
-    except ValueError as error:
-        raise click.UsageError(f"--timeout: {error}") from error
+    limit = duration_option("--timeout", timeout)
 
-    async def ask() -> Any:
-        async with Host(session.settings) as host:
-            return await host.bus.request(topic, message, timeout=timeout_s, plugin=plugin)
+    async def requested() -> Response:
+        async with session.client() as client:
+            return await client.host.request(topic, message, timeout=limit, plugin=plugin)
 
-    answer = run_async(ask())
-    print_json(document(topic=topic, response=answer) if as_json else answer)
+    answer = run_async(requested())
+    print_json(answer if as_json else answer.response)
+
+
+@bus.command()
+@click.argument("topic")
+@set_option
+@input_option
+@json_option
+@click.pass_obj
+def publish(
+    session: Session,
+    topic: str,
+    assignments: tuple[str, ...],
+    input_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Publish a message to the plugins that subscribe to a topic, in this process.
+
+    It starts no run and reaches none: 'POST /v1/publish' of 'serve' does.
+    """
+    message = read_input(input_file, assignments)
+
+    async def published() -> Published:
+        async with session.client() as client:
+            return await client.host.publish(topic, message)
+
+    done = run_async(published())
+    if as_json:
+        print_json(done)
+    else:
+        dropped = f", {done.dropped} dropped" if done.dropped else ""
+        click.echo(f"delivered to {done.delivered} subscribers{dropped}")

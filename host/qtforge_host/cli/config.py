@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from qtforge_host.cli.output import document, json_option, print_json
+from qtforge_host.api.documents import ConfigDocument, ConfigFiles
+from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import managed_path
@@ -39,12 +40,12 @@ def show(session: Session, as_json: bool) -> None:
     settings = session.settings
     content = _content(settings)
     if as_json:
-        files = {
-            "config": str(settings.config_path),
-            "managed": str(managed_path(settings.config_path)),
-            "state_dir": str(settings.state_dir),
-        }
-        print_json(document(files=files, **content))
+        files = ConfigFiles(
+            config=str(settings.config_path),
+            managed=str(managed_path(settings.config_path)),
+            state_dir=str(settings.state_dir),
+        )
+        print_json(ConfigDocument(files=files, **content))
         return
     import tomli_w  # only here
 

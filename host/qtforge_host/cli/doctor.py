@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
+from qtforge_host.api.documents import DoctorDocument, Finding
+from qtforge_host.api.lookup import open_journal
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import document, json_option, print_json, state
-from qtforge_host.cli.runs.options import open_journal
+from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
 from qtforge_host.plugins.candidates import PLUGIN_GROUP
 from qtforge_host.plugins.resolution import Installed, resolve_installed
@@ -22,32 +22,9 @@ from qtforge_sdk.journal import Damage
 
 __all__ = ["doctor"]
 
-_MANY: Final = 20  # more tell nobody more, and a store may hold millions of records
+_MANY: Final = 20  # a store may hold millions of records
 _RESTORE: Final = "restore the state directory from a copy; other runs are not touched by it"
 _SOUND: Final = ("active", "ready", "disabled")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        part: ``configuration``, ``state directory``, ``journal``, ``run files`` or ``plugins``.
-        ok: Whether it is sound.
-        what: What was found, in words.
-        fix: What the reader can do, or "".
-        run_id: The run that it touches, or None.
-        record: Which of the run's records, from 1, or None.
-        unusable: Whether the state directory can't be used at all.
-    """
-
-    part: str
-    ok: bool
-    what: str
-    fix: str = ""
-    run_id: str | None = None
-    record: int | None = None
-    unusable: bool = False
 
 
 @click.command()
@@ -60,7 +37,7 @@ def doctor(session: Session, as_json: bool) -> int:
     """
     found = list(_examine(session))
     if as_json:
-        print_json(document(ok=all(each.ok for each in found), findings=found))
+        print_json(DoctorDocument(ok=all(each.ok for each in found), findings=found))
     else:
         for each in found:
             _print(each)
@@ -116,7 +93,7 @@ def _state(session: Session) -> Iterator[Finding]:
 
 async def _check(session: Session) -> tuple[Sequence[Damage], Sequence[Path]]:
     files = RunFiles.of(session.settings.state_dir)
-    async with open_journal(session) as journal:
+    async with open_journal(session.settings) as journal:
         return await journal.check(), await files.orphans(journal)
 
 

@@ -1,4 +1,4 @@
-"""What commands print: JSON documents, tables, and states as a glyph and a word."""
+"""Print JSON documents, tables, and states as a glyph and a word."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any, Final, TextIO, TypeVar
 import click
 
 __all__ = [
-    "SCHEMA_VERSION",
     "data_only",
-    "document",
     "glyph",
     "json_option",
     "print_json",
@@ -27,21 +25,18 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def data_only() -> Iterator[TextIO]:
-    """Send what is printed to standard error; give the stream that data goes to."""
+    """Redirect prints to standard error, and give the stream for the command's data."""
     data = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         yield data
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine to its end, with plugins' prints on standard error."""
+    """Run a command's coroutine, with what plugins print on standard error."""
     import asyncio  # heavy, and a listing does without it
 
     with data_only():
         return asyncio.run(main)
-
-
-SCHEMA_VERSION: Final = 1
 
 
 _GLYPHS: Final = {
@@ -102,14 +97,9 @@ def state(name: str) -> str:
     return click.style(f"{sign} {name}", fg=color)
 
 
-def document(**content: Any) -> dict[str, Any]:
-    """Return one JSON document's content with the version of its shape."""
-    return {"schema_version": SCHEMA_VERSION, **content}
-
-
 def print_json(content: Any, *, one_line: bool = False) -> None:
-    """Print plain values, Structs and dataclasses as JSON on standard output."""
-    import msgspec  # here, since plain listings do without it
+    """Print a document, or plain values, as JSON on standard output."""
+    import msgspec  # plain listings do without it
 
     encoded = msgspec.json.encode(content, enc_hook=str)
     if not one_line:
@@ -118,7 +108,7 @@ def print_json(content: Any, *, one_line: bool = False) -> None:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print columns, as wide as their content; styles do not count."""
+    """Print a table whose columns are as wide as their content."""
     found = [list(map(_clean, row)) for row in rows]
     widths = [
         max([_width(title), *(_width(row[column]) for row in found)])
@@ -137,7 +127,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _clean(cell: str) -> str:
-    """Take foreign control characters out, so that no name can steer the terminal."""
+    """Replace control characters, so that no name can control the terminal."""
     plain = click.unstyle(cell)
     if all(character.isprintable() for character in plain):
         return cell

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
+from qtforge_host.api.documents import (
+    PluginCommand,
+    PluginCommands,
+    PluginDetails,
+    PluginProblem,
+    Plugins,
+)
 from qtforge_host.api.errors import NotFoundError
+from qtforge_host.api.plugins import plugin_row
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import document, json_option, print_json, state, table
+from qtforge_host.cli.output import json_option, print_json, state, table
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import disable as disable_in
@@ -24,7 +33,7 @@ from qtforge_sdk.validation import did_you_mean
 if TYPE_CHECKING:
     from qtforge_host.app import Host
 
-__all__ = ["host_plugins", "plugins"]
+__all__ = ["plugins"]
 
 
 @click.group()
@@ -54,13 +63,15 @@ def list_plugins(session: Session, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def info(session: Session, name: str, as_json: bool) -> None:
-    """Show all that is known of one plugin. Does not import it."""
+    """Show everything known of one plugin. Does not import it."""
     resolution = resolve_installed(session.settings).resolution
     for candidate in _named(resolution, name):
-        facts = _facts(candidate, resolution.statuses[candidate.key], session.settings)
+        details = _details(candidate, resolution.statuses[candidate.key], session.settings)
         if as_json:
-            print_json(document(**facts))
+            print_json(details)
             continue
+        facts = msgspec.structs.asdict(details)
+        del facts["schema_version"]
         width = max(map(len, facts))
         for key, value in facts.items():
             text = ", ".join(value) if isinstance(value, list) else str(value)
@@ -115,7 +126,7 @@ def prefer(session: Session, name: str, distribution: str) -> None:
 @json_option
 @click.pass_obj
 def check(session: Session, as_json: bool) -> int:
-    """Start every plugin for real, and show what became of it. Exit code 1 when one failed."""
+    """Start every plugin, and show its state. Exit code 1 when one failed."""
     from qtforge_host.app import Host
     from qtforge_host.cli.output import run_async
 
@@ -143,17 +154,12 @@ def commands(session: Session, as_json: bool) -> None:
 
     found = run_async(offered())
     if as_json:
-        rows = [{"name": name, "help": text} for name, text in sorted(found.items())]
-        print_json(document(commands=rows))
+        rows = [PluginCommand(name=name, help=text) for name, text in sorted(found.items())]
+        print_json(PluginCommands(commands=rows))
     elif found:
         table(("COMMAND", "WHAT IT DOES"), sorted(found.items()))
     else:
         click.echo("no plugin contributes a command")
-
-
-def host_plugins(host: Host) -> list[dict[str, Any]]:
-    """Return the plugins of a running host as ``plugins list --json`` has them."""
-    return [_row(*each) for each in _of_host(host)]
 
 
 def _of_host(host: Host) -> list[tuple[Candidate, Status]]:
@@ -187,25 +193,14 @@ def _not_installed(
     ]
 
 
-def _row(candidate: Candidate, status: Status) -> dict[str, Any]:
-    return {
-        "name": candidate.name,
-        "version": candidate.version,
-        "distribution": candidate.distribution,
-        "builtin": candidate.builtin,
-        "state": status.state,
-        "code": status.code,
-        "reason": status.reason,
-        "fix": status.fix,
-    }
-
-
 def _show(
     rows: list[tuple[Candidate, Status]], notes: list[tuple[str, str, str]], as_json: bool
 ) -> None:
     if as_json:
-        problems = [dict(zip(("where", "reason", "fix"), note, strict=True)) for note in notes]
-        print_json(document(plugins=[_row(*row) for row in rows], problems=problems))
+        problems = [
+            PluginProblem(where=where, reason=reason, fix=fix) for where, reason, fix in notes
+        ]
+        print_json(Plugins(plugins=[plugin_row(*row) for row in rows], problems=problems))
         return
     table(
         ("STATE", "PLUGIN", "VERSION", "DISTRIBUTION"),
@@ -225,17 +220,17 @@ def _show(
             click.echo(f"  fix: {fix}")
 
 
-def _facts(candidate: Candidate, status: Status, settings: Settings) -> Mapping[str, Any]:
+def _details(candidate: Candidate, status: Status, settings: Settings) -> PluginDetails:
     said = settings.plugin(candidate.name)
-    return {
-        **_row(candidate, status),
-        "entry_point": candidate.entry_point.value,
-        "location": candidate.location,
-        "requires": list(candidate.requires_dist),
-        "extras": list(candidate.extras),
-        "config_file": str(said.file) if said.config else "",
-        "config_keys": sorted(said.config),
-    }
+    return PluginDetails(
+        **msgspec.structs.asdict(plugin_row(candidate, status)),
+        entry_point=candidate.entry_point.value,
+        location=str(candidate.location),
+        requires=list(candidate.requires_dist),
+        extras=list(candidate.extras),
+        config_file=str(said.file) if said.config else "",
+        config_keys=sorted(said.config),
+    )
 
 
 def _confirm(text: str, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What a terminal shows while runs go on; nothing where standard error is none."""
+"""Print runs as they end, and show the others on a terminal meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from qtforge_host.cli.report import document_name
+from qtforge_host.api.snapshots import document_name
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
@@ -25,14 +25,14 @@ __all__ = ["Display", "Printer", "RunPrinter", "progress_display"]
 
 
 class RunPrinter:
-    """What becomes of the runs of one command.
+    """Prints the runs of one command.
 
     Args:
-        data: Where it is printed.
+        data: The stream to print to.
         as_json: As JSON Lines.
 
     Attributes:
-        offers: By run, what one that waits would take now; filled in before it is printed.
+        offers: By run, the events that a waiting one accepts; set before it is printed.
         exit_code: 1 when a run did not succeed; a command may set another.
     """
 
@@ -44,7 +44,7 @@ class RunPrinter:
         self._printed: set[str] = set()
 
     def ended(self, view: RunState) -> None:
-        """Print a run that ended, rests or waits, unless it was printed already."""
+        """Print a run that has ended or rests, unless it was printed already."""
         if view.run_id in self._printed:
             return
         self._printed.add(view.run_id)
@@ -61,19 +61,19 @@ _NAME_WIDTH = 48
 
 
 class Printer(Protocol):
-    """Prints what becomes of runs to ``data``."""
+    """Prints runs to ``data``."""
 
     data: TextIO
 
     def ended(self, view: RunState) -> None:
-        """Print a run that has ended, rests or waits, or nothing yet."""
+        """Print a run that has ended or rests, now or later."""
 
 
 class Display(RunListener, Protocol):
-    """Hears of runs, and shows them."""
+    """Shows runs as they execute."""
 
     def settled(self, view: RunState) -> None:
-        """A run goes no further here: it ended, rests or waits."""
+        """Called when a run ends or rests."""
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ class _Plain:
     def on_progress(
         self, view: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
-        """Nobody looks."""
+        """There is no terminal to show it on."""
 
     def settled(self, view: RunState) -> None:
         """Print it, unless that was done."""

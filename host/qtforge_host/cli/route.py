@@ -13,12 +13,12 @@ from typing import Any, Final, TextIO
 import click
 import msgspec
 
+from qtforge_host.api.documents import RoutedFile, RoutingRule, run_error
 from qtforge_host.app import Host
 from qtforge_host.cli.errors import CANCELLED, FAILED
 from qtforge_host.cli.inputs import document_of, files_of
-from qtforge_host.cli.output import data_only, document, json_option, print_json, state, table
+from qtforge_host.cli.output import data_only, json_option, print_json, state, table
 from qtforge_host.cli.progress import progress_display
-from qtforge_host.cli.report import error_document
 from qtforge_host.cli.session import Session
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
@@ -34,7 +34,7 @@ _TYPE: Final = "documentType"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """What became of a file.
+    """A file and its run.
 
     Attributes:
         file: As it was given, or found in a folder.
@@ -53,10 +53,10 @@ class Routed:
         return step.data if step is not None and isinstance(step.data, Mapping) else {}
 
 
-def route_document(routed: Routed) -> dict[str, Any]:
-    """Return what became of a file as ``route --json`` prints it."""
+def route_document(routed: Routed) -> RoutedFile:
+    """Return a file as ``route --json`` prints it."""
     view, decision = routed.view, routed.decision
-    return document(
+    return RoutedFile(
         file=routed.file,
         dry_run=routed.dry_run,
         run_id=None if routed.dry_run else view.run_id,
@@ -68,8 +68,8 @@ def route_document(routed: Routed) -> dict[str, Any]:
         applied_rules=decision.get("applied_rules", []),
         pipeline_parameters=decision.get("pipeline_parameters", {}),
         names=decision.get("names", {}),
-        rules=decision.get("rules", []),
-        error=error_document(view.error),
+        rules=msgspec.convert(decision.get("rules", []), list[RoutingRule]),
+        error=run_error(view.error),
     )
 
 
@@ -146,7 +146,7 @@ def route(
 
 
 class _Routing:
-    """The files of one command, and what became of each; also what the progress display tells."""
+    """The files of one command and their runs; also the printer of the progress display."""
 
     def __init__(
         self, files: Sequence[str], data: TextIO, *, dry_run: bool, explain: bool, as_json: bool
@@ -161,7 +161,7 @@ class _Routing:
 
     @property
     def done(self) -> list[Routed]:
-        """What became of the files, in the order in which they were given."""
+        """The files whose runs have ended, in the order in which they were given."""
         return [
             Routed(file=self._files[at], view=view, dry_run=self._dry_run)
             for at, view in sorted(self._views.items())

@@ -1,24 +1,20 @@
-"""``qtforge-host run``: a workflow over documents, several at once."""
+"""``qtforge-host run``: run a workflow over documents."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qtforge_host.app import Host
+from qtforge_host.api.client import RunClient
 from qtforge_host.cli.errors import CANCELLED
 from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
 from qtforge_host.cli.output import data_only, json_option
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.session import Session
-from qtforge_host.expressions.evaluator import Evaluator
-from qtforge_host.runs.accepted_events import offers_of
-from qtforge_host.runs.engine import Engine
-from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["run"]
@@ -45,8 +41,8 @@ def run(
 ) -> int:
     """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
 
-    One that waits for an event, such as a person's decision, is told with the commands that
-    send it. Exit code 1 when a run failed, 2 when the input is not what the workflow wants, 3
+    A run that waits for an event, such as a person's decision, is printed with the commands
+    that send it. Exit code 1 when a run failed, 2 when the workflow does not accept the input, 3
     when there is no such workflow, 130 after Ctrl-C.
     With --json: one JSON document a line, as each run ends.
     """
@@ -69,27 +65,25 @@ async def _run_all(
     jobs: int,
     printer: RunPrinter,
 ) -> None:
-    async with Host(session.settings) as host:
-        workflow = host.workflow(name)
-        engine = (await host.durable()).engine
-        evaluator = Evaluator(host.expressions)
+    async with session.client() as client:
+        workflow = await client.workflow(name, files=True)
         for given in inputs:
-            checked_input(workflow, given, evaluator)  # before any is begun
+            await client.check_input(workflow, given)  # before any run is started
         waiting = iter(inputs)
         with progress_display(len(inputs), printer) as display:
-            workers = (
-                _work(engine, workflow, waiting, display, printer)
-                for _ in range(min(jobs, len(inputs)))
-            )
             async with asyncio.TaskGroup() as group:
-                for worker in workers:
-                    group.create_task(worker)
+                for _ in range(min(jobs, len(inputs))):
+                    group.create_task(_work(client, workflow, waiting, display, printer))
 
 
 async def _work(
-    engine: Engine, workflow: Workflow, waiting: Any, display: Display, printer: RunPrinter
+    client: RunClient,
+    workflow: Workflow,
+    waiting: Iterator[dict[str, Any]],
+    display: Display,
+    printer: RunPrinter,
 ) -> None:
     for given in waiting:
-        view = await engine.execute(workflow, given, display)
-        printer.offers[view.run_id] = offers_of(workflow, view.checkpoint)
-        display.settled(view)
+        run = await client.run(workflow, given, listener=display)
+        printer.offers[run.run_id] = run.offers
+        display.settled(run.state)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
 
 import click
 
+from qtforge_host.api.extras import SERVING, check_installed
 from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings, load_settings
-from qtforge_host.serving.options import ServeOptions, check_installed
+from qtforge_host.serving.options import ServeOptions
 from qtforge_sdk.policies import ParsedRate, parse_rate
-
-if TYPE_CHECKING:
-    from qtforge_host.serving.http.schemas import Documents
 
 __all__ = ["serve"]
 
@@ -32,19 +29,19 @@ _MEGA = 1_000_000
 @click.option("--no-http", is_flag=True, help="Only runs and schedules.")
 @click.option(
     "--allow-host", "allowed_hosts", multiple=True, metavar="NAME",
-    help="A further name by which clients may call it; repeat.",
+    help="A further name that clients may use in the Host header; repeat.",
 )  # fmt: skip
 @click.option(
-    "--grace", default="10s", show_default=True, help="How long runs may go on when it ends."
+    "--grace", default="10s", show_default=True, help="How long runs may execute at the end."
 )
 @click.option("--rate", default="100/s", show_default=True, help="Requests of one client.")
 @click.option(
     "--max-body", type=click.IntRange(1, 1000), default=10, show_default=True,
-    help="No request may be larger, in MB.",
+    help="The largest request, in MB.",
 )  # fmt: skip
 @click.option(
     "--max-streams", type=click.IntRange(0, 400), default=32, show_default=True,
-    help="Clients that hear events at once.",
+    help="Clients of live events at once.",
 )  # fmt: skip
 @click.option(
     "--max-runs", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True,
@@ -63,15 +60,15 @@ def serve(
     max_streams: int,
     max_runs: int,
 ) -> None:
-    """Stay up: resume runs that were interrupted, keep schedules, answer over HTTP.
+    """Stay up: resume interrupted runs, start scheduled ones, answer over HTTP.
 
     One for each state directory; the other commands work beside it. It starts anew when the
-    configuration changes, or at SIGHUP. SIGTERM or Ctrl-C end it: runs may go on for --grace,
-    and the next process goes on with those that are not done.
+    configuration changes, or at SIGHUP. SIGTERM or Ctrl-C end it: runs may execute for --grace,
+    and the next process resumes those that have not ended.
 
     Exit code 4 when another process serves the state directory.
     """
-    check_installed()
+    check_installed(SERVING)
     # It imports the libraries of the extra, which may not be there.
     from qtforge_host.serving.process import serve as serve_until_told
 
@@ -99,7 +96,7 @@ def serve(
         print(text, file=data, flush=True)
 
     with data_only() as data:
-        asyncio.run(serve_until_told(read_settings, options, _documents(), say))
+        asyncio.run(serve_until_told(read_settings, options, say))
 
 
 def _rate(text: str) -> ParsedRate:
@@ -107,28 +104,3 @@ def _rate(text: str) -> ParsedRate:
         return parse_rate(text)
     except ValueError as error:
         raise click.UsageError(f"--rate: {error}") from error
-
-
-def _documents() -> Documents:
-    # The other commands' documents, imported only by who serves.
-    from qtforge_host.api.drawing import drawn
-    from qtforge_host.cli.inbox import served_inbox
-    from qtforge_host.cli.output import SCHEMA_VERSION
-    from qtforge_host.cli.plugins import host_plugins
-    from qtforge_host.cli.runs.list import find_runs, run_row
-    from qtforge_host.cli.runs.show import run_with_history
-    from qtforge_host.cli.send import served_outcome
-    from qtforge_host.cli.workflows import workflow_row
-    from qtforge_host.serving.http.schemas import Documents
-
-    return Documents(
-        schema_version=SCHEMA_VERSION,
-        run=run_with_history,
-        runs=find_runs,
-        run_row=run_row,
-        inbox=served_inbox,
-        outcome=served_outcome,
-        workflow_row=workflow_row,
-        plugins=host_plugins,
-        graph=drawn,
-    )

@@ -1,4 +1,4 @@
-"""What the options before the command say, and what commands share."""
+"""The options before the command, and what commands share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from qtforge_host.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from qtforge_host.api.client import RunClient
     from qtforge_host.app import Host
     from qtforge_host.bus.message_bus import MessageBus
 
@@ -50,6 +53,12 @@ class Session:
                 safe_mode=self.safe_mode,
             )
         return self._settings
+
+    def client(self) -> AbstractAsyncContextManager[RunClient]:
+        """Give a client of the state directory; it starts the host when it is first needed."""
+        from qtforge_host.api.client import RunClient  # heavy: a listing does without it
+
+        return RunClient.of_settings(self.settings, by="the command line")
 
     @property
     def bus(self) -> MessageBus:

@@ -1,30 +1,30 @@
-"""``qtforge-host workflows``: what can be run, and whether it is right."""
+"""``qtforge-host workflows``: list, show, validate and draw workflows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
-from qtforge_host.api.drawing import picture, write_picture
+from qtforge_host.api.documents import Workflows
+from qtforge_host.api.drawing import Language, graph_of_workflow
+from qtforge_host.api.host_client import workflow_document
 from qtforge_host.app import Host
+from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import document, json_option, print_json, run_async, state, table
+from qtforge_host.cli.output import json_option, print_json, run_async, state, table
 from qtforge_host.cli.session import Session
-from qtforge_host.workflows.definitions import Parsed, Problem
-from qtforge_sdk.errors import WorkflowInvalidError
 
-__all__ = ["workflow_row", "workflows"]
+__all__ = ["workflows"]
 
 T = TypeVar("T")
-Checked = tuple[Parsed, tuple[Problem, ...]]
 
 
 @click.group()
 def workflows() -> None:
-    """List, show and validate workflows."""
+    """List, show, validate and draw workflows."""
 
 
 @workflows.command("list")
@@ -32,41 +32,37 @@ def workflows() -> None:
 @click.pass_obj
 def list_workflows(session: Session, as_json: bool) -> None:
     """Show every workflow, and whether it can run."""
-    checked = _with_host(
-        session, lambda host: [(each, host.problems(each)) for each in host.catalog.all()]
-    )
+
+    async def found() -> Workflows:
+        async with session.client() as client:
+            return await client.host.workflows()
+
+    listed = run_async(found())
     if as_json:
-        print_json(document(workflows=[workflow_row(*each) for each in checked]))
+        print_json(listed)
         return
     table(
         ("STATE", "WORKFLOW", "KIND", "VERSION", "FROM", "DESCRIPTION"),
         (
-            (state(row["state"]), row["name"], row["kind"], row["version"], row["source"],
-             row["description"])
-            for row in (workflow_row(*each) for each in checked)
+            (state(row.state), row.name, row.kind, row.version, row.source, row.description)
+            for row in listed.workflows
         ),
-    )  # fmt: skip
-    _print_problems(checked)
+    )
+    _print_problems(listed)
 
 
 @workflows.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE")
 @json_option
 @click.pass_obj
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a workflow's definition."""
-
-    def definition(host: Host) -> Parsed:
-        return host.catalog.find(name)
-
-    parsed = _with_host(session, definition)
-    if parsed.workflow is None:
-        raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
+    workflow = _with_host(session, lambda host: host.catalog.get(name))
     if as_json:
-        print_json(document(source=parsed.source, definition=parsed.workflow.definition))
+        print_json(workflow_document(workflow))
     else:
-        click.echo(f"# {parsed.source}")
-        click.echo(parsed.workflow.text.rstrip())
+        click.echo(f"# {workflow.source}")
+        click.echo(workflow.text.rstrip())
 
 
 @workflows.command()
@@ -79,19 +75,19 @@ def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
     Exit code 1 when one has a problem, 3 when there is none of that name.
     """
 
-    def checked(host: Host) -> list[Checked]:
-        found = [host.catalog.find(name) for name in names]
-        return [(each, host.problems(each)) for each in found]
+    async def checked() -> Workflows:
+        async with session.client() as client:
+            return await client.host.check_workflows(list(names))
 
-    results = _with_host(session, checked)
+    found = run_async(checked())
     if as_json:
-        print_json(document(workflows=[workflow_row(*each) for each in results]))
+        print_json(found)
     else:
-        for parsed, problems in results:
-            if not problems:
-                click.echo(f"{state('succeeded')}: {parsed.source} ({parsed.name})")
-        _print_problems(results)
-    return FAILED if any(problems for _, problems in results) else 0
+        for row in found.workflows:
+            if not row.problems:
+                click.echo(f"{state('succeeded')}: {row.source} ({row.name})")
+        _print_problems(found)
+    return FAILED if any(row.problems for row in found.workflows) else 0
 
 
 @workflows.command()
@@ -100,21 +96,19 @@ def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
     "--format",
     "language",
     type=click.Choice(["mermaid", "dot", "svg"]),
-    help="The default is what the output file's suffix says, else mermaid.",
+    help="The default is what the output file's suffix names, else mermaid.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to; the default is standard output.",
+    help="The file to write; the default is standard output.",
 )
 @click.pass_obj
-def graph(session: Session, name: str, language: str | None, output: Path | None) -> None:
+def graph(session: Session, name: str, language: Language | None, output: Path | None) -> None:
     """Draw a workflow: for Markdown (mermaid), for Graphviz (dot), or as a picture (svg)."""
-    parsed = _with_host(session, lambda host: host.catalog.find(name))
-    if parsed.workflow is None:
-        raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
-    write_picture(picture(parsed.workflow), language, output)
+    workflow = _with_host(session, lambda host: host.catalog.get(name))
+    write_graph(graph_of_workflow(workflow), language, output)
 
 
 def _with_host(session: Session, ask: Callable[[Host], T]) -> T:
@@ -125,24 +119,9 @@ def _with_host(session: Session, ask: Callable[[Host], T]) -> T:
     return run_async(main())
 
 
-def workflow_row(parsed: Parsed, problems: tuple[Problem, ...]) -> dict[str, Any]:
-    """Return a workflow as ``workflows list --json`` has it."""
-    definition = None if parsed.workflow is None else parsed.workflow.definition
-    unmet = any(problem.path.startswith("requires[") for problem in problems)
-    return {
-        "name": parsed.name or "?",
-        "kind": definition.kind if definition else "?",
-        "version": definition.version if definition else "?",
-        "description": definition.description if definition else "",
-        "source": parsed.source,
-        "state": "ready" if not problems else "unmet" if unmet else "broken",
-        "problems": problems,
-    }
-
-
-def _print_problems(checked: list[Checked]) -> None:
-    for _, problems in checked:
-        for problem in problems:
+def _print_problems(found: Workflows) -> None:
+    for row in found.workflows:
+        for problem in row.problems:
             place = problem.source if problem.line is None else f"{problem.source}:{problem.line}"
             where = f"{place}: {problem.path}" if problem.path else place
             click.echo(f"\n{where}: {problem.what}")

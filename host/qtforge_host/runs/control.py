@@ -8,7 +8,7 @@ import datetime
 import functools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.runs.log import RunLog
@@ -17,7 +17,13 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested
 
-__all__ = ["Control", "PauseRequested", "Rested", "TimeOver"]
+__all__ = ["Control", "PauseRequested", "Rested", "TimeOver", "reason_of"]
+
+
+def reason_of(message: InboxMessage) -> str:
+    """Return the reason that a message to pause or cancel a run gives, or ""."""
+    reason = message.data.get("reason", "") if isinstance(message.data, Mapping) else ""
+    return str(reason)
 
 
 class PauseRequested(BaseException):
@@ -342,6 +348,7 @@ class Control:
             run_id=self._log.state.run_id,
             at=message.at,
             by=message.by,
+            reason=reason_of(message),
             message_id=message.message_id,
         )
         first = self.cancel_requested is None

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtforge_host.cancellation import wait_shielded
 from qtforge_host.runs.context import RUN, STEP
-from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver
+from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver, reason_of
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.stateful_run import StatefulRun
@@ -198,6 +198,7 @@ class RunExecution:
                 run_id=self._run.id,
                 at=self._clock.now(),
                 by=pause.message.by,
+                reason=reason_of(pause.message),
                 message_id=pause.message.message_id,
             )
         )

@@ -1,14 +1,13 @@
-"""What goes wrong in serving.
+"""Errors of serving.
 
 ::
 
     QtForgeError
     ├── ServeError
-    │   ├── ServeNotInstalledError  serve.not_installed
-    │   └── CannotListenError       serve.cannot_listen
-    ├── RefusedError                http.*: a request that was refused
+    │   └── CannotListenError    serve.cannot_listen
+    ├── RefusedError             http.*: a request that was refused
     └── StateDirectoryError
-        └── AlreadyServingError     serve.already_running
+        └── AlreadyServingError  serve.already_running
 """
 
 from __future__ import annotations
@@ -23,30 +22,11 @@ __all__ = [
     "CannotListenError",
     "RefusedError",
     "ServeError",
-    "ServeNotInstalledError",
 ]
 
 
 class ServeError(QtForgeError):
     """The host can't be served."""
-
-
-class ServeNotInstalledError(ServeError):
-    """The libraries of the extra ``serve`` are not installed.
-
-    Args:
-        missing: The modules that are missing, separated by commas.
-    """
-
-    code = "serve.not_installed"
-
-    def __init__(self, missing: str, /) -> None:
-        super().__init__(
-            "serving needs libraries that are not installed",
-            f"missing: {missing}",
-            "pip install 'qtforge-host[serve]'",
-        )
-        self.missing = missing
 
 
 class CannotListenError(ServeError):

@@ -1,28 +1,12 @@
-"""What ``qtforge-host serve`` was told on its command line."""
+"""The options of ``qtforge-host serve``."""
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
-from typing import Final
 
-from qtforge_host.serving.errors import ServeNotInstalledError
 from qtforge_sdk.policies import ParsedRate
 
-__all__ = ["ServeOptions", "check_installed"]
-
-_MODULES: Final = ("cronsim", "prometheus_client", "starlette", "uvicorn")
-
-
-def check_installed(modules: tuple[str, ...] = _MODULES) -> None:
-    """Check that modules can be imported.
-
-    Raises:
-        ServeNotInstalledError: Some can't.
-    """
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ServeNotInstalledError(", ".join(missing))
+__all__ = ["ServeOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

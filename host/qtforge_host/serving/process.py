@@ -9,15 +9,14 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
+from qtforge_host.api.schedules import Schedule, read_schedules
 from qtforge_host.config.settings import Settings
 from qtforge_host.serving.config_watcher import Watch
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
-from qtforge_host.serving.http.schemas import Documents
 from qtforge_host.serving.http.server import HttpServer, listen
 from qtforge_host.serving.metrics import RunCounts
 from qtforge_host.serving.options import ServeOptions
-from qtforge_host.serving.scheduler import Schedule, read_schedules
 from qtforge_host.serving.service import Service
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_sdk.errors import QtForgeError
@@ -30,7 +29,6 @@ _LOG: Final = logging.getLogger("qtforge.serve")
 async def serve(
     read_settings: Callable[[], Settings],
     options: ServeOptions,
-    documents: Documents,
     say: Callable[[str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -38,7 +36,6 @@ async def serve(
     Args:
         read_settings: Reads the configuration, as it is now.
         options: How to serve.
-        documents: How things look as JSON.
         say: Told where it listens, and when it begins and ends.
 
     Raises:
@@ -55,9 +52,7 @@ async def serve(
         async with contextlib.AsyncExitStack() as stack:
             stop = stack.enter_context(_signals())
             if options.http:
-                address = await stack.enter_async_context(
-                    _http(options, folder, documents, current)
-                )
+                address = await stack.enter_async_context(_http(options, folder, current))
             process = _Process(read_settings, options, current, stop, RunCounts())
 
             def ready() -> None:
@@ -163,11 +158,9 @@ class _Process:
 
 
 @contextlib.asynccontextmanager
-async def _http(
-    options: ServeOptions, folder: ServeFolder, documents: Documents, current: Current
-) -> AsyncIterator[str]:
+async def _http(options: ServeOptions, folder: ServeFolder, current: Current) -> AsyncIterator[str]:
     gate = Gate(folder.token(), options.allowed_hosts, RateGate(options.rate))
-    application = Application(current, gate, documents, options.max_body_bytes)
+    application = Application(current, gate, options.max_body_bytes)
     listening = listen(options.host, options.port)
     host, port = listening.getsockname()[:2]
     async with HttpServer(application, listening):

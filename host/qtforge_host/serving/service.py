@@ -1,25 +1,25 @@
-"""A running host with what keeps it busy: interrupted runs, schedules, live events."""
+"""A running host that resumes interrupted runs, starts scheduled ones, and streams events."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Self
 
+from qtforge_host.api.client import RunClient
+from qtforge_host.api.parts import Parts
+from qtforge_host.api.schedules import Schedule, ScheduleMemory
 from qtforge_host.app import Host, bind
 from qtforge_host.clock import SystemClock
 from qtforge_host.config.settings import Settings
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
-from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.metrics import RecentCensus, RunCounts
 from qtforge_host.serving.options import ServeOptions
-from qtforge_host.serving.scheduler import Schedule, ScheduleMemory, Scheduler
-from qtforge_host.serving.state_files import ServeFolder
+from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
-from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["Service"]
 
@@ -40,9 +40,10 @@ class Service:
         settings: The configuration.
         options: How to serve.
         host: The host.
+        client: Every use case of its runs.
         durable: Its journal and engine.
-        streams: Who hears live events.
-        census: What the journal holds.
+        streams: The clients of live events.
+        statistics: What the journal holds.
         counts: Counts what happens.
     """
 
@@ -57,6 +58,7 @@ class Service:
         self.options = options
         self.counts = counts
         self.host = Host(settings)
+        self.client: RunClient
         self.durable: Durable
         self.streams: Streams
         self.statistics: RecentCensus
@@ -68,7 +70,11 @@ class Service:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.host)
-            self.durable = await self.host.durable()
+            self._parts = Parts(self.settings, self.host)
+            self.durable = await self._parts.durable()
+            self.client = RunClient(
+                self._parts, by="the HTTP interface", max_runs=self.options.max_runs
+            )
             self.statistics = RecentCensus(self.durable.journal)
             supervisor = self.durable.supervisor
             supervisor.active_runs.linger_s = _LINGER_S
@@ -77,14 +83,14 @@ class Service:
             stack.callback(self.host.on_record(self.counts.take))
             stack.callback(self.streams.close)
             stack.push_async_callback(self._leave_runs)
-            memory = ScheduleMemory(ServeFolder(self.settings.state_dir).schedules_path)
+            memory = ScheduleMemory.of(self.settings.state_dir)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
             recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
             stack.callback((await bind(self.host)).close)
             self._check_schedules()
             for name, work in (
-                ("the keeping of schedules", scheduler.run()),
-                ("the taking up of runs", recovery.run()),
+                ("the scheduler", scheduler.run()),
+                ("the recovery of runs", recovery.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)
@@ -96,35 +102,13 @@ class Service:
         await self._stack.aclose()
 
     def failure(self) -> BaseException | None:
-        """Return why runs or schedules are no longer kept going; None when all is well."""
+        """Return why runs are no longer resumed or started by schedules; None when all is well."""
         ended = (task for task in self._tasks if task.done() and not task.cancelled())
         return next((error for task in ended if (error := task.exception()) is not None), None)
 
     def hurry(self) -> None:
-        """Leave the runs as they are at once when it ends."""
+        """Do not wait for runs when the service ends."""
         self._hurried.set()
-
-    async def start(
-        self, workflow: Workflow, given: Mapping[str, Any], run_id: str | None = None
-    ) -> str:
-        """Start a run, and return its name once the journal has it.
-
-        Raises:
-            RefusedError: There are too many runs already.
-            RunExistsError: There is a run of that name.
-            RunError: The journal refused it.
-        """
-        count = self.durable.supervisor.count()
-        if count >= self.options.max_runs:
-            raise RefusedError(
-                503,
-                "http.busy",
-                "too many runs are executed at once",
-                f"there are {count}",
-                "try again later, or raise --max-runs",
-                {"Retry-After": "1"},
-            )
-        return await self.durable.supervisor.start(workflow, given, run_id=run_id)
 
     def _check_schedules(self) -> None:
         names = self.host.catalog.names()
@@ -136,7 +120,7 @@ class Service:
                 )
 
     async def _start(self, schedule: Schedule, run_id: str) -> None:
-        await self.start(self.host.workflow(schedule.workflow), schedule.input, run_id)
+        await self.client.start(schedule.workflow, schedule.input, run_id=run_id)
 
     async def _leave_runs(self) -> None:
         supervisor = self.durable.supervisor

@@ -1,4 +1,4 @@
-"""``<state>/serve``: the lock of the process that serves, its token, what schedules did."""
+"""``<state>/serve``: the lock of the process that serves, and its token."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ class ServeFolder:
     def token_path(self) -> Path:
         """The file with the token."""
         return self._folder / "token"
-
-    @property
-    def schedules_path(self) -> Path:
-        """The file with what each schedule did last."""
-        return self._folder / "schedules.json"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -104,8 +104,12 @@ class Catalog:
         """Return the names of all definitions, including those with problems."""
         return self._known.keys()
 
-    def find(self, name: str) -> Parsed:
+    def find(self, name: str, *, files: bool = True) -> Parsed:
         """Return a definition by its name, or read the file at that path.
+
+        Args:
+            name: The name, or the path of a TOML file.
+            files: Whether a path is read; what is not trusted may give names only.
 
         Raises:
             WorkflowNotFoundError: There is neither.
@@ -113,7 +117,7 @@ class Catalog:
         if name in self._known:
             return self._known[name]
         path = Path(name)
-        if name.endswith(".toml") and path.is_file():
+        if files and name.endswith(".toml") and path.is_file():
             return read_file(path, self._orchestrators)
         fix = did_you_mean(name, self._known, "qtforge-host workflows list shows them")
         raise WorkflowNotFoundError(name, fix)
@@ -123,14 +127,14 @@ class Catalog:
         parsed = self._known.get(name)
         return None if parsed is None else parsed.workflow
 
-    def get(self, name: str) -> Workflow:
-        """Return a workflow that was read without a problem.
+    def get(self, name: str, *, files: bool = True) -> Workflow:
+        """Return a workflow that was read without a problem; see `find` for the arguments.
 
         Raises:
             WorkflowNotFoundError: There is none.
             WorkflowInvalidError: It has problems.
         """
-        parsed = self.find(name)
+        parsed = self.find(name, files=files)
         if parsed.workflow is None:
             raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
         return parsed.workflow

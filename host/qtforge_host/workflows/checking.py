@@ -57,15 +57,19 @@ class WorkflowChecker:
         self._topics = topics
         self._unmet = unmet
 
-    def get(self, name: str) -> Workflow:
+    def get(self, name: str, *, files: bool = True) -> Workflow:
         """Return a workflow that can be executed now.
+
+        Args:
+            name: Its name, or the path of a TOML file.
+            files: Whether a path is read.
 
         Raises:
             WorkflowNotFoundError: There is none of that name.
             WorkflowUnmetError: A plugin that it requires is not active.
             WorkflowInvalidError: The definition has problems.
         """
-        workflow = self._catalog.get(name)
+        workflow = self._catalog.get(name, files=files)
         unmet = self._unmet(workflow.definition.requires)
         if unmet:
             why = "\n".join(f"{each.text}: {each.why}" for each in unmet)

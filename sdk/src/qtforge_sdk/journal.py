@@ -75,7 +75,7 @@ class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
         kind: What it requests, or ``event``.
         at: When it was sent, in UTC.
         name: The event's name; "" for the other kinds.
-        data: The event's data, or the amendment.
+        data: The event's data, the amendment, or the reason of a pause or cancellation.
         by: The sender, in words.
     """
 

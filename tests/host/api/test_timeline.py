@@ -52,8 +52,8 @@ def test_the_attempts_of_a_compensation_are_told_apart() -> None:
         )
     ]
     assert texts == [
-        "is undone with t",
-        "undoing, attempt 1 failed: it.broke: why; next attempt",
-        "is undone with t, attempt 2",
-        "could not be undone: it.broke: why",
+        "is compensated with t",
+        "compensation, attempt 1 failed: it.broke: why; next attempt",
+        "is compensated with t, attempt 2",
+        "could not be compensated: it.broke: why",
     ]

@@ -11,8 +11,9 @@ import pytest
 
 pytest.importorskip("cronsim", reason="the extra 'serve' is not installed")
 
+from qtforge_host.api.schedules import Done, Schedule, ScheduleMemory, read_schedules
 from qtforge_host.config.settings import ScheduleSettings, Settings
-from qtforge_host.serving.scheduler import Done, Schedule, ScheduleMemory, Scheduler, read_schedules
+from qtforge_host.serving.scheduler import Scheduler
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.testing.clock import VirtualClock

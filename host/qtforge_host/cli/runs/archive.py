@@ -10,8 +10,10 @@ from typing import Final
 
 import click
 
-from qtforge_host.cli.output import document, json_option, print_json
-from qtforge_host.cli.runs.options import duration_option, find_run, open_journal
+from qtforge_host.api.documents import Imported, Pruned
+from qtforge_host.api.lookup import find_run, open_journal
+from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.run_files import RunFiles
 from qtforge_sdk.files import write_atomically
@@ -42,14 +44,14 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
         click.confirm(f"Forget every run that ended before {when}?", abort=True, err=True)
 
     async def pruned() -> int:
-        async with open_journal(session) as journal:
+        async with open_journal(session.settings) as journal:
             count = await journal.prune(before)
             await RunFiles.of(session.settings.state_dir).sweep(journal)
             return count
 
     count = asyncio.run(pruned())
     if as_json:
-        print_json(document(pruned=count))
+        print_json(Pruned(pruned=count))
     else:
         click.echo(f"{count} {'run is' if count == 1 else 'runs are'} forgotten")
 
@@ -70,7 +72,7 @@ def export(session: Session, run: str, output: Path | None) -> None:
     """
 
     async def exported() -> tuple[str, bytes]:
-        async with open_journal(session) as journal:
+        async with open_journal(session.settings) as journal:
             run_id = await find_run(journal, run)
             return run_id, await journal.export(run_id)
 
@@ -105,11 +107,11 @@ def import_(session: Session, file: Path, as_json: bool) -> None:
         raise click.UsageError(f"{file}: {error.strerror or error}") from error
 
     async def imported() -> str:
-        async with open_journal(session) as journal:
+        async with open_journal(session.settings) as journal:
             return await journal.import_(content)
 
     run_id = asyncio.run(imported())
     if as_json:
-        print_json(document(run_id=run_id))
+        print_json(Imported(run_id=run_id))
     else:
         click.echo(f"the run {run_id} is here now")

@@ -4,39 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final, get_args
 
 import click
-from msgspec.structs import replace
 
-from qtforge_host.cli.output import document, json_option, print_json, state, table
-from qtforge_host.cli.runs.options import open_journal, shown_status
+from qtforge_host.api.documents import RunList, RunRow
+from qtforge_host.api.lookup import list_runs as find_runs
+from qtforge_host.api.lookup import open_journal
+from qtforge_host.cli.output import json_option, print_json, state, table
 from qtforge_host.cli.session import Session
 from qtforge_sdk.durations import seconds
-from qtforge_sdk.journal import Journal, RunQuery, RunSummary
-from qtforge_sdk.run_status import RUN_STATUSES
+from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.runs import RunStatus
 
-__all__ = ["find_runs", "list_runs", "run_row"]
+__all__ = ["list_runs"]
 
-_STATUSES: Final = (*RUN_STATUSES, "interrupted")
-_UNFINISHED_LIMIT: Final = 1_000_000  # of the running, those whose owner is dead are picked out
+_STATUSES: Final = (*get_args(RunStatus), "interrupted")
 
 
 @click.command("list")
 @click.option(
-    "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only such; repeat."
-)
-@click.option("--workflow", help="Only of this workflow.")
+    "--status", "statuses", multiple=True, type=click.Choice(_STATUSES),
+    help="Only runs with this status; repeat.",
+)  # fmt: skip
+@click.option("--workflow", help="Only runs of this workflow.")
 @click.option(
-    "--waiting-for", metavar="EVENT", help="Only those that wait for that event: go, or user.*."
-)
-@click.option(
-    "--since", metavar="TIME", help="Only started since: 2h, 30d, 2026-01-31, 2026-01-31T12:00."
+    "--waiting-for", metavar="EVENT", help="Only runs that wait for this event: go, or user.*."
 )
 @click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="At most."
+    "--since", metavar="TIME",
+    help="Only runs started since: 2h, 30d, 2026-01-31, 2026-01-31T12:00.",
+)  # fmt: skip
+@click.option(
+    "--until", metavar="TIME", help="Only runs started before; the 'next' of the page before."
 )
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True,
+    help="At most so many.",
+)  # fmt: skip
 @json_option
 @click.pass_obj
 def list_runs(
@@ -45,69 +50,55 @@ def list_runs(
     workflow: str | None,
     waiting_for: str | None,
     since: str | None,
+    until: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show runs, the newest first. Imports no plugin.
+    """Show runs, newest first. Imports no plugin.
 
-    A run is 'interrupted' when the process that executed it has died: 'runs resume' goes on.
+    A run is 'interrupted' when the process that executed it has died: 'runs resume' resumes it.
     """
-    wanted = frozenset(statuses)
     query = RunQuery(
-        statuses=wanted,
+        statuses=frozenset(statuses),
         workflow=workflow,
-        started_since=None if since is None else _instant(since),
+        started_since=_instant("--since", since),
+        started_until=_instant("--until", until),
         waiting_for=waiting_for,
         limit=limit,
     )
-    found = asyncio.run(_found(session, query))
+
+    async def found() -> RunList:
+        async with open_journal(session.settings) as journal:
+            return await find_runs(journal, query)
+
+    listed = asyncio.run(found())
     if as_json:
-        print_json(document(runs=[run_row(each) for each in found]))
+        print_json(listed)
         return
-    if not found:
-        click.echo(
-            "no such run" if wanted or workflow or waiting_for or since else "there is no run yet"
-        )
+    if not listed.runs:
+        restricted = statuses or workflow or waiting_for or since or until
+        click.echo("no such run" if restricted else "there is no run yet")
         return
     table(
         ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW"),
         (
             (
-                state(shown_status(each)),
+                state(each.status),
                 each.run_id,
                 each.workflow,
                 f"{each.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
                 _took(each),
-                each.label if each.finished_at is None else "",
+                (each.state or "") if each.finished_at is None else "",
             )
-            for each in found
+            for each in listed.runs
         ),
     )
 
 
-async def _found(session: Session, query: RunQuery) -> Sequence[RunSummary]:
-    async with open_journal(session) as journal:
-        return await find_runs(journal, query)
-
-
-async def find_runs(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:
-    """Return the runs that a query asks for; it may ask for ``interrupted`` ones too."""
-    if not query.statuses & {"running", "interrupted"}:
-        return await journal.runs(query)
-    # The journal says "running" of both, so all of them are read and then told apart.
-    unfinished = await journal.runs(
-        replace(query, statuses=frozenset({"running"}), limit=_UNFINISHED_LIMIT)
-    )
-    found = [each for each in unfinished if shown_status(each) in query.statuses]
-    others = query.statuses - {"running", "interrupted"}
-    if others:
-        found += await journal.runs(replace(query, statuses=others))
-        found.sort(key=lambda each: each.started_at, reverse=True)
-    return found[: query.limit]
-
-
-def _instant(text: str) -> datetime.datetime:
-    """Return a time in UTC; what has no zone is meant in the user's."""
+def _instant(option: str, text: str | None) -> datetime.datetime | None:
+    """Return a time in UTC; without a zone it is in the user's."""
+    if text is None:
+        return None
     try:
         return datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
     except ValueError:
@@ -117,31 +108,9 @@ def _instant(text: str) -> datetime.datetime:
         return datetime.datetime.now(datetime.UTC) - ago
     except (ValueError, OverflowError) as error:
         raise click.UsageError(
-            f"--since: '{text}' is neither a duration (2h, 30d) nor a date (2026-01-31)"
+            f"{option}: '{text}' is neither a duration (2h, 30d) nor a date (2026-01-31)"
         ) from error
 
 
-def _took(run: RunSummary) -> str:
-    if run.finished_at is None:
-        return ""
-    took_s = (run.finished_at - run.started_at).total_seconds()
-    return f"{took_s:.2f} s"
-
-
-def run_row(run: RunSummary) -> dict[str, Any]:
-    """Return a run as ``runs list --json`` has it."""
-    finished = run.finished_at
-    return {
-        "run_id": run.run_id,
-        "workflow": run.workflow,
-        "kind": run.kind,
-        "status": shown_status(run),
-        "started_at": run.started_at,
-        "finished_at": finished,
-        "duration_s": None if finished is None else (finished - run.started_at).total_seconds(),
-        "owners": run.epoch,
-        "parent": run.parent,
-        "state": run.label or None,
-        "accepts": run.accepts,
-        "waiting_since": run.waiting_since,
-    }
+def _took(run: RunRow) -> str:
+    return "" if run.duration_s is None else f"{run.duration_s:.2f} s"

@@ -1,135 +1,38 @@
-"""The journal for commands that need no plugin, and finding a run by what was typed."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import difflib
-import re
-from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import click
 
-from qtforge_host.api.errors import NotFoundError
-from qtforge_host.cli.session import Session
-from qtforge_host.plugins.extensions import load_journal
-from qtforge_host.plugins.loading import PluginLoader
-from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_sdk.durations import seconds
-from qtforge_sdk.journal import Journal, RunQuery, RunSummary
-from qtforge_sdk.journal_errors import RunNotFoundError
 
-__all__ = ["duration_option", "find_run", "open_journal", "shown_status", "summary_of"]
+__all__ = ["duration_option", "versions_option", "wait_option"]
 
-_LAST: Final = "last"
-_NO_MESSAGE: Final = (1 << 62) - 1  # behind every message of an inbox
-_SEARCHED: Final = 10_000
-_SHOWN: Final = 5
-_STAMP: Final = re.compile(r"(\d{8})(?:-(\d{0,6}))?")
-_SPANS_S: Final = (86400, 36000, 3600, 600, 60, 10, 1)  # by how many digits of the time there are
-_MARGIN: Final = datetime.timedelta(minutes=1)
+_WAIT: Final = "10s"
 
-
-@contextlib.asynccontextmanager
-async def open_journal(session: Session) -> AsyncIterator[Journal]:
-    """Open the configured journal without starting a host; no plugin is imported.
-
-    Raises:
-        StateDirectoryError: The state directory can't be used.
-        ConfigError: No journal of the configured name is installed.
-    """
-    settings = session.settings
-    resolution = resolve_installed(settings).resolution
-    journal = load_journal(settings.journal, resolution, PluginLoader(), settings)
-    await journal.open()
-    try:
-        yield journal
-    finally:
-        await journal.close()
-
-
-async def find_run(journal: Journal, name: str) -> str:
-    """Return the id of the run that is meant: a whole id, the beginning of one, or ``last``.
-
-    Raises:
-        NotFoundError: There is none, or there are several.
-    """
-    if name == _LAST:
-        newest = await journal.runs(RunQuery(limit=1))
-        if not newest:
-            raise NotFoundError("there is no run yet", "", "qtforge-host run WORKFLOW")
-        return newest[0].run_id
-    try:
-        await journal.inbox(name, _NO_MESSAGE)  # the cheapest way to ask whether it is there
-    except RunNotFoundError:
-        return _only(name, await _near(journal, name))
-    return name
-
-
-async def summary_of(journal: Journal, run_id: str, started_at: datetime.datetime) -> RunSummary:
-    """Return a run's summary, such as whether its owner is alive.
-
-    Raises:
-        RunNotFoundError: It is not there any more.
-    """
-    until = started_at + datetime.timedelta(microseconds=1)
-    for each in await journal.runs(
-        RunQuery(started_since=started_at, started_until=until, limit=_SEARCHED)
-    ):
-        if each.run_id == run_id:
-            return each
-    raise RunNotFoundError(run_id)
-
-
-def shown_status(summary: RunSummary) -> str:
-    """Return a run's status; ``interrupted`` where it says ``running`` and its owner is dead."""
-    interrupted = summary.status == "running" and not summary.owner_alive
-    return "interrupted" if interrupted else summary.status
+wait_option = click.option(
+    "--wait", default=_WAIT, show_default=True, help="How long to wait for its effect."
+)
+versions_option = click.option(
+    "--accept-versions",
+    "versions",
+    flag_value="any",
+    default="same-major",
+    type=click.UNPROCESSED,
+    help="Resume with the installed plugins, whatever their versions.",
+)
 
 
 def duration_option(option: str, text: str) -> datetime.timedelta:
     """Return an option's duration.
 
     Raises:
-        click.UsageError: It is not one.
+        click.UsageError: It is not a duration.
     """
     try:
         return datetime.timedelta(seconds=seconds(text))
     except (ValueError, OverflowError) as error:
         raise click.UsageError(f"{option}: {error}") from error
-
-
-async def _near(journal: Journal, name: str) -> Sequence[str]:
-    """Return the ids among which the one that is meant would be, newest first."""
-    newest = RunQuery(limit=_SEARCHED)
-    found = await journal.runs(_started_about(name) or newest) or await journal.runs(newest)
-    return [each.run_id for each in found]
-
-
-def _started_about(name: str) -> RunQuery | None:
-    """Return a query for the time that an id begins with; None when it does not begin so."""
-    stamp = _STAMP.match(name)
-    if stamp is None:
-        return None
-    day, time = stamp[1], stamp[2] or ""
-    try:
-        first = datetime.datetime.strptime(day + time.ljust(6, "0"), "%Y%m%d%H%M%S")
-    except ValueError:
-        return None
-    since = first.replace(tzinfo=datetime.UTC) - _MARGIN  # an id is made just before the run
-    until = since + 2 * _MARGIN + datetime.timedelta(seconds=_SPANS_S[len(time)])
-    return RunQuery(started_since=since, started_until=until, limit=_SEARCHED)
-
-
-def _only(name: str, known: Sequence[str]) -> str:
-    fitting = [each for each in known if name and each.startswith(name)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        some = ", ".join(fitting[:_SHOWN])
-        more = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
-        raise NotFoundError(f"several runs begin with '{name}'", f"{some}{more}", "type more of it")
-    near = difflib.get_close_matches(name, known[:1000], n=1)
-    fix = f"did you mean '{near[0]}'?" if near else "qtforge-host runs list shows them"
-    raise NotFoundError(f"there is no run '{name}'", "", fix)

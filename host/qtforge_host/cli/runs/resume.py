@@ -1,17 +1,14 @@
-"""``qtforge-host runs resume``, ``retry`` and ``fork``: they execute runs here."""
+"""``qtforge-host runs resume``, ``retry`` and ``fork``: they execute runs in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
-import datetime
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import click
 
-from qtforge_host.app import Host
+from qtforge_host.api.client import RunClient, fork_note
 from qtforge_host.cli.errors import CANCELLED, show
 from qtforge_host.cli.inputs import assign, set_option
 from qtforge_host.cli.output import data_only, json_option
@@ -22,33 +19,13 @@ from qtforge_host.cli.runs.amend_options import (
     given_changes,
     patch_of,
 )
-from qtforge_host.cli.runs.options import find_run
+from qtforge_host.cli.runs.options import versions_option
 from qtforge_host.cli.session import Session
-from qtforge_host.run_files import RunFiles
-from qtforge_host.runs.accepted_events import offers_of
-from qtforge_host.runs.engine import RunIds
-from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
-from qtforge_host.runs.state import RunState
-from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Journal, RunQuery
 from qtforge_sdk.journal_errors import RunOwnedError
-from qtforge_sdk.run_status import RECOVERABLE
 
 __all__ = ["fork", "resume", "retry"]
-
-_ALL = 1_000_000
-_BY = "the command line"
-
-versions_option = click.option(
-    "--accept-versions",
-    "versions",
-    flag_value="any",
-    default="same-major",
-    type=click.UNPROCESSED,
-    help="Go on with the plugins that are here, whatever their versions.",
-)
 
 
 @click.command()
@@ -68,25 +45,23 @@ def resume(
     jobs: int,
     as_json: bool,
 ) -> int:
-    """Take runs up again, here; what they have done is not done again.
+    """Resume runs in this process; what they have done is not done again.
 
     Exit code 1 when one did not succeed.
     """
     if every == bool(runs):
         raise click.UsageError("give the runs to resume, or --all")
 
-    async def main(outcome: RunPrinter) -> None:
-        async with _durable(session) as durable:
-            if every:
-                wanted = await _interrupted(durable.journal)
-                if not wanted:
-                    click.echo("no run was interrupted or is blocked", err=True)
-            else:
-                found = [await find_run(durable.journal, run) for run in runs]
-                wanted = list(dict.fromkeys(found))
-            await _resume_all(durable, wanted, versions, jobs, outcome, skip_owned=every)
+    async def resumed(client: RunClient, printer: RunPrinter) -> None:
+        if every:
+            wanted = await client.resumable()
+            if not wanted:
+                click.echo("no run was interrupted or is blocked", err=True)
+        else:
+            wanted = list(dict.fromkeys([await client.find(run) for run in runs]))
+        await _execute(client, wanted, versions, jobs, printer, skip_owned=every)
 
-    return _execute(main, as_json=as_json)
+    return _with_client(session, resumed, as_json=as_json)
 
 
 @click.command(cls=ChangingCommand)
@@ -107,29 +82,26 @@ def retry(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Do a run that failed, was compensated or was cancelled again, from where it failed.
+    """Retry a run that failed, was compensated or was cancelled, from where it failed.
 
-    A stage that was undone is done again too, and so is all that came after it. The definition
-    may be changed for that: what is done again and what is still to come, not what stays done.
+    A compensated stage is done again too, and so is every stage after it. The definition may
+    be changed for that: what is done again and what is still to come, not what stays done.
     """
     session: Session = ctx.obj
     changes = list(given_changes(ctx, options))
 
-    async def main(outcome: RunPrinter) -> None:
-        async with _durable(session) as durable:
-            run_id = await find_run(durable.journal, run)
-            workflows = durable.engine.workflows
-            records = await durable.journal.records(run_id)
-            workflow = workflows.recorded(RunState.from_records(run_id, records))
-            amend = None
-            if changes:
-                patch = patch_of(run_id, workflow, changes)
-                amend = ResetAmendment(workflows.recorded, patch, workflows.check, reason)
-            again = await reset_run(durable.journal, run_id, stage, at=_now(), by=_BY, amend=amend)
-            click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
-            await _resume_all(durable, [run_id], versions, 1, outcome, note="retried")
+    async def retried(client: RunClient, printer: RunPrinter) -> None:
+        run_id = await client.find(run)
+        again = await client.retry(
+            run_id,
+            from_step=stage,
+            patch=lambda workflow: patch_of(run_id, workflow, changes),
+            reason=reason,
+        )
+        click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
+        await _execute(client, [run_id], versions, 1, printer, note="retried")
 
-    return _execute(main, as_json=as_json)
+    return _with_client(session, retried, as_json=as_json)
 
 
 @click.command()
@@ -153,20 +125,28 @@ def fork(
 
     The other run stays as it is.
     """
+    given: dict[str, Any] = {}
+    assign(given, assignments)
 
-    async def main(outcome: RunPrinter) -> None:
-        async with _durable(session) as durable:
-            run_id = await find_run(durable.journal, run)
-            files = RunFiles.of(session.settings.state_dir)
-            new_id = await _fork(durable, run_id, stage, assignments, files)
-            click.echo(f"the new run is {new_id}", err=True)
-            note = f"forked from {run_id}" + (f" at {stage}" if stage else "")
-            await _resume_all(durable, [new_id], versions, 1, outcome, note=note)
+    async def forked(client: RunClient, printer: RunPrinter) -> None:
+        run_id = await client.find(run)
+        new_id = await client.fork(run_id, from_step=stage, given=given)
+        click.echo(f"the new run is {new_id}", err=True)
+        await _execute(client, [new_id], versions, 1, printer, note=fork_note(run_id, stage))
 
-    return _execute(main, as_json=as_json)
+    return _with_client(session, forked, as_json=as_json)
 
 
-def _execute(main: Callable[[RunPrinter], Any], *, as_json: bool) -> int:
+def _with_client(
+    session: Session,
+    work: Callable[[RunClient, RunPrinter], Coroutine[Any, Any, None]],
+    *,
+    as_json: bool,
+) -> int:
+    async def main(printer: RunPrinter) -> None:
+        async with session.client() as client:
+            await work(client, printer)
+
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
@@ -177,73 +157,36 @@ def _execute(main: Callable[[RunPrinter], Any], *, as_json: bool) -> int:
     return printer.exit_code
 
 
-@asynccontextmanager
-async def _durable(session: Session) -> AsyncIterator[Durable]:
-    async with Host(session.settings) as host:
-        yield await host.durable()
-
-
-async def _interrupted(journal: Journal) -> list[str]:
-    """Return the runs that can be taken up, oldest first; a child goes on with its parent."""
-    query = RunQuery(statuses=RECOVERABLE, limit=_ALL)
-    free = {each.run_id: each for each in await journal.runs(query) if not each.owner_alive}
-    return [run_id for run_id, each in reversed(free.items()) if each.parent not in free]
-
-
-async def _resume_all(
-    durable: Durable,
+async def _execute(
+    client: RunClient,
     run_ids: Sequence[str],
     versions: VersionPolicy,
     jobs: int,
-    outcome: RunPrinter,
+    printer: RunPrinter,
     *,
     note: str = "",
     skip_owned: bool = False,
 ) -> None:
     waiting = iter(run_ids)
-    with progress_display(len(run_ids), outcome) as display:
+    with progress_display(len(run_ids), printer) as display:
 
         async def work(waiting: Iterator[str], display: Display) -> None:
             for run_id in waiting:
                 try:
-                    view = await durable.engine.resume(
-                        run_id, display, versions=versions, note=note
+                    run = await client.execute(
+                        run_id, listener=display, versions=versions, note=note
                     )
                 except RunOwnedError:
-                    if not skip_owned:  # else another process was quicker, which is as good
+                    if not skip_owned:  # another process was quicker, which is as good
                         raise
                 except QtForgeError as error:
                     if len(run_ids) == 1:
                         raise
-                    show(error, debug=False)  # the others are not held up by it
-                    outcome.exit_code = outcome.exit_code or error.exit_code
+                    show(error, debug=False)  # the other runs do not depend on it
+                    printer.exit_code = printer.exit_code or error.exit_code
                 else:
-                    if view.status == "waiting":
-                        history = RunState.from_records(run_id, await durable.journal.tail(run_id))
-                        workflow = durable.engine.workflows.recorded(history)
-                        outcome.offers[run_id] = offers_of(workflow, history.checkpoint)
-                    display.settled(view)
+                    printer.offers[run_id] = run.offers
+                    display.settled(run.state)
 
         workers = min(jobs, len(run_ids))
         await asyncio.gather(*(work(waiting, display) for _ in range(workers)))
-
-
-async def _fork(
-    durable: Durable, run_id: str, stage: str | None, assignments: Sequence[str], files: RunFiles
-) -> str:
-    records = await durable.journal.records(run_id)
-    history = RunState.from_records(run_id, records)
-    durable.engine.workflows.recorded(history)  # refused now rather than half done
-    found = history.started.input if history.started is not None else {}
-    given = copy.deepcopy(dict(found))
-    assign(given, assignments)
-    now = _now()
-    started, copies = forked(records, RunIds().new(now), given, at=now, stage=stage)
-    files.share(run_id, started.run_id)
-    ownership = await durable.journal.create(started)
-    await durable.journal.append(ownership, copies)
-    return started.run_id
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

@@ -5,63 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import click
 
-from qtforge_host.api.drawing import picture, write_picture
-from qtforge_host.api.timeline import line, timeline
+from qtforge_host.api.documents import HistoryEntry
+from qtforge_host.api.drawing import Language, graph_of_run
+from qtforge_host.api.lookup import find_run, open_journal
+from qtforge_host.api.snapshots import RunSnapshot, look
+from qtforge_host.api.timeline import move_text, moves, timeline
 from qtforge_host.api.workflows import WorkflowsOfRuns
+from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json
-from qtforge_host.cli.report import print_run, run_document, run_lines
-from qtforge_host.cli.runs.options import (
-    duration_option,
-    find_run,
-    open_journal,
-    shown_status,
-    summary_of,
-)
-from qtforge_host.cli.runs.state_machine import moves
+from qtforge_host.cli.report import print_run, run_lines
+from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
-from qtforge_host.runs.accepted_events import Offer, offers_of
-from qtforge_host.runs.state import RunState
-from qtforge_host.workflows.definitions import Workflow
-from qtforge_host.workflows.errors import NotDrawableError
-from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.graphs import Graph
 from qtforge_sdk.journal import Journal
-from qtforge_sdk.records import CheckpointSaved
 
-if TYPE_CHECKING:  # reading a journal does not load what executes runs
-    from qtforge_host.runs.supervisor import Durable
-
-__all__ = ["run_with_history", "show", "watch", "workflow_of"]
+__all__ = ["show", "watch"]
 
 _POLL_S: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A run at one moment; ``status`` is ``interrupted`` where its owner has died."""
-
-    records: Sequence[Record]
-    view: RunState
-    status: str
-    owners: int
-    workflow: Workflow | None = None  # read only where it is needed
-
-    @property
-    def offers(self) -> Sequence[Offer]:
-        """What it would take now; empty once it has ended, or where that is not known."""
-        if self.workflow is None or self.view.finished_at is not None:
-            return ()
-        return offers_of(self.workflow, self.view.checkpoint)
 
 
 @click.command()
@@ -71,13 +38,13 @@ class _Seen:
     "--graph",
     "language",
     type=click.Choice(["mermaid", "dot", "svg"]),
-    help="Draw its workflow instead, with where the run is and the path that it took.",
+    help="Draw its workflow instead, with the run's state and path.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --graph: where to; the default is standard output.",
+    help="With --graph: the file to write; the default is standard output.",
 )
 @json_option
 @click.pass_obj
@@ -85,30 +52,28 @@ def show(
     session: Session,
     run: str,
     raw: bool,
-    language: str | None,
+    language: Language | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a run: its stages or its state, and all that happened, in order."""
+    """Show a run: its stages or its state, and its history."""
     if output is not None and language is None:
         raise click.UsageError("-o goes with --graph")
+    workflows = WorkflowsOfRuns(session.settings)
 
-    async def found() -> _Seen:
-        async with open_journal(session) as journal:
-            seen = await _look(journal, await find_run(journal, run))
-            if language is None and seen.view.checkpoint is None:
-                return seen
-            workflow = WorkflowsOfRuns(session).of(seen.view)
-            return replace(seen, workflow=workflow)
+    async def found() -> RunSnapshot:
+        async with open_journal(session.settings) as journal:
+            return await look(journal, await find_run(journal, run), workflows.of)
 
     seen = asyncio.run(found())
     if language is not None:
-        write_picture(_picture(seen), language, output)
+        workflow = seen.workflow or workflows.of(seen.state)
+        write_graph(graph_of_run(seen, workflow), language, output)
     elif raw:
         for record in seen.records:
             print_json(to_plain(record), one_line=True)
     elif as_json:
-        print_json(_document(seen))
+        print_json(seen.document())
     else:
         _print(seen)
 
@@ -119,45 +84,37 @@ def show(
 @json_option
 @click.pass_obj
 def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
-    """Follow a run until it ends, or rests, or nobody executes it any more.
+    """Follow a run until it ends, is paused or blocked, or its process dies.
 
     Exit code 0 when it succeeded. With --json: a line for each record, then the run.
     """
     limit_s = duration_option("--timeout", timeout).total_seconds()
 
-    async def followed() -> _Seen | None:
-        async with open_journal(session) as journal:
+    async def followed() -> RunSnapshot | None:
+        async with open_journal(session.settings) as journal:
             run_id = await find_run(journal, run)
             with _display(as_json) as shown:
                 return await _follow(journal, run_id, limit_s, shown)
 
     seen = asyncio.run(followed())
     if seen is None:
-        click.echo(f"it has not ended within {timeout}; it goes on", err=True)
+        click.echo(f"the run has not ended within {timeout}; it continues", err=True)
         return FAILED
     if as_json:
-        print_json(_document(seen, history=False), one_line=True)
+        print_json(seen.watched(), one_line=True)
     else:
-        print_run(seen.view, as_json=False)
+        print_run(seen.state, as_json=False)
         _say_interrupted(seen)
     return 0 if seen.status == "succeeded" else FAILED
 
 
-async def _look(journal: Journal, run_id: str) -> _Seen:
-    records = await journal.records(run_id)
-    summary = await summary_of(journal, run_id, records[0].at)
-    return _Seen(
-        records, RunState.from_records(run_id, records), shown_status(summary), summary.epoch
-    )
-
-
 async def _follow(
-    journal: Journal, run_id: str, limit_s: float, shown: Callable[[_Seen], None]
-) -> _Seen | None:
+    journal: Journal, run_id: str, limit_s: float, shown: Callable[[RunSnapshot], None]
+) -> RunSnapshot | None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
             while True:
-                seen = await _look(journal, run_id)
+                seen = await look(journal, run_id)
                 shown(seen)
                 if seen.status not in ("running", "waiting"):
                     return seen
@@ -166,8 +123,8 @@ async def _follow(
 
 
 @contextlib.contextmanager
-def _display(as_json: bool) -> Iterator[Callable[[_Seen], None]]:
-    """Give what shows a run's state: in place on a terminal, else a line for what is new."""
+def _display(as_json: bool) -> Iterator[Callable[[RunSnapshot], None]]:
+    """Give what shows a run: in place on a terminal, else a line for each new record."""
     if as_json or not sys.stdout.isatty():
         yield _Lines(as_json).show
         return
@@ -178,78 +135,39 @@ def _display(as_json: bool) -> Iterator[Callable[[_Seen], None]]:
 
     with Live(console=Console(), transient=True, auto_refresh=False, redirect_stdout=False) as live:
 
-        def update(seen: _Seen) -> None:
-            text = "\n".join(run_lines(seen.view))
+        def update(seen: RunSnapshot) -> None:
+            text = "\n".join(run_lines(seen.state))
             live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield update
 
 
 class _Lines:
-    """Prints what was not there before."""
+    """Prints the records that are new."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._printed = 0
 
-    def show(self, seen: _Seen) -> None:
+    def show(self, seen: RunSnapshot) -> None:
         for entry in list(timeline(seen.records))[self._printed :]:
             if self._as_json:
                 print_json(entry, one_line=True)
             else:
-                click.echo(line(entry))
+                click.echo(_line(entry))
         self._printed = len(seen.records)
 
 
-async def run_with_history(durable: Durable, run_id: str) -> dict[str, Any]:
-    """Return a run as ``runs show --json`` has it.
-
-    Raises:
-        RunNotFoundError: There is none.
-    """
-    seen = await _look(durable.journal, run_id)
-    if seen.view.checkpoint is not None:
-        workflow = workflow_of(durable, seen.view)
-        seen = replace(seen, workflow=workflow)
-    return _document(seen)
+def _line(entry: HistoryEntry) -> str:
+    """Return an entry as one line for people."""
+    where = f"{entry.step}: " if entry.step else ""
+    text = "".join(each if each.isprintable() else " " for each in f"{where}{entry.text}")
+    fix = f" (fix: {entry.fix})" if entry.fix else ""
+    return f"{click.style(f'+{entry.after_s:.3f} s', dim=True)}  {text}{fix}"
 
 
-def workflow_of(durable: Durable, history: RunState) -> Workflow | None:
-    """Return a run's workflow; None where it can't be run here any more."""
-    try:
-        return durable.engine.workflows.recorded(history)
-    except QtForgeError:
-        return None
-
-
-def _picture(seen: _Seen) -> Graph:
-    """Return the picture of a run's workflow, marked where its kind can do that.
-
-    Raises:
-        NotDrawableError.
-    """
-    if seen.workflow is None:
-        why = f"it is written in Python, or the kind '{seen.view.kind}' is not installed"
-        raise NotDrawableError(f"the workflow of {seen.view.run_id}", why)
-    checkpoints = [record for record in seen.records if isinstance(record, CheckpointSaved)]
-    return picture(seen.workflow, checkpoints)
-
-
-def _document(seen: _Seen, *, history: bool = True) -> dict[str, Any]:
-    document = {
-        **run_document(seen.view, seen.offers),
-        "status": seen.status,
-        "owners": seen.owners,
-    }
-    if history and seen.view.checkpoint is not None:
-        document["path"] = list(moves(seen.records))
-    if history:
-        document["history"] = list(timeline(seen.records))
-    return document
-
-
-def _print(seen: _Seen) -> None:
-    for each in run_lines(seen.view, status=seen.status, offers=seen.offers):
+def _print(seen: RunSnapshot) -> None:
+    for each in run_lines(seen.state, status=seen.status, offers=seen.offers):
         click.echo(each)
     _say_interrupted(seen)
     path = list(moves(seen.records))
@@ -257,16 +175,16 @@ def _print(seen: _Seen) -> None:
         click.echo("\npath")
     for move in path:
         glyph = " " if move.taken else "✗"
-        text = "".join(each if each.isprintable() else " " for each in move.text())
+        text = "".join(each if each.isprintable() else " " for each in move_text(move))
         click.echo(f"{glyph} {move.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
     started = seen.records[0].at.astimezone()
     owners = f", {seen.owners} owners so far" if seen.owners > 1 else ""
     click.echo(f"\nhistory, from {started:%Y-%m-%d %H:%M:%S}{owners}")
     for entry in timeline(seen.records):
-        click.echo(f"  {line(entry)}")
+        click.echo(f"  {_line(entry)}")
 
 
-def _say_interrupted(seen: _Seen) -> None:
+def _say_interrupted(seen: RunSnapshot) -> None:
     if seen.status == "interrupted":
         click.echo("  the process that executed it has died")
-        click.echo(f"  fix: qtforge-host runs resume {seen.view.run_id}")
+        click.echo(f"  fix: qtforge-host runs resume {seen.run_id}")

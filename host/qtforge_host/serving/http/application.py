@@ -1,4 +1,4 @@
-"""The ASGI application: routes from the table, behind the gate."""
+"""The ASGI application: authenticate a request, check it, and call its endpoint."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qtforge_host.api.documents import Ready
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.auth import Gate
 from qtforge_host.serving.http.openapi import openapi
@@ -25,7 +26,6 @@ from qtforge_host.serving.http.requests import (
     response,
 )
 from qtforge_host.serving.http.routes import ENDPOINTS, HEALTH_PATH, OPENAPI_PATH
-from qtforge_host.serving.http.schemas import Documents
 from qtforge_host.serving.http.sse import EventStream
 from qtforge_host.serving.service import Service
 from qtforge_sdk.errors import QtForgeError
@@ -38,7 +38,7 @@ _ANSWER_S: Final = 90.0  # in which it is answered, a wait of 60 s included
 
 
 class Current:
-    """The service that answers; None while it is made anew, and at the end."""
+    """The service that answers; None while the host starts or stops."""
 
     def __init__(self) -> None:
         self.service: Service | None = None
@@ -48,18 +48,14 @@ class Application:
     """Implements ASGI.
 
     Args:
-        current: Who answers.
-        gate: Who is let in.
-        documents: How things look.
-        max_body_bytes: No request may be larger.
+        current: The service that answers.
+        gate: Authenticates requests.
+        max_body_bytes: The size of the largest request.
     """
 
-    def __init__(
-        self, current: Current, gate: Gate, documents: Documents, max_body_bytes: int
-    ) -> None:
+    def __init__(self, current: Current, gate: Gate, max_body_bytes: int) -> None:
         self._current = current
         self._gate = gate
-        self._documents = documents
         self._max_body_bytes = max_body_bytes
         by_path = groupby(sorted(ENDPOINTS, key=lambda each: each.path), lambda each: each.path)
         routes = [Route(path, _Path(self, found)) for path, found in by_path]
@@ -90,16 +86,16 @@ class Application:
             await self._refuse(_broken(), scope, receive, send)
 
     async def answer(self, endpoint: Endpoint, request: Request) -> ASGIApp:
-        """Do what an endpoint does.
+        """Answer a request to an endpoint.
 
         Raises:
-            QtForgeError: It is refused.
+            QtForgeError: The request is refused.
         """
         query = read_query(request.query_params.multi_items(), endpoint.query)
         body = None
         if endpoint.body is not None:
             content = await self._body(request)
-            body = read_body(content, request.headers.get("content-type", ""), endpoint.body)
+            body = read_body(content, request.headers.get("content-type", ""), endpoint)
         service = self._current.service
         if service is None:
             raise RefusedError(
@@ -108,7 +104,6 @@ class Application:
             )  # fmt: skip
         call = Call(
             service=service,
-            documents=self._documents,
             path=request.path_params,
             query=query,
             body=body,
@@ -131,8 +126,7 @@ class Application:
 
     def _own(self, path: str) -> Answer | None:
         if path == HEALTH_PATH:
-            alive = {"schema_version": self._documents.schema_version, "status": "alive"}
-            return Answer(alive)
+            return Answer(Ready(status="alive"))
         if path == OPENAPI_PATH:
             return self._openapi
         if path == "/":
@@ -166,7 +160,7 @@ class Application:
     async def _refuse(
         self, error: QtForgeError, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        refused = error_response(error, self._documents.schema_version)
+        refused = error_response(error)
         await refused(scope, receive, send)
 
 

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_host.serving.http.listings import GRAPH_TYPES
-from qtforge_host.serving.http.requests import JSON, Endpoint
+from qtforge_host.api import documents
+from qtforge_host.api.documents import ErrorDocument, Ready
+from qtforge_host.serving.http.requests import ARCHIVE, JSON, Endpoint
 from qtforge_host.serving.http.routes import HEALTH_PATH, OPENAPI_PATH
-from qtforge_host.serving.http.schemas import ErrorDocument, Ready
+from qtforge_host.serving.http.schemas import GRAPH_TYPES
 
 __all__ = ["openapi"]
 
@@ -25,6 +26,7 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     types = _types(endpoints)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, schemas, strict=True))
+    _require(components)
     paths: dict[str, dict[str, Any]] = {}
     for each in endpoints:
         operation = _operation(each, schema_of)
@@ -37,7 +39,7 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "info": {
             "title": "QtForge Host",
             "version": importlib.metadata.version("qtforge-host"),
-            "description": "Runs of durable workflows: start, show, ask, hear.",
+            "description": "Durable workflows: start, show and change runs, and follow them live.",
         },
         "security": [{"token": []}],
         "paths": paths,
@@ -54,10 +56,23 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
+def _require(components: Mapping[str, dict[str, Any]]) -> None:
+    """Say that a document has every field that it always has; a default alone does not say so."""
+    for name in documents.__all__:
+        found = getattr(documents, name)
+        schema = components.get(name)
+        if schema is not None and isinstance(found, type) and issubclass(found, msgspec.Struct):
+            schema["required"] = [
+                each.encode_name
+                for each in msgspec.structs.fields(found)
+                if each.default is not msgspec.UNSET
+            ]
+
+
 def _types(endpoints: Sequence[Endpoint]) -> list[type]:
     found: list[type] = [ErrorDocument, Ready]
     for each in endpoints:
-        found += [each.body] if each.body is not None else []
+        found += [each.body] if each.body not in (None, bytes) else []
         found += [answer for answer in each.answers.values() if isinstance(answer, type)]
         found += [field.type for field in msgspec.structs.fields(each.query)]
     unique: list[type] = []
@@ -83,9 +98,11 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, An
     if parameters:
         operation["parameters"] = parameters
     if endpoint.body is not None:
+        # OpenAPI 3.1 describes a file by an empty schema.
+        schema = {} if endpoint.body is bytes else schema_of[endpoint.body]
         operation["requestBody"] = {
-            "required": True,
-            "content": {JSON: {"schema": schema_of[endpoint.body]}},
+            "required": not endpoint.body_optional,
+            "content": {endpoint.body_type: {"schema": schema}},
         }
     return operation
 
@@ -117,7 +134,7 @@ def _answer(answer: type | str, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
     if not isinstance(answer, str):
         return {"description": "Done.", "content": {JSON: {"schema": schema_of[answer]}}}
     kinds = GRAPH_TYPES.values() if answer == "text/*" else (answer,)
-    text = {"schema": {"type": "string"}}
+    text: dict[str, Any] = {"schema": {} if answer == ARCHIVE else {"type": "string"}}
     return {"description": "Done.", "content": {kind.partition(";")[0]: text for kind in kinds}}
 
 

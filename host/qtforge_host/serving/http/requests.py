@@ -1,4 +1,4 @@
-"""One request, as far as an endpoint needs it; and the endpoints' description."""
+"""A request as an endpoint sees it, its answer, and the description of an endpoint."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from qtforge_host.api.documents import error_document
 from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.http.schemas import Documents, NoQuery
+from qtforge_host.serving.http.schemas import NoQuery
 from qtforge_host.serving.service import Service
 from qtforge_sdk.errors import QtForgeError
 
 __all__ = [
+    "ARCHIVE",
+    "JSON",
     "Answer",
     "Call",
     "Endpoint",
     "Handler",
     "error_response",
+    "invalid_request",
     "json_bytes",
     "read_body",
     "read_query",
     "response",
+    "wait_s",
 ]
 
 JSON: Final = "application/json"
+ARCHIVE: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Answer:
     """What an endpoint answers with.
 
     Attributes:
-        content: Plain values, Structs and dataclasses for JSON; text as it is.
+        content: A document for JSON; text and bytes as they are.
         status: The HTTP status.
         headers: Further ones.
         media_type: JSON's, or a text's.
@@ -57,27 +63,27 @@ def json_bytes(content: Any) -> bytes:
 def response(answer: Answer) -> Response:
     """Return what is sent for an answer."""
     content = answer.content
-    encoded = json_bytes(content) if answer.media_type == JSON else str(content).encode()
+    if answer.media_type == JSON:
+        encoded = json_bytes(content)
+    else:
+        encoded = content if isinstance(content, bytes) else str(content).encode()
     return Response(encoded, answer.status, dict(answer.headers), answer.media_type)
 
 
-def error_response(error: QtForgeError, schema_version: int) -> Response:
+def error_response(error: QtForgeError) -> Response:
     """Return an error as it is sent, with the status that its class names."""
-    facts = {"code": error.code, "message": error.what, "why": error.why, "fix": error.fix}
-    content = {"schema_version": schema_version, "error": facts}
     headers = error.headers if isinstance(error, RefusedError) else {}
     if error.retry_after_s is not None and error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": str(max(1, math.ceil(error.retry_after_s))), **headers}
-    return response(Answer(content, error.http_status, headers))
+    return response(Answer(error_document(error), error.http_status, headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request that was let through.
+    """A request that was authenticated and checked.
 
     Attributes:
-        service: What serves it.
-        documents: How things look.
+        service: The running service.
         path: The path's parameters.
         query: Of the endpoint's type.
         body: Of the endpoint's type; None where it takes none.
@@ -85,15 +91,10 @@ class Call:
     """
 
     service: Service
-    documents: Documents
     path: Mapping[str, str]
     query: Any
     body: Any
     headers: Mapping[str, str]
-
-    def document(self, **content: Any) -> dict[str, Any]:
-        """Return a document with the version of its shape."""
-        return {"schema_version": self.documents.schema_version, **content}
 
 
 Handler = Callable[[Call], Awaitable[Answer | ASGIApp]]
@@ -101,19 +102,20 @@ Handler = Callable[[Call], Awaitable[Answer | ASGIApp]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """What one method of one path does.
+    """One method of one path.
 
     Attributes:
         method: In capitals.
         path: With ``{parameters}``.
         name: The operation's name in the OpenAPI document.
         summary: What it does, in a line.
-        handler: Does it.
-        answers: What it answers with when all is well: JSON of that type, or the media type of
-            a text, by the status.
-        body: What it takes, or None.
+        handler: Answers the request.
+        answers: The answers that are no errors, by status: the type of a JSON document, or the
+            media type of anything else.
+        body: The type of its body: a Struct for JSON, `bytes` for a file, None for no body.
+        body_optional: Whether an empty body stands for one without any key.
         query: Its parameters.
-        headers: Further headers that it heeds, each with its JSON schema.
+        headers: Further request headers that it reads, each with its JSON schema.
     """
 
     method: str
@@ -123,8 +125,14 @@ class Endpoint:
     handler: Handler
     answers: Mapping[int, type | str]
     body: type | None = None
+    body_optional: bool = False
     query: type = NoQuery
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def body_type(self) -> str:
+        """The media type of its body."""
+        return ARCHIVE if self.body is bytes else JSON
 
 
 def read_query(items: list[tuple[str, str]], target: type) -> Any:
@@ -143,38 +151,49 @@ def read_query(items: list[tuple[str, str]], target: type) -> Any:
         if key in lists:
             found.setdefault(key, []).append(value)
         elif key in found:
-            raise _invalid(f"the parameter '{key}' is given twice")
+            raise invalid_request(f"the parameter '{key}' is given twice")
         else:
             found[key] = value
     try:
         return msgspec.convert(found, target, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(f"query: {error}") from error
+        raise invalid_request(f"query: {error}") from error
 
 
-def read_body(content: bytes, media_type: str, target: type) -> Any:
-    """Return a body of JSON as its type.
+def read_body(content: bytes, media_type: str, endpoint: Endpoint) -> Any:
+    """Return a body as the type that an endpoint takes.
 
     Raises:
-        RefusedError: It is not JSON, or does not fit.
+        RefusedError: It is of another media type, is not JSON, or does not fit.
     """
-    if media_type.partition(";")[0].strip().lower() != JSON:
+    if not content and endpoint.body_optional and endpoint.body is not None:
+        return endpoint.body()
+    wanted = endpoint.body_type
+    if media_type.partition(";")[0].strip().lower() != wanted:
         raise RefusedError(
             415,
             "http.unsupported_media_type",
-            "the body must be JSON",
+            f"the body must be {wanted}",
             f"its Content-Type is '{media_type}'",
-            f"send it with Content-Type: {JSON}",
+            f"send it with Content-Type: {wanted}",
         )
+    if endpoint.body is bytes:
+        return content
     try:
-        return msgspec.json.decode(content, type=target)
+        return msgspec.json.decode(content, type=endpoint.body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _invalid(f"body: {error}") from error
+        raise invalid_request(f"body: {error}") from error
     except RecursionError as error:
-        raise _invalid("body: it is nested too deeply") from error
+        raise invalid_request("body: it is nested too deeply") from error
 
 
-def _invalid(why: str) -> RefusedError:
+def wait_s(call: Call) -> float:
+    """Return how long the client wants to wait, in seconds."""
+    return float(call.query.wait.removesuffix("s"))
+
+
+def invalid_request(why: str) -> RefusedError:
+    """Return the error of a request that is not as the OpenAPI document says."""
     return RefusedError(
         400, "http.invalid_request", "the request is not valid", why, "see /openapi.json"
     )

@@ -4,31 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_host.serving.http import schemas
-from qtforge_host.serving.http.listings import (
-    list_plugins,
-    list_workflows,
-    metrics,
-    publish,
-    ready,
-    show_workflow,
-    workflow_graph,
-)
+from qtforge_host.api import documents
+from qtforge_host.serving.http import listings, runs, schemas
 from qtforge_host.serving.http.metrics import METRICS_TYPE
-from qtforge_host.serving.http.requests import Endpoint
-from qtforge_host.serving.http.runs import (
-    KEY,
-    amend_run,
-    cancel_run,
-    inbox,
-    list_runs,
-    pause_run,
-    resume_run,
-    run_records,
-    send_event,
-    show_run,
-    start_run,
-)
+from qtforge_host.serving.http.requests import ARCHIVE, Endpoint
 from qtforge_host.serving.http.sse import EVENTS_TYPE, LAST_ID, live_events
 
 __all__ = ["ENDPOINTS", "HEALTH_PATH", "OPENAPI_PATH"]
@@ -36,94 +15,151 @@ __all__ = ["ENDPOINTS", "HEALTH_PATH", "OPENAPI_PATH"]
 HEALTH_PATH: Final = "/healthz"  # answered by the application itself, without a token
 OPENAPI_PATH: Final = "/openapi.json"  # likewise, with one
 
-_RUN: Final = {200: schemas.RunDocument, 202: schemas.RunDocument}
+_RUN: Final = {200: documents.RunDocument, 202: documents.RunDocument}
 
 ENDPOINTS: Final = (
     Endpoint(
-        method="GET", path="/v1/runs", name="listRuns", handler=list_runs,
-        summary="List runs, the newest first.",
-        query=schemas.RunsQuery, answers={200: schemas.RunList},
+        method="GET", path="/v1/runs", name="listRuns", handler=runs.list_runs,
+        summary="List runs, newest first.",
+        query=schemas.RunsQuery, answers={200: documents.RunList},
     ),
     Endpoint(
-        method="POST", path="/v1/runs", name="startRun", handler=start_run,
-        summary="Start a workflow: 202 while the run goes on, 200 when it has ended or rests.",
+        method="POST", path="/v1/runs", name="startRun", handler=runs.start_run,
+        summary="Start a workflow: 202 while the run executes, 200 when it has ended or rests.",
         body=schemas.StartRun, query=schemas.WaitQuery, answers=_RUN,
-        headers={KEY: {"type": "string", "minLength": 1, "maxLength": 255,
-                       "pattern": "^[!-~]+$"}},
+        headers={runs.KEY: {"type": "string", "minLength": 1, "maxLength": 255,
+                            "pattern": "^[!-~]+$"}},
     ),
     Endpoint(
-        method="GET", path="/v1/runs/{run_id}", name="showRun", handler=show_run,
-        summary="Show a run, with its history.", answers={200: schemas.RunDocument},
+        method="POST", path="/v1/runs/resume", name="resumeRuns", handler=runs.resume_runs,
+        summary="Resume every run that was interrupted or is blocked.",
+        body=schemas.Resume, body_optional=True, answers={200: documents.ResumedRuns},
     ),
     Endpoint(
-        method="GET", path="/v1/runs/{run_id}/records", name="listRecords", handler=run_records,
-        summary="Show a run's records, oldest first.",
-        query=schemas.RecordsQuery, answers={200: schemas.RecordsDocument},
+        method="POST", path="/v1/runs/prune", name="pruneRuns", handler=runs.prune_runs,
+        summary="Delete the runs that ended long ago, with their files.",
+        body=schemas.PruneRuns, answers={200: documents.Pruned},
     ),
     Endpoint(
-        method="POST", path="/v1/runs/{run_id}/events", name="sendEvent", handler=send_event,
-        summary="Send an event: 200 when the run has taken it in, 202 when that is to come.",
-        body=schemas.SendEvent, query=schemas.WaitQuery,
-        answers={200: schemas.EventSent, 202: schemas.EventSent},
+        method="POST", path="/v1/runs/import", name="importRun", handler=runs.import_run,
+        summary="Add a run from an archive; the same run again changes nothing.",
+        body=bytes, answers={200: documents.Imported},
     ),
     Endpoint(
-        method="POST", path="/v1/runs/{run_id}/cancel", name="cancelRun", handler=cancel_run,
-        summary="End a run; what it did is undone where its definition says so.",
-        query=schemas.WaitQuery, answers=_RUN,
+        method="GET", path="/v1/runs/{run_id}", name="showRun", handler=runs.show_run,
+        summary="Show a run with its history.", answers={200: documents.RunDocument},
     ),
     Endpoint(
-        method="POST", path="/v1/runs/{run_id}/pause", name="pauseRun", handler=pause_run,
-        summary="Let a run rest at its next step.", query=schemas.WaitQuery, answers=_RUN,
+        method="GET", path="/v1/runs/{run_id}/records", name="listRecords",
+        handler=runs.list_records, summary="Show a run's records, oldest first.",
+        query=schemas.RecordsQuery, answers={200: documents.RecordsDocument},
     ),
     Endpoint(
-        method="POST", path="/v1/runs/{run_id}/resume", name="resumeRun", handler=resume_run,
-        summary="Take up a run that rests.", query=schemas.WaitQuery, answers=_RUN,
-    ),
-    Endpoint(
-        method="POST", path="/v1/runs/{run_id}/amend", name="amendRun", handler=amend_run,
-        summary="Change a run's definition: 200 when that is done, 202 when it is to come.",
-        body=schemas.AmendRun, query=schemas.WaitQuery,
-        answers={200: schemas.Amended, 202: schemas.Amended},
-    ),
-    Endpoint(
-        method="GET", path="/v1/inbox", name="listInbox", handler=inbox,
-        summary="List what waits for a person, oldest first.",
-        query=schemas.InboxQuery, answers={200: schemas.InboxDocument},
-    ),
-    Endpoint(
-        method="GET", path="/v1/workflows", name="listWorkflows", handler=list_workflows,
-        summary="List workflows.", answers={200: schemas.Workflows},
-    ),
-    Endpoint(
-        method="GET", path="/v1/workflows/{name}", name="showWorkflow", handler=show_workflow,
-        summary="Show a workflow's definition.", answers={200: schemas.WorkflowDocument},
-    ),
-    Endpoint(
-        method="GET", path="/v1/workflows/{name}/graph", name="drawWorkflow",
-        handler=workflow_graph, summary="Draw a workflow.",
+        method="GET", path="/v1/runs/{run_id}/graph", name="drawRun", handler=runs.draw_run,
+        summary="Draw a run's workflow, with the run's state and path.",
         query=schemas.GraphQuery, answers={200: "text/*"},
     ),
     Endpoint(
-        method="GET", path="/v1/plugins", name="listPlugins", handler=list_plugins,
-        summary="List plugins and their states.", answers={200: schemas.Plugins},
+        method="GET", path="/v1/runs/{run_id}/export", name="exportRun", handler=runs.export_run,
+        summary="Give a run with its inbox and large values as an archive.",
+        answers={200: ARCHIVE},
     ),
     Endpoint(
-        method="POST", path="/v1/publish", name="publish", handler=publish,
+        method="POST", path="/v1/runs/{run_id}/events", name="sendEvent", handler=runs.send_event,
+        summary="Send an event: 200 when the run has received it, 202 while that is pending.",
+        body=schemas.SendEvent, query=schemas.WaitQuery,
+        answers={200: documents.EventSent, 202: documents.EventSent},
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/cancel", name="cancelRun", handler=runs.cancel_run,
+        summary="Cancel a run; what it did is compensated where its definition says so.",
+        body=schemas.Reason, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/pause", name="pauseRun", handler=runs.pause_run,
+        summary="Pause a run before its next step.",
+        body=schemas.Reason, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/resume", name="resumeRun", handler=runs.resume_run,
+        summary="Resume a paused, blocked or interrupted run.",
+        body=schemas.Resume, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/retry", name="retryRun", handler=runs.retry_run,
+        summary="Retry a run that failed, was compensated or was cancelled.",
+        body=schemas.RetryRun, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/fork", name="forkRun", handler=runs.fork_run,
+        summary="Make a new run of another, with its results before a step, and execute it.",
+        body=schemas.ForkRun, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/amend", name="amendRun", handler=runs.amend_run,
+        summary="Change a run's definition: 200 when that is done, 202 while it is pending.",
+        body=schemas.AmendRun, query=schemas.WaitQuery,
+        answers={200: documents.Amended, 202: documents.Amended},
+    ),
+    Endpoint(
+        method="GET", path="/v1/inbox", name="listInbox", handler=runs.list_inbox,
+        summary="List the runs that wait for a person, oldest first.",
+        query=schemas.InboxQuery, answers={200: documents.InboxDocument},
+    ),
+    Endpoint(
+        method="GET", path="/v1/workflows", name="listWorkflows", handler=listings.list_workflows,
+        summary="List workflows.", answers={200: documents.Workflows},
+    ),
+    Endpoint(
+        method="GET", path="/v1/workflows/{name}", name="showWorkflow",
+        handler=listings.show_workflow, summary="Show a workflow's definition.",
+        answers={200: documents.WorkflowDocument},
+    ),
+    Endpoint(
+        method="GET", path="/v1/workflows/{name}/graph", name="drawWorkflow",
+        handler=listings.draw_workflow, summary="Draw a workflow.",
+        query=schemas.GraphQuery, answers={200: "text/*"},
+    ),
+    Endpoint(
+        method="GET", path="/v1/plugins", name="listPlugins", handler=listings.list_plugins,
+        summary="List plugins and their states.", answers={200: documents.Plugins},
+    ),
+    Endpoint(
+        method="GET", path="/v1/topics", name="listTopics", handler=listings.list_topics,
+        summary="List the handlers of every topic.", answers={200: documents.Topics},
+    ),
+    Endpoint(
+        method="GET", path="/v1/schedules", name="listSchedules",
+        handler=listings.list_schedules, answers={200: documents.Schedules},
+        summary="List schedules, their next times and their last runs.",
+    ),
+    Endpoint(
+        method="GET", path="/v1/health", name="showHealth", handler=listings.show_health,
+        summary="Check the health of every active plugin, and list circuit breakers.",
+        answers={200: documents.HealthDocument},
+    ),
+    Endpoint(
+        method="POST", path="/v1/request", name="request", handler=listings.request,
+        summary="Send a request to a topic, and return the response.",
+        body=schemas.Request, answers={200: documents.Response},
+    ),
+    Endpoint(
+        method="POST", path="/v1/publish", name="publish", handler=listings.publish,
         summary="Give a message to the subscribers of a topic.",
-        body=schemas.Publish, answers={200: schemas.PublishedDocument},
+        body=schemas.Publish, answers={200: documents.Published},
     ),
     Endpoint(
         method="GET", path="/v1/events", name="hearEvents", handler=live_events,
-        summary="Hear records of runs and messages of topics as they come.",
+        summary="Follow records of runs and messages of topics live.",
         query=schemas.EventsQuery, answers={200: EVENTS_TYPE},
         headers={LAST_ID: {"type": "string", "pattern": "^[0-9]{1,18}$"}},
     ),
     Endpoint(
-        method="GET", path="/readyz", name="readiness", handler=ready,
-        summary="Whether requests are served.", answers={200: schemas.Ready},
+        method="GET", path="/readyz", name="readiness", handler=listings.ready,
+        summary="Whether requests are served.", answers={200: documents.Ready},
     ),
     Endpoint(
-        method="GET", path="/metrics", name="metrics", handler=metrics,
-        summary="Figures for Prometheus.", answers={200: METRICS_TYPE},
+        method="GET", path="/metrics", name="metrics", handler=listings.metrics,
+        summary="Metrics for Prometheus.", answers={200: METRICS_TYPE},
     ),
 )  # fmt: skip

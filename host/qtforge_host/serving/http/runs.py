@@ -1,227 +1,198 @@
-"""Endpoints of runs: start, list, show, ask."""
+"""Endpoints of runs."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from qtforge_host.runs.errors import RunEndedError
-from qtforge_host.runs.serialization import normalize
-from qtforge_host.runs.state import RunState
-from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.http.asking import (
-    BY,
-    amend,
-    cancel,
-    pause,
-    received,
-    take_up,
-    wait_s,
-)
-from qtforge_host.serving.http.requests import Answer, Call
-from qtforge_host.serving.service import Service
-from qtforge_host.workflows.definitions import Workflow
-from qtforge_sdk import Record
-from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import AmendmentRefusedError, WorkflowNotFoundError
-from qtforge_sdk.journal import InboxMessage, RunQuery
-from qtforge_sdk.journal_errors import RunExistsError
-from qtforge_sdk.records import AmendmentRefused
-from qtforge_sdk.run_status import RESTING
+from qtforge_host.api.client import RunClient
+from qtforge_host.api.documents import Imported, Pruned, ResumedRuns
+from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.serving.http.requests import ARCHIVE, Answer, Call, invalid_request, wait_s
+from qtforge_host.serving.http.schemas import GRAPH_TYPES
+from qtforge_sdk.durations import seconds
 
 __all__ = [
     "KEY",
     "amend_run",
     "cancel_run",
-    "inbox",
+    "draw_run",
+    "export_run",
+    "fork_run",
+    "import_run",
+    "list_inbox",
+    "list_records",
     "list_runs",
     "pause_run",
+    "prune_runs",
     "resume_run",
-    "run_records",
+    "resume_runs",
+    "retry_run",
     "send_event",
     "show_run",
     "start_run",
 ]
 
 KEY: Final = "Idempotency-Key"
-_KEY_CHARACTERS: Final = 255
-_RESTS: Final = RESTING | {"waiting"}
 
 
 async def start_run(call: Call) -> Answer:
     """Start a workflow; the same key starts it once."""
-    service, asked = call.service, call.body
-    workflow = _workflow(service, asked.workflow)
-    run_id = _run_id_of(call.headers.get(KEY.lower()))
-    try:
-        run_id = await service.start(workflow, asked.input, run_id)
-    except RunExistsError:
-        if run_id is None:
-            raise
-        _check_same(workflow, asked.input, await service.durable.journal.records(run_id))
-    await service.durable.supervisor.until_resting(run_id, wait_s(call))
-    return await _shown(call, run_id)
+    given = call.body
+    run_id = await _client(call).start(
+        given.workflow, given.input, key=call.headers.get(KEY.lower())
+    )
+    return await _awaited(call, run_id)
 
 
 async def list_runs(call: Call) -> Answer:
     """List runs."""
-    asked = call.query
-    query = RunQuery(
-        statuses=frozenset(asked.status),
-        workflow=asked.workflow,
-        started_since=_utc(asked.since),
-        started_until=_utc(asked.until),
-        waiting_for=asked.waiting_for,
-        limit=asked.limit,
-    )
-    found = await call.documents.runs(call.service.durable.journal, query)
-    following = found[-1].started_at if len(found) == asked.limit else None
-    rows = [call.documents.run_row(each) for each in found]
-    return Answer(call.document(runs=rows, next=following))
-
-
-async def inbox(call: Call) -> Answer:
-    """List what waits for a person."""
-    asked = call.query
+    query = call.query
     return Answer(
-        await call.documents.inbox(call.service.durable, asked.workflow, asked.limit, asked.after)
+        await _client(call).list(
+            statuses=query.status,
+            workflow=query.workflow,
+            waiting_for=query.waiting_for,
+            since=query.since,
+            until=query.until,
+            limit=query.limit,
+        )
+    )
+
+
+async def list_inbox(call: Call) -> Answer:
+    """List the runs that wait for a person."""
+    query = call.query
+    return Answer(
+        await _client(call).inbox(workflow=query.workflow, limit=query.limit, after=query.after)
     )
 
 
 async def show_run(call: Call) -> Answer:
     """Show a run."""
-    found = await call.documents.run(call.service.durable, call.path["run_id"])
-    return Answer(found)
+    return Answer((await _client(call).show(_run_id(call))).document())
 
 
-async def run_records(call: Call) -> Answer:
+async def draw_run(call: Call) -> Answer:
+    """Draw a run's workflow with the run's state and path."""
+    language = call.query.format
+    text = await _client(call).draw(_run_id(call), language)
+    return Answer(text, media_type=GRAPH_TYPES[language])
+
+
+async def list_records(call: Call) -> Answer:
     """Show a run's records."""
-    run_id, after, limit = call.path["run_id"], call.query.after, call.query.limit
-    records = await call.service.durable.journal.records(run_id)
-    page = [to_plain(record) for record in records[after : after + limit]]
-    end = after + len(page)
-    following = end if page and end < len(records) else None
-    return Answer(call.document(run_id=run_id, records=page, next=following))
+    query = call.query
+    return Answer(await _client(call).records(_run_id(call), after=query.after, limit=query.limit))
 
 
 async def send_event(call: Call) -> Answer:
-    """Send an event, and wait until the run has taken it in."""
-    run_id, journal = call.path["run_id"], call.service.durable.journal
-    history = _refuse_ended(run_id, await journal.tail(run_id))
-    message = InboxMessage(
-        message_id=call.body.event_id or uuid.uuid4().hex,
-        kind="event",
-        at=datetime.datetime.now(datetime.UTC),
-        name=call.body.name,
-        data=call.body.data,
-        by=BY,
+    """Send an event, and wait until the run has handled it."""
+    event = call.body
+    outcome = await _client(call).send(
+        _run_id(call), event.name, event.data, event_id=event.event_id, timeout=wait_s(call)
     )
-    if history.checkpoint is not None and wait_s(call):
-        kept = await call.service.durable.supervisor.send(run_id, message, timeout_s=wait_s(call))
-        if kept is not None:
-            return Answer(await call.documents.outcome(call.service.durable, message, kept))
-    await journal.post(run_id, message)
-    taken = await received(journal, run_id, message.message_id, wait_s(call))
-    return Answer(
-        call.document(
-            run_id=run_id, event=message.name, event_id=message.message_id, received=taken
-        ),
-        200 if taken else 202,
-    )
+    return Answer(outcome.document(), 200 if outcome.received else 202)
 
 
 async def cancel_run(call: Call) -> Answer:
     """Cancel a run."""
-    run_id = call.path["run_id"]
-    _refuse_ended(run_id, await call.service.durable.journal.tail(run_id))
-    await cancel(call.service, run_id, wait_s(call))
-    return await _shown(call, run_id)
+    run = await _client(call).cancel(_run_id(call), reason=call.body.reason, timeout=wait_s(call))
+    return _shown(run)
 
 
 async def pause_run(call: Call) -> Answer:
-    """Pause a run at its next step."""
-    run_id = call.path["run_id"]
-    _refuse_ended(run_id, await call.service.durable.journal.tail(run_id))
-    await pause(call.service, run_id, wait_s(call))
-    return await _shown(call, run_id)
+    """Pause a run before its next step."""
+    run = await _client(call).pause(_run_id(call), reason=call.body.reason, timeout=wait_s(call))
+    return _shown(run)
 
 
 async def resume_run(call: Call) -> Answer:
-    """Take a run up that rests or was interrupted."""
-    run_id, service = call.path["run_id"], call.service
-    history = _refuse_ended(run_id, await service.durable.journal.tail(run_id))
-    service.durable.engine.workflows.recorded(history)  # refused now rather than in the log
-    await take_up(service, run_id)
-    await service.durable.supervisor.until_resting(run_id, wait_s(call))
-    return await _shown(call, run_id)
+    """Resume a run."""
+    run = await _client(call).resume(_run_id(call), versions=_versions(call), timeout=wait_s(call))
+    return _shown(run)
+
+
+async def resume_runs(call: Call) -> Answer:
+    """Resume every run that was interrupted or is blocked."""
+    return Answer(ResumedRuns(runs=[*await _client(call).resume_all(versions=_versions(call))]))
+
+
+async def retry_run(call: Call) -> Answer:
+    """Retry a run that did not succeed."""
+    given, run_id = call.body, _run_id(call)
+    await _client(call).retry(
+        run_id,
+        from_step=given.from_step,
+        patch=given.patch,
+        reason=given.reason,
+        versions=_versions(call),
+    )
+    return await _awaited(call, run_id)
+
+
+async def fork_run(call: Call) -> Answer:
+    """Make a new run of another, and execute it."""
+    given = call.body
+    new_id = await _client(call).fork(
+        _run_id(call), from_step=given.from_step, given=given.input, versions=_versions(call)
+    )
+    return await _awaited(call, new_id)
 
 
 async def amend_run(call: Call) -> Answer:
     """Change a run's definition."""
-    run_id, patch = call.path["run_id"], call.body.patch
-    _refuse_ended(run_id, await call.service.durable.journal.tail(run_id))
-    answer = await amend(call.service, run_id, patch, call.body.reason, wait_s(call))
-    if isinstance(answer, AmendmentRefused):
-        raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
-    made = answer is not None
-    document = call.document(run_id=run_id, amended=made, patch=patch)
-    return Answer(document, 200 if made else 202)
-
-
-async def _shown(call: Call, run_id: str) -> Answer:
-    """Answer with the run: 200 when it has ended or rests, 202 while it goes on."""
-    found = await call.documents.run(call.service.durable, run_id)
-    done = found["finished_at"] is not None or found["status"] in _RESTS
-    return Answer(found, 200 if done else 202, {"Location": f"/v1/runs/{run_id}"})
-
-
-def _workflow(service: Service, name: str) -> Workflow:
-    # A name only: `Host.workflow` would read a file of that path.
-    if name not in service.host.catalog.names():
-        raise WorkflowNotFoundError(name, "GET /v1/workflows lists them")
-    return service.host.workflow(name)
-
-
-def _run_id_of(key: str | None) -> str | None:
-    """Return the name of the run that a key starts: always the same."""
-    if key is None:
-        return None
-    if not 0 < len(key) <= _KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
-        raise RefusedError(
-            400,
-            "http.invalid_request",
-            f"the {KEY} can't be used",
-            f"it must be 1 to {_KEY_CHARACTERS} printable ASCII characters",
-            "such as a UUID",
-        )
-    return f"key-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
-
-
-def _check_same(workflow: Workflow, given: Mapping[str, Any], records: Sequence[Record]) -> None:
-    started = RunState.from_records(records[0].run_id, records).started
-    if started is not None and started.workflow == workflow.definition.name:
-        was = started.input if isinstance(started.input, Mapping) else {}
-        plain = normalize(given)
-        if all(key in was and was[key] == value for key, value in plain.items()):
-            return
-    raise RefusedError(
-        422,
-        "http.key_reused",
-        f"the {KEY} has started another run",
-        "the workflow or the input is not the same",
-        "use a new key for each run",
+    given = call.body
+    amended = await _client(call).amend(
+        _run_id(call), given.patch, reason=given.reason, timeout=wait_s(call)
     )
+    return Answer(amended, 200 if amended.amended else 202)
 
 
-def _refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:
-    history = RunState.from_records(run_id, records)
-    if history.finished is not None:
-        raise RunEndedError(run_id, history.finished.status)
-    return history
+async def prune_runs(call: Call) -> Answer:
+    """Delete the runs that ended long ago."""
+    try:
+        age = datetime.timedelta(seconds=seconds(call.body.older_than))
+        before = datetime.datetime.now(datetime.UTC) - age
+    except (ValueError, OverflowError) as error:
+        raise invalid_request(f"body: older_than: {error}") from error
+    return Answer(Pruned(pruned=await _client(call).prune(before)))
 
 
-def _utc(moment: datetime.datetime | None) -> datetime.datetime | None:
-    return None if moment is None else moment.astimezone(datetime.UTC)
+async def export_run(call: Call) -> Answer:
+    """Give a run as an archive."""
+    run_id = _run_id(call)
+    archive = await _client(call).export(run_id)
+    # An id that was not made here may hold characters that a header may not.
+    name = run_id if run_id.isascii() and run_id.replace("-", "").isalnum() else "run"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.qtforge-run"'}
+    return Answer(archive, headers=headers, media_type=ARCHIVE)
+
+
+async def import_run(call: Call) -> Answer:
+    """Add a run from an archive."""
+    return Answer(Imported(run_id=await _client(call).import_(call.body)))
+
+
+def _client(call: Call) -> RunClient:
+    return call.service.client
+
+
+def _run_id(call: Call) -> str:
+    return call.path["run_id"]
+
+
+def _versions(call: Call) -> VersionPolicy:
+    return "any" if call.body.accept_versions else "same-major"
+
+
+async def _awaited(call: Call, run_id: str) -> Answer:
+    """Wait as long as the client wants for a run to end or rest, and answer with it."""
+    return _shown(await _client(call).wait(run_id, wait_s(call)))
+
+
+def _shown(run: RunSnapshot) -> Answer:
+    """Answer with a run: 200 when it has ended or rests, 202 while it executes."""
+    headers = {"Location": f"/v1/runs/{run.run_id}"}
+    return Answer(run.document(), 200 if run.rests else 202, headers)

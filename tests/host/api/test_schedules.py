@@ -14,8 +14,8 @@ pytest.importorskip("cronsim", reason="the extra 'serve' is not installed")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qtforge_host.api.schedules import Schedule, read_schedules
 from qtforge_host.config.settings import ScheduleSettings, Settings
-from qtforge_host.serving.scheduler import Schedule, read_schedules
 from qtforge_sdk.errors import ConfigError
 
 UTC = datetime.UTC

@@ -1,0 +1,903 @@
+"""Every use case of runs, once: the command line, the HTTP interface and applications call it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import datetime
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from qtforge_host.api.documents import (
+    Amended,
+    EventSent,
+)
+from qtforge_host.api.errors import KeyInvalidError, KeyReusedError, TooManyRunsError
+from qtforge_host.api.host_client import HostClient
+from qtforge_host.api.parts import Parts
+from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.api.store import RunStore
+from qtforge_host.api.timeline import move_of
+from qtforge_host.config.settings import Settings, load_settings
+from qtforge_host.expressions.evaluator import Evaluator
+from qtforge_host.run_files import RunFiles
+from qtforge_host.runs.amendments import amend as amended
+from qtforge_host.runs.amendments import amend_resting, amendment_outcome
+from qtforge_host.runs.children import cancel_family
+from qtforge_host.runs.engine import RunIds
+from qtforge_host.runs.errors import RunEndedError
+from qtforge_host.runs.log import RunListener
+from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
+from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.state import RunState
+from qtforge_host.runs.supervisor import Durable
+from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.workflows.checking import checked_input
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk import Record
+from qtforge_sdk.durations import Duration, wait_seconds
+from qtforge_sdk.errors import AmendmentRefusedError, QtForgeError, RunError, WorkflowError
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, RunQuery
+from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    CheckpointSaved,
+    RunAmended,
+    RunCancelRequested,
+    RunPaused,
+)
+
+__all__ = ["EventOutcome", "RunClient"]
+
+_LOG: Final = logging.getLogger("qtforge.client")
+_POLL_S: Final = 0.05
+_BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
+_BEGIN_POLL_S: Final = 0.005
+_ALL: Final = 1_000_000
+_KEY_CHARACTERS: Final = 255
+_RESUMABLE: Final = frozenset({"running", "blocked"})
+
+T = TypeVar("T")
+Patch = Sequence[Mapping[str, Any]]
+"""A JSON Patch (RFC 6902)."""
+
+PatchOf = Callable[[Workflow], Patch]
+"""Makes a JSON Patch for a workflow with its definition as it is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventOutcome:
+    """How a run handled an event.
+
+    Attributes:
+        run_id: The run.
+        event: The event's name.
+        event_id: The event's id.
+        received: Whether the run has received it.
+        checkpoint: Of a state machine: the state that the event led to; else None.
+        run: Of a state machine: the run after that; else None.
+    """
+
+    run_id: str
+    event: str
+    event_id: str
+    received: bool
+    checkpoint: CheckpointSaved | None = None
+    run: RunSnapshot | None = None
+
+    def document(self) -> EventSent:
+        """Return it as ``send --json`` prints it."""
+        facts: dict[str, Any] = {}
+        if self.checkpoint is not None and self.run is not None:
+            move = move_of(self.checkpoint)
+            facts = {
+                "taken": move.taken,
+                "reason": move.reason or None,
+                "transitions": move.transitions,
+                "left": move.left,
+                "entered": move.entered,
+                "run": self.run.outcome(),
+            }
+        return EventSent(
+            run_id=self.run_id,
+            event=self.event,
+            event_id=self.event_id,
+            received=self.received,
+            **facts,
+        )
+
+
+class RunClient(RunStore):
+    """Starts runs, waits for them and changes them, in this process or whichever executes them.
+
+    Make one with `open`; `BlockingRunClient` is for programs without an event loop. A run is named
+    by its id; `find` gives the id for the beginning of one. A time is in seconds, a
+    `datetime.timedelta`, or a text such as ``"1h30m"``.
+
+    Args:
+        parts: The journal and the host; the caller closes them.
+        by: Who asks, for the history of runs.
+        stays: Whether this process stays to execute what a call resumes. Where it does not,
+            such as in a command, a call that resumes a run returns when that run rests.
+        max_runs: So many runs execute in this process at once; None for any number.
+
+    Attributes:
+        host: The use cases of the host itself: topics, requests, health, plugins, schedules.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        by: str = "an application",
+        stays: bool = True,
+        max_runs: int | None = None,
+    ) -> None:
+        super().__init__(parts)
+        self.host = HostClient(parts)
+        self._by = by
+        self._stays = stays
+        self._max_runs = max_runs
+        self._ids = RunIds()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        state_dir: Path | str | None = None,
+        *,
+        config: Path | str | None = None,
+        by: str = "an application",
+        recover: bool = False,
+        grace: Duration = 10.0,
+    ) -> AsyncIterator[Self]:
+        """Start a host, and give a client of it.
+
+        At the end, runs that execute here have ``grace`` to end; the others are left to the
+        next process, which resumes them.
+
+        Args:
+            state_dir: The state directory; None for ``QTFORGE_STATE_DIR`` or the platform's.
+            config: The configuration's file; None for ``QTFORGE_CONFIG`` or the platform's.
+            by: Who asks, for the history of runs.
+            recover: Resume interrupted runs, fire timers and let published events start runs,
+                as ``serve`` does. One process of a state directory does that.
+            grace: How long runs may execute at the end.
+
+        Raises:
+            ConfigError: The configuration is not valid.
+            StateDirectoryError: The state directory can't be used.
+        """
+        settings = load_settings(
+            None if config is None else Path(config),
+            environ=os.environ,
+            state_dir=None if state_dir is None else Path(state_dir),
+        )
+        async with cls.of_settings(settings, by=by, stays=True) as client:
+            durable = await client._parts.durable()
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(durable.supervisor.close, wait_seconds(grace))
+                if recover:
+                    await stack.enter_async_context(_recovering(client._parts))
+                yield client
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def of_settings(
+        cls, settings: Settings, *, by: str, stays: bool = False
+    ) -> AsyncIterator[Self]:
+        """Give a client that opens the journal and starts the host when it first needs them.
+
+        Args:
+            settings: The configuration.
+            by: Who asks, for the history of runs.
+            stays: See the class.
+        """
+        parts = Parts(settings)
+        try:
+            yield cls(parts, by=by, stays=stays)
+        finally:
+            await parts.close()
+
+    def executes(self, run_id: str) -> bool:
+        """Return whether this process executes a run."""
+        durable = self._parts.open_durable
+        return durable is not None and durable.supervisor.executes(run_id)
+
+    async def workflow(self, workflow: str | Path, *, files: bool = False) -> Workflow:
+        """Return a workflow that can run here and now.
+
+        Args:
+            workflow: Its name, or the path of a TOML file.
+            files: Whether a text may be a path too; a text that is not trusted may not.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowUnmetError: A plugin that it requires is not active.
+            WorkflowInvalidError: The definition has problems.
+        """
+        host = await self._parts.host()
+        return host.workflow(str(workflow), files=files or isinstance(workflow, Path))
+
+    async def check_input(self, workflow: Workflow, given: Mapping[str, Any]) -> None:
+        """Check a run's input before the run is started.
+
+        Raises:
+            RunInputError: The input is not what the workflow accepts.
+        """
+        host = await self._parts.host()
+        checked_input(workflow, given, Evaluator(host.expressions))
+
+    async def start(
+        self,
+        workflow: str | Path,
+        given: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        run_id: str | None = None,
+    ) -> str:
+        """Start a run that executes in this process; return its id.
+
+        The journal holds the run then: it is resumed after a crash.
+
+        Args:
+            workflow: The workflow's name, or the path of a TOML file.
+            given: The run's input.
+            key: An idempotency key: the same key starts one run, however often it is used.
+            run_id: The run's id; None for a new one.
+
+        Raises:
+            WorkflowError: There is no such workflow, or it can't run here.
+            RunInputError: The input is not what the workflow accepts.
+            TooManyRunsError: This process executes as many runs as it may.
+            KeyInvalidError: The key can't be used.
+            KeyReusedError: The key has started another workflow, or with another input.
+            RunExistsError: There is a run with that id.
+        """
+        found = await self.workflow(workflow)
+        durable = await self._parts.durable()
+        given = given or {}
+        wanted = run_id if key is None else _run_id_of(key)
+        self._check_room(durable)
+        try:
+            return await durable.supervisor.start(found, given, run_id=wanted)
+        except RunExistsError:
+            if key is None or wanted is None:
+                raise
+            _check_same(found, given, await durable.journal.records(wanted), wanted)
+            return wanted
+
+    async def run(
+        self,
+        workflow: str | Path | Workflow,
+        given: Mapping[str, Any] | None = None,
+        *,
+        listener: RunListener | None = None,
+    ) -> RunSnapshot:
+        """Execute a run in this task until it ends or rests; cancelling the task cancels it.
+
+        Args:
+            workflow: The workflow, its name, or the path of a TOML file.
+            given: The run's input.
+            listener: Called with the run's records and progress.
+
+        Raises:
+            WorkflowError: There is no such workflow, or it can't run here.
+            RunInputError: The input is not what the workflow accepts.
+        """
+        found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
+        durable = await self._parts.durable()
+        state = await durable.engine.execute(found, given or {}, listener)
+        return await self.show(state.run_id)
+
+    async def execute(
+        self,
+        run_id: str,
+        *,
+        listener: RunListener | None = None,
+        versions: VersionPolicy = "same-major",
+        note: str = "",
+    ) -> RunSnapshot:
+        """Resume a run in this task until it ends or rests; what it has done is not repeated.
+
+        Args:
+            run_id: The run.
+            listener: Called with the run's records and progress.
+            versions: Which plugin versions may resume it, besides those that served it.
+            note: The reason, for the run's history.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunOwnedError: Another live process executes it.
+            WorkflowError: Its workflow can't run here.
+        """
+        durable = await self._parts.durable()
+        state = await durable.engine.resume(run_id, listener, versions=versions, note=note)
+        return await self.show(state.run_id)
+
+    async def wait(
+        self, run_id: str, timeout: Duration | None = None, *, until_end: bool = False
+    ) -> RunSnapshot:
+        """Wait until a run ends or rests, whichever process executes it; return it.
+
+        A run rests when it waits for an event or a timer, is paused, is blocked, or when the
+        process that executed it has died.
+
+        Args:
+            run_id: The run.
+            timeout: How long at most; the run is returned as it is then. None for no limit.
+            until_end: Wait for its end, also while it rests.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        timeout_s = None if timeout is None else wait_seconds(timeout)
+        if timeout_s == 0:
+            return await self.show(run_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    durable = self._parts.open_durable
+                    if durable is not None:
+                        await durable.supervisor.until_resting(run_id, _ALL)
+                    run = await self.show(run_id)
+                    if run.ended or (_is_idle(run) and not until_end):
+                        return run
+                    await asyncio.sleep(_POLL_S)
+        return await self.show(run_id)
+
+    async def send(
+        self,
+        run_id: str,
+        event: str,
+        data: Any = None,
+        *,
+        event_id: str | None = None,
+        timeout: Duration = 30.0,
+        receipt_timeout: Duration | None = None,
+    ) -> EventOutcome:
+        """Send an event to a run, and wait until the run has handled it.
+
+        A state machine is resumed for it, here or in the process that executes it, and handles
+        it at once; any other run receives it when it waits for it. An event that is not handled
+        in time stays in the run's inbox, and is handled later.
+
+        Args:
+            run_id: The run.
+            event: The event's name.
+            data: The event's data.
+            event_id: An event with the same id is handled once; None for a new id.
+            timeout: How long to wait.
+            receipt_timeout: How long to wait for a run that is not a state machine; None for
+                ``timeout``.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunEndedError: The run has ended.
+        """
+        journal = await self._parts.journal()
+        state = _refuse_ended(run_id, await journal.tail(run_id))
+        message = self._message("event", name=event, data=data, message_id=event_id)
+        timeout_s = wait_seconds(timeout)
+        if state.checkpoint is not None and timeout_s:
+            return await self._send_to_machine(run_id, message, timeout_s)
+        await self._post(run_id, message)
+        durable = self._parts.open_durable
+        if state.checkpoint is not None and durable is not None and self._stays:
+            durable.supervisor.wake(run_id)
+        receipt_s = timeout_s if receipt_timeout is None else wait_seconds(receipt_timeout)
+
+        def received(records: Sequence[Record]) -> bool | None:
+            return message.message_id in RunState.from_records(run_id, records).handled or None
+
+        answered = bool(await _answered(journal, run_id, receipt_s, received))
+        return _outcome(run_id, message, received=answered)
+
+    async def cancel(
+        self, run_id: str, *, reason: str = "", timeout: Duration = 10.0
+    ) -> RunSnapshot:
+        """Cancel a run; what it did is compensated where its definition says so.
+
+        Its unfinished children are cancelled with it. A run that no process executes is
+        cancelled here.
+
+        Args:
+            run_id: The run.
+            reason: Why, for the run's history.
+            timeout: How long to wait for its end.
+
+        Returns:
+            The run; it has not ended where that takes longer.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunEndedError: The run has ended.
+            WorkflowError: It is to be compensated, and its workflow is not here.
+        """
+        journal = await self._parts.journal()
+        _refuse_ended(run_id, await journal.tail(run_id))
+        try:
+            with self._reserved(run_id):
+                ended = await cancel_family(journal, run_id, by=self._by, reason=reason, at=_now())
+        except RunOwnedError:
+            await self._post(run_id, self._message("cancel", data={"reason": reason}))
+            return await self.wait(run_id, timeout, until_end=True)
+        if ended:
+            return await self.show(run_id)
+        return await self._cancel_and_compensate(run_id, reason, timeout)
+
+    async def pause(
+        self, run_id: str, *, reason: str = "", timeout: Duration = 10.0
+    ) -> RunSnapshot:
+        """Pause a run before its next step, until it is resumed.
+
+        Args:
+            run_id: The run.
+            reason: Why, for the run's history.
+            timeout: How long to wait until it is paused.
+
+        Returns:
+            The run; it is not paused yet where that takes longer.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunEndedError: The run has ended.
+        """
+        journal = await self._parts.journal()
+        _refuse_ended(run_id, await journal.tail(run_id))
+        message = self._message("pause", data={"reason": reason})
+        try:
+            with self._reserved(run_id):
+                await self._pause_here(journal, run_id, message, reason)
+        except RunOwnedError:
+            await self._post(run_id, message)
+
+            def paused(records: Sequence[Record]) -> bool | None:
+                state = RunState.from_records(run_id, records)
+                return state.rests or state.finished_at is not None or None
+
+            await _answered(journal, run_id, wait_seconds(timeout), paused)
+        return await self.show(run_id)
+
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        versions: VersionPolicy = "same-major",
+        note: str = "",
+        timeout: Duration | None = None,
+    ) -> RunSnapshot:
+        """Resume a paused, blocked or interrupted run in this process.
+
+        Args:
+            run_id: The run.
+            versions: Which plugin versions may resume it, besides those that served it.
+            note: The reason, for the run's history.
+            timeout: How long to wait until it ends or rests again; None for no limit.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunEndedError: The run has ended.
+            WorkflowError: Its workflow can't run here.
+        """
+        durable = await self._parts.durable()
+        state = _refuse_ended(run_id, await durable.journal.tail(run_id))
+        durable.engine.workflows.recorded(state)  # refused now rather than in the log
+        await self._resume(durable, run_id, versions, note)
+        return await self.wait(run_id, timeout)
+
+    async def resumable(self) -> Sequence[str]:
+        """Return the runs that were interrupted or are blocked, oldest first.
+
+        A child is not among them where its parent is: it is resumed with its parent.
+        """
+        journal = await self._parts.journal()
+        query = RunQuery(statuses=_RESUMABLE, limit=_ALL)
+        free = {each.run_id: each for each in await journal.runs(query) if not each.owner_alive}
+        return [run_id for run_id, each in reversed(free.items()) if each.parent not in free]
+
+    async def resume_all(self, *, versions: VersionPolicy = "same-major") -> Sequence[str]:
+        """Resume every run that was interrupted or is blocked; return those that execute now.
+
+        One that can't be resumed is logged and left out.
+
+        Args:
+            versions: Which plugin versions may resume them, besides those that served them.
+
+        Raises:
+            TooManyRunsError: This process executes as many runs as it may.
+        """
+        durable = await self._parts.durable()
+        resumed = []
+        for run_id in await self.resumable():
+            self._check_room(durable)
+            try:
+                await self._resume(durable, run_id, versions, "")
+            except (RunError, WorkflowError) as error:
+                _LOG.warning("%s can't be resumed: %s", run_id, error)
+            else:
+                resumed.append(run_id)
+        return resumed
+
+    async def retry(
+        self,
+        run_id: str,
+        *,
+        from_step: str | None = None,
+        patch: Patch | PatchOf = (),
+        reason: str = "",
+        versions: VersionPolicy = "same-major",
+    ) -> Sequence[str]:
+        """Open a run again that failed, was compensated or was cancelled.
+
+        What failed and every step after it is done again, and whatever was compensated. Where
+        this process stays, it executes the run; else the caller does with `execute`.
+
+        Args:
+            run_id: The run.
+            from_step: Do this step and every step after it again.
+            patch: How the definition changes for what is done again: a JSON Patch (RFC 6902),
+                or what makes one.
+            reason: Why it changes, for the run's history.
+            versions: Which plugin versions may resume it, besides those that served it.
+
+        Returns:
+            The steps that are done again, and the events that are handled again.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunNotEndedError: It has not ended.
+            RunSucceededError: It has succeeded.
+            UnknownStepError: It has begun no such step.
+            AmendmentRefusedError: The patch is not possible; nothing was changed.
+            WorkflowError: Its workflow can't run here.
+        """
+        durable = await self._parts.durable()
+        workflows = durable.engine.workflows
+        records = await durable.journal.records(run_id)
+        workflow = workflows.recorded(RunState.from_records(run_id, records))
+        changes = None
+        if operations := _operations(patch, workflow):
+            changes = ResetAmendment(workflows.recorded, operations, workflows.check, reason)
+        self._check_room(durable)
+        with self._reserved(run_id):
+            again = await reset_run(
+                durable.journal, run_id, from_step, at=_now(), by=self._by, amend=changes
+            )
+        if self._stays:
+            await self._resume(durable, run_id, versions, "retried")
+        return again
+
+    async def fork(
+        self,
+        run_id: str,
+        *,
+        from_step: str | None = None,
+        given: Mapping[str, Any] | None = None,
+        versions: VersionPolicy = "same-major",
+    ) -> str:
+        """Make a new run of another, which stays as it is; return the new run's id.
+
+        Where this process stays, it executes the new run; else the caller does with `execute`.
+
+        Args:
+            run_id: The other run.
+            from_step: Keep what was done before this step; None to begin anew.
+            given: What changes in the input; tables are merged, other values replaced.
+            versions: Which plugin versions may execute it, besides those that served the other.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            UnknownStepError: It has begun no such step.
+            KeepsStateError: A step is given, and the run is a state machine.
+            WorkflowError: Its workflow can't run here.
+        """
+        durable = await self._parts.durable()
+        records = await durable.journal.records(run_id)
+        state = RunState.from_records(run_id, records)
+        durable.engine.workflows.recorded(state)  # refused now rather than half done
+        self._check_room(durable)
+        before = state.started.input if state.started is not None else {}
+        whole = _merged(before if isinstance(before, Mapping) else {}, given or {})
+        now = _now()
+        started, copies = forked(records, self._ids.new(now), whole, at=now, stage=from_step)
+        new_id = started.run_id
+        RunFiles.of(self._parts.settings.state_dir).share(run_id, new_id)
+        ownership = await durable.journal.create(started)
+        await durable.journal.append(ownership, copies)
+        if self._stays:
+            await self._resume(durable, new_id, versions, fork_note(run_id, from_step))
+        return new_id
+
+    async def amend(
+        self, run_id: str, patch: Patch | PatchOf, *, reason: str = "", timeout: Duration = 10.0
+    ) -> Amended:
+        """Change a run's definition for what is still to come.
+
+        Args:
+            run_id: The run.
+            patch: A JSON Patch (RFC 6902) of the definition, or what makes one.
+            reason: Why, for the run's history.
+            timeout: How long to wait for the process that executes the run.
+
+        Returns:
+            Whether the definition is changed; where it is not, that is still pending.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunEndedError: The run has ended.
+            AmendmentRefusedError: The patch is not possible; nothing was changed.
+            WorkflowError: The run's workflow is not here.
+        """
+        durable = await self._parts.durable()
+        journal = durable.journal
+        records = await journal.records(run_id)
+        state = _refuse_ended(run_id, records)
+        changes = _operations(patch, durable.engine.workflows.recorded(state))
+        _amended_definition(durable, run_id, records, changes)  # a refusal is immediate
+        message = self._message("amend", data={"patch": changes, "reason": reason})
+        answer: RunAmended | AmendmentRefused | None
+        try:
+            with self._reserved(run_id):
+                answer = await amend_resting(
+                    journal, durable.engine.workflows, run_id, changes, message, reason
+                )
+        except RunOwnedError:
+            await self._post(run_id, message)
+            answer = await _answered(
+                journal,
+                run_id,
+                wait_seconds(timeout),
+                lambda records: amendment_outcome(run_id, records, message.message_id),
+            )
+        if isinstance(answer, AmendmentRefused):
+            raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
+        return Amended(run_id=run_id, amended=answer is not None, patch=[*changes])
+
+    def _check_room(self, durable: Durable) -> None:
+        count = durable.supervisor.count()
+        if self._max_runs is not None and count >= self._max_runs:
+            raise TooManyRunsError(count)
+
+    def _message(
+        self, kind: MessageKind, *, name: str = "", data: Any = None, message_id: str | None = None
+    ) -> InboxMessage:
+        return InboxMessage(
+            message_id=message_id or uuid.uuid4().hex,
+            kind=kind,
+            at=_now(),
+            name=name,
+            data=data,
+            by=self._by,
+        )
+
+    @contextlib.contextmanager
+    def _reserved(self, run_id: str) -> Iterator[None]:
+        """Keep this process from executing a run while its journal is written here.
+
+        Raises:
+            RunOwnedError: This process executes it.
+        """
+        durable = self._parts.open_durable
+        if durable is None:
+            yield
+            return
+        with durable.supervisor.reserved(run_id):
+            yield
+
+    async def _post(self, run_id: str, message: InboxMessage) -> None:
+        """Put a message into a run's inbox, and let this process look at it at once."""
+        await (await self._parts.journal()).post(run_id, message)
+        durable = self._parts.open_durable
+        if durable is None:
+            return
+        if durable.supervisor.active_runs.get(run_id) is not None:
+            # It may be ending just now; the message is in its inbox all the same.
+            with contextlib.suppress(QtForgeError):
+                await durable.supervisor.active_runs.deliver_pending(run_id)
+        elif durable.supervisor.executes(run_id):
+            durable.supervisor.wake(run_id)
+
+    async def _send_to_machine(
+        self, run_id: str, message: InboxMessage, timeout_s: float
+    ) -> EventOutcome:
+        durable = await self._parts.durable()
+        checkpoint = await durable.supervisor.send(run_id, message, timeout_s=timeout_s)
+        if checkpoint is None:
+            return _outcome(run_id, message, received=False)
+        if not self._stays and durable.supervisor.executes(run_id):
+            await durable.engine.resume(run_id)  # this process ends after it has come to rest
+        return _outcome(
+            run_id, message, received=True, checkpoint=checkpoint, run=await self.show(run_id)
+        )
+
+    async def _cancel_and_compensate(
+        self, run_id: str, reason: str, timeout: Duration
+    ) -> RunSnapshot:
+        durable = await self._parts.durable()
+        journal = durable.journal
+        state = _refuse_ended(run_id, await journal.tail(run_id))
+        durable.engine.workflows.recorded(state)  # refused before anything is recorded
+        try:
+            with self._reserved(run_id):
+                ownership = await journal.claim(run_id)
+                try:
+                    _refuse_ended(run_id, await journal.tail(run_id))
+                    asked = RunCancelRequested(run_id=run_id, at=_now(), by=self._by, reason=reason)
+                    await journal.append(ownership, [asked])
+                finally:
+                    await journal.release(ownership)
+        except RunOwnedError:  # another process, or this one, has just resumed it
+            await self._post(run_id, self._message("cancel", data={"reason": reason}))
+        else:
+            await self._resume(durable, run_id, "same-major", "to be cancelled")
+        return await self.wait(run_id, timeout, until_end=True)
+
+    async def _pause_here(
+        self, journal: Journal, run_id: str, message: InboxMessage, reason: str
+    ) -> None:
+        ownership = await journal.claim(run_id)
+        try:
+            records = await journal.records(run_id)
+            _refuse_ended(run_id, records)
+            if RunState.from_records(run_id, records).status != "paused":
+                paused = RunPaused(
+                    run_id=run_id, at=message.at, by=self._by, reason=reason,
+                    message_id=message.message_id,
+                )  # fmt: skip
+                await journal.append(ownership, [paused])
+        finally:
+            await journal.release(ownership)
+
+    async def _resume(
+        self, durable: Durable, run_id: str, versions: VersionPolicy, note: str
+    ) -> None:
+        """Resume a run: until it rests where this process does not stay, else until it executes.
+
+        Raises:
+            QtForgeError: It can't be resumed. That another process executes it is no error.
+        """
+        with contextlib.suppress(RunOwnedError):
+            if not self._stays:
+                await durable.engine.resume(run_id, versions=versions, note=note)
+                return
+            active_runs = durable.supervisor.active_runs
+            if active_runs.get(run_id) is not None:
+                return
+            task = active_runs.spawn(durable.engine.resume(run_id, versions=versions, note=note))
+            deadline = asyncio.get_running_loop().time() + _BEGIN_S
+            await asyncio.sleep(0)  # in which the task begins
+            while not task.done() and active_runs.get(run_id) is None:
+                if asyncio.get_running_loop().time() >= deadline:
+                    return
+                await asyncio.sleep(_BEGIN_POLL_S)
+            if task.done():
+                task.result()
+
+
+def fork_note(run_id: str, from_step: str | None) -> str:
+    """Return the note in the history of a run that was forked."""
+    return f"forked from {run_id}" + (f" at {from_step}" if from_step else "")
+
+
+@contextlib.asynccontextmanager
+async def _recovering(parts: Parts) -> AsyncIterator[None]:
+    """Resume interrupted runs, fire timers, and let published events reach runs."""
+    # Only applications that ask for it need these.
+    from qtforge_host.app import bind
+    from qtforge_host.clock import SystemClock
+    from qtforge_host.runs.recovery import RecoveryLoop
+
+    durable = await parts.durable()
+    triggers = await bind(await parts.host())
+    loop = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
+    task = asyncio.create_task(loop.run())
+    task.add_done_callback(_log_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        triggers.close()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOG.error("interrupted runs are no longer resumed: %s", error)
+
+
+def _is_idle(run: RunSnapshot) -> bool:
+    return run.rests or run.status == "interrupted"
+
+
+def _outcome(
+    run_id: str,
+    message: InboxMessage,
+    *,
+    received: bool,
+    checkpoint: CheckpointSaved | None = None,
+    run: RunSnapshot | None = None,
+) -> EventOutcome:
+    return EventOutcome(
+        run_id=run_id,
+        event=message.name,
+        event_id=message.message_id,
+        received=received,
+        checkpoint=checkpoint,
+        run=run,
+    )
+
+
+def _operations(patch: Patch | PatchOf, workflow: Workflow) -> Sequence[dict[str, Any]]:
+    return [dict(each) for each in (patch(workflow) if callable(patch) else patch)]
+
+
+def _amended_definition(
+    durable: Durable, run_id: str, records: Sequence[Record], patch: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    workflows = durable.engine.workflows
+    workflow = workflows.recorded(RunState.from_records(run_id, records))
+    steps = RunState.from_records(run_id, records).steps
+    _, definition = amended(run_id, workflow, patch, steps, workflows.check)
+    return definition
+
+
+async def _answered(
+    journal: Journal, run_id: str, timeout_s: float, settled: Callable[[Sequence[Record]], T | None]
+) -> T | None:
+    """Wait until a run's records answer a message; None when the time is over first."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while True:
+                found = settled(await journal.records(run_id))
+                if found is not None:
+                    return found
+                await asyncio.sleep(_POLL_S)
+    return None
+
+
+def _refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:
+    state = RunState.from_records(run_id, records)
+    if state.finished is not None:
+        raise RunEndedError(run_id, state.finished.status)
+    return state
+
+
+def _run_id_of(key: str) -> str:
+    """Return the id of the run that a key starts: always the same."""
+    if not 0 < len(key) <= _KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+        raise KeyInvalidError(_KEY_CHARACTERS)
+    return f"key-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+
+
+def _check_same(
+    workflow: Workflow, given: Mapping[str, Any], records: Sequence[Record], run_id: str
+) -> None:
+    started = RunState.from_records(run_id, records).started
+    if started is not None and started.workflow == workflow.definition.name:
+        was = started.input if isinstance(started.input, Mapping) else {}
+        plain = normalize(given)
+        if all(key in was and was[key] == value for key, value in plain.items()):
+            return
+    raise KeyReusedError(run_id)
+
+
+def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an input with changes: tables are merged, other values replaced."""
+    merged = copy.deepcopy(dict(before))
+    for key, value in changes.items():
+        inner = merged.get(key)
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(inner, value) if both and inner is not None else value
+    return merged
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

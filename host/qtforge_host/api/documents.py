@@ -1,0 +1,588 @@
+"""Every JSON document of the command line and the HTTP interface, as one Struct each.
+
+``--json``, the HTTP answers and the OpenAPI document are all made from these types. A field
+that may be `msgspec.UNSET` is left out of the document where it has no value; every other
+field is always there. Times are in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from qtforge_sdk.errors import HandlerFailedError, QtForgeError
+
+if TYPE_CHECKING:  # a listing of plugins does without the records of runs
+    from qtforge_sdk import ErrorInfo
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "AcceptedEvent",
+    "Amended",
+    "BreakerRow",
+    "ConfigDocument",
+    "ConfigFiles",
+    "DoctorDocument",
+    "ErrorDocument",
+    "ErrorFacts",
+    "EventSent",
+    "Finding",
+    "HandlerRow",
+    "HealthDocument",
+    "HealthRow",
+    "HistoryEntry",
+    "Imported",
+    "InboxDocument",
+    "InboxRow",
+    "MachineDocument",
+    "PathEntry",
+    "PluginCommand",
+    "PluginCommands",
+    "PluginDetails",
+    "PluginProblem",
+    "PluginRow",
+    "Plugins",
+    "Pruned",
+    "Published",
+    "Ready",
+    "RecordsDocument",
+    "Response",
+    "ResumedRuns",
+    "RoutedFile",
+    "RoutingRule",
+    "RunDocument",
+    "RunError",
+    "RunList",
+    "RunOutcome",
+    "RunRow",
+    "ScheduleRow",
+    "Schedules",
+    "Stage",
+    "Timer",
+    "Topics",
+    "Versioned",
+    "WatchedRun",
+    "WorkflowDocument",
+    "WorkflowProblem",
+    "WorkflowRow",
+    "Workflows",
+    "error_document",
+    "run_error",
+]
+
+SCHEMA_VERSION: Final = 1
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a document."""
+
+
+class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """A document; ``schema_version`` is the version of its shape."""
+
+    schema_version: int = SCHEMA_VERSION
+
+
+class ErrorFacts(Part, frozen=True, kw_only=True):
+    """An error; ``code`` is stable."""
+
+    code: str
+    message: str
+    why: str
+    fix: str
+
+
+class ErrorDocument(Versioned, frozen=True, kw_only=True):
+    """Why a request was refused."""
+
+    error: ErrorFacts
+
+
+class RunError(Part, frozen=True, kw_only=True):
+    """Why a run or a stage failed."""
+
+    code: str
+    message: str
+    stage: str | None
+    plugin: str | None
+    plugin_version: str | None
+    fix: str | None
+
+
+class AcceptedEvent(Part, frozen=True, kw_only=True):
+    """An event that a waiting run accepts, and the command that sends it.
+
+    ``from_within`` events are raised by the run itself, such as by a timer; their ``command``
+    is null. ``data`` is what the condition asks for, as far as the condition tells.
+    """
+
+    event: str
+    transition: str
+    to: list[str]
+    condition: str | None
+    from_within: bool
+    data: dict[str, Any]
+    command: str | None
+
+
+class Timer(Part, frozen=True, kw_only=True):
+    """A timer that has not fired."""
+
+    name: str
+    due: datetime.datetime
+
+
+class MachineDocument(Part, frozen=True, kw_only=True):
+    """The state of a state machine."""
+
+    state: str
+    since: datetime.datetime | None
+    accepts: list[AcceptedEvent]
+    timers: list[Timer]
+
+
+class Stage(Part, frozen=True, kw_only=True):
+    """A stage of a run, or the compensation of one."""
+
+    name: str
+    status: str
+    attempts: int
+    duration_s: float
+    plugin: str | None
+    plugin_version: str | None
+    warning: str | None
+    error: RunError | None
+
+
+class PathEntry(Part, frozen=True, kw_only=True):
+    """An event that a state machine handled, or a step that it took by itself.
+
+    ``event`` is "" where nothing came from outside; ``late_s`` is a timer's delay in seconds.
+    An event that no transition took has ``taken`` false and a ``reason``.
+    """
+
+    at: datetime.datetime
+    event: str
+    timer: bool
+    late_s: float
+    data: Any
+    by: str
+    taken: bool
+    reason: str
+    transitions: list[str]
+    left: list[str]
+    entered: list[str]
+    warnings: list[str]
+
+
+class HistoryEntry(Part, frozen=True, kw_only=True):
+    """A record of a run in words; ``after_s`` is seconds since the run's start."""
+
+    at: datetime.datetime
+    after_s: float
+    record: str
+    step: str | None
+    text: str
+    fix: str | None
+
+
+class RunOutcome(Versioned, frozen=True, kw_only=True):
+    """A run, as ``run --json`` prints it."""
+
+    run_id: str
+    workflow: str
+    kind: str
+    document: str | None
+    status: str
+    started_at: datetime.datetime | None
+    finished_at: datetime.datetime | None
+    duration_s: float | None
+    degraded: bool
+    result: Any
+    stages: list[Stage]
+    compensations: list[Stage]
+    error: RunError | None
+    machine: MachineDocument | None
+
+
+class WatchedRun(RunOutcome, frozen=True, kw_only=True):
+    """A run, as ``runs watch --json`` prints it at last; ``owners`` counts its processes."""
+
+    owners: int
+
+
+class RunDocument(WatchedRun, frozen=True, kw_only=True):
+    """A run with its history, as ``runs show --json``; ``path`` is of a state machine."""
+
+    path: list[PathEntry] | msgspec.UnsetType = msgspec.UNSET
+    history: list[HistoryEntry]
+
+
+class RunRow(Part, frozen=True, kw_only=True):
+    """A run in a list."""
+
+    run_id: str
+    workflow: str
+    kind: str
+    status: str
+    started_at: datetime.datetime
+    finished_at: datetime.datetime | None
+    duration_s: float | None
+    owners: int
+    parent: str | None
+    state: str | None
+    accepts: list[str]
+    waiting_since: datetime.datetime | None
+
+
+class RunList(Versioned, frozen=True, kw_only=True):
+    """Runs, newest first; ``next`` is the ``until`` of the next page, or null."""
+
+    runs: list[RunRow]
+    next: datetime.datetime | None
+
+
+class ResumedRuns(Versioned, frozen=True, kw_only=True):
+    """The runs that are resumed."""
+
+    runs: list[str]
+
+
+class InboxRow(Part, frozen=True, kw_only=True):
+    """A run that waits for a person."""
+
+    run_id: str
+    workflow: str
+    document: str | None
+    state: str
+    since: datetime.datetime
+    machine: MachineDocument | None
+
+
+class InboxDocument(Versioned, frozen=True, kw_only=True):
+    """Runs that wait for a person, oldest first; ``next`` is the next page's ``after``, or null."""
+
+    inbox: list[InboxRow]
+    next: str | None
+
+
+class RecordsDocument(Versioned, frozen=True, kw_only=True):
+    """Records, oldest first; ``next`` is the ``after`` of the next page, or null."""
+
+    run_id: str
+    records: list[dict[str, Any]]
+    next: int | None
+
+
+class EventSent(Versioned, frozen=True, kw_only=True):
+    """How an event was handled; the fields after ``received`` are of state machines."""
+
+    run_id: str
+    event: str
+    event_id: str
+    received: bool
+    taken: bool | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType | None = msgspec.UNSET
+    transitions: list[str] | msgspec.UnsetType = msgspec.UNSET
+    left: list[str] | msgspec.UnsetType = msgspec.UNSET
+    entered: list[str] | msgspec.UnsetType = msgspec.UNSET
+    run: RunOutcome | msgspec.UnsetType = msgspec.UNSET
+
+
+class Amended(Versioned, frozen=True, kw_only=True):
+    """Whether the definition is changed already."""
+
+    run_id: str
+    amended: bool
+    patch: list[dict[str, Any]]
+
+
+class Pruned(Versioned, frozen=True, kw_only=True):
+    """How many runs were deleted."""
+
+    pruned: int
+
+
+class Imported(Versioned, frozen=True, kw_only=True):
+    """The run that was imported."""
+
+    run_id: str
+
+
+class WorkflowProblem(Part, frozen=True, kw_only=True):
+    """A problem of a definition."""
+
+    source: str
+    line: int | None
+    path: str
+    what: str
+    fix: str
+
+
+class WorkflowRow(Part, frozen=True, kw_only=True):
+    """A workflow in a list."""
+
+    name: str
+    kind: str
+    version: str
+    description: str
+    source: str
+    state: str
+    problems: list[WorkflowProblem]
+
+
+class Workflows(Versioned, frozen=True, kw_only=True):
+    """Workflows."""
+
+    workflows: list[WorkflowRow]
+
+
+class WorkflowDocument(Versioned, frozen=True, kw_only=True):
+    """A workflow's definition."""
+
+    source: str
+    definition: dict[str, Any]
+
+
+class PluginRow(Part, frozen=True, kw_only=True):
+    """A plugin and its state."""
+
+    name: str
+    version: str
+    distribution: str
+    builtin: bool
+    state: str
+    code: str
+    reason: str
+    fix: str
+
+
+class PluginProblem(Part, frozen=True, kw_only=True):
+    """A problem that belongs to no plugin."""
+
+    where: str
+    reason: str
+    fix: str
+
+
+class Plugins(Versioned, frozen=True, kw_only=True):
+    """Every plugin found."""
+
+    plugins: list[PluginRow]
+    problems: list[PluginProblem]
+
+
+class PluginDetails(Versioned, frozen=True, kw_only=True):
+    """Everything known of one plugin without importing it."""
+
+    name: str
+    version: str
+    distribution: str
+    builtin: bool
+    state: str
+    code: str
+    reason: str
+    fix: str
+    entry_point: str
+    location: str
+    requires: list[str]
+    extras: list[str]
+    config_file: str
+    config_keys: list[str]
+
+
+class PluginCommand(Part, frozen=True, kw_only=True):
+    """A command that a plugin contributes."""
+
+    name: str
+    help: str
+
+
+class PluginCommands(Versioned, frozen=True, kw_only=True):
+    """The commands that plugins contribute."""
+
+    commands: list[PluginCommand]
+
+
+class HandlerRow(Part, frozen=True, kw_only=True):
+    """A plugin's handler of a topic."""
+
+    topic: str
+    plugin: str
+    version: str
+    execution: str
+    accepts: str | None
+    wrapper: bool
+    message_type: str
+    response_type: str
+
+
+class Topics(Versioned, frozen=True, kw_only=True):
+    """The handlers of every topic, in the order in which they are tried."""
+
+    handlers: list[HandlerRow]
+
+
+class Response(Versioned, frozen=True, kw_only=True):
+    """A plugin's response to a request."""
+
+    topic: str
+    response: Any
+
+
+class Published(Versioned, frozen=True, kw_only=True):
+    """How many subscribers got a message."""
+
+    topic: str
+    delivered: int
+    dropped: int
+
+
+class HealthRow(Part, frozen=True, kw_only=True):
+    """A plugin's health."""
+
+    plugin: str
+    status: str
+    text: str
+    latency_s: float
+    checked_at: datetime.datetime
+    since: datetime.datetime
+
+
+class BreakerRow(Part, frozen=True, kw_only=True):
+    """A circuit breaker's last transition, in whichever process."""
+
+    topic: str
+    plugin: str
+    state: str
+    since: datetime.datetime
+    reason: str
+
+
+class HealthDocument(Versioned, frozen=True, kw_only=True):
+    """The health of every active plugin, and of every circuit breaker that ever opened."""
+
+    plugins: list[HealthRow]
+    breakers: list[BreakerRow]
+
+
+class ScheduleRow(Part, frozen=True, kw_only=True):
+    """A schedule; ``next`` is its next planned time, ``last_run`` the last run it started."""
+
+    name: str
+    workflow: str
+    cron: str
+    timezone: str
+    enabled: bool
+    catch_up: str
+    input: dict[str, Any]
+    next: datetime.datetime | None
+    last_run: str | None
+
+
+class Schedules(Versioned, frozen=True, kw_only=True):
+    """Every schedule of the configuration."""
+
+    schedules: list[ScheduleRow]
+
+
+class Finding(Part, frozen=True, kw_only=True):
+    """A result of one check of ``doctor``.
+
+    ``part`` is ``configuration``, ``state directory``, ``journal``, ``run files`` or
+    ``plugins``; ``record`` is the number of the run's record from 1; ``unusable`` says that
+    the state directory can't be used at all.
+    """
+
+    part: str
+    ok: bool
+    what: str
+    fix: str = ""
+    run_id: str | None = None
+    record: int | None = None
+    unusable: bool = False
+
+
+class DoctorDocument(Versioned, frozen=True, kw_only=True):
+    """The findings of ``doctor``."""
+
+    ok: bool
+    findings: list[Finding]
+
+
+class ConfigFiles(Part, frozen=True, kw_only=True):
+    """The files that the configuration is read from."""
+
+    config: str
+    managed: str
+    state_dir: str
+
+
+class ConfigDocument(Versioned, frozen=True, kw_only=True):
+    """The configuration in force."""
+
+    files: ConfigFiles
+    host: dict[str, Any]
+    plugins: dict[str, dict[str, Any]]
+
+
+class RoutingRule(Part, frozen=True, kw_only=True):
+    """A rule of a routing decision, and whether it held."""
+
+    name: str
+    target: str
+    priority: int
+    condition: str
+    outcome: str
+    why: str
+
+
+class RoutedFile(Versioned, frozen=True, kw_only=True):
+    """A file of ``route --json``."""
+
+    file: str
+    dry_run: bool
+    run_id: str | None
+    status: str
+    document_type: str | None
+    target_pipeline: str | None
+    confidence: float | None
+    reason: str | None
+    applied_rules: list[str]
+    pipeline_parameters: dict[str, Any]
+    names: dict[str, Any]
+    rules: list[RoutingRule]
+    error: RunError | None
+
+
+class Ready(Versioned, frozen=True, kw_only=True):
+    """Whether the process lives, or serves requests."""
+
+    status: Literal["alive", "ready"]
+
+
+def error_document(error: QtForgeError) -> ErrorDocument:
+    """Return a deliberate error as a document.
+
+    The code of a handler that failed is the plugin's own, which is more specific; the message
+    names the plugin.
+    """
+    code = error.cause_code if isinstance(error, HandlerFailedError) else ""
+    facts = ErrorFacts(code=code or error.code, message=error.what, why=error.why, fix=error.fix)
+    return ErrorDocument(error=facts)
+
+
+def run_error(error: ErrorInfo | None) -> RunError | None:
+    """Return a run's or a stage's error as documents have it."""
+    if error is None:
+        return None
+    return RunError(
+        code=error.code,
+        message=error.message,
+        stage=error.stage,
+        plugin=error.plugin,
+        plugin_version=error.plugin_version,
+        fix=error.fix,
+    )

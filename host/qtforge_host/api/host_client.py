@@ -1,0 +1,171 @@
+"""The use cases of a host besides its runs: the bus, health, workflows, plugins, schedules."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+from qtforge_host.api.documents import (
+    BreakerRow,
+    HandlerRow,
+    HealthDocument,
+    HealthRow,
+    Plugins,
+    Published,
+    Response,
+    Schedules,
+    Topics,
+    WorkflowDocument,
+    Workflows,
+)
+from qtforge_host.api.drawing import Language, draw, graph_of_workflow
+from qtforge_host.api.extras import SCHEDULES, check_installed
+from qtforge_host.api.parts import Parts
+from qtforge_host.api.plugins import plugins_of
+from qtforge_host.api.workflows import workflow_row
+from qtforge_host.policies.breaker_file import BreakerFile
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.durations import Duration, wait_seconds
+
+__all__ = ["HostClient"]
+
+
+class HostClient:
+    """Asks a host.
+
+    Args:
+        parts: The host; it is started when it is first needed.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def topics(self) -> Topics:
+        """List the handlers of every topic, in the order in which they are tried."""
+        host = await self._parts.host()
+        return Topics(
+            handlers=[
+                msgspec.convert(each, HandlerRow, from_attributes=True)
+                for handlers in host.bus.topics().values()
+                for each in handlers
+            ]
+        )
+
+    async def request(
+        self,
+        topic: str,
+        message: Any,
+        *,
+        timeout: Duration | None = None,
+        plugin: str | None = None,
+    ) -> Response:
+        """Send a message to the plugin that handles a topic, and return its response.
+
+        Args:
+            topic: The topic.
+            message: What the topic's handler takes, as plain values or its type.
+            timeout: How long to wait; None for the configuration's ``request_timeout``.
+            plugin: Only this plugin.
+
+        Raises:
+            BusError: No plugin handles it, or the handler failed or was too late.
+            PolicyError: A policy of the topic refused the request.
+        """
+        host = await self._parts.host()
+        timeout_s = None if timeout is None else wait_seconds(timeout)
+        response = await host.bus.request(topic, message, timeout=timeout_s, plugin=plugin)
+        return Response(topic=topic, response=response)
+
+    async def publish(self, topic: str, message: Any) -> Published:
+        """Give a message to the subscribers of a topic.
+
+        Raises:
+            InvalidTopicError: The topic is not well formed.
+        """
+        done = await (await self._parts.host()).bus.publish(topic, message)
+        return Published(topic=topic, delivered=done.delivered, dropped=done.dropped)
+
+    async def health(self) -> HealthDocument:
+        """Check the health of every active plugin, and list the circuit breakers."""
+        host = await self._parts.host()
+        reports = await host.health()
+        breakers = BreakerFile(self._parts.settings.state_dir).all()
+        return HealthDocument(
+            plugins=[
+                msgspec.convert(each, HealthRow, from_attributes=True) for each in reports.values()
+            ],
+            breakers=[msgspec.convert(each, BreakerRow, from_attributes=True) for each in breakers],
+        )
+
+    async def plugins(self) -> Plugins:
+        """List the plugins of the running host."""
+        return plugins_of(await self._parts.host())
+
+    async def workflows(self) -> Workflows:
+        """List every workflow, and whether it can run."""
+        host = await self._parts.host()
+        return Workflows(
+            workflows=[workflow_row(each, host.problems(each)) for each in host.catalog.all()]
+        )
+
+    async def check_workflows(self, names: list[str]) -> Workflows:
+        """Check definitions.
+
+        Args:
+            names: Names of workflows, or paths of TOML files.
+
+        Raises:
+            WorkflowNotFoundError: There is no such workflow, and no such file.
+        """
+        host = await self._parts.host()
+        found = [host.catalog.find(name) for name in names]
+        return Workflows(workflows=[workflow_row(each, host.problems(each)) for each in found])
+
+    async def definition(self, name: str) -> Workflow:
+        """Return a workflow that was read without a problem, whether it can run here or not.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowInvalidError: The definition has problems.
+        """
+        return (await self._parts.host()).catalog.get(name, files=False)
+
+    async def show_workflow(self, name: str) -> WorkflowDocument:
+        """Return a workflow's definition.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowInvalidError: The definition has problems.
+        """
+        return workflow_document(await self.definition(name))
+
+    async def draw_workflow(self, name: str, language: Language = "mermaid") -> str:
+        """Draw a workflow.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowInvalidError: The definition has problems.
+            DrawingError: It can't be drawn, or not in that language here.
+        """
+        return draw(graph_of_workflow(await self.definition(name)), language)
+
+    def schedules(self) -> Schedules:
+        """List every schedule of the configuration, its next planned time and its last run.
+
+        Raises:
+            ServeNotInstalledError: The extra ``serve`` is not installed.
+            ConfigError: A cron expression or a time zone is not one.
+        """
+        check_installed(SCHEDULES)
+        # It imports the library that reads cron expressions, which may not be there.
+        from qtforge_host.api.schedules import list_schedules
+
+        return list_schedules(self._parts.settings, datetime.datetime.now(datetime.UTC))
+
+
+def workflow_document(workflow: Workflow) -> WorkflowDocument:
+    """Return a workflow's definition as a document."""
+    definition: dict[str, Any] = msgspec.to_builtins(workflow.definition, enc_hook=str)
+    return WorkflowDocument(source=workflow.source, definition=definition)

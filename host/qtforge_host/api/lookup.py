@@ -1,0 +1,183 @@
+"""Open the journal without a plugin, find a run by what was typed, and list runs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import difflib
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from qtforge_host.api.documents import RunList, RunRow
+from qtforge_host.api.errors import NotFoundError
+from qtforge_host.config.settings import Settings
+from qtforge_host.plugins.extensions import load_journal
+from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.resolution import resolve_installed
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
+from qtforge_sdk.journal_errors import RunNotFoundError
+
+__all__ = [
+    "find_run",
+    "list_runs",
+    "open_journal",
+    "opened_journal",
+    "run_row",
+    "shown_status",
+    "summary_of",
+]
+
+_LAST: Final = "last"
+_NO_MESSAGE: Final = (1 << 62) - 1  # after every message of an inbox
+_SEARCHED: Final = 10_000
+_SHOWN: Final = 5
+_STAMP: Final = re.compile(r"(\d{8})(?:-(\d{0,6}))?")
+_SPANS_S: Final = (86400, 36000, 3600, 600, 60, 10, 1)  # by how many digits of the time there are
+_MARGIN: Final = datetime.timedelta(minutes=1)
+_UNFINISHED_LIMIT: Final = 1_000_000  # those whose owner is dead are picked out of them
+
+
+@contextlib.asynccontextmanager
+async def open_journal(settings: Settings) -> AsyncIterator[Journal]:
+    """Open the configured journal without starting a host; no plugin is imported.
+
+    Raises:
+        StateDirectoryError: The state directory can't be used.
+        ConfigError: No journal of the configured name is installed.
+    """
+    journal = await opened_journal(settings)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def opened_journal(settings: Settings) -> Journal:
+    """Return the configured journal, which the caller closes; see `open_journal`."""
+    resolution = resolve_installed(settings).resolution
+    journal = load_journal(settings.journal, resolution, PluginLoader(), settings)
+    await journal.open()
+    return journal
+
+
+async def find_run(journal: Journal, name: str) -> str:
+    """Return a run's id from the whole id, its beginning, or ``last`` for the newest run.
+
+    Raises:
+        NotFoundError: There is no such run, or there are several.
+    """
+    if name == _LAST:
+        newest = await journal.runs(RunQuery(limit=1))
+        if not newest:
+            raise NotFoundError("there is no run yet", "", "qtforge-host run WORKFLOW")
+        return newest[0].run_id
+    try:
+        await journal.inbox(name, _NO_MESSAGE)  # the cheapest way to ask whether it is there
+    except RunNotFoundError:
+        return _only(name, await _near(journal, name))
+    return name
+
+
+async def summary_of(journal: Journal, run_id: str, started_at: datetime.datetime) -> RunSummary:
+    """Return a run's summary, such as whether its owner is alive.
+
+    Raises:
+        RunNotFoundError: The run was deleted meanwhile.
+    """
+    until = started_at + datetime.timedelta(microseconds=1)
+    for each in await journal.runs(
+        RunQuery(started_since=started_at, started_until=until, limit=_SEARCHED)
+    ):
+        if each.run_id == run_id:
+            return each
+    raise RunNotFoundError(run_id)
+
+
+def shown_status(summary: RunSummary) -> str:
+    """Return a run's status; ``interrupted`` where it says ``running`` and its owner is dead."""
+    interrupted = summary.status == "running" and not summary.owner_alive
+    return "interrupted" if interrupted else summary.status
+
+
+async def list_runs(journal: Journal, query: RunQuery) -> RunList:
+    """List runs, newest first.
+
+    Args:
+        journal: The journal.
+        query: Which runs; its statuses may include ``interrupted``.
+    """
+    found = await _found(journal, query)
+    following = found[-1].started_at if len(found) == query.limit else None
+    return RunList(runs=[run_row(each) for each in found], next=following)
+
+
+def run_row(run: RunSummary) -> RunRow:
+    """Return a run's line in a list."""
+    finished = run.finished_at
+    return RunRow(
+        run_id=run.run_id,
+        workflow=run.workflow,
+        kind=run.kind,
+        status=shown_status(run),
+        started_at=run.started_at,
+        finished_at=finished,
+        duration_s=None if finished is None else (finished - run.started_at).total_seconds(),
+        owners=run.epoch,
+        parent=run.parent,
+        state=run.label or None,
+        accepts=list(run.accepts),
+        waiting_since=run.waiting_since,
+    )
+
+
+async def _found(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:
+    if not query.statuses & {"running", "interrupted"}:
+        return await journal.runs(query)
+    # The journal calls both "running", so all of them are read and then told apart.
+    unfinished = await journal.runs(
+        replace(query, statuses=frozenset({"running"}), limit=_UNFINISHED_LIMIT)
+    )
+    found = [each for each in unfinished if shown_status(each) in query.statuses]
+    others = query.statuses - {"running", "interrupted"}
+    if others:
+        found += await journal.runs(replace(query, statuses=others))
+        found.sort(key=lambda each: each.started_at, reverse=True)
+    return found[: query.limit]
+
+
+async def _near(journal: Journal, name: str) -> Sequence[str]:
+    """Return the ids that the name may be the beginning of, newest first."""
+    newest = RunQuery(limit=_SEARCHED)
+    found = await journal.runs(_started_about(name) or newest) or await journal.runs(newest)
+    return [each.run_id for each in found]
+
+
+def _started_about(name: str) -> RunQuery | None:
+    """Return a query for the time that an id begins with; None when it begins with none."""
+    stamp = _STAMP.match(name)
+    if stamp is None:
+        return None
+    day, time = stamp[1], stamp[2] or ""
+    try:
+        first = datetime.datetime.strptime(day + time.ljust(6, "0"), "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+    since = first.replace(tzinfo=datetime.UTC) - _MARGIN  # an id is made just before the run
+    until = since + 2 * _MARGIN + datetime.timedelta(seconds=_SPANS_S[len(time)])
+    return RunQuery(started_since=since, started_until=until, limit=_SEARCHED)
+
+
+def _only(name: str, known: Sequence[str]) -> str:
+    fitting = [each for each in known if name and each.startswith(name)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        some = ", ".join(fitting[:_SHOWN])
+        more = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
+        raise NotFoundError(f"several runs begin with '{name}'", f"{some}{more}", "type more of it")
+    near = difflib.get_close_matches(name, known[:1000], n=1)
+    fix = f"did you mean '{near[0]}'?" if near else "qtforge-host runs list shows them"
+    raise NotFoundError(f"there is no run '{name}'", "", fix)

@@ -1,0 +1,240 @@
+"""A run at one moment, as documents show it."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from qtforge_host.api.documents import (
+    AcceptedEvent,
+    MachineDocument,
+    RunDocument,
+    RunOutcome,
+    Stage,
+    Timer,
+    WatchedRun,
+    run_error,
+)
+from qtforge_host.api.lookup import shown_status, summary_of
+from qtforge_host.api.timeline import moves, timeline
+from qtforge_host.runs.accepted_events import Offer, offers_of
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk import Document, ErrorInfo, Record, StepResult
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.journal import Journal
+
+__all__ = [
+    "RunSnapshot",
+    "WorkflowOf",
+    "document_name",
+    "look",
+    "machine_document",
+    "run_outcome",
+    "send_command",
+    "timers_by_time",
+]
+
+_RESTING: Final = frozenset({"paused", "blocked", "waiting"})
+
+WorkflowOf = Callable[[RunState], Workflow | None]
+"""Gives a run's workflow; None where it can't be read here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSnapshot:
+    """A run at one moment.
+
+    Attributes:
+        state: What its records add up to.
+        status: The state's, or ``interrupted`` where the process that executed it has died.
+        owners: How many processes have executed it.
+        records: Its records, oldest first.
+        workflow: Of a state machine: its workflow, where it can be read here.
+    """
+
+    state: RunState
+    status: str
+    owners: int
+    records: Sequence[Record]
+    workflow: Workflow | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.state.run_id
+
+    @property
+    def result(self) -> Any:
+        """The run's result; None until it has succeeded."""
+        return self.state.result
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """Why it failed, is paused or is blocked, or None."""
+        return self.state.error
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.state.finished_at is not None
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has ended, or executes nothing until an event, a timer or a person comes."""
+        return self.ended or self.status in _RESTING
+
+    @property
+    def offers(self) -> Sequence[Offer]:
+        """The events that it accepts now; empty once it has ended, or where they are not known."""
+        if self.workflow is None or self.ended:
+            return ()
+        return offers_of(self.workflow, self.state.checkpoint)
+
+    def outcome(self) -> RunOutcome:
+        """Return it as ``run --json`` prints it."""
+        return run_outcome(self.state, self.offers)
+
+    def watched(self) -> WatchedRun:
+        """Return it as the last line of ``runs watch --json``."""
+        return WatchedRun(**self._facts())
+
+    def document(self) -> RunDocument:
+        """Return it with its history, as ``runs show --json`` prints it."""
+        path = msgspec.UNSET if self.state.checkpoint is None else list(moves(self.records))
+        return RunDocument(**self._facts(), path=path, history=list(timeline(self.records)))
+
+    def _facts(self) -> dict[str, Any]:
+        facts = msgspec.structs.asdict(self.outcome())
+        return {**facts, "status": self.status, "owners": self.owners}
+
+
+async def look(journal: Journal, run_id: str, workflow_of: WorkflowOf | None = None) -> RunSnapshot:
+    """Return a run as its journal holds it now.
+
+    Args:
+        journal: The journal.
+        run_id: The run.
+        workflow_of: Gives the workflow of a state machine, for the events that it accepts.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+    """
+    records = await journal.records(run_id)
+    summary = await summary_of(journal, run_id, records[0].at)
+    state = RunState.from_records(run_id, records)
+    stateful = state.checkpoint is not None
+    return RunSnapshot(
+        state=state,
+        status=shown_status(summary),
+        owners=summary.epoch,
+        records=records,
+        workflow=workflow_of(state) if workflow_of is not None and stateful else None,
+    )
+
+
+def document_name(state: RunState) -> str:
+    """Return the name of the document that a run is about, or ""."""
+    given = state.input.get("document") if isinstance(state.input, Mapping) else None
+    if isinstance(given, Document):
+        return given.name
+    return str(given.get("name", "")) if isinstance(given, Mapping) else ""
+
+
+def run_outcome(state: RunState, offers: Sequence[Offer] = ()) -> RunOutcome:
+    """Return a run as ``run --json`` prints it.
+
+    Args:
+        state: The run.
+        offers: The events that it accepts now.
+    """
+    return RunOutcome(
+        run_id=state.run_id,
+        workflow=state.workflow,
+        kind=state.kind,
+        document=document_name(state) or None,
+        status=state.status,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        duration_s=state.duration_s,
+        degraded=state.degraded,
+        result=_plain(state.result),
+        stages=[_stage(step) for step in state.steps.values()],
+        compensations=[_stage(step) for step in state.compensations.values()],
+        error=run_error(state.error),
+        machine=machine_document(state, offers),
+    )
+
+
+def machine_document(state: RunState, offers: Sequence[Offer]) -> MachineDocument | None:
+    """Return the state of a state machine; None for any other run."""
+    if state.checkpoint is None:
+        return None
+    return MachineDocument(
+        state=state.label,
+        since=state.label_since,
+        accepts=[
+            AcceptedEvent(
+                event=offer.accepted.event,
+                transition=offer.accepted.transition,
+                to=list(offer.accepted.targets),
+                condition=offer.accepted.condition,
+                from_within=offer.accepted.from_within,
+                data=offer.data,
+                command=send_command(state.run_id, offer),
+            )
+            for offer in offers
+        ],
+        timers=[Timer(name=name, due=due) for name, due in timers_by_time(state.timers)],
+    )
+
+
+def send_command(run_id: str, offer: Offer) -> str | None:
+    """Return the command that sends an event; None where the run itself raises it."""
+    if offer.accepted.from_within:
+        return None
+    words = ["qtforge-host", "send", run_id, offer.accepted.event]
+    for key, value in _leaves(offer.data):
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        words += ["--set", f"{key}={text}"]
+    return shlex.join(words)
+
+
+def timers_by_time(
+    timers: Mapping[str, datetime.datetime],
+) -> list[tuple[str, datetime.datetime]]:
+    """Return timers with when they are due, the next first."""
+    return sorted(timers.items(), key=lambda timer: timer[1])
+
+
+def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return to_plain(value)
+    except TypeError:  # it has no plain form; its text still tells what it was
+        return str(value)
+
+
+def _stage(step: StepResult) -> Stage:
+    return Stage(
+        name=step.name,
+        status=step.status,
+        attempts=step.attempts,
+        duration_s=round(step.duration_s, 6),
+        plugin=step.plugin,
+        plugin_version=step.plugin_version,
+        warning=step.warning,
+        error=run_error(step.error),
+    )

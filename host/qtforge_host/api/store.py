@@ -1,0 +1,174 @@
+"""The use cases of runs that need the journal alone; no plugin is imported for them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from qtforge_host.api.documents import InboxDocument, RecordsDocument, RunList
+from qtforge_host.api.drawing import Language, draw, graph_of_run
+from qtforge_host.api.inbox import list_inbox
+from qtforge_host.api.lookup import find_run, list_runs
+from qtforge_host.api.parts import Parts
+from qtforge_host.api.snapshots import RunSnapshot, look
+from qtforge_host.api.workflows import WorkflowsOfRuns
+from qtforge_host.run_files import RunFiles
+from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.runs import RunStatus
+
+__all__ = ["RunStore"]
+
+
+class RunStore:
+    """Finds, lists and shows runs, deletes them, and takes them elsewhere.
+
+    Args:
+        parts: The journal; the caller closes it.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._workflows: WorkflowsOfRuns | None = None
+
+    async def find(self, name: str) -> str:
+        """Return a run's id from the whole id, its beginning, or ``last`` for the newest run.
+
+        Raises:
+            NotFoundError: There is no such run, or there are several.
+        """
+        return await find_run(await self._parts.journal(), name)
+
+    async def list(
+        self,
+        *,
+        statuses: Collection[RunStatus | Literal["interrupted"]] = (),
+        workflow: str | None = None,
+        waiting_for: str | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+        limit: int = 50,
+    ) -> RunList:
+        """List runs, newest first; what is left out does not restrict.
+
+        Args:
+            statuses: Any of these.
+            workflow: The workflow's name.
+            waiting_for: An event that they wait for; ``user.*`` is ``user`` and all beneath it.
+            since: Started then or later.
+            until: Started before that; the ``next`` of the page before.
+            limit: At most so many.
+        """
+        query = RunQuery(
+            statuses=frozenset(statuses),
+            workflow=workflow,
+            waiting_for=waiting_for,
+            started_since=_utc(since),
+            started_until=_utc(until),
+            limit=limit,
+        )
+        return await list_runs(await self._parts.journal(), query)
+
+    async def show(self, run_id: str) -> RunSnapshot:
+        """Return a run as it is now, with its history.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        return await look(await self._parts.journal(), run_id, self._workflow_of)
+
+    async def records(self, run_id: str, *, after: int = 0, limit: int = 1000) -> RecordsDocument:
+        """Return a run's records, oldest first.
+
+        Args:
+            run_id: The run.
+            after: The number of the record after which the page begins, from 1.
+            limit: At most so many.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        records = await (await self._parts.journal()).records(run_id)
+        page = [to_plain(record) for record in records[after : after + limit]]
+        end = after + len(page)
+        following = end if page and end < len(records) else None
+        return RecordsDocument(run_id=run_id, records=page, next=following)
+
+    async def draw(self, run_id: str, language: Language = "mermaid") -> str:
+        """Draw a run's workflow, with the run's state and path where its kind can.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            DrawingError: It can't be drawn, or not in that language here.
+        """
+        run = await self.show(run_id)
+        workflow = run.workflow or self._workflow_of(run.state)
+        return draw(graph_of_run(run, workflow), language)
+
+    async def inbox(
+        self, *, workflow: str | None = None, limit: int = 50, after: str | None = None
+    ) -> InboxDocument:
+        """List the runs that wait for a person, oldest first.
+
+        Args:
+            workflow: Only runs of this workflow.
+            limit: At most so many.
+            after: The run after which the page begins: the ``next`` of the page before.
+
+        Raises:
+            RunNotFoundError: There is no run ``after``.
+        """
+        journal = await self._parts.journal()
+        return await list_inbox(
+            journal, self._workflow_of, workflow=workflow, limit=limit, after=after
+        )
+
+    async def prune(self, ended_before: datetime.datetime) -> int:
+        """Delete the runs that ended before a time, with their files; return how many."""
+        journal = await self._parts.journal()
+        count = await journal.prune(ended_before)
+        await RunFiles.of(self._parts.settings.state_dir).sweep(journal)
+        return count
+
+    async def export(self, run_id: str) -> bytes:
+        """Return a run with its inbox and large values as one archive.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        return await (await self._parts.journal()).export(run_id)
+
+    async def import_(self, archive: bytes) -> str:
+        """Add a run from an archive, and return its id; the same run again changes nothing.
+
+        Raises:
+            ArchiveInvalidError: It is not an archive, or is damaged.
+            RunExistsError: Another run has that id.
+        """
+        return await (await self._parts.journal()).import_(archive)
+
+    def files_of(self, run_id: str) -> tuple[int, int, Path]:
+        """Return how many files a run's steps made, their size in bytes, and their folder."""
+        files = RunFiles.of(self._parts.settings.state_dir)
+        return *files.size(run_id), files.folder / run_id
+
+    def _workflow_of(self, state: RunState) -> Workflow | None:
+        """Return a run's workflow; None where it can't be read here."""
+        durable = self._parts.open_durable
+        if durable is not None:
+            try:
+                return durable.engine.workflows.recorded(state)
+            except QtForgeError:
+                return None
+        if self._workflows is None:
+            self._workflows = WorkflowsOfRuns(self._parts.settings)
+        return self._workflows.of(state)
+
+
+def _utc(moment: datetime.datetime | None) -> datetime.datetime | None:
+    return None if moment is None else moment.astimezone(datetime.UTC)

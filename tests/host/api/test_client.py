@@ -1,0 +1,176 @@
+"""`RunClient`, as applications use it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.host.conftest import Site
+from tests.serving import PLUGIN, until
+
+from qtforge_host.api import BlockingRunClient, RunClient
+from qtforge_host.api.errors import KeyInvalidError, KeyReusedError
+from qtforge_host.api.store import RunStore
+from qtforge_host.config.settings import load_settings
+from qtforge_host.runs.errors import RunEndedError
+from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.journal_errors import RunNotFoundError
+
+PAGE = Path(__file__).parents[3] / "docs" / "embedding.md"
+
+
+def examples() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+
+
+@pytest.fixture
+def folder(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The installed plugin of the example, and an environment that names a state directory."""
+    module = site.plugin("steps", source=PLUGIN)
+    monkeypatch.syspath_prepend(str(site.root))
+    monkeypatch.setenv("STEPS", str(tmp_path))
+    monkeypatch.setenv("QTFORGE_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setenv("QTFORGE_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    yield tmp_path
+    sys.modules.pop(module, None)
+
+
+def done(folder: Path) -> list[str]:
+    file = folder / "done"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_a_web_application_starts_awaits_and_cancels_runs(folder: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(examples()[0], str(PAGE), "exec"), names)  # our own text
+    app = names["app"]
+
+    async def main() -> None:
+        transport = httpx2.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://shop", timeout=30) as client,
+        ):
+            started = await client.post("/orders", json={"word": "a"})
+            assert started.status_code == 202
+            path = f"/orders/{started.json()['run_id']}"
+            assert (await client.get(path)).json() == {"status": "succeeded", "result": "quick a"}
+            late = await client.delete(path)
+            assert (late.status_code, late.json()["code"]) == (409, "run.ended")
+            run_id = await app.state.runs.start("steps", {"word": "b"})
+            await asyncio.to_thread(until, lambda: "first b" in done(folder))
+            assert (await client.delete(f"/orders/{run_id}")).json() == {"status": "cancelled"}
+            assert done(folder)[-1] == "undo first"
+            records = (await app.state.runs.records(run_id)).records
+            (asked,) = (each for each in records if each["record"] == "run_cancel_requested")
+            assert (asked["by"], asked["reason"]) == ("the shop", "withdrawn")
+            assert (await client.get("/orders/none")).status_code == 404
+
+    asyncio.run(main())
+
+
+def test_a_program_without_an_event_loop_waits_for_a_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(compile(examples()[1], str(PAGE), "exec"), {})  # our own text
+    assert capsys.readouterr().out == "succeeded quick a\n"
+
+
+def test_the_blocking_client_raises_what_the_other_raises_and_can_be_used_again(
+    folder: Path,
+) -> None:
+    with BlockingRunClient() as runs:
+        with pytest.raises(WorkflowNotFoundError):
+            runs.start("quikc")
+        with pytest.raises(RunNotFoundError):
+            runs.show("none")
+        assert [each.topic for each in runs.host.topics().handlers if "steps" in each.topic]
+        run_id = runs.start("waits")
+        assert runs.send(run_id, "go", {"x": 1}, timeout="20s").received
+        assert runs.wait(run_id, until_end=True).result == {"came": {"x": 1}}
+
+
+def test_every_method_that_waits_has_its_blocking_form() -> None:
+    not_for_other_threads = {"open", "of_settings", "workflow", "check_input", "execute",
+                             }  # fmt: skip
+    waiting = {
+        name for name, method in (vars(RunStore) | vars(RunClient)).items()
+        if not name.startswith("_") and asyncio.iscoroutinefunction(method)
+    }  # fmt: skip
+    assert waiting - not_for_other_threads <= set(vars(BlockingRunClient))
+
+
+def test_the_same_key_starts_one_run(folder: Path) -> None:
+    async def main() -> None:
+        async with RunClient.open() as client:
+            first = await client.start("quick", {"word": "a"}, key="4711")
+            await client.wait(first)
+            assert await client.start("quick", {"word": "a"}, key="4711") == first
+            with pytest.raises(KeyReusedError):
+                await client.start("quick", {"word": "b"}, key="4711")
+            with pytest.raises(KeyInvalidError):
+                await client.start("quick", {"word": "a"}, key="")
+        assert done(folder) == ["quick a"]
+
+    asyncio.run(main())
+
+
+def test_a_path_is_read_only_where_it_is_given_as_one(folder: Path) -> None:
+    file = folder / "mine.toml"
+    file.write_text(
+        'name = "mine"\nkind = "sequential"\n[[stages]]\nname = "only"\n'
+        'operation = "steps.note"\nmessage = { text = "mine" }\n'
+    )
+
+    async def main() -> None:
+        async with RunClient.open() as client:
+            assert (await client.run(file)).status == "succeeded"
+            with pytest.raises(WorkflowNotFoundError):
+                await client.start(str(file))
+
+    asyncio.run(main())
+
+
+def test_a_run_that_another_process_left_is_resumed_when_the_client_recovers(
+    folder: Path,
+) -> None:
+    async def left() -> str:
+        async with RunClient.open(grace=0) as client:
+            run_id = await client.start("steps", {"word": "a"})
+            await asyncio.to_thread(until, lambda: "first a" in done(folder))
+            return run_id
+
+    async def recovered(run_id: str) -> Any:
+        async with RunClient.open(recover=True) as client:
+            return await client.wait(run_id, until_end=True)
+
+    run_id = asyncio.run(left())
+    (folder / "go").touch()
+    assert asyncio.run(recovered(run_id)).status == "succeeded"
+    assert done(folder) == ["first a", "second", "third a"]
+
+
+def test_what_needs_the_journal_alone_starts_no_plugin(folder: Path) -> None:
+    with BlockingRunClient() as runs:
+        run_id = runs.start("quick", {"word": "a"})
+        runs.wait(run_id)
+
+    async def main() -> None:
+        settings = load_settings(None, environ=os.environ)
+        async with RunClient.of_settings(settings, by="a test") as client:
+            assert (await client.show(run_id)).status == "succeeded"
+            assert [each.run_id for each in (await client.list()).runs] == [run_id]
+            with pytest.raises(RunEndedError):
+                await client.pause(run_id)
+            assert client._parts.open_durable is None
+
+    asyncio.run(main())

@@ -1,0 +1,411 @@
+"""Every use case through the command line and over HTTP: the same documents, the same effect."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx2
+import msgspec
+import pytest
+from tests.serving import Server, Serving, until
+
+from qtforge_host.api import documents
+from qtforge_host.cli.main import cli as root
+from qtforge_host.serving.http.routes import ENDPOINTS
+
+DOCUMENT = Path(__file__).parents[3] / "examples" / "documents" / "contract.md"
+PATCH = [{"op": "replace", "path": "/stages/2/message/text", "value": "changed"}]
+WAIT = {"wait": "20s"}
+
+
+def read(text: str | bytes, kind: type) -> Any:
+    """Decode a document, and check that its Struct says everything that is in it."""
+    found: Any = msgspec.json.decode(text, type=kind)
+    assert json.loads(msgspec.json.encode(found)) == json.loads(text)
+    return found
+
+
+class Faces:
+    """A served state directory, and the runs that use cases need."""
+
+    def __init__(self, serving: Serving, server: Server) -> None:
+        self.serving = serving
+        self.server = server
+        self.ended: str = server.start("quick", wait="20s", word="a")["run_id"]
+        given = {"document": {"name": DOCUMENT.name, "path": str(DOCUMENT)}}
+        self.machine: str = server.start("document-approval", wait="20s", **given)["run_id"]
+        until(lambda: server.run(self.machine)["status"] == "waiting")
+
+    def command(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
+        done = self.serving.cli(*words)
+        assert done.returncode in codes, done.stdout + done.stderr
+        return done.stdout
+
+    def get(self, path: str, **params: Any) -> httpx2.Response:
+        return self._checked(self.server.get(path, params=params))
+
+    def post(self, path: str, content: Any = None, **params: Any) -> httpx2.Response:
+        return self._checked(self.server.post(path, content, params=params))
+
+    def _checked(self, answer: httpx2.Response) -> httpx2.Response:
+        assert answer.status_code in (200, 202), answer.text
+        return answer
+
+    @property
+    def gate(self) -> Path:
+        """The file without which the second stage of ``steps`` waits."""
+        return self.serving.folder / "go"
+
+    def waiting(self) -> str:
+        """Start a run that waits for the event ``go``."""
+        run_id: str = self.server.start("waits")["run_id"]
+        return run_id
+
+    def in_the_middle(self) -> str:
+        """Start ``steps``, which waits in its second stage."""
+        self.gate.unlink(missing_ok=True)
+        word = uuid.uuid4().hex
+        run_id: str = self.server.start("steps", word=word)["run_id"]
+        until(lambda: f"first {word}" in self.serving.done)
+        return run_id
+
+    def cancelled(self) -> str:
+        """Cancel ``steps`` in the middle; a retry succeeds."""
+        run_id = self.in_the_middle()
+        found = self.post(f"/v1/runs/{run_id}/cancel", **WAIT).json()
+        assert found["status"] == "cancelled"
+        self.gate.touch()
+        return run_id
+
+    def paused(self) -> str:
+        """Pause ``steps`` after its second stage."""
+        run_id = self.in_the_middle()
+        self.post(f"/v1/runs/{run_id}/pause")
+        self.gate.touch()
+        until(lambda: self.server.run(run_id)["status"] == "paused")
+        return run_id
+
+    def archive(self) -> Path:
+        """Export the run that has ended."""
+        file = self.serving.folder / "run.qtforge-run"
+        file.write_bytes(self.get(f"/v1/runs/{self.ended}/export").content)
+        return file
+
+    def patch(self) -> Path:
+        file = self.serving.folder / "patch.json"
+        file.write_text(json.dumps(PATCH))
+        return file
+
+
+@pytest.fixture(scope="module")
+def faces(module_serving: Serving, module_server: Server) -> Faces:
+    pytest.importorskip("markdown_it", reason="the extra 'documents' is not installed")
+    return Faces(module_serving, module_server)
+
+
+Command = Callable[[Faces], list[str]]
+Request = Callable[[Faces], httpx2.Response]
+
+
+@dataclass(frozen=True)
+class UseCase:
+    """A use case through both faces.
+
+    Attributes:
+        command: The words of the command.
+        document: What the command prints.
+        endpoint: The operation of the HTTP interface.
+        request: Sends the request.
+        answer: What the request is answered with.
+        same: What both documents have to agree in; None for everything.
+        codes: The exit codes that the command may have.
+    """
+
+    command: Command
+    document: type
+    endpoint: str
+    request: Request
+    answer: type
+    same: Callable[[Any], Any] | None = None
+    codes: tuple[int, ...] = (0,)
+
+
+def status_and_result(run: Any) -> Any:
+    return run.workflow, run.status, run.result, [each.name for each in run.stages]
+
+
+def new(run_of: Callable[[Faces], str], *words: str) -> Command:
+    """Give a command whose {} is a run that is made for it."""
+    return lambda it: [run_of(it) if word == "{}" else word for word in words]
+
+
+def posted(run_of: Callable[[Faces], str], path: str, content: Any = None) -> Request:
+    return lambda it: it.post(f"/v1/runs/{run_of(it)}/{path}", content, **WAIT)
+
+
+STEPS_NOTE = {"topic": "steps.note", "message": {"text": "hello"}}
+NOT_TAKEN = {"name": "user.action", "data": {"action": "dance"}}
+
+TABLE = {
+    "run": UseCase(
+        lambda _: ["run", "quick", "--set", "word=b", "--json"], documents.RunOutcome,
+        "startRun",
+        lambda it: it.post("/v1/runs", {"workflow": "quick", "input": {"word": "b"}}, **WAIT),
+        documents.RunDocument, status_and_result,
+    ),
+    "runs list": UseCase(
+        lambda it: ["runs", "list", "--workflow", "document-approval", "--json"],
+        documents.RunList, "listRuns",
+        lambda it: it.get("/v1/runs", workflow="document-approval"), documents.RunList,
+    ),
+    "runs show": UseCase(
+        lambda it: ["runs", "show", it.ended, "--json"], documents.RunDocument, "showRun",
+        lambda it: it.get(f"/v1/runs/{it.ended}"), documents.RunDocument,
+    ),
+    "runs show, of a state machine": UseCase(
+        lambda it: ["runs", "show", it.machine, "--json"], documents.RunDocument, "showRun",
+        lambda it: it.get(f"/v1/runs/{it.machine}"), documents.RunDocument,
+    ),
+    "inbox": UseCase(
+        lambda _: ["inbox", "--json"], documents.InboxDocument, "listInbox",
+        lambda it: it.get("/v1/inbox"), documents.InboxDocument,
+    ),
+    "send": UseCase(
+        new(Faces.waiting, "send", "{}", "go", "--wait", "--event-id", "e1", "--json"),
+        documents.EventSent, "sendEvent",
+        posted(Faces.waiting, "events", {"name": "go", "data": {}, "event_id": "e1"}),
+        documents.EventSent, lambda sent: (sent.event, sent.event_id, sent.received),
+    ),
+    "send, to a state machine": UseCase(
+        lambda it: ["send", it.machine, "user.action", "--set", "action=dance", "--json"],
+        documents.EventSent, "sendEvent",
+        lambda it: it.post(f"/v1/runs/{it.machine}/events", NOT_TAKEN, **WAIT),
+        documents.EventSent,
+        lambda sent: (sent.taken, sent.reason, sent.transitions, sent.run.machine.state),
+        codes=(1,),
+    ),
+    "runs cancel": UseCase(
+        new(Faces.waiting, "runs", "cancel", "{}", "--reason", "no", "--json"),
+        documents.RunOutcome, "cancelRun",
+        posted(Faces.waiting, "cancel", {"reason": "no"}), documents.RunDocument,
+        status_and_result,
+    ),
+    "runs pause": UseCase(
+        new(Faces.waiting, "runs", "pause", "{}", "--reason", "later", "--json"),
+        documents.RunOutcome, "pauseRun",
+        posted(Faces.waiting, "pause", {"reason": "later"}), documents.RunDocument,
+        status_and_result,
+    ),
+    "runs resume": UseCase(
+        new(Faces.paused, "runs", "resume", "{}", "--json"), documents.RunOutcome, "resumeRun",
+        posted(Faces.paused, "resume", {"accept_versions": True}), documents.RunDocument,
+        lambda run: (run.status, [each.name for each in run.stages]),
+    ),
+    "runs retry": UseCase(
+        new(Faces.cancelled, "runs", "retry", "{}", "--from", "first", "--json"),
+        documents.RunOutcome, "retryRun",
+        posted(Faces.cancelled, "retry", {"from": "first"}), documents.RunDocument,
+        lambda run: (run.status, [each.name for each in run.stages]),
+    ),
+    "runs fork": UseCase(
+        lambda it: ["runs", "fork", it.ended, "--set", "word=c", "--json"],
+        documents.RunOutcome, "forkRun",
+        lambda it: it.post(f"/v1/runs/{it.ended}/fork", {"input": {"word": "c"}}, **WAIT),
+        documents.RunDocument, status_and_result,
+    ),
+    "runs amend": UseCase(
+        lambda it: ["runs", "amend", it.paused(), "--patch", str(it.patch()), "--json"],
+        documents.Amended, "amendRun",
+        posted(Faces.paused, "amend", {"patch": PATCH}), documents.Amended,
+        lambda amended: (amended.amended, amended.patch),
+    ),
+    "runs prune": UseCase(
+        lambda _: ["runs", "prune", "--older-than", "30d", "--yes", "--json"],
+        documents.Pruned, "pruneRuns",
+        lambda it: it.post("/v1/runs/prune", {"older_than": "30d"}), documents.Pruned,
+    ),
+    "runs import": UseCase(
+        lambda it: ["runs", "import", str(it.archive()), "--json"], documents.Imported,
+        "importRun",
+        lambda it: it.server.client.post(
+            "/v1/runs/import", content=it.archive().read_bytes(),
+            headers={"Content-Type": "application/octet-stream"},
+        ),
+        documents.Imported,
+    ),
+    "workflows list": UseCase(
+        lambda _: ["workflows", "list", "--json"], documents.Workflows, "listWorkflows",
+        lambda it: it.get("/v1/workflows"), documents.Workflows,
+    ),
+    "workflows show": UseCase(
+        lambda _: ["workflows", "show", "document-approval", "--json"],
+        documents.WorkflowDocument, "showWorkflow",
+        lambda it: it.get("/v1/workflows/document-approval"), documents.WorkflowDocument,
+    ),
+    "plugins check": UseCase(
+        lambda _: ["plugins", "check", "--json"], documents.Plugins, "listPlugins",
+        lambda it: it.get("/v1/plugins"), documents.Plugins,
+    ),
+    "bus topics": UseCase(
+        lambda _: ["bus", "topics", "--json"], documents.Topics, "listTopics",
+        lambda it: it.get("/v1/topics"), documents.Topics,
+    ),
+    "bus request": UseCase(
+        lambda _: ["bus", "request", "steps.note", "--set", "text=hello", "--json"],
+        documents.Response, "request",
+        lambda it: it.post("/v1/request", STEPS_NOTE), documents.Response,
+    ),
+    "bus publish": UseCase(
+        lambda _: ["bus", "publish", "news.local", "--set", "x=1", "--json"],
+        documents.Published, "publish",
+        lambda it: it.post("/v1/publish", {"topic": "news.local", "message": {"x": 1}}),
+        documents.Published,
+    ),
+    "schedules list": UseCase(
+        lambda _: ["schedules", "list", "--json"], documents.Schedules, "listSchedules",
+        lambda it: it.get("/v1/schedules"), documents.Schedules,
+    ),
+    "health": UseCase(
+        lambda _: ["health", "--json"], documents.HealthDocument, "showHealth",
+        lambda it: it.get("/v1/health"), documents.HealthDocument,
+        lambda found: ([(each.plugin, each.status) for each in found.plugins], found.breakers),
+    ),
+}  # fmt: skip
+
+# Documents of commands whose use case another test compares, or that concern this machine alone.
+ALONE: dict[str, tuple[Command, type]] = {
+    "runs watch": (
+        lambda it: ["runs", "watch", it.ended, "--json"], documents.WatchedRun,
+    ),
+    "workflows validate": (
+        lambda _: ["workflows", "validate", "quick", "--json"], documents.Workflows,
+    ),
+    "plugins list": (lambda _: ["plugins", "list", "--json"], documents.Plugins),
+    "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),
+    "plugins commands": (lambda _: ["plugins", "commands", "--json"], documents.PluginCommands),
+    "doctor": (lambda _: ["doctor", "--json"], documents.DoctorDocument),
+    "config show": (lambda _: ["config", "show", "--json"], documents.ConfigDocument),
+    "route": (
+        lambda _: ["route", "--dry-run", "--explain", str(DOCUMENT), "--json"],
+        documents.RoutedFile,
+    ),
+}  # fmt: skip
+# Operations whose answer is no document, or that a test of their own compares.
+ELSEWHERE = {
+    "listRecords", "drawRun", "exportRun", "drawWorkflow", "resumeRuns", "hearEvents", "readiness",
+    "metrics",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_use_case_gives_the_same_through_both_faces(faces: Faces, name: str) -> None:
+    case = TABLE[name]
+    printed = read(faces.command(*case.command(faces), codes=case.codes), case.document)
+    answered = read(case.request(faces).content, case.answer)
+    same = case.same or (lambda document: document)
+    assert same(printed) == same(answered)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_document_of_the_command_line_alone_is_as_its_struct_says(
+    faces: Faces, name: str
+) -> None:
+    command, document = ALONE[name]
+    lines = faces.command(*command(faces))
+    # Those that print a line for each record print the document at last.
+    text = lines.splitlines()[-1] if name in ("runs watch", "route") else lines
+    read(text, document)
+
+
+def test_records_drawings_and_archives_are_the_same_through_both_faces(faces: Faces) -> None:
+    lines = faces.command("runs", "show", faces.ended, "--records").splitlines()
+    page = read(faces.get(f"/v1/runs/{faces.ended}/records").content, documents.RecordsDocument)
+    assert [json.loads(line) for line in lines] == page.records
+    for language in ("mermaid", "dot"):
+        drawn = faces.command("runs", "show", faces.machine, "--graph", language)
+        assert drawn == faces.get(f"/v1/runs/{faces.machine}/graph", format=language).text
+        drawn = faces.command("workflows", "graph", "quick", "--format", language)
+        assert drawn == faces.get("/v1/workflows/quick/graph", format=language).text
+    file = faces.serving.folder / "exported"
+    faces.command("runs", "export", faces.ended, "-o", str(file))
+    exported = faces.get(f"/v1/runs/{faces.ended}/export")
+    assert exported.headers["Content-Disposition"].endswith(f'"{faces.ended}.qtforge-run"')
+    assert file.read_bytes() == exported.content
+
+
+def test_the_runs_that_can_be_resumed_are_resumed_through_both_faces(faces: Faces) -> None:
+    answered = read(faces.post("/v1/runs/resume").content, documents.ResumedRuns)
+    assert answered.runs == []
+    done = faces.serving.cli("runs", "resume", "--all")
+    assert (done.returncode, "no run was interrupted" in done.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "method", "path", "content", "status", "code"),
+    [
+        (["run", "quikc"], 3, "POST", "/v1/runs", {"workflow": "quikc"}, 404,
+         "workflow.not_found"),
+        (["runs", "retry", "{ended}"], 1, "POST", "/v1/runs/{ended}/retry", {}, 409,
+         "run.succeeded"),
+        (["runs", "cancel", "{ended}"], 1, "POST", "/v1/runs/{ended}/cancel", None, 409,
+         "run.ended"),
+        (["runs", "pause", "{ended}"], 1, "POST", "/v1/runs/{ended}/pause", None, 409,
+         "run.ended"),
+        (["send", "{ended}", "go"], 1, "POST", "/v1/runs/{ended}/events", {"name": "go"}, 409,
+         "run.ended"),
+        (["runs", "fork", "{ended}", "--from", "onyl"], 3, "POST", "/v1/runs/{ended}/fork",
+         {"from": "onyl"}, 422, "run.unknown_step"),
+        (["runs", "amend", "{ended}", "--patch", "{patch}"], 1, "POST",
+         "/v1/runs/{ended}/amend", {"patch": PATCH}, 409, "run.ended"),
+        (["runs", "import", "{patch}"], 1, "POST", "/v1/runs/import", b"[]", 422,
+         "run.archive_invalid"),
+        (["bus", "request", "no.topic"], 1, "POST", "/v1/request", {"topic": "no.topic"}, 404,
+         "bus.no_handler"),
+        (["bus", "request", "not a topic"], 1, "POST", "/v1/request", {"topic": "not a topic"},
+         400, "bus.invalid_topic"),
+    ],
+)  # fmt: skip
+def test_an_error_has_one_code_through_both_faces(
+    faces: Faces,
+    words: list[str],
+    exit_code: int,
+    method: str,
+    path: str,
+    content: Any,
+    status: int,
+    code: str,
+) -> None:
+    names = {"ended": faces.ended, "patch": str(faces.patch())}
+    done = faces.serving.cli(*(word.format(**names) for word in words))
+    assert done.returncode == exit_code, done.stderr
+    assert done.stderr.startswith(f"error[{code}]: "), done.stderr
+    body: dict[str, Any] = {"json": content}
+    if isinstance(content, bytes):
+        body = {"content": content, "headers": {"Content-Type": "application/octet-stream"}}
+    refused = faces.server.client.request(method, path.format(**names), **body)
+    assert refused.status_code == status, refused.text
+    assert read(refused.content, documents.ErrorDocument).error.code == code
+
+
+def test_every_command_with_json_and_every_operation_is_tried() -> None:
+    tried = {name.partition(",")[0] for name in (*TABLE, *ALONE)}
+    assert set(_commands_with_json(root, ())) == tried
+    operations = {case.endpoint for case in TABLE.values()} | ELSEWHERE
+    assert {each.name for each in ENDPOINTS} == operations
+
+
+def _commands_with_json(command: click.Command, words: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from _commands_with_json(found, (*words, name))
+    elif any(each.name == "as_json" for each in command.params):
+        yield " ".join(words)
