@@ -200,7 +200,7 @@ def test_changes_are_asked_for_and_the_same_reviewer_sees_it_again(
     desk.offer.unlink()
     sent = desk.send(run, "document.submitted")
     assert sent["run"]["machine"]["state"] == "changes_requested"  # it is not there
-    assert "is not there" in mailbox.letters[-1].get_content()
+    assert "does not exist" in mailbox.letters[-1].get_content()
     desk.offer.write_text("# Offer\n\n1 December. Ten pieces.\n")
     sent = desk.send(run, "document.submitted")
     assert sent["run"]["machine"]["state"] == "under_review"
@@ -273,7 +273,7 @@ def test_an_amended_approval_shows_at_once_what_it_waits_for(desk: Desk) -> None
 def test_a_document_that_is_not_there_fails_at_once(desk: Desk) -> None:
     said = desk("run", "document-approval", "nowhere.md")
     assert said.code == 1
-    assert "nowhere.md is not there" in said.out
+    assert "nowhere.md does not exist" in said.out
 
 
 def test_a_run_without_a_document_waits_for_one(desk: Desk) -> None:

@@ -1,1 +1,1 @@
-"""Making one result of many sources' rows."""
+"""Aggregate the rows of many sources to one result."""

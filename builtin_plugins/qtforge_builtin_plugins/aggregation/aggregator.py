@@ -1,4 +1,4 @@
-"""data-aggregator: one result of many sources' rows; answers ``rows.aggregate``."""
+"""data-aggregator: aggregate the rows of many sources; answers ``rows.aggregate``."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class AggregatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[plugins.data-aggregator.config]``.
 
     Attributes:
-        memory_mib: How much memory one aggregation may take; beyond that it uses the disk.
-        threads: How many it computes on; default: the processor's, 4 at most.
-        at_once: How many aggregations may go on at once; the others wait.
+        memory_mib: The memory limit of one aggregation, in MiB; beyond it uses the disk.
+        threads: The threads of one aggregation; by default the processor's, at most 4.
+        at_once: The most aggregations at once; others wait.
     """
 
     memory_mib: int = 768
@@ -58,13 +58,13 @@ class AggregatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DataAggregator(Plugin):
-    """Merges, unites, intersects and computes, on the disk where the memory does not suffice."""
+    """Merges, unites, intersects and computes statistics, on disk if memory does not suffice."""
 
     Config = AggregatorConfig
     config: AggregatorConfig
 
     async def start(self, context: PluginContext) -> None:
-        """Keep what the host gives."""
+        """Keep the context, and limit the number of aggregations at once."""
         self._context = context
         self._turns = asyncio.Semaphore(self.config.at_once)
 
@@ -75,7 +75,7 @@ class DataAggregator(Plugin):
 
     @operation("rows.aggregate")
     async def aggregate(self, request: AggregateRequest, context: OperationContext) -> Aggregated:
-        """Make one result of many sources.
+        """Aggregate the rows of many sources.
 
         Raises:
             OperationError: ``aggregation.*`` or ``rows.*``; see docs/aggregation.md.
@@ -95,8 +95,8 @@ class DataAggregator(Plugin):
     async def _in_thread(
         self, sources: list[SourceRows], how: Aggregation, context: OperationContext
     ) -> Aggregated:
-        """Compute in a thread; when the caller gives up, the computation is interrupted."""
-        # Heavy: the library is loaded when there is something to compute.
+        """Compute in a thread; when the caller is cancelled, interrupt the computation."""
+        # Imported here: the library is heavy, and needed for a computation only.
         from qtforge_builtin_plugins.aggregation.computing import Computation
 
         folder = self._context.run_dir(context.run_id)
@@ -109,7 +109,7 @@ class DataAggregator(Plugin):
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
-                while not work.done():  # between two statements there is nothing to interrupt
+                while not work.done():  # repeated: between statements an interrupt has no effect
                     computation.interrupt()
                     await asyncio.wait([work], timeout=_INTERRUPT_S)
                 if not work.cancelled():
@@ -130,31 +130,31 @@ class DataAggregator(Plugin):
                 self._check_dataset(each, context)
 
     def _check_dataset(self, source: SourceRows, context: OperationContext) -> None:
-        assert source.dataset is not None  # noqa: S101 - said by the caller
+        assert source.dataset is not None  # noqa: S101 - checked by the caller
         path, runs = Path(source.dataset.path), self._context.runs_dir
         if runs is not None and not path.resolve().is_relative_to(runs.resolve()):
             raise OperationError(
                 "rows.dataset_outside",
-                f"the rows of '{source.name}' are not among the files of runs",
+                f"the rows of '{source.name}' are outside the files of runs",
                 str(path),
-                "read it as a source of the type file",
+                "read it with a source of the type file",
                 retryable=False,
             )
         size_bytes = path.stat().st_size if path.is_file() else None
         if size_bytes != source.dataset.size_bytes:
-            gone = "is missing" if size_bytes is None else "is not what it was"
+            gone = "is missing" if size_bytes is None else "has changed"
             raise OperationError(
                 "rows.dataset_missing",
                 f"the file with the rows of '{source.name}' {gone}",
                 str(path),
-                f"fetch them again: qtforge-host runs retry {context.run_id or 'RUN'}"
+                f"read them again: qtforge-host runs retry {context.run_id or 'RUN'}"
                 f" --from {source.name}",
                 retryable=False,
             )
 
 
 def _by_source(sources: list[SourceRows], counts: dict[str, int]) -> Aggregated:
-    """Give each source's rows under its name; files stay where they are."""
+    """Return each source's rows under its name; files are not copied."""
     return Aggregated(
         method="merge",
         count=sum(counts.values()),
@@ -167,13 +167,13 @@ def _by_source(sources: list[SourceRows], counts: dict[str, int]) -> Aggregated:
 
 @contextlib.contextmanager
 def _workplace(folder: Path | None, name: str) -> Iterator[Path]:
-    """Give an empty folder, and remove it; in the run's, so that it goes with the run at least."""
+    """Make an empty folder, and remove it; in the run's folder, which is deleted with the run."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="qtforge-aggregation-") as made:
             yield Path(made)
         return
     place = folder / f".{name}.work"
-    shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(place, ignore_errors=True)  # left by a process that was killed
     place.mkdir(parents=True)
     try:
         yield place
@@ -182,6 +182,6 @@ def _workplace(folder: Path | None, name: str) -> Iterator[Path]:
 
 
 def _file_name(step: str) -> str:
-    """Return a step's name as a file's; two steps never have one."""
+    """Return a unique file name for a step."""
     kept = "".join(each if each.isascii() and each.isalnum() else "_" for each in step)[:80]
     return kept if kept == step else f"{kept}-{hashlib.sha256(step.encode()).hexdigest()[:8]}"

@@ -1,8 +1,8 @@
-"""What columns the rows of all sources have, and of which type: found by looking at all of them.
+"""The columns of all sources' rows and their types, determined from all values.
 
 A column that is missing in a row is null there. Integers and other numbers together are
-numbers; anything else of different types, and every list and mapping, is ``mixed``, which
-keeps each value as it is.
+numbers; values of other different types, and lists and mappings, are ``mixed``, which stores
+each value unchanged.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class TableColumn:
     """A column of the staged tables.
 
     Attributes:
-        name: As in the rows.
-        place: Its number; in the tables it is called ``c<place>``.
-        kinds: Which types its values have, as bits.
+        name: The key in the rows.
+        place: Its number; its name in the tables is ``c<place>``.
+        kinds: The types of its values, as bits.
         wide: Whether its integers need more than 64 bits with a sign.
     """
 
@@ -42,12 +42,12 @@ class TableColumn:
 
     @property
     def sql(self) -> str:
-        """What it is called in SQL; never the name that somebody else gave it."""
+        """Its name in SQL; never a name from outside."""
         return f"c{self.place}"
 
     @property
     def described(self) -> Column:
-        """It, as a result tells it."""
+        """Its description in a result."""
         match self.kinds:
             case 0:
                 return Column(self.name, "null")
@@ -71,9 +71,9 @@ class TableColumn:
 
     @property
     def compared(self) -> str:
-        """What tells whether two values are the same: in ``mixed``, 1 and 1.0 are, 1 and "1" not.
+        """The SQL value for comparisons: in ``mixed``, 1 equals 1.0 but not "1".
 
-        Lists and mappings are the same when they are written the same.
+        Lists and mappings are equal when their JSON texts are.
         """
         if self.described.type != "mixed":
             return self.sql
@@ -83,7 +83,7 @@ class TableColumn:
 
     @property
     def number(self) -> str | None:
-        """Its value where that is a number, else null; None where it never is."""
+        """The SQL of its value if that is a number, else null; None if it never is one."""
         if not self.kinds & (INTEGER | NUMBER):
             return None
         if self.described.type != "mixed":
@@ -98,11 +98,11 @@ def pointer(name: str) -> str:
 
 
 def json_kind(types: Sequence[str], place: int) -> str:
-    """Return the SQL that gives the bit of a JSON value's type.
+    """Return the SQL for the bit of a JSON value's type.
 
     Args:
-        types: The name of the list of types, as ``json_type`` gives them.
-        place: Which of them, from 1.
+        types: The name of the list of types, from ``json_type``.
+        place: The position in the list, from 1.
     """
     it = f"{types}[{place}]"
     return (

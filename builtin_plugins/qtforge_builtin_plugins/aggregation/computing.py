@@ -1,4 +1,4 @@
-"""One aggregation on DuckDB; the only module that knows its errors."""
+"""One aggregation on DuckDB; the only module that handles its errors."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["Computation"]
 
 
 class Computation:
-    """Computes in a folder of its own; may be interrupted from another thread.
+    """An aggregation in a folder of its own; may be interrupted from another thread.
 
     Args:
-        place: An empty folder, for what it needs meanwhile.
-        folder: Of the run, for a large result; None outside one.
-        name: The result's file, without suffix.
-        memory_mib: How much memory it may take.
-        threads: How many it uses.
+        place: An empty folder for temporary files.
+        folder: The run's folder, for a large result; None outside a run.
+        name: The name of the result's file, without suffix.
+        memory_mib: The memory limit, in MiB.
+        threads: The number of threads.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Computation:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def interrupt(self) -> None:
-        """End it soon, whatever it does."""
+        """Interrupt the running statement."""
         with self._lock:
             if self._connection is not None:
                 self._connection.interrupt()
@@ -94,7 +94,7 @@ class Computation:
                 count=output.count,
             )
         query, details = self._query(connection, staged, how)
-        if not staged.columns:  # rows that hold nothing are no rows
+        if not staged.columns:  # rows without columns are no rows
             return Aggregated(method=how.method, count=0)
         write: Any = write_parquet if how.format == "parquet" else _write_one
         output = write(connection, query, self._place, self._folder, self._name)
@@ -148,9 +148,9 @@ def _error_of(error: duckdb.Error, memory_mib: int) -> OperationError:
         fix = f"raise plugins.data-aggregator.config.memory_mib, which is {memory_mib}"
         return OperationError("aggregation.out_of_memory", what, why, fix)
     if isinstance(error, duckdb.OutOfRangeException):
-        fix = "the numbers are too large for this figure; scale them"
+        fix = "the numbers are too large for this statistic; scale them"
         return OperationError("aggregation.out_of_range", what, why, fix, retryable=False)
     if isinstance(error, duckdb.IOException):
-        fix = "make room on the disk of the state directory, and see that it can be written"
+        fix = "free space on the disk of the state directory, and check that it is writable"
         return OperationError("rows.not_writable", what, why, fix)
     return OperationError("aggregation.failed", what, why)

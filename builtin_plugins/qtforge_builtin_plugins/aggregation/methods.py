@@ -25,12 +25,12 @@ __all__ = ["Query", "column_named", "intersect", "merge", "union", "without_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What gives a result.
+    """The query for a result.
 
     Attributes:
-        values: For each column what it is called, and its SQL.
-        rest: The SQL from FROM on.
-        columns: As the result tells them.
+        values: The name and the SQL of each column.
+        rest: The SQL from ``FROM`` to the end.
+        columns: The columns in the result's description.
     """
 
     values: tuple[tuple[str, str], ...]
@@ -39,13 +39,13 @@ class Query:
 
 
 def union(staged: Staged, how: Union) -> Query:
-    """Return the rows of all sources, or the first of those that are the same."""
+    """Return the rows of all sources, or only the first of equal rows."""
     values = [(column.name, column.sql) for column in staged.columns]
     described = [column.described for column in staged.columns]
     if how.source_column is not None:
         if how.source_column in dict(values):
             what = f"the rows have a column '{how.source_column}' already"
-            fix = "give source_column another name"
+            fix = "choose another name for source_column"
             raise OperationError("aggregation.column_taken", what, "", fix, retryable=False)
         values.insert(0, (how.source_column, "getvariable('sources')[src + 1]"))
         described.insert(0, Column(how.source_column, "text"))
@@ -143,7 +143,7 @@ def column_named(staged: Staged, name: str, option: str) -> TableColumn | None:
 
 
 def _keys(staged: Staged, key: str | tuple[str, ...]) -> tuple[list[str], str]:
-    """Return the SQL of each part of a key, and of what keeps a row without a key by itself."""
+    """Return the SQL of each part of a key, and of a value that is unique for a row without key."""
     names = names_of(key)
     if not names:
         return [column.compared for column in staged.columns], "NULL"
@@ -178,7 +178,7 @@ def _conflicts(
     others: Sequence[TableColumn],
     how: Merge,
 ) -> dict[str, int]:
-    """Return how many keys have different values, by column, where there are such."""
+    """Return the number of keys with different values, by column, without zeros."""
     if not others or how.conflict == "list":
         return {}
     differ = ", ".join(
@@ -198,9 +198,9 @@ def _conflicts(
         where = ", ".join(f"{key.name} = {value}" for key, value in zip(keys, example, strict=True))
         raise OperationError(
             "aggregation.conflict",
-            f"the sources do not agree on '{column.name}'",
+            f"the sources have different values of '{column.name}'",
             f"{found[column.name]} keys have different values, such as {where[:200]}",
-            'take the first, the last or a list: conflict = "first"',
+            'use the first, the last or a list: conflict = "first"',
             retryable=False,
         )
     return found

@@ -1,4 +1,4 @@
-"""Reads an aggregation's table: a method, and that method's options."""
+"""Read an aggregation's table: a method, and that method's options."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def _problem_of(given: Aggregation) -> str:
         outside = [each for each in given.quantiles if not 0 <= each <= 1]
         return f"quantiles: {outside[0]:g} is not a share from 0 to 1" if outside else ""
     if isinstance(given, Union) and names_of(given.key) and not given.distinct:
-        return "key: it says which rows are the same; add distinct = true"
+        return "key: it is used with distinct = true only"
     if isinstance(given, Merge) and given.prefer and given.conflict == "last":
-        return "prefer: the last would still go before those; take conflict = 'first'"
+        return "prefer: it has no effect with conflict = 'last'; use conflict = 'first'"
     if isinstance(given, Merge) and not names_of(given.key):
         idle = [
             name for name in ("conflict", "prefer") if getattr(given, name) not in ("first", ())
         ]
-        return f"{idle[0]}: without a key no rows are put together" if idle else ""
+        return f"{idle[0]}: without a key no rows are merged" if idle else ""
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Parquet's types as the values that rows have: numbers, text, true and false, and nested ones."""
+"""Convert Parquet's types to the types of rows: numbers, text, booleans and nested values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INTEGERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ParquetColumn:
-    """A column: its bit, the SQL of its value, and that of the value as JSON."""
+    """A column: the bit of its type, the SQL of its value, and the SQL of the value as JSON."""
 
     kind: int
     value: str

@@ -1,4 +1,4 @@
-"""A query's rows as a result: few of them in the answer, many in a file of the run."""
+"""A query's rows as a result: few in the answer, many in a file of the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREVIEW_ROWS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Rows in the answer, all of them or the first; and the file with all."""
+    """The rows in the answer, all or the first ones, and the file with all rows."""
 
     rows: list[dict[str, Any]]
     dataset: Dataset | None
@@ -45,10 +45,10 @@ def write_json_lines(
 
     Args:
         connection: Has the tables.
-        queries: What gives rows.
-        place: A folder for a file that is only a part.
-        folder: Of the run; None outside one, where only as much is possible as an answer holds.
-        name: The file's.
+        queries: The queries.
+        place: A folder for unfinished files.
+        folder: The run's folder; None outside a run, where the rows must fit into an answer.
+        name: The file's name.
 
     Raises:
         OperationError: ``aggregation.too_large`` outside a run.
@@ -58,7 +58,7 @@ def write_json_lines(
     with made.open("wb") as whole:
         for query in queries:
             pairs = ", ".join(f"{literal(column)}, {value}" for column, value in query.values)
-            # As CSV of one column without quotes: JSON has no line break or control character.
+            # As CSV of one column without quotes, since JSON has no control characters.
             row = connection.execute(
                 f"COPY (SELECT CAST(json_object({pairs}) AS VARCHAR) {query.rest})"
                 f" TO {literal(str(place / 'part.jsonl'))} "
@@ -85,7 +85,7 @@ def write_json_lines(
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL's literal: quotes doubled, nothing else has a meaning in it."""
+    """Return a text as an SQL literal, in which only quotes have to be doubled."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -106,7 +106,7 @@ def write_parquet(
     folder: Path | None,
     name: str,
 ) -> Output:
-    """Write a query's rows as a Parquet file, however few they are.
+    """Write a query's rows as a Parquet file, even when they are few.
 
     Raises:
         OperationError: ``aggregation.column_taken``, or ``aggregation.too_large`` outside a run.
@@ -142,8 +142,8 @@ def _check_names(query: Query) -> None:
     for column, _ in query.values:
         other = seen.setdefault(column.lower(), column)
         if other != column or not column:
-            what = f"Parquet can't hold the columns '{other}' and '{column}' beside each other"
-            fix = 'take format = "jsonl"'
+            what = f"a Parquet file can't have both columns '{other}' and '{column}'"
+            fix = 'use format = "jsonl"'
             raise OperationError("aggregation.column_taken", what, "", fix, retryable=False)
 
 
@@ -154,8 +154,8 @@ def _identifier(name: str) -> str:
 def _too_large() -> OperationError:
     return OperationError(
         "aggregation.too_large",
-        "the result is a file, and there is no run that it could belong to",
+        "the result needs a file, which only a run can have",
         "",
-        "ask for it in a run: qtforge-host run data-aggregation --input FILE",
+        "aggregate in a run: qtforge-host run data-aggregation --input FILE",
         retryable=False,
     )

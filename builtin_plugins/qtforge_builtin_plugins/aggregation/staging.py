@@ -1,6 +1,7 @@
-"""Loads sources' rows into tables of a database that lives in a folder, and is gone with it.
+"""Load the rows of sources into tables of a temporary database.
 
-Only paths and names as bound parameters reach SQL; tables and columns have names of our own.
+Paths and names from outside reach SQL only as bound parameters; tables and columns have
+generated names.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["Staged", "connect", "stage"]
 
 _MOST_COLUMNS: Final = 2000
 _FIRST_ROWS: Final = 1000
-_SOURCE_BITS: Final = 40  # of a row's place: the source is above, its number in there below
+_SOURCE_BITS: Final = 40  # of a row's position: the bits below have its number in the source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,8 @@ class Staged:
 
     Attributes:
         names: The sources' names.
-        counts: How many rows each has.
-        columns: Of all of them, in the order in which they first come.
+        counts: The number of rows of each source.
+        columns: The columns of all sources, in order of first appearance.
     """
 
     names: tuple[str, ...]
@@ -41,10 +42,10 @@ class Staged:
     columns: tuple[TableColumn, ...]
 
     def rows(self, order: Sequence[int] | None = None) -> str:
-        """Return the SQL of all rows: ``src``, ``ord`` (their place among all), and columns.
+        """Return the SQL of all rows: ``src``, ``ord`` (the position among all), and columns.
 
         Args:
-            order: The sources' numbers, first the one whose rows come first.
+            order: The numbers of the sources in the order of their rows.
         """
         parts = []
         for rank, source in enumerate(order or range(len(self.names))):
@@ -56,16 +57,16 @@ class Staged:
 
 @dataclass(slots=True)
 class _Source:
-    """Where a source's rows can be read: a function of SQL, and what its columns hold."""
+    """The SQL function that reads a source's rows, and the types of its columns."""
 
     reader: str
     path: str
     kinds: dict[str, int]
-    plain: dict[str, tuple[str, str]] | None  # of Parquet: the SQL of each value, and its JSON
+    plain: dict[str, tuple[str, str]] | None  # for Parquet: the SQL of each value, and its JSON
 
 
 def connect(folder: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """Open a database in a folder, with bounds, and without a way to the network."""
+    """Open a database in a folder, with limits, and without access to the network."""
     connection = duckdb.connect(
         folder / "work.db",
         config={
@@ -86,13 +87,13 @@ def stage(
     """Load every source.
 
     Args:
-        connection: As `connect` gives it.
-        sources: With rows or a dataset that is there.
-        folder: For rows that came within the request.
+        connection: From `connect`.
+        sources: With rows or an existing dataset.
+        folder: For rows within the request.
 
     Raises:
         OperationError: ``rows.too_many_columns`` or ``rows.not_plain``.
-        duckdb.Error: A file is not what it should be.
+        duckdb.Error: A file is not valid.
     """
     found = [
         _look(connection, source, folder / f"inline-{place}.jsonl")
@@ -108,7 +109,7 @@ def stage(
             "rows.too_many_columns",
             f"the rows have more than {_MOST_COLUMNS} columns",
             "",
-            "let the sources give fewer columns, or put what varies into one column",
+            "reduce the sources' columns, or put varying keys into one column",
             retryable=False,
         )
     columns = tuple(
@@ -144,7 +145,7 @@ def _written(source: SourceRows, path: Path) -> Path:
                 file.write(encoder.encode({key: plain_value(row[key]) for key in row}) + b"\n")
             except OverflowError as error:
                 why = f"an integer of the source '{source.name}' has more than 64 bits"
-                fix = "let the source give it as text"
+                fix = "make it text in the source"
                 raise OperationError("rows.not_plain", "a value can't be used", why, fix) from error
     return path
 
@@ -152,8 +153,7 @@ def _written(source: SourceRows, path: Path) -> Path:
 def _keys(connection: duckdb.DuckDBPyConnection, path: str, name: str) -> list[str]:
     """Return the columns of a JSON Lines file.
 
-    In the order in which they first come in its first rows; then those that come only later,
-    by name.
+    Those of the first rows in order of appearance, then the others by name.
     """
     first = connection.execute(
         f"SELECT json_keys(json) FROM read_ndjson_objects($1) LIMIT {_FIRST_ROWS}", [path]
@@ -171,7 +171,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, path: str, name: str) -> list[s
         [path],
     ).fetchall()
     if any(not is_object for _, is_object in every):
-        why = f"a line of the source '{name}' is no JSON object"
+        why = f"a line of the source '{name}' is not a JSON object"
         raise OperationError("rows.not_plain", "the rows can't be used", why, retryable=False)
     return [*found, *(key for key, _ in every if key not in found)]
 

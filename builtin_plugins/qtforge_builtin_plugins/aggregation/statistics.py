@@ -1,6 +1,6 @@
-"""Figures of numeric columns, as SQL over staged tables: one query for each column.
+"""Statistics of numeric columns, as SQL over staged tables: one query for each column.
 
-One column at a time bounds the memory: a median needs all of a column's numbers.
+One column at a time limits the memory: a median needs all numbers of a column.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LARGEST = 1 << 63
 
 
 def statistics(staged: Staged, how: Statistical) -> Iterator[Query]:
-    """Give the query of each field's figures, a row for each group.
+    """Yield the query for each field's statistics, with a row for each group.
 
     Raises:
         OperationError: ``aggregation.unknown_field`` or ``aggregation.no_numbers``.
@@ -44,8 +44,8 @@ def statistics(staged: Staged, how: Statistical) -> Iterator[Query]:
         raise OperationError(
             "aggregation.no_numbers",
             "there is nothing to compute",
-            "no column has numbers alone",
-            'name the columns: fields = ["amount"]; what is no number there is counted apart',
+            "no column has only numbers",
+            'name the columns: fields = ["amount"]; other values in them are counted separately',
             retryable=False,
         )
     for column in columns:
@@ -99,7 +99,7 @@ def _finite(value: str) -> str:
 
 
 def _whole(value: str) -> str:
-    """Return a sum as an integer of 64 bits, or as a number where it is none: so it can be kept."""
+    """Return a sum as an integer of 64 bits if it fits, or else as a floating point number."""
     fits = f"{value} BETWEEN {-_LARGEST} AND {_LARGEST - 1}"
     return (
         f"CASE WHEN {fits} THEN to_json(CAST({value} AS BIGINT))"

@@ -27,7 +27,7 @@ class AnalyzerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The configuration of content-analyzer.
 
     Attributes:
-        sentiment: Whether to judge the tone.
+        sentiment: Whether to determine the tone.
         readability: Whether to measure the readability.
     """
 
@@ -36,11 +36,11 @@ class AnalyzerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ContentAnalyzer(Plugin):
-    """Tells what a text is about; the same text always gives the same answer.
+    """Analyzes texts; the same text always has the same result.
 
     It runs in a worker process: a text of 60 kB takes about 0.3 s of pure Python, which in a
-    thread would hold up the host, and could not be ended when its time is over. The models
-    are loaded at the first request and kept.
+    thread would block the host, and could not be stopped at its deadline. The models are
+    loaded at the first request and kept.
     """
 
     Config = AnalyzerConfig
@@ -48,7 +48,7 @@ class ContentAnalyzer(Plugin):
 
     @operation("content.analyze", execution="process", trylast=True)
     def analyze(self, request: AnalyzeRequest, context: OperationContext) -> AnalyzeResponse:
-        """Return what the text is about; a text without words gives ``und`` and ``general``."""
+        """Analyze a text; the result for a text without words is ``und`` and ``general``."""
         # Imported when first needed, here and below: numpy alone takes 0.1 s.
         from qtforge_builtin_plugins.documents.analysis import keywords, readability, sentiment
 

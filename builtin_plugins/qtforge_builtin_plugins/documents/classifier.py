@@ -1,4 +1,4 @@
-"""document-classifier: what a document is, for the rules that choose its pipeline."""
+"""document-classifier: determine a document's kind, for the rules that choose its pipeline."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["DocumentClassifier"]
 
 
 class DocumentClassifier(Plugin):
-    """Answers ``document.analyze``, the original's question before a document is routed.
+    """Answers ``document.analyze``, the original's request before a document is routed.
 
-    It runs in a worker process, for the same reasons as `ContentAnalyzer`, and says nothing
-    of tone and readability, on which no rule depends.
+    It runs in a worker process, for the same reasons as `ContentAnalyzer`, and leaves out
+    tone and readability, which no rule uses.
     """
 
     @operation("document.analyze", execution="process", trylast=True)
     def analyze(
         self, request: RoutingAnalysisRequest, context: OperationContext
     ) -> RoutingAnalysis:
-        """Return what the document is; a text without words gives ``und`` and ``general``."""
+        """Classify a document; the result for a text without words is ``und`` and ``general``."""
         # Imported when first needed, here and below: numpy alone takes 0.1 s.
         from qtforge_builtin_plugins.documents.analysis import keywords, routing
 

@@ -1,4 +1,4 @@
-"""document-enricher: the facts that stand in a text."""
+"""document-enricher: extract the facts in a text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class EnricherConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The configuration of document-enricher.
 
     Attributes:
-        summary_sentences: How many sentences a summary has at the most; 0 for none.
+        summary_sentences: The most sentences of a summary; 0 for no summary.
     """
 
     summary_sentences: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
 
 
 class DocumentEnricher(Plugin):
-    """Finds dates, amounts, addresses, numbers of accounts and phones, and a summary.
+    """Finds dates, amounts, addresses, account and phone numbers, and writes a summary.
 
     It runs in a worker process, for the same reasons as `ContentAnalyzer`. Each kind of fact
-    looks only at a bounded beginning of the text; see ``MOST_CHARACTERS`` in its module.
+    is searched in a limited beginning of the text; see ``MOST_CHARACTERS`` in its module.
     """
 
     Config = EnricherConfig
@@ -34,7 +34,7 @@ class DocumentEnricher(Plugin):
 
     @operation("document.enrich", execution="process", trylast=True)
     def enrich(self, request: EnrichRequest, context: OperationContext) -> EnrichResponse:
-        """Return the facts in the text; a text without any gives empty lists."""
+        """Return the facts in the text; the lists are empty for a text without any."""
         # Imported when first needed: dateparser and phonenumbers take 0.2 s.
         from qtforge_builtin_plugins.documents.facts import (
             amounts,
@@ -75,7 +75,7 @@ class DocumentEnricher(Plugin):
 def _invoice(request: EnrichRequest) -> Invoice | None:
     from qtforge_builtin_plugins.documents.facts import invoices
 
-    # Without a word on the kind, the text itself must say that it is an invoice.
+    # If the kind is not known, the text itself must name it an invoice.
     if request.document_type == "financial" or (
         request.document_type is None and invoices.looks_like_invoice(request.parsed_content)
     ):

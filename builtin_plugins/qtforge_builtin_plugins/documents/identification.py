@@ -1,4 +1,4 @@
-"""Tell a document's media type by its content; the name is a hint among kinds of text only."""
+"""Detect a document's media type by its content; the name is a hint for kinds of text only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def identify(file: BinaryIO, name: str) -> str:
     """Return the media type of an open file.
 
     Args:
-        file: At its beginning; seekable.
+        file: A seekable file, at its beginning.
         name: The file's name; decides only between kinds of text that look alike.
 
     Returns:
@@ -60,8 +60,8 @@ def identify(file: BinaryIO, name: str) -> str:
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole(head + file.read(), name)
     if _is_text(head):
-        # PDF's header is ASCII: a PDF may look like text at first, a text that quotes the
-        # header further down is none.
+        # PDF's header is ASCII, so a PDF may begin like text; a text that quotes the header
+        # further down is not a PDF.
         return PDF if head.lstrip().startswith(b"%PDF-") else _text_kind(head, name)
     return PDF if b"%PDF-" in head[:1024] else _binary_kind(head)
 
@@ -75,7 +75,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _is_wide_text(head: bytes) -> bool:
-    """UTF-16 without a mark: the zeros all stand at the same side of each pair."""
+    """Return whether it is UTF-16 without a mark: the zeros are on one side of each pair."""
     even, odd = head[0::2], head[1::2]
     for zeros, others in ((even, odd), (odd, even)):
         # Latin letters have a zero byte, Cyrillic ones a four; any script has some spaces.
@@ -94,7 +94,7 @@ def _zipped(file: BinaryIO) -> str:
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
                 return archive.read("mimetype").decode("ascii", "replace").strip() or _ZIP
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError):
-        # Its directory is cut off or wrong; whether it was a DOCX shows in its first entries.
+        # Its directory is missing or wrong; the first entries show whether it was a DOCX.
         file.seek(0)
         head = file.read(HEAD_BYTES)
         return DOCX if b"word/" in head or b"[Content_Types].xml" in head[:200] else _ZIP
@@ -116,14 +116,14 @@ def _ole(data: bytes, name: str) -> str:
 
 
 def _binary_kind(head: bytes) -> str:
-    import puremagic  # loads its table of signatures; texts, PDF and DOCX do without it
+    import puremagic  # loads its table of signatures; texts, PDF and DOCX do not need it
 
     try:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
         return UNKNOWN
     kinds = [match.mime_type for match in matches if match.mime_type]
-    # What can be parsed has been told apart above; a weak match must not bring it back.
+    # Formats that can be parsed were detected above; a weak match must not bring them back.
     return kinds[0] if kinds and kinds[0] not in {PDF, DOCX} else UNKNOWN
 
 
@@ -146,7 +146,7 @@ def _as_ascii(head: bytes) -> bytes:
 
 
 def _is_mail(text: bytes, least_headers: int) -> bool:
-    """Tell whether it begins with header fields, among them one that only mail has."""
+    """Return whether it begins with header fields, among them one that only mail has."""
     found: set[bytes] = set()
     for number, line in enumerate(text.splitlines()[:200]):
         if line[:1] in (b" ", b"\t") and number:

@@ -27,8 +27,9 @@ class ParserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The configuration of document-parser.
 
     Attributes:
-        max_bytes: Refuse larger files, in bytes; ``options.max_bytes`` of a request overrides.
-        max_unpacked_bytes: Refuse a packed file, such as a DOCX, that unpacks to more bytes.
+        max_bytes: Refuse larger files, in bytes; ``options.max_bytes`` of a request overrides it.
+        max_unpacked_bytes: Refuse a compressed file, such as a DOCX, with more bytes
+            uncompressed.
     """
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
@@ -36,10 +37,10 @@ class ParserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class DocumentParser(Plugin):
-    """Finds out what a document is, and reads it in a worker process.
+    """Detects a document's format, and reads it in a worker process.
 
-    A plugin that reads another format answers ``document.parse`` with an ``accepts`` of its
-    own; it is asked before this one.
+    A plugin for another format answers ``document.parse`` with its own ``accepts``; it comes
+    before this one.
     """
 
     Config = ParserConfig
@@ -49,11 +50,11 @@ class DocumentParser(Plugin):
     async def identify(
         self, request: ParseRequest, context: OperationContext, proceed: Proceed
     ) -> ParseResponse:
-        """Give a document without a media type the one that its content has.
+        """Detect the media type of a document that has none.
 
         Raises:
-            OperationError: ``document.unsupported`` when nobody reads that type, and what
-                `reading.opened` and `identification.identify` raise.
+            OperationError: ``document.unsupported`` when no plugin reads that type, and those
+                of `reading.opened` and `identification.identify`.
         """
         document = request.document
         if document.media_type is None:
@@ -121,7 +122,7 @@ class DocumentParser(Plugin):
 
 
 def _extract(media_type: str, source: Source) -> Extracted:
-    # Loaded here, so that a text needs no PDF library and the host loads none of them.
+    # Imported here, so that a text needs no PDF library, and the host none of them.
     module = importlib.import_module(
         f"qtforge_builtin_plugins.documents.formats.{MODULES[media_type]}"
     )
@@ -130,7 +131,7 @@ def _extract(media_type: str, source: Source) -> Extracted:
 
 
 def _tidy(text: str) -> str:
-    """Return it with Unix line ends, no space before them, one blank line at the most."""
+    """Return a text with Unix line endings, no spaces before them, and single blank lines."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").replace("\0", "")
     # Not by a pattern: one that looks for space before a line end takes quadratic time.
     text = "\n".join(line.rstrip() for line in text.split("\n"))
@@ -145,7 +146,7 @@ def _one_line(text: str | None) -> str | None:
 
 def _unsupported(document: Document) -> OperationError:
     return OperationError(
-        "document.unsupported", f"{document.name} is of a kind that no plugin reads",
+        "document.unsupported", f"no plugin reads the format of {document.name}",
         f"its type is {document.media_type}",
         "convert it to PDF, DOCX, HTML, Markdown, e-mail or text, or install a plugin that"
         " answers document.parse for it",

@@ -1,4 +1,4 @@
-"""Get a document's bytes, refusing what can't or shouldn't be read before reading it."""
+"""Read a document's bytes, and refuse unreadable or too large files before reading."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def read(document: Document, max_bytes: int) -> bytes:
 
     Args:
         document: A file by its path, or content in memory.
-        max_bytes: The most that is accepted; checked before anything is read.
+        max_bytes: The largest size; checked before anything is read.
 
     Raises:
         OperationError: See `opened`.
     """
     with opened(document, max_bytes) as file:
-        # One byte more than allowed shows a file that grew since it was measured.
+        # One byte more than allowed reveals a file that has grown since it was measured.
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise _too_large(document, len(data), max_bytes)
@@ -41,7 +41,7 @@ def opened(document: Document, max_bytes: int) -> Iterator[BinaryIO]:
 
     Args:
         document: A file by its path, or content in memory.
-        max_bytes: The most that is accepted.
+        max_bytes: The largest size.
 
     Raises:
         OperationError: ``document.not_found``, ``document.is_folder``, ``document.empty``,
@@ -53,12 +53,12 @@ def opened(document: Document, max_bytes: int) -> Iterator[BinaryIO]:
         return
     if not document.path or "\0" in document.path:
         raise OperationError(
-            "document.not_found", f"{document.name} names no file",
+            "document.not_found", f"{document.name} is not a file",
             "the document has neither content nor a usable path",
             "set document.path or document.content",
         )  # fmt: skip
     try:
-        # The kind is checked by the name first: opening some devices has effects of its own.
+        # The kind is checked before opening, since opening some devices has side effects.
         _check_regular(document, os.stat(document.path).st_mode)
         with open(os.open(document.path, _OPEN_FLAGS), "rb") as file:
             status = os.fstat(file.fileno())
@@ -73,7 +73,7 @@ def _refused(document: Document, error: OSError) -> OperationError:
     where = document.path or document.name
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return OperationError(
-            "document.not_found", f"{where} is not there", "no file has this path",
+            "document.not_found", f"{where} does not exist", "no file has this path",
             "check the path's spelling",
         )  # fmt: skip
     return OperationError(
@@ -86,12 +86,12 @@ def _check_regular(document: Document, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise OperationError(
             "document.is_folder", f"{document.path} is a folder", "a document is one file",
-            "name the files in it",
+            "name a file in it",
         )  # fmt: skip
     if not stat.S_ISREG(mode):
         raise OperationError(
             "document.unreadable", f"{document.path} is not a regular file",
-            "it is a pipe, a socket or a device, which has no end to read to",
+            "it is a pipe, a socket or a device, which has no end",
             "copy its content into a file first",
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ def _check_size(document: Document, size_bytes: int, max_bytes: int) -> None:
     if size_bytes == 0:
         raise OperationError(
             "document.empty", f"{document.name} is empty", "it has 0 bytes",
-            "check that it was copied or downloaded to its end",
+            "check that it was copied or downloaded completely",
         )  # fmt: skip
     if size_bytes > max_bytes:
         raise _too_large(document, size_bytes, max_bytes)

@@ -1,4 +1,4 @@
-"""document-storage: keeps, removes and finds documents in SQLite."""
+"""document-storage: store, remove and find documents in SQLite."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The configuration of document-storage.
 
     Attributes:
-        path: The database's file; None means ``documents.sqlite`` in the plugin's own folder.
+        path: The database's file; None for ``documents.sqlite`` in the plugin's own folder.
         busy_timeout_s: How long to wait for another writer, in seconds, 0 to 60.
     """
 
@@ -38,9 +38,9 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class DocumentStorage(Plugin):
-    """Keeps documents, each content once, with a full-text index.
+    """Stores documents, each content once, with a full-text index.
 
-    The file is opened when first needed: a host on a read-only disk starts all the same.
+    The file is opened at the first request, so a host on a read-only disk can start.
     """
 
     Config = StorageConfig
@@ -49,8 +49,8 @@ class DocumentStorage(Plugin):
     _catalogue: Catalogue
 
     async def start(self, context: PluginContext) -> None:
-        """Note where the database is."""
-        from qtforge_builtin_plugins.documents.catalogue import Catalogue  # loads sqlite3
+        """Prepare the catalogue."""
+        from qtforge_builtin_plugins.documents.catalogue import Catalogue  # imports sqlite3
 
         path = _path(self.config, context)
         self._catalogue = Catalogue(path, self.config.busy_timeout_s)
@@ -58,10 +58,10 @@ class DocumentStorage(Plugin):
 
     @operation("document.store", trylast=True)
     async def store(self, request: StoreRequest) -> StoreResponse:
-        """Keep a document, then publish ``document.stored``.
+        """Store a document, then publish ``document.stored``.
 
-        The same ``request_id`` gives the same document again, and publishes again: whoever
-        stopped between the two the first time must not have lost the event.
+        A second request with the same ``request_id`` returns the same document and publishes
+        again, so that the event is not lost when the process dies between the two.
 
         Raises:
             OperationError: ``storage.newer``, ``.damaged``, ``.locked``, ``.unwritable``.
@@ -82,7 +82,7 @@ class DocumentStorage(Plugin):
 
     @operation("document.discard", trylast=True)
     def discard(self, request: DiscardRequest) -> DiscardResponse:
-        """Remove a document; one that is not there is no error.
+        """Remove a document; an unknown document is no error.
 
         Raises:
             OperationError: As for `store`.

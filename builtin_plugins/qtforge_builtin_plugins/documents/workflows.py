@@ -1,4 +1,4 @@
-"""document-workflows: the workflow definitions that come with the document plugins."""
+"""document-workflows: the workflow definitions of the document plugins."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["DocumentWorkflows"]
 class DocumentWorkflows(Plugin):
     """Contributes ``document-processing`` and ``document-routing``.
 
-    The first parses, analyzes, enriches and stores; the second finds out what a document is
-    and sends it to the pipeline for such documents.
+    The first parses, analyzes, enriches and stores; the second determines the kind of a
+    document and runs the pipeline for it.
     """
 
     @hookimpl

@@ -1,1 +1,1 @@
-"""Pipelines for kinds of documents, one folder each: a workflow and its operations."""
+"""Pipelines for kinds of documents, one folder each: a workflow, its operations and messages."""

@@ -1,4 +1,4 @@
-"""Headings that are told from a plain text's lines alone."""
+"""Recognise headings in the lines of a plain text."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class TextHeading:
     """A heading.
 
     Attributes:
-        level: From 1.
-        text: On one line, with its number, without what follows it on the line.
-        line: From 1.
-        length: How many characters of the line it takes; less than the line for a run-in one.
+        level: The level, from 1.
+        text: The heading on one line, with its number, without other text of the line.
+        line: The line, from 1.
+        length: Its length in characters; less than the line's for a run-in heading.
     """
 
     level: int
@@ -48,10 +48,10 @@ class TextHeading:
 
 
 def find_headings(text: str) -> Iterator[TextHeading]:
-    """Yield what looks like a heading, in order.
+    """Yield the lines that look like headings, in order.
 
-    These are numbered titles (``5.1 Term``, ``§ 3 Haftung``), numbered titles that run into
-    their paragraph, lines in capitals, and short lines that stand alone before a paragraph.
+    These are numbered titles (``5.1 Term``, ``§ 3 Haftung``), numbered titles run into their
+    paragraph, lines in capitals, and short single lines before a paragraph.
     """
     lines = text.split("\n")
     for index, line in enumerate(lines):
@@ -70,13 +70,13 @@ def _numbered(lines: Sequence[str], index: int) -> TextHeading | None:
     level = number.count(".") + 1
     if not title[:1].isupper():
         return None
-    # "1. Предмет договора." is a title where 1.1 follows; else it is an item of a list.
+    # "1. Предмет договора." is a title if 1.1 follows; otherwise it is an item of a list.
     is_followed = bool(number) and _following(lines, index).lstrip().startswith(f"{number}.1")
     # "1 Definitions", but not "7 Marine Parade" or "2 May 2026".
     is_marked = "." in number or match["mark"] not in (" ", "\u00a0")
     if is_followed and len(title.split()) <= _MOST_WORDS:
         return _heading(level, line.strip(), index, len(line))
-    if is_marked and _is_title(title) and not _goes_on_as_list(lines, index, number):
+    if is_marked and _is_title(title) and not _is_list_item(lines, index, number):
         return _heading(level, line.strip(), index, len(line))
     run_in = _RUN_IN.match(match["text"])
     if number and run_in is not None and _is_title_case(run_in["title"]):
@@ -125,8 +125,8 @@ def _is_title_case(text: str) -> bool:
     )
 
 
-def _goes_on_as_list(lines: Sequence[str], index: int, number: str) -> bool:
-    """Tell an item of a list: the next line is numbered at the same level."""
+def _is_list_item(lines: Sequence[str], index: int, number: str) -> bool:
+    """Return whether it is an item of a list: the next line has a number of the same level."""
     if not number:
         return False
     match = _NUMBERED.match(_following(lines, index))

@@ -175,7 +175,7 @@ def test_names_and_values_are_never_read_as_sql(ask: Any, method: str) -> None:
         ({"method": "merge", "key": "ab", "prefer": ["c"]}, "aggregation.invalid", "no source"),
         ({"method": "intersect", "key": "b"}, "aggregation.unknown_field", "did you mean"),
         ({"method": "statistical", "fields": ["x"]}, "aggregation.unknown_field", "fields"),
-        ({"method": "statistical"}, "aggregation.no_numbers", "no column has numbers alone"),
+        ({"method": "statistical"}, "aggregation.no_numbers", "no column has only numbers"),
         ({"method": "statistical", "quantiles": [25]}, "aggregation.invalid", "not a share"),
         ({"method": "union", "source_column": "ab"}, "aggregation.column_taken", "'ab' already"),
         ({"method": "union", "format": "parquet"}, "aggregation.column_taken", "'ab' and 'AB'"),
@@ -191,7 +191,7 @@ def test_what_can_not_be_done_is_said(ask: Any, how: Any, code: str, told: str) 
 def test_a_file_that_is_gone_or_changed_names_the_step_to_do_again(ask: Any) -> None:
     file = dataset(ask.runs / "run-1", "sales", '{"x": 1}\n')
     Path(file.path).write_text("")
-    for gone in ("is not what it was", "is missing"):
+    for gone in ("has changed", "is missing"):
         with pytest.raises(OperationError, match=gone) as error:
             ask({"method": "union"}, sales=file)
         assert error.value.code == "rows.dataset_missing"

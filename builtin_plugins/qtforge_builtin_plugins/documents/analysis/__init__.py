@@ -1,1 +1,1 @@
-"""What `ContentAnalyzer` is made of: one question about a text in each module."""
+"""The parts of `ContentAnalyzer`: one property of a text in each module."""

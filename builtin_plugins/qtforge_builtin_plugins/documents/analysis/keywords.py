@@ -1,4 +1,4 @@
-"""What a text is about, by YAKE (unsupervised, works for any language with stop words)."""
+"""Find a text's keywords with YAKE (unsupervised, for any language with stop words)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 
 
 def find_keywords(text: str, language: str) -> list[str]:
-    """Return at most ten keywords in lower case, the most telling first.
+    """Return at most ten keywords in lower case, most significant first.
 
     Args:
-        text: Only its first 200,000 characters count.
+        text: Only its first 200,000 characters are used.
         language: ISO 639-1; chooses the stop words.
     """
     extractor = yake.KeywordExtractor(
         lan=language, n=_WORDS_PER_KEYWORD, top=4 * _MOST_KEYWORDS, dedup_lim=0.8
     )
     found = extractor.extract_keywords(text[:_MOST_CHARACTERS])
-    # Equal scores are put in alphabetical order, so that the same text always gives the same.
+    # Equal scores are sorted by the alphabet, so that the result is deterministic.
     ranked = sorted((round(float(score), 9), keyword.lower()) for keyword, score in found)
     unique = dict.fromkeys(keyword for _, keyword in ranked if _WORD.search(keyword))
     return list(unique)[:_MOST_KEYWORDS]

@@ -1,8 +1,8 @@
-"""Which kind of document a text is: legal, financial, technical, or none of them.
+"""Classify a text as legal, financial, technical, or none of them.
 
-A score for each kind is the sum of the weights of the terms (``kinds.toml``) and features
-that the text has, each scaled by how often it comes per 1000 words. A kind is named only
-where several of them agree, and clearly more than for the next kind.
+The score of each kind is the sum of the weights of the terms (``kinds.toml``) and features
+in the text, each scaled by its frequency per 1000 words. A kind is chosen only if several of
+them are found, and if its score is clearly higher than that of the next kind.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FALLBACK: Final = "en"  # its terms are used besides those of another language,
 _NONE: Final = "general"
 _MOST_CHARACTERS: Final = 400_000
 _LEAST_WORDS: Final = 300  # a shorter text counts as one of this length
-_FEW_WORDS: Final = 20  # that a shorter text shows no kind says little
+_FEW_WORDS: Final = 20  # for a shorter text, the absence of a kind means little
 _FULL_RATE: Final = 3.0  # so many per 1000 words give a term its full weight
 _THRESHOLD: Final = 6.0
 _MARGIN: Final = 1.25
@@ -61,8 +61,8 @@ class Kind:
     Attributes:
         name: ``legal``, ``financial``, ``technical`` or ``general``.
         confidence: 0 to 1.
-        evidence: What speaks for it, strongest first; empty for ``general``.
-        scores: Each kind but ``general`` to what speaks for it; 6 and more is much.
+        evidence: The reasons, strongest first; empty for ``general``.
+        scores: The score of each kind except ``general``; 6 and more is high.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Feature:
-    """Something that needs a pattern; ``full_rate`` per 1000 words gives its full weight."""
+    """A feature found by a pattern; ``full_rate`` per 1000 words is its full weight."""
 
     name: str
     kind: str
@@ -113,7 +113,7 @@ def load_classifier() -> Callable[[str, str], Kind]:
 
 
 def _finds(text: str, terms: Terms) -> dict[str, list[tuple[float, str]]]:
-    """Return for each kind what was found: the score that it adds, and its description."""
+    """Return for each kind its finds: the score that each adds, and its description."""
     words = _WORD.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     per_1000 = 1000 / max(len(words), _LEAST_WORDS)
     phrases = _phrases(words)
@@ -134,7 +134,7 @@ def _finds(text: str, terms: Terms) -> dict[str, list[tuple[float, str]]]:
 
 
 def _phrases(words: Sequence[str]) -> Mapping[int, Counter[str]]:
-    """Return how often each run of one, two and three words stands in the text."""
+    """Return the frequency of each run of one, two and three words in the text."""
     return {length: Counter(map(" ".join, _runs(words, length))) for length in (1, 2, 3)}
 
 

@@ -1,4 +1,4 @@
-"""Which language a text is in, by py3langid."""
+"""Detect a text's language with py3langid."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 __all__ = ["UNDETERMINED", "Language", "load_identifier"]
 
 UNDETERMINED: Final = "und"
-# More tells nothing new, and long technical texts are answered as fast as short ones.
+# More text does not improve the result, and long texts take no longer than short ones.
 _MOST_CHARACTERS: Final = 20_000
 _LEAST_LETTERS: Final = 20
-# Code, addresses and numbers are in no language, and the model takes them for one.
+# Code, addresses and numbers are in no language, but the model assigns them one.
 _NOT_PROSE: Final = re.compile(
     r"https?://\S{1,500}|\S{1,100}@\S{1,100}|\b\w*[\d_]\w*\b|[<>{}\[\]()=|/*#]+"
 )
@@ -23,7 +23,7 @@ _NOT_PROSE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """A language and how sure it is.
+    """A language and the confidence in it.
 
     Attributes:
         code: ISO 639-1, or ``und``.
@@ -35,7 +35,7 @@ class Language:
 
 
 def load_identifier() -> Callable[[str], Language]:
-    """Load the model, about 0.2 s, and return a function that tells a text's language."""
+    """Load the model, about 0.2 s, and return a function that detects a text's language."""
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def identify(text: str) -> Language:

@@ -1,4 +1,4 @@
-"""How hard a text is to read: Flesch's reading ease and its versions for other languages."""
+"""Measure readability: Flesch's reading ease and its versions for other languages."""
 
 # ruff: noqa: RUF001 - it has words in Russian and typographic marks
 
@@ -56,8 +56,8 @@ LANGUAGES: Final = frozenset(_FORMULAS)
 def measure_readability(text: str, language: str) -> Readability | None:
     """Return the reading ease; higher is easier.
 
-    None when there is no formula for the language, or there are fewer than 30 words. Only
-    the first 2,000 sentences count.
+    None when there is no formula for the language, or fewer than 30 words. Only the first
+    2,000 sentences are used.
     """
     formula = _FORMULAS.get(language)
     if formula is None:

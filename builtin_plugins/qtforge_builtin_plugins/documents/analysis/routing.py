@@ -1,4 +1,4 @@
-"""What the rules of routing look at: a document's own keywords, features and category."""
+"""The inputs of routing rules: a document's own keywords, features and category."""
 
 # ruff: noqa: RUF001 - it has words in Russian
 
@@ -18,8 +18,8 @@ __all__ = ["categorize", "measure_features", "own_keywords"]
 _GENERAL: Final = "general"
 _MAIL: Final = "message/rfc822"
 _MOST_CHARACTERS: Final = 400_000
-# What a document calls itself. A rule that asks `keywords.contains('contract')` means a
-# contract, while an article on "design by contract" has the word often, too.
+# Names of kinds of documents. A rule with `keywords.contains('contract')` means a contract,
+# but an article on "design by contract" has the word often, too.
 _GENRES: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -36,7 +36,7 @@ _GENRES: Final[Mapping[str, str]] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-# A short document shows too little for the classifier, but says in its title what it is.
+# A short document has too little text for the classifier, but its title names its kind.
 _TITLE_LINES: Final = 3
 _TITLE_WORDS: Final = 8
 _LEAST_SCORE: Final = 2.0
@@ -56,16 +56,16 @@ def own_keywords(keywords: Sequence[str], text: str, kind: Kind) -> list[str]:
     """Return the keywords without names of kinds of documents that this one is not.
 
     Args:
-        keywords: Lower case, most telling first.
-        text: The document's.
-        kind: What it was found to be.
+        keywords: Lower case, most significant first.
+        text: The document's text.
+        kind: Its kind.
     """
     own = {kind.name} if kind.name != _GENERAL else _titled_kinds(text, kind)
     return [keyword for keyword in keywords if _GENRES.get(keyword, _GENERAL) in {_GENERAL, *own}]
 
 
 def measure_features(text: str, metadata: DocumentMetadata | None, kind: Kind) -> dict[str, float]:
-    """Return numbers that conditions may use: sizes, and how much speaks for each kind."""
+    """Return numbers that conditions may use: sizes, and the score of each kind."""
     text = text[:_MOST_CHARACTERS]
     lines = [line for line in text.split("\n") if line.strip()]
     words = len(text.split())
@@ -84,7 +84,7 @@ def measure_features(text: str, metadata: DocumentMetadata | None, kind: Kind) -
 
 
 def categorize(text: str, metadata: DocumentMetadata | None, kind: Kind) -> str:
-    """Return the field that a document belongs to; see `RoutingAnalysis`."""
+    """Return the subject of a document; see `RoutingAnalysis.category`."""
     if kind.name == "financial" and invoices.looks_like_invoice(text):
         return "accounting"
     if kind.name in _CATEGORIES:
@@ -94,7 +94,7 @@ def categorize(text: str, metadata: DocumentMetadata | None, kind: Kind) -> str:
 
 
 def _titled_kinds(text: str, kind: Kind) -> set[str]:
-    """Return the kinds that the first lines name as what the document is."""
+    """Return the kinds that the first lines name as the document's own."""
     lines = [line for line in text[:4000].split("\n") if line.strip()][:_TITLE_LINES]
     found = set()
     for line in lines:

@@ -1,4 +1,4 @@
-"""Split a text into sentences, by segtok, which needs no model."""
+"""Split a text into sentences with segtok, which needs no model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIST_MARK: Final = re.compile(
     r"^(?:[-*•†]|\(?[0-9a-zа-я]{1,3}(?:\.\d{1,3})*[.)]|\d{1,2}(?:\.\d{1,3})+)\s+"  # noqa: RUF001
 )
 _LIST_ITEM: Final = re.compile(r"\s{0,20}(?:[-*•†]|\d{1,3}[.)]|\d{1,2}(?:\.\d{1,3}){1,3})\s")
-# A shorter line is not one that was broken at the margin: a heading, a row, a paragraph's end.
+# A shorter line was not broken at the margin: it is a heading, a row or a paragraph's end.
 _LEAST_BROKEN_LINE: Final = 40
 # A longer paragraph without an end is a table or code; the splitter is not made for it.
 _MOST_CHARACTERS: Final = 10_000

@@ -1,4 +1,4 @@
-"""The tone of an English text, by VADER's lexicon and rules."""
+"""Determine the tone of an English text with VADER's lexicon and rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _THRESHOLD: Final = 0.05
 
 
 def load_scorer() -> Callable[[str], Sentiment | None]:
-    """Load the lexicon and return a function that tells an English text's tone.
+    """Load the lexicon and return a function that determines an English text's tone.
 
     The score is the mean over the sentences: VADER is made for single sentences, and
     saturates on whole texts.

@@ -1,4 +1,4 @@
-"""What `DocumentEnricher` is made of: one kind of fact in each module.
+"""The parts of `DocumentEnricher`: one kind of fact in each module.
 
-Each caps the text that it looks at, so that any text ends in time.
+Each searches a limited part of the text, so that the time is limited for any text.
 """

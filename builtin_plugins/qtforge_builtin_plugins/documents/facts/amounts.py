@@ -66,12 +66,12 @@ _AMOUNT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedAmount:
-    """An amount and where it stands.
+    """An amount and its position.
 
     Attributes:
-        start: Of its first character.
-        end: After its last.
-        amount: What it is.
+        start: The position of its first character.
+        end: The position after its last character.
+        amount: The amount.
     """
 
     start: int
@@ -88,7 +88,7 @@ def find_amounts(text: str) -> list[Amount]:
 
 
 def iterate_amounts(text: str) -> Iterator[PlacedAmount]:
-    """Yield every number that stands beside a currency, in order, 10,000 at the most."""
+    """Yield every number next to a currency, in order, at most 10,000."""
     for match in islice(_AMOUNT.finditer(text), MOST_AMOUNTS):
         sign = match["before"] or match["after"]
         value = value_of(match["number"] or match["number2"])
@@ -109,7 +109,7 @@ def iterate_amounts(text: str) -> Iterator[PlacedAmount]:
 
 
 def value_of(number: str) -> Decimal | None:
-    """Return a written number's value, whichever sign parts its thousands and decimals."""
+    """Return a written number's value, with any separators of thousands and decimals."""
     return Price.fromstring(number).amount
 
 

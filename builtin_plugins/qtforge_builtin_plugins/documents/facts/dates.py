@@ -1,7 +1,7 @@
 """Calendar dates: spans that look like one, read by dateparser.
 
-``dateparser.search`` is not used: it takes bare numbers and short words for dates, and its
-time grows with the number of words times the number of formats.
+``dateparser.search`` is not used: it recognises bare numbers and short words as dates, and
+its time grows with the number of words times the number of formats.
 """
 
 # ruff: noqa: RUF001 - it has words in Russian and typographic marks
@@ -45,12 +45,12 @@ _AMERICAN: Final = re.compile(r"\$|\bUSD\b|\bUnited States\b|\bUSA\b")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedDate:
-    """A date and where it stands.
+    """A date and its position.
 
     Attributes:
-        start: Of its first character.
-        end: After its last.
-        date: What it is.
+        start: The position of its first character.
+        end: The position after its last character.
+        date: The date.
     """
 
     start: int
@@ -74,13 +74,13 @@ def find_dates(text: str, language: str | None) -> list[FoundDate]:
 def iterate_dates(
     text: str, language: str | None, *, order: str | None = None
 ) -> Iterator[PlacedDate]:
-    """Yield every date in the text, in order, 2,000 at the most.
+    """Yield every date in the text, in order, at most 2,000.
 
     Args:
         text: The text.
         language: ISO 639-1, or None.
-        order: ``DMY`` or ``MDY``, as `date_order` tells of the whole document; None to ask it
-            of this text.
+        order: ``DMY`` or ``MDY``, from `date_order` for the whole document; None to determine
+            it from this text.
     """
     read = partial(_read, language=language, order=order or date_order(text, language))
     known: dict[str, datetime.date | None] = {}
@@ -105,7 +105,7 @@ def iterate_dates(
 
 
 def date_order(text: str, language: str | None) -> str:
-    """Return how a document orders the numbers of a date: ``DMY`` or ``MDY``.
+    """Return the order of the numbers in a document's dates: ``DMY`` or ``MDY``.
 
     A date that has only one reading decides; then the language, and for English the country.
     """
@@ -119,7 +119,7 @@ def date_order(text: str, language: str | None) -> str:
 
 
 def _plain(match: re.Match[str], language: str | None) -> str | None:
-    """Return a candidate without ornaments; None when it is not a date after all."""
+    """Return a candidate without ornaments; None when it is not a date."""
     if match["iso"]:
         return match["iso"]
     if match["first"]:
@@ -142,7 +142,7 @@ def _read(plain: str, *, language: str | None, order: str) -> datetime.date | No
             return datetime.date.fromisoformat(plain)
         except ValueError:
             return None
-    # A dot parts a date's numbers day first everywhere.
+    # With dots the day comes first everywhere.
     settings = {
         "DATE_ORDER": "DMY" if "." in plain else order,
         "STRICT_PARSING": True,

@@ -27,8 +27,8 @@ _LABEL: Final = re.compile(r"(?:iban|bank account|account no\.?)[\s:.]{0,5}$", r
 def find_ibans(text: str) -> list[Iban]:
     """Return the account numbers in the first 300,000 characters, without repeats.
 
-    One whose check sum is wrong is given, as not valid, where a label says that it is an
-    account number; other runs of letters and digits are no account numbers.
+    One with a wrong checksum is included, as not valid, if it has the label of an account
+    number; other runs of letters and digits are not account numbers.
     """
     found: dict[str, Iban] = {}
     for _, each in iterate_ibans(text[:MOST_CHARACTERS]):
@@ -46,7 +46,7 @@ def iterate_ibans(text: str) -> Iterator[tuple[int, Iban]]:
 
 
 def _checked(written: str) -> tuple[str, str, bool]:
-    """Return the number, as written and compact, and whether it holds.
+    """Return the number, as written and compact, and whether it is valid.
 
     The words after it may look like its last groups, so shorter readings are tried too.
     """

@@ -1,4 +1,4 @@
-"""What an invoice says of itself, by the labels that invoices of all issuers use."""
+"""Extract an invoice's main values, by the labels that invoices of all issuers use."""
 # ruff: noqa: RUF001 - it has labels in Russian
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from qtforge_builtin_plugins.documents.messages import Amount, Invoice
 
 __all__ = ["find_invoice", "looks_like_invoice"]
 
-# Number and date stand at the beginning, the total often at the end.
+# Number and date are at the beginning, the total often at the end.
 _HEAD_CHARACTERS: Final = 60_000
 _TAIL_CHARACTERS: Final = 60_000
 _MOST_LINE_CHARACTERS: Final = 400
-_GAP: Final = 40  # so much may stand between a label and its amount, such as a date
+_GAP: Final = 40  # the most characters between a label and its amount, such as a date
 
 _TITLE: Final = re.compile(
     r"\b(?:invoice|receipt|bill to|rechnung|quittung|facture|factura|fattura|сч[её]т(?:-фактура)?)"
     r"\b",
     re.IGNORECASE,
 )
-# Each tuple is ordered: a label before another wins over it.
+# Each tuple is ordered: an earlier label wins over a later one.
 _TOTAL_LABELS: Final = tuple(
     re.compile(rf"(?<![\w-])(?:{labels})\b", re.IGNORECASE)
     for labels in (
@@ -165,7 +165,7 @@ def _number(lines: Sequence[str], language: str | None) -> str | None:
 
 
 def _is_bare(after: str) -> bool:
-    """Tell whether a label stands alone, or with other labels, so that the value is below."""
+    """Return whether a line has only labels, so that the value is on the line below."""
     return not any(map(str.isdigit, after))
 
 

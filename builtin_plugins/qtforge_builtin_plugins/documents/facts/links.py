@@ -10,10 +10,10 @@ from linkify_it import LinkifyIt
 
 __all__ = ["Links", "find_links"]
 
-# linkify-it takes quadratic time for some texts: a second for this much of them.
+# linkify-it takes quadratic time for some texts: a second for this length.
 MOST_CHARACTERS: Final = 300_000
 _SCHEMES: Final = frozenset({"http:", "https:", "ftp:"})
-# linkify-it knows e-mail addresses below a few old top-level domains only.
+# linkify-it recognises e-mail addresses of a few old top-level domains only.
 _EMAIL: Final = re.compile(
     r"(?<![\w.+-])\w(?:[\w.+-]{0,62}[\w+-])?@"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,63}(?![\w-]|\.\w)"

@@ -1,4 +1,4 @@
-"""The parties of a contract, as named where it defines them."""
+"""The parties of a contract, from its definitions of them."""
 
 # ruff: noqa: RUF001 - it has words in Russian and typographic marks
 
@@ -13,7 +13,7 @@ __all__ = ["find_parties"]
 # Parties are named at the beginning; signatures at the end repeat them.
 MOST_CHARACTERS: Final = 20_000
 _MOST_PARTIES: Final = 10
-_REACH: Final = 300  # how far before its role a party's name may stand
+_REACH: Final = 300  # the most characters from a party's name to its role
 _QUOTES: Final = "\"'«»“”„‘’`"
 _ROLE: Final = re.compile(
     r"""\((?:the\ |each\ an?\ |hereinafter[^"“”()\n]{0,40}|nachfolgend[^"“„()\n]{0,30})?["“„]
@@ -62,10 +62,10 @@ _BETWEEN: Final = re.compile(
 
 
 def find_parties(text: str) -> list[str]:
-    """Return the parties in the order in which the contract's first 20,000 characters name them.
+    """Return the parties in the contract's first 20,000 characters, in order.
 
-    The sources are, in this order: names that are given a role, such as
-    ``Acme Ltd (the "Supplier")``; lines such as ``Supplier: Acme Ltd``; ``between A and B``.
+    The sources are, in this order: names with a role, such as ``Acme Ltd (the "Supplier")``;
+    lines such as ``Supplier: Acme Ltd``; ``between A and B``.
     """
     text = text[:MOST_CHARACTERS]
     for source in (_with_roles, _with_labels, _between):
@@ -97,7 +97,7 @@ def _between(text: str) -> Iterator[str]:
 
 
 def _tidy(candidate: str) -> str | None:
-    """Return the name alone, without what describes the party; None when it is no name."""
+    """Return the name without a description of the party; None when it is not a name."""
     candidate = _ARTICLE.sub("", candidate.strip(_AROUND))
     name, *details = candidate.split(",")
     if details and _COMPANY_FORM.match(details[0]):

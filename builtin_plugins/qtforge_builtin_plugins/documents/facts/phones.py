@@ -15,7 +15,7 @@ __all__ = ["find_phone_numbers"]
 
 MOST_CHARACTERS: Final = 300_000
 _MOST_TRIES: Final = 2_000
-# A currency says more about the country than a language does, except for the euro.
+# A currency is a better hint at the country than a language, except for the euro.
 _CURRENCY_REGIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"USD": "US", "GBP": "GB", "INR": "IN", "RUB": "RU", "CHF": "CH", "JPY": "JP", "PLN": "PL",
      "CAD": "CA", "AUD": "AU", "SEK": "SE", "NOK": "NO", "DKK": "DK", "CZK": "CZ", "CNY": "CN"}
@@ -39,8 +39,8 @@ def find_phone_numbers(
 
     Args:
         text: Only its first 300,000 characters count.
-        language: ISO 639-1; with ``currencies`` it tells the country of numbers without one.
-        currencies: ISO 4217, those of the text's amounts, the most frequent first.
+        language: ISO 639-1; a hint, with ``currencies``, at the country of national numbers.
+        currencies: ISO 4217, the currencies of the text's amounts, the most frequent first.
     """
     region = next(
         (_CURRENCY_REGIONS[currency] for currency in currencies if currency in _CURRENCY_REGIONS),

@@ -1,8 +1,8 @@
-"""A few of a text's own sentences that say most of it, by LexRank.
+"""Summarize a text by its most central sentences, with LexRank.
 
 Erkan and Radev, LexRank: Graph-based lexical centrality as salience in text summarization,
-2004, with continuous similarities. sumy has it too, but brings nltk, lxml, pycountry and
-a downloaded tokenizer for these lines.
+2004, with continuous similarities. sumy has it too, but needs nltk, lxml, pycountry and a
+downloaded tokenizer for it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def summarize(text: str, sentences: int) -> str:
     """Return the most central sentences in the text's order; empty when there are none.
 
     Args:
-        text: Only its first 200,000 characters and 400 whole sentences count.
-        sentences: How many to give at the most; together they have 600 characters at the most.
+        text: Only its first 200,000 characters and 400 whole sentences are used.
+        sentences: The most sentences; together they have at most 600 characters.
     """
     whole = filter(_is_whole, split_sentences(text[:MOST_CHARACTERS]))
-    # What stands on each page, such as a footer, is no more central for being repeated.
+    # Repetitions, such as a footer on each page, do not make a sentence more central.
     candidates = list(dict.fromkeys(islice(whole, MOST_SENTENCES)))
     if not candidates:
         return ""
@@ -57,7 +57,7 @@ def summarize(text: str, sentences: int) -> str:
 
 
 def _is_whole(sentence: str) -> bool:
-    """Tell a sentence from a heading, a row of a table or a line of code."""
+    """Return whether it is a sentence and not a heading, a table's row or a line of code."""
     words = _WORD.findall(sentence)
     letters = sum(map(str.isalpha, sentence))
     return (

@@ -45,14 +45,14 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a format reads.
+    """The input of a format.
 
     Attributes:
         name: The file's name, for errors.
         data: The file's bytes.
-        encoding: The text's encoding as the caller says, or None.
-        max_unpacked_bytes: The most that a packed format may unpack to.
-        progress: Told how many pages are done, and how many there are.
+        encoding: The text's encoding given by the caller, or None.
+        max_unpacked_bytes: The largest uncompressed size of a compressed format.
+        progress: Called with the number of pages read and the number of all pages.
     """
 
     name: str
@@ -64,16 +64,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
-    """What a format gives.
+    """The result of a format.
 
     Attributes:
-        text: As read; the parser tidies the white space.
+        text: The text; the parser normalises its white space.
         title: From the document, or None.
         author: From the document, or None.
-        pages: Pages of a paged format, or None.
+        pages: The number of pages of a paged format, or None.
         created: ISO 8601, or None.
         encoding: The encoding that was used, or None for binary formats.
-        warning: What the reader of the log should know, or None.
+        warning: A warning for the log, or None.
     """
 
     text: str

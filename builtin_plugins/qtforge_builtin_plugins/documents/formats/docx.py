@@ -24,7 +24,7 @@ def extract(source: Source) -> Extracted:
     """Return the body's text with the first section's header and footer, and the properties.
 
     Raises:
-        OperationError: ``document.too_large`` for what unpacks to too much,
+        OperationError: ``document.too_large`` for a too large uncompressed size,
             ``document.damaged``.
     """
     _check_unpacked_size(source)
@@ -74,7 +74,7 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
 
 
 def _check_unpacked_size(source: Source) -> None:
-    # zipfile never gives more than an entry declares, so the declared sizes are a true bound.
+    # zipfile never returns more than an entry declares, so the declared sizes are a true limit.
     try:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
             size_bytes = sum(entry.file_size for entry in archive.infolist())
@@ -82,7 +82,7 @@ def _check_unpacked_size(source: Source) -> None:
         raise _damaged(source, str(error)) from error
     if size_bytes > source.max_unpacked_bytes:
         raise OperationError(
-            "document.too_large", f"{source.name} unpacks to too much",
+            "document.too_large", f"{source.name} is too large uncompressed",
             f"its parts have {size_bytes} bytes, and {source.max_unpacked_bytes} are allowed",
             "raise max_unpacked_bytes in the configuration of document-parser, if you trust it",
         )  # fmt: skip
@@ -90,7 +90,7 @@ def _check_unpacked_size(source: Source) -> None:
 
 def _damaged(source: Source, why: str) -> OperationError:
     return OperationError(
-        "document.damaged", f"{source.name} is damaged", why, "get a whole copy of it"
+        "document.damaged", f"{source.name} is damaged", why, "get a complete copy of it"
     )
 
 

@@ -19,8 +19,8 @@ _ENCRYPTED: Final = frozenset({"multipart/encrypted", "application/pkcs7-mime"})
 def extract(source: Source) -> Extracted:
     """Return the message's text; the subject is the title, the sender the author.
 
-    A plain text part is preferred, an HTML part is converted. The names of attachments
-    stand at the end; their content is not read.
+    A plain text part is preferred, an HTML part is converted. The names of attachments are
+    at the end; their content is not read.
 
     Raises:
         OperationError: ``document.encrypted``, ``document.damaged``, ``document.undecodable``.
@@ -33,7 +33,7 @@ def extract(source: Source) -> Extracted:
         if message.get_content_type() in _ENCRYPTED:
             raise OperationError(
                 "document.encrypted", f"{source.name} is encrypted",
-                "only the receiver's key opens this message", "save it decrypted first",
+                "only the recipient's key opens this message", "save it decrypted first",
             )  # fmt: skip
         return _extracted(message, source)
     except OperationError:
@@ -41,7 +41,7 @@ def extract(source: Source) -> Extracted:
     except Exception as error:
         raise OperationError(
             "document.damaged", f"{source.name} is damaged", f"{type(error).__name__}: {error}",
-            "get a whole copy of it",
+            "get a complete copy of it",
         ) from error  # fmt: skip
 
 

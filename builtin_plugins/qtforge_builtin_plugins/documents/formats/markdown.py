@@ -15,7 +15,7 @@ from qtforge_builtin_plugins.documents.formats.plain import decode
 
 __all__ = ["extract", "find_headings"]
 
-# Static site generators put properties there; CommonMark would take them for a heading.
+# Static site generators put properties there; CommonMark would read them as a heading.
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.{0,20000}?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
 _BLOCK_ENDS: Final = frozenset(
     {"paragraph_close", "heading_close", "table_close", "bullet_list_close",
@@ -24,7 +24,7 @@ _BLOCK_ENDS: Final = frozenset(
 
 
 def extract(source: Source) -> Extracted:
-    """Return the text, with code blocks as they stand; the first heading is the title.
+    """Return the text, with code blocks unchanged; the first heading is the title.
 
     Raises:
         OperationError: ``document.undecodable``.

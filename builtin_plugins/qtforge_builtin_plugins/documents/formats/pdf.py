@@ -21,10 +21,10 @@ _TAIL_BYTES: Final = 4096
 _DATE: Final = re.compile(
     r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?)?"
 )
-# PDFium marks a hyphen that only breaks a word at a line's end by U+FFFE (older: U+0002).
+# PDFium marks a hyphen at a line break within a word by U+FFFE (older versions: U+0002).
 _SOFT_HYPHEN: Final = re.compile("[\ufffe\x02]\r?\n?")
-# From this share of lines that stand above the line before them, the order in which the
-# page was drawn is no reading order. Columns cost one such step each, so they stay below.
+# From this share of lines that are above the previous line, the drawing order of the page is
+# not the reading order. Columns cause one such step each, so they stay below.
 _MOST_STEPS_UP: Final = 0.25
 _LEAST_STEPS_UP: Final = 4
 
@@ -50,7 +50,7 @@ def extract(source: Source) -> Extracted:
         OperationError: ``document.encrypted``, ``document.damaged``.
     """
     if b"%%EOF" not in source.data.rstrip(b"\0\r\n\t ")[-_TAIL_BYTES:]:
-        # PDFium would repair it and silently give the pages that are left.
+        # PDFium would repair it and silently return the remaining pages.
         raise _damaged(source, "its end is missing, as after an interrupted download")
     document = _open(source)
     try:
@@ -105,7 +105,7 @@ def _open(source: Source) -> pypdfium2.PdfDocument:
 
 def _damaged(source: Source, why: str) -> OperationError:
     return OperationError(
-        "document.damaged", f"{source.name} is damaged", why, "get a whole copy of it"
+        "document.damaged", f"{source.name} is damaged", why, "get a complete copy of it"
     )
 
 

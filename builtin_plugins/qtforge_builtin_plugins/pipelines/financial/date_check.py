@@ -96,7 +96,7 @@ def _issued(lines: Sequence[TextLine], language: str | None) -> _Stated | None:
 
 
 def _order(issued: _Stated, due: Sequence[_Stated]) -> Iterator[FraudFinding]:
-    # Of several, such as with and without a discount, the last must be late enough.
+    # If there are several, such as with and without a discount, the last must be late enough.
     if due and all(
         one.day_first < issued.day_first and one.month_first < issued.month_first for one in due
     ):
@@ -128,7 +128,7 @@ def _future(issued: _Stated, now: datetime.date) -> Iterator[FraudFinding]:
 def _labelled(
     lines: Sequence[TextLine], labels: Sequence[re.Pattern[str]], language: str | None
 ) -> Iterator[_Stated]:
-    """Yield the dates behind a label, or alone on the line below it; stronger labels first."""
+    """Yield the dates after a label, or alone on the line below it; stronger labels first."""
     is_decided = _decided_order(lines)
     for label in labels:
         for index, line in enumerate(lines):
@@ -155,7 +155,7 @@ def _dated(line: TextLine, text: str, language: str | None, order: str | None) -
 
 
 def _decided_order(lines: Sequence[TextLine]) -> str | None:
-    """Return the order of day and month where some date has only one reading."""
+    """Return the order of day and month if some date has only one reading."""
     for line in lines:
         for match in _SLASHED.finditer(line.text):
             first, second = int(match[1]), int(match[2])

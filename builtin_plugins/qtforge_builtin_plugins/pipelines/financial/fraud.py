@@ -1,4 +1,4 @@
-"""fraud-detector: contradictions within an invoice, and with those that came before."""
+"""fraud-detector: find contradictions within an invoice and with earlier ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FraudConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The configuration of fraud-detector.
 
     Attributes:
-        path: The register of invoices; None means ``invoices.sqlite`` in the plugin's folder.
+        path: The register of invoices; None for ``invoices.sqlite`` in the plugin's folder.
         busy_timeout_s: How long to wait for another writer, in seconds, 0 to 60.
     """
 
@@ -41,8 +41,8 @@ class FraudConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class FraudDetector(Plugin):
     """Checks invoices: items, sums, taxes, dates, accounts, and numbers used twice.
 
-    A finding is a contradiction that no reading of the text explains. What can't be read with
-    certainty is said to be unchecked instead.
+    A finding is a contradiction in every possible reading of the text. A check of values that
+    can't be read with certainty is reported as unchecked instead.
     """
 
     Config = FraudConfig
@@ -50,8 +50,8 @@ class FraudDetector(Plugin):
     _register: Register
 
     async def start(self, context: PluginContext) -> None:
-        """Note where the register is."""
-        from qtforge_builtin_plugins.pipelines.financial.register import Register  # loads sqlite3
+        """Prepare the register."""
+        from qtforge_builtin_plugins.pipelines.financial.register import Register  # imports sqlite3
 
         self._register = Register(_path(self.config, context), self.config.busy_timeout_s)
 
@@ -69,7 +69,7 @@ class FraudDetector(Plugin):
 
     @operation("fraud.forget", trylast=True)
     def forget(self, request: FraudForgetRequest) -> FraudForgetResponse:
-        """Take back what a request registered; what is not there is no error.
+        """Undo a request's registration; an unknown request is no error.
 
         Raises:
             OperationError: ``fraud.register_unusable``.
@@ -86,6 +86,6 @@ def _day(now: str) -> datetime.date:
         return datetime.datetime.fromisoformat(now).date()
     except ValueError as error:
         raise OperationError(
-            "fraud.invalid_now", f"'{now}' is no date", str(error),
-            "give now in ISO 8601, such as 2026-03-31",
+            "fraud.invalid_now", f"'{now}' is not a date", str(error),
+            "write now in ISO 8601, such as 2026-03-31",
         ) from error  # fmt: skip

@@ -42,7 +42,7 @@ __all__ = ["CHECKS", "inspect_invoice"]
 CHECKS: Final = ("line_items", "totals", "tax", "duplicate", "dates", "iban")
 _SEVERITIES: Final = MappingProxyType({"high": 0, "medium": 1, "low": 2})
 _NO_LINE: Final = 1_000_000_000
-# These repeat an invoice's number rightly.
+# These documents repeat an invoice's number legitimately.
 _ABOUT_ANOTHER: Final = re.compile(
     r"(?<!\w)(?:reminder|credit note|credit memo|statement of account|remittance|mahnung|gutschrift"
     r"|zahlungserinnerung|stornorechnung|avoir|акт сверки|напоминание)(?!\w)",
@@ -54,12 +54,12 @@ _HEAD_CHARACTERS: Final = 400
 def inspect_invoice(
     request: FraudRequest, today: datetime.date, register: Register
 ) -> FraudResponse:
-    """Return what all checks found; what is no invoice is unchecked.
+    """Return the findings of all checks; a text that is no invoice is unchecked.
 
     Args:
         request: The invoice.
-        today: What its date is held against.
-        register: Where it is looked up and entered.
+        today: The day that its dates are compared with.
+        register: The register of earlier invoices, to which it is added.
 
     Raises:
         OperationError: ``fraud.register_unusable``.
@@ -165,7 +165,7 @@ def _check_duplicate(
 
 
 def _total(invoice: Invoice) -> str | None:
-    """Return the total in one form, so that totals compare."""
+    """Return the total in a canonical form, for comparisons."""
     return plain(Decimal(invoice.total.value)) if invoice.total else None
 
 
@@ -195,7 +195,7 @@ def _check_ibans(lines: Sequence[TextLine], ibans: Sequence[Iban]) -> Verdict:
     wrong = [iban for iban in ibans if not iban.valid]
     findings = []
     for iban in wrong:
-        # An account number of another kind may have letters in front too.
+        # Another kind of account number may start with letters too.
         label = re.compile(r"iban[\s:.]{0,5}" + re.escape(iban.text), re.IGNORECASE)
         places = [line for line in lines if label.search(line.text)]
         if places:
@@ -203,7 +203,7 @@ def _check_ibans(lines: Sequence[TextLine], ibans: Sequence[Iban]) -> Verdict:
                 check=name,
                 code="iban.checksum",
                 severity="high",
-                message=f"the IBAN {iban.text} is wrong: its check sum or length does not hold",
+                message=f"the IBAN {iban.text} is wrong: its checksum or length is not valid",
                 evidence=evidence(*places[:3]),
                 stated=iban.iban,
             )
@@ -211,5 +211,5 @@ def _check_ibans(lines: Sequence[TextLine], ibans: Sequence[Iban]) -> Verdict:
     if findings:
         return found(name, *findings)
     if len(ibans) > len(wrong):
-        return passed(name, "the check sums of " + ", ".join(i.iban for i in ibans if i.valid))
+        return passed(name, "the checksums of " + ", ".join(i.iban for i in ibans if i.valid))
     return unchecked(name, "no IBAN was found")

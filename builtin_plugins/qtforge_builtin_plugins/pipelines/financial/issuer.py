@@ -1,4 +1,4 @@
-"""Who issued an invoice: a labelled name, else the first company that is not the customer."""
+"""Find an invoice's issuer: a labelled name, or the first company that is not the customer."""
 
 # ruff: noqa: RUF001 - it has labels in Russian and typographic marks
 
@@ -26,7 +26,7 @@ _CUSTOMER: Final = re.compile(
     r"|грузополучатель)(?!\w)",
     re.IGNORECASE,
 )
-_CUSTOMER_LINES: Final = 3  # so many below the label are its address
+_CUSTOMER_LINES: Final = 3  # lines below the label that have the customer's address
 _FORM: Final = (
     r"(?:Inc|LLC|L\.L\.C|Ltd|Limited|LLP|LP|PLC|plc|Corp|Corporation|GmbH(?: & Co\.? KG)?|gGmbH"
     r"|AG|KG"
@@ -44,7 +44,7 @@ _NO_LETTER: Final = re.compile(r"[\W_]+")
 
 
 def find_issuer(lines: Sequence[TextLine]) -> str | None:
-    """Return the issuer's name as written, or None when no name can be told from others."""
+    """Return the issuer's name as written, or None when none can be identified."""
     lines = lines[:_MOST_LINES]
     for line in lines:
         labelled = _LABELLED.match(line.text)
@@ -60,7 +60,7 @@ def find_issuer(lines: Sequence[TextLine]) -> str | None:
 
 
 def issuer_key(name: str) -> str:
-    """Return a name without marks and case, so that two spellings of it are the same.
+    """Return a name without punctuation and case, so that its spellings are equal.
 
     >>> issuer_key("Amazon Web Services, Inc.") == issuer_key("AMAZON WEB SERVICES INC")
     True

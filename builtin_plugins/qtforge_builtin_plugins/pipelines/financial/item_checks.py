@@ -1,4 +1,4 @@
-"""Are the items' amounts what quantity and price give, and do they add up?"""
+"""Check the items' amounts against quantity and price, and their sum."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME: Final = "line_items"
 
 
 def check_items(paper: Paper) -> Verdict:
-    """Compare each row with itself, and all of them with what the invoice states as their sum."""
+    """Check each row by itself, and all rows against the stated sum."""
     table = paper.table
     if table is None:
         return unchecked(NAME, "no table of items was found in the text")
@@ -40,8 +40,7 @@ def check_items(paper: Paper) -> Verdict:
 def _products(paper: Paper, table: Table) -> list[FraudFinding]:
     """Return the rows whose amount is not quantity times price.
 
-    The columns are trusted where another row shows that they are read right, or where the
-    row is the only one.
+    The columns are trusted if another row confirms them, or if the row is the only one.
     """
     if not table.has_products:
         return []
@@ -67,7 +66,7 @@ def _products(paper: Paper, table: Table) -> list[FraudFinding]:
 
 
 def _has_tax(item: Item, rates: set[Decimal]) -> bool:
-    """Tell whether the amount is with tax and the price without, or the other way round."""
+    """Return whether the amount includes tax and the price does not, or the other way round."""
     product = item.product or Decimal(0)
     tolerance = item.amount.half_unit * 2
     return any(
@@ -153,7 +152,7 @@ def _total(items: Sequence[Item]) -> Decimal:
 
 
 def _tolerance(items: Sequence[Item], stated: SumLine) -> Decimal:
-    """Return how far the sum of rounded amounts may be from the rounded sum."""
+    """Return the largest difference of the sum of rounded amounts and the rounded sum."""
     places = max(item.amount.places for item in items)
     allowed = Decimal(0)
     for item in items:

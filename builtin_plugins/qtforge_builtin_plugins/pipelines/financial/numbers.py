@@ -1,7 +1,7 @@
-"""The numbers of a line of an invoice, with every reading that they allow.
+"""The numbers in a line of an invoice, with all of their possible readings.
 
-``1.000`` is a thousand or one; ``2 100,00`` is one number or two. What can't be known is
-kept, so that a contradiction is only found where no reading makes the sums right.
+``1.000`` is a thousand or one; ``2 100,00`` is one number or two. All readings are kept, so
+that a contradiction is reported only if no reading makes the sums right.
 """
 
 # ruff: noqa: RUF001 - it has typographic marks
@@ -39,7 +39,7 @@ _PATTERN: Final = re.compile(
     r"(?P<close>\))?(?![\w/]|[.,:]\d|-\w)",
     re.IGNORECASE,
 )
-# A space that may part thousands, or two numbers.
+# A space that may separate thousands, or two numbers.
 _GAP: Final = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _MOST_GAPS: Final = 4
 _AMBIGUOUS: Final = re.compile(r"(\d{1,3})[.,](\d{3})")
@@ -52,8 +52,8 @@ class TextLine:
     """A line of the text.
 
     Attributes:
-        number: 1 is the first.
-        text: As it stands, cut when it is very long.
+        number: The line's number, from 1.
+        text: The line, cut when it is very long.
     """
 
     number: int
@@ -65,11 +65,11 @@ class Number:
     """A number in a line.
 
     Attributes:
-        start: Of its first character, its currency included.
-        end: After its last.
+        start: The position of its first character, including its currency.
+        end: The position after its last character.
         text: As written.
-        values: Every reading, the likeliest first.
-        places: Decimal places as written, in the likeliest reading.
+        values: All readings, the most likely first.
+        places: The decimal places in the most likely reading.
         percent: Whether a per cent sign follows.
         money: Whether it looks like an amount: it has a currency or two decimal places.
     """
@@ -84,12 +84,12 @@ class Number:
 
     @property
     def value(self) -> Decimal:
-        """The likeliest reading."""
+        """The most likely reading."""
         return self.values[0]
 
     @property
     def half_unit(self) -> Decimal:
-        """How far the true number may be from the written one, when it was rounded."""
+        """The largest difference of the exact number, if the written one was rounded."""
         return Decimal(5).scaleb(-self.places - 1)
 
 
@@ -103,7 +103,7 @@ def number_lines(text: str) -> list[TextLine]:
 
 
 def without_dates(line: str, language: str | None) -> str:
-    """Return the line with dates blanked out, so that their numbers are no amounts."""
+    """Return the line with dates blanked out, so that their numbers are not read as amounts."""
     masked = line
     if sum(map(str.isdigit, line)) >= 5:
         for placed in iterate_dates(line, language):
@@ -114,20 +114,21 @@ def without_dates(line: str, language: str | None) -> str:
 
 
 def read_numbers(line: str) -> list[Number]:
-    """Return the numbers in order; a plain space parts two numbers.
+    """Return the numbers in order; a plain space separates two numbers.
 
     Args:
-        line: Without dates.
+        line: A line without dates.
     """
     found = (_number(match) for match in _PATTERN.finditer(line))
     return [number for number in found if number is not None]
 
 
 def read_all_ways(line: str) -> Iterator[list[Number]]:
-    """Yield the numbers in every reading of spaces, those that take them for thousands first.
+    """Yield the numbers for every reading of spaces, as thousands separators first.
 
     Args:
-        line: Without dates. Only its last four such spaces count; those before part numbers.
+        line: A line without dates. Only its last four such spaces are ambiguous; earlier ones
+            separate numbers.
     """
     gaps = [match.start() for match in _GAP.finditer(line)][-_MOST_GAPS:]
     for size in range(len(gaps), -1, -1):

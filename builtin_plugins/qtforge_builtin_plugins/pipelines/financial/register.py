@@ -1,4 +1,4 @@
-"""The invoices that were seen before, in one SQLite file."""
+"""The register of earlier invoices, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class Register:
         """Register an invoice; the same document again changes nothing.
 
         Returns:
-            Invoices that were registered before this one, with the same number and other
-            content, and the same issuer as far as that is known.
+            Earlier invoices with the same number and other content, and with the same issuer
+            as far as that is known.
 
         Raises:
             OperationError: ``fraud.register_unusable``.
@@ -98,7 +98,7 @@ class Register:
         return [other for other in others if _same_issuer(invoice, other)]
 
     def forget(self, request_id: str) -> int:
-        """Remove what a request registered; return how many that were.
+        """Remove a request's registrations; return their number.
 
         Raises:
             OperationError: As for `enter`.
@@ -123,9 +123,9 @@ class Register:
 
 
 def _same_issuer(one: Registered, other: Registered) -> bool:
-    """Tell whether two invoices of one number are of one issuer.
+    """Return whether two invoices with one number have the same issuer.
 
-    Numbers such as 1001 are used by many issuers, so something else must agree.
+    Many issuers use numbers such as 1001, so another property must be equal.
     """
     if one.issuer and other.issuer and issuer_key(one.issuer) == issuer_key(other.issuer):
         return True

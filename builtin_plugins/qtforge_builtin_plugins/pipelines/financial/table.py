@@ -1,7 +1,7 @@
-"""The table of items in an invoice's text: its columns by the header, its rows by their numbers.
+"""Find the table of items in an invoice's text: columns by the header, rows by their numbers.
 
-A text has no columns, so a row is only trusted when its numbers fit the header's columns, and
-the table only when all its rows are.
+A text has no columns, so a row is trusted only if its numbers match the header's columns, and
+the table only if all of its rows are.
 """
 
 # ruff: noqa: RUF001 - it has labels in Russian
@@ -53,7 +53,7 @@ _NUMERIC: Final = frozenset({"price", "amount", "quantity", "discount", "tax"})
 _MOST_OTHER_LETTERS: Final = 8  # in a header, beside its labels, such as "(EUR)"
 _LETTERS: Final = re.compile(r"[^\W\d_]")
 _MOST_HEADER_CHARACTERS: Final = 160
-# Between two columns' numbers there may be a unit or a sign of multiplication.
+# Between the numbers of two columns there may be a unit or a multiplication sign.
 _BETWEEN: Final = re.compile(r"[\s|;]*(?:[x×*@]|à|[^\W\d_]{1,12}\.?)?[\s|;]*", re.IGNORECASE)
 _PAGE: Final = re.compile(
     r"\b(?:page|seite|стр\.?|страница|p\.)\W{0,3}\d+\W*(?:\w+\W{0,3}\d+)?\W*$", re.I
@@ -68,15 +68,15 @@ class Item:
     """A row.
 
     Attributes:
-        line: Where it stands.
+        line: Its line.
         amount: Its last column.
-        quantity: None where it could not be told.
+        quantity: None when it can't be identified.
         price: None as for ``quantity``.
         rates: The percentages in it, as factors: 0.15 for 15 %.
-        product: What quantity and price give; None where they can't be told.
-        holds: Whether the amount is that product, as far as rounding, discount, tax and
-            prices for more than one unit allow; None where there is no product.
-        fits: Whether its numbers fit the header's columns.
+        product: Quantity times price; None when they can't be identified.
+        holds: Whether the amount is that product, within rounding, discount, tax and prices
+            per several units; None when there is no product.
+        fits: Whether its numbers match the header's columns.
         firm: Whether its amount is certain too.
     """
 
@@ -98,7 +98,7 @@ class Table:
     Attributes:
         header: Its line.
         items: The rows in order.
-        odd: Lines among them that may be rows too.
+        odd: Lines among them that may be rows as well.
         has_products: Whether the header has a quantity and a price.
     """
 
@@ -109,13 +109,13 @@ class Table:
 
     @property
     def doubt(self) -> str | None:
-        """Why the table can't be trusted to be read right, or None."""
+        """Why the reading of the table is not certain, or None."""
         if self.odd:
             return f"line {self.odd[0].number} may be an item too: '{self.odd[0].text.strip()}'"
         loose = next((item for item in self.items if not item.firm), None)
         if loose is not None:
             shown = loose.line.text.strip()
-            return f"line {loose.line.number} does not fit the table's columns: '{shown}'"
+            return f"line {loose.line.number} does not match the table's columns: '{shown}'"
         return None
 
 
@@ -132,7 +132,7 @@ def find_table(lines: Sequence[TextLine], language: str | None) -> Table | None:
 
 
 def _columns(line: str) -> tuple[str, ...]:
-    """Return a header's columns, left to right; none when the line is no header."""
+    """Return a header's columns, left to right; none when the line is not a header."""
     if len(line) > _MOST_HEADER_CHARACTERS or any(map(str.isdigit, line)):
         return ()
     found: list[tuple[int, str]] = []
@@ -145,7 +145,7 @@ def _columns(line: str) -> tuple[str, ...]:
     numeric = [kind for kind in kinds if kind in _NUMERIC]
     if len(_LETTERS.findall(rest)) > _MOST_OTHER_LETTERS or len(kinds) < 2 or not numeric:
         return ()
-    # "VAT amount" and the like make two of one; such a header is not understood.
+    # "VAT amount" and the like are read as two columns; such a header can't be used.
     if numeric[-1] != "amount" or max(Counter(numeric).values()) > 1:
         return ()
     return kinds
@@ -166,13 +166,13 @@ def _read(
         item = _item(line, masked, columns)
         kind = kind_of(masked)
         if kind is not None and not (item and item.holds):
-            # Sub-totals and page ends may stand between rows; the sum of all may not.
+            # Subtotals and page ends may be between rows; the sum of all may not.
             if kind in ("gross", "due") and read_numbers(masked):
                 break
             summed_at = line.number
         elif item is not None:
             items.append(item)
-        # What is on each page, such as a footer with the bank's numbers, is no row.
+        # Lines repeated on each page, such as a footer with the bank's numbers, are no rows.
         elif (
             repeated[line.text.strip()] == 1
             and _ends_with_number(masked)
@@ -181,7 +181,7 @@ def _read(
             odd.append(line)
     items = _without_adjustments(items, summed_at)
     last = items[-1].line.number if items else 0
-    # A row that was not understood may also be the last one.
+    # A row that was not recognised may also be the last one.
     end = last if summed_at > last else last + 2
     return Table(
         header=header,
@@ -192,7 +192,7 @@ def _read(
 
 
 def _without_adjustments(items: Sequence[Item], summed_at: int) -> list[Item]:
-    """Return the rows without those behind the last sub-total that do not fit the columns."""
+    """Return the rows without those after the last subtotal that do not match the columns."""
     kept = list(items)
     while kept and kept[-1].line.number > summed_at > 0 and not kept[-1].firm:
         kept.pop()
@@ -200,7 +200,7 @@ def _without_adjustments(items: Sequence[Item], summed_at: int) -> list[Item]:
 
 
 def _item(line: TextLine, masked: str, columns: tuple[str, ...]) -> Item | None:
-    """Return the row in the reading that fits best; None when it ends in no amount."""
+    """Return the row in the best matching reading; None when it does not end in an amount."""
     best: Item | None = None
     ways = list(read_all_ways(masked))
     for numbers in ways:
@@ -210,7 +210,7 @@ def _item(line: TextLine, masked: str, columns: tuple[str, ...]) -> Item | None:
             if best is None or _rank(item) > _rank(best):
                 best = item
     if best is not None and len(ways) > 1 and not best.holds:
-        # Which of its spaces part numbers can't be known.
+        # It is not known which of its spaces separate numbers.
         best = replace(best, firm=False)
     return best
 
@@ -222,7 +222,7 @@ def _rank(item: Item) -> tuple[bool, bool]:
 def _readings(
     line: TextLine, masked: str, numbers: Sequence[Number], columns: tuple[str, ...]
 ) -> Iterator[Item]:
-    """Yield the row as the header's columns have it, and without those that may be empty."""
+    """Yield the row with the header's columns, and without those that may be empty."""
     text = columns.index("text") if "text" in columns else -1
     numeric = [(index, kind) for index, kind in enumerate(columns) if kind in _NUMERIC]
     tail = [kind for index, kind in numeric if index > text]
@@ -257,7 +257,7 @@ def _leading(masked: str, numbers: Sequence[Number], lead: Sequence[str]) -> dic
 
 
 def _trailing(masked: str, numbers: Sequence[Number]) -> list[Number]:
-    """Return the numbers at the line's end that only units part from each other."""
+    """Return the numbers at the line's end with only units between them."""
     run = [numbers[-1]]
     for number in reversed(numbers[:-1]):
         if not _BETWEEN.fullmatch(masked[number.end : run[0].start]):
@@ -318,7 +318,7 @@ def _is_product(
 
 
 def _rounding(quantity: Decimal, price: Decimal, amount: Number) -> Decimal:
-    """Return how far a product of rounded numbers may be from the rounded amount."""
+    """Return the largest difference of a product of rounded numbers and the rounded amount."""
     allowed = amount.half_unit
     for number, other in ((quantity, price), (price, quantity)):
         places = -int(number.as_tuple().exponent)

@@ -1,4 +1,4 @@
-"""Is net with tax the total, and is the tax what its rate gives?"""
+"""Check that net and tax make the total, and that the tax matches its rate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_SUBSET_ITEMS: Final = 12
 
 
 def check_totals(paper: Paper) -> Verdict:
-    """Compare net and tax, with what else is added or taken off, with the total."""
+    """Compare net, tax and adjustments with the total."""
     last = paper.table.items[-1].line.number if paper.table else 0
     nets = paper.nets()
     if not nets:
@@ -58,13 +58,13 @@ def check_totals(paper: Paper) -> Verdict:
     if len({total.values for total in totals}) > 1:
         return unchecked(TOTALS, f"several totals are stated, and none of them is {sums} alone")
     if None in answers:
-        return unchecked(TOTALS, f"{sums}: too many other amounts stand before the total")
+        return unchecked(TOTALS, f"{sums}: there are too many other amounts before the total")
     others = paper.of("adjustment", after=last, before=totals[0].line.number)
     return _wrong_total(net, taxes, others, totals[0], sums)
 
 
 def check_tax(paper: Paper) -> Verdict:
-    """Compare every tax that has a rate with what the rate gives of the amounts it may be on."""
+    """Compare every tax that has a rate with that rate of its possible bases."""
     taxes = [tax for tax in paper.of("tax") if tax.rate is not None]
     if not taxes:
         stated = paper.of("tax")
@@ -87,7 +87,7 @@ def check_tax(paper: Paper) -> Verdict:
 
 
 def _taxes(paper: Paper, net: SumLine, total: SumLine) -> list[SumLine]:
-    """Return the taxes between net and total; one that is repeated counts once."""
+    """Return the taxes between net and total; a repeated one counts once."""
     taxes = paper.of("tax", after=net.line.number, before=total.line.number)
     seen: dict[tuple[Decimal | None, tuple[Decimal, ...]], SumLine] = {}
     for tax in taxes:
@@ -96,7 +96,7 @@ def _taxes(paper: Paper, net: SumLine, total: SumLine) -> list[SumLine]:
 
 
 def _bases(net: SumLine, taxes: Sequence[SumLine], totals: Sequence[SumLine]) -> list[Decimal]:
-    """Return what the total may be without adjustments."""
+    """Return the possible totals without adjustments."""
     parts = [tax for tax in taxes if not tax.is_tax_total] or list(taxes)
     whole = [tax for tax in taxes if tax.is_tax_total]
     tax_sums: list[Decimal] = [sum((tax.values[0] for tax in parts), Decimal(0))]
@@ -109,7 +109,7 @@ def _bases(net: SumLine, taxes: Sequence[SumLine], totals: Sequence[SumLine]) ->
 
 
 def _is_inclusive(taxes: Sequence[SumLine], totals: Sequence[SumLine]) -> bool:
-    """Tell whether the tax is what a total that has it already holds."""
+    """Return whether the total includes the tax already."""
     return all(
         tax.rate is not None
         and any(
@@ -148,7 +148,7 @@ def _wrong_total(
 
 
 def _tax_problem(paper: Paper, tax: SumLine, *, alone: bool) -> FraudFinding | tuple[bool, str]:
-    """Return the contradiction, or whether the tax was checked, and how."""
+    """Return the contradiction, or whether the tax was checked, with the explanation."""
     rate = tax.rate or Decimal(0)
     shown = f"{(rate * 100).normalize():f} %"
     stated = tax.values[0]
@@ -172,7 +172,7 @@ def _tax_problem(paper: Paper, tax: SumLine, *, alone: bool) -> FraudFinding | t
 
 
 def _greatest_base(paper: Paper, bases: Sequence[Decimal]) -> Decimal:
-    """Return the most that a tax can be on: the net sum with all that may be added to it."""
+    """Return the greatest possible base of a tax: the net sum with all additions."""
     nets = [value for net in paper.nets() for value in net.values]
     if not nets:
         return max(bases)
@@ -201,7 +201,7 @@ def _wrong_tax(tax: SumLine, base: Decimal, shown: str, severity: Severity) -> F
 
 
 def _possible_bases(paper: Paper, tax: SumLine) -> list[Decimal]:
-    """Return what a tax may be on: net and total with and without adjustments, some items."""
+    """Return the possible bases of a tax: net and total, adjusted or not, and some items."""
     stated = [each for kind in ("net", "gross", "due") for each in paper.of(kind)]
     bases = {value for each in stated for value in each.values}
     start = paper.table.header.number if paper.table else 0
@@ -220,6 +220,6 @@ def _possible_bases(paper: Paper, tax: SumLine) -> list[Decimal]:
 
 
 def _tax_tolerance(paper: Paper, tax: SumLine) -> Decimal:
-    # A tax that is rounded for each item is off by half a cent for each.
+    # A tax that is rounded for each item may be off by half a cent for each.
     items = len(paper.table.items) if paper.table else 1
     return Decimal(5).scaleb(-tax.places - 1) * max(items, 2)

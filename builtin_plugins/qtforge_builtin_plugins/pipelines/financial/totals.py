@@ -1,4 +1,4 @@
-"""The lines of an invoice that sum it up: net, tax, total, and what else is added or taken off."""
+"""The lines of an invoice with its sums: net, tax, total and adjustments."""
 
 # ruff: noqa: RUF001 - it has labels in Russian
 
@@ -85,14 +85,14 @@ class SumLine:
     """A line that states a sum.
 
     Attributes:
-        kind: What it is; ``adjustment`` for what is added or taken off, also for lines that
-            no label explains.
-        line: Where it stands.
-        values: Every reading of its amount.
+        kind: The kind of sum; ``adjustment`` for an addition or a deduction, and for lines
+            without a known label.
+        line: Its line.
+        values: All readings of its amount.
         places: The amount's decimal places.
         rate: For a tax: its rate as a factor, 0.15 for 15 %; None when not stated.
-        bases: For a tax: every reading of the amount that it is on; empty when not stated.
-        included: For a tax: whether the line says that the prices have it already.
+        bases: For a tax: all readings of its base; empty when not stated.
+        included: For a tax: whether the line says that the prices include it.
         is_tax_total: For a tax: whether it may be the sum of other tax lines.
     """
 
@@ -107,7 +107,7 @@ class SumLine:
 
 
 def kind_of(line: str) -> SumKind | None:
-    """Return what kind of sum a line's label names; None for other lines."""
+    """Return the kind of sum that a line's label names; None for other lines."""
     return next((kind for kind, labels in _LABELS if labels.match(line)), None)
 
 
@@ -120,7 +120,7 @@ def find_sums(
         lines: The text.
         language: ISO 639-1, or None; for dates.
         items: The numbers of the lines that are items.
-        start: The line from which on an amount without a known label is an adjustment.
+        start: The first line at which an amount without a known label is an adjustment.
     """
     found: list[SumLine] = []
     for line in lines:

@@ -138,12 +138,12 @@ class Trail:
         except OSError as error:
             raise OperationError(
                 "audit.unwritable", f"{self.path} can't be written", str(error),
-                "free space there, mend the permissions, or set path in the configuration of"
+                "free space there, fix the permissions, or set path in the configuration of"
                 " audit-trail",
             ) from error  # fmt: skip
 
     def _catch_up(self) -> None:
-        """Read what is new, mend what a crash left, and check it all.
+        """Read and check the new entries, and remove an incomplete one that a crash left.
 
         Raises:
             OperationError: ``audit.damaged``.
@@ -157,7 +157,7 @@ class Trail:
         if broken is not None:
             raise _damaged(self.path, broken)
         if self._reading.torn:
-            self._mend()
+            self._remove_torn()
 
     def _note(self, entry: AuditEntry) -> None:
         if entry.event == WITHDRAWN:
@@ -167,10 +167,10 @@ class Trail:
                 sequence=entry.sequence, hash=entry.hash, event=entry.event, content=entry.content
             )
 
-    def _mend(self) -> None:
-        """Take away what a crash left after the last whole entry, and say so in the trail.
+    def _remove_torn(self) -> None:
+        """Remove an incomplete entry that a crash left, and record that in the trail.
 
-        Its writer was not told that it was recorded, and will ask again.
+        Its writer got no confirmation, and will request it again.
         """
         torn = self._reading.torn
         os.truncate(self.path, self._reading.offset)
@@ -203,7 +203,7 @@ class Trail:
 
 
 def _plain(event: str, content: Mapping[str, Any], key: str | None) -> dict[str, Any]:
-    """Return the content as JSON gives it back.
+    """Return the content in its JSON form.
 
     Raises:
         OperationError: ``audit.invalid_content``.
@@ -215,14 +215,14 @@ def _plain(event: str, content: Mapping[str, Any], key: str | None) -> dict[str,
     except (TypeError, ValueError, RecursionError) as error:
         raise OperationError(
             "audit.invalid_content", f"the content of '{event}' can't be recorded", str(error),
-            "give what JSON can hold: text, finite numbers, lists and objects",
+            "use JSON values: text, finite numbers, lists and objects",
         ) from error  # fmt: skip
     found: dict[str, Any] = plain["content"]
     return found
 
 
 def _append_durably(path: Path, line: bytes, size_bytes: int) -> None:
-    """Append all of it or nothing."""
+    """Append the whole line or nothing."""
     with path.open("ab", buffering=0) as file:
         try:
             rest = memoryview(line)

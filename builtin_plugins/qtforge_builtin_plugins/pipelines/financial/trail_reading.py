@@ -82,14 +82,14 @@ class Reading:
             ) from error  # fmt: skip
 
     def has_been_replaced(self) -> bool:
-        """Tell whether the file is shorter than what was read of it, or gone."""
+        """Return whether the file is shorter than the part already read, or missing."""
         try:
             return self.path.stat().st_size < self.offset
         except FileNotFoundError:
             return self.offset > 0
 
     def has(self, digest: str) -> bool:
-        """Tell whether an entry that was read has this hash."""
+        """Return whether an entry that was read has this hash."""
         wanted = digest.strip().lower()
         return any(
             self._hashes[start : start + _HASH_BYTES].hex() == wanted
@@ -97,27 +97,27 @@ class Reading:
         )
 
     def missing(self, head: Head | None) -> BrokenEntry | None:
-        """Say which entry the head knows and the trail has not, once all entries are read."""
+        """Return the first entry that the head names and the trail lacks, after all were read."""
         if head is None:
             return None
         sequence = self.last.sequence if self.last else 0
         if head.sequence > sequence:
-            reason = f"entries up to {head.sequence} were written, and they end with {sequence}"
+            reason = f"entries up to {head.sequence} were written, but the last is {sequence}"
             return BrokenEntry(line=sequence + 1, sequence=sequence + 1, reason=reason)
         end = head.sequence * _HASH_BYTES
         if self._hashes[end - _HASH_BYTES : end].hex() != head.hash:
-            reason = "its hash is not the one that was noted beside the trail"
+            reason = "its hash differs from the one in the trail's head file"
             return BrokenEntry(line=head.sequence, sequence=head.sequence, reason=reason)
         return None
 
     def _checked(self, line: bytes) -> AuditEntry | None:
-        """Return the entry, or None after noting why it does not hold."""
+        """Return the entry, or None after recording why it is not intact."""
         sequence = self.last.sequence + 1 if self.last else 1
         try:
             fields = json.loads(line)
             entry = msgspec.convert(fields, AuditEntry)
         except (ValueError, RecursionError, msgspec.ValidationError) as error:
-            self._break(sequence, f"it is no entry: {error}")
+            self._break(sequence, f"it is not an entry: {error}")
             return None
         previous = self.last.hash if self.last else FIRST_PREVIOUS
         reason = _problem(line, fields, entry, sequence, previous)
@@ -134,7 +134,7 @@ def canonical(fields: Mapping[str, Any]) -> bytes:
     """Return canonical JSON: keys sorted, no space, UTF-8.
 
     Raises:
-        TypeError: JSON can't hold it.
+        TypeError: It has no JSON form.
         ValueError: A number is not finite, or a text has half of a surrogate pair.
     """
     return json.dumps(
@@ -143,7 +143,7 @@ def canonical(fields: Mapping[str, Any]) -> bytes:
 
 
 def read_head(path: Path) -> Head | None:
-    """Return what the file beside the trail says; None when it is not there.
+    """Return the content of the trail's head file; None when it does not exist.
 
     Raises:
         OperationError: ``audit.unreadable``.
@@ -156,24 +156,24 @@ def read_head(path: Path) -> Head | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OperationError(
             "audit.unreadable", f"{path} can't be read", f"{type(error).__name__}: {error}",
-            "it says where the audit trail ends: mend its permissions, or get it from a backup",
+            "it has the end of the audit trail: fix its permissions, or restore it from a backup",
         ) from error  # fmt: skip
 
 
 def _problem(
     line: bytes, fields: dict[str, Any], entry: AuditEntry, sequence: int, previous: str
 ) -> str | None:
-    """Say why an entry does not hold; None when it does."""
+    """Return why an entry is not intact; None when it is."""
     if entry.sequence != sequence:
-        return f"its sequence is {entry.sequence}, and {sequence} comes here"
+        return f"its sequence is {entry.sequence}, and {sequence} is expected"
     if entry.previous != previous:
         return "it does not follow the entry before it: its 'previous' is another hash"
     content = {key: value for key, value in fields.items() if key != "hash"}
     try:
         digest = hashlib.sha256(canonical(content)).hexdigest()
-        # The same entry in other words, such as a key given twice, is not what was written.
+        # An equal entry in another form, such as with a repeated key, was not written here.
         if digest != entry.hash or canonical(fields) != line:
-            return "its content is not what its hash was made of"
+            return "its content does not match its hash"
     except ValueError as error:
         return f"it has no canonical form: {error}"
     return None

@@ -1,4 +1,4 @@
-"""What a check gives, and whether sums can be explained at all."""
+"""The result of a check, and whether sums can be explained."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _MOST_EVIDENCE_CHARACTERS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
-    """An invoice as far as it was read.
+    """The parts of an invoice that were read.
 
     Attributes:
-        lines: Its text.
+        lines: Its lines.
         table: Its items, or None.
         sums: The lines that state sums, in order.
     """
@@ -55,7 +55,7 @@ class Paper:
         ]
 
     def nets(self) -> list[SumLine]:
-        """Return the net sums below the last item, without that of the last group alone."""
+        """Return the net sums below the last item, without the sum of the last group only."""
         items = self.table.items if self.table else ()
         last = items[-1].line.number if items else 0
         below = self.of("net", after=last)
@@ -69,30 +69,30 @@ class Paper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of a check."""
+    """The result of a check."""
 
     check: FraudCheck
     findings: tuple[FraudFinding, ...] = ()
 
 
 def passed(name: str, detail: str) -> Verdict:
-    """Return that a check found nothing."""
+    """Return the result of a check without findings."""
     return Verdict(check=FraudCheck(name=name, outcome="passed", detail=detail))
 
 
 def unchecked(name: str, why: str) -> Verdict:
-    """Return that a check could not be made."""
+    """Return the result of a check that was not possible."""
     return Verdict(check=FraudCheck(name=name, outcome="unchecked", detail=why))
 
 
 def found(name: str, *findings: FraudFinding) -> Verdict:
-    """Return that a check found something."""
+    """Return the result of a check with findings."""
     detail = "; ".join(finding.message for finding in findings)
     return Verdict(check=FraudCheck(name=name, outcome="finding", detail=detail), findings=findings)
 
 
 def evidence(*lines: TextLine) -> list[Evidence]:
-    """Return lines as evidence, 20 at the most."""
+    """Return lines as evidence, at most 20."""
     return [
         Evidence(line=line.number, text=line.text.strip()[:_MOST_EVIDENCE_CHARACTERS])
         for line in lines[:_MOST_EVIDENCE]
@@ -100,7 +100,7 @@ def evidence(*lines: TextLine) -> list[Evidence]:
 
 
 def plain(value: Decimal) -> str:
-    """Return a number as people write it, with two decimal places or more.
+    """Return a number for display, with at least two decimal places.
 
     >>> plain(Decimal("12.5")), plain(Decimal("0.125")), plain(Decimal("3"))
     ('12.50', '0.125', '3.00')
@@ -117,16 +117,16 @@ def is_explained(
     extras: Sequence[SumLine],
     tolerance: Decimal,
 ) -> bool | None:
-    """Tell whether a sum is a base with some of the extras added or taken off.
+    """Return whether a sum is a base with some of the extras added or subtracted.
 
     Args:
         targets: The readings of the stated sum.
-        bases: What it should be without extras.
+        bases: The possible sums without extras.
         extras: Discounts, shipping, payments and the like.
-        tolerance: How far it may be off.
+        tolerance: The largest allowed difference.
 
     Returns:
-        None when there are too many extras to tell.
+        None when there are too many extras to try.
     """
     wanted = [target - base for base in bases for target in targets]
     if any(abs(gap) <= tolerance for gap in wanted):

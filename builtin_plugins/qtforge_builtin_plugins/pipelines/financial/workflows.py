@@ -11,7 +11,7 @@ __all__ = ["FinancialPipeline"]
 
 
 class FinancialPipeline(Plugin):
-    """Contributes ``financial_processing_pipeline``: check, store, put on the audit trail."""
+    """Contributes ``financial_processing_pipeline``: check, store, record in the audit trail."""
 
     @hookimpl
     def qtforge_workflows(self) -> Iterable[Path | str]:

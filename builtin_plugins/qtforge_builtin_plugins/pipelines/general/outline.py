@@ -1,4 +1,4 @@
-"""A text's headings: as its format says where it does, else as its lines look."""
+"""A text's headings, from its format if that marks them, or else from its lines."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""legal_processing_pipeline: redaction, and the clauses that a contract needs."""
+"""legal_processing_pipeline: redaction, and a check of the clauses of a contract."""

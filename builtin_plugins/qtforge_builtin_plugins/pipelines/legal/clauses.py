@@ -1,4 +1,4 @@
-"""Which clauses a contract has and which it lacks, by the terms of ``clauses.toml``."""
+"""Find the clauses that a contract has and lacks, by the terms of ``clauses.toml``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["ClauseChecker", "load_checker"]
 
 _DATA: Final = Path(__file__).with_name("clauses.toml")
 _GENERAL: Final = "general"
-_BEGINNING: Final = 400  # where a contract says what it is
+_BEGINNING: Final = 400  # characters that contain the contract's title
 _LEAST_SCORE: Final = 3
-_MOST_COUNT: Final = 5  # a word often used says no more than one used five times
+_MOST_COUNT: Final = 5  # further occurrences of a word add nothing to the score
 _TITLE_SCORE: Final = 5
 _MOST_MATCHED: Final = 100
-# Within a sentence, and not over a blank line; the point in "1. März" and "31.12." ends none.
+# Within a sentence and a paragraph; the points in "1. März" and "31.12." do not end one.
 _BETWEEN: Final = r"\b(?:[^.;\n]|(?<=\d)\.|\n(?!\s*\n)){0,80}?\b"
 _BEGINS_WITH_WORD: Final = re.compile(r"[^\W_]|\*")
 _ENDS_WITH_WORD: Final = re.compile(r"(?:[^\W_]|\*)$")
@@ -37,10 +37,10 @@ class _Terms:
 
 
 class ClauseChecker:
-    """Knows the clauses of each kind of contract; make one with `load_checker`.
+    """The clauses of each kind of contract; made by `load_checker`.
 
     Attributes:
-        languages: ISO 639-1, those with terms.
+        languages: The languages that have terms, ISO 639-1.
         kinds: The kinds of contracts.
     """
 
@@ -51,7 +51,7 @@ class ClauseChecker:
         self.languages = tuple(key for key in self._kinds[_GENERAL] if len(key) == 2)
 
     def kind_of(self, text: str, language: str) -> str:
-        """Return the kind of contract that the text calls itself most, or ``general``."""
+        """Return the kind of contract whose terms the text has most, or ``general``."""
         sections = Sections(text)
         scores = {
             kind: sum(_score(sections.plain, term) for term in given[language])
@@ -61,10 +61,10 @@ class ClauseChecker:
         return best if scores[best] >= _LEAST_SCORE else _GENERAL
 
     def check(self, text: str, language: str, kind: str) -> ComplianceReport:
-        """Return which of the kind's clauses stand in the text.
+        """Return which clauses of the kind the text has.
 
         Args:
-            text: The contract's.
+            text: The contract's text.
             language: One of `languages`.
             kind: One of `kinds`.
         """
@@ -131,7 +131,7 @@ def _find(
 def _under_heading(
     terms: Iterable[tuple[str, re.Pattern[str]]], sections: Sections
 ) -> tuple[int, int, str] | None:
-    """Return the first sentence below a heading of that name; an empty section is no clause."""
+    """Return the first sentence below a heading of that name; empty sections do not count."""
     for _, pattern in terms:
         for section in sections.sections:
             if section.body is not None and any(map(pattern.fullmatch, section.names)):

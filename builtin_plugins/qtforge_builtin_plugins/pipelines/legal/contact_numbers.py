@@ -1,4 +1,4 @@
-"""E-mail addresses, account numbers, card numbers and phone numbers, with their places."""
+"""Find e-mail addresses, account numbers, card numbers and phone numbers."""
 
 # ruff: noqa: RUF001 - it has labels in Russian
 
@@ -32,7 +32,7 @@ _NETWORK: Final = re.compile(
     r"|3[47]\d{13}|6(?:011|5\d\d|4[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|3(?:0[0-5]|[68]\d)\d{11}"
     r"|62\d{14,17}|220[0-4]\d{12}"
 )
-# A contract in a language may be of any of its countries; the first is tried first.
+# A contract in a language may be from any of its countries, tried in this order.
 _REGIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"en": ("US", "GB", "AU", "IN"), "ru": ("RU", "BY"), "de": ("DE", "AT", "CH"),
      "fr": ("FR", "BE", "CH"), "es": ("ES", "MX"), "it": ("IT", "CH"), "nl": ("NL", "BE"),
@@ -70,7 +70,7 @@ def find_emails(text: str) -> Iterator[Span]:
 
 
 def find_ibans(text: str) -> Iterator[Span]:
-    """Yield account numbers; those with a wrong check sum only after a label."""
+    """Yield account numbers; those with a wrong checksum only after a label."""
     for start, found in ibans.iterate_ibans(text):
         yield Span(
             start=start,
@@ -82,7 +82,7 @@ def find_ibans(text: str) -> Iterator[Span]:
 
 
 def find_cards(text: str) -> Iterator[Span]:
-    """Yield card numbers: the form and prefix of a network, and a right check digit (Luhn)."""
+    """Yield card numbers: the form and prefix of a network, and a valid check digit (Luhn)."""
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match.group())
         if _NETWORK.fullmatch(digits) and luhn.is_valid(digits):
@@ -93,12 +93,12 @@ def find_phones(text: str, language: str | None) -> Iterator[Span]:
     """Yield phone numbers.
 
     Args:
-        text: Any.
-        language: ISO 639-1; its countries' numbers are found without a country code.
+        text: Any text.
+        language: ISO 639-1; numbers of its countries are found without a country code.
     """
     for region in _REGIONS.get(language or "", _REGIONS["en"]):
         matcher = phonenumbers.PhoneNumberMatcher(
-            # Every candidate is tried: one that is passed over would stay readable.
+            # Every candidate is tried: a skipped one would stay readable.
             text, region, leniency=phonenumbers.Leniency.VALID, max_tries=len(text) + 1
         )  # fmt: skip
         for match in matcher:
@@ -112,7 +112,7 @@ def find_phones(text: str, language: str | None) -> Iterator[Span]:
 
 
 def _is_phone(text: str, match: phonenumbers.PhoneNumberMatch) -> bool:
-    """Tell a phone number from dates, amounts, versions and other numbers of its form."""
+    """Return whether it is a phone number and not a date, amount, version or other number."""
     raw = match.raw_string
     before = text[max(0, match.start - 30) : match.start].rpartition("\n")[2]
     if raw.startswith("+") or _PHONE_LABEL.search(before):

@@ -1,4 +1,4 @@
-"""Numbers that states give to people, each with its form and, where there is one, its check.
+"""Find national identity numbers by their form and, if it has one, their check.
 
 The checks are python-stdnum's; it has none for the Russian SNILS and the British NINO.
 """
@@ -26,11 +26,11 @@ class _Number:
 
     Attributes:
         name: Country and name.
-        form: What it looks like.
-        label: What stands before it. A number after its label is taken even when its check
-            fails: a slip in writing does not make it less of a person's number.
-        distinct: Whether form and check alone are enough.
-        check: The module in ``stdnum``, ``snils``, or None where there is no check.
+        form: The pattern of the number.
+        label: The pattern of the words before it. A number after its label is found even if
+            its check fails, since a misspelt number still belongs to a person.
+        distinct: Whether form and check are enough without a label.
+        check: The module in ``stdnum``, ``snils``, or None if there is no check.
     """
 
     name: str
@@ -101,7 +101,7 @@ def find_identity_numbers(text: str) -> Iterator[Span]:
     """Yield the numbers in the text, in no order; they may overlap."""
     for number in _NUMBERS:
         form = re.compile(rf"(?<![\w.,/-])(?:{number.form})(?![\w-]|[.,]\d)")
-        # Between a label and its number may stand "no.:", "(personal)", "серия", but no number.
+        # Between a label and its number "no.:", "(personal)" or "серия" may occur, but no digit.
         label = re.compile(rf"(?<![^\W_])(?:{number.label})(?![^\W_])[^\d\n]{{0,24}}$", re.I)
         for match in form.finditer(text):
             valid = _holds(number.check, match.group())
@@ -130,7 +130,7 @@ def _holds(check: str | None, written: str) -> bool | None:
 
 
 def _snils_holds(written: str) -> bool:
-    """Order of the Pension Fund 192p: the weights are 9 to 1, and 100 and 101 count as 0."""
+    """Check by order 192p of the Pension Fund: weights from 9 to 1; 100 and 101 count as 0."""
     digits = [int(character) for character in written if character.isdigit()]
     total = sum(digit * weight for digit, weight in zip(digits, range(9, 0, -1), strict=False))
     return total % 101 % 100 == digits[9] * 10 + digits[10]

@@ -1,4 +1,4 @@
-"""A text without what identifies people, accounts and parties, and the report of it."""
+"""Redact the values that identify people, accounts and parties, and report the redactions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PLACEHOLDER: Final = re.compile(r"\[(EMAIL|IBAN|NATIONAL ID|CARD|PHONE|PARTY|PE
 
 @dataclass(slots=True, kw_only=True)
 class _Value:
-    """A value that was taken out, and where."""
+    """A redacted value and its places."""
 
     placeholder: str
     span: Span
@@ -40,9 +40,9 @@ class _Value:
 
 
 class _Placeholders:
-    """Gives each value its placeholder, the same wherever it stands.
+    """The placeholder of each value, the same at all of its places.
 
-    Numbers follow those that the text has already, so that a text may be redacted again.
+    Numbers continue those that the text has already, so that a text can be redacted again.
     """
 
     def __init__(self, text: str) -> None:
@@ -52,7 +52,7 @@ class _Placeholders:
             self._last[kind] = max(self._last[kind], int(number))
 
     def value(self, span: Span, written: str) -> _Value:
-        """Return the value at a place, a new one if it has not been seen."""
+        """Return the value at a place, a new one at its first place."""
         known = self.values.get((span.kind, span.key))
         if known is None:
             name = span.kind.replace("_", " ").upper()
@@ -64,11 +64,11 @@ class _Placeholders:
 
 
 def redact(request: RedactRequest, progress: Callable[[int, int, str], None]) -> RedactedDocument:
-    """Return the text with placeholders, and what was taken out; never a value itself.
+    """Return the text with placeholders, and the redactions without the values themselves.
 
     Args:
-        request: The text; every character of it is looked at.
-        progress: Told how far it is.
+        request: The text; every character of it is examined.
+        progress: Called with the progress.
     """
     text = request.parsed_content
     progress(0, 2, "finding")
@@ -93,7 +93,7 @@ def redact(request: RedactRequest, progress: Callable[[int, int, str], None]) ->
 
 def _find(text: str, request: RedactRequest) -> list[Span]:
     contract = request.parsed_content
-    # What has been redacted before is no value; the places of the others stay.
+    # Placeholders of an earlier redaction are no values; all positions are kept.
     text = _PLACEHOLDER.sub(lambda match: "\0" * len(match[0]), text)
     return [
         *contact_numbers.find_emails(text),
@@ -118,7 +118,7 @@ def _replace(text: str, spans: list[Span], placeholders: _Placeholders, *, recor
             value.count += 1
             if len(value.places) < _MOST_PLACES:
                 value.places.append(Place(line=line, column=span.start - line_start + 1))
-        # A value over two lines keeps its line ends: the lines stay those of the original.
+        # A value over two lines keeps its line breaks, so that line numbers are unchanged.
         breaks = written.count("\n")
         pieces += [between, value.placeholder, "\n" * breaks]
         line += breaks
@@ -129,7 +129,7 @@ def _replace(text: str, spans: list[Span], placeholders: _Placeholders, *, recor
 def _redact_metadata(
     metadata: DocumentMetadata, redacted: str, request: RedactRequest, placeholders: _Placeholders
 ) -> DocumentMetadata:
-    """Return metadata of the redacted text: the original's check sum would find the original."""
+    """Return the redacted text's metadata: the original's checksum would identify the original."""
 
     def without_values(text: str) -> str:
         spans = settle(_find(text, request))
@@ -162,7 +162,7 @@ def _report(value: _Value) -> Redaction:
 
 
 def _mask(written: str) -> str:
-    """Return the value's form alone; a hash of so short a value could be found by trying."""
+    """Return the value's form; not a hash, since a hash of a short value can be reversed."""
     masked = re.sub(r"\d", "#", written)
     masked = "".join(
         ("X" if each.isupper() else "x") if each.isalpha() else each for each in masked

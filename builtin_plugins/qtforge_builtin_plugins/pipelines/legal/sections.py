@@ -1,4 +1,4 @@
-"""A contract's text in sections: where a place is, under which heading, in which sentence."""
+"""A contract's text in sections: the line, the heading and the sentence of a position."""
 
 # ruff: noqa: RUF001 - it has words in Russian
 
@@ -15,7 +15,7 @@ from qtforge_builtin_plugins.pipelines.headings import TextHeading, find_heading
 __all__ = ["Quote", "Section", "Sections"]
 
 _MOST_QUOTED: Final = 240
-# One character for one: places in the plain text are places in the text.
+# One character for one, so that positions in the plain text are positions in the text.
 _PLAIN: Final = str.maketrans("“”„«»‘’–—\u00a0", '"""""\'\'-- ')
 _SENTENCE_START: Final = re.compile(
     r"(?<=[.!?])\s+(?=[A-ZА-ЯЁÄÖÜ\"(])|\n[^\S\n]*\n\s*|\n(?=\s{0,8}(?:\d{1,2}\.|§|\(?[a-z]\)|[-*•])\s)"
@@ -24,7 +24,7 @@ _SENTENCE_START: Final = re.compile(
 _ABBREVIATION: Final = re.compile(
     r"\b(?:no|nr|art|abs|ст|ltd|inc|co|\w|\d{1,2}(?:\.\d{1,2}){0,3})\.$", re.IGNORECASE
 )
-_BEGINNING: Final = 2_000  # of a section shows whether it says anything
+_BEGINNING: Final = 2_000  # characters of a section that show whether it is empty
 _WORD: Final = re.compile(r"[^\W_]")
 _GAP: Final = re.compile(r"[\s.:]*")
 _NUMBER: Final = re.compile(
@@ -43,7 +43,7 @@ _EMPTY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """A sentence of the text; ``start`` is where it begins, its text is on one line."""
+    """A sentence of the text: the position of its start, and its text on one line."""
 
     start: int
     text: str
@@ -51,14 +51,13 @@ class Quote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading and what stands under it.
+    """A heading and the text below it.
 
     Attributes:
         heading: Its heading.
-        names: What the heading names: its words without number, and each part of them, so
-            that "Term and Termination" is about both. The title of the whole text names
-            nothing.
-        body: Where its text begins; None when it has none, or says that it has none.
+        names: The subjects in the heading: its words without number, and each part of them, so
+            that "Term and Termination" has both. The title of the whole text has none.
+        body: The position where its text starts; None when it is empty or declared empty.
     """
 
     heading: TextHeading
@@ -92,16 +91,16 @@ class Sections:
         self._sentences = self._sentence_starts()
 
     def line_of(self, index: int) -> int:
-        """Return the line of a place, from 1."""
+        """Return the line of a position, from 1."""
         return bisect.bisect_right(self._lines, index)
 
     def heading_at(self, index: int) -> TextHeading | None:
-        """Return the heading that a place stands under, or None before the first one."""
+        """Return the heading above a position, or None before the first heading."""
         position = bisect.bisect_right(self._starts, index)
         return self.sections[position - 1].heading if position else None
 
     def _ends(self, headings: Sequence[TextHeading]) -> list[int]:
-        """Return where each section ends: what stands under smaller headings belongs to it."""
+        """Return the end of each section, which includes the sections of its subheadings."""
         following: dict[int, int] = {}
         ends: list[int] = []
         for heading, start in zip(reversed(headings), reversed(self._starts), strict=True):
@@ -117,12 +116,12 @@ class Sections:
         return start + len(body) - len(body.lstrip(" \t\n.:"))
 
     def quote(self, start: int, end: int) -> Quote:
-        """Return the sentence around a place, cut to 240 characters."""
+        """Return the sentence around a position, cut to 240 characters."""
         first = self._sentences[bisect.bisect_right(self._sentences, start) - 1]
         following = bisect.bisect_left(self._sentences, max(end, first + 1))
         after = self._sentences[following] if following < len(self._sentences) else None
         if end - first > _MOST_QUOTED:
-            # So long a sentence is quoted from a little before the place on.
+            # A long sentence is quoted from a little before the position.
             first = self._text.find(" ", max(first, start - _MOST_QUOTED // 3), start) + 1 or start
         words = " ".join(self._text[first:after].split())
         if len(words) > _MOST_QUOTED:

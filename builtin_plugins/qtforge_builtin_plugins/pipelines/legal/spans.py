@@ -1,4 +1,4 @@
-"""Places of sensitive values in a text, and how overlapping ones are settled."""
+"""Positions of sensitive values in a text, and the merging of overlapping ones."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 __all__ = ["KINDS", "Span", "settle"]
 
 KINDS: Final = ("email", "iban", "national_id", "card", "phone", "party", "person")
-"""Strongest first: where two overlap, the stronger one names the place."""
+"""Strongest first: when two overlap, the stronger one is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A place of a sensitive value.
+    """The position of a sensitive value.
 
     Attributes:
         start: Index of its first character.
         end: Index after its last character.
         kind: One of `KINDS`.
-        key: The same for every way to write the same value.
-        subkind: Which number it is, or None.
-        checked: Whether a check sum or number plan confirms it; None where there is none.
+        key: The same for all spellings of the same value.
+        subkind: The kind of number, or None.
+        checked: Whether a checksum or numbering plan confirms it; None where none exists.
     """
 
     start: int
@@ -36,8 +36,8 @@ class Span:
 def settle(spans: Iterable[Span]) -> list[Span]:
     """Return spans that do not overlap, in the text's order, over all characters given.
 
-    Of overlapping spans one remains: the confirmed one, then the stronger kind, then the
-    longer. It grows over those that stick out, so that nothing of them stays readable.
+    One of several overlapping spans is kept: the confirmed one, then the stronger kind, then
+    the longer. It is extended to the others' ends, so that no part of them stays readable.
     """
     settled: list[Span] = []
     for span in sorted(spans, key=lambda each: (each.start, -each.end)):

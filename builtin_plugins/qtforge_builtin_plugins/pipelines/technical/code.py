@@ -1,4 +1,4 @@
-"""code-analyzer: the blocks of code in a document."""
+"""code-analyzer: find and measure the blocks of code in a document."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class CodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class CodeAnalyzer(Plugin):
-    """Finds code, its language, its lines and its complexity; nothing of it is ever run.
+    """Finds code and its language, lines and complexity; code is never executed.
 
-    It works in a worker process, since patterns over foreign text may take long.
+    It runs in a worker process, since patterns on untrusted text may take long.
     """
 
     Config = CodeConfig
@@ -43,7 +43,7 @@ class CodeAnalyzer(Plugin):
 
     @operation("code.analyze", execution="process", trylast=True)
     def analyze(self, request: CodeRequest, context: OperationContext) -> CodeResponse:
-        """Return the code in a document; a document without any gives an empty list.
+        """Return the code in a document; the list is empty for a document without any.
 
         Raises:
             OperationError: ``document.changed``, ``.not_found``, ``.unreadable``,
@@ -67,7 +67,7 @@ class CodeAnalyzer(Plugin):
                 request.document, request.parsed_content, request.metadata, self.config.max_bytes
             )
             unchecked = found.unchecked
-            # Diagrams are `diagram.extract`'s.
+            # Diagrams are left to `diagram.extract`.
             blocks = [
                 block
                 for block in found.blocks

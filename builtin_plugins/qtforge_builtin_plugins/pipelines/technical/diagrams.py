@@ -1,4 +1,4 @@
-"""diagram-extractor: the diagrams and images in a document."""
+"""diagram-extractor: find the diagrams and images in a document."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class DiagramConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class DiagramExtractor(Plugin):
-    """Finds Mermaid, PlantUML and Graphviz diagrams, and images; nothing is fetched.
+    """Finds Mermaid, PlantUML and Graphviz diagrams, and images; nothing is downloaded.
 
-    It works in a worker process, since patterns over foreign text may take long.
+    It runs in a worker process, since patterns on untrusted text may take long.
     """
 
     Config = DiagramConfig
@@ -45,7 +45,7 @@ class DiagramExtractor(Plugin):
 
     @operation("diagram.extract", execution="process", trylast=True)
     def extract(self, request: DiagramRequest, context: OperationContext) -> DiagramResponse:
-        """Return the diagrams and images; a document without any gives empty lists.
+        """Return the diagrams and images; the lists are empty for a document without any.
 
         Raises:
             OperationError: ``document.changed``, ``.not_found``, ``.unreadable``,
@@ -79,7 +79,7 @@ def _in_blocks(found: Source) -> Iterator[Diagram]:
 
 
 def _in_text(text: str) -> Iterator[Diagram]:
-    """Yield PlantUML that stands in a plain text: it marks its beginning and end itself."""
+    """Yield PlantUML in a plain text, by its own marks of beginning and end."""
     lines = text.split("\n")
     begin: tuple[int, str] | None = None
     for number, line in enumerate(lines):

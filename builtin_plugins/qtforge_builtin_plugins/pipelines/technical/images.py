@@ -1,4 +1,4 @@
-"""The images of a document, with the size of those that lie beside it."""
+"""The images of a document, with the size of local ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["measure"]
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_TARGET: Final = 500
-_MOST_DATA: Final = 40  # of a data: address, which holds the image itself
+_MOST_DATA: Final = 40  # characters of a data: address, which contains the image itself
 
 
 def measure(picture: Picture, document_path: str | None) -> Image:
     """Return an image with its size, if it is a file in the document's folder or below it.
 
-    Nothing is fetched, and nothing outside that folder is opened: the document is foreign.
+    The document is untrusted: nothing is downloaded, and no file outside that folder is opened.
     """
     target = picture.target
     shown = (
@@ -49,14 +49,14 @@ def _size(target: str, document_path: str | None) -> tuple[tuple[int, int] | Non
     if document_path is None:
         return None, "the document has no folder"
     if not parts.path or "\0" in parts.path:
-        return None, "it names no file"
+        return None, "it is not the path of a file"
     try:
         folder = Path(document_path).resolve().parent
         path = (folder / unquote(parts.path)).resolve()
         if not path.is_relative_to(folder):
-            return None, "it lies outside the document's folder"
+            return None, "it is outside the document's folder"
         if not path.is_file():
-            return None, "there is no such file"
+            return None, "the file does not exist"
         if path.stat().st_size > _MOST_BYTES:
             return None, "it is too large"
         width, height = imagesize.get(str(path))

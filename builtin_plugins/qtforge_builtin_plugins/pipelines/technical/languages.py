@@ -1,4 +1,4 @@
-"""Which language a block of code is in."""
+"""Detect the language of a block of code."""
 
 from __future__ import annotations
 

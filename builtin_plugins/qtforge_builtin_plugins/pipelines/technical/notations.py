@@ -1,7 +1,7 @@
-"""Diagrams as text: which notation, which kind, and how many nodes and edges.
+"""Diagrams as text: their notation, kind, and numbers of nodes and edges.
 
-Only Graphviz, Mermaid and PlantUML themselves read their notations whole. So nodes and edges
-are counted only where every line of a diagram is of a simple form, and else not at all.
+Only Graphviz, Mermaid and PlantUML can parse their notations completely. So nodes and edges
+are counted only if every line of a diagram has a simple form.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ _DOT_SETTING: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many nodes and edges a diagram has."""
+    """The numbers of nodes and edges of a diagram."""
 
     nodes: int
     edges: int
 
 
 def notation_of(language: str | None, text: str) -> Notation | None:
-    """Return a block's notation; None for what is no diagram."""
+    """Return a block's notation; None when it is not a diagram."""
     if language is not None and language in _NOTATIONS:
         return _NOTATIONS[language]
     if _PLANTUML_START.match(text):
@@ -107,7 +107,7 @@ def notation_of(language: str | None, text: str) -> Notation | None:
 
 
 def kind_of(notation: Notation, text: str) -> str | None:
-    """Return a diagram's kind, such as ``flowchart``; None when it does not say."""
+    """Return a diagram's kind, such as ``flowchart``; None when it does not name one."""
     if notation == "mermaid":
         word = _MERMAID_WORD.match(next(_lines(_mermaid_body(text)), ""))
         return _MERMAID_KINDS.get(word[1].lower()) if word else None
@@ -130,9 +130,9 @@ def title_of(notation: Notation, text: str) -> str | None:
 
 
 def count(notation: Notation, kind: str | None, text: str) -> Counts | None:
-    """Return nodes and edges; None where the diagram is not of a simple form.
+    """Return nodes and edges; None if the diagram does not have a simple form.
 
-    For a sequence diagram they are the participants and the messages.
+    In a sequence diagram they are the participants and the messages.
     """
     if text.count("\n") > _MOST_COUNTED:
         return None
@@ -178,7 +178,7 @@ def _count_flowchart(text: str) -> Counts | None:
 
 
 def _chain(statement: str) -> list[list[str]] | None:
-    """Return the groups of nodes that links join; None when a part is not understood."""
+    """Return the groups of nodes joined by links; None when a part can't be parsed."""
     groups: list[list[str]] = [[]]
     at = 0
     while True:

@@ -1,4 +1,4 @@
-"""A technical document with its marks: what is code, a diagram or an image in it.
+"""The marked blocks and images of a technical document.
 
 The parser's text has lost the marks of Markdown and HTML, so the document is read again.
 """
@@ -35,13 +35,13 @@ _INFO: Final = re.compile(r"[{.\s]*([\w+#.-]{1,30})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A block that is shown as it stands.
+    """A preformatted block.
 
     Attributes:
         kind: How it is marked.
         text: Its lines.
-        language: What the document calls it, lower case, or None.
-        line: Of its first line of text; 1 is the document's first. None where not known.
+        language: The language named by the document, lower case, or None.
+        line: The number of its first line in the document, from 1; None when unknown.
     """
 
     kind: Literal["fence", "indent", "pre", "file"]
@@ -61,12 +61,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a document marks.
+    """The marked blocks and images of a document.
 
     Attributes:
-        blocks: In order.
-        pictures: In order.
-        unchecked: What was not looked at, and why.
+        blocks: The blocks, in order.
+        pictures: The images, in order.
+        unchecked: What was not examined, and why.
     """
 
     blocks: tuple[Block, ...]
@@ -77,16 +77,16 @@ class Source:
 def read_source(
     document: Document | None, text: str, metadata: DocumentMetadata, max_bytes: int
 ) -> Source:
-    """Return what a document marks.
+    """Return the marked blocks and images of a document.
 
     Args:
         document: The document itself, or None.
-        text: What the parser made of it; for formats other than Markdown and HTML.
-        metadata: Its type, and what its content was when it was parsed.
+        text: The parser's text, for formats other than Markdown and HTML.
+        metadata: Its type, and the hash of its content when it was parsed.
         max_bytes: Refuse larger documents.
 
     Raises:
-        OperationError: ``document.changed``, and what `reading.read` and `decode` raise.
+        OperationError: ``document.changed``, and those of `reading.read` and `decode`.
     """
     media_type = metadata.media_type
     is_markdown = media_type == MARKDOWN
@@ -96,8 +96,8 @@ def read_source(
     data = read(document, max_bytes)
     if hashlib.sha256(data).hexdigest() != metadata.sha256:
         raise OperationError(
-            "document.changed", f"{metadata.name} is not what it was when it was parsed",
-            "its content has another hash", "run the workflow anew",
+            "document.changed", f"{metadata.name} has changed since it was parsed",
+            "its content has another hash", "run the workflow again",
         )  # fmt: skip
     decoded, _ = decode(data, metadata.encoding, metadata.name)
     if is_markdown:
@@ -108,17 +108,17 @@ def read_source(
 
 def _note(media_type: str, without_document: bool) -> str | None:
     if without_document and (media_type == MARKDOWN or media_type in _HTML_TYPES):
-        return "the document itself was not given: only fenced blocks can be told from its text"
+        return "the document itself was not given: only fenced blocks are found in its text"
     if media_type.startswith("text/"):
         return None
-    return f"the text of {media_type} does not mark code: only fenced blocks were looked for"
+    return f"the text of {media_type} does not mark code: only fenced blocks were searched for"
 
 
 def _limited(
     blocks: Sequence[Block], pictures: Sequence[Picture], notes: tuple[str, ...]
 ) -> Source:
     if len(blocks) > MOST_BLOCKS or len(pictures) > MOST_BLOCKS:
-        notes = (*notes, f"only the first {MOST_BLOCKS} blocks and images were looked at")
+        notes = (*notes, f"only the first {MOST_BLOCKS} blocks and images were examined")
     return Source(
         blocks=tuple(blocks[:MOST_BLOCKS]), pictures=tuple(pictures[:MOST_BLOCKS]), unchecked=notes
     )

@@ -233,12 +233,12 @@ def test_images_are_found_and_those_beside_the_document_measured(tmp_path: Path)
         alt="A plan", target="img/a%20b.png?raw=true", line=3, width_px=7, height_px=5
     )
     assert [(image.line, image.width_px, image.note) for image in found.images[1:]] == [
-        (4, None, "it lies outside the document's folder"),
+        (4, None, "it is outside the document's folder"),
         (6, None, "it is not a local file"),
         (6, None, "it is not a local file"),
-        (8, None, "there is no such file"),
+        (8, None, "the file does not exist"),
         (8, None, "its format is not known"),
-        (8, None, "there is no such file"),
+        (8, None, "the file does not exist"),
     ]
     assert len(found.images[3].target) < 60
 
