@@ -110,6 +110,7 @@ class HostParts:
             self.expressions,
             self.threads,
             settings.worker_processes,
+            settings.worker_memory_bytes,
             self.policies.for_topic,
             self.secrets.mask,
             instruments.decorate,

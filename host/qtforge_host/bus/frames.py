@@ -19,11 +19,13 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
         target: The plugin's entry point, ``module:attribute``.
         config: Its configuration as plain values, or None.
         path: The host's ``sys.path``.
+        memory_bytes: How much memory the worker may take, with its children.
     """
 
     target: str
     config: Any
     path: list[str]
+    memory_bytes: int
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
@@ -66,6 +68,7 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
         traceback: The traceback, for the log.
         retryable: Whether a QtForgeError calls itself retryable, otherwise None.
         retry_after_s: The delay that a QtForgeError asks for, in seconds, otherwise None.
+        out_of_memory: Whether it is a MemoryError.
     """
 
     kind: str
@@ -76,6 +79,7 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     traceback: str
     retryable: bool | None = None
     retry_after_s: float | None = None
+    out_of_memory: bool = False
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -1,23 +1,45 @@
-"""Worker processes for ``execution="process"``, killed when a call exceeds its deadline."""
+"""Worker processes for ``execution="process"``, killed when a call exceeds its deadline.
+
+Each has a session of its own, which is ended whole: no child outlives the worker that started
+it. Calls and results go over a socket, so that standard input is empty and what a plugin or its
+children print is only forwarded to the host's standard error.
+
+The limit of memory is one of resident memory, over the worker and its children, and not
+``RLIMIT_AS``: numerical libraries, garbage-collected runtimes and memory-mapped files reserve
+many times the address space that they use. The host looks while a call lasts. Because one large
+allocation may come between two looks, ``RLIMIT_DATA`` stops each process at twice the limit.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import secrets
 import signal
+import socket
+import subprocess
 import sys
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from qtforge_host.bus import process_tree
 from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
 from qtforge_host.bus.threads import QueueFull
+from qtforge_host.sizes import size_text
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.operations import ProgressListener
 
-__all__ = ["ProcessWorkers", "WorkerDiedError", "WorkerFailedError"]
+__all__ = ["DEFAULT_MEMORY_BYTES", "ProcessWorkers", "WorkerDiedError", "WorkerFailedError"]
 
-_END_S = 5.0  # how long a killed process may take to end
+DEFAULT_MEMORY_BYTES: Final = 2 << 30
+_END_S: Final = 5.0  # how long a killed process may take to end
+_LAST_OUTPUT_S: Final = 0.5  # in which the last output of an ended process is forwarded
+_LOOK_S: Final = 0.1  # between two looks at the memory of a process
+
+_LOG: Final = logging.getLogger("qtforge.host")
 
 
 class WorkerDiedError(Exception):
@@ -28,16 +50,53 @@ class WorkerFailedError(Exception):
     """The call raised in the worker; its traceback is a note of this exception."""
 
 
-class _Worker:
-    """One process, and its current call."""
+class _MemoryExceededError(OperationError):
+    """A call took more memory than its worker process may."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("the process was started without pipes")
+    def __init__(self, limit_bytes: int, detail: str = "", /) -> None:
+        super().__init__(
+            "plugin.memory_exceeded",
+            f"its worker process took more memory than the limit of {size_text(limit_bytes)}",
+            detail,
+            "send it less at once, or raise worker_memory in [host]",
+            retryable=False,
+        )
+
+
+class _Worker:
+    """One process, and its current call.
+
+    Args:
+        process: The process, the leader of its own session.
+        mark: What its environment is marked with.
+        memory_bytes: How much memory it may take, with its children.
+        reader: Receives its frames.
+        writer: Sends frames to it.
+        output: Everything that it and its children print.
+
+    Attributes:
+        is_usable: Whether it can do another call.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        mark: str,
+        memory_bytes: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        output: _Output,
+    ) -> None:
+        self.is_usable = True
         self._process = process
-        self._stdin = process.stdin
-        self._stdout = process.stdout
+        self._mark = mark
+        self._memory_bytes = memory_bytes
+        self._reader = reader
+        self._writer = writer
+        self._output = output
         self._decoder = msgspec.msgpack.Decoder(Answer | Failure | Progress)
+        self._exceeded = False
+        self._exit = asyncio.create_task(self._after_exit())
 
     async def ask(self, message: Hello | Call, listener: ProgressListener | None) -> Any:
         """Send one frame, and return the result of the answer.
@@ -45,37 +104,103 @@ class _Worker:
         Raises:
             WorkerDiedError: The process ended.
             WorkerFailedError: The plugin raised another exception.
-            OperationError: The plugin raised an OperationError.
+            OperationError: The plugin raised an OperationError, or took too much memory.
         """
+        self.is_usable = False
+        loop = asyncio.get_running_loop()
+        watch: list[asyncio.Task[None]] = []
+        look = loop.call_later(
+            _LOOK_S, lambda: watch.append(loop.create_task(self._watch_memory()))
+        )
         try:
-            self._stdin.write(frame(message))
-            await self._stdin.drain()
+            self._writer.write(frame(message))
+            await self._writer.drain()
             while True:
-                header = await self._stdout.readexactly(HEADER.size)
-                body = await self._stdout.readexactly(length_of(header))
+                header = await self._reader.readexactly(HEADER.size)
+                body = await self._reader.readexactly(length_of(header))
                 answer = self._decoder.decode(body)
                 if isinstance(answer, Answer):
+                    self.is_usable = True
                     return answer.result
                 if isinstance(answer, Failure):
+                    if answer.out_of_memory:
+                        raise _MemoryExceededError(self._memory_bytes, answer.what)
+                    self.is_usable = True
                     raise _raised(answer)
                 if listener is not None:
                     listener(answer.done, answer.total, answer.text)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
+            if self._exceeded:
+                raise _MemoryExceededError(self._memory_bytes) from error
             raise WorkerDiedError(await self._exit_reason()) from error
+        finally:
+            look.cancel()
+            for task in watch:
+                task.cancel()
 
     async def end(self) -> None:
-        """Kill the process, and wait for its end."""
+        """Kill the process and all that it started, and wait for its end."""
+        self.is_usable = False
+        self._kill()
+        self._writer.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._exit), _END_S)
+        except TimeoutError:  # in the kernel, such as in a network file system
+            _LOG.warning("the killed worker process %d has not ended yet", self._process.pid)
+        await self._output.close()
+
+    def _kill(self) -> None:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-        self._stdin.close()
-        await asyncio.wait_for(self._process.wait(), _END_S)
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _after_exit(self) -> None:
+        await self._process.wait()
+        await asyncio.to_thread(process_tree.end_tree, self._process.pid, self._mark)
+
+    async def _watch_memory(self) -> None:
+        while True:
+            if await asyncio.to_thread(self._takes_too_much):
+                break
+            await asyncio.sleep(_LOOK_S)
+        self._exceeded = True
+        self._kill()
+
+    def _takes_too_much(self) -> bool:
+        tree = process_tree.tree_of(self._process.pid)
+        limit = self._memory_bytes
+        if process_tree.anonymous_bytes(tree) <= limit:
+            return False
+        return process_tree.proportional_bytes(tree) > limit
 
     async def _exit_reason(self) -> str:
-        code = await asyncio.wait_for(self._process.wait(), _END_S)
+        try:
+            code = await asyncio.wait_for(self._process.wait(), _END_S)
+        except TimeoutError:
+            return "its worker process closed its connection to the host"
         if code < 0:
-            return f"its worker process was ended by {signal.Signals(-code).name}"
+            return f"its worker process was ended by {_signal_name(-code)}"
         return f"its worker process ended with exit code {code}"
+
+
+class _Output:
+    """Forwards what a worker process and its children print to standard error."""
+
+    def __init__(self, transport: asyncio.BaseTransport, reader: asyncio.StreamReader) -> None:
+        self._transport = transport
+        self._reader = reader
+        self._task = asyncio.create_task(self._forward())
+
+    async def close(self) -> None:
+        """Forward what is left, but don't wait for a process that keeps its output open."""
+        await asyncio.wait([self._task], timeout=_LAST_OUTPUT_S)
+        self._task.cancel()
+        self._transport.close()
+
+    async def _forward(self) -> None:
+        while data := await self._reader.read(1 << 16):
+            sys.stderr.write(data.decode(errors="replace"))
+            sys.stderr.flush()
 
 
 class ProcessWorkers:
@@ -86,11 +211,19 @@ class ProcessWorkers:
         config: Its configuration as plain values, or None.
         size: The most concurrent calls, each in a process of its own.
         capacity: The most waiting calls.
+        memory_bytes: How much memory each process may take, with its children.
     """
 
-    def __init__(self, target: str, config: Any, size: int, capacity: int = 1024) -> None:
+    def __init__(
+        self,
+        target: str,
+        config: Any,
+        size: int,
+        capacity: int = 1024,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    ) -> None:
         self.capacity = capacity
-        self._hello = Hello(target, config, list(sys.path))
+        self._hello = Hello(target, config, list(sys.path), memory_bytes)
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
         self._slots = asyncio.Semaphore(size)
@@ -105,7 +238,7 @@ class ProcessWorkers:
             QueueFull: Too many calls wait; the call was not made.
             WorkerDiedError: The process ended during the call.
             WorkerFailedError: The plugin raised another exception.
-            OperationError: The plugin raised an OperationError.
+            OperationError: The plugin raised an OperationError, or took too much memory.
         """
         if self._waiting >= self.capacity:
             raise QueueFull
@@ -128,31 +261,17 @@ class ProcessWorkers:
     async def _perform(self, call: Call, listener: ProgressListener | None) -> Any:
         worker = self._idle.pop() if self._idle else await self._start()
         self._busy.add(worker)
-        sound = False
         try:
-            result = await worker.ask(call, listener)
-            sound = True
-            return result
-        except (OperationError, WorkerFailedError):
-            sound = True
-            raise
+            return await worker.ask(call, listener)
         finally:
             self._busy.discard(worker)
-            if sound:
+            if worker.is_usable:
                 self._idle.append(worker)
             else:
                 await asyncio.shield(worker.end())
 
     async def _start(self) -> _Worker:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "qtforge_host.bus.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # the host handles Ctrl-C
-        )
-        worker = _Worker(process)
+        worker = await _spawn(self._hello.memory_bytes)
         self._busy.add(worker)
         try:
             await worker.ask(self._hello, None)
@@ -162,6 +281,45 @@ class ProcessWorkers:
         finally:
             self._busy.discard(worker)
         return worker
+
+
+async def _spawn(memory_bytes: int) -> _Worker:
+    mark = secrets.token_hex(16)
+    ours, theirs = socket.socketpair()
+    output, printed = os.pipe()
+    with contextlib.ExitStack() as stack:
+        stack.callback(ours.close)
+        stack.callback(os.close, output)
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "qtforge_host.bus.worker",
+                    str(theirs.fileno()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=printed,
+                    env={**os.environ, process_tree.MARK_VARIABLE: mark},
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # ended as a whole; the host handles Ctrl-C
+                )
+            finally:
+                os.close(printed)
+        stack.pop_all()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    lines = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(output, "rb", buffering=0)
+    )
+    return _Worker(process, mark, memory_bytes, reader, writer, _Output(transport, lines))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _raised(failure: Failure) -> Exception:
@@ -174,6 +332,6 @@ def _raised(failure: Failure) -> Exception:
             retryable=failure.retryable,
             retry_after_s=failure.retry_after_s,
         )
-    error = WorkerFailedError(f"{failure.kind}: {failure.what}")
+    error = WorkerFailedError(f"{failure.kind}: {failure.what}" if failure.what else failure.kind)
     error.add_note(failure.traceback)
     return error

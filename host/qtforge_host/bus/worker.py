@@ -1,8 +1,9 @@
-"""The worker process: ``python -m qtforge_host.bus.worker``.
+"""The worker process: ``python -m qtforge_host.bus.worker DESCRIPTOR``.
 
-It makes one instance of one plugin, and does the calls from its standard input one after
-another. What the plugin prints goes to standard error. It ends with the host, because its
-standard input ends then.
+It makes one instance of one plugin, and does the calls that come from the socket of that
+descriptor one after another. Its standard input is empty, and what the plugin or its children
+print goes to the host. When the host ends, the socket does, and the worker ends with everything
+that it has started.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import io
 import os
 import queue
+import resource
 import sys
 import threading
 import time
@@ -20,6 +23,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from qtforge_host.bus import process_tree
 from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
 from qtforge_sdk import OperationContext
 from qtforge_sdk.conversion import convert, to_plain
@@ -32,14 +36,20 @@ _DECODER = msgspec.msgpack.Decoder(Hello | Call)
 def read_frames(source: BinaryIO, frames: queue.SimpleQueue[Hello | Call]) -> None:
     """Put arriving frames into a queue; end the process when the host has ended."""
     while True:
-        header = source.read(HEADER.size)
-        if len(header) < HEADER.size:
-            os._exit(0)  # also during a call: no caller waits for its result
+        try:
+            header = source.read(HEADER.size)
+        except ConnectionError:
+            header = b""
+        if len(header) < HEADER.size:  # also during a call: no caller waits for its result
+            mark = os.environ.get(process_tree.MARK_VARIABLE, "")
+            process_tree.end_tree(os.getpid(), mark, spare=os.getpid())
+            os._exit(0)
         frames.put(_DECODER.decode(source.read(length_of(header))))
 
 
 def make_plugin(hello: Hello) -> Any:
-    """Import the plugin, make an instance and set its configuration."""
+    """Limit the memory, import the plugin, make an instance and set its configuration."""
+    _limit_memory(2 * hello.memory_bytes)
     sys.path[:] = hello.path
     module, _, attribute = hello.target.partition(":")
     found: Any = importlib.import_module(module)
@@ -51,13 +61,27 @@ def make_plugin(hello: Hello) -> Any:
     return plugin
 
 
-def perform(plugin: Any, call: Call, sink: BinaryIO) -> Any:
+class Sink:
+    """Writes whole frames, from whichever thread of the plugin they come."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+
+    def send(self, encoded: bytes) -> None:
+        """Write one frame to the host."""
+        with self._lock:
+            self._file.write(encoded)
+            self._file.flush()
+
+
+def perform(plugin: Any, call: Call, sink: Sink) -> Any:
     """Do one call, and return its result as plain values."""
     method = getattr(plugin, call.method)
     signature = handler_signature(method, call.plugin)
 
     def listen(done: float, total: float | None, text: str) -> None:
-        send(sink, Progress(done, total, text))
+        sink.send(frame(Progress(done, total, text)))
 
     context = OperationContext(
         call.topic,
@@ -71,38 +95,50 @@ def perform(plugin: Any, call: Call, sink: BinaryIO) -> Any:
     )
     message = convert(call.message, signature.message_type)
     result = method(message, context) if signature.takes_context else method(message)
-    if inspect.iscoroutine(result):
+    if signature.is_async:
         result = asyncio.run(result)
+    elif inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"{call.method} returned a coroutine that was not awaited")
     return to_plain(result)
 
 
-def send(sink: BinaryIO, message: msgspec.Struct) -> None:
-    """Write one frame to the host."""
-    sink.write(frame(message))
-    sink.flush()
-
-
 def failure_of(error: BaseException) -> Failure:
-    """Return the message for an exception."""
-    known = isinstance(error, QtForgeError)
+    """Return the message for an exception; nothing of it can make this fail."""
+    if isinstance(error, QtForgeError):
+        return Failure(
+            kind=type(error).__name__,
+            code=_text(error.code),
+            what=_text(error.what),
+            why=_text(error.why),
+            fix=_text(error.fix),
+            traceback="",
+            retryable=error.retryable,
+            retry_after_s=error.retry_after_s,
+        )
     return Failure(
-        kind=type(error).__name__,
-        code=error.code if isinstance(error, QtForgeError) else "",
-        what=error.what if isinstance(error, QtForgeError) else str(error),
-        why=error.why if isinstance(error, QtForgeError) else "",
-        fix=error.fix if isinstance(error, QtForgeError) else "",
-        traceback="" if known else "".join(traceback.format_exception(error)),
-        retryable=error.retryable if isinstance(error, QtForgeError) else None,
-        retry_after_s=error.retry_after_s if isinstance(error, QtForgeError) else None,
+        kind=_text(type(error).__name__),
+        code="",
+        what=_text(error),
+        why="",
+        fix="",
+        traceback=_traceback(error),
+        out_of_memory=isinstance(error, MemoryError),
     )
 
 
 def main() -> None:
     """Do calls until the host ends."""
-    sink = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a plugin's print() must not mix with the frames
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    # A forked child that keeps the socket would hide the worker's end from the host.
+    os.register_at_fork(after_in_child=lambda: _detach(descriptor))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a killed process keeps nothing back
+    sink = Sink(os.fdopen(descriptor, "wb", closefd=False))
+    source = os.fdopen(descriptor, "rb", closefd=False)
     frames: queue.SimpleQueue[Hello | Call] = queue.SimpleQueue()
-    reader = threading.Thread(target=read_frames, args=(sys.stdin.buffer, frames), daemon=True)
+    reader = threading.Thread(target=read_frames, args=(source, frames), daemon=True)
     reader.start()
     plugin: Any = None
     while True:
@@ -116,8 +152,35 @@ def main() -> None:
             encoded = frame(answer)
         except BaseException as error:  # noqa: BLE001 - whatever the plugin raises is the result
             encoded = frame(failure_of(error))
-        sink.write(encoded)
-        sink.flush()
+        sink.send(encoded)
+
+
+def _limit_memory(size_bytes: int) -> None:
+    """Limit the private memory of this process, and of each child of its own."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or size_bytes < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, hard))
+
+
+def _detach(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(nowhere, descriptor, inheritable=False)
+    os.close(nowhere)
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return _text("".join(traceback.format_exception(error)))
+    except Exception as second:  # noqa: BLE001 - its text fails
+        return f"no traceback: {type(second).__name__}"
+
+
+def _text(value: object) -> str:
+    """Return a text that can be encoded: a lone surrogate is written as an escape."""
+    try:
+        return str(value).encode(errors="backslashreplace").decode()
+    except Exception as second:  # noqa: BLE001 - its text fails
+        return f"(its text raised {type(second).__name__})"
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ def _content(settings: Settings) -> dict[str, Any]:
         "block": list(settings.block),
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,
+        "worker_memory_bytes": settings.worker_memory_bytes,
     }
     plugins = {
         name: {

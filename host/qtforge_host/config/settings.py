@@ -12,6 +12,7 @@ import msgspec
 import platformdirs
 
 from qtforge_host.config.toml_files import managed_path, read_toml
+from qtforge_host.sizes import parse_size, size_text
 from qtforge_host.validation import check_keys, convert_table
 from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import ConfigError
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 CONFIG_VARIABLE: Final = "QTFORGE_CONFIG"
 STATE_VARIABLE: Final = "QTFORGE_STATE_DIR"
 _APPLICATION: Final = "qtforge"
+_LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
+_MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -41,6 +44,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     secrets: str = "secrets.toml"
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
+    worker_memory: int | str = "2 GiB"
 
 
 class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
+        worker_memory_bytes: How much memory a worker process may take, with its children.
         topics: Topic to its policies, of those that the configuration names.
         plugins: Plugin name to its settings, of those that the configuration names.
         schedules: Schedule name to what it says.
@@ -123,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secrets: str = "secrets.toml"
     worker_threads: int | None = None
     worker_processes: int | None = None
+    worker_memory_bytes: int = 2 << 30
     topics: Mapping[str, TopicPolicy] = MappingProxyType({})
     plugins: Mapping[str, PluginSettings] = {}
     schedules: Mapping[str, ScheduleSettings] = {}
@@ -180,6 +186,7 @@ def load_settings(
         secrets=table.secrets,
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,
+        worker_memory_bytes=_memory(table.worker_memory, path),
         topics=MappingProxyType(_topics(path, document)),
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
         schedules=MappingProxyType(_schedules(path, document)),
@@ -249,6 +256,19 @@ def _seconds(duration: Duration, path: Path, key: str) -> float:
         return seconds(duration)
     except DurationError as error:
         raise ConfigError(f"{path}: host.{key}", error.why, error.fix) from error
+
+
+def _memory(size: int | str, path: Path) -> int:
+    where, fix = f"{path}: host.worker_memory", "such as 512 MiB or 4 GiB"
+    try:
+        size_bytes = parse_size(size)
+    except ValueError as error:
+        raise ConfigError(where, str(error), fix) from error
+    if not _LEAST_MEMORY_BYTES <= size_bytes <= _MOST_MEMORY_BYTES:
+        least, most = size_text(_LEAST_MEMORY_BYTES), size_text(_MOST_MEMORY_BYTES)
+        why = f"it must be between {least} and {most}, not {size_text(size_bytes)}"
+        raise ConfigError(where, why, fix)
+    return size_bytes
 
 
 def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:

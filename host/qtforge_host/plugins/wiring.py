@@ -63,6 +63,7 @@ class Wiring:
         threads: Run ``def`` handlers.
         processes: The most worker processes of each plugin; None for the number of CPUs, 0 for
             none: process operations then run in threads.
+        process_memory_bytes: How much memory each of them may take, with its children.
         policy_of: Returns the policy of a topic with that many handlers, or None for none.
         mask: Removes secrets from an error's text.
         decorate: Given an operation's method, returns the function that is called instead.
@@ -75,6 +76,7 @@ class Wiring:
         expressions: Expressions,
         threads: WorkerThreads,
         processes: int | None,
+        process_memory_bytes: int,
         policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
         mask: Callable[[str], str] = str,
         decorate: Decorate | None = None,
@@ -87,6 +89,7 @@ class Wiring:
         self._mask = mask
         self._decorate = decorate
         self._processes = (os.cpu_count() or 1) if processes is None else processes
+        self._process_memory_bytes = process_memory_bytes
         self._wired: dict[int, Wired] = {}
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
         self._workers: dict[int, ProcessWorkers] = {}
@@ -205,7 +208,12 @@ class Wiring:
         if key not in self._workers:
             config = getattr(wired.plugin, "config", None)
             plain = None if config is None else to_plain(config)
-            self._workers[key] = ProcessWorkers(wired.target, plain, self._processes)
+            self._workers[key] = ProcessWorkers(
+                wired.target,
+                plain,
+                self._processes,
+                memory_bytes=self._process_memory_bytes,
+            )
         return self._workers[key]
 
 

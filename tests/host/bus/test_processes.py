@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -217,3 +218,325 @@ def test_a_plugin_that_a_worker_cannot_import_is_a_clear_failure(bench: Any) -> 
                 await it.bus.request("local.do", {})
 
     asyncio.run(main())
+
+
+FAMILY = '''
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import subprocess
+import sys
+import threading
+import time
+
+from qtforge_sdk import OperationContext, Plugin, operation
+
+
+class OddError(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def square(number):
+    return number * number
+
+
+def daemonize(marker):
+    """Leave the session and the parent, as a daemon does; keep the output open."""
+    code = (
+        "import os, sys, time\\n"
+        "os.setsid()\\n"
+        "if os.fork():\\n    os._exit(0)\\n"
+        "open(sys.argv[1], 'w').write(str(os.getpid()))\\n"
+        "time.sleep(600)\\n"
+    )
+    subprocess.run([sys.executable, "-c", code, marker], check=True)
+
+
+class Family(Plugin):
+    @operation("family.pid", execution="process")
+    def pid(self, message: object) -> int:
+        return os.getpid()
+
+    @operation("family.cat", execution="process")
+    def cat(self, message: object) -> str:
+        return subprocess.run(["cat"], capture_output=True, text=True, timeout=30).stdout
+
+    @operation("family.read", execution="process")
+    def read(self, message: object) -> str:
+        return sys.stdin.read()
+
+    @operation("family.pool", execution="process")
+    def pool(self, message: dict) -> list[int]:
+        with multiprocessing.get_context(message["method"]).Pool(2) as pool:
+            return pool.map(square, [1, 2, 3])
+
+    @operation("family.daemon", execution="process")
+    def daemon(self, message: dict) -> int:
+        daemonize(message["marker"])
+        return os.getpid()
+
+    @operation("family.children", execution="process")
+    def children(self, message: dict) -> None:
+        daemonize(message["marker"])
+        child = subprocess.Popen(["sleep", "600"])
+        open(message["marker"] + ".child", "w").write(str(child.pid))
+        if message["then"] == "exit":
+            os._exit(3)
+        time.sleep(600)
+
+    @operation("family.threads", execution="process")
+    def threads(self, message: object, context: OperationContext) -> int:
+        def tell():
+            for number in range(200):
+                context.progress(number, 200, "x" * 500)
+
+        running = [threading.Thread(target=tell) for _ in range(8)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        return 8 * 200
+
+    @operation("family.grow", execution="process")
+    def grow(self, message: dict) -> str:
+        kept = []
+        for _ in range(message["mib"]):
+            kept.append(os.urandom(1 << 10) * (1 << 10))
+        time.sleep(message.get("rest_s", 0))
+        return "grown"
+
+    @operation("family.leap", execution="process")
+    def leap(self, message: dict) -> str:
+        return str(len(bytearray(message["mib"] << 20)))
+
+    @operation("family.grow_in_child", execution="process")
+    def grow_in_child(self, message: dict) -> str:
+        code = f"kept = [b'x' * (1 << 20) for _ in range({message['mib']})]\\n"
+        code += "import time; time.sleep(60)"
+        subprocess.run([sys.executable, "-c", code])
+        return "grown"
+
+    @operation("family.wrong", execution="process")
+    def wrong(self, message: dict) -> int:
+        async def never():
+            return 1
+
+        match message["kind"]:
+            case "type":
+                return "a text"
+            case "coroutine":
+                return never()
+            case "object":
+                return object()
+            case "too large":
+                return 1 << 70
+            case "surrogate":
+                return "\\udcff"
+            case "surrogate error":
+                raise ValueError("\\udcff")
+            case "odd error":
+                raise OddError
+            case "exit":
+                sys.exit(3)
+            case "interrupt":
+                raise KeyboardInterrupt
+            case "cancelled":
+                raise asyncio.CancelledError
+'''
+
+
+@pytest.fixture
+def family(plugin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (plugin_folder / "family_plugin.py").write_text(FAMILY)
+    monkeypatch.delitem(sys.modules, "family_plugin", raising=False)
+    return importlib.import_module("family_plugin").Family()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in (b"Z", b"X")
+
+
+def _until_written(path: Path) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if path.is_file() and (text := path.read_text()):
+            return int(text)
+        time.sleep(0.02)
+    raise AssertionError(f"{path} was not written")
+
+
+@pytest.mark.parametrize("topic", ["family.cat", "family.read"])
+def test_standard_input_is_empty_in_a_worker(family: Any, bench: Any, topic: str) -> None:
+    async def main() -> tuple[Any, int, int]:
+        async with bench(worker_processes=1) as it:
+            await it.add(family, "family")
+            before = await it.bus.request("family.pid", {})
+            text = await it.bus.request(topic, {})
+            return text, before, await it.bus.request("family.pid", {})
+
+    text, before, after = asyncio.run(main())
+    assert text == ""
+    assert before == after
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_of_processes_works_in_a_worker(family: Any, bench: Any, method: str) -> None:
+    async def main() -> Any:
+        async with bench(worker_processes=1) as it:
+            await it.add(family, "family")
+            return await it.bus.request("family.pool", {"method": method}, timeout=60)
+
+    assert asyncio.run(main()) == [1, 4, 9]
+
+
+def test_a_daemon_that_keeps_the_output_open_ends_with_the_host(
+    family: Any, bench: Any, tmp_path: Path
+) -> None:
+    marker = tmp_path / "daemon"
+
+    async def main() -> None:
+        async with bench(worker_processes=1) as it:
+            await it.add(family, "family")
+            await it.bus.request("family.daemon", {"marker": str(marker)})
+            assert _is_alive(await asyncio.to_thread(_until_written, marker))
+
+    asyncio.run(main())
+    assert not _is_alive(int(marker.read_text()))
+
+
+@pytest.mark.parametrize("then", ["hang", "exit"])
+def test_everything_that_a_worker_started_ends_with_it(
+    family: Any, bench: Any, tmp_path: Path, then: str
+) -> None:
+    marker = tmp_path / "daemon"
+
+    async def main() -> None:
+        async with bench(worker_processes=1) as it:
+            await it.add(family, "family")
+            message = {"marker": str(marker), "then": then}
+            call = asyncio.create_task(it.bus.request("family.children", message, timeout=60))
+            daemon = await asyncio.to_thread(_until_written, marker)
+            child = await asyncio.to_thread(_until_written, Path(f"{marker}.child"))
+            if then == "hang":
+                call.cancel()
+            with pytest.raises((asyncio.CancelledError, HandlerFailedError)):
+                await call
+            assert not _is_alive(daemon)
+            assert not _is_alive(child)
+            assert await it.bus.request("family.pid", {}) > 0
+
+    asyncio.run(main())
+
+
+def test_a_host_that_is_killed_leaves_no_process_of_a_worker(
+    family: Any, plugin_folder: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "daemon"
+    code = f"""
+import asyncio, sys
+sys.path.insert(0, {str(plugin_folder)!r})
+from qtforge_host.bus.frames import Call
+from qtforge_host.bus.processes import ProcessWorkers
+
+call = Call("children", {{"marker": {str(marker)!r}, "then": "hang"}}, "family.children", "family",
+            None, None, 1, None, None)
+asyncio.run(ProcessWorkers("family_plugin:Family", None, 1).run(call, None))
+"""
+    host = subprocess.Popen([sys.executable, "-c", code])
+    daemon, child = _until_written(marker), _until_written(Path(f"{marker}.child"))
+    host.kill()
+    host.wait()
+    deadline = time.monotonic() + 60
+    while _is_alive(daemon) or _is_alive(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_frames_of_many_threads_do_not_mix(family: Any, bench: Any) -> None:
+    from qtforge_host.bus.transport import Envelope
+
+    heard: list[str] = []
+
+    async def main() -> Any:
+        async with bench(worker_processes=1) as it:
+            await it.add(family, "family")
+            envelope = Envelope("family.threads", {}, 60.0, time.monotonic() + 60)
+            return await it.bus.send(envelope, lambda done, total, text: heard.append(text))
+
+    assert asyncio.run(main()) == len(heard)
+    assert set(heard) == {"x" * 500}
+
+
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [
+        ("family.grow", {"mib": 400, "rest_s": 60}),
+        ("family.leap", {"mib": 4000}),
+        ("family.grow_in_child", {"mib": 400}),
+    ],
+)
+def test_an_operation_over_the_memory_limit_fails_and_the_next_has_a_new_worker(
+    family: Any, bench: Any, topic: str, message: dict[str, Any]
+) -> None:
+    async def main() -> tuple[HandlerFailedError, int, int]:
+        async with bench(worker_processes=1, worker_memory_bytes=200 << 20) as it:
+            await it.add(family, "family", "2.1")
+            before = await it.bus.request("family.pid", {})
+            with pytest.raises(HandlerFailedError) as failed:
+                await it.bus.request(topic, message, timeout=60)
+            return failed.value, before, await it.bus.request("family.pid", {})
+
+    error, before, after = asyncio.run(main())
+    assert error.cause_code == "plugin.memory_exceeded"
+    assert (error.plugin, error.version) == ("family", "2.1")
+    assert "the limit of 200 MiB" in error.why
+    assert "worker_memory" in error.fix
+    assert error.retryable is False
+    assert before != after
+
+
+def test_memory_below_the_limit_is_nobodys_business(family: Any, bench: Any) -> None:
+    async def main() -> Any:
+        async with bench(worker_processes=1, worker_memory_bytes=200 << 20) as it:
+            await it.add(family, "family")
+            return await it.bus.request("family.grow", {"mib": 80, "rest_s": 0.5}, timeout=60)
+
+    assert asyncio.run(main()) == "grown"
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("type", "Expected `int`, got `str`"),
+        ("coroutine", "was not awaited"),
+        ("object", "object"),
+        ("too large", "OverflowError"),
+        ("surrogate", "surrogate"),
+        ("surrogate error", r"ValueError: \udcff"),
+        ("odd error", "OddError"),
+        ("exit", "SystemExit: 3"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("cancelled", "CancelledError"),
+    ],
+)
+def test_whatever_a_worker_returns_or_raises_is_that_calls_failure(
+    family: Any, bench: Any, kind: str, why: str
+) -> None:
+    async def main() -> tuple[str, int, int]:
+        async with bench(worker_processes=1) as it:
+            await it.add(family, "family", "2.1")
+            before = await it.bus.request("family.pid", {})
+            with pytest.raises(HandlerFailedError) as failed:
+                await it.bus.request("family.wrong", {"kind": kind})
+            assert (failed.value.plugin, failed.value.version) == ("family", "2.1")
+            return failed.value.why, before, await it.bus.request("family.pid", {})
+
+    text, before, after = asyncio.run(main())
+    assert why in text
+    assert before == after

@@ -77,6 +77,7 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         block = ["evil-*"]
         worker_threads = 4
         worker_processes = 2
+        worker_memory = "512 MiB"
         """,
     )
 
@@ -87,6 +88,13 @@ def test_every_key_of_host_is_read(file: Path) -> None:
     assert settings.quarantine_after == 5
     assert settings.block == ("evil-*",)
     assert (settings.worker_threads, settings.worker_processes) == (4, 2)
+    assert settings.worker_memory_bytes == 512 << 20
+
+
+@pytest.mark.parametrize("size", ['"much"', '"2 elephants"', "-1", '"1 kB"', '"99999 TiB"', '""'])
+def test_a_size_that_no_worker_can_have_is_refused(file: Path, size: str) -> None:
+    with pytest.raises(ConfigError, match=r"host\.worker_memory"):
+        _load(file, f"[host]\nworker_memory = {size}\n")
 
 
 def test_a_plugins_table_is_read(file: Path) -> None:
