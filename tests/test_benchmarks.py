@@ -80,3 +80,14 @@ def test_a_row_is_worse_only_beyond_its_spread(head: list[float], verdict: str) 
 
     assert row.verdict == verdict
     assert row.spread[0] <= row.ratio <= row.spread[1]
+
+
+def test_a_row_whose_fastest_rounds_are_equal_is_not_worse() -> None:
+    base, head = [2.0] * 20, [2.4] * 20
+    base[3], head[3] = 1.0, 1.2
+    head[7] = 1.0
+
+    row = compare("group", "row", base, head)
+
+    assert row.spread[0] > 1.05
+    assert (row.fastest, row.verdict) == (1.0, "unclear")
