@@ -24,7 +24,7 @@ from qtforge_sdk.records import RunStarted
 __all__ = ["Archive", "pack", "unpack"]
 
 _MAGIC: Final = b"QTFORGE-RUN"
-_FORMAT: Final = 1
+_FORMAT: Final = 2  # 1 had no large values within large values
 _HEAD_BYTES: Final = len(_MAGIC) + 1 + 32
 
 

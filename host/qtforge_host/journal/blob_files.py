@@ -14,6 +14,7 @@ from qtforge_sdk.files import sync_folder, write_atomically
 __all__ = ["BlobFiles"]
 
 
+_MOST_VERIFIED: Final = 4096
 _ABANDONED_S: Final = 3600.0  # a temporary file older than this belongs to no living process
 
 
@@ -26,6 +27,7 @@ class BlobFiles:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._verified: dict[bytes, tuple[int, int, int]] = {}  # files as they were last read
 
     def write(self, blob: Blob) -> None:
         """Write a value, and return when it is on the disk.
@@ -84,7 +86,17 @@ class BlobFiles:
         return self._directory / name[:2] / name
 
     def _is_written(self, path: Path, blob: Blob) -> bool:
+        """Return whether a value is in its file; a file is read again when it has changed."""
         try:
-            return path.stat().st_size == len(blob.content) and bool(self.read(blob.sum))
+            status = path.stat()
+            seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._verified.get(blob.sum) == seen:
+                return True
+            if status.st_size != len(blob.content) or not self.read(blob.sum):
+                return False
         except (OSError, UnreadableError):
             return False
+        if len(self._verified) >= _MOST_VERIFIED:
+            self._verified.clear()
+        self._verified[blob.sum] = seen
+        return True

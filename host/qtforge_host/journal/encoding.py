@@ -1,4 +1,8 @@
-"""Encode records and messages as bytes, with large values apart."""
+"""Encode records and messages as bytes, with large values apart.
+
+A value that is longer than `LARGE_BYTES` is stored by its digest. So is each large part of it:
+when a state machine's data changes a little, only the part that has changed is stored again.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,10 @@ __all__ = [
 LARGE_BYTES: Final = 256 * 1024
 """A value whose encoding is longer than this is stored in a file of its own."""
 
+_PART_BYTES: Final = 64 * 1024  # a part of a large value that is longer has a file of its own
+_MOST_LEVELS: Final = 16  # each level that is split encodes what is below it again
+_MOST_NESTED: Final = 64  # files that refer to files; a cycle is damage
+
 LoadBlob = Callable[[bytes], bytes]
 """Returns the content of a blob by its sha256; raises `UnreadableError` when it is missing."""
 
@@ -40,8 +48,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _BLOB_CODE: Final = 66  # the msgpack extension type that replaces a large value
+_REFERENCE: Final = bytes([0xC7, 32, _BLOB_CODE])  # how msgpack begins one, with a sha256
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any)
 _CANT_ENCODE: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -83,6 +91,7 @@ _RECORD_DECODER: Final = msgspec.msgpack.Decoder(Record, ext_hook=_read_extensio
 
 
 _MESSAGE_DECODER: Final = msgspec.msgpack.Decoder(InboxMessage, ext_hook=_read_extension)
+_VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any, ext_hook=_read_extension)
 
 
 def _open_fields(type_: type[msgspec.Struct]) -> tuple[str, ...]:
@@ -153,7 +162,7 @@ def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
         record: Record = _RECORD_DECODER.decode(payload)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise UnreadableError(f"it is not a record: {error}") from error
-    return _restore(record, load)
+    return _restore(record, payload, load)
 
 
 def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessage:
@@ -167,22 +176,51 @@ def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessag
         message = _MESSAGE_DECODER.decode(payload)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise UnreadableError(f"it is not a message: {error}") from error
-    return _restore(message, load)
+    return _restore(message, payload, load)
 
 
 def _encode_apart(value: Any, payload: bytes) -> Encoded:
     """Encode a value with its large fields apart, if it has any."""
-    blobs = []
+    blobs: list[Blob] = []
     replaced: dict[str, object] = {}
     for name in _OPEN_FIELDS[type(value)]:
-        content = _ENCODER.encode(getattr(value, name))
-        if len(content) > LARGE_BYTES:
-            blob = Blob(hashlib.sha256(content).digest(), content)
-            blobs.append(blob)
-            replaced[name] = msgspec.msgpack.Ext(_BLOB_CODE, blob.sum)
+        field = getattr(value, name)
+        if len(_ENCODER.encode(field)) > LARGE_BYTES:
+            replaced[name] = _apart(_split(field, blobs, 0), blobs, LARGE_BYTES)
     if blobs:
         payload = _ENCODER.encode(msgspec.structs.replace(value, **replaced))
     return Encoded(payload, zlib.crc32(payload), tuple(blobs))
+
+
+def _split(value: Any, blobs: list[Blob], level: int) -> Any:
+    """Return a mapping or list with its large parts apart; any other value as it is."""
+    if level == _MOST_LEVELS:
+        return value
+    if type(value) is dict:
+        return {key: _apart_if_large(each, blobs, level) for key, each in value.items()}
+    if type(value) is list or type(value) is tuple:
+        return [_apart_if_large(each, blobs, level) for each in value]
+    return value
+
+
+def _apart_if_large(value: Any, blobs: list[Blob], level: int) -> Any:
+    if not isinstance(value, dict | list | tuple | str | bytes | msgspec.Struct):
+        return value
+    if isinstance(value, str | bytes) and len(value) <= _PART_BYTES // 4:
+        return value
+    if len(_ENCODER.encode(value)) <= _PART_BYTES:
+        return value
+    return _apart(_split(value, blobs, level + 1), blobs, _PART_BYTES)
+
+
+def _apart(value: Any, blobs: list[Blob], most_bytes: int) -> Any:
+    """Return a reference to a value, or the value where it is short without its parts."""
+    content = _ENCODER.encode(value)
+    if len(content) <= most_bytes:
+        return value
+    blob = Blob(hashlib.sha256(content).digest(), content)
+    blobs.append(blob)
+    return msgspec.msgpack.Ext(_BLOB_CODE, blob.sum)
 
 
 def _verify(payload: bytes, checksum: int) -> None:
@@ -190,10 +228,36 @@ def _verify(payload: bytes, checksum: int) -> None:
         raise UnreadableError("its checksum does not match its content")
 
 
-def _restore(value: S, load: LoadBlob) -> S:
-    found: dict[str, object] = {}
+def _restore(value: S, payload: bytes, load: LoadBlob) -> S:
+    if _REFERENCE not in payload:
+        return value
+    found = {}
     for name in _OPEN_FIELDS[type(value)]:
-        reference = getattr(value, name)
-        if isinstance(reference, _BlobReference):
-            found[name] = _VALUE_DECODER.decode(load(reference.sum))
+        field = getattr(value, name)
+        try:
+            loaded = _loaded(field, load, 0)
+        except RecursionError as error:
+            raise UnreadableError("its values are nested too deeply") from error
+        if loaded is not field:
+            found[name] = loaded
     return msgspec.structs.replace(value, **found) if found else value
+
+
+def _loaded(value: Any, load: LoadBlob, files: int) -> Any:
+    """Return a value with the content of the files that it refers to; itself if none."""
+    if isinstance(value, _BlobReference):
+        if files == _MOST_NESTED:
+            raise UnreadableError("its large values are nested too deeply")
+        content = load(value.sum)
+        try:
+            decoded = _VALUE_DECODER.decode(content)
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+            raise UnreadableError(f"a large value is not a value: {error}") from error
+        return _loaded(decoded, load, files + 1) if _REFERENCE in content else decoded
+    if type(value) is dict:
+        values = {key: _loaded(each, load, files) for key, each in value.items()}
+        return values if any(values[key] is not value[key] for key in value) else value
+    if type(value) is list:
+        items = [_loaded(each, load, files) for each in value]
+        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    return value

@@ -13,10 +13,11 @@ from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_sdk.journal import RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 
-__all__ = ["list_runs", "waits_for"]
+__all__ = ["list_runs", "summary_of", "waits_for"]
 
 _COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
-    label, accepts, kept_at"""
+    label, accepts, kept_at,
+    (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key)"""
 # ``since`` and ``until`` bound the scan of an index; runs that started at ``at`` are tied.
 _NEWEST: Final = """started_at >= :since AND started_at < :until
     AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
@@ -30,6 +31,7 @@ _BY_PARENT: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent
     AND (:workflow IS NULL OR workflow = :workflow) AND """  # noqa: S608 - of constants
 _BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_waiting
     WHERE status = 'waiting' AND workflow = :workflow AND accepts = :accepts AND """  # noqa: S608 - of constants
+_BY_NAME: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE run_id = ?"  # noqa: S608 - of constants
 # One seek for each workflow and set of accepted events; these are few, because the runs of a
 # workflow share them.
 _ACCEPTED: Final = """WITH RECURSIVE found(key) AS (
@@ -54,7 +56,7 @@ _STATUSES: Final = """WITH RECURSIVE found(status) AS (
 _END_OF_TIME: Final = (1 << 63) - 1
 
 _Row = tuple[
-    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None, int
+    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None, int, int
 ]  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def list_runs(
     """
     ordered = heapq.merge(
         *_candidates(connection, query),
-        key=lambda row: (row[4], row[12]),
+        key=lambda row: (row[4], row[13]),
         reverse=not query.oldest_first,
     )
     alive: dict[str | None, bool] = {None: False}
@@ -84,6 +86,18 @@ def list_runs(
             alive[owner] = locks.is_alive(owner)
         found.append(_summary(row, alive[owner]))
     return tuple(found)
+
+
+def summary_of(connection: sqlite3.Connection, locks: OwnerLocks, run_id: str) -> RunSummary:
+    """Return one run's summary; see `Journal.summary`.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+    """
+    row = connection.execute(_BY_NAME, (run_id,)).fetchone()
+    if row is None:
+        raise RunNotFoundError(run_id)
+    return _summary(row, row[6] is not None and locks.is_alive(row[6]))
 
 
 def waits_for(accepts: str, event: str) -> bool:
@@ -168,4 +182,5 @@ def _summary(row: _Row, alive: bool) -> RunSummary:
         label=row[9],
         accepts=tuple(row[10].split()),
         waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
+        records=row[12],
     )

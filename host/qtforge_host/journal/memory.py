@@ -107,13 +107,20 @@ class MemoryJournal:
             if to in self._store.runs:
                 self._post(self._store.runs[to], message_id, message)
 
-    async def records(self, run_id: str) -> Sequence[Record]:
-        """Return a run's records; see `Journal`."""
-        return self._run(run_id).read()
+    async def records(
+        self, run_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[Record]:
+        """Return a run's records, or a page of them; see `Journal`."""
+        return self._run(run_id).read(after, limit)
 
     async def tail(self, run_id: str) -> Sequence[Record]:
         """Return a run's start, and its records from the last checkpoint; see `Journal`."""
         return self._run(run_id).tail()
+
+    async def summary(self, run_id: str) -> RunSummary:
+        """Return one run's summary; see `Journal`."""
+        run = self._run(run_id)
+        return run.summary(run.owner in self._store.owners)
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return the runs that a query selects; see `Journal`."""

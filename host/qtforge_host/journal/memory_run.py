@@ -14,6 +14,7 @@ import msgspec
 from qtforge_host.journal.appending import checkpoint_row, handled_messages
 from qtforge_host.journal.archive import Archive, pack
 from qtforge_host.journal.encoding import (
+    Blob,
     Encoded,
     LoadBlob,
     UnreadableError,
@@ -68,6 +69,7 @@ class MemoryRun:
         self.kept_at_us: int | None = None
         self.timers: dict[str, int] = {}
         self.correlation = ""
+        self._values: dict[bytes, Blob] = {}  # large ones, each once however many records have it
 
     @classmethod
     def created(cls, started: RunStarted, encoded: Encoded, owner: str, key: int) -> Self:
@@ -99,7 +101,7 @@ class MemoryRun:
         change = job.status
         if job.checkpoint is not None:
             self.save(len(self.entries) + 1 + job.checkpoint.place, job.checkpoint)
-        self.entries += job.entries
+        self.entries += [self._shared(entry) for entry in job.entries]
         if change is not None:
             self.status = change.status
             self.finished_at = _instant(change.finished_at_us)
@@ -109,6 +111,12 @@ class MemoryRun:
                 self.arrivals.clear()
         for message_id in job.answered:
             self.mark_handled(message_id)
+
+    def _shared(self, entry: Encoded) -> Encoded:
+        if not entry.blobs:
+            return entry
+        blobs = tuple(self._values.setdefault(blob.sum, blob) for blob in entry.blobs)
+        return msgspec.structs.replace(entry, blobs=blobs)
 
     def post(self, position: int, message_id: str, message: Encoded) -> None:
         """Add a message to the inbox."""
@@ -136,9 +144,11 @@ class MemoryRun:
         """Return the record of an index."""
         return _decoded([self.entries[number]])[0]
 
-    def read(self) -> tuple[Record, ...]:
-        """Return the records."""
-        return _decoded(self.entries)
+    def read(self, after: int = 0, limit: int | None = None) -> tuple[Record, ...]:
+        """Return the records, or a page of them."""
+        first = max(after, 0)
+        last = None if limit is None else first + max(limit, 0)
+        return _decoded(self.entries[first:last])
 
     def tail(self) -> tuple[Record, ...]:
         """Return the first record, and the records from the last checkpoint."""
@@ -194,6 +204,7 @@ class MemoryRun:
             label=self.label,
             accepts=tuple(self.accepts.split()),
             waiting_since=_instant(self.kept_at_us) if self.waits else None,
+            records=len(self.entries),
         )
 
 

@@ -18,7 +18,7 @@ from qtforge_host.journal.encoding import (
     from_us,
     to_us,
 )
-from qtforge_host.journal.listing_queries import list_runs
+from qtforge_host.journal.listing_queries import list_runs, summary_of
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.storage_errors import is_lasting
 from qtforge_sdk import Record
@@ -39,6 +39,7 @@ __all__ = ["Queries", "payloads"]
 _LAST: Final = (1 << 63) - 1
 _PAYLOADS: Final = """SELECT position, checksum, payload FROM records
     WHERE run = ? AND position BETWEEN ? AND ? ORDER BY position"""
+_COUNT: Final = "SELECT coalesce(max(position), 0) FROM records WHERE run = ?"
 _RECOVERABLE: Final = f"""SELECT run_id, owner FROM runs
     WHERE status IN ({", ".join(f"'{status}'" for status in sorted(RECOVERABLE))})
     ORDER BY key"""  # noqa: S608 - of constants
@@ -95,9 +96,14 @@ class Queries:
         self._locks = locks
         self._blobs = blobs
 
-    def records(self, run_id: str) -> tuple[Record, ...]:
-        """Return a run's records; see `Journal`."""
-        return self._records(run_id, self._key(run_id), 1)
+    def records(self, run_id: str, after: int = 0, limit: int | None = None) -> tuple[Record, ...]:
+        """Return a run's records, or a page of them; see `Journal`."""
+        key, after = self._key(run_id), max(after, 0)
+        if limit is None and not after:
+            return self._records(run_id, key, 1)
+        (count,) = self._connection.execute(_COUNT, (key,)).fetchone()
+        last = count if limit is None else min(count, after + max(limit, 0))
+        return self._records(run_id, key, after + 1, last) if last > after else ()
 
     def tail(self, run_id: str) -> tuple[Record, ...]:
         """Return a run's start, and its records from the last checkpoint; see `Journal`."""
@@ -109,6 +115,10 @@ class Queries:
             return self._records(run_id, key, 1)
         first = self._records(run_id, key, 1, 1)
         return first + self._records(run_id, key, checkpoint)
+
+    def summary(self, run_id: str) -> RunSummary:
+        """Return one run's summary; see `Journal`."""
+        return summary_of(self._connection, self._locks, run_id)
 
     def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
         """Return the runs that a query selects; see `Journal`."""
@@ -209,6 +219,8 @@ class Queries:
                     found.append(decode_record(payload, checksum, self._blobs.read))
                 except UnreadableError as error:
                     self._damaged(run_id, position, error)
+            if last != _LAST and first + len(found) <= last:
+                self._damaged(run_id, first + len(found), UnreadableError("it is missing"))
         except sqlite3.DatabaseError as error:
             if not is_lasting(error):
                 raise

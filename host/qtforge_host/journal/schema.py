@@ -271,6 +271,15 @@ def _from_2(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_from_0, _from_1, _from_2)
+def _from_3(connection: sqlite3.Connection) -> None:
+    """Migrate from format 3, whose large values did not refer to others: its rows are the same."""
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    _from_0,
+    _from_1,
+    _from_2,
+    _from_3,
+)
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -132,13 +132,19 @@ class SqliteJournal:
                     return
             await self._parts().writer.submit(job)
 
-    async def records(self, run_id: str) -> Sequence[Record]:
-        """Return a run's records; see `Journal`."""
-        return await self._read(lambda queries: queries.records(run_id))
+    async def records(
+        self, run_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[Record]:
+        """Return a run's records, or a page of them; see `Journal`."""
+        return await self._read(lambda queries: queries.records(run_id, after, limit))
 
     async def tail(self, run_id: str) -> Sequence[Record]:
         """Return a run's start, and its records from the last checkpoint; see `Journal`."""
         return await self._read(lambda queries: queries.tail(run_id))
+
+    async def summary(self, run_id: str) -> RunSummary:
+        """Return one run's summary; see `Journal`."""
+        return await self._read(lambda queries: queries.summary(run_id))
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return the runs that a query selects; see `Journal`."""

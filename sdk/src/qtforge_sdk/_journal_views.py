@@ -65,6 +65,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         label: The name of a stateful run's state; "" for others.
         accepts: The events that a waiting run waits for.
         waiting_since: Since when a waiting run waits, in UTC.
+        records: The number of its records.
     """
 
     run_id: str
@@ -79,6 +80,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     accepts: tuple[str, ...] = ()
     waiting_since: datetime.datetime | None = None
+    records: int = 0
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):

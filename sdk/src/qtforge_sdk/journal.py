@@ -169,8 +169,18 @@ class Journal(Protocol):
                 if they could not be stored, the error of that is raised instead.
         """
 
-    async def records(self, run_id: str) -> Sequence[Record]:
+    async def records(
+        self, run_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[Record]:
         """Return a run's records, oldest first; data that was a Struct is plain values.
+
+        The time depends on the number of returned records, not on that of the run.
+
+        Args:
+            run_id: The run.
+            after: Return the records after this one; 1 is the run's first record. Empty when
+                the run has no more.
+            limit: The largest number of records; None for all.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -186,6 +196,13 @@ class Journal(Protocol):
         Raises:
             RunNotFoundError: There is no such run.
             JournalDamagedError: A record is damaged or missing.
+        """
+
+    async def summary(self, run_id: str) -> RunSummary:
+        """Return one run's summary; the time does not depend on the number of its records.
+
+        Raises:
+            RunNotFoundError: There is no such run.
         """
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:

@@ -68,6 +68,51 @@ class RecordsContract:
         assert not await journal.check()
 
     @scenario
+    async def test_a_page_of_records_follows_the_page_before(self, journals: Journals) -> None:
+        journal = await journals.open()
+        steps = [step(name=str(number)) for number in range(9)]
+        await keep(journal, started(), *steps)
+        every = list(await journal.records("run"))
+        for after in (0, 1, 4, 9, 10, 11):
+            for limit in (0, 1, 4, 100, None):
+                last = None if limit is None else after + limit
+                page = await journal.records("run", after=after, limit=limit)
+                assert list(page) == every[after:last]
+        with pytest.raises(RunNotFoundError):
+            await journal.records("nobody", after=1, limit=1)
+
+    @scenario
+    async def test_a_summary_of_one_run_counts_its_records(self, journals: Journals) -> None:
+        journal = await journals.open()
+        await keep(journal, started(), step(), step(name="other"))
+        await keep(journal, started("done"), finished("done"))
+        found = {each.run_id: each for each in await journal.runs(RunQuery())}
+        assert found == {name: await journal.summary(name) for name in ("run", "done")}
+        assert {name: each.records for name, each in found.items()} == {"run": 3, "done": 2}
+        with pytest.raises(RunNotFoundError):
+            await journal.summary("nobody")
+
+    @scenario
+    async def test_large_parts_of_a_value_come_back_in_their_places(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        text = "x" * 300_000
+        data = {
+            "one": {"two": [{"text": text}, "small", {"again": text, "number": 1}]},
+            "many": {str(number): "y" * 1000 for number in range(400)},
+            "three": [text, [text[:70_000]], None],
+            "bytes": b"\xc7\x20\x42" + bytes(100_000),
+        }
+        await keep(journal, started(input=data), step(data=text), step(data=data))
+        first, *steps = await journal.records("run")
+        assert first == started(input=data)
+        assert steps == [step(data=text), step(data=data)]
+        archive = await journal.export("run")
+        assert await journal.import_(archive) == "run"
+        assert not await journal.check()
+
+    @scenario
     async def test_records_stay_in_order_over_many_appends(self, journals: Journals) -> None:
         journal = await journals.open()
         ownership = await keep(journal, started())
