@@ -1,5 +1,6 @@
 # make run   installs into .venv and processes the sample documents
 # make test  installs the development extras and passes the tests
+# make soak  passes the tests that take minutes: faults at random places and under load
 # make bench prints how fast it is, beside its peers
 # make bench-compare BASE=commit prints how fast it is, beside an earlier commit
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(VENV)/state
 
-.PHONY: run test lint bench bench-compare clean
+.PHONY: run test soak lint bench bench-compare clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +33,9 @@ lint: $(VENV)/.dev
 
 test: lint
 	$(BIN)/pytest -n 2
+
+soak: $(VENV)/.dev
+	$(BIN)/pytest -m soak --timeout 3600
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

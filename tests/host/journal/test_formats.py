@@ -1,0 +1,76 @@
+"""State directories and archives that earlier formats have left are read, and brought up to date.
+
+``tests/data/state/format-3`` was written by the version that had this format; formats 0 to 2
+are made in `test_state_directory`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.journal.schema import FORMAT_VERSION
+from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_sdk.journal import Journal, RunQuery
+from qtforge_sdk.records import CheckpointSaved
+from qtforge_sdk.testing._journal_scenarios import NOW, event, finished, started, step, steps_of
+
+KEPT = Path(__file__).parents[2] / "data" / "state" / "format-3"
+STATE = {"data": {"text": "x" * 270_000, "n": 1}}
+
+
+def test_a_directory_of_format_3_is_read_and_brought_up_to_date(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    shutil.copytree(KEPT, directory)
+
+    async def look() -> None:
+        journal = SqliteJournal(directory)
+        await journal.open()
+        assert not await journal.check()
+        found = {each.run_id: each for each in await journal.runs(RunQuery())}
+        statuses = {run_id: each.status for run_id, each in found.items()}
+        assert statuses == {"done": "failed", "waiting": "waiting", "going": "running"}
+        assert list(await journal.records("done")) == [
+            started("done"),
+            step("done", data={"text": "ü"}),
+            finished("done", "failed"),
+        ]
+        checkpoint = (await journal.tail("waiting"))[-1]
+        assert isinstance(checkpoint, CheckpointSaved)
+        assert checkpoint.state == STATE
+        assert [each.message for each in await journal.pending("waiting")] == [
+            event("m1", {"a": 1})
+        ]
+        assert await journal.next_due(NOW) == NOW + datetime.timedelta(days=1)
+        await journal.append(await journal.claim("going"), [step("going", "c")])
+        assert steps_of(await journal.records("going")) == ["b", "c"]
+        assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(look())
+    with sqlite3.connect(directory / "journal.sqlite3") as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT_VERSION,)
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+def test_an_archive_of_format_1_is_imported(tmp_path: Path, kind: str) -> None:
+    async def look() -> None:
+        journal: Journal = SqliteJournal(tmp_path) if kind == "sqlite" else MemoryJournal()
+        await journal.open()
+        for name in ("going", "waiting"):
+            assert await journal.import_((KEPT / f"{name}.run").read_bytes()) == name
+        checkpoint = (await journal.records("waiting"))[-1]
+        assert isinstance(checkpoint, CheckpointSaved)
+        assert checkpoint.state == STATE
+        assert await journal.pending("waiting")
+        assert not await journal.check()
+        await journal.close()
+
+    asyncio.run(look())
