@@ -97,10 +97,10 @@ class Catalogue:
         )
 
     def discard(self, request: DiscardRequest) -> int:
-        """Remove the documents named, and contents that no document has any more.
+        """Remove the named documents, and contents that no document uses any more.
 
         Returns:
-            How many documents were removed; 0 when there were none.
+            The number of documents removed.
 
         Raises:
             OperationError: As for `store`.

@@ -73,7 +73,7 @@ _BARE_NUMBER: Final = re.compile(rf"(?<![\w.,/-])(?:{NUMBER})(?![\w/-]|[.,]\d|\s
 
 
 def looks_like_invoice(text: str) -> bool:
-    """Tell whether a text calls itself an invoice or a receipt at its beginning."""
+    """Return whether a text names itself an invoice or a receipt at its beginning."""
     return _TITLE.search(text[:2_000]) is not None
 
 
@@ -81,7 +81,7 @@ def find_invoice(text: str, language: str | None) -> Invoice | None:
     """Return number, date and total; None when there is none of number and total.
 
     Args:
-        text: Its first and last 60,000 characters count.
+        text: Only its first and last 60,000 characters are used.
         language: ISO 639-1, or None; for the date.
     """
     if len(text) > _HEAD_CHARACTERS + _TAIL_CHARACTERS:
@@ -95,7 +95,7 @@ def find_invoice(text: str, language: str | None) -> Invoice | None:
 
 
 def _places(lines: Sequence[str], label: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Yield what stands after each label on its line, and the value in the line below it.
+    """Yield the text after each label on its line, and the value in the line below it.
 
     In a table the value below is the one in the label's column.
     """
@@ -120,11 +120,11 @@ def _total(lines: Sequence[str], text: str, language: str | None) -> Amount | No
             if (amount := _amount_at(after, below, currency, language)) is not None
         ]
         if found:
-            # "Total" also stands at each page's or section's end: the greatest has them all.
+            # "Total" also occurs at each page's or section's end: the greatest includes them.
             best = max(found, key=lambda amount: Decimal(amount.value))
             if Decimal(best.value):
                 return best
-            free = free or best  # paid already: the sum itself may stand at a weaker label
+            free = free or best  # already paid: the sum itself may have a weaker label
     return free
 
 

@@ -66,9 +66,9 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
 
 
 def to_text(tree: LexborHTMLParser) -> str:
-    """Return the text that a browser shows: blocks and rows apart, cells apart by a tab."""
+    """Return the text that a browser shows, with blocks and rows on lines, and tabs for cells."""
     pieces: list[str] = []
-    # A stack of our own: the nesting of a foreign document is not bounded.
+    # An explicit stack, since the nesting of an untrusted document is not limited.
     pending: list[tuple[LexborNode | str, bool]] = [(tree.root, False)] if tree.root else []
     while pending:
         node, preformatted = pending.pop()
@@ -115,7 +115,7 @@ def _declared(data: bytes) -> str | None:
         "".encode(name)
         data.decode(name)
     except (LookupError, UnicodeError):
-        return None  # a wrong declaration is common; detection does better than it
+        return None  # wrong declarations are common; detection is more reliable
     # The WHATWG standard: pages that say Latin-1 or ASCII mean windows-1252.
     return "windows-1252" if name in {"iso-8859-1", "latin1", "ascii", "us-ascii"} else name
 

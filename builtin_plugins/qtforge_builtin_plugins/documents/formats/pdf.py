@@ -156,7 +156,7 @@ def _is_disordered(lines: Sequence[_Line]) -> bool:
 
 
 def _rows(lines: Sequence[_Line]) -> list[str]:
-    """Return what stands at one height as one row, from the top down, left to right."""
+    """Return the rows of lines at one height, from top to bottom, left to right."""
     rows: list[list[_Line]] = []
     for line in sorted(lines, key=lambda line: -line.middle):
         if rows and line.middle > min(rows[-1][0].bottom, rows[-1][-1].bottom):
@@ -170,7 +170,7 @@ def _rows(lines: Sequence[_Line]) -> list[str]:
 
 
 def _iso(text: str) -> str | None:
-    """Turn PDF's date (ISO 32000-1, 7.9.4) into ISO 8601; None when it is no date."""
+    """Turn PDF's date (ISO 32000-1, 7.9.4) into ISO 8601; None when it is not a date."""
     found = _DATE.match(text)
     if found is None:
         return None

@@ -22,7 +22,7 @@ _FIX: Final = "name the encoding in options.encoding, such as 'windows-1251'"
 
 
 def extract(source: Source) -> Extracted:
-    """Return the text as it stands.
+    """Return the text unchanged.
 
     Raises:
         OperationError: ``document.undecodable``.
@@ -34,11 +34,11 @@ def extract(source: Source) -> Extracted:
 def decode(data: bytes, encoding: str | None, name: str) -> tuple[str, str]:
     """Return the text and the encoding that was used.
 
-    A mark at the beginning decides, then UTF-8 if it holds for every byte, then detection.
+    A byte order mark decides, then UTF-8 if it is valid for every byte, then detection.
 
     Args:
         data: The encoded text.
-        encoding: What the caller says it is, or None.
+        encoding: The encoding given by the caller, or None.
         name: The file's name, for errors.
 
     Raises:
@@ -53,7 +53,7 @@ def decode(data: bytes, encoding: str | None, name: str) -> tuple[str, str]:
         try:
             return data.decode("utf-8"), "utf-8"
         except UnicodeDecodeError as error:
-            # Most of a text may be ASCII: what tells stands around the first odd byte.
+            # Most of a text may be ASCII: detection needs the part around the first other byte.
             sample = data[max(0, error.start - 4096) :][:_SAMPLE_BYTES]
     else:
         sample = data[:_SAMPLE_BYTES]
@@ -79,7 +79,7 @@ def _decoded(data: bytes, encoding: str, name: str) -> str:
 def _detect(sample: bytes, name: str) -> str:
     import chardet  # its models take time to load, and UTF-8 needs none
 
-    # Without the restriction, short western texts are taken for old Macintosh encodings.
+    # Without the restriction, short western texts are detected as old Macintosh encodings.
     found = chardet.detect(sample, encoding_era=chardet.EncodingEra.MODERN_WEB)["encoding"]
     if found is None:
         raise OperationError(

@@ -40,7 +40,7 @@ class AuditTrailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The configuration of audit-trail.
 
     Attributes:
-        path: The file; None means ``audit.jsonl`` in the plugin's own folder.
+        path: The file; None for ``audit.jsonl`` in the plugin's own folder.
         lock_timeout_s: How long to wait for another process, in seconds, 0 to 60.
     """
 
@@ -49,7 +49,7 @@ class AuditTrailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class AuditTrail(Plugin):
-    """Records what was done to documents, and shows that the record is whole."""
+    """Records the processing of documents, and verifies that the record is intact."""
 
     Config = AuditTrailConfig
     config: AuditTrailConfig = AuditTrailConfig()
@@ -60,7 +60,7 @@ class AuditTrail(Plugin):
         self._trail: Trail | None = None
 
     async def start(self, context: PluginContext) -> None:
-        """Note where the trail is."""
+        """Determine the path of the trail."""
         self._path = _path(self.config, context)
 
     @operation("audit.record", trylast=True)
@@ -77,7 +77,7 @@ class AuditTrail(Plugin):
 
     @operation("audit.withdraw", trylast=True)
     def withdraw(self, request: AuditWithdrawRequest) -> AuditWithdrawResponse:
-        """Mark a key's entry as withdrawn, by an entry of its own.
+        """Mark a key's entry as withdrawn, by a new entry.
 
         Raises:
             OperationError: As for `record`.
@@ -88,12 +88,12 @@ class AuditTrail(Plugin):
 
     @operation("audit.verify", trylast=True)
     def verify(self, request: AuditVerifyRequest) -> AuditVerifyResponse:
-        """Check every entry from the first on.
+        """Check every entry, beginning with the first.
 
         Raises:
             OperationError: ``audit.unreadable``.
         """
-        # The head first: entries that others add meanwhile are beyond it, and do no harm.
+        # The head first: entries that others add meanwhile come after it and are ignored.
         head = read_head(self._path.with_name(self._path.name + ".head"))
         reading = Reading(self._path)
         deque(reading.entries(), maxlen=0)
@@ -112,7 +112,7 @@ class AuditTrail(Plugin):
 
     @operation("audit.list", trylast=True)
     def list_entries(self, request: AuditListRequest) -> AuditListResponse:
-        """Return the latest entries, up to the first that does not hold.
+        """Return the latest entries, up to the first that is not intact.
 
         Raises:
             OperationError: ``audit.invalid_limit``, ``audit.unreadable``.
@@ -120,7 +120,7 @@ class AuditTrail(Plugin):
         if not 1 <= request.limit <= _MOST_LISTED:
             raise OperationError(
                 "audit.invalid_limit", f"limit is {request.limit}",
-                f"it is 1 to {_MOST_LISTED}", "ask for another number of entries",
+                f"it is 1 to {_MOST_LISTED}", "request another number of entries",
             )  # fmt: skip
         latest: deque[AuditEntry] = deque(maxlen=request.limit)
         total = 0
@@ -131,7 +131,7 @@ class AuditTrail(Plugin):
         return AuditListResponse(entries=list(latest), total=total)
 
     def _opened(self) -> Trail:
-        """Return the trail, which is opened when something is first recorded."""
+        """Return the trail, which the first record opens."""
         if self._trail is None:
             # Here, since the library of locks would add 20 ms to every start.
             from qtforge_builtin_plugins.pipelines.financial.trail import Trail

@@ -1,4 +1,4 @@
-"""Is an invoice due after it was issued, and issued before now?"""
+"""Check that an invoice is due after its date of issue, and issued before now."""
 
 # ruff: noqa: RUF001 - it has labels in Russian
 
@@ -61,7 +61,7 @@ class _Stated:
 def check_dates(lines: Sequence[TextLine], language: str | None, now: datetime.date) -> Verdict:
     """Compare the date of issue with the due date, and with today.
 
-    Where the order of day and month can't be known, a contradiction must hold in both.
+    If the order of day and month is not known, a contradiction must exist in both orders.
     """
     issued = _issued(lines, language)
     if issued is None:

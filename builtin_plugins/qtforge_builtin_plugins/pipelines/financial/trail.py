@@ -1,8 +1,8 @@
-"""The audit trail's file: JSON Lines in which every entry holds the hash of the one before.
+"""The audit trail's file: JSON Lines in which every entry has the hash of the previous one.
 
 A line is canonical JSON: keys sorted, no space, UTF-8. An entry's hash is SHA-256 over the
-line as it is without ``hash``. A small file beside it, the head, says how many entries there
-are and what the last one's hash is, so that a trail that was cut at its end is noticed.
+line without ``hash``. A small second file, the head, has the number of entries and the last
+one's hash, so that a truncated trail is detected.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
-
 from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditEntry,
     AuditRecordResponse,
@@ -31,7 +29,7 @@ from qtforge_builtin_plugins.pipelines.financial.trail_reading import (
     read_head,
 )
 from qtforge_sdk import OperationError
-from qtforge_sdk.files import sync_folder, write_atomically
+from qtforge_sdk.files import exclusive_lock, sync_folder, write_atomically
 
 __all__ = ["RECOVERED", "WITHDRAWN", "Trail"]
 
@@ -42,7 +40,7 @@ _MOST_TORN_TEXT: Final = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a key's entry stands, and what it held."""
+    """The position and the content of a key's entry."""
 
     sequence: int
     hash: str
@@ -51,15 +49,15 @@ class _Place:
 
 
 class Trail:
-    """Appends to an audit trail; several processes may hold one on the same file.
+    """Appends to an audit trail; several processes may use the same file.
 
-    What was read once is not read again: a record costs the entries that others added since.
-    The caller sees to it that a trail is used by one thread at a time.
+    Entries are read once: a record only reads those that others have added since. A trail
+    must be used in one thread at a time.
 
     Args:
         path: The file; its folder is made when something is recorded.
         lock_timeout_s: How long to wait for another process, in seconds.
-        now: Tells the time, with a zone.
+        now: Returns the time, with a time zone.
     """
 
     def __init__(
@@ -67,7 +65,6 @@ class Trail:
     ) -> None:
         self.path = path
         self._head_path = path.with_name(path.name + ".head")
-        self._lock_path = path.with_name(path.name + ".lock")
         self._lock_timeout_s = lock_timeout_s
         self._now = now
         self._reading = Reading(path)
@@ -85,7 +82,7 @@ class Trail:
         if event in (RECOVERED, WITHDRAWN):
             raise OperationError(
                 "audit.invalid_content", f"'{event}' is the trail's own event", "",
-                "give the event another name",
+                "choose another name for the event",
             )  # fmt: skip
         plain = _plain(event, content, key)
         with self._locked():
@@ -96,7 +93,7 @@ class Trail:
                 return AuditRecordResponse(sequence=entry.sequence, hash=entry.hash, new_entry=True)
             if (known.event, known.content) != (event, plain):
                 raise OperationError(
-                    "audit.key_reused", f"the key '{key}' was recorded with another content",
+                    "audit.key_reused", f"the key '{key}' was recorded with other content",
                     f"it is entry {known.sequence}, and entries are never changed",
                     "give the new entry a key of its own",
                 )  # fmt: skip
@@ -125,13 +122,12 @@ class Trail:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._lock_path, timeout=self._lock_timeout_s):
+            with exclusive_lock(self.path, self._lock_timeout_s):
                 yield
-        except Timeout as error:
+        except TimeoutError as error:
             raise OperationError(
                 "audit.locked", f"{self.path} is held by another process",
-                f"it was not let go within {self._lock_timeout_s:g} s",
+                f"it was not released within {self._lock_timeout_s:g} s",
                 "try again, or raise lock_timeout_s in the configuration of audit-trail",
                 retryable=True,
             ) from error  # fmt: skip

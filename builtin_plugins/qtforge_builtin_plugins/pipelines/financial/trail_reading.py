@@ -1,4 +1,4 @@
-"""Reading an audit trail: each line is checked against itself and the line before it."""
+"""Read an audit trail, and check each line against its hash and the line before it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _HASH_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What the file beside the trail says of its last entry."""
+    """The head file: sequence and hash of the trail's last entry."""
 
     sequence: int
     hash: str
 
 
 class Reading:
-    """A walk along the trail that can be taken up again when the file has grown.
+    """A reading of the trail that can be continued when the file has grown.
 
     Args:
-        path: The trail's file; one that is not there is an empty trail.
+        path: The trail's file; a missing file is an empty trail.
 
     Attributes:
-        offset: After the last entry that holds, in bytes.
-        last: That entry, or None.
-        broken: The first entry that does not hold; nothing after it is read.
-        torn: What stands after the last line's end: an entry that was not written whole.
+        offset: The position after the last intact entry, in bytes.
+        last: The last intact entry, or None.
+        broken: The first entry that is not intact; nothing after it is read.
+        torn: The bytes after the last complete line: an incomplete entry.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Reading:
         self._hashes = bytearray()  # 32 bytes for each entry: a trail may be long
 
     def entries(self) -> Iterator[AuditEntry]:
-        """Yield the entries that were not read yet, up to the first that does not hold.
+        """Yield the new entries, up to the first that is not intact.
 
         Raises:
             OperationError: ``audit.unreadable``.

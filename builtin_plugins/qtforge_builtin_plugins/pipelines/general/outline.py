@@ -36,14 +36,14 @@ def make_outline(
     Args:
         request: The text and its document.
         max_bytes: The largest document that is read again.
-        explain: Told why a document's own headings could not be read.
+        explain: Called with the reason why a document's own headings could not be read.
     """
     lines = request.parsed_content.split("\n")
     if request.document is not None and request.metadata is not None:
         try:
             declared = _declared(request.document, request.metadata, max_bytes)
         except OperationError as error:
-            # The text has been parsed: what became of its file since is no failure of ours.
+            # The text was parsed before: a later change of its file is no failure here.
             explain(str(error))
             declared = []
         placed = _placed(declared, lines)
@@ -59,10 +59,10 @@ def make_outline(
 def _declared(
     document: Document, metadata: DocumentMetadata, max_bytes: int
 ) -> list[tuple[int, str]]:
-    """Return the document's own headings; none where its format has none.
+    """Return the document's own headings; none if its format has none.
 
     Raises:
-        OperationError: It can't be read, or it is not what was parsed any more.
+        OperationError: It can't be read, or has changed since it was parsed.
     """
     module = _MODULES.get(metadata.media_type)
     if module is None:
@@ -71,7 +71,7 @@ def _declared(
     if hashlib.sha256(data).hexdigest() != metadata.sha256:
         raise OperationError(
             "document.changed", f"{document.name} has changed",
-            "it is not the file any more that was parsed", "run the workflow again",
+            "it differs from the file that was parsed", "run the workflow again",
         )  # fmt: skip
     source = formats.Source(
         name=document.name,
@@ -80,7 +80,7 @@ def _declared(
         max_unpacked_bytes=4 * max_bytes,
         progress=lambda done, total: None,
     )
-    # Loaded here, so that a text needs no PDF library.
+    # Imported here, so that a text needs no PDF library.
     found: list[tuple[int, str]] = importlib.import_module(
         f"qtforge_builtin_plugins.documents.formats.{module}"
     ).find_headings(source)
@@ -88,7 +88,7 @@ def _declared(
 
 
 def _placed(declared: Iterable[tuple[int, str]], lines: list[str]) -> list[Heading]:
-    """Return the headings that stand in the text, each looked for after the one before it."""
+    """Return the headings that occur in the text, each searched after the previous one."""
     plain = [" ".join(line.split()).casefold() for line in lines]
     placed: list[Heading] = []
     after = 0

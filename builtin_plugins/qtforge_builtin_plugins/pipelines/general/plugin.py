@@ -29,8 +29,8 @@ class GeneralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The configuration of general-pipeline.
 
     Attributes:
-        max_bytes: The largest document that is read again for its headings, in bytes; of a
-            larger one they are told from the text.
+        max_bytes: The largest document that is read again for its headings, in bytes; the
+            headings of a larger one are recognised in the text.
     """
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ class GeneralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class GeneralPipeline(Plugin):
     """Answers the operations of ``general_processing_pipeline``, and contributes it.
 
-    They run in a worker process, as all that reads foreign texts does.
+    They run in a worker process, as everything that reads untrusted text.
     """
 
     Config = GeneralConfig
@@ -66,7 +66,7 @@ class GeneralPipeline(Plugin):
 
     @operation("document.tag", execution="process", trylast=True)
     def tag(self, request: TagRequest) -> Tags:
-        """Return words to file the document under; none for a text without words."""
+        """Return the document's tags; none for a text without words."""
         from qtforge_builtin_plugins.documents.analysis import keywords  # yake takes 0.1 s
         from qtforge_builtin_plugins.pipelines.general.tags import make_tags
 
@@ -80,4 +80,6 @@ class GeneralPipeline(Plugin):
     def _identify(self) -> Callable[[str], Language]:
         from qtforge_builtin_plugins.documents.analysis.language import load_identifier
 
-        return load_identifier()  # 0.2 s, and only where the caller does not say
+        return (
+            load_identifier()
+        )  # takes 0.2 s; only for a request without language

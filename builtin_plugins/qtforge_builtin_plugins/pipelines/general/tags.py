@@ -1,4 +1,4 @@
-"""Words to file a document under, made of its keywords."""
+"""Make a document's tags of its keywords."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _WORD: Final = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
 def make_tags(keywords: Iterable[str], categories: Iterable[str | None], limit: int) -> list[str]:
-    """Return the categories, then the keywords, without those that say the same again.
+    """Return the categories, then the keywords, without repetitions of the same words.
 
     Args:
-        keywords: Most telling first.
-        categories: What the document was found to be; None and ``general`` say nothing.
-        limit: How many at the most.
+        keywords: Most significant first.
+        categories: The document's type and category; None and ``general`` are left out.
+        limit: The most tags.
     """
     tags = [each.lower() for each in categories if each and each != _GENERAL]
     seen = [{_stem(tag)} for tag in tags]
@@ -33,5 +33,5 @@ def make_tags(keywords: Iterable[str], categories: Iterable[str | None], limit: 
 
 
 def _stem(word: str) -> str:
-    """Return the word without an English plural; in other languages words stay as they are."""
+    """Return the word without an English plural; words of other languages are unchanged."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

@@ -1,4 +1,4 @@
-"""Names of a contract's parties, and of the people who sign for them, with their places."""
+"""Find the names of a contract's parties, and of the people who sign for them."""
 
 # ruff: noqa: RUF001 - it has words in Russian
 
@@ -13,7 +13,7 @@ from qtforge_builtin_plugins.pipelines.legal.spans import Span
 
 __all__ = ["find_parties", "find_people"]
 
-# What contracts call their parties; a blank form has it where the name would stand.
+# Roles of parties in contracts; a blank form has the role in place of the name.
 _ROLE: Final = re.compile(
     r"(?:the |der |die )?(?:supplier|customer|client|(?:service )?provider|(?:sub)?contractor"
     r"|seller|buyer|purchaser|vendor|landlord|tenant|lessor|lessee|licen[sc]or|licen[sc]ee"
@@ -33,7 +33,7 @@ _FORMS: Final = (
     r"|sas|sarl|oy|ab|as|a/s|pty ltd)"
 )
 _FORM: Final = re.compile(rf"[\s,]+{_FORMS}\.?$", re.IGNORECASE)
-# Before its first numbered section, a contract speaks of no other companies than its parties.
+# Before its first numbered section, a contract names no other companies than its parties.
 _FIRST_SECTION: Final = re.compile(
     r"^[ \t]{0,8}(?:1[.)\t ]|§ ?1\b|(?:article|artikel|section|статья) 1\b)", re.I | re.M
 )
@@ -104,14 +104,14 @@ _PEOPLE: Final = (
 
 
 def find_parties(text: str, beginning: str, more: Iterable[str]) -> Iterator[Span]:
-    """Yield every place of the parties' names, also without the form of a company.
+    """Yield every place of the parties' names, also without their company form.
 
     Args:
-        text: Where to look.
+        text: The text to search.
         beginning: The contract that names its parties.
         more: Further names.
     """
-    # A name may go on after the end of a line that is broken at the margin.
+    # A name may continue on the next line.
     unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
     named = [name for name in parties.find_parties(unbroken) if not _ROLE.fullmatch(name)]
     for name in dict.fromkeys([*more, *named, *_companies(unbroken)]):
@@ -120,16 +120,16 @@ def find_parties(text: str, beginning: str, more: Iterable[str]) -> Iterator[Spa
 
 
 def find_people(text: str, beginning: str) -> Iterator[Span]:
-    """Yield every place of the people who are named with a post, a label or as representing.
+    """Yield every place of the people named with a post, with a label or as representatives.
 
     Args:
-        text: Where to look.
+        text: The text to search.
         beginning: The contract that names them.
     """
     found = (match["name"] for pattern in _PEOPLE for match in pattern.finditer(beginning))
     for name in dict.fromkeys(" ".join(each.split()) for each in found):
         words = name.split()
-        # "Managing Director, Partner or Secretary" and "Name: The Customer" name nobody.
+        # "Managing Director, Partner or Secretary" and "Name: The Customer" are not names.
         is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
         if not is_post and not _FORM.search(name):
             yield from _places(text, name, [], "person")
@@ -146,7 +146,7 @@ def _companies(text: str) -> Iterator[str]:
 
 
 def _aliases(name: str, beginning: str) -> list[str]:
-    """Return shorter ways to say the name: Acme Ltd is Acme, and a name in quotes goes alone."""
+    """Return shorter forms of a name: Acme for Acme Ltd, and a name in quotes by itself."""
     short = _TITLE.sub("", _FORM_BEFORE.sub("", _FORM.sub("", name), count=1), count=1)
     candidates = [short.strip(" ,"), *(match[1] for match in _QUOTED.finditer(name))]
     defined = re.search(_spaced(name) + _SHORT_NAME, beginning)
@@ -168,7 +168,7 @@ def _places(text: str, name: str, aliases: Iterable[str], kind: str) -> Iterator
 
 
 def _pattern(name: str) -> str:
-    """Return a pattern for the name over line ends, in capitals too, Russian ones declined."""
+    """Return a pattern for the name, also over line breaks, in capitals, and declined (Russian)."""
     if _CYRILLIC_NAME.fullmatch(name):
         first, *others = name.split()
         initials = r"\s?".join(rf"{word[0]}\." for word in others)
@@ -177,12 +177,12 @@ def _pattern(name: str) -> str:
         return rf"{whole}|{surname}\s+{initials}|{initials}\s?{surname}|{_spaced(name.upper())}"
     words = name.split()
     if len(words) == 1:
-        # A single word may be a common word too, which is written small.
+        # A single word may also be a common word, which is written in lower case.
         return f"{_spaced(name)}|{_spaced(name.upper())}"
     whole = f"(?i:{_spaced(name)})"
     if _FORM.search(name) or not all(word[:1].isupper() for word in words):
         return whole
-    # Jane Doe goes on as "Ms. Doe".
+    # Later Jane Doe may be "Ms. Doe".
     return rf"{whole}|(?:Mrs?|Ms|Miss|Dr|Prof|Herrn?|Frau)\.?\s+(?:Dr\.\s+)?{re.escape(words[-1])}"
 
 

@@ -1,4 +1,4 @@
-"""legal-pipeline: which clauses a contract has, and its text without personal data."""
+"""legal-pipeline: check a contract's clauses, and redact personal data in its text."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LegalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The configuration of legal-pipeline.
 
     Attributes:
-        max_characters: Refuse longer texts: a text is redacted to its end or not at all. Two
-            million characters take about 20 s.
+        max_characters: Refuse longer texts, since a text is redacted completely or not at all.
+            Two million characters take about 20 s.
     """
 
     max_characters: Annotated[int, msgspec.Meta(ge=1)] = 2_000_000
@@ -38,7 +38,7 @@ class LegalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class LegalPipeline(Plugin):
     """Answers the two operations of ``legal_processing_pipeline``, and contributes it.
 
-    Both run in a worker process: they look at every character of the text.
+    Both run in a worker process, since they examine every character of the text.
     """
 
     Config = LegalConfig
@@ -51,7 +51,7 @@ class LegalPipeline(Plugin):
 
     @operation("compliance.check", execution="process", trylast=True)
     def check(self, request: ComplianceRequest, context: OperationContext) -> ComplianceReport:
-        """Return which of the clauses that a contract of its kind needs stand in the text.
+        """Return the clauses of its kind of contract that the text has and lacks.
 
         Raises:
             OperationError: ``legal.unsupported_language``, ``legal.unknown_kind``,
@@ -64,7 +64,7 @@ class LegalPipeline(Plugin):
                 "legal.unknown_kind",
                 f"there is no kind of contract '{request.contract_kind}'",
                 f"the kinds are {', '.join(checker.kinds)}",
-                "name one of them, or none to find it out",
+                "name one of them, or leave it out to detect it",
             )
         language = request.language or self._identify(text).code
         if language not in checker.languages:
@@ -81,7 +81,7 @@ class LegalPipeline(Plugin):
 
     @operation("document.redact", execution="process", trylast=True)
     def redact(self, request: RedactRequest, context: OperationContext) -> RedactedDocument:
-        """Return the text with placeholders, and a report that holds no value.
+        """Return the text with placeholders, and a report without the values.
 
         Raises:
             OperationError: ``legal.too_long``.
@@ -110,4 +110,6 @@ class LegalPipeline(Plugin):
     def _identify(self) -> Callable[[str], Language]:
         from qtforge_builtin_plugins.documents.analysis.language import load_identifier
 
-        return load_identifier()  # 0.2 s, and only where the caller does not say
+        return (
+            load_identifier()
+        )  # takes 0.2 s; only for a request without language

@@ -30,12 +30,12 @@ _PYTHON_SIGNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """A language, and how it is known.
+    """A language, and how it was determined.
 
     Attributes:
         name: Lower case; None when unknown.
         source: As in `CodeBlock.language_source`.
-        lexer: What tells its comments from its code, or None.
+        lexer: The lexer that distinguishes comments from code, or None.
     """
 
     name: str | None
@@ -44,7 +44,7 @@ class Language:
 
 
 def by_name(name: str) -> Language:
-    """Return the language that a document names; one that Pygments lacks keeps its name."""
+    """Return the language that a document names; one unknown to Pygments keeps its name."""
     if name in _NO_LANGUAGE:
         return Language(name=None, source="unknown", lexer=None)
     try:
@@ -55,7 +55,7 @@ def by_name(name: str) -> Language:
 
 
 def of_file(name: str) -> Language | None:
-    """Return the language that a file's name tells; None when it tells of no code."""
+    """Return the language of a file name's suffix; None when it is not of code."""
     try:
         lexer = get_lexer_for_filename(name)
     except ClassNotFound:
@@ -65,7 +65,7 @@ def of_file(name: str) -> Language | None:
 
 
 def recognize(code: str) -> Language:
-    """Return the language of a block that does not say: what parses is sure, looks are not."""
+    """Return the language of an unmarked block: by parsing, which is certain, or by guessing."""
     name = _parsed(code) if len(code) <= _MOST_PARSED else None
     if name is not None:
         return Language(name=name, source="parsed", lexer=get_lexer_by_name(name))
@@ -107,7 +107,7 @@ def _is_python(code: str) -> bool:
             tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    # A word or a call alone is Python too, but as well a dozen other things.
+    # A single word or call is valid Python, but also valid in many other languages.
     return any(isinstance(node, _PYTHON_SIGNS) for node in tree.body)
 
 

@@ -1,4 +1,4 @@
-"""How many lines a block of code has, and how complex its functions are."""
+"""Count the lines of a block of code, and measure the complexity of its functions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXTENSIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def count_lines(code: str, lexer: Lexer | None) -> LineCounts:
-    """Return how many lines are code, comment or blank.
+    """Return the numbers of lines of code, of comments and of blank lines.
 
     A line with both is code. Documentation strings are comments. Without a lexer comments
     can't be told, and every line that is not blank is code.
@@ -51,7 +51,7 @@ def count_lines(code: str, lexer: Lexer | None) -> LineCounts:
 
 
 def _tokens(code: str, lexer: Lexer) -> Iterable[tuple[Token, str]]:
-    # Not get_tokens: it takes leading blank lines away.
+    # Not get_tokens: it removes leading blank lines.
     for _, kind, text in lexer.get_tokens_unprocessed(code):
         yield kind, text
 
@@ -67,7 +67,7 @@ def sum_lines(counts: Iterable[LineCounts]) -> LineCounts:
 
 
 def find_functions(code: str, language: str | None) -> list[CodeFunction]:
-    """Return a block's functions with their cyclomatic complexity, 500 at the most.
+    """Return a block's functions with their cyclomatic complexity, at most 500.
 
     lizard reads what is not whole, as excerpts in documents are not; languages that it does
     not know give none.
@@ -78,7 +78,7 @@ def find_functions(code: str, language: str | None) -> list[CodeFunction]:
     try:
         found = lizard.analyze_file.analyze_source_code(f"block.{extension}", code)
     except (RecursionError, IndexError, ValueError, AttributeError, StopIteration):
-        return []  # its readers are not made for everything that a document may hold
+        return []  # its readers may fail on the content of a document
     return [
         CodeFunction(
             name=function.name,

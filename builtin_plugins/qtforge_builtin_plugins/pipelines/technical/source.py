@@ -158,7 +158,7 @@ def _inline_pictures(token: Token, line: int | None) -> Iterator[Picture]:
 
 
 def _fences(text: str) -> Iterator[Block]:
-    """Yield the fenced blocks of a plain text; indentation means nothing in it."""
+    """Yield the fenced blocks of a plain text, in which indentation has no meaning."""
     parser = MarkdownIt("commonmark").disable(["code", "html_block"])
     for token in parser.parse(text):
         if token.type == "fence" and token.map:

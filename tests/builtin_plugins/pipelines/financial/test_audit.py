@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("filelock", reason="the extra 'documents' is not installed")
-
 from qtforge_builtin_plugins.pipelines.financial.audit import AuditTrail, AuditTrailConfig
 from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditEntry,
@@ -27,6 +25,7 @@ from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditWithdrawRequest,
 )
 from qtforge_sdk import OperationContext, OperationError, PluginContext
+from qtforge_sdk.files import exclusive_lock
 
 
 class Trail:
@@ -297,11 +296,9 @@ def test_a_folder_that_can_t_be_written_is_a_clear_error(tmp_path: Path) -> None
 
 
 def test_a_lock_held_elsewhere_is_waited_for_but_not_for_ever(filled: Trail) -> None:
-    from filelock import FileLock
-
     impatient = Trail(filled.path.parent, lock_timeout_s=0.1)
     with (
-        FileLock(filled.path.with_name("audit.jsonl.lock")),
+        exclusive_lock(filled.path, 0),
         pytest.raises(OperationError) as caught,
     ):
         impatient.record()
