@@ -132,7 +132,7 @@ def test_a_paused_run_that_is_cancelled_is_undone(serving: Serving, server: Serv
     assert serving.done == ["first a", "second", "undo first"]
 
 
-def test_a_run_of_a_workflow_that_is_gone_is_cancelled_as_it_is(
+def test_a_run_that_may_be_compensated_is_not_cancelled_without_its_workflow(
     serving: Serving, server: Server
 ) -> None:
     folder = serving.folder / "workflows"
@@ -143,10 +143,11 @@ def test_a_run_of_a_workflow_that_is_gone_is_cancelled_as_it_is(
         "from qtforge_sdk import Plugin\nclass Example(Plugin):\n    pass\n"
     )
     again = serving.serve()
-    refused = again.post(f"/v1/runs/{run_id}/resume")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "workflow.not_found")
-    done = again.post(f"/v1/runs/{run_id}/cancel", params={"wait": "5s"})
-    assert done.status_code in (200, 202)
+    for request in ("resume", "cancel"):
+        refused = again.post(f"/v1/runs/{run_id}/{request}", params={"wait": "5s"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "workflow.not_found")
+    records = again.get(f"/v1/runs/{run_id}/records").json()["records"]
+    assert "run_cancel_requested" not in [each["record"] for each in records]
 
 
 def test_too_many_runs_at_once_are_refused(serving: Serving) -> None:
