@@ -47,11 +47,10 @@ class CancelScope:
         RuntimeError: There is no current task.
     """
 
-    __slots__ = ("_before", "_handle", "_loop", "_task", "count", "expired")
+    __slots__ = ("_before", "_handle", "_task", "count", "expired")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be cancelled")
         self._task = task
@@ -63,7 +62,7 @@ class CancelScope:
     @property
     def is_current(self) -> bool:
         """Whether the scope's task is the one that runs now."""
-        return asyncio.current_task(self._loop) is self._task
+        return asyncio.current_task() is self._task
 
     def cancel(self) -> None:
         """Cancel the task."""
@@ -76,7 +75,7 @@ class CancelScope:
         Args:
             deadline: On the loop's clock, in seconds.
         """
-        self._handle = self._loop.call_at(deadline, self._expire)
+        self._handle = self._task.get_loop().call_at(deadline, self._expire)
 
     def cancel_after(self, seconds: float, clock: Clock) -> None:
         """Cancel the task once so much time has passed on a clock; else as `cancel_at`."""
@@ -94,15 +93,16 @@ class CancelScope:
 
     def close(self) -> None:
         """Forget the deadline, and take the scope's own cancellations back."""
-        self.disarm()
-        for _ in range(self.count):
+        if self._handle is not None:
+            self.disarm()
+        while self.count:
+            self.count -= 1
             self._task.uncancel()
-        self.count = 0
 
     def _expire(self) -> None:
         self.expired = True
         self.cancel()
-        self._handle = self._loop.call_later(_INSIST_S, self._expire)
+        self._handle = self._task.get_loop().call_later(_INSIST_S, self._expire)
 
 
 class _Rest:

@@ -158,7 +158,10 @@ class GatherScope:
     async def _turn(self) -> asyncio.Semaphore | None:
         if self._turns is not None and self._ended is None:
             try:
-                await self._unless_ended(self._turns.acquire())
+                if self._turns.locked():
+                    await self._unless_ended(self._turns.acquire())
+                else:
+                    await self._turns.acquire()  # without suspending
             except (_NotNeededError, OperationError):
                 return None  # the attempt raises it again, for the journal
         return self._turns if self._ended is None else None
