@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-__all__ = ["DISTRIBUTIONS", "ROOT", "Distribution", "find_problems"]
+__all__ = ["DISTRIBUTIONS", "ROOT", "Distribution", "find_problems", "read_distribution"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _DATA = (".toml", ".typed", ".html", ".css", ".js", ".svg", ".sql", ".json", ".txt")
@@ -45,7 +45,8 @@ class Distribution:
         return f"{self.name.replace('-', '_')}-{self.project['version']}"
 
 
-def _read(folder: Path) -> Distribution:
+def read_distribution(folder: Path) -> Distribution:
+    """Return the distribution whose ``pyproject.toml`` is in a folder."""
     document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     places = document["tool"]["setuptools"]["packages"]["find"]["where"]
     packages = tuple(
@@ -55,7 +56,7 @@ def _read(folder: Path) -> Distribution:
 
 
 DISTRIBUTIONS = tuple(
-    _read(path.parent)
+    read_distribution(path.parent)
     for path in (
         ROOT / "sdk" / "pyproject.toml",
         ROOT / "pyproject.toml",

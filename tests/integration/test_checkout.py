@@ -6,13 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tools.distributions import find_problems, read_distribution
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Installation
@@ -68,26 +67,19 @@ def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installat
     assert done.stdout.count("● active") == len(declared["qtforge.plugins"])
 
 
-@pytest.mark.parametrize("name", ["sdk", "."])
-def test_wheel_and_sdist_build_and_carry_types_data_and_licence(
-    name: str, checkout: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["sdk", ".", "sample_plugins/folder_report"])
+def test_wheel_and_sdist_build_and_are_complete(name: str, checkout: Path, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(checkout / name)],
-        check=True, capture_output=True, timeout=300,
+        check=True, capture_output=True, timeout=600,
     )  # fmt: skip
-    (wheel,) = tmp_path.glob("*.whl")
-    (sdist,) = tmp_path.glob("*.tar.gz")
-    with zipfile.ZipFile(wheel) as archive:
-        packed = archive.namelist()
-    package = "qtforge_sdk" if name == "sdk" else "qtforge_host"
-    assert f"{package}/py.typed" in packed
-    assert any(each.endswith("licenses/LICENSE") for each in packed)
-    if name == ".":
-        assert "qtforge_builtin_plugins/documents/document-processing.toml" in packed
-        assert "qtforge_builtin_plugins/py.typed" in packed
-        assert not [each for each in packed if each.startswith(("tests/", "benchmarks/"))]
-    with tarfile.open(sdist) as archive:
-        unpacked = archive.getnames()
-    assert any(each.endswith("/LICENSE") for each in unpacked)
-    assert any(each.endswith(f"{package}/py.typed") for each in unpacked)
+    distribution = read_distribution(checkout / name)
+    assert list(find_problems(distribution, tmp_path)) == []
+
+    # What the archives lack is noticed.
+    package = distribution.packages[-1]
+    (package / "forgotten.toml").touch()
+    problems = list(find_problems(distribution, tmp_path))
+    (package / "forgotten.toml").unlink()
+    assert len(problems) == 2
+    assert all("forgotten.toml" in each for each in problems)

@@ -110,6 +110,4 @@ class LegalPipeline(Plugin):
     def _identify(self) -> Callable[[str], Language]:
         from qtforge_builtin_plugins.documents.analysis.language import load_identifier
 
-        return (
-            load_identifier()
-        )  # takes 0.2 s; only for a request without language
+        return load_identifier()  # takes 0.2 s; only for a request without language
