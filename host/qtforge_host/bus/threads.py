@@ -12,12 +12,22 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from qtforge_sdk.threads import resolve
 
-__all__ = ["QueueFull", "WorkerThreads"]
+__all__ = ["ON_ABANDONED", "QueueFull", "WorkerThreads"]
+
+ON_ABANDONED: Final[ContextVar[Callable[[asyncio.Future[None]], None] | None]] = ContextVar(
+    "qtforge_on_abandoned", default=None
+)
+"""Called, in the context of the caller, with a future that is done when an abandoned call ends."""
+
+
+def _nothing() -> None:
+    return None
 
 
 class QueueFull(Exception):
@@ -25,14 +35,16 @@ class QueueFull(Exception):
 
 
 class _Call:
-    __slots__ = ("abandoned", "context", "function", "future", "started")
+    __slots__ = ("abandoned", "context", "ended", "finished", "function", "future", "started")
 
     def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         self.function = function
         self.future: asyncio.Future[Any] = loop.create_future()
         self.context = contextvars.copy_context()
         self.started = False
+        self.finished = False  # the function has returned or raised
         self.abandoned = False
+        self.ended: asyncio.Future[None] | None = None  # made for a call that is abandoned
 
 
 class WorkerThreads:
@@ -58,7 +70,7 @@ class WorkerThreads:
         """Call a function in a worker thread, and return its result.
 
         When the caller is cancelled, a call that has not begun is dropped, and one that has
-        begun is abandoned.
+        begun is abandoned: `ON_ABANDONED` learns when it really ends.
 
         Raises:
             QueueFull: Too many calls wait; the function was not called.
@@ -92,12 +104,16 @@ class WorkerThreads:
 
     def _abandon(self, call: _Call) -> None:
         with self._lock:
-            if call.future.done() and not call.future.cancelled():
+            if call.finished or (call.future.done() and not call.future.cancelled()):
                 return
             call.abandoned = True
             if call.started:
                 self._threads -= 1  # its thread no longer counts, so that another one can start
                 self._overrun += 1
+                call.ended = call.future.get_loop().create_future()
+        on_abandoned = ON_ABANDONED.get()
+        if call.ended is not None and on_abandoned is not None:
+            on_abandoned(call.ended)
 
     def _work(self) -> None:
         while True:
@@ -115,7 +131,10 @@ class WorkerThreads:
                 call.started = True
             resolve(call.future, partial(call.context.run, call.function))
             with self._lock:
+                call.finished, ended = True, call.ended
                 if call.abandoned:
                     self._overrun -= 1
-                    return
+            if ended is not None:
+                resolve(ended, _nothing)
+                return
             del call  # not kept alive while this thread waits

@@ -59,8 +59,9 @@ def next_attempt(
     """
     if attempt >= policy.max_attempts or not is_retried(policy, error):
         return None
-    longest_s = seconds(policy.max_delay)
-    delay_s = min(longest_s, _grown(seconds(policy.initial_delay), policy.backoff, attempt - 1))
+    first_s = seconds(policy.initial_delay)
+    longest_s = _longest_s(policy, first_s)
+    delay_s = min(longest_s, _grown(first_s, policy.backoff, attempt - 1))
     delay_s -= delay_s * policy.jitter * random.random()
     asked_s = error.retry_after_s
     if asked_s is None or not asked_s > 0:  # also when it is not a number
@@ -93,6 +94,12 @@ def _matches(code: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(code, pattern) for pattern in patterns)
 
 
+def _longest_s(policy: Retry, first_s: float) -> float:
+    """Return the longest delay: a default never shortens a delay that was asked for."""
+    return max(_LONGEST_S, first_s) if policy.max_delay is None else seconds(policy.max_delay)
+
+
+_LONGEST_S: Final = 60.0
 _LARGEST_EXPONENT: Final = 1000.0
 
 

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from qtforge_host.runs.abandoned_calls import AbandonedCalls
+from qtforge_host.runs.errors import CallNotEndedError
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.steps import Answer, error_info, retry
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal_errors import RecordNotStorableError
 from qtforge_sdk.records import CompensationFailed, CompensationStarted, CompensationSucceeded
@@ -31,17 +34,36 @@ class Compensator:
     Args:
         log: Records the attempts.
         clock: The time.
+        calls: The calls that were cut off; each has to end before it is undone.
     """
 
-    def __init__(self, log: RunLog, clock: Clock) -> None:
+    def __init__(self, log: RunLog, clock: Clock, calls: AbandonedCalls) -> None:
         self._log = log
         self._clock = clock
-        self._done: list[tuple[str, Compensation]] = []
+        self._calls = calls
+        self._done: dict[str, Compensation] = {}
+        self._left: set[str] = set()  # cut off, and not undone because nobody asked for that
 
     def add(self, step: str, compensation: Compensation | None) -> None:
         """Add a step, and how it is undone; None for a step that is not undone."""
         if compensation is not None:
-            self._done.append((step, compensation))
+            self._done[step] = compensation
+
+    def add_unknown(self, step: str, compensation: Compensation | None) -> None:
+        """Add a step that was cut off, so that its effect is unknown.
+
+        It is undone where its compensation has ``on_failure``. Otherwise it is left as it is,
+        and `compensate` does not say that everything was undone.
+        """
+        if compensation is not None and compensation.on_failure:
+            self._done[step] = compensation
+        elif compensation is not None:
+            self._left.add(step)
+
+    def discard(self, step: str) -> None:
+        """Remove a step that is done again."""
+        self._done.pop(step, None)
+        self._left.discard(step)
 
     async def compensate(self, undo: Undo) -> tuple[bool, bool]:
         """Undo every step; a failure does not keep the others from being undone.
@@ -59,13 +81,16 @@ class Compensator:
         """
         state = self._log.state
         ended = {step: place for place, step in enumerate(state.outcomes)}
-        done, self._done = sorted(self._done, key=lambda each: -ended[each[0]]), []
-        sound = True
+        done = sorted(self._done.items(), key=lambda each: -ended[each[0]])
+        self._done = {}
+        sound = not self._left
         for step, compensation in done:
             if step in state.not_compensated:
                 sound = False
             elif step not in state.compensated:
-                work = _CompensationAttempts(self._log, self._clock, step, compensation, undo)
+                work = _CompensationAttempts(
+                    self._log, self._clock, self._calls, step, compensation, undo
+                )
                 sound = await self._attempt(work, step, compensation) and sound
         return bool(done), sound
 
@@ -87,17 +112,28 @@ class _CompensationAttempts:
     """The attempts to undo one step; implements `Attempts`."""
 
     def __init__(
-        self, log: RunLog, clock: Clock, step: str, compensation: Compensation, undo: Undo
+        self,
+        log: RunLog,
+        clock: Clock,
+        calls: AbandonedCalls,
+        step: str,
+        compensation: Compensation,
+        undo: Undo,
     ) -> None:
         self._log = log
         self._clock = clock
+        self._calls = calls
         self._step = step
         self._compensation = compensation
         self._undo = undo
         self._started_s = 0.0
 
     async def attempt(self, number: int) -> bool:
-        """Undo the step, and record that."""
+        """Undo the step, once its own call has really ended, and record that."""
+        self._started_s = self._clock.monotonic()
+        timeout_s = seconds(self._compensation.timeout)
+        if not await self._calls.until_ended(self._step, timeout_s):
+            raise CallNotEndedError(self._step, timeout_s)
         # Durable before the request is made: from here on, only compensations may follow.
         await self._log.append(
             CompensationStarted(

@@ -3,6 +3,7 @@
 ::
 
     QtForgeError
+    ├── CallNotEndedError      run.call_not_ended
     └── RunError
         ├── StatefulRunError   run.stateful
         ├── RunEndedError      run.ended
@@ -13,15 +14,37 @@
 
 from __future__ import annotations
 
-from qtforge_sdk.errors import RunError
+from qtforge_sdk.errors import QtForgeError, RunError
 
 __all__ = [
+    "CallNotEndedError",
     "RunEndedError",
     "RunNotEndedError",
     "RunSucceededError",
     "StatefulRunError",
     "UnknownStepError",
 ]
+
+
+class CallNotEndedError(QtForgeError):
+    """A step can't be undone yet: its own call was cut off, and still runs in a thread.
+
+    Args:
+        step: The step.
+        timeout_s: How long its end was awaited, in seconds.
+    """
+
+    code = "run.call_not_ended"
+    retryable = True
+    http_status = 409
+
+    def __init__(self, step: str, timeout_s: float, /) -> None:
+        super().__init__(
+            f"'{step}' was not undone: its call had not ended within {timeout_s:g} s",
+            "a thread can't be stopped, and what it still does could not be undone",
+            "undo it by hand; or give the operation execution='process', or the compensation a"
+            " longer timeout or a retry",
+        )
 
 
 class StatefulRunError(RunError):

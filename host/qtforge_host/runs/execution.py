@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+from qtforge_host.bus.threads import ON_ABANDONED
 from qtforge_host.cancellation import wait_shielded
 from qtforge_host.runs.context import RUN, STEP
 from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver, reason_of
@@ -72,6 +73,7 @@ class RunExecution:
             StateDirectoryError: The journal can't be written; the run may be resumed later.
         """
         run, step = RUN.set(self._run.id), STEP.set("")
+        on_abandoned = ON_ABANDONED.set(self._run.abandoned_calls.add)
         self._control.attach()
         failure: BaseException | None = None
         try:
@@ -85,6 +87,7 @@ class RunExecution:
         finally:
             RUN.reset(run)
             STEP.reset(step)
+            ON_ABANDONED.reset(on_abandoned)
             if await self._control.release():  # a cancelled caller gets nothing else
                 raise asyncio.CancelledError from failure
 

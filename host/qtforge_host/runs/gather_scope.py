@@ -103,6 +103,8 @@ class GatherScope:
         sleep: Callable[[float], Awaitable[None]],
         check: Callable[[], None],
         clock: Clock,
+        *,
+        begun: bool,
     ) -> StepSucceeded | StepSkipped | QtForgeError:
         """Do a step of the scope, when its turn has come.
 
@@ -112,21 +114,28 @@ class GatherScope:
             sleep: Waits between them.
             check: Raises when the run is to rest or to end.
             clock: The time.
+            begun: Whether an earlier process began the step.
 
         Returns:
             As `StepRunner.make`; or that the step is skipped, which is not recorded yet.
         """
         if self._resumed:
             await asyncio.sleep(0)
+        sent = begun
         turn = await self._turn()
         try:
             if self._ended is None:
                 check()  # it may have waited
-            guarded = self._guarded(call)
+
+            def note_sent() -> None:
+                nonlocal sent
+                sent = True
+
+            guarded = self._guarded(call, note_sent)
             return await runner.make(guarded, lambda delay_s: self._sleep(sleep, delay_s))
         except _NotNeededError:
             return StepSkipped(
-                run_id=self._run_id, at=clock.now(), step=call.step, reason=_NOT_NEEDED
+                run_id=self._run_id, at=clock.now(), step=call.step, reason=_NOT_NEEDED, cut=sent
             )
         finally:
             if turn is not None:
@@ -142,7 +151,12 @@ class GatherScope:
         for inner in self._inner:
             inner._end(reason)
 
-    def _guarded(self, call: StepCall) -> StepCall:
+    def _guarded(self, call: StepCall, note_sent: Callable[[], None]) -> StepCall:
+        def send(attempt: int) -> Awaitable[Answer]:
+            if self._ended is None:
+                note_sent()
+            return self._unless_ended(call.send(attempt))
+
         async def fall_back(given: Fallback) -> Answer:
             assert call.fall_back is not None  # noqa: S101 - only then it is called
             if given.topic is None:
@@ -151,7 +165,7 @@ class GatherScope:
 
         return msgspec.structs.replace(
             call,
-            send=lambda attempt: self._unless_ended(call.send(attempt)),
+            send=send,
             fall_back=None if call.fall_back is None else fall_back,
         )
 

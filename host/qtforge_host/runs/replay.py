@@ -20,11 +20,14 @@ class ReplayGuard:
 
     Args:
         known: The steps whose outcome the journal holds.
+        begun: The steps that began and have no outcome. The code need not reach them, unless
+            it winds down: they may have to be undone.
     """
 
-    def __init__(self, known: Iterable[str]) -> None:
+    def __init__(self, known: Iterable[str], begun: Iterable[str]) -> None:
         self._claimed: dict[str, None] = {}
-        self._unclaimed = dict.fromkeys(known)
+        self._begun = dict.fromkeys(begun)
+        self._unclaimed = dict.fromkeys(step for step in known if step not in self._begun)
 
     @functools.cached_property
     def _replayed(self) -> asyncio.Event:
@@ -40,6 +43,7 @@ class ReplayGuard:
         """Free every name, and take every step of the journal as replayed."""
         self._claimed.clear()
         self._unclaimed.clear()
+        self._begun.clear()
 
     def claim(self, step: str) -> None:
         """Claim a step's name.
@@ -54,7 +58,8 @@ class ReplayGuard:
     def mark_replayed(self, step: str) -> None:
         """Note that the code has reached a step of the journal."""
         self._unclaimed.pop(step, None)
-        if not self._unclaimed:
+        self._begun.pop(step, None)
+        if not self._unclaimed and not self._begun:
             self._replayed.set()
 
     def check_new(self, step: str) -> None:
@@ -81,6 +86,7 @@ class ReplayGuard:
 
     async def until_replayed(self) -> None:
         """Wait until the code has reached every step of the journal, or had time to."""
-        if self._unclaimed:
+        if self._unclaimed or self._begun:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._replayed.wait(), _WALK_S)
+                async with asyncio.timeout(_WALK_S):  # `wait_for` may lose a cancellation
+                    await self._replayed.wait()

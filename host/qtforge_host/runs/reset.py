@@ -81,7 +81,7 @@ class _Steps:
 
     def _take(self, place: int, record: Record) -> None:
         match record:
-            case StepStarted() | StepFailed(will_retry=True):
+            case StepStarted() | StepFailed(will_retry=True) | StepFailed(cut=True):
                 self.places.setdefault(record.step, place)
                 self.open.add(record.step)
             case StepSucceeded() | StepFailed() | StepSkipped():

@@ -8,7 +8,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from qtforge_host.cancellation import wait_shielded
 from qtforge_host.expressions.evaluator import Evaluator
+from qtforge_host.runs.abandoned_calls import AbandonedCalls
 from qtforge_host.runs.amendments import Amendments
 from qtforge_host.runs.children import ChildOwnedError, Children, ParentStep
 from qtforge_host.runs.compensation import Compensator
@@ -26,7 +28,7 @@ from qtforge_host.runs.steps import (
     StepRequester,
     StepRunner,
 )
-from qtforge_sdk import Compensation, StepResult, Template
+from qtforge_sdk import Compensation, ErrorInfo, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.durations import Duration, wait_seconds
@@ -87,8 +89,9 @@ class ActiveRun:
         self._clock = clock
         self._children = children
         self._runner = StepRunner(log, clock, amendments)
-        self._compensator = Compensator(log, clock)
-        self._replay = ReplayGuard(log.state.outcomes)
+        self._calls = AbandonedCalls()
+        self._compensator = Compensator(log, clock, self._calls)
+        self._replay = ReplayGuard(log.state.outcomes, log.state.begun)
         self._gathering = 0  # how many `gather` calls are in progress
         self._deadlines = 0  # how many of them had a deadline
         self._timers = 0
@@ -177,6 +180,7 @@ class ActiveRun:
             retry=retry,
             fallback=fallback,
             fall_back=fall_back,
+            undoable=compensation is not None,
         )
         return await self._do(call, compensation, response_type)
 
@@ -364,6 +368,11 @@ class ActiveRun:
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child
 
+    @property
+    def abandoned_calls(self) -> AbandonedCalls:
+        """The calls that were cut off, and have not really ended."""
+        return self._calls
+
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
         return await self._compensator.compensate(self._undo)
@@ -394,7 +403,8 @@ class ActiveRun:
         outcome = self._enter(call.step, call.topic)
         scope = GatherScope.current(self.id)
         if outcome is None:
-            await self._begin(call.step)
+            await self._begin(call.step, call, compensation)
+            began_s = self._clock.monotonic()
             token = STEP.set(call.step)
             try:
                 if scope is None:
@@ -402,8 +412,8 @@ class ActiveRun:
                 else:
                     outcome = await self._make_in(scope, call)
             except asyncio.CancelledError:
-                if isinstance(self._log.state.outcomes.get(call.step), StepSucceeded):
-                    self._compensator.add(call.step, compensation)  # while that was recorded
+                if not self._control.is_stopped:
+                    await self._cut(call, compensation, self._clock.monotonic() - began_s)
                 raise
             finally:
                 STEP.reset(token)
@@ -417,6 +427,8 @@ class ActiveRun:
                 return outcome.data
             return convert(outcome.data, response_type)
         if isinstance(outcome, StepSkipped):
+            if outcome.cut:
+                self._compensator.add_unknown(call.step, compensation)
             return None
         if compensation is not None and compensation.on_failure:
             self._compensator.add(call.step, compensation)
@@ -425,11 +437,42 @@ class ActiveRun:
             raise StageFailedError(call.step, str(error)) from error
         return None
 
+    async def _cut(
+        self, call: StepCall, compensation: Compensation | None, duration_s: float
+    ) -> None:
+        """Record that a step was cut off, unless it had ended, and note how it is undone."""
+        state, step = self._log.state, call.step
+        shown = state.steps.get(step)
+        if shown is not None and shown.status == "running":
+            what = "it was cut off while it was in progress: its effect is not known"
+            record = StepFailed(
+                run_id=self.id,
+                at=self._clock.now(),
+                step=step,
+                error=ErrorInfo(code="run.step_cut", message=what, stage=step),
+                required=call.required,
+                duration_s=max(0.0, duration_s),
+                attempt=max(1, shown.attempts),
+                cut=True,
+            )
+            # The step may be undone only once the journal says that it was cut off.
+            writing = asyncio.ensure_future(self._log.append(record))
+            await wait_shielded(writing)  # the caller raises its cancellation itself
+            writing.result()
+        outcome = state.outcomes.get(step)
+        if isinstance(outcome, StepSucceeded):
+            self._compensator.add(step, compensation)  # it was recorded meanwhile
+        elif isinstance(outcome, StepFailed) and step in state.begun:
+            self._compensator.add_unknown(step, compensation)
+        elif isinstance(outcome, StepFailed) and compensation and compensation.on_failure:
+            self._compensator.add(step, compensation)
+
     async def _make_in(
         self, scope: GatherScope, call: StepCall
     ) -> StepSucceeded | StepSkipped | QtForgeError:
+        begun = call.step in self._log.state.begun
         outcome = await scope.make(
-            call, self._runner, self._sleep, self._control.check, self._clock
+            call, self._runner, self._sleep, self._control.check, self._clock, begun=begun
         )
         if isinstance(outcome, StepSkipped):
             await self._log.append(outcome)
@@ -446,22 +489,44 @@ class ActiveRun:
             raise RunDivergedError(
                 step, f"the journal requested '{requested}', the code requests '{topic}'"
             )
-        if known is not None:
+        if known is not None and step not in state.begun:
             self._replay.mark_replayed(step)
             return known
         if not self._gathering:
             self._replay.check_new(step)
         return None
 
-    async def _begin(self, step: str) -> None:
+    async def _begin(
+        self, step: str, call: StepCall | None = None, compensation: Compensation | None = None
+    ) -> None:
         """Pass the boundary before a step that is to be done now.
 
         Raises:
             PauseRequested: The run is to rest.
         """
+        if call is not None and step in self._log.state.begun:  # when the last process ended
+            await self._begin_again(call, compensation)
         if self._control.winds_down:
             await self._wind_down(step)
         self._control.check()
+
+    async def _begin_again(self, call: StepCall, compensation: Compensation | None) -> None:
+        """Decide about a step that an earlier process began, and whose effect is unknown.
+
+        It is done again, unless the run winds down or what cut the step off comes again.
+        """
+        step, state = call.step, self._log.state
+        if self._control.winds_down:
+            await self._cut(call, compensation, 0.0)
+            self._replay.mark_replayed(step)
+        elif step in state.outcomes:  # it was cut off, and that is what the journal says
+            self._compensator.add_unknown(step, compensation)
+            self._replay.mark_replayed(step)
+            await self._replay.until_replayed()
+            await asyncio.sleep(_FAIL_S)
+            self._compensator.discard(step)
+        else:
+            self._replay.mark_replayed(step)
 
     async def _wind_down(self, step: str) -> None:
         """Leave the code where it would do what it had not done when it was interrupted.

@@ -73,7 +73,10 @@ class RunState:
         timed_from: When the run's time began: at its start, or at its last reset.
         reset_at: When the run was reset last, or None.
         checkpoint: What a stateful run saved last; steps before it are not known.
-        outcomes: A step's final record, by name, in the order in which they ended.
+        outcomes: A step's final record, by name, in the order in which they ended. That of a
+            step that was cut off is not its last if the step is done again.
+        begun: Steps that were requested and have no outcome, or were cut off: their effect is
+            unknown.
         topics: The topic that each step requested, by name.
         failed_attempts: The attempts of steps that another is to follow.
         compensating: Whether a compensation has begun; until the run has ended.
@@ -98,6 +101,7 @@ class RunState:
         "accepts",
         "all_children",
         "amendments",
+        "begun",
         "blocked",
         "cancel_requested",
         "checkpoint",
@@ -170,6 +174,7 @@ class RunState:
         self.reset_at: datetime.datetime | None = None
         self.checkpoint: CheckpointSaved | None = None
         self.outcomes: dict[str, Outcome] = {}
+        self.begun: dict[str, None] = {}
         self.topics: dict[str, str] = {}
         self.failed_attempts: dict[str, StepFailed] = {}
         self.compensating = False
@@ -219,6 +224,7 @@ class RunState:
         match record:
             case StepStarted():  # the most frequent first: each case costs those below it
                 self.topics[record.step] = record.topic
+                self.begun[record.step] = None
                 self.steps[record.step] = StepResult(
                     name=record.step, status="running", attempts=record.attempt
                 )
@@ -230,6 +236,7 @@ class RunState:
                 self._step_failed(record)
             case StepSkipped():
                 self.outcomes[record.step] = record
+                self.begun.pop(record.step, None)
                 self.steps[record.step] = StepResult(
                     name=record.step, status="skipped", warning=record.reason
                 )
@@ -263,6 +270,7 @@ class RunState:
     def _step_succeeded(self, record: StepSucceeded) -> None:
         step = record.step
         self.outcomes[step] = record
+        self.begun.pop(step, None)
         plugin, version = record.plugin, record.plugin_version
         self.steps[step] = StepResult(
             name=step,
@@ -288,6 +296,8 @@ class RunState:
             )
             return
         self.outcomes[step] = record
+        if not record.cut:
+            self.begun.pop(step, None)
         self.degraded = self.degraded or not record.required
         self.steps[step] = StepResult(
             name=step,
@@ -346,14 +356,26 @@ class RunState:
         self.definition = record.definition or self.definition
         if record.timed_from is not None:
             self.timed_from = self.reset_at = record.timed_from
-        for known in (self.outcomes, self.topics, self.failed_attempts, self.children):
+        for known in (
+            self.outcomes,
+            self.begun,
+            self.topics,
+            self.failed_attempts,
+            self.children,
+        ):
             known.clear()
         self.events.clear()
         self.resumed = False  # what was begun before is known
 
     def _reset(self, record: RunReset) -> None:
         for step in record.steps:
-            for known in (self.outcomes, self.topics, self.failed_attempts, self.due):
+            for known in (
+                self.outcomes,
+                self.begun,
+                self.topics,
+                self.failed_attempts,
+                self.due,
+            ):
                 known.pop(step, None)
             self.steps.pop(step, None)
             self.compensations.pop(step, None)

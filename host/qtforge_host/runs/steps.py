@@ -123,6 +123,8 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
         retry: When it is attempted again; None for never.
         fallback: What answers when the attempts are used up, or None.
         fall_back: Makes the fallback's answer.
+        undoable: Whether it has a compensation; its start is then durable before the request,
+            so that it is known after a crash whether there may be something to undo.
     """
 
     step: str
@@ -132,6 +134,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     fallback: Fallback | None = None
     fall_back: Callable[[Fallback], Awaitable[Answer]] | None = None
+    undoable: bool = False
 
 
 class Attempts(Protocol[T_co]):
@@ -253,15 +256,17 @@ class _StepAttempts:
     async def attempt(self, number: int) -> StepSucceeded | QtForgeError:
         """Request the step's topic, and record the answer."""
         call = self._call
-        self._log.note(
-            StepStarted(
-                run_id=self._log.state.run_id,
-                at=self._clock.now(),
-                step=call.step,
-                topic=call.topic,
-                attempt=number,
-            )
+        started = StepStarted(
+            run_id=self._log.state.run_id,
+            at=self._clock.now(),
+            step=call.step,
+            topic=call.topic,
+            attempt=number,
         )
+        if call.undoable:
+            await self._log.append(started)
+        else:
+            self._log.note(started)
         self._started_s = self._clock.monotonic()
         return await self._succeeded(await call.send(number), number, None)
 

@@ -96,7 +96,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         max_attempts: The number of attempts in all, at least 1; default 1, which is no retry.
         initial_delay: The delay before the second attempt, a duration; default 1s.
         backoff: The factor by which the delay grows with each attempt, at least 1; default 2.
-        max_delay: The longest delay, a duration; default 1m.
+        max_delay: The longest delay, a duration; default 1m, or ``initial_delay`` where that is
+            longer.
         jitter: The share of the delay that is random, 0 to 1; default 0.5.
         include: Codes of errors to retry, with ``*`` as in ``document.*``. Empty, which is the
             default, means all but `NEVER_RETRIED`. An error whose ``retryable`` is False is
@@ -108,7 +109,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_attempts: int = 1
     initial_delay: Duration = "1s"
     backoff: float = 2.0
-    max_delay: Duration = "1m"
+    max_delay: Duration | None = None
     jitter: float = 0.5
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -118,7 +119,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             _least(self, "max_attempts", 1),
             _duration(self, "initial_delay"),
             _number(self, "backoff", 1.0, math.inf, "a finite number of 1 or more"),
-            _duration(self, "max_delay"),
+            None if self.max_delay is None else _duration(self, "max_delay"),
             _number(self, "jitter", 0.0, 1.0, "a share from 0 to 1"),
         )
 

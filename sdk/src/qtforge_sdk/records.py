@@ -226,7 +226,9 @@ class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):
 class StepFailed(_Record, frozen=True, kw_only=True, tag="step_failed"):
     """A step failed; the run can continue unless the step is ``required``.
 
-    If ``will_retry``, only this attempt failed, and the next one begins at ``next_at``.
+    If ``will_retry``, only this attempt failed, and the next one begins at ``next_at``. If
+    ``cut``, the step was cut off while it was in progress (a parallel step failed, the time of
+    the run was over, or the run was cancelled): its effect is unknown.
     """
 
     step: str
@@ -236,13 +238,18 @@ class StepFailed(_Record, frozen=True, kw_only=True, tag="step_failed"):
     attempt: int = 1
     will_retry: bool = False
     next_at: datetime.datetime | None = None
+    cut: bool = False
 
 
 class StepSkipped(_Record, frozen=True, kw_only=True, tag="step_skipped"):
-    """A step was skipped, for a reason."""
+    """A step was skipped, for a reason.
+
+    If ``cut``, it had been requested: its effect is unknown.
+    """
 
     step: str
     reason: str
+    cut: bool = False
 
 
 class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):

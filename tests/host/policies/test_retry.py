@@ -177,3 +177,13 @@ def test_a_schedule_of_a_day_takes_milliseconds_and_the_same_time_again() -> Non
     day_s = asyncio.run(scenario())
     assert 50_000 < day_s < 110_000
     assert asyncio.run(scenario()) == day_s
+
+
+def test_the_default_of_the_longest_delay_does_not_shorten_a_delay_that_was_asked_for() -> None:
+    def delay_s(policy: Retry, attempt: int = 1) -> float | None:
+        return next_attempt(policy, attempt, OperationError("x.y", "z"), random=random.Random(1))
+
+    hour = Retry(max_attempts=9, initial_delay="1h", jitter=0)
+    assert (delay_s(hour), delay_s(hour, 3)) == (3600, 3600)
+    assert delay_s(Retry(max_attempts=9, initial_delay="1h", max_delay="1m", jitter=0)) == 60
+    assert delay_s(Retry(max_attempts=9, initial_delay="50s", jitter=0), 2) == 60

@@ -17,6 +17,7 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunFinished,
     StepFailed,
+    StepSucceeded,
 )
 
 SLOWLY = Compensation(topic="do.wait", message={})
@@ -158,7 +159,7 @@ def test_a_cancelled_run_is_undone_in_all_its_branches_after_a_crash(play: Any) 
     async def case(lab: Any) -> None:
         run_id = await lab.crash(
             lab.script(code, on_cancel="compensate"),
-            lambda record: getattr(record, "step", "") == "main",
+            of(StepSucceeded, "main"),
         )
         await lab.post(run_id, "cancel")
         view = await lab.resume(run_id)

@@ -1,0 +1,36 @@
+"""Calls of a run's steps that were cut off, and that still run in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+
+from qtforge_host.runs.context import STEP
+
+__all__ = ["AbandonedCalls"]
+
+
+class AbandonedCalls:
+    """The calls that go on although nobody waits for their answers, by step.
+
+    A thread can't be stopped. What it does must have ended before it is undone.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[str, list[asyncio.Future[None]]] = {}
+
+    def add(self, ended: asyncio.Future[None]) -> None:
+        """Add a call of the current step.
+
+        Args:
+            ended: Done when the call has really ended.
+        """
+        self._ends.setdefault(STEP.get(), []).append(ended)
+
+    async def until_ended(self, step: str, timeout_s: float) -> bool:
+        """Wait until every call of a step has ended; return whether that was in time."""
+        ends = self._ends.get(step)
+        if not ends:
+            return True
+        _, late = await asyncio.wait(ends, timeout=timeout_s)
+        self._ends[step] = list(late)
+        return not late
