@@ -152,8 +152,9 @@ class Server:
 class Serving:
     """A state directory, what is configured for it, and what was done."""
 
-    def __init__(self, site: Any, folder: Path) -> None:
+    def __init__(self, site: Any, folder: Path, python: str = sys.executable) -> None:
         self.site = site
+        self.python = python
         self.folder = folder
         self.config = folder / "config.toml"
         self.config.touch()
@@ -175,7 +176,7 @@ class Serving:
 
     def command(self, *words: str) -> list[str]:
         places = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
-        return [sys.executable, "-m", "qtforge_host.cli.main", *places, *words]
+        return [self.python, "-m", "qtforge_host.cli.main", *places, *words]
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another command beside."""

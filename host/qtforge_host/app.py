@@ -237,6 +237,12 @@ class Host:
         """
         return self._checker.get(name, files=files)
 
+    def imported(self) -> frozenset[str]:
+        """Return the metadata folders of the distributions whose plugins were imported."""
+        return frozenset(
+            entry.candidate.metadata_path for entry in self.registry if entry.plugin is not None
+        )
+
     def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
         """Return every problem of a definition, including requirements that are not met."""
         return self._checker.problems(parsed)

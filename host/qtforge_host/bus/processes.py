@@ -28,6 +28,7 @@ import msgspec
 from qtforge_host.bus import process_tree
 from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
 from qtforge_host.bus.threads import QueueFull
+from qtforge_host.installed import InstalledDistribution
 from qtforge_host.sizes import size_text
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.operations import ProgressListener
@@ -212,6 +213,8 @@ class ProcessWorkers:
         size: The most concurrent calls, each in a process of its own.
         capacity: The most waiting calls.
         memory_bytes: How much memory each process may take, with its children.
+        installed: The plugin's distribution as it was when the host imported it: a process
+            that would import another version is refused. None where that is unknown.
     """
 
     def __init__(
@@ -221,8 +224,10 @@ class ProcessWorkers:
         size: int,
         capacity: int = 1024,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        installed: InstalledDistribution | None = None,
     ) -> None:
         self.capacity = capacity
+        self._installed = installed
         self._hello = Hello(target, config, list(sys.path), memory_bytes)
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
@@ -271,16 +276,28 @@ class ProcessWorkers:
                 await asyncio.shield(worker.end())
 
     async def _start(self) -> _Worker:
+        self._check_installed()
         worker = await _spawn(self._hello.memory_bytes)
         self._busy.add(worker)
         try:
             await worker.ask(self._hello, None)
+            self._check_installed()  # it may have been upgraded while it was imported
         except BaseException:
             await asyncio.shield(worker.end())
             raise
         finally:
             self._busy.discard(worker)
         return worker
+
+    def _check_installed(self) -> None:
+        if self._installed is not None and self._installed.is_changed():
+            raise OperationError(
+                "plugin.replaced",
+                "a worker process would run other code than the host",
+                "what the host has imported is no longer what is installed",
+                "restart the host; serve does so by itself",
+                retryable=True,
+            )
 
 
 async def _spawn(memory_bytes: int) -> _Worker:

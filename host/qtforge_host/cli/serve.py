@@ -13,6 +13,7 @@ from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings, load_settings
 from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.successor import Successor
 from qtforge_sdk.policies import ParsedRate, parse_rate
 
 __all__ = ["serve"]
@@ -47,6 +48,10 @@ _MEGA = 1_000_000
     "--max-runs", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True,
     help="Runs in memory at once.",
 )  # fmt: skip
+@click.option(
+    "--no-reexec", is_flag=True,
+    help="Do not execute this command again when an installed plugin was upgraded.",
+)  # fmt: skip
 @click.pass_obj
 def serve(
     session: Session,
@@ -59,11 +64,13 @@ def serve(
     max_body: int,
     max_streams: int,
     max_runs: int,
+    no_reexec: bool,
 ) -> None:
     """Stay up: resume interrupted runs, start scheduled ones, answer over HTTP.
 
     One for each state directory; the other commands work beside it. It starts anew when the
-    configuration changes, or at SIGHUP. SIGTERM or Ctrl-C end it: runs may execute for --grace,
+    configuration changes, or at SIGHUP, and executes itself again when an installed plugin was
+    upgraded. SIGTERM or Ctrl-C end it: runs may execute for --grace,
     and the next process resumes those that have not ended.
 
     Exit code 4 when another process serves the state directory.
@@ -82,6 +89,7 @@ def serve(
         max_streams=max_streams,
         max_runs=max_runs,
         rate=_rate(rate),
+        reexec=not no_reexec,
     )
 
     def read_settings() -> Settings:
@@ -95,8 +103,11 @@ def serve(
     def say(text: str) -> None:
         print(text, file=data, flush=True)
 
+    before = Successor.from_environment(os.environ)
     with data_only() as data:
-        asyncio.run(serve_until_told(read_settings, options, say))
+        successor = asyncio.run(serve_until_told(read_settings, options, say, before))
+    if successor is not None:
+        successor.replace_this_process()
 
 
 def _rate(text: str) -> ParsedRate:

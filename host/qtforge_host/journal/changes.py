@@ -48,7 +48,13 @@ def claim(run_id: str, locks: OwnerLocks) -> Change:
             "UPDATE runs SET owner = ?, epoch = ? WHERE key = ?", (group.owner, epoch + 1, key)
         )
         group.forget(key)
-        return Ownership(run_id=run_id, epoch=epoch + 1, owner=group.owner, key=key)
+        return Ownership(
+            run_id=run_id,
+            epoch=epoch + 1,
+            owner=group.owner,
+            key=key,
+            took_over=owner not in (None, group.owner),
+        )
 
     return Change(do)
 

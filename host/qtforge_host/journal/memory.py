@@ -79,8 +79,9 @@ class MemoryJournal:
         run = self._run(run_id)
         if run.owner in self._store.owners and run.owner != self._owner:
             raise RunOwnedError(run_id, "another journal of this process")
+        took_over = run.owner not in (None, self._owner)
         run.owner, run.epoch = self._owner, run.epoch + 1
-        return self._ownership(run)
+        return self._ownership(run, took_over=took_over)
 
     async def release(self, ownership: Ownership) -> None:
         """Release a run; see `Journal`."""
@@ -295,5 +296,11 @@ class MemoryJournal:
             raise StaleOwnerError(ownership.run_id, ownership.epoch)
         return run
 
-    def _ownership(self, run: MemoryRun) -> Ownership:
-        return Ownership(run_id=run.run_id, epoch=run.epoch, owner=self._owner, key=run.key)
+    def _ownership(self, run: MemoryRun, *, took_over: bool = False) -> Ownership:
+        return Ownership(
+            run_id=run.run_id,
+            epoch=run.epoch,
+            owner=self._owner,
+            key=run.key,
+            took_over=took_over,
+        )

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.config.settings import Settings
+from qtforge_host.installed import InstalledDistribution
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.loading import PluginLoader
@@ -192,4 +193,5 @@ def _wired(entry: Entry) -> Wired:
         name=entry.candidate.name,
         version=entry.candidate.version,
         target=f"{point.module}:{point.attr}",
+        installed=InstalledDistribution.read(entry.candidate.metadata_path),
     )

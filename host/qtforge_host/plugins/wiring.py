@@ -18,6 +18,7 @@ from qtforge_host.bus.processes import ProcessWorkers
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.installed import InstalledDistribution
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.hooks import Hooks, OperationHook
 from qtforge_host.workflows.catalog import Contribution
@@ -41,12 +42,14 @@ class Wired:
         name: The plugin's name.
         version: Its distribution's version.
         target: Where a worker process imports its class, ``module:attribute``.
+        installed: Its distribution as it was when it was imported; None where that is unknown.
     """
 
     plugin: object
     name: str
     version: str
     target: str
+    installed: InstalledDistribution | None = None
 
 
 Decorate = Callable[[Callable[..., Any], OperationSpec, Signature], Callable[..., Any]]
@@ -213,6 +216,7 @@ class Wiring:
                 plain,
                 self._processes,
                 memory_bytes=self._process_memory_bytes,
+                installed=wired.installed,
             )
         return self._workers[key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 from collections.abc import Awaitable, Callable
@@ -9,9 +10,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from qtforge_host.runs.abandoned_calls import AbandonedCalls
+from qtforge_host.runs.deaths import MAX_DEATHS, compensation_key, killed_its_process
 from qtforge_host.runs.errors import CallNotEndedError
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.steps import Answer, error_info, retry
+from qtforge_host.runs.steps import Answer, StepRequester, error_info, retry
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
@@ -34,12 +36,16 @@ class Compensator:
     Args:
         log: Records the attempts.
         clock: The time.
+        requester: Knows who answers a topic.
         calls: The calls that were cut off; each has to end before it is undone.
     """
 
-    def __init__(self, log: RunLog, clock: Clock, calls: AbandonedCalls) -> None:
+    def __init__(
+        self, log: RunLog, clock: Clock, requester: StepRequester, calls: AbandonedCalls
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._requester = requester
         self._calls = calls
         self._done: dict[str, Compensation] = {}
         self._left: set[str] = set()  # cut off, and not undone because nobody asked for that
@@ -89,7 +95,13 @@ class Compensator:
                 sound = False
             elif step not in state.compensated:
                 work = _CompensationAttempts(
-                    self._log, self._clock, self._calls, step, compensation, undo
+                    self._log,
+                    self._clock,
+                    self._requester,
+                    self._calls,
+                    step,
+                    compensation,
+                    undo,
                 )
                 sound = await self._attempt(work, step, compensation) and sound
         return bool(done), sound
@@ -115,6 +127,7 @@ class _CompensationAttempts:
         self,
         log: RunLog,
         clock: Clock,
+        requester: StepRequester,
         calls: AbandonedCalls,
         step: str,
         compensation: Compensation,
@@ -122,6 +135,7 @@ class _CompensationAttempts:
     ) -> None:
         self._log = log
         self._clock = clock
+        self._requester = requester
         self._calls = calls
         self._step = step
         self._compensation = compensation
@@ -134,6 +148,19 @@ class _CompensationAttempts:
         timeout_s = seconds(self._compensation.timeout)
         if not await self._calls.until_ended(self._step, timeout_s):
             raise CallNotEndedError(self._step, timeout_s)
+        deaths = self._log.state.deaths
+        count = 0 if deaths is None else deaths.of(compensation_key(self._step))
+        if count >= MAX_DEATHS:
+            topic = self._compensation.topic
+            what = f"the compensation of the step '{self._step}'"
+            by = self._requester.answerer(topic, None)
+            raise killed_its_process(what, count, topic, by)
+        async with contextlib.AsyncExitStack() as stack:
+            if count == MAX_DEATHS - 1:
+                await stack.enter_async_context(self._requester.alone())
+            return await self._request(number)
+
+    async def _request(self, number: int) -> bool:
         # Durable before the request is made: from here on, only compensations may follow.
         await self._log.append(
             CompensationStarted(

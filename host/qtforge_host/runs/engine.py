@@ -280,9 +280,15 @@ class Engine:
         read_inbox = self.journal.pending if stateful(workflow) else self.journal.inbox
         inbox = list(await read_inbox(run_id))
         waited = state.status == "waiting"
-        if note or not waited:
-            now, owner = self._clock.now(), ownership.owner
-            resumed = RunResumed(run_id=run_id, at=now, owner=owner, plugins=active, note=note)
+        if note or not waited or ownership.took_over:
+            resumed = RunResumed(
+                run_id=run_id,
+                at=self._clock.now(),
+                owner=ownership.owner,
+                plugins=active,
+                note=note,
+                died=ownership.took_over,
+            )
             await self.journal.append(ownership, [resumed])
             records.append(resumed)
         return await self._drive(

@@ -88,9 +88,9 @@ class ActiveRun:
         self._evaluator = evaluator
         self._clock = clock
         self._children = children
-        self._runner = StepRunner(log, clock, amendments)
+        self._runner = StepRunner(log, clock, amendments, requester)
         self._calls = AbandonedCalls()
-        self._compensator = Compensator(log, clock, self._calls)
+        self._compensator = Compensator(log, clock, requester, self._calls)
         self._replay = ReplayGuard(log.state.outcomes, log.state.begun)
         self._gathering = 0  # how many `gather` calls are in progress
         self._deadlines = 0  # how many of them had a deadline
@@ -176,6 +176,8 @@ class ActiveRun:
             step=step,
             topic=topic,
             send=send,
+            plugin=plugin,
+            is_work=True,
             required=required,
             retry=retry,
             fallback=fallback,
@@ -199,7 +201,9 @@ class ActiveRun:
                 what = f"{type(error).__name__}: {error}"
                 raise OperationError("run.step_failed", what) from error
 
-        return await self._do(StepCall(step=name, topic="", send=send), None, response_type)
+        return await self._do(
+            StepCall(step=name, topic="", send=send, is_work=True), None, response_type
+        )
 
     async def publish(self, step: str, topic: str, message: object) -> None:
         """Do a step: publish; see `qtforge_sdk.Run`."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from qtforge_host.runs.deaths import Deaths
 from qtforge_sdk import ErrorInfo, Record, RunStatus, StepResult
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -91,6 +92,7 @@ class RunState:
         handled: The ids of the messages that the run has handled.
         children: The run that each step started.
         all_children: The same runs, and those of steps that no longer count.
+        deaths: The deaths of the run's owners; None until it was resumed.
         resumed: Whether the run was resumed since its last checkpoint, or ever.
         definition: The definition after the last amendment, or None.
         served_by: The plugins that answered steps, with their versions.
@@ -109,6 +111,7 @@ class RunState:
         "compensated",
         "compensating",
         "compensations",
+        "deaths",
         "definition",
         "degraded",
         "depth",
@@ -188,6 +191,7 @@ class RunState:
         self.handled: set[str] = set()
         self.children: dict[str, str] = {}
         self.all_children: set[str] = set()
+        self.deaths: Deaths | None = None
         self.resumed = False
         self.definition: dict[str, Any] | None = None
         self.served_by: dict[str, str] = {}
@@ -366,8 +370,10 @@ class RunState:
             known.clear()
         self.events.clear()
         self.resumed = False  # what was begun before is known
+        self.deaths = None
 
     def _reset(self, record: RunReset) -> None:
+        self.deaths = None
         for step in record.steps:
             for known in (
                 self.outcomes,
@@ -403,6 +409,8 @@ class RunState:
             case RunResumed():
                 self.finished = self.finished_at = self.blocked = None
                 self.resumed = True
+                self.deaths = self.deaths or Deaths()
+                self.deaths.add_owner(record.died, self.steps, self.compensations, self.outcomes)
             case RunPaused():
                 self.handled.add(record.message_id)
             case RunBlocked():

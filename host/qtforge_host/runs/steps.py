@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -15,6 +18,7 @@ from qtforge_host.bus.transport import Envelope
 from qtforge_host.policies.cache import ResultCache, cache_key
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.amendments import Amendments
+from qtforge_host.runs.deaths import MAX_DEATHS, Deaths, killed_its_process
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
 from qtforge_sdk import ErrorInfo
@@ -94,6 +98,7 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
 
 
 _LOG = logging.getLogger("qtforge.runs")
+_ALONE: ContextVar[bool] = ContextVar("qtforge_step_is_alone", default=False)
 
 Answer = tuple[Any, tuple[str, str] | None]
 """What was answered, and by which plugin and version."""
@@ -118,6 +123,8 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         step: Its name.
         topic: What it requests, or "".
+        plugin: The only plugin that may answer, or None.
+        is_work: Whether it calls a plugin's code, rather than waits or publishes.
         send: Makes the attempt of the number that it is given.
         required: Whether its failure fails the run.
         retry: When it is attempted again; None for never.
@@ -130,6 +137,8 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     topic: str
     send: Callable[[int], Awaitable[Answer]]
+    plugin: str | None = None
+    is_work: bool = False
     required: bool = True
     retry: Retry | None = None
     fallback: Fallback | None = None
@@ -210,12 +219,16 @@ class StepRunner:
         log: Records the attempts.
         clock: The time.
         amendments: Makes the amendments that an answer brings.
+        requester: Knows who answers a topic.
     """
 
-    def __init__(self, log: RunLog, clock: Clock, amendments: Amendments) -> None:
+    def __init__(
+        self, log: RunLog, clock: Clock, amendments: Amendments, requester: StepRequester
+    ) -> None:
         self._log = log
         self._clock = clock
         self._amendments = amendments
+        self._requester = requester
 
     async def make(
         self, call: StepCall, sleep: Callable[[float], Awaitable[None]]
@@ -232,7 +245,7 @@ class StepRunner:
         """
         state = self._log.state
         return await retry(
-            _StepAttempts(self._log, self._clock, self._amendments, call),
+            _StepAttempts(self._log, self._clock, self._amendments, self._requester, call),
             call.retry,
             f"{state.run_id}/{call.step}",
             state.failed_attempts.get(call.step),
@@ -244,14 +257,23 @@ class StepRunner:
 class _StepAttempts:
     """The attempts of one step; implements `Attempts`."""
 
-    __slots__ = ("_amendments", "_call", "_clock", "_log", "_started_s")
+    __slots__ = ("_amendments", "_call", "_clock", "_deaths", "_log", "_requester", "_started_s")
 
-    def __init__(self, log: RunLog, clock: Clock, amendments: Amendments, call: StepCall) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        clock: Clock,
+        amendments: Amendments,
+        requester: StepRequester,
+        call: StepCall,
+    ) -> None:
         self._log = log
         self._clock = clock
         self._amendments = amendments
+        self._requester = requester
         self._call = call
         self._started_s = 0.0
+        self._deaths = 0
 
     async def attempt(self, number: int) -> StepSucceeded | QtForgeError:
         """Request the step's topic, and record the answer."""
@@ -263,12 +285,35 @@ class _StepAttempts:
             topic=call.topic,
             attempt=number,
         )
+        if self._log.state.deaths is not None and call.is_work:
+            return await self._attempt_again(started, self._log.state.deaths)
         if call.undoable:
             await self._log.append(started)
         else:
             self._log.note(started)
         self._started_s = self._clock.monotonic()
         return await self._succeeded(await call.send(number), number, None)
+
+    async def _attempt_again(
+        self, started: StepStarted, deaths: Deaths
+    ) -> StepSucceeded | QtForgeError:
+        """Attempt a step of a run whose owners before may have died in it."""
+        call, number = self._call, started.attempt
+        self._started_s = self._clock.monotonic()
+        self._deaths = deaths.of(call.step)
+        if self._deaths >= MAX_DEATHS:
+            what = f"the step '{call.step}'"
+            by = self._requester.answerer(call.topic, call.plugin)
+            raise killed_its_process(what, self._deaths, call.topic, by)
+        async with contextlib.AsyncExitStack() as stack:
+            if self._deaths == MAX_DEATHS - 1:
+                await stack.enter_async_context(self._requester.alone())
+                self._started_s = self._clock.monotonic()
+            if call.undoable or deaths.needs_record(self._log.state.outcomes):
+                await self._log.append(started)
+            else:
+                self._log.note(started)
+            return await self._succeeded(await call.send(number), number, None)
 
     async def failed(
         self, number: int, error: QtForgeError, delay_s: float | None
@@ -279,7 +324,10 @@ class _StepAttempts:
         info = error_info(error, call.step)
         if delay_s is None and call.fallback is not None and call.fall_back is not None:
             try:
-                answer = await call.fall_back(call.fallback)
+                if self._deaths >= MAX_DEATHS and call.fallback.topic is not None:
+                    answer = await self._fall_back_after_deaths(number, error)
+                else:
+                    answer = await call.fall_back(call.fallback)
             except QtForgeError as second:
                 error.add_note(f"and its fallback failed: {second}")
                 _LOG.debug("%s: the fallback failed too", call.step, exc_info=second)
@@ -300,6 +348,25 @@ class _StepAttempts:
             )
         )
         return error
+
+    async def _fall_back_after_deaths(self, number: int, error: QtForgeError) -> Answer:
+        """Request the fallback's topic, in which processes may die as well."""
+        call = self._call
+        if self._deaths >= 2 * MAX_DEATHS:
+            raise error
+        assert call.fallback is not None  # noqa: S101 - only then it is called
+        assert call.fall_back is not None  # noqa: S101
+        async with self._requester.alone():
+            await self._log.append(
+                StepStarted(
+                    run_id=self._log.state.run_id,
+                    at=self._clock.now(),
+                    step=call.step,
+                    topic=call.topic,
+                    attempt=number,
+                )
+            )
+            return await call.fall_back(call.fallback)
 
     async def _succeeded(self, answer: Answer, number: int, degraded: str | None) -> StepSucceeded:
         step = self._call.step
@@ -350,6 +417,27 @@ class StepRequester:
     def __init__(self, bus: MessageBus, cache: ResultCache | None) -> None:
         self._bus = bus
         self._cache = cache
+        self._lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Do a step in which processes may have died, when no other such step is done."""
+        if _ALONE.get():  # a step of this one, or of its child
+            yield
+            return
+        async with self._lock:
+            token = _ALONE.set(True)
+            try:
+                yield
+            finally:
+                _ALONE.reset(token)
+
+    def answerer(self, topic: str, plugin: str | None) -> tuple[str, str] | None:
+        """Return the plugin that is asked first for a topic, and its version; None for none."""
+        for handler in self._bus.topics().get(topic, ()):
+            if not handler.wrapper and plugin in (None, handler.plugin):
+                return handler.plugin, handler.version
+        return None
 
     async def publish(self, topic: str, message: object) -> None:
         """Publish a message; see `MessageBus.publish`."""

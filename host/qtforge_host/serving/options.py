@@ -22,6 +22,7 @@ class ServeOptions:
         max_body_bytes: No request may be larger.
         max_streams: So many clients may hear events at once.
         max_runs: So many runs are in memory at once, those that wait there among them.
+        reexec: Whether the process replaces itself when an imported distribution was replaced.
         rate: How often one client may ask.
     """
 
@@ -33,4 +34,5 @@ class ServeOptions:
     max_body_bytes: int = 10_000_000
     max_streams: int = 32
     max_runs: int = 10_000
+    reexec: bool = True
     rate: ParsedRate = ParsedRate(100, 1.0)

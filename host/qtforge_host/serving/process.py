@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Final
+from typing import Any, Final, Literal
 
 from qtforge_host.api.schedules import Schedule, read_schedules
 from qtforge_host.config.settings import Settings
+from qtforge_host.installed import ImportedDistributions
 from qtforge_host.serving.config_watcher import Watch
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
@@ -19,24 +22,33 @@ from qtforge_host.serving.metrics import RunCounts
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.service import Service
 from qtforge_host.serving.state_files import ServeFolder
+from qtforge_host.serving.successor import Successor
 from qtforge_sdk.errors import QtForgeError
 
 __all__ = ["serve"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
+_RESTART: Final = "the imported code is used until serve is restarted"
+_Next = tuple[Settings, list[Schedule]] | Literal["replace"] | None
+"""The next configuration, that the process is to be replaced, or that it is to end."""
 
 
 async def serve(
     read_settings: Callable[[], Settings],
     options: ServeOptions,
     say: Callable[[str], None],
-) -> None:
+    before: Successor | None = None,
+) -> Successor | None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         read_settings: Reads the configuration, as it is now.
         options: How to serve.
         say: Told where it listens, and when it begins and ends.
+        before: What the process that this one replaces has handed over; None for none.
+
+    Returns:
+        What the process that replaces this one needs; None when it is to end.
 
     Raises:
         AlreadyServingError: Another process serves the state directory.
@@ -47,12 +59,17 @@ async def serve(
     settings = read_settings()
     schedules = read_schedules(settings)
     folder = ServeFolder(settings.state_dir)
-    with folder.lock():
+    successor: Successor | None = None
+    with folder.lock(None if before is None else before.lock) as lock:
         current = Current()
         async with contextlib.AsyncExitStack() as stack:
             stop = stack.enter_context(_signals())
+            listening: socket.socket | None = None
             if options.http:
-                address = await stack.enter_async_context(_http(options, folder, current))
+                listening = _listening(options, before)
+                address = await stack.enter_async_context(
+                    _http(options, folder, current, listening)
+                )
             process = _Process(read_settings, options, current, stop, RunCounts())
 
             def ready() -> None:
@@ -61,8 +78,10 @@ async def serve(
                     say(f"the token is in {folder.token_path}")
                 say("serving; end it with SIGTERM or Ctrl-C")
 
-            await process.run(settings, schedules, ready)
-    say("ended")
+            if await process.run(settings, schedules, ready):
+                successor = Successor.of(lock, listening)
+    say("ended" if successor is None else "executing itself again")
+    return successor
 
 
 class _Stop:
@@ -93,11 +112,17 @@ class _Process:
         self._current = current
         self._stop = stop
         self._counts = counts
+        self._imported = ImportedDistributions(sys.path)
+        self._is_outdated = False  # what is installed is not what was imported
 
     async def run(
         self, settings: Settings, schedules: list[Schedule], ready: Callable[[], None]
-    ) -> None:
-        """Serve one configuration after the other."""
+    ) -> bool:
+        """Serve one configuration after the other.
+
+        Returns:
+            Whether the process is to be replaced, and not to end.
+        """
         tell: Callable[[], None] | None = ready
         served: tuple[Settings, list[Schedule]] | None = None
         while True:
@@ -115,12 +140,13 @@ class _Process:
                 self._stop.hurry = service.hurry
                 self._current.service = service
                 stack.callback(self._leave)
+                await asyncio.to_thread(self._imported.add, service.host.imported())
                 if tell is not None:
                     tell()
                     tell = None
                 found = await self._next_configuration(watch)
-            if found is None:
-                return
+            if not isinstance(found, tuple):
+                return found is not None
             served = settings, schedules
             settings, schedules = found
 
@@ -128,23 +154,37 @@ class _Process:
         """Answer requests no more: what answers them is about to stop."""
         self._current.service = None
 
-    async def _next_configuration(self, watch: Watch) -> tuple[Settings, list[Schedule]] | None:
-        """Wait for a valid configuration that is another; None when it is time to end."""
+    async def _next_configuration(self, watch: Watch) -> _Next:
+        """Wait for a valid configuration that is another, or the time to end or be replaced."""
         while True:
             self._stop.reload.clear()
-            waits = [
+            replaced = asyncio.create_task(self._until_replaced())
+            waits: list[asyncio.Task[Any]] = [
                 asyncio.create_task(self._stop.ending.wait()),
                 asyncio.create_task(self._stop.reload.wait()),
                 asyncio.create_task(watch.changed()),
+                replaced,
             ]
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                is_replaced = replaced.done()
                 for wait in waits:
                     wait.cancel()
                 await asyncio.wait(waits)
             if self._stop.ending.is_set():
                 return None
+            if is_replaced and self._says_replaced(replaced.result()):
+                return "replace"
+            if is_replaced:
+                continue
+            changed = await asyncio.to_thread(self._imported.changed)
+            if self._is_outdated or changed:
+                # Anew, it would import nothing again, and record the new version.
+                if not self._options.reexec:
+                    await asyncio.to_thread(watch.look)
+                    _LOG.error("the new configuration is not used: %s", _RESTART)
+                continue
             # After a signal it would notice the same change once more.
             await asyncio.to_thread(watch.look)
             try:
@@ -156,12 +196,34 @@ class _Process:
             _LOG.warning("the configuration has changed: the host starts anew with it")
             return found, schedules
 
+    async def _until_replaced(self) -> list[str]:
+        if self._is_outdated:
+            await asyncio.Event().wait()
+        return await self._imported.until_replaced()
+
+    def _says_replaced(self, distributions: list[str]) -> bool:
+        """Log that distributions were replaced; return whether the process is to be."""
+        names = ", ".join(distributions)
+        if self._options.reexec:
+            _LOG.warning("what was imported is installed anew (%s): serve restarts with it", names)
+            return True
+        _LOG.warning("what was imported is installed anew (%s): %s", names, _RESTART)
+        self._is_outdated = True
+        return False
+
+
+def _listening(options: ServeOptions, before: Successor | None) -> socket.socket:
+    if before is None or before.listening is None:
+        return listen(options.host, options.port)
+    return socket.socket(fileno=before.listening)
+
 
 @contextlib.asynccontextmanager
-async def _http(options: ServeOptions, folder: ServeFolder, current: Current) -> AsyncIterator[str]:
+async def _http(
+    options: ServeOptions, folder: ServeFolder, current: Current, listening: socket.socket
+) -> AsyncIterator[str]:
     gate = Gate(folder.token(), options.allowed_hosts, RateGate(options.rate))
     application = Application(current, gate, options.max_body_bytes)
-    listening = listen(options.host, options.port)
     host, port = listening.getsockname()[:2]
     async with HttpServer(application, listening):
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

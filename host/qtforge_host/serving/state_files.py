@@ -11,7 +11,7 @@ from typing import Final
 
 from qtforge_host.serving.errors import AlreadyServingError
 from qtforge_sdk.errors import StateDirectoryError
-from qtforge_sdk.files import exclusive_lock, write_atomically
+from qtforge_sdk.files import try_lock, write_atomically
 
 __all__ = ["ServeFolder"]
 
@@ -35,8 +35,14 @@ class ServeFolder:
         return self._folder / "token"
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, held: int | None = None) -> Iterator[int]:
         """Be the only process that serves; the operating system frees it at a process's end.
+
+        Args:
+            held: A descriptor that holds the lock already, from the process before; or None.
+
+        Yields:
+            The descriptor that holds the lock; a duplicate of it keeps the lock.
 
         Raises:
             AlreadyServingError: Another one does.
@@ -45,13 +51,15 @@ class ServeFolder:
         pid_path = self._folder / "process"
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(exclusive_lock(pid_path, 0.0))
+                self._folder.mkdir(parents=True, exist_ok=True)
+                opened = pid_path.with_name("process.lock") if held is None else held
+                descriptor = stack.enter_context(open(opened, "ab")).fileno()
+                if not try_lock(descriptor):
+                    raise AlreadyServingError(str(self._state_dir), _read(pid_path))
                 write_atomically(pid_path, f"{os.getpid()}\n".encode())
-            except TimeoutError:
-                raise AlreadyServingError(str(self._state_dir), _read(pid_path)) from None
             except OSError as error:
                 raise StateDirectoryError(str(self._folder), str(error)) from error
-            yield
+            yield descriptor
 
     def token(self) -> str:
         """Return the token, made when there is none yet; only its owner can read the file.

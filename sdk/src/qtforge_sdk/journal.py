@@ -59,12 +59,15 @@ class Ownership(msgspec.Struct, frozen=True, kw_only=True):
         epoch: The number of the owner, from 1.
         owner: The name of the owning process, as the journal gives it.
         key: The journal's own number of the run.
+        took_over: Whether the owner before died: it is another one, and it did not release the
+            run.
     """
 
     run_id: str
     epoch: int
     owner: str
     key: int = 0
+    took_over: bool = False
 
 
 class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -104,11 +104,19 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
-    """A process resumed the run; ``plugins`` are the versions of its plugins."""
+    """A process resumed the run.
+
+    Attributes:
+        owner: The process.
+        plugins: The versions of its plugins.
+        note: The reason, in words, or "".
+        died: Whether the process that executed the run before died.
+    """
 
     owner: str
     plugins: dict[str, str]
     note: str = ""
+    died: bool = False
 
 
 class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):

@@ -268,7 +268,7 @@ class OwnershipContract:
         await first.release(old)
         assert list(await second.unfinished()) == ["run"]
         new = await second.claim("run")
-        assert new.epoch == 2
+        assert (new.epoch, new.took_over) == (2, False)
         with pytest.raises(StaleOwnerError):
             await first.append(old, [step(name="b")])
         with pytest.raises(StaleOwnerError):
@@ -303,7 +303,8 @@ class OwnershipContract:
         await first.close()
         assert list(await second.unfinished()) == ["run"]
         assert not (await second.runs(RunQuery()))[0].owner_alive
-        assert (await second.claim("run")).epoch == 2
+        new = await second.claim("run")
+        assert (new.epoch, new.took_over) == (2, True)
         await first.open()
         with pytest.raises(StaleOwnerError):
             await first.append(old, [step()])
@@ -315,6 +316,7 @@ class OwnershipContract:
         journal = await journals.open()
         old = await journal.create(started())
         new = await journal.claim("run")
+        assert not new.took_over
         with pytest.raises(StaleOwnerError) as caught:
             await journal.append(old, [step()])
         assert (caught.value.run_id, caught.value.epoch) == ("run", 1)

@@ -1,0 +1,134 @@
+"""Installed distributions as they were when their code was imported.
+
+pip replaces the metadata of a distribution that it upgrades or installs again, so the files of
+the metadata tell whether what is installed is still what was imported. An edit of an editable
+installation's source changes none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+__all__ = ["ImportedDistributions", "InstalledDistribution"]
+
+_FILES: Final = ("METADATA", "RECORD", "PKG-INFO", "entry_points.txt")
+_OWN: Final = ("qtforge_host-", "qtforge_sdk-")
+_POLL_S: Final = 2.0
+
+Files = Mapping[str, tuple[int, int]]
+"""The time of the last change in nanoseconds and the size in bytes, by the file's name."""
+
+
+class InstalledDistribution(msgspec.Struct, frozen=True, kw_only=True):
+    """A distribution as it was when its code was imported.
+
+    Attributes:
+        metadata_path: Its ``.dist-info`` or ``.egg-info``; "" where it is not on the disk.
+        files: The state of the metadata's files.
+    """
+
+    metadata_path: str
+    files: Files
+
+    @classmethod
+    def read(cls, metadata_path: str) -> InstalledDistribution:
+        """Return a distribution as it is installed now."""
+        return cls(metadata_path=metadata_path, files=_files(metadata_path))
+
+    def is_changed(self) -> bool:
+        """Return whether it was upgraded, installed again or removed meanwhile."""
+        return _files(self.metadata_path) != self.files
+
+
+class ImportedDistributions:
+    """The distributions that a process has imported, to notice when one is replaced.
+
+    Made before the process imports plugins.
+
+    Args:
+        path: Where distributions are installed, as ``sys.path``.
+        poll_s: How often to look, in seconds.
+    """
+
+    def __init__(self, path: Sequence[str], poll_s: float = _POLL_S) -> None:
+        self._poll_s = poll_s
+        self._installed = {
+            str(folder): InstalledDistribution.read(str(folder))
+            for place in dict.fromkeys(path)
+            for pattern in ("*.dist-info", "*.egg-info")
+            for folder in _sorted_glob(Path(place), pattern)
+        }
+        self._imported: set[str] = set()
+
+    def add(self, metadata_paths: Iterable[str]) -> None:
+        """Add these distributions, and those of all modules that are imported now."""
+        modules = {name.partition(".")[0] for name in list(sys.modules)}
+        self._imported.update(metadata_paths)
+        for path in self._installed.keys() - self._imported:
+            if Path(path).name.startswith(_OWN) or modules & _top_level_names(Path(path)):
+                self._imported.add(path)
+
+    def changed(self) -> list[str]:
+        """Return the imported distributions that are not installed as they were."""
+        return [
+            Path(path).name.rpartition(".")[0].replace("-", " ").replace("_", "-")
+            for path in sorted(self._imported)
+            if (known := self._installed.get(path)) is not None and known.is_changed()
+        ]
+
+    async def until_replaced(self) -> list[str]:
+        """Wait until distributions were replaced, and pip has finished.
+
+        Returns:
+            Name and version of each, as they were.
+        """
+        seen: object = None
+        while True:
+            await asyncio.sleep(self._poll_s)
+            found = await asyncio.to_thread(self.changed)
+            now = [_files(path) for path in sorted(self._imported)], _names(self._installed)
+            if found and now == seen:
+                return found
+            seen = now if found else None
+
+
+def _names(installed: Iterable[str]) -> list[str]:
+    """Return all distributions that are beside these."""
+    folders = {Path(path).parent for path in installed}
+    return [str(found) for folder in sorted(folders) for found in _sorted_glob(folder, "*-info")]
+
+
+def _sorted_glob(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []
+
+
+def _top_level_names(metadata: Path) -> set[str]:
+    """Return the names of a distribution's modules and packages at the top level."""
+    try:
+        lines = (metadata / "RECORD").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return set()
+    names = {line.partition(",")[0].strip('"').partition("/")[0] for line in lines}
+    return {name.partition(".")[0] for name in names if not name.endswith(".dist-info")} - {""}
+
+
+def _files(metadata_path: str) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    if not metadata_path:
+        return found
+    for name in _FILES:
+        try:
+            state = (Path(metadata_path) / name).stat()
+        except OSError:  # also within a zip file
+            continue
+        found[name] = (state.st_mtime_ns, state.st_size)
+    return found
