@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from qtforge_host.journal.encoding import encode_message, encode_record, to_us
+from qtforge_host.journal.encoding import Encoded, encode_message, encode_record, to_us
 from qtforge_host.journal.group import Append, StatusChange
 from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
-from qtforge_sdk.journal import InboxMessage, Ownership, status_after
+from qtforge_sdk.journal import InboxMessage, Ownership, is_run_id, status_after
+from qtforge_sdk.journal_errors import RecordNotStorableError
 from qtforge_sdk.records import (
     AmendmentRefused,
     CheckpointSaved,
@@ -19,14 +20,34 @@ from qtforge_sdk.records import (
     RunFinished,
     RunPaused,
     RunReset,
+    RunStarted,
     StepStarted,
     StepSucceeded,
 )
 
-__all__ = ["answered_messages", "checkpoint_row", "handled_messages", "make_append"]
+__all__ = [
+    "answered_messages",
+    "checkpoint_row",
+    "encode_start",
+    "handled_messages",
+    "make_append",
+]
 
 _MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
 _ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
+
+
+def encode_start(started: RunStarted) -> Encoded:
+    """Return the first record of a new run as it is stored.
+
+    Raises:
+        RecordNotStorableError: The input can't be encoded, or the run's id is none.
+    """
+    if not is_run_id(started.run_id):
+        name = started.run_id.encode("unicode_escape").decode("ascii")
+        why = "a run's id has at most 128 letters, digits, '.', '-' and '_', no other characters"
+        raise RecordNotStorableError(name, "run_started", why)
+    return encode_record(started)
 
 
 def make_append(

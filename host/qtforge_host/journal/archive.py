@@ -16,10 +16,12 @@ from qtforge_host.journal.encoding import (
     UnreadableError,
     decode_message,
     decode_record,
+    encode_record,
 )
 from qtforge_sdk import Record
+from qtforge_sdk.journal import is_run_id
 from qtforge_sdk.journal_errors import ArchiveInvalidError
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.records import RunFinished, RunPaused, RunStarted
 
 __all__ = ["Archive", "pack", "unpack"]
 
@@ -42,7 +44,7 @@ class Archive:
     Attributes:
         run_id: The run.
         records: The payloads of the records, oldest first.
-        decoded: The records.
+        decoded: The records; after those of an unfinished run one that pauses it.
         inbox_rows: Id, checksum and payload of each message, oldest first.
         blobs: The large values.
     """
@@ -55,8 +57,14 @@ class Archive:
 
     @property
     def encoded(self) -> list[Encoded]:
-        """The records as they are stored."""
-        return [Encoded(payload, zlib.crc32(payload)) for payload in self.records]
+        """The records as they are stored, with the one that pauses an unfinished run."""
+        payloads = [Encoded(payload, zlib.crc32(payload)) for payload in self.records]
+        return payloads + [encode_record(each) for each in self.decoded[len(self.records) :]]
+
+    def is_stored_as(self, payloads: Sequence[bytes]) -> bool:
+        """Return whether a run with these records is the one of this archive."""
+        stored = [each.payload for each in self.encoded]
+        return list(payloads) in (self.records, stored)
 
 
 def pack(
@@ -96,6 +104,11 @@ def _read(body: _Body) -> Archive:
         raise UnreadableError("the first record is not the start of the run")
     if any(record.run_id != body.run_id for record in decoded):
         raise UnreadableError("a record belongs to another run")
+    if not is_run_id(body.run_id):
+        raise UnreadableError(f"{body.run_id!r} is no id of a run")
+    last = decoded[-1]
+    if not isinstance(last, RunFinished | RunPaused):
+        decoded.append(RunPaused(run_id=body.run_id, at=last.at, by="import"))
     rows = []
     for payload in body.inbox:
         checksum = zlib.crc32(payload)

@@ -143,7 +143,7 @@ def import_archive(archive: Archive) -> Change:
         run_id = archive.run_id
         key = insert_run(group.connection, run_row(archive.decoded, None, 0))
         if key is None:
-            if payloads(group.connection, _key(group, run_id)) != archive.records:
+            if not archive.is_stored_as(payloads(group.connection, _key(group, run_id))):
                 raise RunExistsError(run_id)
             return run_id
         group.add_blobs(key, archive.blobs)

@@ -7,9 +7,9 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtforge_host.journal.appending import make_append
+from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
-from qtforge_host.journal.encoding import Encoded, encode_message, encode_record, from_us, to_us
+from qtforge_host.journal.encoding import Encoded, encode_message, from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
@@ -66,7 +66,7 @@ class MemoryJournal:
     async def create(self, started: RunStarted) -> Ownership:
         """Add a new run; see `Journal`."""
         store = self._open_store()
-        encoded = encode_record(started)
+        encoded = encode_start(started)
         if started.run_id in store.runs:
             raise RunExistsError(started.run_id)
         run = MemoryRun.created(started, encoded, self._owner, next(store.numbers))

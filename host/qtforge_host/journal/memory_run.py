@@ -279,7 +279,7 @@ class MemoryStore:
         """Add an exported run; see `Journal.import_`."""
         known = self.runs.get(archive.run_id)
         if known is not None:
-            if [each.payload for each in known.entries] != archive.records:
+            if not archive.is_stored_as([each.payload for each in known.entries]):
                 raise RunExistsError(archive.run_id)
             return archive.run_id
         run = MemoryRun.imported(archive, next(self.numbers))

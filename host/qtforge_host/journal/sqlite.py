@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from qtforge_host.cancellation import shield
 from qtforge_host.journal import changes
-from qtforge_host.journal.appending import make_append
+from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import connect, prepare
-from qtforge_host.journal.encoding import Blob, encode_message, encode_record
+from qtforge_host.journal.encoding import Blob, encode_message
 from qtforge_host.journal.group import Create, GroupCommit, Job
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
@@ -102,7 +102,7 @@ class SqliteJournal:
 
     async def create(self, started: RunStarted) -> Ownership:
         """Add a new run; see `Journal`."""
-        encoded = encode_record(started)
+        encoded = encode_start(started)
         job = Create(run_row([started], self._locks.owner, 1), encoded)
         ownership: Ownership = await self._write(job, encoded.blobs)
         return ownership

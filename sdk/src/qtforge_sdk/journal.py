@@ -13,9 +13,10 @@ raises `asyncio.CancelledError`, the records are stored.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -44,11 +45,28 @@ __all__ = [
     "PostedMessage",
     "RunQuery",
     "RunSummary",
+    "is_run_id",
     "status_after",
 ]
 
 MessageKind = Literal["cancel", "pause", "resume", "amend", "event"]
 """The kind of a message to a run: a request, or an event."""
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text can be the id of a run.
+
+    A run's id becomes the name of a folder and is printed to terminals, so it has at most 128
+    ASCII letters, digits, dots, hyphens and underscores, and begins with a letter or digit.
+
+    >>> is_run_id("20260102-030405-9f86d08188")
+    True
+    >>> is_run_id("../../etc")
+    False
+    """
+    return _RUN_ID.fullmatch(text) is not None
 
 
 class Ownership(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +146,7 @@ class Journal(Protocol):
 
         Raises:
             RunExistsError: There is a run of that id.
-            RecordNotStorableError: The input can't be stored.
+            RecordNotStorableError: The input can't be stored, or the id is none (`is_run_id`).
         """
 
     async def claim(self, run_id: str) -> Ownership:
@@ -335,11 +353,15 @@ class Journal(Protocol):
     async def import_(self, data: bytes) -> str:
         """Store an exported run, without an owner; importing the same run again changes nothing.
 
+        An unfinished run is paused by its import (a last `RunPaused` whose ``by`` is
+        ``import``), so that nothing that came from outside is executed until it is resumed.
+
         Returns:
             The run's id.
 
         Raises:
-            ArchiveInvalidError: The archive is not one, is damaged, or is of a newer format.
+            ArchiveInvalidError: The archive is not one, is damaged, is of a newer format, or the
+                id of its run is none (`is_run_id`).
             RunExistsError: There is another run of that id.
         """
 

@@ -156,6 +156,47 @@ def test_a_full_text_index_is_read(ask: Asker, file: Path) -> None:
     assert rows == [{"body": "red fox"}]
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "hex(fts3_tokenizer('simple'))",
+        "FTS3_TOKENIZER('simple', x'4141414141414141')",
+        "load_extension('/tmp/other.so')",
+    ],
+)
+def test_a_function_that_reaches_outside_of_the_file_is_refused_in_query_and_view(
+    ask: Asker, file: Path, call: str
+) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"create view harmless as select {call} as x")
+    for query in (f"select {call}", "select * from harmless", "select * from notes, harmless"):
+        refused = ask.refusal(str(file), query=query)
+        assert refused.code == "database.not_allowed"
+        assert refused.retryable is False
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select id from boxes where low <= 1 and high >= 1", [{"id": 1}]),
+        ("select name from pragma_table_info('boxes') limit 1", [{"name": "id"}]),
+        ("select value from json_each('[7]')", [{"value": 7}]),
+        ("with recursive n(i) as (select 1 union select i + 1 from n where i < 2) select i from n",
+         [{"i": 1}, {"i": 2}]),
+        ("select doubled from twice", [{"doubled": 2}]),
+    ],
+)  # fmt: skip
+def test_all_that_reading_needs_is_authorized(
+    ask: Asker, file: Path, query: str, rows: list[dict[str, Any]]
+) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("create virtual table boxes using rtree(id, low, high)")
+        connection.execute("insert into boxes values (1, 0, 2)")
+        connection.execute("create view twice as select 2 * min(id) as doubled from sales")
+        connection.commit()
+    assert ask.rows(str(file), query=query) == rows
+
+
 def test_several_statements_are_refused(ask: Asker, file: Path) -> None:
     refused = ask.refusal(str(file), query="select 1; drop table sales")
     assert refused.code == "database.several_statements"

@@ -25,6 +25,30 @@ __all__ = ["SQLite"]
 _BUSY_TIMEOUT_S: Final = 5.0
 _STEPS: Final = 10_000  # of SQLite's machine between two checks of the time: about 0.1 ms
 _LOCKED: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_READS: Final = frozenset(
+    (
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_TRANSACTION,
+    )
+)
+# An R-tree prepares these when it is opened; in a file that is opened read-only they fail.
+_PREPARED_BY_INDEXES: Final = frozenset(
+    (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+)
+_PRAGMAS: Final = frozenset(  # which only describe the database
+    (
+        "collation_list", "compile_options", "data_version", "database_list", "encoding",
+        "foreign_key_list", "function_list", "index_info", "index_list", "index_xinfo",
+        "module_list", "page_size", "pragma_list", "table_info", "table_list", "table_xinfo",
+        "user_version",
+    )
+)  # fmt: skip
+# They reach outside of the database: a library, a file, or an address in memory.
+_FUNCTIONS_REFUSED: Final = frozenset(
+    ("edit", "fts3_tokenizer", "load_extension", "readfile", "writefile")
+)
 _NOT_A_DATABASE: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
@@ -64,10 +88,14 @@ class SQLite:
         """Make the connection read-only, and limit its statements to the deadline.
 
         The file is opened read-only; a statement that writes fails, also for temporary
-        tables. Attaching another file would take a second statement.
+        tables. Only what reading needs is authorized, so that neither the query nor a view or
+        a trigger in the file attaches a file, loads a library or calls a function that reaches
+        outside of the database.
         """
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA query_only = ON").close()
+        driver.execute("PRAGMA trusted_schema = OFF").close()
+        driver.set_authorizer(_authorize)
         deadline = query.deadline
 
         def is_over() -> bool:
@@ -88,6 +116,8 @@ class SQLite:
             return several_statements_error()
         if code == sqlite3.SQLITE_READONLY:
             return read_only_error(why)
+        if "not authorized" in why or "unsafe use of" in why:  # they have no code of their own
+            return _not_authorized(why)
         if code == sqlite3.SQLITE_INTERRUPT:
             return OperationError("database.timeout", "the query took too long", why)
         if code in _LOCKED:
@@ -96,6 +126,31 @@ class SQLite:
                 "wait until the other process has finished writing", retryable=True,
             )  # fmt: skip
         return _final(code, why)
+
+
+def _authorize(
+    action: int, name: str | None, detail: str | None, database: str | None, source: str | None
+) -> int:
+    """Decide whether SQLite may prepare an action; see sqlite3_set_authorizer."""
+    if action in _READS or action in _PREPARED_BY_INDEXES:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION:  # its name is in `detail`
+        allowed = (detail or "").lower() not in _FUNCTIONS_REFUSED
+    else:
+        allowed = action == sqlite3.SQLITE_PRAGMA and (name or "").lower() in _PRAGMAS
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def _not_authorized(why: str) -> OperationError:
+    if why == "not authorized":
+        return read_only_error(why)
+    return OperationError(
+        "database.not_allowed",
+        "the query uses what reaches outside of the database",
+        why,
+        "leave it out, or query the tables instead of the view",
+        retryable=False,
+    )
 
 
 def _final(code: int, why: str) -> OperationError | None:

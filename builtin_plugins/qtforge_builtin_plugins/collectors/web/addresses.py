@@ -20,6 +20,38 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are IPv4
 
+# The blocks of IANA's IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), and multicast.
+# The interpreter has a table, too, but an older Python lacks what was registered after it.
+_SPECIAL: Final = tuple(
+    (ipaddress.ip_network(block), kind)
+    for kind, blocks in {
+        "unspecified": ("0.0.0.0/32", "::/128"),
+        "this machine's own (loopback)": ("127.0.0.0/8", "::1/128"),
+        "link-local": ("169.254.0.0/16", "fe80::/10"),
+        "multicast": ("224.0.0.0/4", "ff00::/8"),
+        "private": (
+            "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7",
+            "fec0::/10",
+        ),
+        "reserved": (
+            "0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
+            "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+            "::/96", "::ffff:0:0/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64",
+            "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16",
+        ),
+    }.items()
+    for block in blocks
+)  # fmt: skip
+# Blocks within those that the registries call globally reachable.
+_REACHABLE: Final = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        "192.0.0.9/32", "192.0.0.10/32", "2001:1::1/128", "2001:1::2/128", "2001:1::3/128",
+        "2001:3::/32", "2001:4:112::/48", "2001:20::/28", "2001:30::/28",
+    )
+)  # fmt: skip
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all that IANA has given out of IPv6
+
 
 class AddressRule:
     """The addresses that may be connected to.
@@ -112,13 +144,10 @@ def _meant(address: Address) -> Address:
 
 def _kind(address: Address) -> str | None:
     """Return why an address is not public, in words; None when it is public."""
-    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    kinds = {
-        "this machine's own (loopback)": address.is_loopback,
-        "unspecified": address.is_unspecified,
-        "link-local": address.is_link_local,
-        "multicast": address.is_multicast,
-        "private": address.is_private or site_local,
-        "reserved": address.is_reserved or not address.is_global,
-    }
-    return next((kind for kind, holds in kinds.items() if holds), None)
+    if any(address in block for block in _REACHABLE):
+        return None
+    for block, kind in _SPECIAL:
+        if address in block:
+            return kind
+    outside = isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST
+    return "reserved" if outside else None

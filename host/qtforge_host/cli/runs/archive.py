@@ -114,4 +114,5 @@ def import_(session: Session, file: Path, as_json: bool) -> None:
     if as_json:
         print_json(Imported(run_id=run_id))
     else:
-        click.echo(f"the run {run_id} is here now")
+        click.echo(f"imported {run_id}; an unfinished run is paused until you resume it:")
+        click.echo(f"  qtforge-host runs resume {run_id}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import hashlib
 
+import msgspec
 import pytest
 
 from qtforge_sdk.journal import RunQuery
@@ -15,6 +17,7 @@ from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
 )
+from qtforge_sdk.records import RunPaused, RunResumed
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -135,16 +138,47 @@ class ArchiveContract:
         assert not await journal.check()
 
     @scenario
-    async def test_an_unfinished_run_goes_on_after_its_import(self, journals: Journals) -> None:
+    async def test_an_unfinished_run_is_paused_by_its_import_until_it_is_resumed(
+        self, journals: Journals
+    ) -> None:
         journal = await journals.open()
         ownership = await keep(journal, started(), step(name="a"))
         data = await journal.export("run")
         await journal.append(ownership, [finished()])
         await journal.prune(NOW + datetime.timedelta(days=1))
         await journal.import_(data)
-        assert list(await journal.unfinished()) == ["run"]
-        await journal.append(await journal.claim("run"), [step(name="b")])
+        assert not await journal.unfinished()
+        assert (await journal.runs(RunQuery()))[0].status == "paused"
+        assert (await journal.records("run"))[-1] == RunPaused(run_id="run", at=NOW, by="import")
+        assert await journal.import_(data) == "run"
+        again = await journal.export("run")
+        ownership = await journal.claim("run")
+        going = RunResumed(run_id="run", at=NOW, owner=ownership.owner, plugins={})
+        await journal.append(ownership, [going, step(name="b")])
         assert steps_of(await journal.records("run")) == ["a", "b"]
+        await journal.release(ownership)
+        assert list(await journal.unfinished()) == ["run"]
+        with pytest.raises(RunExistsError):
+            await journal.import_(again)
+
+    @scenario
+    async def test_the_id_of_an_imported_or_new_run_is_a_plain_name(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        await journal.create(started())
+        body = (await journal.export("run"))[44:]
+        for bad in ("../", "a/b", "..", ".a", "-a", "a b", "a\x1b", "é", ""):
+            packed = msgspec.msgpack.encode(bad)
+            forged = body.replace(msgspec.msgpack.encode("run"), packed)
+            head = (await journal.export("run"))[:12]
+            with pytest.raises(ArchiveInvalidError):
+                await journal.import_(head + hashlib.sha256(forged).digest() + forged)
+            with pytest.raises(RecordNotStorableError):
+                await journal.create(started(bad))
+        with pytest.raises(RecordNotStorableError):
+            await journal.create(started("a" * 129))
+        await journal.create(started("a" * 128))
 
     @scenario
     async def test_the_same_run_once_more_is_no_change_and_another_is_refused(

@@ -169,6 +169,10 @@ class WaitingContract:
         assert await journal.prune(_LATER) == 1
         await journal.import_(archive)
         assert [each.message for each in await journal.pending("run")] == [event("m2")]
+        assert not await journal.runs_with_pending()  # paused until it is resumed
+        ownership = await journal.claim("run")
+        await journal.append(ownership, [kept(inbox=0)])
+        await journal.release(ownership)
         assert list(await journal.runs_with_pending()) == ["run"]
 
     @scenario
@@ -254,5 +258,10 @@ class WaitingContract:
         await journal.append(ownership, [finished()])
         assert await journal.prune(_LATER) == 1
         await journal.import_(archive)
-        assert list(await journal.tail("run")) == [started(), state, step(name="a")]
+        paused = RunPaused(run_id="run", at=NOW, by="import")
+        assert list(await journal.tail("run")) == [started(), state, step(name="a"), paused]
+        ownership = await journal.claim("run")
+        await journal.append(ownership, [state])
+        await journal.release(ownership)
         assert await journal.next_due(NOW) == _LATER
+        assert list(await journal.due(_LATER)) == ["run"]
