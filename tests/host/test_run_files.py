@@ -28,7 +28,7 @@ def test_a_folder_goes_with_the_last_run_that_refers_to_it(tmp_path: Path) -> No
     files = RunFiles.of(tmp_path)
     first, other = made(tmp_path, "first"), made(tmp_path, "other")
     files.share("first", "fork")
-    files.share("fork", "fork of the fork")
+    files.share("fork", "fork-of-the-fork")
 
     async def left_with(*run_ids: str) -> list[str]:
         journal = MemoryJournal()
@@ -41,7 +41,7 @@ def test_a_folder_goes_with_the_last_run_that_refers_to_it(tmp_path: Path) -> No
 
     assert asyncio.run(left_with("first", "other")) == ["first", "other"]
     assert asyncio.run(left_with("fork", "another")) == ["first"]
-    assert asyncio.run(left_with("fork of the fork")) == ["first"]
+    assert asyncio.run(left_with("fork-of-the-fork")) == ["first"]
     assert asyncio.run(left_with("another")) == []
 
 
