@@ -13,7 +13,7 @@ from qtforge_host.runs.control import Control
 from qtforge_host.runs.timers import LiveTimers
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.errors import QtForgeError, StateDirectoryError
 from qtforge_sdk.journal import InboxEntry, Journal
 from qtforge_sdk.records import CheckpointSaved
 
@@ -25,6 +25,7 @@ OnStarted = Callable[[str], Awaitable[None]]
 _LOG = logging.getLogger("qtforge.runs")
 _WATCH_S: Final = 3600.0
 _SWEEP_S: Final = 1.0
+_AGAIN_S: Final = 1.0  # before the inboxes are read again when the store has failed
 _YIELD_S: Final = 0.005  # how long the event loop goes without a turn at most
 _REST_S: Final = 1.0  # how long `close` waits for runs that only have to notice it
 
@@ -76,6 +77,8 @@ class ActiveRuns:
         on_message: Called with the id of a run that was sent something and does not execute
             here, or None.
         inbox_reads: How often the watch has read the inboxes.
+        left: Runs that this process owns and had to leave because the store, or something else
+            around them, failed; with the reason. The recovery loop resumes them by time.
         closing: Whether `close` was called; no run may be started or resumed then.
     """
 
@@ -98,7 +101,9 @@ class ActiveRuns:
         self.on_change: Callable[[], None] | None = None
         self.on_message: Callable[[str], None] | None = None
         self.inbox_reads = 0
+        self.left: dict[str, str] = {}
         self.closing = False
+        self._undelivered: set[str] = set()  # runs whose messages could not be recorded
 
     def __getitem__(self, run_id: str) -> Control:
         return self._controls[run_id]
@@ -161,6 +166,8 @@ class ActiveRuns:
             stays: Whether the run never rests while it waits for events.
         """
         self._controls[run_id] = control
+        if self.left:
+            self.left.pop(run_id, None)
         if self._waking:
             self.mark_awake(run_id)
         if not control.stateful:
@@ -311,22 +318,38 @@ class ActiveRuns:
             _LOG.error("a run's task failed", exc_info=error)
 
     async def _watch(self, last: int) -> None:
+        behind = False  # messages are to be read or delivered again
         while True:
-            if not await self._journal.changed(_WATCH_S):
-                continue
-            self.inbox_reads += 1
-            if self.on_change is not None:
-                self.on_change()
-            last = await self._deliver_since(last)
+            try:
+                changed = await self._journal.changed(_AGAIN_S if behind else _WATCH_S)
+                if not changed and not behind:
+                    continue
+                self.inbox_reads += 1
+                if changed and self.on_change is not None:
+                    self.on_change()
+                undelivered, self._undelivered = self._undelivered, set()
+                for run_id in undelivered:
+                    await self._deliver_again(run_id)
+                last = await self._deliver_since(last)
+                behind = bool(self._undelivered)
+            except QtForgeError as error:  # such as a store that fails for a while
+                if not behind:
+                    _LOG.warning("the inboxes can't be read: %s", error)
+                behind = True
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _deliver_again(self, run_id: str) -> None:
+        try:
+            await self.deliver_pending(run_id)
+        except StateDirectoryError:
+            self._undelivered.add(run_id)
+        except QtForgeError as error:  # such as: the run has ended meanwhile
+            _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
 
     async def _deliver_since(self, last: int) -> int:
         """Deliver the messages after a position; return the last position that was read."""
         while True:
-            try:
-                messages = await self._journal.messages_since(last)
-            except QtForgeError as error:
-                _LOG.warning("the inboxes can't be read: %s", error)
-                return last
+            messages = await self._journal.messages_since(last)
             if not messages:
                 return last
             last = messages[-1].position
@@ -345,6 +368,8 @@ class ActiveRuns:
             return
         try:
             await control.deliver(entries)
+        except StateDirectoryError:
+            self._undelivered.add(run_id)
         except QtForgeError as error:  # such as: the run has ended meanwhile
             _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
 

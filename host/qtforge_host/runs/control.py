@@ -14,6 +14,7 @@ from qtforge_host.cancellation import CancelScope
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested
 
@@ -132,25 +133,32 @@ class Control:
         for position, message in entries:
             if position <= self.position:  # another reading of the inbox delivered it
                 continue
-            self.position = position
+            before, self.position = self.position, position
             if message.message_id in self._log.state.handled:
                 continue
-            if message.kind == "event" and self.stateful:
-                self._events.append(_received(position, message))
-            elif message.kind == "event":
-                await self._receive(message)
-            elif message.kind == "amend":
-                self._amendments.append(message)
-            elif message.kind == "pause" and resumed:
-                self._ignored.append(message.message_id)
-            elif message.kind == "pause":
-                self._pause = message
-            elif message.kind == "cancel":
-                await self._cancel(message)
+            try:
+                await self._take(position, message, resumed=resumed)
+            except QtForgeError:  # the store failed: the message is delivered again
+                self.position = min(self.position, before)
+                raise
         changed, self._changed = self._changed, None
         if changed is not None:
             changed.set()
         self.wake()
+
+    async def _take(self, position: int, message: InboxMessage, *, resumed: bool) -> None:
+        if message.kind == "event" and self.stateful:
+            self._events.append(_received(position, message))
+        elif message.kind == "event":
+            await self._receive(message)
+        elif message.kind == "amend":
+            self._amendments.append(message)
+        elif message.kind == "pause" and resumed:
+            self._ignored.append(message.message_id)
+        elif message.kind == "pause":
+            self._pause = message
+        elif message.kind == "cancel":
+            await self._cancel(message)
 
     @contextlib.contextmanager
     def awaiting(self, event: str) -> Iterator[None]:
@@ -235,7 +243,9 @@ class Control:
         if self._amendments:
             async with self._amending:
                 while self._amendments:
-                    await self._amend(self._amendments.pop(0))
+                    message = self._amendments.pop(0)
+                    if message.message_id not in self._log.state.handled:
+                        await self._amend(message)
 
     async def wait(self, changed: asyncio.Event) -> None:
         """Wait for something to be sent.

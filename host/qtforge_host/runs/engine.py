@@ -30,9 +30,9 @@ from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError
+from qtforge_sdk.errors import OperationError, WorkflowError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
-from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError, StaleOwnerError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 
 __all__ = ["Engine", "RunIds"]
@@ -120,6 +120,10 @@ class Engine:
         self.active_runs = ActiveRuns(journal, self._clock)
         self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)
 
+    def plugins(self) -> dict[str, str]:
+        """Return the active plugins' versions by name."""
+        return self._plugins()
+
     @property
     def workflows(self) -> RecordedWorkflows:
         """Finds the workflows of runs."""
@@ -181,10 +185,14 @@ class Engine:
         with self.active_runs.executing(started.run_id) as handle:
             if on_started is not None:
                 await on_started(started.run_id)
-            state = await self._drive(
-                workflow, ownership, [started], options, inbox_reads=inbox_reads, inbox=[]
-            )
-            return await self._until_rest(state, handle, options)
+            try:
+                state = await self._drive(
+                    workflow, ownership, [started], options, inbox_reads=inbox_reads, inbox=[]
+                )
+                return await self._until_rest(state, handle, options)
+            except Exception as error:
+                self._leave(started.run_id, error)
+                raise
 
     async def resume(
         self,
@@ -224,8 +232,14 @@ class Engine:
             listener=listener or _NoListener(), stays=stays, versions=versions, note=note
         )
         with self.active_runs.executing(run_id) as handle:
-            state = await self._resume(run_id, options)
-            return await self._until_rest(state, handle, options)
+            try:
+                state = await self._resume(run_id, options)
+                state = await self._until_rest(state, handle, options)
+            except Exception as error:
+                self._leave(run_id, error)
+                raise
+        self.active_runs.left.pop(run_id, None)
+        return state
 
     async def close(self, grace_s: float = 0.0) -> None:
         """End every run that executes here; the next process resumes what is not done.
@@ -238,6 +252,13 @@ class Engine:
     async def abandon(self) -> None:
         """Leave every run that executes here as it is, at once; the next process resumes it."""
         await self.active_runs.close(0.0, rest_s=0.0)
+
+    def _leave(self, run_id: str, error: Exception) -> None:
+        """Note that a run is to be resumed by time, unless it is for another process to do so."""
+        if isinstance(error, RunOwnedError | RunNotFoundError | StaleOwnerError | WorkflowError):
+            self.active_runs.left.pop(run_id, None)
+        else:
+            self.active_runs.left[run_id] = str(error)
 
     async def _until_rest(self, state: RunState, handle: RunHandle, options: _Options) -> RunState:
         """Resume a run that was sent something just as it went to rest."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal
 
 __all__ = ["RecoveryLoop"]
@@ -17,14 +18,34 @@ __all__ = ["RecoveryLoop"]
 _LOG = logging.getLogger("qtforge.runs")
 _AT_ONCE: Final = 1000  # runs that are resumed before the next look
 _SWEEP_S: Final = 5.0  # between two looks for runs whose process has died
+_LONGEST_S: Final = 60.0  # between two attempts to resume the same run
 _GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """When a run is tried again: ever less often, up to a longest delay."""
+
+    delay_s: float = 0.0
+    next_s: float = 0.0  # on the scale of `time.monotonic`
+
+    def is_due(self) -> bool:
+        """Return whether the run is tried now; the next attempt is due later then."""
+        now_s = time.monotonic()
+        if now_s < self.next_s:
+            return False
+        self.delay_s = min(_LONGEST_S, max(_SWEEP_S, 2 * self.delay_s))
+        self.next_s = now_s + self.delay_s * 0.9  # not after the look that comes then
+        return True
 
 
 class RecoveryLoop:
     """Resumes runs for as long as it runs; one for each state directory.
 
     The watch of the inboxes reports messages at once. Every few seconds, and at its start, the
-    loop also looks for runs that nothing reports: those whose process has died.
+    loop also looks for runs that nothing reports: those whose process has died, and those that
+    this process had to leave because the store failed. A run that can't be resumed is tried
+    again by time, ever less often, and at once when the plugins have changed.
 
     Args:
         supervisor: Resumes them.
@@ -43,7 +64,15 @@ class RecoveryLoop:
         self._wanted = asyncio.Event()
         self._swept_at = -_SWEEP_S
         self._overflowed = False  # more runs were sent something than can be resumed at once
-        self._tried: set[str] = set()  # interrupted, and not resumed, such as blocked
+        self._attempts: dict[str, _Attempts] = {}  # runs that were found and not resumed yet
+        self._plugins: dict[str, str] = {}
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why runs do not continue at the moment: what the store says; "" when all is well."""
+        left = self._supervisor.active_runs.left
+        return self._trouble or next(iter(left.values()), "")
 
     async def run(self) -> None:
         """Resume runs until cancelled.
@@ -61,9 +90,11 @@ class RecoveryLoop:
                 await self._wait(wait_s)
                 try:
                     wait_s = await self._turn()
-                except StateDirectoryError as error:  # such as a disk that is full for a while
-                    _LOG.error("%s", error)
-                    wait_s = _SWEEP_S
+                    self._trouble = ""
+                except QtForgeError as error:  # such as a disk that is full for a while
+                    if str(error) != self._trouble:
+                        _LOG.error("%s", error)
+                    self._trouble, wait_s = str(error), _SWEEP_S
         finally:
             active_runs.on_change = active_runs.on_message = None
 
@@ -97,11 +128,19 @@ class RecoveryLoop:
         return _AT_ONCE + len(self._supervisor.refused)  # these are found first each time
 
     async def _resume_interrupted(self) -> None:
-        found = await self._journal.unfinished()
-        self._tried.intersection_update(found)
+        active_runs = self._supervisor.active_runs
+        found = dict.fromkeys([*active_runs.left, *await self._journal.unfinished()])
+        plugins = self._supervisor.engine.plugins()
+        if plugins != self._plugins:  # what was blocked may not be any more
+            self._plugins = plugins
+            self._attempts.clear()
+        self._attempts = {
+            run_id: attempts for run_id, attempts in self._attempts.items() if run_id in found
+        }
         for run_id in found:
-            if run_id not in self._tried:
-                self._tried.add(run_id)
+            if self._supervisor.executes(run_id):
+                continue
+            if self._attempts.setdefault(run_id, _Attempts()).is_due():
                 self._supervisor.wake(run_id)
                 await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE)
 

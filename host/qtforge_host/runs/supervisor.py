@@ -15,7 +15,7 @@ from qtforge_host.runs.active_runs import ActiveRuns
 from qtforge_host.runs.engine import Engine
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import ReceivedEvent
-from qtforge_sdk.errors import RunError, WorkflowError
+from qtforge_sdk.errors import RunError, StateDirectoryError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import CheckpointSaved
@@ -169,6 +169,8 @@ class Supervisor:
                 await self.engine.resume(run_id)
         except RunOwnedError:
             pass  # the owner's watch of the inboxes sees the reason
+        except StateDirectoryError as error:  # the recovery loop tries it again by time
+            _LOG.debug("%s is left for a while: %s", run_id, error)
         except (RunError, WorkflowError) as error:
             if self.refused.get(run_id) != str(error):  # it is tried often
                 self.refused[run_id] = str(error)

@@ -85,12 +85,12 @@ class Service:
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory.of(self.settings.state_dir)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
-            recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
+            self._recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
             stack.callback((await bind(self.host)).close)
             self._check_schedules()
             for name, work in (
                 ("the scheduler", scheduler.run()),
-                ("the recovery of runs", recovery.run()),
+                ("the recovery of runs", self._recovery.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)
@@ -105,6 +105,11 @@ class Service:
         """Return why runs are no longer resumed or started by schedules; None when all is well."""
         ended = (task for task in self._tasks if task.done() and not task.cancelled())
         return next((error for task in ended if (error := task.exception()) is not None), None)
+
+    @property
+    def trouble(self) -> str:
+        """Why runs do not continue for a while, such as a full disk; "" when all is well."""
+        return self._recovery.trouble
 
     def hurry(self) -> None:
         """Do not wait for runs when the service ends."""

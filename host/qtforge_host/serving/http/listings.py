@@ -86,6 +86,14 @@ async def ready(call: Call) -> Answer:
         raise RefusedError(
             503, "http.not_ready", "runs are no longer resumed", str(failure), "restart it"
         )
+    if call.service.trouble:
+        raise RefusedError(
+            503,
+            "http.not_ready",
+            "runs wait for the store",
+            call.service.trouble,
+            "they continue by themselves when it works again",
+        )
     return Answer(Ready(status="ready"))
 
 
