@@ -20,6 +20,8 @@ from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.gc_tuning import freeze_heap
+from qtforge_host.loop_watch import LoopWatch
+from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.extensions import load_journal, load_orchestrators
 from qtforge_host.plugins.hooks import Hooks
@@ -27,7 +29,7 @@ from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Registry
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
-from qtforge_host.plugins.wiring import Contributions, Decorate, Wiring
+from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Decorate, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
@@ -100,7 +102,8 @@ class HostParts:
             transport=instruments.transport,
             on_delivery=instruments.on_delivery,
         )
-        self.policies = TopicPolicies(settings.topics, self.clock)
+        self.watch = LoopWatch(settings.blocked_after_s, self._author_of_package)
+        self.policies = TopicPolicies(settings.topics, self.clock, self.watch.health)
         self.policies.breakers.on_transition(TransitionPublisher(self.bus))
         self.policies.breakers.on_transition(BreakerFile(settings.state_dir).save)
         self.observers = Callbacks[Record]("runs")
@@ -114,7 +117,11 @@ class HostParts:
             self.policies.for_topic,
             self.secrets.mask,
             instruments.decorate,
+            self.watch,
         )
+
+    def _author_of_package(self, package: str) -> Author | None:
+        return self.wiring.author_of_package(package)
 
     def observe_run(self, record: Record) -> None:
         """Pass a run's new record to the plugins' hooks and to the observers."""
@@ -158,6 +165,7 @@ class Host:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             self._parts.masking.attach()
+            self._parts.watch.start()
             installed = resolve_installed(self.settings)
             self._resolution = installed.resolution
             self.registry = Registry(installed.resolution, self.settings)
@@ -266,7 +274,11 @@ class Host:
         """Return every circuit breaker that was used, sorted by topic and plugin."""
         return self._parts.policies.breakers.all()
 
-    async def commands(self) -> dict[str, Any]:
+    def blocked(self) -> Mapping[str, tuple[int, float]]:
+        """Return how often and for how many seconds each plugin blocked the event loop."""
+        return self._parts.watch.totals()
+
+    async def commands(self) -> dict[str, ContributedCommand]:
         """Return the click commands that plugins contribute, by name."""
         return await self._contributions.commands()
 
@@ -291,6 +303,7 @@ class Host:
         if self._durable is not None:
             await self._durable.close()
         await self._parts.policies.health.close()
+        self._parts.watch.close()
         self._parts.masking.detach()
 
     def _context(self, candidate: Candidate) -> PluginContext:

@@ -60,18 +60,17 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     """The exception of a call.
 
     Attributes:
-        kind: The name of its type.
         code: The code of a QtForgeError, otherwise "".
-        what: Its text.
+        what: Its text; of another exception its type and its text.
         why: The cause of a QtForgeError, otherwise "".
         fix: The fix of a QtForgeError, otherwise "".
         traceback: The traceback, for the log.
         retryable: Whether a QtForgeError calls itself retryable, otherwise None.
         retry_after_s: The delay that a QtForgeError asks for, in seconds, otherwise None.
         out_of_memory: Whether it is a MemoryError.
+        place: ``file:line`` of the plugin's code that raised another exception, otherwise "".
     """
 
-    kind: str
     code: str
     what: str
     why: str
@@ -80,6 +79,7 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
     retryable: bool | None = None
     retry_after_s: float | None = None
     out_of_memory: bool = False
+    place: str = ""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+import types
+import typing
 from collections.abc import Callable, Coroutine
+from types import CoroutineType
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -14,19 +18,33 @@ from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
 from qtforge_host.bus.transport import Envelope
 from qtforge_host.cancellation import DeadlineExceeded, rest_of, run_before
+from qtforge_host.loop_watch import LoopWatch
+from qtforge_host.plugin_code import (
+    Author,
+    clean_text,
+    description_of,
+    discard_awaitable,
+    is_interruption,
+    place_of,
+    place_of_function,
+)
 from qtforge_sdk import HandlerInfo, OperationContext
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import (
     BusError,
     HandlerFailedError,
     InvalidMessageError,
+    OperationError,
     OverloadedError,
     QtForgeError,
     RequestTimeoutError,
 )
 from qtforge_sdk.operations import OperationSpec, ProgressListener, Signature
+from qtforge_sdk.runs import AmendingAnswer
 
-__all__ = ["Handler", "Predicate", "describe", "failed"]
+__all__ = ["Handler", "Predicate", "failed"]
+
+_AWAITABLES: Final = frozenset({CoroutineType, asyncio.Future, asyncio.Task})
 
 
 class Predicate(Protocol):
@@ -56,6 +74,7 @@ class Handler:
         threads: Run a ``def`` method.
         processes: Run an ``execution="process"`` method; None runs it like any other.
         mask: Removes secrets from an error's text.
+        watch: Knows when the event loop was blocked; None where nobody watches it.
     """
 
     def __init__(
@@ -70,10 +89,11 @@ class Handler:
         threads: WorkerThreads,
         processes: ProcessWorkers | None,
         mask: Callable[[str], str] = str,
+        watch: LoopWatch | None = None,
     ) -> None:
         self.plugin: Final = plugin
         self.version: Final = version
-        self.identity: Final = (plugin, version)
+        self.identity: Final = Author(plugin, version)
         self.topic: Final = spec.topic
         self.accepts: Final = accepts
         self.rank: Final = rank
@@ -85,10 +105,13 @@ class Handler:
         self._threads: Final = threads
         self._processes: Final = processes
         self._mask: Final = mask
+        self._watch: Final = watch
         self._message_type: Final = signature.message_type
         self._untyped: Final = is_untyped(signature.message_type)
         self._takes_context: Final = signature.takes_context
         self._on_loop: Final = signature.is_async and processes is None
+        self._answers_all: Final = is_untyped(signature.response_type)
+        self._answer_classes: Final = _classes_of(signature.response_type)
 
     @property
     def info(self) -> HandlerInfo:
@@ -125,28 +148,34 @@ class Handler:
             if not self._untyped and message.__class__ is not self._message_type:
                 message = self.fit(message)
             if not self._on_loop:
-                return await run_before(
+                answer = await run_before(
                     envelope.deadline, self._elsewhere(envelope, message, listener)
                 )
-            if self._takes_context:
-                work = self.method(message, self.context(envelope, listener))
             else:
-                work = self.method(message)
-            try:
-                first = work.send(None)
-            except StopIteration as done:
-                return done.value
-            return await rest_of(work, first, envelope.deadline)
+                if self._takes_context:
+                    work = self.method(message, self.context(envelope, listener))
+                else:
+                    work = self.method(message)
+                try:
+                    first = work.send(None)
+                except StopIteration as done:
+                    answer = done.value
+                else:
+                    answer = await rest_of(work, first, envelope.deadline)
+            kind = answer.__class__
+            if kind not in self._answer_classes and (not self._answers_all or kind in _AWAITABLES):
+                answer = self.checked(answer)
+            return answer
         except DeadlineExceeded:
             counters.errors += 1
             counters.timeouts += 1
-            raise RequestTimeoutError(
-                self.topic, envelope.timeout_s, self.plugin, self.version
-            ) from None
+            raise self.late(envelope, started) from None
         except (InvalidMessageError, OverloadedError):
             counters.errors += 1
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             counters.errors += 1
             raise self.failure(error) from error
         finally:
@@ -178,9 +207,58 @@ class Handler:
             listener=listener,
         )
 
+    def is_unexpected(self, answer: Any) -> bool:
+        """Return whether an answer has to be looked at by `checked`."""
+        kind = answer.__class__
+        return kind not in self._answer_classes and (not self._answers_all or kind in _AWAITABLES)
+
+    def checked(self, answer: Any) -> Any:
+        """Return an answer as the type that the method is annotated with.
+
+        Raises:
+            OperationError: ``plugin.invalid_answer`` or ``plugin.missing_await``.
+        """
+        if isinstance(answer, AmendingAnswer):
+            inner = answer.answer
+            if inner.__class__ in self._answer_classes:
+                return answer
+            return msgspec.structs.replace(answer, answer=self.checked(inner))
+        if discard_awaitable(answer):
+            what = f"its answer to '{self.topic}' is a {type(answer).__name__}: missing await"
+            fix = f"await it in {place_of_function(self.method)}"
+            raise _InvalidAnswerError("plugin.missing_await", what, "", fix)
+        try:
+            return convert(answer, self.signature.response_type)
+        except msgspec.ValidationError as error:
+            origin = typing.get_origin(self.signature.response_type)
+            if isinstance(error.__cause__, TypeError) and not isinstance(origin, type):
+                return answer  # an annotation that can't be checked, such as a type variable
+            expected = _type_name(self.signature.response_type)
+            what = f"its answer to '{self.topic}' is not of the type {expected}"
+            fix = f"correct the answer, or the annotation, in {place_of_function(self.method)}"
+            raise _InvalidAnswerError("plugin.invalid_answer", what, str(error), fix) from error
+
+    def late(self, envelope: Envelope, started: float) -> RequestTimeoutError:
+        """Return the error for a call that exceeded its deadline.
+
+        Args:
+            envelope: The request.
+            started: When the call began, on `time.monotonic`'s scale.
+        """
+        why = "" if self._watch is None else self._watch.reason_for_delay(started, self.identity)
+        return RequestTimeoutError(self.topic, envelope.timeout_s, self.plugin, self.version, why)
+
     def failure(self, error: BaseException) -> HandlerFailedError:
         """Return the error for an exception of the method."""
-        return failed(self.topic, self.plugin, self.version, error, self._mask)
+        if isinstance(error, _InvalidAnswerError):
+            place = place_of_function(self.method)
+        elif isinstance(error, WorkerFailedError):
+            place = error.place
+        elif isinstance(error, QtForgeError):
+            place = ""
+        else:
+            place = place_of(error, self.method)
+        return failed(self.topic, self.plugin, self.version, error, self._mask, place)
 
     def _elsewhere(
         self, envelope: Envelope, message: Any, listener: ProgressListener | None
@@ -219,13 +297,16 @@ class Handler:
             idempotency_key=envelope.idempotency_key,
         )
         try:
-            result = await workers.run(call, listener)
+            return await workers.run(call, listener)
         except QueueFull:
             raise self._overloaded(workers.capacity) from None
-        return convert(result, self.signature.response_type)
 
     def _overloaded(self, capacity: int) -> OverloadedError:
         return OverloadedError(self.topic, self.plugin, self.version, capacity)
+
+
+class _InvalidAnswerError(OperationError):
+    """A method answered, but with something that is not of its type."""
 
 
 def failed(
@@ -234,43 +315,59 @@ def failed(
     version: str,
     error: BaseException,
     mask: Callable[[str], str] = str,
+    place: str = "",
 ) -> HandlerFailedError:
-    """Return the error that names the plugin whose handler raised, without secrets."""
+    """Return the error that names the plugin whose handler raised, without secrets.
+
+    Args:
+        topic: The topic that was requested.
+        plugin: The plugin.
+        version: Its version.
+        error: What its handler raised.
+        mask: Removes secrets from a text.
+        place: ``file:line`` of the plugin's code, or "".
+    """
+    said = description_of(error)
+    code, why, fix = said.code, said.text, said.fix
     if isinstance(error, HandlerFailedError):
         # It called another plugin, which failed: that one's code and fix are useful.
-        return HandlerFailedError(
-            topic,
-            plugin,
-            version,
-            mask(str(error)),
-            error.cause_code,
-            mask(error.fix),
-            retryable=error.retryable,
-            retry_after_s=error.retry_after_s,
-        )
-    if isinstance(error, QtForgeError):
-        code = error.code if not isinstance(error, BusError) else ""
-        why = f"{error.what}: {error.why}" if error.why else error.what
-        return HandlerFailedError(
-            topic,
-            plugin,
-            version,
-            mask(why),
-            code,
-            mask(error.fix),
-            retryable=error.retryable,
-            retry_after_s=error.retry_after_s,
-        )
-    fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
-    return HandlerFailedError(topic, plugin, version, mask(describe(error)), "", fix)
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception's type and text in one line."""
-    if isinstance(error, WorkerDiedError | WorkerFailedError) or not str(error):
-        return str(error) or type(error).__name__
-    return f"{type(error).__name__}: {error}"
+        code, why = clean_text(error.cause_code), clean_text(error)
+    elif isinstance(error, BusError):
+        code = ""
+    elif isinstance(error, WorkerDiedError | WorkerFailedError):
+        why = clean_text(error)
+    if not isinstance(error, QtForgeError):
+        fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
+    return HandlerFailedError(
+        topic,
+        plugin,
+        version,
+        mask(why),
+        code,
+        mask(fix),
+        retryable=said.retryable,
+        retry_after_s=said.retry_after_s,
+        place=place,
+    )
 
 
 def _type_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _classes_of(annotation: Any) -> frozenset[type]:
+    """Return the classes whose instances need no conversion to an annotation."""
+    if annotation is None:
+        return frozenset({type(None)})
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return frozenset().union(*map(_classes_of, arguments))
+    if isinstance(origin, type) and all(each is Any or each is str for each in arguments):
+        if issubclass(dict, origin) and arguments[-1:] == (Any,):
+            return frozenset({dict})
+        if issubclass(list, origin) and arguments == (Any,):
+            return frozenset({list})
+        return frozenset()
+    if origin is not None or not isinstance(annotation, type):
+        return frozenset()
+    return frozenset({annotation})

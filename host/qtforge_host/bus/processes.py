@@ -48,7 +48,16 @@ class WorkerDiedError(Exception):
 
 
 class WorkerFailedError(Exception):
-    """The call raised in the worker; its traceback is a note of this exception."""
+    """The call raised in the worker; its traceback is a note of this exception.
+
+    Args:
+        text: What was raised.
+        place: ``file:line`` of the plugin's code, or "".
+    """
+
+    def __init__(self, text: str, place: str = "") -> None:
+        super().__init__(text)
+        self.place = place
 
 
 class _MemoryExceededError(OperationError):
@@ -349,6 +358,6 @@ def _raised(failure: Failure) -> Exception:
             retryable=failure.retryable,
             retry_after_s=failure.retry_after_s,
         )
-    error = WorkerFailedError(f"{failure.kind}: {failure.what}" if failure.what else failure.kind)
+    error = WorkerFailedError(failure.what, failure.place)
     error.add_note(failure.traceback)
     return error

@@ -10,6 +10,7 @@ from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.transport import Envelope
 from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.plugin_code import is_interruption
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import (
     BusError,
@@ -18,7 +19,6 @@ from qtforge_sdk.errors import (
     NoHandlerError,
     OverloadedError,
     QtForgeError,
-    RequestTimeoutError,
 )
 from qtforge_sdk.operations import ProgressListener
 
@@ -160,19 +160,21 @@ async def _wrap(
     counters.outstanding += 1
     started = time.monotonic()
     try:
+        envelope.served_by = wrapper.identity  # unless a handler inside it is asked
         message = wrapper.fit(message)
         context = wrapper.context(envelope, listener)
         work = wrapper.method(message, context, proceed)
-        return await run_before(envelope.deadline + _WRAPPER_GRACE_S, work)
+        answer = await run_before(envelope.deadline + _WRAPPER_GRACE_S, work)
+        return wrapper.checked(answer) if wrapper.is_unexpected(answer) else answer
     except DeadlineExceeded:
         counters.errors += 1
         counters.timeouts += 1
-        raise RequestTimeoutError(
-            wrapper.topic, envelope.timeout_s, wrapper.plugin, wrapper.version
-        ) from None
+        raise wrapper.late(envelope, started) from None
     except (BusError, InvalidMessageError, OverloadedError):
         raise  # it is the handler's, which the wrapper did not replace
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         counters.errors += 1
         raise wrapper.failure(error) from error
     finally:

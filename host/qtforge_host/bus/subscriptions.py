@@ -13,10 +13,18 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from qtforge_host.bus.handler import Predicate, describe
+from qtforge_host.bus.handler import Predicate
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.event_loop import end_tasks
+from qtforge_host.plugin_code import (
+    Author,
+    discard_awaitable,
+    explain,
+    is_interruption,
+    place_of_function,
+)
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import ExpressionError, InvalidMessageError
 
@@ -71,6 +79,7 @@ class Mailbox:
         self.pattern = pattern
         self.plugin = plugin
         self.version = version
+        self.identity = Author(plugin, version)
         self.counters = Counters(pattern, plugin)
         self._handler = handler
         self._is_async = inspect.iscoroutinefunction(handler)
@@ -132,7 +141,7 @@ class Mailbox:
     async def ended(self) -> None:
         """Wait for the end of its task, after `close`."""
         if self._task is not None:
-            await asyncio.wait([self._task])
+            await end_tasks({self._task})
 
     def __enter__(self) -> Self:
         return self
@@ -166,8 +175,8 @@ class Mailbox:
     def _failed(self, topic: str, error: BaseException) -> None:
         self.counters.errors += 1
         _LOG.error(
-            "%s %s failed on the message of '%s': %s",
-            self.plugin, self.version, topic, describe(error), exc_info=_LOG.isEnabledFor(10),
+            "%s failed on the message of '%s': %s", self.identity, topic,
+            explain(error, self._handler), exc_info=error if _LOG.isEnabledFor(10) else None,
         )  # fmt: skip
 
     async def _deliver_all(self) -> None:
@@ -201,12 +210,16 @@ class Mailbox:
                 work = self._handler(message)
             else:
                 work = self._threads.run(lambda: self._handler(message))
-            await run_before(started + _TIMEOUT_S, work)
+            if discard_awaitable(await run_before(started + _TIMEOUT_S, work)):
+                where = place_of_function(self._handler)
+                raise TypeError(f"it returned a coroutine: missing await ({where})")
         except DeadlineExceeded:
             counters.timeouts += 1
             failure = TimeoutError(f"not done within {_TIMEOUT_S:g} s")
             self._failed(self.pattern, failure)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a subscriber must not fail others
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             failure = error
             self._failed(self.pattern, error)
         finally:

@@ -25,6 +25,7 @@ import msgspec
 
 from qtforge_host.bus import process_tree
 from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
+from qtforge_host.plugin_code import clean_text, description_of, place_of
 from qtforge_sdk import OperationContext
 from qtforge_sdk.conversion import convert, to_plain
 from qtforge_sdk.errors import QtForgeError
@@ -103,27 +104,20 @@ def perform(plugin: Any, call: Call, sink: Sink) -> Any:
     return to_plain(result)
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return the message for an exception; nothing of it can make this fail."""
-    if isinstance(error, QtForgeError):
-        return Failure(
-            kind=type(error).__name__,
-            code=_text(error.code),
-            what=_text(error.what),
-            why=_text(error.why),
-            fix=_text(error.fix),
-            traceback="",
-            retryable=error.retryable,
-            retry_after_s=error.retry_after_s,
-        )
+def failure_of(error: BaseException, owner: object) -> Failure:
+    """Return the message for an exception of a plugin's code; it can't fail."""
+    known = isinstance(error, QtForgeError)
+    said = description_of(error)
     return Failure(
-        kind=_text(type(error).__name__),
-        code="",
-        what=_text(error),
-        why="",
-        fix="",
-        traceback=_traceback(error),
+        code=said.code,
+        what=said.what,
+        why=said.why,
+        fix=said.fix,
+        traceback="" if known else _traceback(error),
+        retryable=said.retryable,
+        retry_after_s=said.retry_after_s,
         out_of_memory=isinstance(error, MemoryError),
+        place="" if known else place_of(error, owner),
     )
 
 
@@ -151,7 +145,7 @@ def main() -> None:
                 answer = Answer(perform(plugin, message, sink))
             encoded = frame(answer)
         except BaseException as error:  # noqa: BLE001 - whatever the plugin raises is the result
-            encoded = frame(failure_of(error))
+            encoded = frame(failure_of(error, plugin))
         sink.send(encoded)
 
 
@@ -170,17 +164,9 @@ def _detach(descriptor: int) -> None:
 
 def _traceback(error: BaseException) -> str:
     try:
-        return _text("".join(traceback.format_exception(error)))
-    except Exception as second:  # noqa: BLE001 - its text fails
+        return clean_text("".join(traceback.format_exception(error)))
+    except BaseException as second:  # noqa: BLE001 - its text fails
         return f"no traceback: {type(second).__name__}"
-
-
-def _text(value: object) -> str:
-    """Return a text that can be encoded: a lone surrogate is written as an escape."""
-    try:
-        return str(value).encode(errors="backslashreplace").decode()
-    except Exception as second:  # noqa: BLE001 - its text fails
-        return f"(its text raised {type(second).__name__})"
 
 
 if __name__ == "__main__":

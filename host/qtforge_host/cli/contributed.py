@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.app import Host
 from qtforge_host.cli.session import Session
+from qtforge_host.plugin_code import PluginCodeError, describe, is_interruption, place_of
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.validation import nearest
 
 __all__ = ["contributed"]
+
+# How a command ends on purpose; ``sys.exit(3)`` gives its exit code.
+_ENDINGS: Final = (
+    click.ClickException,
+    click.exceptions.Exit,
+    click.Abort,
+    QtForgeError,
+    SystemExit,
+)
 
 
 def contributed(name: str, builtin: tuple[str, ...]) -> click.Command:
@@ -25,7 +36,7 @@ def contributed(name: str, builtin: tuple[str, ...]) -> click.Command:
 
     def callback() -> Any:
         ctx = click.get_current_context()
-        return asyncio.run(_invoke(name, builtin, list(ctx.args), ctx.obj))
+        return event_loop.run(_invoke(name, builtin, list(ctx.args), ctx.obj))
 
     return click.Command(
         name,
@@ -44,13 +55,29 @@ async def _invoke(
 ) -> Any:
     async with Host(session.settings) as host:
         commands = await host.commands()
-        command = commands.get(name)
-        if command is None:
+        found = commands.get(name)
+        if found is None:
             near = nearest(name, [*builtin, *commands])
             hint = f" Did you mean '{near}'?" if near else ""
             raise click.UsageError(f"No such command '{name}'.{hint}")
         session.host = host
         info = f"qtforge-host {name}"
-        with command.make_context(info, arguments, obj=session) as ctx:
-            result = command.invoke(ctx)
-            return await result if inspect.isawaitable(result) else result
+        try:
+            with found.command.make_context(info, arguments, obj=session) as ctx:
+                result = found.command.invoke(ctx)
+                return await result if inspect.isawaitable(result) else result
+        except _ENDINGS:
+            raise
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            what = f"the command '{name}' of {found.author} failed: {describe(error)}"
+            place = place_of(error, found.command.callback)
+            fix = f"it is a fault of {found.author}: report what --debug shows to its author"
+            raise PluginCodeError(
+                "plugin.command_failed",
+                found.author,
+                f"{what} ({place})" if place else what,
+                place,
+                fix,
+            ) from error

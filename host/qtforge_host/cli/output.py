@@ -33,10 +33,10 @@ def data_only() -> Iterator[TextIO]:
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine, with what plugins print on standard error."""
-    import asyncio  # heavy, and a listing does without it
+    from qtforge_host import event_loop  # asyncio is heavy, and a listing does without it
 
     with data_only():
-        return asyncio.run(main)
+        return event_loop.run(main)
 
 
 _GLYPHS: Final = {

@@ -25,6 +25,7 @@ from qtforge_host.config.toml_files import disable as disable_in
 from qtforge_host.config.toml_files import enable as enable_in
 from qtforge_host.config.toml_files import managed_path
 from qtforge_host.config.toml_files import prefer as prefer_in
+from qtforge_host.plugin_code import clean_text, describe, is_interruption
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status, canonical_name
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
@@ -32,6 +33,7 @@ from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
     from qtforge_host.app import Host
+    from qtforge_host.plugins.wiring import ContributedCommand
 
 __all__ = ["plugins"]
 
@@ -150,7 +152,7 @@ def commands(session: Session, as_json: bool) -> None:
     async def offered() -> dict[str, str]:
         async with Host(session.settings) as host:
             found = await host.commands()
-            return {name: command.get_short_help_str(80) for name, command in found.items()}
+            return {name: _short_help(offered) for name, offered in found.items()}
 
     found = run_async(offered())
     if as_json:
@@ -160,6 +162,16 @@ def commands(session: Session, as_json: bool) -> None:
         table(("COMMAND", "WHAT IT DOES"), sorted(found.items()))
     else:
         click.echo("no plugin contributes a command")
+
+
+def _short_help(offered: ContributedCommand) -> str:
+    try:
+        text: str = offered.command.get_short_help_str(80)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return f"its help can't be read: {describe(error)}"
+    return clean_text(text)
 
 
 def _of_host(host: Host) -> list[tuple[Candidate, Status]]:

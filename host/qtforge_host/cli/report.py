@@ -86,4 +86,5 @@ def _error_lines(error: ErrorInfo) -> list[str]:
     where = f" in {error.stage}" if error.stage else ""
     who = f" ({error.plugin} {error.plugin_version})" if error.plugin else ""
     lines = [f"  error[{error.code}]{where}{who}: {error.message}"]
+    lines += [f"  at: {error.place}"] if error.place else []
     return [*lines, f"  fix: {error.fix}"] if error.fix else lines

@@ -13,6 +13,7 @@ from typing import Any, Final, TextIO
 import click
 import msgspec
 
+from qtforge_host import event_loop
 from qtforge_host.api.documents import RoutedFile, RoutingRule, run_error
 from qtforge_host.app import Host
 from qtforge_host.cli.errors import CANCELLED, FAILED
@@ -136,7 +137,7 @@ def route(
     with data_only() as data:
         routing = _Routing(files, data, dry_run=dry_run, explain=explain, as_json=as_json)
         try:
-            asyncio.run(routing.run(session, jobs))
+            event_loop.run(routing.run(session, jobs))
         except KeyboardInterrupt:
             routing.show()
             click.echo("cancelled", err=True)

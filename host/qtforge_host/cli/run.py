@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient
 from qtforge_host.cli.errors import CANCELLED
 from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
@@ -51,7 +52,7 @@ def run(
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
-            asyncio.run(_run_all(session, workflow, inputs, jobs, printer))
+            event_loop.run(_run_all(session, workflow, inputs, jobs, printer))
         except KeyboardInterrupt:
             click.echo("cancelled", err=True)
             return CANCELLED

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.extras import SERVING, check_installed
 from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
@@ -105,7 +105,7 @@ def serve(
 
     before = Successor.from_environment(os.environ)
     with data_only() as data:
-        successor = asyncio.run(serve_until_told(read_settings, options, say, before))
+        successor = event_loop.run(serve_until_told(read_settings, options, say, before))
     if successor is not None:
         successor.replace_this_process()
 

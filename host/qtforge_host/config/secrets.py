@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_host.config.toml_files import read_toml
+from qtforge_host.plugin_code import valid_text
 from qtforge_sdk.errors import ConfigError
 
 __all__ = ["MaskingFilter", "SecretStore"]
@@ -78,7 +79,8 @@ class MaskingFilter(logging.Filter):
             record.msg, record.args = masked, ()
         if record.exc_info:
             # A formatter uses this text when it is set, and otherwise formats the exception.
-            record.exc_text = self._mask(record.exc_text or self._format(record.exc_info))
+            text = record.exc_text or self._format(record.exc_info)
+            record.exc_text = self._mask(valid_text(text))
         return True
 
     def attach(self) -> None:

@@ -38,6 +38,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout: Duration = "10s"
     stop_timeout: Duration = "10s"
     request_timeout: Duration = "30s"
+    blocked_after: Duration = "1s"
     quarantine_after: _AtLeastOne = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
@@ -103,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         start_timeout_s: How long one plugin's start may take, in seconds.
         stop_timeout_s: How long one plugin's stop may take, in seconds.
         request_timeout_s: How long a request without a timeout may take, in seconds.
+        blocked_after_s: How long plugin code may block the event loop before that is reported,
+            in seconds.
         quarantine_after: How many failed starts in a row quarantine a plugin.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
@@ -122,6 +125,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout_s: float = 10.0
     stop_timeout_s: float = 10.0
     request_timeout_s: float = 30.0
+    blocked_after_s: float = 1.0
     quarantine_after: int = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
@@ -180,6 +184,7 @@ def load_settings(
         start_timeout_s=_seconds(table.start_timeout, path, "start_timeout"),
         stop_timeout_s=_seconds(table.stop_timeout, path, "stop_timeout"),
         request_timeout_s=_seconds(table.request_timeout, path, "request_timeout"),
+        blocked_after_s=_seconds(table.blocked_after, path, "blocked_after"),
         quarantine_after=table.quarantine_after,
         block=table.block,
         journal=table.journal,

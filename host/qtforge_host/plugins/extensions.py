@@ -6,9 +6,11 @@ import logging
 from typing import Any
 
 from qtforge_host.config.settings import Settings
+from qtforge_host.plugin_code import Author, discard_awaitable
 from qtforge_host.plugins.candidates import JOURNAL_GROUP, ORCHESTRATOR_GROUP
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution
+from qtforge_host.workflows.plugin_orchestrator import PluginOrchestrator
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.journal import Journal
@@ -62,28 +64,31 @@ def load_orchestrators(
         _LOG.warning("%s is %s: %s", key, status.state, status.reason)
     kinds: dict[str, Orchestrator[Any]] = {}
     for one in outcome.loaded:
-        add_orchestrator(kinds, one.plugin, one.candidate.name)
+        author = Author(one.candidate.name, one.candidate.version)
+        add_orchestrator(kinds, one.plugin, author)
     return kinds
 
 
 def add_orchestrator(
-    kinds: dict[str, Orchestrator[Any]], orchestrator: object, plugin: str
+    kinds: dict[str, Orchestrator[Any]], orchestrator: object, author: Author
 ) -> None:
     """Add an orchestrator under its kind, or log why it can't be used.
 
     Args:
         kinds: The orchestrators so far, by kind.
         orchestrator: The object that a plugin offers as one.
-        plugin: That plugin's name, for the log.
+        author: That plugin.
     """
+    plugin = author.plugin
     if not isinstance(orchestrator, Orchestrator):
+        discard_awaitable(orchestrator)
         name = type(orchestrator).__name__
         fix = "derive it from qtforge_sdk.Orchestrator"
         _LOG.warning("%s: %s is not an orchestrator (fix: %s)", plugin, name, fix)
-    elif not orchestrator.kind:
+    elif not orchestrator.kind or not isinstance(orchestrator.kind, str):
         name = type(orchestrator).__name__
         _LOG.warning("%s: %s has no kind (fix: set its attribute kind)", plugin, name)
     elif orchestrator.kind in kinds:
         _LOG.warning("%s: the kind '%s' is taken", plugin, orchestrator.kind)
     else:
-        kinds[orchestrator.kind] = orchestrator
+        kinds[orchestrator.kind] = PluginOrchestrator(orchestrator, author)

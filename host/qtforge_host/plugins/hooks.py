@@ -10,6 +10,12 @@ from typing import Any, Final
 
 import pluggy
 
+from qtforge_host.plugin_code import (
+    discard_awaitable,
+    explain,
+    is_interruption,
+    place_of_function,
+)
 from qtforge_sdk.errors import PluginError
 from qtforge_sdk.hookspecs import HookSpecs
 from qtforge_sdk.markers import PROJECT
@@ -107,9 +113,22 @@ class Hooks:
         def notify(**arguments: Any) -> None:
             for implementation in implementations:
                 try:
-                    _invoke(implementation, arguments)
-                except Exception:  # noqa: BLE001 - an observer must not fail its subject
-                    _LOG.exception("%s failed in %s", implementation.plugin_name, hook)
+                    answer = _invoke(implementation, arguments)
+                except BaseException as error:
+                    if is_interruption(error):
+                        raise
+                    _LOG.error(
+                        "%s failed in %s: %s",
+                        implementation.plugin_name, hook, explain(error, implementation.function),
+                        exc_info=error if _LOG.isEnabledFor(logging.DEBUG) else None,
+                    )  # fmt: skip
+                else:
+                    if answer is not None and discard_awaitable(answer):
+                        _LOG.error(
+                            "%s returned a coroutine from %s: the hook must not be async (%s)",
+                            implementation.plugin_name, hook,
+                            place_of_function(implementation.function),
+                        )  # fmt: skip
 
         return notify
 

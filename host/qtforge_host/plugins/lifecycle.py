@@ -10,12 +10,12 @@ import asyncio
 import functools
 import inspect
 import logging
-import traceback
 from collections.abc import Callable
 
 from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.config.settings import Settings
 from qtforge_host.installed import InstalledDistribution
+from qtforge_host.plugin_code import description_of, discard_awaitable, explain, is_interruption
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.loading import PluginLoader
@@ -95,7 +95,9 @@ class PluginLifecycle:
             await start_plugin(self._hooks, entry.plugin, context, self._settings.start_timeout_s)
             started = True
             self._wiring.connect(wired)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - one broken plugin, not the host
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             _LOG.debug("%s failed to start", key, exc_info=error)
             if started:
                 await self._call_stop(entry)
@@ -147,7 +149,7 @@ async def start_plugin(
     if inspect.iscoroutine(started):
         deadline = asyncio.get_running_loop().time() + timeout_s
         try:
-            await run_before(deadline, started)
+            discard_awaitable(await run_before(deadline, started))
         except DeadlineExceeded:
             raise _StartTimeoutError(f"its start did not end within {timeout_s:g} s") from None
 
@@ -157,18 +159,21 @@ async def stop_plugin(hooks: Hooks, plugin: object, name: str, timeout_s: float)
     try:
         stopped = hooks.call_one(plugin, "qtforge_stop")
         if inspect.iscoroutine(stopped):
-            await run_before(asyncio.get_running_loop().time() + timeout_s, stopped)
+            deadline = asyncio.get_running_loop().time() + timeout_s
+            discard_awaitable(await run_before(deadline, stopped))
     except DeadlineExceeded:
         _LOG.warning("%s did not stop within %g s", name, timeout_s)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the other plugins must stop too
-        _LOG.warning("%s failed to stop: %s: %s", name, type(error).__name__, error)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        _LOG.warning("%s failed to stop: %s", name, explain(error, plugin))
 
 
 def start_failure(candidate: Candidate, error: BaseException) -> Status:
     """Return the status of a plugin whose start raised an exception."""
     if isinstance(error, QtForgeError):
-        why = f"{error.what}: {error.why}" if error.why else error.what
-        return Status(state="broken", code=error.code, reason=why, fix=error.fix)
+        said = description_of(error)
+        return Status(state="broken", code=said.code, reason=said.text, fix=said.fix)
     if isinstance(error, _StartTimeoutError):
         return Status(
             state="broken",
@@ -176,12 +181,10 @@ def start_failure(candidate: Candidate, error: BaseException) -> Status:
             reason=str(error),
             fix="if it is only slow, raise start_timeout in [host]",
         )
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return Status(
         state="broken",
         code="plugin.start_failed",
-        reason=f"its start raised {type(error).__name__}: {error}{place}",
+        reason=f"its start raised {explain(error)}",
         fix=f"report it to the author of {candidate.distribution} {candidate.version}",
     )
 

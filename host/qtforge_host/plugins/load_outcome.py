@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from qtforge_host.plugin_code import clean_text
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.declarations import Declarations
 
@@ -135,8 +136,5 @@ def _top_package(candidate: Candidate) -> str:
 
 
 def _text(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  a plugin's own exception class
-        return "(its text can't be read)"
+    text = clean_text(error)
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"

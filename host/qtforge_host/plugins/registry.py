@@ -12,6 +12,7 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from qtforge_host.config.settings import Settings, plugin_config
+from qtforge_host.plugin_code import describe, is_interruption
 from qtforge_host.plugins.candidates import (
     ACTIVE,
     PLUGIN_GROUP,
@@ -118,12 +119,19 @@ class Registry:
         try:
             config_type = getattr(entry.plugin, "Config", None)
             config = plugin_config(entry.candidate.name, config_type, self._settings)
+            if config is not None:
+                entry.plugin.config = config
         except ConfigError as error:
             reason = f"{error.where}: {error.why}"
             self.fail(key, _broken("plugin.invalid_config", reason, error.fix))
             raise
-        if config is not None:
-            entry.plugin.config = config
+        except BaseException as error:  # a `Config` of the plugin, or what it has for one
+            if is_interruption(error):
+                raise
+            where, why = f"plugins.{entry.candidate.name}.config", describe(error)
+            fix = f"report it to the author of {entry.candidate.distribution}"
+            self.fail(key, _broken("plugin.invalid_config", f"{where}: {why}", fix))
+            raise ConfigError(where, why, fix) from error
         self._move(key, "initialized", READY, plugin=entry.plugin)
 
     def start_succeeded(self, key: str) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.message_bus import MessageBus, Observers
@@ -19,6 +19,14 @@ from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.installed import InstalledDistribution
+from qtforge_host.loop_watch import LoopWatch
+from qtforge_host.plugin_code import (
+    Author,
+    clean_text,
+    discard_awaitable,
+    explain,
+    is_interruption,
+)
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.hooks import Hooks, OperationHook
 from qtforge_host.workflows.catalog import Contribution
@@ -28,7 +36,7 @@ from qtforge_sdk.errors import ExpressionError, PluginError
 from qtforge_sdk.operations import OperationSpec, Signature, handler_signature
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["Contributions", "Decorate", "Wired", "Wiring"]
+__all__ = ["ContributedCommand", "Contributions", "Decorate", "Wired", "Wiring"]
 
 _LOG = logging.getLogger("qtforge.host")
 
@@ -51,6 +59,11 @@ class Wired:
     target: str
     installed: InstalledDistribution | None = None
 
+    @property
+    def author(self) -> Author:
+        """Name and version, as the author of code."""
+        return Author(self.name, self.version)
+
 
 Decorate = Callable[[Callable[..., Any], OperationSpec, Signature], Callable[..., Any]]
 """Given an operation's method, its spec and its signature, returns what is called instead."""
@@ -70,6 +83,7 @@ class Wiring:
         policy_of: Returns the policy of a topic with that many handlers, or None for none.
         mask: Removes secrets from an error's text.
         decorate: Given an operation's method, returns the function that is called instead.
+        watch: Knows when the event loop was blocked, or None.
     """
 
     def __init__(
@@ -83,7 +97,9 @@ class Wiring:
         policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
         mask: Callable[[str], str] = str,
         decorate: Decorate | None = None,
+        watch: LoopWatch | None = None,
     ) -> None:
+        self._watch = watch
         self._hooks = hooks
         self._bus = bus
         self._expressions = expressions
@@ -167,6 +183,13 @@ class Wiring:
         """Return name and version of a plugin object; None when it was never prepared."""
         return self._wired.get(id(plugin))
 
+    def author_of_package(self, package: str) -> Author | None:
+        """Return the prepared plugin whose class is in a top-level package, or None."""
+        for wired in tuple(self._wired.values()):
+            if wired.target.partition(":")[0].partition(".")[0] == package:
+                return wired.author
+        return None
+
     async def close(self) -> None:
         """End every worker process."""
         for workers in self._workers.values():
@@ -204,6 +227,7 @@ class Wiring:
             self._threads,
             self._workers_of(wired) if spec.execution == "process" and self._processes else None,
             self._mask,
+            self._watch,
         )
 
     def _workers_of(self, wired: Wired) -> ProcessWorkers:
@@ -219,6 +243,18 @@ class Wiring:
                 installed=wired.installed,
             )
         return self._workers[key]
+
+
+class ContributedCommand(NamedTuple):
+    """A click command of a plugin.
+
+    Attributes:
+        command: The command.
+        author: The plugin.
+    """
+
+    command: Any
+    author: Author
 
 
 class Contributions:
@@ -239,16 +275,17 @@ class Contributions:
         self._threads = threads
         self._timeout_s = timeout_s
 
-    async def commands(self) -> dict[str, Any]:
+    async def commands(self) -> dict[str, ContributedCommand]:
         """Return the click commands by name; the first one with a name is kept."""
-        found: dict[str, Any] = {}
+        found: dict[str, ContributedCommand] = {}
         for wired, commands in await self._collect("qtforge_commands"):
             for command in commands:
-                name = getattr(command, "name", None)
+                name = _name_of(command)
                 if not name or name in found:
-                    _LOG.warning("%s offers a command that can't be used: %r", wired.name, command)
+                    kind = type(command).__name__
+                    _LOG.warning("%s offers a command that can't be used: %s", wired.name, kind)
                     continue
-                found[name] = command
+                found[name] = ContributedCommand(command, wired.author)
         return found
 
     async def orchestrators(
@@ -263,21 +300,29 @@ class Contributions:
         for wired, classes in await self._collect("qtforge_orchestrators"):
             for orchestrator in classes:
                 try:
-                    made = orchestrator()
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's code
-                    _LOG.warning("%s: %r can't be made: %s", wired.name, orchestrator, error)
-                else:
-                    add_orchestrator(found, made, wired.name)
+                    add_orchestrator(found, orchestrator(), wired.author)
+                except BaseException as error:
+                    if is_interruption(error):
+                        raise
+                    named = orchestrator if isinstance(orchestrator, type) else type(orchestrator)
+                    kind = clean_text(named.__qualname__)
+                    _LOG.warning("%s: %s can't be made: %s", wired.name, kind, explain(error))
         return {kind: found[kind] for kind in found if kind not in known}
 
     async def workflows(self) -> list[Contribution]:
         """Return the contributed workflow definitions, not yet parsed."""
-        return [
-            Contribution(content=content, contributor=f"{wired.name} {wired.version}")
-            for wired, contents in await self._collect("qtforge_workflows")
-            for content in contents
-            if isinstance(content, str | Path | PythonWorkflow)
-        ]
+        found = []
+        for wired, contents in await self._collect("qtforge_workflows"):
+            for content in contents:
+                if isinstance(content, str | Path | PythonWorkflow):
+                    contributor = str(wired.author)
+                    found.append(
+                        Contribution(content=content, contributor=contributor, author=wired.author)
+                    )
+                else:
+                    kind = type(content).__name__
+                    _LOG.warning("%s offers a workflow that is a %s", wired.name, kind)
+        return found
 
     async def _collect(self, hook: str) -> list[tuple[Wired, list[Any]]]:
         """Return what each plugin's hook returned, in pluggy's order."""
@@ -292,9 +337,10 @@ class Contributions:
                 found.append((wired, await run_before(deadline, work)))
             except DeadlineExceeded:
                 _LOG.warning("%s did not return from %s in time", wired.name, hook)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - one plugin, not the others
-                kind = type(error).__name__
-                _LOG.warning("%s failed in %s: %s: %s", wired.name, hook, kind, error)
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                _LOG.warning("%s failed in %s: %s", wired.author, hook, explain(error, plugin))
         return found
 
 
@@ -305,4 +351,17 @@ def _bad_condition(wired: Wired, error: ExpressionError) -> PluginError:
 
 
 def _listed(call: Callable[[], Any]) -> list[Any]:
-    return list(call() or ())
+    answer = call()
+    if discard_awaitable(answer):
+        raise TypeError("it returned a coroutine: the hook must not be async")
+    return list(answer or ())
+
+
+def _name_of(command: object) -> str:
+    try:
+        name = getattr(command, "name", None)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return ""
+    return name if isinstance(name, str) and hasattr(command, "make_context") else ""

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
+from qtforge_host.plugin_code import (
+    clean_text,
+    discard_awaitable,
+    explain,
+    is_interruption,
+)
 from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.limits import wait_until
 from qtforge_sdk import Health
@@ -20,6 +27,10 @@ __all__ = ["HealthCheck", "HealthMonitor", "HealthReport", "PluginCheck"]
 PluginCheck = Callable[[], Awaitable[Health] | Health | None]
 """A plugin's hook ``qtforge_health``."""
 
+Observation = Callable[[str], Health | None]
+"""Given a plugin's name, returns what the host noticed about its health, or None."""
+
+_BADNESS: Final[tuple[HealthStatus, ...]] = ("healthy", "degraded", "unhealthy")
 _LOG: Final = logging.getLogger("qtforge.policies")
 _INTERVAL_S: Final = 30.0
 _TIMEOUT_S: Final = 5.0
@@ -55,16 +66,25 @@ class HealthCheck:
         check: The plugin's hook.
         clock: Measures the timeout.
         timeout_s: How long a check may take, in seconds.
+        observed: Given the plugin's name, returns what was noticed about it, or None.
 
     Attributes:
         report: The last report; None before the first.
     """
 
-    def __init__(self, plugin: str, check: PluginCheck, clock: Clock, timeout_s: float) -> None:
+    def __init__(
+        self,
+        plugin: str,
+        check: PluginCheck,
+        clock: Clock,
+        timeout_s: float,
+        observed: Observation,
+    ) -> None:
         self._plugin: Final = plugin
         self._check: Final = check
         self._clock: Final = clock
         self._timeout_s: Final = timeout_s
+        self._observed: Final = observed
         self._task: asyncio.Task[Health] | None = None
         self.report: HealthReport | None = None
 
@@ -72,6 +92,9 @@ class HealthCheck:
         """Check the plugin, and return the report; a check that raises or hangs is unhealthy."""
         checked_at, started_s = self._clock.now(), self._clock.monotonic()
         health = await self._health(started_s + self._timeout_s)
+        noticed = self._observed(self._plugin)
+        if noticed is not None and _BADNESS.index(noticed.status) > _BADNESS.index(health.status):
+            health = noticed
         before = self.report
         self.report = HealthReport(
             plugin=self._plugin,
@@ -115,11 +138,18 @@ class HealthMonitor:
         clock: Measures interval and timeout.
         interval_s: Seconds between the end of one round and the next; default 30.
         timeout_s: Seconds that a check may take; default 5.
+        observed: Given a plugin's name, returns what was noticed about it, or None.
     """
 
     def __init__(
-        self, clock: Clock, *, interval_s: float = _INTERVAL_S, timeout_s: float = _TIMEOUT_S
+        self,
+        clock: Clock,
+        *,
+        interval_s: float = _INTERVAL_S,
+        timeout_s: float = _TIMEOUT_S,
+        observed: Observation = lambda plugin: None,
     ) -> None:
+        self._observed: Final = observed
         self._clock: Final = clock
         self._interval_s: Final = interval_s
         self._timeout_s: Final = timeout_s
@@ -131,7 +161,9 @@ class HealthMonitor:
     def watch(self, plugin: str, check: PluginCheck) -> None:
         """Check a plugin from the next round on; one of that name is replaced."""
         self.unwatch(plugin)
-        self._checks[plugin] = HealthCheck(plugin, check, self._clock, self._timeout_s)
+        self._checks[plugin] = HealthCheck(
+            plugin, check, self._clock, self._timeout_s, self._observed
+        )
 
     def unwatch(self, plugin: str) -> None:
         """Stop checking a plugin, and drop its report; a plugin not watched is ignored."""
@@ -143,6 +175,9 @@ class HealthMonitor:
 
     def is_usable(self, plugin: str) -> bool:
         """Return False when a plugin is known to be unhealthy."""
+        noticed = self._observed(plugin)
+        if noticed is not None and noticed.status == "unhealthy":
+            return False
         check = self._checks.get(plugin)
         return check is None or check.report is None or check.report.status != "unhealthy"
 
@@ -213,12 +248,15 @@ async def _result_of(check: PluginCheck) -> Health:
     # What the check raises is its result; otherwise the task's exception might never be read.
     try:
         found = check()
-        if found is None or isinstance(found, Health):
-            return found or Health()
-        answer: object = await found
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the plugin's own code
-        return Health("unhealthy", f"its health check raised {type(error).__name__}: {error}")
-    if answer is None or isinstance(answer, Health):
-        return answer or Health()
+        answer: object = await found if inspect.isawaitable(found) else found
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return Health("unhealthy", f"its health check raised {explain(error)}")
+    if answer is None:
+        return Health()
+    if isinstance(answer, Health) and answer.status in get_args(HealthStatus):
+        return Health(answer.status, clean_text(answer.text))
+    discard_awaitable(answer)
     kind = type(answer).__name__
     return Health("unhealthy", f"its health check answered with {kind} instead of Health")

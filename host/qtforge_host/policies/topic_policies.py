@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, cast
 
 from qtforge_host.policies.breaker import Breakers, Transition, outcome_of
-from qtforge_host.policies.health import HealthMonitor
+from qtforge_host.policies.health import HealthMonitor, Observation
 from qtforge_host.policies.limits import Limiters
 from qtforge_host.policies.retry import RetryableError
 from qtforge_sdk import Bus
@@ -29,6 +29,7 @@ class TopicPolicies:
     Args:
         policies: The configured policy of each topic.
         clock: Measures windows, rates and intervals.
+        observed: Given a plugin's name, returns what was noticed about its health, or None.
 
     Attributes:
         breakers: The circuit breakers.
@@ -36,11 +37,16 @@ class TopicPolicies:
         health: The plugins' health.
     """
 
-    def __init__(self, policies: Mapping[str, TopicPolicy], clock: Clock) -> None:
+    def __init__(
+        self,
+        policies: Mapping[str, TopicPolicy],
+        clock: Clock,
+        observed: Observation = lambda plugin: None,
+    ) -> None:
         self._policies = policies
         self.breakers = Breakers(lambda topic: self._of(topic).breaker, clock)
         self.limiters = Limiters(lambda topic: self._of(topic).limits, clock)
-        self.health = HealthMonitor(clock)
+        self.health = HealthMonitor(clock, observed=observed)
 
     def for_topic(self, topic: str, handlers: int) -> _RequestPolicy | None:
         """Return a topic's policy.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from qtforge_host.event_loop import end_tasks
 from qtforge_host.runs.control import Control
 from qtforge_host.runs.timers import LiveTimers
 from qtforge_sdk.checkpoints import ReceivedEvent
@@ -298,10 +299,7 @@ class ActiveRuns:
             task.cancel()
         if ended := [*tasks, *helpers]:
             _, late = await asyncio.wait(ended, timeout=_REST_S)
-            for task in late:  # a second cancellation interrupts a compensation
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+            await end_tasks(late, _REST_S)  # a second cancellation interrupts a compensation
         await self._timers.close()
 
     def _wake_control(self, run_id: str) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from qtforge_host.cancellation import CancelScope
+from qtforge_host.plugin_code import ControlSignal, is_interruption
 from qtforge_host.runs.log import RunLog
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
@@ -27,7 +28,7 @@ def reason_of(message: InboxMessage) -> str:
     return str(reason)
 
 
-class PauseRequested(BaseException):
+class PauseRequested(ControlSignal):
     """Leaves the orchestrator at a step's boundary, so that the run can rest."""
 
     def __init__(self, message: InboxMessage) -> None:
@@ -35,11 +36,11 @@ class PauseRequested(BaseException):
         self.message = message
 
 
-class Rested(BaseException):
+class Rested(ControlSignal):
     """Leaves the orchestrator of a stateful run that has saved its state and waits."""
 
 
-class TimeOver(BaseException):
+class TimeOver(ControlSignal):
     """Leaves the orchestrator of a run whose time limit has passed."""
 
 
@@ -278,6 +279,27 @@ class Control:
         """Cancel what the run does, unless it is ending."""
         if self._may_interrupt and self._scope is not None:
             self._scope.cancel()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the current task was cancelled, also when the run's code swallowed that."""
+        scope = self._scope
+        if scope is None:
+            return False
+        if scope.count or scope.others() > 0:
+            return True
+        task = None if scope.is_current else asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    def is_cancellation(self, error: BaseException) -> bool:
+        """Return whether an exception says that the run was cancelled, not a task of its code."""
+        if not isinstance(error, asyncio.CancelledError):
+            return False
+        return self.cancel_requested is not None or self.is_stopped or self.is_cut
+
+    def is_interruption(self, error: BaseException) -> bool:
+        """Return whether an exception was not raised by the run's code, but through it."""
+        return is_interruption(error) or self.is_cancellation(error)
 
     @property
     def was_interrupted(self) -> bool:

@@ -368,6 +368,7 @@ class Engine:
             evaluator=self._evaluator,
             clock=self._clock,
             children=self._children,
+            author=workflow.author,
         )
         if self._observe is not None:
             self._observe(records[-1])

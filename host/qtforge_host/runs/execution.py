@@ -6,8 +6,16 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from qtforge_host.bus.threads import ON_ABANDONED
 from qtforge_host.cancellation import wait_shielded
+from qtforge_host.plugin_code import (
+    PluginCodeError,
+    discard_awaitable,
+    place_of,
+    place_of_function,
+)
 from qtforge_host.runs.context import RUN, STEP
 from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver, reason_of
 from qtforge_host.runs.log import RunLog
@@ -19,7 +27,7 @@ from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.durations import seconds
-from qtforge_sdk.errors import OperationError, RunDivergedError, StateDirectoryError
+from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StateDirectoryError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
 from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunStarted
@@ -101,12 +109,15 @@ class RunExecution:
             ending = self._rest(pause)
         except Rested:  # its last checkpoint says that it waits
             ending = self._release()
-        except asyncio.CancelledError:
-            ending = self._cancelled()
         except (StaleOwnerError, StateDirectoryError):
             raise  # nothing can be recorded, so nothing may be undone
-        except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
-            ending = self._broken(error)
+        except BaseException as error:
+            if self._control.is_cancellation(error):
+                ending = self._cancelled()
+            elif self._control.is_interruption(error):
+                raise
+            else:
+                ending = self._broken(error)
         else:
             self._control.detach()
             failure = await self._succeeded(result, summary)
@@ -154,24 +165,49 @@ class RunExecution:
         if isinstance(returned, Ended):
             returned, names = returned.result, returned.names
         render = self._run.render
+        if discard_awaitable(returned):
+            raise self._bad_result("run.missing_await", f"is a {type(returned).__name__}")
         result = returned if definition.result is None else render(definition.result, names)
         summary = str(render(definition.summary, names)) if definition.summary else ""
-        return normalize(result), summary
+        try:
+            return normalize(result), summary
+        except TypeError as error:
+            raise self._bad_result("run.not_storable", f"can't be stored: {error}") from error
+
+    def _bad_result(self, code: str, what: str) -> PluginCodeError:
+        workflow = self._workflow
+        place = place_of_function(getattr(workflow.orchestrator, "function", None))
+        fix = "await it" if code == "run.missing_await" else "return plain data"
+        return PluginCodeError(
+            code, workflow.author, f"the result of '{workflow.definition.name}' {what}", place, fix
+        )
 
     async def _succeeded(self, result: Any, summary: str) -> ErrorInfo | None:
         """Record the success; return why that is not possible, or None."""
         try:
             await self._finish("succeeded", result=result, summary=summary)
         except RecordNotStorableError as error:  # such as an integer of more than 64 bits
-            return error_info(error)
+            return error_info(self._bad_result(error.code, f"can't be stored: {error.why}"))
         return None
 
-    async def _broken(self, error: Exception) -> None:
+    async def _broken(self, error: BaseException) -> None:
         if isinstance(error, RunDivergedError) and not self._log.state.compensating:
             # What was done stays as it is, for an inspection.
             await self._finish("failed", error=error_info(error, error.step))
         else:
-            await self._failed(error_info(error))
+            await self._failed(self._explain(error))
+
+    def _explain(self, error: BaseException) -> ErrorInfo:
+        """Return why the run's code failed, with the plugin where the error is none of ours."""
+        info = error_info(error)
+        if isinstance(error, QtForgeError):
+            return info
+        function = getattr(self._workflow.orchestrator, "function", None)
+        plugin, version = self._workflow.author
+        place = place_of(error, function or self._workflow.orchestrator)
+        return msgspec.structs.replace(
+            info, plugin=plugin or None, plugin_version=version or None, place=place or None
+        )
 
     async def _failed(self, error: ErrorInfo) -> None:
         await self._run.cancel_children()

@@ -10,6 +10,15 @@ from typing import Any, Final
 
 from qtforge_host.cancellation import wait_shielded
 from qtforge_host.expressions.evaluator import Evaluator
+from qtforge_host.plugin_code import (
+    NO_AUTHOR,
+    Author,
+    PluginCodeError,
+    clean_text,
+    description_of,
+    is_sound,
+    place_of,
+)
 from qtforge_host.runs.abandoned_calls import AbandonedCalls
 from qtforge_host.runs.amendments import Amendments
 from qtforge_host.runs.children import ChildOwnedError, Children, ParentStep
@@ -67,6 +76,7 @@ class ActiveRun:
         evaluator: For templates and conditions.
         clock: The time.
         children: Executes other workflows.
+        author: The plugin whose code executes the run; empty where none is known.
     """
 
     def __init__(
@@ -79,7 +89,9 @@ class ActiveRun:
         evaluator: Evaluator,
         clock: Clock,
         children: Children,
+        author: Author = NO_AUTHOR,
     ) -> None:
+        self._author = author
         self.id = log.state.run_id
         self._amendments = amendments
         self._log = log
@@ -195,15 +207,13 @@ class ActiveRun:
             try:
                 result = function()
                 return (await result if inspect.isawaitable(result) else result), None
-            except QtForgeError:
-                raise
-            except Exception as error:
-                what = f"{type(error).__name__}: {error}"
-                raise OperationError("run.step_failed", what) from error
+            except BaseException as error:
+                if self._control.is_interruption(error):
+                    raise
+                raise self._own_failure("run.step_failed", error, function) from error
 
-        return await self._do(
-            StepCall(step=name, topic="", send=send, is_work=True), None, response_type
-        )
+        call = StepCall(step=name, topic="", send=send, is_work=True, author=self._author)
+        return await self._do(call, None, response_type)
 
     async def publish(self, step: str, topic: str, message: object) -> None:
         """Do a step: publish; see `qtforge_sdk.Run`."""
@@ -512,6 +522,9 @@ class ActiveRun:
             await self._begin_again(call, compensation)
         if self._control.winds_down:
             await self._wind_down(step)
+        if self._control.is_cut:  # the code swallowed its cancellation
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
         self._control.check()
 
     async def _begin_again(self, call: StepCall, compensation: Compensation | None) -> None:
@@ -566,7 +579,9 @@ class ActiveRun:
             message = self.render(message.value)
 
         def on_progress(done: float, total: float | None, text: str) -> None:
-            self._log.listener.on_progress(self._log.state, step, done, total, text)
+            if not _are_numbers(done, 0.0 if total is None else total):
+                raise TypeError(f"progress takes numbers, not {done!r} of {total!r}")
+            self._log.listener.on_progress(self._log.state, step, done, total, clean_text(text))
 
         request = StepRequest(
             run_id=self.id,
@@ -607,7 +622,7 @@ class ActiveRun:
                 await self._children.cancel(self.id, begun)
 
     async def _all(self, steps: tuple[Awaitable[Any], ...]) -> list[Any]:
-        tasks = [asyncio.ensure_future(step) for step in steps]
+        tasks = [asyncio.ensure_future(self._contained(step)) for step in steps]
         self._gathering += 1
         try:
             return list(await asyncio.gather(*tasks))
@@ -620,6 +635,26 @@ class ActiveRun:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _contained(self, step: Awaitable[Any]) -> Any:
+        """Await a parallel step; what its code raises must not end the event loop."""
+        try:
+            return await step
+        except Exception:
+            raise
+        except BaseException as error:
+            if self._control.is_interruption(error):
+                raise
+            raise self._own_failure("run.step_failed", error, None) from error
+
+    def _own_failure(self, code: str, error: BaseException, function: object) -> QtForgeError:
+        """Return the error for what the workflow's own code raised."""
+        said = description_of(error)
+        if isinstance(error, QtForgeError):
+            if is_sound(error):
+                return error
+            return OperationError(said.code or code, said.what, said.why, said.fix)
+        return PluginCodeError(code, self._author, said.what, place_of(error, function))
 
     async def _end_when_due(
         self, scope: GatherScope, due: datetime.datetime, deadline_s: float
@@ -655,3 +690,7 @@ class ActiveRun:
         finally:
             sleeping.cancel()
             waiting.cancel()
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(isinstance(value, int | float) for value in values)

@@ -15,6 +15,12 @@ import msgspec
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.transport import Envelope
+from qtforge_host.plugin_code import (
+    PluginCodeError,
+    description_of,
+    is_interruption,
+    place_of,
+)
 from qtforge_host.policies.cache import ResultCache, cache_key
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.amendments import Amendments
@@ -33,7 +39,7 @@ from qtforge_sdk.errors import (
     StageFailedError,
     StateDirectoryError,
 )
-from qtforge_sdk.journal_errors import StaleOwnerError
+from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import CompensationFailed, StepFailed, StepStarted, StepSucceeded
@@ -75,13 +81,15 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
         return error_info(error.__cause__, error.stage)
     if isinstance(error, RecordedFailureError):
         return error.info
+    said = description_of(error)
+    code, message = said.code or "run.orchestrator_failed", said.text
     if not isinstance(error, QtForgeError):
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return ErrorInfo(code="run.orchestrator_failed", message=text, stage=stage)
-    plugin = version = None
-    code, message = error.code, f"{error.what}: {error.why}" if error.why else error.what
-    if isinstance(error, HandlerFailedError | RequestTimeoutError | OverloadedError):
+        return ErrorInfo(code=code, message=message, stage=stage, place=place_of(error) or None)
+    plugin = version = place = None
+    if isinstance(error, _ATTRIBUTED):
         plugin, version = error.plugin or None, error.version or None
+    if isinstance(error, HandlerFailedError | PluginCodeError):
+        place = error.place or None
     if isinstance(error, HandlerFailedError):
         code = error.cause_code or code
         message = error.why if error.cause_code else message
@@ -91,12 +99,14 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
         stage=stage,
         plugin=plugin,
         plugin_version=version,
-        fix=error.fix or None,
-        retryable=error.retryable,
-        retry_after_s=error.retry_after_s,
+        fix=said.fix or None,
+        retryable=said.retryable,
+        retry_after_s=said.retry_after_s,
+        place=place,
     )
 
 
+_ATTRIBUTED = HandlerFailedError | RequestTimeoutError | OverloadedError | PluginCodeError
 _LOG = logging.getLogger("qtforge.runs")
 _ALONE: ContextVar[bool] = ContextVar("qtforge_step_is_alone", default=False)
 
@@ -132,6 +142,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
         fall_back: Makes the fallback's answer.
         undoable: Whether it has a compensation; its start is then durable before the request,
             so that it is known after a crash whether there may be something to undo.
+        author: The plugin whose own code does it; empty for a request.
     """
 
     step: str
@@ -144,6 +155,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Fallback | None = None
     fall_back: Callable[[Fallback], Awaitable[Answer]] | None = None
     undoable: bool = False
+    author: tuple[str, str] = ("", "")
 
 
 class Attempts(Protocol[T_co]):
@@ -378,32 +390,43 @@ class _StepAttempts:
             run_id=self._log.state.run_id,
             at=self._clock.now(),
             step=step,
-            data=_plain(data, step),
+            data=_plain(data, self._call, by),
             plugin=by[0] if by else None,
             plugin_version=by[1] if by else None,
             duration_s=self._clock.monotonic() - self._started_s,
             attempt=number,
             degraded=degraded,
         )
-        if amendments:
-            author = f"{by[0]} {by[1]} in {step}" if by else step
-            await self._amendments.append(amendments, by=author, before=record)
-        else:
-            await self._log.append(record)
+        try:
+            if amendments:
+                author = f"{by[0]} {by[1]} in {step}" if by else step
+                await self._amendments.append(amendments, by=author, before=record)
+            else:
+                await self._log.append(record)
+        except RecordNotStorableError as error:  # such as an integer of more than 64 bits
+            raise _not_storable(self._call, by, error) from error
         return record
 
 
-def _plain(data: Any, step: str) -> Any:
+def _plain(data: Any, call: StepCall, by: tuple[str, str] | None) -> Any:
     try:
         return normalize(data)
-    except TypeError as error:
-        raise OperationError(
-            "run.not_storable",
-            f"the answer of the step '{step}' can't be stored",
-            str(error),
-            "answer with text, numbers, lists, mappings, dates, dataclasses or Structs",
-            retryable=False,
-        ) from error
+    except BaseException as error:  # a plugin's class may raise anything when it is read
+        if is_interruption(error):
+            raise
+        raise _not_storable(call, by, error) from error
+
+
+def _not_storable(call: StepCall, by: tuple[str, str] | None, error: BaseException) -> QtForgeError:
+    """Return the error for an answer that the journal can't hold."""
+    plugin, version = by or call.author
+    said = description_of(error)
+    why = said.why if isinstance(error, RecordNotStorableError) else said.what
+    what = f"the answer of the step '{call.step}' can't be stored: {why}"
+    fix = "answer with text, numbers, lists, mappings, dates, dataclasses or Structs"
+    return HandlerFailedError(
+        call.topic, plugin, version, what, "run.not_storable", fix, retryable=False
+    )
 
 
 class StepRequester:

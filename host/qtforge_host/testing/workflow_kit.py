@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
+from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.loading import has_hooks
 from qtforge_host.policies.cache import ResultCache
@@ -348,10 +349,13 @@ class WorkflowKit:
         """Take in a plugin's kinds and workflows."""
         hooks = self._bench.parts.hooks
         for kind in hooks.call_one(plugin, "qtforge_orchestrators") or ():
-            add_orchestrator(self._kinds, kind(), name)
+            add_orchestrator(self._kinds, kind(), Author(name, version))
         contents = list(hooks.call_one(plugin, "qtforge_workflows") or ())
         self._catalog.add(
-            Contribution(content=content, contributor=f"{name} {version}") for content in contents
+            Contribution(
+                content=content, contributor=f"{name} {version}", author=Author(name, version)
+            )
+            for content in contents
         )
 
     def _add_definition(self, given: str | Path | PythonWorkflow) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
@@ -23,12 +24,18 @@ class PythonOrchestrator(Orchestrator[Definition]):
 
     Args:
         workflow: The function with its definition.
+        author: The plugin that contributed it; empty where there is none.
+
+    Attributes:
+        identity: The author.
+        function: The function.
     """
 
     kind: ClassVar[str] = "python"
 
-    def __init__(self, workflow: PythonWorkflow) -> None:
-        self._function = workflow.function
+    def __init__(self, workflow: PythonWorkflow, author: Author = NO_AUTHOR) -> None:
+        self.identity = author
+        self.function = self._function = workflow.function
         self._takes_input = len(inspect.signature(workflow.function).parameters) > 1
 
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
@@ -58,11 +65,13 @@ class Contribution:
 
     Attributes:
         content: TOML text, the path of a file, or a function.
-        contributor: Name and version of the plugin.
+        contributor: Name and version of the plugin, to be shown.
+        author: The plugin; empty where there is none.
     """
 
     content: str | Path | PythonWorkflow
     contributor: str
+    author: Author = NO_AUTHOR
 
 
 class Catalog:
@@ -143,7 +152,7 @@ class Catalog:
         if isinstance(contribution.content, Path):
             return read_file(contribution.content, self._orchestrators)
         if isinstance(contribution.content, PythonWorkflow):
-            return _of_function(contribution.content, contribution.contributor)
+            return _of_function(contribution.content, contribution)
         return parse(contribution.content, contribution.contributor, self._orchestrators)
 
 
@@ -159,10 +168,11 @@ def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Par
     return parse(text, str(path), orchestrators)
 
 
-def _of_function(offered: PythonWorkflow, contributor: str) -> Parsed:
+def _of_function(offered: PythonWorkflow, contribution: Contribution) -> Parsed:
+    contributor = contribution.contributor
     workflow = Workflow(
         definition=offered.definition,
-        orchestrator=PythonOrchestrator(offered),
+        orchestrator=PythonOrchestrator(offered, contribution.author),
         source=contributor,
         text="",
     )

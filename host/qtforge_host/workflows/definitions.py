@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_sdk import Definition, Orchestrator
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
@@ -107,6 +108,12 @@ class Workflow:
     orchestrator: Orchestrator[Any]
     source: str
     text: str
+
+    @property
+    def author(self) -> Author:
+        """The plugin whose code executes it; empty where none is known."""
+        found = getattr(self.orchestrator, "identity", None)
+        return found if isinstance(found, Author) else NO_AUTHOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
         fix: How to fix it, or None.
         retryable: Whether another attempt may succeed; None where that is not known.
         retry_after_s: The minimum delay before another attempt, in seconds, or None.
+        place: ``file:line`` of the plugin's code that raised an unexpected exception, or None.
     """
 
     code: str
@@ -66,6 +67,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
     fix: str | None = None
     retryable: bool | None = None
     retry_after_s: float | None = None
+    place: str | None = None
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):

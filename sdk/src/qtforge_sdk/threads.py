@@ -43,9 +43,18 @@ def _set_result(future: asyncio.Future[Any], result: Any) -> None:
 
 def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
-        # A future refuses StopIteration, and the other two would end the loop.
-        if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
-            wrapped = RuntimeError(f"{type(error).__name__}: {error}")
+        # A future refuses StopIteration, the next two would end the loop, and the last would
+        # close every coroutine that awaits the future.
+        if isinstance(error, StopIteration | KeyboardInterrupt | SystemExit | GeneratorExit):
+            wrapped = RuntimeError(_described(error))
             wrapped.__cause__ = error
             error = wrapped
         future.set_exception(error)
+
+
+def _described(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException:  # noqa: BLE001 - its text may raise anything as well
+        return name

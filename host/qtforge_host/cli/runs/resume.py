@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient, fork_note
 from qtforge_host.cli.errors import CANCELLED, show
 from qtforge_host.cli.inputs import assign, set_option
@@ -150,7 +151,7 @@ def _with_client(
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
-            asyncio.run(main(printer))
+            event_loop.run(main(printer))
         except KeyboardInterrupt:
             click.echo("cancelled", err=True)
             return CANCELLED

@@ -51,6 +51,7 @@ class _Figures(Collector):
         yield from self._runs()
         yield from self._bus()
         yield self._breakers()
+        yield self._blocks()
         streams = GaugeMetricFamily("qtforge_event_streams", "Clients that hear live events.")
         streams.add_metric([], len(self._service.streams))
         yield streams
@@ -125,6 +126,16 @@ class _Figures(Collector):
             for field, family in counters.items():
                 family.add_metric(key, sum(getattr(each, field) for each in found))
         yield from (requests, quantiles, outstanding, *counters.values())
+
+    def _blocks(self) -> Metric:
+        family = SummaryMetricFamily(
+            "qtforge_event_loop_blocked_seconds",
+            "Times in which a plugin's code blocked the event loop; empty for no plugin's.",
+            labels=["plugin"],
+        )
+        for plugin, (count, seconds) in sorted(self._service.host.blocked().items()):
+            family.add_metric([plugin], count, seconds)
+        return family
 
     def _breakers(self) -> Metric:
         family = GaugeMetricFamily(

@@ -86,6 +86,7 @@ class HandlerFailedError(BusError):
         retryable: Whether another attempt may succeed, as the cause states; None if it does not.
         retry_after_s: The minimum delay before another attempt, in seconds, as the cause states;
             None if it does not.
+        place: ``file:line`` in the plugin where an unexpected exception was raised, or "".
     """
 
     code = "bus.handler_failed"
@@ -103,8 +104,10 @@ class HandlerFailedError(BusError):
         *,
         retryable: bool | None = None,
         retry_after_s: float | None = None,
+        place: str = "",
     ) -> None:
         super().__init__(f"{plugin} {version} failed on '{topic}'", why, fix)
+        self.place = place
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.topic = topic
@@ -121,18 +124,24 @@ class RequestTimeoutError(BusError):
         timeout_s: The timeout, in seconds.
         plugin: The plugin that handled the request, or "" if none had begun.
         version: That plugin's version.
+        why: What kept it from answering, where that is known, or "".
     """
 
     code = "bus.timeout"
     http_status = 504
 
     def __init__(
-        self, topic: str, timeout_s: float, plugin: str = "", version: str = "", /
+        self,
+        topic: str,
+        timeout_s: float,
+        plugin: str = "",
+        version: str = "",
+        why: str = "",
+        /,
     ) -> None:
-        who = f"{plugin} {version}" if plugin else "no handler"
-        super().__init__(
-            f"{who} did not answer '{topic}' within {timeout_s:g} s", "", "give it a longer timeout"
-        )
+        handler = f"{plugin} {version}" if plugin else "no handler"
+        fix = "run what blocks it in a thread or a process" if why else "give it a longer timeout"
+        super().__init__(f"{handler} did not answer '{topic}' within {timeout_s:g} s", why, fix)
         self.topic = topic
         self.timeout_s = timeout_s
         self.plugin = plugin
