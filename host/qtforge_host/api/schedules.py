@@ -72,9 +72,23 @@ class Schedule:
             found = moment
         return found
 
-    def run_id(self, planned: datetime.datetime) -> str:
-        """Return the name of the run of a planned time: always the same, so it starts once."""
-        digest = hashlib.sha256(f"{self.name}\n{planned.isoformat()}".encode()).hexdigest()
+    def interval(self, moment: datetime.datetime) -> datetime.timedelta:
+        """Return the time between the two planned times that follow a moment."""
+        first = self.after(moment)
+        second = None if first is None else self.after(first)
+        if first is None or second is None:
+            return datetime.timedelta.max
+        return second - first
+
+    def run_id(self, planned: datetime.datetime, turn: int = 0) -> str:
+        """Return the name of the run of a planned time: always the same, so it starts once.
+
+        Args:
+            planned: The planned time.
+            turn: How often the clock was set back so far that planned times came again.
+        """
+        again = f"\n{turn}" if turn else ""
+        digest = hashlib.sha256(f"{self.name}\n{planned.isoformat()}{again}".encode()).hexdigest()
         return f"{planned:%Y%m%d-%H%M%S}-{digest[:10]}"
 
 
@@ -126,10 +140,12 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         planned: The last planned time that is dealt with, in UTC; before the first, when the
             schedule was first seen.
         run_id: The last run that it started; None before the first.
+        turn: How often the clock was set back so far that planned times came again.
     """
 
     planned: datetime.datetime
     run_id: str | None = None
+    turn: int = 0
 
 
 class ScheduleMemory:

@@ -210,7 +210,8 @@ class RunState:
         """Seconds from the run's start to its end; None until it has ended."""
         if self.started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at).total_seconds()
+        # A clock may have been set back meanwhile.
+        return max(0.0, (self.finished_at - self.started_at).total_seconds())
 
     @property
     def rests(self) -> bool:

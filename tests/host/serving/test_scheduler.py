@@ -154,3 +154,71 @@ def test_a_memory_that_is_damaged_starts_nothing_twice(
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
     assert started.times == ["20260101-010000"]
     assert "is not used" in caplog.text
+
+
+class JumpingClock(VirtualClock):
+    """A virtual clock that can be set, forwards and back, while somebody sleeps on it."""
+
+    def __init__(self, start: datetime.datetime) -> None:
+        super().__init__(start)
+        self.offset = datetime.timedelta()
+
+    def now(self) -> datetime.datetime:
+        return super().now() + self.offset
+
+
+async def jumping(
+    wanted: Sequence[Schedule], started: Started, memory: ScheduleMemory, *jumps: float
+) -> None:
+    """Let ten minutes pass before, between and after jumps of so many seconds."""
+    clock = JumpingClock(START)
+    task = asyncio.ensure_future(Scheduler(wanted, started, memory, clock).run())
+    try:
+        for jump in (0.0, *jumps):
+            clock.offset += datetime.timedelta(seconds=jump)
+            for _ in range(20):
+                await asyncio.sleep(0)
+                await clock.advance(30)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+
+@pytest.mark.parametrize("jump", [-10 * DAY_S, -DAY_S, -3600.0, DAY_S, 10 * DAY_S])
+def test_a_minutely_schedule_continues_when_the_clock_jumps(
+    memory: ScheduleMemory, jump: float
+) -> None:
+    started = Started()
+    asyncio.run(jumping(schedules("* * * * *"), started, memory, jump, -jump))
+    assert 28 <= len(started.runs) <= 33  # one for each of 30 minutes, and one at a jump
+    assert len(set(started.runs)) == len(started.runs)
+
+
+def test_a_small_step_back_does_not_start_a_planned_time_again(memory: ScheduleMemory) -> None:
+    started = Started()
+    asyncio.run(jumping(schedules("*/5 * * * *"), started, memory, -20.0, -20.0))
+    assert len(set(started.times)) == len(started.times)
+
+
+@pytest.mark.parametrize(("catch_up", "expected"), [("one", 1), ("none", 0)])
+def test_a_start_that_is_refused_is_made_up_as_its_policy_says(
+    memory: ScheduleMemory, catch_up: str, expected: int
+) -> None:
+    async def case() -> Started:
+        started = Started()
+        started.known = False
+        clock = VirtualClock(START)
+        wanted = schedules("1 0 * * *", catch_up)
+        task = asyncio.ensure_future(Scheduler(wanted, started, memory, clock).run())
+        for known in (False, True):
+            started.known = known
+            for _ in range(20):
+                await asyncio.sleep(0)
+                await clock.advance(30)
+        task.cancel()
+        await asyncio.wait([task])
+        return started
+
+    assert asyncio.run(case()).times == ["20260101-000100"][:expected]
