@@ -112,6 +112,8 @@ class Handler:
         self._on_loop: Final = signature.is_async and processes is None
         self._answers_all: Final = is_untyped(signature.response_type)
         self._answer_classes: Final = _classes_of(signature.response_type)
+        # Almost every answer is of the one class; to compare it is quicker than to look it up.
+        self._answer_class: Final = next(iter(self._answer_classes), None)
 
     @property
     def info(self) -> HandlerInfo:
@@ -162,10 +164,9 @@ class Handler:
                     answer = done.value
                 else:
                     answer = await rest_of(work, first, envelope.deadline)
-            kind = answer.__class__
-            if kind not in self._answer_classes and (not self._answers_all or kind in _AWAITABLES):
-                answer = self.checked(answer)
-            return answer
+            if answer.__class__ is self._answer_class or not self.is_unexpected(answer):
+                return answer
+            return self.checked(answer)
         except DeadlineExceeded:
             counters.errors += 1
             counters.timeouts += 1
