@@ -16,7 +16,6 @@ from qtforge_sdk.journal_errors import RunNotFoundError
 __all__ = ["RunFiles"]
 
 _MARKERS: Final = ".forks"
-_NO_MESSAGE: Final = (1 << 62) - 1  # after every message of an inbox
 
 
 class RunFiles:
@@ -79,7 +78,7 @@ async def _is_needed(folder: Path, journal: Journal) -> bool:
 
 async def _exists(journal: Journal, run_id: str) -> bool:
     try:
-        await journal.inbox(run_id, _NO_MESSAGE)  # the cheapest way to check that it exists
+        await journal.summary(run_id)
     except RunNotFoundError:
         return False
     return True

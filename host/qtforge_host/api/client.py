@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from msgspec.structs import replace
+
 from qtforge_host.api.documents import (
     Amended,
     EventSent,
 )
 from qtforge_host.api.errors import KeyInvalidError, KeyReusedError, TooManyRunsError
 from qtforge_host.api.host_client import HostClient
+from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.parts import Parts
-from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.api.snapshots import RunSnapshot, look
 from qtforge_host.api.store import RunStore
 from qtforge_host.api.timeline import move_of
 from qtforge_host.config.settings import Settings, load_settings
@@ -44,7 +47,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import AmendmentRefusedError, QtForgeError, RunError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, RunQuery
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -53,6 +56,7 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunPaused,
 )
+from qtforge_sdk.run_status import RESTING
 
 __all__ = ["EventOutcome", "RunClient"]
 
@@ -62,6 +66,7 @@ _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _ALL: Final = 1_000_000
 _KEY_CHARACTERS: Final = 255
+_IDLE: Final = frozenset({"paused", "blocked", "waiting", "interrupted"})
 _RESUMABLE: Final = frozenset({"running", "blocked"})
 
 T = TypeVar("T")
@@ -271,7 +276,7 @@ class RunClient(RunStore):
         except RunExistsError:
             if key is None or wanted is None:
                 raise
-            _check_same(found, given, await durable.journal.records(wanted), wanted)
+            _check_same(found, given, await durable.journal.records(wanted, limit=1), wanted)
             return wanted
 
     async def run(
@@ -295,7 +300,7 @@ class RunClient(RunStore):
         found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
         durable = await self._parts.durable()
         state = await durable.engine.execute(found, given or {}, listener)
-        return await self.show(state.run_id)
+        return await self._whole(state.run_id)
 
     async def execute(
         self,
@@ -320,7 +325,7 @@ class RunClient(RunStore):
         """
         durable = await self._parts.durable()
         state = await durable.engine.resume(run_id, listener, versions=versions, note=note)
-        return await self.show(state.run_id)
+        return await self._whole(state.run_id)
 
     async def wait(
         self, run_id: str, timeout: Duration | None = None, *, until_end: bool = False
@@ -339,19 +344,21 @@ class RunClient(RunStore):
             RunNotFoundError: There is no such run.
         """
         timeout_s = None if timeout is None else wait_seconds(timeout)
+        journal = await self._parts.journal()
         if timeout_s == 0:
-            return await self.show(run_id)
+            return await self._whole(run_id)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while True:
                     durable = self._parts.open_durable
                     if durable is not None:
                         await durable.supervisor.until_resting(run_id, _ALL)
-                    run = await self.show(run_id)
-                    if run.ended or (_is_idle(run) and not until_end):
-                        return run
+                    run = await journal.summary(run_id)
+                    is_idle = shown_status(run) in _IDLE
+                    if run.finished_at is not None or (is_idle and not until_end):
+                        break
                     await asyncio.sleep(_POLL_S)
-        return await self.show(run_id)
+        return await self._whole(run_id)
 
     async def send(
         self,
@@ -383,21 +390,23 @@ class RunClient(RunStore):
             RunEndedError: The run has ended.
         """
         journal = await self._parts.journal()
-        state = _refuse_ended(run_id, await journal.tail(run_id))
+        before = await _refuse_finished(journal, run_id)
         message = self._message("event", name=event, data=data, message_id=event_id)
         timeout_s = wait_seconds(timeout)
-        if state.checkpoint is not None and timeout_s:
+        if before.stateful and timeout_s:
             return await self._send_to_machine(run_id, message, timeout_s)
-        await self._post(run_id, message)
+        newest = await journal.last_position()
+        if await self._post(run_id, message) <= newest:  # it was sent before
+            before = replace(before, records=0)
         durable = self._parts.open_durable
-        if state.checkpoint is not None and durable is not None and self._stays:
+        if before.stateful and durable is not None and self._stays:
             durable.supervisor.wake(run_id)
         receipt_s = timeout_s if receipt_timeout is None else wait_seconds(receipt_timeout)
 
         def received(records: Sequence[Record]) -> bool | None:
             return message.message_id in RunState.from_records(run_id, records).handled or None
 
-        answered = bool(await _answered(journal, run_id, receipt_s, received))
+        answered = bool(await _answered(journal, before, receipt_s, received))
         return _outcome(run_id, message, received=answered)
 
     async def cancel(
@@ -422,7 +431,7 @@ class RunClient(RunStore):
             WorkflowError: It is to be compensated, and its workflow is not here.
         """
         journal = await self._parts.journal()
-        _refuse_ended(run_id, await journal.tail(run_id))
+        await _refuse_finished(journal, run_id)
         try:
             with self._reserved(run_id):
                 ended = await cancel_family(journal, run_id, by=self._by, reason=reason, at=_now())
@@ -451,19 +460,14 @@ class RunClient(RunStore):
             RunEndedError: The run has ended.
         """
         journal = await self._parts.journal()
-        _refuse_ended(run_id, await journal.tail(run_id))
+        await _refuse_finished(journal, run_id)
         message = self._message("pause", data={"reason": reason})
         try:
             with self._reserved(run_id):
                 await self._pause_here(journal, run_id, message, reason)
         except RunOwnedError:
             await self._post(run_id, message)
-
-            def paused(records: Sequence[Record]) -> bool | None:
-                state = RunState.from_records(run_id, records)
-                return state.rests or state.finished_at is not None or None
-
-            await _answered(journal, run_id, wait_seconds(timeout), paused)
+            await _until_paused(journal, run_id, wait_seconds(timeout))
         return await self.show(run_id)
 
     async def resume(
@@ -650,10 +654,11 @@ class RunClient(RunStore):
                     journal, durable.engine.workflows, run_id, changes, message, reason
                 )
         except RunOwnedError:
+            before = await journal.summary(run_id)
             await self._post(run_id, message)
             answer = await _answered(
                 journal,
-                run_id,
+                before,
                 wait_seconds(timeout),
                 lambda records: amendment_outcome(run_id, records, message.message_id),
             )
@@ -692,18 +697,27 @@ class RunClient(RunStore):
         with durable.supervisor.reserved(run_id):
             yield
 
-    async def _post(self, run_id: str, message: InboxMessage) -> None:
-        """Put a message into a run's inbox, and let this process look at it at once."""
-        await (await self._parts.journal()).post(run_id, message)
+    async def _whole(self, run_id: str) -> RunSnapshot:
+        """Return a run as `show` does, with every step."""
+        return await look(await self._parts.journal(), run_id, self._workflow_of, every_step=True)
+
+    async def _post(self, run_id: str, message: InboxMessage) -> int:
+        """Put a message into a run's inbox, and let this process look at it at once.
+
+        Returns:
+            Its position; an earlier one where it was sent before.
+        """
+        position = await (await self._parts.journal()).post(run_id, message)
         durable = self._parts.open_durable
         if durable is None:
-            return
+            return position
         if durable.supervisor.active_runs.get(run_id) is not None:
             # It may be ending just now; the message is in its inbox all the same.
             with contextlib.suppress(QtForgeError):
                 await durable.supervisor.active_runs.deliver_pending(run_id)
         elif durable.supervisor.executes(run_id):
             durable.supervisor.wake(run_id)
+        return position
 
     async def _send_to_machine(
         self, run_id: str, message: InboxMessage, timeout_s: float
@@ -813,10 +827,6 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         _LOG.error("interrupted runs are no longer resumed: %s", error)
 
 
-def _is_idle(run: RunSnapshot) -> bool:
-    return run.rests or run.status == "interrupted"
-
-
 def _outcome(
     run_id: str,
     message: InboxMessage,
@@ -850,17 +860,51 @@ def _amended_definition(
 
 
 async def _answered(
-    journal: Journal, run_id: str, timeout_s: float, settled: Callable[[Sequence[Record]], T | None]
+    journal: Journal,
+    before: RunSummary,
+    timeout_s: float,
+    settled: Callable[[Sequence[Record]], T | None],
 ) -> T | None:
-    """Wait until a run's records answer a message; None when the time is over first."""
+    """Wait until a run's records answer a message; None when the time is over first.
+
+    Args:
+        journal: The journal.
+        before: The run before the message was posted; only records after it are read.
+        timeout_s: The longest wait, in seconds.
+        settled: Returns the answer that these records contain, or None.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             while True:
-                found = settled(await journal.records(run_id))
+                found = settled(await journal.records(before.run_id, before.records))
                 if found is not None:
                     return found
                 await asyncio.sleep(_POLL_S)
     return None
+
+
+async def _until_paused(journal: Journal, run_id: str, timeout_s: float) -> None:
+    """Wait until a run is paused, is blocked or has ended, or the time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while True:
+                run = await journal.summary(run_id)
+                if run.status in RESTING or run.finished_at is not None:
+                    return
+                await asyncio.sleep(_POLL_S)
+
+
+async def _refuse_finished(journal: Journal, run_id: str) -> RunSummary:
+    """Return a run that has not ended.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunEndedError: It has ended.
+    """
+    run = await journal.summary(run_id)
+    if run.finished_at is not None:
+        raise RunEndedError(run_id, run.status)
+    return run
 
 
 def _refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:

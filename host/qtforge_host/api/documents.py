@@ -214,10 +214,15 @@ class WatchedRun(RunOutcome, frozen=True, kw_only=True):
 
 
 class RunDocument(WatchedRun, frozen=True, kw_only=True):
-    """A run with its history, as ``runs show --json``; ``path`` is of a state machine."""
+    """A run with its history, as ``runs show --json``; ``path`` is of a state machine.
+
+    Path, history and stages of a long run are those of its last 1,000 records; ``omitted`` is the
+    number of records before them.
+    """
 
     path: list[PathEntry] | msgspec.UnsetType = msgspec.UNSET
     history: list[HistoryEntry]
+    omitted: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class RunRow(Part, frozen=True, kw_only=True):

@@ -53,7 +53,9 @@ async def list_inbox(
 async def _row(journal: Journal, workflow_of: WorkflowOf, summary: RunSummary) -> InboxRow:
     records = await journal.tail(summary.run_id)
     state = RunState.from_records(summary.run_id, records)
-    if state.checkpoint is None or not state.checkpoint.trace.get("entered"):
+    if state.checkpoint is None or not (
+        state.checkpoint.label_since or state.checkpoint.trace.get("entered")
+    ):  # an earlier version saved it
         # Only the rest of its history tells since when it is in its state.
         records = await journal.records(summary.run_id)
         state = RunState.from_records(summary.run_id, records)

@@ -27,11 +27,9 @@ __all__ = [
     "opened_journal",
     "run_row",
     "shown_status",
-    "summary_of",
 ]
 
 _LAST: Final = "last"
-_NO_MESSAGE: Final = (1 << 62) - 1  # after every message of an inbox
 _SEARCHED: Final = 10_000
 _SHOWN: Final = 5
 _STAMP: Final = re.compile(r"(\d{8})(?:-(\d{0,6}))?")
@@ -75,25 +73,10 @@ async def find_run(journal: Journal, name: str) -> str:
             raise NotFoundError("there is no run yet", "", "qtforge-host run WORKFLOW")
         return newest[0].run_id
     try:
-        await journal.inbox(name, _NO_MESSAGE)  # the cheapest way to ask whether it is there
+        await journal.summary(name)
     except RunNotFoundError:
         return _only(name, await _near(journal, name))
     return name
-
-
-async def summary_of(journal: Journal, run_id: str, started_at: datetime.datetime) -> RunSummary:
-    """Return a run's summary, such as whether its owner is alive.
-
-    Raises:
-        RunNotFoundError: The run was deleted meanwhile.
-    """
-    until = started_at + datetime.timedelta(microseconds=1)
-    for each in await journal.runs(
-        RunQuery(started_since=started_at, started_until=until, limit=_SEARCHED)
-    ):
-        if each.run_id == run_id:
-            return each
-    raise RunNotFoundError(run_id)
 
 
 def shown_status(summary: RunSummary) -> str:

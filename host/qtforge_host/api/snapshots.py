@@ -20,7 +20,7 @@ from qtforge_host.api.documents import (
     WatchedRun,
     run_error,
 )
-from qtforge_host.api.lookup import shown_status, summary_of
+from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.timeline import moves, timeline
 from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.state import RunState
@@ -30,6 +30,7 @@ from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.journal import Journal
 
 __all__ = [
+    "MOST_RECORDS",
     "RunSnapshot",
     "WorkflowOf",
     "document_name",
@@ -39,6 +40,9 @@ __all__ = [
     "send_command",
     "timers_by_time",
 ]
+
+MOST_RECORDS: Final = 1000
+"""The largest number of records of a run that are read to show it."""
 
 _RESTING: Final = frozenset({"paused", "blocked", "waiting"})
 
@@ -54,7 +58,8 @@ class RunSnapshot:
         state: What its records add up to.
         status: The state's, or ``interrupted`` where the process that executed it has died.
         owners: How many processes have executed it.
-        records: Its records, oldest first.
+        records: Its newest records, oldest first.
+        omitted: The number of records before these.
         workflow: Of a state machine: its workflow, where it can be read here.
     """
 
@@ -62,6 +67,7 @@ class RunSnapshot:
     status: str
     owners: int
     records: Sequence[Record]
+    omitted: int = 0
     workflow: Workflow | None = None
 
     @property
@@ -107,34 +113,57 @@ class RunSnapshot:
     def document(self) -> RunDocument:
         """Return it with its history, as ``runs show --json`` prints it."""
         path = msgspec.UNSET if self.state.checkpoint is None else list(moves(self.records))
-        return RunDocument(**self._facts(), path=path, history=list(timeline(self.records)))
+        history = list(timeline(self.records, self.state.started_at))
+        omitted = self.omitted or msgspec.UNSET
+        return RunDocument(**self._facts(), path=path, history=history, omitted=omitted)
 
     def _facts(self) -> dict[str, Any]:
         facts = msgspec.structs.asdict(self.outcome())
         return {**facts, "status": self.status, "owners": self.owners}
 
 
-async def look(journal: Journal, run_id: str, workflow_of: WorkflowOf | None = None) -> RunSnapshot:
+async def look(
+    journal: Journal,
+    run_id: str,
+    workflow_of: WorkflowOf | None = None,
+    *,
+    every_step: bool = False,
+) -> RunSnapshot:
     """Return a run as its journal holds it now.
+
+    The time is bounded: of a run with more than `MOST_RECORDS` records, the steps and the history
+    are those of its last ones.
 
     Args:
         journal: The journal.
         run_id: The run.
         workflow_of: Gives the workflow of a state machine, for the events that it accepts.
+        every_step: Include every step of a run that saves no checkpoints, however many there are.
 
     Raises:
         RunNotFoundError: There is no such run.
     """
-    records = await journal.records(run_id)
-    summary = await summary_of(journal, run_id, records[0].at)
-    state = RunState.from_records(run_id, records)
-    stateful = state.checkpoint is not None
+    summary = await journal.summary(run_id)
+    whole = summary.records <= MOST_RECORDS or (every_step and not summary.stateful)
+    if whole:
+        records = await journal.records(run_id)
+        omitted = max(len(records) - MOST_RECORDS, 0)
+        state = RunState.from_records(run_id, records)
+        records = records[omitted:]
+    else:
+        omitted = summary.records - MOST_RECORDS
+        first = await journal.records(run_id, limit=1)
+        records = await journal.records(run_id, omitted)
+        state = RunState.from_records(run_id, [*first, *records])
+        if summary.stateful and state.checkpoint is None:  # it is older than these records
+            state = RunState.from_records(run_id, await journal.tail(run_id))
     return RunSnapshot(
         state=state,
         status=shown_status(summary),
         owners=summary.epoch,
         records=records,
-        workflow=workflow_of(state) if workflow_of is not None and stateful else None,
+        omitted=omitted,
+        workflow=workflow_of(state) if workflow_of is not None and summary.stateful else None,
     )
 
 

@@ -93,10 +93,11 @@ class RunStore:
         Raises:
             RunNotFoundError: There is no such run.
         """
-        records = await (await self._parts.journal()).records(run_id)
-        page = [to_plain(record) for record in records[after : after + limit]]
+        journal = await self._parts.journal()
+        records = await journal.records(run_id, after, limit)
+        page = [to_plain(record) for record in records]
         end = after + len(page)
-        following = end if page and end < len(records) else None
+        following = end if page and end < (await journal.summary(run_id)).records else None
         return RecordsDocument(run_id=run_id, records=page, next=following)
 
     async def draw(self, run_id: str, language: Language = "mermaid") -> str:

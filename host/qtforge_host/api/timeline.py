@@ -39,9 +39,15 @@ _REFUSED: Final = "policy.breaker_open"  # the plugin was not called
 _TAKEN: Final = ("taken", "started", RESTORED, "")
 
 
-def timeline(records: Iterable[Record]) -> Iterator[HistoryEntry]:
-    """Give an entry for each record of a run, oldest first."""
-    start: datetime.datetime | None = None
+def timeline(
+    records: Iterable[Record], start: datetime.datetime | None = None
+) -> Iterator[HistoryEntry]:
+    """Give an entry for each record of a run, oldest first.
+
+    Args:
+        records: The records.
+        start: When the run was started; None where the first of these records says it.
+    """
     for record in records:
         start = start or record.at
         error = getattr(record, "error", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -12,7 +14,7 @@ from qtforge_host.journal.storage_errors import storage_error
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import sync_folder
 
-__all__ = ["connect", "prepare"]
+__all__ = ["FileWatch", "connect", "prepare"]
 
 _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_MS: Final = 30_000
@@ -50,6 +52,35 @@ def prepare(path: Path) -> None:
         ) from error
 
 
+class FileWatch:
+    """Notices that a database file was removed or replaced while it is open.
+
+    SQLite would write to the removed file without an error, and everything would be lost.
+
+    Args:
+        path: The file, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path
+        self._status: Final = path.stat()
+
+    def check(self) -> None:
+        """Check that the file is still there; costs microseconds.
+
+        Raises:
+            FileNotFoundError: It was removed or replaced.
+        """
+        try:
+            is_same = os.path.samestat(os.stat(self._path), self._status)
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise FileNotFoundError(
+                errno.ENOENT, "it was removed while it was in use", str(self._path)
+            )
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection for one thread at a time.
 
@@ -85,6 +116,8 @@ def _check_header(path: Path) -> None:
         header = file.read(100)
     size_bytes = path.stat().st_size
     if not header:
+        if path.with_name("owners").exists():  # it is made after the tables
+            raise UnreadableError("it is empty, and was used before")
         return
     if not header.startswith(_MAGIC) or len(header) < 100:
         raise UnreadableError("it is not an SQLite file")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import sqlite3
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
+from qtforge_host.journal.expected_rows import COLUMNS, ExpectedRow
+from qtforge_host.journal.schema import MIGRATIONS
 from qtforge_sdk.journal import Damage, JournalStatistics
 from qtforge_sdk.records import RunStarted
 
-__all__ = ["inspect", "read_statistics"]
+__all__ = [
+    "differing_columns",
+    "expected_rows",
+    "inspect",
+    "missing_rows",
+    "read_statistics",
+]
 
 # Along a covering index: 60 ms for a million runs.
 _RUNS: Final = """SELECT workflow, status, count(*) FROM runs INDEXED BY runs_by_workflow
@@ -21,8 +30,20 @@ _MESSAGES: Final = "SELECT count(*), min(position) FROM arrivals"
 _MESSAGE: Final = "SELECT checksum, payload FROM inbox WHERE position = ?"
 _RECORDS: Final = """SELECT run, position, checksum, payload FROM records
     WHERE run <> 0 ORDER BY run, position"""
-_ORPHANS: Final = """SELECT DISTINCT run FROM records
-    WHERE run <> 0 AND run NOT IN (SELECT key FROM runs)"""
+_ROWS: Final = f"SELECT key, {', '.join(COLUMNS)}, owner FROM runs"  # noqa: S608 - of constants
+_SCHEMA: Final = """SELECT name, sql FROM sqlite_master
+    WHERE name NOT LIKE 'sqlite_stat%' AND name <> 'sqlite_sequence'"""
+_SEQUENCES: Final = """SELECT name, seq FROM sqlite_sequence
+    WHERE (name = 'runs' AND seq < (SELECT max(key) FROM runs))
+    OR (name = 'inbox' AND seq < (SELECT max(position) FROM inbox))"""
+_STRAY: Final = """SELECT run_id, 'timers' FROM timers LEFT JOIN runs ON key = run
+        WHERE run_id IS NULL OR finished_at IS NOT NULL
+    UNION ALL SELECT run_id, 'arrivals' FROM arrivals LEFT JOIN runs ON key = arrivals.run
+        WHERE run_id IS NULL OR finished_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM inbox
+            WHERE inbox.position = arrivals.position AND inbox.run = arrivals.run)"""
+_NOT_ARRIVED: Final = """SELECT position, message_id FROM inbox WHERE run = ?1
+    AND position NOT IN (SELECT position FROM arrivals WHERE run = ?1)"""
+_MOST_LINES: Final = 100  # of what SQLite finds
 
 
 def read_statistics(connection: sqlite3.Connection, blobs: BlobFiles) -> JournalStatistics:
@@ -59,62 +80,169 @@ def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, .
         blobs: The large values.
     """
     found: list[Damage] = []
-    for search in (_structure, _records, _missing, _messages, _large_values):
-        try:
-            found.extend(search(connection, blobs))
-        except sqlite3.DatabaseError as error:
-            found.append(Damage(what=f"the journal can't be read to its end: {error}"))
+    connection.execute("BEGIN")  # all statements read one state of the file
+    try:
+        for search in (_structure, _schema, _runs, _messages, _large_values):
+            try:
+                found.extend(search(connection, blobs))
+            except sqlite3.DatabaseError as error:
+                found.append(Damage(what=f"the journal can't be read to its end: {error}"))
+    finally:
+        connection.execute("COMMIT")
     return tuple(dict.fromkeys(found))
 
 
-def _structure(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
-    for (line,) in connection.execute("PRAGMA quick_check"):
-        if line != "ok":
-            yield Damage(what=f"SQLite says: {line}")
-    for (key,) in connection.execute(_ORPHANS):
-        yield Damage(what=f"there are records of a run that is not listed, number {key}")
+def expected_rows(
+    connection: sqlite3.Connection, blobs: BlobFiles, found: list[Damage]
+) -> Iterator[ExpectedRow]:
+    """Give what the records of each run say about its row, by the runs' keys.
 
-
-def _records(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    Args:
+        connection: Used by this thread only.
+        blobs: The large values.
+        found: Gets the damage of the records; their run is then not whole.
+    """
     names = dict(connection.execute("SELECT key, run_id FROM runs"))
-    run, expected = 0, 1
+    run = ExpectedRow(0)
+    expected = 1
     for key, position, checksum, payload in connection.execute(_RECORDS):
-        if key != run:
-            run, expected = key, 1
+        if key != run.key:
+            if run.key:
+                yield run
+            run, expected = ExpectedRow(key), 1
         name = names.get(key)
-        if expected < position and name is not None:
-            what = f"{position - expected} records are missing from here"
-            yield Damage(what=what, run_id=name, position=expected)
+        if expected < position:
+            run.is_whole = False
+            if name is not None:
+                what = f"{position - expected} records are missing from here"
+                found.append(Damage(what=what, run_id=name, position=expected))
         expected = position + 1
         try:
             record = decode_record(payload, checksum, blobs.read)
         except UnreadableError as error:
-            yield Damage(what=str(error), run_id=name, position=position)
+            run.is_whole = False
+            found.append(Damage(what=str(error), run_id=name, position=position))
             continue
-        if name is not None and record.run_id != name:
+        if position == 1 and not isinstance(record, RunStarted):
+            what = "the run does not begin with its start"
+            found.append(Damage(what=what, run_id=name, position=1))
+        elif run.run_id not in (None, record.run_id):
             what = f"the record belongs to the run '{record.run_id}'"
-            yield Damage(what=what, run_id=name, position=position)
-        elif position == 1 and not isinstance(record, RunStarted):
-            yield Damage(what="the run does not begin with its start", run_id=name, position=1)
+            found.append(Damage(what=what, run_id=name, position=position))
+        run.add(position, record)
+    if run.key:
+        yield run
 
 
-def _missing(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
-    without = connection.execute(
-        "SELECT run_id FROM runs WHERE NOT EXISTS (SELECT 1 FROM records WHERE run = key)"
-    )
-    for (run_id,) in without:
-        yield Damage(what="all its records are missing", run_id=run_id, position=1)
+def _structure(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    for (line,) in connection.execute(f"PRAGMA integrity_check({_MOST_LINES:d})"):
+        if line != "ok":
+            yield Damage(what=f"SQLite says: {line}")
+
+
+def _schema(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    """Compare tables and indexes with those that this version makes."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        for migration in MIGRATIONS:
+            migration(fresh)
+        wanted = dict(fresh.execute(_SCHEMA).fetchall())
+    there = dict(connection.execute(_SCHEMA).fetchall())
+    for name in sorted(wanted.keys() | there.keys()):
+        if wanted.get(name) != there.get(name):
+            yield Damage(what=f"the table or index '{name}' is not as this version makes it")
+    for table, last in connection.execute(_SEQUENCES):
+        yield Damage(what=f"the next number of '{table}' would be one that was used: {last}")
+
+
+def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    found: list[Damage] = []
+    rows = {row[0]: row for row in connection.execute(_ROWS)}
+    with_records = set()
+    for run in expected_rows(connection, blobs, found):
+        yield from found
+        found.clear()
+        with_records.add(run.key)
+        row = rows.get(run.key)
+        if row is None:
+            what = f"there are records of a run that is not listed, number {run.key}"
+            yield Damage(what=what)
+        elif run.is_whole:
+            yield from _row_damage(run, row)
+            yield from _waiting_damage(connection, run)
+    yield from found
+    for key, run_id, *_ in rows.values():
+        if key not in with_records:
+            yield Damage(what="all its records are missing", run_id=run_id, position=1)
+    for run_id, table in connection.execute(_STRAY):
+        what = f"a row of '{table}' belongs to nothing that waits"
+        yield Damage(what=what, run_id=run_id)
+
+
+def _row_damage(run: ExpectedRow, row: tuple[Any, ...]) -> Iterator[Damage]:
+    wrong = differing_columns(run, row)
+    if wrong:
+        what = f"its row does not fit its records: {', '.join(wrong)}"
+        yield Damage(what=what, run_id=run.run_id)
+    elif run.values[5] is not None and row[-1] is not None:
+        yield Damage(what="it has ended, and has an owner", run_id=run.run_id)
+
+
+def differing_columns(run: ExpectedRow, row: tuple[Any, ...]) -> list[str]:
+    """Return the names of the columns of a run's row that differ from what its records say.
+
+    Args:
+        run: What the records say.
+        row: The row: its key, `COLUMNS`, and its owner.
+    """
+    there = zip(COLUMNS, run.values, row[1:], strict=False)
+    return [
+        column for column, wanted, is_ in there if wanted != is_ or type(wanted) is not type(is_)
+    ]
+
+
+def missing_rows(
+    connection: sqlite3.Connection, run: ExpectedRow
+) -> tuple[dict[str, int], list[int]]:
+    """Return the timers, and the positions of messages, that a run waits for without a row."""
+    timers: dict[str, int] = {}
+    if run.status == "waiting":
+        there = dict(connection.execute("SELECT name, due FROM timers WHERE run = ?", (run.key,)))
+        timers = {name: due for name, due in run.timers.items() if there.get(name) != due}
+    if run.has_ended:  # what reached it around its end is no longer known
+        return timers, []
+    rows = connection.execute(_NOT_ARRIVED, (run.key,)).fetchall()
+    return timers, [
+        position
+        for position, message_id in rows
+        if message_id not in run.handled and position not in run.positions
+    ]
+
+
+def _waiting_damage(connection: sqlite3.Connection, run: ExpectedRow) -> Iterator[Damage]:
+    timers, messages = missing_rows(connection, run)
+    for name in timers:
+        yield Damage(what=f"the timer '{name}' would not fire when it is due", run_id=run.run_id)
+    for position in messages:
+        what = f"message {position} would not be handled"
+        yield Damage(what=what, run_id=run.run_id)
 
 
 def _messages(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
     rows = connection.execute(
-        "SELECT run_id, position, checksum, payload FROM inbox LEFT JOIN runs ON key = run"
+        "SELECT run_id, position, message_id, checksum, payload"
+        " FROM inbox LEFT JOIN runs ON key = run"
     )
-    for run_id, position, checksum, payload in rows:
+    for run_id, position, message_id, checksum, payload in rows:
         try:
-            decode_message(payload, checksum, blobs.read)
+            message = decode_message(payload, checksum, blobs.read)
         except UnreadableError as error:
             yield Damage(what=f"message {position}: {error}", run_id=run_id)
+            continue
+        if run_id is None:
+            yield Damage(what=f"message {position} belongs to no run")
+        elif message.message_id != message_id:
+            what = f"message {position} has the id of another: '{message_id}'"
+            yield Damage(what=what, run_id=run_id)
 
 
 def _large_values(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:

@@ -17,7 +17,7 @@ __all__ = ["list_runs", "summary_of", "waits_for"]
 
 _COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
     label, accepts, kept_at,
-    (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key)"""
+    (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key), kept > 0"""
 # ``since`` and ``until`` bound the scan of an index; runs that started at ``at`` are tied.
 _NEWEST: Final = """started_at >= :since AND started_at < :until
     AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
@@ -56,7 +56,8 @@ _STATUSES: Final = """WITH RECURSIVE found(status) AS (
 _END_OF_TIME: Final = (1 << 63) - 1
 
 _Row = tuple[
-    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None, int, int
+    str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None,
+    int, int, int,
 ]  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def list_runs(
     """
     ordered = heapq.merge(
         *_candidates(connection, query),
-        key=lambda row: (row[4], row[13]),
+        key=lambda row: (row[4], row[14]),
         reverse=not query.oldest_first,
     )
     alive: dict[str | None, bool] = {None: False}
@@ -183,4 +184,5 @@ def _summary(row: _Row, alive: bool) -> RunSummary:
         accepts=tuple(row[10].split()),
         waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
         records=row[12],
+        stateful=bool(row[13]),
     )

@@ -21,6 +21,7 @@ from qtforge_sdk.journal import (
     JournalStatistics,
     Ownership,
     PostedMessage,
+    Repair,
     RunQuery,
     RunSummary,
 )
@@ -254,6 +255,11 @@ class MemoryJournal:
 
     async def check(self) -> Sequence[Damage]:
         """Return no damage: there is none in memory."""
+        self._open_store()
+        return ()
+
+    async def repair(self) -> Sequence[Repair]:
+        """Change nothing: there is no damage in memory."""
         self._open_store()
         return ()
 

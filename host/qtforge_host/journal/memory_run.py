@@ -205,6 +205,7 @@ class MemoryRun:
             accepts=tuple(self.accepts.split()),
             waiting_since=_instant(self.kept_at_us) if self.waits else None,
             records=len(self.entries),
+            stateful=self.checkpoint > 0,
         )
 
 

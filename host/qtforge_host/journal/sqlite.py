@@ -17,13 +17,14 @@ from qtforge_host.journal import changes
 from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.database import connect, prepare
+from qtforge_host.journal.database import FileWatch, connect, prepare
 from qtforge_host.journal.encoding import Blob, encode_message
 from qtforge_host.journal.group import Create, GroupCommit, Job
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
+from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.schema import run_row
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_host.journal.writer import Writer
@@ -37,6 +38,7 @@ from qtforge_sdk.journal import (
     JournalStatistics,
     Ownership,
     PostedMessage,
+    Repair,
     RunQuery,
     RunSummary,
 )
@@ -54,6 +56,7 @@ class _Open:
     writer: Writer
     reader: Reader
     connection: sqlite3.Connection
+    watch: FileWatch
 
 
 class SqliteJournal:
@@ -85,9 +88,12 @@ class SqliteJournal:
         except BaseException:
             thread.shutdown(wait=False)
             raise
+        watch = FileWatch(self._path)
         group = GroupCommit(write, self._locks.owner, self._blobs)
         queries = Queries(read, self._directory, self._locks, self._blobs)
-        self._open = _Open(Writer(group, self._directory), Reader(queries, read, thread), read)
+        self._open = _Open(
+            Writer(group, self._directory, watch), Reader(queries, read, thread), read, watch
+        )
 
     async def close(self) -> None:
         """Finish all writes, and release every run."""
@@ -238,6 +244,11 @@ class SqliteJournal:
         parts = self._parts()
         return await self._read(lambda _: inspect(parts.connection, self._blobs))
 
+    async def repair(self) -> Sequence[Repair]:
+        """Make again what does not fit the records; see `Journal`."""
+        done: Sequence[Repair] = await self._write(repair())
+        return done
+
     def _prepare(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         prepare(self._path)
         with contextlib.ExitStack() as undo:
@@ -289,7 +300,13 @@ class SqliteJournal:
             task.exception()  # marks it as retrieved: its caller may have been cancelled
 
     async def _read(self, read: Callable[[Queries], T]) -> T:
+        parts = self._parts()
+
+        def checked(queries: Queries) -> T:
+            parts.watch.check()
+            return read(queries)
+
         try:
-            return await self._parts().reader.read(read)
+            return await parts.reader.read(checked)
         except (OSError, sqlite3.Error) as error:
             raise storage_error(self._directory, error) from error

@@ -17,6 +17,7 @@ _DAMAGED: Final = (
     "the journal in it is damaged",
     "restore it from a backup, or give another --state-dir",
 )
+_GONE: Final = ("a file of it is missing", "put it back, or start again with a new one")
 _BUSY: Final = (
     "another process has been writing to the journal for too long",
     "wait for it, or end it",
@@ -36,7 +37,7 @@ _BY_NAME: Final = (
 )
 _FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY_ERRNOS: Final = (
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT,
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST,
 )  # fmt: skip
 # After these the state of the file is unknown: a failed fsync may have lost data.
 _LASTING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -61,6 +62,8 @@ def _meaning(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError):
         if error.errno in _FULL_ERRNOS:
             return _FULL
+        if error.errno == errno.ENOENT:
+            return _GONE
         return _READ_ONLY if error.errno in _READ_ONLY_ERRNOS else _FAILED
     name = getattr(error, "sqlite_errorname", "")
     for start, meaning in _BY_NAME:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_host.cancellation import shield, wait_shielded
+from qtforge_host.journal.database import FileWatch
 from qtforge_host.journal.group import Append, Change, GroupCommit, Job
 from qtforge_host.journal.storage_errors import is_lasting, storage_error
 from qtforge_sdk.errors import StateDirectoryError
@@ -38,10 +39,12 @@ class Writer:
     Args:
         group: Writes the groups; from now on it is used by the thread only.
         directory: The journal's folder, for errors.
+        watch: Notices that the file was removed.
     """
 
-    def __init__(self, group: GroupCommit, directory: Path) -> None:
+    def __init__(self, group: GroupCommit, directory: Path, watch: FileWatch) -> None:
         self._group = group
+        self._watch = watch
         self._directory = directory
         self._loop = asyncio.get_running_loop()
         self._outbox: list[_Ticket] = []
@@ -195,6 +198,7 @@ class Writer:
         error = self._broken
         if error is None:
             try:
+                self._watch.check()
                 jobs = [ticket.job for ticket in tickets]
                 return self._group.commit(jobs, self._deliver_written)
             except Exception as raised:  # noqa: BLE001 - raised in every caller, with its cause

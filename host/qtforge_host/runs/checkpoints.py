@@ -71,6 +71,7 @@ def renewed_checkpoint(
         handled=last.handled,
         definition=definition,
         timed_from=last.timed_from,
+        label_since=last.label_since,
     )
 
 

@@ -221,7 +221,7 @@ class Children:
         """
         for each in await self._journal.runs(RunQuery(parent=parent, limit=_MANY)):
             if each.run_id not in known:
-                first = (await self._journal.records(each.run_id))[0]
+                first = (await self._journal.records(each.run_id, limit=1))[0]
                 if isinstance(first, RunStarted) and first.parent_step == step:
                     return each.run_id
         return None

@@ -225,7 +225,7 @@ class Engine:
         """
         while (executing := self.active_runs.handle(run_id)) is not None:
             await executing.until_ended()
-            state = RunState.from_records(run_id, await self.journal.records(run_id))
+            state = RunState.from_records(run_id, await self.journal.tail(run_id))
             if not stays or state.status != "waiting":
                 return state
         options = _Options(

@@ -352,7 +352,9 @@ class RunState:
     def _checkpoint_saved(self, record: CheckpointSaved) -> None:
         self.status = "running" if record.busy else "waiting"
         self.error = self.finished_at = None
-        if record.label != self.label or record.trace.get("entered"):
+        if record.label_since is not None:
+            self.label_since = record.label_since
+        elif record.label != self.label or record.trace.get("entered"):
             self.label_since = record.at
         self.label, self.accepts, self.timers = record.label, record.accepts, record.timers
         self.checkpoint = record

@@ -34,9 +34,11 @@ class StatefulRun(ActiveRun):
         event = checkpoint.event
         # An event that was not sent through the inbox leaves that handled as far as it was.
         position = max(self._log.state.inbox, 0 if event is None else event.position)
+        now, state = self._clock.now(), self._log.state
+        is_new = checkpoint.label != state.label or bool(checkpoint.trace.get("entered"))
         record = CheckpointSaved(
             run_id=self.id,
-            at=self._clock.now(),
+            at=now,
             state=checkpoint.state,
             label=checkpoint.label,
             event="" if event is None else event.name,
@@ -58,6 +60,7 @@ class StatefulRun(ActiveRun):
             failed=checkpoint.failed,
             first=() if last is None else _without(last.first, event),
             timed_from=self._log.state.reset_at,
+            label_since=now if is_new else state.label_since,
         )
         await self._save(record)
 

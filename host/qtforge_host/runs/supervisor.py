@@ -25,6 +25,7 @@ __all__ = ["Durable", "Supervisor"]
 _LOG = logging.getLogger("qtforge.runs")
 _POLL_REST_S: Final = 0.02
 _POLL_OUTCOME_S: Final = 0.1
+_PAGE: Final = 100  # records that are read at once
 
 
 class Supervisor:
@@ -214,9 +215,14 @@ class Supervisor:
                 return outcome.result()
 
     async def _find(self, run_id: str, event_id: str) -> CheckpointSaved | None:
-        for record in reversed(await self.engine.journal.records(run_id)):
-            if isinstance(record, CheckpointSaved) and record.event_id == event_id:
-                return record
+        journal = self.engine.journal
+        last = (await journal.summary(run_id)).records
+        while last:  # the newest first: the event was mostly handled a moment ago
+            first = max(last - _PAGE, 0)
+            for record in reversed(await journal.records(run_id, first, last - first)):
+                if isinstance(record, CheckpointSaved) and record.event_id == event_id:
+                    return record
+            last = first
         return None
 
 

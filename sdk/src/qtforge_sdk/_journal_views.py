@@ -14,6 +14,7 @@ __all__ = [
     "AppendedRecord",
     "Damage",
     "JournalStatistics",
+    "Repair",
     "RunQuery",
     "RunSummary",
 ]
@@ -66,6 +67,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         accepts: The events that a waiting run waits for.
         waiting_since: Since when a waiting run waits, in UTC.
         records: The number of its records.
+        stateful: Whether it has saved a checkpoint.
     """
 
     run_id: str
@@ -81,6 +83,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     accepts: tuple[str, ...] = ()
     waiting_since: datetime.datetime | None = None
     records: int = 0
+    stateful: bool = False
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +98,18 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     run_id: str | None = None
     position: int | None = None
+
+
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that `Journal.repair` made.
+
+    Attributes:
+        what: What was changed.
+        run_id: The affected run; None for the journal as a whole.
+    """
+
+    what: str
+    run_id: str | None = None
 
 
 class AppendedRecord(msgspec.Struct, frozen=True, kw_only=True):

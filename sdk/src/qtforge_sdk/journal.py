@@ -25,6 +25,7 @@ from qtforge_sdk._journal_views import (
     AppendedRecord,
     Damage,
     JournalStatistics,
+    Repair,
     RunQuery,
     RunSummary,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "MessageKind",
     "Ownership",
     "PostedMessage",
+    "Repair",
     "RunQuery",
     "RunSummary",
     "is_run_id",
@@ -366,7 +368,22 @@ class Journal(Protocol):
         """
 
     async def check(self) -> Sequence[Damage]:
-        """Return every damage of the journal; empty if there is none."""
+        """Return every damage of the journal; empty if there is none.
+
+        Everything that follows from the records is compared with them, such as a run's status.
+        """
+
+    async def repair(self) -> Sequence[Repair]:
+        """Make everything that follows from the records again where it does not fit them.
+
+        Records, messages and large values are never changed; `check` still reports their damage.
+
+        Returns:
+            What was changed; empty if nothing was.
+
+        Raises:
+            StateDirectoryError: It can't be repaired; nothing was changed.
+        """
 
 
 class JournalFactory(Protocol):

@@ -288,6 +288,7 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
         first: Events that are delivered before any other, in order: those that a retry of the
             run delivers again.
         timed_from: When the run's time began to count, if not at its start.
+        label_since: Since when the run has this label; None in records of earlier versions.
     """
 
     state: Any
@@ -311,6 +312,7 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
     failed: bool = False
     first: tuple[ReceivedEvent, ...] = ()
     timed_from: datetime.datetime | None = None
+    label_since: datetime.datetime | None = None
 
 
 class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_started"):

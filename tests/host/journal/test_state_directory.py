@@ -366,3 +366,94 @@ def test_forgotten_runs_leave_no_large_values_behind(kept: Path) -> None:
 
     asyncio.run(prune())
     assert not list((kept / "blobs").glob("*/*"))
+
+
+def test_an_emptied_file_is_refused_and_not_taken_for_a_new_one(kept: Path) -> None:
+    file_in(kept).write_bytes(b"")
+    assert "empty" in refusal(kept).why
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_removed_while_in_use_fails_reads_and_writes(
+    kept: Path, replaced: bool
+) -> None:
+    async def use() -> None:
+        journal = SqliteJournal(kept)
+        await journal.open()
+        ownership = await journal.claim("large")
+        moved = file_in(kept).with_name("moved")
+        file_in(kept).rename(moved)
+        if replaced:
+            shutil.copy(moved, file_in(kept))
+        for use in (journal.records("large"), journal.append(ownership, [step("large")])):
+            with pytest.raises(StateDirectoryError, match="missing"):
+                await use
+        file_in(kept).unlink(missing_ok=True)
+        moved.rename(file_in(kept))
+        await journal.append(ownership, [step("large", "again")])  # it is back
+        assert len(await journal.records("large")) == 3
+        await journal.close()
+
+    asyncio.run(use())
+
+
+HARMS = {
+    "a status": ["UPDATE runs SET status = 'waiting' WHERE run_id = 'run-003'"],
+    "a name": ["UPDATE runs SET run_id = 'ruN-003' WHERE run_id = 'run-003'"],
+    "a start": ["UPDATE runs SET started_at = started_at + 1 WHERE key = 4"],
+    "an end": ["UPDATE runs SET finished_at = NULL WHERE key = 4"],
+    "an owner of an ended run": ["UPDATE runs SET owner = 'x' WHERE key = 4"],
+    "a row": ["DELETE FROM runs WHERE key = 4"],
+    "all rows": ["DELETE FROM runs"],
+    "a message that waits": ["DELETE FROM arrivals"],
+    "a message that nobody waits for": ["INSERT INTO arrivals VALUES (4, 1)"],
+    "a timer that nobody waits for": ["INSERT INTO timers VALUES (4, 'late', 1)"],
+    "the number of the next run": ["UPDATE sqlite_sequence SET seq = 1 WHERE name = 'runs'"],
+    "an entry of an index": [
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(sql, ')', ') WHERE key <> 4')"
+        " WHERE name = 'runs_by_status'",
+        "PRAGMA writable_schema = RESET",
+        "REINDEX runs_by_status",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(sql, ' WHERE key <> 4', '')"
+        " WHERE name = 'runs_by_status'",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", HARMS.values(), ids=HARMS)
+def test_what_follows_from_the_records_is_found_and_repaired(
+    kept: Path, statements: list[str]
+) -> None:
+    def dump() -> tuple[object, ...]:
+        with sqlite3.connect(file_in(kept)) as connection:
+            rows = connection.execute(
+                "SELECT key, run_id, workflow, kind, status, started_at, finished_at, parent,"
+                " kept, label, accepts, kept_at, correlation FROM runs ORDER BY key"
+            ).fetchall()
+            records = connection.execute("SELECT * FROM records ORDER BY id").fetchall()
+            arrivals = connection.execute("SELECT * FROM arrivals").fetchall()
+        connection.close()
+        return rows, records, arrivals
+
+    before = dump()
+    with sqlite3.connect(file_in(kept)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+    assert damage_of(kept)
+
+    async def repair() -> None:
+        journal = SqliteJournal(kept)
+        await journal.open()
+        assert await journal.repair() or statements == HARMS["the number of the next run"]
+        assert not await journal.check()
+        assert not await journal.repair()
+        found = await journal.runs(RunQuery(limit=100))
+        assert len(found) == 41
+        await journal.claim("large")  # after a repair a run can be owned and written again
+        await journal.close()
+
+    asyncio.run(repair())
+    assert dump() == before

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ import click
 
 from qtforge_host.api.documents import HistoryEntry
 from qtforge_host.api.drawing import Language, graph_of_run
-from qtforge_host.api.lookup import find_run, open_journal
+from qtforge_host.api.lookup import find_run, open_journal, shown_status
 from qtforge_host.api.snapshots import RunSnapshot, look
 from qtforge_host.api.timeline import move_text, moves, timeline
 from qtforge_host.api.workflows import WorkflowsOfRuns
@@ -23,12 +24,15 @@ from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.report import print_run, run_lines
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.runs.state import RunState
+from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.journal import Journal
 
 __all__ = ["show", "watch"]
 
 _POLL_S: Final = 0.25
+_PAGE: Final = 1000  # records that are read at once
 
 
 @click.command()
@@ -60,6 +64,9 @@ def show(
     if output is not None and language is None:
         raise click.UsageError("-o goes with --graph")
     workflows = WorkflowsOfRuns(session.settings)
+    if raw and language is None:
+        asyncio.run(_print_records(session, run))
+        return
 
     async def found() -> RunSnapshot:
         async with open_journal(session.settings) as journal:
@@ -69,9 +76,6 @@ def show(
     if language is not None:
         workflow = seen.workflow or workflows.of(seen.state)
         write_graph(graph_of_run(seen, workflow), language, output)
-    elif raw:
-        for record in seen.records:
-            print_json(to_plain(record), one_line=True)
     elif as_json:
         print_json(seen.document())
     else:
@@ -108,25 +112,44 @@ def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
     return 0 if seen.status == "succeeded" else FAILED
 
 
+async def _print_records(session: Session, run: str) -> None:
+    async with open_journal(session.settings) as journal:
+        run_id = await find_run(journal, run)
+        after = 0
+        while page := await journal.records(run_id, after, _PAGE):
+            for record in page:
+                print_json(to_plain(record), one_line=True)
+            after += len(page)
+
+
 async def _follow(
-    journal: Journal, run_id: str, limit_s: float, shown: Callable[[RunSnapshot], None]
+    journal: Journal,
+    run_id: str,
+    limit_s: float,
+    shown: Callable[[RunState, Sequence[Record]], None],
 ) -> RunSnapshot | None:
+    """Show a run's state with each page of new records until it no longer executes or waits."""
+    state, after = RunState(run_id), 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
             while True:
-                seen = await look(journal, run_id)
-                shown(seen)
-                if seen.status not in ("running", "waiting"):
-                    return seen
+                summary = await journal.summary(run_id)
+                while page := await journal.records(run_id, after, _PAGE):
+                    for record in page:
+                        state.apply(record)
+                    after += len(page)
+                    shown(state, page)
+                if shown_status(summary) not in ("running", "waiting"):
+                    return await look(journal, run_id, every_step=True)
                 await asyncio.sleep(_POLL_S)
     return None
 
 
 @contextlib.contextmanager
-def _display(as_json: bool) -> Iterator[Callable[[RunSnapshot], None]]:
+def _display(as_json: bool) -> Iterator[Callable[[RunState, Sequence[Record]], None]]:
     """Give what shows a run: in place on a terminal, else a line for each new record."""
     if as_json or not sys.stdout.isatty():
-        yield _Lines(as_json).show
+        yield partial(_print_lines, as_json)
         return
     # rich is imported only where there is a terminal to show it on.
     from rich.console import Console
@@ -135,27 +158,19 @@ def _display(as_json: bool) -> Iterator[Callable[[RunSnapshot], None]]:
 
     with Live(console=Console(), transient=True, auto_refresh=False, redirect_stdout=False) as live:
 
-        def update(seen: RunSnapshot) -> None:
-            text = "\n".join(run_lines(seen.state))
+        def update(state: RunState, _: Sequence[Record]) -> None:
+            text = "\n".join(run_lines(state))
             live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield update
 
 
-class _Lines:
-    """Prints the records that are new."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._printed = 0
-
-    def show(self, seen: RunSnapshot) -> None:
-        for entry in list(timeline(seen.records))[self._printed :]:
-            if self._as_json:
-                print_json(entry, one_line=True)
-            else:
-                click.echo(_line(entry))
-        self._printed = len(seen.records)
+def _print_lines(as_json: bool, state: RunState, records: Sequence[Record]) -> None:
+    for entry in timeline(records, state.started_at):
+        if as_json:
+            print_json(entry, one_line=True)
+        else:
+            click.echo(_line(entry))
 
 
 def _line(entry: HistoryEntry) -> str:
@@ -177,10 +192,12 @@ def _print(seen: RunSnapshot) -> None:
         glyph = " " if move.taken else "✗"
         text = "".join(each if each.isprintable() else " " for each in move_text(move))
         click.echo(f"{glyph} {move.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
-    started = seen.records[0].at.astimezone()
+    started = (seen.state.started_at or seen.records[0].at).astimezone()
     owners = f", {seen.owners} owners so far" if seen.owners > 1 else ""
     click.echo(f"\nhistory, from {started:%Y-%m-%d %H:%M:%S}{owners}")
-    for entry in timeline(seen.records):
+    if seen.omitted:
+        click.echo(f"  ... {seen.omitted:,} earlier records; --records prints all")
+    for entry in timeline(seen.records, seen.state.started_at):
         click.echo(f"  {_line(entry)}")
 
 

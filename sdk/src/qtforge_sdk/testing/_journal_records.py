@@ -103,5 +103,6 @@ def _state_kept(ids: dict[str, Any]) -> CheckpointSaved:
         inbox=3,
         handled=("m3",),
         definition={"states": {}},
+        label_since=NOW,
         **ids,
     )

@@ -54,12 +54,29 @@ class Journals:
         for journal in self._opened:
             await journal.close()
 
+    async def assert_sound(self) -> None:
+        """Check that the runs are without damage.
+
+        Raises:
+            AssertionError: They are damaged, or a repair changed them.
+        """
+        journal = self._make()
+        await journal.open()
+        try:
+            if damages := await journal.check():
+                raise AssertionError(f"the test has left damage: {damages}")
+            if repairs := await journal.repair():
+                raise AssertionError(f"there was nothing to repair: {repairs}")
+        finally:
+            await journal.close()
+
 
 @contextlib.asynccontextmanager
 async def _journals(make: MakeJournal) -> AsyncIterator[Journals]:
     journals = Journals(make)
     try:
         yield journals
+        await journals.assert_sound()
     finally:
         await journals.close()
 
