@@ -21,6 +21,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AcceptedEvent",
     "Amended",
+    "BackupDocument",
     "BreakerRow",
     "ConfigDocument",
     "ConfigFiles",
@@ -316,6 +317,15 @@ class Imported(Versioned, frozen=True, kw_only=True):
     run_id: str
 
 
+class BackupDocument(Versioned, frozen=True, kw_only=True):
+    """What a backup holds, or what was restored from it, in bytes before compression."""
+
+    path: str
+    runs: int
+    files: int
+    size_bytes: int
+
+
 class WorkflowProblem(Part, frozen=True, kw_only=True):
     """A problem of a definition."""
 
@@ -496,9 +506,9 @@ class Schedules(Versioned, frozen=True, kw_only=True):
 class Finding(Part, frozen=True, kw_only=True):
     """A result of one check of ``doctor``.
 
-    ``part`` is ``configuration``, ``state directory``, ``journal``, ``run files`` or
-    ``plugins``; ``record`` is the number of the run's record from 1; ``unusable`` says that
-    the state directory can't be used at all.
+    ``part`` is ``configuration``, ``state directory``, ``permissions``, ``journal``, ``runs``,
+    ``run files`` or ``plugins``; ``record`` is the number of the run's record from 1;
+    ``unusable`` says that the state directory can't be used at all.
     """
 
     part: str
@@ -511,10 +521,11 @@ class Finding(Part, frozen=True, kw_only=True):
 
 
 class DoctorDocument(Versioned, frozen=True, kw_only=True):
-    """The findings of ``doctor``."""
+    """The findings of ``doctor``, and with ``--repair`` what was changed before they were made."""
 
     ok: bool
     findings: list[Finding]
+    repairs: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConfigFiles(Part, frozen=True, kw_only=True):

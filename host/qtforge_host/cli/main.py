@@ -7,7 +7,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "workflows": "workflows:workflows",
     "bus": "bus:bus",
     "health": "health:health",
+    "journal": "journal:journal",
     "doctor": "doctor:doctor",
     "config": "config:config",
     "completion": "config:completion",
@@ -48,6 +49,7 @@ _SUMMARIES: Final = {
     "workflows": "List, show and validate workflows.",
     "health": "Ask the plugins how they fare.",
     "bus": "Look at the message bus, and ask a topic.",
+    "journal": "Back up all runs with their files, and restore them.",
     "doctor": "Check the state directory, the configuration and the plugins.",
     "config": "Show the configuration in force.",
     "completion": "Print the shell's completion script.",
@@ -185,10 +187,27 @@ def _refuse_windows() -> int:
 
 
 def _only(error: Exception) -> Exception:
-    """Return what is in a group, where that is one error: tasks end with a group."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+    """Return the error that a group of tasks ended with.
+
+    A state directory that can't be used fails every task, and whatever else failed with them.
+    """
+    from qtforge_sdk.errors import StateDirectoryError
+
+    if not isinstance(error, ExceptionGroup):
+        return error
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, StateDirectoryError):
+            return leaf
+    return leaves[0] if len(leaves) == 1 else error
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _failed(error: Exception, *, debug: bool) -> int:

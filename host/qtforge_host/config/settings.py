@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -177,8 +178,9 @@ def load_settings(
     check_keys(managed_document, ("plugins",), str(managed))
     table = convert_table(_table(document, "host", path), _HostTable, str(path), "host")
     return Settings(
-        config_path=path,
-        state_dir=state or platformdirs.user_state_path(_APPLICATION),
+        # Absolute from here on: a plugin may change the working directory.
+        config_path=_absolute(path),
+        state_dir=_absolute(state or platformdirs.user_state_path(_APPLICATION)),
         safe_mode=safe_mode,
         import_timeout_s=_seconds(table.import_timeout, path, "import_timeout"),
         start_timeout_s=_seconds(table.start_timeout, path, "start_timeout"),
@@ -222,6 +224,17 @@ def plugin_config(name: str, config_type: type[T] | None, settings: Settings) ->
             )
         return None
     return convert_table(said.config, config_type, str(said.file), path)
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return Path(os.path.abspath(path))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            str(path),
+            "it is relative, and the working directory was deleted",
+            "change to another folder, or give the whole path",
+        ) from error
 
 
 def _path_in(environ: Mapping[str, str], variable: str) -> Path | None:

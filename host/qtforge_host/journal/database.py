@@ -12,15 +12,63 @@ from qtforge_host.journal.encoding import UnreadableError
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_sdk.errors import StateDirectoryError
-from qtforge_sdk.files import sync_folder
+from qtforge_sdk.files import private_file, private_folder, sync_folder
 
-__all__ = ["FileWatch", "connect", "prepare"]
+__all__ = ["FileWatch", "connect", "connect_read_only", "is_readable_only", "prepare"]
 
 _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _WAL_PAGES: Final = 10_000  # 40 MB between checkpoints: a page that changes often is copied once
 _WAL_BYTES: Final = 64 << 20
 _RESTORE: Final = "restore it from a backup, or give another --state-dir"
+
+
+def is_readable_only(path: Path) -> bool:
+    """Return whether a journal is there and can be read, but not written."""
+    try:
+        is_file = path.is_file() and path.stat().st_size > 0
+        return is_file and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+    except OSError:
+        return False
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Return a connection that never writes to the folder, for one thread at a time.
+
+    Where nothing is beside the file, nobody has it open, and it is read as it is: SQLite
+    could not make its lock files there.
+
+    Raises:
+        StateDirectoryError: It is damaged, another program's, or not of the newest format.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    is_at_rest = not wal.exists() or wal.stat().st_size == 0
+    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_at_rest else ''}"
+    try:
+        _check_header(path)
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=_BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _check_origin(connection, path)
+            version = _pragma(connection, "PRAGMA user_version")
+            if version < FORMAT_VERSION:
+                why = f"the journal in it has format {version}, and can't be brought up to date"
+                raise StateDirectoryError(str(path.parent), why, "make it writable, or copy it")
+        except BaseException:
+            connection.close()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(path.parent, error) from error
+    except UnreadableError as error:
+        raise StateDirectoryError(
+            str(path.parent), f"the journal in it is damaged: {error}", _RESTORE
+        ) from error
+    return connection
 
 
 def prepare(path: Path) -> None:
@@ -31,8 +79,10 @@ def prepare(path: Path) -> None:
             writable; nothing was changed.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         is_new = not path.exists()
+        if is_new:
+            private_file(path)  # SQLite gives its other files the same permissions
         _check_header(path)
         connection = connect(path)
         try:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import socket
 import sys
 import uuid
-import weakref
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from qtforge_sdk.files import try_lock
+from qtforge_sdk.files import close_in_children, private_folder, try_lock
 
 __all__ = ["OwnerLocks"]
 
@@ -48,7 +48,7 @@ class OwnerLocks:
         Raises:
             OSError: The lock file can't be made.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        private_folder(self._directory)
         for _ in range(_ATTEMPTS):
             owner = uuid.uuid4().hex
             descriptor = os.open(self._path(owner), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -60,7 +60,7 @@ class OwnerLocks:
                 raise
             if held:
                 self._descriptor, self.owner = descriptor, owner
-                _close_in_children(self)
+                close_in_children(self)
                 return
             os.close(descriptor)
         raise OSError(f"no lock in {self._directory} could be kept")
@@ -80,17 +80,18 @@ class OwnerLocks:
         if owner in self._dead:
             return False
         try:
-            descriptor = os.open(self._path(owner), os.O_RDWR)
+            descriptor = _opened(self._path(owner))
         except FileNotFoundError:
             self._dead.add(owner)
             return False
-        except PermissionError:
+        except OSError:
             return True  # another user's; it may be alive
         try:
             if not try_lock(descriptor):
                 return True
             if sys.platform != "win32":
-                self._path(owner).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the folder can't be written
+                    self._path(owner).unlink(missing_ok=True)
         finally:
             os.close(descriptor)
         self._dead.add(owner)
@@ -125,20 +126,18 @@ class OwnerLocks:
     def _path(self, owner: str) -> Path:
         return self._directory / f"{owner}.lock"
 
-    def close_in_child(self) -> None:
-        """Close the copy of a forked child, which would hold the lock after this process ends."""
+    def close(self) -> None:
+        """Close the lock, and leave its file; what a forked child does with its copy."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
-def _close_in_children(locks: OwnerLocks) -> None:
-    reference = weakref.ref(locks)
-
-    def close() -> None:
-        found = reference()
-        if found is not None:
-            found.close_in_child()
-
-    if sys.platform != "win32":
-        os.register_at_fork(after_in_child=close)
+def _opened(path: Path) -> int:
+    """Open a lock file; only for reading where it can't be written, which is enough to try it."""
+    try:
+        return os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return os.open(path, os.O_RDONLY)

@@ -17,7 +17,13 @@ from qtforge_host.journal import changes
 from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.database import FileWatch, connect, prepare
+from qtforge_host.journal.database import (
+    FileWatch,
+    connect,
+    connect_read_only,
+    is_readable_only,
+    prepare,
+)
 from qtforge_host.journal.encoding import Blob, encode_message
 from qtforge_host.journal.group import Create, GroupCommit, Job
 from qtforge_host.journal.inspection import inspect, read_statistics
@@ -26,7 +32,7 @@ from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.schema import run_row
-from qtforge_host.journal.storage_errors import storage_error
+from qtforge_host.journal.storage_errors import is_unwritable, storage_error
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
@@ -53,7 +59,7 @@ T = TypeVar("T")
 class _Open:
     """The parts of an open journal; ``connection`` is the reader's, and for `check` too."""
 
-    writer: Writer
+    writer: Writer | None  # None where the folder can't be written
     reader: Reader
     connection: sqlite3.Connection
     watch: FileWatch
@@ -75,6 +81,7 @@ class SqliteJournal:
         self._blobs = BlobFiles(directory / "blobs")
         self._locks = OwnerLocks(directory / "owners")
         self._open: _Open | None = None
+        self._refusal: StateDirectoryError | None = None  # why it can't be written
         self._large: set[asyncio.Task[Any]] = set()  # writes that wait for their files
 
     async def open(self) -> None:
@@ -89,11 +96,12 @@ class SqliteJournal:
             thread.shutdown(wait=False)
             raise
         watch = FileWatch(self._path)
-        group = GroupCommit(write, self._locks.owner, self._blobs)
+        writer = None
+        if write is not None:
+            group = GroupCommit(write, self._locks.owner, self._blobs)
+            writer = Writer(group, self._directory, watch)
         queries = Queries(read, self._directory, self._locks, self._blobs)
-        self._open = _Open(
-            Writer(group, self._directory, watch), Reader(queries, read, thread), read, watch
-        )
+        self._open = _Open(writer, Reader(queries, read, thread), read, watch)
 
     async def close(self) -> None:
         """Finish all writes, and release every run."""
@@ -102,7 +110,8 @@ class SqliteJournal:
         parts, self._open = self._open, None
         if self._large:
             await asyncio.wait(self._large)
-        await parts.writer.close()
+        if parts.writer is not None:
+            await parts.writer.close()
         await parts.reader.close()
         self._locks.release()
 
@@ -136,7 +145,7 @@ class SqliteJournal:
                     encoded = [*job.entries, *(message for _, _, message in job.posts)]
                     await self._write(job, [blob for each in encoded for blob in each.blobs])
                     return
-            await self._parts().writer.submit(job)
+            await self._writer().submit(job)
 
     async def records(
         self, run_id: str, after: int = 0, limit: int | None = None
@@ -202,7 +211,7 @@ class SqliteJournal:
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may have a new message; see `Journal`."""
-        return await self._parts().writer.changed(timeout_s)
+        return await self._writer().changed(timeout_s)
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
@@ -220,7 +229,8 @@ class SqliteJournal:
 
     def backlog(self) -> int:
         """Return how many writes wait; see `Journal`."""
-        return self._parts().writer.backlog
+        writer = self._parts().writer
+        return 0 if writer is None else writer.backlog
 
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Delete old runs; see `Journal`."""
@@ -249,8 +259,14 @@ class SqliteJournal:
         done: Sequence[Repair] = await self._write(repair())
         return done
 
-    def _prepare(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        prepare(self._path)
+    def _prepare(self) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
+        if is_readable_only(self._path):
+            return connect_read_only(self._path), None
+        try:
+            prepare(self._path)
+        except StateDirectoryError as error:
+            # A read-only file system: the permissions do not tell.
+            return self._read_only(error), None
         with contextlib.ExitStack() as undo:
             try:
                 self._locks.acquire()
@@ -259,13 +275,27 @@ class SqliteJournal:
                 read = undo.enter_context(contextlib.closing(connect(self._path)))
                 write = connect(self._path)
             except (OSError, sqlite3.Error) as error:
-                raise storage_error(self._directory, error) from error
+                refusal = storage_error(self._directory, error)
+                return self._read_only(refusal), None
             undo.pop_all()
         return read, write
 
+    def _read_only(self, refusal: StateDirectoryError) -> sqlite3.Connection:
+        """Return a connection to a journal that can't be written now; raise if there is none."""
+        cause = refusal.__cause__
+        if not isinstance(cause, Exception) or not is_unwritable(cause):
+            raise refusal
+        if not self._path.is_file() or not self._path.stat().st_size:
+            raise refusal
+        self._refusal = refusal
+        return connect_read_only(self._path)
+
     def _statistics(self) -> JournalStatistics:
         # A connection and a thread of its own: other reads need not wait for this long one.
-        with contextlib.closing(connect(self._path)) as connection:
+        read_only = self._parts().writer is None
+        with contextlib.closing(
+            connect_read_only(self._path) if read_only else connect(self._path)
+        ) as connection:
             return read_statistics(connection, self._blobs)
 
     def _parts(self) -> _Open:
@@ -275,8 +305,19 @@ class SqliteJournal:
             )
         return self._open
 
-    async def _write(self, job: Job, blobs: Sequence[Blob] = ()) -> Any:
+    def _writer(self) -> Writer:
         writer = self._parts().writer
+        if writer is None:
+            refusal = self._refusal
+            raise StateDirectoryError(
+                str(self._directory),
+                "it can't be written, only read" if refusal is None else refusal.why,
+                "make it writable, or give another --state-dir" if refusal is None else refusal.fix,
+            )
+        return writer
+
+    async def _write(self, job: Job, blobs: Sequence[Blob] = ()) -> Any:
+        writer = self._writer()
         if not blobs:
             return await writer.submit(job)
         # A task of its own: when the caller is cancelled while the files are written, the record

@@ -9,7 +9,7 @@ from typing import Final
 
 from qtforge_sdk.errors import StateDirectoryError
 
-__all__ = ["is_lasting", "storage_error"]
+__all__ = ["is_lasting", "is_unwritable", "storage_error"]
 
 _FULL: Final = ("the disk is full", "make room on it, then try again")
 _READ_ONLY: Final = ("it can't be written", "make it writable, or give another --state-dir")
@@ -56,6 +56,14 @@ def is_lasting(error: Exception) -> bool:
     if isinstance(error, sqlite3.Error):
         return str(getattr(error, "sqlite_errorname", "")).startswith(_LASTING)
     return not isinstance(error, OSError)
+
+
+def is_unwritable(error: Exception) -> bool:
+    """Return whether an error says that a file can't be written now, but perhaps read."""
+    if isinstance(error, OSError):
+        return error.errno in (*_FULL_ERRNOS, errno.EACCES, errno.EPERM, errno.EROFS)
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"))
 
 
 def _meaning(error: Exception) -> tuple[str, str]:

@@ -18,7 +18,7 @@ import msgspec
 
 from qtforge_host.plugins.candidates import Candidate
 
-__all__ = ["UNKNOWN", "Declarations", "declared_by", "read_declarations"]
+__all__ = ["UNKNOWN", "Declarations", "declared_by", "read_declarations", "source_folder"]
 
 _FIELDS: Final = ("requires", "after")
 _ASSIGNMENT = re.compile(rb"^[ \t]+(?:requires|after)\b[^=\n]*=", re.MULTILINE)
@@ -80,6 +80,24 @@ def read_declarations(candidate: Candidate) -> Declarations:
             return UNKNOWN
         module, attribute = _imported(found, module, attribute, path.name == "__init__.py")
     return UNKNOWN
+
+
+def source_folder(candidate: Candidate) -> Path | None:
+    """Return the folder of a candidate's package, or the file of its module, without importing it.
+
+    Returns:
+        None where there is no source, such as in a zip file.
+    """
+    top = candidate.entry_point.value.partition(":")[0].partition(".")[0].strip()
+    spec = _find_spec(top, candidate.location)
+    if spec is None:
+        return None
+    if spec.origin is not None and spec.origin.endswith(".py"):
+        path = Path(spec.origin)
+        found = path.parent if path.name == "__init__.py" else path
+    else:
+        found = Path(next(iter(spec.submodule_search_locations or ()), ""))
+    return found if found.exists() and found != Path() else None
 
 
 def _source(module: str, location: str) -> tuple[Path, bytes] | None:

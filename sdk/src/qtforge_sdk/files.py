@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, Protocol, cast
 
 if sys.platform == "win32":
     import msvcrt
@@ -17,8 +19,11 @@ else:
     import fcntl
 
 __all__ = [
+    "close_in_children",
     "exclusive_lock",
     "keep_file",
+    "private_file",
+    "private_folder",
     "sync_folder",
     "temporary_file",
     "try_lock",
@@ -28,6 +33,66 @@ __all__ = [
 
 _POLL_S: Final = 0.02
 _LOCKED_BYTE: Final = 1 << 20  # of Windows: far after the content, which stays readable
+
+
+class _Closeable(Protocol):
+    def close(self) -> object: ...
+
+
+# Of the process, as fork is: closing these in a child leaves them open in the parent.
+_CLOSED_IN_CHILDREN: Final[weakref.WeakSet[_Closeable]] = weakref.WeakSet()
+
+
+def close_in_children(thing: _Closeable) -> None:
+    """Close a file or socket in every child that is forked from now on.
+
+    A forked child has a copy of each descriptor: it would hold a lock, or a port, after this
+    process has ended. Programs that are started need nothing: Python's descriptors are not
+    inherited by them.
+
+    Args:
+        thing: What has a ``close``; forgotten when nothing else refers to it.
+    """
+    _CLOSED_IN_CHILDREN.add(thing)
+
+
+def _close_all() -> None:
+    for thing in list(_CLOSED_IN_CHILDREN):
+        with suppress(OSError):
+            thing.close()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_close_all)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder and its missing parents, which only this user can open.
+
+    Args:
+        folder: The folder; nothing is changed when it is there.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def private_file(path: Path) -> None:
+    """Make an empty file that only this user can open; one that is there stays as it is.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    os.close(_private(path, os.O_RDWR | os.O_CREAT))
+
+
+def _private(path: str | Path, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -40,7 +105,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: It can't be written; the old content remains.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -64,7 +129,7 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: The file can't be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         try:
             yield cast(BinaryIO, file)
@@ -84,7 +149,7 @@ def keep_file(file: BinaryIO, path: Path) -> None:
     """
     file.flush()
     os.fsync(file.fileno())
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     os.replace(file.name, path)
     for folder in (path.parent, path.parent.parent):  # the folder itself may be new
         sync_folder(folder)
@@ -117,10 +182,11 @@ def exclusive_lock(path: Path, timeout_s: float) -> Iterator[None]:
         TimeoutError: Another process held the lock all that time.
         OSError: The lock file can't be opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     lock_path = path.with_name(f"{path.name}.lock")
     deadline = time.monotonic() + timeout_s
-    with lock_path.open("ab") as file:
+    with open(lock_path, "ab", opener=_private) as file:
+        close_in_children(file)
         while not try_lock(file.fileno()):
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"another process has held {lock_path} for {timeout_s:g} s")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.files import private_file, private_folder
 
 __all__ = ["Reason", "Schema", "SqliteStore", "StoreError", "reason_of"]
 
@@ -154,7 +155,9 @@ class SqliteStore:
             StoreError: For every `Reason`.
         """
         with self.errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
+            if not self.path.exists():
+                private_file(self.path)  # SQLite gives its other files the same permissions
             connection = sqlite3.connect(
                 self.path,
                 timeout=self._busy_timeout_s,

@@ -133,6 +133,7 @@ def test_a_full_file_refuses_an_append_and_takes_it_when_there_is_room(tmp_path:
                 ).fetchone()
             )
 
+        assert writer is not None
         await writer.submit(allow(1))
 
         async def fill() -> None:

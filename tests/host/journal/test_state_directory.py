@@ -24,6 +24,7 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import Damage, RunQuery
 from qtforge_sdk.journal_errors import JournalDamagedError
 from qtforge_sdk.testing._journal_scenarios import (
+    NOW,
     event,
     finished,
     keep,
@@ -157,6 +158,41 @@ def test_a_read_only_directory_is_refused(unprivileged: Path) -> None:
         with pytest.raises(StateDirectoryError, match="can't be written"):
             asyncio.run(SqliteJournal(directory).open())
     assert not list(unprivileged.iterdir())
+
+
+def test_a_journal_that_cannot_be_written_can_be_listed(kept: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary) / "runs"
+        shutil.copytree(kept, directory)
+        os.chmod(temporary, 0o755)
+        every = [directory, *directory.rglob("*")]
+        for path in every:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+
+        async def look() -> None:
+            journal = SqliteJournal(directory)
+            await journal.open()
+            assert len(await journal.runs(RunQuery(limit=100))) == 41
+            assert (await journal.summary("large")).records == 2
+            assert len(await journal.records("large")) == 2
+            assert not await journal.check()
+            assert (await journal.statistics()).messages == 1
+            for change in (journal.claim("large"), journal.repair(), journal.prune(NOW)):
+                with pytest.raises(StateDirectoryError, match="can't be written"):
+                    await change
+            await journal.close()
+
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        try:
+            asyncio.run(look())
+        finally:
+            if is_root:
+                os.seteuid(0)
+            for path in every:
+                path.chmod(0o755)
+        assert [directory, *directory.rglob("*")] == every
 
 
 def test_a_file_of_format_0_is_brought_up_to_date(tmp_path: Path) -> None:

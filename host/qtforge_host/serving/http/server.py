@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from qtforge_host.serving.errors import CannotListenError
+from qtforge_sdk.files import close_in_children
 
 __all__ = ["HttpServer", "listen"]
 
@@ -35,6 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         # Inherited by each connection. asyncio sets it only where the socket was made for TCP by
         # number, which this one was not; without it an answer takes 40 ms (Nagle's algorithm).
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        close_in_children(listening)
         return listening
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)

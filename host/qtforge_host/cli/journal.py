@@ -1,0 +1,77 @@
+"""``qtforge-host journal backup`` and ``restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from qtforge_host.api.documents import BackupDocument
+from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.session import Session
+from qtforge_host.config.settings import Settings
+from qtforge_host.journal.backup import BackupSummary, restore, write_backup
+from qtforge_sdk.errors import ConfigError
+
+__all__ = ["backup", "journal", "restore_"]
+
+_SQLITE: Final = "sqlite"
+
+
+@click.group()
+def journal() -> None:
+    """Back up all runs, with their files, and restore them."""
+
+
+@journal.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def backup(session: Session, file: Path, as_json: bool) -> None:
+    """Copy all runs, with their large values and files, into FILE; also while they execute."""
+    settings = _sqlite_settings(session)
+    _say(file, write_backup(settings.state_dir, file), as_json, "holds")
+
+
+@journal.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--replace", is_flag=True, help="Replace the runs that are there; they are kept beside it."
+)
+@json_option
+@click.pass_obj
+def restore_(session: Session, file: Path, replace: bool, as_json: bool) -> None:
+    """Put the runs of a backup into the state directory, which no process may use.
+
+    Runs that were executing are resumed by the next 'serve' or 'runs resume --all'.
+    """
+    settings = _sqlite_settings(session)
+    summary = restore(file, settings.state_dir, replace=replace)
+    _say(settings.state_dir, summary, as_json, "has")
+
+
+def _sqlite_settings(session: Session) -> Settings:
+    settings = session.settings
+    if settings.journal != _SQLITE:
+        raise ConfigError(
+            f"the journal '{settings.journal}' can't be copied here",
+            "only a journal of the kind 'sqlite' is a file",
+            "use the backup of the database that holds it",
+        )
+    return settings
+
+
+def _say(where: Path, summary: BackupSummary, as_json: bool, verb: str) -> None:
+    if as_json:
+        print_json(
+            BackupDocument(
+                path=str(where),
+                runs=summary.runs,
+                files=summary.files,
+                size_bytes=summary.size_bytes,
+            )
+        )
+        return
+    runs = "1 run" if summary.runs == 1 else f"{summary.runs:,} runs"
+    click.echo(f"{where} {verb} {runs}, {summary.size_bytes:,} bytes in {summary.files:,} files")

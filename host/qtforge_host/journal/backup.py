@@ -1,0 +1,250 @@
+"""Copy a state directory's runs into one file, also while they execute, and restore them.
+
+A backup is a ZIP archive: ``journal.sqlite3`` as of one moment, the large values and the files of
+runs, and ``manifest.json`` with the size and the SHA-256 of each. A large value is never
+changed, and its file is written before what refers to it: those that are copied after the journal
+are all that it needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+import msgspec
+
+from qtforge_host.journal.database import connect
+from qtforge_host.journal.owner_lock import OwnerLocks
+from qtforge_host.journal.schema import FORMAT_VERSION
+from qtforge_host.journal.storage_errors import storage_error
+from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.files import private_folder, sync_folder
+from qtforge_sdk.journal_errors import ArchiveInvalidError
+
+__all__ = ["BackupSummary", "restore", "write_backup"]
+
+_FORMAT: Final = 1
+_MANIFEST: Final = "manifest.json"
+_JOURNAL: Final = "runs/journal.sqlite3"
+_FOLDERS: Final = ("runs/blobs", "run-files")
+_CHUNK: Final = 1 << 20
+_TIMES: Final = (1980, 1, 1, 0, 0, 0)
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    size_bytes: int
+    sha256: str
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    format: int
+    journal_format: int
+    files: dict[str, _Entry]
+
+
+class BackupSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a backup.
+
+    Attributes:
+        runs: The number of runs.
+        files: The number of files.
+        size_bytes: Their size.
+    """
+
+    runs: int
+    files: int
+    size_bytes: int
+
+
+def write_backup(state_dir: Path, target: Path) -> BackupSummary:
+    """Copy the runs of a state directory into one file; other processes may use it meanwhile.
+
+    Args:
+        state_dir: The state directory.
+        target: The file; it is replaced when the backup is whole.
+
+    Raises:
+        StateDirectoryError: There is no journal, it is damaged, or the file can't be written.
+    """
+    journal = state_dir / _JOURNAL
+    if not journal.is_file():
+        raise StateDirectoryError(
+            str(state_dir), "there is no journal in it", "give another --state-dir"
+        )
+    try:
+        private_folder(target.absolute().parent)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{target.name}.", dir=target.absolute().parent
+        ) as work:
+            copy = Path(work, "journal.sqlite3")
+            runs = _copy_journal(journal, copy)
+            partial = Path(work, "backup")
+            files = _write_archive(partial, copy, state_dir)
+            os.replace(partial, target)
+            sync_folder(target.absolute().parent)
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(state_dir, error) from error
+    size_bytes = sum(each.size_bytes for each in files.values())
+    return BackupSummary(runs=runs, files=len(files), size_bytes=size_bytes)
+
+
+def restore(archive: Path, state_dir: Path, *, replace: bool = False) -> BackupSummary:
+    """Put the runs of a backup into a state directory that no process uses.
+
+    Args:
+        archive: The backup.
+        state_dir: The state directory; made when it is missing.
+        replace: Whether runs that are there are replaced; their files are kept beside the new ones,
+            in folders whose name ends with ``.before-restore``.
+
+    Raises:
+        ArchiveInvalidError: It is not a backup, is damaged, or is of a newer format.
+        StateDirectoryError: The state directory is in use, has runs already, or can't be written.
+    """
+    try:
+        private_folder(state_dir)
+        with tempfile.TemporaryDirectory(prefix=".restore.", dir=state_dir) as work:
+            summary = _unpack(archive, Path(work))
+            _refuse_used(state_dir, replace=replace)
+            for name in ("runs", "run-files"):
+                _move(Path(work, name), state_dir / name)
+            sync_folder(state_dir)
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(state_dir, error) from error
+    return summary
+
+
+def _copy_journal(journal: Path, copy: Path) -> int:
+    """Copy the database as of one moment; return the number of runs."""
+    with contextlib.closing(connect(journal)) as source:
+        source.execute("VACUUM INTO ?", (str(copy),))
+    with contextlib.closing(sqlite3.connect(copy)) as target:
+        # The copy belongs to no process.
+        target.execute("UPDATE runs SET owner = NULL")
+        target.commit()
+        (runs,) = target.execute("SELECT count(*) FROM runs").fetchone()
+    return int(runs)
+
+
+def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _Entry]:
+    entries: dict[str, _Entry] = {}
+    with partial.open("xb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            entries[_JOURNAL] = _add(archive, _JOURNAL, journal)
+            for folder in _FOLDERS:
+                for path in sorted((state_dir / folder).rglob("*")):
+                    if path.is_symlink() or not path.is_file() or path.name.startswith(".tmp"):
+                        continue
+                    name = path.relative_to(state_dir).as_posix()
+                    with contextlib.suppress(FileNotFoundError):  # pruned, or renamed, meanwhile
+                        entries[name] = _add(archive, name, path)
+            manifest = _Manifest(_FORMAT, FORMAT_VERSION, entries)
+            archive.writestr(zipfile.ZipInfo(_MANIFEST, _TIMES), msgspec.json.encode(manifest))
+        file.flush()
+        os.fsync(file.fileno())
+    return entries
+
+
+def _add(archive: zipfile.ZipFile, name: str, path: Path) -> _Entry:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as source:
+        info = zipfile.ZipInfo(name, _TIMES)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        with archive.open(info, "w", force_zip64=True) as target:
+            for chunk in _chunks(source):
+                digest.update(chunk)
+                size += len(chunk)
+                target.write(chunk)
+    return _Entry(size, digest.hexdigest())
+
+
+def _unpack(path: Path, work: Path) -> BackupSummary:
+    """Unpack a backup into an empty folder, and check every file of it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _manifest(archive)
+            for name, entry in manifest.files.items():
+                _extract(archive, name, entry, work)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+        raise ArchiveInvalidError(f"it is not a backup, or is damaged: {error}") from error
+    with contextlib.closing(sqlite3.connect(work / _JOURNAL)) as copy:
+        (runs,) = copy.execute("SELECT count(*) FROM runs").fetchone()
+    size_bytes = sum(each.size_bytes for each in manifest.files.values())
+    return BackupSummary(runs=runs, files=len(manifest.files), size_bytes=size_bytes)
+
+
+def _manifest(archive: zipfile.ZipFile) -> _Manifest:
+    try:
+        found = msgspec.json.decode(archive.read(_MANIFEST), type=_Manifest)
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise ArchiveInvalidError(f"it is not a backup: {error}") from error
+    if found.format > _FORMAT or found.journal_format > FORMAT_VERSION:
+        raise ArchiveInvalidError(
+            f"it has format {found.format} with a journal of format {found.journal_format}, and"
+            f" this version knows up to {_FORMAT} and {FORMAT_VERSION}"
+        )
+    if _JOURNAL not in found.files:
+        raise ArchiveInvalidError("there is no journal in it")
+    for name in found.files:
+        parts = PurePosixPath(name).parts
+        if "\\" in name or ".." in parts or parts[:1] not in (("runs",), ("run-files",)):
+            raise ArchiveInvalidError(f"a file in it would be written elsewhere: {name!r}")
+    return found
+
+
+def _extract(archive: zipfile.ZipFile, name: str, entry: _Entry, work: Path) -> None:
+    path = work / name
+    private_folder(path.parent)
+    digest, size = hashlib.sha256(), 0
+    try:
+        source = archive.open(name)
+    except KeyError:
+        raise ArchiveInvalidError(f"a file of it is missing: {name!r}") from None
+    with source, path.open("xb") as target:
+        os.chmod(path, 0o600)
+        for chunk in _chunks(source):
+            size += len(chunk)
+            if size > entry.size_bytes:
+                break
+            digest.update(chunk)
+            target.write(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    if size != entry.size_bytes or digest.hexdigest() != entry.sha256:
+        raise ArchiveInvalidError(f"the content of {name!r} is not what was written")
+
+
+def _refuse_used(state_dir: Path, *, replace: bool) -> None:
+    owners = OwnerLocks(state_dir / "runs" / "owners").alive()
+    if owners:
+        who = OwnerLocks(state_dir / "runs" / "owners").describe(owners[0])
+        raise StateDirectoryError(str(state_dir), f"{who} uses it", "end that process first")
+    if (state_dir / _JOURNAL).exists() and not replace:
+        raise StateDirectoryError(
+            str(state_dir),
+            "there are runs in it already",
+            "give an empty --state-dir, or --replace, which keeps them beside the new ones",
+        )
+
+
+def _move(source: Path, target: Path) -> None:
+    if target.exists():
+        aside = target.with_name(f"{target.name}.before-restore")
+        if aside.exists():
+            shutil.rmtree(aside)
+        target.rename(aside)
+    if source.exists():
+        source.rename(target)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
