@@ -127,8 +127,19 @@ def cli(
     from qtforge_host.cli.logs import log_to_stderr  # after --help, which needs none of it
     from qtforge_host.cli.session import Session
 
+    _refuse_deleted_folder()
     log_to_stderr(log_format, debug=debug)
     ctx.obj = Session(config=config, state_dir=state_dir, safe_mode=safe_mode, debug=debug)
+
+
+def _refuse_deleted_folder() -> None:
+    """Refuse to work in a deleted folder: plugins that ask for it would be taken for broken."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise click.UsageError(
+            "the working directory was deleted; change to another folder, and try again"
+        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

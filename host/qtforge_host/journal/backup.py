@@ -24,7 +24,7 @@ import msgspec
 from qtforge_host.journal.database import connect
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.schema import FORMAT_VERSION
-from qtforge_host.journal.storage_errors import storage_error
+from qtforge_host.journal.storage_errors import STORAGE_ERRORS, storage_error
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import private_folder, sync_folder
 from qtforge_sdk.journal_errors import ArchiveInvalidError
@@ -90,7 +90,7 @@ def write_backup(state_dir: Path, target: Path) -> BackupSummary:
             files = _write_archive(partial, copy, state_dir)
             os.replace(partial, target)
             sync_folder(target.absolute().parent)
-    except (OSError, sqlite3.Error) as error:
+    except STORAGE_ERRORS as error:
         raise storage_error(state_dir, error) from error
     size_bytes = sum(each.size_bytes for each in files.values())
     return BackupSummary(runs=runs, files=len(files), size_bytes=size_bytes)
@@ -117,7 +117,7 @@ def restore(archive: Path, state_dir: Path, *, replace: bool = False) -> BackupS
             for name in ("runs", "run-files"):
                 _move(Path(work, name), state_dir / name)
             sync_folder(state_dir)
-    except (OSError, sqlite3.Error) as error:
+    except STORAGE_ERRORS as error:
         raise storage_error(state_dir, error) from error
     return summary
 

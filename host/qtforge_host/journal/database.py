@@ -10,7 +10,7 @@ from typing import Final
 
 from qtforge_host.journal.encoding import UnreadableError
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
-from qtforge_host.journal.storage_errors import storage_error
+from qtforge_host.journal.storage_errors import STORAGE_ERRORS, storage_error
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import private_file, private_folder, sync_folder
 
@@ -62,7 +62,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    except (OSError, sqlite3.Error) as error:
+    except STORAGE_ERRORS as error:
         raise storage_error(path.parent, error) from error
     except UnreadableError as error:
         raise StateDirectoryError(
@@ -94,7 +94,7 @@ def prepare(path: Path) -> None:
         if is_new:
             sync_folder(path.parent)
             sync_folder(path.parent.parent)
-    except (OSError, sqlite3.Error) as error:
+    except STORAGE_ERRORS as error:
         raise storage_error(path.parent, error) from error
     except UnreadableError as error:
         raise StateDirectoryError(
@@ -153,7 +153,7 @@ def connect(path: Path) -> sqlite3.Connection:
             "PRAGMA cache_size = -16384",
         ):
             connection.execute(setting)
-    except sqlite3.Error:
+    except BaseException:
         connection.close()
         raise
     return connection

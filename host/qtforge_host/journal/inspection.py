@@ -85,7 +85,7 @@ def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, .
         for search in (_structure, _schema, _runs, _messages, _large_values):
             try:
                 found.extend(search(connection, blobs))
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 found.append(Damage(what=f"the journal can't be read to its end: {error}"))
     finally:
         connection.execute("COMMIT")

@@ -32,7 +32,7 @@ from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.schema import run_row
-from qtforge_host.journal.storage_errors import is_unwritable, storage_error
+from qtforge_host.journal.storage_errors import STORAGE_ERRORS, is_unwritable, storage_error
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
@@ -224,7 +224,7 @@ class SqliteJournal:
         self._parts()
         try:
             return await asyncio.to_thread(self._statistics)
-        except (OSError, sqlite3.Error) as error:
+        except STORAGE_ERRORS as error:
             raise storage_error(self._directory, error) from error
 
     def backlog(self) -> int:
@@ -274,7 +274,7 @@ class SqliteJournal:
                 self._locks.sweep()
                 read = undo.enter_context(contextlib.closing(connect(self._path)))
                 write = connect(self._path)
-            except (OSError, sqlite3.Error) as error:
+            except STORAGE_ERRORS as error:
                 refusal = storage_error(self._directory, error)
                 return self._read_only(refusal), None
             undo.pop_all()
@@ -349,5 +349,5 @@ class SqliteJournal:
 
         try:
             return await parts.reader.read(checked)
-        except (OSError, sqlite3.Error) as error:
+        except STORAGE_ERRORS as error:
             raise storage_error(self._directory, error) from error

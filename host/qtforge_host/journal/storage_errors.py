@@ -9,7 +9,10 @@ from typing import Final
 
 from qtforge_sdk.errors import StateDirectoryError
 
-__all__ = ["is_lasting", "is_unwritable", "storage_error"]
+__all__ = ["STORAGE_ERRORS", "is_lasting", "is_unwritable", "storage_error"]
+
+STORAGE_ERRORS: Final = (OSError, sqlite3.Error, UnicodeDecodeError)
+"""What the disk and SQLite raise; the last where a damaged name is in the text of an error."""
 
 _FULL: Final = ("the disk is full", "make room on it, then try again")
 _READ_ONLY: Final = ("it can't be written", "make it writable, or give another --state-dir")
@@ -73,6 +76,8 @@ def _meaning(error: Exception) -> tuple[str, str]:
         if error.errno == errno.ENOENT:
             return _GONE
         return _READ_ONLY if error.errno in _READ_ONLY_ERRNOS else _FAILED
+    if isinstance(error, UnicodeDecodeError):
+        return _DAMAGED
     name = getattr(error, "sqlite_errorname", "")
     for start, meaning in _BY_NAME:
         if name.startswith(start):

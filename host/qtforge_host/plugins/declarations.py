@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Final
@@ -106,11 +106,17 @@ def _source(module: str, location: str) -> tuple[Path, bytes] | None:
         return None
     path = Path(spec.origin)
     try:
-        if path.stat().st_size > _MAX_SOURCE_BYTES:
-            return None
-        return path, path.read_bytes()
-    except OSError:  # inside a zip, or gone
+        if path.is_file():
+            return (path, path.read_bytes()) if _is_short(path) else None
+        read = getattr(spec.loader, "get_data", None)  # of a zip file
+        text = read(spec.origin) if read is not None else b""
+    except OSError:  # gone
         return None
+    return (path, text) if text and len(text) <= _MAX_SOURCE_BYTES else None
+
+
+def _is_short(path: Path) -> bool:
+    return path.stat().st_size <= _MAX_SOURCE_BYTES
 
 
 def _find_spec(module: str, location: str) -> ModuleSpec | None:
@@ -122,8 +128,16 @@ def _find_spec(module: str, location: str) -> ModuleSpec | None:
         if spec is None or spec.submodule_search_locations is None:
             return None
         name = f"{name}.{part}"
-        spec = _find_on_meta_path(name, list(spec.submodule_search_locations))
+        spec = _find_on_meta_path(name, _locations(spec.submodule_search_locations))
     return spec
+
+
+def _locations(places: Iterable[str]) -> list[str]:
+    """Return a package's folders; those of a namespace in a namespace that is not imported too."""
+    try:
+        return list(places)
+    except KeyError:  # it asks for the folders of its parent among the imported modules
+        return list(getattr(places, "_path", ()))
 
 
 def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | None:

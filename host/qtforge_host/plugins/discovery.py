@@ -52,8 +52,13 @@ def scan(path: Sequence[str] | None = None) -> Scan:
             continue
         try:
             name = _distribution_name(found)
-            if not name or name.startswith("~") or name in installed:
+            if not name or name.startswith("~"):
                 continue  # pip leaves a "~" name after an interrupted uninstall
+            if name in installed:
+                if not _is_leftover(installed[name]):
+                    continue
+                left = str(getattr(installed[name], "_path", ""))
+                candidates = [each for each in candidates if each.metadata_path != left]
             installed[name] = found
             text = found.read_text("entry_points.txt")
             if text is not None and "qtforge." in text:
@@ -146,9 +151,18 @@ def scan_distribution(name: str) -> tuple[Candidate, ...]:
 def _distribution_name(distribution: Distribution) -> str:
     # Taken from the folder's name where possible, without parsing METADATA.
     name = getattr(distribution, "_normalized_name", None)
-    if not isinstance(name, str):
+    stem = PurePath(str(getattr(distribution, "_path", ""))).stem
+    # A name in a folder's name has no "-": an installer that leaves it cuts the name short.
+    if not isinstance(name, str) or stem.count("-") > 1:
         name = _headers(distribution).name
     return canonical_name(name)
+
+
+def _is_leftover(distribution: Distribution) -> bool:
+    """Return whether an uninstall has left only the folder: another of the name counts."""
+    return distribution.read_text("METADATA") is None and (
+        distribution.read_text("PKG-INFO") is None
+    )
 
 
 def _headers(distribution: Distribution) -> _Headers:
