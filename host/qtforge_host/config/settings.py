@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -172,6 +173,7 @@ def load_settings(
     path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
+    _warn_of_writers(path)
     check_keys(document, ("host", "plugins", "schedules", "topics"), str(path))
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
@@ -224,6 +226,15 @@ def plugin_config(name: str, config_type: type[T] | None, settings: Settings) ->
             )
         return None
     return convert_table(said.config, config_type, str(said.file), path)
+
+
+def _warn_of_writers(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # it is not there, or was read just now
+    if os.name == "posix" and mode & (stat.S_IWGRP | stat.S_IWOTH):
+        logger.warning("other users can change the configuration: chmod go-w %s", path)
 
 
 def _absolute(path: Path) -> Path:

@@ -7,10 +7,12 @@ and is checked again when the plugin has been imported.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from os.path import isdir
 from pathlib import Path
 from typing import Final
 
@@ -124,20 +126,20 @@ def _find_spec(module: str, location: str) -> ModuleSpec | None:
     top, *below = module.split(".")
     spec = PathFinder.find_spec(top, [location]) or _find_on_meta_path(top, None)
     name = top
+    folders = _folders(spec)
     for part in below:
-        if spec is None or spec.submodule_search_locations is None:
+        if not folders:
             return None
         name = f"{name}.{part}"
-        spec = _find_on_meta_path(name, _locations(spec.submodule_search_locations))
+        spec = _find_on_meta_path(name, folders)
+        # A namespace package asks for its parent among the imported modules, and so is not found.
+        namespace = [each for each in (os.path.join(one, part) for one in folders) if isdir(each)]
+        folders = _folders(spec) or namespace
     return spec
 
 
-def _locations(places: Iterable[str]) -> list[str]:
-    """Return a package's folders; those of a namespace in a namespace that is not imported too."""
-    try:
-        return list(places)
-    except KeyError:  # it asks for the folders of its parent among the imported modules
-        return list(getattr(places, "_path", ()))
+def _folders(spec: ModuleSpec | None) -> list[str]:
+    return [] if spec is None else list(spec.submodule_search_locations or ())
 
 
 def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -72,6 +73,12 @@ class ServeFolder:
                 # mkstemp, beneath it, makes files that only their owner can read.
                 made = secrets.token_urlsafe(_TOKEN_BYTES)
                 write_atomically(self.token_path, f"{made}\n".encode())
+            if self.token_path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise StateDirectoryError(
+                    str(self.token_path),
+                    "other users can change it",
+                    f"chmod 600 {self.token_path}, or remove it, and a new one is made",
+                )
             found = self.token_path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise StateDirectoryError(str(self.token_path), str(error)) from error

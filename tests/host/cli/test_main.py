@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from qtforge_host.cli.main import _only
+from qtforge_sdk.errors import StateDirectoryError
+
 # The platform is changed after the interpreter's own modules have looked at it.
 ON_WINDOWS = """
 import sys
@@ -31,3 +34,12 @@ def test_windows_is_refused_with_one_clear_error(
     assert first == "error[cli.unsupported_platform]: QtForge Host does not run on Windows"
     assert why.startswith("  why: ")
     assert "WSL 2" in fix
+
+
+def test_a_state_directory_that_fails_several_tasks_is_one_error() -> None:
+    error = StateDirectoryError("/state", "the disk is full", "make room")
+    group = ExceptionGroup("tasks", [ValueError("other"), ExceptionGroup("more", [error, error])])
+    assert _only(group) is error
+    assert _only(ExceptionGroup("one", [error])) is error
+    several = ExceptionGroup("two", [ValueError("a"), KeyError("b")])
+    assert _only(several) is several

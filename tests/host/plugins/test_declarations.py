@@ -91,13 +91,13 @@ def test_a_missing_module_is_unknown(site: Site) -> None:
     assert _read(site, "no_such_module_anywhere.at_all:Acme") == UNKNOWN
 
 
-def test_source_in_a_zip_is_unknown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_in_a_zip_is_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = site.root / "bundle.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("zipped.py", "class Acme:\n    requires = ('a',)\n")
     monkeypatch.syspath_prepend(str(archive))
 
-    assert _read(site, "zipped:Acme") == UNKNOWN
+    assert _read(site, "zipped:Acme").requires == ("a",)
 
 
 def test_an_editable_install_is_read_through_its_finder(
@@ -124,3 +124,10 @@ def test_an_imported_class_declares_what_it_inherits() -> None:
 
     assert declared_by(Acme) == Declarations(requires=("a",), after=("b",))
     assert declared_by(object) == Declarations()
+
+
+def test_a_module_in_nested_namespace_packages_is_read(site: Site) -> None:
+    site.module("spaces.inner.deep", "class Acme:\n    requires = ['a']\n")
+
+    assert _read(site, "spaces.inner.deep:Acme").requires == ("a",)
+    assert "spaces" not in sys.modules

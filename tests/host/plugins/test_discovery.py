@@ -205,3 +205,30 @@ def test_installed_versions_are_known_by_canonical_name(site: Site) -> None:
 
 def test_a_folder_that_is_not_there_is_an_empty_scan() -> None:
     assert scan(["/nowhere/at/all"]).candidates == ()
+
+
+@pytest.mark.parametrize("leftover", ["acme_up-1.0.dist-info", "acme_up-3.0.dist-info"])
+def test_a_folder_that_an_uninstall_left_hides_nothing(site: Site, leftover: str) -> None:
+    site.plugin("acme-up", "2.0.0", distribution="acme-up")
+    (site.root / leftover).mkdir()
+
+    found = scan(site.path)
+
+    assert [(each.name, each.version) for each in found.candidates] == [("acme-up", "2.0.0")]
+    assert found.distributions["acme-up"] == "2.0.0"
+
+
+def test_the_metadata_gives_the_name_and_not_the_folder(site: Site) -> None:
+    for name in ("twin-a", "twin-b"):
+        folder = site.root / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[qtforge.plugins]\n{name} = m:C\n")
+
+    found = scan(site.path)
+
+    assert {each.name: each.distribution for each in found.candidates} == {
+        "twin-a": "twin-a",
+        "twin-b": "twin-b",
+    }
+    assert found.distributions["twin-a"] == "1.0"
