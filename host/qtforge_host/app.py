@@ -165,7 +165,6 @@ class Host:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             self._parts.masking.attach()
-            self._parts.watch.start()
             installed = resolve_installed(self.settings)
             self._resolution = installed.resolution
             self.registry = Registry(installed.resolution, self.settings)
@@ -180,6 +179,7 @@ class Host:
             await self._plugins.start_all(self._loader)
             self.registry.remember(installed.memory)
             await self._read_workflows()
+            self._parts.watch.start()  # the imports before are no plugin's operation
             stack.pop_all()
         return self
 

@@ -184,11 +184,16 @@ class Wiring:
         return self._wired.get(id(plugin))
 
     def author_of_package(self, package: str) -> Author | None:
-        """Return the prepared plugin whose class is in a top-level package, or None."""
-        for wired in tuple(self._wired.values()):
-            if wired.target.partition(":")[0].partition(".")[0] == package:
-                return wired.author
-        return None
+        """Return the prepared plugin whose class is in a top-level package.
+
+        None where there is none, or where several plugins share the package.
+        """
+        found = {
+            wired.author
+            for wired in tuple(self._wired.values())
+            if wired.target.partition(":")[0].partition(".")[0] == package
+        }
+        return found.pop() if len(found) == 1 else None
 
     async def close(self) -> None:
         """End every worker process."""
