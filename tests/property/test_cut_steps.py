@@ -78,9 +78,7 @@ class World(Plugin):
     @operation("model.undo")
     async def undo(self, message: Mapping[str, Any]) -> None:
         with self._lock:
-            assert message["name"] not in self.in_progress, (
-                "undone while the call was still in progress"
-            )
+            assert message["name"] not in self.in_progress, "its call was in progress"
             self.booked.discard(message["name"])
 
     def begin_process(self, journal: Any) -> None:
