@@ -197,4 +197,5 @@ def _wired(entry: Entry) -> Wired:
         version=entry.candidate.version,
         target=f"{point.module}:{point.attr}",
         installed=InstalledDistribution.read(entry.candidate.metadata_path),
+        builtin=entry.candidate.builtin,
     )

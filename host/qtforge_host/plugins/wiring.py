@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ class Wired:
         version: Its distribution's version.
         target: Where a worker process imports its class, ``module:attribute``.
         installed: Its distribution as it was when it was imported; None where that is unknown.
+        builtin: Whether it is part of the host's distribution.
     """
 
     plugin: object
@@ -58,6 +60,7 @@ class Wired:
     version: str
     target: str
     installed: InstalledDistribution | None = None
+    builtin: bool = False
 
     @property
     def author(self) -> Author:
@@ -320,9 +323,13 @@ class Contributions:
         for wired, contents in await self._collect("qtforge_workflows"):
             for content in contents:
                 if isinstance(content, str | Path | PythonWorkflow):
-                    contributor = str(wired.author)
                     found.append(
-                        Contribution(content=content, contributor=contributor, author=wired.author)
+                        Contribution(
+                            content=_from_module(content, wired.plugin),
+                            contributor=str(wired.author),
+                            author=wired.author,
+                            builtin=wired.builtin,
+                        )
                     )
                 else:
                     kind = type(content).__name__
@@ -370,3 +377,11 @@ def _name_of(command: object) -> str:
             raise
         return ""
     return name if isinstance(name, str) and hasattr(command, "make_context") else ""
+
+
+def _from_module(content: str | Path | PythonWorkflow, plugin: object) -> Any:
+    """Return a definition; a relative path begins at the folder of the plugin's module."""
+    if not isinstance(content, Path) or content.is_absolute():
+        return content
+    file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
+    return content if file is None else Path(file).parent / content

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
+import stat
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author
+from qtforge_host.sizes import size_text
 from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
@@ -17,6 +20,8 @@ from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
 __all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file"]
+
+_MAX_BYTES: Final = 4 << 20
 
 
 class PythonOrchestrator(Orchestrator[Definition]):
@@ -67,11 +72,13 @@ class Contribution:
         content: TOML text, the path of a file, or a function.
         contributor: Name and version of the plugin, to be shown.
         author: The plugin; empty where there is none.
+        builtin: Whether the plugin is part of the host's distribution.
     """
 
     content: str | Path | PythonWorkflow
     contributor: str
     author: Author = NO_AUTHOR
+    builtin: bool = False
 
 
 class Catalog:
@@ -84,13 +91,24 @@ class Catalog:
     def __init__(self, orchestrators: Mapping[str, Orchestrator[Any]]) -> None:
         self._orchestrators = orchestrators
         self._known: dict[str, Parsed] = {}
+        self._refused: list[Parsed] = []
 
     def add(self, contributions: Iterable[Contribution]) -> None:
-        """Add contributed definitions; two with one name make that name unusable."""
-        for each in contributions:
+        """Add contributed definitions; two with one name make that name unusable.
+
+        A definition with the name of a built-in workflow is refused alone.
+        """
+        in_order = sorted(contributions, key=lambda each: not each.builtin)
+        builtin: set[str] = set()
+        for each in in_order:
             parsed = self._read(each)
             name = parsed.name or parsed.source
             earlier = self._known.get(name)
+            if each.builtin:
+                builtin.add(name)
+            elif name in builtin and earlier is not None:
+                self._refused.append(_has_name_of_builtin(parsed, earlier, each.contributor))
+                continue
             self._known[name] = parsed if earlier is None else _duplicate(earlier, parsed)
 
     def replace(self, contribution: Contribution) -> Parsed:
@@ -107,7 +125,8 @@ class Catalog:
 
     def all(self) -> list[Parsed]:
         """Return every definition, including those with problems, sorted by name."""
-        return [parsed for _, parsed in sorted(self._known.items())]
+        known = [parsed for _, parsed in sorted(self._known.items())]
+        return sorted([*known, *self._refused], key=lambda parsed: parsed.name or parsed.source)
 
     def names(self) -> Collection[str]:
         """Return the names of all definitions, including those with problems."""
@@ -158,14 +177,24 @@ class Catalog:
 
 def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
     """Read a definition from a file; an unreadable file is a problem of the result."""
+    source = os.fsencode(path).decode(errors="backslashreplace")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = _text_of(path)
+    except (OSError, ValueError) as error:
         problem = Problem(
-            source=str(path), line=None, path="", what=f"it can't be read: {error}", fix=""
+            source=source, line=None, path="", what=f"it can't be read: {error}", fix=""
         )
-        return Parsed(name="", source=str(path), workflow=None, problems=(problem,))
-    return parse(text, str(path), orchestrators)
+        return Parsed(name="", source=source, workflow=None, problems=(problem,))
+    return parse(text, source, orchestrators)
+
+
+def _text_of(path: Path) -> str:
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):  # to open a named pipe waits for its writer
+        raise ValueError("it is not a file")
+    if state.st_size > _MAX_BYTES:
+        raise ValueError(f"it is larger than {size_text(_MAX_BYTES)}")
+    return path.read_text(encoding="utf-8")
 
 
 def _of_function(offered: PythonWorkflow, contribution: Contribution) -> Parsed:
@@ -178,6 +207,18 @@ def _of_function(offered: PythonWorkflow, contribution: Contribution) -> Parsed:
     )
     name = offered.definition.name
     return Parsed(name=name, source=contributor, workflow=workflow, problems=())
+
+
+def _has_name_of_builtin(one: Parsed, builtin: Parsed, contributor: str) -> Parsed:
+    problem = Problem(
+        source=one.source,
+        line=None,
+        path="name",
+        what=f"{contributor} contributes '{one.name}', the name of the built-in workflow in"
+        f" {builtin.source}, which is used",
+        fix="give it another name; a definition in your own folder may replace a built-in",
+    )
+    return Parsed(name=one.name, source=one.source, workflow=None, problems=(problem,))
 
 
 def _duplicate(one: Parsed, other: Parsed) -> Parsed:

@@ -98,13 +98,21 @@ class WorkflowChecker:
 
     def check(self, workflow: Workflow) -> tuple[Problem, ...]:
         """Return every problem of a workflow's names and expressions."""
-        return check(
-            workflow,
-            self._expressions,
-            self._topics(),
-            self._catalog.names(),
-            self._catalog.readable,
-        )
+        try:
+            return check(
+                workflow,
+                self._expressions,
+                self._topics(),
+                self._catalog.names(),
+                self._catalog.readable,
+            )
+        except RecursionError:
+            what, fix = "its values are nested too deeply", "nest them less deeply"
+        except Exception as error:  # noqa: BLE001 - an orchestrator is a plugin's code
+            kind = workflow.definition.kind
+            what = f"the orchestrator of '{kind}' can't check it: {type(error).__name__}: {error}"
+            fix = "report it to the orchestrator's author"
+        return (Problem(source=workflow.source, line=None, path="", what=what, fix=fix),)
 
 
 def check(

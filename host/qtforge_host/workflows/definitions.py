@@ -142,13 +142,18 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]
         orchestrators: The orchestrator of each kind.
     """
     try:
-        table = tomllib.loads(text)
+        return _parse(text, source, orchestrators)
     except tomllib.TOMLDecodeError as error:
         return _refused("", source, [_syntax_problem(error, source)])
-    except RecursionError:  # tomllib descends once for each level
+    except RecursionError:  # tomllib and msgspec descend once for each level
         what, fix = "its tables or arrays are nested too deeply", "nest them less deeply"
-        problem = Problem(source=source, line=None, path="", what=what, fix=fix)
-        return _refused("", source, [problem])
+    except Exception as error:  # noqa: BLE001 - a plugin's types, or a number of 5,000 digits
+        what, fix = f"it can't be read: {type(error).__name__}: {error}", ""
+    return _refused("", source, [Problem(source=source, line=None, path="", what=what, fix=fix)])
+
+
+def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
+    table = tomllib.loads(text)
     name = table.get("name") if isinstance(table.get("name"), str) else ""
     found = [
         Problem(
