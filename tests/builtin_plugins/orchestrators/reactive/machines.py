@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
+from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk import HandlerInfo
 
 # The original's document_approval, as createDocumentApprovalWorkflow writes it.
 APPROVAL = """
@@ -207,3 +214,49 @@ values = { pieces = "${data.pieces + 1}" }
 def machine(text: str) -> ReactiveDefinition:
     """Read a machine."""
     return msgspec.convert(tomllib.loads(text), ReactiveDefinition)
+
+
+ARCHIVE = HandlerInfo(
+    topic="document.archive",
+    plugin="archive",
+    version="1.0.0",
+    execution="async",
+    accepts=None,
+    wrapper=False,
+    message_type="Any",
+    response_type="Any",
+)
+
+
+def problems(definition: ReactiveDefinition, workflows: Iterable[str] = ()) -> dict[str, str]:
+    """Return what is wrong by its path, as ``workflows validate`` would say it."""
+    orchestrator: Any = ReactiveOrchestrator()
+    workflow = Workflow(definition=definition, orchestrator=orchestrator, source="t", text="")
+    topics = {ARCHIVE.topic: [ARCHIVE]}
+    found = check(workflow, Expressions(), topics, list(workflows))
+    return {each.path: f"{each.what} ({each.fix})" for each in found}
+
+
+def made(
+    states: Mapping[str, Any],
+    *transitions: Any,
+    actions: Mapping[str, Any] | None = None,
+    initial: str = "a",
+) -> ReactiveDefinition:
+    """Make a machine; a transition is (from, trigger, to) or in full."""
+    ways = [
+        {"from": each[0], "trigger": each[1], "to": each[2]} if isinstance(each, tuple) else each
+        for each in transitions
+    ]
+    given = {
+        "name": "m",
+        "kind": "reactive",
+        "initial": initial,
+        "states": states,
+        "transitions": [{"name": f"t{at}", **way} for at, way in enumerate(ways)],
+        "actions": actions or {},
+    }
+    return msgspec.convert(given, ReactiveDefinition)
+
+
+END = {"end": {"final": True}}

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from tests.builtin_plugins.orchestrators.reactive.driving import Driven
-from tests.builtin_plugins.orchestrators.reactive.machines import machine
-from tests.builtin_plugins.orchestrators.reactive.test_validation import problems
+from tests.builtin_plugins.orchestrators.reactive.machines import machine, problems
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import Action
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
@@ -19,17 +18,20 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
 )
 
 PAGE = (Path(__file__).parents[4] / "docs" / "machines.md").read_text(encoding="utf-8")
+DEFINITIONS = [
+    each for each in re.findall(r"^```toml\n(.*?)^```", PAGE, re.S | re.M) if "\nkind = " in each
+]
 
 
 @pytest.fixture
 def documented() -> ReactiveDefinition:
-    found = re.search(r"^```toml\n(.*?)^```", PAGE, re.S | re.M)
-    assert found is not None
-    return machine(found[1])
+    (found,) = (each for each in DEFINITIONS if "user.question" in each)
+    return machine(found)
 
 
-def test_it_has_no_problem(documented: ReactiveDefinition) -> None:
-    assert problems(documented) == {}
+@pytest.mark.parametrize("text", DEFINITIONS)
+def test_a_documented_machine_has_no_problem(text: str) -> None:
+    assert problems(machine(text)) == {}
 
 
 def test_it_comes_back_to_who_asked(documented: ReactiveDefinition) -> None:

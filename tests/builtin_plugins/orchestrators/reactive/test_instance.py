@@ -10,8 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 from tests.builtin_plugins.orchestrators.reactive.driving import NOW, Evaluator
-from tests.builtin_plugins.orchestrators.reactive.machines import APPROVAL, machine
-from tests.builtin_plugins.orchestrators.reactive.test_validation import END, made
+from tests.builtin_plugins.orchestrators.reactive.machines import APPROVAL, END, machine, made
 
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator

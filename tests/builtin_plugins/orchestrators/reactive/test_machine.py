@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from tests.builtin_plugins.orchestrators.reactive.driving import NOW, Driven
-from tests.builtin_plugins.orchestrators.reactive.machines import APPROVAL, machine
-from tests.builtin_plugins.orchestrators.reactive.test_validation import END, made
+from tests.builtin_plugins.orchestrators.reactive.machines import APPROVAL, END, machine, made
 
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Trace
 from qtforge_sdk.errors import ExpressionError, OperationError

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.builtin_plugins.orchestrators.reactive.driving import Driven
-from tests.builtin_plugins.orchestrators.reactive.machines import PRODUCTION, machine
-from tests.builtin_plugins.orchestrators.reactive.test_validation import END, made
+from tests.builtin_plugins.orchestrators.reactive.machines import END, PRODUCTION, machine, made
 
 REGIONS: dict[str, Any] = {
     "both": {

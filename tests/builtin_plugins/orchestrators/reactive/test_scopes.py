@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.builtin_plugins.orchestrators.reactive.test_validation import END, made, problems
+from tests.builtin_plugins.orchestrators.reactive.machines import END, made, problems
 
 
 def with_action(action: dict[str, Any]) -> dict[str, str]:
