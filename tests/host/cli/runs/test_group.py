@@ -199,7 +199,7 @@ def test_a_run_is_shown_with_its_history(steps: Steps) -> None:
         "started: steps 1.0.0",
         "first: succeeded in",
         "third: attempt 1 failed: steps.bad: a bad day (fix: come back tomorrow)",
-        "first: was undone in",
+        "first: was compensated in",
         "compensated: steps.bad",
     ):
         assert text in shown
@@ -414,7 +414,7 @@ def test_an_event_is_taken_in_by_a_live_run_and_kept_for_a_dead_one(steps: Steps
 def test_a_watched_run_is_followed_until_it_ends(steps: Steps) -> None:
     process = steps.start()
     late = steps("runs", "watch", "last", "--timeout", "300ms")
-    assert (late.code, "it has not ended within 300ms" in late.err) == (1, True)
+    assert (late.code, "the run has not ended within 300ms" in late.err) == (1, True)
     steps.touch("go")
     watched = steps("runs", "watch", "last", "--json")
     assert ended(process)["status"] == "succeeded"
