@@ -35,6 +35,7 @@ def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path
 
 @pytest.mark.venv
 @pytest.mark.timeout(600)
+@pytest.mark.soak
 def test_two_commits_are_compared_in_one_run(tmp_path: Path) -> None:
     for peer in ("celpy", "packaging"):
         pytest.importorskip(peer, reason="the extra 'bench' is not installed")

@@ -100,6 +100,7 @@ def _runs(serving: Serving) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.soak
 def test_steps_that_kill_serve_fail_and_the_others_go_on(serving: Serving) -> None:
     serving.site.plugin("killer", source=KILLER)
     bystander = serving.start("run", "waits")
