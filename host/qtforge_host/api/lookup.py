@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import difflib
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -19,6 +18,7 @@ from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.validation import did_you_mean
 
 __all__ = [
     "find_run",
@@ -161,6 +161,5 @@ def _only(name: str, known: Sequence[str]) -> str:
         some = ", ".join(fitting[:_SHOWN])
         more = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
         raise NotFoundError(f"several runs begin with '{name}'", f"{some}{more}", "type more of it")
-    near = difflib.get_close_matches(name, known[:1000], n=1)
-    fix = f"did you mean '{near[0]}'?" if near else "qtforge-host runs list shows them"
+    fix = did_you_mean(name, known, "qtforge-host runs list shows them")
     raise NotFoundError(f"there is no run '{name}'", "", fix)
