@@ -12,7 +12,7 @@ from typing import Final
 
 from qtforge_host.serving.errors import AlreadyServingError
 from qtforge_sdk.errors import StateDirectoryError
-from qtforge_sdk.files import try_lock, write_atomically
+from qtforge_sdk.files import private_file, private_folder, try_lock, write_atomically
 
 __all__ = ["ServeFolder"]
 
@@ -52,8 +52,10 @@ class ServeFolder:
         pid_path = self._folder / "process"
         with contextlib.ExitStack() as stack:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                opened = pid_path.with_name("process.lock") if held is None else held
+                private_folder(self._folder)
+                opened: Path | int = pid_path.with_name("process.lock") if held is None else held
+                if isinstance(opened, Path):
+                    private_file(opened)
                 descriptor = stack.enter_context(open(opened, "ab")).fileno()
                 if not try_lock(descriptor):
                     raise AlreadyServingError(str(self._state_dir), _read(pid_path))

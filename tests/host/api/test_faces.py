@@ -278,6 +278,15 @@ TABLE = {
     ),
 }  # fmt: skip
 
+
+def _restore_words(faces: Faces) -> list[str]:
+    """Return the words that restore a backup into a state directory of its own."""
+    folder = faces.serving.folder
+    faces.command("journal", "backup", str(folder / "to-restore"))
+    restored = ["--state-dir", str(folder / "restored")]  # after the one that is served: it counts
+    return [*restored, "journal", "restore", str(folder / "to-restore"), "--json"]
+
+
 # Documents of commands whose use case another test compares, or that concern this machine alone.
 ALONE: dict[str, tuple[Command, type]] = {
     "runs watch": (
@@ -290,6 +299,11 @@ ALONE: dict[str, tuple[Command, type]] = {
     "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),
     "plugins commands": (lambda _: ["plugins", "commands", "--json"], documents.PluginCommands),
     "doctor": (lambda _: ["doctor", "--json"], documents.DoctorDocument),
+    "journal backup": (
+        lambda it: ["journal", "backup", str(it.serving.folder / "backup"), "--json"],
+        documents.BackupDocument,
+    ),
+    "journal restore": (_restore_words, documents.BackupDocument),
     "config show": (lambda _: ["config", "show", "--json"], documents.ConfigDocument),
     "route": (
         lambda _: ["route", "--dry-run", "--explain", str(DOCUMENT), "--json"],

@@ -29,6 +29,16 @@ def test_it_says_where_it_listens_and_keeps_the_token_to_its_owner(
     assert len(server.token) >= 32
 
 
+def test_nobody_else_can_open_what_is_kept_in_the_state_directory(
+    serving: Serving, server: Server
+) -> None:
+    server.start("steps", word="a")
+    until(lambda: serving.done == ["first a"])
+    state = serving.folder / "state"
+    modes = {each: stat.S_IMODE(each.stat().st_mode) for each in (state, *state.rglob("*"))}
+    assert not [each for each, mode in modes.items() if mode & 0o077]
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_exit_code_0(server: Server, how: signal.Signals) -> None:
     assert server.end(how) == 0
