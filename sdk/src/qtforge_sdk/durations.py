@@ -9,6 +9,7 @@ notation, with units above the hour added.
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -134,7 +135,7 @@ def signed_seconds(duration: Duration) -> float:
     """
     found: float
     if isinstance(duration, str):
-        found = _from_text(duration)
+        found = _from_text(duration.strip())
     elif isinstance(duration, datetime.timedelta):
         found = duration.total_seconds()
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
@@ -148,10 +149,10 @@ def signed_seconds(duration: Duration) -> float:
     return float(max(found, -LONGEST_S))
 
 
-def _from_text(text: str) -> float:
-    written = text.strip()
+@functools.lru_cache(maxsize=256)  # every step reads the few texts of its definition again
+def _from_text(written: str) -> float:
     if written not in _ZEROS and _WHOLE.fullmatch(written) is None:
-        raise DurationError(f"{_shown(text)} is not a duration")
+        raise DurationError(f"{_shown(written)} is not a duration")
     length = sum(float(number) * _UNITS_S[unit] for number, unit in _PARTS.findall(written))
     return -length if written[0] == "-" else length
 
