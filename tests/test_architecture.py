@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -62,9 +63,13 @@ class ClassSource:
     used: set[str] = field(default_factory=set)
 
 
-def imports(path: Path) -> Iterator[tuple[str, ast.stmt, bool]]:
-    """Give each imported module, its statement, and whether it is imported for types alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, ast.stmt, bool], ...]:
+    """Return each imported module, its statement, and whether it is imported for types alone."""
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, ast.stmt, bool]]:
     for_types = {
         id(inner)
         for node in ast.walk(tree)

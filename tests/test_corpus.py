@@ -122,6 +122,7 @@ def test_held_out_labels_are_words_of_their_own(code: str) -> None:
 
 
 @needs_fonts
+@pytest.mark.soak
 def test_the_answers_are_those_that_the_script_gives() -> None:
     made = {Path(entry.answer.document).stem: entry.answer for entry in made_again()}
     assert len(made) == len(made_again())
