@@ -22,7 +22,7 @@ _DISTRIBUTIONS = (
 def tests(session: nox.Session) -> None:
     """Install the project as its users do, and pass the tests."""
     session.install(*_DEVELOPMENT)
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(python="3.11")

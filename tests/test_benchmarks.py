@@ -13,6 +13,7 @@ from benchmarks.compare import compare
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.soak
 @pytest.mark.venv
 @pytest.mark.timeout(300)
 def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path) -> None:
