@@ -31,7 +31,7 @@ from qtforge_host.api.timeline import move_of
 from qtforge_host.config.settings import Settings, load_settings
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.run_files import RunFiles
-from qtforge_host.runs.amendments import amend as amended
+from qtforge_host.runs.amendments import amend as check_amendment
 from qtforge_host.runs.amendments import amend_resting, amendment_outcome
 from qtforge_host.runs.children import cancel_family
 from qtforge_host.runs.engine import RunIds
@@ -56,7 +56,7 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunPaused,
 )
-from qtforge_sdk.run_status import RESTING
+from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
 __all__ = ["EventOutcome", "RunClient"]
 
@@ -67,7 +67,6 @@ _BEGIN_POLL_S: Final = 0.005
 _ALL: Final = 1_000_000
 _KEY_CHARACTERS: Final = 255
 _IDLE: Final = frozenset({"paused", "blocked", "waiting", "interrupted"})
-_RESUMABLE: Final = frozenset({"running", "blocked"})
 
 T = TypeVar("T")
 Patch = Sequence[Mapping[str, Any]]
@@ -503,7 +502,7 @@ class RunClient(RunStore):
         A child is not among them where its parent is: it is resumed with its parent.
         """
         journal = await self._parts.journal()
-        query = RunQuery(statuses=_RESUMABLE, limit=_ALL)
+        query = RunQuery(statuses=RECOVERABLE, limit=_ALL)
         free = {each.run_id: each for each in await journal.runs(query) if not each.owner_alive}
         return [run_id for run_id, each in reversed(free.items()) if each.parent not in free]
 
@@ -642,17 +641,17 @@ class RunClient(RunStore):
         """
         durable = await self._parts.durable()
         journal = durable.journal
-        records = await journal.records(run_id)
-        state = _refuse_ended(run_id, records)
-        changes = _operations(patch, durable.engine.workflows.recorded(state))
-        _amended_definition(durable, run_id, records, changes)  # a refusal is immediate
+        state = _refuse_ended(run_id, await journal.records(run_id))
+        workflows = durable.engine.workflows
+        workflow = workflows.recorded(state)
+        changes = _operations(patch, workflow)
+        # Only for its refusal, which is immediate: whoever owns the run amends it.
+        check_amendment(run_id, workflow, changes, state.steps, workflows.check)
         message = self._message("amend", data={"patch": changes, "reason": reason})
         answer: RunAmended | AmendmentRefused | None
         try:
             with self._reserved(run_id):
-                answer = await amend_resting(
-                    journal, durable.engine.workflows, run_id, changes, message, reason
-                )
+                answer = await amend_resting(journal, workflows, run_id, changes, message, reason)
         except RunOwnedError:
             before = await journal.summary(run_id)
             await self._post(run_id, message)
@@ -847,16 +846,6 @@ def _outcome(
 
 def _operations(patch: Patch | PatchOf, workflow: Workflow) -> Sequence[dict[str, Any]]:
     return [dict(each) for each in (patch(workflow) if callable(patch) else patch)]
-
-
-def _amended_definition(
-    durable: Durable, run_id: str, records: Sequence[Record], patch: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    workflows = durable.engine.workflows
-    workflow = workflows.recorded(RunState.from_records(run_id, records))
-    steps = RunState.from_records(run_id, records).steps
-    _, definition = amended(run_id, workflow, patch, steps, workflows.check)
-    return definition
 
 
 async def _answered(
