@@ -131,10 +131,8 @@ class RunStore:
 
     async def prune(self, ended_before: datetime.datetime) -> int:
         """Delete the runs that ended before a time, with their files; return how many."""
-        journal = await self._parts.journal()
-        count = await journal.prune(ended_before)
-        await RunFiles.of(self._parts.settings.state_dir).sweep(journal)
-        return count
+        files = RunFiles.of(self._parts.settings.state_dir)
+        return await files.prune(await self._parts.journal(), ended_before)
 
     async def export(self, run_id: str) -> bytes:
         """Return a run with its inbox and large values as one archive.

@@ -45,9 +45,7 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
 
     async def pruned() -> int:
         async with open_journal(session.settings) as journal:
-            count = await journal.prune(before)
-            await RunFiles.of(session.settings.state_dir).sweep(journal)
-            return count
+            return await RunFiles.of(session.settings.state_dir).prune(journal, before)
 
     count = asyncio.run(pruned())
     if as_json:
