@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
 from collections.abc import Awaitable, Callable
@@ -10,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from qtforge_host.runs.abandoned_calls import AbandonedCalls
-from qtforge_host.runs.deaths import MAX_DEATHS, compensation_key, killed_its_process
+from qtforge_host.runs.deaths import compensation_key
 from qtforge_host.runs.errors import CallNotEndedError
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.steps import Answer, StepRequester, error_info, retry
@@ -150,14 +149,8 @@ class _CompensationAttempts:
             raise CallNotEndedError(self._step, timeout_s)
         deaths = self._log.state.deaths
         count = 0 if deaths is None else deaths.of(compensation_key(self._step))
-        if count >= MAX_DEATHS:
-            topic = self._compensation.topic
-            what = f"the compensation of the step '{self._step}'"
-            by = self._requester.answerer(topic, None)
-            raise killed_its_process(what, count, topic, by)
-        async with contextlib.AsyncExitStack() as stack:
-            if count == MAX_DEATHS - 1:
-                await stack.enter_async_context(self._requester.alone())
+        what = f"the compensation of the step '{self._step}'"
+        async with self._requester.after_deaths(what, count, self._compensation.topic):
             return await self._request(number)
 
     async def _request(self, number: int) -> bool:

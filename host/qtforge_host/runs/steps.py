@@ -290,13 +290,7 @@ class _StepAttempts:
     async def attempt(self, number: int) -> StepSucceeded | QtForgeError:
         """Request the step's topic, and record the answer."""
         call = self._call
-        started = StepStarted(
-            run_id=self._log.state.run_id,
-            at=self._clock.now(),
-            step=call.step,
-            topic=call.topic,
-            attempt=number,
-        )
+        started = self._started(number)
         if self._log.state.deaths is not None and call.is_work:
             return await self._attempt_again(started, self._log.state.deaths)
         if call.undoable:
@@ -313,14 +307,9 @@ class _StepAttempts:
         call, number = self._call, started.attempt
         self._started_s = self._clock.monotonic()
         self._deaths = deaths.of(call.step)
-        if self._deaths >= MAX_DEATHS:
-            what = f"the step '{call.step}'"
-            by = self._requester.answerer(call.topic, call.plugin)
-            raise killed_its_process(what, self._deaths, call.topic, by)
-        async with contextlib.AsyncExitStack() as stack:
-            if self._deaths == MAX_DEATHS - 1:
-                await stack.enter_async_context(self._requester.alone())
-                self._started_s = self._clock.monotonic()
+        what = f"the step '{call.step}'"
+        async with self._requester.after_deaths(what, self._deaths, call.topic, call.plugin):
+            self._started_s = self._clock.monotonic()
             if call.undoable or deaths.needs_record(self._log.state.outcomes):
                 await self._log.append(started)
             else:
@@ -369,16 +358,17 @@ class _StepAttempts:
         assert call.fallback is not None  # noqa: S101 - only then it is called
         assert call.fall_back is not None  # noqa: S101
         async with self._requester.alone():
-            await self._log.append(
-                StepStarted(
-                    run_id=self._log.state.run_id,
-                    at=self._clock.now(),
-                    step=call.step,
-                    topic=call.topic,
-                    attempt=number,
-                )
-            )
+            await self._log.append(self._started(number))
             return await call.fall_back(call.fallback)
+
+    def _started(self, number: int) -> StepStarted:
+        return StepStarted(
+            run_id=self._log.state.run_id,
+            at=self._clock.now(),
+            step=self._call.step,
+            topic=self._call.topic,
+            attempt=number,
+        )
 
     async def _succeeded(self, answer: Answer, number: int, degraded: str | None) -> StepSucceeded:
         step = self._call.step
@@ -454,6 +444,29 @@ class StepRequester:
                 yield
             finally:
                 _ALONE.reset(token)
+
+    @contextlib.asynccontextmanager
+    async def after_deaths(
+        self, what: str, count: int, topic: str, plugin: str | None = None
+    ) -> AsyncIterator[None]:
+        """Do work in which processes have died: alone if the next death would be the last.
+
+        Args:
+            what: The work, for the error.
+            count: How many processes have died in it.
+            topic: The topic that it requests.
+            plugin: The only plugin that may answer, or None.
+
+        Raises:
+            QtForgeError: As many have died as may: ``run.step_killed_its_process``.
+        """
+        if count >= MAX_DEATHS:
+            raise killed_its_process(what, count, topic, self.answerer(topic, plugin))
+        if count < MAX_DEATHS - 1:
+            yield
+            return
+        async with self.alone():
+            yield
 
     def answerer(self, topic: str, plugin: str | None) -> tuple[str, str] | None:
         """Return the plugin that is asked first for a topic, and its version; None for none."""
