@@ -66,7 +66,7 @@ _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _ALL: Final = 1_000_000
 _KEY_CHARACTERS: Final = 255
-_IDLE: Final = frozenset({"paused", "blocked", "waiting", "interrupted"})
+_IDLE: Final = RESTING | {"waiting", "interrupted"}
 
 T = TypeVar("T")
 Patch = Sequence[Mapping[str, Any]]

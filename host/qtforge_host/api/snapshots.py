@@ -28,6 +28,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Document, ErrorInfo, Record, StepResult
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.run_status import RESTING
 
 __all__ = [
     "MOST_RECORDS",
@@ -44,7 +45,7 @@ __all__ = [
 MOST_RECORDS: Final = 1000
 """The largest number of records of a run that are read to show it."""
 
-_RESTING: Final = frozenset({"paused", "blocked", "waiting"})
+_IDLE: Final = RESTING | {"waiting"}
 
 WorkflowOf = Callable[[RunState], Workflow | None]
 """Gives a run's workflow; None where it can't be read here."""
@@ -93,7 +94,7 @@ class RunSnapshot:
     @property
     def rests(self) -> bool:
         """Whether it has ended, or executes nothing until an event, a timer or a person comes."""
-        return self.ended or self.status in _RESTING
+        return self.ended or self.status in _IDLE
 
     @property
     def offers(self) -> Sequence[Offer]:
