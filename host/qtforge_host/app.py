@@ -220,6 +220,7 @@ class Host:
                 plugins=self._versions,
                 cache=cache,
                 clock=self._parts.clock,
+                crash_limit=self.settings.step_crash_limit,
             )
             self._parts.policies.health.start()
             self._durable = Durable(

@@ -112,6 +112,7 @@ async def execute(bench: Any, workflow: Workflow, plugin: Plugin, kills: Sequenc
                 RecordedWorkflows({}, lambda name: workflow, lambda workflow: []),
                 plugins=lambda: {"doing": "1.0.0"},
                 clock=clock,
+                crash_limit=10,  # more kills than any test makes: none is to end a run
             )
             run_id = next(iter(store.runs), None)
             work = engine.resume(run_id) if run_id else engine.execute(workflow, {})

@@ -66,6 +66,7 @@ def _content(settings: Settings) -> dict[str, Any]:
         "stop_timeout": f"{settings.stop_timeout_s:g}s",
         "request_timeout": f"{settings.request_timeout_s:g}s",
         "quarantine_after": settings.quarantine_after,
+        "step_crash_limit": settings.step_crash_limit,
         "block": list(settings.block),
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,

@@ -42,6 +42,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout: Duration = "30s"
     blocked_after: Duration = "1s"
     quarantine_after: _AtLeastOne = 3
+    step_crash_limit: _AtLeastOne = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     secrets: str = "secrets.toml"
@@ -109,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         blocked_after_s: How long plugin code may block the event loop before that is reported,
             in seconds.
         quarantine_after: How many failed starts in a row quarantine a plugin.
+        step_crash_limit: How many processes may die in a step before it fails.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
@@ -129,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_s: float = 30.0
     blocked_after_s: float = 1.0
     quarantine_after: int = 3
+    step_crash_limit: int = 3
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     secrets: str = "secrets.toml"
@@ -190,6 +193,7 @@ def load_settings(
         request_timeout_s=_seconds(table.request_timeout, path, "request_timeout"),
         blocked_after_s=_seconds(table.blocked_after, path, "blocked_after"),
         quarantine_after=table.quarantine_after,
+        step_crash_limit=table.step_crash_limit,
         block=table.block,
         journal=table.journal,
         secrets=table.secrets,

@@ -1,9 +1,9 @@
 """Steps whose process died: how often, and when such a step fails instead of starting again.
 
 A step that ends its process, with ``os._exit`` or a crash in C code, has no outcome, so the next
-process does it again. It fails when `MAX_DEATHS` processes have died in it. Before the last of
-them it is done alone: steps that were only in progress at the same time have not ended their
-process, and succeed then.
+process does it again. It fails when as many processes have died in it as the configuration
+allows (``[host] step_crash_limit``). Before the last of them it is done alone: steps that were
+only in progress at the same time have not ended their process, and succeed then.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 from qtforge_sdk import StepResult
 from qtforge_sdk.errors import HandlerFailedError, OperationError, QtForgeError
 
-__all__ = ["MAX_DEATHS", "Deaths", "compensation_key", "killed_its_process"]
+__all__ = ["CRASH_LIMIT", "Deaths", "compensation_key", "killed_its_process"]
 
-MAX_DEATHS: Final = 3
+CRASH_LIMIT: Final = 3  # what the configuration says unless it is changed
 
 
 class Deaths:

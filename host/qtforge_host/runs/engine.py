@@ -18,6 +18,7 @@ from qtforge_host.runs.active_runs import ActiveRuns, OnStarted, RunHandle
 from qtforge_host.runs.amendments import Amendments, as_document
 from qtforge_host.runs.children import Children, ParentStep
 from qtforge_host.runs.control import Control
+from qtforge_host.runs.deaths import CRASH_LIMIT
 from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
@@ -91,6 +92,7 @@ class Engine:
         plugins: Returns the active plugins' versions by name.
         cache: Holds the answers of steps that ask for it, or None.
         clock: The time.
+        crash_limit: How many processes may die in a step before it fails.
 
     Attributes:
         journal: Holds the records of runs.
@@ -108,6 +110,7 @@ class Engine:
         plugins: Callable[[], dict[str, str]] = dict,
         cache: ResultCache | None = None,
         clock: Clock | None = None,
+        crash_limit: int = CRASH_LIMIT,
     ) -> None:
         self._clock = clock or SystemClock()
         self.journal = journal
@@ -115,7 +118,7 @@ class Engine:
         self._workflows = workflows
         self._observe = observe
         self._plugins = plugins
-        self._requester = StepRequester(bus, cache)
+        self._requester = StepRequester(bus, cache, crash_limit)
         self._ids = RunIds()
         self.active_runs = ActiveRuns(journal, self._clock)
         self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)

@@ -24,7 +24,7 @@ from qtforge_host.plugin_code import (
 from qtforge_host.policies.cache import ResultCache, cache_key
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.amendments import Amendments
-from qtforge_host.runs.deaths import MAX_DEATHS, Deaths, killed_its_process
+from qtforge_host.runs.deaths import Deaths, killed_its_process
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
 from qtforge_sdk import ErrorInfo
@@ -325,7 +325,7 @@ class _StepAttempts:
         info = error_info(error, call.step)
         if delay_s is None and call.fallback is not None and call.fall_back is not None:
             try:
-                if self._deaths >= MAX_DEATHS and call.fallback.topic is not None:
+                if self._deaths >= self._requester.crash_limit and call.fallback.topic is not None:
                     answer = await self._fall_back_after_deaths(number, error)
                 else:
                     answer = await call.fall_back(call.fallback)
@@ -353,7 +353,7 @@ class _StepAttempts:
     async def _fall_back_after_deaths(self, number: int, error: QtForgeError) -> Answer:
         """Request the fallback's topic, in which processes may die as well."""
         call = self._call
-        if self._deaths >= 2 * MAX_DEATHS:
+        if self._deaths >= 2 * self._requester.crash_limit:
             raise error
         assert call.fallback is not None  # noqa: S101 - only then it is called
         assert call.fall_back is not None  # noqa: S101
@@ -425,9 +425,11 @@ class StepRequester:
     Args:
         bus: The message bus.
         cache: Holds the answers of steps that ask for it, or None.
+        crash_limit: How many processes may die in a step before it fails.
     """
 
-    def __init__(self, bus: MessageBus, cache: ResultCache | None) -> None:
+    def __init__(self, bus: MessageBus, cache: ResultCache | None, crash_limit: int) -> None:
+        self.crash_limit = crash_limit
         self._bus = bus
         self._cache = cache
         self._lock = asyncio.Lock()
@@ -460,9 +462,9 @@ class StepRequester:
         Raises:
             QtForgeError: As many have died as may: ``run.step_killed_its_process``.
         """
-        if count >= MAX_DEATHS:
+        if count >= self.crash_limit:
             raise killed_its_process(what, count, topic, self.answerer(topic, plugin))
-        if count < MAX_DEATHS - 1:
+        if count < self.crash_limit - 1:
             yield
             return
         async with self.alone():

@@ -61,6 +61,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
     assert settings.import_timeout_s == settings.start_timeout_s == 10.0
     assert settings.request_timeout_s == 30.0
     assert settings.quarantine_after == 3
+    assert settings.step_crash_limit == 3
     assert settings.plugin("anything").enabled
 
 
@@ -74,6 +75,7 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         stop_timeout = "2s"
         request_timeout = "1h"
         quarantine_after = 5
+        step_crash_limit = 8
         block = ["evil-*"]
         worker_threads = 4
         worker_processes = 2
@@ -86,6 +88,7 @@ def test_every_key_of_host_is_read(file: Path) -> None:
     assert settings.stop_timeout_s == 2.0
     assert settings.request_timeout_s == 3600.0
     assert settings.quarantine_after == 5
+    assert settings.step_crash_limit == 8
     assert settings.block == ("evil-*",)
     assert (settings.worker_threads, settings.worker_processes) == (4, 2)
     assert settings.worker_memory_bytes == 512 << 20
@@ -156,6 +159,7 @@ def test_a_home_that_can_not_be_looked_into_gives_the_defaults_and_a_warning(
         settings = load_settings(None, environ={})
 
     assert settings.quarantine_after == 3
+    assert settings.step_crash_limit == 3
     assert "Permission denied" in caplog.text
 
 
