@@ -105,6 +105,13 @@ def until(happened: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen in time")
 
 
+def limited(command: list[str], descriptors: int | None) -> list[str]:
+    """Return a command that may open so many files; None for as many as this process."""
+    if descriptors is None:
+        return command
+    return ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
+
+
 class Server:
     """A process that serves, and a client that knows its token."""
 
@@ -178,10 +185,10 @@ class Serving:
         places = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
         return [self.python, "-m", "qtforge_host.cli.main", *places, *words]
 
-    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *words: str, descriptors: int | None = None) -> subprocess.CompletedProcess[str]:
         """Run another command beside."""
         done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=120,
+            limited(self.command(*words), descriptors), capture_output=True, text=True, timeout=120,
             env=self._environment, cwd=self.folder,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
@@ -190,12 +197,12 @@ class Serving:
     def json(self, *words: str) -> Any:
         return json.loads(self.cli(*words).stdout)
 
-    def serve(self, *options: str) -> Server:
+    def serve(self, *options: str, descriptors: int | None = None) -> Server:
         """Serve on a free port, and return when it is ready."""
         out, error = self.folder / "stdout", self.folder / "stderr"
         with out.open("w") as said, error.open("w") as logged:
             process = subprocess.Popen(
-                self.command("serve", "--port", "0", *options),
+                limited(self.command("serve", "--port", "0", *options), descriptors),
                 stdout=said, stderr=logged, text=True,
                 env=self._environment, cwd=self.folder,
             )  # fmt: skip

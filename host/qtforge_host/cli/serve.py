@@ -41,6 +41,26 @@ _MEGA = 1_000_000
     help="The largest request, in MB.",
 )  # fmt: skip
 @click.option(
+    "--max-connections", type=click.IntRange(1, 100_000), default=None,
+    help="Open connections at once.  [default: 1000, fewer where few files may be open]",
+)  # fmt: skip
+@click.option(
+    "--max-requests", type=click.IntRange(1, 100_000), default=512, show_default=True,
+    help="Requests in progress at once.",
+)  # fmt: skip
+@click.option(
+    "--head-timeout", default="10s", show_default=True,
+    help="How long the head of a request may take to arrive.",
+)  # fmt: skip
+@click.option(
+    "--idle-timeout", default="5s", show_default=True,
+    help="How long a connection is kept after a response.",
+)  # fmt: skip
+@click.option(
+    "--log-rate", default="10/m", show_default=True,
+    help="Log lines of one kind about bad requests; more are counted.",
+)  # fmt: skip
+@click.option(
     "--max-streams", type=click.IntRange(0, 400), default=32, show_default=True,
     help="Clients of live events at once.",
 )  # fmt: skip
@@ -62,6 +82,11 @@ def serve(
     grace: str,
     rate: str,
     max_body: int,
+    max_connections: int | None,
+    max_requests: int,
+    head_timeout: str,
+    idle_timeout: str,
+    log_rate: str,
     max_streams: int,
     max_runs: int,
     no_reexec: bool,
@@ -86,9 +111,14 @@ def serve(
         allowed_hosts=allowed_hosts,
         grace_s=duration_option("--grace", grace).total_seconds(),
         max_body_bytes=max_body * _MEGA,
+        max_connections=max_connections,
+        max_requests=max_requests,
+        head_timeout_s=_at_least_a_second("--head-timeout", head_timeout),
+        idle_timeout_s=_at_least_a_second("--idle-timeout", idle_timeout),
+        log_rate=_rate("--log-rate", log_rate),
         max_streams=max_streams,
         max_runs=max_runs,
-        rate=_rate(rate),
+        rate=_rate("--rate", rate),
         reexec=not no_reexec,
     )
 
@@ -110,8 +140,15 @@ def serve(
         successor.replace_this_process()
 
 
-def _rate(text: str) -> ParsedRate:
+def _rate(option: str, text: str) -> ParsedRate:
     try:
         return parse_rate(text)
     except ValueError as error:
-        raise click.UsageError(f"--rate: {error}") from error
+        raise click.UsageError(f"{option}: {error}") from error
+
+
+def _at_least_a_second(option: str, text: str) -> float:
+    found = duration_option(option, text).total_seconds()
+    if found < 1:
+        raise click.UsageError(f"{option}: it must be at least 1s, not {text}")
+    return found

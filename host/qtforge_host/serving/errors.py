@@ -4,7 +4,8 @@
 
     QtForgeError
     ├── ServeError
-    │   └── CannotListenError    serve.cannot_listen
+    │   ├── CannotListenError       serve.cannot_listen
+    │   └── TooFewDescriptorsError  serve.too_few_descriptors
     ├── RefusedError             http.*: a request that was refused
     └── StateDirectoryError
         └── AlreadyServingError  serve.already_running
@@ -22,6 +23,7 @@ __all__ = [
     "CannotListenError",
     "RefusedError",
     "ServeError",
+    "TooFewDescriptorsError",
 ]
 
 
@@ -44,6 +46,28 @@ class CannotListenError(ServeError):
             f"{address} can't be listened on", why, "choose another with --host and --port"
         )
         self.address = address
+
+
+class TooFewDescriptorsError(ServeError):
+    """The process may not open as many files as its connections need.
+
+    Args:
+        limit: How many it may open.
+        connections: How many connections were wanted, or are the least.
+        needed: How many files it must be allowed to open for them.
+    """
+
+    code = "serve.too_few_descriptors"
+
+    def __init__(self, limit: int, connections: int, needed: int, /) -> None:
+        super().__init__(
+            f"{connections} connections can't be served",
+            f"the process may open {limit} files, and needs {needed - connections} for itself",
+            f"allow more with 'ulimit -n {needed}', or give a smaller --max-connections",
+        )
+        self.limit = limit
+        self.connections = connections
+        self.needed = needed
 
 
 class AlreadyServingError(StateDirectoryError):

@@ -17,6 +17,8 @@ from qtforge_host.installed import ImportedDistributions
 from qtforge_host.serving.config_watcher import Watch
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
+from qtforge_host.serving.http.connections import Connections, connection_limit
+from qtforge_host.serving.http.log_limit import LogLimit
 from qtforge_host.serving.http.server import HttpServer, listen
 from qtforge_host.serving.metrics import RunCounts
 from qtforge_host.serving.options import ServeOptions
@@ -55,6 +57,7 @@ async def serve(
         CannotListenError: The address can't be listened on.
         ConfigError: The configuration is not valid.
         StateDirectoryError: The state directory can't be used.
+        TooFewDescriptorsError: The process may not open as many files as connections need.
     """
     settings = read_settings()
     schedules = read_schedules(settings)
@@ -223,9 +226,15 @@ async def _http(
     options: ServeOptions, folder: ServeFolder, current: Current, listening: socket.socket
 ) -> AsyncIterator[str]:
     gate = Gate(folder.token(), options.allowed_hosts, RateGate(options.rate))
-    application = Application(current, gate, options.max_body_bytes)
+    application = Application(current, gate, options.max_body_bytes, options.max_requests)
+    connections = Connections(
+        connection_limit(options.max_connections),
+        head_s=options.head_timeout_s,
+        idle_s=options.idle_timeout_s,
+    )
     host, port = listening.getsockname()[:2]
-    async with HttpServer(application, listening):
+    log_limit = LogLimit(options.log_rate)
+    async with HttpServer(application, listening, connections, log_limit, options.idle_timeout_s):
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qtforge_host.api.documents import Ready
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.auth import Gate
+from qtforge_host.serving.http.connections import AUTHENTICATED
 from qtforge_host.serving.http.openapi import openapi
 from qtforge_host.serving.http.requests import (
     Answer,
@@ -51,12 +52,17 @@ class Application:
         current: The service that answers.
         gate: Authenticates requests.
         max_body_bytes: The size of the largest request.
+        max_requests: How many authenticated requests may be in progress at once.
     """
 
-    def __init__(self, current: Current, gate: Gate, max_body_bytes: int) -> None:
+    def __init__(
+        self, current: Current, gate: Gate, max_body_bytes: int, max_requests: int
+    ) -> None:
         self._current = current
         self._gate = gate
         self._max_body_bytes = max_body_bytes
+        self._max_requests = max_requests
+        self._in_progress = 0
         by_path = groupby(sorted(ENDPOINTS, key=lambda each: each.path), lambda each: each.path)
         routes = [Route(path, _Path(self, found)) for path, found in by_path]
         self._router = Router(routes, redirect_slashes=False, default=_nothing_there)
@@ -118,11 +124,25 @@ class Application:
         self._gate.check(scope, needs_token=not alive)
         own = self._own(path)
         if own is None:
-            await self._router(scope, receive, send)
+            await self._route(scope, receive, send)
         elif method in ("GET", "HEAD"):
             await response(own)(scope, receive, send)
         else:
             raise _wrong_method(method, ("GET",))
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._in_progress >= self._max_requests:
+            raise RefusedError(
+                503, "http.too_busy", "too many requests are in progress",
+                f"{self._max_requests} are allowed", "try again soon, or raise --max-requests",
+                {"Retry-After": "1"},
+            )  # fmt: skip
+        self._in_progress += 1
+        scope[AUTHENTICATED] = True
+        try:
+            await self._router(scope, receive, send)
+        finally:
+            self._in_progress -= 1
 
     def _own(self, path: str) -> Answer | None:
         if path == HEALTH_PATH:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 from collections.abc import Generator
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from qtforge_host.serving.errors import CannotListenError
+from qtforge_host.serving.http.connections import BURST, Connection, Connections
+from qtforge_host.serving.http.log_limit import LogLimit
 from qtforge_sdk.files import close_in_children
 
 __all__ = ["HttpServer", "listen"]
 
 _LOG: Final = logging.getLogger("qtforge.http")
-_BACKLOG: Final = 128
-_CONNECTIONS: Final = 512
+_BACKLOG: Final = 2048  # connections that the operating system keeps until they are accepted
+_TICKS: Final = 5  # of uvicorn, a tenth of a second each
 _CLOSE_S: Final = 2.0
 
 
@@ -44,11 +47,29 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own handling of signals: the host has one of its own."""
+    """uvicorn without its own handling of signals, and with bounds of connections and log."""
+
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, log_limit: LogLimit
+    ) -> None:
+        super().__init__(config)
+        self._bounds = connections
+        self._log_limit = log_limit
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(_BACKLOG)  # asyncio has set it to what it accepts at once
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS == 0:
+            self._bounds.close_overdue()
+            self._log_limit.tell_left_out()
+        return await super().on_tick(counter)
 
 
 class HttpServer:
@@ -57,12 +78,23 @@ class HttpServer:
     Args:
         application: Answers.
         listening: The socket; closed at the end.
+        connections: Bounds the connections.
+        log_limit: Bounds what they write into the log.
+        idle_s: How long a connection is kept after a response, in seconds.
     """
 
-    def __init__(self, application: ASGIApp, listening: socket.socket) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        listening: socket.socket,
+        connections: Connections,
+        log_limit: LogLimit,
+        idle_s: float,
+    ) -> None:
         config = uvicorn.Config(
             application,
-            http="h11",
+            # A factory: uvicorn only calls it, with the arguments of its own protocols.
+            http=cast("type[asyncio.Protocol]", functools.partial(Connection, connections)),
             ws="none",
             lifespan="off",
             loop="none",
@@ -70,19 +102,27 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=5,
+            timeout_keep_alive=max(1, round(idle_s)),
             timeout_graceful_shutdown=int(_CLOSE_S),
-            limit_concurrency=_CONNECTIONS,
+            backlog=BURST,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, connections, log_limit)
+        self._log_limit = log_limit
         self._listening = listening
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HttpServer:
+        self._log_limit.attach()
         self._task = asyncio.create_task(self._server.serve([self._listening]))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._end()
+        finally:
+            self._log_limit.detach()
+
+    async def _end(self) -> None:
         if self._task is None:
             return
         self._server.should_exit = True
