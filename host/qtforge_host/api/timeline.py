@@ -164,6 +164,8 @@ def _of_wait(record: Record) -> str:
             return f"received the event '{record.name}'"
         case TimerSet():
             return f"{record.name}: waits until {_clock(record.due)}"
+        case TimerFired(cut=True):
+            return f"{record.name}: cut off"
         case TimerFired():
             return f"{record.name}: fired, {max(record.late_s, 0.0):.3f} s late"
         case RunPaused():

@@ -1,57 +1,118 @@
-"""Steps that a run does at once, and that may be ended before they are done."""
+"""Branches that a run executes at once, and that may be ended before they are done."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
 import msgspec
 
 from qtforge_host.cancellation import CancelScope
+from qtforge_host.plugin_code import ControlSignal
 from qtforge_host.runs.steps import Answer, StepCall, StepRunner
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.policies import Fallback
 from qtforge_sdk.records import StepSkipped, StepSucceeded
 
-__all__ = ["GatherScope"]
+__all__ = ["Branch", "BranchCut", "GatherScope", "WaitCutError", "is_cut_off"]
 
 T = TypeVar("T")
 
-_NOT_NEEDED: Final = "run.not_needed: as many as were asked for had succeeded"
+_NOT_NEEDED: Final = "run.not_needed"
+_REASON: Final = f"{_NOT_NEEDED}: as many as were asked for had succeeded"
+
+
+class BranchCut(ControlSignal):
+    """Leaves the code of a branch that was cut off, up to the `Run.gather` that cut it off."""
+
+
+class WaitCutError(Exception):
+    """The wait was cut off; never leaves the run's wait, which records that."""
 
 
 class _NotNeededError(Exception):
     """Enough others have succeeded; this step is to be skipped."""
 
 
+def is_cut_off(outcome: object) -> bool:
+    """Return whether a step was skipped because its branch was not needed any more."""
+    return isinstance(outcome, StepSkipped) and outcome.reason.partition(":")[0] == _NOT_NEEDED
+
+
+class Branch:
+    """One of the coroutines of a `Run.gather`: what its steps came to.
+
+    A branch has succeeded when it has returned, unless it did steps and none of them succeeded.
+    So it does not depend on the order in which parallel steps end, and a resumed run finds the
+    same.
+
+    Args:
+        scope: The gathering.
+    """
+
+    __slots__ = ("_done", "_outer", "_succeeded", "scope")
+
+    def __init__(self, scope: GatherScope) -> None:
+        self.scope = scope
+        self._outer = _CURRENT.get()
+        self._done = False
+        self._succeeded = False
+
+    @staticmethod
+    def current(run_id: str) -> Branch | None:
+        """Return the innermost branch that executes here; a child's is not its parent's."""
+        found = _CURRENT.get()
+        return found if found is not None and found.scope.run_id == run_id else None
+
+    def enter(self) -> None:
+        """Make this the branch of the current task and of those that it creates."""
+        _CURRENT.set(self)
+
+    def note(self, *, succeeded: bool) -> None:
+        """Count a step, now or from the journal; it counts in the outer branches as well."""
+        branch: Branch | None = self
+        while branch is not None and branch.scope.run_id == self.scope.run_id:
+            branch._done = True
+            branch._succeeded = branch._succeeded or succeeded
+            branch = branch._outer
+
+    def returned(self) -> None:
+        """Count the branch, which has returned."""
+        if self._succeeded or not self._done:
+            self.scope.count_success()
+
+
 class GatherScope:
     """One `Run.gather` that has a deadline, a number that is enough, or a bound.
 
     When the scope ends, a step of it without an answer fails with ``run.late`` or is skipped
-    with ``run.not_needed``, and no further request is made. A step that is being recorded is
-    not disturbed, so that no step ends in two ways.
+    with ``run.not_needed``, a sleep is cut off, and no further request is made. A step that is
+    being recorded is not disturbed, so that no step ends in two ways.
 
     Args:
         run_id: The run.
-        first: How many successes are enough, or None.
+        first: How many branches that have succeeded are enough, or None.
         concurrency: How many steps may be requested at once, or None.
         resumed: Whether the run was resumed: then no request is made before every step has
             looked into the journal, whose answers may be enough.
 
     Attributes:
+        run_id: The run.
         late: Whether the deadline has passed.
+        due: When the deadline passes, or None.
     """
 
     def __init__(
         self, run_id: str, first: int | None, concurrency: int | None, *, resumed: bool
     ) -> None:
         self.late = False
-        self._run_id = run_id
+        self.run_id = run_id
+        self.due: datetime.datetime | None = None
         self._first = first
         self._resumed = resumed
         self._turns = None if concurrency is None else asyncio.Semaphore(concurrency)
@@ -59,30 +120,20 @@ class GatherScope:
         self._succeeded = 0
         self._ended: Callable[[], Exception] | None = None
         self._requests: set[CancelScope] = set()  # of the tasks that may be cancelled now
-        outer = self.current(run_id)
+        outer = Branch.current(run_id)
         if outer is not None:
-            outer._inner.append(self)
-            self._ended = outer._ended
+            outer.scope._inner.append(self)
+            self._ended = outer.scope._ended
 
-    @staticmethod
-    def current(run_id: str) -> GatherScope | None:
-        """Return the scope of the current task; a child's steps are not in its parent's."""
-        found = _CURRENT.get()
-        return found if found is not None and found._run_id == run_id else None
-
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Make this the scope of the tasks that are created within."""
-        token = _CURRENT.set(self)
-        try:
-            yield
-        finally:
-            _CURRENT.reset(token)
+    @property
+    def has_enough(self) -> bool:
+        """Whether as many branches as were asked for have succeeded."""
+        return self._first is not None and self._succeeded >= self._first
 
     def count_success(self) -> None:
-        """Count a step that has succeeded, now or before the run was resumed."""
+        """Count a branch that has succeeded, now or before the run was resumed."""
         self._succeeded += 1
-        if self._first is not None and self._succeeded >= self._first:
+        if self.has_enough:
             self._end(_NotNeededError)
 
     def end_late(self, deadline_s: float) -> None:
@@ -102,6 +153,7 @@ class GatherScope:
         runner: StepRunner,
         sleep: Callable[[float], Awaitable[None]],
         check: Callable[[], None],
+        settle: Callable[[], Awaitable[None]],
         clock: Clock,
         *,
         begun: bool,
@@ -113,14 +165,14 @@ class GatherScope:
             runner: Makes its attempts.
             sleep: Waits between them.
             check: Raises when the run is to rest or to end.
+            settle: Waits until the run's code has reached every step of the journal.
             clock: The time.
             begun: Whether an earlier process began the step.
 
         Returns:
             As `StepRunner.make`; or that the step is skipped, which is not recorded yet.
         """
-        if self._resumed:
-            await asyncio.sleep(0)
+        await self._settle(settle)
         sent = begun
         turn = await self._turn()
         try:
@@ -135,11 +187,40 @@ class GatherScope:
             return await runner.make(guarded, lambda delay_s: self._sleep(sleep, delay_s))
         except _NotNeededError:
             return StepSkipped(
-                run_id=self._run_id, at=clock.now(), step=call.step, reason=_NOT_NEEDED, cut=sent
+                run_id=self.run_id, at=clock.now(), step=call.step, reason=_REASON, cut=sent
             )
         finally:
             if turn is not None:
                 turn.release()
+
+    async def wait(
+        self,
+        due: datetime.datetime,
+        sleep: Callable[[], Awaitable[None]],
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Sleep until a time, unless the scope ends before.
+
+        Args:
+            due: When the sleep ends.
+            sleep: Sleeps until then.
+            settle: Waits until the run's code has reached every step of the journal.
+
+        Raises:
+            WaitCutError: The scope has ended before.
+        """
+        await self._settle(settle)
+        if self.late and self.due is not None and due <= self.due:
+            return  # both passed while no process executed the run
+        try:
+            await self._unless_ended(sleep())
+        except (_NotNeededError, OperationError) as error:
+            raise WaitCutError from error
+
+    async def _settle(self, settle: Callable[[], Awaitable[None]]) -> None:
+        if self._resumed:
+            await settle()
+            await asyncio.sleep(0)
 
     def _end(self, reason: Callable[[], Exception]) -> None:
         if self._ended is not None:
@@ -205,4 +286,4 @@ class GatherScope:
             request.close()
 
 
-_CURRENT: Final[ContextVar[GatherScope | None]] = ContextVar("qtforge_gathering", default=None)
+_CURRENT: Final[ContextVar[Branch | None]] = ContextVar("qtforge_branch", default=None)

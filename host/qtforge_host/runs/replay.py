@@ -22,9 +22,15 @@ class ReplayGuard:
         known: The steps whose outcome the journal holds.
         begun: The steps that began and have no outcome. The code need not reach them, unless
             it winds down: they may have to be undone.
+        not_needed: Steps that were skipped with their branch. Earlier versions executed the
+            code of such a branch to its end, so that the journal may hold more of them than
+            the code reaches now.
     """
 
-    def __init__(self, known: Iterable[str], begun: Iterable[str]) -> None:
+    def __init__(
+        self, known: Iterable[str], begun: Iterable[str], not_needed: Iterable[str] = ()
+    ) -> None:
+        self._not_needed = frozenset(not_needed)
         self._claimed: dict[str, None] = {}
         self._begun = dict.fromkeys(begun)
         self._unclaimed = dict.fromkeys(step for step in known if step not in self._begun)
@@ -68,8 +74,7 @@ class ReplayGuard:
         Raises:
             RunDivergedError: The journal holds a step that should have come first.
         """
-        if self._unclaimed:
-            other = next(iter(self._unclaimed))
+        if (other := self._missing()) is not None:
             raise RunDivergedError(
                 step, f"the journal holds '{other}' here, the code does '{step}'"
             )
@@ -80,9 +85,12 @@ class ReplayGuard:
         Raises:
             RunDivergedError: It did not.
         """
-        if self._unclaimed:
-            step = next(iter(self._unclaimed))
+        if (step := self._missing()) is not None:
             raise RunDivergedError(step, "the journal holds it, and the code did not do it")
+
+    def _missing(self) -> str | None:
+        """Return the first step of the journal that the code should have reached, or None."""
+        return next((step for step in self._unclaimed if step not in self._not_needed), None)
 
     async def until_replayed(self) -> None:
         """Wait until the code has reached every step of the journal, or had time to."""

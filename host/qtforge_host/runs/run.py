@@ -25,7 +25,13 @@ from qtforge_host.runs.children import ChildOwnedError, Children, ParentStep
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.context import STEP
 from qtforge_host.runs.control import Control, PauseRequested, TimeOver
-from qtforge_host.runs.gather_scope import GatherScope
+from qtforge_host.runs.gather_scope import (
+    Branch,
+    BranchCut,
+    GatherScope,
+    WaitCutError,
+    is_cut_off,
+)
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.replay import ReplayGuard
 from qtforge_host.runs.serialization import normalize
@@ -62,6 +68,7 @@ __all__ = ["ActiveRun"]
 
 _STEP_TIMEOUT_S: Final = 30.0
 _POLL_CHILD_S: Final = 0.5  # how often to look whether another process still executes a child
+_CUT: Final = object()  # the result of a branch that was cut off
 _FAIL_S: Final = 1.0  # within which the failure of a parallel step ends this one too
 
 
@@ -103,7 +110,11 @@ class ActiveRun:
         self._runner = StepRunner(log, clock, amendments, requester)
         self._calls = AbandonedCalls()
         self._compensator = Compensator(log, clock, requester, self._calls)
-        self._replay = ReplayGuard(log.state.outcomes, log.state.begun)
+        self._replay = ReplayGuard(
+            log.state.outcomes,
+            log.state.begun,
+            [step for step, outcome in log.state.outcomes.items() if is_cut_off(outcome)],
+        )
         self._gathering = 0  # how many `gather` calls are in progress
         self._deadlines = 0  # how many of them had a deadline
         self._timers = 0
@@ -242,13 +253,12 @@ class ActiveRun:
         concurrency: int | None = None,
         name: str | None = None,
     ) -> list[Any]:
-        """Do steps at once; see `qtforge_sdk.Run`."""
+        """Execute branches at once; see `qtforge_sdk.Run`."""
         if deadline is None and first is None and concurrency is None:
             return await self._all(steps)
         scope = GatherScope(self.id, first, concurrency, resumed=self._log.state.resumed)
         if deadline is None:
-            with scope.holding():
-                return await self._all(steps)
+            return await self._all(steps, scope)
         self._deadlines += 1
         timer = f"gather {self._deadlines}" if name is None else name
         try:
@@ -260,12 +270,12 @@ class ActiveRun:
                 if inspect.iscoroutine(step):
                     step.close()  # so that Python does not warn of it
             raise
+        scope.due = due
         if (due - self._clock.now()).total_seconds() <= 0:  # it passed while no process ran
             scope.end_late(deadline_s)
         timekeeper = asyncio.ensure_future(self._end_when_due(scope, due, deadline_s))
         try:
-            with scope.holding():
-                answers = await self._all(steps)
+            answers = await self._all(steps, scope)
         finally:
             timekeeper.cancel()
             await asyncio.wait([timekeeper])
@@ -282,14 +292,34 @@ class ActiveRun:
         self._timers += 1
         timer = f"timer {self._timers}" if name is None else name
         self._replay.claim(timer)
-        if self._control.winds_down and timer not in self._log.state.fired:
+        state, branch = self._log.state, Branch.current(self.id)
+        if timer in state.fired:
+            if branch is not None and timer in state.cut_timers:
+                raise BranchCut
+            return
+        if self._control.winds_down:
             await self._wind_down(timer)
         due = await self._due(timer, seconds)
-        while (left := (due - self._clock.now()).total_seconds()) > 0:
-            await self._sleep_or(self._control.changed, left)
-        if timer not in self._log.state.fired:
-            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=-left)
-            await self._log.append(fired)
+
+        async def sleep() -> None:
+            while (left := (due - self._clock.now()).total_seconds()) > 0:
+                await self._sleep_or(self._control.changed, left)
+
+        cut = False
+        try:
+            if branch is None:
+                await sleep()
+            else:
+                await branch.scope.wait(due, sleep, self._replay.until_replayed)
+        except WaitCutError:
+            cut = True
+        now = self._clock.now()
+        late_s = max(0.0, (now - due).total_seconds())
+        await self._log.append(
+            TimerFired(run_id=self.id, at=now, name=timer, late_s=late_s, cut=cut)
+        )
+        if cut:
+            raise BranchCut
 
     async def wait_event(
         self,
@@ -322,6 +352,8 @@ class ActiveRun:
                     raise OperationError("run.event_timeout", what)
 
         found = await self._do(StepCall(step=step, topic="", send=send), None, None)
+        if found is None:  # the journal holds a step of that name that was left out
+            return None
         self._taken.add(found["event_id"])
         data = found["data"]
         return data if response_type is None else convert(data, response_type)
@@ -415,16 +447,16 @@ class ActiveRun:
     ) -> Any:
         outcome: StepSucceeded | StepFailed | StepSkipped | QtForgeError | None
         outcome = self._enter(call.step, call.topic)
-        scope = GatherScope.current(self.id)
+        branch = Branch.current(self.id)
         if outcome is None:
             await self._begin(call.step, call, compensation)
             began_s = self._clock.monotonic()
             token = STEP.set(call.step)
             try:
-                if scope is None:
+                if branch is None:
                     outcome = await self._runner.make(call, self._sleep)
                 else:
-                    outcome = await self._make_in(scope, call)
+                    outcome = await self._make_in(branch.scope, call)
             except asyncio.CancelledError:
                 if not self._control.is_stopped:
                     await self._cut(call, compensation, self._clock.monotonic() - began_s)
@@ -432,9 +464,9 @@ class ActiveRun:
             finally:
                 STEP.reset(token)
             await self._control.amend()
+        if branch is not None:
+            branch.note(succeeded=isinstance(outcome, StepSucceeded))
         if isinstance(outcome, StepSucceeded):
-            if scope is not None:
-                scope.count_success()
             if compensation is not None:
                 self._compensator.add(call.step, compensation)
             if response_type is None:
@@ -443,6 +475,8 @@ class ActiveRun:
         if isinstance(outcome, StepSkipped):
             if outcome.cut:
                 self._compensator.add_unknown(call.step, compensation)
+            if branch is not None and is_cut_off(outcome):
+                raise BranchCut
             return None
         if compensation is not None and compensation.on_failure:
             self._compensator.add(call.step, compensation)
@@ -486,7 +520,13 @@ class ActiveRun:
     ) -> StepSucceeded | StepSkipped | QtForgeError:
         begun = call.step in self._log.state.begun
         outcome = await scope.make(
-            call, self._runner, self._sleep, self._control.check, self._clock, begun=begun
+            call,
+            self._runner,
+            self._sleep,
+            self._control.check,
+            self._replay.until_replayed,
+            self._clock,
+            begun=begun,
         )
         if isinstance(outcome, StepSkipped):
             await self._log.append(outcome)
@@ -621,11 +661,19 @@ class ActiveRun:
             if begun is not None:
                 await self._children.cancel(self.id, begun)
 
-    async def _all(self, steps: tuple[Awaitable[Any], ...]) -> list[Any]:
-        tasks = [asyncio.ensure_future(self._contained(step)) for step in steps]
+    async def _all(
+        self, steps: tuple[Awaitable[Any], ...], scope: GatherScope | None = None
+    ) -> list[Any]:
+        """Return the results of branches; None for one that was cut off.
+
+        Raises:
+            BranchCut: The gathering itself is in a branch that was cut off, and its own branches
+                with it.
+        """
+        tasks = [asyncio.ensure_future(self._contained(step, scope)) for step in steps]
         self._gathering += 1
         try:
-            return list(await asyncio.gather(*tasks))
+            answers = list(await asyncio.gather(*tasks))
         except PauseRequested:
             # The others come to their own boundary, so that none of their work is lost.
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -635,13 +683,27 @@ class ActiveRun:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if any(answer is _CUT for answer in answers):
+            ended_itself = scope is not None and (scope.late or scope.has_enough)
+            if not ended_itself and Branch.current(self.id) is not None:
+                raise BranchCut
+        return [None if answer is _CUT else answer for answer in answers]
 
-    async def _contained(self, step: Awaitable[Any]) -> Any:
-        """Await a parallel step; what its code raises must not end the event loop."""
+    async def _contained(self, step: Awaitable[Any], scope: GatherScope | None) -> Any:
+        """Await a branch; what its code raises must not end the event loop."""
+        branch = None
+        if scope is not None:
+            branch = Branch(scope)
+            branch.enter()
         try:
-            return await step
+            answer = await step
+            if branch is not None:
+                branch.returned()
+            return answer
         except Exception:
             raise
+        except BranchCut:
+            return _CUT
         except BaseException as error:
             if self._control.is_interruption(error):
                 raise

@@ -87,7 +87,8 @@ class RunState:
         cancel_requested: The request to cancel the run, unless it was being compensated
             already; None once the run has ended.
         due: When each named timer is due.
-        fired: The named timers that have fired.
+        fired: The named timers that have fired, or were cut off.
+        cut_timers: Those that were cut off.
         events: The events received, oldest first.
         handled: The ids of the messages that the run has handled.
         children: The run that each step started.
@@ -111,6 +112,7 @@ class RunState:
         "compensated",
         "compensating",
         "compensations",
+        "cut_timers",
         "deaths",
         "definition",
         "degraded",
@@ -187,6 +189,7 @@ class RunState:
         self.cancel_requested: RunCancelRequested | None = None
         self.due: dict[str, datetime.datetime] = {}
         self.fired: set[str] = set()
+        self.cut_timers: set[str] = set()
         self.events: list[EventReceived] = []
         self.handled: set[str] = set()
         self.children: dict[str, str] = {}
@@ -251,6 +254,8 @@ class RunState:
                 self.due[record.name] = record.due
             case TimerFired():
                 self.fired.add(record.name)
+                if record.cut:
+                    self.cut_timers.add(record.name)
             case EventReceived():
                 self.events.append(record)
                 self.handled.add(record.event_id)
@@ -391,6 +396,7 @@ class RunState:
             self.children.pop(step, None)
             self.compensated.discard(step)
             self.fired.discard(step)
+            self.cut_timers.discard(step)
         self.degraded = any(
             step.status in ("warning", "succeeded") and step.warning is not None
             for step in self.steps.values()

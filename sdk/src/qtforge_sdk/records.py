@@ -200,10 +200,14 @@ class TimerSet(_Record, frozen=True, kw_only=True, tag="timer_set"):
 
 
 class TimerFired(_Record, frozen=True, kw_only=True, tag="timer_fired"):
-    """A timer fired, ``late_s`` seconds after its due time."""
+    """A timer fired, ``late_s`` seconds after its due time.
+
+    If ``cut``, it did not fire: the wait was cut off together with its branch.
+    """
 
     name: str
     late_s: float = 0.0
+    cut: bool = False
 
 
 class ChildStarted(_Record, frozen=True, kw_only=True, tag="child_started"):

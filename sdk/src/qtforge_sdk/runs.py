@@ -417,25 +417,34 @@ class Run(Protocol):
         concurrency: int | None = None,
         name: str | None = None,
     ) -> list[Any]:
-        """Execute steps concurrently; when one fails, cancel the others and wait for their end.
+        """Execute branches concurrently; when one fails, cancel the others and wait for their end.
 
-        How each step ended is in the journal: a resumed run repeats none of them, and keeps its
-        original deadline.
+        A branch is anything of this run that is awaited: a step, a wait, a sleep, a child
+        run, another `gather`, or a coroutine that does several of them. How each step and each
+        sleep ended is in the journal: a resumed run repeats none of them, cuts off what was cut
+        off, and keeps its original deadline.
+
+        A step that is cut off while its request is in progress has an unknown effect. Where
+        its compensation has ``on_failure``, it is undone if the run fails later.
 
         Args:
-            steps: Such as ``run.request("a", ..., required=False)``; a step that may exceed the
-                deadline must not be required.
+            steps: The branches, such as ``run.request("a", ..., required=False)``; a step that
+                may exceed the deadline must not be required.
             deadline: The time for all of them together, a duration. A step that has not ended
-                by then is cancelled, fails with ``run.late``, and is not retried.
-            first: As soon as this many have succeeded, the others are cancelled and skipped,
-                with the reason ``run.not_needed``.
-            concurrency: How many are executed at once; the others wait for their turn, in the
-                order given. None for all.
+                by then is cancelled, fails with ``run.late``, and is not retried; later steps of
+                its branch fail in the same way, without a request. A branch that sleeps then
+                is cut off.
+            first: As soon as this many branches have succeeded, the others are cut off: the step
+                in progress is cancelled and skipped, with the reason ``run.not_needed``, and the
+                rest of the branch is not executed. A branch has succeeded when it has returned,
+                unless it did steps and none of them succeeded.
+            concurrency: How many steps are executed at once; the others wait for their turn, in
+                the order given. None for all.
             name: The deadline's name, unique in the run; by default they are numbered.
 
         Returns:
             Their results, in the order given; None for a step that failed and is not
-            required, and for one that was skipped.
+            required, and for a branch that was cut off.
         """
 
     async def sleep(self, duration: Duration, *, name: str | None = None) -> None:
