@@ -29,7 +29,7 @@ from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Registry
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
-from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Decorate, Wiring
+from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
@@ -63,12 +63,10 @@ class Instruments:
     Attributes:
         transport: Given the transport of this process, returns the one that the bus uses.
         on_delivery: Called after each delivery to a subscriber.
-        decorate: Given an operation's method, returns the function that is called instead.
     """
 
     transport: Callable[[LocalTransport], Transport] | None = None
     on_delivery: DeliveryObserver | None = None
-    decorate: Decorate | None = None
 
 
 class HostParts:
@@ -116,7 +114,6 @@ class HostParts:
             settings.worker_memory_bytes,
             self.policies.for_topic,
             self.secrets.mask,
-            instruments.decorate,
             self.watch,
         )
 

@@ -34,10 +34,10 @@ from qtforge_host.workflows.catalog import Contribution
 from qtforge_sdk import Orchestrator, Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, PluginError
-from qtforge_sdk.operations import OperationSpec, Signature, handler_signature
+from qtforge_sdk.operations import handler_signature
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["ContributedCommand", "Contributions", "Decorate", "Wired", "Wiring"]
+__all__ = ["ContributedCommand", "Contributions", "Wired", "Wiring"]
 
 _LOG = logging.getLogger("qtforge.host")
 
@@ -68,7 +68,6 @@ class Wired:
         return Author(self.name, self.version)
 
 
-Decorate = Callable[[Callable[..., Any], OperationSpec, Signature], Callable[..., Any]]
 """Given an operation's method, its spec and its signature, returns what is called instead."""
 
 
@@ -85,7 +84,6 @@ class Wiring:
         process_memory_bytes: How much memory each of them may take, with its children.
         policy_of: Returns the policy of a topic with that many handlers, or None for none.
         mask: Removes secrets from an error's text.
-        decorate: Given an operation's method, returns the function that is called instead.
         watch: Knows when the event loop was blocked, or None.
     """
 
@@ -99,7 +97,6 @@ class Wiring:
         process_memory_bytes: int,
         policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
         mask: Callable[[str], str] = str,
-        decorate: Decorate | None = None,
         watch: LoopWatch | None = None,
     ) -> None:
         self._watch = watch
@@ -109,7 +106,6 @@ class Wiring:
         self._threads = threads
         self._policy_of = policy_of
         self._mask = mask
-        self._decorate = decorate
         self._processes = (os.cpu_count() or 1) if processes is None else processes
         self._process_memory_bytes = process_memory_bytes
         self._wired: dict[int, Wired] = {}
@@ -221,13 +217,10 @@ class Wiring:
         except ExpressionError as error:
             raise _bad_condition(wired, error) from error
         signature = handler_signature(hook.method, wired.name, extra=2 if spec.wrapper else 1)
-        method = hook.method
-        if self._decorate is not None:
-            method = self._decorate(method, spec, signature)
         return Handler(
             wired.name,
             wired.version,
-            method,
+            hook.method,
             spec,
             signature,
             accepts,

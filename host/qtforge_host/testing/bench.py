@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,9 +18,7 @@ from qtforge_host.plugins.lifecycle import start_plugin
 from qtforge_host.plugins.wiring import Wired
 from qtforge_host.testing.traffic import Traffic
 from qtforge_sdk import PluginContext
-from qtforge_sdk.conversion import convert
-from qtforge_sdk.errors import ConfigError, InvalidMessageError, PluginError
-from qtforge_sdk.operations import OperationSpec, Signature
+from qtforge_sdk.errors import ConfigError, PluginError
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.testing import VirtualClock
 
@@ -35,7 +32,7 @@ class Bench:
     """Real hooks, bus and wiring on a virtual clock, and a way to add plugins.
 
     Process operations run in threads, since a worker process can't import what a test module
-    defines. An operation whose answer does not fit its annotation fails.
+    defines.
 
     Args:
         data_dir: The plugins' folders are made below it.
@@ -62,7 +59,6 @@ class Bench:
             instruments=Instruments(
                 transport=self.traffic.around,
                 on_delivery=self.traffic.delivered,
-                decorate=_check_answer,
             ),
         )
         self._added: dict[str, tuple[object, str]] = {}
@@ -202,30 +198,3 @@ def default_name(plugin: object) -> str:
     """
     name = type(plugin).__name__
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
-
-
-def _check_answer(
-    method: Callable[..., Any], spec: OperationSpec, signature: Signature
-) -> Callable[..., Any]:
-    """Return a method whose answer must fit its annotation; the host trusts a plugin with it."""
-
-    def check(answer: Any) -> Any:
-        try:
-            convert(answer, signature.response_type)
-        except msgspec.ValidationError as error:
-            raise InvalidMessageError(spec.topic, str(error), "response") from error
-        return answer
-
-    if inspect.iscoroutinefunction(method):
-
-        @functools.wraps(method)
-        async def checked_async(*arguments: Any) -> Any:
-            return check(await method(*arguments))
-
-        return checked_async
-
-    @functools.wraps(method)
-    def checked(*arguments: Any) -> Any:
-        return check(method(*arguments))
-
-    return checked

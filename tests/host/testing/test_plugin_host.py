@@ -281,9 +281,9 @@ def test_a_process_operation_runs_in_a_thread_here(host: PluginTestHost) -> None
 
 def test_an_answer_that_belies_its_annotation_is_caught(host: PluginTestHost) -> None:
     host.add(WarmGreeter())
-    with pytest.raises(InvalidMessageError) as caught:
+    with pytest.raises(HandlerFailedError) as caught:
         host.request("greeting.lie", {})
-    assert caught.value.role == "response"
+    assert caught.value.cause_code == "plugin.invalid_answer"
 
 
 def test_observers_see_requests_and_their_own_trouble_harms_nobody(host: PluginTestHost) -> None:
