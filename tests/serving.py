@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx2
+from tests.forked_commands import Command, forker, run_command
 
 DEADLINE_S = 120.0
+Process = Command | subprocess.Popen[str]
 PLUGIN = '''
 import asyncio
 import os
@@ -115,7 +117,7 @@ def limited(command: list[str], descriptors: int | None) -> list[str]:
 class Server:
     """A process that serves, and a client that knows its token."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+    def __init__(self, process: Process, folder: Path) -> None:
         self.process = process
         self.folder = folder
         self.said: list[str] = until(self._said_all)
@@ -166,7 +168,7 @@ class Serving:
         self.config = folder / "config.toml"
         self.config.touch()
         (folder / "home").mkdir()
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[Process] = []
         self._servers: list[Server] = []
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -181,16 +183,41 @@ class Serving:
         file = self.folder / "done"
         return file.read_text().splitlines() if file.exists() else []
 
+    def words(self, *words: str) -> list[str]:
+        """Return the arguments of a command."""
+        return ["--config", str(self.config), "--state-dir", str(self.folder / "state"), *words]
+
     def command(self, *words: str) -> list[str]:
-        places = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
-        return [self.python, "-m", "qtforge_host.cli.main", *places, *words]
+        """Return a command for an interpreter of its own."""
+        return [self.python, "-m", "qtforge_host.cli.main", *self.words(*words)]
+
+    def _started(
+        self, words: list[str], out: IO[str], error: IO[str], descriptors: int | None = None
+    ) -> Process:
+        process: Process
+        if descriptors is None and self.python == sys.executable:
+            process = forker().start(
+                words, env=self._environment, cwd=self.folder, stdout=out, stderr=error
+            )
+        else:
+            process = subprocess.Popen(
+                limited([self.python, "-m", "qtforge_host.cli.main", *words], descriptors),
+                stdout=out, stderr=error, text=True, env=self._environment, cwd=self.folder,
+            )  # fmt: skip
+        self._processes.append(process)
+        return process
 
     def cli(self, *words: str, descriptors: int | None = None) -> subprocess.CompletedProcess[str]:
         """Run another command beside."""
-        done = subprocess.run(
-            limited(self.command(*words), descriptors), capture_output=True, text=True, timeout=120,
-            env=self._environment, cwd=self.folder,
-        )  # fmt: skip
+        if descriptors is None and self.python == sys.executable:
+            done = run_command(
+                self.words(*words), env=self._environment, cwd=self.folder, timeout=120
+            )
+        else:
+            done = subprocess.run(
+                limited(self.command(*words), descriptors), capture_output=True, text=True,
+                timeout=120, env=self._environment, cwd=self.folder,
+            )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -201,24 +228,16 @@ class Serving:
         """Serve on a free port, and return when it is ready."""
         out, error = self.folder / "stdout", self.folder / "stderr"
         with out.open("w") as said, error.open("w") as logged:
-            process = subprocess.Popen(
-                limited(self.command("serve", "--port", "0", *options), descriptors),
-                stdout=said, stderr=logged, text=True,
-                env=self._environment, cwd=self.folder,
-            )  # fmt: skip
-        self._processes.append(process)
+            words = self.words("serve", "--port", "0", *options)
+            process = self._started(words, said, logged, descriptors)
         server = Server(process, self.folder)
         self._servers.append(server)
         return server
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> Process:
         """Start another command, and do not wait for its end."""
-        process = subprocess.Popen(
-            self.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-            env=self._environment, cwd=self.folder,
-        )  # fmt: skip
-        self._processes.append(process)
-        return process
+        with open(os.devnull, "w") as nothing:
+            return self._started(self.words(*words), nothing, nothing)
 
     def beside(self, name: str) -> Serving:
         """Return another state directory with the same plugin; nothing is to be closed in it."""

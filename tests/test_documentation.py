@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.forked_commands import run_command
 
 from qtforge_host.testing import PluginTestHost, WorkflowKit
 
@@ -108,14 +109,7 @@ def _try(
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONUTF8": "1"}
     if site is not None:
         env["PYTHONPATH"] = str(site)
-    return subprocess.run(
-        [sys.executable, "-m", "qtforge_host.cli.main", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=checkout,
-        env=env,
-    )
+    return run_command([*words], timeout=120, cwd=checkout, env=env)
 
 
 def _sequences() -> Iterator[tuple[str, list[str]]]:
@@ -219,12 +213,12 @@ def test_the_workflow_that_is_documented_validates(checkout: Path) -> None:
     ]
     file = checkout / "documented.toml"
     file.write_text(definition, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "qtforge_host.cli.main", "run", str(file),
-         "examples/documents/contract.md"],
-        capture_output=True, text=True, timeout=120, cwd=checkout,
+    done = run_command(
+        ["run", str(file), "examples/documents/contract.md"],
+        timeout=120,
+        cwd=checkout,
         env={"PATH": os.environ["PATH"], "HOME": str(checkout / "home"), "PYTHONUTF8": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

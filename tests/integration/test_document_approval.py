@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from tests.forked_commands import run_command
 
 from qtforge_host.app import Host
 from qtforge_host.clock import SystemClock
@@ -68,11 +69,12 @@ class Desk:
 
     def __call__(self, *words: str | Path) -> Said:
         state = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
-        done = subprocess.run(
-            [sys.executable, "-m", "qtforge_host.cli.main", *state, *map(str, words)],
-            capture_output=True, text=True, timeout=120, cwd=self.folder,
+        done = run_command(
+            [*state, *map(str, words)],
+            timeout=120,
+            cwd=self.folder,
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONUTF8": "1"},
-        )  # fmt: skip
+        )
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked_commands import run_command
 
 pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
 
@@ -30,21 +29,13 @@ class Job:
         }
 
     def __call__(self, *words: str | Path) -> tuple[int, list[dict[str, Any]]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "qtforge_host.cli.main", *map(str, words), "--json"],
-            capture_output=True,
-            text=True,
-            timeout=110,
-            env=self._environment,
-        )
+        done = run_command([*map(str, words), "--json"], timeout=110, env=self._environment)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
     def ask(self, topic: str, *words: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "qtforge_host.cli.main", "bus", "request", topic, *words],
-            capture_output=True, text=True, timeout=120, env=self._environment, check=True,
-        )  # fmt: skip
+        done = run_command(["bus", "request", topic, *words], timeout=120, env=self._environment)
+        assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
 

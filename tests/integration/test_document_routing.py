@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.forked_commands import run_command
 
 ROOT = Path(__file__).parent.parent.parent
 # What each pipeline does is tested with it; here it only has to be there.
@@ -41,11 +40,12 @@ def home(tmp_path: Path) -> Path:
 
 
 def host(home: Path, *words: str | Path) -> list[dict[str, object]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "qtforge_host.cli.main", *map(str, words)],
-        capture_output=True, text=True, timeout=120, cwd=ROOT,
+    done = run_command(
+        [*map(str, words)],
+        timeout=120,
+        cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONUTF8": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -6,12 +6,12 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked_commands import run_command
 
 pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
 
@@ -30,13 +30,16 @@ class Program:
         self.config.write_text("")
 
     def __call__(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "qtforge_host.cli.main", "--config", str(self.config),
-             *map(str, words)],
-            capture_output=True, text=True, timeout=120,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONUTF8": "1",
-                 "QTFORGE_STATE_DIR": str(self.state)},
-        )  # fmt: skip
+        done = run_command(
+            ["--config", str(self.config), *map(str, words)],
+            timeout=120,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.folder),
+                "PYTHONUTF8": "1",
+                "QTFORGE_STATE_DIR": str(self.state),
+            },
+        )
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

@@ -50,6 +50,7 @@ def rows():
         for one in registry()
     ]
 """
+EDITABLE = ("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable")
 OURS = ("acme-greeter", "acme-choir")
 
 
@@ -100,7 +101,7 @@ def test_an_editable_reinstall_adds_a_plugin_to_a_living_process(
 ) -> None:
     source = "class One:\n    pass\nclass Two(One):\n    pass\n"
     folder = installation.write_plugin("acme-pair", plugins={"one": "One"}, source=source)
-    installation.pip("install", "--quiet", "--no-deps", "--editable", str(folder))
+    installation.pip(*EDITABLE, str(folder))
     program = f"""{LIST}
 for _ in sys.stdin:
     print(json.dumps([row["name"] for row in rows()]), flush=True)
@@ -115,7 +116,7 @@ for _ in sys.stdin:
     try:
         assert {"one", "two"} & _ask(process) == {"one"}
         installation.write_plugin("acme-pair", plugins={"one": "One", "two": "Two"}, source=source)
-        installation.pip("install", "--quiet", "--no-deps", "--editable", str(folder))
+        installation.pip(*EDITABLE, str(folder))
 
         assert {"one", "two"} & _ask(process) == {"one", "two"}
 

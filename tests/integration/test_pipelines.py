@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked_commands import run_command
 
 pytest.importorskip("pypdfium2", reason="the extra 'documents' is not installed")
 
@@ -31,10 +30,7 @@ class Job:
         }
 
     def __call__(self, *words: str | Path) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "qtforge_host.cli.main", *map(str, words)],
-            capture_output=True, text=True, timeout=120, env=self._environment,
-        )  # fmt: skip
+        done = run_command([*map(str, words)], timeout=120, env=self._environment)
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ pytestmark = [pytest.mark.venv, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(path.parent for path in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
+
+
+def distribution_name(source: Path) -> str:
+    """Return the name in a distribution's metadata."""
+    project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
+    return str(project["name"])
 
 
 class Terminal:
@@ -51,8 +58,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def terminal(installation: Installation) -> Terminal:
-    copies = [installation.copy(sample) for sample in SAMPLES]
-    installation.pip("install", "--quiet", *map(str, copies))
+    installation.install(*map(distribution_name, SAMPLES))
     return Terminal(installation)
 
 
@@ -61,9 +67,8 @@ def test_its_own_tests_pass_with_the_kit_and_no_other_plugin(
     sample: Path, new_installation: Any
 ) -> None:
     alone = new_installation(sample.name)
-    sdk, host = alone.copy(ROOT / "sdk"), alone.copy(ROOT)
     copy = alone.copy(sample)
-    alone.pip("install", "--quiet", str(sdk), f"{host}[testing]", f"{copy}[test]")
+    alone.install("qtforge-host[testing]", f"{distribution_name(sample)}[test]")
     (copy / "tests").mkdir()
     for test in (sample / "tests").glob("*.py"):
         (copy / "tests" / test.name).write_text(test.read_text(encoding="utf-8"))
@@ -146,7 +151,7 @@ def test_a_built_in_plugin_moved_into_a_distribution_of_its_own_still_works(
         + '[project.entry-points."qtforge.orchestrators"]\n'
         + 'moved = "acme_orders:SequentialOrchestrator"\n'
     )
-    installation.pip("install", "--quiet", "--no-deps", str(folder))
+    installation.pip("install", "--quiet", "--no-deps", "--no-build-isolation", str(folder))
     workflow = tmp_path / "moved.toml"
     workflow.write_text(
         'name = "moved"\nkind = "moved"\n[[stages]]\nname = "scan"\noperation = "folder.scan"\n'

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked_commands import run_command
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,7 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
         env = {**environment, **extra}
         if path is not None:
             env["PYTHONPATH"] = str(path)
-        done = subprocess.run(
-            [sys.executable, "-m", "qtforge_host.cli.main", *map(str, words)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=env,
-            cwd=tmp_path,
-        )
+        done = run_command([*map(str, words)], timeout=60, env=env, cwd=tmp_path)
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
 

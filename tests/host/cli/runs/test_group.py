@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forked_commands import Command, forker
 
 PLUGIN = '''
 import asyncio
@@ -87,7 +86,7 @@ class Steps:
         self.site = site
         self.folder = folder
         self._cli = cli
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[Command] = []
         self._environment = {**environment, "STEPS": str(folder), "PYTHONPATH": str(site.root)}
 
     def __call__(self, *words: str | Path) -> Any:
@@ -104,20 +103,18 @@ class Steps:
     def touch(self, name: str) -> None:
         (self.folder / name).touch()
 
-    def start(self, workflow: str = "steps", *options: str) -> subprocess.Popen[str]:
+    def start(self, workflow: str = "steps", *options: str) -> Command:
         """Start a run in a process of its own, and return when its first stage is done."""
         before = len(self.done)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "qtforge_host.cli.main", *options, "--state-dir",
-             str(self.folder / "state"), "run", workflow, "--set", "word=x", "--json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environment,
-        )  # fmt: skip
+        words = [*options, "--state-dir", str(self.folder / "state"),
+                 "run", workflow, "--set", "word=x", "--json"]  # fmt: skip
+        process = forker().start(words, env=self._environment, cwd=self.folder)
         self._processes.append(process)
         until(lambda: len(self.done) > before)
         time.sleep(0.3)  # until the journal has the beginning of the second
         return process
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
+    def kill(self, process: Command) -> None:
         process.kill()
         process.communicate(timeout=DEADLINE_S)
 
@@ -148,7 +145,7 @@ def steps(cli: Any, site: Any, tmp_path: Path, environment: dict[str, str]) -> I
     found.close()
 
 
-def ended(process: subprocess.Popen[str]) -> Any:
+def ended(process: Command) -> Any:
     out, err = process.communicate(timeout=DEADLINE_S)
     assert "Traceback" not in err
     return json.loads(out)
@@ -507,12 +504,11 @@ def test_ctrl_c_ends_a_resumed_run_cleanly_with_130(
     steps: Steps, environment: dict[str, str]
 ) -> None:
     steps.interrupt("plain")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qtforge_host.cli.main", "--state-dir",
-         str(steps.folder / "state"), "runs", "resume", "last", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    process = forker().start(
+        ["--state-dir", str(steps.folder / "state"), "runs", "resume", "last", "--json"],
         env={**environment, "STEPS": str(steps.folder), "PYTHONPATH": str(steps.site.root)},
-    )  # fmt: skip
+        cwd=steps.folder,
+    )
     until(lambda: steps("runs", "list", "--json").json["runs"][0]["status"] == "running")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)

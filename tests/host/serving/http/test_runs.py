@@ -267,7 +267,7 @@ def test_hearing_ends_when_the_process_ends_and_is_bounded(serving: Serving) -> 
         assert (refused.status_code, refused.json()["error"]["code"]) == (
             429, "http.too_many_streams",
         )  # fmt: skip
-        server.process.terminate()
+        server.process.send_signal(signal.SIGTERM)
         assert [line for line in lines if line] == ["id: 0"]
     assert server.process.wait(timeout=60) == 0
 
