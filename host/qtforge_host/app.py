@@ -6,7 +6,7 @@ import contextlib
 import importlib.metadata
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -220,12 +220,14 @@ class Host:
                 crash_limit=self.settings.step_crash_limit,
             )
             self._parts.policies.health.start()
+            supervisor = Supervisor(engine)
             self._durable = Durable(
-                journal=journal,
-                engine=engine,
-                supervisor=Supervisor(engine),
-                cache=cache,
+                journal=journal, engine=engine, supervisor=supervisor, cache=cache
             )
+            events = EventTriggers(
+                self.bus, supervisor, journal, self.expressions, self._parts.clock, starts=False
+            )
+            events.bind(self.runnable())
             freeze_heap()
         return self._durable
 
@@ -242,6 +244,12 @@ class Host:
             WorkflowInvalidError: The definition has problems.
         """
         return self._checker.get(name, files=files)
+
+    def runnable(self) -> Iterator[Workflow]:
+        """Return, one after the other, the workflows of the catalog that can run here."""
+        for parsed in self.catalog.all():
+            if parsed.workflow is not None and not self.problems(parsed):
+                yield parsed.workflow
 
     def imported(self) -> frozenset[str]:
         """Return the metadata folders of the distributions whose plugins were imported."""
@@ -291,6 +299,9 @@ class Host:
         )
 
     async def _close(self) -> None:
+        if self._durable is not None:
+            # First: a run that executes still needs the bus and the plugins.
+            await self._durable.supervisor.close()
         if not await self.bus.drain(_DRAIN_S):
             _LOG.warning("some subscribers did not finish within %g s", _DRAIN_S)
         if self._plugins is not None:
@@ -321,7 +332,7 @@ class Host:
 
 
 async def bind(host: Host) -> EventTriggers:
-    """Let publications on a host's bus start runs and send events to them.
+    """Let publications on a host's bus start runs, besides the events that they always are.
 
     Returns:
         The triggers; close them to end that.
@@ -331,11 +342,12 @@ async def bind(host: Host) -> EventTriggers:
     """
     durable = await host.durable()
     triggers = EventTriggers(
-        host.bus, durable.supervisor, durable.journal, host.expressions, SystemClock()
+        host.bus,
+        durable.supervisor,
+        durable.journal,
+        host.expressions,
+        SystemClock(),
+        sends=False,
     )
-    triggers.bind(
-        parsed.workflow
-        for parsed in host.catalog.all()
-        if parsed.workflow is not None and not host.problems(parsed)
-    )
+    triggers.bind(host.runnable())
     return triggers

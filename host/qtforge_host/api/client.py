@@ -87,6 +87,7 @@ class EventOutcome:
         received: Whether the run has received it.
         checkpoint: Of a state machine: the state that the event led to; else None.
         run: Of a state machine: the run after that; else None.
+        paused: Whether the run is paused, and handles the event once it is resumed.
     """
 
     run_id: str
@@ -95,6 +96,7 @@ class EventOutcome:
     received: bool
     checkpoint: CheckpointSaved | None = None
     run: RunSnapshot | None = None
+    paused: bool = False
 
     def document(self) -> EventSent:
         """Return it as ``send --json`` prints it."""
@@ -373,7 +375,8 @@ class RunClient(RunStore):
 
         A state machine is resumed for it, here or in the process that executes it, and handles
         it at once; any other run receives it when it waits for it. An event that is not handled
-        in time stays in the run's inbox, and is handled later.
+        in time stays in the run's inbox, and is handled later; so does an event to a paused run,
+        which handles it once it is resumed.
 
         Args:
             run_id: The run.
@@ -392,6 +395,9 @@ class RunClient(RunStore):
         before = await _refuse_finished(journal, run_id)
         message = self._message("event", name=event, data=data, message_id=event_id)
         timeout_s = wait_seconds(timeout)
+        if before.status == "paused" and not before.owner_alive:
+            await self._post(run_id, message)
+            return _outcome(run_id, message, received=False, paused=True)
         if before.stateful and timeout_s:
             return await self._send_to_machine(run_id, message, timeout_s)
         newest = await journal.last_position()
@@ -522,7 +528,7 @@ class RunClient(RunStore):
         for run_id in await self.resumable():
             self._check_room(durable)
             try:
-                await self._resume(durable, run_id, versions, "")
+                await self._resume(durable, run_id, versions, "", unpause=False)
             except (RunError, WorkflowError) as error:
                 _LOG.warning("%s can't be resumed: %s", run_id, error)
             else:
@@ -770,7 +776,13 @@ class RunClient(RunStore):
             await journal.release(ownership)
 
     async def _resume(
-        self, durable: Durable, run_id: str, versions: VersionPolicy, note: str
+        self,
+        durable: Durable,
+        run_id: str,
+        versions: VersionPolicy,
+        note: str,
+        *,
+        unpause: bool = True,
     ) -> None:
         """Resume a run: until it rests where this process does not stay, else until it executes.
 
@@ -779,12 +791,16 @@ class RunClient(RunStore):
         """
         with contextlib.suppress(RunOwnedError):
             if not self._stays:
-                await durable.engine.resume(run_id, versions=versions, note=note)
+                await durable.engine.resume(run_id, versions=versions, note=note, unpause=unpause)
                 return
             active_runs = durable.supervisor.active_runs
             if active_runs.get(run_id) is not None:
-                return
-            task = active_runs.spawn(durable.engine.resume(run_id, versions=versions, note=note))
+                summary = await durable.journal.summary(run_id)
+                if not unpause or summary.status != "paused":  # else it is just coming to rest
+                    return
+            task = active_runs.spawn(
+                durable.engine.resume(run_id, versions=versions, note=note, unpause=unpause)
+            )
             deadline = asyncio.get_running_loop().time() + _BEGIN_S
             await asyncio.sleep(0)  # in which the task begins
             while not task.done() and active_runs.get(run_id) is None:
@@ -833,6 +849,7 @@ def _outcome(
     received: bool,
     checkpoint: CheckpointSaved | None = None,
     run: RunSnapshot | None = None,
+    paused: bool = False,
 ) -> EventOutcome:
     return EventOutcome(
         run_id=run_id,
@@ -841,6 +858,7 @@ def _outcome(
         received=received,
         checkpoint=checkpoint,
         run=run,
+        paused=paused,
     )
 
 

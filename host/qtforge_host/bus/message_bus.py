@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,13 +25,18 @@ from qtforge_sdk.errors import (
     BusClosedError,
     InvalidMessageError,
     NoHandlerError,
+    QtForgeError,
 )
 from qtforge_sdk.operations import ProgressListener, handler_signature
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["ConditionCompiler", "LocalTransport", "MessageBus", "Observers"]
+__all__ = ["ConditionCompiler", "LocalTransport", "MessageBus", "Observers", "Relay"]
 
+Relay = Callable[[str, Any, str | None], Awaitable[None]]
+"""Passes a publication on, given its topic, its message, and its id where it has a lasting one."""
+
+_LOG = logging.getLogger("qtforge.bus")
 _REMEMBERED_TOPICS = 4096
 _DEFAULT_TIMEOUT_S = 30.0
 
@@ -133,6 +139,7 @@ class MessageBus:
         self._transport: Transport = self._local if transport is None else transport(self._local)
         self._on_delivery = on_delivery
         self._observers = Observers()
+        self._relays: tuple[Relay, ...] = ()
         self._closed = False
 
     async def request(
@@ -173,11 +180,40 @@ class MessageBus:
             return await self._transport.request(envelope, listener)
         return await self._observed(envelope, listener, observers)
 
-    async def publish(self, topic: str, message: object) -> Published:
-        """Deliver a message to every subscriber; see `qtforge_sdk.Bus`."""
+    async def publish(
+        self, topic: str, message: object, *, message_id: str | None = None
+    ) -> Published:
+        """Deliver a message to every subscriber, and pass it on; see `qtforge_sdk.Bus`.
+
+        Args:
+            topic: The topic.
+            message: The message.
+            message_id: The id of a publication that is made again until it has succeeded, as the
+                steps of runs are; None for one without such an id.
+
+        Raises:
+            QtForgeError: A publication with an id could not be passed on.
+        """
         if self._closed:
             raise BusClosedError("the bus is closed", "the host is stopping")
-        return await self._transport.publish(topic, message)
+        published = await self._transport.publish(topic, message)
+        for relay in self._relays:
+            try:
+                await relay(topic, message, message_id)
+            except QtForgeError as error:
+                if message_id is not None:
+                    raise
+                _LOG.warning("'%s' was not passed on: %s", topic, error)
+        return published
+
+    def add_relay(self, relay: Relay) -> Callable[[], None]:
+        """Pass every publication on, before `publish` returns; return what ends that."""
+        self._relays = (*self._relays, relay)
+
+        def remove() -> None:
+            self._relays = tuple(each for each in self._relays if each is not relay)
+
+        return remove
 
     def subscribe(
         self,

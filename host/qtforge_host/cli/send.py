@@ -89,6 +89,9 @@ def _received(outcome: EventOutcome, wait: bool, timeout: str, as_json: bool) ->
     if not as_json:
         done = "was received by" if outcome.received else "is sent to"
         click.echo(f"the event '{outcome.event}' {done} {outcome.run_id}")
+        if outcome.paused:
+            fix = f"qtforge-host runs resume {outcome.run_id}"
+            click.echo(f"  the run is paused, and handles it once it is resumed: {fix}", err=True)
         if wait and not outcome.received:
             click.echo(f"  still pending after {timeout}", err=True)
     return FAILED if wait and not outcome.received else 0

@@ -174,6 +174,7 @@ class Executor(Protocol):
         versions: VersionPolicy = "same-major",
         note: str = "",
         stays: bool = False,
+        unpause: bool = True,
     ) -> RunState:
         """Resume a run, and execute it until it ends or rests."""
 
@@ -276,6 +277,8 @@ class Children:
         begun: str | None,
         on_started: OnStarted,
         is_to_stop: Callable[[], bool],
+        *,
+        unpause: bool = True,
     ) -> Any:
         """Run a workflow as a child, or resume the child that was begun; return its result.
 
@@ -286,6 +289,7 @@ class Children:
             begun: The child that the step began before, or None.
             on_started: Awaited with the child's id once the journal holds it.
             is_to_stop: Tells at a cancellation whether the parent is left as it is.
+            unpause: Whether a child that is paused is resumed.
 
         Raises:
             ChildOwnedError: It was begun, and another process executes it now.
@@ -294,7 +298,7 @@ class Children:
         """
         _check_depth(name, parent)
         if begun is not None:
-            work = self._executor.resume(begun, stays=True)
+            work = self._executor.resume(begun, stays=True, unpause=unpause)
         else:
             work = self._executor.execute(
                 self._named(name), given, parent=parent, stays=True, on_started=on_started

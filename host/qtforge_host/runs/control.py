@@ -53,7 +53,8 @@ class Control:
     Args:
         log: Records events and requests.
         amend: Applies an amendment, or records why it is refused.
-        parent: The control of the run that this one is a step of, or None.
+        parent: The control of the run that awaits this one in a step; None where none does, as
+            for a run that another one has only started.
         on_checkpoint: Called with each checkpoint of a stateful run; None for other runs.
 
     Attributes:

@@ -76,6 +76,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
     listener: RunListener
     stays: bool
+    unpause: bool = True
     versions: VersionPolicy = "same-major"
     note: str = ""
 
@@ -205,6 +206,7 @@ class Engine:
         versions: VersionPolicy = "same-major",
         note: str = "",
         stays: bool = False,
+        unpause: bool = True,
     ) -> RunState:
         """Resume a run that has no live owner; steps that the journal holds are not redone.
 
@@ -217,9 +219,11 @@ class Engine:
             versions: Which plugin versions may resume it, besides those that served it.
             note: The reason, for the run's history.
             stays: Whether the run stays in memory while it waits for events.
+            unpause: Whether somebody asked for it; else a paused run stays paused, with what was
+                sent to it, unless it is to be cancelled.
 
         Returns:
-            The run's state; at once when it had ended.
+            The run's state; at once when it had ended, or stays paused.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -227,12 +231,21 @@ class Engine:
             WorkflowError: Its workflow can't be run here.
         """
         while (executing := self.active_runs.handle(run_id)) is not None:
+            before = await self.journal.summary(run_id)
             await executing.until_ended()
             state = RunState.from_records(run_id, await self.journal.tail(run_id))
+            if unpause and before.status == state.status == "paused":
+                after = await self.journal.summary(run_id)
+                if before.records == after.records:  # it was just coming to rest
+                    continue
             if not stays or state.status != "waiting":
                 return state
         options = _Options(
-            listener=listener or _NoListener(), stays=stays, versions=versions, note=note
+            listener=listener or _NoListener(),
+            stays=stays,
+            versions=versions,
+            note=note,
+            unpause=unpause,
         )
         with self.active_runs.executing(run_id) as handle:
             try:
@@ -266,7 +279,7 @@ class Engine:
     async def _until_rest(self, state: RunState, handle: RunHandle, options: _Options) -> RunState:
         """Resume a run that was sent something just as it went to rest."""
         run_id = state.run_id
-        again = _Options(listener=options.listener, stays=options.stays)
+        again = _Options(listener=options.listener, stays=options.stays, unpause=False)
         while state.status == "waiting" and not self.active_runs.closing:
             handle.wanted_again = False
             pending = await self.journal.pending(run_id)
@@ -287,11 +300,13 @@ class Engine:
             state.blocked, state.served_by, self._plugins(), options.versions
         ):
             return state
+        if not options.unpause and await self._stays_paused(state):
+            return state
         self._workflows.recorded(state)  # raises before the run is claimed
         ownership = await self.journal.claim(run_id)
         records = list(await self.journal.tail(run_id))  # with the last owner's last records
         state = RunState.from_records(run_id, records)
-        if state.finished is not None:
+        if state.finished is not None or (not options.unpause and await self._stays_paused(state)):
             await self.journal.release(ownership)
             return state
         workflow = self._workflows.recorded(state)
@@ -322,8 +337,15 @@ class Engine:
             options,
             inbox_reads=inbox_reads,
             inbox=inbox,
-            resumed=not waited,
+            resumed=not waited and options.unpause,
         )
+
+    async def _stays_paused(self, state: RunState) -> bool:
+        """Return whether a run is left only by a request to resume it, or to cancel it."""
+        if state.status != "paused":
+            return False
+        pending = await self.journal.pending(state.run_id)
+        return not any(entry.message.kind == "cancel" for entry in pending)
 
     async def _block(
         self, ownership: Ownership, records: list[Record], why: str, active: dict[str, str]
@@ -354,15 +376,15 @@ class Engine:
             options: How it is executed.
             inbox_reads: How often the watch had read the inboxes when the inbox was read.
             inbox: What the inbox held.
-            resumed: Whether somebody resumed the run: an older request to pause is void then.
+            resumed: Whether somebody asked to resume the run; older requests to pause are void.
         """
         run_id = ownership.run_id
         state = RunState.from_records(run_id, records)
         log = RunLog(self.journal, ownership, state, options.listener, self._observe)
         amendments = Amendments(log, workflow, self._clock, self._workflows.check)
-        parent = state.started.parent if state.started is not None else None
         on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
-        control = Control(log, amendments.apply, self.active_runs.get(parent), on_checkpoint)
+        awaiting = self.active_runs.get(_awaited_by(state.started))
+        control = Control(log, amendments.apply, awaiting, on_checkpoint)
         run = StatefulRun(
             log,
             control,
@@ -372,6 +394,7 @@ class Engine:
             clock=self._clock,
             children=self._children,
             author=workflow.author,
+            unpauses=options.unpause,
         )
         if self._observe is not None:
             self._observe(records[-1])
@@ -394,6 +417,11 @@ class Engine:
 def stateful(workflow: Workflow) -> bool:
     """Return whether runs of a workflow save checkpoints and wait for events."""
     return workflow.orchestrator.stateful
+
+
+def _awaited_by(started: RunStarted | None) -> str | None:
+    """Return the run that awaits this one, and decides whether it is left as it is."""
+    return None if started is None or started.notify else started.parent
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:

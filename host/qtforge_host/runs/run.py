@@ -84,6 +84,7 @@ class ActiveRun:
         clock: The time.
         children: Executes other workflows.
         author: The plugin whose code executes the run; empty where none is known.
+        unpauses: Whether a paused child is resumed with the run.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class ActiveRun:
         clock: Clock,
         children: Children,
         author: Author = NO_AUTHOR,
+        unpauses: bool = True,
     ) -> None:
         self._author = author
+        self._unpauses = unpauses
         self.id = log.state.run_id
         self._amendments = amendments
         self._log = log
@@ -231,7 +234,7 @@ class ActiveRun:
 
         async def send(attempt: int) -> Answer:
             value = self.render(message.value) if isinstance(message, Template) else message
-            await self._requester.publish(topic, value)
+            await self._requester.publish(self.id, step, topic, value)
             return None, None
 
         await self._do(StepCall(step=step, topic=topic, send=send), None, None)
@@ -384,7 +387,13 @@ class ActiveRun:
             while True:
                 try:
                     result = await self._children.result(
-                        parent, name, given, begun, on_started, self._control.is_to_stop
+                        parent,
+                        name,
+                        given,
+                        begun,
+                        on_started,
+                        self._control.is_to_stop,
+                        unpause=self._unpauses,
                     )
                 except ChildOwnedError:
                     await self._sleep(_POLL_CHILD_S)

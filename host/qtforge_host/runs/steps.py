@@ -477,9 +477,9 @@ class StepRequester:
                 return handler.plugin, handler.version
         return None
 
-    async def publish(self, topic: str, message: object) -> None:
-        """Publish a message; see `MessageBus.publish`."""
-        await self._bus.publish(topic, message)
+    async def publish(self, run_id: str, step: str, topic: str, message: object) -> None:
+        """Publish a message of a run's step; see `MessageBus.publish`."""
+        await self._bus.publish(topic, message, message_id=f"{run_id}/{step}")
 
     def topics(self) -> frozenset[str]:
         """Return the topics that a handler answers now; wrappers alone don't."""

@@ -104,7 +104,7 @@ class Supervisor:
             self.wake(run_id)
 
     def wake(self, run_id: str) -> None:
-        """Resume a run in a background task unless this process executes it."""
+        """Resume a run in a background task unless this process executes it, or it is paused."""
         active_runs = self.active_runs
         handle = active_runs.handle(run_id)
         if handle is not None:
@@ -167,7 +167,7 @@ class Supervisor:
     async def _resume(self, run_id: str) -> None:
         try:
             if not self.executes(run_id):
-                await self.engine.resume(run_id)
+                await self.engine.resume(run_id, unpause=False)
         except RunOwnedError:
             pass  # the owner's watch of the inboxes sees the reason
         except StateDirectoryError as error:  # the recovery loop tries it again by time

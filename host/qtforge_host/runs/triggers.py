@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from qtforge_host.bus.message_bus import MessageBus
-from qtforge_host.bus.subscriptions import Mailbox
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import EventTrigger
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import ExpressionError, QtForgeError
+from qtforge_sdk.errors import ExpressionError, QtForgeError, StateDirectoryError
 from qtforge_sdk.journal import InboxMessage, Journal
+from qtforge_sdk.journal_errors import RunExistsError
+from qtforge_sdk.topics import matches
 
 __all__ = ["EventTriggers"]
 
 _LOG = logging.getLogger("qtforge.runs")
+_REMEMBERED_TOPICS: Final = 4096
+
+
+class _Bound(NamedTuple):
+    """A trigger of a workflow; its number distinguishes it from the workflow's others."""
+
+    workflow: Workflow
+    trigger: EventTrigger
+    number: int
 
 
 class EventTriggers:
-    """Subscriptions that workflows' definitions ask for.
+    """The publications that workflows' definitions ask for.
+
+    A publication is handled before `MessageBus.publish` returns. So what a run publishes is in
+    the inboxes of other runs before the run ends, and nothing is dropped.
 
     Args:
         bus: The message bus.
-        supervisor: Starts runs, and wakes them.
+        supervisor: Starts runs.
         journal: Finds runs by their keys.
         expressions: Evaluates conditions and templates.
         clock: The time.
+        starts: Whether publications start runs (``start_on``).
+        sends: Whether publications are sent to runs (``events``).
     """
 
     def __init__(
@@ -42,80 +58,144 @@ class EventTriggers:
         journal: Journal,
         expressions: Expressions,
         clock: Clock,
+        *,
+        starts: bool = True,
+        sends: bool = True,
     ) -> None:
         self._bus = bus
         self._supervisor = supervisor
         self._journal = journal
         self._expressions = expressions
         self._clock = clock
-        self._mailboxes: list[Mailbox] = []
+        self._starts = starts
+        self._sends = sends
+        self._unread: list[Iterable[Workflow]] = []
+        self._bound: list[_Bound] = []
+        self._by_topic: dict[str, list[_Bound]] = {}
+        self._remove: Callable[[], None] | None = None
 
     def bind(self, workflows: Iterable[Workflow]) -> None:
-        """Subscribe to the topics that these workflows' definitions name."""
-        for workflow in workflows:
-            for trigger in workflow.orchestrator.triggers(workflow.definition):
-                handler = self._handler(workflow, trigger)
-                self._mailboxes.append(self._bus.subscribe_with_topic(trigger.topic, handler))
+        """Handle publications on the topics that these workflows' definitions name.
+
+        Args:
+            workflows: They are read at the first publication.
+        """
+        self._unread.append(workflows)
+        if self._remove is None:
+            self._remove = self._bus.add_relay(self.handle)
 
     def close(self) -> None:
-        """End every subscription."""
-        for mailbox in self._mailboxes:
-            mailbox.close()
-        self._mailboxes.clear()
+        """Handle no more publications."""
+        if self._remove is not None:
+            self._remove()
+            self._remove = None
 
-    def _handler(
-        self, workflow: Workflow, trigger: EventTrigger
-    ) -> Callable[[tuple[str, Any]], Any]:
-        act = self._start if trigger.starts else self._send
+    def topics(self) -> list[str]:
+        """Return the patterns of the topics that are handled, sorted."""
+        self._read()
+        return sorted({each.trigger.topic for each in self._bound})
 
-        async def handle(published: tuple[str, Any]) -> None:
-            topic, message = published
+    async def handle(self, topic: str, message: Any, message_id: str | None) -> None:
+        """Start the runs, and send the events, that a publication leads to.
+
+        Args:
+            topic: The topic.
+            message: The message.
+            message_id: The id of the publication; with the same id it is handled once, however
+                often this is called. None for a publication that is not made again.
+
+        Raises:
+            StateDirectoryError: The journal can't be written.
+        """
+        self._read()
+        found = self._by_topic.get(topic)
+        if found is None:
+            if len(self._by_topic) >= _REMEMBERED_TOPICS:
+                self._by_topic.clear()
+            found = [each for each in self._bound if matches(each.trigger.topic, topic)]
+            self._by_topic[topic] = found
+        if not found:
+            return
+        data, at = to_plain(message), self._clock.now()
+        publication = message_id or secrets.token_hex(16)
+        for bound in found:
             event = {
-                "name": trigger.event or topic,
-                "data": to_plain(message),
-                "id": secrets.token_hex(16),
-                "at": self._clock.now().isoformat(),
+                "name": bound.trigger.event or topic,
+                "data": data,
+                "id": publication,
+                "at": at.isoformat(),
                 "late_s": 0.0,
             }
-            names = {"event": event}
+            name = bound.workflow.definition.name
             try:
-                if trigger.where is None or self._holds(trigger.where, names):
-                    await act(workflow, trigger, names)
+                await self._act(bound, {"event": event}, at, is_lasting=message_id is not None)
+            except StateDirectoryError:
+                raise
             except ExpressionError as error:
-                _LOG.warning("%s: '%s' was not handled: %s", workflow.definition.name, topic, error)
+                _LOG.warning("%s: '%s' was not handled: %s", name, topic, error)
             except QtForgeError as error:
-                _LOG.warning(
-                    "%s: '%s' triggered nothing: %s", workflow.definition.name, topic, error
-                )
+                _LOG.warning("%s: '%s' triggered nothing: %s", name, topic, error)
 
-        return handle
+    def _read(self) -> None:
+        if not self._unread:
+            return
+        unread, self._unread = self._unread, []
+        for workflow in (each for workflows in unread for each in workflows):
+            triggers = workflow.orchestrator.triggers(workflow.definition)
+            self._bound += [
+                _Bound(workflow, trigger, number)
+                for number, trigger in enumerate(triggers)
+                if (self._starts if trigger.starts else self._sends)
+            ]
+        self._by_topic.clear()
 
-    async def _start(
-        self, workflow: Workflow, trigger: EventTrigger, names: Mapping[str, Any]
+    async def _act(
+        self, bound: _Bound, names: Mapping[str, Any], at: datetime.datetime, *, is_lasting: bool
     ) -> None:
+        trigger = bound.trigger
+        if trigger.where is not None and not self._holds(trigger.where, names):
+            return
+        if not trigger.starts:
+            await self._send(bound, names["event"], names, at)
+            return
         given = self._expressions.template(trigger.input).render(names)
-        await self._supervisor.start(workflow, given)
+        run_id = _run_id(bound, names["event"]["id"]) if is_lasting else None
+        try:
+            await self._supervisor.start(bound.workflow, given, run_id=run_id)
+        except RunExistsError:
+            if run_id is None:
+                raise  # else the same publication has started it before
 
     async def _send(
-        self, workflow: Workflow, trigger: EventTrigger, names: Mapping[str, Any]
+        self,
+        bound: _Bound,
+        event: Mapping[str, Any],
+        names: Mapping[str, Any],
+        at: datetime.datetime,
     ) -> None:
-        event = names["event"]
+        trigger, workflow = bound.trigger, bound.workflow.definition.name
         message = InboxMessage(
-            message_id=event["id"],
+            # Several bindings may lead to the same run: one event of that name is enough.
+            message_id=f"{event['id']}/{event['name']}",
             kind="event",
-            at=datetime.datetime.fromisoformat(event["at"]),
+            at=at,
             name=event["name"],
             data=event["data"],
             by=f"the topic {event['name']}",
         )
         expression = trigger.instance or trigger.key or ""
         found = str(self._expressions.compile(expression).evaluate(names))
+        # Whoever executes runs sees the changed inboxes, and resumes a limited number at once.
         if trigger.instance is None:
-            # There may be many runs: the recovery loop resumes a limited number at once.
-            await self._journal.post_to_key(workflow.definition.name, found, message)
-        else:
+            await self._journal.post_to_key(workflow, found, message)
+        elif (await self._journal.summary(found)).workflow == workflow:  # else it is another's
             await self._journal.post(found, message)
-            self._supervisor.wake(found)
 
     def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
         return self._expressions.compile(condition).holds(names)
+
+
+def _run_id(bound: _Bound, publication: str) -> str:
+    """Return the id of the run that a publication starts: always the same."""
+    whole = f"{publication}/{bound.workflow.definition.name}/{bound.number}"
+    return f"on-{hashlib.sha256(whole.encode()).hexdigest()[:20]}"

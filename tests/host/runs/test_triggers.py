@@ -6,9 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.host.runs.machines import seen
 
 from qtforge_host.runs.triggers import EventTriggers
+from qtforge_sdk import Run
+from qtforge_sdk.records import RunFinished, StepSucceeded
 
 MACHINE = """
 initial = "on"
@@ -134,3 +138,175 @@ def test_an_event_that_concerns_nobody_or_is_malformed_harms_nothing(
     play_bound(play, case)
     assert any("no-such-run" in each for each in caplog.messages)
     assert any("order.paid" in each for each in caplog.messages)
+
+
+COUNTS = """
+initial = "on"
+data = { n = 0 }
+[states.on]
+[states.off]
+final = true
+[[transitions]]
+name = "count"
+from = "on"
+trigger = "tick"
+actions = ["add"]
+[[transitions]]
+name = "end"
+from = "on"
+to = "off"
+trigger = "stop"
+[actions.add]
+type = "set"
+values = { n = "${data.n + 1}" }
+"""
+BINDINGS = {
+    "by the topic": '[[events]]\ntopic = "tick"\ninstance = "event.data.run"\n',
+    "by a pattern": '[[events]]\ntopic = "*"\nevent = "tick"\ninstance = "event.data.run"\n',
+    "by a key": '[[events]]\ntopic = "tick"\nkey = "event.data.run"\n',
+}
+
+
+@pytest.mark.parametrize("message_id", [None, "p1"])
+@pytest.mark.parametrize("one", BINDINGS)
+@pytest.mark.parametrize("two", BINDINGS)
+def test_a_publication_is_handled_once_however_many_bindings_lead_to_the_run(
+    play: Any, one: str, two: str, message_id: str | None
+) -> None:
+    async def case(lab: Any) -> None:
+        triggers = EventTriggers(lab.bus, lab.supervisor, lab.mortal, lab.expressions, lab.clock)
+        machine = lab.machine(COUNTS + BINDINGS[one] + BINDINGS[two], "m1")
+        triggers.bind([machine, lab.machine(COUNTS + BINDINGS[two], "m2")])
+        async with lab.dispatching():
+            run_id = await lab.supervisor.start(machine, {})
+            await lab.has(run_id, "waiting")
+            for _ in range(2):
+                await lab.bus.publish("tick", {"run": run_id}, message_id=message_id)
+            await lab.post(run_id, "event", "stop")
+            await lab.has(run_id, "succeeded")
+            expected = 2 if message_id is None else 1
+            if "by a key" == one == two:
+                expected = 0  # it has no key
+            assert (await lab.kept(run_id)).state["data"] == {"n": expected}
+        triggers.close()
+
+    play(case)
+
+
+SAYS = """
+initial = "a"
+data = { parent = "${input.parent}" }
+[states.a]
+entry = [%s]
+[states.b]
+final = true
+[[transitions]]
+name = "t"
+from = "a"
+to = "b"
+[actions.say]
+type = "message"
+topic = "child.said"
+message = { parent = "${data.parent}" }
+"""
+HEARS = """
+initial = "wait"
+data = { heard = 0, ended = 0 }
+result = { heard = "${data.heard}" }
+[states.wait]
+entry = [%s]
+[states.end]
+final = true
+[[transitions]]
+name = "hear"
+from = "wait"
+trigger = "child.said"
+actions = ["note"]
+[[transitions]]
+name = "last"
+from = "wait"
+to = "end"
+trigger = "done.workflow.child"
+condition = "data.ended == %d"
+[[transitions]]
+name = "ended"
+from = "wait"
+trigger = "done.workflow.child"
+actions = ["count"]
+[actions.child]
+type = "workflow"
+workflow = "says"
+input = { parent = "${instance.id}" }
+[actions.note]
+type = "set"
+values = { heard = "${data.heard + 1}" }
+[actions.count]
+type = "set"
+values = { ended = "${data.ended + 1}" }
+[[events]]
+topic = "child.said"
+instance = "event.data.parent"
+"""
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # it gives a new lab each time
+)
+@given(parents=st.integers(1, 4), children=st.integers(1, 3), messages=st.integers(1, 4))
+def test_a_parent_that_ends_with_its_last_child_has_seen_all_messages_of_its_children(
+    lab: Any, parents: int, children: int, messages: int
+) -> None:
+    async def case(lab: Any) -> None:
+        triggers = EventTriggers(lab.bus, lab.supervisor, lab.mortal, lab.expressions, lab.clock)
+        lab.machine(SAYS % ", ".join(['"say"'] * messages), "says")
+        parent = lab.machine(HEARS % (", ".join(['"child"'] * children), children - 1), "hears")
+        triggers.bind([parent])
+        lab.engine.active_runs.linger_s = 3600
+        async with lab.dispatching():
+            found = [await lab.supervisor.start(parent, {}) for _ in range(parents)]
+            for run_id in found:
+                await lab.has(run_id, "succeeded")
+                (ended,) = await lab.records(run_id, RunFinished)
+                assert ended.result == {"heard": children * messages}
+        triggers.close()
+
+    async def main() -> None:
+        async with lab() as it:
+            await case(it)
+
+    asyncio.run(main())
+
+
+def test_a_publication_that_a_run_makes_again_after_a_crash_is_handled_once(play: Any) -> None:
+    starts = COUNTS + '[[start_on]]\ntopic = "tick"\n' + BINDINGS["by the topic"]
+
+    async def says(run: Run) -> Any:
+        await run.publish("say", "tick", {"run": run.input["run"]})
+
+    async def case(lab: Any) -> None:
+        machine = lab.machine(starts, "m")
+        run_id = await lab.supervisor.start(machine, {})
+        await lab.has(run_id, "waiting")
+        publisher = lab.script(says)
+        for attempt in range(2):
+            await lab.start(lambda it: isinstance(it, StepSucceeded), after=False)
+            triggers = EventTriggers(
+                lab.bus, lab.supervisor, lab.mortal, lab.expressions, lab.clock
+            )
+            triggers.bind([machine])
+            if attempt == 0:
+                await lab.dies(lab.engine.execute(publisher, {"run": run_id}))
+                publishing = list(lab.store.runs)[1]
+            else:
+                await lab.dies(lab.engine.resume(publishing))
+            triggers.close()
+        await lab.start()
+        async with lab.dispatching():
+            await lab.post(run_id, "event", "stop")
+            await lab.has(run_id, "succeeded")
+        assert (await lab.kept(run_id)).state["data"] == {"n": 1}
+        assert len(lab.store.runs) == 3  # the machine, its publisher, and what that has started
+
+    play(case)
