@@ -80,6 +80,8 @@ class ActiveRuns:
         inbox_reads: How often the watch has read the inboxes.
         left: Runs that this process owns and had to leave because the store, or something else
             around them, failed; with the reason. The recovery loop resumes them by time.
+        set_back_s: How far the clock was set back, in seconds, while runs were at rest whose
+            timers were set before; by run id, until they are resumed.
         closing: Whether `close` was called; no run may be started or resumed then.
     """
 
@@ -103,6 +105,7 @@ class ActiveRuns:
         self.on_message: Callable[[str], None] | None = None
         self.inbox_reads = 0
         self.left: dict[str, str] = {}
+        self.set_back_s: dict[str, float] = {}
         self.closing = False
         self._undelivered: set[str] = set()  # runs whose messages could not be recorded
 
@@ -152,7 +155,7 @@ class ActiveRuns:
                 await asyncio.sleep(0)
                 self._yielded_at_s = time.monotonic()
             return
-        if self._watched_from is None:
+        if self._watched_from is None or _has_failed(self._watched_from):
             self._watched_from = asyncio.ensure_future(self._journal.last_position())
         last = await asyncio.shield(self._watched_from)
         if self._watcher is None:
@@ -175,6 +178,8 @@ class ActiveRuns:
             return
         crowded = len(self._controls) > self.capacity
         control.stays = stays
+        if self.set_back_s:
+            control.set_back_s = self.set_back_s.pop(run_id, 0.0)
         control.may_rest = not stays and (self.linger_s <= 0 or crowded)
         control.on_wait = functools.partial(self._timers.set, run_id)
         for event in self._direct_events.pop(run_id, ()):
@@ -383,3 +388,7 @@ class ActiveRuns:
             for control in list(self._controls.values()):
                 if control.idle_since is not None and control.idle_since < before:
                     control.rest()
+
+
+def _has_failed(work: asyncio.Task[Any]) -> bool:
+    return work.done() and (work.cancelled() or work.exception() is not None)

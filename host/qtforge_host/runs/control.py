@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import functools
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.plugin_code import ControlSignal, is_interruption
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.waiting import Until
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
@@ -65,8 +65,10 @@ class Control:
         stays: Whether it never does, because another run waits for its end.
         idle_since: Since when the run waits, on `time.monotonic`'s scale; None while it works.
         awaited_events: The names of the events that the run's code waits for now.
-        on_wait: Called with the time of the next timer, or None without one, whenever the run
-            begins to wait; None when nobody is to be called.
+        set_back_s: How far the clock was set back since the last checkpoint, in seconds, where
+            the run was at rest then.
+        on_wait: Called with the end of the wait for the next timer, or None without one,
+            whenever the run begins to wait; None when nobody is to be called.
     """
 
     def __init__(
@@ -95,7 +97,8 @@ class Control:
         self.stays = False
         self.idle_since: float | None = None
         self.awaited_events: list[str] = []
-        self.on_wait: Callable[[datetime.datetime | None], None] | None = None
+        self.set_back_s = 0.0
+        self.on_wait: Callable[[Until | None], None] | None = None
 
     @property
     def changed(self) -> asyncio.Event:
@@ -182,6 +185,7 @@ class Control:
 
     def checkpoint_saved(self, record: CheckpointSaved) -> None:
         """Remove the event that led to a checkpoint, and tell who waits for it."""
+        self.set_back_s = 0.0
         if self._events and self._events[0].event_id == record.event_id:
             self._events.popleft()
         self._ignored = [each for each in self._ignored if each not in record.handled]
@@ -202,16 +206,16 @@ class Control:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 
-    async def until_woken(self, due: datetime.datetime | None) -> None:
+    async def until_woken(self, until: Until | None) -> None:
         """Wait until something was sent, a timer is due, or the run is to rest.
 
         Args:
-            due: When the run's next timer is due; None without one.
+            until: When the run's next timer is due; None without one.
         """
         self._woken = asyncio.get_running_loop().create_future()
         self.idle_since = time.monotonic()
         if self.on_wait is not None:
-            self.on_wait(due)
+            self.on_wait(until)
         try:
             await self._woken
         finally:

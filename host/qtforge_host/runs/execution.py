@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import error_info
+from qtforge_host.runs.waiting import Until
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.checkpoints import Ended
@@ -147,7 +149,8 @@ class RunExecution:
         timed_from = self._log.state.timed_from
         if limit is None or timed_from is None:
             return await self._workflow.orchestrator.execute(self._run)
-        left_s = seconds(limit) - (self._clock.now() - timed_from).total_seconds()
+        limit_s = seconds(limit)
+        left_s = Until(timed_from + timedelta(seconds=limit_s), limit_s, self._clock).left_s
         if left_s <= 0:  # no new step begins, but the code replays to where it was, to be undone
             self._control.is_over = True
             left_s = _REPLAY_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import time
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _LOG = logging.getLogger("qtforge.runs")
 _AT_ONCE: Final = 1000  # runs that are resumed before the next look
 _SWEEP_S: Final = 5.0  # between two looks for runs whose process has died
 _LONGEST_S: Final = 60.0  # between two attempts to resume the same run
+_JUMP_S: Final = 1.0  # by which the time of day and the seconds that pass may differ
+_EVER: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+_ALL: Final = 1_000_000
 _GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
 
 
@@ -63,6 +67,7 @@ class RecoveryLoop:
         self.ready = asyncio.Event()
         self._wanted = asyncio.Event()
         self._swept_at = -_SWEEP_S
+        self._offset_s = self._offset_now_s()
         self._overflowed = False  # more runs were sent something than can be resumed at once
         self._attempts: dict[str, _Attempts] = {}  # runs that were found and not resumed yet
         self._plugins: dict[str, str] = {}
@@ -77,24 +82,22 @@ class RecoveryLoop:
     async def run(self) -> None:
         """Resume runs until cancelled.
 
-        Raises:
-            StateDirectoryError: The journal can't be read, at the start.
+        A store that fails, at the first look or later, is tried again by time.
         """
         active_runs = self._supervisor.active_runs
-        await active_runs.ensure_watching()
         active_runs.on_change, active_runs.on_message = self._wanted.set, self._on_message
         try:
-            wait_s = await self._turn()
-            self.ready.set()
             while True:
-                await self._wait(wait_s)
                 try:
+                    await active_runs.ensure_watching()
                     wait_s = await self._turn()
                     self._trouble = ""
+                    self.ready.set()
                 except QtForgeError as error:  # such as a disk that is full for a while
                     if str(error) != self._trouble:
                         _LOG.error("%s", error)
                     self._trouble, wait_s = str(error), _SWEEP_S
+                await self._wait(wait_s)
         finally:
             active_runs.on_change = active_runs.on_message = None
 
@@ -104,6 +107,7 @@ class RecoveryLoop:
         Returns:
             Seconds until the next timer is due.
         """
+        await self._notice_set_back()
         while True:
             self._wanted.clear()
             now = self._clock.now()
@@ -115,13 +119,37 @@ class RecoveryLoop:
                 pending = await self._journal.runs_with_pending(self._limit)
                 self._overflowed = len(pending) >= self._limit
                 found += pending
-            for run_id in dict.fromkeys(found):
+            for run_id in dict.fromkeys([*found, *await self._due_but_for_the_clock(now)]):
                 self._supervisor.wake(run_id)
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
             if not more and not self._overflowed:
                 break
         due = await self._journal.next_due(now)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
+
+    async def _notice_set_back(self) -> None:
+        """When the clock was set back, note which runs have timers that were set before."""
+        offset_s = self._offset_now_s()
+        back_s = self._offset_s - offset_s
+        if back_s >= _JUMP_S:
+            found = await self._journal.due(_EVER, _ALL)  # raises: it is noticed the next time
+            _LOG.warning("the clock was set back by %.0f s", back_s)
+            known = self._supervisor.active_runs.set_back_s
+            for run_id in found:
+                if not self._supervisor.executes(run_id):
+                    known[run_id] = known.get(run_id, 0.0) + back_s
+        self._offset_s = offset_s
+
+    async def _due_but_for_the_clock(self, now: datetime.datetime) -> list[str]:
+        """Return the runs whose timer would be due if the clock had not been set back."""
+        known = self._supervisor.active_runs.set_back_s
+        if not known:
+            return []
+        back = datetime.timedelta(seconds=max(known.values()))
+        return [each for each in await self._journal.due(now + back, _ALL) if each in known]
+
+    def _offset_now_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
 
     @property
     def _limit(self) -> int:

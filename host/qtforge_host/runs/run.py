@@ -43,6 +43,7 @@ from qtforge_host.runs.steps import (
     StepRequester,
     StepRunner,
 )
+from qtforge_host.runs.waiting import LOOK_S, Until
 from qtforge_sdk import Compensation, ErrorInfo, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
@@ -267,16 +268,16 @@ class ActiveRun:
         try:
             deadline_s = wait_seconds(deadline)
             self._replay.claim(timer)
-            due = await self._due(timer, deadline_s)
+            until = await self._until(timer, deadline_s)
         except BaseException:
             for step in steps:
                 if inspect.iscoroutine(step):
                     step.close()  # so that Python does not warn of it
             raise
-        scope.due = due
-        if (due - self._clock.now()).total_seconds() <= 0:  # it passed while no process ran
+        scope.due = until.due
+        if until.left_s <= 0:  # it passed while no process executed the run
             scope.end_late(deadline_s)
-        timekeeper = asyncio.ensure_future(self._end_when_due(scope, due, deadline_s))
+        timekeeper = asyncio.ensure_future(self._end_when_due(scope, until, deadline_s))
         try:
             answers = await self._all(steps, scope)
         finally:
@@ -284,9 +285,10 @@ class ActiveRun:
             await asyncio.wait([timekeeper])
         if scope.late and timer not in self._log.state.fired:
             # After the late steps: a retry that redoes one of them redoes the deadline as well.
-            late_s = (self._clock.now() - due).total_seconds()
-            fired = TimerFired(run_id=self.id, at=self._clock.now(), name=timer, late_s=late_s)
-            await self._log.append(fired)
+            now = self._clock.now()
+            await self._log.append(
+                TimerFired(run_id=self.id, at=now, name=timer, late_s=until.late_s)
+            )
         return answers
 
     async def sleep(self, duration: Duration, *, name: str | None = None) -> None:
@@ -302,24 +304,23 @@ class ActiveRun:
             return
         if self._control.winds_down:
             await self._wind_down(timer)
-        due = await self._due(timer, seconds)
+        until = await self._until(timer, seconds)
 
         async def sleep() -> None:
-            while (left := (due - self._clock.now()).total_seconds()) > 0:
-                await self._sleep_or(self._control.changed, left)
+            while (left_s := until.left_s) > 0:
+                await self._sleep_or(self._control.changed, left_s)
 
         cut = False
         try:
             if branch is None:
                 await sleep()
             else:
-                await branch.scope.wait(due, sleep, self._replay.until_replayed)
+                await branch.scope.wait(until.due, sleep, self._replay.until_replayed)
         except WaitCutError:
             cut = True
         now = self._clock.now()
-        late_s = max(0.0, (now - due).total_seconds())
         await self._log.append(
-            TimerFired(run_id=self.id, at=now, name=timer, late_s=late_s, cut=cut)
+            TimerFired(run_id=self.id, at=now, name=timer, late_s=until.late_s, cut=cut)
         )
         if cut:
             raise BranchCut
@@ -337,19 +338,19 @@ class ActiveRun:
         step = f"event {name}" if step is None else step
 
         async def send(attempt: int) -> Answer:
-            due = None if timeout_s is None else await self._due(step, timeout_s)
+            until = None if timeout_s is None else await self._until(step, timeout_s)
             while True:
                 changed = self._control.changed
                 for event in self._log.state.events:
                     if event.name == name and event.event_id not in self._taken:
                         self._taken.add(event.event_id)
                         return {"event_id": event.event_id, "data": event.data}, None
-                if due is None:
+                if until is None:
                     with self._control.awaiting(name):
                         await self._control.wait(changed)
-                elif (left := (due - self._clock.now()).total_seconds()) > 0:
+                elif (left_s := until.left_s) > 0:
                     with self._control.awaiting(name):
-                        await self._sleep_or(changed, left)
+                        await self._sleep_or(changed, left_s)
                 else:
                     what = f"the event '{name}' did not come within {timeout_s:g} s"
                     raise OperationError("run.event_timeout", what)
@@ -727,21 +728,23 @@ class ActiveRun:
             return OperationError(said.code or code, said.what, said.why, said.fix)
         return PluginCodeError(code, self._author, said.what, place_of(error, function))
 
-    async def _end_when_due(
-        self, scope: GatherScope, due: datetime.datetime, deadline_s: float
-    ) -> None:
-        while (left_s := (due - self._clock.now()).total_seconds()) > 0:
-            await self._clock.sleep(left_s)
+    async def _end_when_due(self, scope: GatherScope, until: Until, deadline_s: float) -> None:
+        while (left_s := until.left_s) > 0:
+            sleeping = asyncio.ensure_future(self._clock.sleep(left_s))
+            try:
+                await asyncio.wait([sleeping], timeout=LOOK_S)
+            finally:
+                sleeping.cancel()
         scope.end_late(deadline_s)
 
-    async def _due(self, timer: str, seconds: float) -> datetime.datetime:
-        """Return when a named timer is due; set it unless the journal holds it."""
+    async def _until(self, timer: str, seconds: float) -> Until:
+        """Return when a named timer ends; set it unless the journal holds it."""
         due = self._log.state.due.get(timer)
         if due is None:
             now = self._clock.now()
             due = now + datetime.timedelta(seconds=seconds)
             await self._log.append(TimerSet(run_id=self.id, at=now, name=timer, due=due))
-        return due
+        return Until(due, seconds, self._clock)
 
     async def _sleep(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
@@ -749,12 +752,12 @@ class ActiveRun:
             pass  # something was sent that does not end the wait
 
     async def _sleep_or(self, changed: asyncio.Event, seconds: float) -> bool:
-        """Sleep until something is sent; return whether the time was over."""
+        """Sleep until something is sent, or for a while; return whether the time was over."""
         waiting = asyncio.ensure_future(self._control.wait(changed))
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             either: set[asyncio.Future[None]] = {sleeping, waiting}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()  # raises when the run is to rest
             return sleeping.done()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import msgspec
 from qtforge_host.runs.checkpoints import TIMER, renewed_checkpoint
 from qtforge_host.runs.control import Rested, TimeOver
 from qtforge_host.runs.run import ActiveRun
+from qtforge_host.runs.waiting import Until
 from qtforge_sdk.checkpoints import Checkpoint, ReceivedEvent
 from qtforge_sdk.records import CheckpointSaved
 
@@ -17,6 +20,8 @@ __all__ = ["StatefulRun"]
 
 class StatefulRun(ActiveRun):
     """An `ActiveRun` with checkpoints; together they implement `qtforge_sdk.Run`."""
+
+    _waits: Mapping[str, Until] = {}  # for the timers of the last checkpoint, by name
 
     @property
     def checkpoint_state(self) -> Any:
@@ -51,6 +56,7 @@ class StatefulRun(ActiveRun):
             timers=timers,
             timers_set=tuple(checkpoint.timers_set),
             timers_gone=checkpoint.timers_gone,
+            timers_fixed=checkpoint.timers_fixed,
             accepts=checkpoint.accepts,
             key=checkpoint.key,
             busy=checkpoint.busy,
@@ -73,16 +79,16 @@ class StatefulRun(ActiveRun):
             if control.is_over:
                 raise TimeOver
             last = self._log.state.checkpoint
-            event = self._next_event(last)
+            name, until = self._next_timer(last)
+            event = self._next_event(last, name, until)
             if event is not None:
                 return event
             if last is not None and self._is_outdated(last):
                 await self._renew_checkpoint(last)
-            elif control.may_rest:
+            elif control.may_rest and (until is None or not until.is_before_due):
                 raise Rested
             else:
-                due = None if last is None or not last.timers else min(last.timers.values())
-                await control.until_woken(due)
+                await control.until_woken(until)
 
     async def _save(self, record: CheckpointSaved) -> None:
         await self._log.append(record)
@@ -104,27 +110,46 @@ class StatefulRun(ActiveRun):
         again = renewed_checkpoint(last, accepts, definition, self._clock.now())
         await self._save(msgspec.structs.replace(again, handled=self._control.ignored))
 
-    def _next_event(self, last: CheckpointSaved | None) -> ReceivedEvent | None:
+    def _next_event(
+        self, last: CheckpointSaved | None, name: str, until: Until | None
+    ) -> ReceivedEvent | None:
         if last is not None and last.first:
             return last.first[0]
-        return self._timer_event(last) or self._control.first_event()
-
-    def _timer_event(self, last: CheckpointSaved | None) -> ReceivedEvent | None:
-        """Return the timer that is due, the earliest first, unless an event was sent before."""
-        if last is None or not last.timers:
-            return None
-        name, due = min(last.timers.items(), key=lambda timer: timer[1])
-        now = self._clock.now()
         first = self._control.first_event()
-        if due > now or (first is not None and first.at < due):
-            return None
+        if until is None or until.left_s > 0 or (first is not None and first.at < until.due):
+            return first
         return ReceivedEvent(
-            event_id=f"{TIMER}{name}/{due.isoformat()}",
+            event_id=f"{TIMER}{name}/{until.due.isoformat()}",
             name=name,
-            at=due,
+            at=until.due,
             timer=True,
-            late_s=(now - due).total_seconds(),
+            late_s=until.late_s,
         )
+
+    def _next_timer(self, last: CheckpointSaved | None) -> tuple[str, Until | None]:
+        """Return the timer that is due first, with its name; None for no timer."""
+        if last is None or not last.timers:
+            return "", None
+        waits, known = {}, self._waits
+        for name, due in last.timers.items():
+            found = known.get(name)
+            if found is None or found.due != due:
+                found = Until(due, self._longest_s(last, name, due), self._clock)
+            waits[name] = found
+        self._waits = waits
+        if len(waits) == 1:
+            return next(iter(waits.items()))
+        return min(waits.items(), key=lambda wait: (wait[1].left_s, wait[1].due))
+
+    def _longest_s(self, last: CheckpointSaved, name: str, due: datetime.datetime) -> float | None:
+        """Return how long a timer takes at most from now on; None for a time of day."""
+        if name in last.timers_fixed:
+            return None
+        back_s = self._control.set_back_s
+        longest_s = (due - last.at).total_seconds()
+        if not back_s:
+            return longest_s
+        return min(longest_s, (due - self._clock.now()).total_seconds() - back_s)
 
 
 def _without(

@@ -27,6 +27,7 @@ from qtforge_host.runs.amendments import Amendments
 from qtforge_host.runs.deaths import Deaths, killed_its_process
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.waiting import Until
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
@@ -206,8 +207,8 @@ async def retry(
     if earlier is not None:
         number = earlier.attempt + 1
         if earlier.next_at is not None:
-            left_s = (earlier.next_at - clock.now()).total_seconds()
-            await sleep(max(0.0, left_s))
+            longest_s = (earlier.next_at - earlier.at).total_seconds()
+            await sleep(max(0.0, Until(earlier.next_at, longest_s, clock).left_s))
     while True:
         try:
             return await work.attempt(number)

@@ -51,6 +51,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         timers_set: Timers that the run starts, by name, with their due time in UTC. A timer of
             the same name is replaced.
         timers_gone: Names of timers that the run cancels.
+        timers_fixed: Names of the active timers that are due at a time of day, also when the
+            clock is set back. The others are due once so many seconds have passed, too.
         accepts: Names of the events that the run waits for.
         key: The key by which publications on the bus are correlated with the run, or "".
         busy: Whether the run has work before its next event. Its status is then ``running``, and
@@ -66,6 +68,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     trace: dict[str, Any] = {}
     timers_set: dict[str, datetime.datetime] = {}
     timers_gone: tuple[str, ...] = ()
+    timers_fixed: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
     key: str = ""
     busy: bool = False

@@ -282,6 +282,8 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
         timers: The due time of each active timer, in UTC, by name.
         timers_set: Names of the timers that were set with this checkpoint.
         timers_gone: Names of the timers that are no longer active.
+        timers_fixed: Names of the active timers that are due at a time of day; the others are
+            due once so many seconds have passed, too.
         accepts: Names of the events that the run waits for.
         key: The key by which publications on the bus are correlated with the run, or "".
         busy: Whether the run has work before its next event.
@@ -307,6 +309,7 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
     timers: dict[str, datetime.datetime] = {}
     timers_set: tuple[str, ...] = ()
     timers_gone: tuple[str, ...] = ()
+    timers_fixed: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
     key: str = ""
     busy: bool = False

@@ -186,3 +186,34 @@ def test_a_blocked_run_is_looked_at_again_when_the_plugins_have_changed(play: An
             await lab.has(run_id, "succeeded")
 
     play(case)
+
+
+def test_a_store_that_fails_at_the_first_look_is_looked_at_again(play: Any) -> None:
+    async def code(run: Run) -> str:
+        await run.request("one", "do.ok", {})
+        return "done"
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(code), lambda record: isinstance(record, StepSucceeded))
+        store = FailingStore()
+        await lab.start(journal=cast(Journal, store))
+        store.inner, store.gone = lab.client(), True
+        loop = RecoveryLoop(lab.supervisor, cast(Journal, store), lab.clock)
+        work = asyncio.ensure_future(loop.run())
+        try:
+            await lab.until(lambda: was_refused(store))
+            assert not work.done()
+            assert FULL in loop.trouble
+            assert not loop.ready.is_set()
+            store.gone = False
+            await lab.has(run_id, "succeeded")
+            assert loop.trouble == ""
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+
+    play(case)
+
+
+async def was_refused(store: FailingStore) -> bool:
+    return store.refused > 2

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from qtforge_host.runs.timers import LiveTimers
+from qtforge_host.runs.waiting import Until
 from qtforge_sdk.testing import VirtualClock
 
 Case = Callable[[LiveTimers, VirtualClock, list[tuple[str, float]]], Awaitable[None]]
@@ -26,8 +27,8 @@ def play(case: Case) -> None:
     asyncio.run(main())
 
 
-def later(clock: VirtualClock, seconds: float) -> datetime.datetime:
-    return clock.now() + datetime.timedelta(seconds=seconds)
+def later(clock: VirtualClock, seconds: float) -> Until:
+    return Until(clock.now() + datetime.timedelta(seconds=seconds), seconds, clock)
 
 
 def test_runs_are_poked_when_they_are_due_also_where_an_earlier_timer_is_set_after() -> None:
@@ -72,7 +73,7 @@ def test_a_busy_run_with_a_far_timer_takes_one_place() -> None:
             timers.set("busy", due)
         assert len(timers) == 1
         for number in range(10_000):  # each an hour earlier than the one before
-            timers.set("busy", due - datetime.timedelta(seconds=number))
+            timers.set("busy", later(clock, 24 * 3600 - number))
         assert len(timers) < 200
         await clock.advance(24 * 3600)
         assert poked == [("busy", 24 * 3600 - 9_999)]

@@ -137,7 +137,9 @@ class ActionRunner:
         render = self._evaluator.render
         due = due_time(render(action.after, names), render(action.at, names), self._now())
         data = {**render(action.data, names), "timer_id": timer}
-        self._set(timer, Timer(due=due, event=action.event, data=data), snapshot, trace)
+        fixed = action.at is not None
+        set_timer = Timer(due=due, event=action.event, data=data, fixed=fixed)
+        self._set(timer, set_timer, snapshot, trace)
 
     def set_timeout(self, state: str, snapshot: Snapshot, trace: Trace) -> None:
         """Set the timeout of a state that is entered."""

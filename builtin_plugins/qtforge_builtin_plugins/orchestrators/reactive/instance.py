@@ -167,6 +167,7 @@ class Instance:
                     name: snapshot.timers[name].due for name in trace.set if name in snapshot.timers
                 },
                 timers_gone=tuple(gone),
+                timers_fixed=tuple(name for name, each in snapshot.timers.items() if each.fixed),
                 accepts=self._accepts(snapshot),
                 key=self._key,
                 busy=busy,

@@ -37,11 +37,13 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True):
         due: The time when it fires.
         event: The event that it raises.
         data: The event's data.
+        fixed: Whether it was set for a time of day, and not for the seconds until then.
     """
 
     due: datetime.datetime
     event: str
     data: dict[str, Any] = {}
+    fixed: bool = False
 
 
 class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
