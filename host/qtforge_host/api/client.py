@@ -55,6 +55,7 @@ from qtforge_sdk.records import (
     RunAmended,
     RunCancelRequested,
     RunPaused,
+    RunStarted,
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
@@ -64,6 +65,7 @@ _LOG: Final = logging.getLogger("qtforge.client")
 _POLL_S: Final = 0.05
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
+_SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
 _ALL: Final = 1_000_000
 _KEY_CHARACTERS: Final = 255
 _IDLE: Final = RESTING | {"waiting", "interrupted"}
@@ -301,6 +303,7 @@ class RunClient(RunStore):
         found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
         durable = await self._parts.durable()
         state = await durable.engine.execute(found, given or {}, listener)
+        await self._settle(durable, state.run_id)
         return await self._whole(state.run_id)
 
     async def execute(
@@ -310,6 +313,7 @@ class RunClient(RunStore):
         listener: RunListener | None = None,
         versions: VersionPolicy = "same-major",
         note: str = "",
+        unpause: bool = True,
     ) -> RunSnapshot:
         """Resume a run in this task until it ends or rests; what it has done is not repeated.
 
@@ -318,6 +322,7 @@ class RunClient(RunStore):
             listener: Called with the run's records and progress.
             versions: Which plugin versions may resume it, besides those that served it.
             note: The reason, for the run's history.
+            unpause: Whether a paused run is resumed too, and a paused child of the run.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -325,7 +330,10 @@ class RunClient(RunStore):
             WorkflowError: Its workflow can't run here.
         """
         durable = await self._parts.durable()
-        state = await durable.engine.resume(run_id, listener, versions=versions, note=note)
+        state = await durable.engine.resume(
+            run_id, listener, versions=versions, note=note, unpause=unpause
+        )
+        await self._settle(durable, run_id)
         return await self._whole(state.run_id)
 
     async def wait(
@@ -503,17 +511,26 @@ class RunClient(RunStore):
         return await self.wait(run_id, timeout)
 
     async def resumable(self) -> Sequence[str]:
-        """Return the runs that were interrupted or are blocked, oldest first.
+        """Return the runs that no process executes although there is something to do.
 
-        A child is not among them where its parent is: it is resumed with its parent.
+        They were interrupted, are blocked, or wait although they were sent something or a timer
+        is due; oldest first. A child that its parent awaits is not among them where the parent
+        is: it is resumed with its parent.
         """
         journal = await self._parts.journal()
         query = RunQuery(statuses=RECOVERABLE, limit=_ALL)
         free = {each.run_id: each for each in await journal.runs(query) if not each.owner_alive}
-        return [run_id for run_id, each in reversed(free.items()) if each.parent not in free]
+        found = [
+            run_id
+            for run_id, each in reversed(free.items())
+            if each.parent not in free or not await _is_awaited(journal, run_id)
+        ]
+        found += await journal.runs_with_pending(_ALL)
+        found += await journal.due(_now(), _ALL)
+        return list(dict.fromkeys(found))
 
     async def resume_all(self, *, versions: VersionPolicy = "same-major") -> Sequence[str]:
-        """Resume every run that was interrupted or is blocked; return those that execute now.
+        """Resume every run of `resumable`; return those that execute now.
 
         One that can't be resumed is logged and left out.
 
@@ -702,6 +719,14 @@ class RunClient(RunStore):
         with durable.supervisor.reserved(run_id):
             yield
 
+    async def _settle(self, durable: Durable, run_id: str) -> None:
+        """Let what a run has started end before this process does, and the run handle that.
+
+        What takes longer is left as it is: whoever resumes interrupted runs continues it.
+        """
+        if not self._stays:
+            await durable.supervisor.settle(run_id, _SETTLE_S)
+
     async def _whole(self, run_id: str) -> RunSnapshot:
         """Return a run as `show` does, with every step."""
         return await look(await self._parts.journal(), run_id, self._workflow_of, every_step=True)
@@ -732,7 +757,9 @@ class RunClient(RunStore):
         if checkpoint is None:
             return _outcome(run_id, message, received=False)
         if not self._stays and durable.supervisor.executes(run_id):
-            await durable.engine.resume(run_id)  # this process ends after it has come to rest
+            # This process ends after the run has come to rest.
+            await durable.engine.resume(run_id, unpause=False)
+        await self._settle(durable, run_id)
         return _outcome(
             run_id, message, received=True, checkpoint=checkpoint, run=await self.show(run_id)
         )
@@ -792,6 +819,7 @@ class RunClient(RunStore):
         with contextlib.suppress(RunOwnedError):
             if not self._stays:
                 await durable.engine.resume(run_id, versions=versions, note=note, unpause=unpause)
+                await self._settle(durable, run_id)
                 return
             active_runs = durable.supervisor.active_runs
             if active_runs.get(run_id) is not None:
@@ -899,6 +927,12 @@ async def _until_paused(journal: Journal, run_id: str, timeout_s: float) -> None
                 if run.status in RESTING or run.finished_at is not None:
                     return
                 await asyncio.sleep(_POLL_S)
+
+
+async def _is_awaited(journal: Journal, run_id: str) -> bool:
+    """Return whether another run awaits a run, rather than having only started it."""
+    (first, *_) = await journal.records(run_id, limit=1)
+    return isinstance(first, RunStarted) and first.parent is not None and not first.notify
 
 
 async def _refuse_finished(journal: Journal, run_id: str) -> RunSummary:

@@ -201,6 +201,10 @@ class ActiveRuns:
         """How many runs are about to be resumed."""
         return len(self._waking)
 
+    def is_waking(self, run_id: str) -> bool:
+        """Return whether a run is about to be resumed."""
+        return run_id in self._waking
+
     def mark_waking(self, run_id: str) -> bool:
         """Mark a run as about to be resumed; return whether it was not marked yet."""
         known = run_id in self._waking

@@ -48,6 +48,16 @@ async def unfinished_children(journal: Journal, parent: str) -> Sequence[RunSumm
     return await journal.runs(RunQuery(parent=parent, statuses=UNFINISHED, limit=_MANY))
 
 
+async def _dependent(journal: Journal, parent: str) -> Sequence[str]:
+    """Return the unfinished runs that end with the run that has started them."""
+    found = []
+    for each in await unfinished_children(journal, parent):
+        (first, *_) = await journal.records(each.run_id, limit=1)
+        if not (isinstance(first, RunStarted) and first.independent):
+            found.append(each.run_id)
+    return found
+
+
 def cancel_message(parent: str, at: datetime.datetime) -> InboxMessage:
     """Return the request that a child ends with its parent."""
     return InboxMessage(
@@ -98,7 +108,7 @@ async def _family(journal: Journal, run_id: str) -> list[tuple[str, str]]:
     """Return the run and its unfinished descendants with their parents, parents first."""
     family = [(run_id, "")]
     for each, _ in family:  # it grows meanwhile
-        family += [(child.run_id, each) for child in await unfinished_children(journal, each)]
+        family += [(child, each) for child in await _dependent(journal, each)]
     return family
 
 
@@ -141,12 +151,14 @@ class ParentStep(msgspec.Struct, frozen=True, kw_only=True):
         step: Its step.
         depth: How many runs are above it; 0 for one that nobody started.
         notify: The event that tells it of the child's end, or "".
+        independent: Whether the child continues when it fails or is cancelled.
     """
 
     run_id: str
     step: str
     depth: int
     notify: str = ""
+    independent: bool = False
 
 
 class Executor(Protocol):
@@ -235,24 +247,40 @@ class Children:
 
         Args:
             parent: The run.
-            child: One of its children; None for all.
+            child: One of its children; None for all that are not independent.
         """
-        found = await unfinished_children(self._journal, parent)
-        for each in (each for each in found if child in (None, each.run_id)):
-            try:
-                records = await self._journal.records(each.run_id)
-                state = RunState.from_records(each.run_id, records)
+        for each in await _dependent(self._journal, parent):
+            if child in (None, each):
+                await self._journal.post(each, cancel_message(parent, self._clock.now()))
+                await self._end_cancelled(each)
+
+    async def request_cancel(self, parent: str, children: Collection[str]) -> None:
+        """Cancel children of a run without waiting until they have ended.
+
+        Args:
+            parent: The run.
+            children: Those of its children; one that has ended stays as it is.
+        """
+        for each in await unfinished_children(self._journal, parent):
+            if each.run_id in children:
                 await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
-                await self._executor.resume(
-                    each.run_id,
-                    # Other plugin versions than those that served it must not undo its steps.
-                    versions="same-major" if needs_compensation(state) else "any",
-                    note="to be cancelled",
-                )
-            except RunOwnedError:
-                pass
-            except (RunError, WorkflowError) as error:
-                _LOG.warning("%s: cancel requested, and still pending: %s", each.run_id, error)
+                self._active_runs.spawn(self._end_cancelled(each.run_id))
+
+    async def _end_cancelled(self, run_id: str) -> None:
+        """Resume a run that is to be cancelled, if it can be resumed here."""
+        try:
+            records = await self._journal.records(run_id)
+            state = RunState.from_records(run_id, records)
+            await self._executor.resume(
+                run_id,
+                # Other plugin versions than those that served it must not undo its steps.
+                versions="same-major" if needs_compensation(state) else "any",
+                note="to be cancelled",
+            )
+        except RunOwnedError:
+            pass
+        except (RunError, WorkflowError) as error:
+            _LOG.warning("%s: cancel requested, and still pending: %s", run_id, error)
 
     async def start(self, parent: ParentStep, name: str, given: Mapping[str, Any]) -> str:
         """Start a workflow as a child that executes in the background; return the run's id.

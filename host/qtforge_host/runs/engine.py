@@ -98,6 +98,7 @@ class Engine:
     Attributes:
         journal: Holds the records of runs.
         active_runs: The runs that execute in this process.
+        on_ended: Called with the state of each run that has ended here, or None.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Engine:
         self._requester = StepRequester(bus, cache, crash_limit)
         self._ids = RunIds()
         self.active_runs = ActiveRuns(journal, self._clock)
+        self.on_ended: Callable[[RunState], None] | None = None
         self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)
 
     def plugins(self) -> dict[str, str]:
@@ -182,6 +184,7 @@ class Engine:
             parent_step=parent.step if parent is not None else None,
             depth=parent.depth + 1 if parent is not None else 0,
             notify=parent.notify if parent is not None else "",
+            independent=parent is not None and parent.independent,
         )
         inbox_reads = self.active_runs.inbox_reads
         ownership = await self.journal.create(started)
@@ -193,10 +196,12 @@ class Engine:
                 state = await self._drive(
                     workflow, ownership, [started], options, inbox_reads=inbox_reads, inbox=[]
                 )
-                return await self._until_rest(state, handle, options)
+                state = await self._until_rest(state, handle, options)
             except Exception as error:
                 self._leave(started.run_id, error)
                 raise
+        self._tell_end(state)
+        return state
 
     async def resume(
         self,
@@ -255,7 +260,12 @@ class Engine:
                 self._leave(run_id, error)
                 raise
         self.active_runs.left.pop(run_id, None)
+        self._tell_end(state)
         return state
+
+    def _tell_end(self, state: RunState) -> None:
+        if state.finished is not None and self.on_ended is not None:
+            self.on_ended(state)
 
     async def close(self, grace_s: float = 0.0) -> None:
         """End every run that executes here; the next process resumes what is not done.

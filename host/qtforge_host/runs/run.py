@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_host.cancellation import wait_shielded
@@ -408,7 +408,13 @@ class ActiveRun:
             await self._cancel_orphan(step)
 
     async def start_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str, event: str
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str,
+        event: str,
+        independent: bool = True,
     ) -> str:
         """Do a step: start another workflow in the background; see `qtforge_sdk.Run`."""
 
@@ -417,12 +423,23 @@ class ActiveRun:
             if self._log.state.resumed:
                 known = await self._children.find(self.id, step, ())
             depth = self._log.state.depth
-            parent = ParentStep(run_id=self.id, step=step, depth=depth, notify=event)
+            parent = ParentStep(
+                run_id=self.id, step=step, depth=depth, notify=event, independent=independent
+            )
             child = known or await self._children.start(parent, name, normalize(given))
             return child, None
 
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child
+
+    async def cancel_workflows(self, run_ids: Sequence[str], *, step: str) -> None:
+        """Do a step: request that started workflows end; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            await self._children.request_cancel(self.id, run_ids)
+            return None, None
+
+        await self._do(StepCall(step=step, topic="", send=send), None, None)
 
     @property
     def abandoned_calls(self) -> AbandonedCalls:

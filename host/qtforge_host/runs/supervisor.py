@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns
+from qtforge_host.runs.children import unfinished_children
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.errors import RunError, StateDirectoryError, WorkflowError
@@ -42,6 +44,7 @@ class Supervisor:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.refused: dict[str, str] = {}
+        engine.on_ended = self._wake_parent
 
     @property
     def active_runs(self) -> ActiveRuns:
@@ -111,6 +114,59 @@ class Supervisor:
             handle.wanted_again = True
         elif not active_runs.closing and active_runs.mark_waking(run_id):
             active_runs.spawn(self._resume(run_id))
+
+    async def settle(self, run_id: str, timeout_s: float) -> None:
+        """Resume a family of runs, and wait until nothing is left for it to do here.
+
+        The family are the run and the unfinished runs that it has started, those that these have
+        started included: one that was interrupted, or waits although it was sent something, is
+        resumed. One that another process executes is not waited for.
+
+        Args:
+            run_id: The run, which does not execute any more.
+            timeout_s: Seconds after which it returns all the same.
+        """
+        until = time.monotonic() + timeout_s
+        while (left_s := until - time.monotonic()) > 0:
+            family = await self._family(run_id)
+            for each in family:
+                if await self._is_left(each):
+                    self.wake(each)
+            handles = [self.active_runs.handle(each) for each in family]
+            executing = [each for each in handles if each is not None]
+            waking = any(self.active_runs.is_waking(each) for each in family)
+            if not executing and not waking:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, _POLL_REST_S)):
+                    for handle in executing:
+                        await handle.until_ended()
+                    await asyncio.sleep(_POLL_REST_S)  # those that wake begin to execute
+
+    async def _family(self, run_id: str) -> list[str]:
+        family = [run_id]
+        for each in family:  # it grows meanwhile
+            family += [
+                child.run_id for child in await unfinished_children(self.engine.journal, each)
+            ]
+        return family
+
+    async def _is_left(self, run_id: str) -> bool:
+        """Return whether no process executes a run although there is something to do."""
+        if self.executes(run_id) or run_id in self.refused:
+            return False
+        run = await self.engine.journal.summary(run_id)
+        if run.owner_alive:
+            return False
+        if run.status == "waiting":
+            return bool(await self.engine.journal.pending(run_id))
+        return run.status == "running"
+
+    def _wake_parent(self, state: RunState) -> None:
+        """Let the run that has started a run handle the end of it."""
+        started = state.started
+        if started is not None and started.parent is not None and started.notify:
+            self.wake(started.parent)
 
     async def send(
         self, run_id: str, message: InboxMessage, *, timeout_s: float = 30.0

@@ -90,6 +90,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         parent_step: The parent's step that started it.
         depth: The number of runs above it.
         notify: The event that the parent receives at the end of this run; "" if the parent waits.
+        independent: Whether it continues when the parent fails or is cancelled.
     """
 
     workflow: str
@@ -103,6 +104,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     parent_step: str | None = None
     depth: int = 0
     notify: str = ""
+    independent: bool = False
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 import msgspec
@@ -577,7 +577,13 @@ class Run(Protocol):
         """
 
     async def start_workflow(
-        self, name: str, given: Mapping[str, Any], *, step: str, event: str
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        *,
+        step: str,
+        event: str,
+        independent: bool = True,
     ) -> str:
         """Start another workflow as an independent run, without waiting for its end.
 
@@ -589,12 +595,24 @@ class Run(Protocol):
             given: Its input.
             step: The step's name, unique in the run.
             event: The event's name.
+            independent: Whether it continues when this run fails or is cancelled; else it is
+                cancelled then.
 
         Returns:
             The new run's id; the same one when this run is resumed.
 
         Raises:
             StageFailedError: It can't be started.
+        """
+
+    async def cancel_workflows(self, run_ids: Sequence[str], *, step: str) -> None:
+        """Request that workflows end which this run has started, without waiting for their ends.
+
+        What they have done is undone as their definitions say.
+
+        Args:
+            run_ids: The runs; those that have ended stay as they are.
+            step: The step's name, unique in the run.
         """
 
     @property

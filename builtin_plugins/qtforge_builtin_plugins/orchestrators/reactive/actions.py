@@ -11,6 +11,7 @@ from qtforge_sdk.policies import Retry
 
 __all__ = [
     "Action",
+    "CancelAction",
     "MessageAction",
     "PluginCallAction",
     "RaiseAction",
@@ -86,17 +87,31 @@ class WorkflowAction(_Action, frozen=True, kw_only=True, tag="workflow"):
     """Start another workflow without waiting; its end raises an event.
 
     The event is ``done.workflow.<action>`` or ``error.workflow.<action>``, its data
-    ``run_id``, ``status``, ``result`` and ``error``.
+    ``run_id``, ``status``, ``result`` and ``error``. As SCXML's invoke, a workflow that a state's
+    ``entry`` has started is cancelled when the state is left; it raises no event then.
 
     Attributes:
         workflow: The workflow's name.
         input: A template of its input.
         result: The key of ``data`` that stores the run's id at once; None to drop it.
+        keep: Whether it continues when the state is left, and also when the machine fails or is
+            cancelled.
     """
 
     workflow: str
     input: dict[str, Any] = {}
     result: str | None = None
+    keep: bool = False
+
+
+class CancelAction(_Action, frozen=True, kw_only=True, tag="cancel"):
+    """Cancel what an action of the type ``workflow`` has started; it raises no event then.
+
+    Attributes:
+        action: The name of that action.
+    """
+
+    action: str
 
 
 class ScriptAction(_Action, frozen=True, kw_only=True, tag="script"):
@@ -128,6 +143,7 @@ Action = (
     | PluginCallAction
     | TimerAction
     | WorkflowAction
+    | CancelAction
     | ScriptAction
     | SetAction
     | RaiseAction

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     Action,
+    CancelAction,
     MessageAction,
     PluginCallAction,
     RaiseAction,
@@ -55,13 +56,13 @@ class Call(NamedTuple):
 
     Attributes:
         name: The action's name.
-        action: A message, a plugin call or a workflow.
-        message: The rendered message or input.
+        action: A message, a plugin call, a workflow, or the cancelling of workflows.
+        message: The rendered message or input; the ids of the runs to cancel.
         step: The step's name, unique in the instance.
     """
 
     name: str
-    action: MessageAction | PluginCallAction | WorkflowAction
+    action: MessageAction | PluginCallAction | WorkflowAction | CancelAction
     message: Any
     step: str
 
@@ -122,6 +123,9 @@ class ActionRunner:
             snapshot.queue.append(Event(name=action.event, data=render(action.data, names)))
         elif isinstance(action, TimerAction):
             self._timer(name, action, snapshot, trace)
+        elif isinstance(action, CancelAction):
+            started = [each.run_id for each in snapshot.started if each.action == action.action]
+            return _cancel_call(name, action, snapshot, started)
         else:
             given = action.input if isinstance(action, WorkflowAction) else action.message
             message = render(given, names)
@@ -163,7 +167,20 @@ class ActionRunner:
             snapshot.timers = {key: each for key, each in snapshot.timers.items() if key != name}
             trace.cancelled.append(name)
 
+    def cancel_started(self, state: str, snapshot: Snapshot) -> Call | None:
+        """Return the call that cancels what the entry of a state that is left has started."""
+        started = [each.run_id for each in snapshot.started if each.state == state]
+        return _cancel_call(state, CancelAction(action=""), snapshot, started)
+
     def names(self, snapshot: Snapshot) -> dict[str, Any]:
         """Return the names for conditions and templates, with their current values."""
         instance = {**self._instance, "states": list(snapshot.active)}
         return {"event": snapshot.event, "data": snapshot.data, "instance": instance}
+
+
+def _cancel_call(
+    name: str, action: CancelAction, snapshot: Snapshot, run_ids: list[str]
+) -> Call | None:
+    cancelled = {each.run_id for each in snapshot.started if each.cancelled}
+    found = [each for each in run_ids if each not in cancelled]
+    return Call(name, action, found, f"{snapshot.calls + 1}.{name}") if found else None

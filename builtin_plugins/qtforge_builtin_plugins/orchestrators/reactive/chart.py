@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from qtforge_builtin_plugins.orchestrators.reactive.actions import WorkflowAction
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ANY,
     ReactiveDefinition,
@@ -35,6 +36,7 @@ class Node:
         timeout: The timeout in its long form, or None.
         transitions: The transitions from this state, in the order in which they are tried.
         histories: The history states within it.
+        starts: Whether its entry starts workflows that are cancelled when it is left.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Node:
     histories: list[Node] = field(default_factory=list)
     initial: Node | None = None
     transitions: list[Transition] = field(default_factory=list)
+    starts: bool = False
 
     @property
     def is_history(self) -> bool:
@@ -101,6 +104,11 @@ class Chart:
 
     def __init__(self, definition: ReactiveDefinition) -> None:
         self._positions = iter(range(1_000_000))
+        self._starting = {
+            name
+            for name, action in definition.actions.items()
+            if isinstance(action, WorkflowAction) and not action.keep
+        }
         self.root: Final = self._node("", None, None)
         self.nodes: Final[dict[str, Node]] = {}
         self._grow(self.root, definition.states)
@@ -122,6 +130,7 @@ class Chart:
     def _grow(self, parent: Node, states: dict[str, State]) -> None:
         for name, state in states.items():
             node = self._node(name, state, parent)
+            node.starts = not self._starting.isdisjoint(state.entry)
             self.nodes[name] = node
             (parent.histories if node.is_history else parent.children).append(node)
             self._grow(node, state.states)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    CancelAction,
     MessageAction,
     PluginCallAction,
 )
@@ -91,6 +92,9 @@ class Instance:
         )
 
     def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
+        is_end = received.name.startswith(_CHILD) and isinstance(received.data, dict)
+        if is_end and self._machine.is_cancelled(snapshot, received.data.get("run_id")):
+            return "the machine had cancelled the workflow"
         event = _event(snapshot, received, trace)
         if event is None:
             return "the timer was cancelled or replaced before it fired"
@@ -140,8 +144,15 @@ class Instance:
                 plugin=action.plugin,
                 retry=action.retry,
             )
+        if isinstance(action, CancelAction):
+            await self._run.cancel_workflows(call.message, step=call.step)
+            return None
         return await self._run.start_workflow(
-            action.workflow, call.message, step=call.step, event=_CHILD + call.name
+            action.workflow,
+            call.message,
+            step=call.step,
+            event=_CHILD + call.name,
+            independent=action.keep,
         )
 
     async def _checkpoint(

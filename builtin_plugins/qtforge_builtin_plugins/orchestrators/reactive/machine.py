@@ -10,7 +10,13 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from qtforge_builtin_plugins.orchestrators.reactive.actions import MessageAction
+import msgspec
+
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    CancelAction,
+    PluginCallAction,
+    WorkflowAction,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import (
     ActionRunner,
     Call,
@@ -20,7 +26,12 @@ from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Transiti
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import select
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Plan, Planner, Work
-from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
+from qtforge_builtin_plugins.orchestrators.reactive.snapshot import (
+    Event,
+    Snapshot,
+    StartedWorkflow,
+    Trace,
+)
 from qtforge_sdk.errors import ExpressionError, OperationError
 from qtforge_sdk.runs import EvaluationScope
 
@@ -119,9 +130,20 @@ class Machine:
 
     def answered(self, snapshot: Snapshot, call: Call, answer: Any) -> None:
         """Complete a call: store its answer in ``data`` if the action has a ``result``."""
-        result = None if isinstance(call.action, MessageAction) else call.action.result
-        if result is not None:
-            snapshot.data = {**snapshot.data, result: answer}
+        action = call.action
+        if isinstance(action, PluginCallAction | WorkflowAction) and action.result is not None:
+            snapshot.data = {**snapshot.data, action.result: answer}
+        if isinstance(action, WorkflowAction):
+            state = "" if action.keep else snapshot.pending[0].state
+            started = StartedWorkflow(run_id=answer, action=call.name, state=state)
+            snapshot.started = [*snapshot.started, started]
+        elif isinstance(action, CancelAction):
+            snapshot.started = [
+                msgspec.structs.replace(each, cancelled=True)
+                if each.run_id in call.message
+                else each
+                for each in snapshot.started
+            ]
         snapshot.pending.pop(0)
         snapshot.calls += 1  # only now: a checkpoint before the answer makes the same call again
 
@@ -131,6 +153,13 @@ class Machine:
         """Complete a call that failed: skip the rest of its block."""
         snapshot.calls += 1
         self._fail(snapshot, call.name, dict(error), trace)
+
+    def is_cancelled(self, snapshot: Snapshot, run_id: object) -> bool:
+        """Note that a workflow has ended; return whether the machine had cancelled it."""
+        ended = [each for each in snapshot.started if each.run_id == run_id]
+        if ended:
+            snapshot.started = [each for each in snapshot.started if each.run_id != run_id]
+        return any(each.cancelled for each in ended)
 
     def accepts(self, snapshot: Snapshot) -> list[tuple[str, str, str | None]]:
         """Return (trigger, transition, condition) of what can be taken now, innermost first."""
@@ -224,6 +253,10 @@ class Machine:
                         snapshot, work.name, {"code": error.code, "message": str(error)}, trace
                     )
                     continue
+                if call is not None:
+                    return call
+            elif work.kind == "cancel":
+                call = self._actions.cancel_started(work.name, snapshot)
                 if call is not None:
                     return call
             elif work.kind == "raise":

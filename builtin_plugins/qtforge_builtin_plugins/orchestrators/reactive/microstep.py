@@ -22,23 +22,25 @@ from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
 __all__ = ["Plan", "Planner", "Work"]
 
 _MOST: Final = 4_096  # regions multiply: a machine can have too many configurations to cache
-WorkKind = Literal["do", "set_timeout", "clear_timeout", "raise", "finish"]
+WorkKind = Literal["do", "set_timeout", "clear_timeout", "cancel", "raise", "finish"]
 
 
 class Work(NamedTuple):
     """One piece of work in a microstep.
 
     Attributes:
-        kind: Run an action (``do``), set or clear a state's timeout, raise an internal event,
-            or finish.
+        kind: Run an action (``do``), set or clear a state's timeout, cancel the workflows that a
+            state has started, raise an internal event, or finish.
         name: The name of the action, state or event.
         block: The number of the block of actions; when an action fails, the rest of its
             block is skipped (SCXML 4.9).
+        state: The state whose entry it belongs to; "" for none.
     """
 
     kind: WorkKind
     name: str
     block: int
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,8 @@ def _leaving(exited: Sequence[Node]) -> Iterable[Work]:
             yield Work("do", action, place)
         if node.timeout is not None:
             yield Work("clear_timeout", node.name, place)
+        if node.starts:
+            yield Work("cancel", node.name, place)
 
 
 def _taking(transitions: Sequence[Transition], block: int) -> Iterable[Work]:
@@ -261,7 +265,7 @@ def _entering(order: Sequence[Node], staying: set[Node], block: int) -> Iterable
         if node.timeout is not None:
             yield Work("set_timeout", node.name, place)
         for action in node.state.entry if node.state else ():
-            yield Work("do", action, place)
+            yield Work("do", action, place, node.name)
         if node.kind == "final" and node.parent is not None and node.parent.parent is not None:
             yield from _done(node.parent, active, place)
 

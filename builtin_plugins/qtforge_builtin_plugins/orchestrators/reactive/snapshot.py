@@ -9,7 +9,7 @@ import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Work
 
-__all__ = ["Event", "Snapshot", "Timer", "Trace"]
+__all__ = ["Event", "Snapshot", "StartedWorkflow", "Timer", "Trace"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,22 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True):
     fixed: bool = False
 
 
+class StartedWorkflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A workflow that the machine has started, and whose end it has not handled.
+
+    Attributes:
+        run_id: Its run.
+        action: The action that has started it.
+        state: The state that it is cancelled with; "" for none.
+        cancelled: Whether the machine has cancelled it.
+    """
+
+    run_id: str
+    action: str
+    state: str = ""
+    cancelled: bool = False
+
+
 class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A machine's state; it changes in place.
 
@@ -58,6 +74,7 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
         event: The event that is being handled.
         timers: The running timers, by name.
         calls: The number of calls so far, which numbers the steps.
+        started: The workflows that it has started, and whose ends it has not handled.
         finished: The final state in which the machine ended, or None.
         failed: The failure that ended it, or None.
     """
@@ -70,6 +87,7 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     event: Event | None = None
     timers: dict[str, Timer] = {}
     calls: int = 0
+    started: list[StartedWorkflow] = []
     finished: str | None = None
     failed: str | None = None
 

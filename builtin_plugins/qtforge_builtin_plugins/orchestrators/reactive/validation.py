@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    CancelAction,
+    WorkflowAction,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ANY,
@@ -49,6 +53,7 @@ def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) 
         if state.history is not None:
             sound &= _check_history(name, state, path, definition, checker)
     sound &= _check_transitions(definition, states, checker)
+    _check_cancelled(definition, checker)
     if sound:
         chart = Chart(definition)
         _check_targets(definition, chart, checker)
@@ -56,6 +61,16 @@ def check_structure(definition: ReactiveDefinition, checker: DefinitionChecker) 
             definition, chart, {name: path for name, (path, _) in states.items()}, checker
         )
     return sound
+
+
+def _check_cancelled(definition: ReactiveDefinition, checker: DefinitionChecker) -> None:
+    starting = [
+        name for name, each in definition.actions.items() if isinstance(each, WorkflowAction)
+    ]
+    for name, action in definition.actions.items():
+        if isinstance(action, CancelAction):
+            what = "action of the type 'workflow' named"
+            _known(action.action, starting, f"actions.{name}.action", what, checker)
 
 
 def _check_trigger(path: str, trigger: str, checker: DefinitionChecker) -> None:

@@ -31,7 +31,7 @@ __all__ = ["fork", "resume", "retry"]
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--all", "every", is_flag=True, help="All that were interrupted or are blocked.")
+@click.option("--all", "every", is_flag=True, help="All that something is to be done for.")
 @versions_option
 @click.option(
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
@@ -48,6 +48,9 @@ def resume(
 ) -> int:
     """Resume runs in this process; what they have done is not done again.
 
+    --all resumes those that were interrupted, are blocked, or wait although they were sent
+    something or a timer is due; not those that are paused.
+
     Exit code 1 when one did not succeed.
     """
     if every == bool(runs):
@@ -57,10 +60,10 @@ def resume(
         if every:
             wanted = await client.resumable()
             if not wanted:
-                click.echo("no run was interrupted or is blocked", err=True)
+                click.echo("no run was interrupted, is blocked or has anything to handle", err=True)
         else:
             wanted = list(dict.fromkeys([await client.find(run) for run in runs]))
-        await _execute(client, wanted, versions, jobs, printer, skip_owned=every)
+        await _execute(client, wanted, versions, jobs, printer, every=every)
 
     return _with_client(session, resumed, as_json=as_json)
 
@@ -166,7 +169,7 @@ async def _execute(
     printer: RunPrinter,
     *,
     note: str = "",
-    skip_owned: bool = False,
+    every: bool = False,
 ) -> None:
     waiting = iter(run_ids)
     with progress_display(len(run_ids), printer) as display:
@@ -175,10 +178,14 @@ async def _execute(
             for run_id in waiting:
                 try:
                     run = await client.execute(
-                        run_id, listener=display, versions=versions, note=note
+                        run_id,
+                        listener=display,
+                        versions=versions,
+                        note=note,
+                        unpause=not every,
                     )
                 except RunOwnedError:
-                    if not skip_owned:  # another process was quicker, which is as good
+                    if not every:  # another process was quicker, which is as good
                         raise
                 except QtForgeError as error:
                     if len(run_ids) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -72,9 +72,14 @@ class FakeRun(Evaluator):
     async def publish(self, step: str, topic: str, message: Any) -> None:
         self._answer(step, topic, message)
 
-    async def start_workflow(self, name: str, given: Any, *, step: str, event: str) -> str:
+    async def start_workflow(
+        self, name: str, given: Any, *, step: str, event: str, independent: bool
+    ) -> str:
         self._answer(step, name, given)
         return f"child for {event}"
+
+    async def cancel_workflows(self, run_ids: Sequence[str], *, step: str) -> None:
+        self._answer(step, "cancel", list(run_ids))
 
     def _answer(self, step: str, topic: str, message: Any) -> Any:
         if step not in self.answers:

@@ -179,3 +179,20 @@ def test_an_amendment_may_add_states_and_neither_remove_nor_reshape_any() -> Non
     assert "'a' can't change its kind" in said[0]
     assert "'b' can't be moved" in said[1]
     assert "'end' can't be removed" in orchestrator.check_amendment(before, made({"a": {}}), {})[1]
+
+
+def test_only_an_action_that_starts_a_workflow_can_be_cancelled() -> None:
+    actions = {
+        "begin": {"type": "workflow", "workflow": "other"},
+        "stop": {"type": "cancel", "action": "begn"},
+        "wrong": {"type": "cancel", "action": "stop"},
+    }
+    found = problems(
+        made(
+            {"a": {"entry": ["begin"]}, **END},
+            {"from": "a", "to": "end", "trigger": "go", "actions": ["stop", "wrong"]},
+            actions=actions,
+        )
+    )
+    assert "did you mean 'begin'?" in found["actions.stop.action"]
+    assert "no action of the type 'workflow' named 'stop'" in found["actions.wrong.action"]
