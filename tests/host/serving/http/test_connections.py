@@ -158,7 +158,8 @@ def test_what_was_left_out_of_the_log_is_counted(serving: Serving, connect: Conn
 def test_more_requests_at_once_than_allowed_are_refused(serving: Serving) -> None:
     server = serving.serve("--grace", "1s", "--max-requests", "1")
     with server.client.stream("GET", "/v1/events") as stream:
-        assert next(stream.iter_lines()) == ": open"
+        lines = stream.iter_lines()  # kept: an iterator that is dropped ends the request
+        assert next(lines) == ": open"
         refused = server.get("/v1/runs")
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "http.too_busy"
