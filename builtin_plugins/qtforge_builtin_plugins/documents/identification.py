@@ -7,7 +7,16 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
-from qtforge_builtin_plugins.documents.formats import DOCX, EML, HTML, MARKDOWN, PDF, TEXT
+from qtforge_builtin_plugins.documents.formats import (
+    DOCX,
+    EML,
+    HTML,
+    MARKDOWN,
+    MBOX,
+    MSG,
+    PDF,
+    TEXT,
+)
 from qtforge_sdk import OperationError
 
 __all__ = ["HEAD_BYTES", "identify"]
@@ -24,7 +33,11 @@ _HTML_START: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _HTML_TAG: Final = re.compile(rb"<(?:p|div|table|h[1-6]|ul|ol|span|br|a|title)\b[^>]{0,500}>", re.I)
-_HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]{1,60}):(?:[ \t]|\r?$)")
+_HEADER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]{1,60}):(?!//)")
+# "From ann@example.com Mon Jan  5 10:00:00 2026", as in `formats.mbox`.
+_ENVELOPE: Final = re.compile(
+    rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From \S{1,200} .{0,40}\d:\d\d[^\r\n]{0,40}\r?\n"
+)
 _MAIL_TRACE: Final = frozenset(
     {b"from", b"date", b"received", b"return-path", b"message-id", b"delivered-to"}
 )
@@ -60,6 +73,8 @@ def identify(file: BinaryIO, name: str) -> str:
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole(head + file.read(), name)
     if _is_text(head):
+        if head.startswith(b"From ") and _is_mailbox(head + file.read()):
+            return MBOX
         # PDF's header is ASCII, so a PDF may begin like text; a text that quotes the header
         # further down is not a PDF.
         return PDF if head.lstrip().startswith(b"%PDF-") else _text_kind(head, name)
@@ -106,6 +121,8 @@ def _zipped(file: BinaryIO) -> str:
 
 
 def _ole(data: bytes, name: str) -> str:
+    if "__substg1.0_".encode("utf-16-le") in data:
+        return MSG  # before all others: its attachments may be of any kind
     if "EncryptedPackage".encode("utf-16-le") in data:
         raise OperationError(
             "document.encrypted", f"{name} is encrypted",
@@ -138,6 +155,11 @@ def _text_kind(head: bytes, name: str) -> str:
         return MARKDOWN
     signs = sum(sign.search(text) is not None for sign in _MARKDOWN_SIGNS)
     return MARKDOWN if suffix in _PLAIN_NAMES and signs >= 2 else TEXT
+
+
+def _is_mailbox(data: bytes) -> bool:
+    """Return whether it has more than one message, each after its envelope line."""
+    return _ENVELOPE.match(data) is not None and len(_ENVELOPE.findall(data)) > 1
 
 
 def _as_ascii(head: bytes) -> bytes:

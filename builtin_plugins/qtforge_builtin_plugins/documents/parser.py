@@ -6,16 +6,33 @@ import asyncio
 import hashlib
 import importlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.documents.formats import MODULES, Extracted, Source
+from qtforge_builtin_plugins.documents.formats import MODULES, Extracted, Part, Source
 from qtforge_builtin_plugins.documents.identification import identify
 from qtforge_builtin_plugins.documents.reading import opened, read
-from qtforge_sdk import Document, OperationContext, OperationError, Plugin, Proceed, operation
-from qtforge_sdk.errors import NoHandlerError
-from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse
+from qtforge_sdk import (
+    Bus,
+    Document,
+    OperationContext,
+    OperationError,
+    Plugin,
+    PluginContext,
+    Proceed,
+    operation,
+)
+from qtforge_sdk.errors import NoHandlerError, QtForgeError
+from qtforge_sdk.messages import (
+    Attachment,
+    DocumentMetadata,
+    ParseOptions,
+    ParseRequest,
+    ParseResponse,
+    Section,
+)
 
 __all__ = ["DocumentParser", "ParserConfig"]
 
@@ -30,10 +47,12 @@ class ParserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         max_bytes: Refuse larger files, in bytes; ``options.max_bytes`` of a request overrides it.
         max_unpacked_bytes: Refuse a compressed file, such as a DOCX, with more bytes
             uncompressed.
+        max_attachments: The most documents within a document that are parsed.
     """
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
     max_unpacked_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 * 1024 * 1024
+    max_attachments: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
 
 
 class DocumentParser(Plugin):
@@ -45,12 +64,17 @@ class DocumentParser(Plugin):
 
     Config = ParserConfig
     config: ParserConfig
+    _bus: Bus
+
+    async def start(self, context: PluginContext) -> None:
+        """Keep the bus, by which attachments are parsed."""
+        self._bus = context.bus
 
     @operation("document.parse", wrapper=True)
     async def identify(
         self, request: ParseRequest, context: OperationContext, proceed: Proceed
     ) -> ParseResponse:
-        """Detect the media type of a document that has none.
+        """Detect the media type of a document that has none, and parse the documents in it.
 
         Raises:
             OperationError: ``document.unsupported`` when no plugin reads that type, and those
@@ -67,6 +91,9 @@ class DocumentParser(Plugin):
             if error.topic != context.topic:
                 raise
             raise _unsupported(document) from error
+        if any(each.content is not None for each in response.attachments):
+            attachments = [await self._parsed(each) for each in response.attachments]
+            response = msgspec.structs.replace(response, attachments=tuple(attachments))
         return response
 
     @operation("document.parse", accepts=_ACCEPTS, execution="process", trylast=True)
@@ -93,8 +120,12 @@ class DocumentParser(Plugin):
                 progress=lambda done, total: context.progress(done, total, f"page {done}"),
             ),
         )
-        if extracted.warning:
-            context.logger.warning("%s: %s", document.name, extracted.warning)
+        attachments = self._attachments(extracted.parts, request)
+        warnings = dict(extracted.warnings)
+        if any(each.content is None for each in attachments):
+            warnings["attachments_left_out"] = "not all documents in it were parsed"
+        for warning in warnings.values():
+            context.logger.warning("%s: %s", document.name, warning)
         text = _tidy(extracted.text)
         return ParseResponse(
             parsed_content=text,
@@ -110,7 +141,58 @@ class DocumentParser(Plugin):
                 created=extracted.created,
                 encoding=extracted.encoding,
             ),
+            warnings=tuple(warnings),
+            sections=_sections(extracted.headings, text),
+            tables=tuple(extracted.tables),
+            attachments=tuple(attachments),
         )
+
+    async def _parsed(self, attachment: Attachment) -> Attachment:
+        """Return an attachment with the answer of ``document.parse`` in place of its content."""
+        if attachment.content is None:
+            return attachment
+        request = ParseRequest(
+            document=Document(
+                name=attachment.name,
+                content=attachment.content,
+                media_type=attachment.media_type,
+            ),
+            options=ParseOptions(attachments=False),  # one level: they may nest without end
+        )
+        try:
+            response = await self._bus.request(
+                "document.parse", request, response_type=ParseResponse
+            )
+        except QtForgeError as error:
+            # A file that can't be read, such as a picture, does not make the mail unreadable.
+            return msgspec.structs.replace(attachment, content=None, error=error.why or str(error))
+        return msgspec.structs.replace(
+            attachment,
+            content=None,
+            media_type=response.metadata.media_type,
+            response=response,
+        )
+
+    def _attachments(self, parts: Sequence[Part], request: ParseRequest) -> list[Attachment]:
+        """Return the documents within a document; the first ones with their content."""
+        is_asked = request.options is None or request.options.attachments
+        most = self.config.max_attachments
+        return [
+            Attachment(
+                name=part.name,
+                size_bytes=len(part.data),
+                media_type=part.media_type,
+                content=part.data if is_asked and index < most else None,
+                error=(
+                    "it was not asked for, or is within an attachment"
+                    if not is_asked
+                    else f"only {most} are parsed (max_attachments of document-parser)"
+                    if index >= most
+                    else None
+                ),
+            )
+            for index, part in enumerate(parts)
+        ]
 
     def _max_bytes(self, request: ParseRequest) -> int:
         asked = request.options.max_bytes if request.options else None
@@ -138,6 +220,24 @@ def _tidy(text: str) -> str:
     text = _GAP.sub("\n\n", text).strip("\n")
     # A broken PDF font may give half of a surrogate pair, which no encoding can carry.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _sections(headings: Sequence[tuple[int, str]], text: str) -> tuple[Section, ...]:
+    """Return the headings that occur as lines in the text, each after the previous one."""
+    if not headings:
+        return ()
+    lines = [" ".join(line.split()).casefold() for line in text.split("\n")]
+    places: dict[str, list[int]] = {}
+    for number in range(len(lines), 0, -1):
+        places.setdefault(lines[number - 1], []).append(number)
+    found: list[Section] = []
+    for level, heading in headings:
+        candidates = places.get(heading.casefold(), [])
+        while candidates and found and candidates[-1] <= found[-1].line:
+            candidates.pop()
+        if candidates:
+            found.append(Section(level=level, text=heading, line=candidates.pop()))
+    return tuple(found)
 
 
 def _one_line(text: str | None) -> str | None:

@@ -43,6 +43,17 @@ class Parse(Protocol):
     ) -> ParseResponse: ...
 
 
+class OneTopic:
+    """The bus as far as the parser needs it; `test_attachments` has the real one."""
+
+    def __init__(self, handle: Callable[[Any], Any]) -> None:
+        self._handle = handle
+
+    async def request(self, topic: str, message: object, *, response_type: type) -> Any:
+        assert (topic, response_type) == ("document.parse", ParseResponse)
+        return await self._handle(message)
+
+
 @pytest.fixture
 def parse() -> Parse:
     def parse_it(
@@ -75,6 +86,9 @@ def parse() -> Parse:
         async def proceed(request: Any) -> Any:
             return plugin.parse(request, context)
 
+        plugin._bus = OneTopic(  # type: ignore[assignment]
+            lambda message: plugin.identify(message, context, proceed)
+        )
         request = ParseRequest(document=document, options=options)
         return asyncio.run(plugin.identify(request, context, proceed))
 

@@ -16,7 +16,7 @@ import pytest
 from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
 from qtforge_sdk import Document, OperationContext, OperationError
 from qtforge_sdk.errors import NoHandlerError
-from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse
+from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse, Section
 from qtforge_sdk.operations import operation_spec
 
 HEAVY = {"pypdfium2", "docx", "lxml", "selectolax", "markdown_it", "chardet", "puremagic", "numpy"}
@@ -52,6 +52,7 @@ def test_the_metadata_describe_the_file(parse: Any, tmp_path: Path) -> None:
             title="Notes",
             encoding="utf-8",
         ),
+        sections=(Section(level=1, text="Notes", line=1),),
     )
 
 

@@ -5,20 +5,25 @@ Each module has ``extract(source: Source) -> Extracted``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+
+from qtforge_sdk.messages import Table
 
 __all__ = [
     "DOCX",
     "EML",
     "HTML",
     "MARKDOWN",
+    "MBOX",
     "MODULES",
+    "MSG",
     "PDF",
     "TEXT",
     "Extracted",
+    "Part",
     "Source",
 ]
 
@@ -27,6 +32,8 @@ DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.do
 HTML: Final = "text/html"
 MARKDOWN: Final = "text/markdown"
 EML: Final = "message/rfc822"
+MBOX: Final = "application/mbox"
+MSG: Final = "application/vnd.ms-outlook"
 TEXT: Final = "text/plain"
 
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
@@ -37,6 +44,8 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
         "application/xhtml+xml": "html",
         MARKDOWN: "markdown",
         EML: "mail",
+        MBOX: "mbox",
+        MSG: "outlook",
         TEXT: "plain",
     }
 )
@@ -63,6 +72,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A document within a document.
+
+    Attributes:
+        name: The file's name.
+        data: Its bytes.
+        media_type: A known type, or None to detect it.
+    """
+
+    name: str
+    data: bytes
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
     """The result of a format.
 
@@ -73,7 +97,10 @@ class Extracted:
         pages: The number of pages of a paged format, or None.
         created: ISO 8601, or None.
         encoding: The encoding that was used, or None for binary formats.
-        warning: A warning for the log, or None.
+        warnings: The code of each warning, with a text for the log.
+        headings: The level of each heading, from 1, and its text on one line.
+        tables: The tables of formats that mark them.
+        parts: The documents within this one.
     """
 
     text: str
@@ -82,4 +109,7 @@ class Extracted:
     pages: int | None = None
     created: str | None = None
     encoding: str | None = None
-    warning: str | None = None
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    headings: Sequence[tuple[int, str]] = ()
+    tables: Sequence[Table] = ()
+    parts: Sequence[Part] = ()

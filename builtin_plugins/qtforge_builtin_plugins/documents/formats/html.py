@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
 
-__all__ = ["extract", "find_headings", "to_text"]
+__all__ = ["declared_encoding", "extract", "find_headings", "to_text"]
 
 _HIDDEN: Final = frozenset({"head", "script", "style", "noscript", "template", "svg", "iframe"})
 _BLOCKS: Final = frozenset(
@@ -38,15 +38,17 @@ def extract(source: Source) -> Extracted:
     Raises:
         OperationError: ``document.undecodable``.
     """
-    text, encoding = decode(source.data, source.encoding or _declared(source.data), source.name)
-    tree = LexborHTMLParser(text)
+    decoded = decode(source.data, source.encoding or declared_encoding(source.data), source.name)
+    tree = LexborHTMLParser(decoded.text)
     title = tree.css_first("title") or tree.css_first("h1")
     return Extracted(
         text=to_text(tree),
         title=_SPACE.sub(" ", title.text()).strip() or None if title else None,
         author=_meta(tree, 'meta[name="author"]'),
         created=_created(tree),
-        encoding=encoding,
+        encoding=decoded.encoding,
+        warnings=decoded.warnings,
+        headings=_headings(tree),
     )
 
 
@@ -56,9 +58,13 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
     Raises:
         OperationError: ``document.undecodable``.
     """
-    text, _ = decode(source.data, source.encoding or _declared(source.data), source.name)
+    decoded = decode(source.data, source.encoding or declared_encoding(source.data), source.name)
+    return _headings(LexborHTMLParser(decoded.text))
+
+
+def _headings(tree: LexborHTMLParser) -> list[tuple[int, str]]:
     found = []
-    for node in LexborHTMLParser(text).css("h1, h2, h3, h4, h5, h6"):
+    for node in tree.css("h1, h2, h3, h4, h5, h6"):
         heading = " ".join(node.text().split())
         if heading:
             found.append((int((node.tag or "h1")[1:]), heading))
@@ -104,7 +110,8 @@ def _breaks(tag: str) -> tuple[str, str]:
     return "", ""
 
 
-def _declared(data: bytes) -> str | None:
+def declared_encoding(data: bytes) -> str | None:
+    """Return the encoding that a page declares, if it can be that; else None."""
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return None
     found = _CHARSET.search(data[:1024])

@@ -29,13 +29,16 @@ def extract(source: Source) -> Extracted:
     Raises:
         OperationError: ``document.undecodable``.
     """
-    text, encoding = decode(source.data, source.encoding, source.name)
-    front, tokens = _parse(text)
+    decoded = decode(source.data, source.encoding, source.name)
+    front, tokens = _parse(decoded.text)
     body = "".join(_pieces(tokens))
+    headings = list(_headings(tokens))
     return Extracted(
         text=f"{front}\n\n{body}" if front else body,
-        title=next((heading for _, heading in _headings(tokens)), None),
-        encoding=encoding,
+        title=headings[0][1] if headings else None,
+        encoding=decoded.encoding,
+        warnings=decoded.warnings,
+        headings=headings,
     )
 
 
@@ -45,8 +48,8 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
     Raises:
         OperationError: ``document.undecodable``.
     """
-    text, _ = decode(source.data, source.encoding, source.name)
-    return list(_headings(_parse(text)[1]))
+    decoded = decode(source.data, source.encoding, source.name)
+    return list(_headings(_parse(decoded.text)[1]))
 
 
 def _parse(text: str) -> tuple[str | None, Sequence[Token]]:

@@ -62,6 +62,7 @@ def extract(source: Source) -> Extracted:
             pages.append(_page_text(source, document, number))
             source.progress(number + 1, count)
         properties = document.get_metadata_dict()
+        headings = _bookmarks(document)
     finally:
         document.close()
     text = "\n\n".join(pages)
@@ -71,7 +72,8 @@ def extract(source: Source) -> Extracted:
         author=properties.get("Author", "").strip() or None,
         pages=count,
         created=_iso(properties.get("CreationDate", "")),
-        warning=None if text.strip() else "it has no text layer; it may be a scan",
+        warnings={} if text.strip() else {"scan": "it has no text layer; it may be a scan"},
+        headings=headings,
     )
 
 
@@ -83,11 +85,15 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
     """
     document = _open(source)
     try:
-        marks = [(mark.level + 1, mark.get_title()) for mark in document.get_toc(max_depth=6)]
+        return _bookmarks(document)
     except pypdfium2.PdfiumError as error:
         raise _damaged(source, str(error)) from error
     finally:
         document.close()
+
+
+def _bookmarks(document: pypdfium2.PdfDocument) -> list[tuple[int, str]]:
+    marks = [(mark.level + 1, mark.get_title()) for mark in document.get_toc(max_depth=6)]
     return [(level, " ".join(title.split())) for level, title in marks if title.strip()]
 
 

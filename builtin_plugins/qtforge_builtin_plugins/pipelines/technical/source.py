@@ -99,7 +99,7 @@ def read_source(
             "document.changed", f"{metadata.name} has changed since it was parsed",
             "its content has another hash", "run the workflow again",
         )  # fmt: skip
-    decoded, _ = decode(data, metadata.encoding, metadata.name)
+    decoded = decode(data, metadata.encoding, metadata.name).text
     if is_markdown:
         return _read_markdown(decoded)
     tree = LexborHTMLParser(decoded)

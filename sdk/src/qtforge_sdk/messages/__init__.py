@@ -18,15 +18,19 @@ that it uses, since a message is converted to the type that the handler declares
 
 from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
 from qtforge_sdk.messages.parsing import (
+    Attachment,
     Document,
     DocumentMetadata,
     ParseOptions,
     ParseRequest,
     ParseResponse,
+    Section,
+    Table,
 )
 from qtforge_sdk.messages.storage import DiscardRequest, DiscardResponse, DocumentStored
 
 __all__ = [
+    "Attachment",
     "CollectRequest",
     "Collected",
     "Dataset",
@@ -38,4 +42,6 @@ __all__ = [
     "ParseOptions",
     "ParseRequest",
     "ParseResponse",
+    "Section",
+    "Table",
 ]

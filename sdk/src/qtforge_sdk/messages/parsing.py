@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Document", "DocumentMetadata", "ParseOptions", "ParseRequest", "ParseResponse"]
+__all__ = [
+    "Attachment",
+    "Document",
+    "DocumentMetadata",
+    "ParseOptions",
+    "ParseRequest",
+    "ParseResponse",
+    "Section",
+    "Table",
+]
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +38,12 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         max_bytes: Refuse larger files; None for the limit in the plugin's configuration.
         encoding: The text's encoding, or None to detect it.
+        attachments: Whether to parse the documents in it, such as the attachments of a mail.
     """
 
     max_bytes: int | None = None
     encoding: str | None = None
+    attachments: bool = True
 
 
 class ParseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,13 +88,71 @@ class DocumentMetadata(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str | None = None
 
 
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A heading that the document's format marks as one.
+
+    Attributes:
+        level: The level, from 1.
+        text: The heading on one line.
+        line: Its line in the parsed text, from 1.
+    """
+
+    level: int
+    text: str
+    line: int
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table that the document's format marks as one.
+
+    Attributes:
+        rows: The rows with the texts of their cells; rows may differ in length.
+        name: Such as the name of a sheet, or None.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    name: str | None = None
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A document within a document, such as an attachment of a mail.
+
+    A parser gives ``content``; the host then has it parsed by ``document.parse``, and replaces
+    ``content`` by ``response`` or ``error``.
+
+    Attributes:
+        name: The file's name; never used as a path.
+        size_bytes: The size of its content.
+        media_type: Detected, or None until it has been detected.
+        content: The bytes, or None when they have been parsed or are left out.
+        response: Its text and metadata, or None.
+        error: The reason why it has no ``response``, or None.
+    """
+
+    name: str
+    size_bytes: int
+    media_type: str | None = None
+    content: bytes | None = None
+    response: ParseResponse | None = None
+    error: str | None = None
+
+
 class ParseResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A document's text and metadata.
 
     Attributes:
         parsed_content: The text, with a blank line between paragraphs; may be empty.
         metadata: The document's other properties.
+        warnings: Codes of what may be missing or wrong in the text, such as ``scan``; empty
+            for a complete text.
+        sections: The headings, in the order of the text.
+        tables: The tables, in the order of the text.
+        attachments: The documents within this one.
     """
 
     parsed_content: str
     metadata: DocumentMetadata
+    warnings: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    tables: tuple[Table, ...] = ()
+    attachments: tuple[Attachment, ...] = ()

@@ -76,3 +76,85 @@ def test_a_message_cut_off_in_the_middle_is_read_as_far_as_it_goes(parse: Any) -
     mail.add_attachment(b"x" * 5000, maintype="image", subtype="png", filename="a.png")
     whole = mail.as_bytes()
     assert parse(whole[: len(whole) // 2]).parsed_content.startswith("the plain part")
+
+
+def mime(*parts: str, subtype: str = "mixed") -> bytes:
+    """Return a message of parts that are written as given."""
+    head = "From: ann@example.com\nDate: Mon, 5 Jan 2026 10:00:00 +0000\nMIME-Version: 1.0\n"
+    head += f'Content-Type: multipart/{subtype}; boundary="b"\n\n'
+    return (head + "".join(f"--b\n{part}\n" for part in parts) + "--b--\n").encode()
+
+
+PLAIN = "Content-Type: text/plain; charset=utf-8\n\n"
+MARKUP = "Content-Type: text/html; charset=utf-8\n\n"
+PICTURE = (
+    'Content-Type: image/png; name="p.png"\nContent-Disposition: inline\n'
+    "Content-Transfer-Encoding: base64\n\niVBORw0KGgo="
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "subtype", "expected"),
+    [
+        ((f"{MARKUP}<p>the order</p>", f"{PLAIN}the footer"), "mixed", "the order\n\nthe footer"),
+        (
+            (f"{PLAIN}before", PICTURE, f"{PLAIN}after"),
+            "mixed",
+            "before\n\nafter\n\nAttachments: p.png",
+        ),
+        ((f"{PLAIN}plain", f"{MARKUP}<p>rich</p>"), "alternative", "plain"),
+        ((f"{PLAIN} \n\n", f"{MARKUP}<p>rich</p>"), "alternative", "rich"),
+        ((f"{MARKUP}<p>rich</p>", f"{PLAIN}plain"), "alternative", "plain"),
+        ((f"{MARKUP}<p>rich</p>", PICTURE), "related", "rich\n\nAttachments: p.png"),
+    ],
+)
+def test_every_text_is_read_once_and_in_order(
+    parse: Any, parts: tuple[str, ...], subtype: str, expected: str
+) -> None:
+    assert parse(mime(*parts, subtype=subtype)).parsed_content == expected
+
+
+def test_a_report_of_delivery_is_read(parse: Any) -> None:
+    report = (
+        "Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\n"
+        "Final-Recipient: rfc822; ben@example.com\nAction: failed\n"
+    )
+    text = parse(mime(f"{PLAIN}it failed", report, subtype="report")).parsed_content
+    assert text.startswith("it failed\n\nReporting-MTA: dns; mx.example.com")
+    assert text.endswith("Action: failed")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_message_saved_in_another_encoding_is_read(parse: Any, encoding: str) -> None:
+    mail = "From: ann@example.com\nTo: me@example.com\nSubject: Wide\n\nHello there, all of you."
+    response = parse(mail.encode(encoding), "wide.eml")
+    assert response.parsed_content == "Hello there, all of you."
+    assert response.metadata.title == "Wide"
+
+
+def test_headers_need_no_space(parse: Any) -> None:
+    mail = b"X-Info:abc\nFrom:ann@example.com\nTo:me@example.com\nSubject:No space\n\nThe body."
+    response = parse(mail, "a.txt")
+    assert (response.parsed_content, response.metadata.title) == ("The body.", "No space")
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [("", "cp1251"), ("; charset=us-ascii", "koi8-r"), ("; charset=utf-8", "cp1251"),
+     ("; charset=gb2312", "gb18030"), ("; charset=iso-8859-1", "cp1252")],
+)  # fmt: skip
+def test_texts_of_undeclared_or_wrongly_declared_encodings_are_read(
+    parse: Any, charset: str, encoding: str
+) -> None:
+    text = {
+        "gb18030": "镕基先生的发票已经付款，请查收。",  # noqa: RUF001
+        "cp1252": "“Total” – 5 €",  # noqa: RUF001
+    }.get(encoding, "Настоящим сообщаем, что договор подписан обеими сторонами.")
+    head = f"From: a@example.com\nDate: x\nContent-Type: text/plain{charset}\n\n".encode()
+    assert parse(head + text.encode(encoding)).parsed_content == text
+
+
+def test_a_subject_of_bare_bytes_is_read(parse: Any) -> None:
+    subject = "Счёт на оплату за услуги связи"
+    mail = b"From: a@example.com\nSubject: " + subject.encode("cp1251") + b"\nDate: x\n\nBody"
+    assert parse(mail).metadata.title == subject
