@@ -1,116 +1,277 @@
-"""DOCX, by python-docx: paragraphs and tables in the document's order."""
+"""DOCX, DOCM and DOTX, also Strict, as a reader sees them, by lxml.
+
+No library reads all of it; docs/documents.md has a comparison.
+"""
 
 from __future__ import annotations
 
-import io
-import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import docx
-from docx.table import Table
-from docx.text.paragraph import Paragraph
+from lxml import etree
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
-from qtforge_sdk import OperationError
+from qtforge_builtin_plugins.documents.formats.equations import equation_text
+from qtforge_builtin_plugins.documents.formats.numbering import Numbering
+from qtforge_builtin_plugins.documents.formats.packages import (
+    Package,
+    damage_as_error,
+    local_name,
+)
+from qtforge_builtin_plugins.documents.formats.styles import Styles, W, is_on, value
+from qtforge_sdk.messages import Table
 
 __all__ = ["extract", "find_headings"]
 
-_HEADING_STYLE: Final = re.compile(r"Title|Heading ([1-9])")
+_R: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+# Elements that only group others; all that is not named below is read through as well.
+_GROUPS: Final = frozenset(
+    {"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "dir", "bdo", "hyperlink"}
+)
+_UNSEEN: Final = frozenset(
+    {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sdtEndPr", "tblPr", "tblGrid", "trPr", "tcPr",
+     "instrText", "delText", "delInstrText", "Fallback", "docPr", "smartTagPr", "customXmlPr",
+     "fldData", "commentReference", "annotationRef"}
+)  # fmt: skip
+_CHARACTERS: Final = {
+    "tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-",
+}  # fmt: skip
+# Characters of the fonts Symbol and Wingdings, which Word writes with codes of its own.
+_SYMBOLS: Final = {"B7": "•", "A7": "▪", "A8": "☐", "6F": "☐", "FE": "☒", "FD": "☒", "FC": "✓",
+                   "E0": "→", "D8": "➢", "B0": "°", "B1": "±", "A3": "≤", "B3": "≥"}  # fmt: skip
 
 
 def extract(source: Source) -> Extracted:
-    """Return the body's text with the first section's header and footer, and the properties.
+    """Return the text with headers, footers and notes, headings, tables and properties.
+
+    Insertions are read and deletions are not, as if all changes were accepted; hidden text is
+    left out.
 
     Raises:
         OperationError: ``document.too_large`` for a too large uncompressed size,
             ``document.damaged``.
     """
-    _check_unpacked_size(source)
-    try:
-        document = docx.Document(io.BytesIO(source.data))
-        section = document.sections[0] if document.sections else None
-        blocks = [
-            *(_blocks(section.header.iter_inner_content()) if section else ()),
-            *_blocks(document.iter_inner_content()),
-            *(_blocks(section.footer.iter_inner_content()) if section else ()),
-        ]
-        properties = document.core_properties
-        title, author, created = properties.title, properties.author, properties.created
-    except Exception as error:
-        raise _damaged(source, f"{type(error).__name__}: {error}") from error
+    package = Package(source)
+    with damage_as_error(source):
+        reader = _Reader(package)
+        blocks = [block for block in reader.read() if block.strip()]
+        properties = package.properties()
+    first = next((text for _, text in reader.headings), None)
     return Extracted(
         text="\n\n".join(blocks),
-        title=title.strip() or _first_heading(document.paragraphs),
-        author=author.strip() or None,
-        created=created.isoformat() if created else None,
+        title=properties["title"] or first,
+        author=properties["author"],
+        created=properties["created"],
+        headings=reader.headings,
+        tables=reader.tables,
     )
 
 
 def find_headings(source: Source) -> list[tuple[int, str]]:
     """Return each heading's level, from 1, and its text on one line.
 
-    These are the paragraphs in the styles Title and Heading 1 to 9.
+    These are the paragraphs in the styles Title and Heading 1 to 9, and those with an outline
+    level.
 
     Raises:
         OperationError: ``document.too_large``, ``document.damaged``.
     """
-    _check_unpacked_size(source)
-    try:
-        paragraphs = docx.Document(io.BytesIO(source.data)).paragraphs
-        styled = [
-            (paragraph.style.name or "" if paragraph.style else "", paragraph.text)
-            for paragraph in paragraphs
-        ]
-    except Exception as error:
-        raise _damaged(source, f"{type(error).__name__}: {error}") from error
-    found = []
-    for style, text in styled:
-        match = _HEADING_STYLE.fullmatch(style)
-        if match is not None and text.strip():
-            found.append((int(match[1] or 1), " ".join(text.split())))
-    return found
+    return list(extract(source).headings)
 
 
-def _check_unpacked_size(source: Source) -> None:
-    # zipfile never returns more than an entry declares, so the declared sizes are a true limit.
-    try:
-        with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
-            size_bytes = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise _damaged(source, str(error)) from error
-    if size_bytes > source.max_unpacked_bytes:
-        raise OperationError(
-            "document.too_large", f"{source.name} is too large uncompressed",
-            f"its parts have {size_bytes} bytes, and {source.max_unpacked_bytes} are allowed",
-            "raise max_unpacked_bytes in the configuration of document-parser, if you trust it",
-        )  # fmt: skip
+class _Reader:
+    """Reads one document, from its first block to its last."""
 
+    def __init__(self, package: Package) -> None:
+        self._package = package
+        main = package.related_part("", "officeDocument")
+        if main is None:
+            raise ValueError("it has no main part")
+        self._main = main
+        self._related = package.related(main)
+        self._styles = Styles(self._part("styles"))
+        self._numbering = Numbering(self._part("numbering"), self._styles)
+        self._notes: list[tuple[str, str]] = []  # kind and id, in the order of their references
+        self._fields: list[bool] = []  # for each open field, whether its result has begun
+        self._tables = 0
+        self.headings: list[tuple[int, str]] = []
+        self.tables: list[Table] = []
 
-def _damaged(source: Source, why: str) -> OperationError:
-    return OperationError(
-        "document.damaged", f"{source.name} is damaged", why, "get a complete copy of it"
-    )
+    def read(self) -> Iterator[str]:
+        root = self._package.xml(self._main)
+        body = None if root is None else root.find(f"{W}body")
+        if body is None:
+            raise ValueError("its main part has no body")
+        settings = self._part("settings")
+        has_even = settings is not None and is_on(settings.find(f"{W}evenAndOddHeaders"))
+        seen: set[str] = set()
+        blocks: list[str] = []
+        for child in body:
+            if child.tag == f"{W}sectPr":
+                section = child
+            else:
+                blocks.extend(self._blocks([child]))
+                # The paragraph that ends a section has its properties.
+                found = child.find(f"{W}pPr/{W}sectPr") if child.tag == f"{W}p" else None
+                if found is None:
+                    continue
+                section = found
+            yield from self._margins(section, "header", has_even, seen)
+            yield from blocks
+            yield from self._margins(section, "footer", has_even, seen)
+            blocks = []
+        yield from blocks
+        yield from self._read_notes()
 
+    def _part(self, kind: str) -> etree._Element | None:
+        part = next((part for each, part in self._related.values() if each == kind), None)
+        return self._package.xml(part) if part else None
 
-def _blocks(content: Iterable[Paragraph | Table]) -> Iterator[str]:
-    for block in content:
-        text = block.text if isinstance(block, Paragraph) else "\n".join(_table_rows(block))
+    def _margins(
+        self, section: etree._Element, kind: str, has_even: bool, seen: set[str]
+    ) -> Iterator[str]:
+        """Yield the headers or footers of a section that were not there before."""
+        has_first = is_on(section.find(f"{W}titlePg"))
+        shown = {"default": True, "first": has_first, "even": has_even}
+        found = {
+            value(each, "type"): each.get(f"{_R}id", "")
+            for each in section.findall(f"{W}{kind}Reference")
+        }
+        for each in ("first", "default", "even"):
+            _, part = self._related.get(found.get(each, ""), ("", ""))
+            root = self._package.xml(part) if part and shown[each] else None
+            if root is not None:
+                for block in self._blocks(root):
+                    if block not in seen:
+                        seen.add(block)
+                        yield block
+
+    def _read_notes(self) -> Iterator[str]:
+        roots = {kind: self._part(f"{kind}s") for kind in ("footnote", "endnote")}
+        number = 0
+        # A note may refer to another one, so that the list grows.
+        while number < len(self._notes):
+            kind, wanted = self._notes[number]
+            number += 1
+            for note in () if roots[kind] is None else roots[kind]:  # type: ignore[union-attr]
+                if note.get(f"{W}id") == wanted:
+                    text = "\n".join(block for block in self._blocks(note) if block.strip())
+                    yield f"[{number}] {text.strip()}"
+
+    def _blocks(self, elements: Iterable[etree._Element]) -> Iterator[str]:
+        for element in elements:
+            name = local_name(element)
+            if name == "p":
+                yield from self._paragraph(element)
+            elif name == "tbl":
+                rows = self._rows(element)
+                if self._tables == 0:
+                    self.tables.append(Table(rows=tuple(map(tuple, rows))))
+                yield "\n".join("\t".join(row) for row in rows)
+            elif name in _UNSEEN:
+                continue
+            elif name == "oMathPara":
+                yield equation_text(element)
+            else:
+                yield from self._blocks(element)
+
+    def _paragraph(self, element: etree._Element) -> Iterator[str]:
+        pieces: list[str] = []
+        boxes: list[etree._Element] = []
+        properties = element.find(f"{W}pPr")
+        self._inline(element, pieces, boxes)
+        # The code of a field ends in its paragraph; a mark that is missing must not hide the rest.
+        self._fields = [True] * len(self._fields)
+        text = "".join(pieces)
         if text.strip():
-            yield text
+            text = self._numbering.label(properties) + text
+            level = self._styles.heading_level(properties)
+            if level is not None:
+                self.headings.append((level, " ".join(text.split())))
+        yield text
+        for box in boxes:
+            yield from self._blocks(box)
+
+    def _rows(self, table: etree._Element) -> list[list[str]]:
+        self._tables += 1
+        rows = []
+        for row in _through_groups(table, "tr"):
+            properties = row.find(f"{W}trPr")
+            if properties is not None and (
+                properties.find(f"{W}del") is not None or is_on(properties.find(f"{W}hidden"))
+            ):
+                continue
+            cells = []
+            for cell in _through_groups(row, "tc"):
+                text = " ".join(block for block in self._blocks(cell) if block.strip())
+                cells.append(" ".join(text.replace("\t", " ").split("\n")).strip())
+            rows.append(cells)
+        self._tables -= 1
+        return rows
+
+    def _inline(
+        self, element: etree._Element, pieces: list[str], boxes: list[etree._Element]
+    ) -> None:
+        for child in element:
+            name = local_name(child)
+            if name == "t":
+                if all(self._fields):
+                    pieces.append(child.text or "")
+            elif name == "r":
+                if not self._styles.is_hidden(child.find(f"{W}rPr")):
+                    self._inline(child, pieces, boxes)
+            elif name == "fldChar":
+                self._field(child, pieces)
+            elif name in _CHARACTERS:
+                if all(self._fields):
+                    pieces.append(_CHARACTERS[name])
+            elif name in ("oMath", "oMathPara"):
+                pieces.append(equation_text(child))
+            elif name in ("footnoteReference", "endnoteReference"):
+                self._notes.append((name.removesuffix("Reference"), child.get(f"{W}id", "")))
+                pieces.append(f"[{len(self._notes)}]")
+            elif name == "sym":
+                code = value(child, "char").upper()
+                pieces.append(_SYMBOLS.get(code[-2:], "") if code.startswith(("F0", "00")) else "")
+            elif name == "txbxContent":
+                boxes.append(child)
+            elif name == "rt":  # the reading of Asian characters, above them
+                ruby: list[str] = []
+                self._inline(child, ruby, boxes)
+                pieces.append(f"({''.join(ruby)})")
+            elif name == "AlternateContent":
+                choice = child.find("{*}Choice")
+                self._inline(child.find("{*}Fallback") if choice is None else choice, pieces, boxes)
+            elif name and name not in _UNSEEN:
+                self._inline(child, pieces, boxes)
+
+    def _field(self, mark: etree._Element, pieces: list[str]) -> None:
+        """Follow a field: between its beginning and its separator is its code."""
+        kind = value(mark, "fldCharType")
+        if kind == "begin":
+            self._fields.append(False)
+            box = mark.find(f"{W}ffData/{W}checkBox")
+            choice = mark.find(f"{W}ffData/{W}ddList")
+            if box is not None:
+                checked = box.find(f"{W}checked")
+                is_checked = is_on(box.find(f"{W}default") if checked is None else checked)
+                pieces.append("☒" if is_checked else "☐")
+            elif choice is not None:
+                entries = choice.findall(f"{W}listEntry")
+                result = choice.find(f"{W}result")
+                index = int(value(result, "val") or 0) if result is not None else 0
+                pieces.append(value(entries[index], "val") if index < len(entries) else "")
+        elif self._fields and kind == "separate":
+            self._fields[-1] = True
+        elif self._fields and kind == "end":
+            self._fields.pop()
 
 
-def _table_rows(table: Table) -> Iterator[str]:
-    for row in table.rows:
-        # A merged cell comes once for each column that it spans.
-        cells = {id(cell._tc): cell.text.replace("\n", " ").strip() for cell in row.cells}
-        yield "\t".join(cells.values())
-
-
-def _first_heading(paragraphs: Iterable[Paragraph]) -> str | None:
-    for paragraph in paragraphs:
-        style = paragraph.style.name if paragraph.style else None
-        if style and style.startswith(("Heading", "Title")) and paragraph.text.strip():
-            return paragraph.text.strip()
-    return None
+def _through_groups(element: etree._Element, wanted: str) -> Iterator[etree._Element]:
+    """Yield the elements of a name, also within content controls and insertions."""
+    for child in element:
+        name = local_name(child)
+        if name == wanted:
+            yield child
+        elif name in _GROUPS:
+            yield from _through_groups(child, wanted)
