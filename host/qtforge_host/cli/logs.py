@@ -1,4 +1,4 @@
-"""Logs on standard error: a line of text or a JSON object each, with run and step."""
+"""Logging to standard error, as text or as JSON, with the run and step of each message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOUD: Final = "%(levelname)s %(name)s: %(message)s"
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people; what a run says ends with ``[run step]``."""
+    """Format a message as a line of text; a message of a run ends with ``[run step]``."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line, without a traceback."""
@@ -55,7 +55,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what standard error is at that moment, which may stand above a progress display."""
+    """Write to the current ``sys.stderr``, which a progress display may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
@@ -64,7 +64,7 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
-    """Send the logs of this process to standard error; from ``WARNING`` on, or all."""
+    """Log to standard error: warnings and errors, or everything with ``debug``."""
     handler = _StderrHandler(sys.stderr)
     text = TextFormatter(_LOUD if debug else _QUIET)
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)

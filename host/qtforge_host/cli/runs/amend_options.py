@@ -1,4 +1,4 @@
-"""The options that say how a run's definition changes, in the order in which they are given."""
+"""Options that change a run's definition, applied in the order in which they are given."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHANGES: Final = ("patch", "insert_after", "replace", "remove", "skip", "set")
 _ORDER: Final = "qtforge_host.cli.runs.amend_options.order"
 
 Change = tuple[str, Any]
-"""The option's name, and its value."""
+"""An option's name and value."""
 
 _file = click.Path(path_type=Path, dir_okay=False)
 _stage_and_file = click.Tuple([str, _file])
@@ -32,18 +32,18 @@ _OPTIONS: Final = (
         multiple=True,
         type=_stage_and_file,
         metavar="STAGE FILE",
-        help="Put a new stage behind STAGE; FILE is its table in TOML.",
+        help="Insert a new stage after STAGE; FILE holds its table in TOML.",
     ),
     click.option(
         "--replace",
         multiple=True,
         type=_stage_and_file,
         metavar="STAGE FILE",
-        help="Put the stage of FILE in its place.",
+        help="Replace STAGE by the stage in FILE.",
     ),
-    click.option("--remove", multiple=True, metavar="STAGE", help="Take the stage out."),
+    click.option("--remove", multiple=True, metavar="STAGE", help="Remove the stage."),
     click.option(
-        "--skip", multiple=True, metavar="STAGE", help="Leave the stage out when it comes."
+        "--skip", multiple=True, metavar="STAGE", help="Skip the stage when the run reaches it."
     ),
     click.option(
         "--set",
@@ -55,7 +55,7 @@ _OPTIONS: Final = (
 
 
 class ChangingCommand(click.Command):
-    """A command with `change_options`; keeps their order, which click does not."""
+    """A command with `change_options`, which records the order of the options; click does not."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
@@ -64,14 +64,14 @@ class ChangingCommand(click.Command):
 
 
 def change_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that change a definition; its ``cls`` is `ChangingCommand`."""
+    """Add the options that change a definition; the command's ``cls`` is `ChangingCommand`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def given_changes(ctx: click.Context, options: dict[str, Any]) -> Iterator[Change]:
-    """Give the changes in the order in which they were typed, with their files read."""
+    """Yield the changes in the order in which they were given, with the contents of their files."""
     order: Sequence[str] = ctx.meta[_ORDER]
     values = {name: iter(options[name]) for name in _CHANGES}
     for name in order:
@@ -83,7 +83,7 @@ def given_changes(ctx: click.Context, options: dict[str, Any]) -> Iterator[Chang
         elif name == "set":
             keys, given = parse_assignment(value)
             if len(keys) < 2:
-                raise click.UsageError(f"--set takes STAGE.KEY=VALUE, and this is '{value}'")
+                raise click.UsageError(f"--set takes STAGE.KEY=VALUE, not '{value}'")
             yield name, (keys[0], keys[1:], given)
         else:
             yield name, (value,)
@@ -93,17 +93,17 @@ def _patch_in(path: Path) -> list[Any]:
     try:
         return msgspec.json.decode(_read(path), type=list[Any])
     except msgspec.DecodeError as error:
-        raise click.UsageError(f"--patch {path}: it is no list of JSON: {error}") from error
+        raise click.UsageError(f"--patch {path}: not a JSON list: {error}") from error
 
 
 def _stage_of(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(_read(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{path}: it is not TOML: {error}") from error
+        raise click.UsageError(f"{path}: not valid TOML: {error}") from error
     if list(table) == ["stages"] and isinstance(table["stages"], list):
         if len(table["stages"]) != 1:
-            raise click.UsageError(f"{path}: it must hold one stage")
+            raise click.UsageError(f"{path}: it must contain exactly one stage")
         return dict(table["stages"][0])
     return table
 

@@ -1,4 +1,4 @@
-"""Figures in the text format of Prometheus, gathered when they are asked for."""
+"""Metrics in Prometheus's text format, collected on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BREAKER_STATES: Final = ("closed", "half_open", "open")
 
 
 async def metrics_text(service: Service) -> str:
-    """Return all figures.
+    """Return all metrics.
 
     Raises:
         StateDirectoryError: The journal can't be read.
@@ -52,7 +52,7 @@ class _Figures(Collector):
         yield from self._bus()
         yield self._breakers()
         yield self._blocks()
-        streams = GaugeMetricFamily("qtforge_event_streams", "Clients that hear live events.")
+        streams = GaugeMetricFamily("qtforge_event_streams", "Connected clients of live events.")
         streams.add_metric([], len(self._service.streams))
         yield streams
 
@@ -62,8 +62,8 @@ class _Figures(Collector):
         waiting = supervisor.active_runs.waiting()
         timer = 0.0 if self._next_timer is None else self._next_timer.timestamp()
         for name, text, value in (
-            ("runs_executing", "Runs that are executed now.", supervisor.count() - waiting),
-            ("runs_waiting_here", "Runs that wait for events and are still in memory.", waiting),
+            ("runs_executing", "Runs executing now.", supervisor.count() - waiting),
+            ("runs_waiting_here", "Runs in memory that wait for events.", waiting),
             (
                 "next_timer_timestamp_seconds",
                 "When the next timer of a run is due; 0 for none.",
@@ -81,14 +81,14 @@ class _Figures(Collector):
         yield started
         ended = CounterMetricFamily(
             "qtforge_runs_ended",
-            "Runs that ended in this process; workflow is empty where it did not start them.",
+            "Runs that ended in this process; workflow is empty if another process started them.",
             labels=["workflow", "status"],
         )
         for (workflow, status), count in counts.ended.items():
             ended.add_metric([workflow, status], count)
         yield ended
         steps = CounterMetricFamily(
-            "qtforge_steps", "Steps by their outcome; a retried one counts each time.",
+            "qtforge_steps", "Step attempts by outcome.",
             labels=["outcome"],
         )  # fmt: skip
         for outcome, count in counts.steps.items():
@@ -98,22 +98,22 @@ class _Figures(Collector):
     def _bus(self) -> Iterator[Metric]:
         labels = ["topic", "plugin"]
         requests = SummaryMetricFamily(
-            "qtforge_bus_seconds", "Calls and deliveries that began, and their time.", labels=labels
+            "qtforge_bus_seconds", "Calls and deliveries, and their duration.", labels=labels
         )
         quantiles = GaugeMetricFamily(
             "qtforge_bus_recent_seconds",
-            "Quantiles of the time of the last 1,024 calls.",
+            "Quantiles of the duration of the last 1,024 calls.",
             labels=[*labels, "quantile"],
         )
         outstanding = GaugeMetricFamily(
-            "qtforge_bus_outstanding", "Calls in progress, and messages that wait.", labels=labels
+            "qtforge_bus_outstanding", "Calls in progress, and queued messages.", labels=labels
         )
         counters = {
             field: CounterMetricFamily(f"qtforge_bus_{field}", text, labels=labels)
             for field, text in (
-                ("errors", "Calls that failed, timeouts among them."),
-                ("timeouts", "Calls that were too late."),
-                ("dropped", "Messages that found a full mailbox."),
+                ("errors", "Failed calls, timeouts included."),
+                ("timeouts", "Calls that timed out."),
+                ("dropped", "Messages dropped because the mailbox was full."),
             )
         }
         for key, found in _by_handler(self._service.host.bus.statistics()):
@@ -130,7 +130,7 @@ class _Figures(Collector):
     def _blocks(self) -> Metric:
         family = SummaryMetricFamily(
             "qtforge_event_loop_blocked_seconds",
-            "Times in which a plugin's code blocked the event loop; empty for no plugin's.",
+            "Time in which a plugin's code blocked the event loop; plugin is empty if unknown.",
             labels=["plugin"],
         )
         for plugin, (count, seconds) in sorted(self._service.host.blocked().items()):
@@ -140,7 +140,7 @@ class _Figures(Collector):
     def _breakers(self) -> Metric:
         family = GaugeMetricFamily(
             "qtforge_breaker_state",
-            "Which state a circuit breaker is in: 1 for that one.",
+            "State of each circuit breaker: 1 for the current state, else 0.",
             labels=["topic", "plugin", "state"],
         )
         for breaker in self._service.host.breakers():
@@ -152,7 +152,7 @@ class _Figures(Collector):
 
 
 class _JournalFigures(Collector):
-    """What the journal holds, by whichever process it was written."""
+    """Metrics of the whole journal, whichever process wrote it."""
 
     def __init__(self, census: JournalStatistics, backlog: int, now: datetime.datetime) -> None:
         self._census = census
@@ -167,20 +167,20 @@ class _JournalFigures(Collector):
             runs.add_metric(key, count)
         yield runs
         for name, text, value in (
-            ("timers", "Timers of runs that are to fire.", self._census.timers),
+            ("timers", "Pending timers of runs.", self._census.timers),
             (
                 "inbox_messages",
-                "Events and other messages that unfinished runs have not dealt with.",
+                "Events and other messages that unfinished runs have not handled.",
                 self._census.messages,
             ),
             (
                 "inbox_oldest_message_age_seconds",
-                "Since when the oldest of these messages waits; 0 for none.",
+                "Age of the oldest unhandled message; 0 for none.",
                 self._oldest_age_s(),
             ),
             (
                 "pending_writes",
-                "Writes of this process that wait for the disk.",
+                "Writes of this process that are not on disk yet.",
                 self._backlog,
             ),
         ):
@@ -196,7 +196,7 @@ class _JournalFigures(Collector):
 def _by_handler(
     statistics: Sequence[HandlerStatistics],
 ) -> Iterator[tuple[list[str], list[HandlerStatistics]]]:
-    """Put those together that have one topic and plugin: a figure may be given only once."""
+    """Merge the statistics of one topic and plugin, since a metric may be given only once."""
     grouped: dict[tuple[str, str], list[HandlerStatistics]] = {}
     for each in statistics:
         grouped.setdefault((each.topic, each.plugin), []).append(each)
