@@ -43,17 +43,17 @@ class RunPrinter:
         self._as_json = as_json
         self._printed: set[str] = set()
 
-    def ended(self, view: RunState) -> None:
+    def ended(self, run: RunState) -> None:
         """Print a run that has ended or rests, unless it was printed already."""
-        if view.run_id in self._printed:
+        if run.run_id in self._printed:
             return
-        self._printed.add(view.run_id)
-        if view.status not in ("succeeded", "waiting"):
+        self._printed.add(run.run_id)
+        if run.status not in ("succeeded", "waiting"):
             self.exit_code = FAILED
         # Unless somebody collects what is printed, to put it above the lines of a terminal.
         stream = self.data if sys.stdout is sys.stderr else sys.stdout
         with contextlib.redirect_stdout(stream):
-            print_run(view, as_json=self._as_json, offers=self.offers.get(view.run_id, ()))
+            print_run(run, as_json=self._as_json, offers=self.offers.get(run.run_id, ()))
             stream.flush()
 
 
@@ -65,14 +65,14 @@ class Printer(Protocol):
 
     data: TextIO
 
-    def ended(self, view: RunState) -> None:
+    def ended(self, run: RunState) -> None:
         """Print a run that has ended or rests, now or later."""
 
 
 class Display(RunListener, Protocol):
     """Shows runs as they execute."""
 
-    def settled(self, view: RunState) -> None:
+    def settled(self, run: RunState) -> None:
         """Called when a run ends or rests."""
 
 
@@ -106,18 +106,18 @@ class _Plain:
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
 
-    def on_record(self, view: RunState, record: Record) -> None:
-        if view.finished_at is not None or view.rests:
-            self._printer.ended(view)
+    def on_record(self, run: RunState, record: Record) -> None:
+        if run.finished_at is not None or run.rests:
+            self._printer.ended(run)
 
     def on_progress(
-        self, view: RunState, step: str, done: float, total: float | None, text: str
+        self, run: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
         """There is no terminal to show it on."""
 
-    def settled(self, view: RunState) -> None:
+    def settled(self, run: RunState) -> None:
         """Print it, unless that was done."""
-        self._printer.ended(view)
+        self._printer.ended(run)
 
 
 class _Lines:
@@ -131,52 +131,52 @@ class _Lines:
         self._lines: dict[str, TaskID] = {}
         self._all = progress.add_task("all runs", now=f"0 of {total}") if total > 1 else None
 
-    def on_record(self, view: RunState, record: Record) -> None:
-        if view.finished_at is not None or view.rests:
-            self._finish(view)
+    def on_record(self, run: RunState, record: Record) -> None:
+        if run.finished_at is not None or run.rests:
+            self._finish(run)
             return
-        if view.run_id not in self._lines:
-            name = (document_name(view) or view.workflow)[:_NAME_WIDTH]
-            self._lines[view.run_id] = self._progress.add_task(name, now="")
+        if run.run_id not in self._lines:
+            name = (document_name(run) or run.workflow)[:_NAME_WIDTH]
+            self._lines[run.run_id] = self._progress.add_task(name, now="")
             # At once, so that it can be watched, paused or amended from another terminal.
-            self._progress.console.print(f"run {view.run_id}  {name}", markup=False, style="dim")
-        running = [step.name for step in view.steps.values() if step.status == "running"]
-        self._progress.update(self._lines[view.run_id], now=", ".join(running))
+            self._progress.console.print(f"run {run.run_id}  {name}", markup=False, style="dim")
+        running = [step.name for step in run.steps.values() if step.status == "running"]
+        self._progress.update(self._lines[run.run_id], now=", ".join(running))
 
     def on_progress(
-        self, view: RunState, step: str, done: float, total: float | None, text: str
+        self, run: RunState, step: str, done: float, total: float | None, text: str
     ) -> None:
-        line = self._lines.get(view.run_id)
+        line = self._lines.get(run.run_id)
         if line is not None:
             count = f" {done:g}" if total is None else f" {done:g}/{total:g}"
             self._progress.update(line, now=f"{step}{count} {text}".rstrip())
 
-    def settled(self, view: RunState) -> None:
+    def settled(self, run: RunState) -> None:
         """Take its line away, and print it unless that was done."""
-        if view.run_id in self._lines:
-            self._finish(view)
+        if run.run_id in self._lines:
+            self._finish(run)
         else:
-            self._printer.ended(view)
+            self._printer.ended(run)
 
-    def _finish(self, view: RunState) -> None:
-        line = self._lines.pop(view.run_id, None)
+    def _finish(self, run: RunState) -> None:
+        line = self._lines.pop(run.run_id, None)
         if line is not None:
             self._progress.remove_task(line)
         self._done += 1
         if self._all is not None:
             self._progress.update(self._all, now=f"{self._done} of {self._total}")
         if self._printer.data.isatty():
-            self._print_above(view)
+            self._print_above(run)
         else:
-            self._printer.ended(view)
+            self._printer.ended(run)
 
-    def _print_above(self, view: RunState) -> None:
+    def _print_above(self, run: RunState) -> None:
         """Print to the terminal that shows the lines, above them and without wrapping."""
         from rich.text import Text
 
         said = _Terminal()
         with contextlib.redirect_stdout(said):
-            self._printer.ended(view)
+            self._printer.ended(run)
         if lines := said.getvalue().rstrip():
             self._progress.console.print(Text.from_ansi(lines), soft_wrap=True)
 

@@ -19,12 +19,12 @@ __all__ = ["print_run", "print_snapshot", "run_lines"]
 _COMPENSATIONS: Final = {"succeeded": "compensated", "running": "compensating"}
 
 
-def print_run(view: RunState, *, as_json: bool, offers: Sequence[Offer] = ()) -> None:
+def print_run(run: RunState, *, as_json: bool, offers: Sequence[Offer] = ()) -> None:
     """Print a run as it is now."""
     if as_json:
-        print_json(run_outcome(view, offers), one_line=True)
+        print_json(run_outcome(run, offers), one_line=True)
         return
-    for line in run_lines(view, offers=offers):
+    for line in run_lines(run, offers=offers):
         click.echo(line)
 
 
@@ -34,33 +34,33 @@ def print_snapshot(run: RunSnapshot, *, as_json: bool) -> None:
 
 
 def run_lines(
-    view: RunState, *, status: str | None = None, offers: Sequence[Offer] = ()
+    run: RunState, *, status: str | None = None, offers: Sequence[Offer] = ()
 ) -> list[str]:
     """Return a run for people: its status, its stages, its error.
 
     Args:
-        view: The run.
-        status: The status to show; None for the view's own.
+        run: The run.
+        status: The status to show; None for the run's own.
         offers: The events that it accepts now.
     """
-    took = f"{view.duration_s:.2f} s" if view.duration_s is not None else ""
-    about = "  ".join(filter(None, (view.workflow, document_name(view), took)))
-    degraded = ", degraded" if view.degraded else ""
-    lines = [f"{state(status or view.status)}{degraded}  {about}  run {view.run_id}"]
+    took = f"{run.duration_s:.2f} s" if run.duration_s is not None else ""
+    about = "  ".join(filter(None, (run.workflow, document_name(run), took)))
+    degraded = ", degraded" if run.degraded else ""
+    lines = [f"{state(status or run.status)}{degraded}  {about}  run {run.run_id}"]
     # A state machine may have done thousands of steps; its history has them.
-    steps = view.steps if view.checkpoint is None else {}
+    steps = run.steps if run.checkpoint is None else {}
     names = max((len(name) for name in steps), default=0)
     states = max((len(step.status) for step in steps.values()), default=0)
     lines += [f"  {_step(step, states, names)}" for step in steps.values()]
-    if view.finished_at is None:
-        lines += machine_lines(view, offers)
-    for undone in view.compensations.values():
+    if run.finished_at is None:
+        lines += machine_lines(run, offers)
+    for undone in run.compensations.values():
         word = _COMPENSATIONS.get(undone.status, undone.status)
         lines.append(f"  {state(word)} {undone.name}{_reason(undone.error)}")
-    if view.error is not None:
-        lines += _error_lines(view.error)
-    if view.summary:
-        lines.append(f"  {view.summary}")
+    if run.error is not None:
+        lines += _error_lines(run.error)
+    if run.summary:
+        lines.append(f"  {run.summary}")
     return lines
 
 

@@ -39,29 +39,29 @@ class Routed:
 
     Attributes:
         file: As it was given, or found in a folder.
-        view: Its run.
+        run: Its run.
         dry_run: Whether it was decided only.
     """
 
     file: str
-    view: RunState
+    run: RunState
     dry_run: bool
 
     @property
     def decision(self) -> Mapping[str, Any]:
         """The decision; empty where there is none."""
-        step = self.view.steps.get(_DECISION)
+        step = self.run.steps.get(_DECISION)
         return step.data if step is not None and isinstance(step.data, Mapping) else {}
 
 
 def route_document(routed: Routed) -> RoutedFile:
     """Return a file as ``route --json`` prints it."""
-    view, decision = routed.view, routed.decision
+    run, decision = routed.run, routed.decision
     return RoutedFile(
         file=routed.file,
         dry_run=routed.dry_run,
-        run_id=None if routed.dry_run else view.run_id,
-        status=view.status,
+        run_id=None if routed.dry_run else run.run_id,
+        status=run.status,
         document_type=_type(decision),
         target_pipeline=decision.get("target_pipeline"),
         confidence=decision.get("confidence"),
@@ -70,7 +70,7 @@ def route_document(routed: Routed) -> RoutedFile:
         pipeline_parameters=decision.get("pipeline_parameters", {}),
         names=decision.get("names", {}),
         rules=msgspec.convert(decision.get("rules", []), list[RoutingRule]),
-        error=run_error(view.error),
+        error=run_error(run.error),
     )
 
 
@@ -89,16 +89,16 @@ def print_rows(rows: Sequence[Routed], *, explain: bool) -> None:
 
 
 def _row(routed: Routed) -> list[str]:
-    view, decision = routed.view, routed.decision
+    run, decision = routed.run, routed.decision
     confidence = decision.get("confidence")
-    error = view.error
+    error = run.error
     return [
-        state(view.status),
+        state(run.status),
         routed.file,
         str(_type(decision) or ""),
         str(decision.get("target_pipeline", "")),
         "" if confidence is None else f"{confidence:.2f}",
-        *([] if routed.dry_run else [view.run_id]),
+        *([] if routed.dry_run else [run.run_id]),
         # Last, for an error is long.
         str(decision.get("reason", "")) if error is None else f"{error.code}: {error.message}",
     ]
@@ -143,7 +143,7 @@ def route(
             click.echo("cancelled", err=True)
             return CANCELLED
         routing.show()
-    return FAILED if any(each.view.status != "succeeded" for each in routing.done) else 0
+    return FAILED if any(each.run.status != "succeeded" for each in routing.done) else 0
 
 
 class _Routing:
@@ -158,17 +158,17 @@ class _Routing:
         self._dry_run = dry_run
         self._explain = explain
         self._as_json = as_json
-        self._views: dict[int, RunState] = {}
+        self._runs: dict[int, RunState] = {}
 
     @property
     def done(self) -> list[Routed]:
         """The files whose runs have ended, in the order in which they were given."""
         return [
-            Routed(file=self._files[at], view=view, dry_run=self._dry_run)
-            for at, view in sorted(self._views.items())
+            Routed(file=self._files[at], run=run, dry_run=self._dry_run)
+            for at, run in sorted(self._runs.items())
         ]
 
-    def ended(self, view: RunState) -> None:
+    def ended(self, run: RunState) -> None:
         """Say nothing yet: the rows of a table are printed together."""
 
     async def run(self, session: Session, jobs: int) -> None:
@@ -186,17 +186,17 @@ class _Routing:
 
     def show(self) -> None:
         """Print the table, unless every line was printed already."""
-        if not self._as_json and self._views:
+        if not self._as_json and self._runs:
             with contextlib.redirect_stdout(self.data):
                 print_rows(self.done, explain=self._explain)
 
     async def _work(self, engine: Any, workflow: Workflow, listener: Any) -> None:
         for at, file in self._waiting:
             given = {"document": document_of(file)}
-            self._views[at] = view = await engine.execute(workflow, given, listener)
+            self._runs[at] = run = await engine.execute(workflow, given, listener)
             if self._as_json:
                 with contextlib.redirect_stdout(self.data):
-                    routed = Routed(file=file, view=view, dry_run=self._dry_run)
+                    routed = Routed(file=file, run=run, dry_run=self._dry_run)
                     print_json(route_document(routed), one_line=True)
                     sys.stdout.flush()
 

@@ -11,22 +11,22 @@ from qtforge_host.runs.state import RunState
 __all__ = ["machine_lines"]
 
 
-def machine_lines(view: RunState, offers: Sequence[Offer]) -> list[str]:
+def machine_lines(run: RunState, offers: Sequence[Offer]) -> list[str]:
     """Return the state, the command for each accepted event, and the timers."""
-    if view.checkpoint is None:
+    if run.checkpoint is None:
         return []
-    since = view.label_since or view.checkpoint.at
-    lines = [f"  state  {view.label}, since {since.astimezone():%Y-%m-%d %H:%M:%S}"]
+    since = run.label_since or run.checkpoint.at
+    lines = [f"  state  {run.label}, since {since.astimezone():%Y-%m-%d %H:%M:%S}"]
     sendable = [offer for offer in offers if not offer.accepted.from_within]
     width = max((len(offer.accepted.transition) for offer in sendable), default=0)
     lines += [
-        f"  {offer.accepted.transition:<{width}}  {send_command(view.run_id, offer)}"
+        f"  {offer.accepted.transition:<{width}}  {send_command(run.run_id, offer)}"
         for offer in sendable
     ]
-    if not offers and view.accepts:
-        lines.append(f"  accepts  {', '.join(view.accepts)}")
+    if not offers and run.accepts:
+        lines.append(f"  accepts  {', '.join(run.accepts)}")
     lines += [
         f"  timer  {name}, due {due.astimezone():%Y-%m-%d %H:%M:%S}"
-        for name, due in timers_by_time(view.timers)
+        for name, due in timers_by_time(run.timers)
     ]
     return lines
