@@ -11,6 +11,7 @@ from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import json_option, print_json, run_async, table
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 
 __all__ = ["bus"]
 
@@ -107,4 +108,4 @@ def publish(
         print_json(done)
     else:
         dropped = f", {done.dropped} dropped" if done.dropped else ""
-        click.echo(f"delivered to {done.delivered} subscribers{dropped}")
+        echo(f"delivered to {done.delivered} subscribers{dropped}")

@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 from qtforge_host.api.documents import ConfigDocument, ConfigFiles
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo, echo_lines
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import managed_path
 
@@ -24,7 +25,7 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"click can't complete for {shell}")
-    click.echo(found(root, {}, "qtforge-host", "_QTFORGE_HOST_COMPLETE").source())
+    echo_lines(found(root, {}, "qtforge-host", "_QTFORGE_HOST_COMPLETE").source())
 
 
 @click.group()
@@ -54,9 +55,9 @@ def show(session: Session, as_json: bool) -> None:
         ("written by commands", managed_path(settings.config_path)),
         ("state directory", settings.state_dir),
     ):
-        click.echo(f"# {title}: {path}{'' if path.exists() else ' (not there)'}")
-    click.echo()
-    click.echo(tomli_w.dumps(content), nl=False)
+        echo(f"# {title}: {path}{'' if path.exists() else ' (not there)'}")
+    echo()
+    echo_lines(tomli_w.dumps(content), nl=False)
 
 
 def _content(settings: Settings) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 from typing import Any, Final
 
 import click
@@ -10,6 +12,7 @@ import click
 from qtforge_host import event_loop
 from qtforge_host.app import Host
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import CleanStream
 from qtforge_host.plugin_code import PluginCodeError, describe, is_interruption, place_of
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.validation import nearest
@@ -36,7 +39,9 @@ def contributed(name: str, builtin: tuple[str, ...]) -> click.Command:
 
     def callback() -> Any:
         ctx = click.get_current_context()
-        return event_loop.run(_invoke(name, builtin, list(ctx.args), ctx.obj))
+        # Its colours are its own; nothing else in its texts may control the terminal.
+        with contextlib.redirect_stdout(CleanStream(sys.stdout, colors=True)):
+            return event_loop.run(_invoke(name, builtin, list(ctx.args), ctx.obj))
 
     return click.Command(
         name,

@@ -12,6 +12,7 @@ from qtforge_host.api.documents import DoctorDocument, Finding
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 
@@ -43,7 +44,7 @@ def doctor(session: Session, wants_repair: bool, as_json: bool) -> int:
         print_json(document)
     else:
         for what in document.repairs or ():
-            click.echo(f"{state('ok')}  repaired: {what}")
+            echo(f"{state('ok')}  repaired: {what}")
         for each in document.findings:
             _print(each)
     if any(each.unusable for each in document.findings):
@@ -61,6 +62,6 @@ async def _examine(settings: Settings, wants_repair: bool) -> DoctorDocument:
 
 
 def _print(finding: Finding) -> None:
-    click.echo(f"{state('ok' if finding.ok else 'wrong')}  {finding.part}: {finding.what}")
+    echo(f"{state('ok' if finding.ok else 'wrong')}  {finding.part}: {finding.what}")
     if finding.fix:
-        click.echo(f"  fix: {finding.fix}")
+        echo(f"  fix: {finding.fix}")

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from qtforge_host.api.drawing import Language, draw
+from qtforge_host.cli.terminal import echo, echo_lines
 from qtforge_sdk.files import write_atomically
 from qtforge_sdk.graphs import Graph
 
@@ -35,7 +36,7 @@ def write_graph(graph: Graph, language: Language | None, output: Path | None) ->
     suffix = "" if output is None else output.suffix.lower()
     text = draw(graph, language or _SUFFIXES.get(suffix, "mermaid"))
     if output is None:
-        click.echo(text, nl=False)
+        echo_lines(text, nl=False)
         return
     if suffix == ".md":
         text = f"```mermaid\n{text}```\n"
@@ -43,4 +44,4 @@ def write_graph(graph: Graph, language: Language | None, output: Path | None) ->
         write_atomically(output, text.encode())
     except OSError as error:
         raise click.UsageError(f"{output}: {error.strerror or error}") from error
-    click.echo(f"{graph.title} is in {output}", err=True)
+    echo(f"{graph.title} is in {output}", err=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
+from textwrap import indent
 from typing import Final
 
-import click
-
+from qtforge_host.cli.terminal import echo, echo_lines, style
 from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 
 __all__ = ["CANCELLED", "FAILED", "UnsupportedPlatformError", "show"]
@@ -25,11 +24,12 @@ class UnsupportedPlatformError(QtForgeError):
 def show(error: QtForgeError, *, debug: bool) -> None:
     """Print an error: code, what, why, fix; its traceback only with ``--debug``."""
     if debug:
-        traceback.print_exception(error, file=sys.stderr)
+        # Indented: texts of plugins in it may have several lines.
+        echo_lines(indent("".join(traceback.format_exception(error)), "  "), nl=False, err=True)
     # The plugin's own code is more specific; the text names the plugin.
     code = error.cause_code if isinstance(error, HandlerFailedError) else ""
-    click.secho(f"error[{code or error.code}]: {error.what}", fg="red", err=True)
+    echo(style(f"error[{code or error.code}]: {error.what}", fg="red"), err=True)
     for line in error.why.splitlines():
-        click.echo(f"  why: {line}", err=True)
+        echo(f"  why: {line}", err=True)
     if error.fix:
-        click.echo(f"  fix: {error.fix}", err=True)
+        echo(f"  fix: {error.fix}", err=True)

@@ -8,6 +8,7 @@ from qtforge_host.api.documents import BreakerRow, HealthDocument
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state, table
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 
 __all__ = ["health"]
 
@@ -38,7 +39,7 @@ def health(session: Session, as_json: bool) -> int:
             ),
         )
         if found.breakers:
-            click.echo()
+            echo()
             table(("BREAKER", "TOPIC", "PLUGIN", "SINCE", "WHY"), map(_row, found.breakers))
     return FAILED if any(each.status == "unhealthy" for each in found.plugins) else 0
 

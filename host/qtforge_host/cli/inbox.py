@@ -13,6 +13,7 @@ from qtforge_host.api.lookup import find_run, open_journal
 from qtforge_host.api.workflows import WorkflowsOfRuns
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo, style
 
 __all__ = ["inbox"]
 
@@ -48,17 +49,17 @@ def inbox(
         print_json(page)
         return
     if not page.inbox:
-        click.echo("nothing waits for a person")
+        echo("nothing waits for a person")
     for each in page.inbox:
         about = "  ".join(filter(None, (each.document, each.workflow)))
         since = f"{each.since.astimezone():%Y-%m-%d %H:%M:%S}"
-        click.echo(f"{click.style(about, bold=True)}  {each.state} since {since}")
+        echo(f"{style(about, bold=True)}  {each.state} since {since}")
         for command in _commands(each):
-            click.echo(f"  {command}")
+            echo(f"  {command}")
     if page.next is not None:
         words = [] if workflow is None else ["--workflow", workflow]
         words += ["--limit", str(limit), "--after", page.next]
-        click.echo(f"there is more: qtforge-host inbox {shlex.join(words)}", err=True)
+        echo(f"there is more: qtforge-host inbox {shlex.join(words)}", err=True)
 
 
 def _commands(row: InboxRow) -> list[str]:

@@ -10,6 +10,7 @@ import click
 from qtforge_host.api.documents import BackupDocument
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
 from qtforge_host.journal.backup import BackupSummary, restore, write_backup
 from qtforge_sdk.errors import ConfigError
@@ -74,4 +75,4 @@ def _say(where: Path, summary: BackupSummary, as_json: bool, verb: str) -> None:
         )
         return
     runs = "1 run" if summary.runs == 1 else f"{summary.runs:,} runs"
-    click.echo(f"{where} {verb} {runs}, {summary.size_bytes:,} bytes in {summary.files:,} files")
+    echo(f"{where} {verb} {runs}, {summary.size_bytes:,} bytes in {summary.files:,} files")

@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import Final, Literal
 
+from qtforge_host.cli.terminal import clean_line, clean_lines
 from qtforge_host.runs.context import RUN, STEP
 
 __all__ = ["JsonFormatter", "LogFormat", "TextFormatter", "log_to_stderr"]
@@ -19,10 +20,15 @@ _LOUD: Final = "%(levelname)s %(name)s: %(message)s"
 class TextFormatter(logging.Formatter):
     """Format a message as a line of text; a message of a run ends with ``[run step]``."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the lines of a traceback, which are indented."""
+        line, *traceback = clean_lines(super().format(record)).split("\n")
+        return "\n".join([line, *(f"  {each}" for each in traceback)])
+
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line, without a traceback."""
         where = " ".join(filter(None, (RUN.get(), STEP.get())))
-        line = super().formatMessage(record)
+        line = clean_line(super().formatMessage(record))
         return f"{line} [{where}]" if where else line
 
 

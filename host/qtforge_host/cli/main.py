@@ -163,6 +163,17 @@ def _leave_to_the_end() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from qtforge_host.cli.terminal import CleanStream, raw
+
+    before = sys.stderr
+    sys.stderr = CleanStream(raw(before))
+    try:
+        return _try(arguments)
+    finally:
+        sys.stderr = before
+
+
+def _try(arguments: Sequence[str] | None) -> int:
     color = False if os.environ.get("NO_COLOR") else None
     words = list(sys.argv[1:] if arguments is None else arguments)
     if sys.platform == "win32":

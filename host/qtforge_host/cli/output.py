@@ -10,6 +10,8 @@ from typing import Any, Final, TextIO, TypeVar
 
 import click
 
+from qtforge_host.cli.terminal import echo, echo_json, plain, style
+
 __all__ = [
     "data_only",
     "glyph",
@@ -94,7 +96,7 @@ def glyph(name: str) -> tuple[str, str]:
 def state(name: str) -> str:
     """Return a state as a glyph and a word; its colour only repeats them."""
     sign, color = glyph(name)
-    return click.style(f"{sign} {name}", fg=color)
+    return style(f"{sign} {name}", fg=color)
 
 
 def print_json(content: Any, *, one_line: bool = False) -> None:
@@ -104,19 +106,19 @@ def print_json(content: Any, *, one_line: bool = False) -> None:
     encoded = msgspec.json.encode(content, enc_hook=str)
     if not one_line:
         encoded = msgspec.json.format(encoded, indent=2)
-    click.echo(encoded.decode())
+    echo_json(encoded.decode())
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table whose columns are as wide as their content."""
-    found = [list(map(_clean, row)) for row in rows]
+    found = [list(row) for row in rows]
     widths = [
         max([_width(title), *(_width(row[column]) for row in found)])
         for column, title in enumerate(header)
     ]
-    click.echo(_line([click.style(title, bold=True) for title in header], widths))
+    echo(_line([style(title, bold=True) for title in header], widths))
     for row in found:
-        click.echo(_line(row, widths))
+        echo(_line(row, widths))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -126,14 +128,5 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _clean(cell: str) -> str:
-    """Replace control characters, so that no name can control the terminal."""
-    plain = click.unstyle(cell)
-    if all(character.isprintable() for character in plain):
-        return cell
-    return "".join(each if each.isprintable() else "?" for each in plain)
-
-
 def _width(cell: str) -> int:
-    plain = click.unstyle(cell)
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in plain)
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in plain(cell))

@@ -20,6 +20,7 @@ from qtforge_host.api.plugins import plugin_row
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state, table
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import disable as disable_in
 from qtforge_host.config.toml_files import enable as enable_in
@@ -78,7 +79,7 @@ def info(session: Session, name: str, as_json: bool) -> None:
         for key, value in facts.items():
             text = ", ".join(value) if isinstance(value, list) else str(value)
             if text:
-                click.echo(f"{key:<{width}}  {state(text) if key == 'state' else text}")
+                echo(f"{key:<{width}}  {state(text) if key == 'state' else text}")
 
 
 @plugins.command()
@@ -161,7 +162,7 @@ def commands(session: Session, as_json: bool) -> None:
     elif found:
         table(("COMMAND", "WHAT IT DOES"), sorted(found.items()))
     else:
-        click.echo("no plugin contributes a command")
+        echo("no plugin contributes a command")
 
 
 def _short_help(offered: ContributedCommand) -> str:
@@ -227,9 +228,10 @@ def _show(
         if status.reason
     ]
     for where, reason, fix in [*faults, *notes]:
-        click.echo(f"\n{where}: {reason}")
+        echo()
+        echo(f"{where}: {reason}")
         if fix:
-            click.echo(f"  fix: {fix}")
+            echo(f"  fix: {fix}")
 
 
 def _details(candidate: Candidate, status: Status, settings: Settings) -> PluginDetails:
@@ -246,4 +248,4 @@ def _details(candidate: Candidate, status: Status, settings: Settings) -> Plugin
 
 
 def _confirm(text: str, settings: Settings) -> None:
-    click.echo(f"{text} (written to {managed_path(settings.config_path)})")
+    echo(f"{text} (written to {managed_path(settings.config_path)})")

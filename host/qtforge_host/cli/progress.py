@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from qtforge_host.api.snapshots import document_name
+from qtforge_host.cli.terminal import CleanStream, clean_line, raw
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
@@ -51,7 +52,7 @@ class RunPrinter:
         if run.status not in ("succeeded", "waiting"):
             self.exit_code = FAILED
         # Unless somebody collects what is printed, to put it above the lines of a terminal.
-        stream = self.data if sys.stdout is sys.stderr else sys.stdout
+        stream = sys.stdout if isinstance(sys.stdout, _Terminal) else self.data
         with contextlib.redirect_stdout(stream):
             print_run(run, as_json=self._as_json, offers=self.offers.get(run.run_id, ()))
             stream.flush()
@@ -92,13 +93,17 @@ def progress_display(total: int, printer: Printer) -> Iterator[Display]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[now]}", markup=False),
     )
-    with Progress(
+    progress = Progress(
         *columns,
-        console=Console(stderr=True),
+        console=Console(file=raw(sys.stderr)),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=True,  # a warning goes above the lines, not through them
-    ) as progress:
+    )
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(progress)
+        # What comes from plugins is cleaned before it goes above the lines, too.
+        stack.enter_context(contextlib.redirect_stderr(CleanStream(sys.stderr)))
         yield _Lines(progress, total, printer)
 
 
@@ -136,12 +141,12 @@ class _Lines:
             self._finish(run)
             return
         if run.run_id not in self._lines:
-            name = (document_name(run) or run.workflow)[:_NAME_WIDTH]
+            name = clean_line((document_name(run) or run.workflow)[:_NAME_WIDTH])
             self._lines[run.run_id] = self._progress.add_task(name, now="")
             # At once, so that it can be watched, paused or amended from another terminal.
             self._progress.console.print(f"run {run.run_id}  {name}", markup=False, style="dim")
         running = [step.name for step in run.steps.values() if step.status == "running"]
-        self._progress.update(self._lines[run.run_id], now=", ".join(running))
+        self._progress.update(self._lines[run.run_id], now=clean_line(", ".join(running)))
 
     def on_progress(
         self, run: RunState, step: str, done: float, total: float | None, text: str
@@ -149,7 +154,7 @@ class _Lines:
         line = self._lines.get(run.run_id)
         if line is not None:
             count = f" {done:g}" if total is None else f" {done:g}/{total:g}"
-            self._progress.update(line, now=f"{step}{count} {text}".rstrip())
+            self._progress.update(line, now=clean_line(f"{step}{count} {text}".rstrip()))
 
     def settled(self, run: RunState) -> None:
         """Take its line away, and print it unless that was done."""

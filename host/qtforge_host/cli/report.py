@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import click
-
 from qtforge_host.api.snapshots import RunSnapshot, document_name, run_outcome
 from qtforge_host.cli.output import print_json, state
 from qtforge_host.cli.runs.state_machine import machine_lines
+from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.accepted_events import Offer
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo, StepResult
@@ -25,7 +24,7 @@ def print_run(run: RunState, *, as_json: bool, offers: Sequence[Offer] = ()) -> 
         print_json(run_outcome(run, offers), one_line=True)
         return
     for line in run_lines(run, offers=offers):
-        click.echo(line)
+        echo(line)
 
 
 def print_snapshot(run: RunSnapshot, *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from qtforge_host.cli.inputs import document_of, files_of
 from qtforge_host.cli.output import data_only, json_option, print_json, state, table
 from qtforge_host.cli.progress import progress_display
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.errors import WorkflowInvalidError
@@ -81,11 +82,12 @@ def print_rows(rows: Sequence[Routed], *, explain: bool) -> None:
     table(header, (_row(row) for row in rows))
     for row in rows if explain else ():
         if row.decision:
-            click.echo(f"\n{row.file}: {row.decision['target_pipeline']}")
+            echo()
+            echo(f"{row.file}: {row.decision['target_pipeline']}")
             for rule in row.decision["rules"]:
-                click.echo(f"  {state(rule['outcome'])}: {rule['name']} ({rule['priority']})")
-                click.echo(f"      {rule['condition']}")
-                click.echo(f"      {rule['why']}")
+                echo(f"  {state(rule['outcome'])}: {rule['name']} ({rule['priority']})")
+                echo(f"      {rule['condition']}")
+                echo(f"      {rule['why']}")
 
 
 def _row(routed: Routed) -> list[str]:
@@ -140,7 +142,7 @@ def route(
             event_loop.run(routing.run(session, jobs))
         except KeyboardInterrupt:
             routing.show()
-            click.echo("cancelled", err=True)
+            echo("cancelled", err=True)
             return CANCELLED
         routing.show()
     return FAILED if any(each.run.status != "succeeded" for each in routing.done) else 0

@@ -16,6 +16,7 @@ from qtforge_host.cli.inputs import document_of, input_option, read_input, set_o
 from qtforge_host.cli.output import data_only, json_option
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["run"]
@@ -54,7 +55,7 @@ def run(
         try:
             event_loop.run(_run_all(session, workflow, inputs, jobs, printer))
         except KeyboardInterrupt:
-            click.echo("cancelled", err=True)
+            echo("cancelled", err=True)
             return CANCELLED
     return printer.exit_code
 

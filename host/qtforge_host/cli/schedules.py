@@ -9,6 +9,7 @@ import click
 from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.cli.output import json_option, print_json, table
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 
 __all__ = ["schedules"]
 
@@ -33,7 +34,7 @@ def list_schedules(session: Session, as_json: bool) -> None:
         print_json(found)
         return
     if not found.schedules:
-        click.echo(f"there is no [schedules.NAME] in {settings.config_path}")
+        echo(f"there is no [schedules.NAME] in {settings.config_path}")
         return
     table(
         ("SCHEDULE", "WORKFLOW", "CRON", "TIMEZONE", "NEXT", "LAST RUN"),

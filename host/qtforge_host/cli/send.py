@@ -15,6 +15,7 @@ from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.report import print_run
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 
 __all__ = ["send"]
 
@@ -80,7 +81,7 @@ def _handled(outcome: EventOutcome, as_json: bool) -> int:
         raise TypeError("only a state machine handles an event at once")
     move = move_of(outcome.checkpoint)
     if not as_json:
-        click.echo(f"{state('taken' if move.taken else 'not taken')}  {move_text(move)}")
+        echo(f"{state('taken' if move.taken else 'not taken')}  {move_text(move)}")
         print_run(outcome.run.state, as_json=False, offers=outcome.run.offers)
     return 0 if move.taken and outcome.run.error is None else FAILED
 
@@ -88,10 +89,10 @@ def _handled(outcome: EventOutcome, as_json: bool) -> int:
 def _received(outcome: EventOutcome, wait: bool, timeout: str, as_json: bool) -> int:
     if not as_json:
         done = "was received by" if outcome.received else "is sent to"
-        click.echo(f"the event '{outcome.event}' {done} {outcome.run_id}")
+        echo(f"the event '{outcome.event}' {done} {outcome.run_id}")
         if outcome.paused:
             fix = f"qtforge-host runs resume {outcome.run_id}"
-            click.echo(f"  the run is paused, and handles it once it is resumed: {fix}", err=True)
+            echo(f"  the run is paused, and handles it once it is resumed: {fix}", err=True)
         if wait and not outcome.received:
-            click.echo(f"  still pending after {timeout}", err=True)
+            echo(f"  still pending after {timeout}", err=True)
     return FAILED if wait and not outcome.received else 0

@@ -16,6 +16,7 @@ from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state, table
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo, echo_lines
 
 __all__ = ["workflows"]
 
@@ -61,8 +62,8 @@ def show(session: Session, name: str, as_json: bool) -> None:
     if as_json:
         print_json(workflow_document(workflow))
     else:
-        click.echo(f"# {workflow.source}")
-        click.echo(workflow.text.rstrip())
+        echo(f"# {workflow.source}")
+        echo_lines(workflow.text.rstrip())
 
 
 @workflows.command()
@@ -85,7 +86,7 @@ def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
     else:
         for row in found.workflows:
             if not row.problems:
-                click.echo(f"{state('succeeded')}: {row.source} ({row.name})")
+                echo(f"{state('succeeded')}: {row.source} ({row.name})")
         _print_problems(found)
     return FAILED if any(row.problems for row in found.workflows) else 0
 
@@ -124,6 +125,7 @@ def _print_problems(found: Workflows) -> None:
         for problem in row.problems:
             place = problem.source if problem.line is None else f"{problem.source}:{problem.line}"
             where = f"{place}: {problem.path}" if problem.path else place
-            click.echo(f"\n{where}: {problem.what}")
+            echo()
+            echo(f"{where}: {problem.what}")
             if problem.fix:
-                click.echo(f"  fix: {problem.fix}")
+                echo(f"  fix: {problem.fix}")

@@ -16,6 +16,7 @@ from qtforge_host.cli.runs.amend_options import (
 )
 from qtforge_host.cli.runs.options import duration_option, wait_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 
 __all__ = ["amend"]
 
@@ -56,6 +57,6 @@ def amend(
     if as_json:
         print_json(found)
     elif found.amended:
-        click.echo(f"the run {found.run_id} is amended")
+        echo(f"the run {found.run_id} is amended")
     if not found.amended:
-        click.echo(f"amendment requested; still pending after {wait}", err=True)
+        echo(f"amendment requested; still pending after {wait}", err=True)

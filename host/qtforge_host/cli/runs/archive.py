@@ -15,6 +15,7 @@ from qtforge_host.api.lookup import find_run, open_journal
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.run_files import RunFiles
 from qtforge_sdk.files import write_atomically
 
@@ -51,7 +52,7 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json(Pruned(pruned=count))
     else:
-        click.echo(f"{count} {'run is' if count == 1 else 'runs are'} forgotten")
+        echo(f"{count} {'run is' if count == 1 else 'runs are'} forgotten")
 
 
 @click.command()
@@ -80,7 +81,7 @@ def export(session: Session, run: str, output: Path | None) -> None:
     if count:
         what = "1 file of the run is" if count == 1 else f"{count} files of the run are"
         where = files.folder / run_id
-        click.echo(f"{what} not in it ({size_bytes} bytes): {where}", err=True)
+        echo(f"{what} not in it ({size_bytes} bytes): {where}", err=True)
     if output == Path("-"):
         sys.stdout.buffer.write(content)
         return
@@ -89,7 +90,7 @@ def export(session: Session, run: str, output: Path | None) -> None:
         write_atomically(target, content)
     except OSError as error:
         raise click.UsageError(f"{target}: {error.strerror or error}") from error
-    click.echo(f"{run_id} is in {target} ({len(content)} bytes)")
+    echo(f"{run_id} is in {target} ({len(content)} bytes)")
 
 
 @click.command("import")
@@ -112,5 +113,5 @@ def import_(session: Session, file: Path, as_json: bool) -> None:
     if as_json:
         print_json(Imported(run_id=run_id))
     else:
-        click.echo(f"imported {run_id}; an unfinished run is paused until you resume it:")
-        click.echo(f"  qtforge-host runs resume {run_id}")
+        echo(f"imported {run_id}; an unfinished run is paused until you resume it:")
+        echo(f"  qtforge-host runs resume {run_id}")

@@ -10,6 +10,7 @@ from qtforge_host.cli.output import json_option, run_async
 from qtforge_host.cli.report import print_snapshot
 from qtforge_host.cli.runs.options import duration_option, wait_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 
 __all__ = ["cancel", "pause"]
 
@@ -64,9 +65,9 @@ def _report(
     """Print the run; exit code 1 where it ended otherwise than it was requested to."""
     print_snapshot(run, as_json=as_json)
     if not done:
-        click.echo(f"{request} requested; still pending after {wait}", err=True)
+        echo(f"{request} requested; still pending after {wait}", err=True)
         return 0
     if run.state.status != wanted:
-        click.echo(f"it was {run.state.status} before it could be {wanted}", err=True)
+        echo(f"it was {run.state.status} before it could be {wanted}", err=True)
         return FAILED
     return 0

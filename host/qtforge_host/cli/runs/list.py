@@ -13,6 +13,7 @@ from qtforge_host.api.lookup import list_runs as find_runs
 from qtforge_host.api.lookup import open_journal
 from qtforge_host.cli.output import json_option, print_json, state, table
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.runs import RunStatus
@@ -77,7 +78,7 @@ def list_runs(
         return
     if not listed.runs:
         restricted = statuses or workflow or waiting_for or since or until
-        click.echo("no such run" if restricted else "there is no run yet")
+        echo("no such run" if restricted else "there is no run yet")
         return
     table(
         ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW"),

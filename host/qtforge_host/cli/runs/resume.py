@@ -22,6 +22,7 @@ from qtforge_host.cli.runs.amend_options import (
 )
 from qtforge_host.cli.runs.options import versions_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal_errors import RunOwnedError
@@ -60,7 +61,7 @@ def resume(
         if every:
             wanted = await client.resumable()
             if not wanted:
-                click.echo("no run was interrupted, is blocked or has anything to handle", err=True)
+                echo("no run was interrupted, is blocked or has anything to handle", err=True)
         else:
             wanted = list(dict.fromkeys([await client.find(run) for run in runs]))
         await _execute(client, wanted, versions, jobs, printer, every=every)
@@ -102,7 +103,7 @@ def retry(
             patch=lambda workflow: patch_of(run_id, workflow, changes),
             reason=reason,
         )
-        click.echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
+        echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
         await _execute(client, [run_id], versions, 1, printer, note="retried")
 
     return _with_client(session, retried, as_json=as_json)
@@ -135,7 +136,7 @@ def fork(
     async def forked(client: RunClient, printer: RunPrinter) -> None:
         run_id = await client.find(run)
         new_id = await client.fork(run_id, from_step=stage, given=given)
-        click.echo(f"the new run is {new_id}", err=True)
+        echo(f"the new run is {new_id}", err=True)
         await _execute(client, [new_id], versions, 1, printer, note=fork_note(run_id, stage))
 
     return _with_client(session, forked, as_json=as_json)
@@ -156,7 +157,7 @@ def _with_client(
         try:
             event_loop.run(main(printer))
         except KeyboardInterrupt:
-            click.echo("cancelled", err=True)
+            echo("cancelled", err=True)
             return CANCELLED
     return printer.exit_code
 

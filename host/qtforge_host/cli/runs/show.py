@@ -24,6 +24,7 @@ from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.report import print_run, run_lines
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.terminal import echo, rendered, style
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.conversion import to_plain
@@ -102,7 +103,7 @@ def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
 
     seen = asyncio.run(followed())
     if seen is None:
-        click.echo(f"the run has not ended within {timeout}; it continues", err=True)
+        echo(f"the run has not ended within {timeout}; it continues", err=True)
         return FAILED
     if as_json:
         print_json(seen.watched(), one_line=True)
@@ -159,7 +160,7 @@ def _display(as_json: bool) -> Iterator[Callable[[RunState, Sequence[Record]], N
     with Live(console=Console(), transient=True, auto_refresh=False, redirect_stdout=False) as live:
 
         def update(state: RunState, _: Sequence[Record]) -> None:
-            text = "\n".join(run_lines(state))
+            text = "\n".join(map(rendered, run_lines(state)))
             live.update(Text.from_ansi(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
         yield update
@@ -170,38 +171,40 @@ def _print_lines(as_json: bool, state: RunState, records: Sequence[Record]) -> N
         if as_json:
             print_json(entry, one_line=True)
         else:
-            click.echo(_line(entry))
+            echo(_line(entry))
 
 
 def _line(entry: HistoryEntry) -> str:
     """Return an entry as one line for people."""
     where = f"{entry.step}: " if entry.step else ""
-    text = "".join(each if each.isprintable() else " " for each in f"{where}{entry.text}")
+    text = f"{where}{entry.text}"
     fix = f" (fix: {entry.fix})" if entry.fix else ""
-    return f"{click.style(f'+{entry.after_s:.3f} s', dim=True)}  {text}{fix}"
+    return f"{style(f'+{entry.after_s:.3f} s', dim=True)}  {text}{fix}"
 
 
 def _print(seen: RunSnapshot) -> None:
     for each in run_lines(seen.state, status=seen.status, offers=seen.offers):
-        click.echo(each)
+        echo(each)
     _say_interrupted(seen)
     path = list(moves(seen.records))
     if path:
-        click.echo("\npath")
+        echo()
+        echo("path")
     for move in path:
         glyph = " " if move.taken else "✗"
-        text = "".join(each if each.isprintable() else " " for each in move_text(move))
-        click.echo(f"{glyph} {move.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
+        text = move_text(move)
+        echo(f"{glyph} {move.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
     started = (seen.state.started_at or seen.records[0].at).astimezone()
     owners = f", {seen.owners} owners so far" if seen.owners > 1 else ""
-    click.echo(f"\nhistory, from {started:%Y-%m-%d %H:%M:%S}{owners}")
+    echo()
+    echo(f"history, from {started:%Y-%m-%d %H:%M:%S}{owners}")
     if seen.omitted:
-        click.echo(f"  ... {seen.omitted:,} earlier records; --records prints all")
+        echo(f"  ... {seen.omitted:,} earlier records; --records prints all")
     for entry in timeline(seen.records, seen.state.started_at):
-        click.echo(f"  {_line(entry)}")
+        echo(f"  {_line(entry)}")
 
 
 def _say_interrupted(seen: RunSnapshot) -> None:
     if seen.status == "interrupted":
-        click.echo("  the process that executed it has died")
-        click.echo(f"  fix: qtforge-host runs resume {seen.run_id}")
+        echo("  the process that executed it has died")
+        echo(f"  fix: qtforge-host runs resume {seen.run_id}")

@@ -1,0 +1,195 @@
+r"""The one place through which text for people reaches the terminal.
+
+Names, errors, fixes and prints of plugins, and the documents and sources that they read, may
+hold escape sequences, control characters, bidirectional overrides and line breaks. They would
+move the cursor, change the clipboard, or forge lines that the host seems to say. So everything
+is written with `echo` and `echo_lines`, and standard error is a `CleanStream`: such characters
+are shown as escapes such as ``\x1b``. Only what `style` has made keeps its colour.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+import sys
+from typing import Any, Final, TextIO
+
+import click
+
+__all__ = [
+    "CleanStream",
+    "clean_line",
+    "clean_lines",
+    "echo",
+    "echo_json",
+    "echo_lines",
+    "plain",
+    "raw",
+    "rendered",
+    "style",
+]
+
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_HARMFUL: Final = re.compile(f"[{_CONTROLS}]")
+_HARMFUL_IN_LINES: Final = re.compile(rf"(?![\n\t])[{_CONTROLS}]")
+_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# What a style begins with, instead of the escape character alone: no text that the host was
+# given can hold it, so a colour in it is the host's own.
+_MARK: Final = f"\x1b{secrets.token_hex(8)}"
+_STYLE: Final = re.compile(rf"{_MARK}(\[[0-9;]*m)")
+_NAMES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def style(text: str, **options: Any) -> str:
+    """Return a text with a colour, to be printed with `echo`.
+
+    Args:
+        text: The text.
+        options: Those of `click.style`.
+    """
+    begin, end = click.style("\0", **options).split("\0")
+    return f"{_marked(begin)}{text}{_marked(end)}"
+
+
+def plain(line: str) -> str:
+    """Return a line as it is shown, without the colours of `style`."""
+    return clean_line(_STYLE.sub("", line))
+
+
+def rendered(line: str) -> str:
+    """Return a line as it is shown, with the escape sequences of its colours."""
+    parts = _STYLE.split(line)
+    # Every other one is what a style has captured.
+    parts[::2] = map(clean_line, parts[::2])
+    parts[1::2] = [f"\x1b{each}" for each in parts[1::2]]
+    return "".join(parts)
+
+
+def echo(line: str = "", *, err: bool = False) -> None:
+    r"""Print one line; a line break in it is shown as ``\n``.
+
+    Args:
+        line: The line, with colours of `style`.
+        err: Whether it goes to standard error.
+    """
+    _write(rendered(line), err=err)
+
+
+def echo_lines(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print a text of several lines, such as a file.
+
+    Args:
+        text: The text.
+        nl: Whether a line break is added.
+        err: Whether it goes to standard error.
+    """
+    _write(clean_lines(text), nl=nl, err=err)
+
+
+def echo_json(text: str) -> None:
+    """Print JSON; what is harmful in it becomes an escape of JSON, which says the same."""
+    # The control characters of ASCII are escapes already, but for the last one.
+    if not text.isascii() or "\x7f" in text:
+        text = _HARMFUL_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    _write(text, err=False)
+
+
+def clean_line(text: str) -> str:
+    r"""Return a text in one line, with the harmful characters as escapes.
+
+    >>> print(clean_line("a\nb \x1b[31mred\u202e"))
+    a\nb \x1b[31mred\u202e
+    """
+    return text if text.isprintable() else _HARMFUL.sub(_escape, text)
+
+
+def clean_lines(text: str) -> str:
+    r"""Return a text of several lines, with the other harmful characters as escapes.
+
+    A carriage return, which would let a line overwrite itself, becomes a line break.
+
+    >>> print(clean_lines("10 %\r20 %\x07"))
+    10 %
+    20 %\x07
+    """
+    if text.isprintable():
+        return text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _HARMFUL_IN_LINES.sub(_escape, text)
+
+
+class CleanStream(io.TextIOBase):
+    """A stream of text that shows harmful characters as escapes.
+
+    Args:
+        stream: Where it is written.
+        colors: Whether escape sequences of colours are left as they are.
+    """
+
+    def __init__(self, stream: TextIO, *, colors: bool = False) -> None:
+        self.stream = stream
+        self._colors = colors
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream."""
+        return self.stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """What the stream does with characters that its encoding lacks."""
+        return self.stream.errors
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        self.stream.write(_apart(_COLOR, text) if self._colors else clean_lines(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor of the stream."""
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        """Whether the stream can be written."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing: the stream belongs to the process."""
+
+
+def raw(stream: TextIO) -> TextIO:
+    """Return the stream beneath a `CleanStream`, or another stream itself."""
+    return stream.stream if isinstance(stream, CleanStream) else stream
+
+
+def _write(shown: str, *, nl: bool = True, err: bool) -> None:
+    click.echo(shown, file=raw(sys.stderr if err else sys.stdout), nl=nl)
+
+
+def _marked(codes: str) -> str:
+    return codes.replace("\x1b", _MARK)
+
+
+def _apart(kept: re.Pattern[str], text: str) -> str:
+    """Clean a text but for what a pattern finds."""
+    shown, end = [], 0
+    for found in kept.finditer(text):
+        shown += [clean_lines(text[end : found.start()]), found[0]]
+        end = found.end()
+    return "".join([*shown, clean_lines(text[end:])])
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found[0]
+    code = ord(character)
+    return _NAMES.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
