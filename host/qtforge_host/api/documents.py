@@ -62,6 +62,10 @@ __all__ = [
     "Schedules",
     "Stage",
     "Timer",
+    "TokenCreated",
+    "TokenRevoked",
+    "TokenRow",
+    "Tokens",
     "Topics",
     "Versioned",
     "WatchedRun",
@@ -419,6 +423,40 @@ class PluginCommands(Versioned, frozen=True, kw_only=True):
     """The commands that plugins contribute."""
 
     commands: list[PluginCommand]
+
+
+class TokenRow(Part, frozen=True, kw_only=True):
+    """A token of the HTTP interface, without its text."""
+
+    id: str
+    name: str
+    scope: str
+    created_at: datetime.datetime | None
+    expires_at: datetime.datetime | None
+    expired: bool
+
+
+class Tokens(Versioned, frozen=True, kw_only=True):
+    """The tokens of the HTTP interface."""
+
+    tokens: list[TokenRow]
+
+
+class TokenCreated(Versioned, frozen=True, kw_only=True):
+    """A new token, with its text, which is never shown again."""
+
+    token: str
+    id: str
+    name: str
+    scope: str
+    created_at: datetime.datetime
+    expires_at: datetime.datetime | None
+
+
+class TokenRevoked(Versioned, frozen=True, kw_only=True):
+    """A token that is no longer valid."""
+
+    revoked: str
 
 
 class HandlerRow(Part, frozen=True, kw_only=True):

@@ -57,6 +57,8 @@ _GLYPHS: Final = {
     "closed": ("✓", "green"),
     "half open": ("!", "yellow"),
     "open": ("✗", "red"),
+    "valid": ("✓", "green"),
+    "expired": ("·", "bright_black"),
     "ok": ("✓", "green"),
     "wrong": ("✗", "red"),
     "succeeded": ("✓", "green"),

@@ -25,6 +25,7 @@ from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.service import Service
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.successor import Successor
+from qtforge_host.serving.tokens import TokenChecker
 from qtforge_sdk.errors import QtForgeError
 
 __all__ = ["serve"]
@@ -225,7 +226,8 @@ def _listening(options: ServeOptions, before: Successor | None) -> socket.socket
 async def _http(
     options: ServeOptions, folder: ServeFolder, current: Current, listening: socket.socket
 ) -> AsyncIterator[str]:
-    gate = Gate(folder.token(), options.allowed_hosts, RateGate(options.rate))
+    folder.make_token()
+    gate = Gate(TokenChecker(folder.state_dir), options.allowed_hosts, RateGate(options.rate))
     application = Application(current, gate, options.max_body_bytes, options.max_requests)
     connections = Connections(
         connection_limit(options.max_connections),

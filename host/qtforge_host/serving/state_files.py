@@ -24,16 +24,24 @@ class ServeFolder:
 
     Args:
         state_dir: The state directory; it may not exist yet.
+
+    Attributes:
+        state_dir: The state directory.
     """
 
     def __init__(self, state_dir: Path) -> None:
-        self._state_dir = state_dir
+        self.state_dir = state_dir
         self._folder = state_dir / "serve"
 
     @property
     def token_path(self) -> Path:
         """The file with the token."""
         return self._folder / "token"
+
+    @property
+    def tokens_path(self) -> Path:
+        """The file with the hashes of the tokens that were created."""
+        return self._folder / "tokens.json"
 
     @contextlib.contextmanager
     def lock(self, held: int | None = None) -> Iterator[int]:
@@ -58,14 +66,14 @@ class ServeFolder:
                     private_file(opened)
                 descriptor = stack.enter_context(open(opened, "ab")).fileno()
                 if not try_lock(descriptor):
-                    raise AlreadyServingError(str(self._state_dir), _read(pid_path))
+                    raise AlreadyServingError(str(self.state_dir), _read(pid_path))
                 write_atomically(pid_path, f"{os.getpid()}\n".encode())
             except OSError as error:
                 raise StateDirectoryError(str(self._folder), str(error)) from error
             yield descriptor
 
-    def token(self) -> str:
-        """Return the token, made when there is none yet; only its owner can read the file.
+    def make_token(self) -> None:
+        """Make the token when there is none yet; only its owner can read the file.
 
         Raises:
             StateDirectoryError: It can't be read or written.
@@ -75,6 +83,17 @@ class ServeFolder:
                 # mkstemp, beneath it, makes files that only their owner can read.
                 made = secrets.token_urlsafe(_TOKEN_BYTES)
                 write_atomically(self.token_path, f"{made}\n".encode())
+        except OSError as error:
+            raise StateDirectoryError(str(self.token_path), str(error)) from error
+        self.read_token()
+
+    def read_token(self) -> str | None:
+        """Return the token; None where there is none.
+
+        Raises:
+            StateDirectoryError: It can't be read, is empty, or others may change it.
+        """
+        try:
             if self.token_path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise StateDirectoryError(
                     str(self.token_path),
@@ -82,6 +101,8 @@ class ServeFolder:
                     f"chmod 600 {self.token_path}, or remove it, and a new one is made",
                 )
             found = self.token_path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
         except (OSError, UnicodeDecodeError) as error:
             raise StateDirectoryError(str(self.token_path), str(error)) from error
         if not found:

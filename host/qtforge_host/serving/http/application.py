@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qtforge_host.api.documents import Ready
 from qtforge_host.serving.errors import RefusedError
-from qtforge_host.serving.http.auth import Gate
+from qtforge_host.serving.http.auth import Gate, check_scope
 from qtforge_host.serving.http.connections import AUTHENTICATED
 from qtforge_host.serving.http.openapi import openapi
 from qtforge_host.serving.http.requests import (
@@ -121,9 +121,10 @@ class Application:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         alive = path == HEALTH_PATH
-        self._gate.check(scope, needs_token=not alive)
+        granted = self._gate.check(scope, needs_token=not alive)
         own = self._own(path)
         if own is None:
+            scope[AUTHENTICATED] = granted
             await self._route(scope, receive, send)
         elif method in ("GET", "HEAD"):
             await response(own)(scope, receive, send)
@@ -138,7 +139,6 @@ class Application:
                 {"Retry-After": "1"},
             )  # fmt: skip
         self._in_progress += 1
-        scope[AUTHENTICATED] = True
         try:
             await self._router(scope, receive, send)
         finally:
@@ -196,6 +196,7 @@ class _Path:
         endpoint = self._endpoints.get(method)
         if endpoint is None:
             raise _wrong_method(scope["method"], tuple(self._endpoints))
+        check_scope(scope[AUTHENTICATED], endpoint.scope)
         async with asyncio.timeout(_ANSWER_S):
             answered = await self._application.answer(endpoint, Request(scope, receive))
         if isinstance(answered, EventStream):

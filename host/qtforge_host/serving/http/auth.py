@@ -1,8 +1,7 @@
-"""Who is let in: the name by which the host is called, the origin, the token, how often."""
+"""Authentication: the Host and Origin headers, the token and its scope, the rate."""
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import time
 from collections import OrderedDict
@@ -14,9 +13,10 @@ from starlette.types import Scope
 
 from qtforge_host.policies.limits import TokenBucket
 from qtforge_host.serving.errors import RefusedError
+from qtforge_host.serving.tokens import TokenChecker, TokenScope, allows
 from qtforge_sdk.policies import ParsedRate
 
-__all__ = ["Gate", "RateGate", "host_name"]
+__all__ = ["Gate", "RateGate", "check_scope", "host_name"]
 
 _CLIENTS: Final = 4096
 
@@ -66,37 +66,40 @@ class Gate:
     """Checks each request before anything else looks at it.
 
     Args:
-        token: What a client must know.
+        tokens: What a client must know one of.
         allowed_hosts: Names by which the host may be called, besides those of this machine.
         rate: How often a client may ask.
     """
 
-    def __init__(self, token: str, allowed_hosts: Iterable[str], rate: RateGate) -> None:
-        self._token = token.encode()
+    def __init__(self, tokens: TokenChecker, allowed_hosts: Iterable[str], rate: RateGate) -> None:
+        self._tokens = tokens
         self._allowed = {each.lower() for each in allowed_hosts}
         self._rate = rate
 
-    def check(self, scope: Scope, *, needs_token: bool) -> None:
-        """Let a request pass.
+    def check(self, scope: Scope, *, needs_token: bool) -> TokenScope | None:
+        """Let a request pass, and return what its token may do; None where it has none.
 
         Raises:
-            RefusedError: It does not.
+            RefusedError: It does not pass.
         """
         headers = Headers(scope=scope)
         self._check_host(headers, scope)
         self._check_origin(headers)
-        knows = self._knows(headers)
+        granted = self._granted(headers)
+        knows = granted is not None
         client = scope.get("client")
         self._rate.check(client[0] if client else "", knows)
         if needs_token and not knows:
             raise RefusedError(
                 401,
                 "http.unauthorized",
-                "the token is missing or wrong",
+                "the token is missing or wrong, was revoked, or has expired",
                 "",
-                "send 'Authorization: Bearer TOKEN'; 'serve' says which file holds it",
+                "send 'Authorization: Bearer TOKEN'; 'serve' says which file holds the first one,"
+                " and 'qtforge-host tokens create' makes another",
                 {"WWW-Authenticate": "Bearer"},
             )
+        return granted
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         # A page of another site whose name was made to point here (DNS rebinding) calls the
@@ -125,11 +128,27 @@ class Gate:
                 "ask from a program, not from a page",
             )
 
-    def _knows(self, headers: Headers) -> bool:
+    def _granted(self, headers: Headers) -> TokenScope | None:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        # In bytes: compare_digest takes texts of ASCII only.
-        return kind.lower() == "bearer" and hmac.compare_digest(
-            given.strip().encode("utf-8", "surrogateescape"), self._token
+        if kind.lower() != "bearer":
+            return None
+        return self._tokens.scope_of(given.strip().encode("utf-8", "surrogateescape"))
+
+
+def check_scope(granted: TokenScope, needed: TokenScope) -> None:
+    """Check that a token may do what a request asks for.
+
+    Raises:
+        RefusedError: It may not.
+    """
+    if not allows(granted, needed):
+        raise RefusedError(
+            403,
+            "http.forbidden",
+            "the token may not do that",
+            f"its scope is '{granted}', and this needs '{needed}'",
+            f"use a token of 'qtforge-host tokens create --scope {needed}'",
+            {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
         )
 
 

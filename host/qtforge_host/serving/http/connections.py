@@ -22,7 +22,7 @@ from qtforge_host.serving.errors import TooFewDescriptorsError
 __all__ = ["AUTHENTICATED", "BURST", "Connection", "Connections", "connection_limit"]
 
 _LOG: Final = logging.getLogger("qtforge.http")
-AUTHENTICATED: Final = "qtforge.authenticated"  # the key of a scope whose request was let in
+AUTHENTICATED: Final = "qtforge.authenticated"  # the key in ASGI's scope of what a token may do
 BURST: Final = 64  # connections that the loop accepts before it does anything else
 _RESERVED: Final = BURST + 192  # descriptors for the journal, plugins, worker processes
 _DEFAULT_LIMIT: Final = 1000

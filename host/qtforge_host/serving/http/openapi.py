@@ -18,6 +18,11 @@ from qtforge_host.serving.http.schemas import GRAPH_TYPES
 __all__ = ["openapi"]
 
 _REF: Final = "#/components/schemas/{name}"
+_REFUSALS: Final = {
+    "Unauthorized": "The token is missing or wrong, was revoked, or has expired.",
+    "Forbidden": "The token's scope does not include this, or a page of another site asks.",
+    "Refused": "The request was refused, and why.",
+}
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -47,10 +52,11 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "responses": {
-                "Refused": {
-                    "description": "The request was refused, and why.",
+                name: {
+                    "description": text,
                     "content": {JSON: {"schema": schema_of[ErrorDocument]}},
                 }
+                for name, text in _REFUSALS.items()
             },
         },
     }
@@ -86,11 +92,14 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, An
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
+        "security": [{"token": [endpoint.scope]}],
         "responses": {
             **{
                 str(status): _answer(answer, schema_of)
                 for status, answer in endpoint.answers.items()
             },
+            "401": {"$ref": "#/components/responses/Unauthorized"},
+            "403": {"$ref": "#/components/responses/Forbidden"},
             "default": {"$ref": "#/components/responses/Refused"},
         },
     }

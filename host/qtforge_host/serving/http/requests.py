@@ -16,6 +16,7 @@ from qtforge_host.api.documents import error_document
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.schemas import NoQuery
 from qtforge_host.serving.service import Service
+from qtforge_host.serving.tokens import TokenScope
 from qtforge_sdk.errors import QtForgeError
 
 __all__ = [
@@ -108,6 +109,7 @@ class Endpoint:
         method: In capitals.
         path: With ``{parameters}``.
         name: The operation's name in the OpenAPI document.
+        scope: What a token must allow.
         summary: What it does, in a line.
         handler: Answers the request.
         answers: The answers that are no errors, by status: the type of a JSON document, or the
@@ -121,6 +123,7 @@ class Endpoint:
     method: str
     path: str
     name: str
+    scope: TokenScope
     summary: str
     handler: Handler
     answers: Mapping[int, type | str]
