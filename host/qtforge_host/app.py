@@ -144,6 +144,7 @@ class Host:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._parts = HostParts(settings)
+        self._version = importlib.metadata.version("qtforge-host")
         self.bus = self._parts.bus
         self.expressions = self._parts.expressions
         self._contributions = Contributions(
@@ -322,7 +323,7 @@ class Host:
             version=candidate.version,
             bus=self.bus,
             data_dir=self.settings.state_dir / "plugins" / name,
-            host_version=importlib.metadata.version("qtforge-host"),
+            host_version=self._version,
             secrets=self._parts.secrets,
             runs_dir=RunFiles.of(self.settings.state_dir).folder,
         )

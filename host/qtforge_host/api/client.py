@@ -587,7 +587,7 @@ class RunClient(RunStore):
         """
         durable = await self._parts.durable()
         workflows = durable.engine.workflows
-        records = await durable.journal.records(run_id)
+        records = await durable.journal.tail(run_id)
         workflow = workflows.recorded(RunState.from_records(run_id, records))
         changes = None
         if operations := _operations(patch, workflow):
@@ -664,7 +664,7 @@ class RunClient(RunStore):
         """
         durable = await self._parts.durable()
         journal = durable.journal
-        state = _refuse_ended(run_id, await journal.records(run_id))
+        state = _refuse_ended(run_id, await journal.tail(run_id))
         workflows = durable.engine.workflows
         workflow = workflows.recorded(state)
         changes = _operations(patch, workflow)
@@ -791,9 +791,7 @@ class RunClient(RunStore):
     ) -> None:
         ownership = await journal.claim(run_id)
         try:
-            records = await journal.records(run_id)
-            _refuse_ended(run_id, records)
-            if RunState.from_records(run_id, records).status != "paused":
+            if _refuse_ended(run_id, await journal.tail(run_id)).status != "paused":
                 paused = RunPaused(
                     run_id=run_id, at=message.at, by=self._by, reason=reason,
                     message_id=message.message_id,

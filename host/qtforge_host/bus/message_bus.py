@@ -285,23 +285,27 @@ class MessageBus:
     def set_routes(
         self,
         handlers: Mapping[str, Iterable[Handler]],
-        observers: Observers,
         policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
     ) -> None:
-        """Replace the routes; called when registrations change.
+        """Replace the routes of some topics; called when registrations change.
 
         Args:
-            handlers: The handlers and wrappers of each topic, in pluggy's order.
-            observers: The observing hooks.
+            handlers: The handlers and wrappers of each topic, in pluggy's order; none where the
+                topic is no longer answered.
             policy_of: Returns the policy of a topic with that many handlers, or None.
         """
-        routes = {}
+        routes = self._local.routes
         for topic, found in handlers.items():
             several = list(found)
+            if not several:
+                routes.pop(topic, None)
+                continue
             answering = [handler for handler in several if not handler.wrapper]
             wrappers = [handler for handler in several if handler.wrapper]
             routes[topic] = Route(topic, answering, wrappers, policy_of(topic, len(answering)))
-        self._local.routes = routes
+
+    def observe(self, observers: Observers) -> None:
+        """Replace the observing hooks; called when registrations change."""
         self._observers = observers
 
     def identities(self, topic: str) -> tuple[tuple[str, str], ...]:

@@ -154,7 +154,8 @@ class _Worker:
         self._kill()
         self._writer.close()
         try:
-            await asyncio.wait_for(asyncio.shield(self._exit), _END_S)
+            async with asyncio.timeout(_END_S):  # `wait_for` may lose a cancellation
+                await asyncio.shield(self._exit)
         except TimeoutError:  # in the kernel, such as in a network file system
             _LOG.warning("the killed worker process %d has not ended yet", self._process.pid)
         await self._output.close()
@@ -185,7 +186,8 @@ class _Worker:
 
     async def _exit_reason(self) -> str:
         try:
-            code = await asyncio.wait_for(self._process.wait(), _END_S)
+            async with asyncio.timeout(_END_S):
+                code = await self._process.wait()
         except TimeoutError:
             return "its worker process closed its connection to the host"
         if code < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 import click
 
@@ -12,7 +13,7 @@ from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.config.settings import Settings, load_settings
-from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.options import ServeOptions, origin_of
 from qtforge_host.serving.successor import Successor
 from qtforge_sdk.policies import ParsedRate, parse_rate
 
@@ -31,6 +32,14 @@ _MEGA = 1_000_000
 @click.option(
     "--allow-host", "allowed_hosts", multiple=True, metavar="NAME",
     help="A further name that clients may use in the Host header; repeat.",
+)  # fmt: skip
+@click.option(
+    "--public-url", default="", metavar="URL",
+    help="Where a proxy publishes it, such as https://forge.example; its pages may ask.",
+)  # fmt: skip
+@click.option(
+    "--root-path", default="", metavar="PATH",
+    help="The path beneath which a proxy publishes it.  [default: that of --public-url]",
 )  # fmt: skip
 @click.option(
     "--grace", default="10s", show_default=True, help="How long runs may execute at the end."
@@ -79,6 +88,8 @@ def serve(
     port: int,
     no_http: bool,
     allowed_hosts: tuple[str, ...],
+    public_url: str,
+    root_path: str,
     grace: str,
     rate: str,
     max_body: int,
@@ -104,11 +115,14 @@ def serve(
     # It imports the libraries of the extra, which may not be there.
     from qtforge_host.serving.process import serve as serve_until_told
 
+    public_url = _public_url(public_url)
     options = ServeOptions(
         http=not no_http,
         host=host,
         port=port,
         allowed_hosts=allowed_hosts,
+        public_url=public_url,
+        root_path=_root_path(root_path or urlsplit(public_url).path),
         grace_s=duration_option("--grace", grace).total_seconds(),
         max_body_bytes=max_body * _MEGA,
         max_connections=max_connections,
@@ -138,6 +152,22 @@ def serve(
         successor = event_loop.run(serve_until_told(read_settings, options, say, before))
     if successor is not None:
         successor.replace_this_process()
+
+
+def _public_url(url: str) -> str:
+    if url:
+        try:
+            origin_of(url)
+        except ValueError as error:
+            raise click.UsageError(f"--public-url: {error}") from error
+    return url
+
+
+def _root_path(path: str) -> str:
+    path = path.rstrip("/")
+    if path and (not path.startswith("/") or not path.isprintable() or set(path) & set("?#%")):
+        raise click.UsageError(f"--root-path: '{path}' is not a path such as /forge")
+    return path
 
 
 def _rate(option: str, text: str) -> ParsedRate:

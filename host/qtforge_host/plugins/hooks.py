@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,11 +51,45 @@ class SubscriberHook:
     method: Callable[..., Any]
 
 
+class _Manager(pluggy.PluginManager):
+    """Knows which hooks each plugin implements; pluggy looks through all hooks for that."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(project)
+        self.hooks_of: dict[int, tuple[str, ...]] = {}  # by the id of a registered plugin
+        self._found: dict[str, None] = {}
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register a plugin; see pluggy."""
+        self._found = {}
+        registered = super().register(plugin, name)
+        self.hooks_of[id(plugin)] = tuple(sorted(self._found))
+        return registered
+
+    def unregister(self, plugin: object | None = None, name: str | None = None) -> Any | None:
+        """Unregister a plugin; see pluggy."""
+        found = super().unregister(plugin, name)
+        self.hooks_of.pop(id(found), None)
+        return found
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """Return the marks of a hook implementation; see pluggy."""
+        options = super().parse_hookimpl_opts(plugin, name)
+        if options is not None:
+            self._found[options.get("specname") or name] = None
+        return options
+
+    def get_hookcallers(self, plugin: object) -> list[pluggy.HookCaller] | None:
+        """Return the callers of a plugin's hooks; see pluggy."""
+        names = self.hooks_of.get(id(plugin))
+        return None if names is None else [getattr(self.hook, name) for name in names]
+
+
 class Hooks:
     """The registered hook implementations, in the order that pluggy defines."""
 
     def __init__(self) -> None:
-        self._manager: Final = pluggy.PluginManager(PROJECT)
+        self._manager: Final = _Manager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
 
     def register(self, plugin: object, name: str) -> None:
@@ -72,7 +106,7 @@ class Hooks:
 
     def unregister(self, plugin: object) -> None:
         """Unregister a plugin's hooks; a plugin that is not registered is ignored."""
-        if self._manager.is_registered(plugin):
+        if id(plugin) in self._manager.hooks_of:
             self._manager.unregister(plugin)
 
     @property
@@ -132,10 +166,18 @@ class Hooks:
 
         return notify
 
-    def operations(self) -> Mapping[str, list[OperationHook]]:
-        """Return the operations of each topic in calling order, wrappers first."""
+    def hooks_of(self, plugin: object) -> tuple[str, ...]:
+        """Return the names of the hooks that a registered plugin implements, topics included."""
+        return self._manager.hooks_of.get(id(plugin), ())
+
+    def operations(self, topics: Iterable[str]) -> Mapping[str, list[OperationHook]]:
+        """Return the operations of these topics in calling order, wrappers first.
+
+        Args:
+            topics: Their names; names of other hooks have no operations.
+        """
         found: dict[str, list[OperationHook]] = {}
-        for topic, implementation in self._implementations():
+        for topic, implementation in self._implementations(topics):
             spec = operation_spec(implementation.function)
             if spec is not None:
                 rank = 0 if implementation.tryfirst else 2 if implementation.trylast else 1
@@ -152,7 +194,7 @@ class Hooks:
     def subscribers(self, plugin: object) -> list[SubscriberHook]:
         """Return the subscribers of one plugin."""
         found = []
-        for name, implementation in self._implementations():
+        for name, implementation in self._implementations(self.hooks_of(plugin)):
             spec = subscriber_spec(implementation.function)
             if (
                 spec is not None
@@ -164,8 +206,11 @@ class Hooks:
                 )
         return found
 
-    def _implementations(self) -> Iterator[tuple[str, pluggy.HookImpl]]:
-        for name, caller in sorted(vars(self._manager.hook).items()):
+    def _implementations(self, names: Iterable[str]) -> Iterator[tuple[str, pluggy.HookImpl]]:
+        for name in names:
+            caller = getattr(self._manager.hook, name, None)
+            if caller is None or caller.has_spec():  # a hook of the host: every plugin has some
+                continue
             for implementation in reversed(caller.get_hookimpls()):
                 yield name, implementation
 

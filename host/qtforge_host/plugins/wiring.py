@@ -7,10 +7,10 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.message_bus import MessageBus, Observers
@@ -40,6 +40,14 @@ from qtforge_sdk.workflows import PythonWorkflow
 __all__ = ["ContributedCommand", "Contributions", "Wired", "Wiring"]
 
 _LOG = logging.getLogger("qtforge.host")
+_OBSERVING: Final = frozenset(
+    (
+        "qtforge_before_request",
+        "qtforge_after_request",
+        "qtforge_on_request_error",
+        "qtforge_on_run_event",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,7 @@ class Wiring:
         self._process_memory_bytes = process_memory_bytes
         self._wired: dict[int, Wired] = {}
         self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
+        self._hooks_of: dict[int, tuple[str, ...]] = {}  # of each prepared plugin
         self._workers: dict[int, ProcessWorkers] = {}
         self._mailboxes: dict[int, list[Any]] = {}
         self._run_observer: Callable[..., None] | None = None
@@ -121,10 +130,12 @@ class Wiring:
             PluginError: An operation's signature or condition can't be used.
         """
         handlers = {}
-        for operations in self._hooks.operations().values():
+        hooks = self._hooks.hooks_of(wired.plugin)
+        for operations in self._hooks.operations(hooks).values():
             for hook in operations:
                 if hook.plugin is wired.plugin:
                     handlers[hook.method] = self._handler(wired, hook)
+        self._hooks_of[id(wired.plugin)] = hooks
         for subscriber in self._hooks.subscribers(wired.plugin):
             handler_signature(subscriber.method, wired.name, extra=0)
         self._handlers[id(wired.plugin)] = handlers
@@ -151,27 +162,31 @@ class Wiring:
             except ExpressionError as error:
                 raise _bad_condition(wired, error) from error
             mailboxes.append(mailbox)
-        self.refresh()
+        self._compile(self._hooks_of[id(wired.plugin)])
 
     def disconnect(self, plugin: object) -> None:
         """Remove a plugin from the bus; its hooks must be unregistered already."""
         for mailbox in self._mailboxes.pop(id(plugin), []):
             mailbox.close()
         self._handlers.pop(id(plugin), None)
-        self.refresh()
+        self._compile(self._hooks_of.pop(id(plugin), ()))
 
-    def refresh(self) -> None:
-        """Compile all routes again from pluggy's order."""
-        routes = {}
-        for topic, operations in self._hooks.operations().items():
+    def _compile(self, hooks: Sequence[str]) -> None:
+        """Compile the routes of some hooks again from pluggy's order.
+
+        Only a plugin's own topics change with it: all routes at each plugin would take a time
+        that grows with the square of their number.
+        """
+        routes: dict[str, list[Handler]] = {topic: [] for topic in hooks}
+        for topic, operations in self._hooks.operations(hooks).items():
             found = [
                 self._handlers.get(id(hook.plugin), {}).get(hook.method) for hook in operations
             ]
-            connected = [handler for handler in found if handler is not None]
-            if connected:
-                routes[topic] = connected
-        self._bus.set_routes(routes, self._observers(), self._policy_of)
-        self._run_observer = self._hooks.observer("qtforge_on_run_event")
+            routes[topic] = [handler for handler in found if handler is not None]
+        self._bus.set_routes(routes, self._policy_of)
+        if not _OBSERVING.isdisjoint(hooks):
+            self._bus.observe(self._observers())
+            self._run_observer = self._hooks.observer("qtforge_on_run_event")
 
     def observe_run(self, record: Record) -> None:
         """Call the plugins' ``qtforge_on_run_event`` hooks with a record."""

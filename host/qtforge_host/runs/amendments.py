@@ -254,7 +254,7 @@ async def amend_resting(
     """
     ownership = await journal.claim(run_id)
     try:
-        records = await journal.records(run_id)
+        records = await journal.tail(run_id)
         state = RunState.from_records(run_id, records)
         if state.finished is not None:
             raise RunEndedError(run_id, state.finished.status)

@@ -89,7 +89,7 @@ async def cancel_family(
     """
     ownership = await journal.claim(run_id)
     family = await _family(journal, run_id)
-    states = [RunState.from_records(each, await journal.records(each)) for each, _ in family]
+    states = [RunState.from_records(each, await journal.tail(each)) for each, _ in family]
     if any(map(needs_compensation, states)):
         await journal.release(ownership)
         return False
@@ -116,8 +116,7 @@ async def _end(
     journal: Journal, ownership: Ownership, by: str, reason: str, at: datetime.datetime
 ) -> None:
     run_id = ownership.run_id
-    records = await journal.records(run_id)
-    state = RunState.from_records(run_id, records)
+    state = RunState.from_records(run_id, await journal.tail(run_id))
     if state.finished is not None:
         await journal.release(ownership)
         return
@@ -269,7 +268,7 @@ class Children:
     async def _end_cancelled(self, run_id: str) -> None:
         """Resume a run that is to be cancelled, if it can be resumed here."""
         try:
-            records = await self._journal.records(run_id)
+            records = await self._journal.tail(run_id)
             state = RunState.from_records(run_id, records)
             await self._executor.resume(
                 run_id,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
 
 from qtforge_sdk.policies import ParsedRate
 
-__all__ = ["ServeOptions"]
+__all__ = ["ServeOptions", "origin_of"]
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,10 @@ class ServeOptions:
         host: The address that it listens on.
         port: Its port; 0 for any that is free.
         allowed_hosts: Further names by which it may be called.
+        public_url: The URL at which a proxy publishes the HTTP interface, such as
+            ``https://forge.example/host``; "" for none.
+        root_path: The path of the proxy beneath which it is published, without a slash at its
+            end; "" for none.
         grace_s: How long runs may go on when the process ends, in seconds.
         max_body_bytes: No request may be larger.
         max_connections: So many connections are open at once; None for 1,000, or fewer where
@@ -36,6 +44,8 @@ class ServeOptions:
     host: str = "127.0.0.1"
     port: int = 8321
     allowed_hosts: tuple[str, ...] = ()
+    public_url: str = ""
+    root_path: str = ""
     grace_s: float = 10.0
     max_body_bytes: int = 10_000_000
     max_connections: int | None = None
@@ -47,3 +57,22 @@ class ServeOptions:
     max_runs: int = 10_000
     reexec: bool = True
     rate: ParsedRate = ParsedRate(100, 1.0)
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of a URL, as browsers write it.
+
+    >>> origin_of("https://Forge.example:443/runs"), origin_of("http://[::1]:8321")
+    ('https://forge.example', 'http://[::1]:8321')
+
+    Raises:
+        ValueError: It is no ``http`` or ``https`` URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"'{url}' is not a URL such as https://forge.example")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(f"'{url}' has more than a host, a port and a path")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"

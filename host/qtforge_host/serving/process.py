@@ -19,6 +19,7 @@ from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
 from qtforge_host.serving.http.connections import Connections, connection_limit
 from qtforge_host.serving.http.log_limit import LogLimit
+from qtforge_host.serving.http.published import published
 from qtforge_host.serving.http.server import HttpServer, listen
 from qtforge_host.serving.metrics import RunCounts
 from qtforge_host.serving.options import ServeOptions
@@ -227,8 +228,16 @@ async def _http(
     options: ServeOptions, folder: ServeFolder, current: Current, listening: socket.socket
 ) -> AsyncIterator[str]:
     folder.make_token()
-    gate = Gate(TokenChecker(folder.state_dir), options.allowed_hosts, RateGate(options.rate))
-    application = Application(current, gate, options.max_body_bytes, options.max_requests)
+    gate = Gate(
+        TokenChecker(folder.state_dir),
+        options.allowed_hosts,
+        RateGate(options.rate),
+        options.public_url,
+    )
+    application = published(
+        Application(current, gate, options.max_body_bytes, options.max_requests),
+        options.root_path,
+    )
     connections = Connections(
         connection_limit(options.max_connections),
         head_s=options.head_timeout_s,

@@ -38,7 +38,7 @@ def test_operations_come_in_pluggys_order() -> None:
     one, two = First(), Second()
     hooks.register(two, "two")
     hooks.register(one, "one")
-    found = hooks.operations()["a.b"]
+    found = hooks.operations(["a.b"])["a.b"]
     assert [each.method.__name__ for each in found] == ["first", "do", "last"]
     assert [each.rank for each in found] == [0, 1, 2]
 
@@ -50,7 +50,8 @@ def test_a_plugin_that_is_unregistered_answers_no_more() -> None:
     assert len(hooks.subscribers(one)) == 1
     hooks.unregister(one)
     hooks.unregister(one)
-    assert hooks.operations() == {}
+    assert hooks.operations(["a.b"]) == {}
+    assert hooks.hooks_of(one) == ()
     assert hooks.subscribers(one) == []
 
 

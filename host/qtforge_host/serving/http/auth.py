@@ -7,12 +7,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from qtforge_host.policies.limits import TokenBucket
 from qtforge_host.serving.errors import RefusedError
+from qtforge_host.serving.options import origin_of
 from qtforge_host.serving.tokens import TokenChecker, TokenScope, allows
 from qtforge_sdk.policies import ParsedRate
 
@@ -69,11 +71,21 @@ class Gate:
         tokens: What a client must know one of.
         allowed_hosts: Names by which the host may be called, besides those of this machine.
         rate: How often a client may ask.
+        public_url: The URL at which a proxy publishes the host; "" for none.
     """
 
-    def __init__(self, tokens: TokenChecker, allowed_hosts: Iterable[str], rate: RateGate) -> None:
+    def __init__(
+        self,
+        tokens: TokenChecker,
+        allowed_hosts: Iterable[str],
+        rate: RateGate,
+        public_url: str = "",
+    ) -> None:
         self._tokens = tokens
         self._allowed = {each.lower() for each in allowed_hosts}
+        self._public_origin = origin_of(public_url) if public_url else None
+        if public_url:
+            self._allowed.add(urlsplit(public_url).hostname or "")
         self._rate = rate
 
     def check(self, scope: Scope, *, needs_token: bool) -> TokenScope | None:
@@ -118,14 +130,20 @@ class Gate:
             )
 
     def _check_origin(self, headers: Headers) -> None:
+        # A browser names the site of the page: it must be the one that the request is for. A
+        # proxy that ends TLS leaves the Host header as it was, or is named by the public URL.
         origin = headers.get("origin")
-        if origin is not None and origin.lower() != f"http://{headers.get('host', '')}".lower():
+        if origin is None:
+            return
+        host = headers.get("host", "").lower()
+        own = {f"http://{host}", f"https://{host}", self._public_origin}
+        if origin.lower() not in own:
             raise RefusedError(
                 403,
                 "http.origin_refused",
                 "a page of another site asks",
                 f"its Origin is '{origin}'",
-                "ask from a program, not from a page",
+                "ask from a program, or start it with --public-url URL if a proxy publishes it",
             )
 
     def _granted(self, headers: Headers) -> TokenScope | None:
