@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
 from qtforge_builtin_plugins.documents.formats import (
+    CSV,
     DOCX,
     EML,
     HTML,
@@ -15,7 +17,14 @@ from qtforge_builtin_plugins.documents.formats import (
     MBOX,
     MSG,
     PDF,
+    PPTX,
+    RTF,
+    SVG,
     TEXT,
+    XLS,
+    XLSB,
+    XLSX,
+    XML,
 )
 from qtforge_sdk import OperationError
 
@@ -25,6 +34,27 @@ HEAD_BYTES: Final = 65_536
 UNKNOWN: Final = "application/octet-stream"
 _ZIP: Final = "application/zip"
 _OLE: Final = "application/x-ole-storage"
+# The beginning of the main part's name; Word and others number it now and then.
+_PACKAGES: Final = {
+    "word/document": DOCX,
+    "xl/workbook.bin": XLSB,
+    "xl/workbook": XLSX,
+    "ppt/presentation": PPTX,
+}
+_STREAMS: Final = {
+    "WordDocument": "application/msword",
+    "Workbook": XLS,
+    "Book": XLS,
+    "PowerPoint Document": "application/vnd.ms-powerpoint",
+}
+_XML_START: Final = re.compile(rb"\s*(?:<\?xml\b|<!--|<!DOCTYPE|<[A-Za-z_])")
+_SVG_ROOT: Final = re.compile(
+    rb"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,4000}?-->\s*)*(?:<!DOCTYPE\s+svg[^>]{0,500}>\s*)?"
+    rb"(?:<!--.{0,4000}?-->\s*)*<(?:svg:)?svg\b",
+    re.DOTALL,
+)
+_XML_NAMES: Final = frozenset({".xml", ".svg"})
+_TABLE_NAMES: Final = frozenset({".csv", ".tsv"})
 _BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 # Tab, line feed, form feed, carriage return and escape are the controls that texts have.
 _BINARY_BYTES: Final = bytes(set(range(32)) - {9, 10, 12, 13, 27}) + b"\x7f"
@@ -70,6 +100,8 @@ def identify(file: BinaryIO, name: str) -> str:
     head = file.read(HEAD_BYTES)
     if head.startswith(b"PK\x03\x04"):
         return _zipped(file)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
+        return RTF
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole(head + file.read(), name)
     if _is_text(head):
@@ -104,8 +136,9 @@ def _zipped(file: BinaryIO) -> str:
     try:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
-            if "word/document.xml" in names:
-                return DOCX
+            for begin, kind in _PACKAGES.items():
+                if any(name.startswith(begin) for name in names):
+                    return kind
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
                 return archive.read("mimetype").decode("ascii", "replace").strip() or _ZIP
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError):
@@ -113,10 +146,6 @@ def _zipped(file: BinaryIO) -> str:
         file.seek(0)
         head = file.read(HEAD_BYTES)
         return DOCX if b"word/" in head or b"[Content_Types].xml" in head[:200] else _ZIP
-    if "xl/workbook.xml" in names:
-        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    if "ppt/presentation.xml" in names:
-        return "application/vnd.openxmlformats-officedocument.presentationml.presentation"
     return _ZIP
 
 
@@ -129,7 +158,22 @@ def _ole(data: bytes, name: str) -> str:
             "it is an Office document that opens with a password only",
             "save it without a password first",
         )  # fmt: skip
-    return "application/msword" if "WordDocument".encode("utf-16-le") in data else _OLE
+    names = _streams(data)
+    for stream, kind in _STREAMS.items():
+        if stream in names if names else stream.encode("utf-16-le") in data:
+            return kind
+    return _OLE
+
+
+def _streams(data: bytes) -> frozenset[str]:
+    """Return the names of the streams at the top; none of a file that is damaged."""
+    import olefile  # few documents are of such old formats
+
+    try:
+        with olefile.OleFileIO(data) as ole:
+            return frozenset(path[0] for path in ole.listdir() if len(path) == 1)
+    except (OSError, ValueError, IndexError, AttributeError, TypeError, struct.error):
+        return frozenset()
 
 
 def _binary_kind(head: bytes) -> str:
@@ -149,10 +193,16 @@ def _text_kind(head: bytes, name: str) -> str:
     text = _as_ascii(head)
     if _HTML_START.match(text) or (suffix in _HTML_NAMES and _HTML_TAG.search(text)):
         return HTML
+    if _SVG_ROOT.match(text):
+        return SVG
+    if text.lstrip().startswith(b"<?xml") or (suffix in _XML_NAMES and _XML_START.match(text)):
+        return XML
     if _is_mail(text, least_headers=1 if suffix == ".eml" else 2):
         return EML
     if suffix in _MARKDOWN_NAMES:
         return MARKDOWN
+    if suffix in _TABLE_NAMES:
+        return CSV
     signs = sum(sign.search(text) is not None for sign in _MARKDOWN_SIGNS)
     return MARKDOWN if suffix in _PLAIN_NAMES and signs >= 2 else TEXT
 

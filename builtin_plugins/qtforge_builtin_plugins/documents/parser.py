@@ -1,4 +1,4 @@
-"""document-parser: the text and the metadata of PDF, DOCX, HTML, Markdown, e-mail and text."""
+"""document-parser: the text and the metadata of the formats in `formats`."""
 
 from __future__ import annotations
 
@@ -248,6 +248,6 @@ def _unsupported(document: Document) -> OperationError:
     return OperationError(
         "document.unsupported", f"no plugin reads the format of {document.name}",
         f"its type is {document.media_type}",
-        "convert it to PDF, DOCX, HTML, Markdown, e-mail or text, or install a plugin that"
+        "convert it to PDF, DOCX, XLSX, HTML, Markdown or text, or install a plugin that"
         " answers document.parse for it",
     )  # fmt: skip

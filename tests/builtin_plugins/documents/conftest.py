@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -145,6 +146,18 @@ def make_pdf() -> MakePdf:
             pdf.add_page()
             pdf.multi_cell(0, 8, text)
         return bytes(pdf.output())
+
+    return make
+
+
+@pytest.fixture
+def make_zip() -> Callable[[dict[str, str | bytes]], bytes]:
+    def make(parts: dict[str, str | bytes]) -> bytes:
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            for name, part in parts.items():
+                archive.writestr(name, part)
+        return target.getvalue()
 
     return make
 

@@ -19,7 +19,20 @@ from qtforge_sdk.errors import NoHandlerError
 from qtforge_sdk.messages import DocumentMetadata, ParseRequest, ParseResponse, Section
 from qtforge_sdk.operations import operation_spec
 
-HEAVY = {"pypdfium2", "docx", "lxml", "selectolax", "markdown_it", "chardet", "puremagic", "numpy"}
+HEAVY = {
+    "pypdfium2",
+    "olefile",
+    "oxmsg",
+    "striprtf",
+    "python_calamine",
+    "docx",
+    "lxml",
+    "selectolax",
+    "markdown_it",
+    "chardet",
+    "puremagic",
+    "numpy",
+}
 
 
 def plugin() -> DocumentParser:

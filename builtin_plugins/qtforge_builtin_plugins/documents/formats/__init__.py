@@ -13,6 +13,7 @@ from typing import Final
 from qtforge_sdk.messages import Table
 
 __all__ = [
+    "CSV",
     "DOCX",
     "EML",
     "HTML",
@@ -21,31 +22,63 @@ __all__ = [
     "MODULES",
     "MSG",
     "PDF",
+    "PPTX",
+    "RTF",
+    "SVG",
     "TEXT",
+    "XLS",
+    "XLSB",
+    "XLSX",
+    "XML",
     "Extracted",
     "Part",
     "Source",
 ]
 
+_OFFICE: Final = "application/vnd.openxmlformats-officedocument"
+_OPEN_DOCUMENT: Final = "application/vnd.oasis.opendocument"
 PDF: Final = "application/pdf"
-DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+DOCX: Final = f"{_OFFICE}.wordprocessingml.document"
+XLSX: Final = f"{_OFFICE}.spreadsheetml.sheet"
+XLSB: Final = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+XLS: Final = "application/vnd.ms-excel"
+PPTX: Final = f"{_OFFICE}.presentationml.presentation"
 HTML: Final = "text/html"
 MARKDOWN: Final = "text/markdown"
 EML: Final = "message/rfc822"
 MBOX: Final = "application/mbox"
 MSG: Final = "application/vnd.ms-outlook"
+RTF: Final = "application/rtf"
+SVG: Final = "image/svg+xml"
+XML: Final = "application/xml"
+CSV: Final = "text/csv"
 TEXT: Final = "text/plain"
 
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {
         PDF: "pdf",
         DOCX: "docx",
+        XLSX: "sheets",
+        XLSB: "sheets",
+        XLS: "sheets",
+        f"{_OPEN_DOCUMENT}.spreadsheet": "sheets",
+        f"{_OPEN_DOCUMENT}.spreadsheet-template": "sheets",
+        PPTX: "slides",
+        f"{_OPEN_DOCUMENT}.text": "odf",
+        f"{_OPEN_DOCUMENT}.text-template": "odf",
+        f"{_OPEN_DOCUMENT}.presentation": "odf",
+        f"{_OPEN_DOCUMENT}.presentation-template": "odf",
+        "application/epub+zip": "epub",
         HTML: "html",
         "application/xhtml+xml": "html",
         MARKDOWN: "markdown",
         EML: "mail",
         MBOX: "mbox",
         MSG: "outlook",
+        RTF: "rtf",
+        SVG: "xml",
+        XML: "xml",
+        CSV: "table",
         TEXT: "plain",
     }
 )

@@ -10,8 +10,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
+from qtforge_sdk.messages import Table
 
-__all__ = ["declared_encoding", "extract", "find_headings", "to_text"]
+__all__ = ["declared_encoding", "extract", "find_headings", "find_headings_in", "to_text"]
 
 _HIDDEN: Final = frozenset({"head", "script", "style", "noscript", "template", "svg", "iframe"})
 _BLOCKS: Final = frozenset(
@@ -21,6 +22,20 @@ _BLOCKS: Final = frozenset(
 )  # fmt: skip
 _LINES: Final = frozenset({"br", "li", "tr", "option", "caption"})
 _CELLS: Final = frozenset({"td", "th"})
+_MAYBE_HIDDEN: Final = (
+    '[hidden], [style*="display" i], [style*="visibility" i], [style*="mso-hide" i],'
+    " dialog:not([open])"
+)
+_HIDING_STYLE: Final = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all)\b",
+    re.IGNORECASE,
+)
+_MOST_SPANNED: Final = 1000
+# What a form shows of what was typed in.
+_TYPED: Final = frozenset(
+    {"text", "email", "tel", "url", "number", "date", "time", "datetime-local", "month", "week",
+     "search", "submit", "button", "reset"}
+)  # fmt: skip
 _SPACE: Final = re.compile(r"[ \t\n\r\f]+")
 # The HTML standard looks for the declaration in the first 1024 bytes.
 _CHARSET: Final = re.compile(
@@ -48,7 +63,8 @@ def extract(source: Source) -> Extracted:
         created=_created(tree),
         encoding=decoded.encoding,
         warnings=decoded.warnings,
-        headings=_headings(tree),
+        headings=find_headings_in(tree),
+        tables=_tables(tree),
     )
 
 
@@ -59,10 +75,11 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
         OperationError: ``document.undecodable``.
     """
     decoded = decode(source.data, source.encoding or declared_encoding(source.data), source.name)
-    return _headings(LexborHTMLParser(decoded.text))
+    return find_headings_in(LexborHTMLParser(decoded.text))
 
 
-def _headings(tree: LexborHTMLParser) -> list[tuple[int, str]]:
+def find_headings_in(tree: LexborHTMLParser) -> list[tuple[int, str]]:
+    """Return the headings of a page, as `find_headings` does."""
     found = []
     for node in tree.css("h1, h2, h3, h4, h5, h6"):
         heading = " ".join(node.text().split())
@@ -71,11 +88,52 @@ def _headings(tree: LexborHTMLParser) -> list[tuple[int, str]]:
     return found
 
 
+def _tables(tree: LexborHTMLParser) -> list[Table]:
+    """Return the tables that have no table within them, as those that lay out a page have."""
+    found = []
+    hidden = _hidden(tree)
+    for table in tree.css("table"):
+        if table.mem_id in hidden or any(
+            inner.mem_id != table.mem_id for inner in table.css("table")
+        ):
+            continue
+        rows: list[tuple[str, ...]] = []
+        spanned: dict[int, int] = {}  # a column to the number of rows that a cell above reaches
+        for row in table.css("tr"):
+            cells: list[str] = []
+            for cell in row.css("td, th"):
+                _fill(cells, spanned)
+                columns = _span(cell, "colspan")
+                below = _span(cell, "rowspan") - 1
+                for column in range(len(cells), len(cells) + columns):
+                    if below > 0:
+                        spanned[column] = below
+                cells += [" ".join(cell.text().split()), *[""] * (columns - 1)]
+            _fill(cells, spanned)
+            rows.append(tuple(cells))
+        if any(len(row) > 1 for row in rows):
+            found.append(Table(rows=tuple(rows)))
+    return found
+
+
+def _fill(cells: list[str], spanned: dict[int, int]) -> None:
+    """Append the empty cells into which cells of rows above reach."""
+    while spanned.get(len(cells), 0) > 0:
+        spanned[len(cells)] -= 1
+        cells.append("")
+
+
+def _span(cell: LexborNode, name: str) -> int:
+    text = cell.attributes.get(name) or ""
+    return min(max(int(text), 1), _MOST_SPANNED) if text.isdecimal() and len(text) < 6 else 1
+
+
 def to_text(tree: LexborHTMLParser) -> str:
     """Return the text that a browser shows, with blocks and rows on lines, and tabs for cells."""
     pieces: list[str] = []
     # An explicit stack, since the nesting of an untrusted document is not limited.
     pending: list[tuple[LexborNode | str, bool]] = [(tree.root, False)] if tree.root else []
+    hidden = _hidden(tree)
     while pending:
         node, preformatted = pending.pop()
         if isinstance(node, str):
@@ -88,7 +146,10 @@ def to_text(tree: LexborHTMLParser) -> str:
                     content = content.lstrip(" ")
             if content:
                 pieces.append(content)
-        elif node.tag not in _HIDDEN and node.is_element_node:
+        elif node.tag == "input":
+            if node.attributes.get("type", "text") in _TYPED:
+                pieces.append(node.attributes.get("value") or "")
+        elif node.tag not in _HIDDEN and node.is_element_node and node.mem_id not in hidden:
             before, after = _breaks(node.tag or "")
             preformatted = preformatted or node.tag in {"pre", "textarea"}
             if before:
@@ -98,6 +159,23 @@ def to_text(tree: LexborHTMLParser) -> str:
             children = list(node.iter(include_text=True))
             pending.extend((child, preformatted) for child in reversed(children))
     return "".join(pieces)
+
+
+def _hidden(tree: LexborHTMLParser) -> frozenset[int]:
+    """Return the ids of the elements that a browser does not show, by their own attributes."""
+    found = {
+        node.mem_id
+        for node in tree.css(_MAYBE_HIDDEN)
+        if "hidden" in node.attributes
+        or node.tag == "dialog"
+        or _HIDING_STYLE.search(node.attributes.get("style") or "")
+    }
+    for choice in tree.css("select:not([multiple])"):
+        options = choice.css("option")
+        chosen = next((each for each in options if "selected" in each.attributes), None)
+        shown = (chosen or options[0]).mem_id if options else None
+        found |= {each.mem_id for each in options if each.mem_id != shown}
+    return frozenset(found)
 
 
 def _breaks(tag: str) -> tuple[str, str]:

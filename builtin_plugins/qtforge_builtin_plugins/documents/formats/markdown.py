@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,16 @@ from markdown_it.token import Token
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
+from qtforge_sdk.messages import Table
 
 __all__ = ["extract", "find_headings"]
 
 # Static site generators put properties there; CommonMark would read them as a heading.
-_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.{0,20000}?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.S)
+_FRONT_MATTER: Final = re.compile(
+    r"\A(---|\+\+\+)[ \t]*\r?\n(.{0,20000}?)\r?\n\1[ \t]*(?:\r?\n|\Z)", re.S
+)
+# "title: A report" of YAML, or "title = 'A report'" of TOML; values on lines of their own are not.
+_PROPERTY: Final = re.compile(r"^(title|author|date)[ \t]*[:=][ \t]*(\S.*?)[ \t]*$", re.M | re.I)
 _BLOCK_ENDS: Final = frozenset(
     {"paragraph_close", "heading_close", "table_close", "bullet_list_close",
      "ordered_list_close", "blockquote_close"}
@@ -24,7 +30,9 @@ _BLOCK_ENDS: Final = frozenset(
 
 
 def extract(source: Source) -> Extracted:
-    """Return the text, with code blocks unchanged; the first heading is the title.
+    """Return the text, with code blocks unchanged.
+
+    Title, author and date are those of the front matter; else the first heading is the title.
 
     Raises:
         OperationError: ``document.undecodable``.
@@ -33,12 +41,16 @@ def extract(source: Source) -> Extracted:
     front, tokens = _parse(decoded.text)
     body = "".join(_pieces(tokens))
     headings = list(_headings(tokens))
+    properties = _properties(front or "")
     return Extracted(
         text=f"{front}\n\n{body}" if front else body,
-        title=headings[0][1] if headings else None,
+        title=properties.get("title") or (headings[0][1] if headings else None),
+        author=properties.get("author"),
+        created=_iso(properties.get("date")),
         encoding=decoded.encoding,
         warnings=decoded.warnings,
         headings=headings,
+        tables=_tables(tokens),
     )
 
 
@@ -56,7 +68,44 @@ def _parse(text: str) -> tuple[str | None, Sequence[Token]]:
     """Return the front matter, None without one, and the tokens of the rest."""
     front = _FRONT_MATTER.match(text)
     tokens = MarkdownIt("commonmark").enable("table").parse(text[front.end() :] if front else text)
-    return (front.group(1) if front else None), tokens
+    return (front.group(2) if front else None), tokens
+
+
+def _properties(front: str) -> dict[str, str]:
+    found = {}
+    for match in _PROPERTY.finditer(front):
+        text = match[2]
+        if text[0] in "\"'" and text.endswith(text[0]):
+            text = text[1:-1]
+        elif text[0] in "[{|>&*!":
+            continue  # a list, a block and the like
+        found[match[1].lower()] = text.strip()
+    return found
+
+
+def _iso(text: str | None) -> str | None:
+    try:
+        return datetime.datetime.fromisoformat(text).isoformat() if text else None
+    except ValueError:
+        return None
+
+
+def _tables(tokens: Sequence[Token]) -> list[Table]:
+    found: list[Table] = []
+    rows: list[tuple[str, ...]] = []
+    cells: list[str] = []
+    for token, following in itertools.pairwise(tokens):
+        if token.type == "table_open":
+            rows = []
+        elif token.type == "tr_open":
+            cells = []
+        elif token.type in ("th_open", "td_open"):
+            cells.append(" ".join(_inline_text(following).split()))
+        elif token.type == "tr_close":
+            rows.append(tuple(cells))
+        if following.type == "table_close":
+            found.append(Table(rows=tuple(rows)))
+    return found
 
 
 def _pieces(tokens: Sequence[Token]) -> list[str]:

@@ -55,6 +55,10 @@ class Package:
             )  # fmt: skip
         self._entries = {entry.filename.lstrip("/").lower(): entry for entry in entries}
 
+    def names(self) -> list[str]:
+        """Return the names of all parts, in lower case."""
+        return list(self._entries)
+
     def read(self, name: str) -> bytes | None:
         """Return a part's bytes; None without such a part. Case does not count."""
         entry = self._entries.get(name.lstrip("/").lower())

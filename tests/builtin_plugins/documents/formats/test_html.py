@@ -57,3 +57,36 @@ def test_the_declared_encoding_is_used(parse: Any, encoding: str, declaration: s
 def test_deep_nesting_does_no_harm(parse: Any) -> None:
     page = b"<!doctype html>" + b"<div>" * 50_000 + b"the core"
     assert "the core" in parse(page).parsed_content
+
+
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ('<p>a</p><p style="color:red; Display : NONE">b</p>', "a"),
+        ("<p>a</p><div hidden><p>b</p></div>", "a"),
+        ('<p>a</p><div style="visibility:hidden">b</div>', "a"),
+        ("<p>a</p><dialog>b</dialog><dialog open>c</dialog>", "a\n\nc"),
+        ('<p style="display:block">a</p>', "a"),
+        ('<p>Name: <input value="typed"><input type="hidden" value="b"></p>', "Name: typed"),
+        ("<select><option>a<option selected>b</select>", "b"),
+        ("<select><option>a<option>b</select>", "a"),
+    ],
+)
+def test_what_a_browser_does_not_show_is_left_out(parse: Any, markup: str, expected: str) -> None:
+    assert parse(f"<!doctype html>{markup}".encode()).parsed_content == expected
+
+
+def test_tables_have_their_rows_with_spans_filled(parse: Any) -> None:
+    page = (
+        "<!doctype html><table><tr><th>Item</th><th colspan=2>Price</th></tr>"
+        "<tr><td rowspan=2>A</td><td>1</td><td>EUR</td></tr><tr><td>2</td><td>USD</td></tr></table>"
+    )
+    (table,) = parse(page.encode()).tables
+    assert table.rows == (("Item", "Price", ""), ("A", "1", "EUR"), ("", "2", "USD"))
+
+
+def test_a_table_that_lays_out_a_page_is_none(parse: Any) -> None:
+    inner = "<table><tr><td>a</td><td>b</td></tr></table>"
+    page = f"<!doctype html><table><tr><td>{inner}</td></tr></table>"
+    (table,) = parse(page.encode()).tables
+    assert table.rows == (("a", "b"),)

@@ -1,0 +1,119 @@
+"""Spreadsheets (XLSX, XLSM, XLSB, XLS, ODS), by python-calamine: the cells of each sheet."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import re
+from typing import Any, Final
+
+import python_calamine
+
+from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_builtin_plugins.documents.formats.packages import Package, damage_as_error
+from qtforge_sdk import OperationError
+from qtforge_sdk.messages import Table
+
+__all__ = ["extract"]
+
+_SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
+_ROW: Final = re.compile(rb"<row\b[^>]{0,200}?\br=\"(\d{1,7})\"")
+_COLUMN: Final = re.compile(rb"\br=\"([A-Z]{1,3})\d")
+_MOST_COLUMNS: Final = 16_384
+_MOST_CELLS: Final = 50_000_000
+
+
+def extract(source: Source) -> Extracted:
+    """Return each sheet's name and its rows, with tabs between cells.
+
+    Formulas are read as their last results. Empty rows are left out, and hidden sheets, with the
+    warning ``hidden_sheets``.
+
+    Raises:
+        OperationError: ``document.too_large``, ``document.damaged``, ``document.encrypted``.
+    """
+    properties: dict[str, str | None] = {}
+    if source.data.startswith(b"PK"):
+        package = Package(source)
+        _check_extent(source, package)
+        with damage_as_error(source):
+            properties = package.properties()
+    blocks = []
+    tables = []
+    headings = []
+    hidden = []
+    try:
+        with damage_as_error(source):
+            book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(source.data))
+            for sheet in book.sheets_metadata:
+                if sheet.typ != python_calamine.SheetTypeEnum.WorkSheet:
+                    continue
+                if sheet.visible != python_calamine.SheetVisibleEnum.Visible:
+                    hidden.append(sheet.name)
+                    continue
+                rows = _rows(book.get_sheet_by_name(sheet.name))
+                headings.append((1, " ".join(sheet.name.split())))
+                tables.append(Table(rows=tuple(rows), name=sheet.name))
+                blocks.append("\n".join([headings[-1][1], *map("\t".join, rows)]))
+    except OperationError as error:
+        if isinstance(error.__cause__, python_calamine.PasswordError):
+            raise OperationError(
+                "document.encrypted", f"{source.name} is encrypted",
+                "it opens with a password only", "save it without a password first",
+            ) from error.__cause__  # fmt: skip
+        raise
+    return Extracted(
+        text="\n\n".join(blocks),
+        title=properties.get("title"),
+        author=properties.get("author"),
+        created=properties.get("created"),
+        headings=headings,
+        tables=tables,
+        warnings={"hidden_sheets": f"left out: {', '.join(hidden)}"} if hidden else {},
+    )
+
+
+def _check_extent(source: Source, package: Package) -> None:
+    """Refuse a sheet of a few cells far apart: calamine makes all cells between them.
+
+    Raises:
+        OperationError: ``document.too_large``.
+    """
+    for name in package.names():
+        if not _SHEET.fullmatch(name):
+            continue
+        data = package.read(name) or b""
+        rows = max(map(int, _ROW.findall(data[data.rfind(b"<row") :])), default=1)
+        if rows * _MOST_COLUMNS <= _MOST_CELLS:
+            continue
+        widest = max(set(_COLUMN.findall(data)), key=lambda text: (len(text), text), default=b"A")
+        columns = 0
+        for letter in widest:
+            columns = 26 * columns + letter - 64
+        if rows * columns > _MOST_CELLS:
+            raise OperationError(
+                "document.too_large", f"{source.name} is too large uncompressed",
+                f"a sheet reaches to row {rows} and column {columns}, and {_MOST_CELLS} cells"
+                " are allowed", "remove what is far off the table",
+            )  # fmt: skip
+
+
+def _rows(sheet: python_calamine.CalamineSheet) -> list[tuple[str, ...]]:
+    rows = []
+    for row in sheet.iter_rows():
+        cells = [_written(cell) for cell in row]
+        while cells and not cells[-1]:
+            cells.pop()
+        if cells:
+            rows.append(tuple(cells))
+    return rows
+
+
+def _written(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, (datetime.date, datetime.time)):
+        return cell.isoformat()
+    return " ".join(str(cell).split())
