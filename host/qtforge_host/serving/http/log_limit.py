@@ -19,7 +19,7 @@ class _Window:
 
     def __init__(self, record: logging.LogRecord, began_s: float) -> None:
         self.name = record.name
-        self.text = str(record.msg).strip()
+        self.text = record.getMessage().strip()
         self.began_s = began_s
         self.written = 0
         self.left_out = 0
@@ -71,7 +71,7 @@ class LogLimit(logging.Filter):
                 logger = logging.getLogger(window.name)
                 record = logger.makeRecord(
                     window.name, logging.WARNING, "", 0,
-                    "%d more lines in %.0f s were left out: %s",
+                    "%d more lines in %.0f s were left out, such as: %s",
                     (window.left_out, now_s - window.began_s, window.text), None,
                 )  # fmt: skip
                 # Straight to the handlers: this filter does not count its own lines.

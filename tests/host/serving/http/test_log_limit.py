@@ -65,7 +65,7 @@ def test_the_count_of_what_was_left_out_comes_when_the_period_is_over(
     assert "left out" not in caplog.text
     clock.s = 61.0
     limit.tell_left_out()
-    assert "997 more lines in 61 s were left out: a bad request, number %d" in caplog.text
+    assert "997 more lines in 61 s were left out, such as: a bad request, number 0" in caplog.text
     caplog.clear()
     bad_requests(3)
     assert len(caplog.records) == 3
