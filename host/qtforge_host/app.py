@@ -39,6 +39,7 @@ from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublisher
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
@@ -50,7 +51,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.secrets import Secrets
 
-__all__ = ["Host", "HostParts", "Instruments", "bind"]
+__all__ = ["Bindings", "Host", "HostParts", "Instruments", "bind"]
 
 _LOG = logging.getLogger("qtforge.host")
 _DRAIN_S: Final = 5.0
@@ -139,6 +140,8 @@ class Host:
         expressions: Compiles conditions and templates.
         registry: Every plugin found, with its state.
         catalog: The workflows.
+        events: Send publications to runs, once the journal is open.
+        sender: Stores publications for other processes, once the journal is open.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -153,6 +156,8 @@ class Host:
         self._loader = PluginLoader()
         self._durable: Durable | None = None
         self._plugins: PluginLifecycle | None = None
+        self.events: EventTriggers
+        self.sender: PublicationSender
         self.registry: Registry
         self.catalog: Catalog
         self._resolution: Resolution
@@ -229,6 +234,8 @@ class Host:
                 self.bus, supervisor, journal, self.expressions, self._parts.clock, starts=False
             )
             events.bind(self.runnable())
+            self.events, self.sender = events, PublicationSender(journal, self._parts.clock)
+            self.bus.add_relay(self.sender.send)
             freeze_heap()
         return self._durable
 
@@ -332,17 +339,34 @@ class Host:
         return {} if self._plugins is None else self._plugins.versions()
 
 
-async def bind(host: Host) -> EventTriggers:
-    """Let publications on a host's bus start runs, besides the events that they always are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bindings:
+    """What reaches runs and subscribers of a host, besides what its own process publishes to runs.
+
+    Attributes:
+        starts: Start runs when messages are published.
+        receiver: Receives what other processes publish.
+    """
+
+    starts: EventTriggers
+    receiver: PublicationReceiver
+
+    def close(self) -> None:
+        """Start no more runs."""
+        self.starts.close()
+
+
+async def bind(host: Host) -> Bindings:
+    """Let publications of this and other processes start runs, and reach subscribers here.
 
     Returns:
-        The triggers; close them to end that.
+        The bindings; let the receiver run, and close them at the end.
 
     Raises:
         StateDirectoryError: The state directory can't be used.
     """
     durable = await host.durable()
-    triggers = EventTriggers(
+    starts = EventTriggers(
         host.bus,
         durable.supervisor,
         durable.journal,
@@ -350,5 +374,14 @@ async def bind(host: Host) -> EventTriggers:
         SystemClock(),
         sends=False,
     )
-    triggers.bind(host.runnable())
-    return triggers
+    starts.bind(host.runnable())
+    receiver = PublicationReceiver(
+        host.bus,
+        durable.journal,
+        durable.supervisor.active_runs,
+        host.sender,
+        (starts.handle, host.events.handle),
+        lambda: [*starts.topics(), *host.events.topics()],
+    )
+    await receiver.start()
+    return Bindings(starts=starts, receiver=receiver)

@@ -851,16 +851,19 @@ async def _recovering(parts: Parts) -> AsyncIterator[None]:
     from qtforge_host.runs.recovery import RecoveryLoop
 
     durable = await parts.durable()
-    triggers = await bind(await parts.host())
+    bindings = await bind(await parts.host())
     loop = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
-    task = asyncio.create_task(loop.run())
-    task.add_done_callback(_log_failure)
+    tasks = [asyncio.create_task(work) for work in (loop.run(), bindings.receiver.run())]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
-        triggers.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await bindings.receiver.stop()
+        bindings.close()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

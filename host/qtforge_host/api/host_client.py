@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ from qtforge_host.api.workflows import workflow_row
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.durations import Duration, wait_seconds
+from qtforge_sdk.errors import StateDirectoryError
 
 __all__ = ["HostClient"]
 
@@ -79,12 +81,19 @@ class HostClient:
         return Response(topic=topic, response=response)
 
     async def publish(self, topic: str, message: Any) -> Published:
-        """Give a message to the subscribers of a topic.
+        """Publish a message.
+
+        It is given to the subscribers of this process, and through the journal to the runs that
+        it is an event for, and to a process that executes runs beside this one.
 
         Raises:
             InvalidTopicError: The topic is not well formed.
         """
-        done = await (await self._parts.host()).bus.publish(topic, message)
+        host = await self._parts.host()
+        if self._parts.settings.state_dir.is_dir():  # else nobody listens
+            with contextlib.suppress(StateDirectoryError):  # the subscribers here need none
+                await self._parts.durable()
+        done = await host.bus.publish(topic, message)
         return Published(topic=topic, delivered=done.delivered, dropped=done.dropped)
 
     async def health(self) -> HealthDocument:

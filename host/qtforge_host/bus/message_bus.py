@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from qtforge_host.bus.subscriptions import DeliveryObserver, Mailbox
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.bus.transport import Envelope, Transport
 from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
-from qtforge_sdk.bus import MessageHandler
+from qtforge_sdk.bus import MESSAGE_ID, MessageHandler
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import (
@@ -33,8 +34,8 @@ from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["ConditionCompiler", "LocalTransport", "MessageBus", "Observers", "Relay"]
 
-Relay = Callable[[str, Any, str | None], Awaitable[None]]
-"""Passes a publication on, given its topic, its message, and its id where it has a lasting one."""
+Relay = Callable[[str, Any, str, bool], Awaitable[None]]
+"""Passes a publication on, given its topic, its message, its id, and whether the id lasts."""
 
 _LOG = logging.getLogger("qtforge.bus")
 _REMEMBERED_TOPICS = 4096
@@ -93,6 +94,12 @@ class LocalTransport:
             elif taken is False:
                 dropped += 1
         return Published(delivered, dropped)
+
+    async def until_not_full(self, topic: str) -> None:
+        """Wait until the mailboxes of a topic have room."""
+        for mailbox in self._audience(topic):
+            while mailbox.is_full:
+                await mailbox.drained()
 
     def clear_audiences(self) -> None:
         """Recompute the subscribers of each topic; called when subscriptions change."""
@@ -196,15 +203,37 @@ class MessageBus:
         """
         if self._closed:
             raise BusClosedError("the bus is closed", "the host is stopping")
-        published = await self._transport.publish(topic, message)
+        if message_id is None:
+            published = await self._transport.publish(topic, message)
+        else:
+            published = await self._publish_as(message_id, topic, message)
+        if not self._relays:
+            return published
+        relayed_id = message_id or secrets.token_hex(16)
         for relay in self._relays:
             try:
-                await relay(topic, message, message_id)
+                await relay(topic, message, relayed_id, message_id is not None)
             except QtForgeError as error:
                 if message_id is not None:
                     raise
                 _LOG.warning("'%s' was not passed on: %s", topic, error)
         return published
+
+    async def deliver(self, topic: str, message: Any, message_id: str) -> None:
+        """Deliver what another process has published; a full mailbox is waited for."""
+        await self._local.until_not_full(topic)
+        await self._publish_as(message_id, topic, message)
+
+    async def _publish_as(self, message_id: str, topic: str, message: Any) -> Published:
+        token = MESSAGE_ID.set(message_id)
+        try:
+            return await self._transport.publish(topic, message)
+        finally:
+            MESSAGE_ID.reset(token)
+
+    def patterns(self) -> set[str]:
+        """Return the patterns of all subscriptions."""
+        return {mailbox.pattern for mailbox in self._local.mailboxes}
 
     def add_relay(self, relay: Relay) -> Callable[[], None]:
         """Pass every publication on, before `publish` returns; return what ends that."""

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -25,6 +25,7 @@ from qtforge_host.plugin_code import (
     is_interruption,
     place_of_function,
 )
+from qtforge_sdk.bus import MESSAGE_ID
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import ExpressionError, InvalidMessageError
 
@@ -42,6 +43,13 @@ class DeliveryObserver(Protocol):
         self, mailbox: Mailbox, topic: str, message: Any, error: BaseException | None, /
     ) -> None:
         """Receive a delivered message, and what the subscriber raised, or None."""
+
+
+class _Identified(NamedTuple):
+    """What waits in a mailbox, with the id of the publication."""
+
+    message_id: str
+    waiting: Any
 
 
 class Mailbox:
@@ -112,7 +120,9 @@ class Mailbox:
         if self.is_full:
             self._drop(topic)
             return False
-        self._waiting.append((topic, message) if self._keeps_topic else message)
+        waiting = (topic, message) if self._keeps_topic else message
+        message_id = MESSAGE_ID.get()
+        self._waiting.append(_Identified(message_id, waiting) if message_id else waiting)
         self.counters.outstanding += 1
         if self._wake is not None:
             self._quiet.clear()
@@ -199,6 +209,10 @@ class Mailbox:
         counters = self.counters
         counters.requests += 1
         started = time.monotonic()
+        message_id = ""
+        if message.__class__ is _Identified:
+            message_id, message = message
+        MESSAGE_ID.set(message_id)  # in the context of the mailbox's own task
         given = message
         failure: BaseException | None = None
         try:

@@ -93,9 +93,11 @@ def publish(
     input_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Publish a message to the plugins that subscribe to a topic, in this process.
+    """Publish a message to the plugins that subscribe to a topic, and to runs.
 
-    It starts no run and reaches none: 'POST /v1/publish' of 'serve' does.
+    It reaches the plugins of this process, the runs that it is an event for, and through the
+    journal what 'serve' beside this process holds: the workflows that it starts ('start_on'),
+    and subscribers. The answer counts the subscribers in this process.
     """
     message = read_input(input_file, assignments)
 

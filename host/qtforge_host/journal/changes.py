@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Final
+
+import msgspec
 
 from qtforge_host.journal.appending import checkpoint_row, handled_messages
 from qtforge_host.journal.archive import Archive
 from qtforge_host.journal.encoding import Encoded, to_us
 from qtforge_host.journal.group import Change, GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
-from qtforge_host.journal.queries import payloads
+from qtforge_host.journal.queries import listening, payloads
 from qtforge_host.journal.schema import insert_run, run_row
-from qtforge_sdk.journal import Ownership
+from qtforge_sdk.journal import PUBLICATION_AGE, Ownership, Publication
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
@@ -21,7 +24,18 @@ from qtforge_sdk.journal_errors import (
 )
 from qtforge_sdk.records import CheckpointSaved, RunFinished
 
-__all__ = ["claim", "import_archive", "post", "post_to_key", "prune", "release", "sweep"]
+__all__ = [
+    "claim",
+    "import_archive",
+    "listen",
+    "post",
+    "post_to_key",
+    "prune",
+    "publish",
+    "release",
+    "remove_publications",
+    "sweep",
+]
 
 _PRUNED_AT_ONCE: Final = 500  # so that other writes can run in between
 # The newest record's id must not be reused: when its run is deleted, an empty record remains.
@@ -29,6 +43,11 @@ _DROP_MARKS: Final = "DELETE FROM records WHERE run = 0 AND id < (SELECT max(id)
 _MARK: Final = """UPDATE records SET run = 0, position = id, checksum = 0, payload = x''
     WHERE id = (SELECT max(id) FROM records)
     AND run IN (SELECT key FROM runs WHERE finished_at < ?)"""
+_PUBLISH: Final = """INSERT INTO publications (listener, message_id, at, checksum, payload)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT (listener, message_id) DO NOTHING"""
+_DROP_OLD: Final = """DELETE FROM publications WHERE listener = :listener AND (at < :oldest
+    OR position <= (SELECT position FROM publications WHERE listener = :listener
+        ORDER BY position DESC LIMIT 1 OFFSET :capacity))"""
 _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
 
 
@@ -98,6 +117,48 @@ def post_to_key(workflow: str, key: str, message_id: str, encoded: Encoded) -> C
         return group.waiting.post_to_key(workflow, key, message_id, encoded)
 
     return Change(do, wakes=True)
+
+
+def listen(listener: str, topics: Sequence[str], capacity: int) -> Change:
+    """Return the change that makes a listener listen to these topics only."""
+
+    def do(group: GroupCommit) -> None:
+        if topics:
+            row = (listener, msgspec.json.encode(list(topics)).decode(), capacity)
+            group.connection.execute("INSERT OR REPLACE INTO listeners VALUES (?, ?, ?)", row)
+            return
+        group.connection.execute("DELETE FROM listeners WHERE name = ?", (listener,))
+        group.connection.execute("DELETE FROM publications WHERE listener = ?", (listener,))
+
+    return Change(do)
+
+
+def publish(publication: Publication, encoded: Encoded, but: str) -> Change:
+    """Return the change that stores a publication; its outcome is for how many listeners."""
+    at_us = to_us(publication.at)
+    oldest_us = to_us(publication.at - PUBLICATION_AGE)
+
+    def do(group: GroupCommit) -> int:
+        execute, count = group.connection.execute, 0
+        for listener, capacity in listening(group.connection, publication.topic, but):
+            row = (listener, publication.message_id, at_us, encoded.checksum, encoded.payload)
+            execute(_PUBLISH, row)
+            execute(_DROP_OLD, {"listener": listener, "oldest": oldest_us, "capacity": capacity})
+            count += 1
+        return count
+
+    return Change(do, wakes=True)
+
+
+def remove_publications(listener: str, until: int) -> Change:
+    """Return the change that removes what a listener has received, up to a position."""
+
+    def do(group: GroupCommit) -> None:
+        group.connection.execute(
+            "DELETE FROM publications WHERE listener = ? AND position <= ?", (listener, until)
+        )
+
+    return Change(do)
 
 
 def prune(finished_before: datetime.datetime) -> Change:

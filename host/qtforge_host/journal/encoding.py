@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar, get_args
 import msgspec
 
 from qtforge_sdk import Record
-from qtforge_sdk.journal import InboxMessage
+from qtforge_sdk.journal import InboxMessage, Publication
 from qtforge_sdk.journal_errors import RecordNotStorableError
 
 __all__ = [
@@ -26,8 +26,10 @@ __all__ = [
     "LoadBlob",
     "UnreadableError",
     "decode_message",
+    "decode_publication",
     "decode_record",
     "encode_message",
+    "encode_publication",
     "encode_record",
     "from_us",
     "to_us",
@@ -91,6 +93,7 @@ _RECORD_DECODER: Final = msgspec.msgpack.Decoder(Record, ext_hook=_read_extensio
 
 
 _MESSAGE_DECODER: Final = msgspec.msgpack.Decoder(InboxMessage, ext_hook=_read_extension)
+_PUBLICATION_DECODER: Final = msgspec.msgpack.Decoder(Publication)
 _VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any, ext_hook=_read_extension)
 
 
@@ -149,6 +152,32 @@ def encode_message(run_id: str, message: InboxMessage) -> Encoded:
     except _CANT_ENCODE as error:
         raise RecordNotStorableError(run_id, message.kind, str(error)) from error
     return Encoded(payload, zlib.crc32(payload))
+
+
+def encode_publication(publication: Publication) -> Encoded:
+    """Encode a publication, with large values within it.
+
+    Raises:
+        RecordNotStorableError: It holds a value that can't be encoded.
+    """
+    try:
+        payload = _ENCODER.encode(publication)
+    except _CANT_ENCODE as error:
+        raise RecordNotStorableError(publication.topic, "publication", str(error)) from error
+    return Encoded(payload, zlib.crc32(payload))
+
+
+def decode_publication(payload: bytes, checksum: int) -> Publication:
+    """Decode a stored publication.
+
+    Raises:
+        UnreadableError: The bytes are not what was written.
+    """
+    _verify(payload, checksum)
+    try:
+        return _PUBLICATION_DECODER.decode(payload)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise UnreadableError(f"it is not a publication: {error}") from error
 
 
 def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:

@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.encoding import UnreadableError, decode_message, decode_record
+from qtforge_host.journal.encoding import (
+    UnreadableError,
+    decode_message,
+    decode_publication,
+    decode_record,
+)
 from qtforge_host.journal.expected_rows import COLUMNS, ExpectedRow
 from qtforge_host.journal.schema import MIGRATIONS
 from qtforge_sdk.journal import Damage, JournalStatistics
@@ -82,7 +87,7 @@ def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, .
     found: list[Damage] = []
     connection.execute("BEGIN")  # all statements read one state of the file
     try:
-        for search in (_structure, _schema, _runs, _messages, _large_values):
+        for search in (_structure, _schema, _runs, _messages, _publications, _large_values):
             try:
                 found.extend(search(connection, blobs))
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -243,6 +248,18 @@ def _messages(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Dama
         elif message.message_id != message_id:
             what = f"message {position} has the id of another: '{message_id}'"
             yield Damage(what=what, run_id=run_id)
+
+
+def _publications(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    rows = connection.execute("SELECT position, message_id, checksum, payload FROM publications")
+    for position, message_id, checksum, payload in rows:
+        try:
+            publication = decode_publication(payload, checksum)
+        except UnreadableError as error:
+            yield Damage(what=f"publication {position}: {error}")
+            continue
+        if publication.message_id != message_id:
+            yield Damage(what=f"publication {position} has the id of another: '{message_id}'")
 
 
 def _large_values(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:

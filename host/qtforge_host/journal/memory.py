@@ -21,9 +21,11 @@ from qtforge_sdk.journal import (
     JournalStatistics,
     Ownership,
     PostedMessage,
+    Publication,
     Repair,
     RunQuery,
     RunSummary,
+    StoredPublication,
 )
 from qtforge_sdk.journal_errors import (
     RunExistsError,
@@ -217,6 +219,26 @@ class MemoryJournal:
             return False
         self._changed.clear()
         return True
+
+    async def listen(self, listener: str, topics: Sequence[str], capacity: int = 10_000) -> None:
+        """Store what is published on topics for a listener; see `Journal`."""
+        self._open_store().publications.listen(listener, topics, capacity)
+
+    async def publish(self, publication: Publication, *, but: str = "") -> int:
+        """Store a publication for those who listen; see `Journal`."""
+        store = self._open_store()
+        count = store.publications.publish(publication, but, store.numbers)
+        if count:
+            store.notify()
+        return count
+
+    async def publications(self, listener: str, limit: int = 100) -> Sequence[StoredPublication]:
+        """Return what is stored for a listener; see `Journal`."""
+        return self._open_store().publications.stored(listener, limit)
+
+    async def remove_publications(self, listener: str, until: int) -> None:
+        """Remove what a listener has received; see `Journal`."""
+        self._open_store().publications.remove(listener, until)
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None

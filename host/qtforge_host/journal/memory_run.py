@@ -6,7 +6,8 @@ import asyncio
 import datetime
 import itertools
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 import msgspec
@@ -19,7 +20,9 @@ from qtforge_host.journal.encoding import (
     LoadBlob,
     UnreadableError,
     decode_message,
+    decode_publication,
     decode_record,
+    encode_publication,
     from_us,
 )
 from qtforge_host.journal.group import Append
@@ -28,15 +31,19 @@ from qtforge_host.journal.schema import RunRow, run_row
 from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
+    PUBLICATION_AGE,
     AppendedPage,
     AppendedRecord,
     InboxEntry,
     JournalStatistics,
+    Publication,
     RunQuery,
     RunSummary,
+    StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.records import CheckpointSaved, RunStarted
+from qtforge_sdk.topics import matches
 
 __all__ = ["MemoryRun", "MemoryStore"]
 
@@ -209,6 +216,64 @@ class MemoryRun:
         )
 
 
+@dataclass(slots=True)
+class _Listener:
+    """What a listener listens to, and what is stored for it, by position."""
+
+    topics: Sequence[str]
+    capacity: int
+    stored: dict[int, tuple[str, datetime.datetime, Encoded]] = field(default_factory=dict)
+
+
+class MemoryPublications:
+    """The publications of a store, by listener."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, _Listener] = {}
+
+    def listen(self, listener: str, topics: Sequence[str], capacity: int) -> None:
+        """Make a listener listen to these topics only; to none, and it is forgotten."""
+        if not topics:
+            self._listeners.pop(listener, None)
+        elif (known := self._listeners.get(listener)) is not None:
+            known.topics, known.capacity = tuple(topics), capacity
+        else:
+            self._listeners[listener] = _Listener(tuple(topics), capacity)
+
+    def publish(self, publication: Publication, but: str, numbers: Iterator[int]) -> int:
+        """Store a publication; return for how many listeners."""
+        found = [
+            each
+            for name, each in self._listeners.items()
+            if name != but and any(matches(pattern, publication.topic) for pattern in each.topics)
+        ]
+        encoded = encode_publication(publication) if found else None
+        for each in found:
+            assert encoded is not None  # noqa: S101 - there is a listener
+            if all(message_id != publication.message_id for message_id, *_ in each.stored.values()):
+                each.stored[next(numbers)] = (publication.message_id, publication.at, encoded)
+            oldest = publication.at - PUBLICATION_AGE
+            old = [position for position, (_, at, _) in each.stored.items() if at < oldest]
+            for position in (*old, *list(each.stored)[: -each.capacity or None]):
+                each.stored.pop(position, None)
+        return len(found)
+
+    def stored(self, listener: str, limit: int) -> tuple[StoredPublication, ...]:
+        """Return what is stored for a listener, oldest first."""
+        known = self._listeners.get(listener)
+        found = itertools.islice(known.stored.items() if known is not None else (), limit)
+        return tuple(
+            StoredPublication(position, decode_publication(encoded.payload, encoded.checksum))
+            for position, (_, _, encoded) in found
+        )
+
+    def remove(self, listener: str, until: int) -> None:
+        """Remove what a listener has received, up to a position."""
+        known = self._listeners.get(listener)
+        if known is not None:
+            known.stored = {at: each for at, each in known.stored.items() if at > until}
+
+
 class MemoryStore:
     """The runs in memory; several journals of one process may share them.
 
@@ -218,6 +283,7 @@ class MemoryStore:
 
     def __init__(self, finished_capacity: int = 1000) -> None:
         self.capacity = finished_capacity
+        self.publications = MemoryPublications()
         self.runs: dict[str, MemoryRun] = {}
         self.finished: dict[str, None] = {}  # in the order in which they ended
         self.owners: set[str] = set()  # of the open journals

@@ -14,6 +14,7 @@ from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import (
     UnreadableError,
     decode_message,
+    decode_publication,
     decode_record,
     from_us,
     to_us,
@@ -28,13 +29,16 @@ from qtforge_sdk.journal import (
     InboxEntry,
     InboxMessage,
     PostedMessage,
+    Publication,
     RunQuery,
     RunSummary,
+    StoredPublication,
 )
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 from qtforge_sdk.run_status import RECOVERABLE
+from qtforge_sdk.topics import matches
 
-__all__ = ["Queries", "payloads"]
+__all__ = ["Queries", "listening", "payloads"]
 
 _LAST: Final = (1 << 63) - 1
 _PAYLOADS: Final = """SELECT position, checksum, payload FROM records
@@ -71,6 +75,8 @@ _RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
     WHERE {_UNOWNED} LIMIT :limit"""  # noqa: S608 - of constants
 _DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
     WHERE due <= :before AND {_UNOWNED} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
+_PUBLICATIONS: Final = """SELECT position, checksum, payload FROM publications
+    WHERE listener = ? ORDER BY position LIMIT ?"""
 _NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
 
 
@@ -189,6 +195,15 @@ class Queries:
         row = self._connection.execute(_NEXT_DUE, (to_us(after),)).fetchone()
         return None if row is None else from_us(row[0])
 
+    def is_heard(self, topic: str, but: str) -> bool:
+        """Return whether a listener, but one, listens to a topic."""
+        return bool(listening(self._connection, topic, but))
+
+    def publications(self, listener: str, limit: int) -> tuple[StoredPublication, ...]:
+        """Return what is stored for a listener; see `Journal`."""
+        rows = self._connection.execute(_PUBLICATIONS, (listener, limit)).fetchall()
+        return tuple(StoredPublication(row[0], _publication(*row[1:])) for row in rows)
+
     def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
         self._connection.execute("BEGIN")  # all statements read one state of the file
@@ -258,6 +273,24 @@ class Queries:
 
     def _damaged(self, run_id: str, position: int | None, error: Exception) -> NoReturn:
         raise JournalDamagedError(str(self._directory), run_id, position, str(error)) from error
+
+
+def listening(connection: sqlite3.Connection, topic: str, but: str) -> list[tuple[str, int]]:
+    """Return the names and capacities of the listeners to a topic, but one."""
+    rows = connection.execute("SELECT name, topics, capacity FROM listeners").fetchall()
+    return [
+        (name, capacity)
+        for name, topics, capacity in rows
+        if name != but
+        and any(matches(pattern, topic) for pattern in msgspec.json.decode(topics, type=list[str]))
+    ]
+
+
+def _publication(checksum: int, payload: bytes) -> Publication | None:
+    try:
+        return decode_publication(payload, checksum)
+    except UnreadableError:
+        return None  # a listener continues after it; `Journal.check` reports the damage
 
 
 def payloads(connection: sqlite3.Connection, key: int) -> list[bytes]:

@@ -102,6 +102,20 @@ _RECORDS_IN_ORDER: Final = (
     "DROP TABLE records_by_key",
     "CREATE UNIQUE INDEX records_by_run ON records (run, position)",
 )
+_PUBLICATIONS: Final = (
+    # Topics are patterns, as a JSON text.
+    "CREATE TABLE listeners (name TEXT PRIMARY KEY, topics TEXT NOT NULL, capacity INTEGER NOT NULL) WITHOUT ROWID",  # noqa: E501
+    """CREATE TABLE publications (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        listener TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        UNIQUE (listener, message_id)
+    )""",
+    "CREATE INDEX publications_in_order ON publications (listener, position)",
+)
 INSERT_RUNS: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
 """A statement up to its values, which are those of `RunRow`."""
@@ -275,11 +289,18 @@ def _from_3(connection: sqlite3.Connection) -> None:
     """Migrate from format 3, whose large values did not refer to others: its rows are the same."""
 
 
+def _from_4(connection: sqlite3.Connection) -> None:
+    """Migrate from format 4, which stored no publications."""
+    for statement in _PUBLICATIONS:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
     _from_2,
     _from_3,
+    _from_4,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -24,7 +24,7 @@ from qtforge_host.journal.database import (
     is_readable_only,
     prepare,
 )
-from qtforge_host.journal.encoding import Blob, encode_message
+from qtforge_host.journal.encoding import Blob, encode_message, encode_publication
 from qtforge_host.journal.group import Create, GroupCommit, Job
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
@@ -44,9 +44,11 @@ from qtforge_sdk.journal import (
     JournalStatistics,
     Ownership,
     PostedMessage,
+    Publication,
     Repair,
     RunQuery,
     RunSummary,
+    StoredPublication,
 )
 from qtforge_sdk.records import RunStarted
 
@@ -212,6 +214,25 @@ class SqliteJournal:
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may have a new message; see `Journal`."""
         return await self._writer().changed(timeout_s)
+
+    async def listen(self, listener: str, topics: Sequence[str], capacity: int = 10_000) -> None:
+        """Store what is published on topics for a listener; see `Journal`."""
+        await self._write(changes.listen(listener, topics, capacity))
+
+    async def publish(self, publication: Publication, *, but: str = "") -> int:
+        """Store a publication for those who listen; see `Journal`."""
+        if not await self._read(lambda queries: queries.is_heard(publication.topic, but)):
+            return 0
+        encoded = encode_publication(publication)
+        return int(await self._write(changes.publish(publication, encoded, but)))
+
+    async def publications(self, listener: str, limit: int = 100) -> Sequence[StoredPublication]:
+        """Return what is stored for a listener; see `Journal`."""
+        return await self._read(lambda queries: queries.publications(listener, limit))
+
+    async def remove_publications(self, listener: str, until: int) -> None:
+        """Remove what a listener has received; see `Journal`."""
+        await self._write(changes.remove_publications(listener, until))
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None

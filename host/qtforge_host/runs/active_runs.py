@@ -74,7 +74,7 @@ class ActiveRuns:
     Attributes:
         linger_s: Seconds for which an idle stateful run stays in memory.
         capacity: How many runs may be in memory before idle ones rest at once.
-        on_change: Called when the journal may hold something new, or None.
+        on_change: Each is called when the journal may hold something new.
         on_message: Called with the id of a run that was sent something and does not execute
             here, or None.
         inbox_reads: How often the watch has read the inboxes.
@@ -101,7 +101,7 @@ class ActiveRuns:
         self._yielded_at_s = 0.0  # when `ensure_watching` last gave the event loop a turn
         self.linger_s = 0.0
         self.capacity = 10_000
-        self.on_change: Callable[[], None] | None = None
+        self.on_change: set[Callable[[], None]] = set()
         self.on_message: Callable[[str], None] | None = None
         self.inbox_reads = 0
         self.left: dict[str, str] = {}
@@ -332,8 +332,8 @@ class ActiveRuns:
                 if not changed and not behind:
                     continue
                 self.inbox_reads += 1
-                if changed and self.on_change is not None:
-                    self.on_change()
+                for tell in [*self.on_change] if changed else ():
+                    tell()
                 undelivered, self._undelivered = self._undelivered, set()
                 for run_id in undelivered:
                     await self._deliver_again(run_id)

@@ -85,7 +85,8 @@ class RecoveryLoop:
         A store that fails, at the first look or later, is tried again by time.
         """
         active_runs = self._supervisor.active_runs
-        active_runs.on_change, active_runs.on_message = self._wanted.set, self._on_message
+        active_runs.on_change.add(self._wanted.set)
+        active_runs.on_message = self._on_message
         try:
             while True:
                 try:
@@ -99,7 +100,8 @@ class RecoveryLoop:
                     self._trouble, wait_s = str(error), _SWEEP_S
                 await self._wait(wait_s)
         finally:
-            active_runs.on_change = active_runs.on_message = None
+            active_runs.on_change.discard(self._wanted.set)
+            active_runs.on_message = None
 
     async def _turn(self) -> float:
         """Wake every run that has a due timer, an unhandled message or a dead owner.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -95,14 +94,15 @@ class EventTriggers:
         self._read()
         return sorted({each.trigger.topic for each in self._bound})
 
-    async def handle(self, topic: str, message: Any, message_id: str | None) -> None:
+    async def handle(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
         """Start the runs, and send the events, that a publication leads to.
 
         Args:
             topic: The topic.
             message: The message.
             message_id: The id of the publication; with the same id it is handled once, however
-                often this is called. None for a publication that is not made again.
+                often this is called.
+            lasting: Whether a publication with the id may be made again.
 
         Raises:
             StateDirectoryError: The journal can't be written.
@@ -117,18 +117,17 @@ class EventTriggers:
         if not found:
             return
         data, at = to_plain(message), self._clock.now()
-        publication = message_id or secrets.token_hex(16)
         for bound in found:
             event = {
                 "name": bound.trigger.event or topic,
                 "data": data,
-                "id": publication,
+                "id": message_id,
                 "at": at.isoformat(),
                 "late_s": 0.0,
             }
             name = bound.workflow.definition.name
             try:
-                await self._act(bound, {"event": event}, at, is_lasting=message_id is not None)
+                await self._act(bound, {"event": event}, at, lasting=lasting)
             except StateDirectoryError:
                 raise
             except ExpressionError as error:
@@ -150,7 +149,7 @@ class EventTriggers:
         self._by_topic.clear()
 
     async def _act(
-        self, bound: _Bound, names: Mapping[str, Any], at: datetime.datetime, *, is_lasting: bool
+        self, bound: _Bound, names: Mapping[str, Any], at: datetime.datetime, *, lasting: bool
     ) -> None:
         trigger = bound.trigger
         if trigger.where is not None and not self._holds(trigger.where, names):
@@ -159,7 +158,7 @@ class EventTriggers:
             await self._send(bound, names["event"], names, at)
             return
         given = self._expressions.template(trigger.input).render(names)
-        run_id = _run_id(bound, names["event"]["id"]) if is_lasting else None
+        run_id = _run_id(bound, names["event"]["id"]) if lasting else None
         try:
             await self._supervisor.start(bound.workflow, given, run_id=run_id)
         except RunExistsError:

@@ -150,6 +150,7 @@ class _Process:
                     tell()
                     tell = None
                 found = await self._next_configuration(watch)
+                service.is_last = found is None
             if not isinstance(found, tuple):
                 return found is not None
             served = settings, schedules

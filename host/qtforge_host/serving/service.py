@@ -14,12 +14,14 @@ from qtforge_host.api.schedules import Schedule, ScheduleMemory
 from qtforge_host.app import Host, bind
 from qtforge_host.clock import SystemClock
 from qtforge_host.config.settings import Settings
+from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.serving.metrics import RecentCensus, RunCounts
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
+from qtforge_sdk.errors import QtForgeError
 
 __all__ = ["Service"]
 
@@ -45,6 +47,8 @@ class Service:
         streams: The clients of live events.
         statistics: What the journal holds.
         counts: Counts what happens.
+        is_last: Whether no other service follows in this process or in one that replaces it:
+            then nothing that is published is stored for it any more.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Service:
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._hurried = asyncio.Event()
+        self.is_last = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -86,11 +91,14 @@ class Service:
             memory = ScheduleMemory.of(self.settings.state_dir)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
             self._recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
-            stack.callback((await bind(self.host)).close)
+            bindings = await bind(self.host)
+            stack.callback(bindings.close)
+            stack.push_async_callback(self._stop_listening, bindings.receiver)
             self._check_schedules()
             for name, work in (
                 ("the scheduler", scheduler.run()),
                 ("the recovery of runs", self._recovery.run()),
+                ("what other processes publish", bindings.receiver.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)
@@ -126,6 +134,13 @@ class Service:
 
     async def _start(self, schedule: Schedule, run_id: str) -> None:
         await self.client.start(schedule.workflow, schedule.input, run_id=run_id)
+
+    async def _stop_listening(self, receiver: PublicationReceiver) -> None:
+        if self.is_last:
+            try:
+                await receiver.stop()
+            except QtForgeError as error:
+                _LOG.warning("what others publish is still stored: %s", error)
 
     async def _leave_runs(self) -> None:
         supervisor = self.durable.supervisor

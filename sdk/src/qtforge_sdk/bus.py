@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import Any, Final, Protocol, Self, TypeVar, overload
 
 import msgspec
 
 from qtforge_sdk.durations import Duration
 
-__all__ = ["Bus", "HandlerInfo", "HandlerStatistics", "MessageHandler", "Published", "Subscription"]
+__all__ = [
+    "MESSAGE_ID",
+    "Bus",
+    "HandlerInfo",
+    "HandlerStatistics",
+    "MessageHandler",
+    "Published",
+    "Subscription",
+    "message_id",
+]
+
+MESSAGE_ID: Final[ContextVar[str]] = ContextVar("qtforge_message_id", default="")
+"""The id of the publication that is delivered; the host sets it."""
+
+
+def message_id() -> str:
+    """Return the id of the publication that the current subscriber handles.
+
+    What a run or another process publishes is received at least once: again with the same id,
+    for example after a crash. Of what a plugin publishes in this process, it is "".
+    """
+    return MESSAGE_ID.get()
+
 
 T = TypeVar("T")
 

@@ -33,6 +33,7 @@ from qtforge_sdk.records import Record, RunStarted
 from qtforge_sdk.run_status import status_after
 
 __all__ = [
+    "PUBLICATION_AGE",
     "AppendedPage",
     "AppendedRecord",
     "Damage",
@@ -44,9 +45,11 @@ __all__ = [
     "MessageKind",
     "Ownership",
     "PostedMessage",
+    "Publication",
     "Repair",
     "RunQuery",
     "RunSummary",
+    "StoredPublication",
     "is_run_id",
     "status_after",
 ]
@@ -123,6 +126,38 @@ class PostedMessage(NamedTuple):
     run_id: str
     position: int
     message: InboxMessage
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was published on a topic of the bus.
+
+    Attributes:
+        message_id: Its id, unique; the same when it is published again.
+        topic: The topic.
+        message: The message, as plain values.
+        at: When it was published, in UTC.
+    """
+
+    message_id: str
+    topic: str
+    message: Any
+    at: datetime.datetime
+
+
+class StoredPublication(NamedTuple):
+    """A publication with its position; positions increase in the order of publishing.
+
+    Attributes:
+        position: Its position.
+        publication: The publication; None if it is damaged.
+    """
+
+    position: int
+    publication: Publication | None
+
+
+PUBLICATION_AGE: Final = datetime.timedelta(days=1)
+"""How long a publication waits for its listener at least, unless there are too many."""
 
 
 class Journal(Protocol):
@@ -314,6 +349,41 @@ class Journal(Protocol):
             True if another process wrote, or this one posted, since the last True; False after
             the timeout. It may be True although there is no new message.
         """
+
+    async def listen(self, listener: str, topics: Sequence[str], capacity: int = 10_000) -> None:
+        """Store for a listener what other processes publish on topics from now on.
+
+        A listener outlives its process, so that what is published while that is replaced waits.
+
+        Args:
+            listener: Its name.
+            topics: Patterns, which replace those of an earlier call; none ends the listening,
+                and drops what is stored.
+            capacity: The most publications that are stored; the oldest are dropped.
+        """
+
+    async def publish(self, publication: Publication, *, but: str = "") -> int:
+        """Store a publication for every listener with a matching topic.
+
+        Nothing is written where there is none. A listener's publications that are older than
+        `PUBLICATION_AGE` are dropped.
+
+        Args:
+            publication: For a listener that has one of its id, it is not stored again.
+            but: A listener that has received it otherwise.
+
+        Returns:
+            The number of listeners that it is stored for.
+
+        Raises:
+            RecordNotStorableError: The message can't be stored.
+        """
+
+    async def publications(self, listener: str, limit: int = 100) -> Sequence[StoredPublication]:
+        """Return what is stored for a listener, oldest first, up to a limit."""
+
+    async def remove_publications(self, listener: str, until: int) -> None:
+        """Remove what a listener has received, up to a position."""
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None

@@ -1,7 +1,7 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` was written by the version that had this format; formats 0 to 2
-are made in `test_state_directory`.
+``tests/data/state/format-3`` and ``format-4`` were written by the versions that had these formats;
+formats 0 to 2 are made in `test_state_directory`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ import pytest
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.schema import FORMAT_VERSION
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_sdk.journal import Journal, RunQuery
+from qtforge_sdk.journal import Journal, Publication, RunQuery
 from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import NOW, event, finished, started, step, steps_of
 
-KEPT = Path(__file__).parents[2] / "data" / "state" / "format-3"
+STATES = Path(__file__).parents[2] / "data" / "state"
+KEPT = STATES / "format-3"
 STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 
-def test_a_directory_of_format_3_is_read_and_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["format-3", "format-4"])
+def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
+    tmp_path: Path, kept: str
+) -> None:
     directory = tmp_path / "state"
-    shutil.copytree(KEPT, directory)
+    shutil.copytree(STATES / kept, directory)
 
     async def look() -> None:
         journal = SqliteJournal(directory)
@@ -50,6 +54,10 @@ def test_a_directory_of_format_3_is_read_and_brought_up_to_date(tmp_path: Path) 
         assert await journal.next_due(NOW) == NOW + datetime.timedelta(days=1)
         await journal.append(await journal.claim("going"), [step("going", "c")])
         assert steps_of(await journal.records("going")) == ["b", "c"]
+        await journal.listen("serve", ["order.*"])
+        published = Publication(message_id="p1", topic="order.paid", message={}, at=NOW)
+        assert await journal.publish(published) == 1
+        assert len(await journal.publications("serve")) == 1
         assert not await journal.check()
         await journal.close()
 

@@ -246,6 +246,8 @@ def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path)
         "ALTER TABLE by_key RENAME TO records",
         "DROP INDEX runs_waiting",
         "CREATE INDEX runs_waiting ON runs (accepts, started_at) WHERE status = 'waiting'",
+        "DROP TABLE listeners",
+        "DROP TABLE publications",
         "PRAGMA user_version = 2",
     ):
         change(tmp_path, statement)

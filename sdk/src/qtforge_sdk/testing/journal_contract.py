@@ -38,6 +38,7 @@ from qtforge_sdk.testing._journal_messages import (
     InboxContract,
     PruningContract,
 )
+from qtforge_sdk.testing._journal_publications import PublicationContract
 from qtforge_sdk.testing._journal_records import every_record
 from qtforge_sdk.testing._journal_scenarios import (
     Journals,
@@ -386,5 +387,6 @@ class JournalContract(
     ArchiveContract,
     PruningContract,
     WaitingContract,
+    PublicationContract,
 ):
     """All of it; give it a fixture ``make_journal``."""
