@@ -109,7 +109,8 @@ def identify(file: BinaryIO, name: str) -> str:
             return MBOX
         # PDF's header is ASCII, so a PDF may begin like text; a text that quotes the header
         # further down is not a PDF.
-        return PDF if head.lstrip().startswith(b"%PDF-") else _text_kind(head, name)
+        start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        return PDF if start.startswith(b"%PDF-") else _text_kind(head, name)
     return PDF if b"%PDF-" in head[:1024] else _binary_kind(head)
 
 

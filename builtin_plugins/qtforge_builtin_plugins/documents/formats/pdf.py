@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime
 import itertools
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +14,7 @@ from typing import Any, Final
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
 from qtforge_sdk import OperationError
 
 __all__ = ["extract", "find_headings"]
@@ -27,6 +29,20 @@ _SOFT_HYPHEN: Final = re.compile("[\ufffe\x02]\r?\n?")
 # not the reading order. Columns cause one such step each, so they stay below.
 _MOST_STEPS_UP: Final = 0.25
 _LEAST_STEPS_UP: Final = 4
+# Two columns are labels and values if as many lines are side by side, and nothing else is.
+_LEAST_PAIRS: Final = 2
+_LEAST_BESIDE: Final = 0.7
+_LEAST_LABELS: Final = 0.7  # the share of a column's lines that must be of its kind
+_LABEL: Final = re.compile(r":\s*$")
+_LABELLED: Final = re.compile(r":\s*\S")
+_FIGURE: Final = re.compile(r"\d")
+_UNKNOWN: Final = re.compile("[\ufffd\0\ue000-\uf8ff]")
+_MOST_UNKNOWN: Final = 0.1
+_LEAST_TEXT: Final = 40  # a scanned page may have a stamp or a page number as text, in characters
+_MOST_OF_PAGE: Final = 0.5
+_NO_BOX: Final = frozenset({10, 13, 32})
+_MOST_ANNOTATIONS: Final = 10_000
+_UNWRITTEN: Final = frozenset({pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +51,7 @@ class _Line:
 
     text: str
     left: float
+    right: float
     bottom: float
     top: float
 
@@ -43,8 +60,23 @@ class _Line:
         return (self.bottom + self.top) / 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    text: str
+    is_picture: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    notes: list[str]
+    values: list[_Line]
+
+
 def extract(source: Source) -> Extracted:
-    """Return the text layer and the document's properties.
+    """Return the text layer with form values and notes, and the document's properties.
+
+    Pages that are pictures have the warning ``scan``, characters that the file gives no meaning
+    ``characters_unknown``. Files within it are ``parts``.
 
     Raises:
         OperationError: ``document.encrypted``, ``document.damaged``.
@@ -58,22 +90,37 @@ def extract(source: Source) -> Extracted:
         if count == 0:
             raise _damaged(source, "it has no pages")
         pages = []
+        scanned = []
         for number in range(count):
-            pages.append(_page_text(source, document, number))
+            page = _read_page(source, document, number)
+            pages.append(page.text)
+            if page.is_picture:
+                scanned.append(number + 1)
             source.progress(number + 1, count)
         properties = document.get_metadata_dict()
         headings = _bookmarks(document)
+        parts = _attached_files(document)
     finally:
         document.close()
     text = "\n\n".join(pages)
+    warnings = {}
+    if not text.strip():
+        warnings["scan"] = "it has no text layer; it may be a scan"
+    elif scanned:
+        listed = ", ".join(map(str, scanned[:20]))
+        warnings["scan"] = f"{len(scanned)} pages are pictures without text, such as {listed}"
+    unknown = len(_UNKNOWN.findall(text))
+    if unknown > _MOST_UNKNOWN * len(text):
+        warnings["characters_unknown"] = f"its fonts do not say what {unknown} characters are"
     return Extracted(
         text=text,
         title=properties.get("Title", "").strip() or None,
         author=properties.get("Author", "").strip() or None,
         pages=count,
         created=_iso(properties.get("CreationDate", "")),
-        warnings={} if text.strip() else {"scan": "it has no text layer; it may be a scan"},
+        warnings=warnings,
         headings=headings,
+        parts=parts,
     )
 
 
@@ -115,45 +162,207 @@ def _damaged(source: Source, why: str) -> OperationError:
     )
 
 
-def _page_text(source: Source, document: pypdfium2.PdfDocument, number: int) -> str:
+def _read_page(source: Source, document: pypdfium2.PdfDocument, number: int) -> _Page:
     try:
         page = document[number]
-        layer = page.get_textpage()
         try:
-            lines = _lines(layer)
+            lines, _ = _text_lines(page, None)
+            written = _written(page)
+            if written is not None:
+                flattened = pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+                if flattened == pdfium.FLATTEN_SUCCESS:
+                    count = _count_characters(page)
+                    page.close()
+                    page = document[number]  # what was filled in is at the end of the page now
+                    lines, values = _text_lines(page, count)
+                    lines = _with_values(lines, [*values, *written.values])
+            is_picture = sum(len(line.text) for line in lines) < _LEAST_TEXT and _is_picture(page)
         finally:
-            layer.close()
             page.close()
     except pypdfium2.PdfiumError as error:
         raise _damaged(source, f"page {number + 1} can't be read: {error}") from error
     if _is_disordered(lines):
-        return "\n".join(_rows(lines))
-    return _SOFT_HYPHEN.sub("", "\n".join(line.text for line in lines))
+        text = "\n".join(_rows(lines))
+    else:
+        text = _SOFT_HYPHEN.sub("", "\n".join(line.text for line in _paired(lines)))
+    return _Page(
+        text="\n\n".join([text, *(written.notes if written else ())]), is_picture=is_picture
+    )
 
 
-def _lines(layer: Any) -> list[_Line]:
+def _written(page: pypdfium2.PdfPage) -> _Written | None:
+    """Return what was filled in or written on a page besides its text; None for nothing."""
+    count = pdfium.FPDFPage_GetAnnotCount(page)
+    written: _Written | None = None
+    for index in range(min(count, _MOST_ANNOTATIONS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, index)
+        if not annotation:
+            continue
+        try:
+            kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+            if kind in _UNWRITTEN:
+                continue
+            written = written or _Written(notes=[], values=[])
+            # What has an appearance becomes a part of the page; the rest has only a text.
+            if kind == pdfium.FPDF_ANNOT_WIDGET:
+                text = _string(annotation, b"V")
+                box = pdfium.FS_RECTF()
+                if (
+                    text.strip()
+                    and not _has_appearance(annotation)
+                    and pdfium.FPDFAnnot_GetRect(annotation, box)
+                ):
+                    written.values.append(
+                        _Line(
+                            text=" ".join(text.split()),
+                            left=box.left,
+                            right=box.right,
+                            bottom=box.bottom,
+                            top=box.top,
+                        )
+                    )
+            elif kind != pdfium.FPDF_ANNOT_FREETEXT or not _has_appearance(annotation):
+                text = _string(annotation, b"Contents")
+                if text.strip():
+                    written.notes.append(text)
+        finally:
+            pdfium.FPDFPage_CloseAnnot(annotation)
+    return written
+
+
+def _has_appearance(annotation: Any) -> bool:
+    # The size of an empty text is that of its final zero.
+    size_bytes = pdfium.FPDFAnnot_GetAP(
+        annotation, pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0
+    )
+    return bool(size_bytes > 2)
+
+
+def _string(annotation: Any, key: bytes) -> str:
+    size_bytes = pdfium.FPDFAnnot_GetStringValue(annotation, key, None, 0)
+    if size_bytes <= 2:
+        return ""
+    buffer = (ctypes.c_ushort * (size_bytes // 2))()
+    pdfium.FPDFAnnot_GetStringValue(annotation, key, buffer, size_bytes)
+    return bytes(buffer).decode("utf-16-le", "replace").rstrip("\0")
+
+
+def _is_picture(page: pypdfium2.PdfPage) -> bool:
+    """Return whether a picture covers most of the page."""
+    width, height = page.get_size()
+    for each in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        left, bottom, right, top = each.get_bounds()
+        if (right - left) * (top - bottom) >= _MOST_OF_PAGE * width * height:
+            return True
+    return False
+
+
+def _attached_files(document: pypdfium2.PdfDocument) -> list[Part]:
+    """Return the files within the document, such as the XML of an electronic invoice."""
+    parts = []
+    for index in range(document.count_attachments()):
+        try:
+            file = document.get_attachment(index)
+            parts.append(Part(name=" ".join(file.get_name().split()), data=bytes(file.get_data())))
+        except pypdfium2.PdfiumError:
+            parts.append(Part(name=f"attachment {index + 1}", data=b""))
+    return parts
+
+
+def _count_characters(page: pypdfium2.PdfPage) -> int:
+    layer = page.get_textpage()
+    try:
+        return int(layer.count_chars())
+    finally:
+        layer.close()
+
+
+def _text_lines(
+    page: pypdfium2.PdfPage, values_from: int | None
+) -> tuple[list[_Line], list[_Line]]:
+    """Return the lines of a page, and those of its form values, which begin at a character."""
+    layer = page.get_textpage()
+    try:
+        count = layer.count_chars()
+        codes = [pdfium.FPDFText_GetUnicode(layer, index) for index in range(count)]
+        if any(code > sys.maxunicode for code in codes):  # from a broken map of characters
+            codes = [code if code <= sys.maxunicode else 0xFFFD for code in codes]
+        end = count if values_from is None else min(values_from, count)
+        breaks = [index for index, code in enumerate(codes) if code == 10]
+        lines = _lines(layer, codes, [*(each for each in breaks if each < end), end])
+        if end == count:
+            return lines, []
+        # PDFium has no line breaks between values; at a space, the height tells them apart.
+        ends = [
+            index
+            for index in range(end, count)
+            if codes[index] == 10 or (codes[index] == 32 and _is_break(layer, codes, index))
+        ]
+        return lines, _lines(layer, codes, [*ends, count], end)
+    finally:
+        layer.close()
+
+
+def _is_break(layer: Any, codes: Sequence[int], index: int) -> bool:
+    """Return whether the characters around a space are at different heights."""
+    if index + 1 >= len(codes) or index == 0:
+        return False
+    _, bottom, _, top = layer.get_charbox(index - 1)
+    _, next_bottom, _, next_top = layer.get_charbox(index + 1)
+    return bool(next_top <= bottom or next_bottom >= top)
+
+
+def _lines(layer: Any, codes: Sequence[int], ends: Sequence[int], start: int = 0) -> list[_Line]:
     """Return the lines in the order in which the page draws them, each with its box."""
     lines: list[_Line] = []
-    count = layer.count_chars()
-    start = 0
-    codes = [pdfium.FPDFText_GetUnicode(layer, index) for index in range(count)]
-    for end in [*(index for index, code in enumerate(codes) if code == 10), count]:
+    # One call for each character: pypdfium2's own method is twice as slow.
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    for end in ends:
         text = "".join(map(chr, codes[start:end])).strip("\r\n")
-        boxes = [
-            layer.get_charbox(index) for index in range(start, end) if codes[index] not in (13, 32)
-        ]
-        start = end + 1
-        boxes = [box for box in boxes if box[3] > box[1]]  # generated characters have no box
+        boxes = []
+        for index in range(start, end):
+            if codes[index] not in _NO_BOX:
+                pdfium.FPDFText_GetCharBox(layer, index, left, right, bottom, top)
+                if top.value > bottom.value:  # generated characters have no box
+                    boxes.append((left.value, right.value, bottom.value, top.value))
+        start = end if end < len(codes) and codes[end] not in (10, 32) else end + 1
         if text.strip() and boxes:
+            lefts, rights, bottoms, tops = zip(*boxes, strict=True)
             lines.append(
                 _Line(
                     text=text,
-                    left=min(box[0] for box in boxes),
-                    bottom=min(box[1] for box in boxes),
-                    top=max(box[3] for box in boxes),
+                    left=min(lefts),
+                    right=max(rights),
+                    bottom=min(bottoms),
+                    top=max(tops),
                 )
             )
     return lines
+
+
+def _with_values(lines: Sequence[_Line], values: Sequence[_Line]) -> list[_Line]:
+    """Return the lines of a form, each value after what is to its left, or at its height."""
+    placed = list(lines)
+    for value in values:
+        beside = [
+            index
+            for index, line in enumerate(placed)
+            if line.bottom < value.middle < line.top and line.left < value.left
+        ]
+        if beside:
+            at = max(beside, key=lambda index: placed[index].left)
+            label = placed[at]
+            placed[at] = _Line(
+                text=f"{label.text.rstrip()}   {value.text.strip()}",
+                left=label.left,
+                right=max(label.right, value.right),
+                bottom=min(label.bottom, value.bottom),
+                top=max(label.top, value.top),
+            )
+        else:
+            lower = (at for at, line in enumerate(placed) if line.middle < value.middle)
+            placed.insert(next(lower, len(placed)), value)
+    return placed
 
 
 def _is_disordered(lines: Sequence[_Line]) -> bool:
@@ -161,18 +370,102 @@ def _is_disordered(lines: Sequence[_Line]) -> bool:
     return steps_up >= _LEAST_STEPS_UP and steps_up > _MOST_STEPS_UP * len(lines)
 
 
-def _rows(lines: Sequence[_Line]) -> list[str]:
-    """Return the rows of lines at one height, from top to bottom, left to right."""
+def _paired(lines: Sequence[_Line]) -> list[_Line]:
+    """Return the lines with labels and values side by side as rows.
+
+    Where the page draws a column of values and then one of labels, or the other way round, the
+    second column begins above the end of the first. Columns of running text stay as they are.
+    """
+    done: list[_Line] = []
+    index = 0
+    while index < len(lines):
+        line = lines[index]
+        if done and line.middle > done[-1].top:
+            first = _column(done, line)
+            second = _beside(lines, index, first)
+            if _are_pairs(first, second):
+                rows = _row_lines([*first, *second])
+                done[len(done) - len(first) :] = rows
+                index += len(second)
+                continue
+        done.append(line)
+        index += 1
+    return done
+
+
+def _column(done: Sequence[_Line], start: _Line) -> list[_Line]:
+    """Return the lines before a step up that are not above its line."""
+    first: list[_Line] = []
+    for line in reversed(done):
+        if line.bottom > start.top or (first and line.middle <= first[0].middle):
+            break
+        first.insert(0, line)
+    return first
+
+
+def _beside(lines: Sequence[_Line], index: int, first: Sequence[_Line]) -> list[_Line]:
+    """Return the lines after a step up that are not below the column before it."""
+    second: list[_Line] = []
+    for line in lines[index:]:
+        if line.top < first[-1].bottom or (second and line.middle >= second[-1].middle):
+            break
+        second.append(line)
+    return second
+
+
+def _are_pairs(first: Sequence[_Line], second: Sequence[_Line]) -> bool:
+    fewest = min(len(first), len(second))
+    if fewest < _LEAST_PAIRS:
+        return False
+    beside = sum(any(line.bottom < other.middle < line.top for other in second) for line in first)
+    if beside < _LEAST_BESIDE * max(len(first), len(second)):
+        return False
+    values_first = min(line.left for line in first) >= max(line.right for line in second)
+    if values_first:
+        first, second = second, first
+    elif min(line.left for line in second) < max(line.right for line in first):
+        return False
+    if _share(_LABEL, first) >= _LEAST_LABELS:
+        return True
+    # Without colons, only numbers and dates that come before what is to their left are values.
+    return (
+        values_first
+        and _share(_FIGURE, second) >= _LEAST_LABELS
+        and _share(_LABELLED, first) <= 1 - _LEAST_LABELS
+    )
+
+
+def _share(pattern: re.Pattern[str], lines: Sequence[_Line]) -> float:
+    return sum(pattern.search(line.text) is not None for line in lines) / len(lines)
+
+
+def _row_lines(lines: Sequence[_Line]) -> list[_Line]:
+    return [
+        _Line(
+            text="   ".join(line.text.strip() for line in row),
+            left=row[0].left,
+            right=max(line.right for line in row),
+            bottom=min(line.bottom for line in row),
+            top=max(line.top for line in row),
+        )
+        for row in _grouped(lines)
+    ]
+
+
+def _grouped(lines: Sequence[_Line]) -> list[list[_Line]]:
+    """Return the lines at one height, from top to bottom, each row from left to right."""
     rows: list[list[_Line]] = []
     for line in sorted(lines, key=lambda line: -line.middle):
         if rows and line.middle > min(rows[-1][0].bottom, rows[-1][-1].bottom):
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [
-        "   ".join(line.text.strip() for line in sorted(row, key=lambda line: line.left))
-        for row in rows
-    ]
+    return [sorted(row, key=lambda line: line.left) for row in rows]
+
+
+def _rows(lines: Sequence[_Line]) -> list[str]:
+    """Return the rows of lines at one height, from top to bottom, left to right."""
+    return ["   ".join(line.text.strip() for line in row) for row in _grouped(lines)]
 
 
 def _iso(text: str) -> str | None:
