@@ -63,6 +63,7 @@ __all__ = ["EventOutcome", "RunClient"]
 
 _LOG: Final = logging.getLogger("qtforge.client")
 _POLL_S: Final = 0.05
+_ANSWER_RECORDS: Final = 100  # of a run, for the answer to an event: the cost of each is bounded
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
@@ -760,9 +761,8 @@ class RunClient(RunStore):
             # This process ends after the run has come to rest.
             await durable.engine.resume(run_id, unpause=False)
         await self._settle(durable, run_id)
-        return _outcome(
-            run_id, message, received=True, checkpoint=checkpoint, run=await self.show(run_id)
-        )
+        run = await look(durable.journal, run_id, self._workflow_of, most=_ANSWER_RECORDS)
+        return _outcome(run_id, message, received=True, checkpoint=checkpoint, run=run)
 
     async def _cancel_and_compensate(
         self, run_id: str, reason: str, timeout: Duration

@@ -129,30 +129,32 @@ async def look(
     workflow_of: WorkflowOf | None = None,
     *,
     every_step: bool = False,
+    most: int = MOST_RECORDS,
 ) -> RunSnapshot:
     """Return a run as its journal holds it now.
 
-    The time is bounded: of a run with more than `MOST_RECORDS` records, the steps and the history
-    are those of its last ones.
+    The time is bounded: of a run with more than ``most`` records, the steps and the history are
+    those of its last ones.
 
     Args:
         journal: The journal.
         run_id: The run.
         workflow_of: Gives the workflow of a state machine, for the events that it accepts.
+        most: How many records are read at most.
         every_step: Include every step of a run that saves no checkpoints, however many there are.
 
     Raises:
         RunNotFoundError: There is no such run.
     """
     summary = await journal.summary(run_id)
-    whole = summary.records <= MOST_RECORDS or (every_step and not summary.stateful)
+    whole = summary.records <= most or (every_step and not summary.stateful)
     if whole:
         records = await journal.records(run_id)
-        omitted = max(len(records) - MOST_RECORDS, 0)
+        omitted = max(len(records) - most, 0)
         state = RunState.from_records(run_id, records)
         records = records[omitted:]
     else:
-        omitted = summary.records - MOST_RECORDS
+        omitted = summary.records - most
         first = await journal.records(run_id, limit=1)
         records = await journal.records(run_id, omitted)
         state = RunState.from_records(run_id, [*first, *records])
