@@ -104,6 +104,7 @@ class Mailbox:
         self._wake: asyncio.Future[None] | None = None
         self._quiet = asyncio.Event()  # set while nothing waits
         self._quiet.set()
+        self._message_id: str | None = None  # of the last delivery; None before the first
         self._closed = False
         self._warned_full = False
         self._task: asyncio.Task[None] | None = None  # made for the first message
@@ -212,7 +213,9 @@ class Mailbox:
         message_id = ""
         if message.__class__ is _Identified:
             message_id, message = message
-        MESSAGE_ID.set(message_id)  # in the context of the mailbox's own task
+        if message_id != self._message_id:  # it is set in the context of the mailbox's own task
+            MESSAGE_ID.set(message_id)
+            self._message_id = message_id
         given = message
         failure: BaseException | None = None
         try:
