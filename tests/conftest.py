@@ -64,6 +64,7 @@ class Bench:
             await stop_plugin(self.parts.hooks, plugin, name, 5)
         await self.bus.close()
         await self.parts.wiring.close()
+        await self.parts.expression_workers.close()
         self.parts.threads.close()
 
 

@@ -19,6 +19,8 @@ from qtforge_host.clock import SystemClock
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.limits import ExpressionLimits
+from qtforge_host.expressions.workers import ExpressionWorkers
 from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.plugin_code import Author
@@ -92,7 +94,18 @@ class HostParts:
         self.hooks = Hooks()
         self.secrets = secrets or Secrets(SecretStore(settings.secrets_path, os.environ).find)
         self.masking = MaskingFilter(self.secrets.mask)
-        self.expressions = Expressions()
+        limits = ExpressionLimits(
+            loop_cost=settings.expression_loop_cost,
+            max_cost=settings.expression_max_cost,
+            timeout_s=settings.expression_timeout_s,
+            max_result_bytes=settings.expression_max_result_bytes,
+        )
+        self.expression_workers = ExpressionWorkers(
+            limits,
+            settings.worker_processes or os.cpu_count() or 1,
+            settings.worker_memory_bytes,
+        )
+        self.expressions = Expressions(limits, self.expression_workers.evaluate)
         self.threads = WorkerThreads(settings.worker_threads or min(32, (os.cpu_count() or 1) + 4))
         self.bus = MessageBus(
             self.expressions.compile,
@@ -319,6 +332,7 @@ class Host:
         self._parts.threads.close()
         if self._durable is not None:
             await self._durable.close()
+        await self._parts.expression_workers.close()
         await self._parts.policies.health.close()
         self._parts.watch.close()
         self._parts.masking.detach()

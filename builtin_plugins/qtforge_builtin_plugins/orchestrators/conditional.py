@@ -99,11 +99,11 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
     async def execute(self, run: Run) -> dict[str, Any]:
         """Return the data of every stage, of the decision and of the chosen workflow."""
         await run_stages(run)
-        decision = await run.step(_DECISION, lambda: _decision(run))
+        decision = await run.step(_DECISION, lambda: run.compute(lambda: _decision(run)))
         if run.definition.dry_run:
             await run.skip(_PIPELINE, "dry_run = true")
         else:
-            given = _input(run, decision)
+            given = await run.compute(lambda: _input(run, decision))
             await run.run_workflow(decision["target_pipeline"], given, step=_PIPELINE)
         return {**stage_data(run), **{name: run.steps[name].data for name in _STEPS}}
 

@@ -121,7 +121,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
             OperationError: ``aggregation.*``.
             StageFailedError: A required source failed, or the aggregation.
         """
-        plan = _plan(run)
+        plan = await run.compute(lambda: _plan(run))
         check_types([each for each in plan.sources if each.name not in run.steps], run.topics())
         await run.gather(
             *(_read(run, source) for source in plan.sources),

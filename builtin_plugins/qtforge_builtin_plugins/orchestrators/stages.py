@@ -95,7 +95,7 @@ async def run_stages(run: Run) -> None:
     done: set[str] = set()
     while (stage := _next(run.definition.stages, done)) is not None:
         done.add(stage.name)
-        if not _wanted(stage, run):
+        if not await _wanted(stage, run):
             await run.skip(stage.name, f"when = {stage.when}")
             continue
         if stage.foreach is None:
@@ -135,7 +135,7 @@ def _next(stages: Sequence[Stage], done: set[str]) -> Stage | None:
 
 async def _do_each(stage: Stage, run: Run) -> None:
     """Run a stage for each item; its own step holds the results in the items' order."""
-    items = _rendered(run, stage, stage.foreach, None)
+    items = await _rendered(run, stage, stage.foreach, None)
     if not isinstance(items, list | tuple):
         what = f"foreach must be a list, not {type(items).__name__}"
         raise StageFailedError(stage.name, what)
@@ -151,48 +151,55 @@ async def _do_each(stage: Stage, run: Run) -> None:
 
 async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None) -> Any:
     if stage.workflow is not None:
-        given = _rendered(run, stage, stage.input, names)
+        given = await _rendered(run, stage, stage.input, names)
         return await run.run_workflow(stage.workflow, given, step=step, required=stage.required)
     assert stage.operation is not None  # noqa: S101 - `check_stages` has checked it
-    message = Template(stage.message)
+    message: object = Template(stage.message)
+    if names is not None:
+        message = await _rendered(run, stage, stage.message, names)
     return await run.request(
         step,
         stage.operation,
-        message if names is None else _rendered(run, stage, stage.message, names),
+        message,
         timeout=stage.timeout,
         plugin=stage.plugin,
         required=stage.required,
         retry=stage.retry,
         cache=stage.cache,
         fallback=stage.fallback,
-        compensation=_compensation(stage, run, names),
+        compensation=await _compensation(stage, run, names),
     )
 
 
-def _rendered(run: Run, stage: Stage, template: Any, names: Mapping[str, Any] | None) -> Any:
+async def _rendered(run: Run, stage: Stage, template: Any, names: Mapping[str, Any] | None) -> Any:
     try:
-        return run.render(template, names)
+        return await run.compute(lambda: run.render(template, names))
     except ExpressionError as error:
         raise StageFailedError(stage.name, str(error)) from error
 
 
-def _wanted(stage: Stage, run: Run) -> bool:
+async def _wanted(stage: Stage, run: Run) -> bool:
     if stage.when is None:
         return True
+    condition = stage.when
     try:
-        return run.evaluate(stage.when)
+        return await run.compute(lambda: run.evaluate(condition))
     except ExpressionError as error:
         raise StageFailedError(stage.name, str(error)) from error
 
 
-def _compensation(stage: Stage, run: Run, names: Mapping[str, Any] | None) -> Compensation | None:
+async def _compensation(
+    stage: Stage, run: Run, names: Mapping[str, Any] | None
+) -> Compensation | None:
     given = stage.compensation
     if given is None:
         return None
-    message = given.message
+    message: object = Template(given.message)
+    if names is not None:
+        message = await _rendered(run, stage, given.message, names)
     return Compensation(
         topic=given.operation,
-        message=Template(message) if names is None else _rendered(run, stage, message, names),
+        message=message,
         timeout=given.timeout,
         on_failure=given.on_failure,
         retry=given.retry,

@@ -242,7 +242,8 @@ class RunClient(RunStore):
             RunInputError: The input is not what the workflow accepts.
         """
         host = await self._parts.host()
-        checked_input(workflow, given, Evaluator(host.expressions))
+        evaluator = Evaluator(host.expressions)
+        await evaluator.compute(lambda: checked_input(workflow, given, evaluator))
 
     async def start(
         self,

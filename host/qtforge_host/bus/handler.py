@@ -52,8 +52,19 @@ class Predicate(Protocol):
 
     source: str
 
+    @property
+    def is_cheap(self) -> bool:
+        """Whether `holds` is quick for every message."""
+
     def holds(self, names: dict[str, Any]) -> bool:
         """Return whether it holds.
+
+        Raises:
+            ExpressionError: It cannot be evaluated, or only by `decide`.
+        """
+
+    async def decide(self, names: dict[str, Any]) -> bool:
+        """Return whether it holds, and evaluate it in another process where that takes long.
 
         Raises:
             ExpressionError: It cannot be evaluated.

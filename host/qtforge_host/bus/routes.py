@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtforge_host.bus.handler import Handler, Predicate
@@ -52,6 +52,8 @@ class Route:
         only = self.handlers[0] if len(self.handlers) == 1 else None
         plain = only is not None and only.accepts is None and not wrappers and policy is None
         self.only = only if plain else None
+        conditions = [each.accepts for each in self.handlers if each.accepts is not None]
+        self._is_cheap = all(each.is_cheap for each in conditions)
 
     async def dispatch(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
         """Return the answer, through every wrapper.
@@ -68,7 +70,8 @@ class Route:
         self, depth: int, envelope: Envelope, listener: ProgressListener | None, message: Any
     ) -> Any:
         if depth == len(self.wrappers):
-            handler = self.choose(envelope, message)
+            decided = None if self._is_cheap else await self._decide(envelope, message)
+            handler = self.choose(envelope, message, decided)
             if self._policy is None:
                 return await handler.call(envelope, message, listener)
             return await self._call_with(self._policy, handler, envelope, listener, message)
@@ -79,11 +82,30 @@ class Route:
 
         return await _wrap(wrapper, envelope, listener, message, proceed)
 
-    def choose(self, envelope: Envelope, message: Any) -> Handler:
+    async def _decide(self, envelope: Envelope, message: Any) -> dict[int, str | None]:
+        """Return why handlers with costly conditions refuse a message, by their positions."""
+        names = {"message": _plain(self.topic, message)}
+        return {
+            position: await _costly_refusal(handler, handler.accepts, names)
+            for position, handler in enumerate(self.handlers)
+            if handler.accepts is not None
+            and not handler.accepts.is_cheap
+            and envelope.plugin in (None, handler.plugin)
+        }
+
+    def choose(
+        self, envelope: Envelope, message: Any, decided: Mapping[int, str | None] | None = None
+    ) -> Handler:
         """Return the handler to call: of the first rank that accepts, the least busy one.
 
         A plugin whose breaker is open is skipped; an unhealthy one is chosen only when there
         is no other.
+
+        Args:
+            envelope: The request.
+            message: Its message, as the wrappers forwarded it.
+            decided: By the position of a handler, why it refuses the message; of the others,
+                the conditions are evaluated now.
 
         Raises:
             NoHandlerError: No handler accepts the message.
@@ -94,14 +116,17 @@ class Route:
         names: dict[str, Any] | None = None
         refusals: list[str] = []
         barred: Exception | None = None
-        for handler in self.handlers:
+        for position, handler in enumerate(self.handlers):
             if chosen is not None and handler.rank > chosen.rank:
                 break
             if envelope.plugin is not None and handler.plugin != envelope.plugin:
                 continue
             if handler.accepts is not None:
-                names = names or {"message": _plain(self.topic, message)}
-                refusal = _refusal(handler, handler.accepts, names)
+                if decided is not None and position in decided:
+                    refusal = decided[position]
+                else:
+                    names = names or {"message": _plain(self.topic, message)}
+                    refusal = _refusal(handler, handler.accepts, names)
                 if refusal is not None:
                     refusals.append(refusal)
                     continue
@@ -189,6 +214,16 @@ def _refusal(handler: Handler, accepts: Predicate, names: dict[str, Any]) -> str
     except ExpressionError as error:
         return f"{handler.plugin} cannot evaluate its condition: {error.why}"
     return f"{handler.plugin} accepts {accepts.source}"
+
+
+async def _costly_refusal(
+    handler: Handler, accepts: Predicate, names: dict[str, Any]
+) -> str | None:
+    try:
+        holds = await accepts.decide(names)
+    except ExpressionError as error:
+        return f"{handler.plugin} cannot evaluate its condition: {error.why}"
+    return None if holds else f"{handler.plugin} accepts {accepts.source}"
 
 
 def _plain(topic: str, message: Any) -> Any:

@@ -99,7 +99,8 @@ class Mailbox:
         self._on_close = on_close
         self._on_delivery = on_delivery
         self._with_topic = with_topic
-        self._keeps_topic = with_topic or on_delivery is not None
+        self._decides_late = where is not None and not where.is_cheap
+        self._keeps_topic = with_topic or on_delivery is not None or self._decides_late
         self._waiting: deque[Any] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._quiet = asyncio.Event()  # set while nothing waits
@@ -115,8 +116,12 @@ class Mailbox:
         return len(self._waiting) >= self._capacity
 
     def offer(self, topic: str, message: Any) -> bool | None:
-        """Add a message; return False when it is full, None when the filter excludes it."""
-        if self._where is not None and not self._wanted(self._where, topic, message):
+        """Add a message; return False when it is full, None when the filter excludes it.
+
+        A costly filter decides before the delivery, and not here.
+        """
+        where = self._where
+        if where is not None and where.is_cheap and not self._wanted(where, topic, message):
             return None
         if self.is_full:
             self._drop(topic)
@@ -174,6 +179,15 @@ class Mailbox:
                 self._on_delivery(self, topic, message, error)
             return False
 
+    async def _is_wanted(self, topic: str, message: Any) -> bool:
+        """Return whether a filter that is too costly for `offer` includes a message.
+
+        Raises:
+            ExpressionError: It cannot be evaluated.
+        """
+        assert self._where is not None  # noqa: S101 - it decides late
+        return await self._where.decide({"message": to_plain(message), "topic": topic})
+
     def _drop(self, topic: str) -> None:
         self.counters.dropped += 1
         if not self._warned_full:
@@ -219,6 +233,8 @@ class Mailbox:
         given = message
         failure: BaseException | None = None
         try:
+            if self._decides_late and not await self._is_wanted(*message):
+                return
             if self._keeps_topic and not self._with_topic:
                 message = message[1]
             if not self._untyped and message.__class__ is not self._message_type:

@@ -72,6 +72,10 @@ def _content(settings: Settings) -> dict[str, Any]:
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,
         "worker_memory_bytes": settings.worker_memory_bytes,
+        "expression_loop_cost": settings.expression_loop_cost,
+        "expression_max_cost": settings.expression_max_cost,
+        "expression_timeout_s": settings.expression_timeout_s,
+        "expression_max_result_bytes": settings.expression_max_result_bytes,
     }
     plugins = {
         name: {

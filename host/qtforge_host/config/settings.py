@@ -49,6 +49,10 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
     worker_memory: int | str = "2 GiB"
+    expression_loop_cost: _AtLeastOne = 50_000
+    expression_max_cost: _AtLeastOne = 50_000_000
+    expression_timeout: Duration = "10s"
+    expression_max_result: int | str = "16 MiB"
 
 
 class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +121,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
         worker_memory_bytes: How much memory a worker process may take, with its children.
+        expression_loop_cost: The highest cost of an expression that is evaluated on the event
+            loop, in steps.
+        expression_max_cost: The highest cost of an expression that is evaluated at all.
+        expression_timeout_s: How long an evaluation in a worker process may take, in seconds.
+        expression_max_result_bytes: The largest value of an expression, in bytes.
         topics: Topic to its policies, of those that the configuration names.
         plugins: Plugin name to its settings, of those that the configuration names.
         schedules: Schedule name to what it says.
@@ -138,6 +147,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_threads: int | None = None
     worker_processes: int | None = None
     worker_memory_bytes: int = 2 << 30
+    expression_loop_cost: int = 50_000
+    expression_max_cost: int = 50_000_000
+    expression_timeout_s: float = 10.0
+    expression_max_result_bytes: int = 16 << 20
     topics: Mapping[str, TopicPolicy] = MappingProxyType({})
     plugins: Mapping[str, PluginSettings] = {}
     schedules: Mapping[str, ScheduleSettings] = {}
@@ -200,6 +213,12 @@ def load_settings(
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,
         worker_memory_bytes=_memory(table.worker_memory, path),
+        expression_loop_cost=table.expression_loop_cost,
+        expression_max_cost=table.expression_max_cost,
+        expression_timeout_s=_seconds(table.expression_timeout, path, "expression_timeout"),
+        expression_max_result_bytes=_bytes(
+            table.expression_max_result, path, "expression_max_result"
+        ),
         topics=MappingProxyType(_topics(path, document)),
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
         schedules=MappingProxyType(_schedules(path, document)),
@@ -292,13 +311,17 @@ def _seconds(duration: Duration, path: Path, key: str) -> float:
 
 
 def _memory(size: int | str, path: Path) -> int:
-    where, fix = f"{path}: host.worker_memory", "such as 512 MiB or 4 GiB"
+    return _bytes(size, path, "worker_memory", least_bytes=_LEAST_MEMORY_BYTES)
+
+
+def _bytes(size: int | str, path: Path, key: str, *, least_bytes: int = 1024) -> int:
+    where, fix = f"{path}: host.{key}", "such as 512 MiB or 4 GiB"
     try:
         size_bytes = parse_size(size)
     except ValueError as error:
         raise ConfigError(where, str(error), fix) from error
-    if not _LEAST_MEMORY_BYTES <= size_bytes <= _MOST_MEMORY_BYTES:
-        least, most = size_text(_LEAST_MEMORY_BYTES), size_text(_MOST_MEMORY_BYTES)
+    if not least_bytes <= size_bytes <= _MOST_MEMORY_BYTES:
+        least, most = size_text(least_bytes), size_text(_MOST_MEMORY_BYTES)
         why = f"it must be between {least} and {most}, not {size_text(size_bytes)}"
         raise ConfigError(where, why, fix)
     return size_bytes

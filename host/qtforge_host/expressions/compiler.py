@@ -3,6 +3,8 @@
 This module is the only user of the CEL library. A whole path such as ``input.document`` is
 looked up directly, so that its value is returned unchanged; everything else is CEL. Lists have
 ``contains`` and the other cel-go functions of the library.
+
+What an expression costs is estimated before it is evaluated, see `cost`; most need no estimate.
 """
 
 from __future__ import annotations
@@ -10,12 +12,17 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from qtforge_host.expressions.code_points import SIZE_FUNCTIONS, with_code_points
+from qtforge_host.expressions.cost import LONGEST_RANGE, CostFunction, cost_function
 from qtforge_host.expressions.flattening import Paths, flatten
+from qtforge_host.expressions.limits import Budget, Elsewhere, ExpressionLimits, checked_result
 from qtforge_host.expressions.names import Scope, check_names
+from qtforge_host.expressions.specified import SPECIFIED_FUNCTIONS
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError
 from qtforge_sdk.validation import did_you_mean
@@ -34,9 +41,16 @@ _NATIVE_FUNCTIONS: Final = frozenset([
     "string", "timestamp", "type", "uint", "optional.of", "optional.none", "hasValue", "value",
     "orValue", "or", "optional.ofNonZeroValue", "optMap", "optFlatMap",
 ])  # fmt: skip
-
-
+_FAILED_CALL: Final = re.compile(
+    r"^Function '[\w.]+' error: (?:Python function call failed: \w+: )?(.*)", re.S
+)
+_UNDEFINED: Final = re.compile(r"^Undefined variable or function: '(\w+)'")
+_LONGEST: Final = 32_768  # characters
+_MOST_OPERATORS: Final = 4_000  # the library's evaluation descends once for each
+_OPERATOR: Final = re.compile(r"[-+*/%!<>=&|?.\[({]")
 _NO_VALUE: Final = object()
+
+T = TypeVar("T")
 
 
 class _Flat(NamedTuple):
@@ -48,48 +62,147 @@ class _Flat(NamedTuple):
 
 
 class Expression:
-    """A compiled expression; make one with `Expressions.compile`."""
+    """A compiled expression; make one with `Expressions.compile`.
 
-    __slots__ = ("_flat", "_functions", "_path", "_program", "source", "variables")
+    Attributes:
+        source: The expression as it was written.
+        variables: The names that it uses.
+        is_cheap: Whether it may be evaluated on the event loop, whatever its values are.
+    """
 
-    def __init__(self, source: str, program: Any, functions: dict[str, Any]) -> None:
+    __slots__ = (
+        "_budget",
+        "_cost",
+        "_evaluated",
+        "_exact",
+        "_flat",
+        "_functions",
+        "_path",
+        "_program",
+        "_sized",
+        "source",
+        "variables",
+    )
+
+    def __init__(
+        self, source: str, evaluated: str, program: Any, functions: dict[str, Any], budget: Budget
+    ) -> None:
         self.source = source
+        self.variables = frozenset(program.variables())
+        self._evaluated = evaluated  # differs from the source where size() was rewritten
         self._program = program
         self._functions = functions
-        self.variables = frozenset(program.variables())
+        self._budget = budget
         text = source.strip()
         plain_path = _PATH.fullmatch(text) is not None and text not in _LITERALS
         self._path = text.split(".") if plain_path else None
         self._flat: _Flat | Literal[False] | None = False  # not computed yet
+        self._cost: CostFunction | None = None if plain_path else cost_function(source)
+        self._exact: Expression | None = None
+        self._sized: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether it may be evaluated on the event loop, whatever its values are."""
+        return self._cost is None
+
+    def rewritten(self, exact: Expression, sized: tuple[tuple[str, ...], ...]) -> None:
+        """Set what is evaluated instead where one of these paths is a text that is not ASCII."""
+        self._exact, self._sized = exact, sized
 
     def flat(self) -> _Flat | None:
         """Return the flattened expression, computed once; None where it can't be flattened."""
         if self._flat is False:
             import cel  # heavy: it imports a console, so only when there is an expression
 
-            self._flat, found = None, flatten(self.source)
+            self._flat, found = None, flatten(self._evaluated)
             if found is not None:
                 program = cel.compile(found[0])
                 own = {variable for variable, _ in found[1]}
                 self._flat = _Flat(program, found[1], frozenset(program.variables()) - own)
         return self._flat
 
+    def for_values(self, names: Mapping[str, Any]) -> Expression:
+        """Return the expression to evaluate for these values: itself, or its exact form."""
+        for path in self._sized:
+            if _is_wide(path, names) and self._exact is not None:
+                return self._exact
+        return self
+
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """Return its value: of a path the object itself, of anything else plain values.
 
         Raises:
-            ExpressionError: ``expression.failed``.
+            ExpressionError: ``expression.failed``, ``expression.too_costly`` or
+                ``expression.too_large``.
         """
         if self._path is not None:
             return self._look_up(self._path, names)
+        if self._sized:
+            chosen = self.for_values(names)
+            if chosen is not self:
+                return chosen.evaluate(names)
         from cel import Context  # heavy: it imports a console, so only when one is evaluated
 
         needed = {name: names[name] for name in self.variables if name in names}
         try:
-            context = Context(variables=to_plain(needed), functions=self._functions)
-            return self._program.execute(context)
+            plain = to_plain(needed)
+            if self._cost is not None and not self.fits_loop(plain):
+                return self._budget.postpone(self.source, plain)
+            context = Context(variables=plain, functions=self._functions)
+            return self.checked(self._program.execute(context))
+        except ExpressionError:
+            raise
         except Exception as error:
             raise ExpressionError(self.source, _reason(error), "", "expression.failed") from error
+
+    def execute(self, names: Mapping[str, Any]) -> Any:
+        """Return its value without a limit of its cost, for plain values; as `evaluate` does.
+
+        Raises:
+            ExpressionError: It failed, or its value is too large.
+        """
+        from cel import Context  # heavy: it imports a console, so only when one is evaluated
+
+        if self._path is None and self.for_values(names) is self:
+            try:
+                context = Context(variables=dict(names), functions=self._functions)
+                return self.checked(self._program.execute(context))
+            except ExpressionError:
+                raise
+            except Exception as error:
+                raise ExpressionError(
+                    self.source, _reason(error), "", "expression.failed"
+                ) from error
+        if self._path is not None:
+            return self._look_up(self._path, names)
+        return self.for_values(names).execute(names)
+
+    def fits_loop(self, plain: Mapping[str, Any]) -> bool:
+        """Return whether it may be evaluated on the loop; see `Budget.fits_loop`."""
+        return self._cost is None or self._budget.fits_loop(self.source, self._cost, plain)
+
+    def cost(self, plain: Mapping[str, Any]) -> float:
+        """Return what its evaluation costs at most, in steps; 0 where it needs no estimate."""
+        return 0.0 if self._cost is None else self._cost(plain, float("inf"))
+
+    def checked(self, value: Any) -> Any:
+        """Return what the library returned, as a value of this expression.
+
+        Raises:
+            ExpressionError: It is too large.
+        """
+        if value is True or value is False:
+            return value
+        return checked_result(self.source, value, self._budget.limits.max_result_bytes)
+
+    async def decide(self, names: Mapping[str, Any]) -> bool:
+        """Return whether the condition holds, and evaluate it elsewhere where it is costly.
+
+        Raises:
+            ExpressionError: As `holds`, or it is too costly altogether.
+        """
+        return await self._budget.compute(lambda: self.holds(names))
 
     def holds(self, names: Mapping[str, Any]) -> bool:
         """Return whether the condition holds.
@@ -130,6 +243,20 @@ class Expression:
                     why = f"'{where}' is null"
                 raise ExpressionError(self.source, why, "", "expression.failed") from None
         return value
+
+
+def _is_wide(path: Sequence[str], names: Mapping[str, Any]) -> bool:
+    """Return whether a path leads to a text whose bytes are more than its code points."""
+    value: Any = names
+    try:
+        for word in path:
+            if value.__class__ is dict:  # most are, and it is quicker to find out
+                value = value[word]
+            else:
+                value = value[word] if isinstance(value, Mapping) else _field(value, word)
+    except KeyError:
+        return False
+    return isinstance(value, str) and not value.isascii()
 
 
 def _field(value: object, name: str) -> Any:
@@ -182,21 +309,28 @@ class PreparedContext:
         """
         if expression._path is not None:
             return expression._look_up(expression._path, self._names)
+        if expression._sized:
+            expression = expression.for_values(self._names)
         if expression._functions:
             self._add_functions(expression)
+        if expression._cost is not None:
+            plain = self._plain_of(expression)
+            if not expression.fits_loop(plain):
+                return expression._budget.postpone(expression.source, plain)
         flat = expression.flat()
         if flat is not None:
             found = self._evaluate_flat(flat)
             if found is not _NO_VALUE:
-                return found
+                return expression.checked(found)
         for name in expression.variables - self._converted:
             self._convert(name)
         try:
-            return expression._program.execute(self._context)
+            found = expression._program.execute(self._context)
         except Exception as error:
             raise ExpressionError(
                 expression.source, _reason(error), "", "expression.failed"
             ) from error
+        return expression.checked(found)
 
     def _add_functions(self, expression: Expression) -> None:
         if not expression._functions.keys() <= self._functions:
@@ -224,13 +358,27 @@ class PreparedContext:
         except Exception:  # noqa: BLE001 - the whole expression fails in the same way, and explains it
             return _NO_VALUE
 
+    def _plain_of(self, expression: Expression) -> dict[str, Any]:
+        """Return the plain values of an expression's variables."""
+        for name in expression.variables:
+            if name in self._names and name not in self._plain:
+                self._make_plain(name)
+        plain = self._plain
+        return {name: plain[name] for name in expression.variables if name in plain}
+
+    def _make_plain(self, name: str) -> None:
+        try:
+            self._plain[name] = to_plain(self._names[name])
+        except Exception as error:
+            raise ExpressionError(name, _reason(error), "", "expression.failed") from error
+
     def _convert(self, name: str) -> None:
         self._converted.add(name)
         if name not in self._names:
             return  # bound by a macro such as map(), or the expression fails by itself
+        if name not in self._plain:
+            self._make_plain(name)
         try:
-            if name not in self._plain:
-                self._plain[name] = to_plain(self._names[name])
             self._context.add_variable(name, self._plain[name])
         except Exception as error:
             raise ExpressionError(name, _reason(error), "", "expression.failed") from error
@@ -262,10 +410,20 @@ class _Text(list[Any]):
 
 
 class Expressions:
-    """Compiles expressions and templates, and caches what it compiled."""
+    """Compiles expressions and templates, and caches what it compiled.
 
-    def __init__(self) -> None:
-        self._compile = functools.lru_cache(maxsize=4096)(_compile)
+    Args:
+        limits: The limits of each evaluation; None for the defaults.
+        elsewhere: Evaluates what is too costly for the loop; None refuses it.
+    """
+
+    def __init__(
+        self, limits: ExpressionLimits | None = None, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self._budget = Budget(limits, elsewhere)
+        self._compile = functools.lru_cache(maxsize=4096)(
+            functools.partial(_compile, budget=self._budget)
+        )
         self._text = functools.lru_cache(maxsize=4096)(self._split)
 
     def compile(self, source: str, scope: Scope | Sequence[str] | None = None) -> Expression:
@@ -283,6 +441,20 @@ class Expressions:
             known = scope if isinstance(scope, Mapping) else dict.fromkeys(scope)
             expression.check(known)
         return expression
+
+    async def compute(self, function: Callable[[], T]) -> T:
+        """Return what a function returns, which may evaluate costly expressions.
+
+        See `Budget.compute`: the function is called again when one was evaluated elsewhere.
+
+        Raises:
+            ExpressionError: An expression failed.
+        """
+        return await self._budget.compute(function)
+
+    def at_once(self, function: Callable[[], T]) -> T:
+        """Return what a function returns; see `Budget.now`."""
+        return self._budget.now(function)
 
     def template(self, value: Any) -> CompiledTemplate:
         """Compile every ``${...}`` in a value; ``$${`` stands for a literal ``${``.
@@ -333,29 +505,71 @@ class Expressions:
         raise first_error or ExpressionError("${" + text, "it has no closing brace")
 
 
-def _compile(source: str) -> Expression:
+def _compile(source: str, *, budget: Budget) -> Expression:
+    _check_length(source)
+    program, functions = _compiled(source, source)
+    sized = with_code_points(source)
+    if sized is None:
+        return Expression(source, source, program, functions, budget)
+    exact, others = _compiled(source, sized.source)
+    own = {**functions, **others, **SIZE_FUNCTIONS}
+    if sized.paths is None:
+        return Expression(source, sized.source, exact, own, budget)
+    expression = Expression(source, source, program, functions, budget)
+    expression.rewritten(Expression(source, sized.source, exact, own, budget), sized.paths)
+    return expression
+
+
+def _check_length(source: str) -> None:
+    if len(source) > _LONGEST:
+        raise ExpressionError(
+            f"{source[:60]}...",
+            f"it has {len(source):,} characters, and may have {_LONGEST:,}",
+            "give long texts and lists as values",
+        )
+    operators = len(_OPERATOR.findall(source)) if len(source) > _MOST_OPERATORS else 0
+    if operators > _MOST_OPERATORS:
+        raise ExpressionError(
+            f"{source[:60]}...",
+            f"it has {operators:,} operators and brackets, and may have {_MOST_OPERATORS:,}",
+            "write a shorter one",
+        )
+
+
+def _compiled(source: str, text: str) -> tuple[Any, dict[str, Callable[..., Any]]]:
     import cel  # heavy: it imports a console, so only when there is an expression
     from cel.stdlib import STDLIB_FUNCTIONS
 
     try:
-        program = cel.compile(source)
+        program = cel.compile(text)
     except Exception as error:
         raise ExpressionError(source, _reason(error)) from error
     functions: dict[str, Callable[..., Any]] = {}
     for name in program.functions():
         # "math.greatest" is reported as "greatest"
         offered = {
-            full: function
+            full: _OWN_FUNCTIONS.get(full, function)
             for full, function in STDLIB_FUNCTIONS.items()
             if full.rpartition(".")[2] == name
         }
         if offered:
             functions.update(offered)
+        elif name in SPECIFIED_FUNCTIONS:
+            functions[name] = SPECIFIED_FUNCTIONS[name]
         elif name.isidentifier() and not name.startswith("_") and name not in _NATIVE_FUNCTIONS:
             known = [*_NATIVE_FUNCTIONS, *STDLIB_FUNCTIONS]
             fix = did_you_mean(name, known, otherwise="")
             raise ExpressionError(source, f"there is no function '{name}'", fix)
-    return Expression(source, program, functions)
+    return program, functions
+
+
+def _range(count: int) -> list[int]:
+    if count > LONGEST_RANGE:
+        raise ValueError(f"lists.range() makes at most {LONGEST_RANGE:,} items, not {count:,}")
+    return list(range(count))
+
+
+_OWN_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType({"lists.range": _range})
 
 
 def _namespaces(functions: Mapping[str, Any]) -> set[str]:
@@ -369,7 +583,12 @@ def _reason(error: Exception) -> str:
         return f"column {found[2]}: {found[3].partition(' expecting {')[0]}"
     if isinstance(error, KeyError):
         return f"there is no key {text}"
-    return _ADVICE.split(text, maxsplit=1)[0]
+    short = _ADVICE.split(text, maxsplit=1)[0]
+    undefined = _UNDEFINED.match(short)
+    if undefined is not None and undefined[1] in _NATIVE_FUNCTIONS:
+        return f"{undefined[1]}() does not take a value of that type, or that many"
+    called = _FAILED_CALL.match(short)
+    return short if called is None else called[1]
 
 
 def _walk(parts: Any, path: str) -> Iterator[tuple[str, Expression]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from qtforge_host.expressions.compiler import Expressions, PreparedContext
 from qtforge_host.expressions.diagnosis import smallest_failing
@@ -11,6 +11,8 @@ from qtforge_sdk.errors import ExpressionError
 from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["Evaluator", "PreparedNames"]
+
+T = TypeVar("T")
 
 
 class Evaluator:
@@ -38,6 +40,16 @@ class Evaluator:
             ExpressionError: It does not compile, fails, or is neither true nor false.
         """
         return self._expressions.compile(condition).holds(names)
+
+    async def compute(self, function: Callable[[], T]) -> T:
+        """Return what a function returns, which may evaluate costly expressions.
+
+        The function is called again when one was evaluated elsewhere: it must be without effects.
+
+        Raises:
+            ExpressionError: An expression failed, or is too costly altogether.
+        """
+        return await self._expressions.compute(function)
 
     def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> EvaluationScope:
         """Return names and values prepared for many conditions; see `PreparedNames`."""
@@ -80,7 +92,7 @@ class PreparedNames:
         return self._expressions.compile(condition).variables & self._given
 
     def _narrowed(self, error: ExpressionError) -> ExpressionError:
-        part = smallest_failing(error, self._value)
+        part = self._expressions.at_once(lambda: smallest_failing(error, self._value))
         if part is error:
             return error
         why = f"in '{part.expression}': {part.why}"

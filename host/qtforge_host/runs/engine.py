@@ -170,13 +170,16 @@ class Engine:
         """
         definition = workflow.definition
         await self.active_runs.ensure_watching()
+        checked = await self._evaluator.compute(
+            lambda: checked_input(workflow, given, self._evaluator)
+        )
         started = RunStarted(
             run_id=run_id or self._ids.new(self._clock.now()),
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,
             workflow_version=definition.version,
-            input=_plain_input(checked_input(workflow, given, self._evaluator)),
+            input=_plain_input(checked),
             plugins=self._plugins(),
             definition=None if workflow.text == "" else as_document(definition),
             definition_text=workflow.text,

@@ -106,7 +106,7 @@ class RunExecution:
         try:
             returned = await self._execute()
             self._run.check_replayed()
-            result, summary = self._result(returned)
+            result, summary = await self._result(returned)
         except PauseRequested as pause:
             ending = self._rest(pause)
         except Rested:  # its last checkpoint says that it waits
@@ -162,16 +162,20 @@ class RunExecution:
                 "run.timeout", f"the run did not end within {limit}", "", "give it a longer timeout"
             ) from None
 
-    def _result(self, returned: Any) -> tuple[Any, str]:
+    async def _result(self, returned: Any) -> tuple[Any, str]:
         definition = self._run.definition
         names: Mapping[str, Any] = {}
         if isinstance(returned, Ended):
             returned, names = returned.result, returned.names
-        render = self._run.render
         if discard_awaitable(returned):
             raise self._bad_result("run.missing_await", f"is a {type(returned).__name__}")
-        result = returned if definition.result is None else render(definition.result, names)
-        summary = str(render(definition.summary, names)) if definition.summary else ""
+
+        def render() -> tuple[Any, str]:
+            given, text = definition.result, definition.summary
+            result = returned if given is None else self._run.render(given, names)
+            return result, str(self._run.render(text, names)) if text else ""
+
+        result, summary = await self._run.compute(render)
         try:
             return normalize(result), summary
         except TypeError as error:

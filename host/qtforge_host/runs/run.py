@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from qtforge_host.cancellation import wait_shielded
 from qtforge_host.expressions.evaluator import Evaluator
@@ -66,6 +66,8 @@ from qtforge_sdk.records import (
 from qtforge_sdk.runs import EvaluationScope
 
 __all__ = ["ActiveRun"]
+
+T = TypeVar("T")
 
 _STEP_TIMEOUT_S: Final = 30.0
 _POLL_CHILD_S: Final = 0.5  # how often to look whether another process still executes a child
@@ -164,6 +166,10 @@ class ActiveRun:
         """Prepare names for many conditions; see `qtforge_sdk.Run`."""
         return self._evaluator.prepare(names, self.names)
 
+    async def compute(self, function: Callable[[], T]) -> T:
+        """Return what a function that evaluates expressions returns; see `qtforge_sdk.Run`."""
+        return await self._evaluator.compute(function)
+
     def topics(self) -> frozenset[str]:
         """Return the topics that are answered now; see `qtforge_sdk.Run`."""
         return self._requester.topics()
@@ -234,7 +240,10 @@ class ActiveRun:
         """Do a step: publish; see `qtforge_sdk.Run`."""
 
         async def send(attempt: int) -> Answer:
-            value = self.render(message.value) if isinstance(message, Template) else message
+            value = message
+            if isinstance(message, Template):
+                template = message.value
+                value = await self.compute(lambda: self.render(template))
             await self._requester.publish(self.id, step, topic, value)
             return None, None
 
@@ -643,7 +652,9 @@ class ActiveRun:
         cache: Cache | None = None,
     ) -> Awaitable[Answer]:
         if isinstance(message, Template):
-            message = self.render(message.value)
+            return self._send_rendered(
+                step, topic, message.value, timeout_s, plugin, attempt, cache
+            )
 
         def on_progress(done: float, total: float | None, text: str) -> None:
             if not _are_numbers(done, 0.0 if total is None else total):
@@ -661,6 +672,19 @@ class ActiveRun:
             cache=cache,
         )
         return self._requester.request(request, on_progress)
+
+    async def _send_rendered(
+        self,
+        step: str,
+        topic: str,
+        template: Any,
+        timeout_s: float,
+        plugin: str | None,
+        attempt: int,
+        cache: Cache | None,
+    ) -> Answer:
+        message = await self.compute(lambda: self.render(template))
+        return await self._send(step, topic, message, timeout_s, plugin, attempt, cache)
 
     def _undo(self, step: str, compensation: Compensation, attempt: int) -> Awaitable[Answer]:
         return self._send(

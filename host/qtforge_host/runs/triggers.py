@@ -152,12 +152,13 @@ class EventTriggers:
         self, bound: _Bound, names: Mapping[str, Any], at: datetime.datetime, *, lasting: bool
     ) -> None:
         trigger = bound.trigger
-        if trigger.where is not None and not self._holds(trigger.where, names):
+        if trigger.where is not None and not await self._holds(trigger.where, names):
             return
         if not trigger.starts:
             await self._send(bound, names["event"], names, at)
             return
-        given = self._expressions.template(trigger.input).render(names)
+        template = self._expressions.template(trigger.input)
+        given = await self._expressions.compute(lambda: template.render(names))
         run_id = _run_id(bound, names["event"]["id"]) if lasting else None
         try:
             await self._supervisor.start(bound.workflow, given, run_id=run_id)
@@ -182,16 +183,16 @@ class EventTriggers:
             data=event["data"],
             by=f"the topic {event['name']}",
         )
-        expression = trigger.instance or trigger.key or ""
-        found = str(self._expressions.compile(expression).evaluate(names))
+        expression = self._expressions.compile(trigger.instance or trigger.key or "")
+        found = str(await self._expressions.compute(lambda: expression.evaluate(names)))
         # Whoever executes runs sees the changed inboxes, and resumes a limited number at once.
         if trigger.instance is None:
             await self._journal.post_to_key(workflow, found, message)
         elif (await self._journal.summary(found)).workflow == workflow:  # else it is another's
             await self._journal.post(found, message)
 
-    def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
-        return self._expressions.compile(condition).holds(names)
+    async def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
+        return await self._expressions.compile(condition).decide(names)
 
 
 def _run_id(bound: _Bound, publication: str) -> str:

@@ -49,7 +49,10 @@ class Bench:
         self.clock = VirtualClock()
         self.traffic = Traffic(self.clock.monotonic, time.monotonic)
         self.settings = Settings(
-            config_path=data_dir / "config.toml", state_dir=data_dir, worker_processes=0
+            config_path=data_dir / "config.toml",
+            state_dir=data_dir,
+            worker_processes=0,
+            expression_loop_cost=50_000_000,  # all that is evaluated, without worker processes
         )
         self.secrets = Secrets(lambda name: None)
         self.parts = HostParts(
@@ -147,6 +150,7 @@ class Bench:
             self.disconnect(plugin)
         await self.parts.bus.close()
         await self.parts.wiring.close()
+        await self.parts.expression_workers.close()
         self.parts.threads.close()
         return errors
 

@@ -289,6 +289,7 @@ def checked_input(
 
     Raises:
         RunInputError: An input is unknown, missing or not accepted; the first one is named.
+        ExpressionError: A condition is too costly.
     """
     definition = workflow.definition
     whole = {**definition.defaults, **given}
@@ -336,7 +337,9 @@ def _unknown(workflow: str, key: str, known: Sequence[str]) -> RunInputError:
 def _holds(check: InputCheck, given: Mapping[str, Any], evaluator: Evaluator) -> bool:
     try:
         return evaluator.evaluate(check.condition, {"input": given})
-    except ExpressionError:
+    except ExpressionError as error:
+        if error.code in ("expression.too_costly", "expression.too_large"):
+            raise  # it says nothing about the input
         return False  # such as a text that can't be parsed as a date
 
 

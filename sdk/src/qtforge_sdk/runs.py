@@ -240,6 +240,24 @@ class Run(Protocol):
             ExpressionError: It failed, or its value is not a boolean.
         """
 
+    async def compute(self, function: Callable[[], T]) -> T:
+        """Return what a function returns, which may evaluate costly expressions.
+
+        `render`, `evaluate` and a scope's `holds` evaluate at once, on the event loop. An
+        expression that may take long is refused there, except in this function: it is then
+        evaluated in a worker process, and the function is called again and given its value.
+
+        Args:
+            function: It evaluates, and has no other effects.
+
+        Raises:
+            ExpressionError: ``expression.too_costly``, or what the function raised.
+
+        ::
+
+            items = await run.compute(lambda: run.render(stage.foreach))
+        """
+
     def prepare(self, names: Mapping[str, Any]) -> EvaluationScope:
         """Convert names, and ``input``, ``run`` and ``stages``, once for many conditions.
 

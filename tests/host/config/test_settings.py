@@ -80,6 +80,10 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         worker_threads = 4
         worker_processes = 2
         worker_memory = "512 MiB"
+        expression_loop_cost = 10
+        expression_max_cost = 1000
+        expression_timeout = "2s"
+        expression_max_result = "1 MiB"
         """,
     )
 
@@ -92,6 +96,23 @@ def test_every_key_of_host_is_read(file: Path) -> None:
     assert settings.block == ("evil-*",)
     assert (settings.worker_threads, settings.worker_processes) == (4, 2)
     assert settings.worker_memory_bytes == 512 << 20
+    assert (settings.expression_loop_cost, settings.expression_max_cost) == (10, 1000)
+    assert settings.expression_timeout_s == 2.0
+    assert settings.expression_max_result_bytes == 1 << 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "expression_loop_cost = 0",
+        "expression_max_cost = 'much'",
+        "expression_timeout = '0s'",
+        "expression_max_result = '1 byte'",
+    ],
+)
+def test_a_limit_of_expressions_that_is_none_is_refused(file: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match=line.partition(" ")[0]):
+        _load(file, f"[host]\n{line}\n")
 
 
 @pytest.mark.parametrize("size", ['"much"', '"2 elephants"', "-1", '"1 kB"', '"99999 TiB"', '""'])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from qtforge_sdk.checkpoints import Checkpoint, Ended, ReceivedEvent
 from qtforge_sdk.errors import ExpressionError, OperationError, QtForgeError, StageFailedError
 
 __all__ = ["Instance"]
+
+T = TypeVar("T")
 
 _CHILD: Final = "workflow."
 _PATHS: Final = re.compile(r"\b(?:event|data|instance)(?:\.[A-Za-z_]\w*+)+(?!\s*\()")
@@ -52,8 +54,7 @@ class Instance:
         self._machine = self._make()
         self._accepted: dict[tuple[str, ...], tuple[str, ...]] = {}  # by the active states
         self._busy = False  # in the last checkpoint
-        key = self._definition.key
-        self._key = "" if key is None else str(run.render(key))
+        self._key = ""
 
     async def live(self) -> Ended:
         """Continue from the last checkpoint until the machine ends.
@@ -62,9 +63,13 @@ class Instance:
             OperationError: ``machine.failed``: an action failed, and no transition took the
                 error event.
         """
+        key = self._definition.key
+        if key is not None:
+            self._key = str(await self._run.compute(lambda: self._run.render(key)))
         if self._run.checkpoint_state is None:
             trace = Trace()
-            snapshot = self._machine.start(self._run.render(self._definition.data), trace)
+            data = await self._run.compute(lambda: self._run.render(self._definition.data))
+            snapshot = self._machine.start(data, trace)
             await self._settle(snapshot, trace, None, "started")
         else:
             snapshot = msgspec.convert(self._run.checkpoint_state, Snapshot)
@@ -77,7 +82,7 @@ class Instance:
                 self._machine = self._make()
                 self._accepted.clear()
             trace = Trace()
-            outcome = self._handle(snapshot, received, trace)
+            outcome = await self._handle(snapshot, received, trace)
             await self._settle(snapshot, trace, received, outcome)
         if snapshot.failed is not None:
             raise OperationError("machine.failed", snapshot.failed)
@@ -91,7 +96,7 @@ class Instance:
             self._definition, run, self._about, run.now, self._planner_of(self._definition)
         )
 
-    def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
+    async def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
         is_end = received.name.startswith(_CHILD) and isinstance(received.data, dict)
         if is_end and self._machine.is_cancelled(snapshot, received.data.get("run_id")):
             return "the machine had cancelled the workflow"
@@ -99,9 +104,9 @@ class Instance:
         if event is None:
             return "the timer was cancelled or replaced before it fired"
         try:
-            if self._machine.take(snapshot, event, trace):
+            if await self._take(snapshot, event, trace):
                 return "taken"
-            return self._explain_rejection(snapshot, event)
+            return await self._run.compute(lambda: self._explain_rejection(snapshot, event))
         except ExpressionError as error:
             return f"cannot evaluate {error.expression}: {error.why}"
 
@@ -111,7 +116,7 @@ class Instance:
         """Run the machine until it is stable, with a checkpoint before each wait and at the end."""
         saved = outcome == ""  # nothing has happened since the last checkpoint
         while True:
-            call = self._machine.advance(snapshot, trace)
+            call = await self._advance(snapshot, trace)
             # An ended machine is busy until its run ends: if the process dies before, another
             # process must resume the run.
             busy = call is not None or _is_over(snapshot)
@@ -121,6 +126,16 @@ class Instance:
             if call is None:
                 return
             await self._make_call(snapshot, call, trace)
+
+    async def _take(self, snapshot: Snapshot, event: Event, trace: Trace) -> bool:
+        return await self._run.compute(
+            _Repeatable(snapshot, trace, lambda: self._machine.take(snapshot, event, trace))
+        )
+
+    async def _advance(self, snapshot: Snapshot, trace: Trace) -> Call | None:
+        return await self._run.compute(
+            _Repeatable(snapshot, trace, lambda: self._machine.advance(snapshot, trace))
+        )
 
     async def _make_call(self, snapshot: Snapshot, call: Call, trace: Trace) -> None:
         try:
@@ -209,6 +224,26 @@ class Instance:
     def _names(self, snapshot: Snapshot, event: Event | None) -> dict[str, Any]:
         instance = {**self._about, "states": list(snapshot.active)}
         return {"data": snapshot.data, "event": event, "instance": instance}
+
+
+class _Repeatable(Generic[T]):
+    """A function that changes a snapshot and a trace, which each further call sets back first."""
+
+    __slots__ = ("_before", "_function", "_snapshot", "_trace", "_was_called")
+
+    def __init__(self, snapshot: Snapshot, trace: Trace, function: Callable[[], T]) -> None:
+        self._snapshot = snapshot
+        self._trace = trace
+        self._function = function
+        self._before = snapshot.fields(), trace.fields()
+        self._was_called = False
+
+    def __call__(self) -> T:
+        if self._was_called:
+            self._snapshot.set_back(self._before[0])
+            self._trace.set_back(self._before[1])
+        self._was_called = True
+        return self._function()
 
 
 def _is_over(snapshot: Snapshot) -> bool:

@@ -91,6 +91,16 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     finished: str | None = None
     failed: str | None = None
 
+    def fields(self) -> tuple[Any, ...]:
+        """Return the values of its fields, with copies of what changes in place."""
+        values = [getattr(self, name) for name in self.__struct_fields__]
+        return tuple(value.copy() if value.__class__ is list else value for value in values)
+
+    def set_back(self, fields: tuple[Any, ...]) -> None:
+        """Set its fields to what `fields` returned."""
+        for name, value in zip(self.__struct_fields__, fields, strict=True):
+            setattr(self, name, value.copy() if value.__class__ is list else value)
+
 
 class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What happened since the last checkpoint, for display.
@@ -112,3 +122,12 @@ class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
     set: list[str] = []
     cancelled: list[str] = []
     warnings: list[str] = []
+
+    def fields(self) -> tuple[int, ...]:
+        """Return the lengths of its lists, which only grow."""
+        return tuple(len(getattr(self, name)) for name in self.__struct_fields__)
+
+    def set_back(self, fields: tuple[int, ...]) -> None:
+        """Cut its lists to the lengths that `fields` returned."""
+        for name, length in zip(self.__struct_fields__, fields, strict=True):
+            del getattr(self, name)[length:]
