@@ -93,3 +93,9 @@ def test_an_error_says_what_why_and_how_to_mend_it() -> None:
 
 def test_a_timeout_without_a_handler_names_none() -> None:
     assert str(errors.RequestTimeoutError("a.b", 2.0)).startswith("no handler did not answer")
+
+
+def test_a_run_that_diverged_is_to_be_retried_since_a_failed_run_is_not_resumed() -> None:
+    fix = errors.RunDivergedError("charge", "the journal has 'pay'").fix
+    assert fix.startswith("retry it")
+    assert "resume" not in fix

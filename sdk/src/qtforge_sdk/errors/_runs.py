@@ -63,7 +63,7 @@ class RunDivergedError(RunError):
         super().__init__(
             f"the run's code does not fit its journal at the step '{step}'",
             why,
-            "resume it with the code that it was started with, or fork it from an earlier step",
+            "retry it with the code that it began with, or fork it from an earlier step",
         )
         self.step = step
 
