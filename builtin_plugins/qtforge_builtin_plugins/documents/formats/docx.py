@@ -93,6 +93,7 @@ class _Reader:
         self._numbering = Numbering(self._part("numbering"), self._styles)
         self._notes: list[tuple[str, str]] = []  # kind and id, in the order of their references
         self._fields: list[bool] = []  # for each open field, whether its result has begun
+        self._margins_read: set[str] = set()  # many sections may share a header
         self._tables = 0
         self.headings: list[tuple[int, str]] = []
         self.tables: list[Table] = []
@@ -139,24 +140,30 @@ class _Reader:
         }
         for each in ("first", "default", "even"):
             _, part = self._related.get(found.get(each, ""), ("", ""))
-            root = self._package.xml(part) if part and shown[each] else None
-            if root is not None:
-                for block in self._blocks(root):
-                    if block not in seen:
-                        seen.add(block)
-                        yield block
+            if not part or not shown[each] or part in self._margins_read:
+                continue
+            self._margins_read.add(part)
+            root = self._package.xml(part)
+            for block in () if root is None else self._blocks(root):
+                if block not in seen:
+                    seen.add(block)
+                    yield block
 
     def _read_notes(self) -> Iterator[str]:
-        roots = {kind: self._part(f"{kind}s") for kind in ("footnote", "endnote")}
+        notes: dict[tuple[str, str], etree._Element] = {}
+        for kind in ("footnote", "endnote"):
+            root = self._part(f"{kind}s")
+            notes.update(
+                ((kind, note.get(f"{W}id", "")), note) for note in (() if root is None else root)
+            )
         number = 0
-        # A note may refer to another one, so that the list grows.
+        # A note may refer to another one, so that the list grows; each is read once.
         while number < len(self._notes):
-            kind, wanted = self._notes[number]
+            note = notes.pop(self._notes[number], None)
             number += 1
-            for note in () if roots[kind] is None else roots[kind]:  # type: ignore[union-attr]
-                if note.get(f"{W}id") == wanted:
-                    text = "\n".join(block for block in self._blocks(note) if block.strip())
-                    yield f"[{number}] {text.strip()}"
+            if note is not None:
+                text = "\n".join(block for block in self._blocks(note) if block.strip())
+                yield f"[{number}] {text.strip()}"
 
     def _blocks(self, elements: Iterable[etree._Element]) -> Iterator[str]:
         for element in elements:

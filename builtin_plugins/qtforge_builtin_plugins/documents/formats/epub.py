@@ -50,8 +50,11 @@ def extract(source: Source) -> Extracted:
         texts: list[str] = []
         headings: list[tuple[int, str]] = []
         missing = []
-        for chapter in book.iterfind("{*}spine/{*}itemref"):
-            href = unquote(hrefs.get(chapter.get("idref"), "").partition("#")[0])
+        chapters = [
+            unquote(hrefs.get(chapter.get("idref"), "").partition("#")[0])
+            for chapter in book.iterfind("{*}spine/{*}itemref")
+        ]
+        for href in dict.fromkeys(chapters):  # each once
             data = package.read(posixpath.normpath(posixpath.join(posixpath.dirname(name), href)))
             if data is None:
                 missing.append(href)

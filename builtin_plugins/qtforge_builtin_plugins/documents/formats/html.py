@@ -91,11 +91,9 @@ def find_headings_in(tree: LexborHTMLParser) -> list[tuple[int, str]]:
 def _tables(tree: LexborHTMLParser) -> list[Table]:
     """Return the tables that have no table within them, as those that lay out a page have."""
     found = []
-    hidden = _hidden(tree)
+    left_out = _hidden(tree) | _outer_tables(tree)
     for table in tree.css("table"):
-        if table.mem_id in hidden or any(
-            inner.mem_id != table.mem_id for inner in table.css("table")
-        ):
+        if table.mem_id in left_out:
             continue
         rows: list[tuple[str, ...]] = []
         spanned: dict[int, int] = {}  # a column to the number of rows that a cell above reaches
@@ -114,6 +112,23 @@ def _tables(tree: LexborHTMLParser) -> list[Table]:
         if any(len(row) > 1 for row in rows):
             found.append(Table(rows=tuple(rows)))
     return found
+
+
+def _outer_tables(tree: LexborHTMLParser) -> frozenset[int]:
+    """Return the ids of the tables that have a table within them."""
+    if tree.root is None or tree.css_first("table table") is None:
+        return frozenset()
+    found = set()
+    # One walk: to look for the tables in each table would take quadratic time.
+    pending: list[tuple[LexborNode, int | None]] = [(tree.root, None)]
+    while pending:
+        node, table = pending.pop()
+        if node.tag == "table":
+            if table is not None:
+                found.add(table)
+            table = node.mem_id
+        pending.extend((child, table) for child in node.iter())
+    return frozenset(found)
 
 
 def _fill(cells: list[str], spanned: dict[int, int]) -> None:

@@ -219,5 +219,5 @@ def _safely(read: Callable[[], T]) -> T | None:
     """Return what a reader of headers returns; None where the header is beyond it."""
     try:
         return read()
-    except (AttributeError, IndexError, KeyError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None  # email's parser of structured headers raises these for odd ones

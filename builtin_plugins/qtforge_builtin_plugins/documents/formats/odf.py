@@ -27,8 +27,9 @@ _UNSEEN: Final = frozenset(
     {"tracked-changes", "annotation", "annotation-end", "forms", "sequence-decls", "scripts",
      "variable-decls", "user-field-decls", "title", "desc", "settings"}
 )  # fmt: skip
-_MOST_REPEATED: Final = 1000  # a cell or row that is repeated to the end of a sheet is empty
-_MOST_SPACES: Final = 1000
+_MOST_REPEATED: Final = 100
+_MOST_SPACES: Final = 100
+_MOST_MORE_CELLS: Final = 100_000  # cells that only a number of repeats makes, in a document
 
 
 def extract(source: Source) -> Extracted:
@@ -76,6 +77,7 @@ class _Reader:
         }
         self._notes: list[etree._Element] = []
         self._tables = 0
+        self._more_cells = _MOST_MORE_CELLS
         self.headings: list[tuple[int, str]] = []
         self.tables: list[Table] = []
 
@@ -149,8 +151,11 @@ class _Reader:
             for cell in row:
                 if local_name(cell) in ("table-cell", "covered-table-cell"):
                     blocks = " ".join(block for block in self._blocks(cell, ()) if block.strip())
+                    cells.append(" ".join(blocks.split()))
                     repeated = int(cell.get(f"{_TABLE}number-columns-repeated", "1"))
-                    cells += [" ".join(blocks.split())] * min(repeated, _MOST_REPEATED)
+                    more = max(min(repeated - 1, _MOST_REPEATED, self._more_cells), 0)
+                    self._more_cells -= more
+                    cells += [cells[-1]] * more
             while cells and not cells[-1]:
                 cells.pop()
             if cells:

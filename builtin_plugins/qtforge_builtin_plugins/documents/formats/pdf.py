@@ -41,6 +41,7 @@ _MOST_UNKNOWN: Final = 0.1
 _LEAST_TEXT: Final = 40  # a scanned page may have a stamp or a page number as text, in characters
 _MOST_OF_PAGE: Final = 0.5
 _NO_BOX: Final = frozenset({10, 13, 32})
+_MOST_COMPARED: Final = 1_000_000  # pairs of lines of a page
 _MOST_ANNOTATIONS: Final = 10_000
 _UNWRITTEN: Final = frozenset({pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP})
 
@@ -342,6 +343,8 @@ def _lines(layer: Any, codes: Sequence[int], ends: Sequence[int], start: int = 0
 
 def _with_values(lines: Sequence[_Line], values: Sequence[_Line]) -> list[_Line]:
     """Return the lines of a form, each value after what is to its left, or at its height."""
+    if len(lines) * len(values) > _MOST_COMPARED:
+        return [*lines, *values]
     placed = list(lines)
     for value in values:
         beside = [
@@ -397,10 +400,10 @@ def _column(done: Sequence[_Line], start: _Line) -> list[_Line]:
     """Return the lines before a step up that are not above its line."""
     first: list[_Line] = []
     for line in reversed(done):
-        if line.bottom > start.top or (first and line.middle <= first[0].middle):
+        if line.bottom > start.top or (first and line.middle <= first[-1].middle):
             break
-        first.insert(0, line)
-    return first
+        first.append(line)
+    return first[::-1]
 
 
 def _beside(lines: Sequence[_Line], index: int, first: Sequence[_Line]) -> list[_Line]:
@@ -415,7 +418,7 @@ def _beside(lines: Sequence[_Line], index: int, first: Sequence[_Line]) -> list[
 
 def _are_pairs(first: Sequence[_Line], second: Sequence[_Line]) -> bool:
     fewest = min(len(first), len(second))
-    if fewest < _LEAST_PAIRS:
+    if fewest < _LEAST_PAIRS or len(first) * len(second) > _MOST_COMPARED:
         return False
     beside = sum(any(line.bottom < other.middle < line.top for other in second) for line in first)
     if beside < _LEAST_BESIDE * max(len(first), len(second)):

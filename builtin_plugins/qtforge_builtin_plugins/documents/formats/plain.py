@@ -121,7 +121,7 @@ def _decoded(data: bytes, encoding: str, name: str, warnings: Mapping[str, str] 
 
 
 def _replaced(text: str, encoding: str, warnings: Mapping[str, str]) -> Decoded:
-    reason = f"{text.count(_REPLACEMENT)} places are not {encoding}, and were replaced"
+    reason = f"bytes that are not {encoding} were replaced, in {text.count(_REPLACEMENT)} places"
     return Decoded(text=text, encoding=encoding, warnings={**warnings, "encoding_errors": reason})
 
 

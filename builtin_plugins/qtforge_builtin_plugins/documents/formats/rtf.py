@@ -8,6 +8,7 @@ from typing import Final
 from striprtf.striprtf import rtf_to_text
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_sdk import OperationError
 
 __all__ = ["extract"]
 
@@ -24,6 +25,9 @@ def extract(source: Source) -> Extracted:
 
     Headers, footers, footnotes, boxes and equations are left out, with the warning
     ``rtf_parts_left_out``; deleted and hidden text is read.
+
+    Raises:
+        OperationError: ``document.damaged``.
     """
     found = _CODE_PAGE.search(source.data[:4096])
     encoding = f"cp{found[1].decode('ascii')}" if found else "cp1252"
@@ -53,5 +57,11 @@ def _property(markup: str, name: str, encoding: str) -> str | None:
 
 
 def _text(markup: str, encoding: str) -> str:
-    # The library has type information, but not for this function.
-    return str(rtf_to_text(markup, encoding, "replace"))  # type: ignore[no-untyped-call]
+    try:
+        # The library has type information, but not for this function.
+        return str(rtf_to_text(markup, encoding, "replace"))  # type: ignore[no-untyped-call]
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
+        raise OperationError(
+            "document.damaged", "the RTF is damaged", f"{type(error).__name__}: {error}",
+            "get a complete copy of it",
+        ) from error  # fmt: skip

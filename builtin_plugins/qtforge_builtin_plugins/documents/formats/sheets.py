@@ -35,8 +35,8 @@ def extract(source: Source) -> Extracted:
     properties: dict[str, str | None] = {}
     if source.data.startswith(b"PK"):
         package = Package(source)
-        _check_extent(source, package)
         with damage_as_error(source):
+            _check_extent(source, package)
             properties = package.properties()
     blocks = []
     tables = []

@@ -51,6 +51,7 @@ def extract(source: Source) -> Extracted:
 class _Reader:
     def __init__(self, package: Package) -> None:
         self._package = package
+        self._read: set[str] = set()
         self.slides = 0
         self.headings: list[tuple[int, str]] = []
         self.tables: list[Table] = []
@@ -63,16 +64,23 @@ class _Reader:
         related = self._package.related(main)
         for each in root.iterfind(f"{_P}sldIdLst/{_P}sldId"):
             _, part = related.get(each.get(f"{_R}id", ""), ("", ""))
-            slide = self._package.xml(part) if part else None
+            slide = self._once(part)
             if slide is None:
                 continue
             self.slides += 1
             yield from self._shapes(slide, part)
             notes = self._package.related_part(part, "notesSlide")
-            page = self._package.xml(notes) if notes else None
+            page = self._once(notes)
             for shape in () if page is None else page.iter(f"{_P}sp"):
                 if _placeholder(shape) == _NOTES:
                     yield _text(shape)
+
+    def _once(self, part: str | None) -> etree._Element | None:
+        """Return a part's root element; None if it has been read: a part may be named often."""
+        if not part or part in self._read:
+            return None
+        self._read.add(part)
+        return self._package.xml(part)
 
     def _shapes(self, root: etree._Element, part: str) -> Iterator[str]:
         related = self._package.related(part)
@@ -94,7 +102,7 @@ class _Reader:
             for data in element.iter("{*}relIds", "{*}chart"):
                 name = data.get(f"{_R}dm") or data.get(f"{_R}id") or ""
                 _, target = related.get(name, ("", ""))
-                diagram = self._package.xml(target) if target else None
+                diagram = self._once(target)
                 if diagram is not None:
                     yield _text(diagram)
                     yield "\n".join(

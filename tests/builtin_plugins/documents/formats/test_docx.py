@@ -300,6 +300,22 @@ def test_notes_follow_the_text(parse: Any, make_docx: Any) -> None:
     assert text == "words[1][2]\n\n[1] the footnote\n\n[2] the endnote"
 
 
+def test_a_note_that_refers_to_itself_is_read_once(parse: Any, make_docx: Any) -> None:
+    reference = '<w:r><w:footnoteReference w:id="2"/></w:r>'
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+
+    def change(name: str, part: bytes) -> bytes:
+        new = f'<Relationship Id="n" Type="{kind}" Target="footnotes.xml"/></Relationships>'
+        is_list = name == "word/_rels/document.xml.rels"
+        return part.replace(b"</Relationships>", new.encode()) if is_list else part
+
+    note = f'<w:footnote w:id="2">{paragraph(run("note") + reference)}</w:footnote>'
+    notes = f"<w:footnotes {NAMESPACES}>{note}</w:footnotes>".encode()
+    plain = make_docx(lambda document: add(document, paragraph(run("words") + reference)))
+    text = parse(rewritten(plain, change, word__footnotes=notes)).parsed_content
+    assert text == "words[1]\n\n[1] note[2]"
+
+
 OPEN = b"http://schemas.openxmlformats.org"
 MAIN = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
 

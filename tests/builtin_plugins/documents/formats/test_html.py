@@ -90,3 +90,11 @@ def test_a_table_that_lays_out_a_page_is_none(parse: Any) -> None:
     page = f"<!doctype html><table><tr><td>{inner}</td></tr></table>"
     (table,) = parse(page.encode()).tables
     assert table.rows == (("a", "b"),)
+
+
+@pytest.mark.timeout(120)
+def test_tables_nested_deeply_do_no_harm(parse: Any) -> None:
+    page = b"<!doctype html>" + b"<table><tr><td>" * 10_000 + b"the core"
+    response = parse(page)
+    assert "the core" in response.parsed_content
+    assert response.tables == ()

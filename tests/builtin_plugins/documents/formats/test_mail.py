@@ -158,3 +158,11 @@ def test_a_subject_of_bare_bytes_is_read(parse: Any) -> None:
     subject = "Счёт на оплату за услуги связи"
     mail = b"From: a@example.com\nSubject: " + subject.encode("cp1251") + b"\nDate: x\n\nBody"
     assert parse(mail).metadata.title == subject
+
+
+@pytest.mark.parametrize(
+    "date", ["Mon, 5 Jan 99999999999 10:00:00 +0000", "soon", "5 Jan 2026 +99"]
+)
+def test_an_odd_date_does_not_spoil_the_message(parse: Any, date: str) -> None:
+    response = parse(f"From: a@example.com\nDate: {date}\nSubject: x\n\nThe text".encode())
+    assert response.parsed_content == "The text"

@@ -102,3 +102,12 @@ def test_a_damaged_workbook_is_damaged(parse: Any) -> None:
     with pytest.raises(OperationError) as caught:
         parse(compound({"Workbook": b"rubbish" * 9}), "a.xls")
     assert caught.value.code == "document.damaged"
+
+
+def test_a_workbook_with_a_broken_part_is_damaged(parse: Any) -> None:
+    content = bytearray(workbook(prices))
+    at = content.index(b"xl/worksheets/sheet1.xml") + 60
+    content[at : at + 40] = bytes(40)
+    with pytest.raises(OperationError) as caught:
+        parse(bytes(content), "a.xlsx")
+    assert caught.value.code == "document.damaged"
