@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from qtforge_builtin_plugins.documents.messages import (
 from qtforge_sdk import OperationError
 from qtforge_sdk.messages import DiscardRequest
 from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["Catalogue"]
 
@@ -40,6 +43,11 @@ _VERSION_1: Final = (
 )
 _SCHEMA: Final = Schema(application_id=0x51466463, migrations=(_VERSION_1,))  # "QFdc"
 _MOST_FOUND: Final = 1000
+# An attachment's request is that of its document, with "/" and a number; "0" follows "/".
+_ATTACHED: Final = (
+    "SELECT document_id, seq, sha256 FROM documents"
+    " WHERE request_id >= :request_id || '/' AND request_id < :request_id || '0' ORDER BY seq"
+)
 
 
 class Catalogue:
@@ -63,41 +71,31 @@ class Catalogue:
             OperationError: ``storage.newer``, ``.damaged``, ``.locked``, ``.unwritable``.
         """
         with _translated_errors(), self._store.transaction() as connection:
-            metadata = request.metadata
             known = connection.execute(
                 "SELECT document_id, sha256 FROM documents WHERE request_id = ?",
                 (request.request_id,),
             ).fetchone()
             if known is not None:
-                return StoreResponse(document_id=known[0], sha256=known[1], new_content=False)
-            inserted = connection.execute(
-                "INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (metadata.sha256, request.parsed_content),
-            )
-            document_id = str(uuid.uuid4())
-            analysis = request.analysis_results
-            seq = connection.execute(
-                "INSERT INTO documents (document_id, request_id, sha256, name, title,"
-                " document_type, language, stored_at, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    document_id, request.request_id, metadata.sha256, metadata.name,
-                    metadata.title, analysis.document_type if analysis else None,
-                    analysis.language if analysis else None,
-                    datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-                    _details(request),
-                ),
-            ).lastrowid  # fmt: skip
-            connection.execute(
-                "INSERT INTO search (rowid, name, title, parsed_content)"
-                " SELECT seq, name, title, parsed_content FROM searchable WHERE seq = ?",
-                (seq,),
-            )
+                attached = connection.execute(_ATTACHED, {"request_id": request.request_id})
+                return StoreResponse(
+                    document_id=known[0],
+                    sha256=known[1],
+                    new_content=False,
+                    attachment_ids=[document_id for document_id, _, _ in attached],
+                )
+            document_id, is_new = _insert(connection, request)
+            attachment_ids = [
+                _insert(connection, attachment)[0] for attachment in _attachments(request)
+            ]
         return StoreResponse(
-            document_id=document_id, sha256=metadata.sha256, new_content=inserted.rowcount == 1
+            document_id=document_id,
+            sha256=request.metadata.sha256,
+            new_content=is_new,
+            attachment_ids=attachment_ids,
         )
 
     def discard(self, request: DiscardRequest) -> int:
-        """Remove the named documents, and contents that no document uses any more.
+        """Remove the named documents, their attachments, and contents that no document uses.
 
         Returns:
             The number of documents removed.
@@ -108,10 +106,15 @@ class Catalogue:
         if not self.path.exists():
             return 0
         with _translated_errors(), self._store.transaction() as connection:
-            rows = connection.execute(
-                "SELECT seq, sha256 FROM documents WHERE document_id = ? OR request_id = ?",
+            named = connection.execute(
+                "SELECT seq, sha256, request_id FROM documents"
+                " WHERE document_id = ? OR request_id = ?",
                 (request.document_id, request.request_id),
             ).fetchall()
+            rows = [(seq, sha256) for seq, sha256, _ in named]
+            for _, _, request_id in named:
+                attached = connection.execute(_ATTACHED, {"request_id": request_id})
+                rows += [(seq, sha256) for _, seq, sha256 in attached]
             for seq, sha256 in rows:
                 # An index without a text of its own needs the indexed text to delete it.
                 connection.execute(
@@ -204,9 +207,48 @@ def _translated(error: StoreError) -> OperationError:
             )  # fmt: skip
 
 
+def _insert(connection: sqlite3.Connection, request: StoreRequest) -> tuple[str, bool]:
+    """Insert a document; return its identity, and whether its content is new."""
+    metadata, analysis = request.metadata, request.analysis_results
+    inserted = connection.execute(
+        "INSERT INTO contents VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (metadata.sha256, request.parsed_content),
+    )
+    document_id = str(uuid.uuid4())
+    seq = connection.execute(
+        "INSERT INTO documents (document_id, request_id, sha256, name, title,"
+        " document_type, language, stored_at, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            document_id, request.request_id, metadata.sha256, metadata.name,
+            metadata.title, analysis.document_type if analysis else None,
+            analysis.language if analysis else None,
+            datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            _details(request),
+        ),
+    ).lastrowid  # fmt: skip
+    connection.execute(
+        "INSERT INTO search (rowid, name, title, parsed_content)"
+        " SELECT seq, name, title, parsed_content FROM searchable WHERE seq = ?",
+        (seq,),
+    )
+    return document_id, inserted.rowcount == 1
+
+
+def _attachments(request: StoreRequest) -> Iterator[StoreRequest]:
+    """Yield a request for each document within a document."""
+    for number, attachment in enumerate(request.attachments, start=1):
+        response = attachment.response
+        if response is not None:
+            yield StoreRequest(
+                parsed_content=response.parsed_content,
+                metadata=response.metadata,
+                request_id=f"{request.request_id}/{number}" if request.request_id else None,
+            )
+
+
 def _details(request: StoreRequest) -> bytes:
-    # The text is in `contents`, once.
-    return msgspec.json.encode(msgspec.structs.replace(request, parsed_content=""))
+    # The text is in `contents`, once, and attachments are documents of their own.
+    return msgspec.json.encode(msgspec.structs.replace(request, parsed_content="", attachments=[]))
 
 
 def _match_phrase(query: str) -> str:

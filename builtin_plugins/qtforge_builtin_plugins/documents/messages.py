@@ -22,7 +22,7 @@ from typing import Literal
 
 import msgspec
 
-from qtforge_sdk.messages import DocumentMetadata
+from qtforge_sdk.messages import Attachment, DocumentMetadata
 
 __all__ = [
     "Amount",
@@ -275,6 +275,8 @@ class StoreRequest(msgspec.Struct, frozen=True, kw_only=True):
         keywords: From the content analysis.
         sentiment: From the content analysis, or None.
         enrichment: The facts in it, or None when that stage was skipped or failed.
+        attachments: The documents within it; each with a ``response`` is stored as a document
+            of its own, and discarded together with it.
         request_id: Identifies this request, so that `DiscardRequest` can undo it.
     """
 
@@ -284,6 +286,7 @@ class StoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     keywords: list[str] = []
     sentiment: Sentiment | None = None
     enrichment: EnrichResponse | None = None
+    attachments: list[Attachment] = []
     request_id: str | None = None
 
 
@@ -294,11 +297,13 @@ class StoreResponse(msgspec.Struct, frozen=True, kw_only=True):
         document_id: Identifies it in this store.
         sha256: Identifies the content.
         new_content: False when the same content was in the store already.
+        attachment_ids: Identify the documents within it that were stored, in their order.
     """
 
     document_id: str
     sha256: str
     new_content: bool
+    attachment_ids: list[str] = []
 
 
 class FindRequest(msgspec.Struct, frozen=True, kw_only=True):

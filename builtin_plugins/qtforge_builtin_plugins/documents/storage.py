@@ -58,7 +58,7 @@ class DocumentStorage(Plugin):
 
     @operation("document.store", trylast=True)
     async def store(self, request: StoreRequest) -> StoreResponse:
-        """Store a document, then publish ``document.stored``.
+        """Store a document and those within it, then publish ``document.stored`` for each.
 
         A second request with the same ``request_id`` returns the same document and publishes
         again, so that the event is not lost when the process dies between the two.
@@ -78,6 +78,17 @@ class DocumentStorage(Plugin):
                 request_id=request.request_id,
             ),
         )
+        attached = [each.response for each in request.attachments if each.response is not None]
+        for document_id, parsed in zip(response.attachment_ids, attached, strict=False):
+            await self._bus.publish(
+                "document.stored",
+                DocumentStored(
+                    document_id=document_id,
+                    sha256=parsed.metadata.sha256,
+                    name=parsed.metadata.name,
+                    request_id=request.request_id,
+                ),
+            )
         return response
 
     @operation("document.discard", trylast=True)

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +22,13 @@ from qtforge_builtin_plugins.documents.messages import (
 )
 from qtforge_builtin_plugins.documents.storage import DocumentStorage, StorageConfig
 from qtforge_sdk import OperationError, PluginContext, Published
-from qtforge_sdk.messages import DiscardRequest, DocumentMetadata, DocumentStored
+from qtforge_sdk.messages import (
+    Attachment,
+    DiscardRequest,
+    DocumentMetadata,
+    DocumentStored,
+    ParseResponse,
+)
 
 
 class Storage:
@@ -69,9 +75,11 @@ def make_request(
     sha256: str | None = None,
     title: str | None = None,
     request_id: str | None = None,
+    attachments: Sequence[Attachment] = (),
 ) -> StoreRequest:
     return StoreRequest(
         parsed_content=text,
+        attachments=list(attachments),
         metadata=DocumentMetadata(
             name=name,
             media_type="text/plain",
@@ -377,3 +385,32 @@ def test_several_processes_share_a_new_store(storage: Storage) -> None:
     processes = [subprocess.Popen(command) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert (storage.count("documents"), storage.count("contents")) == (40, 5)
+
+
+def attachment(text: str, name: str) -> Attachment:
+    request = make_request(text, name=name)
+    response = ParseResponse(parsed_content=text, metadata=request.metadata)
+    return Attachment(name=name, size_bytes=len(text), response=response)
+
+
+@pytest.mark.parametrize("by", ["document_id", "request_id"])
+def test_attachments_are_stored_found_and_discarded_with_their_document(
+    storage: Storage, by: str
+) -> None:
+    attachments = [
+        attachment("unpaid invoice", "invoice.eml"),
+        Attachment(name="p.png", size_bytes=8, error="a picture"),
+        attachment("more words", "more.txt"),
+    ]
+    storage.store("another mail", request_id="run-10")
+    response = storage.store("the mail", request_id="run-1", attachments=attachments)
+    again = storage.store("the mail", request_id="run-1", attachments=attachments)
+    assert len(response.attachment_ids) == 2
+    assert again.attachment_ids == response.attachment_ids
+    assert storage.find("unpaid") == ["invoice.eml"]
+    stored = [message.name for _, message in storage.published[1:4]]
+    assert stored == ["a.txt", "invoice.eml", "more.txt"]
+    named = response.document_id if by == "document_id" else "run-1"
+    assert storage.discard(**{by: named}) == 3
+    assert storage.find("unpaid") == []
+    assert storage.count("documents") == 1
