@@ -5,12 +5,14 @@ No library reads all of it; docs/documents.md has a comparison.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lxml import etree
 
-from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
+from qtforge_builtin_plugins.documents.formats.drawings import diagram_part_id, diagram_text
 from qtforge_builtin_plugins.documents.formats.equations import equation_text
 from qtforge_builtin_plugins.documents.formats.numbering import Numbering
 from qtforge_builtin_plugins.documents.formats.packages import (
@@ -28,6 +30,7 @@ _R: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationship
 _GROUPS: Final = frozenset(
     {"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "dir", "bdo", "hyperlink"}
 )
+_EMBEDDED: Final = frozenset({"package", "aFChunk"})
 _UNSEEN: Final = frozenset(
     {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sdtEndPr", "tblPr", "tblGrid", "trPr", "tcPr",
      "instrText", "delText", "delInstrText", "Fallback", "docPr", "smartTagPr", "customXmlPr",
@@ -56,6 +59,7 @@ def extract(source: Source) -> Extracted:
         reader = _Reader(package)
         blocks = [block for block in reader.read() if block.strip()]
         properties = package.properties()
+        parts = list(reader.parts())
     first = next((text for _, text in reader.headings), None)
     return Extracted(
         text="\n\n".join(blocks),
@@ -64,6 +68,7 @@ def extract(source: Source) -> Extracted:
         created=properties["created"],
         headings=reader.headings,
         tables=reader.tables,
+        parts=parts,
     )
 
 
@@ -93,7 +98,7 @@ class _Reader:
         self._numbering = Numbering(self._part("numbering"), self._styles)
         self._notes: list[tuple[str, str]] = []  # kind and id, in the order of their references
         self._fields: list[bool] = []  # for each open field, whether its result has begun
-        self._margins_read: set[str] = set()  # many sections may share a header
+        self._parts_read: set[str] = set()  # many sections may share one
         self._tables = 0
         self.headings: list[tuple[int, str]] = []
         self.tables: list[Table] = []
@@ -124,6 +129,13 @@ class _Reader:
         yield from blocks
         yield from self._read_notes()
 
+    def parts(self) -> Iterator[Part]:
+        """Yield the files that are embedded in the text, such as workbooks and pages of HTML."""
+        for kind, part in self._related.values():
+            data = self._package.read(part) if kind in _EMBEDDED else None
+            if data is not None:
+                yield Part(name=posixpath.basename(part), data=data)
+
     def _part(self, kind: str) -> etree._Element | None:
         part = next((part for each, part in self._related.values() if each == kind), None)
         return self._package.xml(part) if part else None
@@ -140,9 +152,9 @@ class _Reader:
         }
         for each in ("first", "default", "even"):
             _, part = self._related.get(found.get(each, ""), ("", ""))
-            if not part or not shown[each] or part in self._margins_read:
+            if not part or not shown[each] or part in self._parts_read:
                 continue
-            self._margins_read.add(part)
+            self._parts_read.add(part)
             root = self._package.xml(part)
             for block in () if root is None else self._blocks(root):
                 if block not in seen:
@@ -197,7 +209,14 @@ class _Reader:
                 self.headings.append((level, " ".join(text.split())))
         yield text
         for box in boxes:
-            yield from self._blocks(box)
+            if local_name(box) == "txbxContent":
+                yield from self._blocks(box)
+                continue
+            _, part = self._related.get(diagram_part_id(box), ("", ""))
+            root = self._package.xml(part) if part and part not in self._parts_read else None
+            if root is not None:
+                self._parts_read.add(part)
+                yield diagram_text(root)
 
     def _rows(self, table: etree._Element) -> list[list[str]]:
         self._tables += 1
@@ -240,7 +259,7 @@ class _Reader:
             elif name == "sym":
                 code = value(child, "char").upper()
                 pieces.append(_SYMBOLS.get(code[-2:], "") if code.startswith(("F0", "00")) else "")
-            elif name == "txbxContent":
+            elif name == "txbxContent" or name in ("relIds", "chart"):
                 boxes.append(child)
             elif name == "rt":  # the reading of Asian characters, above them
                 ruby: list[str] = []

@@ -8,16 +8,17 @@ from typing import Final
 from lxml import etree
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
-from qtforge_builtin_plugins.documents.formats.packages import (
-    Package,
-    damage_as_error,
-    local_name,
+from qtforge_builtin_plugins.documents.formats.drawings import (
+    A,
+    diagram_part_id,
+    diagram_text,
+    drawing_text,
 )
+from qtforge_builtin_plugins.documents.formats.packages import Package, damage_as_error
 from qtforge_sdk.messages import Table
 
 __all__ = ["extract"]
 
-_A: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P: Final = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _R: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _TITLES: Final = frozenset({"title", "ctrTitle"})
@@ -73,7 +74,7 @@ class _Reader:
             page = self._once(notes)
             for shape in () if page is None else page.iter(f"{_P}sp"):
                 if _placeholder(shape) == _NOTES:
-                    yield _text(shape)
+                    yield drawing_text(shape)
 
     def _once(self, part: str | None) -> etree._Element | None:
         """Return a part's root element; None if it has been read: a part may be named often."""
@@ -86,44 +87,26 @@ class _Reader:
         related = self._package.related(part)
         for element in root.iter(f"{_P}sp", f"{_P}graphicFrame"):
             if element.tag == f"{_P}sp":
-                text = _text(element)
+                text = drawing_text(element)
                 if _placeholder(element) in _TITLES and text.strip():
                     self.headings.append((1, " ".join(text.split())))
                     text = self.headings[-1][1]
                 yield text
                 continue
-            for table in element.iter(f"{_A}tbl"):
+            for table in element.iter(f"{A}tbl"):
                 rows = [
-                    tuple(" ".join(_text(cell).split()) for cell in row.iterfind(f"{_A}tc"))
-                    for row in table.iterfind(f"{_A}tr")
+                    tuple(" ".join(drawing_text(cell).split()) for cell in row.iterfind(f"{A}tc"))
+                    for row in table.iterfind(f"{A}tr")
                 ]
                 self.tables.append(Table(rows=tuple(rows)))
                 yield "\n".join(map("\t".join, rows))
             for data in element.iter("{*}relIds", "{*}chart"):
-                name = data.get(f"{_R}dm") or data.get(f"{_R}id") or ""
-                _, target = related.get(name, ("", ""))
+                _, target = related.get(diagram_part_id(data), ("", ""))
                 diagram = self._once(target)
                 if diagram is not None:
-                    yield _text(diagram)
-                    yield "\n".join(
-                        each.text or "" for each in diagram.iterfind(".//{*}strCache//{*}v")
-                    )
+                    yield diagram_text(diagram)
 
 
 def _placeholder(shape: etree._Element) -> str:
     found = shape.find(f"{_P}nvSpPr/{_P}nvPr/{_P}ph")
     return "" if found is None else found.get("type", "")
-
-
-def _text(element: etree._Element) -> str:
-    lines = []
-    for paragraph in element.iter(f"{_A}p"):
-        pieces = []
-        for child in paragraph.iter():
-            name = local_name(child)
-            if name == "t":
-                pieces.append(child.text or "")
-            elif name in ("br", "tab"):
-                pieces.append("\n" if name == "br" else "\t")
-        lines.append("".join(pieces))
-    return "\n".join(line for line in lines if line.strip())

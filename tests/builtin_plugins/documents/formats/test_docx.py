@@ -300,6 +300,33 @@ def test_notes_follow_the_text(parse: Any, make_docx: Any) -> None:
     assert text == "words[1][2]\n\n[1] the footnote\n\n[2] the endnote"
 
 
+def test_diagrams_and_embedded_files_are_read(parse: Any, make_docx: Any) -> None:
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    drawing = "http://schemas.openxmlformats.org/drawingml/2006/main"
+
+    def change(name: str, part: bytes) -> bytes:
+        if name != "word/_rels/document.xml.rels":
+            return part
+        new = "".join(
+            f'<Relationship Id="{kind}" Type="{office}/{kind}" Target="{target}"/>'
+            for kind, target in (("diagramData", "data.xml"), ("aFChunk", "chunk.xml"))
+        )
+        return part.replace(b"</Relationships>", f"{new}</Relationships>".encode())
+
+    diagram = (
+        f'<w:r><w:drawing><dgm:relIds xmlns:dgm="d" xmlns:r="{office}" r:dm="diagramData"/>'
+        "</w:drawing></w:r>"
+    )
+    data = f'<d xmlns:a="{drawing}"><a:p><a:r><a:t>in a diagram</a:t></a:r></a:p></d>'
+    plain = make_docx(lambda document: add(document, paragraph(run("words") + diagram)))
+    response = parse(
+        rewritten(plain, change, word__data=data.encode(), word__chunk=b"<html>a page</html>")
+    )
+    assert response.parsed_content == "words\n\nin a diagram"
+    (attachment,) = response.attachments
+    assert attachment.response.parsed_content == "a page"
+
+
 def test_a_note_that_refers_to_itself_is_read_once(parse: Any, make_docx: Any) -> None:
     reference = '<w:r><w:footnoteReference w:id="2"/></w:r>'
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
