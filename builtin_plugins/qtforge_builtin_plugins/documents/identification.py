@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
@@ -142,7 +143,7 @@ def _zipped(file: BinaryIO) -> str:
                     return kind
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
                 return archive.read("mimetype").decode("ascii", "replace").strip() or _ZIP
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
         # Its directory is missing or wrong; the first entries show whether it was a DOCX.
         file.seek(0)
         head = file.read(HEAD_BYTES)

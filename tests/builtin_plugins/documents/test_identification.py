@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable
 
@@ -75,6 +76,13 @@ def test_a_workbook_is_not_taken_for_a_document() -> None:
 def test_a_truncated_docx_is_still_known_as_docx(make_docx: Callable[..., bytes]) -> None:
     whole = make_docx(lambda document: document.add_paragraph("Hello"))
     assert kind(whole[: len(whole) // 2]) == DOCX
+
+
+def test_an_archive_whose_entry_ends_too_early_is_an_archive() -> None:
+    content = bytearray(zipped(mimetype=b"application/epub+zip"))
+    sizes = content.index(b"PK\x01\x02") + 20  # in the directory: compressed, and as it was
+    content[sizes : sizes + 8] = struct.pack("<II", 5_000, 150)
+    assert kind(bytes(content)) == "application/zip"
 
 
 def test_an_old_word_file_is_named() -> None:
