@@ -43,6 +43,7 @@ def fail(way):
         case "surrogate": raise ValueError("bo\\udcffom")
         case "surrogate_code": raise OperationError("a.b\\udcff", "bo\\udcffom", "why", "fix")
         case "not_storable": return {"value": object()}
+        case "same_keys": return {"rows": [{1: "a", "1": "b"}]}
         case "wrong_type": return 7
         case "no_await": return nothing()
     return {"fine": True}

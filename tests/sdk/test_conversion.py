@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtforge_sdk import Document
-from qtforge_sdk.conversion import convert, is_untyped, to_plain
+from qtforge_sdk.conversion import check_keys, convert, is_untyped, to_json, to_plain
 from qtforge_sdk.messages import ParseOptions, ParseRequest
 
 
@@ -83,3 +84,71 @@ def test_what_has_no_plain_form_is_a_type_error() -> None:
 
 def test_only_any_and_object_are_untyped() -> None:
     assert [is_untyped(each) for each in (Any, object, dict, Path)] == [True, True, False, False]
+
+
+NO_NUMBERS = [
+    (float("nan"), "NaN"),
+    (-float("nan"), "NaN"),
+    (float("inf"), "Infinity"),
+    (-float("inf"), "-Infinity"),
+]
+
+
+class Measured(msgspec.Struct):
+    value: Any
+    note: str | None = None
+
+
+@pytest.mark.parametrize(("number", "text"), NO_NUMBERS)
+@pytest.mark.parametrize(
+    ("within", "expected"),
+    [
+        (lambda it: it, lambda it: it),
+        (lambda it: [None, it, 1.5], lambda it: [None, it, 1.5]),
+        (lambda it: {"a": (it, {"b": it})}, lambda it: {"a": [it, {"b": it}]}),
+        (lambda it: Measured(it), lambda it: {"value": it, "note": None}),
+        (lambda it: Dot(it, 2**70), lambda it: {"x": it, "y": 2**70}),
+        (lambda it: {"a": it, "b": Opaque()}, lambda it: {"a": it, "b": "opaque"}),
+    ],
+)
+def test_json_has_a_text_for_what_is_no_number(
+    number: float, text: str, within: Any, expected: Any
+) -> None:
+    encoded = to_json(within(number), lambda _: "opaque")
+    assert json.loads(encoded, parse_constant=pytest.fail) == expected(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5)
+        | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
+    )
+)  # fmt: skip
+def test_json_of_everything_else_is_what_msgspec_writes(value: Any) -> None:
+    assert to_json(value) == msgspec.json.encode(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({1: "a", "1": "b"}, r"the keys 1 and '1' are the same text - at `\$`"),
+        ({"1.5": "a", 1.5: "b"}, r"'1\.5' and 1\.5 .* `\$`"),
+        ({"2026-01-02": 1, datetime.date(2026, 1, 2): 2}, r"'2026-01-02' and datetime"),
+        ({"a": [{}, ({2: 0, "2": 0},)]}, r"`\$\.a\[1\]\[0\]`"),
+        (Measured({"in": {3: 0, "3": 0}}), r"`\$\.value\.in`"),
+        (Dot(0, {3: 0, "3": 0}), r"`\$\.y`"),  # type: ignore[arg-type]
+        ({None: 1}, "keys"),
+        ({True: 1}, "keys"),
+        ({"a": {(1, 2): 1}}, "keys"),
+    ],
+)
+def test_keys_that_would_merge_are_refused_with_their_path(value: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        check_keys(value)
+
+
+def test_keys_that_stay_apart_as_texts_are_kept() -> None:
+    value = {1: "a", "2": "b", 3.5: {"c": {4: "d"}}}
+    check_keys(value)
+    assert to_plain(value) == {"1": "a", "2": "b", "3.5": {"c": {"4": "d"}}}

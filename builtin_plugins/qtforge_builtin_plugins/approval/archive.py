@@ -18,6 +18,7 @@ from qtforge_builtin_plugins.approval.messages import (
 )
 from qtforge_builtin_plugins.documents.reading import opened
 from qtforge_sdk import Document, OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.conversion import to_json
 from qtforge_sdk.files import keep_file, temporary_file
 
 __all__ = ["ArchiveConfig", "DocumentArchive"]
@@ -118,7 +119,7 @@ class DocumentArchive(Plugin):
         if receipt is None:
             receipt = self._folder / "receipts" / f"{_named(made.archived_at + sha256)}.json"
         with temporary_file(self._folder / "incoming") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+            file.write(msgspec.json.format(to_json(made), indent=2) + b"\n")
             keep_file(file, receipt)
         return made
 

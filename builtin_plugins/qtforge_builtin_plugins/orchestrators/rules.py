@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from qtforge_sdk import OperationError
+from qtforge_sdk.conversion import to_json
 from qtforge_sdk.errors import ExpressionError
 from qtforge_sdk.runs import EvaluationScope
 
@@ -157,7 +158,7 @@ def _outcome(rule: Rule, outcome: Outcome, why: str) -> RuleOutcome:
 
 def _texts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in values.items():
-        text = msgspec.json.encode(value, enc_hook=str).decode()
+        text = to_json(value, str).decode()
         if len(text) > _LONGEST_VALUE:
             text = f"{text[:_LONGEST_VALUE]}…"
         yield name, f"{name} = {text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import time
 from typing import Any
 
 import msgspec
@@ -26,10 +27,12 @@ from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
+from qtforge_host.bus.transport import Envelope
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.conversion import check_keys
 from qtforge_sdk.durations import Duration, wait_seconds
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
 
 __all__ = ["HostClient"]
 
@@ -74,10 +77,22 @@ class HostClient:
         Raises:
             BusError: No plugin handles it, or the handler failed or was too late.
             PolicyError: A policy of the topic refused the request.
+            HandlerFailedError: Two keys of a mapping in the response are the same text.
         """
         host = await self._parts.host()
-        timeout_s = None if timeout is None else wait_seconds(timeout)
-        response = await host.bus.request(topic, message, timeout=timeout_s, plugin=plugin)
+        settings = self._parts.settings
+        timeout_s = settings.request_timeout_s if timeout is None else wait_seconds(timeout)
+        envelope = Envelope(topic, message, timeout_s, time.monotonic() + timeout_s, plugin)
+        response = await host.bus.send(envelope)
+        try:
+            check_keys(response)
+        except TypeError as error:
+            name, version = envelope.served_by or ("", "")
+            what = f"the answer can't be shown: {error}"
+            fix = "answer with keys that differ as texts"
+            raise HandlerFailedError(
+                topic, name, version, what, "run.not_storable", fix, retryable=False
+            ) from error
         return Response(topic=topic, response=response)
 
     async def publish(self, topic: str, message: Any) -> Published:

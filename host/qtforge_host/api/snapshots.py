@@ -26,7 +26,7 @@ from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Document, ErrorInfo, Record, StepResult
-from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.run_status import RESTING
 
@@ -232,7 +232,7 @@ def send_command(run_id: str, offer: Offer) -> str | None:
         return None
     words = ["qtforge-host", "send", run_id, offer.accepted.event]
     for key, value in _leaves(offer.data):
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        text = value if isinstance(value, str) else to_json(value).decode()
         words += ["--set", f"{key}={text}"]
     return shlex.join(words)
 

@@ -27,7 +27,7 @@ from qtforge_host.bus import process_tree
 from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
 from qtforge_host.plugin_code import clean_text, description_of, place_of
 from qtforge_sdk import OperationContext
-from qtforge_sdk.conversion import convert, to_plain
+from qtforge_sdk.conversion import check_keys, convert, to_plain
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.operations import handler_signature
 
@@ -101,6 +101,7 @@ def perform(plugin: Any, call: Call, sink: Sink) -> Any:
     elif inspect.iscoroutine(result):
         result.close()
         raise TypeError(f"{call.method} returned a coroutine that was not awaited")
+    check_keys(result)
     return to_plain(result)
 
 

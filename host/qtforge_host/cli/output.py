@@ -105,7 +105,9 @@ def print_json(content: Any, *, one_line: bool = False) -> None:
     """Print a document, or plain values, as JSON on standard output."""
     import msgspec  # plain listings do without it
 
-    encoded = msgspec.json.encode(content, enc_hook=str)
+    from qtforge_sdk.conversion import to_json
+
+    encoded = to_json(content, str)
     if not one_line:
         encoded = msgspec.json.format(encoded, indent=2)
     echo_json(encoded.decode())

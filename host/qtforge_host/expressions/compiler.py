@@ -23,7 +23,7 @@ from qtforge_host.expressions.flattening import Paths, flatten
 from qtforge_host.expressions.limits import Budget, Elsewhere, ExpressionLimits, checked_result
 from qtforge_host.expressions.names import Scope, check_names
 from qtforge_host.expressions.specified import SPECIFIED_FUNCTIONS
-from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.errors import ExpressionError
 from qtforge_sdk.validation import did_you_mean
 
@@ -624,4 +624,5 @@ def _as_text(value: Any) -> str:
         return value
     if value is None:
         return ""
-    return msgspec.json.encode(to_plain(value)).decode()
+    text = to_json(to_plain(value)).decode()
+    return text.strip('"') if isinstance(value, float) else text  # such as "NaN"

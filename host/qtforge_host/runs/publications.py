@@ -14,7 +14,7 @@ from typing import Any, Final
 from qtforge_host.bus.message_bus import MessageBus, Relay
 from qtforge_host.runs.active_runs import ActiveRuns
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, Publication
 from qtforge_sdk.journal_errors import RecordNotStorableError
@@ -55,6 +55,7 @@ class PublicationSender:
         if self.listens:
             return
         try:
+            check_keys(message)
             plain = to_plain(message)
         except TypeError as error:
             raise RecordNotStorableError(topic, "publication", str(error)) from error

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.conversion import check_keys, to_plain
 
 __all__ = ["normalize"]
 
@@ -22,7 +22,7 @@ def normalize(value: Any) -> Any:
     takes a sixth of a microsecond, which is less than to search it for such values.
 
     Raises:
-        TypeError: A value within has no plain form.
+        TypeError: A value within has no plain form, or two keys of a mapping become the same.
 
     >>> normalize({"a": (1, {2})})
     {'a': [1, [2]]}
@@ -31,6 +31,14 @@ def normalize(value: Any) -> Any:
     if type(plain) in _SAME:
         return plain
     try:
-        return _DECODER.decode(_ENCODER.encode(plain))
+        encoded = _ENCODER.encode(value)
+        read = _DECODER.decode(encoded)
+        if read == plain:  # so every key is a text
+            return read
+        again = _ENCODER.encode(plain)
+        if again != encoded:
+            check_keys(value)
+        return _DECODER.decode(again)
     except (ValueError, OverflowError, RecursionError):
+        check_keys(value)
         return plain  # the journal refuses it, and names the record

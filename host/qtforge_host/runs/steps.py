@@ -30,7 +30,7 @@ from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.waiting import Until
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.errors import (
     HandlerFailedError,
     OperationError,
@@ -395,7 +395,9 @@ class _StepAttempts:
             else:
                 await self._log.append(record)
         except RecordNotStorableError as error:  # such as an integer of more than 64 bits
-            raise _not_storable(self._call, by, error) from error
+            raise _not_storable(
+                self._call.topic, self._call.step, by or self._call.author, error
+            ) from error
         return record
 
 
@@ -405,18 +407,20 @@ def _plain(data: Any, call: StepCall, by: tuple[str, str] | None) -> Any:
     except BaseException as error:  # a plugin's class may raise anything when it is read
         if is_interruption(error):
             raise
-        raise _not_storable(call, by, error) from error
+        raise _not_storable(call.topic, call.step, by or call.author, error) from error
 
 
-def _not_storable(call: StepCall, by: tuple[str, str] | None, error: BaseException) -> QtForgeError:
+def _not_storable(
+    topic: str, step: str, author: tuple[str, str], error: BaseException
+) -> QtForgeError:
     """Return the error for an answer that the journal can't hold."""
-    plugin, version = by or call.author
+    plugin, version = author
     said = description_of(error)
     why = said.why if isinstance(error, RecordNotStorableError) else said.what
-    what = f"the answer of the step '{call.step}' can't be stored: {why}"
+    what = f"the answer of the step '{step}' can't be stored: {why}"
     fix = "answer with text, numbers, lists, mappings, dates, dataclasses or Structs"
     return HandlerFailedError(
-        call.topic, plugin, version, what, "run.not_storable", fix, retryable=False
+        topic, plugin, version, what, "run.not_storable", fix, retryable=False
     )
 
 
@@ -514,7 +518,12 @@ class StepRequester:
 
         async def ask() -> Any:
             value = await self._bus.send(envelope, listener)
-            return {"value": to_plain(value), "by": envelope.served_by}
+            try:
+                check_keys(value)
+                return {"value": to_plain(value), "by": envelope.served_by}
+            except TypeError as error:
+                author = envelope.served_by or ("", "")
+                raise _not_storable(request.topic, request.step, author, error) from error
 
         try:
             key = cache_key(request.topic, identity, "", request.message)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import Any, Final
 
 import msgspec
 
-__all__ = ["convert", "is_untyped", "to_plain"]
+__all__ = ["check_keys", "convert", "is_untyped", "to_json", "to_plain"]
 
 _NATIVE = (bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time)
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _MAPPINGS = (dict, Mapping)
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=str)
+# How msgpack begins a float without a number; others, and bytes, may begin alike.
+_MAYBE_NO_NUMBER: Final = (b"\xcb\x7f", b"\xcb\xff")
 
 
 def is_untyped(target: Any) -> bool:
@@ -42,6 +46,59 @@ def to_plain(value: Any) -> Any:
     if value.__class__ in _SCALARS:
         return value
     return msgspec.to_builtins(value, builtin_types=_NATIVE, str_keys=True)
+
+
+def check_keys(value: Any) -> None:
+    """Refuse mappings of which two keys would become the same text, such as 1 and "1".
+
+    Args:
+        value: What `to_plain` takes.
+
+    Raises:
+        TypeError: There is one; the text has its path and the keys.
+
+    >>> check_keys({"rows": [{1: "a", "1": "b"}]})
+    Traceback (most recent call last):
+    TypeError: the keys 1 and '1' are the same text - at `$.rows[0]`
+    """
+    for path, mapping in _mappings(value, "$"):
+        texts: dict[str, Any] = {}
+        for key in mapping:
+            text = key if isinstance(key, str) else _key_text(key)
+            if text in texts:
+                raise TypeError(
+                    f"the keys {texts[text]!r} and {key!r} are the same text - at `{path}`"
+                )
+            texts[text] = key
+
+
+def to_json(value: Any, enc_hook: Callable[[Any], Any] | None = None) -> bytes:
+    """Return a value as JSON, in which there are no numbers for NaN and infinity.
+
+    They become the texts that Protocol Buffers write: ``"NaN"``, ``"Infinity"`` and
+    ``"-Infinity"``.
+
+    Args:
+        value: What `to_plain` takes.
+        enc_hook: Returns a plain value for a part that has no plain form.
+
+    Raises:
+        TypeError: A part of it has no plain form.
+
+    >>> to_json([1.5, float("nan"), -float("inf"), None])
+    b'[1.5,"NaN","-Infinity",null]'
+    """
+    encoded = msgspec.json.encode(value, enc_hook=enc_hook)
+    if b"null" not in encoded:  # which msgspec writes for them
+        return encoded
+    try:
+        packed = _ENCODER.encode(value)
+    except (ValueError, OverflowError):  # such as an integer of more than 64 bits
+        packed = _MAYBE_NO_NUMBER[0]
+    if not any(each in packed for each in _MAYBE_NO_NUMBER):
+        return encoded
+    plain = msgspec.to_builtins(value, str_keys=True, enc_hook=enc_hook)
+    return msgspec.json.encode(_without_numberless(plain))
 
 
 def convert(value: Any, target: Any) -> Any:
@@ -86,3 +143,36 @@ def _is_record(value: object) -> bool:
     return isinstance(value, msgspec.Struct) or (
         dataclasses.is_dataclass(value) and not isinstance(value, type)
     )
+
+
+def _mappings(value: Any, path: str) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Return the mappings within a value, each with its path."""
+    if isinstance(value, Mapping):
+        yield path, value
+        for key, each in value.items():
+            yield from _mappings(each, f"{path}.{key}")
+    elif isinstance(value, list | tuple | Set):
+        for place, each in enumerate(value):
+            yield from _mappings(each, f"{path}[{place}]")
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _mappings(getattr(value, name, None), f"{path}.{name}")
+    elif _is_record(value):
+        for field in dataclasses.fields(value):
+            yield from _mappings(getattr(value, field.name, None), f"{path}.{field.name}")
+
+
+def _key_text(key: Any) -> str:
+    texts: dict[str, None] = msgspec.to_builtins({key: None}, str_keys=True)
+    return next(iter(texts))
+
+
+def _without_numberless(value: Any) -> Any:
+    """Return a plain value with a text for each float that JSON has no number for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _without_numberless(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_numberless(each) for each in value]
+    return value

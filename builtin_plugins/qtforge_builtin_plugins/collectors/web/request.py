@@ -8,6 +8,7 @@ import httpx2
 import msgspec
 
 from qtforge_builtin_plugins.collectors.parameters import invalid_parameter, read_parameters
+from qtforge_sdk.conversion import to_json
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["Cursor", "HttpParameters", "build", "http_parameters"]
@@ -109,7 +110,7 @@ def build(
     headers = dict(parameters.headers)
     body: dict[str, Any] = {}
     if parameters.json is not msgspec.UNSET:
-        body["content"] = msgspec.json.encode(parameters.json)
+        body["content"] = to_json(parameters.json)
         headers = {"Content-Type": "application/json", **headers}
     elif parameters.text is not None:
         body["content"] = parameters.text.encode()

@@ -17,6 +17,7 @@ from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.schemas import NoQuery
 from qtforge_host.serving.service import Service
 from qtforge_host.serving.tokens import TokenScope
+from qtforge_sdk.conversion import to_json
 from qtforge_sdk.errors import QtForgeError
 
 __all__ = [
@@ -58,7 +59,7 @@ class Answer:
 
 def json_bytes(content: Any) -> bytes:
     """Return content as JSON, as the command line prints it."""
-    return msgspec.json.encode(content, enc_hook=str)
+    return to_json(content, str)
 
 
 def response(answer: Answer) -> Response:
