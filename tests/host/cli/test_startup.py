@@ -64,7 +64,7 @@ def test_help_imports_click_and_the_command_line_alone(
     assert "click" in modules
     assert not tops(modules) & {*HEAVY, "logging", "qtforge_sdk", "qtforge_builtin_plugins", PLUGIN}
     assert {name for name in modules if name.startswith("qtforge_host.")} <= {
-        "qtforge_host.cli", "qtforge_host.cli.main",
+        "qtforge_host.cli", "qtforge_host.cli.main", "qtforge_host.cli.terminal",
     }  # fmt: skip
 
 
