@@ -156,12 +156,12 @@ def test_nothing_is_lost_over_500_random_kills(works: Serving) -> None:
 
 @pytest.fixture
 def small_disk(works: Serving) -> Iterator[Path]:
-    """A file system of 24 MB for the state directory."""
+    """A file system of 128 MB for the state directory."""
     folder = works.folder / "state"
     folder.mkdir(mode=0o700)
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root can mount a small file system")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m,mode=0700", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, timeout=60).returncode != 0:
         pytest.skip("this system mounts no tmpfs")
     try:
@@ -176,7 +176,7 @@ def fill(folder: Path) -> Path:
     path = folder / "ballast"
     with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
         while True:
-            file.write(b"\0" * 4096)
+            file.write(bytes(4096))
     return path
 
 
