@@ -287,6 +287,12 @@ def _restore_words(faces: Faces) -> list[str]:
     return [*restored, "journal", "restore", str(folder / "to-restore"), "--json"]
 
 
+def _revoke_words(faces: Faces) -> list[str]:
+    """Return the words that revoke a token made for that."""
+    made = faces.command("tokens", "create", "--scope", "read", "--json")
+    return ["tokens", "revoke", read(made, documents.TokenCreated).id, "--json"]
+
+
 # Documents of commands whose use case another test compares, or that concern this machine alone.
 ALONE: dict[str, tuple[Command, type]] = {
     "runs watch": (
@@ -304,6 +310,11 @@ ALONE: dict[str, tuple[Command, type]] = {
         documents.BackupDocument,
     ),
     "journal restore": (_restore_words, documents.BackupDocument),
+    "tokens create": (
+        lambda _: ["tokens", "create", "--scope", "read", "--json"], documents.TokenCreated,
+    ),
+    "tokens list": (lambda _: ["tokens", "list", "--json"], documents.Tokens),
+    "tokens revoke": (_revoke_words, documents.TokenRevoked),
     "config show": (lambda _: ["config", "show", "--json"], documents.ConfigDocument),
     "route": (
         lambda _: ["route", "--dry-run", "--explain", str(DOCUMENT), "--json"],
