@@ -68,6 +68,7 @@ def _content(settings: Settings) -> dict[str, Any]:
         "request_timeout": f"{settings.request_timeout_s:g}s",
         "quarantine_after": settings.quarantine_after,
         "step_crash_limit": settings.step_crash_limit,
+        "max_value_bytes": settings.max_value_bytes,
         "block": list(settings.block),
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,

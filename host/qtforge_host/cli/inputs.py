@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from qtforge_host import toml
 from qtforge_sdk import Document
 
 __all__ = [
@@ -127,9 +128,11 @@ def _read_table(path: Path) -> dict[str, Any]:
         if path.suffix.lower() == ".json":
             table = msgspec.json.decode(content)
         else:
-            table = tomllib.loads(content.decode())
+            table = toml.read(content.decode())
     except OSError as error:
         raise click.UsageError(f"--input {path}: {error.strerror or error}") from error
+    except toml.TomlTooDeepError as error:
+        raise click.UsageError(f"--input {path}: {error}") from error
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--input {path}: it is not TOML or JSON: {error}") from error
     if not isinstance(table, dict):
@@ -139,7 +142,7 @@ def _read_table(path: Path) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        table = tomllib.loads(f"value = {text}")
+        table = toml.read(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     # A text with a line break could define further keys; then it is meant as text.

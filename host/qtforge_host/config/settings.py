@@ -43,6 +43,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     blocked_after: Duration = "1s"
     quarantine_after: _AtLeastOne = 3
     step_crash_limit: _AtLeastOne = 3
+    max_value: int | str = "64 MiB"
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     secrets: str = "secrets.toml"
@@ -115,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             in seconds.
         quarantine_after: How many failed starts in a row quarantine a plugin.
         step_crash_limit: How many processes may die in a step before it fails.
+        max_value_bytes: The largest value that a run keeps (an input, a step's or a run's result,
+            an event, a state machine's data), in bytes.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
@@ -141,6 +144,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blocked_after_s: float = 1.0
     quarantine_after: int = 3
     step_crash_limit: int = 3
+    max_value_bytes: int = 64 << 20
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     secrets: str = "secrets.toml"
@@ -207,6 +211,7 @@ def load_settings(
         blocked_after_s=_seconds(table.blocked_after, path, "blocked_after"),
         quarantine_after=table.quarantine_after,
         step_crash_limit=table.step_crash_limit,
+        max_value_bytes=_bytes(table.max_value, path, "max_value", least_bytes=1 << 20),
         block=table.block,
         journal=table.journal,
         secrets=table.secrets,

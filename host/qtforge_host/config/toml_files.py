@@ -39,13 +39,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     path.stat()  # its errors are about the folder, and left to the caller
     import tomllib  # late: most users have no configuration file
 
+    from qtforge_host import toml
+
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return toml.read(path.read_bytes().decode("utf-8"))
+    except toml.TomlTooDeepError as error:
+        raise ConfigError(str(path), str(error), "nest them less deeply") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"it is not TOML: {error}", "correct that line") from error
-    except RecursionError as error:  # tomllib descends once for each level
-        what = "its tables or arrays are nested too deeply"
-        raise ConfigError(str(path), what, "nest them less deeply") from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), f"it is not UTF-8: {error}", "save it as UTF-8") from error
     except OSError as error:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from qtforge_host.journal.encoding import Encoded, encode_message, encode_record, to_us
+from qtforge_host.journal.encoding import (
+    MAX_VALUE_BYTES,
+    Encoded,
+    encode_message,
+    encode_record,
+    to_us,
+)
 from qtforge_host.journal.group import Append, StatusChange
 from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
@@ -37,28 +43,29 @@ _MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
 _ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
 
 
-def encode_start(started: RunStarted) -> Encoded:
+def encode_start(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Encoded:
     """Return the first record of a new run as it is stored.
 
     Raises:
-        RecordNotStorableError: The input can't be encoded, or the run's id is none.
+        RecordNotStorableError: The input can't be encoded or is too large, or the run's id is none.
     """
     if not is_run_id(started.run_id):
         name = started.run_id.encode("unicode_escape").decode("ascii")
         why = "a run's id has at most 128 letters, digits, '.', '-' and '_', no other characters"
         raise RecordNotStorableError(name, "run_started", why)
-    return encode_record(started)
+    return encode_record(started, most_bytes)
 
 
 def make_append(
     ownership: Ownership,
     records: Sequence[Record],
     posts: Sequence[tuple[str, InboxMessage]] = (),
+    most_bytes: int = MAX_VALUE_BYTES,
 ) -> Append:
     """Return records as they are stored, with the changes of their run's row.
 
     Raises:
-        RecordNotStorableError: A value can't be encoded.
+        RecordNotStorableError: A value can't be encoded, or is too large.
         ValueError: A record belongs to another run, or follows `RunFinished`.
     """
     run_id, change, checkpoint = ownership.run_id, None, None
@@ -79,10 +86,10 @@ def make_append(
                 checkpoint = checkpoint_row(record, place)
     return Append(
         ownership,
-        [encode_record(record) for record in records],
+        [encode_record(record, most_bytes) for record in records],
         change,
         checkpoint,
-        [(to, message.message_id, encode_message(to, message)) for to, message in posts],
+        [(to, each.message_id, encode_message(to, each, most_bytes)) for to, each in posts],
         answered,
     )
 

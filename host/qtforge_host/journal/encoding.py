@@ -17,10 +17,11 @@ import msgspec
 
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Publication
-from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError
 
 __all__ = [
     "LARGE_BYTES",
+    "MAX_VALUE_BYTES",
     "Blob",
     "Encoded",
     "LoadBlob",
@@ -37,6 +38,9 @@ __all__ = [
 
 LARGE_BYTES: Final = 256 * 1024
 """A value whose encoding is longer than this is stored in a file of its own."""
+
+MAX_VALUE_BYTES: Final = 64 << 20
+"""The largest record or message, where the configuration says nothing else."""
 
 _PART_BYTES: Final = 64 * 1024  # a part of a large value that is longer has a file of its own
 _MOST_LEVELS: Final = 16  # each level that is split encodes what is below it again
@@ -121,37 +125,55 @@ def from_us(us: int) -> datetime.datetime:
     return _EPOCH + us * _MICROSECOND
 
 
-def encode_record(record: Record) -> Encoded:
+def encode_record(record: Record, most_bytes: int = MAX_VALUE_BYTES) -> Encoded:
     """Encode a record.
 
+    Args:
+        record: The record.
+        most_bytes: The largest size.
+
     Raises:
-        RecordNotStorableError: It holds a value that can't be encoded.
+        RecordNotStorableError: It holds a value that can't be encoded, or is too large.
     """
     try:
         payload = _ENCODER.encode(record)
         if len(payload) > LARGE_BYTES:
+            if len(payload) > most_bytes:
+                raise RecordTooLargeError(record.run_id, _name(record), len(payload), most_bytes)
             return _encode_apart(record, payload)
     except _CANT_ENCODE as error:
-        kind = str(record.__struct_config__.tag)
-        step = getattr(record, "step", "")
-        name = f"{kind} {step}" if step else kind
-        raise RecordNotStorableError(record.run_id, name, str(error)) from error
+        raise RecordNotStorableError(record.run_id, _name(record), str(error)) from error
     return Encoded(payload, zlib.crc32(payload))
 
 
-def encode_message(run_id: str, message: InboxMessage) -> Encoded:
+def encode_message(
+    run_id: str, message: InboxMessage, most_bytes: int = MAX_VALUE_BYTES
+) -> Encoded:
     """Encode a message.
 
+    Args:
+        run_id: The run that it is for.
+        message: The message.
+        most_bytes: The largest size.
+
     Raises:
-        RecordNotStorableError: It holds a value that can't be encoded.
+        RecordNotStorableError: It holds a value that can't be encoded, or is too large.
     """
     try:
         payload = _ENCODER.encode(message)
         if len(payload) > LARGE_BYTES:
+            if len(payload) > most_bytes:
+                raise RecordTooLargeError(run_id, message.kind, len(payload), most_bytes)
             return _encode_apart(message, payload)
     except _CANT_ENCODE as error:
         raise RecordNotStorableError(run_id, message.kind, str(error)) from error
     return Encoded(payload, zlib.crc32(payload))
+
+
+def _name(record: Record) -> str:
+    kind = str(record.__struct_config__.tag)
+    step = getattr(record, "step", "")
+    return f"{kind} {step}" if step else kind
 
 
 def encode_publication(publication: Publication) -> Encoded:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
-from qtforge_host.journal.encoding import Encoded, encode_message, from_us, to_us
+from qtforge_host.journal.encoding import MAX_VALUE_BYTES, Encoded, encode_message, from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
@@ -45,9 +45,13 @@ class MemoryJournal:
     Args:
         directory: Not used; every kind of journal is made with one.
         store: The runs; a new store when None.
+
+    Attributes:
+        max_value_bytes: The largest record or message; see `Journal`.
     """
 
     def __init__(self, directory: Path | None = None, /, store: MemoryStore | None = None) -> None:
+        self.max_value_bytes = MAX_VALUE_BYTES
         self._store = store or MemoryStore()
         self._changed = asyncio.Event()
         self._owner = ""
@@ -69,7 +73,7 @@ class MemoryJournal:
     async def create(self, started: RunStarted) -> Ownership:
         """Add a new run; see `Journal`."""
         store = self._open_store()
-        encoded = encode_start(started)
+        encoded = encode_start(started, self.max_value_bytes)
         if started.run_id in store.runs:
             raise RunExistsError(started.run_id)
         run = MemoryRun.created(started, encoded, self._owner, next(store.numbers))
@@ -101,7 +105,7 @@ class MemoryJournal:
         if not records:
             return
         self._open_store()  # a closed journal is reported before anything else
-        job = make_append(ownership, records, posts)
+        job = make_append(ownership, records, posts, self.max_value_bytes)
         run = self._owned(ownership)
         run.add(job)
         self._store.log(run, len(job.entries))
@@ -154,7 +158,8 @@ class MemoryJournal:
     async def post(self, run_id: str, message: InboxMessage) -> int:
         """Post a message to a run; see `Journal`."""
         run = self._run(run_id)
-        return self._post(run, message.message_id, encode_message(run_id, message))
+        encoded = encode_message(run_id, message, self.max_value_bytes)
+        return self._post(run, message.message_id, encoded)
 
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return the messages to a run; see `Journal`."""
@@ -182,7 +187,7 @@ class MemoryJournal:
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post to all unfinished runs with a correlation key; see `Journal`."""
-        encoded = encode_message(key, message)
+        encoded = encode_message(key, message, self.max_value_bytes)
         found = [
             run
             for run in self._open_store().runs.values()

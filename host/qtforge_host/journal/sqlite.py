@@ -24,7 +24,12 @@ from qtforge_host.journal.database import (
     is_readable_only,
     prepare,
 )
-from qtforge_host.journal.encoding import Blob, encode_message, encode_publication
+from qtforge_host.journal.encoding import (
+    MAX_VALUE_BYTES,
+    Blob,
+    encode_message,
+    encode_publication,
+)
 from qtforge_host.journal.group import Create, GroupCommit, Job
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
@@ -75,9 +80,13 @@ class SqliteJournal:
 
     Args:
         directory: The folder; made when it is missing.
+
+    Attributes:
+        max_value_bytes: The largest record or message; see `Journal`.
     """
 
     def __init__(self, directory: Path, /) -> None:
+        self.max_value_bytes = MAX_VALUE_BYTES
         self._directory = directory
         self._path = directory / "journal.sqlite3"
         self._blobs = BlobFiles(directory / "blobs")
@@ -119,7 +128,7 @@ class SqliteJournal:
 
     async def create(self, started: RunStarted) -> Ownership:
         """Add a new run; see `Journal`."""
-        encoded = encode_start(started)
+        encoded = encode_start(started, self.max_value_bytes)
         job = Create(run_row([started], self._locks.owner, 1), encoded)
         ownership: Ownership = await self._write(job, encoded.blobs)
         return ownership
@@ -141,7 +150,7 @@ class SqliteJournal:
     ) -> None:
         """Append records, all or none; see `Journal`."""
         if records:
-            job = make_append(ownership, records, posts)
+            job = make_append(ownership, records, posts, self.max_value_bytes)
             for entry in job.entries:
                 if entry.blobs or posts:
                     encoded = [*job.entries, *(message for _, _, message in job.posts)]
@@ -173,7 +182,7 @@ class SqliteJournal:
 
     async def post(self, run_id: str, message: InboxMessage) -> int:
         """Post a message to a run; see `Journal`."""
-        encoded = encode_message(run_id, message)
+        encoded = encode_message(run_id, message, self.max_value_bytes)
         job = changes.post(run_id, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 
@@ -195,7 +204,7 @@ class SqliteJournal:
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post to all unfinished runs with a correlation key; see `Journal`."""
-        encoded = encode_message(key, message)
+        encoded = encode_message(key, message, self.max_value_bytes)
         job = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 

@@ -40,6 +40,7 @@ def load_journal(
     for status in outcome.failed.values():
         raise ConfigError(where, status.reason, status.fix)
     journal: Journal = outcome.loaded[0].plugin_class(settings.state_dir / "runs")
+    journal.max_value_bytes = settings.max_value_bytes
     return journal
 
 

@@ -31,7 +31,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StateDirectoryError
 from qtforge_sdk.journal import InboxMessage, Journal
-from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
+from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
 from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunStarted
 
 __all__ = ["RunExecution"]
@@ -194,7 +194,10 @@ class RunExecution:
         try:
             await self._finish("succeeded", result=result, summary=summary)
         except RecordNotStorableError as error:  # such as an integer of more than 64 bits
-            return error_info(self._bad_result(error.code, f"can't be stored: {error.why}"))
+            refused = self._bad_result(error.code, f"can't be stored: {error.why}")
+            if isinstance(error, RecordTooLargeError):
+                refused.fix = error.fix
+            return error_info(refused)
         return None
 
     async def _broken(self, error: BaseException) -> None:

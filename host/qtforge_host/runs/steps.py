@@ -40,7 +40,7 @@ from qtforge_sdk.errors import (
     StageFailedError,
     StateDirectoryError,
 )
-from qtforge_sdk.journal_errors import RecordNotStorableError, StaleOwnerError
+from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import CompensationFailed, StepFailed, StepStarted, StepSucceeded
@@ -418,10 +418,10 @@ def _not_storable(
     said = description_of(error)
     why = said.why if isinstance(error, RecordNotStorableError) else said.what
     what = f"the answer of the step '{step}' can't be stored: {why}"
-    fix = "answer with text, numbers, lists, mappings, dates, dataclasses or Structs"
-    return HandlerFailedError(
-        topic, plugin, version, what, "run.not_storable", fix, retryable=False
-    )
+    code, fix = "run.not_storable", "answer with text, numbers, lists, mappings, dates or Structs"
+    if isinstance(error, RecordTooLargeError):
+        code, fix = error.code, error.fix
+    return HandlerFailedError(topic, plugin, version, what, code, fix, retryable=False)
 
 
 class StepRequester:

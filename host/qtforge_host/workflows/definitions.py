@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from qtforge_host import toml
 from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_sdk import Definition, Orchestrator
 from qtforge_sdk.validation import did_you_mean, validation_errors
@@ -143,9 +144,11 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]
     """
     try:
         return _parse(text, source, orchestrators)
+    except toml.TomlTooDeepError as error:
+        what, fix = str(error), "nest them less deeply"
     except tomllib.TOMLDecodeError as error:
         return _refused("", source, [_syntax_problem(error, source)])
-    except RecursionError:  # tomllib and msgspec descend once for each level
+    except RecursionError:  # msgspec descends once for each level
         what, fix = "its tables or arrays are nested too deeply", "nest them less deeply"
     except Exception as error:  # noqa: BLE001 - a plugin's types, or a number of 5,000 digits
         what, fix = f"it can't be read: {type(error).__name__}: {error}", ""
@@ -153,7 +156,7 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]
 
 
 def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
-    table = tomllib.loads(text)
+    table = toml.read(text)
     name = table.get("name") if isinstance(table.get("name"), str) else ""
     found = [
         Problem(

@@ -165,7 +165,13 @@ class Journal(Protocol):
 
     Every method raises `StateDirectoryError` if the state directory can't be read or
     written, or if the journal is not open.
+
+    Attributes:
+        max_value_bytes: The largest record or message that is stored, encoded; a larger one is
+            a `RecordTooLargeError`, which is a `RecordNotStorableError`.
     """
+
+    max_value_bytes: int
 
     async def open(self) -> None:
         """Open the journal, and migrate an older format.

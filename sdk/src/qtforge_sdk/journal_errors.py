@@ -9,6 +9,7 @@
     │   ├── RunOwnedError           run.owned
     │   ├── StaleOwnerError         run.stale_owner
     │   ├── RecordNotStorableError  run.not_storable
+    │   │   └── RecordTooLargeError run.too_large
     │   └── ArchiveInvalidError     run.archive_invalid
     └── StateDirectoryError
         └── JournalDamagedError     journal.damaged
@@ -22,6 +23,7 @@ __all__ = [
     "ArchiveInvalidError",
     "JournalDamagedError",
     "RecordNotStorableError",
+    "RecordTooLargeError",
     "RunExistsError",
     "RunNotFoundError",
     "RunOwnedError",
@@ -124,6 +126,27 @@ class RecordNotStorableError(RunError):
         )
         self.run_id = run_id
         self.record = record
+
+
+class RecordTooLargeError(RecordNotStorableError):
+    """A record or a message is larger than a journal stores; nothing was written.
+
+    Args:
+        run_id: The run.
+        record: The record's kind, with its step if it has one.
+        size_bytes: Its size when it is encoded.
+        limit_bytes: The largest size.
+    """
+
+    code = "run.too_large"
+    http_status = 413
+
+    def __init__(self, run_id: str, record: str, size_bytes: int, limit_bytes: int, /) -> None:
+        why = f"it has {size_bytes:,} bytes, and may have {limit_bytes:,}"
+        super().__init__(run_id, record, why)
+        self.fix = "keep less, put it into a file of the run, or raise max_value in [host]"
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
 
 
 class ArchiveInvalidError(RunError):

@@ -76,6 +76,7 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         request_timeout = "1h"
         quarantine_after = 5
         step_crash_limit = 8
+        max_value = "1 MiB"
         block = ["evil-*"]
         worker_threads = 4
         worker_processes = 2
@@ -93,6 +94,7 @@ def test_every_key_of_host_is_read(file: Path) -> None:
     assert settings.request_timeout_s == 3600.0
     assert settings.quarantine_after == 5
     assert settings.step_crash_limit == 8
+    assert settings.max_value_bytes == 1 << 20
     assert settings.block == ("evil-*",)
     assert (settings.worker_threads, settings.worker_processes) == (4, 2)
     assert settings.worker_memory_bytes == 512 << 20
@@ -108,9 +110,10 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         "expression_max_cost = 'much'",
         "expression_timeout = '0s'",
         "expression_max_result = '1 byte'",
+        "max_value = '1 kB'",
     ],
 )
-def test_a_limit_of_expressions_that_is_none_is_refused(file: Path, line: str) -> None:
+def test_a_limit_that_is_none_is_refused(file: Path, line: str) -> None:
     with pytest.raises(ConfigError, match=line.partition(" ")[0]):
         _load(file, f"[host]\n{line}\n")
 
@@ -227,7 +230,7 @@ def test_a_file_that_is_nested_too_deeply_is_an_error(file: Path) -> None:
     error = _error(file, f"deep = {'[' * 5000}{']' * 5000}\n")
 
     assert error.where == str(file)
-    assert "nested too deeply" in error.why
+    assert "nested more than 100 deep" in error.why
 
 
 def test_a_file_that_is_not_utf8_is_an_error(file: Path) -> None:

@@ -70,7 +70,7 @@ BAD_FILES = {
         "stages[0].compensation.retry",
         "backoff is 0",
     ),
-    "deep": (f"deep = {'[' * 5000}{']' * 5000}", "", "nested too deeply"),
+    "deep": (f"deep = {'[' * 5000}{']' * 5000}", "", "nested more than 100 deep"),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from qtforge_host import toml
 from qtforge_host.cli.inputs import parse_assignment
 from qtforge_host.runs.amendments import Operation, PatchBuilder, as_document
 from qtforge_host.workflows.definitions import Workflow
@@ -98,7 +99,7 @@ def _patch_in(path: Path) -> list[Any]:
 
 def _stage_of(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(_read(path).decode())
+        table = toml.read(_read(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path}: not valid TOML: {error}") from error
     if list(table) == ["stages"] and isinstance(table["stages"], list):

@@ -23,6 +23,7 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import Ownership, RunQuery
 from qtforge_sdk.journal_errors import (
     RecordNotStorableError,
+    RecordTooLargeError,
     RunExistsError,
     RunNotFoundError,
     RunOwnedError,
@@ -43,6 +44,7 @@ from qtforge_sdk.testing._journal_records import every_record
 from qtforge_sdk.testing._journal_scenarios import (
     Journals,
     MakeJournal,
+    event,
     finished,
     keep,
     names,
@@ -163,6 +165,27 @@ class RecordsContract:
         data["list"].append(2)
         kept = (await journal.records("run"))[1]
         assert kept == step(data={"list": [1]})
+
+    @scenario
+    async def test_a_value_above_the_limit_is_refused_and_nothing_is_kept(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        assert journal.max_value_bytes >= 1 << 20
+        journal.max_value_bytes = 1 << 20
+        ownership = await keep(journal, started())
+        fits, large = "x" * 1_000_000, ["x" * 1_000, "x" * (1 << 20)]
+        with pytest.raises(RecordTooLargeError, match=r"parse.*1,0\d\d,\d+ bytes.*1,048,576"):
+            await journal.append(ownership, [step(name="good"), step(data=large)])
+        with pytest.raises(RecordTooLargeError):
+            await journal.create(started("other", input=large))
+        with pytest.raises(RecordTooLargeError):
+            await journal.post("run", event("1", data=large))
+        assert len(await journal.records("run")) == 1
+        assert len(await journal.runs(RunQuery())) == 1
+        assert not await journal.inbox("run")
+        await journal.append(ownership, [step(data=fits)])
+        assert len(await journal.records("run")) == 2
 
     @scenario
     async def test_a_value_without_an_encoding_is_refused_and_nothing_is_kept(
