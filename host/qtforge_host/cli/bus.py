@@ -8,9 +8,10 @@ import click
 
 from qtforge_host.api.documents import Published, Response, Topics
 from qtforge_host.cli.inputs import input_option, read_input, set_option
-from qtforge_host.cli.output import json_option, print_json, run_async, table
+from qtforge_host.cli.output import json_option, print_json, run_async
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["bus"]

@@ -6,8 +6,9 @@ import click
 
 from qtforge_host.api.documents import BreakerRow, HealthDocument
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import json_option, print_json, run_async, state, table
+from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["health"]

@@ -1,16 +1,15 @@
-"""Print JSON documents, tables, and states as a glyph and a word."""
+"""Print JSON documents, and states as a glyph and a word."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import unicodedata
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final, TextIO, TypeVar
 
 import click
 
-from qtforge_host.cli.terminal import echo, echo_json, plain, style
+from qtforge_host.cli.terminal import echo_json, style
 
 __all__ = [
     "data_only",
@@ -19,7 +18,6 @@ __all__ = [
     "print_json",
     "run_async",
     "state",
-    "table",
 ]
 
 T = TypeVar("T")
@@ -111,26 +109,3 @@ def print_json(content: Any, *, one_line: bool = False) -> None:
     if not one_line:
         encoded = msgspec.json.format(encoded, indent=2)
     echo_json(encoded.decode())
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table whose columns are as wide as their content."""
-    found = [list(row) for row in rows]
-    widths = [
-        max([_width(title), *(_width(row[column]) for row in found)])
-        for column, title in enumerate(header)
-    ]
-    echo(_line([style(title, bold=True) for title in header], widths))
-    for row in found:
-        echo(_line(row, widths))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
-
-
-def _width(cell: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in plain(cell))

@@ -18,8 +18,9 @@ from qtforge_host.api.documents import (
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.plugins import plugin_row
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import json_option, print_json, state, table
+from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import disable as disable_in

@@ -18,9 +18,10 @@ from qtforge_host.api.documents import RoutedFile, RoutingRule, run_error
 from qtforge_host.app import Host
 from qtforge_host.cli.errors import CANCELLED, FAILED
 from qtforge_host.cli.inputs import document_of, files_of
-from qtforge_host.cli.output import data_only, json_option, print_json, state, table
+from qtforge_host.cli.output import data_only, json_option, print_json, state
 from qtforge_host.cli.progress import progress_display
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow

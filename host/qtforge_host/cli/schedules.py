@@ -7,8 +7,9 @@ import datetime
 import click
 
 from qtforge_host.api.extras import SCHEDULES, check_installed
-from qtforge_host.cli.output import json_option, print_json, table
+from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["schedules"]

@@ -7,9 +7,10 @@ import datetime
 import click
 
 from qtforge_host.api.documents import TokenCreated, TokenRevoked, TokenRow, Tokens
-from qtforge_host.cli.output import json_option, print_json, state, table
+from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.serving.tokens import FIRST, SCOPES, TokenScope, TokenStore
 

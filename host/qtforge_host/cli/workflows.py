@@ -14,8 +14,9 @@ from qtforge_host.api.host_client import workflow_document
 from qtforge_host.app import Host
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import json_option, print_json, run_async, state, table
+from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
 
 __all__ = ["workflows"]

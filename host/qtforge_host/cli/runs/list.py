@@ -11,8 +11,9 @@ import click
 from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.lookup import list_runs as find_runs
 from qtforge_host.api.lookup import open_journal
-from qtforge_host.cli.output import json_option, print_json, state, table
+from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal import RunQuery

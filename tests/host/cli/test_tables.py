@@ -1,0 +1,120 @@
+"""Tables in a terminal, and in a file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qtforge_host.cli.tables import table_lines, wrapped
+from qtforge_host.cli.terminal import plain, style
+
+_CELLS = st.lists(st.text("abc-/._é日 ", max_size=40), min_size=3, max_size=3)
+HEADER = ["NAME", "WHY", "PATH"]
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(2 if each == "日" else 1 for each in text)
+
+
+@given(st.lists(_CELLS, min_size=1, max_size=4), st.integers(24, 130))
+def test_no_line_is_wider_than_the_terminal_and_no_character_is_lost(
+    rows: list[list[str]], most: int
+) -> None:
+    lines = table_lines(HEADER, rows, most)
+    assert all(columns(line) <= most for line in lines)
+    written = "".join(lines).replace(" ", "")
+    assert sorted(written) == sorted("".join([*HEADER, *chain(*rows)]).replace(" ", ""))
+
+
+@given(st.lists(_CELLS, max_size=4))
+def test_a_redirected_table_has_a_line_for_each_row_with_its_whole_cells(
+    rows: list[list[str]],
+) -> None:
+    lines = table_lines(HEADER, rows, None)
+    assert len(lines) == len(rows) + 1
+    for line, row in zip(lines[1:], rows, strict=True):
+        assert all(cell.rstrip() in line for cell in row)
+
+
+def test_a_state_stays_whole_and_in_its_colour() -> None:
+    state = style("✓ succeeded", fg="green")
+    lines = table_lines(["STATE", "WHY"], [[state, "one two three four five"]], 24)
+    assert lines[1].startswith(state)
+    assert [plain(line).split("  ")[-1].strip() for line in lines[1:]] == [
+        "one two",
+        "three four",
+        "five",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "lines"),
+    [
+        ("", 5, [""]),
+        ("one two", 7, ["one two"]),
+        ("one two", 6, ["one", "two"]),
+        ("a document-parser", 10, ["a", "document-", "parser"]),
+        ("/tmp/files/a.txt", 8, ["/tmp/", "files/a.", "txt"]),
+        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
+        ("日本語", 4, ["日本", "語"]),
+    ],
+)
+def test_a_text_is_broken_between_words_then_after_separators_then_anywhere(
+    text: str, most: int, lines: list[str]
+) -> None:
+    assert wrapped(text, most) == lines
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_listing_fits_the_terminal(environment: dict[str, str], width: int) -> None:
+    shown = in_terminal(width, environment, "workflows", "list")
+    assert shown[0].split()[:2] == ["STATE", "WORKFLOW"]
+    assert len(shown) > 5
+    assert max(map(len, shown)) <= width
+
+
+def test_a_listing_in_a_file_is_complete(cli: Any) -> None:
+    said = cli("workflows", "list", COLUMNS="60")
+    rows = [line for line in said.out.splitlines() if "ready" in line]
+    assert len(rows) == len(said.out.splitlines()) - 1
+    assert any("data-aggregation.toml" in line for line in rows)
+
+
+def in_terminal(width: int, environment: dict[str, str], *words: str) -> list[str]:
+    """Return the lines that a command prints in a terminal of that width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    command = [str(Path(sys.executable).with_name("qtforge-host")), *words]
+    env = {**environment, "NO_COLOR": "1"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as child:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # how Linux says that nobody writes any more
+                break
+            shown += piece
+        os.close(ours)
+        assert child.wait(60) == 0
+    text = shown.decode().replace("\r\n", "\n")
+    return [plain_of(line) for line in text.splitlines()]
+
+
+def plain_of(line: str) -> str:
+    """Return a line without escape sequences."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
