@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.encoding import MAX_VALUE_BYTES, Encoded, encode_message, from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
+from qtforge_host.journal.secret_files import decode_secrets, encode_secrets
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -24,6 +25,7 @@ from qtforge_sdk.journal import (
     Publication,
     Repair,
     RunQuery,
+    RunSecret,
     RunSummary,
     StoredPublication,
 )
@@ -245,6 +247,15 @@ class MemoryJournal:
         """Remove what a listener has received; see `Journal`."""
         self._open_store().publications.remove(listener, until)
 
+    async def store_secrets(self, run_id: str, secrets: Mapping[str, RunSecret]) -> None:
+        """Store what references of a run stand for; see `Journal`."""
+        found = decode_secrets(encode_secrets(run_id, secrets))
+        self._open_store().secrets.setdefault(run_id, {}).update(found)
+
+    async def secrets(self, run_id: str) -> Mapping[str, RunSecret]:
+        """Return what the references of a run stand for; see `Journal`."""
+        return dict(self._open_store().secrets.get(run_id, ()))
+
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
@@ -270,6 +281,7 @@ class MemoryJournal:
         for run_id in old:
             del store.runs[run_id]
             store.finished.pop(run_id, None)
+            store.secrets.pop(run_id, None)
         return len(old)
 
     async def export(self, run_id: str) -> bytes:

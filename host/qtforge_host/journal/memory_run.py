@@ -38,6 +38,7 @@ from qtforge_sdk.journal import (
     JournalStatistics,
     Publication,
     RunQuery,
+    RunSecret,
     RunSummary,
     StoredPublication,
 )
@@ -285,6 +286,7 @@ class MemoryStore:
         self.capacity = finished_capacity
         self.publications = MemoryPublications()
         self.runs: dict[str, MemoryRun] = {}
+        self.secrets: dict[str, dict[str, RunSecret]] = {}
         self.finished: dict[str, None] = {}  # in the order in which they ended
         self.owners: set[str] = set()  # of the open journals
         self.listeners: set[asyncio.Event] = set()
@@ -303,6 +305,7 @@ class MemoryStore:
             oldest = next(iter(self.finished))
             del self.finished[oldest]
             del self.runs[oldest]
+            self.secrets.pop(oldest, None)
 
     def log(self, run: MemoryRun, count: int) -> None:
         """Add a run's newest records to the order of all records."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.schema import run_row
+from qtforge_host.journal.secret_files import SecretFiles, encode_secrets
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, is_unwritable, storage_error
 from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
@@ -52,9 +53,11 @@ from qtforge_sdk.journal import (
     Publication,
     Repair,
     RunQuery,
+    RunSecret,
     RunSummary,
     StoredPublication,
 )
+from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.records import RunStarted
 
 __all__ = ["SqliteJournal"]
@@ -75,8 +78,8 @@ class _Open:
 class SqliteJournal:
     """Implements `qtforge_sdk.journal.Journal`; any number of processes may share a folder.
 
-    The folder contains ``journal.sqlite3``, the large values in ``blobs/``, and a lock file for
-    each process in ``owners/``.
+    The folder contains ``journal.sqlite3``, the large values in ``blobs/``, the secrets of runs in
+    ``secrets/``, and a lock file for each process in ``owners/``.
 
     Args:
         directory: The folder; made when it is missing.
@@ -90,6 +93,7 @@ class SqliteJournal:
         self._directory = directory
         self._path = directory / "journal.sqlite3"
         self._blobs = BlobFiles(directory / "blobs")
+        self._secrets = SecretFiles(directory / "secrets")
         self._locks = OwnerLocks(directory / "owners")
         self._open: _Open | None = None
         self._refusal: StateDirectoryError | None = None  # why it can't be written
@@ -243,6 +247,25 @@ class SqliteJournal:
         """Remove what a listener has received; see `Journal`."""
         await self._write(changes.remove_publications(listener, until))
 
+    async def store_secrets(self, run_id: str, secrets: Mapping[str, RunSecret]) -> None:
+        """Store what references of a run stand for; see `Journal`."""
+        self._writer()  # refuses where the folder can't be written
+        lines = encode_secrets(run_id, secrets)
+        try:
+            await shield(asyncio.ensure_future(asyncio.to_thread(self._secrets.add, run_id, lines)))
+        except OSError as error:
+            raise storage_error(self._directory, error) from error
+
+    async def secrets(self, run_id: str) -> Mapping[str, RunSecret]:
+        """Return what the references of a run stand for; see `Journal`."""
+        self._parts()
+        if not self._secrets.has(run_id):  # almost always; it is quicker to look than to ask
+            return {}
+        try:
+            return await asyncio.to_thread(self._secrets.read, run_id)
+        except OSError as error:
+            raise storage_error(self._directory, error) from error
+
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
@@ -264,10 +287,14 @@ class SqliteJournal:
 
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Delete old runs; see `Journal`."""
+        before = [each for each in self._secrets.runs() if await self._has(each)]
         count = 0
         while pruned := int(await self._write(changes.prune(finished_before))):
             count += pruned
         await self._write(changes.sweep())
+        for run_id in self._secrets.runs():
+            if not await self._has(run_id):
+                self._secrets.delete(run_id, at_once=run_id in before)
         return count
 
     async def export(self, run_id: str) -> bytes:
@@ -288,6 +315,13 @@ class SqliteJournal:
         """Make again what does not fit the records; see `Journal`."""
         done: Sequence[Repair] = await self._write(repair())
         return done
+
+    async def _has(self, run_id: str) -> bool:
+        try:
+            await self.summary(run_id)
+        except RunNotFoundError:
+            return False
+        return True
 
     def _prepare(self) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
         if is_readable_only(self._path):

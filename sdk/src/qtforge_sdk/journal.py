@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -48,6 +48,7 @@ __all__ = [
     "Publication",
     "Repair",
     "RunQuery",
+    "RunSecret",
     "RunSummary",
     "StoredPublication",
     "is_run_id",
@@ -142,6 +143,18 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     message: Any
     at: datetime.datetime
+
+
+class RunSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a reference in the records of a run stands for.
+
+    Attributes:
+        name: The secret of ``${secret.NAME}``, which has its value itself; or "".
+        value: The value, where it is none of a named secret.
+    """
+
+    name: str = ""
+    value: Any = None
 
 
 class StoredPublication(NamedTuple):
@@ -390,6 +403,23 @@ class Journal(Protocol):
 
     async def remove_publications(self, listener: str, until: int) -> None:
         """Remove what a listener has received, up to a position."""
+
+    async def store_secrets(self, run_id: str, secrets: Mapping[str, RunSecret]) -> None:
+        """Store what references of a run stand for, in addition to what is stored.
+
+        The values are kept apart from the records: no other method returns them, an export
+        does not contain them, and they are deleted with the run.
+
+        Args:
+            run_id: The run; it may be created afterwards.
+            secrets: By reference.
+
+        Raises:
+            RecordNotStorableError: A value can't be stored, or the id is none (`is_run_id`).
+        """
+
+    async def secrets(self, run_id: str) -> Mapping[str, RunSecret]:
+        """Return what the references of a run stand for; empty for an unknown run."""
 
     async def records_since(
         self, after: int, limit: int = 1000, *, run_id: str | None = None

@@ -53,6 +53,7 @@ from qtforge_sdk.testing._journal_scenarios import (
     step,
     steps_of,
 )
+from qtforge_sdk.testing._journal_secrets import SecretsContract
 from qtforge_sdk.testing._journal_waiting import WaitingContract
 
 __all__ = ["JournalContract", "MakeJournal"]
@@ -411,5 +412,6 @@ class JournalContract(
     PruningContract,
     WaitingContract,
     PublicationContract,
+    SecretsContract,
 ):
     """All of it; give it a fixture ``make_journal``."""

@@ -1,0 +1,135 @@
+"""`SecretFiles`: the secrets of runs, in a file for each run, apart from the journal's database.
+
+So neither the database and its log nor a backup of them contains a secret, and deleting a run
+deletes the bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.files import private_folder, sync_folder
+from qtforge_sdk.journal import RunSecret, is_run_id
+from qtforge_sdk.journal_errors import RecordNotStorableError
+
+__all__ = ["SecretFiles", "decode_secrets", "encode_secrets"]
+
+_ABANDONED_S: Final = 3600.0  # after which a file without a run belongs to none that begins
+
+
+class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    reference: str
+    name: str = ""
+    value: bytes = b""  # in MessagePack, which has every type that a record has
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(_Entry)
+
+
+def encode_secrets(run_id: str, secrets: Mapping[str, RunSecret]) -> bytes:
+    """Return the lines of a run's file.
+
+    Raises:
+        RecordNotStorableError: A value can't be stored, or the id is none.
+    """
+    if not is_run_id(run_id):
+        raise RecordNotStorableError(run_id, "secrets", "it is not the id of a run")
+    try:
+        return b"".join(
+            b"\n%b\n"
+            % _ENCODER.encode(
+                _Entry(reference, each.name, msgspec.msgpack.encode(to_plain(each.value)))
+            )
+            for reference, each in secrets.items()
+        )
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RecordNotStorableError(run_id, "secrets", str(error)) from error
+
+
+def decode_secrets(content: bytes) -> dict[str, RunSecret]:
+    """Return what the lines of a run's file say; a line that was cut off says nothing."""
+    found = {}
+    for line in content.splitlines():
+        if line:
+            try:
+                entry = _DECODER.decode(line)
+                value = msgspec.msgpack.decode(entry.value)
+            except msgspec.DecodeError:
+                continue
+            found[entry.reference] = RunSecret(name=entry.name, value=value)
+    return found
+
+
+class SecretFiles:
+    """The files of all runs; each is readable by its owner alone.
+
+    Args:
+        directory: Their folder; made for the first one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def add(self, run_id: str, lines: bytes) -> None:
+        """Append lines to a run's file, and return when they are on the disk.
+
+        Raises:
+            OSError: They can't be written.
+        """
+        path = self._path(run_id)
+        if not self._directory.is_dir():
+            private_folder(self._directory)
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with open(descriptor, "ab", buffering=0) as file:
+            # One write: of two processes, neither cuts the other's lines.
+            if file.write(lines) != len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        if is_new:
+            sync_folder(self._directory)
+
+    def has(self, run_id: str) -> bool:
+        """Return whether a run has secrets."""
+        return is_run_id(run_id) and self._path(run_id).exists()
+
+    def read(self, run_id: str) -> dict[str, RunSecret]:
+        """Return a run's secrets.
+
+        Raises:
+            OSError: The file can't be read.
+        """
+        try:
+            return decode_secrets(self._path(run_id).read_bytes())
+        except FileNotFoundError:
+            return {}
+
+    def runs(self) -> list[str]:
+        """Return the runs that have secrets."""
+        return sorted(each.stem for each in self._directory.glob("*.jsonl"))
+
+    def delete(self, run_id: str, *, at_once: bool) -> None:
+        """Delete a run's file, if it is not that of a run that is just beginning.
+
+        Args:
+            run_id: A run that the journal does not hold.
+            at_once: Whether it did before.
+        """
+        path = self._path(run_id)
+        try:
+            if at_once or time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+        except FileNotFoundError:
+            pass
+
+    def _path(self, run_id: str) -> Path:
+        return self._directory / f"{run_id}.jsonl"
