@@ -100,10 +100,11 @@ def progress_display(total: int, printer: Printer) -> Iterator[Display]:
         redirect_stdout=False,
         redirect_stderr=True,  # a warning goes above the lines, not through them
     )
+    before = sys.stderr
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress)
         # What comes from plugins is cleaned before it goes above the lines, too.
-        stack.enter_context(contextlib.redirect_stderr(CleanStream(sys.stderr)))
+        stack.enter_context(contextlib.redirect_stderr(CleanStream(sys.stderr, masks_of=before)))
         yield _Lines(progress, total, printer)
 
 

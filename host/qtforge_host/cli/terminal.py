@@ -13,6 +13,7 @@ import io
 import re
 import secrets
 import sys
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 
 import click
@@ -126,10 +127,20 @@ class CleanStream(io.TextIOBase):
     Args:
         stream: Where it is written.
         colors: Whether escape sequences of colours are left as they are.
+        masks_of: The stream whose masks it has; None for ``stream`` itself.
+
+    Attributes:
+        masks: Functions that remove secrets from what is written; shared with ``masks_of``.
     """
 
-    def __init__(self, stream: TextIO, *, colors: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, *, colors: bool = False, masks_of: TextIO | None = None
+    ) -> None:
         self.stream = stream
+        beneath = stream if masks_of is None else masks_of
+        self.masks: list[Callable[[str], str]] = []
+        if isinstance(beneath, CleanStream):
+            self.masks = beneath.masks
         self._colors = colors
 
     @property
@@ -144,8 +155,11 @@ class CleanStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
+        length = len(text)
+        for mask in self.masks:
+            text = mask(text)
         self.stream.write(_apart(_COLOR, text) if self._colors else clean_lines(text))
-        return len(text)
+        return length
 
     def flush(self) -> None:
         """Flush the stream."""

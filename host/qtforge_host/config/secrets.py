@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from qtforge_host.config.toml_files import read_toml
 from qtforge_host.plugin_code import valid_text
 from qtforge_sdk.errors import ConfigError
 
-__all__ = ["MaskingFilter", "SecretStore"]
+__all__ = ["MaskedStream", "MaskingFilter", "SecretStore"]
 
 
 _PREFIX: Final = "QTFORGE_SECRET_"
@@ -59,8 +60,19 @@ class SecretStore:
         return value
 
 
+@runtime_checkable
+class MaskedStream(Protocol):
+    """A stream of text that removes secrets from what is written.
+
+    Attributes:
+        masks: Functions that remove them.
+    """
+
+    masks: list[Callable[[str], str]]
+
+
 class MaskingFilter(logging.Filter):
-    """Masks secrets in a record's message and traceback.
+    """Masks secrets in log records' messages and tracebacks, and in what is printed.
 
     Args:
         mask: Returns a text without secrets.
@@ -69,6 +81,7 @@ class MaskingFilter(logging.Filter):
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
         self._mask = mask
+        self._streams: list[MaskedStream] = []
         self._format = logging.Formatter().formatException
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -84,11 +97,17 @@ class MaskingFilter(logging.Filter):
         return True
 
     def attach(self) -> None:
-        """Add the filter to every handler of the root logger."""
+        """Add the filter to every handler of the root logger, and to the streams of prints."""
         for handler in logging.getLogger().handlers:
             handler.addFilter(self)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, MaskedStream) and self._mask not in stream.masks:
+                stream.masks.append(self._mask)
+                self._streams.append(stream)
 
     def detach(self) -> None:
-        """Remove the filter from the handlers of the root logger."""
+        """Remove the filter from the handlers of the root logger, and from the streams."""
         for handler in logging.getLogger().handlers:
             handler.removeFilter(self)
+        while self._streams:
+            self._streams.pop().masks.remove(self._mask)
