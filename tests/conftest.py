@@ -52,6 +52,7 @@ class Bench:
             bus=self.bus,
             data_dir=self._settings.state_dir / name,
             host_version="1.0.0",
+            secrets=self.parts.secrets,
         )
         await start_plugin(self.parts.hooks, plugin, context, 5)
         self.parts.wiring.connect(wired)

@@ -237,6 +237,7 @@ class Host:
                 cache=cache,
                 clock=self._parts.clock,
                 crash_limit=self.settings.step_crash_limit,
+                secrets=self._parts.secrets,
             )
             self._parts.policies.health.start()
             supervisor = Supervisor(engine)

@@ -630,13 +630,19 @@ class RunClient(RunStore):
         durable = await self._parts.durable()
         records = await durable.journal.records(run_id)
         state = RunState.from_records(run_id, records)
-        durable.engine.workflows.recorded(state)  # refused now rather than half done
+        workflow = durable.engine.workflows.recorded(state)  # refused now rather than half done
         self._check_room(durable)
         before = state.started.input if state.started is not None else {}
         whole = _merged(before if isinstance(before, Mapping) else {}, given or {})
         now = _now()
-        started, copies = forked(records, self._ids.new(now), whole, at=now, stage=from_step)
-        new_id = started.run_id
+        new_id = self._ids.new(now)
+        secrets = durable.engine.secrets_of(new_id)
+        try:
+            await secrets.take(await durable.journal.secrets(run_id))
+            whole = await secrets.conceal_inputs(whole, workflow.definition.secret_inputs)
+        finally:
+            secrets.close()
+        started, copies = forked(records, new_id, whole, at=now, stage=from_step)
         RunFiles.of(self._parts.settings.state_dir).share(run_id, new_id)
         ownership = await durable.journal.create(started)
         await durable.journal.append(ownership, copies)

@@ -115,6 +115,7 @@ class Handler:
         self.signature: Final = signature
         self._threads: Final = threads
         self._processes: Final = processes
+        self._secrets: Final = spec.secrets
         self._mask: Final = mask
         self._watch: Final = watch
         self._message_type: Final = signature.message_type
@@ -153,6 +154,8 @@ class Handler:
             OverloadedError: The queue of its threads or processes is full.
         """
         envelope.served_by = self.identity
+        if self._secrets is not None:
+            envelope.secrets = self._secrets
         counters = self.counters
         counters.requests += 1
         counters.outstanding += 1

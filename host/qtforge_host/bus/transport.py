@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from qtforge_sdk import Published
-from qtforge_sdk.operations import ProgressListener
+from qtforge_sdk.operations import AnswerSecrets, ProgressListener
 
 __all__ = ["Envelope", "Transport"]
 
@@ -27,6 +27,7 @@ class Envelope(msgspec.Struct):
         attempt: The number of the attempt, from 1.
         idempotency_key: The same for every attempt, or None.
         served_by: Name and version of the plugin that was chosen, once one was.
+        secrets: What its operation says of secrets in the answer, or None.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class Envelope(msgspec.Struct):
     attempt: int = 1
     idempotency_key: str | None = None
     served_by: tuple[str, str] | None = None
+    secrets: AnswerSecrets | None = None
 
 
 class Transport(Protocol):

@@ -30,7 +30,10 @@ from qtforge_sdk.validation import did_you_mean
 __all__ = ["CompiledTemplate", "Expression", "Expressions", "PreparedContext"]
 
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_SECRET: Final = re.compile(r"\$\{\s*secret\.[A-Za-z_]\w*\s*\}")
+_SECRET: Final = re.compile(
+    r"\$\{\s*secret\.[A-Za-z_]\w*\s*\}"
+    r"|\$\{(?:secret|input|field)\.[\w.-]+~[0-9a-f]{16}\}"  # a reference of a run
+)
 _LITERALS: Final = frozenset({"true", "false", "null"})
 _PARSE_ERROR: Final = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _ADVICE: Final = re.compile(r"\. (?:Check |CEL does not coerce )")  # long advice of the library
@@ -482,7 +485,7 @@ class Expressions:
                 rest = rest[start + 2 :]
                 continue
             if secret := _SECRET.match(rest, start):
-                pieces.append(rest[: secret.end()])  # stays: the operation replaces it
+                pieces.append(rest[: secret.end()])  # stays: it is replaced when it is used
                 rest = rest[secret.end() :]
                 continue
             if start:

@@ -19,7 +19,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSummary
+from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSecret, RunSummary
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunCancelRequested, RunFinished, RunStarted
 from qtforge_sdk.run_status import UNFINISHED
@@ -151,6 +151,7 @@ class ParentStep(msgspec.Struct, frozen=True, kw_only=True):
         depth: How many runs are above it; 0 for one that nobody started.
         notify: The event that tells it of the child's end, or "".
         independent: Whether the child continues when it fails or is cancelled.
+        secrets: What references in the child's input stand for.
     """
 
     run_id: str
@@ -158,6 +159,7 @@ class ParentStep(msgspec.Struct, frozen=True, kw_only=True):
     depth: int
     notify: str = ""
     independent: bool = False
+    secrets: Mapping[str, RunSecret] = {}
 
 
 class Executor(Protocol):

@@ -22,6 +22,7 @@ from qtforge_host.runs.deaths import CRASH_LIMIT
 from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import StatefulRun
@@ -35,6 +36,7 @@ from qtforge_sdk.errors import OperationError, WorkflowError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError, StaleOwnerError
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
+from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Engine", "RunIds"]
 
@@ -94,6 +96,7 @@ class Engine:
         cache: Holds the answers of steps that ask for it, or None.
         clock: The time.
         crash_limit: How many processes may die in a step before it fails.
+        secrets: The secrets that this process knows; None for none.
 
     Attributes:
         journal: Holds the records of runs.
@@ -113,6 +116,7 @@ class Engine:
         cache: ResultCache | None = None,
         clock: Clock | None = None,
         crash_limit: int = CRASH_LIMIT,
+        secrets: Secrets | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self.journal = journal
@@ -121,6 +125,7 @@ class Engine:
         self._observe = observe
         self._plugins = plugins
         self._requester = StepRequester(bus, cache, crash_limit)
+        self._secrets = secrets or Secrets(lambda name: None)
         self._ids = RunIds()
         self.active_runs = ActiveRuns(journal, self._clock)
         self.on_ended: Callable[[RunState], None] | None = None
@@ -134,6 +139,10 @@ class Engine:
     def workflows(self) -> RecordedWorkflows:
         """Finds the workflows of runs."""
         return self._workflows
+
+    def secrets_of(self, run_id: str) -> RunSecrets:
+        """Return the secrets of a run, none of which are read yet; close them in the end."""
+        return RunSecrets(run_id, self.journal, self._secrets)
 
     async def execute(
         self,
@@ -173,13 +182,19 @@ class Engine:
         checked = await self._evaluator.compute(
             lambda: checked_input(workflow, given, self._evaluator)
         )
+        plain = _plain_input(checked)
+        secrets = self.secrets_of(run_id or self._ids.new(self._clock.now()))
+        if parent is not None and parent.secrets:
+            await secrets.take(parent.secrets)
+        if definition.secret_inputs or secrets.any_known:
+            plain = await secrets.conceal_inputs(plain, definition.secret_inputs)
         started = RunStarted(
-            run_id=run_id or self._ids.new(self._clock.now()),
+            run_id=secrets.run_id,
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,
             workflow_version=definition.version,
-            input=_plain_input(checked),
+            input=plain,
             plugins=self._plugins(),
             definition=None if workflow.text == "" else as_document(definition),
             definition_text=workflow.text,
@@ -190,14 +205,24 @@ class Engine:
             independent=parent is not None and parent.independent,
         )
         inbox_reads = self.active_runs.inbox_reads
-        ownership = await self.journal.create(started)
+        try:
+            ownership = await self.journal.create(started)
+        except BaseException:
+            secrets.close()
+            raise
         options = _Options(listener=listener or _NoListener(), stays=stays)
         with self.active_runs.executing(started.run_id) as handle:
             if on_started is not None:
                 await on_started(started.run_id)
             try:
                 state = await self._drive(
-                    workflow, ownership, [started], options, inbox_reads=inbox_reads, inbox=[]
+                    workflow,
+                    ownership,
+                    [started],
+                    options,
+                    secrets=secrets,
+                    inbox_reads=inbox_reads,
+                    inbox=[],
                 )
                 state = await self._until_rest(state, handle, options)
             except Exception as error:
@@ -343,11 +368,14 @@ class Engine:
             )
             await self.journal.append(ownership, [resumed])
             records.append(resumed)
+        secrets = self.secrets_of(run_id)
+        await secrets.load()
         return await self._drive(
             workflow,
             ownership,
             records,
             options,
+            secrets=secrets,
             inbox_reads=inbox_reads,
             inbox=inbox,
             resumed=not waited and options.unpause,
@@ -376,6 +404,7 @@ class Engine:
         records: list[Record],
         options: _Options,
         *,
+        secrets: RunSecrets,
         inbox_reads: int,
         inbox: list[InboxEntry],
         resumed: bool = False,
@@ -387,13 +416,14 @@ class Engine:
             ownership: Of the run.
             records: The run's; the last says that the run executes now.
             options: How it is executed.
+            secrets: Its secrets.
             inbox_reads: How often the watch had read the inboxes when the inbox was read.
             inbox: What the inbox held.
             resumed: Whether somebody asked to resume the run; older requests to pause are void.
         """
         run_id = ownership.run_id
         state = RunState.from_records(run_id, records)
-        log = RunLog(self.journal, ownership, state, options.listener, self._observe)
+        log = RunLog(self.journal, ownership, state, options.listener, self._observe, secrets)
         amendments = Amendments(log, workflow, self._clock, self._workflows.check)
         on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
         awaiting = self.active_runs.get(_awaited_by(state.started))
@@ -424,6 +454,7 @@ class Engine:
         finally:
             self.active_runs.remove(run_id)
             await log.close()
+            secrets.close()
         return state
 
 

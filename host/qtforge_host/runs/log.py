@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
@@ -40,6 +41,7 @@ class RunLog:
         state: The run's; every record is applied to it.
         listener: Called with every record.
         observe: Called with every record, or None.
+        secrets: Of the run; known ones are replaced in its records.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class RunLog:
         state: RunState,
         listener: RunListener,
         observe: Callable[[Record], None] | None,
+        secrets: RunSecrets,
     ) -> None:
         self.state = state
         self.ownership = ownership
         self.listener = listener
+        self.secrets = secrets
         self._journal = journal
         self._observe = observe
         self._notes: list[Record] = []
@@ -68,6 +72,10 @@ class RunLog:
             StaleOwnerError: Another process has taken the run over.
             RecordNotStorableError: A value can't be written; the notes wait for the next.
         """
+        if self.secrets.any_known:
+            conceal = self.secrets.conceal_record
+            records = tuple([await conceal(each) for each in records])
+            posts = [(to, await conceal(message)) for to, message in posts]
         notes, self._notes = self._notes, []
         try:
             await self._journal.append(self.ownership, [*notes, *records], posts)

@@ -353,6 +353,7 @@ class ActiveRun:
                 for event in self._log.state.events:
                     if event.name == name and event.event_id not in self._taken:
                         self._taken.add(event.event_id)
+                        await self.adopt_secrets(event.data)
                         return {"event_id": event.event_id, "data": event.data}, None
                 if until is None:
                     with self._control.awaiting(name):
@@ -393,7 +394,12 @@ class ActiveRun:
             begun = await self._child_of(step)
             if begun is not None and known is None:
                 await on_started(begun)
-            parent = ParentStep(run_id=self.id, step=step, depth=self._log.state.depth)
+            parent = ParentStep(
+                run_id=self.id,
+                step=step,
+                depth=self._log.state.depth,
+                secrets=self._log.secrets.referred(given),
+            )
             while True:
                 try:
                     result = await self._children.result(
@@ -408,6 +414,9 @@ class ActiveRun:
                 except ChildOwnedError:
                     await self._sleep(_POLL_CHILD_S)
                 else:
+                    child = self._log.state.children.get(step)
+                    if child is not None:
+                        await self._log.secrets.adopt(child, result)
                     return result, None
 
         call = StepCall(step=step, topic="", send=send, required=required)
@@ -433,13 +442,23 @@ class ActiveRun:
                 known = await self._children.find(self.id, step, ())
             depth = self._log.state.depth
             parent = ParentStep(
-                run_id=self.id, step=step, depth=depth, notify=event, independent=independent
+                run_id=self.id,
+                step=step,
+                depth=depth,
+                notify=event,
+                independent=independent,
+                secrets=self._log.secrets.referred(given),
             )
             child = known or await self._children.start(parent, name, normalize(given))
             return child, None
 
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child
+
+    async def adopt_secrets(self, data: Any) -> None:
+        """Take over the secrets that the end of another run refers to."""
+        if isinstance(data, Mapping) and isinstance(run_id := data.get("run_id"), str):
+            await self._log.secrets.adopt(run_id, data)
 
     async def cancel_workflows(self, run_ids: Sequence[str], *, step: str) -> None:
         """Do a step: request that started workflows end; see `qtforge_sdk.Run`."""
@@ -516,6 +535,9 @@ class ActiveRun:
             return None
         if compensation is not None and compensation.on_failure:
             self._compensator.add(call.step, compensation)
+        if self._log.secrets.any_known:  # the error as it is recorded, without them
+            recorded = self._log.state.outcomes.get(call.step)
+            outcome = recorded if isinstance(recorded, StepFailed) else outcome
         error = RecordedFailureError(outcome.error) if isinstance(outcome, StepFailed) else outcome
         if call.required:
             raise StageFailedError(call.step, str(error)) from error
@@ -659,7 +681,8 @@ class ActiveRun:
         def on_progress(done: float, total: float | None, text: str) -> None:
             if not _are_numbers(done, 0.0 if total is None else total):
                 raise TypeError(f"progress takes numbers, not {done!r} of {total!r}")
-            self._log.listener.on_progress(self._log.state, step, done, total, clean_text(text))
+            shown = self._log.secrets.mask(clean_text(text))
+            self._log.listener.on_progress(self._log.state, step, done, total, shown)
 
         request = StepRequest(
             run_id=self.id,
@@ -670,6 +693,7 @@ class ActiveRun:
             plugin=plugin,
             attempt=attempt,
             cache=cache,
+            secrets=self._log.secrets,
         )
         return self._requester.request(request, on_progress)
 

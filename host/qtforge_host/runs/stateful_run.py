@@ -82,6 +82,10 @@ class StatefulRun(ActiveRun):
             name, until = self._next_timer(last)
             event = self._next_event(last, name, until)
             if event is not None:
+                await self.adopt_secrets(event.data)
+                if self._log.secrets.any_known:
+                    data = await self._log.secrets.conceal(event.data)
+                    return msgspec.structs.replace(event, data=data)
                 return event
             if last is not None and self._is_outdated(last):
                 await self._renew_checkpoint(last)

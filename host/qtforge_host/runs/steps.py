@@ -26,6 +26,7 @@ from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.amendments import Amendments
 from qtforge_host.runs.deaths import Deaths, killed_its_process
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.waiting import Until
 from qtforge_sdk import ErrorInfo
@@ -126,6 +127,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     plugin: str | None
     attempt: int
     cache: Cache | None
+    secrets: RunSecrets
 
 
 class StepCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -374,6 +376,8 @@ class _StepAttempts:
     async def _succeeded(self, answer: Answer, number: int, degraded: str | None) -> StepSucceeded:
         step = self._call.step
         data, by = answer
+        if not self._call.topic and self._log.secrets.any_known:  # else the request did it
+            data = await self._log.secrets.conceal(data)
         amendments: Sequence[Amendment] = ()
         if isinstance(data, AmendingAnswer):
             data, amendments = data.answer, data.amendments
@@ -499,9 +503,11 @@ class StepRequester:
         Raises:
             QtForgeError: As `MessageBus.send`.
         """
+        secrets = request.secrets
+        message = secrets.fill(request.message) if secrets.any_referred else request.message
         envelope = Envelope(
             request.topic,
-            request.message,
+            message,
             request.timeout_s,
             time.monotonic() + request.timeout_s,
             request.plugin,
@@ -511,7 +517,20 @@ class StepRequester:
             idempotency_key=f"{request.run_id}/{request.step}",
         )
         if request.cache is None or self._cache is None:
-            return await self._bus.send(envelope, listener), envelope.served_by
+            answer = await self._bus.send(envelope, listener)
+            if secrets.any_known or envelope.secrets is not None:
+                answer = await secrets.conceal(answer, envelope.secrets)
+            return answer, envelope.served_by
+        return await self._cached(request.cache, self._cache, request, envelope, listener)
+
+    async def _cached(
+        self,
+        policy: Cache,
+        cache: ResultCache,
+        request: StepRequest,
+        envelope: Envelope,
+        listener: ProgressListener,
+    ) -> Answer:
         # Which handler will answer is not known before: a wrapper may change the message. So
         # the versions of all that might are part of the key.
         identity = repr(self._bus.identities(request.topic))
@@ -520,16 +539,39 @@ class StepRequester:
             value = await self._bus.send(envelope, listener)
             try:
                 check_keys(value)
+                concealed = await request.secrets.conceal(value, envelope.secrets)
+                if concealed is not value or envelope.secrets is not None:
+                    raise _SecretAnswer(request.run_id, concealed)
                 return {"value": to_plain(value), "by": envelope.served_by}
             except TypeError as error:
                 author = envelope.served_by or ("", "")
                 raise _not_storable(request.topic, request.step, author, error) from error
 
         try:
-            key = cache_key(request.topic, identity, "", request.message)
+            key = cache_key(request.topic, identity, "", envelope.payload)
         except TypeError as error:
             what = f"the message of '{request.topic}' can't be looked up in the cache"
             raise OperationError("run.not_storable", what, str(error)) from error
-        answer = (await self._cache.answer(request.cache, request.topic, key, ask)).value
+        try:
+            answer = (await cache.answer(policy, request.topic, key, ask)).value
+        except _SecretAnswer as found:
+            if found.run_id == request.run_id:
+                return found.answer, envelope.served_by
+            return await self.request(msgspec.structs.replace(request, cache=None), listener)
         by = answer["by"]
-        return answer["value"], None if by is None else (by[0], by[1])
+        value = await request.secrets.conceal(answer["value"])
+        return value, None if by is None else (by[0], by[1])
+
+
+class _SecretAnswer(Exception):
+    """An answer with references of one run, which is not cached.
+
+    Args:
+        run_id: The run.
+        answer: The answer.
+    """
+
+    def __init__(self, run_id: str, answer: Any) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+        self.answer = answer

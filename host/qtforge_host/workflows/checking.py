@@ -148,12 +148,25 @@ def check(
         checker.duration("timeout", workflow.definition.timeout)
     for place, each in enumerate(workflow.definition.checks):
         checker.before_start(f"checks[{place}].condition", each.condition)
+    _check_secret_inputs(workflow, checker)
     for path, name in checker.uses:
         cycle = find_cycle(workflow.definition.name, name, uses)
         if cycle is not None:
             what = f"the workflow would run itself: {' -> '.join(cycle)}"
             checker.problem(path, what, "let one of them run something else")
     return tuple(checker.problems)
+
+
+def _check_secret_inputs(workflow: Workflow, checker: Checker) -> None:
+    definition = workflow.definition
+    for place, name in enumerate(definition.secret_inputs):
+        path = f"secret_inputs[{place}]"
+        if definition.inputs is not None and name not in definition.inputs:
+            fix = did_you_mean(name, definition.inputs, otherwise="add it to inputs")
+            checker.problem(path, f"'{name}' is none of the inputs", fix)
+        if name in definition.defaults:
+            what = f"'{name}' has a default, which everybody can read in the definition"
+            checker.problem(path, what, "remove the default, or use ${secret.NAME} instead")
 
 
 class Checker:
@@ -299,7 +312,8 @@ def checked_input(
                 raise _unknown(definition.name, key, definition.inputs)
     for check in definition.checks:
         if not _holds(check, whole, evaluator):
-            value = _value(check.input, whole)
+            is_secret = check.input.partition(".")[0] in definition.secret_inputs
+            value = "this value" if is_secret else _value(check.input, whole)
             found = f"can't be {value}" if value else "is missing"
             what = f"the input '{check.input}' of '{definition.name}' {found}"
             raise RunInputError(definition.name, check.input, what, f"give {check.wants}")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import time
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
+
+import msgspec
 
 from qtforge_sdk.errors import PluginError
 from qtforge_sdk.topics import validate_pattern, validate_topic
 
 __all__ = [
+    "AnswerSecrets",
     "Execution",
     "OperationContext",
     "OperationSpec",
@@ -31,10 +35,23 @@ __all__ = [
 Execution = Literal["auto", "process"]
 F = TypeVar("F", bound=Callable[..., Any])
 
+_FIELD: Final = re.compile(r"[^\s.~${}]+(\.[^\s.~${}]+)*")
 _HOOK_MARK: Final = "qtforge_impl"  # where pluggy looks, for the project name "qtforge"
 _OPERATION_MARK: Final = "__qtforge_operation__"
 _SUBSCRIBER_MARK: Final = "__qtforge_subscriber__"
 PUBLISH_PREFIX: Final = "publish:"
+
+
+class AnswerSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    """How the answers of an operation are stored where they contain secrets.
+
+    Attributes:
+        fields: The paths of the fields that are secret; words joined by dots.
+        keep: Whether known secrets stay in the answer.
+    """
+
+    fields: tuple[str, ...] = ()
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +63,14 @@ class OperationSpec:
         accepts: A CEL condition over ``message``, or None for every message.
         execution: ``auto`` (the loop or a thread) or ``process``.
         wrapper: Whether the method wraps the topic's handlers.
+        secrets: How its answers are stored where they contain secrets; None for the default.
     """
 
     topic: str
     accepts: str | None
     execution: Execution
     wrapper: bool
+    secrets: AnswerSecrets | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +166,8 @@ def operation(
     tryfirst: bool = False,
     trylast: bool = False,
     wrapper: bool = False,
+    secret_fields: Sequence[str] = (),
+    keep_secrets: bool = False,
 ) -> Callable[[F], F]:
     """Make a method the handler of requests on a topic.
 
@@ -162,6 +183,11 @@ def operation(
         tryfirst: Dispatch to it before the other handlers of the topic.
         trylast: Dispatch to it after the other handlers of the topic.
         wrapper: Wrap the handlers of the topic, to change messages, responses or errors.
+        secret_fields: Paths of the answer, such as ``token`` or ``auth.password``, whose values
+            a run keeps apart: its results have a reference there, and the messages of later
+            steps the value. In a list, a path applies to each item.
+        keep_secrets: Store the answer in a run with the known secrets that it contains, such as
+            a revealed ``${secret.NAME}``, instead of references in their places.
 
     Returns:
         A decorator, which returns the method itself.
@@ -174,8 +200,19 @@ def operation(
         raise ValueError(f"execution is 'auto' or 'process', not {execution!r}")
     if wrapper and (accepts is not None or execution == "process"):
         raise ValueError("a wrapper runs on the loop, for every message of its topic")
+    if isinstance(secret_fields, str) or not all(map(_FIELD.fullmatch, secret_fields)):
+        raise ValueError(f"secret_fields are paths such as 'auth.password', not {secret_fields!r}")
+    if wrapper and (secret_fields or keep_secrets):
+        raise ValueError("secret_fields and keep_secrets are options of the wrapped operation")
+    secrets = None
+    if secret_fields or keep_secrets:
+        secrets = AnswerSecrets(fields=tuple(secret_fields), keep=keep_secrets)
     spec = OperationSpec(
-        topic=validate_topic(topic), accepts=accepts, execution=execution, wrapper=wrapper
+        topic=validate_topic(topic),
+        accepts=accepts,
+        execution=execution,
+        wrapper=wrapper,
+        secrets=secrets,
     )
 
     def mark(function: F) -> F:

@@ -58,6 +58,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         defaults: Values of ``input`` that the caller need not give.
         inputs: The keys that ``input`` may have; None for any.
         checks: Conditions that ``input``, defaults included, must meet before a run starts.
+        secret_inputs: The keys of ``input`` whose values are secret: runs keep them apart, and
+            show a reference in their place.
         timeout: The longest time of a run in all, a duration; None for no limit.
         on_cancel: ``compensate`` undoes completed steps when the run is cancelled.
         result: A template of the run's result; None means every stage's data by name.
@@ -72,6 +74,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     defaults: dict[str, Any] = {}
     inputs: tuple[str, ...] | None = None
     checks: tuple[InputCheck, ...] = ()
+    secret_inputs: tuple[str, ...] = ()
     timeout: Duration | None = None
     on_cancel: Literal["stop", "compensate"] = "stop"
     result: Any = None

@@ -1,7 +1,8 @@
 """`Secrets`: replace ``${secret.NAME}`` by its value, and mask that value in texts.
 
 Definitions, inputs and the journal contain only the placeholder. The plugin that uses the value
-reveals it immediately before the use, and returns nothing that contains it.
+reveals it immediately before the use. Where its answer contains the value all the same, the
+journal holds a reference in its place.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import html
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["Secrets"]
+__all__ = ["LEAST_REPLACED", "Secrets"]
 
 _PLACEHOLDER: Final = re.compile(r"\$\{\s*secret\.([A-Za-z_]\w*)\s*\}")
 _HIDDEN: Final = "***"
 _LEAST_BASE64: Final = 6  # shorter pieces would stand in innocent texts too
+LEAST_REPLACED: Final = 8
+"""The characters of the shortest value that is replaced in the results of runs."""
 
 
 class Secrets:
@@ -38,8 +41,17 @@ class Secrets:
 
     def __init__(self, find: Callable[[str], str | None]) -> None:
         self._find = find
-        self._shown: set[str] = set()
+        self._shown: dict[str, int] = {}  # how often each is hidden
+        self._names: dict[str, str] = {}  # of the values that were revealed
         self._pattern: re.Pattern[str] | None = None
+        self._long: re.Pattern[str] | None = None  # finds what `replace` replaces
+        self._origins: dict[str, str] = {}  # the value that each such text stands for
+        self._is_stale = False
+
+    @property
+    def any_hidden(self) -> bool:
+        """Whether there is a value to mask or to replace."""
+        return bool(self._shown)
 
     def reveal(self, value: Any, *, encode: Callable[[str], str] = str) -> Any:
         """Return a value with each ``${secret.NAME}`` in its texts replaced.
@@ -67,15 +79,62 @@ class Secrets:
         Secrets are found also percent-encoded, in Base64 (alone or within a longer value, as in
         a header), and escaped for JSON or HTML.
         """
-        return text if self._pattern is None else self._pattern.sub(_HIDDEN, text)
+        if not self._shown:
+            return text
+        pattern = self._compiled()[0]
+        return text if pattern is None else pattern.sub(_HIDDEN, text)
+
+    def replace(self, text: str, refer: Callable[[str, str], str]) -> str:
+        """Return a text with every hidden value, in each of its forms, replaced by a reference.
+
+        Values of fewer than `LEAST_REPLACED` characters stay: they occur in innocent texts too.
+
+        Args:
+            text: The text.
+            refer: Given the secret's name and what was found, returns what replaces it. The
+                name is "" for a value that is no secret's own, or that was found encoded.
+        """
+        if not self._shown:
+            return text
+        _, pattern, origins = self._compiled()
+        if pattern is None:
+            return text
+
+        def replacement(match: re.Match[str]) -> str:
+            found = match[0]
+            name = self._names.get(found, "") if origins.get(found) == found else ""
+            return refer(name, found)
+
+        return pattern.sub(replacement, text)
 
     def hide(self, value: str) -> None:
         """Mask another text too, such as one that was derived from a secret."""
-        if value and value not in self._shown:
-            self._shown.add(value)
-            forms = {form for each in self._shown for form in _forms(each)}
-            longest_first = sorted(forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        if value:
+            if value not in self._shown:
+                self._is_stale = True
+            self._shown[value] = self._shown.get(value, 0) + 1
+
+    def forget(self, value: str) -> None:
+        """Undo one `hide` of a text; it is masked as long as another one is left."""
+        count = self._shown.get(value, 0)
+        if count > 1:
+            self._shown[value] = count - 1
+        elif count:
+            del self._shown[value]
+            self._is_stale = True
+
+    def _compiled(
+        self,
+    ) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None, dict[str, str]]:
+        if self._is_stale:
+            self._is_stale = False  # first: another thread may hide a value meanwhile
+            values = sorted(self._shown, key=len)
+            origins = {form: each for each in values for form in _forms(each)}
+            # A value that is a form of another one stands for itself.
+            origins |= {each: each for each in values}
+            long = {form: each for form, each in origins.items() if len(each) >= LEAST_REPLACED}
+            self._pattern, self._long, self._origins = _any_of(origins), _any_of(long), long
+        return self._pattern, self._long, self._origins
 
     def _value_of(self, name: str) -> str:
         value = self._find(name)
@@ -87,8 +146,15 @@ class Secrets:
                 f"set the variable QTFORGE_SECRET_{name}, or write it into the secrets file",
                 retryable=False,
             )
-        self.hide(value)
+        if value and self._names.get(value) is None:
+            self._names[value] = name
+            self.hide(value)  # for as long as the process lives
         return value
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
 def _forms(value: str) -> set[str]:

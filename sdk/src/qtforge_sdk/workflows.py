@@ -37,6 +37,7 @@ def workflow(
     defaults: dict[str, Any] | None = None,
     timeout: Duration | None = None,
     on_cancel: Literal["stop", "compensate"] = "stop",
+    secret_inputs: tuple[str, ...] = (),
 ) -> Callable[[WorkflowFunction], PythonWorkflow]:
     """Make an async function a workflow.
 
@@ -53,6 +54,8 @@ def workflow(
         timeout: The longest time of a run in all: seconds, a `datetime.timedelta` or text such
             as ``1h30m``. None for no limit.
         on_cancel: ``compensate`` undoes completed steps when the run is cancelled.
+        secret_inputs: Keys of the input whose values are secret. The function receives
+            references, and the requests that contain them the values.
 
     Returns:
         A decorator.
@@ -76,6 +79,7 @@ def workflow(
         defaults=defaults or {},
         timeout=timeout if isinstance(timeout, str) else timeout_s,
         on_cancel=on_cancel,
+        secret_inputs=secret_inputs,
     )
 
     def mark(function: WorkflowFunction) -> PythonWorkflow:

@@ -1,0 +1,304 @@
+"""`RunSecrets`: keep the secrets of one run out of its records, and fill them in where needed.
+
+The value of a known secret, and what a workflow or an operation declares as secret, is replaced
+by a reference before it is recorded, and before the run sees it. A reference has a random mark,
+so that no text that comes from outside can name a secret of the run. Requests are sent with the
+values; so a resumed run sends the same as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import secrets as random_bits
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from qtforge_host.runs.serialization import normalize
+from qtforge_sdk import Record
+from qtforge_sdk.journal import InboxMessage, Journal, RunSecret
+from qtforge_sdk.operations import AnswerSecrets
+from qtforge_sdk.records import CompensationSucceeded, RunStarted, StepSucceeded
+from qtforge_sdk.runs import AmendingAnswer
+from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
+
+__all__ = ["RunSecrets"]
+
+R = TypeVar("R", bound=Record | InboxMessage)
+
+_REFERENCE: Final = re.compile(r"\$\{(?:secret|input|field)\.[\w.-]+~[0-9a-f]{16}\}")
+_MARK_BYTES: Final = 8
+_NOT_IN_NAMES: Final = re.compile(r"[^\w.-]")
+_LONGEST_NAME: Final = 64
+
+
+class RunSecrets:
+    """The secrets of one run.
+
+    Args:
+        run_id: The run.
+        journal: Stores what its references stand for, apart from its records.
+        known: The secrets that this process knows.
+    """
+
+    __slots__ = ("_by_value", "_journal", "_known", "_lock", "_new", "_stored", "run_id")
+
+    def __init__(self, run_id: str, journal: Journal, known: Secrets) -> None:
+        self.run_id = run_id
+        self._journal = journal
+        self._known = known
+        self._lock: asyncio.Lock | None = None
+        self._stored: dict[str, RunSecret] = {}
+        self._new: dict[str, RunSecret] = {}
+        self._by_value: dict[str, str] = {}  # the reference of a text, or of a secret's name
+
+    @property
+    def any_known(self) -> bool:
+        """Whether a result may contain a secret that is known."""
+        return self._known.any_hidden
+
+    @property
+    def any_referred(self) -> bool:
+        """Whether a message may contain a reference."""
+        return bool(self._stored or self._new)
+
+    async def load(self) -> None:
+        """Read what the journal stores for the run."""
+        self._add(await self._journal.secrets(self.run_id))
+
+    async def adopt(self, run_id: str, value: Any) -> None:
+        """Take over what the references in a value of another run stand for."""
+        theirs = await self._journal.secrets(run_id)
+        if theirs:
+            found = {each: theirs[each] for each in references_in(value) if each in theirs}
+            await self.take({each: found[each] for each in found if each not in self._stored})
+
+    async def take(self, found: Mapping[str, RunSecret]) -> None:
+        """Take over references of another run."""
+        if found:
+            await self._journal.store_secrets(self.run_id, found)
+            self._add(found)
+
+    def close(self) -> None:
+        """Forget the values, when this process executes the run no longer."""
+        for each in (*self._stored.values(), *self._new.values()):
+            if _is_text(each.value):
+                self._known.forget(each.value)
+        self._stored, self._new, self._by_value = {}, {}, {}
+
+    def referred(self, value: Any) -> dict[str, RunSecret]:
+        """Return what the references in a value stand for."""
+        if not self.any_referred:
+            return {}
+        return {each: self._stored[each] for each in references_in(value) if each in self._stored}
+
+    def mask(self, text: str) -> str:
+        """Return a text that is only shown, without the known secrets."""
+        return self._known.mask(text)
+
+    def fill(self, message: Any) -> Any:
+        """Return a message with each reference replaced by what it stands for.
+
+        Raises:
+            OperationError: ``secret.missing``: there is no secret of that name any more.
+        """
+        return _changed(message, self._filled)
+
+    async def conceal_inputs(self, given: Mapping[str, Any], names: Sequence[str]) -> Any:
+        """Return a run's input, as plain values, with references for secrets.
+
+        Args:
+            given: The input, as plain values.
+            names: The keys whose values are secret.
+        """
+        if not names and not self.any_known:
+            return given
+        made = dict(given)
+        for name in names:
+            if made.get(name) is not None:
+                made[name] = self._refer_whole("input", name, made[name])
+        made = self._without_known(made)
+        await self._store_new()
+        return made
+
+    async def conceal(self, answer: Any, declared: AnswerSecrets | None = None) -> Any:
+        """Return an answer with references for secrets; itself where it contains none.
+
+        Args:
+            answer: The answer.
+            declared: What the operation says of it.
+        """
+        if isinstance(answer, AmendingAnswer):
+            inner = await self.conceal(answer.answer, declared)
+            return msgspec.structs.replace(answer, answer=inner)
+        try:
+            plain = normalize(answer)
+        except Exception:  # noqa: BLE001 - it can't be stored: whoever records it says so
+            return answer
+        made = plain
+        if declared is not None:
+            for path in declared.fields:
+                made = self._without_field(made, path.split("."), path)
+        if declared is None or not declared.keep:
+            made = self._without_known(made)
+        await self._store_new()
+        return answer if made is plain else made
+
+    async def conceal_record(self, record: R) -> R:
+        """Return a record, or a message, with references for the known secrets in it.
+
+        Answers were looked at before they became part of a record.
+        """
+        if isinstance(record, StepSucceeded | CompensationSucceeded | RunStarted):
+            return record
+        made: R = _changed(record, self._without_known_text)
+        await self._store_new()
+        return made
+
+    async def _store_new(self) -> None:
+        """Store what the new references stand for; the records follow it."""
+        if not self._new:
+            return
+        self._lock = self._lock or asyncio.Lock()
+        async with self._lock:  # another step may have the same secret in its answer
+            new = dict(self._new)
+            if new:
+                await self._journal.store_secrets(self.run_id, new)
+                self._stored |= new
+                self._new = {each: self._new[each] for each in self._new if each not in new}
+
+    def _add(self, found: Mapping[str, RunSecret]) -> None:
+        for reference, each in found.items():
+            if reference in self._stored:
+                continue
+            self._stored[reference] = each
+            self._note(reference, each)
+
+    def _note(self, reference: str, each: RunSecret) -> None:
+        if each.name:
+            self._by_value[f"${{secret.{each.name}}}"] = reference
+        elif _is_text(each.value):
+            self._by_value[each.value] = reference
+            self._known.hide(each.value)
+
+    def _without_known(self, value: Any) -> Any:
+        return _changed(value, self._without_known_text)
+
+    def _without_known_text(self, text: str) -> str:
+        return self._known.replace(text, self._refer_known)
+
+    def _refer_known(self, name: str, found: str) -> str:
+        key = f"${{secret.{name}}}" if name else found
+        if key in self._by_value:
+            return self._by_value[key]
+        each = RunSecret(name=name) if name else RunSecret(value=found)
+        return self._make("secret", name or "value", each)
+
+    def _refer_whole(self, kind: str, name: str, value: Any) -> Any:
+        """Return the reference of a value that was declared as secret."""
+        if isinstance(value, str):
+            if value == "" or _REFERENCE.fullmatch(value):
+                return value
+            if value in self._by_value:
+                return self._by_value[value]
+        return self._make(kind, name, RunSecret(value=value))
+
+    def _make(self, kind: str, name: str, each: RunSecret) -> str:
+        shown = _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME] or "_"
+        mark = random_bits.token_hex(_MARK_BYTES)
+        reference = f"${{{kind}.{shown}~{mark}}}"
+        self._new[reference] = each
+        self._note(reference, each)
+        return reference
+
+    def _without_field(self, value: Any, words: Sequence[str], path: str) -> Any:
+        if isinstance(value, list):
+            return [self._without_field(each, words, path) for each in value]
+        if not isinstance(value, dict) or value.get(words[0]) is None:
+            return value
+        found = value[words[0]]
+        if len(words) == 1:
+            return {**value, words[0]: self._refer_whole("field", path, found)}
+        return {**value, words[0]: self._without_field(found, words[1:], path)}
+
+    def _filled(self, text: str) -> Any:
+        if "~" not in text:
+            return text
+        whole = self._stored.get(text)
+        if whole is not None:
+            return self._value_of(whole)
+        return _REFERENCE.sub(self._text_of, text)
+
+    def _text_of(self, match: re.Match[str]) -> str:
+        found = self._stored.get(match[0])
+        if found is None:  # a text from outside, or a reference of another run
+            return match[0]
+        value = self._value_of(found)
+        return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+    def _value_of(self, found: RunSecret) -> Any:
+        return self._known.reveal(f"${{secret.{found.name}}}") if found.name else found.value
+
+
+def references_in(value: Any) -> set[str]:
+    """Return the references in a value."""
+    found: set[str] = set()
+
+    def note(text: str) -> str:
+        if "~" in text:
+            found.update(_REFERENCE.findall(text))
+        return text
+
+    _changed(value, note)
+    return found
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) >= LEAST_REPLACED
+
+
+def _changed(value: Any, change: Callable[[str], Any]) -> Any:
+    """Return a value with every text in it changed; itself where none is."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        pairs = [(_changed_key(key, change), _changed(each, change)) for key, each in value.items()]
+        same = all(
+            key is new_key and each is new_each
+            for (key, each), (new_key, new_each) in zip(value.items(), pairs, strict=True)
+        )
+        return value if same else dict(pairs)
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [_changed(each, change) for each in value]
+        if all(each is item for each, item in zip(value, items, strict=True)):
+            return value
+        return items if type(value) is list else type(value)(items)
+    if isinstance(value, msgspec.Struct):
+        fields = _changed_fields(value, change)
+        return msgspec.structs.replace(value, **fields) if fields else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = _changed_fields(value, change)
+        return dataclasses.replace(value, **fields) if fields else value
+    return value
+
+
+def _changed_key(key: Any, change: Callable[[str], Any]) -> Any:
+    changed = change(key) if isinstance(key, str) else key
+    return changed if isinstance(changed, str) else key  # only a text can be a key
+
+
+def _changed_fields(value: Any, change: Callable[[str], Any]) -> dict[str, Any]:
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+    else:
+        names = tuple(each.name for each in dataclasses.fields(value) if each.init)
+    made = {}
+    for name in names:
+        before = getattr(value, name)
+        after = _changed(before, change)
+        if after is not before:
+            made[name] = after
+    return made
