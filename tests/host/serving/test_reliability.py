@@ -142,7 +142,7 @@ def test_nothing_is_lost_over_500_random_kills(works: Serving) -> None:
     while kills.total() < 500:
         processes = [(words, works.start(*words)) for words in chance.choice(commands)]
         for words, process in processes:
-            time.sleep(chance.uniform(0.0, 0.4))
+            time.sleep(chance.uniform(0.0, 1.2))  # its start takes part of it
             if process.poll() is None:
                 process.kill()
                 process.wait(DEADLINE_S)
@@ -151,7 +151,9 @@ def test_nothing_is_lost_over_500_random_kills(works: Serving) -> None:
     server = works.serve("--grace", "1s")
     wait_for_ends(works)
     assert server.end() == 0
-    assert check_all(works) > 20
+    count = check_all(works)
+    print(f"{count} runs")
+    assert count > 20
 
 
 @pytest.fixture

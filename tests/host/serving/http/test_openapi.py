@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +69,42 @@ def test_every_answer_is_as_the_document_says(
         ask()
         tried.add(operation.label)
     assert len(tried) >= (18 if mode == "positive" else 10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_ten_minutes_of_requests_meet_no_server_error(
+    described: Any, module_server: Server
+) -> None:
+    headers = {"Authorization": f"Bearer {module_server.token}"}
+    operations = [each.ok() for each in described.exclude(path=ENDLESS).get_all_operations()]
+    asked = 0
+    end = time.monotonic() + 600
+
+    for operation, mode in itertools.cycle(itertools.product(operations, ("positive", "negative"))):
+        if time.monotonic() > end:
+            break
+        if mode == "negative" and not (operation.query or operation.body):
+            continue
+
+        @settings(
+            max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        )
+        @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode)))
+        def ask(case: Any) -> None:
+            nonlocal asked
+            asked += 1
+            case.call_and_validate(
+                base_url=module_server.url,
+                headers=headers,
+                checks=[not_a_server_error],
+                timeout=20,
+            )
+
+        ask()
+    print(f"{asked} requests")
+    assert module_server.process.poll() is None
+    assert module_server.get("/readyz").status_code == 200
 
 
 def test_what_there_is_is_answered_as_the_document_says(
