@@ -25,6 +25,7 @@ _BUSY: Final = (
     "another process has been writing to the journal for too long",
     "wait for it, or end it",
 )
+_DISK: Final = ("the disk failed", "check the disk and the limits of the process, then try again")
 _FAILED: Final = ("it could not be read or written", "check the disk, then start again")
 
 # By the start of the error's name; the first match.
@@ -37,19 +38,32 @@ _BY_NAME: Final = (
     ("SQLITE_PERM", _READ_ONLY),
     ("SQLITE_BUSY", _BUSY),
     ("SQLITE_LOCKED", _BUSY),
+    ("SQLITE_IOERR", _DISK),
 )
 _FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY_ERRNOS: Final = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST,
 )  # fmt: skip
-# After these the state of the file is unknown: a failed fsync may have lost data.
-_LASTING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+# After these the state of the file is unknown: a failed fsync may have lost data. Any other
+# failure of the disk (a file that may not grow, a drive that is away) has changed nothing: the
+# transaction is undone, and the next one is tried.
+_LASTING: Final = (
+    "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC",
+    "SQLITE_IOERR_CORRUPTFS", "SQLITE_IOERR_DATA",
+)  # fmt: skip
 
 
 def storage_error(directory: Path, error: Exception) -> StateDirectoryError:
-    """Return the error of the state directory for an error of the disk or of SQLite."""
+    """Return the error of the state directory for an error of the disk or of SQLite.
+
+    It is not ``retryable`` where the journal is not written any more (`is_lasting`).
+    """
     why, fix = _meaning(error)
+    lasts = is_lasting(error)
+    if lasts and why == _DISK[0]:
+        why, fix = _FAILED
     found = StateDirectoryError(str(directory), f"{why} ({error})", fix)
+    found.retryable = False if lasts else None
     found.__cause__ = error
     return found
 
@@ -75,7 +89,7 @@ def _meaning(error: Exception) -> tuple[str, str]:
             return _FULL
         if error.errno == errno.ENOENT:
             return _GONE
-        return _READ_ONLY if error.errno in _READ_ONLY_ERRNOS else _FAILED
+        return _READ_ONLY if error.errno in _READ_ONLY_ERRNOS else _DISK
     if isinstance(error, UnicodeDecodeError):
         return _DAMAGED
     name = getattr(error, "sqlite_errorname", "")

@@ -104,7 +104,7 @@ class ActiveRuns:
         self.on_change: set[Callable[[], None]] = set()
         self.on_message: Callable[[str], None] | None = None
         self.inbox_reads = 0
-        self.left: dict[str, str] = {}
+        self.left: dict[str, Exception] = {}
         self.set_back_s: dict[str, float] = {}
         self.closing = False
         self._undelivered: set[str] = set()  # runs whose messages could not be recorded

@@ -312,7 +312,7 @@ class Engine:
         if isinstance(error, RunOwnedError | RunNotFoundError | StaleOwnerError | WorkflowError):
             self.active_runs.left.pop(run_id, None)
         else:
-            self.active_runs.left[run_id] = str(error)
+            self.active_runs.left[run_id] = error
 
     async def _until_rest(self, state: RunState, handle: RunHandle, options: _Options) -> RunState:
         """Resume a run that was sent something just as it went to rest."""

@@ -14,7 +14,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal
 
-__all__ = ["RecoveryLoop"]
+__all__ = ["RecoveryLoop", "lasts"]
 
 _LOG = logging.getLogger("qtforge.runs")
 _AT_ONCE: Final = 1000  # runs that are resumed before the next look
@@ -71,13 +71,15 @@ class RecoveryLoop:
         self._overflowed = False  # more runs were sent something than can be resumed at once
         self._attempts: dict[str, _Attempts] = {}  # runs that were found and not resumed yet
         self._plugins: dict[str, str] = {}
-        self._trouble = ""
+        self._trouble: QtForgeError | None = None
 
     @property
-    def trouble(self) -> str:
-        """Why runs do not continue at the moment: what the store says; "" when all is well."""
-        left = self._supervisor.active_runs.left
-        return self._trouble or next(iter(left.values()), "")
+    def trouble(self) -> Exception | None:
+        """Why runs do not continue at the moment: what the store says; None when all is well."""
+        left = [*self._supervisor.active_runs.left.values()]
+        if self._trouble is not None:
+            left.insert(0, self._trouble)
+        return next(filter(lasts, left), left[0] if left else None)
 
     async def run(self) -> None:
         """Resume runs until cancelled.
@@ -92,12 +94,12 @@ class RecoveryLoop:
                 try:
                     await active_runs.ensure_watching()
                     wait_s = await self._turn()
-                    self._trouble = ""
+                    self._trouble = None
                     self.ready.set()
                 except QtForgeError as error:  # such as a disk that is full for a while
-                    if str(error) != self._trouble:
+                    if str(error) != str(self._trouble):
                         _LOG.error("%s", error)
-                    self._trouble, wait_s = str(error), _SWEEP_S
+                    self._trouble, wait_s = error, _SWEEP_S
                 await self._wait(wait_s)
         finally:
             active_runs.on_change.discard(self._wanted.set)
@@ -195,3 +197,8 @@ class RecoveryLoop:
         finally:
             sleeping.cancel()
             wanting.cancel()
+
+
+def lasts(error: Exception) -> bool:
+    """Return whether a trouble lasts until the process is started again."""
+    return isinstance(error, QtForgeError) and error.retryable is False

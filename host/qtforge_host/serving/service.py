@@ -115,8 +115,8 @@ class Service:
         return next((error for task in ended if (error := task.exception()) is not None), None)
 
     @property
-    def trouble(self) -> str:
-        """Why runs do not continue for a while, such as a full disk; "" when all is well."""
+    def trouble(self) -> Exception | None:
+        """Why runs do not continue, such as a full disk; None when all is well."""
         return self._recovery.trouble
 
     def hurry(self) -> None:

@@ -53,7 +53,7 @@ async def write(journal: SqliteJournal) -> None:
 
 
 async def fill(journal: SqliteJournal) -> None:
-    """Append until the disk refuses, then once more."""
+    """Append until the disk refuses, once more, and again when there is room."""
     ownership = await journal.create(started("full"))
     for number in range(100_000):
         try:
@@ -66,6 +66,10 @@ async def fill(journal: SqliteJournal) -> None:
         await journal.append(ownership, [step("full", "more", "y" * 20_000)])
     except StateDirectoryError as error:
         print("again", error.code, flush=True)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    await journal.append(ownership, [step("full", "room", "y" * 20_000)])
+    print("room", flush=True)
 
 
 def journal_name(journal: SqliteJournal) -> str:
@@ -82,5 +86,5 @@ async def main(what: str, directory: Path) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "fill":
         limit_bytes = 1_500_000
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
     asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtforge_host.api.documents import Ready
 from qtforge_host.api.host_client import HostClient
+from qtforge_host.runs.recovery import lasts
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.metrics import METRICS_TYPE, metrics_text
 from qtforge_host.serving.http.requests import Answer, Call
@@ -87,13 +88,14 @@ async def ready(call: Call) -> Answer:
         raise RefusedError(
             503, "http.not_ready", "runs are no longer resumed", str(failure), "restart it"
         )
-    if call.service.trouble:
+    trouble = call.service.trouble
+    if trouble is not None:
         raise RefusedError(
             503,
             "http.not_ready",
             "runs wait for the store",
-            call.service.trouble,
-            "they continue by themselves when it works again",
+            str(trouble),
+            "restart it" if lasts(trouble) else "they continue by themselves when it works again",
         )
     try:
         await call.service.durable.journal.last_position()
