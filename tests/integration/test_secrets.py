@@ -145,8 +145,16 @@ def shown_by_http(server: Server, run_id: str) -> None:
 
 def test_secrets_outlive_kill_9_and_are_kept_by_retry_and_fork(serving: Serving) -> None:
     server = serving.serve()
-    run_id = server.start("safe", password=GIVEN, user="ada")["run_id"]
+    wanted = {"workflow": "safe", "input": {"password": GIVEN, "user": "ada"}}
+    keyed = {"headers": {"Idempotency-Key": "one"}}
+    run_id = server.post("/v1/runs", wanted, **keyed).json()["run_id"]
     until(lambda: len(received(serving)) == 2)
+    (stored,) = (serving.folder / "state" / "runs" / "secrets").iterdir()
+    lines = stored.read_bytes()
+    assert server.post("/v1/runs", wanted, **keyed).json()["run_id"] == run_id
+    wanted["input"] = {"password": OTHER, "user": "ada"}
+    assert server.post("/v1/runs", wanted, **keyed).json()["error"]["code"] == "http.key_reused"
+    assert stored.read_bytes() == lines
     shown_by_http(server, run_id)
     server.end(signal.SIGKILL)
     assert_folder_clean(serving)

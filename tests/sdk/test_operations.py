@@ -125,3 +125,25 @@ def test_progress_reaches_its_listener_and_is_free_without_one() -> None:
     OperationContext("a.b").progress(1)
     assert heard == [(1, 2, "page 1")]
     assert context.logger.name == "qtforge.plugin.sample"
+
+
+@pytest.mark.parametrize("fields", ["token", ("",), ("a..b",), ("a b",), ("${a}",), (".a",)])
+def test_secret_fields_are_paths(fields: Any) -> None:
+    with pytest.raises(ValueError, match="secret_fields are paths"):
+        operation("note.read", secret_fields=fields)
+
+
+@pytest.mark.parametrize("options", [{"secret_fields": ("token",)}, {"keep_secrets": True}])
+def test_the_secrets_of_an_answer_are_declared_by_the_operation_and_by_no_wrapper(
+    options: dict[str, Any],
+) -> None:
+    def read(message: int) -> str:
+        return str(message)
+
+    spec = operation_spec(operation("note.read", **options)(read))
+    assert spec is not None
+    assert spec.secrets is not None
+    assert spec.secrets.fields == options.get("secret_fields", ())
+    assert spec.secrets.keep is options.get("keep_secrets", False)
+    with pytest.raises(ValueError, match="options of the wrapped operation"):
+        operation("note.read", wrapper=True, **options)

@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.secrets import Secrets
+from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
 
 
 def test_a_placeholder_is_replaced_wherever_it_stands() -> None:
@@ -81,3 +81,50 @@ def test_what_was_made_from_a_secret_can_be_hidden_as_well() -> None:
     secrets = Secrets(lambda name: None)
     secrets.hide("derived")
     assert secrets.mask("it was derived") == "it was ***"
+
+
+def referred(secrets: Secrets, text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a text with references, and what they were made for."""
+    found: list[tuple[str, str]] = []
+
+    def refer(name: str, value: str) -> str:
+        found.append((name, value))
+        return f"<{len(found)}>"
+
+    return secrets.replace(text, refer), found
+
+
+def test_a_revealed_secret_is_replaced_by_a_reference_that_knows_its_name() -> None:
+    secrets = Secrets({"TOKEN": "a-long-value"}.get)
+    assert referred(secrets, "a-long-value") == ("a-long-value", [])
+    secrets.reveal("${secret.TOKEN}")
+    encoded = base64.b64encode(b"a-long-value").decode()
+    text, found = referred(secrets, f"a-long-value and {encoded}")
+    assert text == "<1> and <2>"
+    assert found == [("TOKEN", "a-long-value"), ("", encoded)]
+
+
+@pytest.mark.parametrize("length", [1, LEAST_REPLACED - 1, LEAST_REPLACED])
+def test_a_short_secret_is_masked_and_not_replaced(length: int) -> None:
+    value = "z" * length
+    secrets = Secrets({"A": value}.get)
+    secrets.reveal("${secret.A}")
+    assert secrets.mask(f"a {value} b") == "a *** b"
+    replaced = "<1>" if length >= LEAST_REPLACED else value
+    assert referred(secrets, f"a {value} b")[0] == f"a {replaced} b"
+
+
+def test_a_text_is_hidden_until_each_that_hid_it_has_forgotten_it() -> None:
+    secrets = Secrets({"A": "revealed-value"}.get)
+    secrets.hide("twice-hidden")
+    secrets.hide("twice-hidden")
+    secrets.forget("twice-hidden")
+    assert secrets.mask("twice-hidden") == "***"
+    secrets.forget("twice-hidden")
+    secrets.forget("twice-hidden")
+    assert secrets.mask("twice-hidden") == "twice-hidden"
+    assert not secrets.any_hidden
+    secrets.reveal(["${secret.A}", "${secret.A}"])
+    secrets.hide("revealed-value")
+    secrets.forget("revealed-value")
+    assert secrets.mask("revealed-value") == "***"

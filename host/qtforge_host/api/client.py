@@ -281,7 +281,7 @@ class RunClient(RunStore):
         except RunExistsError:
             if key is None or wanted is None:
                 raise
-            _check_same(found, given, await durable.journal.records(wanted, limit=1), wanted)
+            await _check_same(durable, found, given, wanted)
             return wanted
 
     async def run(
@@ -970,12 +970,19 @@ def _run_id_of(key: str) -> str:
     return f"key-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
 
 
-def _check_same(
-    workflow: Workflow, given: Mapping[str, Any], records: Sequence[Record], run_id: str
+async def _check_same(
+    durable: Durable, workflow: Workflow, given: Mapping[str, Any], run_id: str
 ) -> None:
+    records = await durable.journal.records(run_id, limit=1)
     started = RunState.from_records(run_id, records).started
     if started is not None and started.workflow == workflow.definition.name:
-        was = started.input if isinstance(started.input, Mapping) else {}
+        secrets = durable.engine.secrets_of(run_id)
+        try:
+            await secrets.load()
+            filled = secrets.fill(started.input)
+        finally:
+            secrets.close()
+        was = filled if isinstance(filled, Mapping) else {}
         plain = normalize(given)
         if all(key in was and was[key] == value for key, value in plain.items()):
             return

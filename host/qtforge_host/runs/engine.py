@@ -34,7 +34,12 @@ from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, WorkflowError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
-from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError, StaleOwnerError
+from qtforge_sdk.journal_errors import (
+    RunExistsError,
+    RunNotFoundError,
+    RunOwnedError,
+    StaleOwnerError,
+)
 from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
 from qtforge_sdk.secrets import Secrets
 
@@ -140,6 +145,13 @@ class Engine:
         """Finds the workflows of runs."""
         return self._workflows
 
+    async def _refuse_existing(self, run_id: str) -> None:
+        try:
+            await self.journal.summary(run_id)
+        except RunNotFoundError:
+            return
+        raise RunExistsError(run_id)
+
     def secrets_of(self, run_id: str) -> RunSecrets:
         """Return the secrets of a run, none of which are read yet; close them in the end."""
         return RunSecrets(run_id, self.journal, self._secrets)
@@ -184,10 +196,12 @@ class Engine:
         )
         plain = _plain_input(checked)
         secrets = self.secrets_of(run_id or self._ids.new(self._clock.now()))
+        if definition.secret_inputs or secrets.any_known:
+            if run_id is not None:  # else its secrets would get more with each attempt
+                await self._refuse_existing(run_id)
+            plain = await secrets.conceal_inputs(plain, definition.secret_inputs)
         if parent is not None and parent.secrets:
             await secrets.take(parent.secrets)
-        if definition.secret_inputs or secrets.any_known:
-            plain = await secrets.conceal_inputs(plain, definition.secret_inputs)
         started = RunStarted(
             run_id=secrets.run_id,
             at=self._clock.now(),

@@ -88,6 +88,7 @@ class WorkflowKit:
             plugins=lambda: {**self._fake_versions, **self._bench.versions},
             cache=self._cache,
             clock=self._bench.clock,
+            secrets=parts.secrets,
         )
         self._supervisor = Supervisor(self._engine)
         self._triggers = EventTriggers(

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qtforge_host.cli.logs import JsonFormatter, TextFormatter
+from qtforge_host.cli.terminal import CleanStream
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_sdk.errors import ConfigError
 
@@ -64,3 +66,18 @@ def test_a_secret_stays_out_of_messages_and_tracebacks(written: io.StringIO) -> 
     assert "s3cret" not in text
     assert "https://u:***@host/" in text
     assert "no access with ***" in text
+
+
+def test_a_secret_stays_out_of_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    outer = CleanStream(written)
+    monkeypatch.setattr("sys.stderr", outer)
+    masking = MaskingFilter(lambda text: text.replace("s3cret", "***"))
+    masking.attach()
+    masking.attach()
+    lines = CleanStream(written, masks_of=sys.stderr)  # as where progress is shown
+    for stream in (outer, lines):
+        assert stream.write("it is s3cret\n") == len("it is s3cret\n")
+    masking.detach()
+    outer.write("s3cret no more")
+    assert written.getvalue() == "it is ***\n" * 2 + "s3cret no more"

@@ -91,6 +91,31 @@ def test_a_workflow_with_a_problem_is_invalid_and_an_unknown_one_not_found() -> 
         found.get("nothing")
 
 
+def test_a_secret_input_is_an_input_without_a_default() -> None:
+    text = definition("safe").replace(
+        "[[stages]]",
+        """inputs = ["password", "user"]
+secret_inputs = ["password", "pasword", "user"]
+defaults = { user = "ada" }
+[[stages]]""",
+    )
+    catalog, found = checker(text)
+    problems = found.problems(catalog.find("safe"))
+    assert [each.path for each in problems] == ["secret_inputs[1]", "secret_inputs[2]"]
+    assert problems[0].what == "'pasword' is none of the inputs"
+    assert "password" in problems[0].fix
+    assert problems[1].what.startswith("'user' has a default")
+
+
+def test_a_secret_input_that_is_not_accepted_is_not_shown() -> None:
+    text = CHECKED.replace('inputs = ["wait", "limits"]', 'secret_inputs = ["limits"]')
+    catalog, _ = checker(text.replace('defaults = { wait = "1h", limits = { most = 5 } }\n', ""))
+    with pytest.raises(RunInputError) as caught:
+        checked_input(catalog.get("checked"), {"limits": {"most": 99}}, Evaluator(Expressions()))
+    assert "99" not in str(caught.value)
+    assert "the input 'limits.most'" in str(caught.value)
+
+
 def test_workflows_that_run_each_other_are_a_problem_of_each() -> None:
     catalog, found = checker(
         definition("a", 'workflow = "b"'),
