@@ -40,6 +40,7 @@ from qtforge_host.policies.health import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublisher
 from qtforge_host.run_files import RunFiles
+from qtforge_host.runs.deferred_starts import DeferredStarts
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
@@ -361,26 +362,37 @@ class Bindings:
     Attributes:
         starts: Start runs when messages are published.
         receiver: Receives what other processes publish.
+        deferred: Starts later what there is no room for.
     """
 
     starts: EventTriggers
     receiver: PublicationReceiver
+    deferred: DeferredStarts
 
     def close(self) -> None:
         """Start no more runs."""
         self.starts.close()
 
 
-async def bind(host: Host) -> Bindings:
+async def bind(host: Host, max_runs: int | None = None) -> Bindings:
     """Let publications of this and other processes start runs, and reach subscribers here.
 
+    Args:
+        host: The host.
+        max_runs: So many runs execute in this process at once, and further starts wait; None
+            for any number.
+
     Returns:
-        The bindings; let the receiver run, and close them at the end.
+        The bindings; let the receiver and the deferred starts run, and close them at the end.
 
     Raises:
         StateDirectoryError: The state directory can't be used.
     """
     durable = await host.durable()
+    capacity = host.settings.publication_capacity
+    deferred = DeferredStarts(
+        durable.supervisor, durable.journal, SystemClock(), host.workflow, max_runs, capacity
+    )
     starts = EventTriggers(
         host.bus,
         durable.supervisor,
@@ -388,6 +400,7 @@ async def bind(host: Host) -> Bindings:
         host.expressions,
         SystemClock(),
         sends=False,
+        deferred=deferred,
     )
     starts.bind(host.runnable())
     receiver = PublicationReceiver(
@@ -397,6 +410,7 @@ async def bind(host: Host) -> Bindings:
         host.sender,
         (starts.handle, host.events.handle),
         lambda: [*starts.topics(), *host.events.topics()],
+        capacity,
     )
     await receiver.start()
-    return Bindings(starts=starts, receiver=receiver)
+    return Bindings(starts=starts, receiver=receiver, deferred=deferred)

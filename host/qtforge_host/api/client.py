@@ -860,7 +860,8 @@ async def _recovering(parts: Parts) -> AsyncIterator[None]:
     durable = await parts.durable()
     bindings = await bind(await parts.host())
     loop = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
-    tasks = [asyncio.create_task(work) for work in (loop.run(), bindings.receiver.run())]
+    works = (loop.run(), bindings.receiver.run(), bindings.deferred.run())
+    tasks = [asyncio.create_task(work) for work in works]
     for task in tasks:
         task.add_done_callback(_log_failure)
     try:

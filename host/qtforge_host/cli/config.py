@@ -69,6 +69,8 @@ def _content(settings: Settings) -> dict[str, Any]:
         "quarantine_after": settings.quarantine_after,
         "step_crash_limit": settings.step_crash_limit,
         "max_value_bytes": settings.max_value_bytes,
+        "publication_capacity": settings.publication_capacity,
+        "publication_age": f"{settings.publication_age_s:g}s",
         "block": list(settings.block),
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,

@@ -44,6 +44,8 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     quarantine_after: _AtLeastOne = 3
     step_crash_limit: _AtLeastOne = 3
     max_value: int | str = "64 MiB"
+    publication_capacity: _AtLeastOne = 10_000
+    publication_age: Duration = "1d"
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     secrets: str = "secrets.toml"
@@ -118,6 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         step_crash_limit: How many processes may die in a step before it fails.
         max_value_bytes: The largest value that a run keeps (an input, a step's or a run's result,
             an event, a state machine's data), in bytes.
+        publication_capacity: So many publications of other processes, and starts by
+            publications, wait for ``serve``.
+        publication_age_s: So long a publication waits, in seconds.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
@@ -145,6 +150,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quarantine_after: int = 3
     step_crash_limit: int = 3
     max_value_bytes: int = 64 << 20
+    publication_capacity: int = 10_000
+    publication_age_s: float = 86_400.0
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     secrets: str = "secrets.toml"
@@ -212,6 +219,8 @@ def load_settings(
         quarantine_after=table.quarantine_after,
         step_crash_limit=table.step_crash_limit,
         max_value_bytes=_bytes(table.max_value, path, "max_value", least_bytes=1 << 20),
+        publication_capacity=table.publication_capacity,
+        publication_age_s=_seconds(table.publication_age, path, "publication_age"),
         block=table.block,
         journal=table.journal,
         secrets=table.secrets,

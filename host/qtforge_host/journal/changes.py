@@ -15,7 +15,7 @@ from qtforge_host.journal.group import Change, GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
 from qtforge_host.journal.schema import insert_run, run_row
-from qtforge_sdk.journal import PUBLICATION_AGE, Ownership, Publication
+from qtforge_sdk.journal import Ownership, Publication
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
@@ -133,10 +133,12 @@ def listen(listener: str, topics: Sequence[str], capacity: int) -> Change:
     return Change(do)
 
 
-def publish(publication: Publication, encoded: Encoded, but: str) -> Change:
+def publish(
+    publication: Publication, encoded: Encoded, but: str, age: datetime.timedelta
+) -> Change:
     """Return the change that stores a publication; its outcome is for how many listeners."""
     at_us = to_us(publication.at)
-    oldest_us = to_us(publication.at - PUBLICATION_AGE)
+    oldest_us = to_us(publication.at - age)
 
     def do(group: GroupCommit) -> int:
         execute, count = group.connection.execute, 0

@@ -15,6 +15,7 @@ from qtforge_host.journal.secret_files import decode_secrets, encode_secrets
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
+    PUBLICATION_AGE,
     AppendedPage,
     Damage,
     InboxEntry,
@@ -50,10 +51,12 @@ class MemoryJournal:
 
     Attributes:
         max_value_bytes: The largest record or message; see `Journal`.
+        publication_age: How long a publication waits; see `Journal`.
     """
 
     def __init__(self, directory: Path | None = None, /, store: MemoryStore | None = None) -> None:
         self.max_value_bytes = MAX_VALUE_BYTES
+        self.publication_age = PUBLICATION_AGE
         self._store = store or MemoryStore()
         self._changed = asyncio.Event()
         self._owner = ""
@@ -234,7 +237,7 @@ class MemoryJournal:
     async def publish(self, publication: Publication, *, but: str = "") -> int:
         """Store a publication for those who listen; see `Journal`."""
         store = self._open_store()
-        count = store.publications.publish(publication, but, store.numbers)
+        count = store.publications.publish(publication, but, store.numbers, self.publication_age)
         if count:
             store.notify()
         return count

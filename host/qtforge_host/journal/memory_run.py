@@ -31,7 +31,6 @@ from qtforge_host.journal.schema import RunRow, run_row
 from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
-    PUBLICATION_AGE,
     AppendedPage,
     AppendedRecord,
     InboxEntry,
@@ -241,7 +240,13 @@ class MemoryPublications:
         else:
             self._listeners[listener] = _Listener(tuple(topics), capacity)
 
-    def publish(self, publication: Publication, but: str, numbers: Iterator[int]) -> int:
+    def publish(
+        self,
+        publication: Publication,
+        but: str,
+        numbers: Iterator[int],
+        age: datetime.timedelta,
+    ) -> int:
         """Store a publication; return for how many listeners."""
         found = [
             each
@@ -253,7 +258,7 @@ class MemoryPublications:
             assert encoded is not None  # noqa: S101 - there is a listener
             if all(message_id != publication.message_id for message_id, *_ in each.stored.values()):
                 each.stored[next(numbers)] = (publication.message_id, publication.at, encoded)
-            oldest = publication.at - PUBLICATION_AGE
+            oldest = publication.at - age
             old = [position for position, (_, at, _) in each.stored.items() if at < oldest]
             for position in (*old, *list(each.stored)[: -each.capacity or None]):
                 each.stored.pop(position, None)

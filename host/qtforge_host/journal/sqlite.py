@@ -43,6 +43,7 @@ from qtforge_host.journal.writer import Writer
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
+    PUBLICATION_AGE,
     AppendedPage,
     Damage,
     InboxEntry,
@@ -86,10 +87,12 @@ class SqliteJournal:
 
     Attributes:
         max_value_bytes: The largest record or message; see `Journal`.
+        publication_age: How long a publication waits; see `Journal`.
     """
 
     def __init__(self, directory: Path, /) -> None:
         self.max_value_bytes = MAX_VALUE_BYTES
+        self.publication_age = PUBLICATION_AGE
         self._directory = directory
         self._path = directory / "journal.sqlite3"
         self._blobs = BlobFiles(directory / "blobs")
@@ -237,7 +240,8 @@ class SqliteJournal:
         if not await self._read(lambda queries: queries.is_heard(publication.topic, but)):
             return 0
         encoded = encode_publication(publication)
-        return int(await self._write(changes.publish(publication, encoded, but)))
+        job = changes.publish(publication, encoded, but, self.publication_age)
+        return int(await self._write(job))
 
     async def publications(self, listener: str, limit: int = 100) -> Sequence[StoredPublication]:
         """Return what is stored for a listener; see `Journal`."""

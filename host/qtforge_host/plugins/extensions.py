@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from typing import Any
 
@@ -41,6 +42,7 @@ def load_journal(
         raise ConfigError(where, status.reason, status.fix)
     journal: Journal = outcome.loaded[0].plugin_class(settings.state_dir / "runs")
     journal.max_value_bytes = settings.max_value_bytes
+    journal.publication_age = datetime.timedelta(seconds=settings.publication_age_s)
     return journal
 
 

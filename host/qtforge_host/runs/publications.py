@@ -77,6 +77,7 @@ class PublicationReceiver:
         sender: Sends nothing while this process listens.
         handlers: Called with each publication, besides the subscribers.
         topics: Returns the patterns that the handlers handle.
+        capacity: So many publications wait; the oldest of more are dropped.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class PublicationReceiver:
         sender: PublicationSender,
         handlers: Sequence[Relay],
         topics: Callable[[], Sequence[str]],
+        capacity: int = 10_000,
     ) -> None:
+        self._capacity = capacity
         self._bus = bus
         self._journal = journal
         self._active_runs = active_runs
@@ -141,7 +144,7 @@ class PublicationReceiver:
     async def _listen(self) -> None:
         topics = sorted({*self._bus.patterns(), *self._topics()})
         if topics != self._listened:
-            await self._journal.listen(_LISTENER, topics)
+            await self._journal.listen(_LISTENER, topics, self._capacity)
             self._listened = topics
 
     async def _receive(self) -> bool:

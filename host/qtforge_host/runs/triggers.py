@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.runs.deferred_starts import DeferredStarts
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import EventTrigger
@@ -48,6 +49,7 @@ class EventTriggers:
         clock: The time.
         starts: Whether publications start runs (``start_on``).
         sends: Whether publications are sent to runs (``events``).
+        deferred: Holds starts while there is no room for them; None where there always is.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class EventTriggers:
         *,
         starts: bool = True,
         sends: bool = True,
+        deferred: DeferredStarts | None = None,
     ) -> None:
+        self._deferred = deferred
         self._bus = bus
         self._supervisor = supervisor
         self._journal = journal
@@ -160,6 +164,10 @@ class EventTriggers:
         template = self._expressions.template(trigger.input)
         given = await self._expressions.compute(lambda: template.render(names))
         run_id = _run_id(bound, names["event"]["id"]) if lasting else None
+        if self._deferred is not None and not self._deferred.has_room:
+            run_id = run_id or _run_id(bound, names["event"]["id"])
+            await self._deferred.add(bound.workflow.definition.name, given, run_id)
+            return
         try:
             await self._supervisor.start(bound.workflow, given, run_id=run_id)
         except RunExistsError:

@@ -91,7 +91,7 @@ class Service:
             memory = ScheduleMemory.of(self.settings.state_dir)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
             self._recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
-            bindings = await bind(self.host)
+            bindings = await bind(self.host, self.options.max_runs)
             stack.callback(bindings.close)
             stack.push_async_callback(self._stop_listening, bindings.receiver)
             self._check_schedules()
@@ -99,6 +99,7 @@ class Service:
                 ("the scheduler", scheduler.run()),
                 ("the recovery of runs", self._recovery.run()),
                 ("what other processes publish", bindings.receiver.run()),
+                ("starts that wait", bindings.deferred.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)

@@ -170,7 +170,7 @@ class StoredPublication(NamedTuple):
 
 
 PUBLICATION_AGE: Final = datetime.timedelta(days=1)
-"""How long a publication waits for its listener at least, unless there are too many."""
+"""How long a publication waits for its listener, where nothing else is configured."""
 
 
 class Journal(Protocol):
@@ -182,9 +182,12 @@ class Journal(Protocol):
     Attributes:
         max_value_bytes: The largest record or message that is stored, encoded; a larger one is
             a `RecordTooLargeError`, which is a `RecordNotStorableError`.
+        publication_age: How long a publication waits for its listener at least, unless there are
+            too many.
     """
 
     max_value_bytes: int
+    publication_age: datetime.timedelta
 
     async def open(self) -> None:
         """Open the journal, and migrate an older format.
@@ -385,7 +388,7 @@ class Journal(Protocol):
         """Store a publication for every listener with a matching topic.
 
         Nothing is written where there is none. A listener's publications that are older than
-        `PUBLICATION_AGE` are dropped.
+        `publication_age` are dropped.
 
         Args:
             publication: For a listener that has one of its id, it is not stored again.

@@ -77,6 +77,8 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         quarantine_after = 5
         step_crash_limit = 8
         max_value = "1 MiB"
+        publication_capacity = 7
+        publication_age = "2h"
         block = ["evil-*"]
         worker_threads = 4
         worker_processes = 2
@@ -95,6 +97,7 @@ def test_every_key_of_host_is_read(file: Path) -> None:
     assert settings.quarantine_after == 5
     assert settings.step_crash_limit == 8
     assert settings.max_value_bytes == 1 << 20
+    assert (settings.publication_capacity, settings.publication_age_s) == (7, 7200.0)
     assert settings.block == ("evil-*",)
     assert (settings.worker_threads, settings.worker_processes) == (4, 2)
     assert settings.worker_memory_bytes == 512 << 20
@@ -111,6 +114,8 @@ def test_every_key_of_host_is_read(file: Path) -> None:
         "expression_timeout = '0s'",
         "expression_max_result = '1 byte'",
         "max_value = '1 kB'",
+        "publication_capacity = 0",
+        "publication_age = 'long'",
     ],
 )
 def test_a_limit_that_is_none_is_refused(file: Path, line: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.host.runs.machines import seen
 
+from qtforge_host.runs.deferred_starts import DeferredStarts
+from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_sdk import Run
 from qtforge_sdk.records import RunFinished, StepSucceeded
@@ -310,3 +314,77 @@ def test_a_publication_that_a_run_makes_again_after_a_crash_is_handled_once(play
         assert len(lab.store.runs) == 3  # the machine, its publisher, and what that has started
 
     play(case)
+
+
+@asynccontextmanager
+async def limited(lab: Any, max_runs: int, capacity: int = 100) -> AsyncIterator[DeferredStarts]:
+    """Start runs as ``serve --max-runs`` does."""
+    machine = lab.machine(MACHINE)
+    deferred = DeferredStarts(
+        lab.supervisor, lab.mortal, lab.clock, lambda _: machine, max_runs, capacity
+    )
+    triggers = EventTriggers(
+        lab.bus, lab.supervisor, lab.mortal, lab.expressions, lab.clock, deferred=deferred
+    )
+    triggers.bind([machine])
+    work = asyncio.ensure_future(deferred.run())
+    try:
+        async with lab.dispatching():
+            yield deferred
+    finally:
+        work.cancel()
+        await asyncio.wait([work])
+        triggers.close()
+
+
+async def place(lab: Any, *numbers: int) -> None:
+    for number in numbers:
+        await lab.bus.publish("order.placed", {"order": str(number), "amount": 11})
+
+
+def orders(lab: Any) -> list[str]:
+    return sorted(run.read()[0].input["order"] for run in lab.store.runs.values())
+
+
+def test_a_start_that_there_is_no_room_for_is_made_later_also_by_the_next_process(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.deferred_starts._POLL_S", 0.01)
+    executing = 2
+
+    async def case(lab: Any) -> None:
+        nonlocal executing
+        monkeypatch.setattr(Supervisor, "count", lambda _: executing)
+        async with limited(lab, 2):
+            await place(lab, 1, 2, 3)
+            assert orders(lab) == []
+        await lab.start()
+        async with limited(lab, 2):
+            await asyncio.sleep(0.05)
+            assert orders(lab) == []
+            executing = 1
+            await lab.until(lambda: started(lab, "1", "2", "3"))
+            await place(lab, 4)
+            await lab.until(lambda: started(lab, "1", "2", "3", "4"))
+            assert not await lab.mortal.publications("starts")
+
+    play(case)
+
+
+def test_more_starts_than_may_wait_are_refused_and_said(
+    play: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def case(lab: Any) -> None:
+        monkeypatch.setattr(Supervisor, "count", lambda _: 1)
+        async with limited(lab, 1, capacity=2):
+            await place(lab, 1, 2, 3)
+            waiting = await lab.mortal.publications("starts")
+            assert [it.publication.message["input"]["order"] for it in waiting] == ["1", "2"]
+        assert "starts by publications wait" in caplog.text
+        assert "2 starts wait already" in caplog.text
+
+    play(case)
+
+
+async def started(lab: Any, *expected: str) -> bool:
+    return orders(lab) == list(expected)

@@ -113,6 +113,9 @@ class PublicationContract:
         assert await stored(journal) == ["p3", "p4", "p5"]
         await journal.publish(published("p6", after_s=late_s + 1))
         assert await stored(journal) == ["p5", "p6"]
+        journal.publication_age = datetime.timedelta(seconds=5)
+        await journal.publish(published("p7", after_s=late_s + 6))
+        assert await stored(journal) == ["p6", "p7"]
 
     @scenario
     async def test_a_publication_of_another_process_wakes_who_waits(
