@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from qtforge_host import toml
-from qtforge_sdk import Document
+from qtforge_host.cli.errors import show
+from qtforge_sdk import Document, OperationError
 
 __all__ = [
     "MOST_FILES",
@@ -23,6 +24,7 @@ __all__ = [
     "parse_assignment",
     "read_input",
     "set_option",
+    "without_bad_names",
 ]
 
 MOST_FILES: Final = 10_000
@@ -120,6 +122,29 @@ def parse_assignment(assignment: str) -> tuple[list[str], Any]:
 def document_of(path: str) -> Document:
     """Return a path as a workflow's ``input.document``."""
     return Document(name=Path(path).name or path, path=str(Path(path).absolute()))
+
+
+def without_bad_names(paths: Sequence[str]) -> list[str]:
+    """Return the paths that a run can keep; say of each other one that it is left out.
+
+    A name in UTF-8 can be kept; Linux allows any bytes.
+    """
+    kept = []
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            error = OperationError(
+                "document.bad_name",
+                f"the file '{shown}' is left out",
+                "its name is not UTF-8, so that no run can keep it",
+                "rename it",
+            )
+            show(error, debug=False)
+        else:
+            kept.append(path)
+    return kept
 
 
 def _read_table(path: Path) -> dict[str, Any]:

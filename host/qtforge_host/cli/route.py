@@ -17,7 +17,7 @@ from qtforge_host import event_loop
 from qtforge_host.api.documents import RoutedFile, RoutingRule, run_error
 from qtforge_host.app import Host
 from qtforge_host.cli.errors import CANCELLED, FAILED
-from qtforge_host.cli.inputs import document_of, files_of
+from qtforge_host.cli.inputs import document_of, files_of, without_bad_names
 from qtforge_host.cli.output import data_only, json_option, print_json, state
 from qtforge_host.cli.progress import progress_display
 from qtforge_host.cli.session import Session
@@ -136,7 +136,10 @@ def route(
     A PATH is a file, or a folder whose files are taken. Exit code 1 when a file could not be
     routed; the others are. With --json: one JSON document a line, as each file is done.
     """
-    files = files_of(paths)
+    found = files_of(paths)
+    files = without_bad_names(found)
+    if found and not files:
+        return FAILED
     with data_only() as data:
         routing = _Routing(files, data, dry_run=dry_run, explain=explain, as_json=as_json)
         try:
@@ -146,7 +149,8 @@ def route(
             echo("cancelled", err=True)
             return CANCELLED
         routing.show()
-    return FAILED if any(each.run.status != "succeeded" for each in routing.done) else 0
+    left_out = len(files) < len(found)
+    return FAILED if left_out or any(each.run.status != "succeeded" for each in routing.done) else 0
 
 
 class _Routing:

@@ -11,8 +11,14 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient
-from qtforge_host.cli.errors import CANCELLED
-from qtforge_host.cli.inputs import document_of, input_option, read_input, set_option
+from qtforge_host.cli.errors import CANCELLED, FAILED
+from qtforge_host.cli.inputs import (
+    document_of,
+    input_option,
+    read_input,
+    set_option,
+    without_bad_names,
+)
 from qtforge_host.cli.output import data_only, json_option
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.session import Session
@@ -49,7 +55,10 @@ def run(
     With --json: one JSON document a line, as each run ends.
     """
     given = read_input(input_file, assignments)
-    inputs = [{**given, "document": document_of(path)} for path in paths] or [given]
+    good = without_bad_names(paths)
+    if paths and not good:
+        return FAILED
+    inputs = [{**given, "document": document_of(path)} for path in good] or [given]
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
@@ -57,7 +66,7 @@ def run(
         except KeyboardInterrupt:
             echo("cancelled", err=True)
             return CANCELLED
-    return printer.exit_code
+    return printer.exit_code or (FAILED if len(good) < len(paths) else 0)
 
 
 async def _run_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -36,6 +37,7 @@ from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunS
 
 __all__ = ["RunExecution"]
 
+_LOG = logging.getLogger("qtforge.runs")
 _CANCELLED = ErrorInfo(code="run.cancelled", message="cancelled")
 _REPLAY_S = 30.0  # within which a run resumed after its time limit reaches where it was
 
@@ -201,6 +203,7 @@ class RunExecution:
         return None
 
     async def _broken(self, error: BaseException) -> None:
+        _LOG.debug("%s: its code failed", self._run.id, exc_info=error)
         if isinstance(error, RunDivergedError) and not self._log.state.compensating:
             # What was done stays as it is, for an inspection.
             await self._finish("failed", error=error_info(error, error.step))
