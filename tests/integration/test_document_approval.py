@@ -25,8 +25,7 @@ from tests.forked_commands import run_command
 from qtforge_host.app import Host
 from qtforge_host.clock import SystemClock
 from qtforge_host.config.settings import load_settings
-from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.runs.triggers import EventTriggers
+from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_sdk.journal import RunQuery
 
 STAFF = """
@@ -430,17 +429,16 @@ def test_a_decision_that_is_published_on_the_bus_reaches_its_run(desk: Desk) -> 
         settings = load_settings(desk.config, environ={}, state_dir=desk.folder / "state")
         async with Host(settings) as host:
             durable = await host.durable()
-            triggers = EventTriggers(
-                host.bus, durable.supervisor, durable.journal, Expressions(), SystemClock()
-            )
-            triggers.bind([host.workflow("document-approval")])
-            await host.bus.publish("user.action", {"action": "approve"})  # for nobody
-            await host.bus.publish("user.action", {"action": "approve", "run_id": run_id})
-            async with asyncio.timeout(60):
-                query = RunQuery(statuses=frozenset({"succeeded"}))
-                while not await durable.journal.runs(query):  # noqa: ASYNC110 - another task ends it
-                    await asyncio.sleep(0.02)
-            triggers.close()
+            recovery = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
+            async with asyncio.TaskGroup() as group:
+                resuming = group.create_task(recovery.run())
+                await host.bus.publish("user.action", {"action": "approve"})  # for nobody
+                await host.bus.publish("user.action", {"action": "approve", "run_id": run_id})
+                async with asyncio.timeout(60):
+                    query = RunQuery(statuses=frozenset({"succeeded"}))
+                    while not await durable.journal.runs(query):  # noqa: ASYNC110 - a task ends it
+                        await asyncio.sleep(0.02)
+                resuming.cancel()
 
     asyncio.run(main())
     path = desk("runs", "show", run_id, "--json").json["path"]
