@@ -152,9 +152,14 @@ class RunSecrets:
 
         Answers were looked at before they became part of a record.
         """
+        if isinstance(record, StepSucceeded) and record.degraded is not None:
+            degraded = self._without_known_text(record.degraded)
+            made: R = msgspec.structs.replace(record, degraded=degraded)
+            await self._store_new()
+            return made
         if isinstance(record, StepSucceeded | CompensationSucceeded | RunStarted):
             return record
-        made: R = _changed(record, self._without_known_text)
+        made = _changed(record, self._without_known_text)
         await self._store_new()
         return made
 

@@ -298,6 +298,31 @@ def test_a_secret_is_nowhere_and_every_request_has_it(room: Any, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_end_of_a_started_run_tells_the_secret_by_reference(room: Any, kind: str) -> None:
+    async def child(run: Run) -> Any:
+        return {"back": await reference(run, kind)}
+
+    async def parent(run: Run) -> Any:
+        given = {"password": run.input["password"]} if "password" in run.input else {}
+        await run.start_workflow("child", given, step="begun", event="ended")
+        event = await run.wait_event("ended")
+        await run.request("after", "safe.use", {"it": event["result"]["back"]})
+        return event
+
+    async def main() -> None:
+        async with room() as it:
+            it.script(child, "child", secret_inputs=("password",))
+            state = await it.execute(
+                it.script(parent, secret_inputs=("password",)), given_for(kind)
+            )
+            assert state.status == "succeeded", state.error
+            it.assert_true("after")
+            await it.assert_hidden(state)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_compensation_has_the_secret_too(room: Any, kind: str) -> None:
     async def code(run: Run) -> Any:
         it = await reference(run, kind)
