@@ -105,7 +105,7 @@ async def begun(lab: Any, text: str) -> str:
 
 
 async def again(lab: Any, run_id: str) -> list[str]:
-    return await reset_run(lab.client(), run_id, at=now())
+    return await reset_run(lab.client(), run_id, at=lab.clock.now())
 
 
 def test_a_call_that_failed_is_made_again_and_those_before_it_are_not(play: Any) -> None:
