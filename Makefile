@@ -32,7 +32,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --durations 40 --durations-min 2
 
 soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak --timeout 3600

@@ -52,6 +52,7 @@ def test_make_run_installs_and_processes_the_samples(checkout: Path) -> None:
     assert all(any(name in line for line in runs) for name in samples)
 
 
+@pytest.mark.soak
 def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installation: Any) -> None:
     bare: Installation = new_installation("bare")
     bare.install("qtforge-host[all]")

@@ -280,10 +280,20 @@ class ActiveRuns:
         return task
 
     async def deliver_pending(self, run_id: str) -> None:
-        """Deliver what the inbox of an executing run holds."""
+        """Deliver what the inbox of an executing run holds, and let the watch continue there.
+
+        Until then the watch delivers nothing to the run: a later message would overtake those
+        that are being read, which would then count as delivered.
+        """
         control = self._controls.get(run_id)
-        if control is not None:
+        if control is None:
+            return
+        while True:
+            control.missed = False
             await control.deliver(list(await self._unread(run_id, control)))
+            if not control.missed:
+                control.caught_up = True
+                return
 
     async def close(self, grace_s: float, rest_s: float = _REST_S) -> None:
         """End every task: waiting runs rest, working runs may finish, then are left.
@@ -352,6 +362,8 @@ class ActiveRuns:
             self._undelivered.add(run_id)
         except QtForgeError as error:  # such as: the run has ended meanwhile
             _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
+            if (control := self._controls.get(run_id)) is not None:
+                control.caught_up = True  # what follows is not held up by one message
 
     async def _deliver_since(self, last: int) -> int:
         """Deliver the messages after a position; return the last position that was read."""
@@ -373,9 +385,13 @@ class ActiveRuns:
             if self.on_message is not None:
                 self.on_message(run_id)
             return
+        if not control.caught_up:
+            control.missed = True
+            return
         try:
             await control.deliver(entries)
         except StateDirectoryError:
+            control.caught_up = False
             self._undelivered.add(run_id)
         except QtForgeError as error:  # such as: the run has ended meanwhile
             _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)

@@ -460,9 +460,11 @@ class Engine:
         try:
             if inbox:
                 await control.deliver(inbox, resumed=resumed)
-            if inbox_reads != self.active_runs.inbox_reads:
+            if inbox_reads != self.active_runs.inbox_reads or control.missed:
                 # The watch read messages before it knew this run's control.
                 await self.active_runs.deliver_pending(run_id)
+            else:
+                control.caught_up = True
             execution = RunExecution(workflow, run, log, control, self.journal, self._clock)
             await execution.drive()
         finally:

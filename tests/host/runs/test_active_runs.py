@@ -206,3 +206,36 @@ def test_the_child_of_a_run_that_is_left_is_left_too(play: Any) -> None:
         assert (await lab.resume(run_id)).result == "waited"
 
     play(case)
+
+
+def test_a_message_is_not_overtaken_while_a_resumed_run_reads_its_inbox(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id = await begun(lab, COUNTER)
+        active_runs, journal = lab.engine.active_runs, lab.engine.journal
+        active_runs.linger_s = 60
+        await active_runs.ensure_watching()
+        pending, number = journal.pending, 0
+
+        async def overtaken(*given: Any) -> Any:
+            """Read the inbox; before the reader has it, the watch passes a later message."""
+            nonlocal number
+            found = await pending(*given)
+            if number < 3:
+                number += 1
+                reads = active_runs.inbox_reads
+                await lab.post(run_id, "event", "note", number, message_id=f"n{number}")
+                async with asyncio.timeout(20):
+                    while active_runs.inbox_reads < reads + 2:  # noqa: ASYNC110 - the watch ends it
+                        await asyncio.sleep(0.005)
+            return found
+
+        journal.pending = overtaken
+        lab.supervisor.wake(run_id)
+
+        async def has_seen() -> bool:
+            return len(await seen(lab, run_id)) == 3
+
+        await lab.until(has_seen)
+        assert await seen(lab, run_id) == [1, 2, 3]
+
+    play(case)
