@@ -69,7 +69,7 @@ def test_a_started_child_is_left_at_the_end_of_the_process_and_finished_by_the_n
 
 
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # it gives a new lab each time
 )
@@ -279,6 +279,11 @@ def test_what_a_transition_has_started_is_not_ended_with_a_state(play: Any) -> N
     async def case(lab: Any) -> None:
         async with lab.dispatching():
             run_id, _ = await leaving(lab, actions='"other"')
+
+            async def have_begun() -> bool:
+                return len(lab.store.runs) == 3
+
+            await lab.until(have_begun)
             other, begun = [each for each in lab.store.runs if each != run_id]
             await lab.post(run_id, "event", "leave")
             await lab.has(begun, "cancelled")
