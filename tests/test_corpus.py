@@ -133,6 +133,7 @@ def test_the_answers_are_those_that_the_script_gives() -> None:
 
 
 @needs_fonts
+@pytest.mark.soak
 def test_plain_text_is_written_byte_by_byte_again() -> None:
     for planned in made_again():
         entry = planned.answer
