@@ -37,13 +37,21 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_make_run_installs_and_processes_the_samples(checkout: Path) -> None:
+@pytest.mark.parametrize(
+    "environment", ["the tests' own", pytest.param("a new one", marks=pytest.mark.soak)]
+)
+def test_make_run_installs_and_processes_the_samples(
+    checkout: Path, tmp_path: Path, environment: str
+) -> None:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
+    words = [f"PYTHON={sys.executable}"]
+    if environment != "a new one":  # what it installs is there already
+        words = [f"VENV={sys.prefix}", f"STATE={tmp_path}", "-o", f"{sys.prefix}/.run"]
     clean = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
-        ["make", "run", f"PYTHON={sys.executable}"],
-        capture_output=True, text=True, timeout=800, cwd=checkout, env=clean,
+        ["make", "run", *words], capture_output=True, text=True, timeout=800, cwd=checkout,
+        env=clean,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     runs = [line for line in done.stdout.splitlines() if "document-processing" in line]

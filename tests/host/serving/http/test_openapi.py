@@ -57,7 +57,7 @@ def test_every_answer_is_as_the_document_says(
             continue  # nothing in it can be wrong but the path
 
         @settings(
-            max_examples=20, deadline=None, suppress_health_check=list(HealthCheck),
+            max_examples=12, deadline=None, suppress_health_check=list(HealthCheck),
             derandomize=True, database=None,
         )  # fmt: skip
         @given(case=operation.as_strategy(generation_mode=generation))
