@@ -289,9 +289,9 @@ class ActiveRuns:
         if control is None:
             return
         while True:
-            control.missed = False
+            missed = control.missed
             await control.deliver(list(await self._unread(run_id, control)))
-            if not control.missed:
+            if control.missed == missed:
                 control.caught_up = True
                 return
 
@@ -386,7 +386,7 @@ class ActiveRuns:
                 self.on_message(run_id)
             return
         if not control.caught_up:
-            control.missed = True
+            control.missed += 1
             return
         try:
             await control.deliver(entries)

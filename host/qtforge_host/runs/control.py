@@ -61,7 +61,7 @@ class Control:
         position: Up to where the inbox has been read.
         caught_up: Whether everything was delivered that the watch of the inboxes has passed, so
             that its next messages follow.
-        missed: Whether the watch passed messages of the run while it was not caught up.
+        missed: How often the watch passed messages of the run while it was not caught up.
         is_over: Whether the run was resumed after its time limit had passed.
         is_stopped: Whether the run is left as it is, to be resumed by another process.
         may_rest: Whether a stateful run rests when there is nothing to do.
@@ -95,7 +95,7 @@ class Control:
         self._woken: asyncio.Future[None] | None = None
         self.position = 0
         self.caught_up = False
-        self.missed = False
+        self.missed = 0
         self.is_over = False
         self.is_stopped = False
         self.may_rest = False
