@@ -14,10 +14,10 @@ from lxml import etree
 from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
 from qtforge_builtin_plugins.documents.formats.drawings import diagram_part_id, diagram_text
 from qtforge_builtin_plugins.documents.formats.equations import equation_text
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error
 from qtforge_builtin_plugins.documents.formats.numbering import Numbering
 from qtforge_builtin_plugins.documents.formats.packages import (
     Package,
-    damage_as_error,
     local_name,
 )
 from qtforge_builtin_plugins.documents.formats.styles import Styles, W, is_on, value

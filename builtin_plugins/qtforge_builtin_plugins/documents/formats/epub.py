@@ -9,12 +9,13 @@ from urllib.parse import unquote
 from selectolax.lexbor import LexborHTMLParser
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error
 from qtforge_builtin_plugins.documents.formats.html import (
     declared_encoding,
     find_headings_in,
     to_text,
 )
-from qtforge_builtin_plugins.documents.formats.packages import Package, damage_as_error
+from qtforge_builtin_plugins.documents.formats.packages import Package
 from qtforge_builtin_plugins.documents.formats.plain import decode
 from qtforge_sdk import OperationError
 

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from qtforge_builtin_plugins.documents.formats import EML, Extracted, Part, Source
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error, encrypted_message
 from qtforge_builtin_plugins.documents.formats.plain import Decoded, decode
-from qtforge_sdk import OperationError
 
 __all__ = ["extract", "join_texts", "read_header", "read_html"]
 
@@ -69,21 +69,11 @@ def extract(source: Source) -> Extracted:
     data = source.data
     if b"\0" in data[:64]:  # saved as UTF-16; the headers of mail have no zeros
         data = decode(data, source.encoding, source.name).text.encode()
-    try:
+    with damage_as_error(source):
         message = email.message_from_bytes(data, policy=email.policy.default)
         if message.get_content_type() in _ENCRYPTED:
-            raise OperationError(
-                "document.encrypted", f"{source.name} is encrypted",
-                "only the recipient's key opens this message", "save it decrypted first",
-            )  # fmt: skip
+            raise encrypted_message(source)
         content = _read(message, source, 0)
-    except OperationError:
-        raise
-    except Exception as error:
-        raise OperationError(
-            "document.damaged", f"{source.name} is damaged", f"{type(error).__name__}: {error}",
-            "get a complete copy of it",
-        ) from error  # fmt: skip
     return Extracted(
         text=join_texts(content.texts, content.parts),
         title=read_header(message, "subject"),

@@ -8,9 +8,9 @@ from typing import Final
 from lxml import etree
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error
 from qtforge_builtin_plugins.documents.formats.packages import (
     Package,
-    damage_as_error,
     local_name,
 )
 from qtforge_sdk import OperationError

@@ -9,8 +9,8 @@ from oxmsg.attachment import Attachment
 from oxmsg.domain import constants
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error, encrypted_message
 from qtforge_builtin_plugins.documents.formats.mail import join_texts, read_html
-from qtforge_sdk import OperationError
 
 __all__ = ["extract"]
 
@@ -28,14 +28,11 @@ def extract(source: Source) -> Extracted:
     Raises:
         OperationError: ``document.encrypted``, ``document.damaged``.
     """
-    try:
+    with damage_as_error(source):
         message = Message.load(source.data)
         kind = message.message_class
         if kind.startswith(_ENCRYPTED) and not kind.startswith(_SIGNED):
-            raise OperationError(
-                "document.encrypted", f"{source.name} is encrypted",
-                "only the recipient's key opens this message", "save it decrypted first",
-            )  # fmt: skip
+            raise encrypted_message(source)
         text = message.body or ""
         if not text.strip():
             text = _html_text(message, source)
@@ -50,13 +47,6 @@ def extract(source: Source) -> Extracted:
             warnings={"rtf_only": "its text is only there as RTF"} if is_unread else {},
             parts=parts,
         )
-    except OperationError:
-        raise
-    except Exception as error:
-        raise OperationError(
-            "document.damaged", f"{source.name} is damaged", f"{type(error).__name__}: {error}",
-            "get a complete copy of it",
-        ) from error  # fmt: skip
 
 
 def _html_text(message: Message, source: Source) -> str:

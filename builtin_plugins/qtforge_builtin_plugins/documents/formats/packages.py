@@ -7,16 +7,16 @@ import io
 import posixpath
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from lxml import etree
 
 from qtforge_builtin_plugins.documents.formats import Source
+from qtforge_builtin_plugins.documents.formats.errors import damaged
 from qtforge_sdk import OperationError
 
-__all__ = ["Package", "damage_as_error", "local_name", "parse_xml"]
+__all__ = ["Package", "local_name", "parse_xml"]
 
 # Strict Office Open XML has names of its own for the same elements.
 _STRICT: Final = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
@@ -43,7 +43,7 @@ class Package:
             self._archive = zipfile.ZipFile(io.BytesIO(source.data))
             entries = self._archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            raise _damaged(source, str(error)) from error
+            raise damaged(source, str(error)) from error
         # zipfile never returns more than an entry declares, so the declared sizes are a limit.
         size_bytes = sum(entry.file_size for entry in entries)
         if size_bytes > source.max_unpacked_bytes:
@@ -112,27 +112,6 @@ def local_name(element: etree._Element) -> str:
     """Return an element's name without its namespace; "" for comments and the like."""
     tag = element.tag
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-@contextmanager
-def damage_as_error(source: Source) -> Iterator[None]:
-    """Turn whatever a reader of a damaged file raises into ``document.damaged``.
-
-    Raises:
-        OperationError: ``document.damaged``.
-    """
-    try:
-        yield
-    except OperationError:
-        raise
-    except Exception as error:
-        raise _damaged(source, f"{type(error).__name__}: {error}") from error
-
-
-def _damaged(source: Source, why: str) -> OperationError:
-    return OperationError(
-        "document.damaged", f"{source.name} is damaged", why, "get a complete copy of it"
-    )
 
 
 def _iso(text: str | None) -> str | None:

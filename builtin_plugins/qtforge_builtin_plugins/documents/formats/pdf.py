@@ -15,6 +15,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
+from qtforge_builtin_plugins.documents.formats.errors import damaged
 from qtforge_sdk import OperationError
 
 __all__ = ["extract", "find_headings"]
@@ -84,12 +85,12 @@ def extract(source: Source) -> Extracted:
     """
     if b"%%EOF" not in source.data.rstrip(b"\0\r\n\t ")[-_TAIL_BYTES:]:
         # PDFium would repair it and silently return the remaining pages.
-        raise _damaged(source, "its end is missing, as after an interrupted download")
+        raise damaged(source, "its end is missing, as after an interrupted download")
     document = _open(source)
     try:
         count = len(document)
         if count == 0:
-            raise _damaged(source, "it has no pages")
+            raise damaged(source, "it has no pages")
         pages = []
         scanned = []
         for number in range(count):
@@ -135,7 +136,7 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
     try:
         return _bookmarks(document)
     except pypdfium2.PdfiumError as error:
-        raise _damaged(source, str(error)) from error
+        raise damaged(source, str(error)) from error
     finally:
         document.close()
 
@@ -154,13 +155,7 @@ def _open(source: Source) -> pypdfium2.PdfDocument:
                 "document.encrypted", f"{source.name} is encrypted",
                 "it opens with a password only", "save it without a password first",
             ) from error  # fmt: skip
-        raise _damaged(source, str(error)) from error
-
-
-def _damaged(source: Source, why: str) -> OperationError:
-    return OperationError(
-        "document.damaged", f"{source.name} is damaged", why, "get a complete copy of it"
-    )
+        raise damaged(source, str(error)) from error
 
 
 def _read_page(source: Source, document: pypdfium2.PdfDocument, number: int) -> _Page:
@@ -181,7 +176,7 @@ def _read_page(source: Source, document: pypdfium2.PdfDocument, number: int) -> 
         finally:
             page.close()
     except pypdfium2.PdfiumError as error:
-        raise _damaged(source, f"page {number + 1} can't be read: {error}") from error
+        raise damaged(source, f"page {number + 1} can't be read: {error}") from error
     if _is_disordered(lines):
         text = "\n".join(_rows(lines))
     else:

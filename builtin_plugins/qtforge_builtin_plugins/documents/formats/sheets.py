@@ -10,7 +10,8 @@ from typing import Any, Final
 import python_calamine
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
-from qtforge_builtin_plugins.documents.formats.packages import Package, damage_as_error
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error
+from qtforge_builtin_plugins.documents.formats.packages import Package
 from qtforge_sdk import OperationError
 from qtforge_sdk.messages import Table
 

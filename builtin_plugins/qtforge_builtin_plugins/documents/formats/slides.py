@@ -14,7 +14,8 @@ from qtforge_builtin_plugins.documents.formats.drawings import (
     diagram_text,
     drawing_text,
 )
-from qtforge_builtin_plugins.documents.formats.packages import Package, damage_as_error
+from qtforge_builtin_plugins.documents.formats.errors import damage_as_error
+from qtforge_builtin_plugins.documents.formats.packages import Package
 from qtforge_sdk.messages import Table
 
 __all__ = ["extract"]
