@@ -2,13 +2,14 @@
 # make test  installs the development extras and passes the tests
 # make soak  passes the tests that take minutes: faults at random places and under load
 # make bench prints how fast it is, beside its peers
+# make accuracy prints how much of the documents' facts is read right
 # make bench-compare BASE=commit prints how fast it is, beside an earlier commit
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(VENV)/state
 
-.PHONY: run test soak lint bench bench-compare clean
+.PHONY: run test soak lint accuracy bench bench-compare clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ test: lint
 
 soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak --timeout 3600
+
+accuracy: $(VENV)/.dev
+	$(BIN)/python -m tools.accuracy
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
