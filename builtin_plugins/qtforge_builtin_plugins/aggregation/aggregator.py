@@ -87,10 +87,16 @@ class DataAggregator(Plugin):
             for each in request.sources
         }
         if isinstance(how, Merge) and not names_of(how.key):
-            return _by_source(request.sources, counts)
-        async with self._turns:
-            found = await self._in_thread(request.sources, how, context)
-        return msgspec.structs.replace(found, sources=counts)
+            found = _by_source(request.sources, counts)
+        else:
+            async with self._turns:
+                found = await self._in_thread(request.sources, how, context)
+        warnings = tuple(
+            msgspec.structs.replace(warning, source=each.name)
+            for each in request.sources
+            for warning in each.warnings
+        )
+        return msgspec.structs.replace(found, sources=counts, warnings=warnings)
 
     async def _in_thread(
         self, sources: list[SourceRows], how: Aggregation, context: OperationContext

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from qtforge_sdk.messages import Dataset
+from qtforge_sdk.messages import Dataset, SourceWarning
 
 __all__ = [
     "AggregateRequest",
@@ -36,12 +36,14 @@ class SourceRows(msgspec.Struct, frozen=True, kw_only=True):
         rows: The rows themselves, or None.
         dataset: The file with the rows, or None.
         count: The number of rows.
+        warnings: What its collector warned of.
     """
 
     name: str
     rows: list[dict[str, Any]] | None = None
     dataset: Dataset | None = None
     count: int = 0
+    warnings: tuple[SourceWarning, ...] = ()
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,6 +161,7 @@ class Aggregated(msgspec.Struct, frozen=True, kw_only=True):
         sources: The number of rows of each source, by name.
         details: ``conflicts``: the number of keys whose rows differ, by column;
             ``without_key``: the number of rows with null in their key.
+        warnings: The warnings of all sources, each with its source's name.
     """
 
     method: str
@@ -170,3 +173,4 @@ class Aggregated(msgspec.Struct, frozen=True, kw_only=True):
     by_source: dict[str, SourceRows] | None = None
     sources: dict[str, int] = {}
     details: dict[str, Any] = {}
+    warnings: tuple[SourceWarning, ...] = ()

@@ -13,7 +13,7 @@ from qtforge_builtin_plugins.orchestrators.sources import Source
 from qtforge_sdk import ErrorInfo, StepResult
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.errors import OperationError
-from qtforge_sdk.messages import Dataset
+from qtforge_sdk.messages import Dataset, SourceWarning
 
 __all__ = ["Outcome", "SourceResult", "check_enough", "needed", "outcome_of"]
 
@@ -34,6 +34,7 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True):
         dataset: The file with its rows, when there are many.
         count: The number of its rows.
         truncated: Whether it had more rows than a limit allowed.
+        warnings: What its collector warned of, and ``rows.truncated``.
         error: Why it failed, or None.
         collection_time: The duration of its last attempt, in seconds.
         attempts: The number of attempts.
@@ -48,6 +49,7 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True):
     dataset: Dataset | None = None
     count: int = 0
     truncated: bool = False
+    warnings: tuple[SourceWarning, ...] = ()
     error: ErrorInfo | None = None
     collection_time: float = 0.0
     attempts: int = 0
@@ -68,6 +70,7 @@ class _Rows(msgspec.Struct, frozen=True, kw_only=True):
     dataset: Dataset | None = None
     count: int | None = None
     truncated: bool = False
+    warnings: tuple[SourceWarning, ...] = ()
 
 
 def outcome_of(source: Source, step: StepResult) -> Outcome:
@@ -97,11 +100,16 @@ def outcome_of(source: Source, step: StepResult) -> Outcome:
     if found.rows is None and found.dataset is None:
         return Outcome(_no_rows(common, step, "it has neither rows nor a dataset"), None)
     count = found.dataset.rows if found.dataset else len(found.rows or ())
+    warnings = found.warnings
+    if found.truncated:
+        message = f"it has more than the {count:,} rows that a limit allows"
+        warnings = (*warnings, SourceWarning(code="rows.truncated", message=message))
     rows = SourceRows(
         name=source.name,
         rows=None if found.dataset else found.rows,
         dataset=found.dataset,
         count=count,
+        warnings=warnings,
     )
     shown = (found.rows or [])[:_SHOWN_ROWS]
     result = SourceResult(
@@ -112,6 +120,7 @@ def outcome_of(source: Source, step: StepResult) -> Outcome:
         dataset=found.dataset,
         count=count,
         truncated=found.truncated,
+        warnings=warnings,
         **common,
     )
     return Outcome(result, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from qtforge_host.api.snapshots import RunSnapshot, document_name, run_outcome
@@ -15,6 +15,7 @@ from qtforge_sdk import ErrorInfo, StepResult
 
 __all__ = ["print_run", "print_snapshot", "run_lines"]
 
+_WARNINGS: Final = 5  # shown of one step
 _COMPENSATIONS: Final = {"succeeded": "compensated", "running": "compensating"}
 
 
@@ -50,7 +51,10 @@ def run_lines(
     steps = run.steps if run.checkpoint is None else {}
     names = max((len(name) for name in steps), default=0)
     states = max((len(step.status) for step in steps.values()), default=0)
-    lines += [f"  {_step(step, states, names)}" for step in steps.values()]
+    told: set[str] = set()
+    for step in steps.values():
+        lines.append(f"  {_step(step, states, names)}")
+        lines += [f"    warning: {each}" for each in _new_warnings(step, told)]
     if run.finished_at is None:
         lines += machine_lines(run, offers)
     for undone in run.compensations.values():
@@ -75,6 +79,29 @@ def _step(step: StepResult, states: int, names: int) -> str:
     tries = f"  {step.attempts} attempts" if step.attempts > 1 else ""
     reason = _reason(step.error) if step.status == "warning" else ""
     return f"{text}  {step.duration_s:7.3f} s{who}{tries}{reason}"
+
+
+def _new_warnings(step: StepResult, told: set[str]) -> list[str]:
+    """Return the ``warnings`` of a step's answer, texts or objects with a ``message``.
+
+    Args:
+        step: The step.
+        told: The warnings of other steps, which are not repeated; the new ones are added.
+    """
+    given = step.data.get("warnings") if isinstance(step.data, Mapping) else None
+    texts = [_warning(each) for each in given] if isinstance(given, list | tuple) else []
+    new = [each for each in dict.fromkeys(texts) if each and each not in told]
+    told.update(new)
+    more = [f"and {len(new) - _WARNINGS:,} more; see --json"] if len(new) > _WARNINGS else []
+    return new[:_WARNINGS] + more
+
+
+def _warning(given: object) -> str:
+    if not isinstance(given, Mapping):
+        return given if isinstance(given, str) else ""
+    count = given.get("count")
+    times = f" ({count:,} times)" if isinstance(count, int) and count > 1 else ""
+    return f"{given.get('code', '')}: {given.get('message', '')}{times}"
 
 
 def _reason(error: ErrorInfo | None) -> str:

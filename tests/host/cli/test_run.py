@@ -401,3 +401,30 @@ def test_a_reader_that_goes_away_is_no_error(
         env={**environment, "PYTHONPATH": str(letters)}, cwd=tmp_path,
     )  # fmt: skip
     assert done.stderr == ""
+
+
+def test_what_a_source_warns_of_is_in_the_json_and_on_the_terminal(
+    cli: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("duckdb", reason="the extra 'files' is not installed")
+    (tmp_path / "a.csv").write_text("id,name\n1,Ada\n2\n3\n")
+    (tmp_path / "ragged.toml").write_text(
+        'name = "ragged"\nkind = "parallel"\naggregation = { method = "union" }\n\n[[sources]]\n'
+        'name = "people"\ntype = "file"\nendpoint = "a.csv"\n'
+        'parameters = { ragged = "skip", limit = 1 }\n'
+    )
+    (tmp_path / "limit.toml").write_text(
+        (tmp_path / "ragged.toml").read_text().replace("skip", "pad").replace("ragged", "limit", 1)
+    )
+    told = cli("run", tmp_path / "ragged.toml", "--json").json["result"]
+    warning = {
+        "code": "csv.ragged_rows",
+        "message": "a.csv, line 3: it does not have 2 values; such rows are left out",
+        "count": 2,
+    }
+    assert told["source_results"][0]["warnings"] == [{**warning, "source": ""}]
+    assert told["aggregated"]["warnings"] == [{**warning, "source": "people"}]
+    out = cli("run", tmp_path / "ragged.toml").out
+    assert out.count(f"    warning: {warning['code']}: {warning['message']} (2 times)\n") == 1
+    out = cli("run", tmp_path / "limit.toml").out
+    assert out.count("rows.truncated: it has more than the 1 rows that a limit allows\n") == 1

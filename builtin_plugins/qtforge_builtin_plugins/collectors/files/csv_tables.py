@@ -1,19 +1,25 @@
-"""CSV files as one table, with detected delimiters and columns of numbers."""
+"""CSV files as one table, with detected dialects and columns of numbers."""
 
 from __future__ import annotations
 
-import csv
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
+import msgspec
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.column_names import column_names
+from qtforge_builtin_plugins.collectors.files.csv_dialect import (
+    Dialect,
+    Start,
+    found_dialect,
+    header_rows,
+    read_start,
+)
 from qtforge_builtin_plugins.collectors.files.engine import (
     Column,
     Engine,
@@ -23,6 +29,7 @@ from qtforge_builtin_plugins.collectors.files.engine import (
 from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, rewritten
+from qtforge_builtin_plugins.collectors.source_warnings import SourceWarnings
 
 __all__ = ["csv_table"]
 
@@ -31,8 +38,17 @@ _WHOLE: Final = "0|-?[1-9][0-9]{0,17}"
 _NUMBER: Final = (
     r"(0|-?[1-9][0-9]{0,14}|-?0\.[0-9]+|-?[1-9][0-9]{0,14}\.[0-9]+)([eE][-+]?[0-9]{1,2})?"
 )
+_COMMA_NUMBER: Final = _NUMBER.replace(r"\.", ",")
+# What may as well be a number of thousands: `1,234`.
+_THOUSANDS: Final = "0|-?[1-9][0-9]{0,17}|-?[1-9][0-9]{0,2},[0-9]{3}"
+_MAX_LINE_BYTES: Final = 16 * 2**20
+_BLOCK_BYTES: Final = 64 * 2**10
+_SAMPLE_ROWS: Final = 2000
 _LINE: Final = re.compile(r"on Line: (\d+)")
+_WIDTHS: Final = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _SOURCE: Final = "source_file"
+_RAGGED: Final = ("MISSING COLUMNS", "TOO MANY COLUMNS")
+_RAGGED_FIX: Final = 'correct the row, or set ragged = "pad" or "skip"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,24 +57,25 @@ class _Part:
 
     file: FoundFile
     path: Path
-    delimiter: str
+    dialect: Dialect
     names: Sequence[str]
     blank_lines: int
 
 
 def csv_table(
     engine: Engine, files: Sequence[FoundFile], parameters: FileParameters, limit: int,
-    allowance: Allowance, interrupt: Interrupt,
+    allowance: Allowance, interrupt: Interrupt, warnings: SourceWarnings,
 ) -> Table:  # fmt: skip
     """Return the rows of all files in order; a column that a file lacks is null there.
 
     An empty value is null. A column whose values are all whole numbers, or all numbers,
-    without leading zeros, becomes a column of numbers; dates stay text.
+    without leading zeros, becomes a column of numbers; dates stay text. The table's details
+    have the ``dialect``.
 
     Raises:
         OperationError: ``file.invalid``, ``file.too_large``, ``file.unreadable``.
     """
-    parts = []
+    found = []
     for position, file in enumerate(files):
         interrupt.check()
         path = engine.folder / f"{position}.csv"
@@ -67,93 +84,272 @@ def csv_table(
         else:
             allowance.take(file.path.stat().st_size, file)
             path.symlink_to(file.path)  # its own name may contain wildcards
-        part = _part(engine, file, path, parameters)
-        if part is not None:
-            parts.append(part)
+        _check_lines(file, path, interrupt)
+        start = read_start(file, path)
+        if start.text:
+            found.append((file, path, start))
+    parts = _parts(found, parameters, warnings)
+    if parameters.ragged != "error":
+        parts = [
+            _completed(engine, part, place, parameters, warnings)
+            for place, part in enumerate(parts)
+        ]
     names = list(dict.fromkeys(name for part in parts for name in part.names))
     if parameters.source_file:
         names = [name for name in names if name != _SOURCE] + [_SOURCE]
     if not parts:
         return Table(source="(SELECT 1) WHERE false", columns=[], rows=0)
     source = " UNION ALL ".join(_select(part, names, parameters) for part in parts)
-    return _typed(engine, f"({source}) AS rows", names, parameters, limit, parts)
+    return _typed(engine, f"({source}) AS rows", names, parameters, limit, parts, warnings)
 
 
-def _part(engine: Engine, file: FoundFile, path: Path, parameters: FileParameters) -> _Part | None:
-    """Return the dialect and columns of a file, or None for an empty one."""
-    delimiter = parameters.delimiter or ("\t" if file.tabs else _sniffed(engine, path))
-    blank_lines = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = itertools.dropwhile(lambda line: not line.strip("\r\n"), stream)
-            first = next(csv.reader(lines, delimiter=delimiter, strict=True), None)
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            blank_lines = sum(
-                1 for _ in itertools.takewhile(lambda line: not line.strip("\r\n"), stream)
+def _check_lines(file: FoundFile, path: Path, interrupt: Interrupt) -> None:
+    """Check that no line is too long for the engine, which could not be interrupted in it.
+
+    Raises:
+        OperationError: ``file.invalid``, with the line's number.
+    """
+    with path.open("rb") as stream:
+        size, begin = path.stat().st_size, 0
+        while size - begin > _MAX_LINE_BYTES:
+            interrupt.check()
+            end = _last_line_end(stream, begin, begin + _MAX_LINE_BYTES)
+            if end is None:
+                stream.seek(0)
+                line = 1 + sum(
+                    stream.read(min(_BLOCK_BYTES, begin - at)).count(b"\n")
+                    for at in range(0, begin, _BLOCK_BYTES)
+                )
+                why = f"it has more than {_MAX_LINE_BYTES} bytes"
+                raise invalid(file, why, line, "check the file's line ends, and that it is CSV")
+            begin = end
+
+
+def _last_line_end(stream: BinaryIO, begin: int, end: int) -> int | None:
+    """Return the position after the last line end between two positions, if there is one."""
+    for at in range(end - _BLOCK_BYTES, begin - _BLOCK_BYTES, -_BLOCK_BYTES):
+        stream.seek(max(at, begin))
+        block = stream.read(min(_BLOCK_BYTES, end - max(at, begin)))
+        found = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        if found >= 0:
+            return max(at, begin) + found + 1
+    return None
+
+
+def _parts(
+    found: Sequence[tuple[FoundFile, Path, Start]],
+    parameters: FileParameters,
+    warnings: SourceWarnings,
+) -> list[_Part]:
+    """Return the dialect and columns of each file.
+
+    Raises:
+        OperationError: ``file.invalid``.
+    """
+    dialects = [found_dialect(start, file.tabs, parameters) for file, _, start in found]
+    has_names = [parameters.header is True] * len(found)
+    if parameters.header is None:
+        has_names = header_rows([rows for _, rows in dialects])
+    parts = []
+    for (file, path, start), (dialect, rows), header in zip(
+        found, dialects, has_names, strict=True
+    ):
+        if not rows:
+            why = f"its first row has more than {len(start.text.encode())} bytes"
+            raise invalid(file, why, 1, "check its delimiter and quotes")
+        first = rows[0]
+        if parameters.header is None and not header:
+            if any(has_names):
+                why = "its first row looks like data, and that of another file like names"
+                raise invalid(file, why, 1, "set header, or make two sources of them")
+            warnings.add(
+                "csv.no_header",
+                f"{file.name}: the first row looks like data, so the columns have numbers;"
+                " set header = true if it has their names",
             )
-    except csv.Error as error:
-        raise invalid(file, str(error), 1) from error
-    except UnicodeError as error:
-        raise invalid(file, "it is not in utf-8", None, "set encoding, such as cp1252") from error
-    if first is None:
-        return None
-    names = column_names(
-        [name.strip() for name in first] if parameters.header else [""] * len(first)
+        names = [name.strip() for name in first] if header else [""] * len(first)
+        parts.append(
+            _Part(
+                file=file,
+                path=path,
+                dialect=msgspec.structs.replace(dialect, header=header),
+                names=column_names(names),
+                blank_lines=start.blank_lines,
+            )
+        )
+    return parts
+
+
+def _completed(
+    engine: Engine,
+    part: _Part,
+    place: int,
+    parameters: FileParameters,
+    warnings: SourceWarnings,
+) -> _Part:
+    """Return a file with columns for its longest row, and warn of its ragged rows.
+
+    Raises:
+        OperationError: ``file.invalid``: it has rows that are wrong otherwise.
+    """
+    table = f"rejects{place}"
+    options = f", ignore_errors = true, rejects_table = '{table}', rejects_scan = 'scans{place}'"
+    engine.rows(f"SELECT count(*) FROM {_reader(part, options)}")  # noqa: S608 - quoted
+    wrong = engine.rows(
+        f"SELECT line, error_type, error_message FROM {table}"  # noqa: S608 - generated
+        f" WHERE error_type NOT IN {_RAGGED} ORDER BY line LIMIT 1"
     )
-    return _Part(file=file, path=path, delimiter=delimiter, names=names, blank_lines=blank_lines)
+    if wrong:
+        line, kind, message = wrong[0]
+        why, fix = str(message).splitlines()[0], ""
+        if kind == "INVALID ENCODING":
+            why, fix = "it is not in utf-8", "set encoding, such as cp1252"
+        raise invalid(part.file, why, line, fix)
+    ((count, line, width),) = engine.rows(
+        f"SELECT count(DISTINCT line_byte_position), min(line), max(column_idx) FILTER"  # noqa: S608
+        f" (WHERE error_type = 'TOO MANY COLUMNS') FROM {table}"
+    )
+    if not count:
+        return part
+    skips = parameters.ragged == "skip"
+    done = "left out" if skips else "completed with nulls, or with further columns"
+    warnings.add(
+        "csv.ragged_rows",
+        f"{part.file.name}, line {line}: it does not have {len(part.names)} values; such rows"
+        f" are {done}",
+        about=part.file.name,
+        count=count,
+    )
+    if skips or width is None:
+        return part
+    names = column_names([*part.names, *[""] * (width - len(part.names))])
+    return _Part(
+        file=part.file,
+        path=part.path,
+        dialect=part.dialect,
+        names=names,
+        blank_lines=part.blank_lines,
+    )
 
 
-def _sniffed(engine: Engine, path: Path) -> str:
-    try:
-        ((delimiter,),) = engine.rows(f"SELECT Delimiter FROM sniff_csv({literal(path)})")  # noqa: S608 - quoted
-    except (duckdb.Error, ValueError):
-        return ","  # if that is wrong, reading reports the line
-    return str(delimiter) if len(str(delimiter)) == 1 else ","
+def _reader(part: _Part, options: str) -> str:
+    # Inner columns have generated names, since the engine's names are case-insensitive.
+    columns = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(len(part.names)))
+    dialect = part.dialect
+    return (
+        f"read_csv({literal(part.path)}, auto_detect = false,"
+        f" header = {str(dialect.header).lower()}, skip = {part.blank_lines},"
+        f" delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)},"
+        f" escape = {literal(dialect.quote)}, nullstr = '', max_line_size = {_MAX_LINE_BYTES},"
+        f" columns = {{{columns}}}{options})"
+    )
 
 
 def _select(part: _Part, names: Sequence[str], parameters: FileParameters) -> str:
-    # Inner columns have generated names, since the engine's names are case-insensitive.
-    columns = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(len(part.names)))
     inner = {name: f"c{position}" for position, name in enumerate(part.names)}
     if parameters.source_file:
         inner[_SOURCE] = literal(part.file.name)
     shown = ", ".join(
         f"{inner.get(name, 'NULL::VARCHAR')} AS o{position}" for position, name in enumerate(names)
     )
-    header = str(parameters.header).lower()
-    return (
-        f"SELECT {shown} FROM read_csv({literal(part.path)}, auto_detect = false,"  # noqa: S608
-        f" header = {header}, skip = {part.blank_lines}, delim = {literal(part.delimiter)},"
-        f" quote = '\"', escape = '\"', nullstr = '', max_line_size = 16777216,"
-        f" columns = {{{columns}}})"
-    )
+    # With null padding, values that contain line breaks can't be read in parallel.
+    options = {
+        "error": "",
+        "pad": ", null_padding = true, parallel = false",
+        "skip": ", ignore_errors = true",
+    }
+    return f"SELECT {shown} FROM {_reader(part, options[parameters.ragged])}"  # noqa: S608 - quoted
 
 
 def _typed(
     engine: Engine, source: str, names: Sequence[str], parameters: FileParameters, limit: int,
-    parts: Sequence[_Part],
+    parts: Sequence[_Part], warnings: SourceWarnings,
 ) -> Table:  # fmt: skip
-    detect = parameters.types == "detect"
-    asked = ["count(*)"]
-    for position in range(len(names)) if detect else ():
-        asked += [
-            f"coalesce(bool_and(regexp_full_match(o{position}, '{pattern}')), false)"
-            for pattern in (_WHOLE, _NUMBER)
-        ]
-    shown = ", ".join(asked)
+    patterns = {"BIGINT": _WHOLE, "DOUBLE": _NUMBER}
+    separated = any(part.dialect.delimiter == "," for part in parts)
+    if parameters.decimal == "," or (parameters.decimal is None and not separated):
+        patterns |= {"COMMA": _COMMA_NUMBER, "THOUSANDS": _THOUSANDS}
     try:
-        ((count, *found),) = engine.rows(
-            f"SELECT {shown} FROM (SELECT * FROM {source} LIMIT {limit + 1})"  # noqa: S608 - quoted
-        )
+        kinds: dict[int, Sequence[str]] = {}
+        if parameters.types == "detect":
+            # Nearly all columns of text are known as such by their first rows.
+            kinds = dict.fromkeys(range(len(names)), tuple(patterns))
+            kinds = _matching(engine, source, kinds, patterns, _SAMPLE_ROWS, default=True)[1]
+        count, kinds = _matching(engine, source, kinds, patterns, limit + 1, default=False)
     except duckdb.InvalidInputException as error:
         raise _translated(error, parts) from error
+    decimal = parameters.decimal or (
+        "," if any(_is_decimal(each) for each in kinds.values()) else "."
+    )
     columns = []
     for position, name in enumerate(names):
-        whole, number = found[2 * position : 2 * position + 2] if detect else (False, False)
-        kind = "BIGINT" if whole else "DOUBLE" if number else ""
-        expression = f"CAST(o{position} AS {kind})" if kind else f"o{position}"
-        columns.append(Column(name=name, expression=expression))
-    return Table(source=source, columns=columns, rows=count)
+        value, found = f"o{position}", kinds.get(position, ())
+        if "BIGINT" in found:
+            value = f"CAST({value} AS BIGINT)"
+        elif "COMMA" in found and decimal == ",":
+            value = f"CAST(replace({value}, ',', '.') AS DOUBLE)"
+        elif "DOUBLE" in found and decimal == ".":
+            value = f"CAST({value} AS DOUBLE)"
+        elif "COMMA" in found or "DOUBLE" in found:
+            mark = "comma" if "COMMA" in found else "point"
+            warnings.add(
+                "csv.decimal_mark",
+                f"the column {name} stays text: it can't be told whether the {mark} in its"
+                ' numbers is a decimal mark; set decimal, or types = "text"',
+                about=name,
+            )
+        columns.append(Column(name=name, expression=value))
+    return Table(source=source, columns=columns, rows=count, details=_facts(parts, decimal))
+
+
+def _is_decimal(kinds: Sequence[str]) -> bool:
+    """Return whether commas are decimal marks in a column, and not those of thousands."""
+    return "COMMA" in kinds and "THOUSANDS" not in kinds
+
+
+def _matching(
+    engine: Engine, source: str, candidates: dict[int, Sequence[str]],
+    patterns: dict[str, str], limit: int, *, default: bool,
+) -> tuple[int, dict[int, Sequence[str]]]:  # fmt: skip
+    """Return the number of rows, and for each column the kinds that all its values are of.
+
+    Args:
+        engine: Answers.
+        source: The rows.
+        candidates: The kinds to check for each column, by its number.
+        patterns: The pattern of each kind.
+        limit: The most rows to look at.
+        default: Whether a column without values is of every kind.
+    """
+    asked = ["count(*)"]
+    for position, kinds in candidates.items():
+        asked += [
+            f"coalesce(bool_and(regexp_full_match(o{position}, '{patterns[kind]}')), {default})"
+            for kind in kinds
+        ]
+    shown = ", ".join(asked)
+    ((count, *found),) = engine.rows(
+        f"SELECT {shown} FROM (SELECT * FROM {source} LIMIT {limit})"  # noqa: S608 - quoted
+    )
+    answers = iter(found)
+    return count, {
+        position: [kind for kind in kinds if next(answers)]
+        for position, kinds in candidates.items()
+    }
+
+
+def _facts(parts: Sequence[_Part], decimal: str) -> dict[str, Any]:
+    """Return the ``dialect``, and those of files that are written differently."""
+    described = [
+        msgspec.structs.asdict(msgspec.structs.replace(part.dialect, decimal=decimal))
+        for part in parts
+    ]
+    others = {
+        part.file.name: each
+        for part, each in zip(parts, described, strict=True)
+        if each != described[0]
+    }
+    return {"dialect": described[0], **({"dialects": others} if others else {})}
 
 
 def _translated(error: duckdb.Error, parts: Sequence[_Part]) -> Exception:
@@ -164,9 +360,23 @@ def _translated(error: duckdb.Error, parts: Sequence[_Part]) -> Exception:
     lines = [line for line in text.removeprefix("Invalid Input Error: ").splitlines() if line]
     reasons = [line for line in lines if not line.startswith(("CSV Error", "Original Line"))]
     why, fix = (reasons or lines)[0], ""
-    if "unicode" in text:
+    widths = _WIDTHS.search(text)
+    if "Maximum line size" in text:
+        why, fix = f"it has more than {_MAX_LINE_BYTES} bytes", "check that its quotes are closed"
+    elif "unicode" in text:
         why, fix = "it is not in utf-8", "set encoding, such as cp1252"
+    elif widths is not None:
+        wanted, has = int(widths[1]), int(widths[2])
+        more = " or more" if has > wanted else ""
+        why = f"it has {_values(has)}{more}, and the first row has {wanted}"
+        fix = _RAGGED_FIX
+        if wanted == 1:
+            fix = f"set delimiter, or {fix}"
     elif "state machine" in why:
         why = "its line endings differ, or a quote is not closed"
         fix = "write it in the format of RFC 4180"
     return invalid(part.file, why, int(found[1]) if found else None, fix)
+
+
+def _values(number: int) -> str:
+    return "1 value" if number == 1 else f"{number} values"

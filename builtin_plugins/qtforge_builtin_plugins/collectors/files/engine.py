@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,11 +45,13 @@ class Table:
         source: The SQL after ``FROM``.
         columns: The result's columns.
         rows: The number of rows of the source, counted up to one more than the limit.
+        details: Facts about it.
     """
 
     source: str
     columns: Sequence[Column]
     rows: int
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Engine:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
+import msgspec
 
 from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
@@ -22,6 +23,7 @@ from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FilePa
 from qtforge_builtin_plugins.collectors.files.sheets import excel_rows
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, check_encoding
 from qtforge_builtin_plugins.collectors.row_sink import RowSink
+from qtforge_builtin_plugins.collectors.source_warnings import SourceWarnings
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected
 
@@ -62,14 +64,8 @@ class FileReader:
         files = find(endpoint, self.roots, wanted, self.config.max_files, self.interrupt)
         collect = self._tables if files[0].format in _TABLES else self._rows
         collected = collect(files)
-        details = {"files": len(files), "format": files[0].format}
-        return Collected(
-            rows=collected.rows,
-            dataset=collected.dataset,
-            count=collected.count,
-            truncated=collected.truncated,
-            details=details,
-        )
+        details = {"files": len(files), "format": files[0].format, **collected.details}
+        return msgspec.structs.replace(collected, details=details)
 
     @property
     def _limit(self) -> int:
@@ -100,16 +96,24 @@ class FileReader:
                 tempfile.TemporaryDirectory(prefix="qtforge-files-") as folder,
                 running_engine(Path(folder), memory_bytes, self.interrupt) as engine,
             ):
-                table = self._table(engine, files)
-                return engine.collect(table, self.folder, self.name, self._limit)
+                warnings = SourceWarnings()
+                table = self._table(engine, files, warnings)
+                collected = engine.collect(table, self.folder, self.name, self._limit)
+                return msgspec.structs.replace(
+                    collected,
+                    details=dict(table.details),
+                    warnings=(*warnings.listed(), *collected.warnings),
+                )
         except duckdb.Error as error:  # errors in a file's content are reported before this
             why = " ".join(str(error).split())[:300]
             fix = "check that the files are not changed while they are read, and the disk's space"
             raise OperationError("file.failed", "the files can't be read", why, fix) from error
 
-    def _table(self, engine: Engine, files: Sequence[FoundFile]) -> Table:
+    def _table(self, engine: Engine, files: Sequence[FoundFile], warnings: SourceWarnings) -> Table:
         allowance = Allowance(self.config.max_bytes, "max_bytes")
         if files[0].format == "csv":
-            return csv_table(engine, files, self.parameters, self._limit, allowance, self.interrupt)
+            return csv_table(
+                engine, files, self.parameters, self._limit, allowance, self.interrupt, warnings
+            )
         with_name = self.parameters.source_file
         return parquet_table(engine, files, with_name, self._limit, allowance)

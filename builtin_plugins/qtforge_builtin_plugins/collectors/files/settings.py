@@ -40,7 +40,12 @@ class FileParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     Attributes:
         format: The files' format; by default it follows from their suffix.
         delimiter: CSV: the separator of values; detected by default.
-        header: CSV and Excel: whether the first row has the columns' names.
+        quote: CSV: the character around values, or "" for none; detected by default.
+        decimal: CSV: the decimal mark of numbers; detected by default.
+        ragged: CSV: what happens to a row with too few or too many values: it is an error, is
+            completed with nulls (and further columns for values without one), or is left out.
+        header: CSV and Excel: whether the first row has the columns' names; by default
+            detected in CSV, and true in Excel.
         encoding: CSV, JSON, JSON Lines: Python's name of the encoding.
         types: CSV: ``detect`` converts columns that have only numbers.
         path: JSON and TOML: the keys that lead to the rows, such as ``data.items``.
@@ -51,7 +56,10 @@ class FileParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     format: FileFormat | None = None
     delimiter: Annotated[str, msgspec.Meta(min_length=1, max_length=1)] | None = None
-    header: bool = True
+    quote: Annotated[str, msgspec.Meta(max_length=1)] | None = None
+    decimal: Literal[".", ","] | None = None
+    ragged: Literal["error", "pad", "skip"] = "error"
+    header: bool | None = None
     encoding: str | None = None
     types: Literal["detect", "text"] = "detect"
     path: str | None = None

@@ -37,7 +37,7 @@ def excel_rows(
         with python_calamine.CalamineWorkbook.from_path(file.path) as workbook:
             name = _sheet_name(workbook.sheet_names, parameters.sheet, file)
             cells = workbook.get_sheet_by_name(name).iter_rows()
-            yield from _rows(cells, parameters.header, interrupt)
+            yield from _rows(cells, parameters.header is not False, interrupt)
     except (python_calamine.CalamineError, OSError) as error:
         raise invalid(file, str(error)) from error
 

@@ -16,7 +16,12 @@ Another plugin that answers one of its topics declares a Struct of its own with 
 that it uses, since a message is converted to the type that the handler declares.
 """
 
-from qtforge_sdk.messages.collection import Collected, CollectRequest, Dataset
+from qtforge_sdk.messages.collection import (
+    Collected,
+    CollectRequest,
+    Dataset,
+    SourceWarning,
+)
 from qtforge_sdk.messages.parsing import (
     Attachment,
     Document,
@@ -43,5 +48,6 @@ __all__ = [
     "ParseRequest",
     "ParseResponse",
     "Section",
+    "SourceWarning",
     "Table",
 ]

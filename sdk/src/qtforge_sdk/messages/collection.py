@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["CollectRequest", "Collected", "Dataset"]
+__all__ = ["CollectRequest", "Collected", "Dataset", "SourceWarning"]
 
 
 class CollectRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +47,22 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class SourceWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader of a source's rows should know although they could be read.
+
+    Attributes:
+        code: Says what it is about, such as ``rows.truncated``.
+        message: A sentence for people, with the first place where it was seen.
+        count: How often it was seen.
+        source: The source, where the warnings of several are together; else "".
+    """
+
+    code: str
+    message: str
+    count: int = 1
+    source: str = ""
+
+
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a source.
 
@@ -58,6 +74,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         count: The number of rows.
         truncated: Whether the source had more rows than a limit allowed.
         details: Further facts, such as ``pages`` or ``status``.
+        warnings: Values that are not what they are in the source, rows that are left out, and
+            what else a reader should know.
     """
 
     rows: list[dict[str, Any]] | None = None
@@ -65,3 +83,4 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     truncated: bool = False
     details: dict[str, Any] = {}
+    warnings: tuple[SourceWarning, ...] = ()
