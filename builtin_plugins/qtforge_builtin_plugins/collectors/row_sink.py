@@ -14,6 +14,7 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
+from qtforge_builtin_plugins.collectors.source_warnings import SourceWarnings
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, Dataset
 
@@ -36,6 +37,11 @@ class RowSink:
         name: The file's name without its suffix; anything but letters, digits, ``-`` and ``_``
             in it is replaced.
         limit: The most rows to take, or None.
+
+    Attributes:
+        warnings: The warnings of the answer; it adds its own.
+        count: The number of rows.
+        truncated: Whether it refused a row.
     """
 
     def __init__(self, folder: Path | None, name: str, limit: int | None = None) -> None:
@@ -49,6 +55,8 @@ class RowSink:
         self._file: IO[bytes] | None = None
         self._partial: Path | None = None
         self._hash = hashlib.sha256()
+        self._odd: list[str] = []  # what values of the row at hand became
+        self.warnings = SourceWarnings()
         self.count = 0
         self.truncated = False
 
@@ -76,7 +84,10 @@ class RowSink:
         if self._limit is not None and self.count >= self._limit:
             self.truncated = True
             return False
-        line = self._encoder.encode({str(key): plain_value(row[key]) for key in row})
+        odd = self._odd
+        line = self._encoder.encode({str(key): plain_value(row[key], odd) for key in row})
+        if odd:
+            self._warn(row)
         outgrown = self.count >= INLINE_ROWS or self._size_bytes + len(line) > INLINE_BYTES
         if self._folder is None and outgrown:
             self.truncated = True
@@ -99,7 +110,22 @@ class RowSink:
             count=self.count,
             truncated=self.truncated,
             details=dict(details or {}),
+            warnings=self.warnings.listed(),
         )
+
+    def _warn(self, row: Mapping[str, Any]) -> None:
+        """Tell which columns of a row have values that are not as they were."""
+        self._odd.clear()
+        for key in row:
+            odd: list[str] = []
+            plain_value(row[key], odd)
+            if odd:
+                self.warnings.add(
+                    "rows.not_finite",
+                    f"row {self.count + 1}, {key}: {odd[0]}, which JSON does not have, became null",
+                    about=str(key),
+                    count=len(odd),
+                )
 
     def _dataset(self) -> Dataset:
         self._flush()
@@ -145,12 +171,16 @@ class RowSink:
         )
 
 
-def plain_value(value: Any) -> Any:
+def plain_value(value: Any, odd: list[str] | None = None) -> Any:
     """Return a value in its JSON form.
 
     Dates and times become ISO 8601 text, decimals numbers, bytes hexadecimal text, and NaN
     and infinity null. A whole number of more than 64 bits, which the journal can't store,
     becomes the nearest floating point number.
+
+    Args:
+        value: The value.
+        odd: The numbers that became null are added to it.
 
     Raises:
         OperationError: ``rows.not_plain``: the value has no JSON form.
@@ -161,10 +191,12 @@ def plain_value(value: Any) -> Any:
         return value
     if isinstance(value, int):
         return value if _LEAST <= value <= _MOST else _floating(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, decimal.Decimal):
-        return _number(value)
+    if isinstance(value, float | decimal.Decimal):
+        if math.isfinite(value):
+            return value if isinstance(value, float) else _number(value)
+        if odd is not None:
+            odd.append(str(value))
+        return None
     if isinstance(value, _DATES):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
@@ -172,9 +204,9 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
     if isinstance(value, Mapping):
-        return {str(key): plain_value(each) for key, each in value.items()}
+        return {str(key): plain_value(each, odd) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain_value(each) for each in value]
+        return [plain_value(each, odd) for each in value]
     try:
         return msgspec.to_builtins(value, str_keys=True)
     except TypeError as error:
@@ -183,8 +215,6 @@ def plain_value(value: Any) -> Any:
 
 
 def _number(value: decimal.Decimal) -> int | float | None:
-    if not value.is_finite():
-        return None
     whole = value == value.to_integral_value()
     return plain_value(int(value)) if whole and value.as_tuple().exponent == 0 else float(value)
 

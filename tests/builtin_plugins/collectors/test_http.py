@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -214,6 +215,43 @@ def test_pages_are_followed_by_the_link_header(server: HttpServer, ask: Ask) -> 
     assert server.requests[1].headers["x-key"] == "k"
 
 
+def test_a_link_has_several_relation_types_and_quoted_texts(server: HttpServer, ask: Ask) -> None:
+    link = '<other>; title="a, <b>; rel=next"; rel="alternate", <../two>; rel="prefetch next"'
+    server["/a/b/one"] = Reply.json([{"n": 1}], Link=link)
+    server["/a/two"] = Reply.json([{"n": 2}])
+    found = ask(f"{server.url}/a/b/one", pagination="link")
+    assert found.rows == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize(
+    ("cursors", "sent"),
+    [
+        ([0, 1, None], ["0", "1"]),
+        ([0.5, 2**60, ""], ["0.5", "1152921504606846976"]),
+        (["0", True, False], ["0", "true"]),
+        ([[1, "a"], []], ['[1,"a"]']),
+        ([{"id": 0}, {}], ['{"id":0}']),
+        ([5, -1], ["5"]),  # with end = -1
+    ],
+)
+def test_a_cursor_may_be_of_any_type(
+    server: HttpServer, ask: Ask, cursors: list[Any], sent: list[str]
+) -> None:
+    def page(request: Received) -> Reply:
+        return Reply.json({"items": [1], "next": cursors[len(server.requests) - 1]})
+
+    server["/"] = page
+    found = ask(f"{server.url}/", rows="items", pagination={"from": "next", "as": "c", "end": -1})
+    assert found.count == len(cursors)
+    assert [request.query["c"][0] for request in server.requests[1:]] == sent
+
+
+def test_a_cursor_that_shall_be_a_url_is_text(server: HttpServer, refused: Refused) -> None:
+    server["/"] = Reply.json({"items": [1], "next": 0})
+    error = refused(f"{server.url}/", rows="items", pagination={"from": "next"})
+    assert (error.code, "'next'" in error.what) == ("http.invalid_answer", True)
+
+
 def test_pages_are_followed_by_a_cursor(server: HttpServer, ask: Ask) -> None:
     def page(request: Received) -> Reply:
         number = int(request.query.get("cursor", ["1"])[0])
@@ -315,6 +353,51 @@ def test_a_large_answer_is_refused_whether_its_length_is_told_or_not(
 def test_gzip_is_unpacked(server: HttpServer, ask: Ask) -> None:
     server["/"] = Reply(body=gzip.compress(b"[1]"), headers={"Content-Encoding": "gzip"})
     assert ask(f"{server.url}/").rows == [{"value": 1}]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_every_member_of_a_gzip_is_read(
+    server: HttpServer, ask: Ask, members: int, size: int
+) -> None:
+    lines = [b'{"n": %d}\n' % number for number in range(members)]
+    body = b"".join(map(gzip.compress, lines)) + b"\0" * 8  # padding, as tapes have it
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    server["/"] = Reply(parts=parts, headers={"Content-Encoding": "x-gzip, identity"})
+    found = ask(f"{server.url}/", format="jsonl")
+    assert [row["n"] for row in found.rows or []] == list(range(members))
+
+
+@pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_deflate_is_unpacked_with_and_without_its_header(
+    server: HttpServer, ask: Ask, wbits: int
+) -> None:
+    packer = zlib.compressobj(wbits=wbits)
+    body = packer.compress(b"[1]") + packer.flush()
+    server["/"] = Reply(parts=[bytes([each]) for each in body],
+                        headers={"Content-Encoding": "deflate"})  # fmt: skip
+    assert ask(f"{server.url}/").rows == [{"value": 1}]
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl", "text"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("cut", [1, 9, 40])
+def test_compressed_data_without_an_end_is_an_error(
+    server: HttpServer, refused: Refused, format: str, encoding: str, cut: int
+) -> None:
+    rows = b"".join(b'{"n": %d}\n' % number for number in range(50))
+    packed = gzip.compress(rows) if encoding == "gzip" else zlib.compress(rows)
+    first = packed if encoding == "gzip" else b""
+    server["/"] = Reply(body=first + packed[:-cut], headers={"Content-Encoding": encoding})
+    error = refused(f"{server.url}/", format=format)
+    assert (error.code, error.retryable) == ("http.connection_lost", True)
+    assert error.what.endswith("is cut off")
+
+
+def test_compressed_data_that_is_wrong_is_an_error(server: HttpServer, refused: Refused) -> None:
+    packed = gzip.compress(b"[1]")
+    server["/"] = Reply(body=packed + b"more", headers={"Content-Encoding": "gzip"})
+    assert refused(f"{server.url}/").code == "http.invalid_answer"
 
 
 def test_a_server_that_falls_silent_is_given_up(server: HttpServer, host: PluginTestHost) -> None:

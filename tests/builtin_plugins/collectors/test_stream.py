@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import sys
 import threading
@@ -170,6 +171,8 @@ def test_bad_lines_are_counted(read: Read, tmp_path: Path) -> None:
     found = read(file, idle="100ms")
     assert found.rows == [{"n": 1}, {"value": [2]}, {"n": 3}]
     assert found.details["invalid"] == 3
+    assert [(each.code, each.count) for each in found.warnings] == [("stream.invalid_line", 3)]
+    assert found.warnings[0].message.startswith("line 2 is not JSON: ")
 
 
 def test_a_bad_line_is_an_error_where_the_source_is_strict(
@@ -322,8 +325,8 @@ def test_events_are_read(read: Read, server: HttpServer) -> None:
     pytest.importorskip("httpx2", reason="the extra 'http' is not installed")
 
     def events(request: Received) -> Reply:
-        parts = [b": hello\n\n", b"event: tick\nid: 1\ndata: {\"n\":\n", b"data: 1}\n\n",
-                 b"data: oops\n\ndata: {\"n\": 2}\r\n\r\n"]  # fmt: skip
+        parts = [b"\xef\xbb", b"\xbf: hello\n\n", b"event: tick\nid: 1\ndata: {\"n\":\n",
+                 b"data: 1}\n\n", b"data: oops\n\ndata: {\"n\": 2}\r\n\r\n"]  # fmt: skip
         return Reply(headers={"Content-Type": "text/event-stream; charset=utf-8"}, parts=parts)
 
     server["/events"] = events
@@ -332,6 +335,24 @@ def test_events_are_read(read: Read, server: HttpServer) -> None:
     assert found.details == {"ended_by": "end", "invalid": 1}
     assert server.requests[0].headers["accept"].startswith("text/event-stream")
     assert server.requests[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_an_event_that_is_too_long_costs_a_warning_and_not_the_source(
+    read: Read, refused: Refused, server: HttpServer
+) -> None:
+    pytest.importorskip("httpx2", reason="the extra 'http' is not installed")
+    stream = b'\xef\xbb\xbfdata: {"n": 1}\n\ndata: ' + b"x" * 2000 + b'\n\ndata: {"n": 2}\n\n'
+    server["/long"] = Reply(headers={"Content-Type": "text/event-stream"}, parts=[stream])
+    packed = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+    server["/packed"] = Reply(headers=packed, parts=[gzip.compress(stream)])
+    for path in ("/long", "/packed"):
+        found = read(f"{server.url}{path}")
+        assert rows_of(found) == [1, 2]
+        assert found.details["invalid"] == 1
+        (warning,) = found.warnings
+        assert warning.code == "stream.invalid_line"
+        assert warning.message == "line 2 is longer than max_line_bytes"
+        assert refused(f"{server.url}{path}", strict=True).code == "stream.invalid_line"
 
 
 def test_events_without_end_are_read_for_a_window_and_secrets_in_them_are_hidden(
@@ -367,14 +388,11 @@ def test_what_is_no_stream_is_refused(refused: Refused, server: HttpServer) -> N
     pytest.importorskip("httpx2", reason="the extra 'http' is not installed")
     server["/json"] = Reply.json([])
     server["/busy"] = Reply(status=503, headers={"Retry-After": "3"}, body=SECRET.encode())
-    long = b"data: " + b"x" * 2000 + b"\n\n"
-    server["/long"] = Reply(headers={"Content-Type": "text/event-stream"}, parts=[long])
     error = refused(f"{server.url}/json")
     assert (error.code, "application/json" in error.why) == ("stream.invalid_answer", True)
     error = refused(f"{server.url}/busy", headers={"X": "${secret.TOKEN}"})
     assert (error.code, error.retryable, error.retry_after_s) == ("stream.status", True, 3.0)
     assert SECRET not in str(error)
-    assert refused(f"{server.url}/long").code == "stream.invalid_answer"
 
 
 def test_a_server_that_does_not_begin_is_given_up(

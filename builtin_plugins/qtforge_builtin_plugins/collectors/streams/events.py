@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final
 
 import httpx2
 
 from qtforge_builtin_plugins.collectors.streams.lines import TooLong, split
+from qtforge_builtin_plugins.collectors.streams.server_events import EventSplitter
 from qtforge_builtin_plugins.collectors.web.bodies import excerpt
+from qtforge_builtin_plugins.collectors.web.decoding import decoded_parts
 from qtforge_builtin_plugins.collectors.web.failures import status_error
 from qtforge_builtin_plugins.collectors.web.request import HttpParameters, build
 from qtforge_builtin_plugins.collectors.web.session import WebSession
@@ -43,7 +46,7 @@ async def web_lines(
 
     Raises:
         OperationError: As `WebSession.answer`, ``stream.status``, and
-            ``stream.invalid_answer``: it is no stream, or an event is too long.
+            ``stream.invalid_answer``: it is no stream.
     """
     client = session.client()
     # A stream may be silent for as long as its window allows.
@@ -59,11 +62,12 @@ async def web_lines(
         if kind in (_EVENTS, *_LINES):
             yield []
         if kind == _EVENTS:
-            response.encoding = "utf-8"  # by the standard, whatever the headers say
-            async for event in httpx2.EventSource(response, max_event_size=max_line_bytes):
-                yield [event.data.encode()]
+            splitter = EventSplitter(max_line_bytes)
+            async with contextlib.aclosing(decoded_parts(response)) as pieces:
+                async for piece in pieces:
+                    yield splitter.feed(piece)
         elif kind in _LINES:
-            async for lines in split(response.aiter_bytes(), max_line_bytes):
+            async for lines in split(decoded_parts(response), max_line_bytes):
                 yield lines
         else:
             raise OperationError(

@@ -148,6 +148,8 @@ class Intake:
 
     def _bad(self, what: str, why: str) -> None:
         self.invalid += 1
+        message = f"line {self._lines} {what}{f': {why}' if why else ''}"
+        self._sink.warnings.add("stream.invalid_line", message)
         if self._strict:
             raise OperationError(
                 "stream.invalid_line",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpx2
 
+from qtforge_builtin_plugins.collectors.web.decoding import decoded_parts
 from qtforge_builtin_plugins.collectors.web.failures import TRANSPORT_ERRORS
 from qtforge_sdk.errors import OperationError
 
@@ -21,7 +23,7 @@ _SHOWN: Final = 200
 async def parts(response: httpx2.Response, max_bytes: int, label: str) -> AsyncIterator[bytes]:
     """Yield the body in parts.
 
-    The library decompresses a MiB at a time, so a small body that expands to a large one is
+    A MiB is decompressed at a time, so a small body that expands to a large one is
     refused early.
 
     Args:
@@ -37,11 +39,12 @@ async def parts(response: httpx2.Response, max_bytes: int, label: str) -> AsyncI
     if is_plain and length.isdecimal() and int(length) > max_bytes:
         raise _too_large(label, max_bytes)
     size_bytes = 0
-    async for part in response.aiter_bytes():
-        size_bytes += len(part)
-        if size_bytes > max_bytes:
-            raise _too_large(label, max_bytes)
-        yield part
+    async with contextlib.aclosing(decoded_parts(response)) as pieces:
+        async for part in pieces:
+            size_bytes += len(part)
+            if size_bytes > max_bytes:
+                raise _too_large(label, max_bytes)
+            yield part
 
 
 async def whole(response: httpx2.Response, max_bytes: int, label: str) -> bytes:
@@ -59,10 +62,11 @@ async def excerpt(response: httpx2.Response, mask: Callable[[str], str]) -> str:
     body = bytearray()
     try:
         async with asyncio.timeout(_EXCERPT_TIMEOUT_S):
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) >= _EXCERPT_BYTES:
-                    break
+            async with contextlib.aclosing(decoded_parts(response)) as pieces:
+                async for part in pieces:
+                    body += part
+                    if len(body) >= _EXCERPT_BYTES:
+                        break
     except (*TRANSPORT_ERRORS, TimeoutError):
         pass  # the error is about the status, so a part of the body is enough
     # The cut may split a secret, and half a secret is not recognised: more is read than

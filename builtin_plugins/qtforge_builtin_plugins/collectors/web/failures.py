@@ -15,6 +15,7 @@ from typing import Final
 import httpcore2
 import httpx2
 
+from qtforge_builtin_plugins.collectors.web.decoding import CutOffError
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["TRANSPORT_ERRORS", "retry_after_s", "status_error", "transport_error"]
@@ -68,6 +69,11 @@ def transport_error(error: BaseException, label: str, subject: str) -> Operation
         fix = "check that the server runs, and the port"
         return OperationError(
             f"{subject}.unreachable", f"{label} can't be reached", _why(error), fix, retryable=True
+        )
+    if isinstance(error, CutOffError):
+        what = f"the answer of {label} is cut off"
+        return OperationError(
+            f"{subject}.connection_lost", what, str(error), "try again later", retryable=True
         )
     if isinstance(error, _NETWORK) or _broke_off(error):
         what = f"{label} closed the connection"

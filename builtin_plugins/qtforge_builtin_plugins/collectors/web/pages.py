@@ -19,6 +19,7 @@ from qtforge_builtin_plugins.collectors.web.answers import (
 )
 from qtforge_builtin_plugins.collectors.web.bodies import excerpt, parts, text_of, whole
 from qtforge_builtin_plugins.collectors.web.failures import status_error
+from qtforge_builtin_plugins.collectors.web.links import next_link
 from qtforge_builtin_plugins.collectors.web.request import Cursor, HttpParameters, build
 from qtforge_builtin_plugins.collectors.web.session import WebSession
 from qtforge_sdk.errors import OperationError
@@ -27,6 +28,8 @@ __all__ = ["Pages"]
 
 _BATCH_BYTES: Final = 1 << 20
 _SMALL_BYTES: Final = 1 << 15
+
+_KINDS: Final = {dict: "an object", list: "a list", bool: "true"}
 
 T = TypeVar("T")
 
@@ -155,18 +158,23 @@ class Pages:
         if pagination is None:
             return None
         if not isinstance(pagination, Cursor):
-            link = response.links.get("next", {}).get("url")
+            link = next_link(response.headers.get_list("link"))
             return None if link is None else self._at(response.url, link)
         cursor = at_path(value, pagination.source)
-        if cursor is None or cursor in ("", False):
+        # 0 is a cursor as good as any, and is not False.
+        if cursor is None or cursor is False or cursor in ("", [], {}):
             return None
-        if isinstance(cursor, dict | list):
-            what = f"'{pagination.source}' in the answer of {self._label} is not a cursor"
-            why = f"it is {'an object' if isinstance(cursor, dict) else 'a list'}"
-            raise OperationError("http.invalid_answer", what, why, retryable=False)
-        if pagination.target is None:
-            return self._at(response.url, str(cursor))
-        return self._again(self._first.url.copy_set_param(pagination.target, str(cursor)))
+        text = _text_of(cursor)
+        if pagination.end is not None and text == _text_of(pagination.end):
+            return None
+        if pagination.target is not None:
+            return self._again(self._first.url.copy_set_param(pagination.target, text))
+        if not isinstance(cursor, str):
+            what = f"'{pagination.source}' in the answer of {self._label} is not a URL"
+            why = f"it is {_KINDS.get(type(cursor), 'a number')}"
+            fix = "to send it as a parameter of the query, name that in as"
+            raise OperationError("http.invalid_answer", what, why, fix, retryable=False)
+        return self._at(response.url, cursor)
 
     def _at(self, base: httpx2.URL, link: str) -> httpx2.Request:
         try:
@@ -185,3 +193,8 @@ class Pages:
         # The URL has its own query: the source's went into the first URL.
         parameters = msgspec.structs.replace(self._parameters, query={})
         return build(self._client, str(url), parameters, self._label)
+
+
+def _text_of(cursor: Any) -> str:
+    """Return a cursor as it is sent: text unchanged, and any other value as JSON."""
+    return cursor if isinstance(cursor, str) else msgspec.json.encode(cursor).decode()

@@ -25,10 +25,13 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         source: ``from``: the path to it within the answer, such as ``meta.next``.
         target: ``as``: the name in the query that it is sent as; None when it is a URL.
+        end: The value of the last page's cursor, besides null, false, "" and an empty list or
+            object, which always mean that.
     """
 
     source: str = msgspec.field(name="from")
     target: str | None = msgspec.field(name="as", default=None)
+    end: Scalar | None = None
 
 
 class HttpParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from typing import Final
 import httpx2
 
 from qtforge_builtin_plugins.collectors.web.addresses import AddressRule, literal_address
+from qtforge_builtin_plugins.collectors.web.decoding import ACCEPTED
 from qtforge_builtin_plugins.collectors.web.failures import TRANSPORT_ERRORS, transport_error
 from qtforge_builtin_plugins.collectors.web.resolving import Resolver, SystemResolver
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
@@ -76,7 +77,7 @@ class WebSession:
             transport=self._transport,
             timeout=timeout,
             trust_env=False,  # or its proxies would connect without a check of the address
-            headers={"User-Agent": self._user_agent},
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED},
         )
 
     async def close(self) -> None:
