@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -18,14 +19,34 @@ from qtforge_builtin_plugins.collectors.source_warnings import SourceWarnings
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, Dataset
 
-__all__ = ["INLINE_BYTES", "INLINE_ROWS", "RowSink", "plain_value"]
+__all__ = ["INLINE_BYTES", "INLINE_ROWS", "OddValue", "RowSink", "plain_value"]
 
 INLINE_ROWS: Final = 10_000
 INLINE_BYTES: Final = 1 << 20
 _BUFFER_BYTES: Final = 1 << 20
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _AS_THEY_ARE: Final = frozenset({str, bool, type(None)})
+_SHOWN: Final = 60
+_NOT_FINITE: Final = "rows.not_finite"
+_NULL: Final = "JSON has no such number, became null"
 _DATES: Final = (datetime.date, datetime.time)  # a datetime is a date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddValue:
+    """A value that is not in a row as the source has it; the answer warns of it.
+
+    Attributes:
+        plain: What is in the row instead.
+        code: The warning's code.
+        reason: Why it is odd, and what it became.
+        shown: The value, for the warning; None for ``plain``.
+    """
+
+    plain: Any
+    code: str
+    reason: str
+    shown: str | None = None
 
 
 class RowSink:
@@ -55,7 +76,7 @@ class RowSink:
         self._file: IO[bytes] | None = None
         self._partial: Path | None = None
         self._hash = hashlib.sha256()
-        self._odd: list[str] = []  # what values of the row at hand became
+        self._odd: list[OddValue] = []  # of the row at hand
         self.warnings = SourceWarnings()
         self.count = 0
         self.truncated = False
@@ -117,15 +138,12 @@ class RowSink:
         """Tell which columns of a row have values that are not as they were."""
         self._odd.clear()
         for key in row:
-            odd: list[str] = []
+            odd: list[OddValue] = []
             plain_value(row[key], odd)
-            if odd:
-                self.warnings.add(
-                    "rows.not_finite",
-                    f"row {self.count + 1}, {key}: {odd[0]}, which JSON does not have, became null",
-                    about=str(key),
-                    count=len(odd),
-                )
+            for each in odd:
+                shown = f"{each.plain if each.shown is None else each.shown}"[:_SHOWN]
+                message = f"row {self.count + 1}, {key}: '{shown}': {each.reason}"
+                self.warnings.add(each.code, message, about=str(key))
 
     def _dataset(self) -> Dataset:
         self._flush()
@@ -171,16 +189,16 @@ class RowSink:
         )
 
 
-def plain_value(value: Any, odd: list[str] | None = None) -> Any:
+def plain_value(value: Any, odd: list[OddValue] | None = None) -> Any:
     """Return a value in its JSON form.
 
-    Dates and times become ISO 8601 text, decimals numbers, bytes hexadecimal text, and NaN
-    and infinity null. A whole number of more than 64 bits, which the journal can't store,
-    becomes the nearest floating point number.
+    Dates and times become ISO 8601 text, durations seconds, decimals numbers, bytes
+    hexadecimal text, and NaN and infinity null. A whole number of more than 64 bits, which
+    the journal can't store, becomes the nearest floating point number.
 
     Args:
         value: The value.
-        odd: The numbers that became null are added to it.
+        odd: Values that are not what they were are added to it.
 
     Raises:
         OperationError: ``rows.not_plain``: the value has no JSON form.
@@ -190,12 +208,13 @@ def plain_value(value: Any, odd: list[str] | None = None) -> Any:
     if isinstance(value, (bool, str)):  # a tuple: a union would be built for each call
         return value
     if isinstance(value, int):
-        return value if _LEAST <= value <= _MOST else _floating(value)
+        return value if _LEAST <= value <= _MOST else _floating(value, odd)
     if isinstance(value, float | decimal.Decimal):
-        if math.isfinite(value):
-            return value if isinstance(value, float) else _number(value)
+        number = value if isinstance(value, float) else _number(value)
+        if isinstance(number, int) or math.isfinite(number):
+            return number
         if odd is not None:
-            odd.append(str(value))
+            odd.append(OddValue(plain=None, code=_NOT_FINITE, reason=_NULL, shown=str(value)))
         return None
     if isinstance(value, _DATES):
         return value.isoformat()
@@ -205,6 +224,10 @@ def plain_value(value: Any, odd: list[str] | None = None) -> Any:
         return bytes(value).hex()
     if isinstance(value, Mapping):
         return {str(key): plain_value(each, odd) for key, each in value.items()}
+    if isinstance(value, OddValue):
+        if odd is not None:
+            odd.append(value)
+        return plain_value(value.plain)
     if isinstance(value, list | tuple | set | frozenset):
         return [plain_value(each, odd) for each in value]
     try:
@@ -214,15 +237,18 @@ def plain_value(value: Any, odd: list[str] | None = None) -> Any:
         raise OperationError("rows.not_plain", "a value can't be put into a row", why) from error
 
 
-def _number(value: decimal.Decimal) -> int | float | None:
-    whole = value == value.to_integral_value()
-    return plain_value(int(value)) if whole and value.as_tuple().exponent == 0 else float(value)
+def _number(value: decimal.Decimal) -> int | float:
+    if value.is_finite() and value.as_tuple().exponent == 0 and _LEAST <= value <= _MOST:
+        return int(value)
+    return math.nan if value.is_nan() else float(value)  # a signalling NaN is no float
 
 
-def _floating(value: int) -> float | None:
+def _floating(value: int, odd: list[OddValue] | None) -> float | None:
     try:
         return float(value)
     except OverflowError:
+        if odd is not None:
+            odd.append(OddValue(plain=None, code=_NOT_FINITE, reason=_NULL, shown="a large number"))
         return None
 
 

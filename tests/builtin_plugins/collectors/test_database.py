@@ -59,6 +59,29 @@ def test_rows_come_as_the_query_orders_them(ask: Asker, file: Path) -> None:
     assert (collected.count, collected.details) == (3, {"database": "sqlite"})
 
 
+@pytest.mark.parametrize(
+    ("value", "plain", "code"),
+    [
+        ("7", 7, None),
+        ("9223372036854775807", 9223372036854775807, None),
+        ("1.5", 1.5, None),
+        ("9e999", None, "rows.not_finite"),
+        ("'text'", "text", None),
+        ("cast(x'67ff' as text)", "g\ufffd", "database.odd_value"),
+        ("x'00ff'", "00ff", None),
+        ("null", None, None),
+        ("date('2026-01-02')", "2026-01-02", None),
+    ],
+)
+def test_every_type_of_sqlite_has_a_plain_form(
+    ask: Asker, file: Path, value: str, plain: object, code: str | None
+) -> None:
+    collected = ask(str(file), query=f"select 1 as id, {value} as a")
+    assert collected.rows == [{"id": 1, "a": plain}]
+    assert [each.code for each in collected.warnings] == ([] if code is None else [code])
+    assert all(each.message.startswith("row 1, a: ") for each in collected.warnings)
+
+
 @pytest.mark.parametrize("form", ["sqlite:///{}", "{}", "sqlite:///sales 100%.sqlite"])
 def test_a_file_is_named_by_url_by_path_or_below_the_first_root(
     ask: Asker, file: Path, form: str

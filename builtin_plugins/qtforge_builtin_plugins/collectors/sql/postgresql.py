@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.sql.postgresql_types import register_loaders
 from qtforge_builtin_plugins.collectors.sql.query import (
     Query,
     read_only_error,
@@ -76,6 +77,8 @@ class PostgreSQL:
 
         After its first statement a transaction can't be switched to writing.
         """
+        driver: Any = connection.connection.driver_connection
+        register_loaders(driver)
         connection.execution_options(postgresql_readonly=True)
         timeout_ms = 0
         if query.deadline is not None:

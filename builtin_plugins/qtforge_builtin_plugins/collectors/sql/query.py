@@ -24,6 +24,17 @@ _SPACE_AND_COMMENTS: Final = r"(?>\s|--[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/|\()*+"
 _READS: Final = re.compile(rf"{_SPACE_AND_COMMENTS}(?:select|with|values|table)\b", re.IGNORECASE)
 _FIRST_WORD: Final = re.compile(rf"{_SPACE_AND_COMMENTS}(\w*)")
 
+# `:day::date`: SQLAlchemy takes a name before a colon for no placeholder.
+_CAST: Final = re.compile(
+    r"""
+    ( '(?:[^']|'')*+' | "(?:[^"]|"")*+"                     # texts and names
+    | --[^\n]* | /\*(?:[^*]|\*(?!/))*+\*/                   # comments
+    | (?P<dollars>\$(?:[^\W\d]\w*)?\$).*?(?P=dollars) )       # texts between $$
+    | (?<![:\w\\]) : (?P<name>\w+) (?=::)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
@@ -58,7 +69,7 @@ def checked_statement(query: str, bind: Mapping[str, Any]) -> TextClause:
         first = _FIRST_WORD.match(query)
         word = first[1].upper() if first else ""
         raise read_only_error(f"it begins with {word or query.strip()[:1]}")
-    statement = text(query)
+    statement = text(_CAST.sub(lambda it: f"(:{it['name']})" if it["name"] else it[0], query))
     wanted = set(statement.compile().params)
     for name in sorted(wanted - set(bind)):
         fix = f"add {name} to bind, or write \\:{name} if it is no placeholder"

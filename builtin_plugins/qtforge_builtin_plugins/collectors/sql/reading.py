@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.column_names import column_names
-from qtforge_builtin_plugins.collectors.row_sink import RowSink
+from qtforge_builtin_plugins.collectors.row_sink import OddValue, RowSink
 from qtforge_builtin_plugins.collectors.sql.kinds import Kind
 from qtforge_builtin_plugins.collectors.sql.query import Query, timeout_error
 from qtforge_sdk.errors import OperationError
@@ -71,6 +72,8 @@ class Reading:
                         return
 
     def _masked(self, value: Any) -> Any:
+        if isinstance(value, OddValue) and isinstance(value.plain, str):
+            return dataclasses.replace(value, plain=self.secrets.mask(value.plain))
         return self.secrets.mask(value) if isinstance(value, str) else value
 
     def _translated(self, error: BaseException) -> OperationError:

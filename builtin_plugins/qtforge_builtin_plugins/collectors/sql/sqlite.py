@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.row_sink import OddValue
 from qtforge_builtin_plugins.collectors.sql.query import (
     Query,
     read_only_error,
@@ -96,6 +97,7 @@ class SQLite:
         driver.execute("PRAGMA query_only = ON").close()
         driver.execute("PRAGMA trusted_schema = OFF").close()
         driver.set_authorizer(_authorize)
+        driver.text_factory = _text
         deadline = query.deadline
 
         def is_over() -> bool:
@@ -139,6 +141,18 @@ def _authorize(
     else:
         allowed = action == sqlite3.SQLITE_PRAGMA and (name or "").lower() in _PRAGMAS
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def _text(data: bytes) -> str | OddValue:
+    """Return a text, which SQLite stores without a check of its encoding."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return OddValue(
+            plain=data.decode("utf-8", "replace"),
+            code="database.odd_value",
+            reason="bytes that are not UTF-8 are replaced",
+        )
 
 
 def _not_authorized(why: str) -> OperationError:
