@@ -637,6 +637,50 @@ def test_a_sheet_has_rows_with_plain_values(ask: Asker, folder: Path) -> None:
     ]
 
 
+def test_a_moment_at_midnight_keeps_its_time(ask: Asker, folder: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    day, midnight = datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2)
+    formats = [
+        "yyyy-mm-dd hh:mm",
+        "m/d/yy h:mm",
+        '"h:s" yyyy-mm-dd',
+        "[$-409]d/m/yyyy\\s",
+        "dd.mm.",
+    ]
+    workbook.active.append([])
+    workbook.active.append([None, "day", "moment", *map(str, range(len(formats)))])
+    workbook.active.append([None, day, midnight, *[midnight] * len(formats)])
+    workbook.active.append([None, day, midnight.replace(hour=10), *[midnight] * len(formats)])
+    for row in (3, 4):
+        for column, format in enumerate(formats, 4):
+            workbook.active.cell(row, column).number_format = format
+    workbook.save(folder / "a.xlsx")
+    moment = "2026-01-02T00:00:00"
+    first, second = ask.rows("a.xlsx")
+    assert list(first.values()) == [
+        "2026-01-02", moment, moment, moment, "2026-01-02", "2026-01-02", "2026-01-02"
+    ]  # fmt: skip
+    assert second["moment"] == "2026-01-02T10:00:00"
+
+
+def test_an_error_in_a_cell_is_null_with_a_warning(ask: Asker, folder: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    for row in (["id", "rate"], [1, "#N/A"], ["#DIV/0!", "#N/A"], [3, 1.5]):
+        workbook.active.append(row)
+    for cell in ("B2", "A3", "B3"):
+        workbook.active[cell].data_type = "e"
+    workbook.save(folder / "a.xlsx")
+    collected = ask("a.xlsx")
+    nothing = {"id": None, "rate": None}
+    assert collected.rows == [{"id": 1, "rate": None}, nothing, {"id": 3, "rate": 1.5}]
+    assert [(each.code, each.count, each.message[:22]) for each in collected.warnings] == [
+        ("excel.error_value", 2, "row 1, rate: '#N/A': a"),
+        ("excel.error_value", 1, "row 2, id: '#DIV/0!': "),
+    ]
+
+
 def test_a_sheet_is_named_and_a_misspelt_one_is_told_the_right_one(
     ask: Asker, folder: Path
 ) -> None:
