@@ -77,7 +77,8 @@ def _invoice(request: EnrichRequest) -> Invoice | None:
 
     # If the kind is not known, the text itself must name it an invoice.
     if request.document_type == "financial" or (
-        request.document_type is None and invoices.looks_like_invoice(request.parsed_content)
+        request.document_type in (None, "unknown")
+        and invoices.looks_like_invoice(request.parsed_content)
     ):
         return invoices.find_invoice(request.parsed_content, request.language)
     return None
@@ -86,6 +87,6 @@ def _invoice(request: EnrichRequest) -> Invoice | None:
 def _parties(request: EnrichRequest) -> list[str]:
     from qtforge_builtin_plugins.documents.facts import parties
 
-    if request.document_type in ("legal", None):
+    if request.document_type in ("legal", "unknown", None):
         return parties.find_parties(request.parsed_content)
     return []

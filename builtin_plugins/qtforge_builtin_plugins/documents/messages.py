@@ -31,12 +31,15 @@ __all__ = [
     "AnalyzeResponse",
     "EnrichRequest",
     "EnrichResponse",
+    "FactEvidence",
     "FindRequest",
     "FindResponse",
     "FoundDate",
     "FoundDocument",
     "Iban",
     "Invoice",
+    "InvoiceItem",
+    "InvoiceTax",
     "Readability",
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
@@ -180,18 +183,101 @@ class Iban(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool
 
 
+class FactEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The text that a value was read from.
+
+    Attributes:
+        text: Label and value as written, on one line.
+        line: The value's line in the text, from 1.
+        confidence: 0 to 1.
+    """
+
+    text: str
+    line: int
+    confidence: float
+
+
+class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
+    """A tax of an invoice.
+
+    Attributes:
+        rate: In per cent as decimal text, such as ``19``; None when it is not stated.
+        amount: The tax.
+        base: The amount that it is of, if the line states it.
+    """
+
+    rate: str | None
+    amount: Amount
+    base: Amount | None = None
+
+
+class InvoiceItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of an invoice: quantity times price is its amount.
+
+    Attributes:
+        description: Its words; may be empty.
+        quantity: Decimal text.
+        unit_price: Decimal text.
+        amount: The price of all.
+        evidence: Its line.
+    """
+
+    description: str
+    quantity: str
+    unit_price: str
+    amount: Amount
+    evidence: str
+
+
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The main values of an invoice; each is None when it was not found.
+    """The values of an invoice; each is None when it was not found.
 
     Attributes:
         number: The invoice's number as written.
-        date: ISO 8601.
-        total: The amount to pay.
+        date: The date of issue, ISO 8601.
+        total: The whole amount with tax, also when a part of it was paid before.
+        kind: ``invoice``, ``credit_note`` or ``receipt``.
+        due_date: ISO 8601.
+        net: The sum without tax.
+        taxes: The taxes, one for each rate.
+        paid: What was paid before.
+        amount_due: What is still to pay, if the invoice states it.
+        issuer: The issuer's name.
+        vat_id: The issuer's, without spaces and marks.
+        company_number: The issuer's, as written.
+        customer: The customer's name.
+        customer_vat_id: The customer's, without spaces and marks.
+        iban: The account to pay to; its checksum is right.
+        bic: The bank to pay to.
+        order_reference: The customer's order.
+        payment_reference: What to write on the payment.
+        items: The items that were read with certainty.
+        evidence: The text that each value was read from, by the name of the value; taxes as
+            ``taxes.0`` and so on.
+        template: The file of the supplier's template that was used, or None.
     """
 
     number: str | None = None
     date: str | None = None
     total: Amount | None = None
+    kind: str = "invoice"
+    due_date: str | None = None
+    net: Amount | None = None
+    taxes: list[InvoiceTax] = []
+    paid: Amount | None = None
+    amount_due: Amount | None = None
+    issuer: str | None = None
+    vat_id: str | None = None
+    company_number: str | None = None
+    customer: str | None = None
+    customer_vat_id: str | None = None
+    iban: str | None = None
+    bic: str | None = None
+    order_reference: str | None = None
+    payment_reference: str | None = None
+    items: list[InvoiceItem] = []
+    evidence: dict[str, FactEvidence] = {}
+    template: str | None = None
 
 
 class EnrichResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -167,7 +167,7 @@ def test_a_text_without_words_is_undetermined(analyze: Any, text: str) -> None:
     response = analyze(text)
     results = response.analysis_results
     assert (results.language, results.language_confidence) == ("und", 0.0)
-    assert (results.document_type, results.evidence) == ("general", [])
+    assert (results.document_type, results.evidence) == ("unknown", [])
     assert results.confidence == 0.5
     assert results.readability is None
     assert response.sentiment is None

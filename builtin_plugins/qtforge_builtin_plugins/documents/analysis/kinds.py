@@ -1,12 +1,15 @@
-"""Classify a text as legal, financial, technical, or none of them.
+"""Classify a text as legal, financial, technical, general or unknown.
 
 The score of each kind is the sum of the weights of the terms (``kinds.toml``) and features
 in the text, each scaled by its frequency per 1000 words. A kind is chosen only if several of
-them are found, and if its score is clearly higher than that of the next kind.
+them are found, and if its score is clearly higher than that of the next kind. A text without
+a kind is ``general`` if it has enough words to show one, and ``unknown`` otherwise.
 """
 
 from __future__ import annotations
 
+import bisect
+import fnmatch
 import itertools
 import re
 import tomllib
@@ -14,13 +17,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from qtforge_builtin_plugins.documents.facts.labels import LANGUAGES, fold, load_labels
+from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sums import read_lines
 
 __all__ = ["Kind", "load_classifier"]
 
 _DATA: Final = Path(__file__).with_name("kinds.toml")
 _FALLBACK: Final = "en"  # its terms are used besides those of another language, or alone
 _NONE: Final = "general"
+_UNKNOWN: Final = "unknown"
 _MOST_CHARACTERS: Final = 400_000
 _LEAST_WORDS: Final = 300  # a shorter text counts as one of this length
 _FEW_WORDS: Final = 20  # for a shorter text, the absence of a kind means little
@@ -31,6 +39,26 @@ _SURE: Final = 14.0
 _MOST_CONFIDENCE: Final = 0.99  # a count of words is never certain
 _MOST_EVIDENCE: Final = 8
 _LEAST_FINDS: Final = 3  # distinct terms and features: one word often used makes no kind
+
+# A title such as "Services Agreement" or "Rechnung" says what a document is.
+_TITLE_LINES: Final = 4
+_TITLE_WORDS: Final = 10
+_TITLE_SCORE: Final = 4.0
+_NO_TITLE: Final = frozenset(
+    ["how", "why", "by", "smart", "what", "when", "about", "your", "my", "our", "wie", "warum", "was",
+     "mein", "dein", "comment", "pourquoi", "como", "come", "perche", "hoe", "waarom", "nasil", "neden", "как",
+     "почему", "что", "мой", "ваш", "jak", "dlaczego", "hur", "varfor", "hvordan", "hvorfor"]
+)  # fmt: skip
+_INVOICE_HEAD: Final = 5_000  # the characters in which an invoice has its name and its labels
+_INVOICE_TAIL: Final = 3_000
+_LABEL_SCORE: Final = 1.5
+_SUM_SCORE: Final = 2.0
+_MOST_LABEL_SCORE: Final = 9.0
+_LABELS: Final = frozenset(
+    {"number", "date", "due_date", "customer_number", "order_reference", "payment_reference",
+     "vat_id", "iban", "bic", "delivery_note", "original_number"}
+)  # fmt: skip
+_SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due"})
 
 _WORD: Final = re.compile(r"§|[^\W_]+(?:[-'][^\W_]+)*")
 _CLAUSE: Final = re.compile(
@@ -59,9 +87,9 @@ class Kind:
     """A kind of document.
 
     Attributes:
-        name: ``legal``, ``financial``, ``technical`` or ``general``.
+        name: ``legal``, ``financial``, ``technical``, ``general`` or ``unknown``.
         confidence: 0 to 1.
-        evidence: The reasons, strongest first; empty for ``general``.
+        evidence: The reasons, strongest first; empty for ``general`` and ``unknown``.
         scores: The score of each kind except ``general``; 6 and more is high.
     """
 
@@ -90,26 +118,83 @@ _FEATURES: Final = (
     _Feature(name="identifiers", kind="technical", pattern=_IDENTIFIER, weight=4, full_rate=15),
 )
 
+_TITLES: Final = "titles"
+
 Terms = Mapping[str, Mapping[str, float]]
 """Kind to term to weight."""
 
 
 def load_classifier() -> Callable[[str, str], Kind]:
     """Load the terms and return a function of a text and its language (ISO 639-1)."""
-    languages: Mapping[str, Terms] = tomllib.loads(_DATA.read_text("utf-8"))
+    languages: Mapping[str, Mapping[str, Any]] = tomllib.loads(_DATA.read_text("utf-8"))
 
     def classify(text: str, language: str) -> Kind:
         text = text[:_MOST_CHARACTERS]
+        own = languages.get(language, {})
         terms = {
-            kind: {**languages[_FALLBACK][kind], **languages.get(language, {}).get(kind, {})}
+            kind: {**languages[_FALLBACK][kind], **own.get(kind, {})}
             for kind in languages[_FALLBACK]
+            if kind != _TITLES
         }
-        kind = _decide(_finds(text, terms))
+        found = _finds(text, terms)
+        titles = [*languages[_FALLBACK][_TITLES]["legal"], *own.get(_TITLES, {}).get("legal", ())]
+        found["legal"] += _titled(text, titles)
+        found["financial"] += _invoice_finds(text, language)
+        kind = _decide(found)
         if kind.name == _NONE and len(text.split()) < _FEW_WORDS:
-            return Kind(name=_NONE, confidence=0.5, evidence=(), scores=kind.scores)
+            return Kind(name=_UNKNOWN, confidence=0.5, evidence=(), scores=kind.scores)
         return kind
 
     return classify
+
+
+def _titled(text: str, titles: Sequence[str]) -> list[tuple[float, str]]:
+    """Return the find of a title of one of these forms among the first lines."""
+    lines = (line.strip(" #*=_") for line in text[:4_000].split("\n"))
+    for line in itertools.islice(filter(None, lines), _TITLE_LINES):
+        folded = fold(line)
+        words = folded.split()
+        if len(words) > _TITLE_WORDS or _NO_TITLE & set(words) or line.endswith((".", ",", "?")):
+            continue
+        if any(fnmatch.fnmatchcase(folded, fold(title)) for title in titles):
+            return [(_TITLE_SCORE, f"title '{line}'")]
+    return []
+
+
+def _invoice_finds(text: str, language: str) -> list[tuple[float, str]]:
+    """Return the finds of an invoice's title, its labels and its sums."""
+    if len(text) > _INVOICE_HEAD + _INVOICE_TAIL:
+        text = f"{text[:_INVOICE_HEAD]}\n{text[-_INVOICE_TAIL:]}"
+    if not any(map(str.isdigit, text)):
+        return []
+    page = Page(text, load_labels(language if language in LANGUAGES else None))
+    finds: list[tuple[float, str]] = []
+    for _, start, end in page.labels.find_titles(page.folded, page.tokens):
+        index, _, cell = page.cell_of(start)
+        before = page.text[cell.start : start]
+        line = page.text[cell.start : cell.end]
+        if index > 40 or any(map(str.isalpha, before)) or len(line.split()) > _TITLE_WORDS:
+            continue
+        if not _NO_TITLE & set(fold(line).split()) and not line.rstrip().endswith((".", "?", "!")):
+            finds.append((_TITLE_SCORE, f"title '{page.text[start:end]}'"))
+            break
+    labels = {
+        kind for hit in page.hits if page.is_anchored(hit) and _has_value(page, hit.end)
+        for kind in hit.kinds if kind in _LABELS
+    }  # fmt: skip
+    sums = {line.kind for line in read_lines(page, language) if line.kind in _SUMS}
+    score = min(_MOST_LABEL_SCORE, _LABEL_SCORE * len(labels) + _SUM_SCORE * len(sums))
+    if labels:
+        finds.append((score * 0.5, "labels " + ", ".join(sorted(labels))))
+    if sums:
+        finds.append((score * 0.5, "sums " + ", ".join(sorted(filter(None, sums)))))
+    return finds if finds and (sums or len(labels) > 2) else []
+
+
+def _has_value(page: Page, end: int) -> bool:
+    """Return whether a digit follows on the line, or on the next one."""
+    line = page.line_at(end - 1)
+    return any(map(str.isdigit, page.text[end : page.lines[line][1]] + page.line(line + 1)))
 
 
 def _finds(text: str, terms: Terms) -> dict[str, list[tuple[float, str]]]:
@@ -133,21 +218,38 @@ def _finds(text: str, terms: Terms) -> dict[str, list[tuple[float, str]]]:
     return found
 
 
-def _phrases(words: Sequence[str]) -> Mapping[int, Counter[str]]:
-    """Return the frequency of each run of one, two and three words in the text."""
-    return {length: Counter(map(" ".join, _runs(words, length))) for length in (1, 2, 3)}
+class _Phrases:
+    """The frequency of each run of words of one length in a text."""
+
+    def __init__(self, words: Sequence[str], length: int) -> None:
+        self._counts = Counter(map(" ".join, _runs(words, length)))
+        self._sorted = sorted(self._counts)
+
+    def count(self, term: str) -> int:
+        """Return how often a term occurs; ``*`` stands for any ending of a word."""
+        if "*" not in term:
+            return self._counts[term]
+        stem = term.partition("*")[0]
+        # Only the phrases that begin in the same way are compared.
+        first = bisect.bisect_left(self._sorted, stem)
+        last = bisect.bisect_left(self._sorted, f"{stem}\U0010ffff")
+        pattern = re.compile(re.escape(term).replace(r"\*", r"[^ ]*"))
+        return sum(
+            self._counts[phrase] for phrase in self._sorted[first:last] if pattern.fullmatch(phrase)
+        )
+
+
+def _phrases(words: Sequence[str]) -> Mapping[int, _Phrases]:
+    """Return the runs of one, two and three words in the text."""
+    return {length: _Phrases(words, length) for length in (1, 2, 3)}
 
 
 def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
     return zip(*(itertools.islice(words, start, None) for start in range(length)), strict=False)
 
 
-def _count(term: str, phrases: Mapping[int, Counter[str]]) -> int:
-    counts = phrases[term.count(" ") + 1]
-    if "*" not in term:
-        return counts[term]
-    pattern = re.compile(re.escape(term).replace(r"\*", r"[^ ]*"))
-    return sum(count for phrase, count in counts.items() if pattern.fullmatch(phrase))
+def _count(term: str, phrases: Mapping[int, _Phrases]) -> int:
+    return phrases[term.count(" ") + 1].count(term)
 
 
 def _decide(found: Mapping[str, Sequence[tuple[float, str]]]) -> Kind:
@@ -160,7 +262,7 @@ def _decide(found: Mapping[str, Sequence[tuple[float, str]]]) -> Kind:
         confidence = max(0.5, min(1 - 0.5 * best / _THRESHOLD, _MOST_CONFIDENCE))
         return Kind(name=_NONE, confidence=round(confidence, 2), evidence=(), scores=by_kind)
     if best < _MARGIN * second:
-        return Kind(name=_NONE, confidence=0.5, evidence=(), scores=by_kind)
+        return Kind(name=_UNKNOWN, confidence=0.5, evidence=(), scores=by_kind)
     confidence = best / (best + second) * (0.5 + 0.5 * min(1.0, best / _SURE))
     strongest = sorted(found[name], key=lambda find: (-find[0], find[1]))
     return Kind(

@@ -28,7 +28,7 @@ __all__ = [
 
 MOST_CHARACTERS: Final = 300_000
 MOST_AMOUNTS: Final = 10_000
-_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
+SIGNS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "us$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₽": "RUB", "₹": "INR",
         "₴": "UAH", "₺": "TRY", "₩": "KRW", "rs": "INR", "rs.": "INR", "руб": "RUB",
@@ -37,7 +37,7 @@ _SIGNS: Final[Mapping[str, str]] = MappingProxyType(
         "kč": "CZK",
     }
 )  # fmt: skip
-_CODES: Final = (
+CODES: Final = (
     "AED|ARS|AUD|BGN|BRL|BYN|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY"
     "|KRW|KZT|MXN|MYR|NOK|NZD|PEN|PHP|PLN|QAR|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
 )
@@ -46,10 +46,10 @@ NUMBER: Final = (
     r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)|\d{1,15}(?:[.,]\d{1,4})?"
 )
 _SPACE: Final = r"[ \u00a0\u202f]?"
-_BEFORE: Final = rf"(?i:us\$|\brs\.?)|[$€£¥₽₹₴₺₩]|\b(?:{_CODES})"
+_BEFORE: Final = rf"(?i:us\$|\brs\.?)|[$€£¥₽₹₴₺₩]|\b(?:{CODES})"
 _AFTER: Final = (
     # A sign between two numbers belongs to the second: "August 3, 2014 $4.11".
-    rf"(?:[$€£¥₽₹₴₺₩]|(?:{_CODES})\b)(?!{_SPACE}\d)"
+    rf"(?:[$€£¥₽₹₴₺₩]|(?:{CODES})\b)(?!{_SPACE}\d)"
     r"|(?i:руб(?:лей|ля|ль)?\b\.?|euros?\b|us dollars\b|dollars\b|pounds\b|zł\b|kč\b)"
 )
 _SCALES: Final[Mapping[str, int]] = MappingProxyType(
@@ -103,7 +103,7 @@ def iterate_amounts(text: str) -> Iterator[PlacedAmount]:
             amount=Amount(
                 text=match.group().strip(),
                 value=format(value, "f"),
-                currency=_SIGNS.get(sign.lower(), sign.upper()),
+                currency=SIGNS.get(sign.lower(), sign.upper()),
             ),
         )
 

@@ -1,21 +1,25 @@
-"""Extract an invoice's main values, by the labels that invoices of all issuers use."""
-# ruff: noqa: RUF001 - it has labels in Russian
+"""Extract an invoice's values, by the labels of its language and by its own arithmetic."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.amounts import (
-    NUMBER,
-    iterate_amounts,
-    main_currencies,
-    value_of,
+from qtforge_builtin_plugins.documents.facts.businesses import Business, find_businesses
+from qtforge_builtin_plugins.documents.facts.fields import Field, find_fields
+from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
+from qtforge_builtin_plugins.documents.facts.items import Row, find_rows
+from qtforge_builtin_plugins.documents.facts.labels import fold, load_labels, tokenize
+from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sums import SumLine, Sums, find_sums
+from qtforge_builtin_plugins.documents.messages import (
+    Amount,
+    FactEvidence,
+    Invoice,
+    InvoiceItem,
+    InvoiceTax,
 )
-from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
-from qtforge_builtin_plugins.documents.messages import Amount, Invoice
 
 __all__ = ["find_invoice", "looks_like_invoice"]
 
@@ -23,163 +27,206 @@ __all__ = ["find_invoice", "looks_like_invoice"]
 _HEAD_CHARACTERS: Final = 60_000
 _TAIL_CHARACTERS: Final = 60_000
 _MOST_LINE_CHARACTERS: Final = 400
-_GAP: Final = 40  # the most characters between a label and its amount, such as a date
-
-_TITLE: Final = re.compile(
-    r"\b(?:invoice|receipt|bill to|rechnung|quittung|facture|factura|fattura|сч[её]т(?:-фактура)?)"
-    r"\b",
-    re.IGNORECASE,
-)
-# Each tuple is ordered: an earlier label wins over a later one.
-_TOTAL_LABELS: Final = tuple(
-    re.compile(rf"(?<![\w-])(?:{labels})\b", re.IGNORECASE)
-    for labels in (
-        r"(?:total )?amount (?:due|payable)|balance due|total due|total payable|grand total"
-        r"|invoice total|amount to pay|gesamtbetrag|rechnungsbetrag|endbetrag|zahlbetrag"
-        r"|zu zahlen(?:der betrag)?|(?:итого|всего|сумма) к оплате|net à payer|total ttc"
-        r"|total a pagar|totale da pagare",
-        r"total (?:for this|of this|amount|incl\.?|including|with|inkl\.?)|gesamtsumme|gesamt"
-        r"|summe brutto|(?:итого|всего) с ндс",
-        r"total(?! (?:tax|vat|net|discount|excl|without|savings|paid|items|qty|quantity|hours"
-        r"|weight|pages))|summe|итого|всего",
-    )
-)
-_NUMBER_LABELS: Final = tuple(
-    re.compile(labels, re.IGNORECASE)
-    for labels in (
-        r"\b(?:tax )?invoice (?:no|number|num|nr|id|ref)\b\.?|\binvoice ?[#№]"
-        r"|\brechnungs-?\s?(?:nr\b\.?|nummer\b)|\brechnung nr\b\.?"
-        r"|\bfacture n[°o]|\bfactura n[º°o]\.?"
-        r"|\bсч[её]т(?:-фактура)?(?: на оплату)? ?(?:№|n\b)",
-        r"\b(?:receipt|bill|voucher|document|credit note) (?:no|number|nr|id)\b\.?"
-        r"|\b(?:receipt|bill|voucher) ?[#№]",
-        r"^\W{0,3}(?:tax )?(?:invoice|rechnung|receipt)\b",
-        r"\b(?:booking|order|reference|ref) (?:no|number|nr|id)\b\.?|\bbooking ?[#№]",
-    )
-)
-_DATE_LABELS: Final = tuple(
-    re.compile(labels, re.IGNORECASE)
-    for labels in (
-        r"\binvoice date\b|\b(?:date of issue|issue date|issued on|date issued)\b"
-        r"|\brechnungsdatum\b|\bдата сч[её]та\b|\bсч[её]т\b.{0,40}\bот\b",
-        r"(?<!due )(?<!delivery )\b(?:date|datum|дата)\b",
-    )
-)
-_TOKEN: Final = re.compile(
-    r"[\s:#№.]{0,6}(?P<token>[A-Za-z0-9А-Яа-я](?:[\w/.-]{0,29}[\w])?)(?![\w/])"
-)
-_COLUMN_GAP: Final = re.compile(r"\t+|\s{3,}")
-_BARE_NUMBER: Final = re.compile(rf"(?<![\w.,/-])(?:{NUMBER})(?![\w/-]|[.,]\d|\s?%)")
+_TITLE_CHARACTERS: Final = 2_000
+_BIC: Final = re.compile(r"[\s:.#-]{0,6}(?P<bic>[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?!\w)")
+_BARE_BIC: Final = re.compile(r"(?<!\w)[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?(?!\w)")
 
 
-def looks_like_invoice(text: str) -> bool:
-    """Return whether a text names itself an invoice or a receipt at its beginning."""
-    return _TITLE.search(text[:2_000]) is not None
+def looks_like_invoice(text: str, language: str | None = None, folder: str | None = None) -> bool:
+    """Return whether a text names itself an invoice or a receipt at its beginning.
+
+    Args:
+        text: Only its first 2,000 characters are used.
+        language: ISO 639-1, or None for all languages.
+        folder: A folder with labels of further languages, or None.
+    """
+    labels = load_labels(language, folder)
+    folded = fold(text[:_TITLE_CHARACTERS])
+    return next(labels.find_titles(folded, tokenize(folded)), None) is not None
 
 
-def find_invoice(text: str, language: str | None) -> Invoice | None:
-    """Return number, date and total; None when there is none of number and total.
+def find_invoice(text: str, language: str | None, folder: str | None = None) -> Invoice | None:
+    """Return an invoice's values; None when there is none of number and total.
 
     Args:
         text: Only its first and last 60,000 characters are used.
-        language: ISO 639-1, or None; for the date.
+        language: ISO 639-1, or None.
+        folder: A folder with labels of further languages, or None.
     """
     if len(text) > _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         text = f"{text[:_HEAD_CHARACTERS]}\n{text[-_TAIL_CHARACTERS:]}"
-    lines = [line[:_MOST_LINE_CHARACTERS] for line in text.split("\n") if line.strip()]
-    total = _total(lines, text, language)
-    number = _number(lines, language)
-    if total is None and number is None:
+    text = "\n".join(line[:_MOST_LINE_CHARACTERS] for line in text.split("\n"))
+    page = Page(text, load_labels(language, folder))
+    fields = _best_fields(find_fields(page, language))
+    rows = find_rows(page, language)
+    sums = find_sums(page, language, [row.amount.value for row in rows])
+    if sums.total is None and "number" not in fields:
         return None
-    return Invoice(number=number, date=_date(lines, text, language), total=total)
+    businesses = find_businesses(page)
+    evidence: dict[str, FactEvidence] = {}
+    for name, each in fields.items():
+        evidence[name] = _evidence(page, each.evidence, each.start, each.confidence)
+    money = _money(page, sums, evidence)
+    issuer, customer = businesses.issuer, businesses.customer
+    _business_evidence(page, "issuer", issuer, evidence)
+    _business_evidence(page, "customer", customer, evidence)
+    bank = _bank(page, evidence)
+    kept = _items(rows, sums)
+    return Invoice(
+        number=_value(fields, "number"),
+        date=_value(fields, "date"),
+        total=money.get("total"),
+        kind=_kind(page),
+        due_date=_value(fields, "due_date"),
+        net=money.get("net"),
+        taxes=[_tax(line, sums) for line in sums.taxes],
+        paid=money.get("paid"),
+        amount_due=money.get("amount_due"),
+        issuer=issuer.name if issuer else None,
+        vat_id=issuer.vat_id if issuer else None,
+        company_number=issuer.company_number if issuer else None,
+        customer=customer.name if customer else None,
+        customer_vat_id=customer.vat_id if customer else None,
+        iban=bank.get("iban"),
+        bic=bank.get("bic"),
+        order_reference=_value(fields, "order_reference"),
+        payment_reference=_value(fields, "payment_reference"),
+        items=[_item(row, sums) for row in kept],
+        evidence=evidence,
+    )
 
 
-def _places(lines: Sequence[str], label: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Yield the text after each label on its line, and the value in the line below it.
-
-    In a table the value below is the one in the label's column.
-    """
-    for index, line in enumerate(lines):
-        for match in label.finditer(line):
-            below = lines[index + 1] if index + 1 < len(lines) else ""
-            columns, values = _COLUMN_GAP.split(line.strip()), _COLUMN_GAP.split(below.strip())
-            if len(columns) == len(values) > 1:
-                at = next((i for i, column in enumerate(columns) if label.search(column)), 0)
-                below = values[at]
-            yield line[match.end() :], below
+def _value(fields: dict[str, Field], kind: str) -> str | None:
+    return fields[kind].value if kind in fields else None
 
 
-def _total(lines: Sequence[str], text: str, language: str | None) -> Amount | None:
-    currencies = main_currencies(text)
-    currency = currencies[0] if currencies else None
-    free: Amount | None = None
-    for label in _TOTAL_LABELS:
-        found = [
-            amount
-            for after, below in _places(lines, label)
-            if (amount := _amount_at(after, below, currency, language)) is not None
-        ]
-        if found:
-            # "Total" also occurs at each page's or section's end: the greatest includes them.
-            best = max(found, key=lambda amount: Decimal(amount.value))
-            if Decimal(best.value):
-                return best
-            free = free or best  # already paid: the sum itself may have a weaker label
-    return free
+def _best_fields(found: Iterable[Field]) -> dict[str, Field]:
+    """Return the surest value of each kind; of several equally sure ones the first."""
+    best: dict[str, Field] = {}
+    for each in sorted(found, key=lambda field: (-round(field.confidence, 2), field.start)):
+        if each.kind not in best:
+            best[each.kind] = each
+    return best
 
 
-def _amount_at(after: str, below: str, currency: str | None, language: str | None) -> Amount | None:
-    amount = _amount_in(after, currency, language)
-    if amount is None and len(after.strip(" \t:*()")) <= len("in EUR"):
-        amount = _amount_in(below, currency, language)
-    return amount
+def _evidence(page: Page, text: str, position: int, confidence: float) -> FactEvidence:
+    return FactEvidence(
+        text=" ".join(text.split()),
+        line=page.text.count("\n", 0, position) + 1,
+        confidence=round(min(max(confidence, 0.0), 1.0), 2),
+    )
 
 
-def _amount_in(text: str, currency: str | None, language: str | None) -> Amount | None:
-    """Return the last amount of a line whose first amount begins near the label.
-
-    The last, because the columns of a table of totals end with the gross sum.
-    """
-    masked = list(text)
-    for placed in iterate_dates(text, language):
-        masked[placed.start : placed.end] = " " * (placed.end - placed.start)
-    line = "".join(masked)
-    amounts = [(placed.start, placed.amount) for placed in iterate_amounts(line)]
-    if not amounts:
-        for match in _BARE_NUMBER.finditer(line):
-            value = value_of(match.group())
-            if value is not None:
-                bare = Amount(text=match.group(), value=format(value, "f"), currency=currency)
-                amounts.append((match.start(), bare))
-    return amounts[-1][1] if amounts and amounts[0][0] <= _GAP else None
+def _money(page: Page, sums: Sums, evidence: dict[str, FactEvidence]) -> dict[str, Amount]:
+    found: dict[str, Amount] = {}
+    sure = 0.95 if sums.agrees else 0.7
+    for name, line in (
+        ("total", sums.total or sums.due), ("net", sums.net), ("paid", sums.paid),
+        ("amount_due", sums.due),
+    ):  # fmt: skip
+        if line is not None:
+            found[name] = _amount(line, sums)
+            evidence[name] = _evidence(page, line.evidence, line.amount.start, sure)
+    for number, tax in enumerate(sums.taxes):
+        evidence[f"taxes.{number}"] = _evidence(page, tax.evidence, tax.amount.start, sure)
+    return found
 
 
-def _number(lines: Sequence[str], language: str | None) -> str | None:
-    for label in _NUMBER_LABELS:
-        for after, below in _places(lines, label):
-            for place in (after, below) if _is_bare(after) else (after,):
-                token = _TOKEN.match(place)
-                if token and _is_number(token["token"], language):
-                    return token["token"]
-    return None
+def _amount(line: SumLine, sums: Sums) -> Amount:
+    return Amount(
+        text=line.amount.text,
+        value=format(line.amount.value, "f"),
+        currency=line.amount.currency or sums.currency,
+    )
 
 
-def _is_bare(after: str) -> bool:
-    """Return whether a line has only labels, so that the value is on the line below."""
-    return not any(map(str.isdigit, after))
+def _tax(line: SumLine, sums: Sums) -> InvoiceTax:
+    base = None
+    if line.base is not None:
+        base = Amount(text=line.base.text, value=format(line.base.value, "f"),
+                      currency=line.base.currency or sums.currency)  # fmt: skip
+    return InvoiceTax(
+        rate=None if line.rate is None else format(line.rate.normalize(), "f"),
+        amount=_amount(line, sums),
+        base=base,
+    )
 
 
-def _is_number(token: str, language: str | None) -> bool:
-    if not any(map(str.isdigit, token)) or token.count(".") > 2:
-        return False
-    return next(iterate_dates(token, language), None) is None
+def _items(rows: Sequence[Row], sums: Sums) -> list[Row]:
+    """Return the rows that are not sums, such as ``Tax 15% on 112.90 16.94``."""
+    used = {line.line for line in (*sums.taxes, sums.net, sums.total, sums.due, sums.paid) if line}
+    return [row for row in rows if row.line not in used]
 
 
-def _date(lines: Sequence[str], text: str, language: str | None) -> str | None:
-    order = date_order(text, language)
-    for label in _DATE_LABELS:
-        for after, below in _places(lines, label):
-            for place in (after, below) if _is_bare(after) else (after,):
-                for placed in iterate_dates(place, language, order=order):
-                    return placed.date.date
-    return None
+def _item(row: Row, sums: Sums) -> InvoiceItem:
+    return InvoiceItem(
+        description=row.description,
+        quantity=format(row.quantity, "f"),
+        unit_price=format(row.price, "f"),
+        amount=Amount(
+            text=row.amount.text,
+            value=format(row.amount.value, "f"),
+            currency=row.amount.currency or sums.currency,
+        ),
+        evidence=row.evidence,
+    )
+
+
+def _business_evidence(
+    page: Page, role: str, business: Business | None, evidence: dict[str, FactEvidence]
+) -> None:
+    if business is None:
+        return
+    prefix = "" if role == "issuer" else "customer_"
+    evidence[role] = _evidence(page, business.evidence, business.start, business.confidence)
+    for name, text in (("vat_id", business.vat_evidence),
+                       ("company_number", business.company_evidence)):  # fmt: skip
+        if text:
+            evidence[f"{prefix}{name}"] = _evidence(
+                page, text, max(0, page.text.find(text[:20])), business.confidence - 0.1
+            )
+
+
+def _bank(page: Page, evidence: dict[str, FactEvidence]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for start, iban in iterate_ibans(page.text):
+        if iban.valid:
+            found["iban"] = iban.iban
+            line = page.line(page.line_at(start))
+            evidence["iban"] = _evidence(page, line[:160], start, 0.95)
+            break
+    for hit in page.hits:
+        if "bic" in hit.kinds:
+            match = _BIC.match(page.text, hit.end)
+            if match is not None:
+                found["bic"] = match["bic"]
+                evidence["bic"] = _evidence(
+                    page, page.text[hit.start : match.end()], hit.start, 0.9
+                )
+                return found
+    if "iban" in found and any("bic" in hit.kinds for hit in page.hits):
+        # A column of values that was drawn before its labels.
+        for start, end in page.lines:
+            if (
+                _BARE_BIC.fullmatch(page.text[start:end])
+                and found["iban"][:2] in (page.text[start + 4 : start + 6])
+            ):
+                found["bic"] = page.text[start:end]
+                evidence["bic"] = _evidence(page, found["bic"], start, 0.7)
+                break
+    return found
+
+
+def _kind(page: Page) -> str:
+    """Return the kind by the title that comes first; a credit note has an invoice's words too."""
+    head = page.tokens_between(0, _TITLE_CHARACTERS)
+    titles = [
+        (kind, start)
+        for kind, start, end in page.labels.find_titles(page.folded, head)
+        if not _has_letters(page, page.cell_of(start)[2].start, start)
+    ]
+    return titles[0][0] if titles else "invoice"
+
+
+def _has_letters(page: Page, start: int, end: int) -> bool:
+    return any(map(str.isalpha, page.text[start:end]))

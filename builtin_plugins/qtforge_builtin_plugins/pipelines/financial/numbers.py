@@ -44,6 +44,7 @@ _GAP: Final = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _MOST_GAPS: Final = 4
 _AMBIGUOUS: Final = re.compile(r"(\d{1,3})[.,](\d{3})")
 _PLACES: Final = re.compile(r"[.,](\d{1,6})$")
+_BULLET: Final = re.compile(r"^\s*[-–•*]\s+")
 _SHORT_DATE: Final = re.compile(r"\b\d{1,2}[./]\d{1,2}[./](?:\d{4}|\d\d)\b|\b\d{4}-\d\d-\d\d\b")
 
 
@@ -104,7 +105,8 @@ def number_lines(text: str) -> list[TextLine]:
 
 def without_dates(line: str, language: str | None) -> str:
     """Return the line with dates blanked out, so that their numbers are not read as amounts."""
-    masked = line
+    # A mark before an item of a list is no minus.
+    masked = _BULLET.sub(lambda match: " " * len(match[0]), line)
     if sum(map(str.isdigit, line)) >= 5:
         for placed in iterate_dates(line, language):
             masked = _blank(masked, placed.start, placed.end)

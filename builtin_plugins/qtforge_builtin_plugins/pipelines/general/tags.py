@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["make_tags"]
 
-_GENERAL: Final = "general"
+_NO_TAGS: Final = frozenset({"general", "unknown"})
 _WORD: Final = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
@@ -20,7 +20,7 @@ def make_tags(keywords: Iterable[str], categories: Iterable[str | None], limit: 
         categories: The document's type and category; None and ``general`` are left out.
         limit: The most tags.
     """
-    tags = [each.lower() for each in categories if each and each != _GENERAL]
+    tags = [each.lower() for each in categories if each and each not in _NO_TAGS]
     seen = [{_stem(tag)} for tag in tags]
     for keyword in keywords:
         words = _WORD.findall(keyword.lower().replace("-", " "))

@@ -1,0 +1,404 @@
+"""Who issues an invoice and who is to pay it, with the numbers under which each is registered."""
+
+# ruff: noqa: RUF001 - it has words in Russian
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form, without_form
+from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
+from qtforge_builtin_plugins.documents.facts.page import Cell, Page
+
+__all__ = ["Business", "Businesses", "find_businesses"]
+
+_PERSON: Final = re.compile(
+    r"[^\W\d_a-zß-öø-ÿа-я][\w'’-]+(?: (?:de|da|dos|del|della|van|von|der|den|di)){0,2}"
+    r"(?: [^\W\d_a-zß-öø-ÿа-я][\w'’.-]*){1,3}"
+)
+_VAT: Final = re.compile(
+    r"[\s:.#№·–-]{0,6}(?P<value>(?:[A-Z]{2,3}[ -]?)?[A-Z]?\d[\dA-Z]*(?:[ .-]?[\dA-Z]+){0,5}?"
+    r"(?: (?:MWST|TVA|IVA))?)(?=[\s,;/·)|]*(?:$|[\s,;/·)|]))"
+)
+_VAT_FORM: Final = re.compile(
+    r"(?P<swiss>CHE[- ]?\d{3}[. ]?\d{3}[. ]?\d{3}(?: ?(?:MWST|TVA|IVA))?)"
+    r"|(?P<eu>(?:AT ?U|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|GB|GR|HR|HU|IE|IT|LT|LU|LV|MT|NL|NO|PL"
+    r"|PT|RO|SE|SI|SK|XI|TR|RU) ?[\dA-Z](?:[ .-]?[\dA-Z]){6,13}(?![\dA-Za-z]))"
+    r"|(?P<letter>[A-Z]-?\d{7,8}[A-Z]?|[A-Z]\d{7}[A-Z]|\d{8}[A-Z])(?![\dA-Za-z])"
+    r"|(?P<digits>\d(?:[ .-]?\d){7,13})(?!\d)"
+    r"|(?P<other>\d{2}[A-Z]{5}\d{4}[A-Z][\dA-Z]{3})"
+)
+_COMPANY_NUMBER: Final = re.compile(
+    r"(?P<value>(?:HR ?[AB]|FN|Hoja|hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}"
+    r"(?:[A-Z]{1,2}-)?\d[\d.]*(?:[ .-]\d+){0,5}[a-z]?(?![\w]))"
+)
+_LEAD: Final = re.compile(r"[\s:.#№·–-]{0,6}")
+# The place of a register before its number: RCS Lyon, Registro Mercantil de Madrid.
+_PLACE: Final = re.compile(
+    r"[\s:.#№·–(-]{0,6}(?:(?:de|di|of|in|zu|von|do|da|et|ved)\s)?(?:[^\W\d_]{3,20}\s){0,2}"
+)
+_MAIL: Final = re.compile(r"[\w.+-]+@(?P<domain>[\w.-]+)")
+_POSTAL: Final = re.compile(
+    r"\b(?:[A-Z]{1,2}-)?\d{2,6}(?:[- ]\d{2,4})?\b|\b[A-Z]{1,2}\d{1,2} ?\d[A-Z]{2}\b"
+)
+_OTHER: Final = frozenset({"vat_id", "company_number", "phone", "email", "iban", "bic", "bank"})
+_MOST_NAMES: Final = 200
+_SHORT_LABELS: Final = frozenset({"a", "to", "de", "da", "di", "an", "von", "van", "aan", "til",
+                                  "fra", "from", "till", "fran", "per", "pour", "para", "od", "do",
+                                  "dla",
+                                  "doit", "frau", "firma", "ditta", "for"})  # fmt: skip
+_MOST_LINES: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Business:
+    """A company or a person.
+
+    Attributes:
+        name: As written.
+        start: The position of the name.
+        evidence: The line.
+        confidence: 0 to 1.
+        vat_id: Without spaces, or None.
+        company_number: As written, or None.
+    """
+
+    name: str
+    start: int
+    evidence: str
+    confidence: float
+    vat_id: str | None = None
+    vat_evidence: str = ""
+    company_number: str | None = None
+    company_evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Businesses:
+    """Issuer and customer; each is None when it was not found."""
+
+    issuer: Business | None = None
+    customer: Business | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    text: str
+    start: int
+    column: int
+    line: int
+
+
+def find_businesses(page: Page) -> Businesses:
+    """Return issuer and customer with their numbers."""
+    names = list(_names(page))
+    labelled = {kind: _labelled(page, kind) for kind in ("issuer", "customer")}
+    issuer, customer = labelled["issuer"], labelled["customer"]
+    if issuer and customer and issuer.text == customer.text:
+        issuer = None
+    if issuer is None:
+        issuer = _by_evidence(page, names, None if customer is None else customer.text)
+    if customer is None:
+        customer = _other(page, names, issuer)
+    numbers = _numbers(page, issuer, customer, names)
+    return Businesses(
+        issuer=_business(page, issuer, numbers["issuer"], labelled["issuer"] is not None),
+        customer=_business(page, customer, numbers["customer"], labelled["customer"] is not None),
+    )
+
+
+def _business(
+    page: Page, name: _Name | None, numbers: dict[str, tuple[str, str]], is_labelled: bool
+) -> Business | None:
+    if name is None:
+        return None
+    vat, company = numbers.get("vat_id"), numbers.get("company_number")
+    return Business(
+        name=name.text,
+        start=name.start,
+        evidence=page.line(name.line)[:200],
+        confidence=0.9 if is_labelled else 0.7,
+        vat_id=vat[0] if vat else None,
+        vat_evidence=vat[1] if vat else "",
+        company_number=company[0] if company else None,
+        company_evidence=company[1] if company else "",
+    )
+
+
+def _names(page: Page) -> Iterator[_Name]:
+    """Yield the companies at the beginnings of cells, and after labels."""
+    count = 0
+    for index, cells in enumerate(page.cells[:_MOST_LINES]):
+        for cell in cells:
+            name = _company_at(page, cell.start, cell.end, index)
+            if name is not None:
+                yield _Name(name, cell.start, cell.column, index)
+                count += 1
+                if count == _MOST_NAMES:
+                    return
+
+
+def _company_at(page: Page, start: int, end: int, index: int) -> str | None:
+    """Return the company that a part of a line begins with; its form may be on the next line."""
+    text = page.text[start:end].rstrip()
+    found = next(find_companies(text), None)
+    if found is not None and found[0] == 0 and not _is_bank(page, start):
+        return found[1]
+    if found is None and end == page.lines[index][1] and len(text) < 60 and text[:1].isupper():
+        # De Vries & Dochters Advies / V.O.F.
+        following = page.line(index + 1).split("\t")[0]
+        is_label = bool(page.hits_between(start, start + 1))
+        own = next(find_companies(following), None)
+        if 0 < len(following) <= 24 and not is_label and (own is None or own[0] > 0):
+            joined = f"{text} {following}"
+            both = next(find_companies(joined), None)
+            if both is not None and both[0] == 0 and len(both[1]) == len(joined):
+                return both[1] if has_form(both[1]) and not any(map(str.isdigit, text)) else None
+    return None
+
+
+def _is_bank(page: Page, start: int) -> bool:
+    """Return whether a name is that of a bank, which follows its label."""
+    line = page.line_at(start)
+    before = page.hits_between(max(0, start - 40), start + 1)
+    near = [hit for hit in before if "bank" in hit.kinds and page.line_at(hit.end) == line]
+    return bool(near)
+
+
+def _labelled(page: Page, kind: str) -> _Name | None:
+    """Return the name after or below a label such as ``Bill to``."""
+    candidates: list[tuple[int, _Name]] = []
+    for hit in page.hits:
+        if kind not in hit.kinds or not page.is_anchored(hit):
+            continue
+        index, number, cell = page.cell_of(hit.start)
+        if page.text[cell.start : hit.start].strip(" -–*•#"):
+            continue
+        after = page.text[hit.end : cell.end]
+        colon = after.lstrip()[:1] == ":"
+        words = page.folded[hit.start : hit.end].strip(".")
+        rest = after.lstrip(" :\t.,")
+        at = cell.end - len(rest)
+        if rest:
+            if not colon and (words in _SHORT_LABELS or not has_name(rest)):
+                continue
+            name = _name_in(page, at, cell.end, index)
+            if name:
+                candidates.append((3 if colon else 2, _Name(name, at, cell.column, index)))
+            continue
+        if not colon and words in _SHORT_LABELS and len(page.text[cell.start : cell.end]) > 12:
+            continue
+        cells = page.cells[index]
+        if number + 1 < len(cells) and len(cells) == 2 and cells[1].column - cell.column < 40:
+            beside = cells[number + 1]
+            name = _name_in(page, beside.start, beside.end, index)
+            if name and not page.hits_between(beside.start, beside.start + 1):
+                candidates.append((2, _Name(name, beside.start, beside.column, index)))
+                continue
+        below = _below(page, index, number, cell)
+        if below is not None:
+            line, under = below
+            name = _name_in(page, under.start, under.end, line)
+            if name:
+                candidates.append((3, _Name(name, under.start, under.column, line)))
+    if not candidates:
+        return None
+    # Names with a legal form are surer than others.
+    return max(candidates, key=lambda each: (has_form(each[1].text), each[0], -each[1].start))[1]
+
+
+def _below(page: Page, index: int, number: int, cell: Cell) -> tuple[int, Cell] | None:
+    """Return the cell under a label, in one of the next two lines."""
+    for line in (index + 1, index + 2):
+        if line >= len(page.lines):
+            return None
+        cells = page.cells[line]
+        if len(page.cells[index]) == 1 and cell.column < 12:
+            under: Cell | None = cells[0]
+        else:
+            under = next((each for each in cells if abs(each.column - cell.column) <= 3), None)
+        if under is not None and re.search(r"[^\W\d_]", page.text[under.start : under.end]):
+            first = page.text[under.start : under.end].strip("():")
+            if first == page.text[under.start : under.end]:
+                return line, under
+    return None
+
+
+def has_name(text: str) -> bool:
+    """Return whether a text begins with a company or a person."""
+    found = next(find_companies(text[:100]), None)
+    return (found is not None and found[0] == 0) or _PERSON.match(text) is not None
+
+
+def _name_in(page: Page, start: int, end: int, index: int) -> str | None:
+    text = page.text[start:end]
+    if page.hits_between(start, start + 1) and not has_name(text):
+        return None
+    company = _company_at(page, start, end, index)
+    if company is not None:
+        return company
+    first = text.split(",", 1)[0].strip()
+    if any(map(str.isdigit, first)) or len(first.split()) > 4:
+        # Ida Skov Havnegade 32: the name is the first two words, or those before a small one.
+        person = _PERSON.match(first)
+        if person is None:
+            return None
+        words = person[0].split()
+        return " ".join(words[: 3 if _is_patronymic(words) else 2])
+    if first and first[0].isupper() and not first.endswith(":"):
+        return first
+    return None
+
+
+def _is_patronymic(words: Sequence[str]) -> bool:
+    return len(words) > 2 and words[2].endswith(("вич", "вна", "ична"))
+
+
+def _by_evidence(page: Page, names: Sequence[_Name], customer: str | None) -> _Name | None:
+    """Return the company with the address of the mail, or that is named most, or first."""
+    others = [name for name in names if customer is None or not _same(name.text, customer)]
+    if not others:
+        return _first_line(page, customer)
+    domains = ["".join(filter(str.isalnum, fold(match["domain"])))
+               for match in _MAIL.finditer(page.text[:60_000])]  # fmt: skip
+    counts = Counter(_key(name.text) for name in others)
+
+    def rank(name: _Name) -> tuple[bool, int, int]:
+        key = _key(without_form(name.text))
+        is_mail = any(_alike(key, domain) for domain in domains)
+        return (is_mail, counts[_key(name.text)], -name.start)
+
+    return max(others, key=rank)
+
+
+def _first_line(page: Page, customer: str | None) -> _Name | None:
+    """Return the first line, which is the issuer's name on a till receipt."""
+    for index in range(min(3, len(page.lines))):
+        start, end = page.lines[index]
+        text = page.text[start:end]
+        is_label = bool(page.hits_between(start, start + 1))
+        title = next(page.labels.find_titles(page.folded, page.tokens_between(start, end)), None)
+        is_plain = title is None and not is_label and not any(map(str.isdigit, text))
+        if is_plain and len(text) < 60 and (customer is None or not _same(text, customer)):
+            return _Name(text.strip(), start, 0, index)
+    return None
+
+
+def _alike(name: str, domain: str) -> bool:
+    """Return whether the name's letters are the beginning of a mail's domain."""
+    short = "".join(character for character in name if character.isalnum())
+    if len(short) < 4:
+        return False
+    return (
+        short[:8] in domain or domain[: max(6, len(short) - 3)] == short[: max(6, len(short) - 3)]
+    )
+
+
+def _key(name: str) -> str:
+    return "".join(character for character in fold(name) if character.isalnum())
+
+
+def _same(one: str, other: str) -> bool:
+    return _key(one) == _key(other)
+
+
+def _other(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | None:
+    """Return the first company that is not the issuer, else a person above an address."""
+    for name in names:
+        if issuer is None or not (
+            _same(name.text, issuer.text) or _key(issuer.text).startswith(_key(name.text))
+        ):
+            return name
+    for index in range(len(page.lines) - 2):
+        line = page.line(index).strip()
+        if not _PERSON.fullmatch(line) or (issuer and _same(line, issuer.text)):
+            continue
+        street, town = page.line(index + 1), page.line(index + 2)
+        if re.search(r"\d", street) and _POSTAL.search(town) and len(street) < 60:
+            start = page.lines[index][0]
+            if not page.hits_between(start, start + 1):
+                return _Name(line, start, 0, index)
+    return None
+
+
+def _numbers(
+    page: Page, issuer: _Name | None, customer: _Name | None, names: Sequence[_Name]
+) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return the numbers of each: those nearest after one of its names, in the same column."""
+    owners = [
+        (name, role)
+        for role, name in (("issuer", issuer), ("customer", customer))
+        if name is not None
+    ]
+    places: list[tuple[_Name, str]] = []
+    for name in names:
+        role = next((role for own, role in owners if _same(own.text, name.text)), None)
+        if role is not None:
+            places.append((name, role))
+    places += owners
+    found: dict[str, dict[str, tuple[str, str]]] = {"issuer": {}, "customer": {}}
+    for hit, kind, value, evidence in _labelled_numbers(page):
+        role = _owner(page, hit, places)
+        if role is not None:
+            found[role].setdefault(kind, (value, evidence))
+    return found
+
+
+def _owner(page: Page, hit: Hit, places: Sequence[tuple[_Name, str]]) -> str | None:
+    _, _, cell = page.cell_of(hit.start)
+    before = [
+        (name, role) for name, role in places
+        if name.start <= hit.start and abs(name.column - cell.column) <= 4
+    ] or [(name, role) for name, role in places if name.start <= hit.start]  # fmt: skip
+    if before:
+        return max(before, key=lambda each: each[0].start)[1]
+    return min(places, key=lambda each: each[0].start)[1] if places else None
+
+
+def _labelled_numbers(page: Page) -> Iterable[tuple[Hit, str, str, str]]:
+    for hit in page.hits:
+        kinds = [kind for kind in ("vat_id", "company_number") if kind in hit.kinds]
+        if not kinds:
+            continue
+        _, end = page.lines[page.line_at(hit.end - 1)]
+        start = hit.end
+        text = page.text[start:end]
+        if not re.search(r"\w", text):
+            following = page.line_at(hit.end - 1) + 1
+            if following < len(page.lines):
+                start, end = page.lines[following]
+                text = page.text[start:end]
+        elif page.text[end : end + 1] == "\n" and len(text) < 6:
+            text = f"{text} {page.line(page.line_at(end) + 1)}"
+        following_hits = page.hits_between(start, start + len(text))
+        cut = next((other.start for other in following_hits if _OTHER & set(other.kinds)), None)
+        if cut is not None:
+            text = text[: cut - start]
+        evidence = f"{page.spans([(hit.start, hit.end)])} {' '.join(text.split())}"[:160]
+        for kind in kinds:
+            value = _vat(text) if kind == "vat_id" else _company_number(text)
+            if value is not None:
+                yield hit, kind, value, evidence
+
+
+def _vat(text: str) -> str | None:
+    lead = _LEAD.match(text)
+    at = lead.end() if lead else 0
+    match = _VAT_FORM.match(text, at)
+    return None if match is None else re.sub(r"[ .-]", "", match[0]).rstrip("/")
+
+
+def _company_number(text: str) -> str | None:
+    lead = re.match(
+        r"[\s:.#№·–(-]{0,6}(?:(?:de|di|of|in|zu|von|do|da|et|ved)\s)?(?:[^\W\d_]{3,20}\s){0,2}",
+        text,
+    )
+    for at in dict.fromkeys((_LEAD.match(text).end(), lead.end() if lead else 0)):  # type: ignore[union-attr]
+        match = _COMPANY_NUMBER.match(text, at)
+        if match is not None and sum(map(str.isdigit, match["value"])) >= 4:
+            return match["value"].strip(" .:-")
+    return None

@@ -1,0 +1,107 @@
+"""Names of companies, by the legal forms in them."""
+
+# ruff: noqa: RUF001, RUF002 - it has forms in Russian
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+__all__ = ["FORMS", "find_companies", "has_form", "without_form"]
+
+# Longer forms come first. Each is a whole word, with the full stop that may follow it.
+FORMS: Final = (
+    r"(?:San\.? ?(?:ve|Ve) ?Tic\.? ?)?(?:Ltd\.? ?[ŞS]ti|A\. ?[ŞS])\.?"
+    r"|(?:Sanayi (?:ve|Ve) Ticaret )?(?:Limited|Anonim) Şirketi"
+    r"|(?:[Gg]?GmbH|AG|SE|UG(?: \(haftungsbeschränkt\))?)(?: ?& ?Co\.? ?(?:KGaA|KG|OHG))"
+    r"|g?GmbH|KGaA|OHG|OG|KG|AG|UG(?: \(haftungsbeschränkt\))?|mbH|e\. ?K\.?|e\. ?U\.?|e\. ?V\.?"
+    r"|eG|eGen|GbR|PartG(?: mbB)?|SE"
+    r"|(?:Pty\.?|Pvt\.?|Private|Co\.,?) (?:Ltd|Limited)\.?|Ltd\.?|Limited|LIMITED|L\.?L\.?P\.?"
+    r"|P\.?L\.?C\.?|plc|L\.?L\.?C\.?|Inc\.?|Incorporated|Corp\.?|Corporation|L\.?P\.?"
+    r"|DAC|CLG|CIC|N\.?A\.?"
+    r"|S\.?A\.?R\.?L\.?|SASU|S\.?A\.?S\.?|E\.?U\.?R\.?L\.?|SNC|SCI|SCOP|SPRL|ASBL"
+    r"|S\.?L\.?U\.?|S\.?L\.?L\.?|S\.?L\.?P\.?|S\.?A\.?U\.?|S\. ?Coop\.?|S\.?L\.?"
+    r"|S\.?r\.?l\.?s\.?|S\.?[rR]\.?[lL]\.?|S\.?[pP]\.?[aA]\.?|S\.?n\.?c\.?|S\.?a\.?s\.?|S\.?a\.?p\.?a\.?"
+    r"|S\.? ?c\.? ?(?:a\.? ?)?r\.? ?l\.?|Soc\. Coop\.?"
+    r"|B\.?V\.?B\.?A\.?|B\.? ?V\.?|N\.? ?V\.?|V\.?[Oo]\.?[Ff]\.?|C\.? ?V\.?|VZW|Stichting"
+    r"|Unipessoal,? (?:Lda|LDA|Limitada)\.?|Lda\.?|LDA\.?|Limitada|Ltda\.?|S\.?G\.?P\.?S\.?"
+    r"|E\.?I\.?R\.?L\.?|ME"
+    r"|[Ss]p\. ?z ?o\. ?o\.?(?: ?[Ss]p\. ?k\.?)?|[Ss]p\. ?[jkp]\.?|S\.? ?K\.? ?A\.?|s\. ?c\."
+    r"|[Ss]pó[lł]ka (?:z o\.o\.|akcyjna|jawna|komandytowa)"
+    r"|ApS|A/S|I/S|K/S|P/S|P/[Ss]|IVS|F\.?M\.?B\.?A\.?|AMBA"
+    r"|AB|HB|KB|Ek\. för\.|Handelsbolag|Aktiebolag|Oyj?|ASA|AS|ENK|s\.r\.o\.|a\.s\.|Kft\.?"
+    r"|d\.o\.o\.?|EOOD|OOD"
+    r"|S\.?A\.?|AŞ|KK|Co\.?|& Co\.?|Company|Cooperative"
+)
+_RUSSIAN: Final = (
+    r"(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ГУП|МУП|ФГУП|АНО|НКО|ТОО|ЧУП|ТСЖ"
+    r"|Общество с ограниченной ответственностью|(?:Публичное |Закрытое |Открытое )?"
+    r"[Аа]кционерное общество)"
+    r"\s?(?:[«\"“„][^«»\"“”„\n\t]{2,60}[»\"”“]|[А-ЯЁA-Z][\w-]+)"
+    r"|ИП\s[А-ЯЁ][а-яё-]+(?:\s[А-ЯЁ][а-яё]+){1,2}|ИП\s[А-ЯЁ][а-яё-]+\s[А-ЯЁ]\.\s?[А-ЯЁ]\."
+)
+_WORD: Final = r"(?:(?:[dDlL]['’])?[^\W\da-zß-öø-ÿа-яё_][\w'’.-]*|\d[\w.-]*|&|\+)"
+_SMALL: Final = (
+    r"(?:and|of|the|for|und|für|de|du|des|la|le|les|del|della|delle|dei|di|do|da|dos|das|e|y|et|en"
+    r"|van|der|den|ved|ve|i|och|og|w|do|na|de la|de los|d'|l')"
+)
+_COMPANY: Final = re.compile(
+    rf"(?P<name>(?<![\w@.-]){_WORD}(?:[ \u00a0](?:{_WORD}|{_SMALL})){{0,7}}?"
+    rf",?[ \u00a0](?P<form>{FORMS}))(?![\w@&])"
+    rf"|(?<!\w)(?P<russian>{_RUSSIAN})(?!\w)"
+)
+_FORM_AT_END: Final = re.compile(rf"[ \u00a0,]+(?:{FORMS})$")
+_RUSSIAN_FORM: Final = re.compile(
+    r"^(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ИП|ГУП|МУП|ФГУП|АНО|НКО|ТОО|Общество с ограниченной"
+    r" ответственностью|(?:Публичное |Закрытое |Открытое )?[Аа]кционерное общество)\s?"
+)
+_ALSO_WORDS: Final = frozenset(
+    [
+        "AS",
+        "SE",
+        "ME",
+        "CO",
+        "OG",
+        "AB",
+        "LP",
+        "SA",
+        "KK",
+        "NA",
+        "CIC",
+        "AG",
+        "UG",
+        "SCI",
+        "HB",
+        "KB",
+    ]
+)
+_MARKS: Final = "«»„“”\"' "
+
+
+def find_companies(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each company with its position, as written, on one line of the text."""
+    for match in _COMPANY.finditer(text):
+        name = match["name"] or match["russian"]
+        # In a line of capitals any short word may look like a form: EXCEPT AS REQUIRED.
+        if match["form"] and match["form"] in _ALSO_WORDS and name.isupper():
+            continue
+        yield match.start(), name
+
+
+def has_form(name: str) -> bool:
+    """Return whether a name has a legal form.
+
+    >>> has_form("Brook & Fell Ltd"), has_form("Jane Doe")
+    (True, False)
+    """
+    return _FORM_AT_END.search(name) is not None or _RUSSIAN_FORM.match(name) is not None
+
+
+def without_form(name: str) -> str:
+    """Return a company's name without its legal form.
+
+    >>> without_form("Brook & Fell Ltd"), without_form("ООО «Ромашка»")
+    ('Brook & Fell', 'Ромашка')
+    """
+    return _FORM_AT_END.sub("", _RUSSIAN_FORM.sub("", name)).strip(_MARKS + ",")

@@ -1,0 +1,264 @@
+"""The labels of invoices, by language: data in ``languages/*.toml``, found word by word.
+
+A label is found by its words, whatever stands between them: ``Invoice-No.``, ``INVOICE NO`` and
+``invoice  n°`` are the same three words. Words are compared without case and accents.
+"""
+
+# ruff: noqa: RUF001 - it has letters that look like others
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["LANGUAGES", "Hit", "Labels", "Token", "fold", "load_labels", "tokenize"]
+
+_FOLDER: Final = Path(__file__).with_name("languages")
+LANGUAGES: Final = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+"""The languages that have labels, ISO 639-1."""
+
+_FALLBACK: Final = "en"
+_NUMBER_SIGN: Final = "#"
+_TOKEN: Final = re.compile(
+    r"(?<!\w)(?:n\.? ?[°º]\.?|n[o°º]?\.?|nr\.?|num\.?)(?!\w)"
+    r"|(?<!\w)n[o°º]?\.(?=\d)|(?<!\w)[n][°º](?=\d)|[#№]|[^\W_]+(?:'[^\W_]+)*|[%@&+]"
+)
+_NUMBER_SIGNS: Final = re.compile(r"(?:n\.? ?[°º]?o?|nr|num|[#№])\.?")
+# Between two words of a label: no tab, no colon, and at most one line break.
+_BETWEEN: Final = re.compile(r"[ \u00a0.'’/()–-]{0,4}(?:\n[ ]{0,4})?")
+_PART_AFTER: Final = re.compile(r"[-/_.](?=[a-z]{0,3}\d)")
+_MOST_WORDS: Final = 8
+_OPTIONAL: Final = re.compile(r"( ?)\(([^()]*)\)")
+_NEXT_OPTION: Final = re.compile(r"( \([^()]*[^() ]\))\(")  # "facture (proforma)(finale)"
+_MOST_VARIANTS: Final = 64
+_SINGLE: Final[Mapping[str, str]] = {"İ": "i", "ı": "i", "I": "i", "ё": "е", "Ё": "е", "’": "'",
+                                     "\u00a0": " ", "\u202f": " ", "ł": "l", "Ł": "l", "ø": "o",
+                                     "Ø": "o"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a text, folded, with its place."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A label in a text.
+
+    Attributes:
+        kinds: The values that it may be the label of, such as ``due_date``.
+        start: The position of its first character.
+        end: The position after its last character.
+        strong: Whether it is a label of the language itself, and not the English one.
+    """
+
+    kinds: tuple[str, ...]
+    start: int
+    end: int
+    strong: bool
+
+
+def fold(text: str) -> str:
+    """Return a text of the same length without case, accents and odd spaces.
+
+    >>> fold("Nº de FACTURE échue"), len(fold("İŞ"))
+    ('nº de facture echue', 2)
+    """
+    return text.translate({ord(each): _folded(each) for each in set(text)})
+
+
+@cache
+def _folded(character: str) -> str:
+    if character in _SINGLE:
+        return _SINGLE[character]
+    if character in "ºª":
+        return character
+    plain = unicodedata.normalize("NFD", character)[0] if character != "й" else "й"
+    lower = plain.lower()
+    return lower if len(lower) == 1 else character
+
+
+def tokenize(folded: str) -> list[Token]:
+    """Return the words of a folded text, with every sign of a number as ``#``."""
+    return [
+        Token(
+            _NUMBER_SIGN if _NUMBER_SIGNS.fullmatch(match[0]) else match[0],
+            match.start(),
+            match.end(),
+        )
+        for match in _TOKEN.finditer(folded)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a language, with the English ones behind them.
+
+    Attributes:
+        kinds: The label's words to the values that it may be the label of.
+        strong: The labels of the language itself.
+        columns: The words of a table's heading to the columns that it may be the heading of.
+        titles: The words that name a document to its kind: ``invoice``, ``credit_note`` or
+            ``receipt``.
+        links: The words between a title and the number or date after it.
+        first: The first words of all labels.
+    """
+
+    kinds: Mapping[str, tuple[str, ...]]
+    strong: frozenset[str]
+    columns: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, str]
+    links: frozenset[str]
+    first: frozenset[str] = field(default=frozenset())
+
+    def find(self, folded: str, tokens: Sequence[Token]) -> Iterator[Hit]:
+        """Yield the labels in a text in order; the longest of several at one place."""
+        for start, end in _longest(folded, tokens, self.kinds, self.first):
+            key = " ".join(token.text for token in tokens[start:end])
+            if _is_part(folded, tokens[start].start, tokens[end - 1].end):
+                continue
+            yield Hit(self.kinds[key], tokens[start].start, tokens[end - 1].end, key in self.strong)
+
+    def find_titles(self, folded: str, tokens: Sequence[Token]) -> Iterator[tuple[str, int, int]]:
+        """Yield each name of a document with its kind, its start and its end."""
+        firsts = frozenset(title.split(" ", 1)[0] for title in self.titles)
+        for start, end in _longest(folded, tokens, self.titles, firsts):
+            key = " ".join(token.text for token in tokens[start:end])
+            yield self.titles[key], tokens[start].start, tokens[end - 1].end
+
+    def find_columns(self, folded: str, tokens: Sequence[Token]) -> list[tuple[str, ...]]:
+        """Return the columns that a line names, left to right."""
+        firsts = frozenset(column.split(" ", 1)[0] for column in self.columns)
+        return [
+            self.columns[" ".join(token.text for token in tokens[start:end])]
+            for start, end in _longest(folded, tokens, self.columns, firsts)
+        ]
+
+
+def _is_part(folded: str, start: int, end: int) -> bool:
+    """Return whether words are a part of a number such as ``PO-7312`` or ``A.49971``."""
+    after = _PART_AFTER.match(folded, end)
+    before = start > 1 and folded[start - 1] in "-/_" and folded[start - 2].isdigit()
+    return (bool(after) and folded[end - 1] not in "#№°º.") or before
+
+
+def _longest(
+    folded: str, tokens: Sequence[Token], known: Mapping[str, object], firsts: frozenset[str]
+) -> Iterator[tuple[int, int]]:
+    index = 0
+    while index < len(tokens):
+        length = 0
+        if tokens[index].text in firsts:
+            key = ""
+            for size in range(1, min(_MOST_WORDS, len(tokens) - index) + 1):
+                token = tokens[index + size - 1]
+                if size > 1:
+                    gap = folded[tokens[index + size - 2].end : token.start]
+                    if not _BETWEEN.fullmatch(gap):
+                        break
+                key = f"{key} {token.text}" if key else token.text
+                if key in known:
+                    length = size
+        if length:
+            yield index, index + length
+        index += length or 1
+
+
+@cache
+def load_labels(language: str | None, folder: str | None = None) -> Labels:
+    """Return the labels of a language; those of all languages for an unknown one.
+
+    Args:
+        language: ISO 639-1, or None.
+        folder: A folder with further files, such as ``cs.toml``; None for no others.
+
+    Raises:
+        OSError: A file can't be read.
+        ValueError: A file is not TOML.
+    """
+    names = [language] if language and _paths(language, folder) else list(LANGUAGES)
+    own = [_read(path) for name in names for path in _paths(name, folder)]
+    english = [_read(path) for path in _paths(_FALLBACK, folder)]
+    strong = _collect(own, "labels")
+    kinds = {**_collect(english, "labels"), **strong}
+    titles: dict[str, str] = {}
+    for data in (*english, *own):
+        for key, kind in (("titles", "invoice"), ("receipts", "receipt"),
+                          ("credits", "credit_note")):  # fmt: skip
+            titles.update((each, kind) for label in data.get(key, ()) for each in _variants(label))
+    links = {each for data in (*english, *own) for link in data.get("links", ())
+             for each in _variants(link)}  # fmt: skip
+    return Labels(
+        kinds=kinds,
+        strong=frozenset(strong),
+        columns={**_collect(english, "columns"), **_collect(own, "columns")},
+        titles=titles,
+        links=frozenset(links),
+        first=frozenset(key.split(" ", 1)[0] for key in kinds),
+    )
+
+
+def _paths(language: str, folder: str | None) -> list[Path]:
+    """Return the files of a language: the own one, and the user's."""
+    folders = [_FOLDER, *([Path(folder)] if folder else [])]
+    return [path for each in folders if (path := each / f"{language}.toml").is_file()]
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _collect(files: Iterable[Mapping[str, Any]], table: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for data in files:
+        for kind, labels in data.get(table, {}).items():
+            for label in labels:
+                for variant in _variants(label):
+                    found.setdefault(variant, {})[kind] = None
+    return {variant: tuple(kinds) for variant, kinds in found.items()}
+
+
+def _variants(label: str) -> Iterator[str]:
+    """Yield all spellings of a label as words: with and without its optional parts."""
+    label = _NEXT_OPTION.sub(r"\1 (", _NEXT_OPTION.sub(r"\1 (", label))
+    whole = dict.fromkeys(_with_options(label))
+    for each in itertools.islice(whole, _MOST_VARIANTS):
+        if "*" in each:
+            continue
+        parts = re.split(r"(?<=\w)-(?=[\w#])", each)
+        joined = "".join("nr" if part == _NUMBER_SIGN and index else part
+                         for index, part in enumerate(parts))  # fmt: skip
+        for spelling in dict.fromkeys((joined.replace("#.", "nr"), " ".join(parts))):
+            words = " ".join(token.text for token in tokenize(fold(spelling)))
+            if words:
+                yield words
+
+
+def _with_options(label: str) -> Iterator[str]:
+    match = _OPTIONAL.search(label)
+    if match is None:
+        yield label
+        return
+    before, after = label[: match.start()], label[match.end() :]
+    yield from _with_options(before + (match[1] if after[:1].isalnum() else "") + after)
+    yield from _with_options(f"{before}{match[1]}{match[2]}{after}")
+
+
+def place_of(starts: Sequence[int], position: int) -> int:
+    """Return the index of the line that a position is in, from 0."""
+    return bisect.bisect_right(starts, position) - 1

@@ -1,0 +1,461 @@
+"""The sums of an invoice: net, taxes, total, paid and due, decided by its own arithmetic."""
+
+# ruff: noqa: RUF001 - it has typographic marks and a Russian abbreviation
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+from price_parser import Price
+
+from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
+from qtforge_builtin_plugins.documents.facts.page import Page
+
+__all__ = ["Money", "SumLine", "Sums", "find_money", "find_sums", "read_lines"]
+
+_KINDS: Final = frozenset(
+    {"net", "tax", "tax_base", "total", "total_weak", "amount_due", "paid", "discount", "shipping"}
+)
+_CURRENCY: Final = (
+    rf"(?:us\$|[$€£¥₽₹₴₺₩]|\b(?:{CODES.lower()})(?![a-z])|\brs\.?(?![a-z])|\bkr\b\.?|\btl\b|\bzl\b"
+    r"|\bруб\b\.?|\bр\.|\beuros?\b|\bkc\b)"
+)
+_NUMBER: Final = (
+    r"\d{1,3}(?:[.,' ]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)"
+    r"|\d{1,12}(?:[.,]\d{1,4})?(?!\d)|[.,]\d\d(?!\d)"
+)
+_MONEY: Final = re.compile(
+    rf"(?<![\w.,/:№#])(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY}) ?)?"
+    r"(?P<minus2>[-−–] ?)?"
+    rf"(?P<number>{_NUMBER})(?P<minus3>-(?!\d))?"
+    rf"(?: ?(?P<after>{_CURRENCY})(?! ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
+)
+_PERCENT: Final = re.compile(r"\(?[-–]?\d{1,2}(?:[.,]\d{1,3})? ?%\)?|% ?\d{1,2}(?:[.,]\d{1,2})?")
+_RATE: Final = re.compile(
+    r"(?P<minus>[-–]?)(?:(\d{1,2}(?:[.,]\d{1,3})?) ?%|% ?(\d{1,2}(?:[.,]\d{1,2})?))"
+)
+_ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
+_DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
+_DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
+_TOLERANCE: Final = Decimal("0.06")
+_MOST_LABEL: Final = 80
+_MOST_LINES: Final = 4_000
+_OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
+    {"tl": "TRY", "zl": "PLN", "р.": "RUB", "kc": "CZK"}
+)
+_CROWNS: Final[Mapping[str, str]] = MappingProxyType({"da": "DKK", "sv": "SEK", "no": "NOK",
+                                                      "nb": "NOK", "is": "ISK"})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """A number in a line, which may be an amount.
+
+    Attributes:
+        start: Its position in the text.
+        end: The position after it.
+        text: As written.
+        value: The number.
+        currency: ISO 4217, or None when there is none beside it.
+        places: Its decimal places.
+    """
+
+    start: int
+    end: int
+    text: str
+    value: Decimal
+    currency: str | None
+    places: int
+
+    @property
+    def looks_like_money(self) -> bool:
+        """Whether it has a currency or two decimal places."""
+        return self.currency is not None or self.places == 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumLine:
+    """A line that ends in an amount.
+
+    Attributes:
+        kind: Such as ``net``; None for a label that is not known.
+        label: The words before the amount.
+        amount: Its amount.
+        rate: The per cent in it, or None.
+        base: Another amount before it, such as the base of a tax, or None.
+        line: The index of its line.
+        evidence: The line.
+        own_line: Whether nothing but a label is beside the amount.
+    """
+
+    kind: str | None
+    label: str
+    amount: Money
+    rate: Decimal | None
+    base: Money | None
+    line: int
+    evidence: str
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """The sums of an invoice; each is None when it was not found.
+
+    Attributes:
+        net: The sum without tax.
+        taxes: Each tax.
+        total: The sum with tax.
+        due: What is still to pay, if it is stated.
+        paid: What was paid before, if it is stated.
+        currency: ISO 4217, or None.
+        agrees: Whether net and taxes make the total.
+    """
+
+    net: SumLine | None = None
+    taxes: tuple[SumLine, ...] = ()
+    total: SumLine | None = None
+    due: SumLine | None = None
+    paid: SumLine | None = None
+    currency: str | None = None
+    agrees: bool = False
+    lines: tuple[SumLine, ...] = field(default=(), repr=False)
+
+
+def decimal_mark(text: str) -> str | None:
+    """Return the decimal mark of most of the numbers with two decimals, or None."""
+    counts = Counter(match[1] for match in itertools.islice(_DECIMALS.finditer(text), 500))
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def find_money(
+    page: Page, start: int, end: int, mark: str | None, language: str | None
+) -> list[Money]:
+    """Return the numbers in a part of one line, without dates and percentages.
+
+    Args:
+        page: The text.
+        start: The position of its first character.
+        end: The position after it.
+        mark: The text's decimal mark, or None.
+        language: ISO 639-1, or None; decides whose crowns ``kr`` are.
+    """
+    line = page.folded[start:end]
+    for pattern in (_DATE, _PERCENT):
+        line = pattern.sub(lambda match: "\0" * len(match[0]), line)
+    found = []
+    for match in _MONEY.finditer(line):
+        number = match["number"]
+        value = _value(number, mark)
+        if value is None:
+            continue
+        bracketed = bool(match["open"] and match["close"] and (match["before"] or match["after"]))
+        if match["minus"] or match["minus2"] or match["minus3"] or bracketed:
+            value = -value
+        sign = match["before"] or match["after"]
+        places = re.search(r"[.,](\d+)$", number)
+        decimals = len(places[1]) if places and value != value.to_integral_value() else (
+            2 if places and len(places[1]) == 2 else 0
+        )  # fmt: skip
+        found.append(
+            Money(
+                start=start + match.start(),
+                end=start + match.end(),
+                text=page.text[start + match.start() : start + match.end()].strip("() "),
+                value=value,
+                currency=_currency(sign, language),
+                places=decimals,
+            )
+        )
+    return found
+
+
+def _value(number: str, mark: str | None) -> Decimal | None:
+    separated = re.fullmatch(r"\d{1,3}([.,])\d{3}", number)
+    if separated is not None:
+        # 1.188 is a thousand where the decimal mark is a comma, and where it is not known.
+        decimal = mark if mark == separated[1] else ("," if separated[1] == "." else ".")
+        return Price.fromstring(number, decimal_separator=decimal).amount
+    return Price.fromstring(number).amount
+
+
+def _currency(sign: str | None, language: str | None) -> str | None:
+    if sign is None:
+        return None
+    sign = sign.strip()
+    if sign.startswith("kr"):
+        return _CROWNS.get(language or "", "SEK" if language is None else "DKK")
+    return _OTHER_SIGNS.get(sign) or SIGNS.get(sign) or SIGNS.get(sign.rstrip(".")) or sign.upper()
+
+
+def find_sums(page: Page, language: str | None, items: Sequence[Decimal]) -> Sums:
+    """Return the sums that fit each other best.
+
+    Args:
+        page: The text.
+        language: ISO 639-1, or None.
+        items: The amounts of its items, or none.
+    """
+    lines = read_lines(page, language)
+    currency = _main_currency(page, lines, language)
+    best = _best(lines, sum(items, Decimal(0)) if items else None)
+    return replace(best, currency=currency, lines=tuple(lines))
+
+
+def read_lines(page: Page, language: str | None) -> list[SumLine]:
+    """Return the lines that have a label and end in an amount."""
+    mark = decimal_mark(page.text)
+    found: list[SumLine] = []
+    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
+        cells = page.cells[index]
+        # In a text with two columns a sum is in the cells from its label on.
+        first = next(
+            (cell.start for cell in cells if _label_kinds(page, cell.start, cell.end)), start
+        )
+        made = _read_line(page, index, first, end, mark, language)
+        if made is not None:
+            found.append(made)
+    found += _drawn_before(page, mark, language)
+    return found
+
+
+def _label_kinds(page: Page, start: int, end: int) -> tuple[str, ...]:
+    """Return the kinds of the label at the beginning of a cell; a rate may be before it."""
+    for hit in page.hits_between(start, min(end, start + 24)):
+        before = page.folded[start : hit.start]
+        if re.fullmatch(r"[\W\d]*(?:% ?)?", before):
+            return tuple(kind for kind in hit.kinds if kind in _KINDS or kind == "ignored") or (
+                "other",
+            )
+    return ()
+
+
+def _read_line(
+    page: Page, index: int, start: int, end: int, mark: str | None, language: str | None
+) -> SumLine | None:
+    line = page.folded[start:end]
+    amounts = find_money(page, start, end, mark, language)
+    kinds = _label_kinds(page, start, end)
+    rates = [_rate(match) for match in _RATE.finditer(line)]
+    evidence = " ".join(page.text[start:end].split())
+    if not amounts or not _ENDING.fullmatch(page.folded[amounts[-1].end : end]):
+        if amounts or not kinds or kinds == ("other",):
+            return None
+        return _below(page, index, start, end, kinds, rates, mark, language)
+    amount = amounts[-1]
+    label = page.folded[start : amounts[0].start]
+    if len(label) > _MOST_LABEL or not re.search(r"[^\W\d_]", label):
+        return None
+    if not amount.looks_like_money and not (kinds and _only_label(page, start, amounts[0].start)):
+        return None
+    others = [each for each in amounts[:-1] if each.looks_like_money]
+    return SumLine(
+        kind=_kind(kinds, rates),
+        label=label,
+        amount=amount,
+        rate=rates[0] if rates else None,
+        base=others[0] if len(others) == 1 else None,
+        line=index,
+        evidence=evidence,
+        plain=len(amounts) == 1 or (bool(kinds) and kinds != ("other",)),
+    )
+
+
+def _below(
+    page: Page, index: int, start: int, end: int, kinds: tuple[str, ...],
+    rates: Sequence[Decimal], mark: str | None, language: str | None,
+) -> SumLine | None:  # fmt: skip
+    """Return a sum whose amount alone is on the line below its label."""
+    if index + 1 >= len(page.lines) or not _only_label(page, start, end):
+        return None
+    below_start, below_end = page.lines[index + 1]
+    amounts = find_money(page, below_start, below_end, mark, language)
+    if len(amounts) != 1 or not amounts[0].looks_like_money:
+        return None
+    around = page.folded[below_start : amounts[0].start] + page.folded[amounts[0].end : below_end]
+    if re.search(r"\w", around):
+        return None
+    return SumLine(
+        kind=_kind(kinds, rates), label=page.folded[start:end], amount=amounts[0],
+        rate=rates[0] if rates else None, base=None, line=index,
+        evidence=page.spans([(start, end), (below_start, below_end)]), plain=True,
+    )  # fmt: skip
+
+
+def _only_label(page: Page, start: int, end: int) -> bool:
+    """Return whether nothing but labels, currencies, rates and small words is in a part."""
+    rest = list(page.folded[start:end])
+    for hit in page.hits_between(start, end):
+        rest[hit.start - start : hit.end - start] = " " * (hit.end - hit.start)
+    words = re.findall(r"[^\W\d_]{3,}", re.sub(_CURRENCY, " ", "".join(rest)))
+    return len(words) <= 1
+
+
+def _rate(match: re.Match[str]) -> Decimal:
+    value = Decimal((match[2] or match[3]).replace(",", "."))
+    return -value if match["minus"] else value
+
+
+def _kind(kinds: tuple[str, ...], rates: Sequence[Decimal]) -> str | None:
+    if not kinds or kinds == ("other",):
+        return "other" if kinds else None
+    if rates and "tax_base" in kinds:
+        return "tax_base"
+    return kinds[0]
+
+
+def _drawn_before(page: Page, mark: str | None, language: str | None) -> Iterator[SumLine]:
+    """Yield the sums whose amounts were drawn in a column before the column of their labels."""
+    column: list[tuple[int, int, int]] = []
+    for index, (start, end) in enumerate([*page.lines, (0, 0)]):
+        line = page.folded[start:end]
+        kinds = _label_kinds(page, start, end) if line.endswith(":") else ()
+        is_sum = line.endswith(":") and (
+            bool(set(kinds) & _KINDS) or (bool(column) and not kinds) or "%" in line
+        )
+        if is_sum:
+            column.append((index, start, end))
+            continue
+        if len(column) >= 2:
+            yield from _match_column(page, column, mark, language)
+        column = []
+
+
+def _match_column(
+    page: Page, column: Sequence[tuple[int, int, int]], mark: str | None, language: str | None
+) -> Iterator[SumLine]:
+    run: list[Money] = []
+    for start, end in [*page.lines[: column[0][0]], (0, 0)]:
+        amounts = find_money(page, start, end, mark, language) if end - start < 30 else []
+        rest = page.folded[start:end]
+        if len(amounts) == 1 and amounts[0].looks_like_money and not re.search(
+            r"\w", rest[: amounts[0].start - start] + rest[amounts[0].end - start :]
+        ):  # fmt: skip
+            run.append(amounts[0])
+            continue
+        if len(run) == len(column):
+            break
+        run = []
+    if len(run) != len(column):
+        return
+    for (index, start, end), amount in zip(column, run, strict=True):
+        rates = [_rate(match) for match in _RATE.finditer(page.folded[start:end])]
+        yield SumLine(
+            kind=_kind(_label_kinds(page, start, end), rates), label=page.folded[start:end],
+            amount=amount, rate=rates[0] if rates else None, base=None, line=index,
+            evidence=f"{page.text[start:end]} {amount.text}", plain=True,
+        )  # fmt: skip
+
+
+def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -> str | None:
+    """Return the currency of the sums, else of all amounts, else one that the text names."""
+    for some in ([each for each in lines if each.kind in _KINDS], lines):
+        counts = Counter(each.amount.currency for each in some if each.amount.currency)
+        if counts:
+            return counts.most_common(1)[0][0]
+    codes = Counter(
+        match[0].upper() for match in re.finditer(rf"(?<!\w)(?:{CODES})(?!\w)", page.text)
+    )
+    if codes:
+        return codes.most_common(1)[0][0]
+    signs = Counter(match[0] for match in re.finditer(_CURRENCY, page.folded))
+    if signs:
+        return _currency(signs.most_common(1)[0][0], language)
+    return None
+
+
+def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
+    """Return the total, and the net sum and taxes that make it."""
+    totals = _candidates(lines, ("total",)) or _candidates(lines, ("total_weak",))
+    weak = _candidates(lines, ("total_weak",)) if totals else []
+    dues = _candidates(lines, ("amount_due",))
+    paid = next((line for line in reversed(lines) if line.kind == "paid"), None)
+    due = dues[-1] if dues else None
+    for group in (totals, weak, dues, [each for each in lines if each.kind is None and each.plain]):
+        best: Sums | None = None
+        for total in group:
+            made = _explained(total, lines, items)
+            if made is not None and (best is None or _rank(made, paid) >= _rank(best, paid)):
+                best = made
+        if best is not None:
+            return _with_due(best, due, paid)
+    chosen = _unexplained(totals or weak, dues)
+    net = next((line for line in reversed(lines) if line.kind == "net"), None)
+    taxes = tuple(_unique(line for line in lines if line.kind == "tax"))
+    return _with_due(Sums(net=net, taxes=taxes, total=chosen), due, paid)
+
+
+def _candidates(lines: Sequence[SumLine], kinds: Sequence[str]) -> list[SumLine]:
+    return [line for line in lines if line.kind in kinds]
+
+
+def _rank(sums: Sums, paid: SumLine | None) -> tuple[bool, Decimal]:
+    return bool(sums.taxes), abs(sums.total.amount.value) if sums.total else Decimal(0)
+
+
+def _with_due(sums: Sums, due: SumLine | None, paid: SumLine | None) -> Sums:
+    return replace(sums, due=due, paid=paid)
+
+
+def _unexplained(totals: Sequence[SumLine], dues: Sequence[SumLine]) -> SumLine | None:
+    """Return the greatest total; one that is zero was paid, and the sum has a weaker label."""
+    for group in (totals, dues):
+        nonzero = [each for each in group if each.amount.value]
+        if nonzero:
+            return max(nonzero, key=lambda each: abs(each.amount.value))
+    return next(iter([*totals, *dues]), None)
+
+
+def _explained(total: SumLine, lines: Sequence[SumLine], items: Decimal | None) -> Sums | None:
+    """Return a total with the net sum and the taxes that make it; None when nothing does."""
+    value = total.amount.value
+    taxes = _unique(line for line in lines if line.kind == "tax" or (
+        line.kind is None and line.rate is not None and line.plain
+    ))  # fmt: skip
+    for some in _subsets(taxes):
+        tax = sum((line.amount.value for line in some), Decimal(0))
+        nets = [
+            line for line in lines
+            if line.line != total.line and line.kind not in ("tax", "paid", "amount_due", "ignored")
+            and abs(line.amount.value + tax - value) <= _TOLERANCE and (some or line.kind == "net")
+        ]  # fmt: skip
+        nets.sort(key=lambda line: (line.kind != "net", line.kind != "tax_base", -line.line))
+        if nets and (nets[0].kind in ("net", "tax_base") or _rates_fit(nets[0], some)):
+            return Sums(net=nets[0], taxes=tuple(some), total=total, agrees=True)
+    if items is not None and abs(items - value) <= _TOLERANCE and not taxes:
+        return Sums(total=total, agrees=True)
+    return None
+
+
+def _rates_fit(net: SumLine, taxes: Sequence[SumLine]) -> bool:
+    """Return whether the only tax is its rate of the net sum."""
+    if len(taxes) != 1 or taxes[0].rate is None:
+        return False
+    return abs(net.amount.value * taxes[0].rate / 100 - taxes[0].amount.value) <= _TOLERANCE
+
+
+def _subsets(taxes: Sequence[SumLine]) -> Iterator[tuple[SumLine, ...]]:
+    """Yield all taxes, then those with a rate, then each alone, then none."""
+    yield tuple(taxes)
+    rated = tuple(line for line in taxes if line.rate is not None)
+    if len(rated) != len(taxes):
+        yield rated
+    if len(taxes) <= 6:
+        for size in range(len(taxes) - 1, 0, -1):
+            yield from itertools.combinations(taxes, size)
+    yield ()
+
+
+def _unique(lines: Iterator[SumLine]) -> list[SumLine]:
+    """Return the taxes, each once: an invoice of several pages repeats them."""
+    seen: dict[tuple[Decimal | None, Decimal], SumLine] = {}
+    for line in lines:
+        seen.setdefault((line.rate, line.amount.value), line)
+    return list(seen.values())
