@@ -2,17 +2,27 @@
 
 A task of a plugin that raises ``SystemExit`` or ``KeyboardInterrupt`` would end asyncio's loop,
 ``loop.stop()`` would too, and a task that swallows each cancellation would keep it for ever.
+
+A plugin that cancels every task of `asyncio.all_tasks`, to end those that it has started, would
+cancel the host and every run. So the host's own tasks are not among them: `HostLoop` tells whose
+a task is by the code that makes it. The current task is the only one of the host's that a plugin
+can get hold of, and a plugin's own call of its `cancel` does not count as one from outside.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import os
+import sys
 from asyncio import tasks
 from collections.abc import Awaitable, Coroutine, Generator
+from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
+from weakref import ref
 
-from qtforge_host.plugin_code import explain, is_interruption
+from qtforge_host.plugin_code import explain, is_host_code, is_interruption, is_own_code
 
 __all__ = ["HostLoop", "end_tasks", "run"]
 
@@ -20,6 +30,21 @@ T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("qtforge.host")
 _END_S: Final = 2.0  # that the tasks that are left at the end have to take in their cancellation
+_FORGET_AT: Final = 1024  # tasks; then those that are done are forgotten
+_FILES: Final = 512  # whose owner is remembered
+_ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep
+_SERVER: Final = f"{os.sep}uvicorn{os.sep}"  # makes a task for each HTTP request
+
+
+class HostTask(asyncio.Task[T]):
+    """A task of the host, which `asyncio.all_tasks` does not have."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the task; plugin code that cancels the task it runs in raises that itself."""
+        is_cancelled = super().cancel(msg)
+        if is_cancelled and asyncio.current_task() is self and is_own_code(_caller().f_code):
+            self.uncancel()
+        return is_cancelled
 
 
 class HostLoop(asyncio.SelectorEventLoop):
@@ -27,7 +52,28 @@ class HostLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
+        self._host_tasks: list[ref[asyncio.Task[Any]]] = []  # cheaper than a set that shrinks
+        self._forget_at = _FORGET_AT
         self._main: asyncio.Future[Any] | None = None
+
+    def create_task(
+        self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any
+    ) -> asyncio.Task[T]:
+        """Make a task; it is the host's where the code of the host, or its server, makes it."""
+        if not _is_made_by_host(_caller().f_code):
+            return super().create_task(coro, **options)
+        task = HostTask(coro, loop=self, **options)
+        tasks._unregister_task(task)
+        self._host_tasks.append(ref(task))
+        if len(self._host_tasks) >= self._forget_at:
+            self._host_tasks = [ref(found) for found in self.host_tasks()]
+            self._forget_at = max(_FORGET_AT, 2 * len(self._host_tasks))
+        return task
+
+    def host_tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that the host has made, and not a plugin, and that are not done."""
+        found = (each() for each in self._host_tasks)
+        return [task for task in found if task is not None and not task.done()]
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Run until a future is done, whatever other tasks raise."""
@@ -93,8 +139,30 @@ async def _and_end_tasks(main: Coroutine[Any, Any, T]) -> T:
     try:
         return await main
     finally:
-        current = asyncio.current_task()
-        await end_tasks({task for task in asyncio.all_tasks() if task is not current})
+        loop = asyncio.get_running_loop()
+        found = asyncio.all_tasks()
+        if isinstance(loop, HostLoop):
+            found.update(loop.host_tasks())
+        found.discard(asyncio.current_task())
+        await end_tasks(found)
+
+
+def _caller() -> FrameType:
+    """Return the innermost frame, of those that called the caller, that is not of asyncio."""
+    frame = sys._getframe(2)
+    while _is_asyncio(frame.f_code.co_filename) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+@functools.lru_cache(_FILES)
+def _is_asyncio(file: str) -> bool:
+    return file.startswith(_ASYNCIO)
+
+
+@functools.lru_cache(_FILES)
+def _is_made_by_host(code: CodeType) -> bool:
+    return is_host_code(code) or _SERVER in code.co_filename
 
 
 def _is_stray(error: BaseException) -> bool:

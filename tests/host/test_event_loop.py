@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from qtforge_host import event_loop
+from qtforge_host.plugin_code import is_interruption
 
 
 async def leave() -> None:
@@ -69,3 +71,73 @@ def test_a_task_that_ignores_its_cancellation_is_left(
     with caplog.at_level(logging.ERROR):
         assert event_loop.run(main()) == "ended"
     assert "ignores its cancellation, and is left" in caplog.text
+
+
+async def cancel_all() -> bool:
+    mine = asyncio.create_task(asyncio.sleep(60))
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.wait([mine])
+    return mine.cancelled()
+
+
+async def cancel_this() -> None:
+    this = asyncio.current_task()
+    assert this is not None
+    this.cancel()
+    await asyncio.sleep(0.001)
+
+
+def task_of_the_host(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Make a task in code that has the file name of a module of the host."""
+    module = event_loop.__file__.replace("event_loop", "app")
+    names: dict[str, Any] = {"asyncio": asyncio, "work": work}
+    exec(compile("task = asyncio.create_task(work)", module, "exec"), names)
+    task: asyncio.Task[Any] = names["task"]
+    return task
+
+
+def test_a_plugin_that_cancels_all_tasks_cancels_its_own() -> None:
+    async def main() -> tuple[bool, str]:
+        host = task_of_the_host(asyncio.sleep(0.05, "done"))
+        answer = asyncio.create_task(cancel_all())
+        assert host not in asyncio.all_tasks()
+        assert answer in asyncio.all_tasks()
+        with contextlib.suppress(asyncio.CancelledError):
+            await answer
+        return answer.cancelled(), await host
+
+    assert event_loop.run(main()) == (True, "done")
+
+
+def test_a_plugin_that_cancels_the_host_s_task_that_it_runs_in_fails() -> None:
+    async def guarded() -> str:
+        try:
+            await cancel_this()
+        except BaseException as error:  # noqa: BLE001
+            return "from outside" if is_interruption(error) else type(error).__name__
+        return "ignored"
+
+    async def main() -> str:
+        answer: str = await task_of_the_host(guarded())
+        return answer
+
+    # From Python 3.13 on, `uncancel` takes back what was not delivered yet.
+    assert event_loop.run(main()) in ("CancelledError", "ignored")
+
+
+def test_tasks_of_the_host_are_ended_with_the_loop() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("ended")
+
+    async def main() -> None:
+        task_of_the_host(work())
+        await asyncio.sleep(0.01)
+
+    event_loop.run(main())
+    assert ended == ["ended"]
