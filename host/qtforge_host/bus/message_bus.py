@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from qtforge_host.bus.subscriptions import DeliveryObserver, Mailbox
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.bus.transport import Envelope, Transport
 from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
-from qtforge_sdk.bus import MESSAGE_ID, MessageHandler
+from qtforge_sdk.bus import MessageHandler
 from qtforge_sdk.conversion import convert
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import (
@@ -65,7 +65,10 @@ class LocalTransport:
         self.mailboxes: list[Mailbox] = []
         self._audiences: dict[str, tuple[Mailbox, ...]] = {}
 
-    async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
+    # Not a coroutine of its own: every request would pass through one more.
+    def request(
+        self, envelope: Envelope, listener: ProgressListener | None
+    ) -> Coroutine[Any, Any, Any]:
         """Send a request to the route of its topic.
 
         Raises:
@@ -76,22 +79,24 @@ class LocalTransport:
             raise self._no_handler(envelope.topic)
         only = route.only
         if only is not None and envelope.plugin is None:
-            return await only.call(envelope, envelope.payload, listener)
-        return await route.dispatch(envelope, listener)
+            return only.call(envelope, envelope.payload, listener)
+        return route.dispatch(envelope, listener)
 
-    async def publish(self, topic: str, message: Any) -> Published:
+    async def publish(self, topic: str, message: Any, message_id: str = "") -> Published:
         """Put a message into the mailbox of each matching subscriber."""
         audience = self._audiences.get(topic)
         if audience is None:
             audience = self._audience(topic)
         delivered = dropped = 0
         for mailbox in audience:
-            if mailbox.is_full:  # a quick subscriber only needs a turn
+            taken = mailbox.offer(topic, message, message_id)
+            if taken is False:  # a quick subscriber only needs a turn
                 await asyncio.sleep(0)
-            taken = mailbox.offer(topic, message)
+                taken = mailbox.offer(topic, message, message_id)
             if taken:
                 delivered += 1
             elif taken is False:
+                mailbox.drop(topic)
                 dropped += 1
         return Published(delivered, dropped)
 
@@ -174,7 +179,9 @@ class MessageBus:
         except msgspec.ValidationError as error:
             raise InvalidMessageError(topic, str(error), "response") from error
 
-    async def send(self, envelope: Envelope, listener: ProgressListener | None = None) -> Any:
+    def send(
+        self, envelope: Envelope, listener: ProgressListener | None = None
+    ) -> Coroutine[Any, Any, Any]:
         """Send a request in a ready envelope, as the steps of runs do.
 
         Raises:
@@ -184,8 +191,8 @@ class MessageBus:
             raise BusClosedError("the bus is closed", "the host is stopping")
         observers = self._observers
         if observers.before is None and observers.after is None and observers.error is None:
-            return await self._transport.request(envelope, listener)
-        return await self._observed(envelope, listener, observers)
+            return self._transport.request(envelope, listener)
+        return self._observed(envelope, listener, observers)
 
     async def publish(
         self, topic: str, message: object, *, message_id: str | None = None
@@ -203,10 +210,7 @@ class MessageBus:
         """
         if self._closed:
             raise BusClosedError("the bus is closed", "the host is stopping")
-        if message_id is None:
-            published = await self._transport.publish(topic, message)
-        else:
-            published = await self._publish_as(message_id, topic, message)
+        published = await self._transport.publish(topic, message, message_id or "")
         if not self._relays:
             return published
         relayed_id = message_id or secrets.token_hex(16)
@@ -222,14 +226,7 @@ class MessageBus:
     async def deliver(self, topic: str, message: Any, message_id: str) -> None:
         """Deliver what another process has published; a full mailbox is waited for."""
         await self._local.until_not_full(topic)
-        await self._publish_as(message_id, topic, message)
-
-    async def _publish_as(self, message_id: str, topic: str, message: Any) -> Published:
-        token = MESSAGE_ID.set(message_id)
-        try:
-            return await self._transport.publish(topic, message)
-        finally:
-            MESSAGE_ID.reset(token)
+        await self._transport.publish(topic, message, message_id)
 
     def patterns(self) -> set[str]:
         """Return the patterns of all subscriptions."""
@@ -353,16 +350,16 @@ class MessageBus:
 
     def statistics(self) -> Sequence[HandlerStatistics]:
         """Return the statistics of every handler and subscriber; see `qtforge_sdk.Bus`."""
-        counters = [box.counters for box in self._local.mailboxes]
+        found = [box.statistics() for box in self._local.mailboxes]
         for route in self._local.routes.values():
-            counters += [handler.counters for handler in (*route.wrappers, *route.handlers)]
-        found = [each.snapshot() for each in counters]
+            handlers = (*route.wrappers, *route.handlers)
+            found += [handler.counters.snapshot() for handler in handlers]
         return sorted(found, key=lambda each: (each.topic, each.plugin))
 
     @property
     def undelivered(self) -> int:
         """How many messages wait in mailboxes or are being handled by subscribers."""
-        return sum(box.counters.outstanding for box in self._local.mailboxes)
+        return sum(box.outstanding for box in self._local.mailboxes)
 
     async def drain(self, within_s: float) -> bool:
         """Wait until every mailbox is empty; return whether it was in time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import time
@@ -16,7 +17,7 @@ import msgspec
 from qtforge_host.bus.handler import Predicate
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.cancellation import DeadlineExceeded, rest_of
 from qtforge_host.event_loop import end_tasks
 from qtforge_host.plugin_code import (
     Author,
@@ -25,6 +26,7 @@ from qtforge_host.plugin_code import (
     is_interruption,
     place_of_function,
 )
+from qtforge_sdk import HandlerStatistics
 from qtforge_sdk.bus import MESSAGE_ID
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import ExpressionError, InvalidMessageError
@@ -106,6 +108,7 @@ class Mailbox:
         self._quiet = asyncio.Event()  # set while nothing waits
         self._quiet.set()
         self._message_id: str | None = None  # of the last delivery; None before the first
+        self._delivering = 0
         self._closed = False
         self._warned_full = False
         self._task: asyncio.Task[None] | None = None  # made for the first message
@@ -115,21 +118,34 @@ class Mailbox:
         """Whether the next message would be dropped."""
         return len(self._waiting) >= self._capacity
 
-    def offer(self, topic: str, message: Any) -> bool | None:
+    @property
+    def outstanding(self) -> int:
+        """How many messages wait or are being delivered."""
+        return len(self._waiting) + self._delivering
+
+    def statistics(self) -> HandlerStatistics:
+        """Return the current statistics."""
+        self.counters.outstanding = self.outstanding
+        return self.counters.snapshot()
+
+    def offer(self, topic: str, message: Any, message_id: str = "") -> bool | None:
         """Add a message; return False when it is full, None when the filter excludes it.
 
         A costly filter decides before the delivery, and not here.
+
+        Args:
+            topic: The topic.
+            message: The message.
+            message_id: The id of the publication, or "".
         """
         where = self._where
         if where is not None and where.is_cheap and not self._wanted(where, topic, message):
             return None
-        if self.is_full:
-            self._drop(topic)
+        queue = self._waiting
+        if len(queue) >= self._capacity:
             return False
         waiting = (topic, message) if self._keeps_topic else message
-        message_id = MESSAGE_ID.get()
-        self._waiting.append(_Identified(message_id, waiting) if message_id else waiting)
-        self.counters.outstanding += 1
+        queue.append(_Identified(message_id, waiting) if message_id else waiting)
         if self._wake is not None:
             self._quiet.clear()
             self._wake.set_result(None)
@@ -138,6 +154,16 @@ class Mailbox:
             self._quiet.clear()
             self._task = asyncio.get_running_loop().create_task(self._deliver_all())
         return True
+
+    def drop(self, topic: str) -> None:
+        """Count a message that was not taken, and log the first of a series."""
+        self.counters.dropped += 1
+        if not self._warned_full:
+            self._warned_full = True
+            _LOG.warning(
+                "%s %s is too slow for '%s': its mailbox of %d is full, messages are dropped",
+                self.plugin, self.version, topic, self._capacity,
+            )  # fmt: skip
 
     async def drained(self) -> None:
         """Wait until every waiting message has been handled."""
@@ -148,7 +174,6 @@ class Mailbox:
         if not self._closed:
             self._closed = True
             self._waiting.clear()
-            self.counters.outstanding = 0
             self._quiet.set()
             if self._task is not None:
                 self._task.cancel()
@@ -188,15 +213,6 @@ class Mailbox:
         assert self._where is not None  # noqa: S101 - it decides late
         return await self._where.decide({"message": to_plain(message), "topic": topic})
 
-    def _drop(self, topic: str) -> None:
-        self.counters.dropped += 1
-        if not self._warned_full:
-            self._warned_full = True
-            _LOG.warning(
-                "%s %s is too slow for '%s': its mailbox of %d is full, messages are dropped",
-                self.plugin, self.version, topic, self._capacity,
-            )  # fmt: skip
-
     def _failed(self, topic: str, error: BaseException) -> None:
         self.counters.errors += 1
         _LOG.error(
@@ -208,10 +224,7 @@ class Mailbox:
         loop = asyncio.get_running_loop()
         waiting = self._waiting
         while True:
-            for _ in range(_TURN):
-                if not waiting:
-                    break
-                await self._deliver(waiting.popleft())
+            await self._deliver(_TURN)
             if waiting:
                 await asyncio.sleep(0)
                 continue
@@ -220,47 +233,65 @@ class Mailbox:
             self._wake = loop.create_future()
             await self._wake
 
-    async def _deliver(self, message: Any) -> None:
-        counters = self.counters
-        counters.requests += 1
+    async def _deliver(self, most: int) -> None:
+        """Deliver waiting messages, at most so many.
+
+        It is one coroutine for all of them, and makes the first step of a subscriber by hand:
+        most deliver without waiting, and cost one call then.
+        """
+        waiting, counters = self._waiting, self.counters
         started = time.monotonic()
-        message_id = ""
-        if message.__class__ is _Identified:
-            message_id, message = message
-        if message_id != self._message_id:  # it is set in the context of the mailbox's own task
-            MESSAGE_ID.set(message_id)
-            self._message_id = message_id
-        given = message
-        failure: BaseException | None = None
-        try:
-            if self._decides_late and not await self._is_wanted(*message):
+        for _ in range(most):
+            if not waiting:
                 return
-            if self._keeps_topic and not self._with_topic:
-                message = message[1]
-            if not self._untyped and message.__class__ is not self._message_type:
-                message = self._fit(message)
-            if self._is_async:
-                work = self._handler(message)
-            else:
-                work = self._threads.run(lambda: self._handler(message))
-            if discard_awaitable(await run_before(started + _TIMEOUT_S, work)):
-                where = place_of_function(self._handler)
-                raise TypeError(f"it returned a coroutine: missing await ({where})")
-        except DeadlineExceeded:
-            counters.timeouts += 1
-            failure = TimeoutError(f"not done within {_TIMEOUT_S:g} s")
-            self._failed(self.pattern, failure)
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            failure = error
-            self._failed(self.pattern, error)
-        finally:
-            counters.outstanding -= 1
-            counters.ended(time.monotonic() - started)
-        if self._on_delivery is not None:
-            topic, published = given
-            self._on_delivery(self, topic, published, failure)
+            message_id, message = "", waiting.popleft()
+            self._delivering = 1
+            counters.requests += 1
+            if message.__class__ is _Identified:
+                message_id, message = message
+            if message_id != self._message_id:  # set in the context of the mailbox's own task
+                MESSAGE_ID.set(message_id)
+                self._message_id = message_id
+            given = message
+            failure: BaseException | None = None
+            try:
+                if self._keeps_topic:
+                    if self._decides_late and not await self._is_wanted(*message):
+                        continue
+                    if not self._with_topic:
+                        message = message[1]
+                if not self._untyped and message.__class__ is not self._message_type:
+                    message = self._fit(message)
+                if self._is_async:
+                    work = self._handler(message)
+                else:
+                    work = self._threads.run(functools.partial(self._handler, message))
+                try:
+                    first = work.send(None)
+                except StopIteration as done:
+                    answer = done.value
+                else:
+                    answer = await rest_of(work, first, started + _TIMEOUT_S)
+                if answer is not None and discard_awaitable(answer):
+                    where = place_of_function(self._handler)
+                    raise TypeError(f"it returned a coroutine: missing await ({where})")
+            except DeadlineExceeded:
+                counters.timeouts += 1
+                failure = TimeoutError(f"not done within {_TIMEOUT_S:g} s")
+                self._failed(self.pattern, failure)
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                failure = error
+                self._failed(self.pattern, error)
+            finally:
+                self._delivering = 0
+                ended = time.monotonic()
+                counters.ended(ended - started)
+                started = ended
+            if self._on_delivery is not None:
+                topic, published = given
+                self._on_delivery(self, topic, published, failure)
 
     def _fit(self, message: Any) -> Any:
         try:

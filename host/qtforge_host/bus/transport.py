@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import msgspec
@@ -46,8 +47,17 @@ class Envelope(msgspec.Struct):
 class Transport(Protocol):
     """Carries messages to handlers and subscribers."""
 
-    async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
+    def request(
+        self, envelope: Envelope, listener: ProgressListener | None
+    ) -> Coroutine[Any, Any, Any]:
         """Return the response of the chosen handler; ``listener`` receives progress."""
 
-    async def publish(self, topic: str, message: Any) -> Published:
-        """Deliver a message to the subscribers."""
+    async def publish(self, topic: str, message: Any, message_id: str = "") -> Published:
+        """Deliver a message to the subscribers.
+
+        Args:
+            topic: The topic.
+            message: The message.
+            message_id: The id of a publication that is made again until it has succeeded, or
+                that comes from another process; "" for another one.
+        """

@@ -201,9 +201,9 @@ class Traffic:
         )
         return response
 
-    async def publish(self, topic: str, message: Any) -> Published:
+    async def publish(self, topic: str, message: Any, message_id: str = "") -> Published:
         """Publish on the bus; see `qtforge_host.bus.transport.Transport`."""
-        published = await self._inner.publish(topic, message)
+        published = await self._inner.publish(topic, message, message_id)
         self.messages.append(
             PublishedMessage(
                 topic=topic,
