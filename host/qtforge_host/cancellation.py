@@ -41,19 +41,22 @@ class CancelScope:
 
     Attributes:
         count: How often the scope has cancelled the task, and not taken that back.
+        loop: The task's event loop.
+        task: The task.
         expired: Whether the deadline of `cancel_at` or `cancel_after` has passed.
 
     Raises:
         RuntimeError: There is no current task.
     """
 
-    __slots__ = ("_before", "_handle", "_task", "count", "expired")
+    __slots__ = ("_before", "_handle", "count", "expired", "loop", "task")
 
     def __init__(self) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be cancelled")
-        self._task = task
+        self.task = task
+        self.loop = task.get_loop()
         self._before = task.cancelling()
         self._handle: Alarm | None = None
         self.count = 0
@@ -62,12 +65,17 @@ class CancelScope:
     @property
     def is_current(self) -> bool:
         """Whether the scope's task is the one that runs now."""
-        return asyncio.current_task() is self._task
+        return asyncio.current_task() is self.task
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the task was cancelled since the scope was made, by it or by others."""
+        return self.task.cancelling() > self._before
 
     def cancel(self) -> None:
         """Cancel the task."""
         self.count += 1
-        self._task.cancel()
+        self.task.cancel()
 
     def cancel_at(self, deadline: float) -> None:
         """Cancel the task at a deadline, and again every second until the scope is closed.
@@ -75,7 +83,7 @@ class CancelScope:
         Args:
             deadline: On the loop's clock, in seconds.
         """
-        self._handle = self._task.get_loop().call_at(deadline, self._expire)
+        self._handle = self.loop.call_at(deadline, self._expire)
 
     def cancel_after(self, seconds: float, clock: Clock) -> None:
         """Cancel the task once so much time has passed on a clock; else as `cancel_at`."""
@@ -83,7 +91,7 @@ class CancelScope:
 
     def others(self) -> int:
         """Return how often others have cancelled the task since the scope was made."""
-        return self._task.cancelling() - self._before - self.count
+        return self.task.cancelling() - self._before - self.count
 
     def disarm(self) -> None:
         """Forget the deadline."""
@@ -97,12 +105,12 @@ class CancelScope:
             self.disarm()
         while self.count:
             self.count -= 1
-            self._task.uncancel()
+            self.task.uncancel()
 
     def _expire(self) -> None:
         self.expired = True
         self.cancel()
-        self._handle = self._task.get_loop().call_later(_INSIST_S, self._expire)
+        self._handle = self.loop.call_later(_INSIST_S, self._expire)
 
 
 class _Rest:

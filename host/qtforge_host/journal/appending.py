@@ -70,11 +70,13 @@ def make_append(
     """
     run_id, change, checkpoint = ownership.run_id, None, None
     answered: list[str] = []
+    encoded: list[Encoded] = []
     for place, record in enumerate(records):
         if record.run_id != run_id:
             raise ValueError(f"a record of {record.run_id} can't be appended to {run_id}")
         if change is not None and change.finished_at_us is not None:
             raise ValueError(f"{run_id} has ended; RunFinished is the last record")
+        encoded.append(encode_record(record, most_bytes))
         if record.__class__ in _MOSTLY:
             continue
         answered += answered_messages((record,))
@@ -86,10 +88,12 @@ def make_append(
                 checkpoint = checkpoint_row(record, place)
     return Append(
         ownership,
-        [encode_record(record, most_bytes) for record in records],
+        encoded,
         change,
         checkpoint,
-        [(to, each.message_id, encode_message(to, each, most_bytes)) for to, each in posts],
+        [(to, each.message_id, encode_message(to, each, most_bytes)) for to, each in posts]
+        if posts
+        else [],
         answered,
     )
 

@@ -109,16 +109,16 @@ class MemoryJournal:
         """Append records, all or none; see `Journal`."""
         if not records:
             return
-        self._open_store()  # a closed journal is reported before anything else
+        store = self._open_store()  # a closed journal is reported before anything else
         job = make_append(ownership, records, posts, self.max_value_bytes)
         run = self._owned(ownership)
         run.add(job)
-        self._store.log(run, len(job.entries))
+        store.log(run, len(job.entries))
         if job.status is not None:
-            self._store.update_finished(run)
+            store.update_finished(run)
         for to, message_id, message in job.posts:
-            if to in self._store.runs:
-                self._post(self._store.runs[to], message_id, message)
+            if to in store.runs:
+                self._post(store.runs[to], message_id, message)
 
     async def records(
         self, run_id: str, after: int = 0, limit: int | None = None

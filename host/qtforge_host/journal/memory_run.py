@@ -108,7 +108,7 @@ class MemoryRun:
         change = job.status
         if job.checkpoint is not None:
             self.save(len(self.entries) + 1 + job.checkpoint.place, job.checkpoint)
-        self.entries += [self._shared(entry) for entry in job.entries]
+        self.entries += [each if not each.blobs else self._shared(each) for each in job.entries]
         if change is not None:
             self.status = change.status
             self.finished_at = _instant(change.finished_at_us)
@@ -120,8 +120,6 @@ class MemoryRun:
             self.mark_handled(message_id)
 
     def _shared(self, entry: Encoded) -> Encoded:
-        if not entry.blobs:
-            return entry
         blobs = tuple(self._values.setdefault(blob.sum, blob) for blob in entry.blobs)
         return msgspec.structs.replace(entry, blobs=blobs)
 
@@ -315,9 +313,9 @@ class MemoryStore:
     def log(self, run: MemoryRun, count: int) -> None:
         """Add a run's newest records to the order of all records."""
         first = len(run.entries) - count
-        self._appended.extend(
-            (run.run_id, run.key, number) for number in range(first, first + count)
-        )
+        run_id, key, add = run.run_id, run.key, self._appended.append
+        for number in range(first, first + count):
+            add((run_id, key, number))
         self._appended_count += count
 
     def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:

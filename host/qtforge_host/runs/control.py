@@ -58,6 +58,7 @@ class Control:
         on_checkpoint: Called with each checkpoint of a stateful run; None for other runs.
 
     Attributes:
+        amendments: The messages that amend the run, and that `amend` has yet to apply.
         position: Up to where the inbox has been read.
         caught_up: Whether everything was delivered that the watch of the inboxes has passed, so
             that its next messages follow.
@@ -87,7 +88,7 @@ class Control:
         self._on_checkpoint = on_checkpoint
         self._scope: CancelScope | None = None  # of the caller's task, while it executes the run
         self._may_interrupt = False
-        self._amendments: list[InboxMessage] = []
+        self.amendments: list[InboxMessage] = []
         self._pause: InboxMessage | None = None
         self._changed: asyncio.Event | None = None  # made for the first waiter
         self._events: deque[ReceivedEvent] = deque()
@@ -162,7 +163,7 @@ class Control:
         elif message.kind == "event":
             await self._receive(message)
         elif message.kind == "amend":
-            self._amendments.append(message)
+            self.amendments.append(message)
         elif message.kind == "pause" and resumed:
             self._ignored.append(message.message_id)
         elif message.kind == "pause":
@@ -245,16 +246,35 @@ class Control:
         if self._pause is not None:
             raise PauseRequested(self._pause)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether a step may begin, for all that is known: nothing was sent that is to be decided.
+
+        Every step asks, and most need not ask `winds_down`, `is_cut` and `check` then.
+        """
+        state, scope = self._log.state, self._scope
+        if (
+            state.cancel_requested is not None
+            or state.compensating
+            or self.is_over
+            or self._pause is not None
+            or scope is None
+            or scope.is_cancelled
+        ):
+            return False
+        task = asyncio.current_task(scope.loop)
+        return task is None or task is scope.task or not task.cancelling()
+
     async def amend(self) -> None:
         """Apply the amendments that were sent; after a step, before the next is chosen.
 
         Not between the choice of a step and the step: it would run in the place of one that
         the amendment inserts before it, and a resumed run would do them in the other order.
         """
-        if self._amendments:
+        if self.amendments:
             async with self._amending:
-                while self._amendments:
-                    message = self._amendments.pop(0)
+                while self.amendments:
+                    message = self.amendments.pop(0)
                     if message.message_id not in self._log.state.handled:
                         await self._amend(message)
 
@@ -296,10 +316,10 @@ class Control:
         scope = self._scope
         if scope is None:
             return False
-        if scope.count or scope.others() > 0:
+        if scope.is_cancelled:
             return True
-        task = None if scope.is_current else asyncio.current_task()
-        return task is not None and task.cancelling() > 0
+        task = asyncio.current_task()
+        return task is not None and task is not scope.task and task.cancelling() > 0
 
     def is_cancellation(self, error: BaseException) -> bool:
         """Return whether an exception says that the run was cancelled, not a task of its code."""

@@ -177,7 +177,10 @@ class RunExecution:
             result = returned if given is None else self._run.render(given, names)
             return result, str(self._run.render(text, names)) if text else ""
 
-        result, summary = await self._run.compute(render)
+        if definition.result is None and not definition.summary:
+            result, summary = returned, ""
+        else:
+            result, summary = await self._run.compute(render)
         try:
             return normalize(result), summary
         except TypeError as error:

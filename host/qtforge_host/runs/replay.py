@@ -74,7 +74,7 @@ class ReplayGuard:
         Raises:
             RunDivergedError: The journal holds a step that should have come first.
         """
-        if (other := self._missing()) is not None:
+        if self._unclaimed and (other := self._missing()) is not None:
             raise RunDivergedError(
                 step, f"the journal holds '{other}' here, the code does '{step}'"
             )

@@ -504,7 +504,8 @@ class ActiveRun:
         outcome = self._enter(call.step, call.topic)
         branch = Branch.current(self.id)
         if outcome is None:
-            await self._begin(call.step, call, compensation)
+            if not self._control.is_clear or call.step in self._log.state.begun:
+                await self._begin(call.step, call, compensation)
             began_s = self._clock.monotonic()
             token = STEP.set(call.step)
             try:
@@ -518,7 +519,8 @@ class ActiveRun:
                 raise
             finally:
                 STEP.reset(token)
-            await self._control.amend()
+            if self._control.amendments:
+                await self._control.amend()
         if branch is not None:
             branch.note(succeeded=isinstance(outcome, StepSucceeded))
         if isinstance(outcome, StepSucceeded):

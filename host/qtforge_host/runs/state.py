@@ -240,6 +240,8 @@ class RunState:
                 self._step_succeeded(record)
             case CheckpointSaved():
                 self._checkpoint_saved(record)
+            case RunStarted() | RunFinished():
+                self._status(record)
             case StepFailed():
                 self._step_failed(record)
             case StepSkipped():

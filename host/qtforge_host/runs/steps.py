@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -245,9 +245,9 @@ class StepRunner:
         self._amendments = amendments
         self._requester = requester
 
-    async def make(
+    def make(
         self, call: StepCall, sleep: Callable[[float], Awaitable[None]]
-    ) -> StepSucceeded | QtForgeError:
+    ) -> Coroutine[Any, Any, StepSucceeded | QtForgeError]:
         """Do a step until it has succeeded or failed for good; the journal holds that then.
 
         Args:
@@ -259,7 +259,7 @@ class StepRunner:
             The record of its success, or the error of its last attempt.
         """
         state = self._log.state
-        return await retry(
+        return retry(
             _StepAttempts(self._log, self._clock, self._amendments, self._requester, call),
             call.retry,
             f"{state.run_id}/{call.step}",

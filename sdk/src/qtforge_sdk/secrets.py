@@ -32,6 +32,9 @@ class Secrets:
     Args:
         find: Returns a secret's value by its name, or None where there is no such secret.
 
+    Attributes:
+        any_hidden: Whether there is a value to mask or to replace.
+
     >>> secrets = Secrets({"TOKEN": "s3cret"}.get)
     >>> secrets.reveal({"headers": ["Bearer ${secret.TOKEN}"]})
     {'headers': ['Bearer s3cret']}
@@ -47,11 +50,7 @@ class Secrets:
         self._long: re.Pattern[str] | None = None  # finds what `replace` replaces
         self._origins: dict[str, str] = {}  # the value that each such text stands for
         self._is_stale = False
-
-    @property
-    def any_hidden(self) -> bool:
-        """Whether there is a value to mask or to replace."""
-        return bool(self._shown)
+        self.any_hidden = False
 
     def reveal(self, value: Any, *, encode: Callable[[str], str] = str) -> Any:
         """Return a value with each ``${secret.NAME}`` in its texts replaced.
@@ -113,6 +112,7 @@ class Secrets:
             if value not in self._shown:
                 self._is_stale = True
             self._shown[value] = self._shown.get(value, 0) + 1
+            self.any_hidden = True
 
     def forget(self, value: str) -> None:
         """Undo one `hide` of a text; it is masked as long as another one is left."""
@@ -122,6 +122,7 @@ class Secrets:
         elif count:
             del self._shown[value]
             self._is_stale = True
+            self.any_hidden = bool(self._shown)
 
     def _compiled(
         self,
