@@ -97,12 +97,15 @@ class LoopWatch:
             self._thread.join(_END_S)
             self._thread = None
 
-    def reason_for_delay(self, since: float, own: Author) -> str:
+    def reason_for_delay(self, since: float, own: Author) -> tuple[str, float]:
         """Return which plugin blocked the loop since a time, or "" where none did.
 
         Args:
             since: On `time.monotonic`'s scale.
             own: The plugin that was late; its own blocks are no excuse.
+
+        Returns:
+            The reason, and how long others have blocked the loop since then, in seconds.
         """
         found = [
             block
@@ -110,9 +113,11 @@ class LoopWatch:
             if (block.ended is None or block.ended >= since) and block.author != own
         ]
         if not found:
-            return ""
+            return "", 0.0
         longest = max(found, key=lambda block: block.duration_s)
-        return f"the event loop was blocked for {longest.duration_s:.1f} s by {longest}"
+        reason = f"the event loop was blocked for {longest.duration_s:.1f} s by {longest}"
+        now = time.monotonic()
+        return reason, sum((block.ended or now) - max(block.started, since) for block in found)
 
     def health(self, plugin: str) -> Health | None:
         """Return what a plugin's blocks say about its health; None without a recent one."""

@@ -101,10 +101,12 @@ def test_the_delay_of_another_plugin_is_explained_and_the_own_is_not() -> None:
         began = time.monotonic()
         await blocked_once(watch)
         other, own = Author("other", "1.0.0"), Author("acme", "1.0.0")
-        assert "blocked for" in watch.reason_for_delay(began, other)
-        assert "by acme 1.0.0 in 'a.b'" in watch.reason_for_delay(began, other)
-        assert watch.reason_for_delay(began, own) == ""
-        assert watch.reason_for_delay(time.monotonic(), other) == ""
+        reason, blocked_s = watch.reason_for_delay(began, other)
+        assert "blocked for" in reason
+        assert "by acme 1.0.0 in 'a.b'" in reason
+        assert LIMIT_S <= blocked_s <= time.monotonic() - began
+        assert watch.reason_for_delay(began, own) == ("", 0.0)
+        assert watch.reason_for_delay(time.monotonic(), other) == ("", 0.0)
 
     watched(scenario)
 

@@ -260,8 +260,13 @@ class Handler:
             envelope: The request.
             started: When the call began, on `time.monotonic`'s scale.
         """
-        why = "" if self._watch is None else self._watch.reason_for_delay(started, self.identity)
-        return RequestTimeoutError(self.topic, envelope.timeout_s, self.plugin, self.version, why)
+        why, blocked_s = "", 0.0
+        if self._watch is not None:
+            why, blocked_s = self._watch.reason_for_delay(started, self.identity)
+        return RequestTimeoutError(
+            self.topic, envelope.timeout_s, self.plugin, self.version, why,
+            excused=bool(why) and blocked_s >= envelope.timeout_s / 2,
+        )  # fmt: skip
 
     def failure(self, error: BaseException) -> HandlerFailedError:
         """Return the error for an exception of the method."""

@@ -136,18 +136,22 @@ def listen(listener: str, topics: Sequence[str], capacity: int) -> Change:
 def publish(
     publication: Publication, encoded: Encoded, but: str, age: datetime.timedelta
 ) -> Change:
-    """Return the change that stores a publication; its outcome is for how many listeners."""
+    """Return the change that stores a publication.
+
+    Its outcome is for how many listeners, and how many older publications were dropped.
+    """
     at_us = to_us(publication.at)
     oldest_us = to_us(publication.at - age)
 
-    def do(group: GroupCommit) -> int:
-        execute, count = group.connection.execute, 0
+    def do(group: GroupCommit) -> tuple[int, int]:
+        execute, count, dropped = group.connection.execute, 0, 0
         for listener, capacity in listening(group.connection, publication.topic, but):
             row = (listener, publication.message_id, at_us, encoded.checksum, encoded.payload)
             execute(_PUBLISH, row)
-            execute(_DROP_OLD, {"listener": listener, "oldest": oldest_us, "capacity": capacity})
+            old = {"listener": listener, "oldest": oldest_us, "capacity": capacity}
+            dropped += execute(_DROP_OLD, old).rowcount
             count += 1
-        return count
+        return count, dropped
 
     return Change(do, wakes=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qtforge_host.journal.appending import encode_start, make_append
 from qtforge_host.journal.archive import unpack
+from qtforge_host.journal.drop_log import DropLog
 from qtforge_host.journal.encoding import MAX_VALUE_BYTES, Encoded, encode_message, from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_host.journal.secret_files import decode_secrets, encode_secrets
@@ -57,6 +58,7 @@ class MemoryJournal:
     def __init__(self, directory: Path | None = None, /, store: MemoryStore | None = None) -> None:
         self.max_value_bytes = MAX_VALUE_BYTES
         self.publication_age = PUBLICATION_AGE
+        self._drop_log = DropLog()
         self._store = store or MemoryStore()
         self._changed = asyncio.Event()
         self._owner = ""
@@ -237,7 +239,9 @@ class MemoryJournal:
     async def publish(self, publication: Publication, *, but: str = "") -> int:
         """Store a publication for those who listen; see `Journal`."""
         store = self._open_store()
-        count = store.publications.publish(publication, but, store.numbers, self.publication_age)
+        age = self.publication_age
+        count, dropped = store.publications.publish(publication, but, store.numbers, age)
+        self._drop_log.note(dropped, age)
         if count:
             store.notify()
         return count

@@ -244,8 +244,9 @@ class MemoryPublications:
         but: str,
         numbers: Iterator[int],
         age: datetime.timedelta,
-    ) -> int:
-        """Store a publication; return for how many listeners."""
+    ) -> tuple[int, int]:
+        """Store a publication; return for how many listeners, and how many older were dropped."""
+        dropped = 0
         found = [
             each
             for name, each in self._listeners.items()
@@ -258,9 +259,10 @@ class MemoryPublications:
                 each.stored[next(numbers)] = (publication.message_id, publication.at, encoded)
             oldest = publication.at - age
             old = [position for position, (_, at, _) in each.stored.items() if at < oldest]
-            for position in (*old, *list(each.stored)[: -each.capacity or None]):
-                each.stored.pop(position, None)
-        return len(found)
+            for position in dict.fromkeys([*old, *list(each.stored)[: -each.capacity or None]]):
+                del each.stored[position]
+                dropped += 1
+        return len(found), dropped
 
     def stored(self, listener: str, limit: int) -> tuple[StoredPublication, ...]:
         """Return what is stored for a listener, oldest first."""

@@ -24,6 +24,7 @@ from qtforge_host.journal.database import (
     is_readable_only,
     prepare,
 )
+from qtforge_host.journal.drop_log import DropLog
 from qtforge_host.journal.encoding import (
     MAX_VALUE_BYTES,
     Blob,
@@ -93,6 +94,7 @@ class SqliteJournal:
     def __init__(self, directory: Path, /) -> None:
         self.max_value_bytes = MAX_VALUE_BYTES
         self.publication_age = PUBLICATION_AGE
+        self._drop_log = DropLog()
         self._directory = directory
         self._path = directory / "journal.sqlite3"
         self._blobs = BlobFiles(directory / "blobs")
@@ -241,7 +243,9 @@ class SqliteJournal:
             return 0
         encoded = encode_publication(publication)
         job = changes.publish(publication, encoded, but, self.publication_age)
-        return int(await self._write(job))
+        count, dropped = await self._write(job)
+        self._drop_log.note(dropped, self.publication_age)
+        return int(count)
 
     async def publications(self, listener: str, limit: int = 100) -> Sequence[StoredPublication]:
         """Return what is stored for a listener; see `Journal`."""

@@ -15,7 +15,7 @@ from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.retry import RetryableError, code_of
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.durations import duration_text, seconds
-from qtforge_sdk.errors import BreakerOpenError
+from qtforge_sdk.errors import BreakerOpenError, RequestTimeoutError
 from qtforge_sdk.policies import Breaker
 
 __all__ = [
@@ -74,7 +74,8 @@ def outcome_of(error: RetryableError | None) -> Outcome:
     """Return what a call says about the plugin that handled it.
 
     A plugin that refuses an input with a code of its own works. A crash, a timeout, a full
-    queue, and an error that the plugin itself calls retryable are failures of the plugin.
+    queue, and an error that the plugin itself calls retryable are failures of the plugin. A
+    timeout says nothing about it where others blocked the event loop meanwhile.
 
     Args:
         error: The error of the call, or None when it returned.
@@ -82,6 +83,8 @@ def outcome_of(error: RetryableError | None) -> Outcome:
     if error is None:
         return "succeeded"
     code = code_of(error)
+    if isinstance(error, RequestTimeoutError) and error.excused:
+        return "abandoned"
     if code in _SAYS_NOTHING or code.startswith("policy."):
         return "abandoned"
     if error.retryable is not None:

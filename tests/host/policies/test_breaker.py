@@ -18,7 +18,7 @@ from qtforge_host.policies.breaker import (
     outcome_of,
 )
 from qtforge_sdk import ErrorInfo
-from qtforge_sdk.errors import BreakerOpenError, HandlerFailedError
+from qtforge_sdk.errors import BreakerOpenError, HandlerFailedError, RequestTimeoutError
 from qtforge_sdk.policies import Breaker
 from qtforge_sdk.testing import VirtualClock
 
@@ -162,6 +162,9 @@ def test_a_refusal_with_a_code_of_its_own_is_no_failure_as_an_exception_either()
     assert outcome_of(refusal) == "succeeded"
     assert outcome_of(HandlerFailedError("a.b", "plug", "1.0", "it crashed")) == "failed"
     assert outcome_of(None) == "succeeded"
+    assert outcome_of(RequestTimeoutError("a.b", 2.0, "plug", "1.0")) == "failed"
+    blocked = RequestTimeoutError("a.b", 2.0, "plug", "1.0", "blocked", excused=True)
+    assert outcome_of(blocked) == "abandoned"
 
 
 class AgainstAModel(RuleBasedStateMachine):

@@ -125,6 +125,8 @@ class RequestTimeoutError(BusError):
         plugin: The plugin that handled the request, or "" if none had begun.
         version: That plugin's version.
         why: What kept it from answering, where that is known, or "".
+        excused: Whether others took at least half of the time, by blocking the event loop; it
+            then says nothing about the plugin.
     """
 
     code = "bus.timeout"
@@ -138,6 +140,8 @@ class RequestTimeoutError(BusError):
         version: str = "",
         why: str = "",
         /,
+        *,
+        excused: bool = False,
     ) -> None:
         handler = f"{plugin} {version}" if plugin else "no handler"
         fix = "run what blocks it in a thread or a process" if why else "give it a longer timeout"
@@ -146,6 +150,7 @@ class RequestTimeoutError(BusError):
         self.timeout_s = timeout_s
         self.plugin = plugin
         self.version = version
+        self.excused = excused
 
 
 class OverloadedError(BusError):
