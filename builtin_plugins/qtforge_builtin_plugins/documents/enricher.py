@@ -88,5 +88,5 @@ def _parties(request: EnrichRequest) -> list[str]:
     from qtforge_builtin_plugins.documents.facts import parties
 
     if request.document_type in ("legal", "unknown", None):
-        return parties.find_parties(request.parsed_content)
+        return parties.find_parties(request.parsed_content, request.language)
     return []

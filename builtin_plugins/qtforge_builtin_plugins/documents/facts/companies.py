@@ -41,7 +41,11 @@ _RUSSIAN: Final = (
     r"\s?(?:[«\"“„][^«»\"“”„\n\t]{2,60}[»\"”“]|[А-ЯЁA-Z][\w-]+)"
     r"|ИП\s[А-ЯЁ][а-яё-]+(?:\s[А-ЯЁ][а-яё]+){1,2}|ИП\s[А-ЯЁ][а-яё-]+\s[А-ЯЁ]\.\s?[А-ЯЁ]\."
 )
-_WORD: Final = r"(?:(?:[dDlL]['’])?[^\W\da-zß-öø-ÿа-яё_][\w'’.-]*|\d[\w.-]*|&|\+)"
+_CAPITAL: Final = r"[^\W\da-zß-öø-ÿа-яё_]"
+_WORD: Final = (
+    rf"(?:(?:[dDlL]['’])?{_CAPITAL}(?:\w{{0,3}}\.(?=[ \u00a0])|[\w'’-]*(?:\.[\w'’-]+)*)"
+    r"|\d[\w-]*|&|\+)"
+)
 _SMALL: Final = (
     r"(?:and|of|the|for|und|für|de|du|des|la|le|les|del|della|delle|dei|di|do|da|dos|das|e|y|et|en"
     r"|van|der|den|ved|ve|i|och|og|w|do|na|de la|de los|d'|l')"
@@ -76,6 +80,7 @@ _ALSO_WORDS: Final = frozenset(
         "KB",
     ]
 )
+_DOTTED: Final = re.compile(r"\..*\.$|^(?:Inc|Corp|Lda|LDA|Ltda|Şti|Co)\.$|Şti\.$|Lda\.$")
 _MARKS: Final = "«»„“”\"' "
 
 
@@ -86,6 +91,8 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
         # In a line of capitals any short word may look like a form: EXCEPT AS REQUIRED.
         if match["form"] and match["form"] in _ALSO_WORDS and name.isupper():
             continue
+        if match["form"] and name.endswith(".") and not _DOTTED.search(match["form"]):
+            name = name[:-1]  # the end of a sentence: they met Blue Door Ltd.
         yield match.start(), name
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from stdnum import iban
-from stdnum.exceptions import ValidationError
 
 from qtforge_builtin_plugins.documents.messages import Iban
 
@@ -15,11 +14,14 @@ __all__ = ["find_ibans", "iterate_ibans"]
 
 MOST_CHARACTERS: Final = 300_000
 _LEAST_LENGTH: Final = 15  # Norway's, the shortest
-# Written in one piece, or in groups of four with spaces.
+_MOST_LENGTH: Final = 34
+# Written in one piece, or in groups of any length; also over a line's end.
 _CANDIDATE: Final = re.compile(
-    r"(?<![A-Z0-9])[A-Z]{2}\d{2}"
-    r"(?:[A-Z0-9]{8,30}|(?:[ \u00a0][A-Z0-9]{4}){2,7}(?:[ \u00a0][A-Z0-9]{1,3})?)"
-    r"(?![A-Z0-9])"
+    r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:[ \u00a0\u202f.-]?\n?[A-Z0-9]){11,30}"
+)
+_IN_FOURS: Final = re.compile(
+    r"[A-Z]{2}\d{2}(?:[A-Z0-9]{8,30}(?![A-Za-z0-9])|(?:[ \u00a0][A-Z0-9]{4}){2,7}"
+    r"(?:[ \u00a0][A-Z0-9]{1,3}(?![A-Za-z0-9]))?)"
 )
 _LABEL: Final = re.compile(r"(?:iban|bank account|account no\.?)[\s:.]{0,5}$", re.IGNORECASE)
 
@@ -38,23 +40,44 @@ def find_ibans(text: str) -> list[Iban]:
 
 def iterate_ibans(text: str) -> Iterator[tuple[int, Iban]]:
     """Yield each account number with its place, from 0; see `find_ibans`."""
-    for match in _CANDIDATE.finditer(text):
-        written, number, valid = _checked(match.group())
-        labelled = _LABEL.search(text[max(0, match.start() - 20) : match.start()])
-        if valid or (labelled and len(number) >= _LEAST_LENGTH):
-            yield match.start(), Iban(text=written, iban=number, valid=valid)
+    at = 0
+    while (match := _CANDIDATE.search(text, at)) is not None:
+        at = match.start() + 4
+        written = _valid_beginning(text, match)
+        if written is not None:
+            at = match.start() + len(written)
+            yield match.start(), Iban(text=written, iban=_compact(written), valid=True)
+            continue
+        wrong = _IN_FOURS.match(text, match.start())
+        if wrong is not None and _LABEL.search(text[max(0, match.start() - 20) : match.start()]):
+            number = _compact(wrong[0])
+            if len(number) >= _LEAST_LENGTH:
+                at = wrong.end()
+                yield match.start(), Iban(text=wrong[0], iban=number, valid=False)
 
 
-def _checked(written: str) -> tuple[str, str, bool]:
-    """Return the number, as written and compact, and whether it is valid.
+def _valid_beginning(text: str, match: re.Match[str]) -> str | None:
+    """Return the beginning of a candidate that is a valid number and ends with its group.
 
-    The words after it may look like its last groups, so shorter readings are tried too.
+    Words after a number may look like its last groups, so every length is tried.
     """
-    shorter = written
-    while True:
-        try:
-            return shorter, iban.validate(shorter.replace("\u00a0", " ")), True
-        except ValidationError:
-            shorter, space, _ = shorter.replace("\u00a0", " ").rpartition(" ")
-        if not space:
-            return written, iban.compact(written.replace("\u00a0", " ")), False
+    places = [
+        place for place in range(match.start(), match.end()) if text[place].isalnum()
+    ][:_MOST_LENGTH]  # fmt: skip
+    number = "".join(text[place] for place in places)
+    for length in range(min(len(number), _MOST_LENGTH), _LEAST_LENGTH - 1, -1):
+        end = places[length - 1] + 1
+        if end < len(text) and text[end].isalnum():
+            continue
+        if _remainder(number[:length]) == 1 and iban.is_valid(number[:length]):
+            return text[match.start() : end]
+    return None
+
+
+def _remainder(number: str) -> int:
+    """Return the number's remainder by ISO 7064 Mod 97, 10."""
+    return int("".join(str(int(character, 36)) for character in number[4:] + number[:4])) % 97
+
+
+def _compact(written: str) -> str:
+    return "".join(filter(str.isalnum, written))

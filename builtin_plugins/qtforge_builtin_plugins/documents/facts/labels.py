@@ -8,7 +8,6 @@ A label is found by its words, whatever stands between them: ``Invoice-No.``, ``
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import re
 import tomllib
@@ -19,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["LANGUAGES", "Hit", "Labels", "Token", "fold", "load_labels", "tokenize"]
+__all__ = ["LANGUAGES", "Hit", "Labels", "Token", "collect", "fold", "load_labels", "tokenize"]
 
 _FOLDER: Final = Path(__file__).with_name("languages")
 LANGUAGES: Final = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
@@ -223,14 +222,23 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _collect(files: Iterable[Mapping[str, Any]], table: str) -> dict[str, tuple[str, ...]]:
+def collect(tables: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:
+    """Return the spellings of labels with the kinds that they are in.
+
+    Args:
+        tables: Kind to labels.
+    """
     found: dict[str, dict[str, None]] = {}
-    for data in files:
-        for kind, labels in data.get(table, {}).items():
+    for table in tables:
+        for kind, labels in table.items():
             for label in labels:
                 for variant in _variants(label):
                     found.setdefault(variant, {})[kind] = None
     return {variant: tuple(kinds) for variant, kinds in found.items()}
+
+
+def _collect(files: Iterable[Mapping[str, Any]], table: str) -> dict[str, tuple[str, ...]]:
+    return collect(data.get(table, {}) for data in files)
 
 
 def _variants(label: str) -> Iterator[str]:
@@ -257,8 +265,3 @@ def _with_options(label: str) -> Iterator[str]:
     before, after = label[: match.start()], label[match.end() :]
     yield from _with_options(before + (match[1] if after[:1].isalnum() else "") + after)
     yield from _with_options(f"{before}{match[1]}{match[2]}{after}")
-
-
-def place_of(starts: Sequence[int], position: int) -> int:
-    """Return the index of the line that a position is in, from 0."""
-    return bisect.bisect_right(starts, position) - 1

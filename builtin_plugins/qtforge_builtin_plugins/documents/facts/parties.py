@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from qtforge_builtin_plugins.documents.facts import contracts
+
 __all__ = ["find_parties"]
 
 # Parties are named at the beginning; signatures at the end repeat them.
@@ -61,13 +63,22 @@ _BETWEEN: Final = re.compile(
 )
 
 
-def find_parties(text: str) -> list[str]:
+def find_parties(text: str, language: str | None = None) -> list[str]:
     """Return the parties in the contract's first 20,000 characters, in order.
 
-    The sources are, in this order: names with a role, such as ``Acme Ltd (the "Supplier")``;
-    lines such as ``Supplier: Acme Ltd``; ``between A and B``.
+    The sources are, in this order: the words of the language (`contracts`); names with a role,
+    such as ``Acme Ltd (the "Supplier")``; lines such as ``Supplier: Acme Ltd``;
+    ``between A and B``.
+
+    Args:
+        text: The contract's text.
+        language: ISO 639-1, or None.
     """
     text = text[:MOST_CHARACTERS]
+    if language in contracts.LANGUAGES:
+        named = [each.name for each in contracts.Contract(text, language).names if each.is_party]
+        if len(named) > 1:
+            return named[:_MOST_PARTIES]
     for source in (_with_roles, _with_labels, _between):
         names = dict.fromkeys(name for name in map(_tidy, source(text)) if name)
         if names:

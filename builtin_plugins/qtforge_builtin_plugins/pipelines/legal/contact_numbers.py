@@ -60,6 +60,7 @@ _MONEY_AFTER: Final = re.compile(
 )
 _AMOUNT: Final = re.compile(r"[1-9]\d{0,2}(?:[ \u00a0.,]\d{3})+")
 _DATES: Final = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:\D{1,3}[\d./-]+)?")
+_BROKEN_NUMBER: Final = re.compile(r"(\+\d[\d ()/-]{1,16})\n(?=\d)")
 _LEAST_DIGITS: Final = 9
 
 
@@ -96,6 +97,8 @@ def find_phones(text: str, language: str | None) -> Iterator[Span]:
         text: Any text.
         language: ISO 639-1; numbers of its countries are found without a country code.
     """
+    # A number may go on in the next line.
+    text = _BROKEN_NUMBER.sub(lambda match: f"{match[1]} ", text)
     for region in _REGIONS.get(language or "", _REGIONS["en"]):
         matcher = phonenumbers.PhoneNumberMatcher(
             # Every candidate is tried: a skipped one would stay readable.

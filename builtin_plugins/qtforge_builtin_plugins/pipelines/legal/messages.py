@@ -127,7 +127,8 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         placeholder: The replacement, such as ``[EMAIL 1]``.
-        kind: ``email``, ``iban``, ``card``, ``national_id``, ``phone`` or ``party``.
+        kind: ``email``, ``iban``, ``card``, ``national_id``, ``account``, ``phone``,
+            ``registration``, ``address``, ``party`` or ``person``.
         subkind: The kind of number, such as ``us_ssn``, or None.
         count: The number of its places in the text.
         places: The first 100 places, in the text's order.
@@ -153,9 +154,14 @@ class RedactedDocument(msgspec.Struct, frozen=True, kw_only=True):
             name and title redacted, no author; None when the request had none.
         redactions: One for each value, in the order of their first places.
         counts: The number of places by kind, for the kinds that were found.
+        complete: Whether names were searched for in the text's language. If not, names may be
+            readable, and the text must not be treated as redacted.
+        warnings: ``names_not_searched`` for a language without words for it; else empty.
     """
 
     redacted_content: str
     metadata: DocumentMetadata | None
     redactions: list[Redaction]
     counts: dict[str, int]
+    complete: bool = True
+    warnings: list[str] = []

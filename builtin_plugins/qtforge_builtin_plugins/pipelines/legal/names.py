@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts import parties
+from qtforge_builtin_plugins.documents.facts import contracts, parties
+from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
+from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.pipelines.legal.spans import Span
 
-__all__ = ["find_parties", "find_people"]
+__all__ = ["find_names", "find_registrations"]
 
 # Roles of parties in contracts; a blank form has the role in place of the name.
 _ROLE: Final = re.compile(
@@ -27,31 +29,7 @@ _ROLE: Final = re.compile(
     r"|(?:раскрывающая |получающая )?сторона|стороны)",
     re.IGNORECASE,
 )
-_FORMS: Final = (
-    r"(?:incorporated|inc|llc|l\.l\.c|ltd|limited|corporation|corp|co|lp|llp|plc"
-    r"|gmbh(?: & co\.? kg)?|ag|kg|ohg|gbr|ug|se|e\.\s?v|s\.a|b\.v|n\.v|s\.r\.l|srl|spa"
-    r"|sas|sarl|oy|ab|as|a/s|pty ltd)"
-)
-_FORM: Final = re.compile(rf"[\s,]+{_FORMS}\.?$", re.IGNORECASE)
-# Before its first numbered section, a contract names no other companies than its parties.
-_FIRST_SECTION: Final = re.compile(
-    r"^[ \t]{0,8}(?:1[.)\t ]|§ ?1\b|(?:article|artikel|section|статья) 1\b)", re.I | re.M
-)
-_MOST_PREAMBLE: Final = 6_000
-_WORD_IN_NAME: Final = r"[^\W\da-zäöüß][\w.'’-]{0,40}"
-_COMPANY: Final = re.compile(
-    rf"(?<!\w){_WORD_IN_NAME}(?:[ \u00a0](?:{_WORD_IN_NAME}|[&+]|\d+|und|and|of|de|für)){{0,7}}?"
-    rf",?[ \u00a0](?=[A-Z]|e\.|s\.)(?i:{_FORMS})(?!\w)\.?"
-)
-# Services Agreement of Acme Ltd, Between Acme Ltd
-_NOT_IN_NAME: Final = re.compile(
-    r"^(?:.{0,200}\b\w*(?:agreement|contract|vertrag|vereinbarung)\s)?"
-    r"(?:(?:this|the|between|among|and|by|with|of|zwischen|und|der|die)\s)*",
-    re.IGNORECASE,
-)
-_FORM_BEFORE: Final = re.compile(
-    r"(?:ООО|ОАО|ЗАО|ПАО|АО|ИП|НКО|ГУП|МУП|общество с \w+ \w+)\s+", re.IGNORECASE
-)
+_MOST_CONTRACT: Final = 2_000_000
 _TITLE: Final = re.compile(
     r"(?:(?:Herrn?|Frau|Mr|Mrs|Ms|Miss|Dr|Prof|Sir|гражданин|гражданка|гр|г-н|г-жа)\.?\s+)+", re.I
 )
@@ -103,51 +81,65 @@ _PEOPLE: Final = (
 )  # fmt: skip
 
 
-def find_parties(text: str, beginning: str, more: Iterable[str]) -> Iterator[Span]:
-    """Yield every place of the parties' names, also without their company form.
-
-    Args:
-        text: The text to search.
-        beginning: The contract that names its parties.
-        more: Further names.
-    """
-    # A name may continue on the next line.
-    unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
-    named = [name for name in parties.find_parties(unbroken) if not _ROLE.fullmatch(name)]
-    for name in dict.fromkeys([*more, *named, *_companies(unbroken)]):
-        if sum(map(str.isalnum, name)) > 1:
-            yield from _places(text, name, _aliases(name, beginning), "party")
-
-
-def find_people(text: str, beginning: str) -> Iterator[Span]:
-    """Yield every place of the people named with a post, with a label or as representatives.
+def find_names(
+    text: str, beginning: str, language: str | None, more: Iterable[str]
+) -> Iterator[Span]:
+    """Yield every place of the names of parties and people, also in their shorter forms.
 
     Args:
         text: The text to search.
         beginning: The contract that names them.
+        language: ISO 639-1, or None.
+        more: Further names of parties.
     """
-    found = (match["name"] for pattern in _PEOPLE for match in pattern.finditer(beginning))
-    for name in dict.fromkeys(" ".join(each.split()) for each in found):
-        words = name.split()
-        # "Managing Director, Partner or Secretary" and "Name: The Customer" are not names.
-        is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
-        if not is_post and not _FORM.search(name):
+    contract = contracts.Contract(beginning[:_MOST_CONTRACT], language)
+    # A name may continue on the next line.
+    unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
+    named = [
+        name
+        for name in parties.find_parties(unbroken, language)
+        if not _ROLE.fullmatch(name) and not contract.is_known_role(name)
+    ]
+    people = [each.name for each in contract.names if not has_form(each.name)]
+    companies = [each.name for each in contract.names if has_form(each.name)]
+    for name in dict.fromkeys([*more, *companies, *named]):
+        if sum(map(str.isalnum, name)) > 1 and fold(name) not in contract.roles:
+            yield from _places(text, name, _aliases(name, beginning, contract), "party")
+    for name in dict.fromkeys([*people, *_people(beginning, contract)]):
+        if name not in named:
             yield from _places(text, name, [], "person")
 
 
-def _companies(text: str) -> Iterator[str]:
-    """Yield the companies before the first numbered section, by their forms."""
-    section = _FIRST_SECTION.search(text)
-    end = min(_MOST_PREAMBLE, section.start() if section else len(text))
-    for match in _COMPANY.finditer(text, 0, end):
-        name = _NOT_IN_NAME.sub("", match[0], count=1)
-        if not _FORM.fullmatch(f" {name}"):
+def find_registrations(text: str, language: str | None) -> Iterator[Span]:
+    """Yield the numbers of registers and accounts, after their words.
+
+    Args:
+        text: The text to search.
+        language: ISO 639-1, or None.
+    """
+    contract = contracts.Contract(text[:_MOST_CONTRACT], language)
+    for number in contract.numbers():
+        key = re.sub(r"\W", "", text[number.start : number.end]).lower()
+        yield Span(start=number.start, end=number.end, kind=number.kind, key=key)
+
+
+def _people(beginning: str, contract: contracts.Contract) -> Iterator[str]:
+    """Yield the people named with a post, with a label or as representatives."""
+    found = (match["name"] for pattern in _PEOPLE for match in pattern.finditer(beginning))
+    for name in dict.fromkeys(" ".join((contract.cut(each) or each).split()) for each in found):
+        words = name.split()
+        # "Managing Director, Partner or Secretary" and "Name: The Customer" are not names.
+        is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
+        if not is_post and not has_form(name):
             yield name
 
 
-def _aliases(name: str, beginning: str) -> list[str]:
-    """Return shorter forms of a name: Acme for Acme Ltd, and a name in quotes by itself."""
-    short = _TITLE.sub("", _FORM_BEFORE.sub("", _FORM.sub("", name), count=1), count=1)
+def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[str]:
+    """Return shorter forms of a name: Acme for Acme Ltd, and a name in quotes by itself.
+
+    A form of one word that the contract also has in small letters is a common word, and none.
+    """
+    short = _TITLE.sub("", without_form(name), count=1)
     candidates = [short.strip(" ,"), *(match[1] for match in _QUOTED.finditer(name))]
     defined = re.search(_spaced(name) + _SHORT_NAME, beginning)
     if defined is not None:
@@ -158,6 +150,9 @@ def _aliases(name: str, beginning: str) -> list[str]:
         if alias != name
         and (sum(map(str.isalpha, alias)) >= _LEAST_LETTERS or alias.isupper())
         and not _ROLE.fullmatch(alias)
+        and not contract.is_known_role(alias)
+        and fold(alias) not in contract.roles - {fold(defined["short"]) if defined else ""}
+        and not all(word.lower() in contract.lower_words for word in re.findall(r"\w+", alias))
     ]
 
 
@@ -179,8 +174,10 @@ def _pattern(name: str) -> str:
     if len(words) == 1:
         # A single word may also be a common word, which is written in lower case.
         return f"{_spaced(name)}|{_spaced(name.upper())}"
-    whole = f"(?i:{_spaced(name)})"
-    if _FORM.search(name) or not all(word[:1].isupper() for word in words):
+    whole = f"{_spaced(name)}|{_spaced(name.upper())}"
+    if has_form(name):
+        return f"(?i:{_spaced(name)})"
+    if not all(word[:1].isupper() for word in words):
         return whole
     # Later Jane Doe may be "Ms. Doe".
     return rf"{whole}|(?:Mrs?|Ms|Miss|Dr|Prof|Herrn?|Frau)\.?\s+(?:Dr\.\s+)?{re.escape(words[-1])}"

@@ -89,6 +89,10 @@ class LegalPipeline(Plugin):
         from qtforge_builtin_plugins.pipelines.legal import redaction  # phonenumbers: 0.1 s
 
         self._checked(request.parsed_content)
+        if request.language is None:
+            request = msgspec.structs.replace(
+                request, language=self._identify(request.parsed_content).code
+            )
         return redaction.redact(request, context.progress)
 
     def _checked(self, text: str) -> str:

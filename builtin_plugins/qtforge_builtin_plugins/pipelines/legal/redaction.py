@@ -11,21 +11,31 @@ from typing import Final
 
 import msgspec
 
-from qtforge_builtin_plugins.pipelines.legal import contact_numbers, identity_numbers, names
+from qtforge_builtin_plugins.documents.facts.contracts import LANGUAGES
+from qtforge_builtin_plugins.pipelines.legal import (
+    addresses,
+    contact_numbers,
+    identity_numbers,
+    names,
+)
 from qtforge_builtin_plugins.pipelines.legal.messages import (
     Place,
     RedactedDocument,
     Redaction,
     RedactRequest,
 )
-from qtforge_builtin_plugins.pipelines.legal.spans import Span, settle
+from qtforge_builtin_plugins.pipelines.legal.spans import KINDS, Span, settle
 from qtforge_sdk.messages import DocumentMetadata
 
 __all__ = ["redact"]
 
+_UNKNOWN_LANGUAGE: Final = "names_not_searched"
+
 _MOST_PLACES: Final = 100
 _REDACTED_TYPE: Final = "text/plain"
-_PLACEHOLDER: Final = re.compile(r"\[(EMAIL|IBAN|NATIONAL ID|CARD|PHONE|PARTY|PERSON) (\d{1,6})\]")
+_PLACEHOLDER: Final = re.compile(
+    rf"\[({'|'.join(kind.replace('_', ' ').upper() for kind in KINDS)}) (\d{{1,6}})\]"
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,6 +98,8 @@ def redact(request: RedactRequest, progress: Callable[[int, int, str], None]) ->
         metadata=metadata,
         redactions=[_report(value) for value in values],
         counts={kind: count for kind, count in sorted(counts.items()) if count},
+        complete=request.language in LANGUAGES,
+        warnings=[] if request.language in LANGUAGES else [_UNKNOWN_LANGUAGE],
     )
 
 
@@ -95,14 +107,21 @@ def _find(text: str, request: RedactRequest) -> list[Span]:
     contract = request.parsed_content
     # Placeholders of an earlier redaction are no values; all positions are kept.
     text = _PLACEHOLDER.sub(lambda match: "\0" * len(match[0]), text)
+    identities = list(identity_numbers.find_identity_numbers(text))
+    taken = {place for span in identities for place in range(span.start, span.end)}
     return [
         *contact_numbers.find_emails(text),
         *contact_numbers.find_ibans(text),
         *contact_numbers.find_cards(text),
         *contact_numbers.find_phones(text, request.language),
-        *identity_numbers.find_identity_numbers(text),
-        *names.find_parties(text, contract, request.parties),
-        *names.find_people(text, contract),
+        *identities,
+        *addresses.find_addresses(text),
+        *(
+            span
+            for span in names.find_registrations(text, request.language)
+            if span.start not in taken
+        ),
+        *names.find_names(text, contract, request.language, request.parties),
     ]
 
 

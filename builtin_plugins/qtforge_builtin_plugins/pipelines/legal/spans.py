@@ -8,7 +8,10 @@ from typing import Final
 
 __all__ = ["KINDS", "Span", "settle"]
 
-KINDS: Final = ("email", "iban", "national_id", "card", "phone", "party", "person")
+KINDS: Final = (
+    "email", "iban", "national_id", "card", "account", "phone", "registration", "address", "party",
+    "person",
+)  # fmt: skip
 """Strongest first: when two overlap, the stronger one is used."""
 
 

@@ -1,0 +1,396 @@
+"""The parties and people that a contract names, and the words by which it names them.
+
+A name is taken where a contract names somebody: after a role (``Tenant: Jane Doe``), in a
+definition (``Acme Ltd (the "Supplier")``), in a signature block, as a representative, or beside a
+phone number or a mail address. The words are data, ``contracts.toml``.
+"""
+
+# ruff: noqa: RUF001 - it has words in Russian and typographic marks
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Final
+
+from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form, without_form
+from qtforge_builtin_plugins.documents.facts.labels import (
+    Hit,
+    Labels,
+    Token,
+    collect,
+    fold,
+    tokenize,
+)
+
+__all__ = ["LANGUAGES", "Contract", "Named", "Number", "load_words"]
+
+_DATA: Final = Path(__file__).with_name("contracts.toml")
+_FALLBACK: Final = "en"
+# Two to four words with capitals; small words such as "van" may be between them.
+_CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
+_NAME_WORD: Final = rf"{_CAPITAL}(?:[^\W\d_]*(?:['’-]{_CAPITAL}?[^\W\d_]+)*\.?)"
+_SMALL: Final = r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el)"
+_NAME: Final = re.compile(
+    rf"{_NAME_WORD}(?:[ \u00a0]{{1,2}}(?:{_SMALL}[ \u00a0]){{0,2}}{_NAME_WORD}){{1,3}}"
+)
+_TITLE: Final = re.compile(
+    r"(?:(?:Herrn?|Frau|Mrs?|Ms|Miss|Dr|Prof|Sir|Mme|Mlle|M|Madame|Monsieur|Sra?|Srta|Don|Doña|D|Dª"
+    r"|Sig|Sig\.ra|Signora|Signor|Dott|Dott\.ssa|Ing|Avv|dhr|mevr|mw|de heer|mevrouw|г-н|г-жа|гр"
+    r"|гражданин|гражданка|Sayın|Bay|Bayan)\.?[ \u00a0]+)+",
+    re.IGNORECASE,
+)
+# Between a label and its name: marks, titles, and a post in small letters.
+_LEAD: Final = re.compile(r"[\s:.,–—_-]{0,6}")
+_POST: Final = re.compile(r"(?:[^\W\dA-ZÀ-ÞА-ЯЁĞİŞÇÖÜ_][\w'’.-]*[ \u00a0]+){0,4}")
+_QUOTES: Final = "\"“”„«»'‘’"
+_ROLE_IN_QUOTES: Final = re.compile(
+    r"(?P<open>\(?)(?P<before>[^()\"“„«\n]{0,40}?)[\"“„«][ ]?(?P<role>[^\"“”„«»()\n]{2,40}?)[ ]?[\"”“»]"
+)
+_CLAUSE_START: Final = re.compile(
+    r"\n|;|:\s|[\"”»“]\)?,?\s+(?=\S)|(?<=[^\W\d_]{3})\.\s(?=\w)|,\s(?:and|und|et|y|e|en|и|ve)\s"
+)
+_REACH: Final = 320
+_NEAR: Final = 70
+_PARTIES_END: Final = 8_000
+_BROKEN_LINE: Final = re.compile(
+    r"(?<=[^\n]{28})\n(?=[^\W_])(?!\d+[.)]|[^\n]{0,40}:)|(?<=[^\W\d_] )\n|(?<=,)\n(?=\w)"
+)
+_CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_NUMBER: Final = re.compile(
+    r"[\s:.#№·()–-]{0,6}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer|номер|mit der|sous le)\s)?"
+    r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
+    r"\d(?:[\dA-Z]|[ ./-](?=[\dA-Z]))*[\dA-Za-z](?![\w]))"
+)
+_NUMBER_BEFORE: Final = re.compile(r"(?<!\w)(\d{8,16}) numaras?ı(?:yla|nda)? kayıtlı")
+# Not the account of a bank itself, which begins with 301.
+_RUSSIAN_ACCOUNT: Final = re.compile(r"(?<!\d)(?!301)\d{20}(?!\d)")
+_ROLE_ENDING: Final = re.compile(r"['’]?[^\W\d_]{0,3}$")
+_PATRONYMIC: Final = re.compile(r"(?:вич|вна|ична|вича|вны|ичны|вичем|вной)$")
+_MOST_NAMES: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name in a contract: of a party, or of a person who acts for one."""
+
+    name: str
+    start: int
+    is_party: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number under which a party is registered, or of an account."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@cache
+def load_words(language: str | None) -> Labels:
+    """Return the words of a language, with the English ones; of all for an unknown language."""
+    data: Mapping[str, Mapping[str, Sequence[str]]] = tomllib.loads(_DATA.read_text("utf-8"))
+    own = [data[language]] if language and language in data else list(data.values())
+    kinds = {**collect([data[_FALLBACK]]), **collect(own)}
+    return Labels(
+        kinds=kinds, strong=frozenset(kinds), columns={}, titles={}, links=frozenset(),
+        first=frozenset(key.split(" ", 1)[0] for key in kinds),
+    )  # fmt: skip
+
+
+LANGUAGES: Final = frozenset(tomllib.loads(_DATA.read_text("utf-8")))
+"""The languages that have words, ISO 639-1."""
+
+
+class Contract:
+    """A contract's text, read for names.
+
+    Attributes:
+        text: The text with the lines of a paragraph joined, of the same length.
+    """
+
+    def __init__(self, text: str, language: str | None) -> None:
+        self._raw = text
+        self._labels = load_words(language)
+        self.text = _BROKEN_LINE.sub(lambda match: " " * len(match[0]), text)
+        self.folded = fold(self.text)
+        self._tokens: list[Token] = tokenize(self.folded)
+        self.hits: list[Hit] = list(self._labels.find(self.folded, self._tokens))
+        self._starts = {hit.start: hit for hit in self.hits}
+
+    @cached_property
+    def lower_words(self) -> frozenset[str]:
+        """The words that the text has in small letters."""
+        return frozenset(word for word in re.findall(r"[^\W\d_]+", self.text) if word.islower())
+
+    @cached_property
+    def names(self) -> list[Named]:
+        """The parties and people in the text's order, each once."""
+        found = sorted(
+            [*self._companies(), *self._after_words(), *self._defined(), *self._beside_contacts()],
+            key=lambda named: (named.start, -len(named.name)),
+        )
+        unique: dict[str, Named] = {}
+        for named in found:
+            key = " ".join(named.name.split())
+            known = unique.get(key)
+            if known is None or (named.is_party and not known.is_party):
+                unique[key] = Named(key, known.start if known else named.start, named.is_party)
+        return list(unique.values())[:_MOST_NAMES]
+
+    @cached_property
+    def _company_starts(self) -> frozenset[int]:
+        """Every position at which a company's name begins, also after such as ``Für``."""
+        found: set[int] = set()
+        for start, name in find_companies(self.text):
+            found.add(start)
+            found.add(self._without_words(start, name))
+        return frozenset(found)
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """The folded words that name a role in this contract, not a party."""
+        defined = {
+            fold(match["role"]).strip(" .,")
+            for match in _ROLE_IN_QUOTES.finditer(self.text)
+            if match["open"] or self._introduced(match)
+        }
+        known = {self.folded[hit.start : hit.end] for hit in self.hits if "role" in hit.kinds}
+        return frozenset(defined | known)
+
+    def _introduced(self, match: re.Match[str]) -> bool:
+        """Return whether words such as ``hereinafter`` are before a text in quotation marks."""
+        return any("defined" in hit.kinds for hit in self._near(match.start(), match.start("role")))
+
+    def numbers(self) -> Iterator[Number]:
+        """Yield the numbers after words such as ``registered under number``."""
+        for hit in self.hits:
+            if "id" not in hit.kinds:
+                continue
+            match = _NUMBER.match(self.text, hit.end)
+            if match is None or "\n\n" in match[0]:
+                continue
+            digits = sum(map(str.isdigit, match["value"]))
+            if digits >= 5 and not _is_date_or_amount(self.text, match):
+                yield Number(match.start("value"), match.end("value"), "registration")
+        for match in _NUMBER_BEFORE.finditer(self.text):
+            yield Number(match.start(1), match.end(1), "registration")
+        for match in _RUSSIAN_ACCOUNT.finditer(self.text):
+            yield Number(match.start(), match.end(), "account")
+
+    def _companies(self) -> Iterator[Named]:
+        """Yield the companies of the parties' clause, and after words of a signature block."""
+        section = _FIRST_SECTION.search(self.text)
+        end = section.start() if section else min(len(self.text), _PARTIES_END)
+        for start, name in find_companies(self.text):
+            cut = self._without_words(start, name)
+            name = name[cut - start :]
+            if not has_form(name) or not without_form(name) or self._is_role(name):
+                continue
+            before = next((hit for hit in self._hits_before(cut)), None)
+            named_by = before is not None and {"party", "role", "represents"} & set(before.kinds)
+            if cut < max(end, 600) or named_by:
+                yield Named(name, cut, True)
+
+    def _without_words(self, start: int, name: str) -> int:
+        """Return where a name begins after words such as ``between`` and ``Tenant``."""
+        at = start
+        end = start + len(name)
+        while True:
+            hit = self._starts.get(at)
+            if hit is None or hit.end >= end or not {"party", "between", "role", "defined"} & set(
+                hit.kinds
+            ):  # fmt: skip
+                return at
+            rest = self.text[hit.end : end]
+            following = hit.end + len(rest) - len(rest.lstrip(" ,:"))
+            small = self.text[at : at + 1].islower()
+            if not small and "role" not in hit.kinds and _is_own_word(self.text, at, hit):
+                return at
+            at = following
+
+    def _hits_before(self, position: int) -> Iterator[Hit]:
+        """Yield the word directly before a position."""
+        for hit in self.hits:
+            if hit.end <= position <= hit.end + 4 and not re.search(
+                r"\w", self.text[hit.end : position]
+            ):
+                yield hit
+
+    def _after_words(self) -> Iterator[Named]:
+        """Yield the names after words of signatures, representation, contact and roles."""
+        for hit in self.hits:
+            kinds = set(hit.kinds)
+            is_party = "role" in kinds or "party" in kinds
+            if not kinds & {"signature", "represents", "contact", "role", "party"}:
+                continue
+            after = self.text[hit.end : hit.end + 3]
+            colon = after.lstrip(" .")[:1] in (":", "–", "—")
+            if kinds & {"signature"} and not colon:
+                continue
+            line_start = self.text.rfind("\n", 0, hit.start) + 1
+            at_start = not self.text[line_start : hit.start].strip(" \t*#-")
+            in_cell = self.text[max(0, hit.start - 1) : hit.start] in ("\t", "")
+            if (
+                is_party
+                and "represents" not in kinds
+                and not colon
+                and not at_start
+                and not in_cell
+            ):
+                continue
+            name = self._name_at(hit.end, allow_post="represents" in kinds)
+            if name is not None:
+                yield Named(name[1], name[0], is_party and not kinds & {"signature", "represents"})
+
+    def _name_at(self, position: int, *, allow_post: bool = False) -> tuple[int, str] | None:
+        """Return start and text of the person's name directly after a position."""
+        lead = _LEAD.match(self.text, position)
+        at = lead.end() if lead else position
+        if "\n\n" in self.text[position:at]:
+            return None
+        if allow_post:
+            post = _POST.match(self.text, at)
+            at = post.end() if post else at
+        title = _TITLE.match(self.text, at)
+        if title is not None and _NAME.match(self.text, title.end()):
+            at = title.end()
+        match = _NAME.match(self.text, at)
+        if match is None:
+            return None
+        return self._cut(at, match[0])
+
+    def _cut(self, start: int, name: str) -> tuple[int, str] | None:
+        """Return a name without the label after it; None when it is not one of a person."""
+        end = start + len(name)
+        for hit in self.hits:
+            if start < hit.start < end and (
+                self.text[hit.end : hit.end + 1] == ":" or {"stop", "role"} & set(hit.kinds)
+            ):
+                end = hit.start
+                break
+            if hit.start == start and {"role", "stop", "party"} & set(hit.kinds):
+                return None
+        if start in self._company_starts:
+            return None
+        end = self._line_end(start, end)
+        for hit in self.hits:
+            if start <= hit.start < end and hit.end <= end and "other" in hit.kinds:
+                if hit.start == start:
+                    return None
+                end = hit.start
+                break
+        name = self.text[start:end].rstrip(" .,")
+        words = name.split()
+        if len(words) < 2 or has_form(name) or self._is_role(name):
+            return None
+        following = self.text[start + len(name) : start + len(name) + 1]
+        if following == ":" and len(words) > 2:
+            name = " ".join(words[:-1])
+            words = words[:-1]
+        # Words that the text also has in small letters are no name, unless one is not among them.
+        lower = [word.strip(".,").lower() in self.lower_words for word in words]
+        if all(lower) or all(word.isupper() and len(word) > 3 for word in words):
+            return None
+        return start, name
+
+    def _line_end(self, start: int, end: int) -> int:
+        """Return the end of a name, which goes on in the next line only if it must."""
+        broken = self._raw.find("\n", start, end)
+        if broken < 0:
+            return end
+        following = self._raw[broken:end].split()
+        whole = len(self._raw[start:broken].split()) > 1
+        if whole and not (following and _PATRONYMIC.search(following[0])):
+            return broken
+        return end
+
+    def is_known_role(self, name: str) -> bool:
+        """Return whether a name is a role in contracts of the language, such as ``Tenant``."""
+        key = " ".join(token.text for token in tokenize(fold(name)))
+        return "role" in self._labels.kinds.get(key, ())
+
+    def cut(self, name: str) -> str | None:
+        """Return a name found by other means without the label after it, or None."""
+        at = self.text.find(name)
+        cut = self._cut(at, name) if at >= 0 else None
+        return cut[1] if cut else None
+
+    def _is_role(self, name: str) -> bool:
+        return fold(name) in self.roles
+
+    def _defined(self) -> Iterator[Named]:
+        """Yield the person before a role in quotation marks, such as ``(the "Borrower")``."""
+        for match in _ROLE_IN_QUOTES.finditer(self.text[:_PARTIES_END]):
+            role = fold(match["role"]).strip(" .,")
+            words = fold(match["before"])
+            is_role = any(
+                "role" in hit.kinds
+                and hit.start <= match.start("role") + 4
+                and hit.end >= match.start("role")
+                for hit in self._near(match.start("role"), match.end("role"))
+            )
+            if not (is_role or (self._introduced(match) and len(words) > 5)) or not role:
+                continue
+            before = self.text[max(0, match.start() - _REACH) : match.start()]
+            starts = [found.end() for found in _CLAUSE_START.finditer(before)]
+            clause = max(0, match.start() - _REACH) + (starts[-1] if starts else 0)
+            if any(True for at, _ in find_companies(self.text[clause : match.start()])):
+                continue
+            for found in _NAME.finditer(self.text, clause, match.start()):
+                person = self._cut(found.start(), found[0])
+                if person is not None:
+                    yield Named(person[1], person[0], True)
+                    break
+
+    def _near(self, start: int, end: int) -> list[Hit]:
+        return [hit for hit in self.hits if start <= hit.start < end]
+
+    def _beside_contacts(self) -> Iterator[Named]:
+        """Yield the person whose phone number or mail address follows in the same sentence."""
+        for contact in _CONTACT.finditer(self.text):
+            begin = max(0, contact.start() - _NEAR)
+            before = self.text[begin : contact.start()]
+            sentence = max(before.rfind(". ") + 1, before.rfind("\n") + 1, 0)
+            names = [
+                person
+                for match in _NAME.finditer(before, sentence)
+                if (person := self._cut(begin + match.start(), match[0])) is not None
+            ]
+            if names and not any(has_form(name) for _, name in names[-1:]):
+                start, name = names[-1]
+                if not _is_partial(self.text, start):
+                    yield Named(name, start, False)
+
+
+_FIRST_SECTION: Final = re.compile(
+    r"^[ \t]{0,8}(?:1[.)\t ]|§ ?1\b|(?:article|artikel|art\.?|section|clause|статья|madde) ?1\b"
+    r"|primera\b|primero\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def _is_partial(text: str, start: int) -> bool:
+    return start > 0 and text[start - 1].isalnum()
+
+
+def _is_own_word(text: str, at: int, hit: Hit) -> bool:
+    """Return whether a capital at the beginning belongs to a name, not to a sentence."""
+    line_start = text.rfind("\n", 0, at) + 1
+    before = text[line_start:at].rpartition("\t")[2]
+    return bool(before.strip(' "“„«')) and text[max(0, at - 2) : at] not in (". ", ": ")
+
+
+def _is_date_or_amount(text: str, match: re.Match[str]) -> bool:
+    value = match["value"]
+    after = text[match.end() : match.end() + 5].strip().lower()
+    return bool(
+        re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", value)
+        or re.match(r"(?:eur|usd|gbp|€|\$|руб|tl)", after)
+    )
