@@ -408,6 +408,10 @@ class CompiledTemplate:
         return _walk(self._parts, "")
 
 
+_ATOMS: Final = frozenset((int, float, bool, type(None)))
+_CONSTANTS: Final = _ATOMS | {str}
+
+
 class _Text(list[Any]):
     """The pieces of one text: strings and expressions."""
 
@@ -468,8 +472,16 @@ class Expressions:
         return CompiledTemplate(self._parts_of(value))
 
     def _parts_of(self, value: Any) -> Any:
+        kind = value.__class__
+        if kind in _ATOMS:  # as most are
+            return value
         if isinstance(value, str):
             return self._text(value) if "${" in value else value
+        if kind is dict:
+            return {
+                key: each if each.__class__ in _ATOMS else self._parts_of(each)
+                for key, each in value.items()
+            }
         if isinstance(value, Mapping):
             return {key: self._parts_of(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
@@ -609,17 +621,20 @@ def _walk(parts: Any, path: str) -> Iterator[tuple[str, Expression]]:
 
 
 def _render(parts: Any, names: Mapping[str, Any]) -> Any:
-    if isinstance(parts, _Text):
+    """Return a value with its expressions evaluated; whoever gets it may change it."""
+    kind = parts.__class__
+    if kind is dict:
+        return {
+            key: each if each.__class__ in _CONSTANTS else _render(each, names)
+            for key, each in parts.items()
+        }
+    if kind is list:
+        return [each if each.__class__ in _CONSTANTS else _render(each, names) for each in parts]
+    if kind is _Text:
         if len(parts) == 1:
             return _render(parts[0], names)
         return "".join(_as_text(_render(piece, names)) for piece in parts)
-    if isinstance(parts, Expression):
-        return parts.evaluate(names)
-    if isinstance(parts, dict):
-        return {key: _render(value, names) for key, value in parts.items()}
-    if isinstance(parts, list):
-        return [_render(value, names) for value in parts]
-    return parts
+    return parts.evaluate(names) if kind is Expression else parts
 
 
 def _as_text(value: Any) -> str:
