@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -449,7 +449,7 @@ class Expressions:
             expression.check(known)
         return expression
 
-    async def compute(self, function: Callable[[], T]) -> T:
+    def compute(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """Return what a function returns, which may evaluate costly expressions.
 
         See `Budget.compute`: the function is called again when one was evaluated elsewhere.
@@ -457,7 +457,7 @@ class Expressions:
         Raises:
             ExpressionError: An expression failed.
         """
-        return await self._budget.compute(function)
+        return self._budget.compute(function)
 
     def at_once(self, function: Callable[[], T]) -> T:
         """Return what a function returns; see `Budget.now`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from qtforge_host.expressions.compiler import Expressions, PreparedContext
@@ -41,7 +41,7 @@ class Evaluator:
         """
         return self._expressions.compile(condition).holds(names)
 
-    async def compute(self, function: Callable[[], T]) -> T:
+    def compute(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """Return what a function returns, which may evaluate costly expressions.
 
         The function is called again when one was evaluated elsewhere: it must be without effects.
@@ -49,7 +49,7 @@ class Evaluator:
         Raises:
             ExpressionError: An expression failed, or is too costly altogether.
         """
-        return await self._expressions.compute(function)
+        return self._expressions.compute(function)
 
     def prepare(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> EvaluationScope:
         """Return names and values prepared for many conditions; see `PreparedNames`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from qtforge_host.cancellation import wait_shielded
@@ -166,9 +166,9 @@ class ActiveRun:
         """Prepare names for many conditions; see `qtforge_sdk.Run`."""
         return self._evaluator.prepare(names, self.names)
 
-    async def compute(self, function: Callable[[], T]) -> T:
+    def compute(self, function: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """Return what a function that evaluates expressions returns; see `qtforge_sdk.Run`."""
-        return await self._evaluator.compute(function)
+        return self._evaluator.compute(function)
 
     def topics(self) -> frozenset[str]:
         """Return the topics that are answered now; see `qtforge_sdk.Run`."""

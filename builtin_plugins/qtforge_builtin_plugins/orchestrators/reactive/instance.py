@@ -235,7 +235,7 @@ class _Repeatable(Generic[T]):
         self._snapshot = snapshot
         self._trace = trace
         self._function = function
-        self._before = snapshot.fields(), trace.fields()
+        self._before = snapshot.copied(), trace.lengths()
         self._was_called = False
 
     def __call__(self) -> T:

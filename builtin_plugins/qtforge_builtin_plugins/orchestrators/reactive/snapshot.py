@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from typing import Any
 
@@ -91,15 +92,19 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     finished: str | None = None
     failed: str | None = None
 
-    def fields(self) -> tuple[Any, ...]:
-        """Return the values of its fields, with copies of what changes in place."""
-        values = [getattr(self, name) for name in self.__struct_fields__]
-        return tuple(value.copy() if value.__class__ is list else value for value in values)
+    def copied(self) -> Snapshot:
+        """Return a copy, with copies of the lists, which alone change in place."""
+        made = copy.copy(self)
+        made.queue = self.queue.copy()
+        made.pending = self.pending.copy()
+        made.started = self.started.copy()
+        return made
 
-    def set_back(self, fields: tuple[Any, ...]) -> None:
-        """Set its fields to what `fields` returned."""
-        for name, value in zip(self.__struct_fields__, fields, strict=True):
-            setattr(self, name, value.copy() if value.__class__ is list else value)
+    def set_back(self, before: Snapshot) -> None:
+        """Set its fields to those of a copy, which stays as it is."""
+        again = before.copied()
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(again, name))
 
 
 class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -123,11 +128,19 @@ class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
     cancelled: list[str] = []
     warnings: list[str] = []
 
-    def fields(self) -> tuple[int, ...]:
-        """Return the lengths of its lists, which only grow."""
-        return tuple(len(getattr(self, name)) for name in self.__struct_fields__)
+    def lengths(self) -> tuple[int, ...]:
+        """Return the lengths of its lists, which only grow, in the order of the fields."""
+        return (
+            len(self.transitions),
+            len(self.exited),
+            len(self.entered),
+            len(self.ignored),
+            len(self.set),
+            len(self.cancelled),
+            len(self.warnings),
+        )
 
-    def set_back(self, fields: tuple[int, ...]) -> None:
-        """Cut its lists to the lengths that `fields` returned."""
-        for name, length in zip(self.__struct_fields__, fields, strict=True):
+    def set_back(self, lengths: tuple[int, ...]) -> None:
+        """Cut its lists to the lengths that `lengths` returned."""
+        for name, length in zip(self.__struct_fields__, lengths, strict=True):
             del getattr(self, name)[length:]
