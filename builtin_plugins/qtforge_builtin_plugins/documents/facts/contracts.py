@@ -47,12 +47,22 @@ _TITLE: Final = re.compile(
 # Between a label and its name: marks, titles, and a post in small letters.
 _LEAD: Final = re.compile(r"[\s:.,–—_-]{0,6}")
 _POST: Final = re.compile(r"(?:[^\W\dA-ZÀ-ÞА-ЯЁĞİŞÇÖÜ_][\w'’.-]*[ \u00a0]+){0,4}")
+_STRONG_TITLE: Final = re.compile(
+    r"(?<!\w)(?:Herrn?|Frau|Mrs?\.?|Ms\.?|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sra?\.|Don|Doña|D\.ª?|Dª"
+    r"|Sig\.(?:ra)?|Signora|Signor|Dott\.(?:ssa)?|Avv\.|dhr\.|mevr\.|mw\.|[Dd]e heer|[Mm]evrouw|г-н"
+    r"|г-жа|гр\.|гражданин|гражданка|Sayın|Dr\.|Prof\.|i\. ?V\.|i\. ?A\.|ppa\.|p\.p\."
+    r"|[Ии]ндивидуальн(?:ый|ого) предпринимател[ья])[ \u00a0]+(?=[^\W\d_])"
+)
+_LABELLED_LINE: Final = re.compile(
+    r"^[ \t]{0,8}(?:\(?\w{1,2}[.)][ \t]{1,4})?[^\W\d_][^\n:\d,;.]{2,40}:[ \t]{0,4}(?=[^\W\d_])",
+    re.MULTILINE,
+)
 _QUOTES: Final = "\"“”„«»'‘’"
 _ROLE_IN_QUOTES: Final = re.compile(
     r"(?P<open>\(?)(?P<before>[^()\"“„«\n]{0,40}?)[\"“„«][ ]?(?P<role>[^\"“”„«»()\n]{2,40}?)[ ]?[\"”“»]"
 )
 _CLAUSE_START: Final = re.compile(
-    r"\n|;|:\s|[\"”»“]\)?,?\s+(?=\S)|(?<=[^\W\d_]{3})\.\s(?=\w)|,\s(?:and|und|et|y|e|en|и|ve)\s"
+    r"\n|;|:\s|[\"”»“’]\),?\s+(?=\S)|(?<=[^\W\d_]{5})\.\s(?=\w)|,\s(?:and|und|et|y|e|en|и|ve)\s"
 )
 _REACH: Final = 320
 _NEAR: Final = 70
@@ -65,6 +75,10 @@ _NUMBER: Final = re.compile(
     r"[\s:.#№·()–-]{0,6}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer|номер|mit der|sous le)\s)?"
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
     r"\d(?:[\dA-Z]|[ ./-](?=[\dA-Z]))*[\dA-Za-z](?![\w]))"
+)
+_REGISTER: Final = re.compile(
+    r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)|Hoja [A-Z]{1,2}-? ?\d{3,7}"
+    r"|(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} (?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
 )
 _NUMBER_BEFORE: Final = re.compile(r"(?<!\w)(\d{8,16}) numaras?ı(?:yla|nda)? kayıtlı")
 # Not the account of a bank itself, which begins with 301.
@@ -133,15 +147,25 @@ class Contract:
     def names(self) -> list[Named]:
         """The parties and people in the text's order, each once."""
         found = sorted(
-            [*self._companies(), *self._after_words(), *self._defined(), *self._beside_contacts()],
+            [
+                *self._companies(),
+                *self._after_words(),
+                *self._defined(),
+                *self._beside_contacts(),
+                *self._after_titles(),
+                *self._after_labels(),
+            ],
             key=lambda named: (named.start, -len(named.name)),
         )
         unique: dict[str, Named] = {}
         for named in found:
-            key = " ".join(named.name.split())
+            name = " ".join(named.name.split())
+            key = fold(name)
             known = unique.get(key)
-            if known is None or (named.is_party and not known.is_party):
-                unique[key] = Named(key, known.start if known else named.start, named.is_party)
+            if known is None:
+                unique[key] = Named(name, named.start, named.is_party)
+            elif named.is_party and not known.is_party:
+                unique[key] = Named(known.name, known.start, True)
         return list(unique.values())[:_MOST_NAMES]
 
     @cached_property
@@ -166,7 +190,9 @@ class Contract:
 
     def _introduced(self, match: re.Match[str]) -> bool:
         """Return whether words such as ``hereinafter`` are before a text in quotation marks."""
-        return any("defined" in hit.kinds for hit in self._near(match.start(), match.start("role")))
+        return any(
+            "defined" in hit.kinds for hit in self.hits_in(match.start(), match.start("role"))
+        )
 
     def numbers(self) -> Iterator[Number]:
         """Yield the numbers after words such as ``registered under number``."""
@@ -179,6 +205,8 @@ class Contract:
             digits = sum(map(str.isdigit, match["value"]))
             if digits >= 5 and not _is_date_or_amount(self.text, match):
                 yield Number(match.start("value"), match.end("value"), "registration")
+        for match in _REGISTER.finditer(self.text):
+            yield Number(match.start(), match.end(), "registration")
         for match in _NUMBER_BEFORE.finditer(self.text):
             yield Number(match.start(1), match.end(1), "registration")
         for match in _RUSSIAN_ACCOUNT.finditer(self.text):
@@ -232,7 +260,7 @@ class Contract:
                 continue
             after = self.text[hit.end : hit.end + 3]
             colon = after.lstrip(" .")[:1] in (":", "–", "—")
-            if kinds & {"signature"} and not colon:
+            if kinds & {"signature"} and not colon and " " not in self.folded[hit.start : hit.end]:
                 continue
             line_start = self.text.rfind("\n", 0, hit.start) + 1
             at_start = not self.text[line_start : hit.start].strip(" \t*#-")
@@ -284,12 +312,20 @@ class Contract:
             if start <= hit.start < end and hit.end <= end and "other" in hit.kinds:
                 if hit.start == start:
                     return None
-                end = hit.start
-                break
+                if " " in self.folded[hit.start : hit.end]:  # Jane Price is a name, too
+                    end = hit.start
+                    break
+        title = _TITLE.match(self.text, start, end)
+        if title is not None and title.end() < end:
+            start = title.end()
         name = self.text[start:end].rstrip(" .,")
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
             return None
+        if len(words) > 2 and self._stands_alone(words[0], words[1], start):
+            start += len(words[0]) + 1
+            words = words[1:]
+            name = " ".join(words)
         following = self.text[start + len(name) : start + len(name) + 1]
         if following == ":" and len(words) > 2:
             name = " ".join(words[:-1])
@@ -299,6 +335,11 @@ class Contract:
         if all(lower) or all(word.isupper() and len(word) > 3 for word in words):
             return None
         return start, name
+
+    def _stands_alone(self, word: str, following: str, start: int) -> bool:
+        """Return whether a word is elsewhere without the next one, and so no part of a name."""
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)(?!\s+{re.escape(following)})"
+        return re.search(pattern, self.text) is not None
 
     def _line_end(self, start: int, end: int) -> int:
         """Return the end of a name, which goes on in the next line only if it must."""
@@ -326,30 +367,72 @@ class Contract:
         return fold(name) in self.roles
 
     def _defined(self) -> Iterator[Named]:
-        """Yield the person before a role in quotation marks, such as ``(the "Borrower")``."""
-        for match in _ROLE_IN_QUOTES.finditer(self.text[:_PARTIES_END]):
-            role = fold(match["role"]).strip(" .,")
-            words = fold(match["before"])
-            is_role = any(
-                "role" in hit.kinds
-                and hit.start <= match.start("role") + 4
-                and hit.end >= match.start("role")
-                for hit in self._near(match.start("role"), match.end("role"))
-            )
-            if not (is_role or (self._introduced(match) and len(words) > 5)) or not role:
+        """Yield the person before a definition, such as ``(the "Borrower")``."""
+        previous = 0
+        for start, end in self._definitions():
+            clause = self._clause_before(max(previous, start - _REACH), start)
+            previous = end
+            if any(True for _ in find_companies(self.text[clause:start])):
                 continue
-            before = self.text[max(0, match.start() - _REACH) : match.start()]
-            starts = [found.end() for found in _CLAUSE_START.finditer(before)]
-            clause = max(0, match.start() - _REACH) + (starts[-1] if starts else 0)
-            if any(True for at, _ in find_companies(self.text[clause : match.start()])):
-                continue
-            for found in _NAME.finditer(self.text, clause, match.start()):
+            for found in _NAME.finditer(self.text, clause, start):
                 person = self._cut(found.start(), found[0])
                 if person is not None:
                     yield Named(person[1], person[0], True)
                     break
 
-    def _near(self, start: int, end: int) -> list[Hit]:
+    def _definitions(self) -> list[tuple[int, int]]:
+        """Return where roles are defined: in quotation marks, in brackets, or after a word."""
+        places: list[tuple[int, int]] = []
+        for match in _ROLE_IN_QUOTES.finditer(self.text[:_PARTIES_END]):
+            start, end = match.start("role"), match.end("role")
+            is_role = any(
+                "role" in hit.kinds and hit.start <= start + 4 and hit.end >= start
+                for hit in self.hits_in(start, end)
+            )
+            if is_role or (self._introduced(match) and len(match["before"]) > 5):
+                places.append((match.start(), match.end()))
+        for hit in self.hits:
+            if hit.start > _PARTIES_END:
+                break
+            bracketed = (
+                self.text[max(0, hit.start - 5) : hit.start].rpartition("(")[1]
+                and self.text[hit.end : hit.end + 1] == ")"
+            )
+            phrase = "defined" in hit.kinds and len(self.folded[hit.start : hit.end]) > 5
+            if ("role" in hit.kinds and bracketed) or phrase:
+                places.append((hit.start, hit.end))
+        return sorted(places)
+
+    def _clause_before(self, begin: int, end: int) -> int:
+        before = self.text[begin:end]
+        starts = [found.end() for found in _CLAUSE_START.finditer(before)]
+        # A definition on a line of its own belongs to the line before it.
+        while starts and not before[starts[-1] :].strip(' ,("“„«'):
+            starts.pop()
+        return begin + (starts[-1] if starts else 0)
+
+    def _after_titles(self) -> Iterator[Named]:
+        """Yield the names after Mr, Frau, Mme and the like."""
+        for title in _STRONG_TITLE.finditer(self.text):
+            name = self._name_at(title.end())
+            if name is not None and name[0] <= title.end() + 8:
+                yield Named(name[1], name[0], False)
+
+    def _after_labels(self) -> Iterator[Named]:
+        """Yield the names after any label of a line that goes on with an address or a number."""
+        for match in _LABELLED_LINE.finditer(self.text[:_PARTIES_END]):
+            label = self.hits_in(match.start(), match.end())
+            name = self._name_at(match.end())
+            if name is None or any(
+                {"contact", "signature", "represents", "stop"} & set(hit.kinds) for hit in label
+            ):
+                continue
+            after = self.text[name[0] + len(name[1]) : self.text.find("\n", name[0]) % 10**9]
+            if after[:1] in (",", ";", " ") and any(map(str.isdigit, after)):
+                yield Named(name[1], name[0], True)
+
+    def hits_in(self, start: int, end: int) -> list[Hit]:
+        """Return the words that begin between two positions."""
         return [hit for hit in self.hits if start <= hit.start < end]
 
     def _beside_contacts(self) -> Iterator[Named]:

@@ -21,7 +21,7 @@ _TOWN: Final = (
 # A code before its town: 04109 Leipzig, 9711 AB Groningen, 1250-142 Lisboa, 753 20 Uppsala.
 _CODE_FIRST: Final = re.compile(
     rf"(?<![\w/.-])(?:(?:[A-Z]{{1,2}}-)?(?:\d{{4}} ?[A-Z]{{2}}(?![\w])|\d{{4}}-\d{{3}}|\d{{2}}-\d{{3}}"
-    rf"|\d{{3}} \d{{2}}|\d{{6}}|\d{{4,5}}))(?:,? г\.)?[ \n]+{_TOWN}(?:[ \n]+[A-Z](?![\w]))?"
+    rf"|\d{{3}} \d{{2}}|\d{{6}}|\d{{4,5}}))(?:,? г\.)? ?(?:(?<! )\n)?{_TOWN}(?:[ \n]+[A-Z](?![\w]))?"
 )
 # A code after its town: Bristol BS1 5TR, Galway H91 E2K3, Portland, OR 97205.
 _CODE_LAST: Final = re.compile(
@@ -44,8 +44,8 @@ _NUMBER_LAST: Final = re.compile(
     rf"|\d{{1,2}}\.)(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}},?[ \n]+{_NUMBER}{_FLAT}$"
 )
 _NUMBER_FIRST: Final = re.compile(
-    r"(?<![\w.,/-])\d{1,4}(?: ?(?:bis|ter|quater)|[a-dA-D])?,?[ \n]+(?:[^\W\d_][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
-    rf"(?:[ \n]+[\w'’.-]+){{0,5}}{_FLAT}$"
+    r"(?<![\w.,/-])(?:\d{1,3}(?: ?(?:bis|ter|quater)|[a-dA-D])?,?|\d{4})(?<!\d{4},)[ \n]+(?:[^\W\d_][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
+    rf"(?:[ \n]+(?:[^\W\d][\w'’.-]*|\d{{1,3}}(?:st|nd|rd|th))){{0,5}}{_FLAT}$"
 )
 _RUSSIAN: Final = re.compile(
     r"(?:\d{6},\s*)?(?:(?:г|город)\.?\s*[А-ЯЁ][а-яё-]+(?:[ -][А-ЯЁ][а-яё-]+)?,\s*)?"
@@ -78,14 +78,14 @@ def _street(text: str, end: int) -> int | None:
     begin = max(0, end - _REACH)
     before = text[begin:end]
     separator = _SEPARATOR.search(before)
-    if separator is None or "\n\n" in separator[0]:
+    # A comma or a new line is between the street and the town; in "4 June 2025" there is none.
+    if separator is None or not {",", "\n"} & set(separator[0]) or "\n\n" in separator[0]:
         return None
     before = before[: separator.start()]
-    places = [
-        match.start()
-        for pattern in (_NUMBER_FIRST, _NUMBER_LAST)
-        if (match := pattern.search(before)) is not None
-    ]
+    places = [match.start() for match in _NUMBER_FIRST.finditer(before)][-1:]
+    last = _NUMBER_LAST.search(before)
+    if last is not None:
+        places.append(last.start())
     if not places:
         return None
     at = min(places)

@@ -142,7 +142,7 @@ def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[st
     short = _TITLE.sub("", without_form(name), count=1)
     candidates = [short.strip(" ,"), *(match[1] for match in _QUOTED.finditer(name))]
     defined = re.search(_spaced(name) + _SHORT_NAME, beginning)
-    if defined is not None:
+    if defined is not None and _is_short_for(defined["short"], name):
         candidates.append(defined["short"].strip())
     return [
         alias
@@ -154,6 +154,16 @@ def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[st
         and fold(alias) not in contract.roles - {fold(defined["short"]) if defined else ""}
         and not all(word.lower() in contract.lower_words for word in re.findall(r"\w+", alias))
     ]
+
+
+def _is_short_for(short: str, name: str) -> bool:
+    """Return whether a defined word is a part of a name, or its initials, and so no role."""
+    words = [word for word in re.findall(r"\w+", fold(name)) if len(word) > 2]
+    initials = "".join(word[0] for word in re.findall(r"\w+", fold(name)))
+    bare = "".join(re.findall(r"\w", fold(short)))
+    return any(word in words for word in re.findall(r"\w+", fold(short))) or (
+        len(bare) > 1 and initials.startswith(bare)
+    )
 
 
 def _places(text: str, name: str, aliases: Iterable[str], kind: str) -> Iterator[Span]:
