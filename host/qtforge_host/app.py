@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.candidates import Candidate
+from qtforge_host.plugins.discovery import installed_version
 from qtforge_host.plugins.extensions import load_journal, load_orchestrators
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
@@ -161,7 +161,7 @@ class Host:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._parts = HostParts(settings)
-        self._version = importlib.metadata.version("qtforge-host")
+        self._version = installed_version("qtforge-host")
         self.bus = self._parts.bus
         self.expressions = self._parts.expressions
         self._contributions = Contributions(

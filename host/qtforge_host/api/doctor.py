@@ -11,6 +11,7 @@ from qtforge_host.api.state_checks import (
     check_permissions,
     check_references,
     check_runs,
+    check_workflows,
     close_permissions,
 )
 from qtforge_host.config.settings import Settings
@@ -42,6 +43,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
     return [
         Finding(part="configuration", ok=True, what=f"{settings.config_path}{there}"),
         *check_references(settings, candidates),
+        *check_workflows(settings, candidates),
         *check_permissions(settings),
         *await _check_state(settings, candidates),
         *_check_plugins(installed),
@@ -74,7 +76,7 @@ async def repair(settings: Settings) -> tuple[list[str], list[Finding]]:
 
 def invalid_configuration(error: ConfigError) -> Finding:
     """Return the finding for a configuration that can't be read, or is not valid."""
-    what = f"{error.what}: {error.why}"
+    what = f"{error.what}: {'; '.join(error.why.splitlines())}"
     return Finding(part="configuration", ok=False, what=what, fix=error.fix)
 
 

@@ -16,6 +16,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.extensions import load_journal
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
+from qtforge_host.runs.state import elapsed_s
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.validation import did_you_mean
@@ -107,7 +108,7 @@ def run_row(run: RunSummary) -> RunRow:
         status=shown_status(run),
         started_at=run.started_at,
         finished_at=finished,
-        duration_s=None if finished is None else (finished - run.started_at).total_seconds(),
+        duration_s=elapsed_s(run.started_at, finished),
         owners=run.epoch,
         parent=run.parent,
         state=run.label or None,

@@ -7,24 +7,37 @@ or in a workflow's file.
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from qtforge_host.api.documents import Finding
+from qtforge_host.config.permissions import changeable_by_others, readable_by_others
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP, PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.declarations import source_folder
+from qtforge_host.workflows.catalog import read_header
+from qtforge_host.workflows.definitions import Problem
 from qtforge_sdk.journal import Journal, RunQuery
 from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import UNFINISHED
 
-__all__ = ["check_permissions", "check_references", "check_runs", "close_permissions"]
+__all__ = [
+    "check_permissions",
+    "check_references",
+    "check_runs",
+    "check_workflows",
+    "close_permissions",
+]
 
 _MOST_FILES: Final = 20_000  # of the sources that are searched
 _MOST_BYTES: Final = 1 << 20
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+Pattern = Mapping[str, re.Pattern[bytes]]
+"""What to look for in a source, by the suffix of its file."""
 _PYTHON: Final = "python"  # the kind of workflows that are functions
 
 
@@ -42,16 +55,43 @@ def check_references(settings: Settings, candidates: Sequence[Candidate]) -> Ite
         )
         yield _wrong("configuration", what, "install it, or remove its table")
     workflows = {schedule.workflow for schedule in settings.schedules.values()}
-    known = _literals(workflows | settings.topics.keys(), settings, candidates)
+    known = _workflows(workflows, settings, candidates)
     for name, schedule in sorted(settings.schedules.items()):
         if schedule.workflow not in known:
             what = (
                 f"the schedule '{name}' starts the workflow '{schedule.workflow}', which is missing"
             )
             yield _wrong("configuration", what, "qtforge-host workflows list shows those there are")
-    for topic in sorted(settings.topics.keys() - known):
+    topics = _literals(settings.topics.keys(), settings, candidates)
+    for topic in sorted(settings.topics.keys() - topics):
         what = f"the policies of the topic '{topic}' are for nothing: no plugin answers it"
         yield _wrong("configuration", what, "qtforge-host bus topics shows those there are")
+
+
+def check_workflows(settings: Settings, candidates: Sequence[Candidate]) -> Iterator[Finding]:
+    """Find files of the folder ``workflows`` that can't be used.
+
+    The keys of a kind are its orchestrator's matter, which is not imported: ``workflows
+    validate`` checks them.
+
+    Args:
+        settings: The configuration.
+        candidates: Everything that is installed.
+    """
+    kinds = _kinds(candidates)
+    for path in sorted((settings.config_path.parent / "workflows").glob("*.toml")):
+        problems = read_header(path, kinds).problems
+        if problems:
+            fix = problems[0].fix or "qtforge-host workflows list shows what is wrong"
+            yield _wrong("workflows", "; ".join(map(_without_fix, problems)), fix)
+
+
+def _without_fix(problem: Problem) -> str:
+    return str(replace(problem, fix=""))
+
+
+def _kinds(candidates: Iterable[Candidate]) -> set[str]:
+    return {each.name for each in candidates if each.group == ORCHESTRATOR_GROUP}
 
 
 async def check_runs(
@@ -68,8 +108,8 @@ async def check_runs(
     for (workflow, status), count in (await journal.statistics()).runs.items():
         if status in UNFINISHED:
             counts[workflow] = counts.get(workflow, 0) + count
-    known = _literals(counts.keys(), settings, candidates)
-    kinds = {each.name for each in candidates if each.group == ORCHESTRATOR_GROUP} | {_PYTHON}
+    known = _workflows(counts.keys(), settings, candidates)
+    kinds = _kinds(candidates) | {_PYTHON}
     found = []
     for workflow, count in sorted(counts.items()):
         query = RunQuery(workflow=workflow, statuses=UNFINISHED, limit=1)
@@ -95,9 +135,12 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
         more = f", and {len(open_paths) - 1} more" if len(open_paths) > 1 else ""
         what = f"other users can open {open_paths[0]}{more}"
         yield _wrong("permissions", what, "qtforge-host doctor --repair lets only you open them")
-    for path in (settings.config_path, settings.secrets_path):
-        if _mode(path) & (stat.S_IWGRP | stat.S_IWOTH):
-            yield _wrong("permissions", f"other users can change {path}", f"chmod go-w {path}")
+    for path in changeable_by_others(settings.config_path):
+        what = f"other users can change {path}"
+        yield _wrong("permissions", what, f"chmod go-w {path}, and let it be yours")
+    if readable_by_others(settings.secrets_path):
+        what = f"other users can open {settings.secrets_path}, so it is not used"
+        yield _wrong("permissions", what, f"chmod 600 {settings.secrets_path}")
 
 
 def close_permissions(settings: Settings) -> int:
@@ -135,14 +178,50 @@ def _wrong(part: str, what: str, fix: str) -> Finding:
     return Finding(part=part, ok=False, what=what, fix=fix)
 
 
+def _workflows(
+    names: Iterable[str], settings: Settings, candidates: Sequence[Candidate]
+) -> set[str]:
+    """Return those names that a definition has, or that the source of a workflow defines."""
+
+    def pattern(name: str) -> Pattern:
+        # In TOML the name stands before the first table. In Python it is in ``@workflow("it")``,
+        # in a constant for it, or in the text of a definition.
+        quoted = _quoted(name)
+        return {
+            ".toml": re.compile(rb"\A(?:[^\[\n][^\n]*\n|\n)*name\s*=\s*" + quoted),
+            ".py": re.compile(
+                rb"(?:\bworkflow\s*\(\s*|\bname\s*=\s*|^\s*\w+(?:\s*:[^=\n]+)?\s*=\s*)" + quoted,
+                re.MULTILINE,
+            ),
+        }
+
+    return _found({name: pattern(name) for name in names}, settings, candidates, rb"\bworkflows?\b")
+
+
 def _literals(
     names: Iterable[str], settings: Settings, candidates: Sequence[Candidate]
 ) -> set[str]:
-    """Return those names that are literals in plugins' sources or in workflow files.
+    """Return those names that are literals in plugins' sources or in workflow files."""
+    patterns = {name: re.compile(_quoted(name)) for name in names}
+    wanted = {name: {".toml": each, ".py": each} for name, each in patterns.items()}
+    return _found(wanted, settings, candidates, b"")
+
+
+def _quoted(name: str) -> bytes:
+    text = re.escape(name.encode())
+    return rb"(?:\"" + text + rb"\"|'" + text + rb"')"
+
+
+def _found(
+    wanted: Mapping[str, Pattern],
+    settings: Settings,
+    candidates: Sequence[Candidate],
+    python_has: bytes,
+) -> set[str]:
+    """Return the names whose pattern is in a source; in Python only where ``python_has`` is too.
 
     All of them, where a plugin's source can't be read: what it has is then not known.
     """
-    wanted = {name: (f'"{name}"'.encode(), f"'{name}'".encode()) for name in names}
     found: set[str] = set()
     folders = {settings.config_path.parent / "workflows"} if wanted else set()
     for candidate in candidates if wanted else ():
@@ -157,10 +236,12 @@ def _literals(
             text = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
         except OSError:
             continue
+        if path.suffix == ".py" and re.search(python_has, text) is None:
+            continue
         found |= {
             name
-            for name, literals in wanted.items()
-            if name not in found and any(each in text for each in literals)
+            for name, pattern in wanted.items()
+            if name not in found and pattern[path.suffix].search(text) is not None
         }
         if len(found) == len(wanted):
             break

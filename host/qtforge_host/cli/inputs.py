@@ -156,7 +156,7 @@ def _read_table(path: Path) -> dict[str, Any]:
             table = toml.read(content.decode())
     except OSError as error:
         raise click.UsageError(f"--input {path}: {error.strerror or error}") from error
-    except toml.TomlTooDeepError as error:
+    except toml.TomlLimitError as error:
         raise click.UsageError(f"--input {path}: {error}") from error
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--input {path}: it is not TOML or JSON: {error}") from error
@@ -168,6 +168,8 @@ def _read_table(path: Path) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         table = toml.read(f"value = {text}")
+    except toml.TomlLimitError as error:
+        raise click.UsageError(f"--set: {error}: {error.fix}") from error
     except tomllib.TOMLDecodeError:
         return text
     # A text with a line break could define further keys; then it is meant as text.

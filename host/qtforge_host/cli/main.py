@@ -84,9 +84,10 @@ def _import(target: str) -> Any:
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version  # not needed by any other start
+        from qtforge_host.plugins.discovery import installed_version  # slow to import
 
-        click.echo(f"qtforge-host {version('qtforge-host')} (sdk {version('qtforge-sdk')})")
+        host, sdk = installed_version("qtforge-host"), installed_version("qtforge-sdk")
+        click.echo(f"qtforge-host {host} (sdk {sdk})")
         ctx.exit()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 import platformdirs
 
+from qtforge_host.config.permissions import changeable_by_others
 from qtforge_host.config.toml_files import managed_path, read_toml
 from qtforge_host.sizes import parse_size, size_text
 from qtforge_host.validation import check_keys, convert_table
@@ -266,12 +266,10 @@ def plugin_config(name: str, config_type: type[T] | None, settings: Settings) ->
 
 
 def _warn_of_writers(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return  # it is not there, or was read just now
-    if os.name == "posix" and mode & (stat.S_IWGRP | stat.S_IWOTH):
-        logger.warning("other users can change the configuration: chmod go-w %s", path)
+    found = [str(each) for each in changeable_by_others(path)]
+    if found:
+        more = f" ({len(found) - 1} more: qtforge-host doctor)" if len(found) > 1 else ""
+        logger.warning("other users can change the configuration: chmod go-w %s%s", found[0], more)
 
 
 def _absolute(path: Path) -> Path:

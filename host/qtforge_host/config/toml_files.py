@@ -43,8 +43,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     try:
         return toml.read(path.read_bytes().decode("utf-8"))
-    except toml.TomlTooDeepError as error:
-        raise ConfigError(str(path), str(error), "nest them less deeply") from error
+    except toml.TomlLimitError as error:
+        raise ConfigError(str(path), str(error), error.fix) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), f"it is not TOML: {error}", "correct that line") from error
     except UnicodeDecodeError as error:

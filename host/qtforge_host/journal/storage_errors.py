@@ -38,6 +38,7 @@ _BY_NAME: Final = (
     ("SQLITE_PERM", _READ_ONLY),
     ("SQLITE_BUSY", _BUSY),
     ("SQLITE_LOCKED", _BUSY),
+    ("SQLITE_IOERR_SHMSIZE", _FULL),  # no room for the index of the write-ahead log
     ("SQLITE_IOERR", _DISK),
 )
 _FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,6 +51,11 @@ _READ_ONLY_ERRNOS: Final = (
 _LASTING: Final = (
     "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC",
     "SQLITE_IOERR_CORRUPTFS", "SQLITE_IOERR_DATA",
+)  # fmt: skip
+
+_UNWRITABLE: Final = (
+    "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_SHM", "SQLITE_IOERR_TRUNCATE",
 )  # fmt: skip
 
 
@@ -80,7 +86,7 @@ def is_unwritable(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (*_FULL_ERRNOS, errno.EACCES, errno.EPERM, errno.EROFS)
     name = str(getattr(error, "sqlite_errorname", ""))
-    return name.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"))
+    return name.startswith(_UNWRITABLE)
 
 
 def _meaning(error: Exception) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 
-__all__ = ["Candidate", "Scan", "ScanProblem", "scan", "scan_distribution"]
+__all__ = ["Candidate", "Scan", "ScanProblem", "installed_version", "scan", "scan_distribution"]
 
 
 def scan(path: Sequence[str] | None = None) -> Scan:
@@ -144,8 +144,27 @@ def scan_distribution(name: str) -> tuple[Candidate, ...]:
     Raises:
         importlib.metadata.PackageNotFoundError: It is not installed.
     """
-    found = importlib.metadata.distribution(name)
+    found = _installed(name)
     return tuple(_candidates(name, found, found.read_text("entry_points.txt") or ""))
+
+
+def installed_version(name: str) -> str:
+    """Return the version of an installed distribution; a leftover of an uninstall is none.
+
+    Args:
+        name: The distribution's name.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: It is not installed.
+    """
+    return _headers(_installed(name)).version
+
+
+def _installed(name: str) -> Distribution:
+    for found in importlib.metadata.distributions(name=name):
+        if not _is_leftover(found):
+            return found
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def _distribution_name(distribution: Distribution) -> str:

@@ -8,7 +8,6 @@ plugins that it requires.
 from __future__ import annotations
 
 import fnmatch
-import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from qtforge_host.plugins.candidates import (
 )
 from qtforge_host.plugins.declarations import Declarations, read_declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
-from qtforge_host.plugins.discovery import scan
+from qtforge_host.plugins.discovery import installed_version, scan
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.requirements import DistributionChecker
 
@@ -277,6 +276,6 @@ def resolve_installed(settings: Settings) -> Installed:
     """Scan the installed distributions, and resolve their candidates."""
     memory = FailureMemory(settings.state_dir)
     found = scan()
-    sdk_version = importlib.metadata.version(SDK_DISTRIBUTION)
+    sdk_version = installed_version(SDK_DISTRIBUTION)
     resolution = resolve(found, settings, sdk_version=sdk_version, failures=memory)
     return Installed(resolution=resolution, problems=found.problems, memory=memory)

@@ -100,12 +100,16 @@ class DeferredStarts:
 
     async def run(self) -> None:
         """Start what waits, as there is room, until cancelled."""
+        failure = ""
         while True:
             try:
                 while await self._start_some():
                     pass
+                failure = ""
             except QtForgeError as error:  # such as a store that fails for a while
-                _LOG.warning("starts that wait can't be read: %s", error)
+                if str(error) != failure:  # it may last for days
+                    _LOG.warning("starts that wait can't be read: %s", error)
+                failure = str(error)
             await asyncio.sleep(_POLL_S)
 
     async def _start_some(self) -> bool:

@@ -35,9 +35,21 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.run_status import RESTING, RUN_STATUSES, STATUS_AFTER
 
-__all__ = ["RunState"]
+__all__ = ["RunState", "elapsed_s"]
 
 Outcome = StepSucceeded | StepFailed | StepSkipped
+
+
+def elapsed_s(
+    started: datetime.datetime | None, finished: datetime.datetime | None
+) -> float | None:
+    """Return the seconds between two times of a run; None where one is missing.
+
+    Never negative: the clock may have been set back between them.
+    """
+    if started is None or finished is None:
+        return None
+    return max(0.0, (finished - started).total_seconds())
 
 
 class RunState:
@@ -211,10 +223,7 @@ class RunState:
     @property
     def duration_s(self) -> float | None:
         """Seconds from the run's start to its end; None until it has ended."""
-        if self.started_at is None or self.finished_at is None:
-            return None
-        # A clock may have been set back meanwhile.
-        return max(0.0, (self.finished_at - self.started_at).total_seconds())
+        return elapsed_s(self.started_at, self.finished_at)
 
     @property
     def rests(self) -> bool:

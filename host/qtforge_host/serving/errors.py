@@ -75,17 +75,19 @@ class AlreadyServingError(StateDirectoryError):
 
     Args:
         path: The state directory.
-        pid: That process's number; "" where it is not known.
+        pid: That process's number; "" where it is not known, or has ended.
     """
 
     code = "serve.already_running"
 
     def __init__(self, path: str, pid: str, /) -> None:
-        who = f"the process {pid}" if pid else "another process"
+        lock = f"{path}/serve/process.lock"
         super().__init__(
             path,
-            f"{who} serves it already",
-            f"end it with 'kill {pid}', or give another --state-dir" if pid else "end it first",
+            f"the process {pid} serves it already" if pid else f"another process has locked {lock}",
+            f"end it with 'kill {pid}', or give another --state-dir"
+            if pid
+            else f"'fuser {lock}' finds it: end it, or give another --state-dir",
         )
         self.pid = pid
 

@@ -12,7 +12,13 @@ from typing import Final
 
 from qtforge_host.serving.errors import AlreadyServingError
 from qtforge_sdk.errors import StateDirectoryError
-from qtforge_sdk.files import private_file, private_folder, try_lock, write_atomically
+from qtforge_sdk.files import (
+    close_in_children,
+    private_file,
+    private_folder,
+    try_lock,
+    write_atomically,
+)
 
 __all__ = ["ServeFolder"]
 
@@ -64,9 +70,11 @@ class ServeFolder:
                 opened: Path | int = pid_path.with_name("process.lock") if held is None else held
                 if isinstance(opened, Path):
                     private_file(opened)
-                descriptor = stack.enter_context(open(opened, "ab")).fileno()
+                file = stack.enter_context(open(opened, "ab"))
+                close_in_children(file)
+                descriptor = file.fileno()
                 if not try_lock(descriptor):
-                    raise AlreadyServingError(str(self.state_dir), _read(pid_path))
+                    raise AlreadyServingError(str(self.state_dir), _read_pid(pid_path))
                 write_atomically(pid_path, f"{os.getpid()}\n".encode())
             except OSError as error:
                 raise StateDirectoryError(str(self._folder), str(error)) from error
@@ -112,8 +120,13 @@ class ServeFolder:
         return found
 
 
-def _read(path: Path) -> str:
+def _read_pid(path: Path) -> str:
+    """Return the number of the process that serves; "" where it is not known, or has ended."""
     try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""  # it only says who it is
+        pid = path.read_text(encoding="ascii").strip()
+        os.kill(int(pid), 0)
+    except PermissionError:  # another user's process
+        return pid
+    except (OSError, ValueError, OverflowError):
+        return ""
+    return pid

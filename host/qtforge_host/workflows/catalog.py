@@ -5,23 +5,26 @@ from __future__ import annotations
 import inspect
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_host.sizes import size_text
-from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse
+from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse, parse_header
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file"]
+__all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file", "read_header"]
 
 _MAX_BYTES: Final = 4 << 20
+_ONE_OFF: Final = (
+    "disable one of the plugins, or put a definition of that name into your own folder"
+)
 
 
 class PythonOrchestrator(Orchestrator[Definition]):
@@ -109,7 +112,7 @@ class Catalog:
             elif name in builtin and earlier is not None:
                 self._refused.append(_has_name_of_builtin(parsed, earlier, each.contributor))
                 continue
-            self._known[name] = parsed if earlier is None else _duplicate(earlier, parsed)
+            self._known[name] = parsed if earlier is None else _duplicate(earlier, parsed, _ONE_OFF)
 
     def replace(self, contribution: Contribution) -> Parsed:
         """Read a definition that goes before one of the same name, and return it."""
@@ -118,10 +121,19 @@ class Catalog:
         return parsed
 
     def add_folder(self, folder: Path) -> None:
-        """Add the user's definitions; they replace a plugin's of the same name."""
+        """Add the user's definitions; they replace a plugin's of the same name.
+
+        Two of them with one name make that name unusable.
+        """
+        found: dict[str, Parsed] = {}
         for path in sorted(folder.glob("*.toml")):
             parsed = read_file(path, self._orchestrators)
-            self._known[parsed.name or parsed.source] = parsed
+            name = parsed.name or parsed.source
+            earlier = found.get(name)
+            if earlier is not None:
+                parsed = _duplicate(earlier, parsed, "give one of them another name")
+            found[name] = parsed
+        self._known.update(found)
 
     def all(self) -> list[Parsed]:
         """Return every definition, including those with problems, sorted by name."""
@@ -177,6 +189,15 @@ class Catalog:
 
 def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
     """Read a definition from a file; an unreadable file is a problem of the result."""
+    return _read_with(path, lambda text, source: parse(text, source, orchestrators))
+
+
+def read_header(path: Path, kinds: Collection[str]) -> Parsed:
+    """Find what is wrong with a file without its orchestrator; see `parse_header`."""
+    return _read_with(path, lambda text, source: parse_header(text, source, kinds))
+
+
+def _read_with(path: Path, read: Callable[[str, str], Parsed]) -> Parsed:
     source = os.fsencode(path).decode(errors="backslashreplace")
     try:
         text = _text_of(path)
@@ -185,7 +206,7 @@ def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Par
             source=source, line=None, path="", what=f"it can't be read: {error}", fix=""
         )
         return Parsed(name="", source=source, workflow=None, problems=(problem,))
-    return parse(text, source, orchestrators)
+    return read(text, source)
 
 
 def _text_of(path: Path) -> str:
@@ -221,12 +242,12 @@ def _has_name_of_builtin(one: Parsed, builtin: Parsed, contributor: str) -> Pars
     return Parsed(name=one.name, source=one.source, workflow=None, problems=(problem,))
 
 
-def _duplicate(one: Parsed, other: Parsed) -> Parsed:
+def _duplicate(one: Parsed, other: Parsed, fix: str) -> Parsed:
     problem = Problem(
         source=one.source,
         line=None,
         path="name",
         what=f"'{one.name}' is also defined in {other.source}",
-        fix="disable one of the plugins, or put a definition of that name into your own folder",
+        fix=fix,
     )
     return Parsed(name=one.name, source=one.source, workflow=None, problems=(problem,))

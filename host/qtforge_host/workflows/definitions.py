@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_sdk import Definition, Orchestrator
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
-__all__ = ["Parsed", "Problem", "UnmetRequirement", "Workflow", "line_of", "parse"]
+__all__ = ["Parsed", "Problem", "UnmetRequirement", "Workflow", "line_of", "parse", "parse_header"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,23 +142,75 @@ def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]
         source: The file, or the plugin that contributed it.
         orchestrators: The orchestrator of each kind.
     """
+    return _guarded(source, lambda: _parse(text, source, orchestrators))
+
+
+def parse_header(text: str, source: str, kinds: Collection[str]) -> Parsed:
+    """Find what is wrong with a definition without its orchestrator: its syntax and common keys.
+
+    Args:
+        text: TOML.
+        source: The file, or the plugin that contributed it.
+        kinds: The kinds of workflow that orchestrators execute.
+
+    Returns:
+        Its name and problems, and never a workflow.
+    """
+
+    def parsed() -> Parsed:
+        table = toml.read(text)
+        problems = _problems(table, text, source, dict.fromkeys(kinds, _Header))
+        return _refused(_name_of(table), source, problems)
+
+    return _guarded(source, parsed)
+
+
+def _guarded(source: str, read: Callable[[], Parsed]) -> Parsed:
     try:
-        return _parse(text, source, orchestrators)
-    except toml.TomlTooDeepError as error:
-        what, fix = str(error), "nest them less deeply"
+        return read()
+    except toml.TomlLimitError as error:
+        what, fix = str(error), error.fix
     except tomllib.TOMLDecodeError as error:
         return _refused("", source, [_syntax_problem(error, source)])
     except RecursionError:  # msgspec descends once for each level
         what, fix = "its tables or arrays are nested too deeply", "nest them less deeply"
-    except Exception as error:  # noqa: BLE001 - a plugin's types, or a number of 5,000 digits
+    except Exception as error:  # noqa: BLE001 - a plugin's types
         what, fix = f"it can't be read: {type(error).__name__}: {error}", ""
     return _refused("", source, [Problem(source=source, line=None, path="", what=what, fix=fix)])
 
 
 def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
     table = toml.read(text)
-    name = table.get("name") if isinstance(table.get("name"), str) else ""
-    found = [
+    types = {kind: each.definition_type for kind, each in orchestrators.items()}
+    problems = _problems(table, text, source, types)
+    if problems:
+        return _refused(_name_of(table), source, problems)
+    orchestrator = orchestrators[table["kind"]]
+    definition = msgspec.convert(table, orchestrator.definition_type)
+    workflow = Workflow(definition=definition, orchestrator=orchestrator, source=source, text=text)
+    return Parsed(name=definition.name, source=source, workflow=workflow, problems=())
+
+
+def _name_of(table: Mapping[str, Any]) -> str:
+    name = table.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _problems(
+    table: Mapping[str, Any], text: str, source: str, types: Mapping[str, type[Definition]]
+) -> list[Problem]:
+    kind = table.get("kind")
+    if isinstance(kind, str) and kind not in types:
+        return [
+            Problem(
+                source=source,
+                line=line_of(text, "kind"),
+                path="kind",
+                what=f"no orchestrator is of the kind '{kind}'",
+                fix=did_you_mean(kind, sorted(types)) or "install one that executes it",
+            )
+        ]
+    return [
         Problem(
             source=source,
             line=line_of(text, error.path),
@@ -166,36 +218,12 @@ def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]
             what=error.what,
             fix=error.fix,
         )
-        for error in validation_errors(table, _type_for(table, orchestrators))
+        for error in validation_errors(table, types[kind] if isinstance(kind, str) else _Header)
     ]
-    kind = table.get("kind")
-    if isinstance(kind, str) and kind not in orchestrators:
-        found = [
-            Problem(
-                source=source,
-                line=line_of(text, "kind"),
-                path="kind",
-                what=f"no orchestrator is of the kind '{kind}'",
-                fix=did_you_mean(kind, sorted(orchestrators)) or "install one that executes it",
-            )
-        ]
-    if found:
-        return _refused(str(name), source, found)
-    orchestrator = orchestrators[table["kind"]]
-    definition = msgspec.convert(table, orchestrator.definition_type)
-    workflow = Workflow(definition=definition, orchestrator=orchestrator, source=source, text=text)
-    return Parsed(name=definition.name, source=source, workflow=workflow, problems=())
 
 
 class _Header(Definition, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """The keys of every definition, for one whose kind is unknown."""
-
-
-def _type_for(table: Mapping[str, Any], orchestrators: Mapping[str, Orchestrator[Any]]) -> type:
-    kind = table.get("kind")
-    if isinstance(kind, str) and kind in orchestrators:
-        return orchestrators[kind].definition_type
-    return _Header
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, source: str) -> Problem:

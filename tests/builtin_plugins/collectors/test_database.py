@@ -199,6 +199,25 @@ def test_a_function_that_reaches_outside_of_the_file_is_refused_in_query_and_vie
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "zeroblob(70000000)",
+        "hex(zeroblob(40000000))",
+        "replace(hex(zeroblob(5000)), '0', hex(zeroblob(5000)))",
+    ],
+)
+def test_a_value_that_is_too_large_is_refused_in_query_and_view(
+    ask: Asker, file: Path, value: str
+) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"create view harmless as select {value} as x")
+    for query in (f"select {value}", "select length(x) from harmless"):
+        refused = ask.refusal(str(file), query=query)
+        assert refused.code == "database.value_too_large"
+        assert refused.retryable is False
+
+
+@pytest.mark.parametrize(
     ("query", "rows"),
     [
         ("select id from boxes where low <= 1 and high >= 1", [{"id": 1}]),

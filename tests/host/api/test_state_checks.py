@@ -13,6 +13,7 @@ from qtforge_host.api.state_checks import (
     check_permissions,
     check_references,
     check_runs,
+    check_workflows,
     close_permissions,
 )
 from qtforge_host.config.settings import load_settings
@@ -33,6 +34,8 @@ def findings(folder: Path, text: str) -> list[Finding]:
     ("text", "what"),
     [
         ('[schedules.night]\nworkflow = "absent-one"\ncron = "0 3 * * *"\n', "absent-one"),
+        # The name of a stage is no workflow's.
+        ('[schedules.night]\nworkflow = "document_parsing"\ncron = "0 3 * * *"\n', "parsing"),
         ('[topics."absent.topic".limits]\nconcurrency = 2\n', "absent.topic"),
         ("[plugins.absent.config]\nx = 1\n", "'absent'"),
     ],
@@ -42,6 +45,76 @@ def test_a_name_that_nothing_installed_has_is_found(tmp_path: Path, text: str, w
     assert not found.ok
     assert what in found.what
     assert found.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"name = ", "it is not TOML"),
+        (b"\xff\xfe", "it can't be read"),
+        (b'name = "x"\nkind = "' + b"x" * (5 << 20) + b'"', "larger than"),
+        (b'kind = "sequential"\n', "name: is missing"),
+        (b'name = "x"\nkind = "absent"\n', "no orchestrator is of the kind 'absent'"),
+        (b'name = "x"\nkind = "sequential"\nversion = 3\n', "version: expected"),
+        (b'name = "x"\nkind = "sequential"\na = ' + b"9" * 30, "more than 64 bits"),
+        (b'name = "x"\nkind = "sequential"\na = ' + b"[" * 5_000 + b"]" * 5_000, "100 deep"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_definition_that_can_not_be_used_is_found(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "one.toml").write_bytes(content)
+    (tmp_path / "config.toml").touch()
+    settings = load_settings(tmp_path / "config.toml", environ={}, state_dir=tmp_path / "state")
+    candidates = list(resolve_installed(settings).resolution.candidates)
+    (found,) = check_workflows(settings, candidates)
+    assert not found.ok
+    assert what in found.what
+    assert found.fix
+
+
+def test_definitions_of_every_installed_kind_are_not_found(tmp_path: Path) -> None:
+    (tmp_path / "workflows").mkdir()
+    for kind in ("sequential", "conditional", "parallel", "reactive"):
+        text = f'name = "{kind}"\nkind = "{kind}"\n[keys.of.the.kind]\n'
+        (tmp_path / "workflows" / f"{kind}.toml").write_text(text)
+    (tmp_path / "config.toml").touch()
+    settings = load_settings(tmp_path / "config.toml", environ={}, state_dir=tmp_path / "state")
+    candidates = list(resolve_installed(settings).resolution.candidates)
+    assert not list(check_workflows(settings, candidates))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it has no such permissions")
+@pytest.mark.parametrize(
+    "name", ["config.toml", "config.plugins.toml", "workflows", "workflows/one.toml", "."]
+)
+def test_what_the_configuration_is_made_of_is_found_where_others_can_change_it(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "workflows").mkdir(mode=0o755)
+    for each in ("config.toml", "config.plugins.toml", "workflows/one.toml"):
+        (tmp_path / each).touch(0o644)
+    settings = load_settings(tmp_path / "config.toml", environ={}, state_dir=tmp_path / "state")
+    assert not list(check_permissions(settings))
+    assert not caplog.text
+    (tmp_path / name).chmod(0o777 if (tmp_path / name).is_dir() else 0o666)
+    (found,) = check_permissions(settings)
+    assert found.what.endswith(str(tmp_path / name))
+    load_settings(tmp_path / "config.toml", environ={}, state_dir=tmp_path / "state")
+    assert f"chmod go-w {tmp_path / name}" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it has no such permissions")
+def test_secrets_that_others_can_read_are_found(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch(0o644)
+    (tmp_path / "secrets.toml").touch(0o640)
+    settings = load_settings(tmp_path / "config.toml", environ={}, state_dir=tmp_path / "state")
+    (found,) = check_permissions(settings)
+    assert "secrets.toml" in found.what
+    (tmp_path / "secrets.toml").chmod(0o600)
+    assert not list(check_permissions(settings))
 
 
 def test_names_that_are_there_are_not_found(tmp_path: Path) -> None:

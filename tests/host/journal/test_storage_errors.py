@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qtforge_host.journal.storage_errors import is_lasting, storage_error
+from qtforge_host.journal.storage_errors import is_lasting, is_unwritable, storage_error
 
 
 def sqlite_error(name: str) -> sqlite3.Error:
@@ -46,3 +46,24 @@ def test_only_what_may_have_lost_data_ends_the_writing_and_is_not_tried_again(
     assert found.retryable is (False if lasts else None)
     if isinstance(error, sqlite3.Error) and not lasts:
         assert "start again" not in found.fix
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be_read"),
+    [
+        (sqlite_error("SQLITE_FULL"), True),
+        (sqlite_error("SQLITE_READONLY_DBMOVED"), True),
+        (sqlite_error("SQLITE_CANTOPEN_FULLPATH"), True),
+        (sqlite_error("SQLITE_IOERR_SHMSIZE"), True),  # a full tmpfs
+        (sqlite_error("SQLITE_IOERR_SHMOPEN"), True),
+        (sqlite_error("SQLITE_IOERR_WRITE"), True),
+        (OSError(errno.ENOSPC, "full"), True),
+        (OSError(errno.EROFS, "read-only"), True),
+        (sqlite_error("SQLITE_IOERR_READ"), False),
+        (sqlite_error("SQLITE_CORRUPT"), False),
+        (sqlite_error("SQLITE_NOTADB"), False),
+        (OSError(errno.EIO, "pulled out"), False),
+    ],
+)
+def test_what_can_not_be_written_may_still_be_read(error: Exception, may_be_read: bool) -> None:
+    assert is_unwritable(error) is may_be_read

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qtforge_host.plugins.discovery import scan
+from qtforge_host.plugins.discovery import installed_version, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,6 +216,23 @@ def test_a_folder_that_an_uninstall_left_hides_nothing(site: Site, leftover: str
 
     assert [(each.name, each.version) for each in found.candidates] == [("acme-up", "2.0.0")]
     assert found.distributions["acme-up"] == "2.0.0"
+
+
+@pytest.mark.parametrize("name", ["qtforge-sdk", "qtforge-host"])
+def test_a_left_folder_of_the_host_or_sdk_does_not_change_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    version = installed_version(name)
+    (tmp_path / f"{name.replace('-', '_')}-0.9.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert importlib.metadata.distribution(name).read_text("METADATA") is None
+
+    assert installed_version(name) == version
+
+
+def test_the_version_of_what_is_not_installed_is_an_error() -> None:
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        installed_version("absent")
 
 
 def test_the_metadata_gives_the_name_and_not_the_folder(site: Site) -> None:

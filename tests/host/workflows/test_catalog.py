@@ -40,6 +40,18 @@ def test_two_plugins_with_one_workflow_name_make_it_unusable_and_both_are_named(
         catalog.get("good")
 
 
+def test_two_files_with_one_workflow_name_make_it_unusable_and_both_are_named(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text(GOOD)
+    catalog = Catalog(KINDS)
+    catalog.add([Contribution(content=GOOD, contributor="a plugin")])
+    catalog.add_folder(tmp_path)
+    with pytest.raises(WorkflowInvalidError, match=r"a\.toml: name: 'good' is also .*b\.toml"):
+        catalog.get("good")
+
+
 def test_an_unknown_name_gets_the_nearest_one_and_a_file_is_read(tmp_path: Path) -> None:
     catalog = Catalog(KINDS)
     catalog.add([Contribution(content=GOOD, contributor="a plugin")])
@@ -70,6 +82,8 @@ BAD_FILES = {
         "stages[0].compensation.retry",
         "backoff is 0",
     ),
+    "integer": (f"x = {'9' * 25}", "", "more than 64 bits"),
+    "digits": (f"x = {'9' * 5000}", "", "more than 64 bits"),
     "deep": (f"deep = {'[' * 5000}{']' * 5000}", "", "nested more than 100 deep"),
 }
 

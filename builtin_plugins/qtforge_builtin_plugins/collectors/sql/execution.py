@@ -80,7 +80,7 @@ class QueryExecution:
 
     def _kind(self, url: URL) -> Kind:
         if url.drivername in _SQLITE:
-            return SQLite(self.roots)
+            return SQLite(self.roots, self.config.value_bytes)
         if url.drivername in _POSTGRESQL:
             return PostgreSQL()
         dialect = url.get_backend_name()

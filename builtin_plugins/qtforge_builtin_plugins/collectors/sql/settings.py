@@ -20,6 +20,7 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         databases: Endpoints by name, which sources can use.
         roots: Folders that SQLite files are read from; by default the working directory.
         limit: The most rows of a query whose source has no limit.
+        value_bytes: The longest text or blob that a query of a SQLite file may read or compute.
         connections: The most queries at once; others wait.
         allow_writable: Dialects, such as ``mysql``, that may be queried although only the
             user's rights prevent a query from writing.
@@ -28,6 +29,7 @@ class DatabaseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     databases: dict[str, str] = {}
     roots: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (".",)
     limit: _Positive = 1_000_000
+    value_bytes: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 64 << 20
     connections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 16
     allow_writable: list[str] = []
 

@@ -58,10 +58,12 @@ class SQLite:
 
     Args:
         roots: The paths that it may have.
+        value_bytes: The longest text or blob, also of what a query computes.
     """
 
-    def __init__(self, roots: AllowedPaths) -> None:
+    def __init__(self, roots: AllowedPaths, value_bytes: int) -> None:
         self._roots = roots
+        self._value_bytes = value_bytes
 
     def engine(self, url: URL, query: Query) -> Engine:
         """Return the engine; nothing is connected yet."""
@@ -97,6 +99,7 @@ class SQLite:
         driver.execute("PRAGMA query_only = ON").close()
         driver.execute("PRAGMA trusted_schema = OFF").close()
         driver.set_authorizer(_authorize)
+        driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._value_bytes)
         driver.text_factory = _text
         deadline = query.deadline
 
@@ -120,6 +123,10 @@ class SQLite:
             return read_only_error(why)
         if "not authorized" in why or "unsafe use of" in why:  # they have no code of their own
             return _not_authorized(why)
+        if code == sqlite3.SQLITE_TOOBIG:
+            what = f"the query gives a value of more than {self._value_bytes:,} bytes"
+            fix = "select a part of it, or raise value_bytes of database-collector"
+            return OperationError("database.value_too_large", what, why, fix, retryable=False)
         if code == sqlite3.SQLITE_INTERRUPT:
             return OperationError("database.timeout", "the query took too long", why)
         if code in _LOCKED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,6 +10,7 @@ import msgspec
 
 from qtforge_host.api import documents
 from qtforge_host.api.documents import ErrorDocument, Ready
+from qtforge_host.plugins.discovery import installed_version
 from qtforge_host.serving.http.requests import ARCHIVE, JSON, Endpoint
 from qtforge_host.serving.http.routes import HEALTH_PATH, OPENAPI_PATH
 from qtforge_host.serving.http.schemas import GRAPH_TYPES
@@ -43,7 +43,7 @@ def openapi(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "QtForge Host",
-            "version": importlib.metadata.version("qtforge-host"),
+            "version": installed_version("qtforge-host"),
             "description": "Durable workflows: start, show and change runs, and follow them live.",
         },
         "security": [{"token": []}],
