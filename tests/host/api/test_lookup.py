@@ -22,6 +22,8 @@ def test_a_duration_is_not_negative_where_the_clock_was_set_back(
         kind="sequential",
         status="succeeded",
         owner_alive=False,
+        parent=None,
+        epoch=1,
         started_at=NOON,
         finished_at=NOON + datetime.timedelta(seconds=seconds),
     )
