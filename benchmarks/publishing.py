@@ -1,4 +1,4 @@
-"""`bus.publish`, beside ways to tell several receivers; each round ends when all have heard."""
+"""`bus.publish`, beside other ways to call several receivers; a round ends when all were called."""
 
 from __future__ import annotations
 

@@ -621,7 +621,7 @@ def _walk(parts: Any, path: str) -> Iterator[tuple[str, Expression]]:
 
 
 def _render(parts: Any, names: Mapping[str, Any]) -> Any:
-    """Return a value with its expressions evaluated; whoever gets it may change it."""
+    """Return a value with its expressions evaluated; a copy, which may be changed."""
     kind = parts.__class__
     if kind is dict:
         return {

@@ -26,7 +26,7 @@ class ServeOptions:
             ``https://forge.example/host``; "" for none.
         root_path: The path of the proxy beneath which it is published, without a slash at its
             end; "" for none.
-        grace_s: How long runs may go on when the process ends, in seconds.
+        grace_s: How long runs may continue when the process ends, in seconds.
         max_body_bytes: No request may be larger.
         max_connections: So many connections are open at once; None for 1,000, or fewer where
             the process may open few files.
@@ -34,7 +34,7 @@ class ServeOptions:
         head_timeout_s: How long the head of a request may take to arrive, in seconds.
         idle_timeout_s: How long a connection is kept after a response, in seconds.
         log_rate: How many lines of one kind bad requests may write into the log.
-        max_streams: So many clients may hear events at once.
+        max_streams: The most clients that receive live events at once.
         max_runs: So many runs are in memory at once, those that wait there among them.
         reexec: Whether the process replaces itself when an imported distribution was replaced.
         rate: How often one client may ask.

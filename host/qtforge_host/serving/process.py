@@ -1,4 +1,4 @@
-"""The process that stays up: one for each state directory, until it is told to end."""
+"""The process of `serve`: one for each state directory, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def serve(
     Args:
         read_settings: Reads the configuration, as it is now.
         options: How to serve.
-        say: Told where it listens, and when it begins and ends.
+        say: Called with where it listens, and when it starts and stops.
         before: What the process that this one replaces has handed over; None for none.
 
     Returns:

@@ -84,7 +84,7 @@ class Service:
             supervisor = self.durable.supervisor
             supervisor.active_runs.linger_s = _LINGER_S
             self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)
-            stack.callback(self.host.on_record(self.streams.tell))
+            stack.callback(self.host.on_record(self.streams.notify))
             stack.callback(self.host.on_record(self.counts.take))
             stack.callback(self.streams.close)
             stack.push_async_callback(self._leave_runs)
@@ -173,4 +173,4 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # it was told when it happened
+        task.exception()  # it was logged when it was raised

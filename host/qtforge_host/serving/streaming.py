@@ -1,8 +1,9 @@
-"""Live events for clients that may be slow: what happens in the journal, and messages of the bus.
+"""Live events for clients that may be slow: records of the journal, and messages of the bus.
 
-Records come from the journal, in the order of their appending, so those of other processes are
-among them, each has a number, and a client that comes again goes on behind the last that it
-got. Nothing is collected for a client: it reads on when it has taken what it was sent.
+Records are read from the journal in the order in which they were appended, including those of
+other processes. Each has a number, so that a client that connects again continues after the last
+one that it received. No records are buffered for a client: the next are read when it has received
+those before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Live(NamedTuple):
     Attributes:
         name: What ``data`` is: ``record``, ``damaged``, ``gap``, ``message`` or ``dropped``.
         data: Plain.
-        id: With it a client goes on behind this event; None where it changes nothing in that.
+        id: A client that connects again with it continues after this event; None where the event
+            does not change the place.
     """
 
     name: str
@@ -41,13 +43,13 @@ class Live(NamedTuple):
 
 
 class Stream:
-    """What one client hears; a context manager.
+    """The events for one client; a context manager.
 
     Args:
-        journal: Where records are read; None for none.
-        run_id: Only records of this run; None for all.
-        after: Behind which place of the journal it begins.
-        on_close: Told once, when it closes.
+        journal: Where records are read; None for no records.
+        run_id: Only records of this run; None for all runs.
+        after: The place in the journal after which it begins.
+        on_close: Called once, when it closes.
     """
 
     def __init__(
@@ -76,16 +78,16 @@ class Stream:
 
     @property
     def position(self) -> int | None:
-        """The id up to which nothing waits to be read; None where there are no ids."""
+        """The place up to which every record was returned; None without records."""
         return None if self._journal is None or self._records else self._after
 
     def wake(self, run_id: str) -> None:
-        """Have it look into the journal: there is something new of a run."""
+        """Read the journal at once: a run has new records."""
         if self._run_id in (None, run_id):
             self._wake.set()
 
     def offer(self, topic: str, message: Any) -> None:
-        """Take a message; when there is no room the client has been too slow, and is left."""
+        """Add a message; where too many are unread, end the stream of the slow client."""
         if not self._open:
             return
         if len(self._messages) >= _MESSAGES:
@@ -97,7 +99,7 @@ class Stream:
         self._wake.set()
 
     def end(self) -> None:
-        """Tell the client no more; what waits may still be read."""
+        """Add no further events; those that were added can still be read."""
         if self._open:
             self._open = False
             if self.subscription is not None:
@@ -127,7 +129,9 @@ class Stream:
                     await self._woken()
 
     async def _woken(self) -> None:
-        poll_s = None if self._journal is None else _POLL_S  # others' records wake nobody
+        poll_s = (
+            None if self._journal is None else _POLL_S
+        )  # another process's records call no `wake`
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(poll_s):
                 await self._wake.wait()
@@ -146,12 +150,12 @@ class Stream:
 
 
 def _gap(after: int, page: AppendedPage) -> Live | None:
-    """Return what tells that not everything behind a place is known any more."""
+    """Return the event for records after a place that the journal no longer holds, or None."""
     if after > page.until:
-        why = "the id is not of this journal; what it still knows follows"
+        why = "the id is not of this journal; the records that it holds follow"
         missed = None
     elif after + 1 < page.oldest:
-        why = "the records between are no longer known"
+        why = "the journal no longer holds the records between"
         missed = page.oldest - after - 1
     else:
         return None
@@ -166,12 +170,12 @@ def _live(appended: AppendedRecord) -> Live:
 
 
 class Streams:
-    """All clients that hear live events.
+    """The streams of all clients.
 
     Args:
-        bus: Whose messages they hear.
-        journal: Whose records they hear.
-        limit: How many there may be.
+        bus: Its messages are sent.
+        journal: Its records are sent.
+        limit: The most streams at once.
     """
 
     def __init__(self, bus: MessageBus, journal: Journal, limit: int) -> None:
@@ -182,18 +186,17 @@ class Streams:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of open streams."""
         return len(self._streams)
 
     async def open(self, run_id: str | None, topic: str | None, after: int | None) -> Stream:
-        """Begin to collect for a client.
+        """Open a stream for a client.
 
         Args:
             run_id: Only records of this run; None for all runs.
-            topic: Messages of the topics that this pattern names; records then only when a run
-                is named too. None for no messages.
-            after: The id of the last event that the client has got; None for what comes from
-                now on.
+            topic: The pattern of the topics whose messages are sent; records are then sent only
+                where a run is named too. None for no messages.
+            after: The id of the last event that the client received; None for new events only.
 
         Raises:
             RefusedError: There are too many already.
@@ -206,26 +209,26 @@ class Streams:
         if journal is not None:
             now = await journal.records_since(0, 0, run_id=run_id)
             after = now.until if after is None else after
-            self._check_room()  # others may have come meanwhile
+            self._check_room()  # others may have been opened meanwhile
         stream = Stream(journal, run_id, after or 0, self._streams.discard)
         if topic is not None:
 
-            async def heard(published: tuple[str, Any]) -> None:
+            async def offer(published: tuple[str, Any]) -> None:
                 stream.offer(*published)
 
-            stream.subscription = self._bus.subscribe_with_topic(topic, heard)
+            stream.subscription = self._bus.subscribe_with_topic(topic, offer)
         self._streams.add(stream)
         if self._closed:
             stream.end()
         return stream
 
-    def tell(self, record: Record) -> None:
-        """Have those look who want a record that this process has kept."""
+    def notify(self, record: Record) -> None:
+        """Wake the streams that send a record, which this process has appended."""
         for stream in self._streams:
             stream.wake(record.run_id)
 
     def close(self) -> None:
-        """End all of them."""
+        """End every stream."""
         self._closed = True
         for stream in [*self._streams]:
             stream.end()
@@ -235,7 +238,7 @@ class Streams:
             raise RefusedError(
                 429,
                 "http.too_many_streams",
-                "too many clients hear events already",
+                "too many clients receive events already",
                 f"there are {self._limit}",
                 "end one of them, or raise --max-streams",
                 {"Retry-After": "10"},

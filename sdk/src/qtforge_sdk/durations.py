@@ -52,7 +52,7 @@ _UNITS_S: Final[Mapping[str, float]] = MappingProxyType(
         "y": 365 * 86_400.0,
     }
 )
-# At most 15 digits before the point and 9 behind it: more can't be meant, and takes time to read.
+# At most 15 digits before the point and 9 after it: more can't be meant, and takes time to read.
 _PART: Final = r"(\d{1,15}(?:\.\d{0,9})?|\.\d{1,9})(ns|us|µs|μs|ms|mm|s|m|h|d|w|y)"
 _PARTS: Final = re.compile(_PART, re.ASCII)
 _WHOLE: Final = re.compile(rf"[+-]?(?:{_PART}){{1,12}}", re.ASCII)

@@ -24,10 +24,10 @@ _CLIENTS: Final = 4096
 
 
 class RateGate:
-    """A token bucket for each client; of the clients that are silent the oldest is forgotten.
+    """A token bucket for each client; the least recent client is forgotten.
 
     Args:
-        rate: How often each may ask.
+        rate: The most requests of each client.
         now_s: The time, in seconds.
     """
 
@@ -41,10 +41,10 @@ class RateGate:
 
         Args:
             client: Its address.
-            known: Whether it has the token; those without share no bucket with those with it.
+            known: Whether it sent a valid token; requests without one have a bucket of their own.
 
         Raises:
-            RefusedError: It was one too many.
+            RefusedError: The client has exceeded the rate.
         """
         key = (client, known)
         bucket = self._buckets.setdefault(key, TokenBucket(self._rate))
@@ -59,18 +59,18 @@ class RateGate:
                 "http.too_many_requests",
                 "there were too many requests",
                 f"{self._rate.count} in {self._rate.period_s:g} s are allowed",
-                "ask less often, or raise --rate",
+                "send fewer requests, or raise --rate",
                 {"Retry-After": str(wait_s)},
             )
 
 
 class Gate:
-    """Checks each request before anything else looks at it.
+    """Checks each request before it is handled.
 
     Args:
-        tokens: What a client must know one of.
-        allowed_hosts: Names by which the host may be called, besides those of this machine.
-        rate: How often a client may ask.
+        tokens: Checks bearer tokens.
+        allowed_hosts: Names that the Host header may have, besides those of this machine.
+        rate: Limits the requests of each client.
         public_url: The URL at which a proxy publishes the host; "" for none.
     """
 
@@ -89,10 +89,10 @@ class Gate:
         self._rate = rate
 
     def check(self, scope: Scope, *, needs_token: bool) -> TokenScope | None:
-        """Let a request pass, and return what its token may do; None where it has none.
+        """Check a request, and return the scope of its token; None without a valid one.
 
         Raises:
-            RefusedError: It does not pass.
+            RefusedError: The request is refused.
         """
         headers = Headers(scope=scope)
         self._check_host(headers, scope)
@@ -114,8 +114,8 @@ class Gate:
         return granted
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
-        # A page of another site whose name was made to point here (DNS rebinding) calls the
-        # host by that name; an address in figures can't be made to point elsewhere.
+        # A page of another site whose name resolves to this machine (DNS rebinding) sends that
+        # name; a numeric address can't be made to resolve elsewhere.
         given = headers.get("host", "")
         name = host_name(given)
         server = scope.get("server")
@@ -126,7 +126,7 @@ class Gate:
                 "http.host_refused",
                 f"this is not '{given}'",
                 "the Host header names another host",
-                "call it by its address, or start it with --allow-host NAME",
+                "use its address, or start it with --allow-host NAME",
             )
 
     def _check_origin(self, headers: Headers) -> None:
@@ -141,9 +141,9 @@ class Gate:
             raise RefusedError(
                 403,
                 "http.origin_refused",
-                "a page of another site asks",
+                "the request comes from a page of another site",
                 f"its Origin is '{origin}'",
-                "ask from a program, or start it with --public-url URL if a proxy publishes it",
+                "send it from a program, or start it with --public-url URL if a proxy publishes it",
             )
 
     def _granted(self, headers: Headers) -> TokenScope | None:
@@ -154,10 +154,10 @@ class Gate:
 
 
 def check_scope(granted: TokenScope, needed: TokenScope) -> None:
-    """Check that a token may do what a request asks for.
+    """Check that the scope of a token allows a request.
 
     Raises:
-        RefusedError: It may not.
+        RefusedError: It does not.
     """
     if not allows(granted, needed):
         raise RefusedError(

@@ -25,7 +25,7 @@ _SEND_S: Final = 30.0  # in which a client must have taken what it is sent
 
 
 async def live_events(call: Call) -> EventStream:
-    """Begin to send what happens."""
+    """Open a stream of live events."""
     asked, last = call.query, call.headers.get(LAST_ID.lower())
     after = asked.after if not last else _number(last)
     return EventStream(await call.service.streams.open(asked.run, asked.topic, after))
@@ -37,8 +37,8 @@ def _number(last: str) -> int:
             400,
             "http.invalid_request",
             f"the {LAST_ID} can't be used",
-            "it is not one that was given here",
-            "leave it out to hear what comes from now on",
+            "it is not an id that this server has sent",
+            "leave it out to receive new events only",
         )
     return int(last)
 
@@ -47,7 +47,7 @@ class EventStream:
     """An ASGI application that sends one stream until it ends or the client has gone.
 
     Args:
-        stream: What is sent.
+        stream: The events that are sent.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -82,7 +82,7 @@ class EventStream:
         try:
             found = await self._stream.next(_QUIET_S)
         except TimeoutError:
-            # With an id that stays young: a run of which nothing comes may be heard for days.
+            # With a current id: the stream of a quiet run may stay open for days.
             return b": alive\n" + _id(self._stream.position) + b"\n"
         except QtForgeError as error:
             _LOG.error("a stream of events has ended: %s", error)
@@ -97,7 +97,7 @@ def _encoded(live: Live) -> bytes:
 
 
 def _id(position: int | None) -> bytes:
-    # A client remembers it also where no event comes with it.
+    # A client remembers an id that is sent without an event too.
     return b"" if position is None else b"id: %d\n" % position
 
 
@@ -105,8 +105,8 @@ async def _send(send: Send, content: bytes, *, more: bool = True) -> None:
     message: Message = {"type": "http.response.body", "body": content, "more_body": more}
     async with asyncio.timeout(_SEND_S):
         await send(message)
-    # Neither this nor the next event may have to wait: without a turn of the loop between them
-    # nobody else would come in, and that the client has gone would not be noticed.
+    # Sending may never suspend: without a turn of the loop between two events, no other task
+    # would run, and a disconnect would not be noticed.
     await asyncio.sleep(0)
 
 

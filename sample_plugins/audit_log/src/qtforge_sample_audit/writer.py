@@ -26,7 +26,7 @@ class AuditWriter:
     Args:
         path: Its folder is made.
         capacity: How many entries may wait.
-        logger: Where trouble is told.
+        logger: Logs failures.
 
     Raises:
         OSError: The file can't be opened.
@@ -85,7 +85,7 @@ class AuditWriter:
             self._close()
 
     def _next_batch(self) -> list[AuditEntry | None]:
-        """Wait for an entry, and return it with all that are behind it."""
+        """Wait for an entry, and return it with those that follow."""
         batch = [self._entries.get()]
         while True:
             try:

@@ -22,7 +22,7 @@ def scan(path: Path, pattern: str, max_files: int, context: OperationContext) ->
         path: The folder.
         pattern: Which names to take.
         max_files: The most that is accepted.
-        context: Hears of the progress, and knows when the time is over.
+        context: Receives the progress, and has the deadline.
 
     Raises:
         OperationError: ``folder.not_found``, ``folder.not_a_folder``, ``folder.unreadable``,

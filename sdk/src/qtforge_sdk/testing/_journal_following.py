@@ -24,13 +24,13 @@ from qtforge_sdk.testing._journal_scenarios import (
 __all__ = ["FollowingContract"]
 
 
-def told(page: AppendedPage) -> list[tuple[str, str]]:
+def in_order(page: AppendedPage) -> list[tuple[str, str]]:
     """Return each record's run and kind, in order."""
     return [(each.run_id, type(each.record).__name__) for each in page.records]
 
 
 class FollowingContract:
-    """What is read over all runs, whoever wrote them."""
+    """Records of all runs, in the order of appending."""
 
     @scenario
     async def test_records_of_all_journals_are_given_in_the_order_of_their_appending(
@@ -45,7 +45,7 @@ class FollowingContract:
         await other.append(two, [step("two"), finished("two")])
         await journal.append(one, [finished("one")])
         page = await journal.records_since(0)
-        assert told(page) == [
+        assert in_order(page) == [
             ("one", "RunStarted"),
             ("two", "RunStarted"),
             ("one", "StepSucceeded"),
@@ -62,12 +62,12 @@ class FollowingContract:
         journal = await journals.open()
         await keep(journal, started(), step(name="a"), step(name="b"))
         first = await journal.records_since(0, 2)
-        assert (told(first), first.until) == (
+        assert (in_order(first), first.until) == (
             [("run", "RunStarted"), ("run", "StepSucceeded")],
             2,
         )
         second = await journal.records_since(first.until, 2)
-        assert (told(second), second.until) == ([("run", "StepSucceeded")], 3)
+        assert (in_order(second), second.until) == ([("run", "StepSucceeded")], 3)
         assert (await journal.records_since(3)).records == ()
         nothing = await journal.records_since(0, 0)
         assert (nothing.records, nothing.until, nothing.oldest) == ((), 3, 1)
@@ -78,7 +78,7 @@ class FollowingContract:
         await keep(journal, started("one"), step("one"))
         await keep(journal, started("two"), step("two"))
         page = await journal.records_since(0, run_id="one")
-        assert told(page) == [("one", "RunStarted"), ("one", "StepSucceeded")]
+        assert in_order(page) == [("one", "RunStarted"), ("one", "StepSucceeded")]
         assert page.until == 4
         with pytest.raises(RunNotFoundError):
             await journal.records_since(0, run_id="three")

@@ -31,7 +31,7 @@ def kept(run_id: str = "run", **fields: Any) -> CheckpointSaved:
 
 
 class WaitingContract:
-    """What a run that keeps its state goes on from, and what wakes it."""
+    """Where a stateful run continues, and what wakes it."""
 
     @scenario
     async def test_a_run_goes_on_from_its_start_and_what_it_kept_last(
