@@ -47,6 +47,8 @@ FIGURES: Final = (
     "due_date", "net", "tax", "issuer", "customer", "vat_id", "company_number",
     "iban", "bic", "order_reference", "payment_reference", "items",
     "parties", "redaction recall", "redaction precision", "no HIGH finding",
+    *(f"recall of {kind}" for kind in ("party", "person", "address", "id", "iban", "account",
+                                       "phone", "email")),
 )  # fmt: skip
 _TODAY: Final = datetime.date(2026, 12, 1)
 _PLACEHOLDER: Final = re.compile(r"\[[A-Z ]+ \d+\]\n*")
@@ -197,9 +199,9 @@ def _compare_contract(
         pattern = _any_spacing(each["text"])
         before, after = len(pattern.findall(text)), len(pattern.findall(redacted))
         for index in range(before):
-            outcome.count(
-                "redaction recall", index >= after, f"{each['kind']} {each['text']!r} stays"
-            )
+            gone = index >= after
+            outcome.count("redaction recall", gone, f"{each['kind']} {each['text']!r} stays")
+            outcome.count(f"recall of {each['kind']}", gone, f"{each['text']!r} stays")
     private = {word for each in wanted["redact"] for word in _WORDS.findall(each["text"].lower())}
     # A reader joins a word that is broken at its hyphen.
     private |= {

@@ -33,7 +33,7 @@ _DATA: Final = Path(__file__).with_name("contracts.toml")
 _FALLBACK: Final = "en"
 # Two to four words with capitals; small words such as "van" may be between them.
 _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
-_NAME_WORD: Final = rf"{_CAPITAL}(?:[^\W\d_]*(?:['’-]{_CAPITAL}?[^\W\d_]+)*\.?)"
+_NAME_WORD: Final = rf"{_CAPITAL}(?:\.|[^\W\d_]+(?:['’-]{_CAPITAL}?[^\W\d_]+)*|(?!\w))"
 _SMALL: Final = r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el)"
 _NAME: Final = re.compile(
     rf"{_NAME_WORD}(?:[ \u00a0]{{1,2}}(?:{_SMALL}[ \u00a0]){{0,2}}{_NAME_WORD}){{1,3}}"
@@ -322,7 +322,7 @@ class Contract:
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
             return None
-        if len(words) > 2 and self._stands_alone(words[0], words[1], start):
+        if len(words) > 2 and self._stands_alone(words[0]):
             start += len(words[0]) + 1
             words = words[1:]
             name = " ".join(words)
@@ -336,10 +336,10 @@ class Contract:
             return None
         return start, name
 
-    def _stands_alone(self, word: str, following: str, start: int) -> bool:
-        """Return whether a word is elsewhere without the next one, and so no part of a name."""
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)(?!\s+{re.escape(following)})"
-        return re.search(pattern, self.text) is not None
+    def _stands_alone(self, word: str) -> bool:
+        """Return whether a word is also used outside of names, such as a heading."""
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)(?=[ .:]*(?:\n|$)|,? [^\W\d_A-ZÀ-ÞА-ЯЁİĞŞÇÖÜ])"
+        return re.search(pattern, self._raw) is not None
 
     def _line_end(self, start: int, end: int) -> int:
         """Return the end of a name, which goes on in the next line only if it must."""

@@ -95,18 +95,19 @@ def find_names(
     contract = contracts.Contract(beginning[:_MOST_CONTRACT], language)
     # A name may continue on the next line.
     unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
+    is_read = sum(each.is_party for each in contract.names) > 1
     named = [
         name
-        for name in parties.find_parties(unbroken, language)
+        for name in (() if is_read else parties.find_parties(unbroken))
         if not _ROLE.fullmatch(name) and not contract.is_known_role(name)
     ]
-    people = [each.name for each in contract.names if not has_form(each.name)]
-    companies = [each.name for each in contract.names if has_form(each.name)]
-    for name in dict.fromkeys([*more, *companies, *named]):
+    people = [each.name for each in contract.names if not each.is_party]
+    own = [each.name for each in contract.names if each.is_party]
+    for name in dict.fromkeys([*more, *own, *named]):
         if sum(map(str.isalnum, name)) > 1 and fold(name) not in contract.roles:
             yield from _places(text, name, _aliases(name, beginning, contract), "party")
     for name in dict.fromkeys([*people, *_people(beginning, contract)]):
-        if name not in named:
+        if name not in own and name not in named:
             yield from _places(text, name, [], "person")
 
 
