@@ -85,6 +85,13 @@ _NUMBER_BEFORE: Final = re.compile(r"(?<!\w)(\d{8,16}) numaras?ı(?:yla|nda)? ka
 _RUSSIAN_ACCOUNT: Final = re.compile(r"(?<!\d)(?!301)\d{20}(?!\d)")
 _ROLE_ENDING: Final = re.compile(r"['’]?[^\W\d_]{0,3}$")
 _PATRONYMIC: Final = re.compile(r"(?:вич|вна|ична|вича|вны|ичны|вичем|вной)$")
+_BEFORE_POST: Final = re.compile(
+    r"[ ]?[,(–-][ ]?(?:(?:als|the|its|le|la|el|il|de|ihr|seine?|его|ее)[ ])?"
+)
+_ANY_LABEL: Final = re.compile(r"[^\W\d_][^\n:\t\d]{1,48}:[ ]?(?=[^\W\d_])")
+_AFTER_SIGNED: Final = re.compile(r"[ ]*(?:$|\n|\t|   |,|\(|[^\W\d_][^\n:\t]{1,40}:)")
+_SIGNATURES: Final = 0.6  # the part of a contract before its signatures
+_CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
 _MOST_NAMES: Final = 60
 
 
@@ -154,6 +161,8 @@ class Contract:
                 *self._beside_contacts(),
                 *self._after_titles(),
                 *self._after_labels(),
+                *self._beside_posts(),
+                *self._signed(),
             ],
             key=lambda named: (named.start, -len(named.name)),
         )
@@ -276,6 +285,68 @@ class Contract:
             name = self._name_at(hit.end, allow_post="represents" in kinds)
             if name is not None:
                 yield Named(name[1], name[0], is_party and not kinds & {"signature", "represents"})
+                yield from self._second(name)
+
+    def _second(self, first: tuple[int, str]) -> Iterator[Named]:
+        """Yield the person after another one and a word such as ``and``."""
+        end = first[0] + len(first[1])
+        between = re.match(r"[ \n]*(?:\([^()\n]{2,40}\))?,?[ \n]*", self.text[end : end + 60])
+        at = end + (between.end() if between else 0)
+        hit = self._starts.get(at)
+        if hit is not None and "also" in hit.kinds:
+            name = self._name_at(hit.end)
+            if name is not None:
+                yield Named(name[1], name[0], False)
+
+    def _beside_posts(self) -> Iterator[Named]:
+        """Yield the names directly before or after a post, such as ``Jane Doe, Director``."""
+        for hit in self.hits:
+            if "post" not in hit.kinds:
+                continue
+            after = self._name_at(hit.end)
+            gap = self.text[hit.end : after[0]] if after else ""
+            if after and gap.strip(" ") in ("", ":", ",", "–", "-") and "\n" not in gap:
+                yield Named(after[1], after[0], False)
+                yield from self._second(after)
+            begin = max(0, hit.start - _NEAR)
+            before = self.text[begin : hit.start]
+            match = None
+            for match in _NAME.finditer(before):
+                pass
+            if match is not None and _BEFORE_POST.fullmatch(before[match.end() :]):
+                person = self._cut(begin + match.start(), match[0])
+                if person is not None and person[0] + len(person[1]) == begin + match.end():
+                    yield Named(person[1], person[0], False)
+
+    def _signed(self) -> Iterator[Named]:
+        """Yield the names after any label, or alone in a line, of the signatures at the end."""
+        begin = int(len(self._raw) * _SIGNATURES)
+        for match in _ANY_LABEL.finditer(self._raw, begin):
+            label = self.hits_in(match.start(), match.end())
+            last = [hit for hit in label if hit.end <= match.end() and "stop" in hit.kinds]
+            if last and not {"signature", "role", "post"} & set(last[-1].kinds):
+                continue
+            name = self._name_at(match.end())
+            if name is None or name[0] > match.end() + 10:
+                continue
+            end = name[0] + len(name[1])
+            others = [hit for hit in self.hits_in(name[0], end) if "other" in hit.kinds]
+            if not others and _AFTER_SIGNED.match(self._raw, end):
+                yield Named(name[1], name[0], False)
+        for match in _CELL.finditer(self._raw, begin):
+            cell = match[0].strip(" ()/_.*")
+            name = _NAME.fullmatch(cell)
+            if name is None or len(cell.split()) > 4 or cell.isupper():
+                continue
+            start = match.start() + match[0].index(cell)
+            around = self._raw[max(0, start - 200) : start + 200]
+            is_near = "___" in around or "....." in around or any(
+                {"role", "signature", "party", "post"} & set(hit.kinds)
+                for hit in self.hits_in(max(0, start - 160), start + 120)
+            )  # fmt: skip
+            person = self._cut(start, cell) if is_near else None
+            if person is not None and person[1] == cell:
+                yield Named(person[1], person[0], False)
 
     def _name_at(self, position: int, *, allow_post: bool = False) -> tuple[int, str] | None:
         """Return start and text of the person's name directly after a position."""
