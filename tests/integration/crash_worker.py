@@ -284,17 +284,17 @@ def answered(records: Sequence[Record]) -> set[str]:
     return found
 
 
-def told(view: RunState, folder: Path) -> dict[str, Any]:
+def told(state: RunState, folder: Path) -> dict[str, Any]:
     """Return everything about a run that must not depend on when its process died."""
     return {
-        "status": view.status,
-        "degraded": view.degraded,
-        "result": view.result,
-        "error": None if view.error is None else [view.error.code, view.error.stage],
-        "steps": sorted((name, step.status, step.attempts) for name, step in view.steps.items()),
-        "undone": sorted((name, step.status) for name, step in view.compensations.items()),
-        "amendments": view.amendments,
-        "order": list(view.steps) if view.kind == "sequential" else None,
+        "status": state.status,
+        "degraded": state.degraded,
+        "result": state.result,
+        "error": None if state.error is None else [state.error.code, state.error.stage],
+        "steps": sorted((name, step.status, step.attempts) for name, step in state.steps.items()),
+        "undone": sorted((name, step.status) for name, step in state.compensations.items()),
+        "amendments": state.amendments,
+        "order": list(state.steps) if state.kind == "sequential" else None,
         "effects": sorted(calls(folder)),
     }
 
@@ -311,10 +311,10 @@ async def finish(folder: Path, kind: str) -> dict[str, Any]:
         (run_id, *more) = [each.run_id for each in await journal.runs(RunQuery())] or [""]
         known = answered(await journal.records(run_id)) if run_id else set()
         before = calls(folder)
-        view = await (engine.resume(run_id) if run_id else engine.execute(workflow(kind), {}))
+        state = await (engine.resume(run_id) if run_id else engine.execute(workflow(kind), {}))
         after = calls(folder)
         return {
-            **told(view, folder),
+            **told(state, folder),
             "runs": 1 + len(more),
             "again": sorted(key for key in known if after[key] != before[key]),
             "damage": [each.what for each in await journal.check()],

@@ -92,7 +92,7 @@ class MortalJournal:
 class Ended:
     """How the run ended, how long it slept, and how often it was killed."""
 
-    view: RunState
+    state: RunState
     records: Sequence[Record]
     slept_s: float
     kills: int
@@ -117,14 +117,14 @@ async def execute(bench: Any, workflow: Workflow, plugin: Plugin, kills: Sequenc
             run_id = next(iter(store.runs), None)
             work = engine.resume(run_id) if run_id else engine.execute(workflow, {})
             try:
-                view = await asyncio.wait_for(work, WAIT_S)
+                state = await asyncio.wait_for(work, WAIT_S)
             except Crash:
                 died += 1
                 continue
             finally:
                 await engine.close()
                 await journal.inner.close()
-            return Ended(view, store.runs[view.run_id].read(), clock.passed_s, died)
+            return Ended(state, store.runs[state.run_id].read(), clock.passed_s, died)
 
 
 @pytest.fixture

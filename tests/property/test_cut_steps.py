@@ -183,7 +183,7 @@ def test_a_step_that_was_cut_off_is_undone_wherever_the_process_dies(
             died = ended.kills == 1
             where = f"killed {'after' if after else 'before'} write {write}"
             begun = any(isinstance(each, StepStarted) for each in ended.records)
-            assert ended.view.status == (status if begun else "failed"), where
+            assert ended.state.status == (status if begun else "failed"), where
             assert world.booked == set(), where
             assert isinstance(ended.records[-1], RunFinished)
     assert write > 5

@@ -225,13 +225,13 @@ async def play(processes: Any, program: Program, kills: Sequence[Kill]) -> Playe
 def check_outcome(program: Program, found: Played) -> None:
     """Compare everything that no kill may change."""
     expected = expect(program)
-    view = found.ended.view
-    assert (view.status, view.degraded) == (expected.status, expected.degraded)
+    state = found.ended.state
+    assert (state.status, state.degraded) == (expected.status, expected.degraded)
     assert {
-        name: (step.status, step.attempts) for name, step in view.steps.items()
+        name: (step.status, step.attempts) for name, step in state.steps.items()
     } == expected.steps
     assert {
-        name: step.status == "succeeded" for name, step in view.compensations.items()
+        name: step.status == "succeeded" for name, step in state.compensations.items()
     } == expected.undone
     assert set(found.calls) == set(expected.calls)
     check_history(found, expected)
@@ -313,7 +313,7 @@ def test_a_run_ends_as_the_model_says_however_often_it_is_killed(
 ) -> None:
     found = asyncio.run(play(processes, program, kills))
     event(f"kills: {found.ended.kills}")
-    event(f"status: {found.ended.view.status}")
+    event(f"status: {found.ended.state.status}")
     check_outcome(program, found)
     check_calls(program, found)
 

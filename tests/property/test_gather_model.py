@@ -133,8 +133,8 @@ def test_a_killed_run_sees_again_what_won_and_what_was_cut_off(processes: Any, t
         # A second process dies soon after the first: what it did counts as well.
         ended, code, world = asyncio.run(play([(write, write % 2 == 0), (write // 2 + 1, True)]))
         died = ended.kills > 0
-        where = f"killed at write {write}: {ended.view.error}"
-        assert ended.view.error.code == "model.refused", where
+        where = f"killed at write {write}: {ended.state.error}"
+        assert ended.state.error.code == "model.refused", where
         assert code.found, where
         assert code.found[-1] == code.seen[-1], where
         assert world.booked == set(), where

@@ -72,8 +72,8 @@ def execute(
             catalog.add(Contribution(content=each, contributor="t") for each in (DOUBLE, text))
             workflows = RecordedWorkflows(kinds, catalog.get, lambda workflow: [])
             engine = Engine(it.bus, it.parts.expressions, journal, workflows)
-            view = await engine.execute(catalog.get("outer"), given)
-            return view, numbers, journal
+            state = await engine.execute(catalog.get("outer"), given)
+            return state, numbers, journal
 
     return asyncio.run(main())
 
@@ -96,9 +96,9 @@ def test_a_stage_runs_a_workflow_and_takes_its_result(bench: Any) -> None:
         '[[stages]]\nname = "again"\noperation = "number.double"\n'
         'message = { number = "${stages.child.data.number}" }'
     )
-    view, _, _ = execute(bench, text, {"start": 3})
-    assert view.status == "succeeded"
-    assert view.result == {"child": {"number": 6}, "again": 12}
+    state, _, _ = execute(bench, text, {"start": 3})
+    assert state.status == "succeeded"
+    assert state.result == {"child": {"number": 6}, "again": 12}
 
 
 def test_an_operation_is_done_for_each_item_with_the_results_in_their_order(bench: Any) -> None:
@@ -106,10 +106,10 @@ def test_an_operation_is_done_for_each_item_with_the_results_in_their_order(benc
         '[[stages]]\nname = "each"\noperation = "number.double"\nforeach = "${input.numbers}"\n'
         'concurrency = 3\nmessage = { number = "${item + index}" }'
     )
-    view, numbers, _ = execute(bench, text, {"numbers": list(range(8))})
-    assert view.result == {"each": [2 * (number + number) for number in range(8)]}
+    state, numbers, _ = execute(bench, text, {"numbers": list(range(8))})
+    assert state.result == {"each": [2 * (number + number) for number in range(8)]}
     assert numbers.most == 3
-    assert [name for name in view.steps if name.startswith("each[")] == [
+    assert [name for name in state.steps if name.startswith("each[")] == [
         f"each[{index}]" for index in range(8)
     ]
 
@@ -119,9 +119,9 @@ def test_a_workflow_is_run_for_each_item_as_a_run_of_its_own(bench: Any) -> None
         '[[stages]]\nname = "each"\nworkflow = "double"\nforeach = "${input.numbers}"\n'
         'input = { number = "${item}" }'
     )
-    view, _, journal = execute(bench, text, {"numbers": [1, 2]})
-    assert view.result == {"each": [{"number": 2}, {"number": 4}]}
-    assert len(journal_children(journal, view.run_id)) == 2
+    state, _, journal = execute(bench, text, {"numbers": [1, 2]})
+    assert state.result == {"each": [{"number": 2}, {"number": 4}]}
+    assert len(journal_children(journal, state.run_id)) == 2
 
 
 def test_no_items_are_an_empty_list(bench: Any) -> None:
@@ -129,8 +129,8 @@ def test_no_items_are_an_empty_list(bench: Any) -> None:
         '[[stages]]\nname = "each"\noperation = "number.double"\nforeach = "${input.numbers}"\n'
         'message = { number = "${item}" }'
     )
-    view, _, _ = execute(bench, text, {"numbers": []})
-    assert (view.status, view.result) == ("succeeded", {"each": []})
+    state, _, _ = execute(bench, text, {"numbers": []})
+    assert (state.status, state.result) == ("succeeded", {"each": []})
 
 
 def test_what_is_no_list_fails_the_stage_and_says_so(bench: Any) -> None:
@@ -138,10 +138,10 @@ def test_what_is_no_list_fails_the_stage_and_says_so(bench: Any) -> None:
         '[[stages]]\nname = "each"\noperation = "number.double"\nforeach = "${input.numbers}"\n'
         'message = { number = "${item}" }'
     )
-    view, _, _ = execute(bench, text, {"numbers": 7})
-    assert view.status == "failed"
-    assert view.error is not None
-    assert "foreach must be a list, not int" in view.error.message
+    state, _, _ = execute(bench, text, {"numbers": 7})
+    assert state.status == "failed"
+    assert state.error is not None
+    assert "foreach must be a list, not int" in state.error.message
 
 
 def test_an_item_that_fails_is_null_when_the_stage_is_optional(bench: Any) -> None:
@@ -151,11 +151,11 @@ def test_an_item_that_fails_is_null_when_the_stage_is_optional(bench: Any) -> No
         '[[stages]]\nname = "child"\nworkflow = "double"\nrequired = false\n'
         "input = { number = 100 }"
     )
-    view, _, _ = execute(bench, text, {"numbers": [1, 100, 2]})
-    assert (view.status, view.degraded) == ("succeeded", True)
-    assert view.result == {"each": [2, None, 4], "child": None}
-    assert view.steps["each[1]"].status == "warning"
-    assert view.steps["child"].status == "warning"
+    state, _, _ = execute(bench, text, {"numbers": [1, 100, 2]})
+    assert (state.status, state.degraded) == ("succeeded", True)
+    assert state.result == {"each": [2, None, 4], "child": None}
+    assert state.steps["each[1]"].status == "warning"
+    assert state.steps["child"].status == "warning"
 
 
 def test_an_item_that_fails_fails_a_required_stage_and_undoes_the_others(bench: Any) -> None:
@@ -165,8 +165,8 @@ def test_an_item_that_fails_fails_a_required_stage_and_undoes_the_others(bench: 
         'compensation = { operation = "number.undo", message = { number = "${item}" } }\n'
         '[[stages]]\nname = "last"\noperation = "number.fail"'
     )
-    view, numbers, _ = execute(bench, text, {"numbers": [1, 2]})
-    assert view.status == "compensated"
+    state, numbers, _ = execute(bench, text, {"numbers": [1, 2]})
+    assert state.status == "compensated"
     assert sorted(numbers.undone) == [1, 2]
 
 
@@ -216,8 +216,8 @@ def test_workflows_that_run_each_other_are_a_problem_that_shows_the_circle(bench
 
 def test_runs_that_start_each_other_end_at_a_depth(bench: Any) -> None:
     text = outer('[[stages]]\nname = "again"\nworkflow = "outer"')  # nobody has checked it
-    view, _, _journal = execute(bench, text, {})
-    assert view.status == "failed"
-    assert view.error is not None
-    assert view.error.code == "run.too_deep"
-    assert "33 runs deep, and 32 is the limit" in view.error.message
+    state, _, _journal = execute(bench, text, {})
+    assert state.status == "failed"
+    assert state.error is not None
+    assert state.error.code == "run.too_deep"
+    assert "33 runs deep, and 32 is the limit" in state.error.message

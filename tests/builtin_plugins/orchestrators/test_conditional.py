@@ -112,10 +112,10 @@ def execute(
             workflow = Workflow(
                 definition=definition, orchestrator=workflow.orchestrator, source="", text=text
             )
-            view = await engine.execute(workflow, {"what": what})
-            children = await journal.runs(RunQuery(parent=view.run_id))
+            state = await engine.execute(workflow, {"what": what})
+            children = await journal.runs(RunQuery(parent=state.run_id))
             await engine.close()
-            return view, desk, children
+            return state, desk, children
 
     return asyncio.run(main())
 
@@ -132,13 +132,13 @@ def named(name: str) -> Workflow:
     return PIPELINES[name]
 
 
-def outcomes(view: RunState) -> dict[str, str]:
-    return {each["name"]: each["outcome"] for each in view.steps["routing_decision"].data["rules"]}
+def outcomes(state: RunState) -> dict[str, str]:
+    return {each["name"]: each["outcome"] for each in state.steps["routing_decision"].data["rules"]}
 
 
 def test_the_rule_that_holds_sends_the_run_on_as_a_child_with_its_parameters(bench: Any) -> None:
-    view, desk, children = execute(bench, GOOD, "report 20")
-    assert view.status == "succeeded"
+    state, desk, children = execute(bench, GOOD, "report 20")
+    assert state.status == "succeeded"
     assert [(each.workflow, each.status) for each in children] == [("long_ones", "succeeded")]
     assert desk.told == [
         {
@@ -150,13 +150,13 @@ def test_the_rule_that_holds_sends_the_run_on_as_a_child_with_its_parameters(ben
             "reason": "Matched rule: long, report!",
         }
     ]
-    assert list(view.steps) == ["look", "routing_decision", "pipeline_execute"]
-    assert view.result["pipeline_execute"] == {"work": {"worked": True}}
+    assert list(state.steps) == ["look", "routing_decision", "pipeline_execute"]
+    assert state.result["pipeline_execute"] == {"work": {"worked": True}}
 
 
 def test_the_decision_has_the_originals_fields_and_every_rule(bench: Any) -> None:
-    view, _, _ = execute(bench, GOOD, "letter 20")
-    assert view.steps["routing_decision"].data == {
+    state, _, _ = execute(bench, GOOD, "letter 20")
+    assert state.steps["routing_decision"].data == {
         "target_pipeline": "letters",
         "reason": "Matched rule: letters",
         "confidence": 0.75,
@@ -178,31 +178,31 @@ def test_the_decision_has_the_originals_fields_and_every_rule(bench: Any) -> Non
 
 
 def test_explain_tries_every_rule_and_decides_the_same(bench: Any) -> None:
-    view, _, children = execute(bench, GOOD, "letter 20", explain=True)
-    assert outcomes(view) == {"letters": "held", "long": "also held"}
+    state, _, children = execute(bench, GOOD, "letter 20", explain=True)
+    assert outcomes(state) == {"letters": "held", "long": "also held"}
     assert [each.workflow for each in children] == ["letters"]
 
 
 def test_a_dry_run_ends_after_the_decision(bench: Any) -> None:
-    view, desk, children = execute(bench, GOOD, "letter 20", dry_run=True)
-    assert view.status == "succeeded"
+    state, desk, children = execute(bench, GOOD, "letter 20", dry_run=True)
+    assert state.status == "succeeded"
     assert (desk.told, list(children)) == ([], [])
-    assert view.steps["pipeline_execute"].status == "skipped"
-    assert view.steps["routing_decision"].data["target_pipeline"] == "letters"
+    assert state.steps["pipeline_execute"].status == "skipped"
+    assert state.steps["routing_decision"].data["target_pipeline"] == "letters"
 
 
 def test_no_rule_and_no_default_is_an_error_that_names_the_values(bench: Any) -> None:
-    view, desk, _ = execute(bench, GOOD, "note 3")
-    assert view.status == "failed"
-    assert view.error is not None
-    assert (view.error.code, view.error.stage) == ("routing.no_match", "routing_decision")
-    assert view.error.message == 'no rule holds: kind = "note", pages = 3, words = "note!"'
+    state, desk, _ = execute(bench, GOOD, "note 3")
+    assert state.status == "failed"
+    assert state.error is not None
+    assert (state.error.code, state.error.stage) == ("routing.no_match", "routing_decision")
+    assert state.error.message == 'no rule holds: kind = "note", pages = 3, words = "note!"'
     assert desk.told == []
 
 
 def test_the_default_takes_what_no_rule_is_for(bench: Any) -> None:
-    view, _, children = execute(bench, GOOD, "note 3", default="others")
-    decision = view.steps["routing_decision"].data
+    state, _, children = execute(bench, GOOD, "note 3", default="others")
+    decision = state.steps["routing_decision"].data
     assert (decision["target_pipeline"], decision["applied_rules"]) == ("others", [])
     assert decision["reason"] == "No rule matched: the default"
     assert [each.workflow for each in children] == ["others"]
@@ -210,29 +210,29 @@ def test_the_default_takes_what_no_rule_is_for(bench: Any) -> None:
 
 def test_a_rule_without_an_answer_fails_the_run_and_names_rule_and_part(bench: Any) -> None:
     text = GOOD.replace("pages > 10", "pages > 100 || pages + kind == 3")
-    view, desk, _ = execute(bench, text, "note 3")
-    assert view.error is not None
-    assert (view.error.code, view.error.stage) == ("routing.rule_failed", "routing_decision")
+    state, desk, _ = execute(bench, text, "note 3")
+    assert state.error is not None
+    assert (state.error.code, state.error.stage) == ("routing.rule_failed", "routing_decision")
     assert (
         "the condition of the rule 'long' can't be evaluated: in 'pages + kind': "
-        in view.error.message
+        in state.error.message
     )
     assert desk.told == []
 
 
 def test_a_name_without_a_value_fails_the_run_and_is_named(bench: Any) -> None:
-    view, _, _ = execute(bench, GOOD.replace("data.kind}", "data.sort}"), "note 3")
-    assert view.error is not None
-    assert view.error.code == "routing.name_failed"
-    assert view.error.message.startswith(
+    state, _, _ = execute(bench, GOOD.replace("data.kind}", "data.sort}"), "note 3")
+    assert state.error is not None
+    assert state.error.code == "routing.name_failed"
+    assert state.error.message.startswith(
         "the name 'kind' can't be evaluated: in 'stages.look.data.sort'"
     )
 
 
 def test_a_confidence_that_is_no_number_is_refused(bench: Any) -> None:
-    view, _, _ = execute(bench, GOOD, "letter 3", confidence="${kind}")
-    assert view.error is not None
-    assert view.error.code == "routing.confidence_failed"
+    state, _, _ = execute(bench, GOOD, "letter 3", confidence="${kind}")
+    assert state.error is not None
+    assert state.error.code == "routing.confidence_failed"
 
 
 def test_a_child_that_fails_fails_the_run_with_its_own_code(bench: Any) -> None:
@@ -241,19 +241,19 @@ def test_a_child_that_fails_fails_the_run_with_its_own_code(bench: Any) -> None:
         'name = "look"\ncompensation = { operation = "desk.undo" }\n',
     )
     text = text.replace("${words}", "broken!")
-    view, desk, children = execute(bench, text, "letter 3")
-    assert view.status == "compensated"
-    assert view.error is not None
-    assert (view.error.code, view.error.stage) == ("desk.broken", "pipeline_execute")
+    state, desk, children = execute(bench, text, "letter 3")
+    assert state.status == "compensated"
+    assert state.error is not None
+    assert (state.error.code, state.error.stage) == ("desk.broken", "pipeline_execute")
     assert [each.status for each in children] == ["failed"]
     assert desk.told[-1] == "undone"
 
 
 def test_an_input_that_can_not_be_made_fails_the_step_that_needs_it(bench: Any) -> None:
     text = GOOD.replace('what = "${input.what}"\nparam', 'what = "${input.nothing}"\nparam')
-    view, _, _ = execute(bench, text, "letter 3")
-    assert view.error is not None
-    assert view.error.stage == "pipeline_execute"
+    state, _, _ = execute(bench, text, "letter 3")
+    assert state.error is not None
+    assert state.error.stage == "pipeline_execute"
 
 
 def problems_of(text: str) -> list[tuple[str, str]]:

@@ -128,15 +128,15 @@ def source(name: str, type_: str = "file", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": type_, "endpoint": f"at {name}", **more}
 
 
-def statuses(view: RunState) -> dict[str, str]:
-    return {each["source_name"]: each["status"] for each in view.result["source_results"]}
+def statuses(state: RunState) -> dict[str, str]:
+    return {each["source_name"]: each["status"] for each in state.result["source_results"]}
 
 
 def test_all_sources_are_asked_and_one_result_is_made_of_them(play: Any) -> None:
     async def case(table: Table) -> None:
-        view = await table.run(UNION, sources=[source("a"), source("b", "http")])
-        assert view.status == "succeeded", view.error
-        result = view.result
+        state = await table.run(UNION, sources=[source("a"), source("b", "http")])
+        assert state.status == "succeeded", state.error
+        result = state.result
         assert result["aggregated"]["rows"] == [{"from": "at a"}, {"from": "at b"}]
         first = result["source_results"][0]
         assert (first["source_name"], first["success"], first["count"]) == ("a", True, 1)
@@ -150,13 +150,13 @@ def test_all_sources_are_asked_and_one_result_is_made_of_them(play: Any) -> None
 def test_what_fails_is_told_and_the_rest_is_kept(play: Any) -> None:
     async def case(table: Table) -> None:
         sources = [source("a"), source("b", "broken"), source("c", "odd")]
-        view = await table.run(UNION, sources=sources)
-        assert (view.status, view.degraded) == ("succeeded", True)
-        assert statuses(view) == {"a": "succeeded", "b": "failed", "c": "failed"}
-        _, broken, odd = view.result["source_results"]
+        state = await table.run(UNION, sources=sources)
+        assert (state.status, state.degraded) == ("succeeded", True)
+        assert statuses(state) == {"a": "succeeded", "b": "failed", "c": "failed"}
+        _, broken, odd = state.result["source_results"]
         assert (broken["error"]["code"], broken["data"]) == ("shelf.broken", None)
         assert odd["error"]["code"] == "aggregation.not_rows"
-        assert view.result["aggregated"]["sources"] == {"a": 1}
+        assert state.result["aggregated"]["sources"] == {"a": 1}
 
     play(case)
 
@@ -164,10 +164,10 @@ def test_what_fails_is_told_and_the_rest_is_kept(play: Any) -> None:
 def test_a_late_source_is_given_up_at_the_deadline_of_all(play: Any) -> None:
     async def case(table: Table) -> None:
         slow = source("s", "slow", timeout="1h")
-        view = await table.run('deadline = "3s"' + UNION, sources=[slow, source("a")])
-        assert statuses(view) == {"s": "late", "a": "succeeded"}
+        state = await table.run('deadline = "3s"' + UNION, sources=[slow, source("a")])
+        assert statuses(state) == {"s": "late", "a": "succeeded"}
         assert table.clock.monotonic() == pytest.approx(3)
-        assert view.result["late"] == 1
+        assert state.result["late"] == 1
 
     play(case)
 
@@ -175,14 +175,14 @@ def test_a_late_source_is_given_up_at_the_deadline_of_all(play: Any) -> None:
 def test_the_first_are_enough_and_the_others_are_not_needed(play: Any) -> None:
     async def case(table: Table) -> None:
         sources = [source("s", "slow", timeout="1h"), source("a"), source("b"), source("t", "slow")]
-        view = await table.run("first = 2" + UNION, sources=sources)
-        assert list(statuses(view).values()) == [
+        state = await table.run("first = 2" + UNION, sources=sources)
+        assert list(statuses(state).values()) == [
             "not_needed",
             "succeeded",
             "succeeded",
             "not_needed",
         ]
-        assert not view.degraded
+        assert not state.degraded
 
     play(case)
 
@@ -193,20 +193,20 @@ def test_the_first_are_enough_and_the_others_are_not_needed(play: Any) -> None:
 def test_a_quorum_decides_whether_the_run_succeeds(play: Any, quorum: str, code: str) -> None:
     async def case(table: Table) -> None:
         sources = [source("a"), source("b", "broken")]
-        view = await table.run(f"quorum = {quorum}" + UNION, sources=sources)
-        assert (view.error and view.error.code) == code
-        if view.error is not None:
-            assert "1 of 2 sources succeeded, and 2 must" in view.error.message
+        state = await table.run(f"quorum = {quorum}" + UNION, sources=sources)
+        assert (state.error and state.error.code) == code
+        if state.error is not None:
+            assert "1 of 2 sources succeeded, and 2 must" in state.error.message
 
     play(case)
 
 
 def test_none_that_succeeds_is_an_error_that_names_each_reason(play: Any) -> None:
     async def case(table: Table) -> None:
-        view = await table.run(UNION, sources=[source("a", "broken"), source("b", "broken")])
-        assert view.error is not None
-        assert view.error.code == "aggregation.none_succeeded"
-        assert "a: the shelf is broken\nb: the shelf is broken" in view.error.message
+        state = await table.run(UNION, sources=[source("a", "broken"), source("b", "broken")])
+        assert state.error is not None
+        assert state.error.code == "aggregation.none_succeeded"
+        assert "a: the shelf is broken\nb: the shelf is broken" in state.error.message
 
     play(case)
 
@@ -214,13 +214,13 @@ def test_none_that_succeeds_is_an_error_that_names_each_reason(play: Any) -> Non
 def test_a_run_that_missed_its_quorum_asks_again_what_failed_when_it_is_retried(play: Any) -> None:
     async def case(table: Table) -> None:
         text = 'quorum = 2\ndeadline = "1m"' + UNION
-        view = await table.run(text, sources=[source("a"), source("b", "broken")])
-        assert view.status == "failed"
+        state = await table.run(text, sources=[source("a"), source("b", "broken")])
+        assert state.status == "failed"
         table.shelf.mended = True
         await table.clock.advance(3600)
-        await reset_run(table.journal, view.run_id, at=table.clock.now())
-        view = await table.engine.resume(view.run_id)
-        assert view.status == "succeeded", view.error
+        await reset_run(table.journal, state.run_id, at=table.clock.now())
+        state = await table.engine.resume(state.run_id)
+        assert state.status == "succeeded", state.error
         assert table.shelf.asked == ["a", "b", "b"]
 
     play(case)
@@ -230,8 +230,8 @@ def test_a_required_source_that_fails_fails_the_run(play: Any) -> None:
     async def case(table: Table) -> None:
         for kind, code in (("broken", "shelf.broken"), ("odd", "aggregation.not_rows")):
             sources = [source("a"), source("b", kind, required=True)]
-            view = await table.run(UNION, sources=sources)
-            assert (view.status, view.error and view.error.code) == ("failed", code)
+            state = await table.run(UNION, sources=sources)
+            assert (state.status, state.error and state.error.code) == ("failed", code)
 
     play(case)
 
@@ -239,8 +239,8 @@ def test_a_required_source_that_fails_fails_the_run(play: Any) -> None:
 def test_no_more_are_asked_at_once_than_may_be(play: Any) -> None:
     async def case(table: Table) -> None:
         sources = [source(f"s{number}", "http") for number in range(20)]
-        view = await table.run("concurrency = 3" + UNION, sources=sources)
-        assert view.result["succeeded"] == 20
+        state = await table.run("concurrency = 3" + UNION, sources=sources)
+        assert state.result["succeeded"] == 20
         assert table.shelf.most_at_once == 3
 
     play(case)
@@ -255,10 +255,10 @@ def test_a_source_may_be_a_workflow_with_a_time_limit(play: Any) -> None:
         child = {"name": "child", "workflow": "inner", "input": {"sources": [source("x")]}}
         slow = [source("y", "slow", timeout="1h")]
         late = {"name": "late", "workflow": "inner", "input": {"sources": slow}, "timeout": "9s"}
-        view = await table.run(UNION, sources=[child, late, {"name": "no", "workflow": "nothing"}])
-        assert view.status == "succeeded", (view.error, view.steps)
-        assert view.result["aggregated"]["rows"] == [{"from": "at x"}]
-        assert statuses(view) == {"child": "succeeded", "late": "late", "no": "failed"}
+        state = await table.run(UNION, sources=[child, late, {"name": "no", "workflow": "nothing"}])
+        assert state.status == "succeeded", (state.error, state.steps)
+        assert state.result["aggregated"]["rows"] == [{"from": "at x"}]
+        assert statuses(state) == {"child": "succeeded", "late": "late", "no": "failed"}
         assert table.clock.monotonic() == pytest.approx(9)
 
     play(case)
@@ -311,9 +311,9 @@ defaults = { how = { method = "union" } }
 """
 
     async def case(table: Table) -> None:
-        view = await table.run(text, **given)
-        assert view.error is not None
-        assert (view.error.code, told in view.error.message) == (code, True), view.error.message
+        state = await table.run(text, **given)
+        assert state.error is not None
+        assert (state.error.code, told in state.error.message) == (code, True), state.error.message
         assert table.shelf.asked == []
 
     play(case)
@@ -321,9 +321,9 @@ defaults = { how = { method = "union" } }
 
 def test_an_unknown_type_is_told_with_those_that_are_known_here(play: Any) -> None:
     async def case(table: Table) -> None:
-        view = await table.run(UNION, sources=[source("a", "flie")])
-        assert view.error is not None
-        assert view.error.fix == "did you mean 'file'?"
+        state = await table.run(UNION, sources=[source("a", "flie")])
+        assert state.error is not None
+        assert state.error.fix == "did you mean 'file'?"
 
     play(case)
 

@@ -82,8 +82,8 @@ def execute(
             engine = Engine(it.bus, it.parts.expressions, journal, no_workflows(), cache=cache)
             parsed = parse(HEAD + text, "w.toml", {"sequential": SequentialOrchestrator()})
             assert parsed.workflow is not None, parsed.problems
-            view = await engine.execute(parsed.workflow, given or {})
-            return view, steps, await journal.records(view.run_id)
+            state = await engine.execute(parsed.workflow, given or {})
+            return state, steps, await journal.records(state.run_id)
 
     return asyncio.run(main())
 
@@ -95,26 +95,26 @@ def no_workflows() -> RecordedWorkflows:
     return RecordedWorkflows({"sequential": SequentialOrchestrator()}, named, lambda workflow: [])
 
 
-def statuses(view: RunState) -> dict[str, str]:
-    return {name: step.status for name, step in view.steps.items()}
+def statuses(state: RunState) -> dict[str, str]:
+    return {name: step.status for name, step in state.steps.items()}
 
 
 def test_stages_run_in_order_and_each_sees_the_results_before_it(bench: Any) -> None:
     text = stage("one", "step.do", 'message = { what = "${input.word}" }') + stage(
         "two", "step.do", 'message = { what = "${stages.one.data.made}-${stages.one.data.size}" }'
     )
-    view, steps, _ = execute(bench, text, {"word": "apple"})
-    assert view.status == "succeeded"
-    assert steps.done == [f"do apple {view.run_id}/one", f"do apple-3 {view.run_id}/two"]
-    assert view.result == {
+    state, steps, _ = execute(bench, text, {"word": "apple"})
+    assert state.status == "succeeded"
+    assert steps.done == [f"do apple {state.run_id}/one", f"do apple-3 {state.run_id}/two"]
+    assert state.result == {
         "one": {"made": "apple", "size": 3},
         "two": {"made": "apple-3", "size": 3},
     }
 
 
 def test_a_stages_result_has_data_duration_plugin_and_version(bench: Any) -> None:
-    view, _, _ = execute(bench, stage("one"))
-    one = view.steps["one"]
+    state, _, _ = execute(bench, stage("one"))
+    one = state.steps["one"]
     assert (one.data, one.plugin, one.plugin_version, one.attempts) == (
         {"made": None, "size": 3}, "steps", "1.4.0", 1,
     )  # fmt: skip
@@ -127,8 +127,8 @@ def test_result_and_summary_are_rendered_from_the_stages(bench: Any) -> None:
         'result = { size = "${stages.one.data.size * 2}" }\n'
         + stage("one", "step.do", 'message = { what = "a" }')
     )
-    view, _, _ = execute(bench, text)
-    assert (view.result, view.summary) == ({"size": 6}, "made a in w")
+    state, _, _ = execute(bench, text)
+    assert (state.result, state.summary) == ({"size": 6}, "made a in w")
 
 
 def test_a_required_stage_that_fails_compensates_the_completed_ones_in_reverse(bench: Any) -> None:
@@ -139,19 +139,19 @@ def test_a_required_stage_that_fails_compensates_the_completed_ones_in_reverse(b
         + stage("three", "step.fail", undo % "three")
         + stage("four")
     )
-    view, steps, _ = execute(bench, text)
-    assert view.status == "compensated"
+    state, steps, _ = execute(bench, text)
+    assert state.status == "compensated"
     assert steps.done[2:] == ["fail", "undo 3", "undo one"]
-    assert statuses(view) == {"one": "succeeded", "two": "succeeded", "three": "failed"}
-    assert [(name, each.status) for name, each in view.compensations.items()] == [
+    assert statuses(state) == {"one": "succeeded", "two": "succeeded", "three": "failed"}
+    assert [(name, each.status) for name, each in state.compensations.items()] == [
         ("two", "succeeded"),
         ("one", "succeeded"),
     ]
-    assert view.error is not None
-    assert (view.error.code, view.error.stage, view.error.plugin, view.error.plugin_version) == (
-        "step.refused", "three", "steps", "1.4.0",
-    )  # fmt: skip
-    assert (view.error.message, view.error.fix) == ("it can't be done: it never can", "give up")
+    assert state.error is not None
+    error = state.error
+    assert (error.code, error.stage) == ("step.refused", "three")
+    assert (error.plugin, error.plugin_version) == ("steps", "1.4.0")
+    assert (state.error.message, state.error.fix) == ("it can't be done: it never can", "give up")
 
 
 def test_a_compensation_that_fails_makes_the_run_failed_and_both_errors_are_kept(
@@ -162,19 +162,19 @@ def test_a_compensation_that_fails_makes_the_run_failed_and_both_errors_are_kept
         + stage("two", "step.do", 'compensation = { operation = "step.undo_badly" }')
         + stage("three", "step.fail")
     )
-    view, steps, _ = execute(bench, text)
-    assert view.status == "failed"
+    state, steps, _ = execute(bench, text)
+    assert state.status == "failed"
     assert steps.done[3:] == ["undo badly", "undo None"]  # the first failure stops no other
-    assert view.error is not None
-    assert view.error.code == "step.refused"
-    undone = view.compensations["two"]
+    assert state.error is not None
+    assert state.error.code == "step.refused"
+    undone = state.compensations["two"]
     assert undone.error is not None
     assert "ValueError: it is stuck" in undone.error.message
 
 
 def test_a_failure_with_nothing_to_compensate_is_failed(bench: Any) -> None:
-    view, _, _ = execute(bench, stage("one", "step.fail"))
-    assert (view.status, view.compensations) == ("failed", {})
+    state, _, _ = execute(bench, stage("one", "step.fail"))
+    assert (state.status, state.compensations) == ("failed", {})
 
 
 def test_a_failed_stage_is_compensated_itself_where_its_definition_says_so(bench: Any) -> None:
@@ -183,9 +183,9 @@ def test_a_failed_stage_is_compensated_itself_where_its_definition_says_so(bench
         'compensation = { operation = "step.undo", message = { what = "${run.id}" },'
         " on_failure = true }",
     )  # fmt: skip
-    view, steps, _ = execute(bench, text)
-    assert view.status == "compensated"
-    assert steps.done == ["fail", f"undo {view.run_id}"]
+    state, steps, _ = execute(bench, text)
+    assert state.status == "compensated"
+    assert steps.done == ["fail", f"undo {state.run_id}"]
 
 
 def test_an_optional_stage_that_fails_is_a_warning_and_the_run_goes_on_degraded(
@@ -194,44 +194,44 @@ def test_an_optional_stage_that_fails_is_a_warning_and_the_run_goes_on_degraded(
     text = stage("one", "step.fail", "required = false") + stage(
         "two", "step.do", 'message = { what = "${stages.one.data}" }'
     )
-    view, _, _ = execute(bench, text)
-    assert (view.status, view.degraded) == ("succeeded", True)
-    assert statuses(view) == {"one": "warning", "two": "succeeded"}
-    assert view.steps["one"].warning == "it can't be done: it never can"
+    state, _, _ = execute(bench, text)
+    assert (state.status, state.degraded) == ("succeeded", True)
+    assert statuses(state) == {"one": "warning", "two": "succeeded"}
+    assert state.steps["one"].warning == "it can't be done: it never can"
 
 
 def test_a_stage_whose_condition_does_not_hold_is_skipped(bench: Any) -> None:
     text = stage("one", "step.do", 'when = "input.n > 3"') + stage("two")
-    view, steps, _ = execute(bench, text, {"n": 1})
-    assert statuses(view) == {"one": "skipped", "two": "succeeded"}
-    assert view.steps["one"].warning == "when = input.n > 3"
+    state, steps, _ = execute(bench, text, {"n": 1})
+    assert statuses(state) == {"one": "skipped", "two": "succeeded"}
+    assert state.steps["one"].warning == "when = input.n > 3"
     assert len(steps.done) == 1
-    assert view.degraded is False
+    assert state.degraded is False
 
 
 def test_a_stage_that_is_too_late_fails_with_a_timeout_that_names_the_plugin(bench: Any) -> None:
-    view, _, _ = execute(bench, stage("one", "step.hang", 'timeout = "50ms"'))
-    assert view.status == "failed"
-    assert view.error is not None
-    assert (view.error.code, view.error.plugin) == ("bus.timeout", "steps")
+    state, _, _ = execute(bench, stage("one", "step.hang", 'timeout = "50ms"'))
+    assert state.status == "failed"
+    assert state.error is not None
+    assert (state.error.code, state.error.plugin) == ("bus.timeout", "steps")
 
 
 @pytest.mark.parametrize("line", ['when = "input.nosuch > 1"', 'message = { a = "${input.b.c}" }'])
 def test_an_expression_that_fails_names_its_stage(bench: Any, line: str) -> None:
-    view, steps, _ = execute(bench, stage("one", "step.do", line))
-    assert view.status == "failed"
-    assert view.error is not None
-    assert (view.error.code, view.error.stage) == ("expression.failed", "one")
+    state, steps, _ = execute(bench, stage("one", "step.do", line))
+    assert state.status == "failed"
+    assert state.error is not None
+    assert (state.error.code, state.error.stage) == ("expression.failed", "one")
     assert steps.done == []
 
 
 def test_the_same_question_is_asked_once_where_its_answers_are_cached(bench: Any) -> None:
     lines = ('cache = { ttl = "1m" }', 'message = { what = "x" }')
     text = stage("one", "step.do", *lines) + stage("two", "step.do", *lines) + stage("three")
-    view, steps, _ = execute(bench, text)
+    state, steps, _ = execute(bench, text)
     assert len(steps.done) == 2  # one and three: the answer to one is two's, too
-    assert view.steps["two"].data == view.steps["one"].data
-    assert (view.steps["two"].plugin, view.steps["two"].plugin_version) == ("steps", "1.4.0")
+    assert state.steps["two"].data == state.steps["one"].data
+    assert (state.steps["two"].plugin, state.steps["two"].plugin_version) == ("steps", "1.4.0")
 
 
 def test_a_fallback_answers_for_a_stage_that_failed_and_the_run_is_degraded(bench: Any) -> None:
@@ -240,18 +240,18 @@ def test_a_fallback_answers_for_a_stage_that_failed_and_the_run_is_degraded(benc
         + stage("two", "step.fail", 'fallback = { topic = "step.do", message = { what = "b" } }')
         + stage("three", "step.do", 'message = { what = "${stages.one.data}" }')
     )
-    view, _, _ = execute(bench, text)
-    assert (view.status, view.degraded) == ("succeeded", True)
-    assert view.result["two"] == {"made": "b", "size": 3}
-    assert view.result["three"]["made"] == "none"
-    assert view.steps["one"].warning == "step.refused: it can't be done: it never can"
+    state, _, _ = execute(bench, text)
+    assert (state.status, state.degraded) == ("succeeded", True)
+    assert state.result["two"] == {"made": "b", "size": 3}
+    assert state.result["three"]["made"] == "none"
+    assert state.steps["one"].warning == "step.refused: it can't be done: it never can"
 
 
 def test_a_stage_is_tried_again_as_its_policy_says(bench: Any) -> None:
     retry = 'retry = { max_attempts = 3, initial_delay = "1ms" }'
-    view, steps, _ = execute(bench, stage("one", "step.fail", retry))
-    assert (view.status, steps.done) == ("failed", ["fail", "fail", "fail"])
-    assert view.steps["one"].attempts == 3
+    state, steps, _ = execute(bench, stage("one", "step.fail", retry))
+    assert (state.status, steps.done) == ("failed", ["fail", "fail", "fail"])
+    assert state.steps["one"].attempts == 3
 
 
 def test_defaults_stand_where_the_input_says_nothing(bench: Any) -> None:
@@ -264,18 +264,18 @@ def test_defaults_stand_where_the_input_says_nothing(bench: Any) -> None:
 
 def test_an_operation_changes_what_its_own_run_has_still_to_do(bench: Any) -> None:
     text = stage("one", "step.shorten", 'message = { path = "/stages/1" }') + stage("two")
-    view, _, records = execute(bench, text + stage("three"))
-    assert view.status == "succeeded"
-    assert statuses(view) == {"one": "succeeded", "three": "succeeded"}
-    assert view.steps["one"].data == "shortened"
+    state, _, records = execute(bench, text + stage("three"))
+    assert state.status == "succeeded"
+    assert statuses(state) == {"one": "succeeded", "three": "succeeded"}
+    assert state.steps["one"].data == "shortened"
     (amended,) = [record for record in records if isinstance(record, RunAmended)]
     assert (amended.by, amended.reason) == ("steps 1.4.0 in one", "too long")
 
 
 def test_an_operation_cannot_change_what_has_begun(bench: Any) -> None:
     text = stage("one", "step.shorten", 'message = { path = "/stages/0" }') + stage("two")
-    view, _, records = execute(bench, text)
-    assert statuses(view) == {"one": "succeeded", "two": "succeeded"}
+    state, _, records = execute(bench, text)
+    assert statuses(state) == {"one": "succeeded", "two": "succeeded"}
     (refused,) = [record for record in records if isinstance(record, AmendmentRefused)]
     assert "the stage 'one' has begun" in refused.reason
 
@@ -284,10 +284,10 @@ def test_the_journals_records_alone_tell_the_same_run(bench: Any) -> None:
     text = stage("one", "step.do", 'compensation = { operation = "step.undo" }') + stage(
         "two", "step.fail"
     )
-    view, _, records = execute(bench, text)
-    again = RunState.from_records(view.run_id, records)
+    state, _, records = execute(bench, text)
+    again = RunState.from_records(state.run_id, records)
     assert (again.status, again.steps, again.compensations, again.error, again.duration_s) == (
-        view.status, view.steps, view.compensations, view.error, view.duration_s,
+        state.status, state.steps, state.compensations, state.error, state.duration_s,
     )  # fmt: skip
     assert [type(record).__name__ for record in records] == [
         "RunStarted", "StepStarted", "StepSucceeded", "StepStarted", "StepFailed",
@@ -303,8 +303,8 @@ def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
             seen: list[RunState] = []
 
             class Listener:
-                def on_record(self, view: RunState, record: object) -> None:
-                    seen.append(view)
+                def on_record(self, state: RunState, record: object) -> None:
+                    seen.append(state)
 
                 def on_progress(self, *_: object) -> None: ...
 
@@ -321,8 +321,8 @@ def test_a_cancelled_run_says_so_in_its_journal(bench: Any) -> None:
                 await task
             return RunState.from_records(seen[0].run_id, await journal.records(seen[0].run_id))
 
-    view = asyncio.run(main())
-    assert view.status == "cancelled"
-    assert view.error is not None
-    assert view.error.code == "run.cancelled"
-    assert statuses(view) == {"one": "failed"}
+    state = asyncio.run(main())
+    assert state.status == "cancelled"
+    assert state.error is not None
+    assert state.error.code == "run.cancelled"
+    assert statuses(state) == {"one": "failed"}

@@ -101,9 +101,9 @@ trigger = "again"
 
 
 async def begun(lab: Any, text: str) -> str:
-    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
-    assert view.status == "waiting"
-    return str(view.run_id)
+    state = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
+    assert state.status == "waiting"
+    return str(state.run_id)
 
 
 async def seen(lab: Any, run_id: str) -> Any:

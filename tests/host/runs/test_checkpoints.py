@@ -100,8 +100,8 @@ def now() -> datetime.datetime:
 
 
 async def begun(lab: Any, text: str) -> str:
-    view = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
-    return str(view.run_id)
+    state = await asyncio.wait_for(lab.engine.execute(lab.machine(text), {}), 60)
+    return str(state.run_id)
 
 
 async def again(lab: Any, run_id: str) -> list[str]:
@@ -113,8 +113,8 @@ def test_a_call_that_failed_is_made_again_and_those_before_it_are_not(play: Any)
         lab.desk.failures["3.two"] = 1
         run_id = await begun(lab, MACHINE)
         await lab.post(run_id, "event", "go")
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("failed", "machine.failed")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("failed", "machine.failed")
         assert await again(lab, run_id) == ["3.two"]
         assert await lab.status(run_id) == "running"
         assert (await lab.resume(run_id, note="retried")).status == "waiting"
@@ -195,8 +195,8 @@ def test_a_timer_that_failed_fires_again(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await begun(lab, ENDLESS % "fail")
         await lab.clock.advance(7200)
-        view = await lab.resume(run_id)
-        assert view.status == "failed"
+        state = await lab.resume(run_id)
+        assert state.status == "failed"
         assert await again(lab, run_id) == ["1.fail"]
         assert (await lab.resume(run_id)).status == "failed"
 
@@ -222,8 +222,8 @@ def test_an_event_that_led_round_in_circles_is_handled_again(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await begun(lab, ENDLESS % "fail")
         await lab.post(run_id, "event", "go")
-        view = await lab.resume(run_id)
-        assert view.error.code == "machine.endless"
+        state = await lab.resume(run_id)
+        assert state.error.code == "machine.endless"
         assert await again(lab, run_id) == ["the event go"]
         assert (await lab.resume(run_id)).error.code == "machine.endless"
 
@@ -236,9 +236,13 @@ def test_a_cancelled_machine_goes_on_where_it_waited(play: Any) -> None:
         await lab.post(run_id, "cancel")
         assert (await lab.resume(run_id)).status == "cancelled"
         assert await again(lab, run_id) == []
-        view = await lab.resume(run_id)
-        assert (view.status, view.label, list(view.timers)) == ("waiting", "idle", ["state:idle"])
-        assert await lab.journal.next_due(lab.clock.now()) == view.timers["state:idle"]
+        state = await lab.resume(run_id)
+        assert (state.status, state.label, list(state.timers)) == (
+            "waiting",
+            "idle",
+            ["state:idle"],
+        )
+        assert await lab.journal.next_due(lab.clock.now()) == state.timers["state:idle"]
 
     play(case)
 

@@ -52,10 +52,10 @@ def test_a_cancellation_reaches_the_handler_and_ends_the_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
         await lab.post(run_id, "cancel")
-        view = await asyncio.wait_for(going, 60)
-        assert (view.status, view.error.code) == ("cancelled", "run.cancelled")
-        assert view.error.message == "cancelled by ada"
-        assert view.steps["two"].status == "failed"
+        state = await asyncio.wait_for(going, 60)
+        assert (state.status, state.error.code) == ("cancelled", "run.cancelled")
+        assert state.error.message == "cancelled by ada"
+        assert state.steps["two"].status == "failed"
         assert lab.desk.asked == ["one", "two"]  # the definition says to stop, not to undo
 
     play(case)
@@ -121,8 +121,8 @@ def test_a_pause_takes_effect_after_the_step_in_hand(play: Any) -> None:
         await seen(lab, run_id)
         assert not going.done()  # the step in hand is not lost
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 60)
-        assert (view.status, list(view.steps)) == ("paused", ["one", "two"])
+        state = await asyncio.wait_for(going, 60)
+        assert (state.status, list(state.steps)) == ("paused", ["one", "two"])
         (summary,) = await lab.journal.runs(RunQuery())
         assert (summary.status, summary.owner_alive) == ("paused", False)
 
@@ -197,8 +197,8 @@ def test_a_run_can_be_paused_between_two_attempts_and_waits_for_what_is_left(pla
         assert (await asyncio.wait_for(going, 60)).status == "paused"
         await lab.clock.advance(3600)
         async with lab.clock.auto():
-            view = await lab.resume(run_id)
-        assert (view.result, view.steps["one"].attempts) == ("one", 2)
+            state = await lab.resume(run_id)
+        assert (state.result, state.steps["one"].attempts) == ("one", 2)
         assert lab.desk.times == [0, 24 * 3600]
 
     play(case)
@@ -229,9 +229,9 @@ def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 60)
+            state = await asyncio.wait_for(lab.engine.execute(lab.script(code), {}), 60)
         assert lab.clock.monotonic() == 24 * 3600
-        assert (view.status, view.error.code, view.error.stage) == (
+        assert (state.status, state.error.code, state.error.stage) == (
             "failed", "run.event_timeout", "event go",
         )  # fmt: skip
 

@@ -69,21 +69,21 @@ async def amended(lab: Any, patch: list[Any]) -> tuple[Any, str]:
 def test_a_stage_can_be_put_before_the_next_of_a_live_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
-        view, run_id = await amended(lab, patch)
-        assert (view.status, view.amendments) == ("succeeded", 1)
-        assert list(view.steps) == ["one", "two", "extra", "three"]
+        state, run_id = await amended(lab, patch)
+        assert (state.status, state.amendments) == ("succeeded", 1)
+        assert list(state.steps) == ["one", "two", "extra", "three"]
         (record,) = await lab.records(run_id, RunAmended)
         assert (record.by, record.reason, record.patch) == ("ada", "because", patch)
-        assert [stage["name"] for stage in record.definition["stages"]] == list(view.steps)
+        assert [stage["name"] for stage in record.definition["stages"]] == list(state.steps)
 
     play(case)
 
 
 def test_a_stage_can_be_added_behind_the_one_in_hand_when_that_is_the_last(play: Any) -> None:
     async def case(lab: Any) -> None:
-        view, _ = await amended(lab, [{"op": "replace", "path": "/stages/2", "value": INSERTED}])
-        assert list(view.steps) == ["one", "two", "extra"]
-        assert list(view.result) == ["one", "two", "extra"]
+        state, _ = await amended(lab, [{"op": "replace", "path": "/stages/2", "value": INSERTED}])
+        assert list(state.steps) == ["one", "two", "extra"]
+        assert list(state.result) == ["one", "two", "extra"]
 
     play(case)
 
@@ -105,9 +105,9 @@ def test_an_amendment_that_does_not_fit_is_refused_and_the_run_goes_on(
     play: Any, patch: list[Any], reason: str
 ) -> None:
     async def case(lab: Any) -> None:
-        view, run_id = await amended(lab, patch)
-        assert (view.status, view.amendments) == ("succeeded", 0)
-        assert list(view.steps) == ["one", "two", "three"]
+        state, run_id = await amended(lab, patch)
+        assert (state.status, state.amendments) == ("succeeded", 0)
+        assert list(state.steps) == ["one", "two", "three"]
         (refused,) = await lab.records(run_id, AmendmentRefused)
         assert reason in refused.reason
         assert refused.by == "ada"
@@ -124,8 +124,8 @@ def test_an_amendment_that_came_while_nobody_ran_is_applied_first(play: Any) -> 
         run_id = await lab.crash(lab.sequential(THREE), dies)
         patch = [{"op": "add", "path": "/stages/2", "value": INSERTED}]
         await lab.post(run_id, "amend", data={"patch": patch})
-        view = await lab.resume(run_id)
-        assert list(view.steps) == ["one", "two", "extra", "three"]
+        state = await lab.resume(run_id)
+        assert list(state.steps) == ["one", "two", "extra", "three"]
         assert lab.desk.asked == ["one", "two", "extra", "three"]
 
     play(case)
@@ -143,8 +143,8 @@ def test_amendments_of_a_run_survive_its_process(play: Any) -> None:
         await seen(lab, run_id)
         lab.desk.gate.set()
         await lab.dies(going)
-        view = await lab.resume(run_id)
-        assert (list(view.steps), view.amendments) == (["one", "two", "extra", "three"], 1)
+        state = await lab.resume(run_id)
+        assert (list(state.steps), state.amendments) == (["one", "two", "extra", "three"], 1)
 
     play(case)
 
@@ -198,11 +198,11 @@ def test_amendments_that_come_at_the_same_instant_are_all_made(play: Any) -> Non
         await lab.post(run_id, "amend", data={"patch": [added]})
         await seen(lab, run_id)
         plugin.gate.set()
-        view = await asyncio.wait_for(going, 60)
-        assert (view.status, view.amendments) == ("succeeded", 3)
-        assert sorted(view.result["stages"][3:]) == ["by_left", "by_right", "extra"]
+        state = await asyncio.wait_for(going, 60)
+        assert (state.status, state.amendments) == ("succeeded", 3)
+        assert sorted(state.result["stages"][3:]) == ["by_left", "by_right", "extra"]
         *_, last = await lab.records(run_id, RunAmended)
-        assert [stage["name"] for stage in last.definition["stages"]] == view.result["stages"]
+        assert [stage["name"] for stage in last.definition["stages"]] == state.result["stages"]
 
     play(case)
 

@@ -63,11 +63,11 @@ def test_a_step_that_is_cut_off_is_undone_where_its_compensation_asks_for_that(p
         async def code(run: Run) -> None:
             await fails_beside_a_step_in_progress(lab, run, on_failure=True)
 
-        view = await lab.engine.execute(lab.script(code), {})
-        assert (view.status, view.error.code) == ("compensated", "desk.closed")
-        assert view.steps["slow"].error.code == "run.step_cut"
+        state = await lab.engine.execute(lab.script(code), {})
+        assert (state.status, state.error.code) == ("compensated", "desk.closed")
+        assert state.steps["slow"].error.code == "run.step_cut"
         assert lab.desk.asked == ["slow", "bad", "slow/compensation"]
-        assert await cut(lab, view.run_id) == ["slow"]
+        assert await cut(lab, state.run_id) == ["slow"]
 
     play(case)
 
@@ -78,8 +78,8 @@ def test_a_run_does_not_say_compensated_where_a_step_that_was_cut_off_is_left(pl
             await run.request("one", "do.ok", {}, compensation=undone("one"))
             await fails_beside_a_step_in_progress(lab, run)
 
-        view = await lab.engine.execute(lab.script(code), {})
-        assert view.status == "failed"
+        state = await lab.engine.execute(lab.script(code), {})
+        assert state.status == "failed"
         assert lab.desk.asked == ["one", "slow", "bad", "one/compensation"]
 
     play(case)
@@ -99,8 +99,8 @@ def test_a_step_in_progress_when_its_process_died_is_undone_if_the_run_winds_dow
             await lab.post(run_id, "cancel")
         else:
             await lab.clock.advance(3601)
-        view = await lab.resume(run_id)
-        assert view.status == ("cancelled" if why == "cancelled" else "compensated")
+        state = await lab.resume(run_id)
+        assert state.status == ("cancelled" if why == "cancelled" else "compensated")
         assert lab.desk.asked == ["slow/compensation"]
         assert await cut(lab, run_id) == ["slow"]
 
@@ -115,10 +115,10 @@ def test_a_step_that_is_not_needed_any_more_is_undone_if_the_run_fails_later(pla
             await run.gather(slow, run.request("quick", "do.ok", {}), first=1)
             await run.request("bad", "do.fail", {})
 
-        view = await lab.engine.execute(lab.script(code), {})
-        assert view.status == "compensated"
+        state = await lab.engine.execute(lab.script(code), {})
+        assert state.status == "compensated"
         assert lab.desk.asked[-1] == "slow/compensation"
-        assert [each.cut for each in await lab.records(view.run_id, StepSkipped)] == [True]
+        assert [each.cut for each in await lab.records(state.run_id, StepSkipped)] == [True]
 
     play(case)
 
@@ -146,11 +146,11 @@ def test_a_step_whose_thread_does_not_end_is_not_undone_and_the_run_says_so(play
             await run.gather(slow, run.request("bad", "thread.fail", {}))
 
         try:
-            view = await lab.engine.execute(lab.script(code), {})
+            state = await lab.engine.execute(lab.script(code), {})
         finally:
             gate.set()
-        assert view.status == "failed"
-        [failed] = await lab.records(view.run_id, CompensationFailed)
+        assert state.status == "failed"
+        [failed] = await lab.records(state.run_id, CompensationFailed)
         assert failed.error.code == "run.call_not_ended"
         assert lab.desk.asked == []
 
@@ -161,8 +161,8 @@ def test_an_item_in_progress_is_undone_when_another_item_of_the_foreach_fails(pl
     async def case(lab: Any) -> None:
         await lab.add(Bookings(), "bookings", "1.0.0")
         workflow = lab.sequential(BOOK_EACH)
-        view = await lab.engine.execute(workflow, {})
-        assert view.status == "compensated"
+        state = await lab.engine.execute(workflow, {})
+        assert state.status == "compensated"
         assert sorted(lab.desk.asked) == ["book[0]/compensation", "book[1]/compensation"]
 
     play(case)

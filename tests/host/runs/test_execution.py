@@ -42,10 +42,10 @@ def test_a_cancelled_run_does_not_cancel_who_executes_it(play: Any) -> None:
         workflow = lab.script(waits)
 
         async def caller() -> tuple[str, int]:
-            view = await lab.engine.execute(workflow, {})
+            state = await lab.engine.execute(workflow, {})
             await asyncio.sleep(0)  # a cancellation that was left behind would come here
             task = asyncio.current_task()
-            return view.status, -1 if task is None else task.cancelling()
+            return state.status, -1 if task is None else task.cancelling()
 
         going = asyncio.ensure_future(caller())
         await asyncio.wait_for(lab.desk.pending.wait(), 60)
@@ -62,9 +62,9 @@ def test_a_run_whose_time_is_over_does_not_cancel_who_executes_it(play: Any) -> 
 
         async def caller() -> tuple[str, str]:
             async with asyncio.timeout(60):
-                view = await lab.engine.execute(workflow, {})
+                state = await lab.engine.execute(workflow, {})
                 await asyncio.sleep(0)
-            return view.status, view.error.code
+            return state.status, state.error.code
 
         going = asyncio.ensure_future(caller())
         await asyncio.wait_for(lab.desk.pending.wait(), 60)

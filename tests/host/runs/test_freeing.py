@@ -60,8 +60,8 @@ def test_a_run_is_freed_when_it_ends_without_a_collection(timeout: str | None) -
         journal = MemoryJournal()
         engine = Engine(bus, expressions, journal, workflows)
         for _ in range(3):
-            view = await engine.execute(workflow, {})
-            assert (view.status, view.result) == ("succeeded", 1)
+            state = await engine.execute(workflow, {})
+            assert (state.status, state.result) == ("succeeded", 1)
         assert [run() for run in orchestrator.runs] == [None, None, None]
         assert [control() for control in orchestrator.controls] == [None, None, None]
         await engine.close()

@@ -123,9 +123,9 @@ def test_the_first_that_succeeds_cuts_the_other_off(play: Any, stuck: str, ends:
     async def case(lab: Any) -> None:
         lab_of.append(lab)
         async with lab.clock.auto():
-            view = await lab.engine.execute(script(lab, code), {})
-        assert (view.status, view.degraded) == ("succeeded", False), view.error
-        assert view.result == [None, expected]
+            state = await lab.engine.execute(script(lab, code), {})
+        assert (state.status, state.degraded) == ("succeeded", False), state.error
+        assert state.result == [None, expected]
         assert lab.clock.monotonic() < LONG
         assert not any("never" in each for each in lab.desk.asked)
         for run_id in lab.store.runs:
@@ -145,17 +145,17 @@ def test_the_deadline_ends_what_is_not_done(play: Any, stuck: str) -> None:
     async def case(lab: Any) -> None:
         lab_of.append(lab)
         async with lab.clock.auto():
-            view = await lab.engine.execute(script(lab, code), {})
+            state = await lab.engine.execute(script(lab, code), {})
         assert lab.clock.monotonic() == pytest.approx(9)
         assert not any("never" in each for each in lab.desk.asked)
         if "wait" in stuck:  # as when its own time is over
-            assert (view.status, view.error.code) == ("compensated", "run.late")
+            assert (state.status, state.error.code) == ("compensated", "run.late")
             return
-        assert view.status == "succeeded", view.error
+        assert state.status == "succeeded", state.error
         continues = stuck == "a branch in a step"  # which is not required
-        assert view.result[0] == ([None, None] if continues else None)
-        late = {each.step for each in await lab.records(view.run_id, StepFailed)}
-        cut = [each for each in await lab.records(view.run_id, TimerFired) if each.cut]
+        assert state.result[0] == ([None, None] if continues else None)
+        late = {each.step for each in await lab.records(state.run_id, StepFailed)}
+        cut = [each for each in await lab.records(state.run_id, TimerFired) if each.cut]
         assert late or cut
 
     play(case)
@@ -173,8 +173,8 @@ def test_without_a_deadline_and_a_number_all_are_waited_for(play: Any, ends: str
     async def case(lab: Any) -> None:
         lab_of.append(lab)
         async with lab.clock.auto():
-            view = await lab.engine.execute(script(lab, code), {})
-        assert view.result == [expected, None]
+            state = await lab.engine.execute(script(lab, code), {})
+        assert state.result == [expected, None]
         assert lab.clock.monotonic() == pytest.approx(5)
 
     play(case)
@@ -198,8 +198,8 @@ def test_of_two_waits_the_first_event_counts_and_the_other_is_left_for_a_later_w
         await lab.post(run_id, "event", "b", 1)
         await asyncio.wait_for(got_one.wait(), 60)
         await lab.post(run_id, "event", "a", 2)
-        view = await asyncio.wait_for(running, 60)
-        assert view.result == [[None, 1], 2]
+        state = await asyncio.wait_for(running, 60)
+        assert state.result == [[None, 1], 2]
 
     play(case)
 
@@ -212,8 +212,8 @@ def test_a_branch_counts_when_it_has_returned_and_not_with_its_first_step(play: 
         return await run.gather(branch("a"), branch("b"), first=2)
 
     async def case(lab: Any) -> None:
-        view = await lab.engine.execute(script(lab, code), {})
-        assert view.result == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+        state = await lab.engine.execute(script(lab, code), {})
+        assert state.result == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
 
     play(case)
 
@@ -229,8 +229,8 @@ def test_a_branch_of_which_every_step_failed_is_not_one_that_succeeded(play: Any
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(script(lab, code), {})
-        assert view.result == ["returned", "slept"]
+            state = await lab.engine.execute(script(lab, code), {})
+        assert state.result == ["returned", "slept"]
 
     play(case)
 
@@ -248,8 +248,8 @@ def test_code_that_catches_everything_does_nothing_more_once_it_is_cut_off(play:
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(script(lab, code), {})
-        assert (view.result, lab.desk.asked) == ([None, "slept"], [])
+            state = await lab.engine.execute(script(lab, code), {})
+        assert (state.result, lab.desk.asked) == ([None, "slept"], [])
 
     play(case)
 
@@ -267,11 +267,11 @@ def test_the_step_in_which_a_branch_was_cut_off_is_undone_if_the_run_fails(
     async def case(lab: Any) -> None:
         lab_of.append(lab)
         async with lab.clock.auto():
-            view = await lab.engine.execute(script(lab, code), {})
-        assert view.status == "compensated"
-        skipped = [each for each in await lab.records(view.run_id, StepSkipped) if each.cut]
+            state = await lab.engine.execute(script(lab, code), {})
+        assert state.status == "compensated"
+        skipped = [each for each in await lab.records(state.run_id, StepSkipped) if each.cut]
         assert [each.step for each in skipped] == ["stuck"]
-        undone = [each.step for each in await lab.records(view.run_id, CompensationSucceeded)]
+        undone = [each.step for each in await lab.records(state.run_id, CompensationSucceeded)]
         assert undone == (["stuck"] if stuck == "a step" else ["stuck", "before"])
 
     play(case)
@@ -309,12 +309,12 @@ def test_killed_at_any_write_a_run_sees_again_what_won_and_what_was_cut_off(
             await lab.start(dies, after=after)
             async with lab.clock.auto():
                 try:
-                    view = await asyncio.wait_for(lab.engine.execute(workflow, {}), 60)
+                    state = await asyncio.wait_for(lab.engine.execute(workflow, {}), 60)
                 except BaseException as error:
                     if type(error).__name__ != "Crash":
                         raise
                 else:
-                    return view, False
+                    return state, False
             if not lab.store.runs:
                 return None, True
             run_id = next(iter(lab.store.runs))
@@ -323,11 +323,11 @@ def test_killed_at_any_write_a_run_sees_again_what_won_and_what_was_cut_off(
             lab.desk.asked.clear()
             await lab.clock.advance(gap)
             async with lab.clock.auto():
-                view = await lab.resume(run_id)
+                state = await lab.resume(run_id)
             assert not known & set(lab.desk.asked)
             ends = [each.step for each in await lab.records(run_id, kinds)]
             assert len(ends) == len(set(ends))
-            return view, True
+            return state, True
 
         undisturbed, died = await killed_at(0, after=True)
         assert not died
@@ -335,19 +335,19 @@ def test_killed_at_any_write_a_run_sees_again_what_won_and_what_was_cut_off(
         while died or not write:
             write += 1
             for after in (False, True):
-                view, died = await killed_at(write, after=after)
-                if view is None:
+                state, died = await killed_at(write, after=after)
+                if state is None:
                     continue
                 where = f"killed {'after' if after else 'before'} write {write}"
-                if view.status == "succeeded":
-                    assert view.result[0] == view.result[1], where
+                if state.status == "succeeded":
+                    assert state.result[0] == state.result[1], where
                 if not gap:
-                    assert view.status == undisturbed.status, (where, view.error)
-                    assert view.result == undisturbed.result, where
+                    assert state.status == undisturbed.status, (where, state.error)
+                    assert state.result == undisturbed.result, where
                 else:
-                    error = view.error and view.error.code
+                    error = state.error and state.error.code
                     over = ("run.late", "run.event_timeout")
-                    assert view.status == "succeeded" or error in over, where
+                    assert state.status == "succeeded" or error in over, where
         assert write > 5
 
     play(case)

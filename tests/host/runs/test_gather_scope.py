@@ -53,23 +53,23 @@ async def two_are_enough(run: Run) -> list[bool]:
     return [answer is not None for answer in answers]
 
 
-def told(view: RunState) -> Any:
-    errors = {name: step.error and step.error.code for name, step in view.steps.items()}
-    states = {name: step.status for name, step in view.steps.items()}
-    return view.status, view.result, sorted(states.items()), sorted(errors.items(), key=str)
+def told(state: RunState) -> Any:
+    errors = {name: step.error and step.error.code for name, step in state.steps.items()}
+    states = {name: step.status for name, step in state.steps.items()}
+    return state.status, state.result, sorted(states.items()), sorted(errors.items(), key=str)
 
 
 def test_what_came_before_the_deadline_is_kept_and_the_rest_is_late(play: Any) -> None:
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(some_wait), {})
-        assert view.result == [True, False, False, False, True]
-        assert view.degraded
+            state = await lab.engine.execute(lab.script(some_wait), {})
+        assert state.result == [True, False, False, False, True]
+        assert state.degraded
         assert lab.clock.monotonic() == pytest.approx(10)
-        late = [each for each in await lab.records(view.run_id, StepFailed) if not each.required]
+        late = [each for each in await lab.records(state.run_id, StepFailed) if not each.required]
         codes = {each.step: each.error.code for each in late}
         assert codes == {"broken": "desk.closed", "stuck": "run.late", "hung": "run.late"}
-        (fired,) = await lab.records(view.run_id, TimerFired)
+        (fired,) = await lab.records(state.run_id, TimerFired)
         assert fired.name == "all"
 
     play(case)
@@ -83,9 +83,9 @@ def test_a_step_whose_turn_never_came_is_late_without_being_asked(play: Any) -> 
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(code), {})
-        assert view.result == [None, None]
-        assert view.steps["behind"].error.code == "run.late"
+            state = await lab.engine.execute(lab.script(code), {})
+        assert state.result == [None, None]
+        assert state.steps["behind"].error.code == "run.late"
         assert lab.desk.asked == ["stuck"]
 
     play(case)
@@ -97,18 +97,18 @@ def test_nobody_is_late_when_all_were_in_time(play: Any) -> None:
         return "done"
 
     async def case(lab: Any) -> None:
-        view = await lab.engine.execute(lab.script(code), {})
-        assert (view.result, view.degraded) == ("done", False)
-        assert await lab.records(view.run_id, TimerFired) == []
+        state = await lab.engine.execute(lab.script(code), {})
+        assert (state.result, state.degraded) == ("done", False)
+        assert await lab.records(state.run_id, TimerFired) == []
 
     play(case)
 
 
 def test_as_soon_as_enough_have_succeeded_the_others_are_skipped(play: Any) -> None:
     async def case(lab: Any) -> None:
-        view = await lab.engine.execute(lab.script(two_are_enough), {})
-        assert view.result == [False, False, True, True, False]
-        skipped = await lab.records(view.run_id, StepSkipped)
+        state = await lab.engine.execute(lab.script(two_are_enough), {})
+        assert state.result == [False, False, True, True, False]
+        skipped = await lab.records(state.run_id, StepSkipped)
         assert sorted(each.step for each in skipped) == ["hung", "stuck"]
         assert skipped[0].reason.startswith("run.not_needed")
 
@@ -127,11 +127,11 @@ def test_a_late_step_is_not_retried_and_its_fallback_is_not_asked(play: Any) -> 
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(code), {})
-        assert view.result == [None, "what there was"]
+            state = await lab.engine.execute(lab.script(code), {})
+        assert state.result == [None, "what there was"]
         assert lab.clock.monotonic() == pytest.approx(20)
         assert lab.desk.asked == ["flaky", "content", "flaky", "flaky"]
-        assert view.steps["flaky"].error.code == "run.late"
+        assert state.steps["flaky"].error.code == "run.late"
 
     play(case)
 
@@ -141,8 +141,8 @@ def test_a_resumed_run_keeps_the_deadline_that_it_had(play: Any) -> None:
         run_id = await lab.crash(lab.script(some_wait), of_step(StepSucceeded, "quick too"))
         await lab.clock.advance(4)
         async with lab.clock.auto():
-            view = await lab.resume(run_id)
-        assert view.result == [True, False, False, False, True]
+            state = await lab.resume(run_id)
+        assert state.result == [True, False, False, False, True]
         assert lab.clock.monotonic() == pytest.approx(10)
         assert len(await lab.records(run_id, TimerSet)) == 1
 
@@ -154,10 +154,10 @@ def test_a_deadline_that_passed_while_nobody_ran_asks_nobody_again(play: Any) ->
         run_id = await lab.crash(lab.script(some_wait), of_step(StepSucceeded, "quick"))
         asked = list(lab.desk.asked)
         await lab.clock.advance(60)
-        view = await lab.resume(run_id)
+        state = await lab.resume(run_id)
         assert lab.desk.asked == asked
-        assert view.result[0] is True
-        assert view.steps["quick too"].status in ("succeeded", "warning")
+        assert state.result[0] is True
+        assert state.steps["quick too"].status in ("succeeded", "warning")
 
     play(case)
 
@@ -172,14 +172,14 @@ def test_a_late_step_that_is_done_again_has_a_deadline_of_its_own(play: Any) -> 
     async def case(lab: Any) -> None:
         lab.desk.failures["end"] = 1
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(code), {})
-        assert view.status == "failed"
+            state = await lab.engine.execute(lab.script(code), {})
+        assert state.status == "failed"
         await lab.clock.advance(1000)
-        again = await reset_run(lab.journal, view.run_id, "stuck", at=lab.clock.now())
+        again = await reset_run(lab.journal, state.run_id, "stuck", at=lab.clock.now())
         assert "all" in again
         lab.desk.gate.set()
-        view = await lab.resume(view.run_id)
-        assert (view.status, view.steps["stuck"].status) == ("succeeded", "succeeded")
+        state = await lab.resume(state.run_id)
+        assert (state.status, state.steps["stuck"].status) == ("succeeded", "succeeded")
 
     play(case)
 
@@ -195,11 +195,11 @@ def test_a_gathering_within_a_gathering_ends_with_it(play: Any) -> None:
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(code), {})
+            state = await lab.engine.execute(lab.script(code), {})
         assert lab.clock.monotonic() == pytest.approx(3)
-        inner, outer = view.result
+        inner, outer = state.result
         assert (inner[0], inner[1]["done"], outer) == (None, "inner", None)
-        assert view.steps["inner stuck"].error.code == "run.late"
+        assert state.steps["inner stuck"].error.code == "run.late"
 
     play(case)
 
@@ -221,10 +221,10 @@ def test_a_child_run_of_a_late_step_is_cancelled_and_is_not_bound_by_its_parents
     async def case(lab: Any) -> None:
         lab.script(child, "child")
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(code), {})
-        assert view.error.code == "run.late"  # a child that is required
+            state = await lab.engine.execute(lab.script(code), {})
+        assert state.error.code == "run.late"  # a child that is required
         runs = lab.store.runs
-        (found,) = [run_id for run_id in runs if run_id != view.run_id]
+        (found,) = [run_id for run_id in runs if run_id != state.run_id]
         (end,) = await lab.records(found, RunFinished)
         assert end.status == "cancelled"
 
@@ -237,8 +237,8 @@ def test_cancelling_the_run_ends_a_gathering_at_once(play: Any) -> None:
         await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "cancel")
-        view = await asyncio.wait_for(running, 60)
-        assert view.status == "cancelled"
+        state = await asyncio.wait_for(running, 60)
+        assert state.status == "cancelled"
         assert await lab.records(run_id, TimerFired) == []
 
     play(case)
@@ -256,10 +256,10 @@ def test_a_paused_run_asks_none_of_those_that_wait_for_their_turn(play: Any) -> 
         await lab.post(run_id, "pause")
         await asyncio.sleep(0.5)  # until the engine has looked into its inbox
         lab.desk.gate.set()
-        view = await asyncio.wait_for(running, 60)
-        assert (view.status, lab.desk.asked) == ("paused", ["first"])
-        view = await lab.resume(run_id)
-        assert (view.status, lab.desk.asked) == ("succeeded", ["first", "second", "third"])
+        state = await asyncio.wait_for(running, 60)
+        assert (state.status, lab.desk.asked) == ("paused", ["first"])
+        state = await lab.resume(run_id)
+        assert (state.status, lab.desk.asked) == ("succeeded", ["first", "second", "third"])
 
     play(case)
 
@@ -289,7 +289,7 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
         died = False
         async with lab.clock.auto():
             try:
-                view = await asyncio.wait_for(lab.engine.execute(workflow, {}), 60)
+                state = await asyncio.wait_for(lab.engine.execute(workflow, {}), 60)
             except BaseException as error:
                 if type(error).__name__ != "Crash":
                     raise
@@ -303,15 +303,15 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
             lab.desk.asked.clear()
             async with lab.clock.auto():
                 if lab.store.runs:
-                    view = await lab.resume(run_id)
+                    state = await lab.resume(run_id)
                 else:
                     await lab.start()
-                    view = await lab.engine.execute(workflow, {})
+                    state = await lab.engine.execute(workflow, {})
             assert not known & set(lab.desk.asked)
-        records = await lab.records(view.run_id, (StepSucceeded, StepFailed, StepSkipped))
+        records = await lab.records(state.run_id, (StepSucceeded, StepFailed, StepSkipped))
         ends = [each.step for each in records]
         assert len(ends) == len(set(ends)) == 5
-        return told(view), died
+        return told(state), died
 
     async def case(lab: Any) -> None:
         undisturbed, died = await case_of(lab, 0)

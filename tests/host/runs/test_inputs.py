@@ -79,8 +79,8 @@ def test_an_input_of_another_name_is_refused_with_the_nearest(
 def test_a_right_input_and_the_defaults_start_a_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         for given in ({}, {"wait": "24h"}, {"limits": {"most": 1, "least": 0}, "least": 1}):
-            view = await asyncio.wait_for(lab.engine.execute(lab.machine(CHECKED), given), 60)
-            assert view.status == "waiting"
+            state = await asyncio.wait_for(lab.engine.execute(lab.machine(CHECKED), given), 60)
+            assert state.status == "waiting"
 
     play(case)
 
@@ -91,9 +91,9 @@ def test_a_step_whose_workflow_does_not_take_its_input_fails_with_the_reason(pla
 
     async def case(lab: Any) -> None:
         lab.machine(CHECKED)
-        view = await asyncio.wait_for(lab.engine.execute(lab.script(parent), {}), 60)
-        assert view.status == "failed"
-        assert "the input 'wait' of 'm' can't be 'soon'" in view.error.message
+        state = await asyncio.wait_for(lab.engine.execute(lab.script(parent), {}), 60)
+        assert state.status == "failed"
+        assert "the input 'wait' of 'm' can't be 'soon'" in state.error.message
         assert len(lab.store.runs) == 1
 
     play(case)

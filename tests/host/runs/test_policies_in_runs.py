@@ -91,15 +91,15 @@ def busy(times: int, **about: Any) -> list[Exception]:
 def test_a_24_hour_retry_schedule_takes_a_moment(play: Any) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(24)
-        view = await trial.request(
+        state = await trial.request(
             retry=Retry(max_attempts=25, initial_delay="1h", backoff=1, max_delay="1h", jitter=0)
         )
-        assert (view.status, view.result, view.steps["count"].attempts) == (
+        assert (state.status, state.result, state.steps["count"].attempts) == (
             "succeeded", "counted", 25,
         )  # fmt: skip
         assert trial.counter.times == [hour * HOUR_S for hour in range(25)]
         assert trial.counter.attempts == list(range(1, 26))
-        assert view.duration_s == 24 * HOUR_S
+        assert state.duration_s == 24 * HOUR_S
 
     play(case)
 
@@ -109,14 +109,14 @@ def test_waits_grow_up_to_the_longest_in_toml_as_in_python(play: Any, toml: bool
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(4)
         if toml:
-            view = await trial.stage(
+            state = await trial.stage(
                 "retry = { max_attempts = 5, initial_delay = '10s', backoff = 3, "
                 "max_delay = '1m', jitter = 0 }"
             )
         else:
             policy = Retry(max_attempts=5, initial_delay="10s", backoff=3, max_delay="1m", jitter=0)
-            view = await trial.request(retry=policy)
-        assert view.status == "succeeded"
+            state = await trial.request(retry=policy)
+        assert state.status == "succeeded"
         assert trial.counter.times == [0, 10, 40, 100, 160]
 
     play(case)
@@ -139,11 +139,11 @@ def test_a_wait_is_shortened_at_random_but_by_no_more_than_the_jitter(play: Any)
 def test_a_step_fails_when_its_attempts_are_used_up_and_each_is_in_the_journal(play: Any) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(9)
-        view = await trial.request(retry=Retry(max_attempts=3, initial_delay="1m", jitter=0))
-        assert (view.status, view.error.code, view.error.plugin) == (
+        state = await trial.request(retry=Retry(max_attempts=3, initial_delay="1m", jitter=0))
+        assert (state.status, state.error.code, state.error.plugin) == (
             "failed", "count.busy", "counter",
         )  # fmt: skip
-        failures = await trial.lab.records(view.run_id, StepFailed)
+        failures = await trial.lab.records(state.run_id, StepFailed)
         assert [(each.attempt, each.will_retry) for each in failures] == [
             (1, True),
             (2, True),
@@ -182,8 +182,8 @@ def test_only_errors_that_a_further_try_may_mend_are_tried_again(
 ) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(9, **about)
-        view = await trial.request(retry=Retry(max_attempts=3, **policy))
-        assert (view.status, len(trial.counter.times)) == ("failed", attempts)
+        state = await trial.request(retry=Retry(max_attempts=3, **policy))
+        assert (state.status, len(trial.counter.times)) == ("failed", attempts)
 
     play(case)
 
@@ -201,9 +201,9 @@ def test_an_error_may_ask_for_a_longer_wait(play: Any) -> None:
 def test_an_error_that_asks_for_too_long_a_wait_is_not_tried_again(play: Any) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(1, retry_after_s=7200)
-        view = await trial.request(retry=Retry(max_attempts=2, max_delay="1h"))
-        assert view.status == "failed"
-        assert view.error.retry_after_s == 7200
+        state = await trial.request(retry=Retry(max_attempts=2, max_delay="1h"))
+        assert state.status == "failed"
+        assert state.error.retry_after_s == 7200
 
     play(case)
 
@@ -213,20 +213,20 @@ def test_a_fallback_value_answers_a_step_that_failed_for_good(play: Any, toml: b
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(9)
         if toml:
-            view = await trial.stage(
+            state = await trial.stage(
                 "retry = { max_attempts = 2, initial_delay = '1m', jitter = 0 }",
                 "fallback = { value = 'about ten' }",
             )
-            assert view.result == {"count": "about ten"}
+            assert state.result == {"count": "about ten"}
         else:
             policy = Retry(max_attempts=2, initial_delay="1m", jitter=0)
-            view = await trial.request(retry=policy, fallback=Fallback(value="about ten"))
-            assert view.result == "about ten"
-        assert (view.status, view.degraded) == ("succeeded", True)
+            state = await trial.request(retry=policy, fallback=Fallback(value="about ten"))
+            assert state.result == "about ten"
+        assert (state.status, state.degraded) == ("succeeded", True)
         assert trial.counter.times == [0, 60]  # only after the attempts
-        (record,) = await trial.lab.records(view.run_id, StepSucceeded)
+        (record,) = await trial.lab.records(state.run_id, StepSucceeded)
         assert record.degraded == "count.busy: it is busy"
-        assert view.steps["count"].warning == "count.busy: it is busy"
+        assert state.steps["count"].warning == "count.busy: it is busy"
 
     play(case)
 
@@ -234,8 +234,8 @@ def test_a_fallback_value_answers_a_step_that_failed_for_good(play: Any, toml: b
 def test_a_fallback_of_nothing_is_an_answer(play: Any) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(1)
-        view = await trial.request(fallback=Fallback(value=None))
-        assert (view.status, view.degraded, view.result) == ("succeeded", True, None)
+        state = await trial.request(fallback=Fallback(value=None))
+        assert (state.status, state.degraded, state.result) == ("succeeded", True, None)
 
     play(case)
 
@@ -252,18 +252,18 @@ def test_a_fallback_topic_is_asked_with_its_own_or_the_steps_message(
 ) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(1)
-        view = await trial.request(fallback=fallback)
-        assert (view.status, view.degraded, view.result) == ("succeeded", True, "estimated")
+        state = await trial.request(fallback=fallback)
+        assert (state.status, state.degraded, state.result) == ("succeeded", True, "estimated")
         assert trial.counter.spare == [message]
-        assert view.steps["count"].plugin == "counter"
+        assert state.steps["count"].plugin == "counter"
 
     play(case)
 
 
 def test_a_fallback_is_left_alone_when_the_step_succeeds(play: Any) -> None:
     async def case(trial: Any) -> None:
-        view = await trial.request(fallback=Fallback(topic="count.spare"))
-        assert (view.result, view.degraded, trial.counter.spare) == ("counted", False, [])
+        state = await trial.request(fallback=Fallback(topic="count.spare"))
+        assert (state.result, state.degraded, trial.counter.spare) == ("counted", False, [])
 
     play(case)
 
@@ -271,8 +271,8 @@ def test_a_fallback_is_left_alone_when_the_step_succeeds(play: Any) -> None:
 def test_a_step_whose_fallback_fails_too_has_failed_for_its_own_reason(play: Any) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = [*busy(1), OperationError("count.spare_gone", "none is left")]
-        view = await trial.request(fallback=Fallback(topic="count.spare"))
-        assert (view.status, view.error.code) == ("failed", "count.busy")
+        state = await trial.request(fallback=Fallback(topic="count.spare"))
+        assert (state.status, state.error.code) == ("failed", "count.busy")
 
     play(case)
 
@@ -280,9 +280,9 @@ def test_a_step_whose_fallback_fails_too_has_failed_for_its_own_reason(play: Any
 def test_a_run_goes_on_degraded_without_a_step_that_is_not_required(play: Any) -> None:
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(1)
-        view = await trial.request(required=False)
-        assert (view.status, view.degraded, view.result) == ("succeeded", True, None)
-        assert (view.steps["count"].status, view.steps["count"].warning) == (
+        state = await trial.request(required=False)
+        assert (state.status, state.degraded, state.result) == ("succeeded", True, None)
+        assert (state.steps["count"].status, state.steps["count"].warning) == (
             "warning", "it is busy",
         )  # fmt: skip
 
@@ -298,8 +298,8 @@ def test_a_compensation_is_tried_again_as_its_own_policy_says(play: Any) -> None
 
     async def case(trial: Any) -> None:
         trial.counter.errors = busy(2)
-        view = await trial.execute(trial.lab.script(code))
-        assert view.status == "compensated"
+        state = await trial.execute(trial.lab.script(code))
+        assert state.status == "compensated"
         assert trial.counter.times == [0, HOUR_S, 2 * HOUR_S]
 
     play(case)
@@ -312,9 +312,9 @@ def test_a_result_that_can_not_be_kept_fails_the_run_and_it_is_compensated(play:
         return 1 << 80
 
     async def case(trial: Any) -> None:
-        view = await trial.execute(trial.lab.script(code))
-        assert view.status == "compensated"
-        assert view.error.code == "run.not_storable"
+        state = await trial.execute(trial.lab.script(code))
+        assert state.status == "compensated"
+        assert state.error.code == "run.not_storable"
         assert trial.lab.desk.asked == ["one", "one/compensation"]
 
     play(case)
@@ -336,7 +336,7 @@ def test_a_compensation_whose_answer_can_not_be_kept_has_undone_all_the_same(
 
     async def case(trial: Any) -> None:
         await trial.lab.add(Undoing(), "undoing", "1.0.0")
-        view = await trial.execute(trial.lab.script(code))
-        assert (view.status, view.compensations["one"].data) == ("compensated", None)
+        state = await trial.execute(trial.lab.script(code))
+        assert (state.status, state.compensations["one"].data) == ("compensated", None)
 
     play(case)

@@ -52,8 +52,8 @@ def test_a_step_whose_result_is_journaled_answers_from_the_journal(play: Any) ->
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(two_steps), succeeded("one"))
         assert lab.desk.asked == ["one"]
-        view = await lab.resume(run_id)
-        assert (view.status, view.result) == ("succeeded", "ab")
+        state = await lab.resume(run_id)
+        assert (state.status, state.result) == ("succeeded", "ab")
         assert lab.desk.asked == ["one", "two"]
         (resumed,) = await lab.records(run_id, RunResumed)
         assert resumed.owner
@@ -64,8 +64,8 @@ def test_a_step_whose_result_is_journaled_answers_from_the_journal(play: Any) ->
 def test_a_step_that_was_answered_but_not_journaled_is_asked_again(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(two_steps), succeeded("one"), after=False)
-        view = await lab.resume(run_id)
-        assert (view.status, view.result) == ("succeeded", "ab")
+        state = await lab.resume(run_id)
+        assert (state.status, state.result) == ("succeeded", "ab")
         assert lab.desk.asked == ["one", "one", "two"]
 
     play(case)
@@ -83,8 +83,8 @@ def test_a_finished_run_is_only_told(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(two_steps), of(RunFinished))
         before = await lab.journal.records(run_id)
-        view = await lab.resume(run_id)
-        assert (view.status, view.result) == ("succeeded", "ab")
+        state = await lab.resume(run_id)
+        assert (state.status, state.result) == ("succeeded", "ab")
         assert await lab.journal.records(run_id) == before
 
     play(case)
@@ -108,8 +108,8 @@ def test_a_run_that_ended_while_it_was_looked_at_is_not_opened_again(play: Any) 
             return await claim(run_id)
 
         journal.claim = claim_late
-        view = await engine.resume(run_id)
-        assert (view.status, view.result) == ("succeeded", "ab")
+        state = await engine.resume(run_id)
+        assert (state.status, state.result) == ("succeeded", "ab")
         assert len(await lab.records(run_id, RunFinished)) == 1
         assert await lab.records(run_id, RunResumed) == []
 
@@ -124,10 +124,10 @@ def test_two_steps_of_one_name_fail_the_run_also_when_it_is_resumed(play: Any) -
     async def case(lab: Any) -> None:
         workflow = lab.script(code)
         run_id = await lab.crash(workflow, succeeded("same"))
-        for view in (await lab.resume(run_id), await lab.engine.execute(workflow, {})):
-            assert view.status == "failed"
-            assert view.error.code == "run.duplicate_step"
-            assert "'same'" in view.error.message
+        for state in (await lab.resume(run_id), await lab.engine.execute(workflow, {})):
+            assert state.status == "failed"
+            assert state.error.code == "run.duplicate_step"
+            assert "'same'" in state.error.message
 
     play(case)
 
@@ -141,10 +141,10 @@ def test_code_that_asks_for_other_steps_has_diverged_and_the_step_is_named(
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(two_steps), succeeded("one"))
         lab.script(changed)
-        view = await lab.resume(run_id)
-        assert view.status == "failed"
-        assert (view.error.code, view.error.stage) == ("run.diverged", step)
-        assert f"'{step}'" in view.error.message
+        state = await lab.resume(run_id)
+        assert state.status == "failed"
+        assert (state.error.code, state.error.stage) == ("run.diverged", step)
+        assert f"'{step}'" in state.error.message
         assert lab.desk.asked == ["one"]  # nothing else was done
 
     play(case)
@@ -159,8 +159,8 @@ def test_steps_in_parallel_keep_their_results_whichever_came_first(play: Any) ->
         run_id = await lab.crash(lab.script(code), succeeded("b"), after=True)
         kept = [each.step for each in await lab.records(run_id, StepSucceeded)]
         before = list(lab.desk.asked)
-        view = await lab.resume(run_id)
-        assert view.result == ["a", "b", "c"]
+        state = await lab.resume(run_id)
+        assert state.result == ["a", "b", "c"]
         assert "b" in kept
         assert sorted(lab.desk.asked[len(before) :]) == sorted(set("abc") - set(kept))
 
@@ -179,12 +179,12 @@ def test_a_paused_run_rests_until_it_is_resumed(play: Any) -> None:
         await lab.post(run_id, "pause")
         await asyncio.sleep(0.01)
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 60)
-        assert (view.status, view.rests, list(view.steps)) == ("paused", True, ["one"])
+        state = await asyncio.wait_for(going, 60)
+        assert (state.status, state.rests, list(state.steps)) == ("paused", True, ["one"])
         assert await lab.journal.unfinished() == ()
         assert len(await lab.records(run_id, RunPaused)) == 1
-        view = await lab.resume(run_id)  # the pause in its inbox has been dealt with
-        assert (view.status, view.result) == ("succeeded", "two")
+        state = await lab.resume(run_id)  # the pause in its inbox has been dealt with
+        assert (state.status, state.result) == ("succeeded", "two")
         assert lab.desk.asked == ["one", "two"]
 
     play(case)
@@ -194,14 +194,14 @@ def test_a_plugin_of_another_major_version_blocks_the_run_until_it_is_accepted(p
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(two_steps), succeeded("one"))
         lab.versions = {"desk": "2.0.0"}
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("blocked", "run.blocked")
-        assert "desk was 1.0.0 and is 2.0.0" in view.error.message
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("blocked", "run.blocked")
+        assert "desk was 1.0.0 and is 2.0.0" in state.error.message
         assert lab.desk.asked == ["one"]
         (blocked,) = await lab.records(run_id, RunBlocked)
         assert blocked.plugins == {"desk": "2.0.0"}
-        view = await lab.resume(run_id, versions="any", note="accepted by ada")
-        assert (view.status, view.result) == ("succeeded", "ab")
+        state = await lab.resume(run_id, versions="any", note="accepted by ada")
+        assert (state.status, state.result) == ("succeeded", "ab")
         (resumed,) = await lab.records(run_id, RunResumed)
         assert resumed.note == "accepted by ada; desk was 1.0.0 and is 2.0.0"
 
@@ -248,10 +248,10 @@ def test_a_live_run_sees_an_answer_as_a_resumed_one_does(play: Any) -> None:
         await lab.dies(lab.engine.execute(lab.script(code), {"given": (1, 2)}))
         live = seen[:]
         seen.clear()
-        view = await lab.resume(next(iter(lab.store.runs)))
+        state = await lab.resume(next(iter(lab.store.runs)))
         assert live == seen
         assert live[0] == [1, 2]
         assert live[1]["pair"] == [1, [2]]
-        assert view.result == [1, 2]
+        assert state.result == [1, 2]
 
     play(case)

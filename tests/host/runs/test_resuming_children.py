@@ -44,8 +44,8 @@ def test_a_child_run_is_taken_up_with_its_parent_and_not_begun_again(play: Any) 
     async def case(lab: Any) -> None:
         lab.script(two_steps, "child")
         run_id = await lab.crash(lab.script(parent), succeeded("one"))
-        view = await lab.resume(run_id)
-        assert view.result == "ab"
+        state = await lab.resume(run_id)
+        assert state.result == "ab"
         assert lab.desk.asked == ["before", "one", "two"]
         (begun,) = await lab.records(run_id, ChildStarted)
         assert len(lab.store.runs) == 2
@@ -73,7 +73,7 @@ def test_a_child_that_is_already_taken_up_is_waited_for_by_its_parent(play: Any)
         await asyncio.sleep(0.01)
         lab.desk.gate.set()
         views = await asyncio.wait_for(asyncio.gather(below, above), 60)
-        assert [view.result for view in views] == ["waited", "waited"]
+        assert [state.result for state in views] == ["waited", "waited"]
         assert lab.desk.asked == ["one", "hold"]
 
     play(case)
@@ -87,8 +87,8 @@ def test_a_child_that_its_parent_did_not_come_to_record_is_not_begun_twice(play:
         await lab.dies(lab.engine.execute(workflow, {}))
         run_id, child = lab.store.runs
         assert await lab.records(run_id, ChildStarted) == []
-        view = await lab.resume(run_id)
-        assert view.result == "ab"
+        state = await lab.resume(run_id)
+        assert state.result == "ab"
         assert list(lab.store.runs) == [run_id, child]
         assert lab.desk.asked == ["one", "two"]
 
@@ -108,8 +108,8 @@ def test_a_run_rests_with_its_child_and_goes_on_with_it(play: Any) -> None:
         await lab.post(below, "pause")
         await asyncio.sleep(0.01)
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 60)
-        assert view.status == "paused"
+        state = await asyncio.wait_for(going, 60)
+        assert state.status == "paused"
         (paused,) = await lab.records(run_id, RunPaused)
         assert paused.by == f"its child run {below}, which is paused"
         assert (await lab.resume(run_id)).result == "after"
@@ -230,8 +230,8 @@ def test_a_child_that_another_process_executes_is_waited_for(play: Any) -> None:
         lab.desk.gate.set()
         await asyncio.wait_for(below, 60)
         await lab.clock.advance(1)
-        view = await asyncio.wait_for(above, 60)
-        assert (view.status, view.result) == ("succeeded", "waited")
+        state = await asyncio.wait_for(above, 60)
+        assert (state.status, state.result) == ("succeeded", "waited")
         assert lab.desk.asked == ["one", "hold"]
 
     play(case)
@@ -293,8 +293,8 @@ def test_a_child_whose_time_passed_while_nobody_ran_is_cancelled_and_undone(
         run_id = await lab.crash(lab.script(in_time), dies)
         child = list(lab.store.runs)[1]
         await lab.clock.advance(60)
-        view = await lab.resume(run_id)
-        assert (view.status, view.result) == ("succeeded", "late")
+        state = await lab.resume(run_id)
+        assert (state.status, state.result) == ("succeeded", "late")
         assert await lab.status(child) == "cancelled"
         assert lab.desk.asked == (["one", "one/compensation"] if known else [])
         assert list(lab.store.runs) == [run_id, child]

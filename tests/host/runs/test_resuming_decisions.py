@@ -39,9 +39,9 @@ def test_rules_that_changed_meanwhile_do_not_change_what_was_decided(play: Any) 
         lab.workflows["w"] = routing("first")
         run_id = await lab.crash(lab.workflows["w"], after("routing_decision"))
         lab.workflows["w"] = routing("second")
-        view = await lab.resume(run_id)
-        assert view.status == "succeeded"
-        assert view.steps["routing_decision"].data["target_pipeline"] == "first"
+        state = await lab.resume(run_id)
+        assert state.status == "succeeded"
+        assert state.steps["routing_decision"].data["target_pipeline"] == "first"
         (begun,) = await lab.records(run_id, ChildStarted)
         assert (await lab.journal.records(begun.child_run_id))[0].workflow == "first"
 
@@ -53,8 +53,8 @@ def test_the_pipeline_is_taken_up_where_it_was_with_the_run_that_started_it(play
         lab.script(asks, "first")
         lab.workflows["w"] = routing("first")
         run_id = await lab.crash(lab.workflows["w"], after("one"))
-        view = await lab.resume(run_id)
-        assert view.status == "succeeded"
+        state = await lab.resume(run_id)
+        assert state.status == "succeeded"
         assert lab.desk.asked == ["one", "two"]
         assert len(lab.store.runs) == 2
 

@@ -51,8 +51,8 @@ def test_a_cancellation_that_only_was_recorded_is_done_when_the_run_is_taken_up(
         asked = RunCancelRequested(run_id=run_id, at=lab.clock.now(), by="ada", message_id="m1")
         await lab.journal.append(ownership, [asked])
         await lab.journal.release(ownership)
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.message) == ("cancelled", "cancelled by ada")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.message) == ("cancelled", "cancelled by ada")
         assert lab.desk.asked == ["one", "one/compensation"]
 
     play(case)
@@ -67,8 +67,8 @@ def test_a_cancellation_whose_process_died_while_it_compensated_goes_on(play: An
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "cancel")
         await lab.dies(going)
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.message) == ("cancelled", "cancelled by ada")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.message) == ("cancelled", "cancelled by ada")
         assert lab.desk.asked == ["one", "two", "one/compensation"]
 
     play(case)
@@ -81,8 +81,8 @@ def test_a_run_that_was_cancelled_while_nobody_ran_is_cancelled_when_it_is_resum
         workflow = lab.script(fails_at_the_end, on_cancel="compensate")
         run_id = await lab.crash(workflow, succeeded("two"))
         await lab.post(run_id, "cancel")
-        view = await lab.resume(run_id)
-        assert view.status == "cancelled"
+        state = await lab.resume(run_id)
+        assert state.status == "cancelled"
         assert lab.desk.asked == ["one", "two", "two/compensation", "one/compensation"]
 
     play(case)
@@ -94,8 +94,8 @@ def test_a_compensation_that_was_killed_in_the_middle_goes_on(play: Any, after: 
         run_id = await lab.crash(
             lab.script(fails_at_the_end), of(CompensationSucceeded), after=after
         )
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code, view.error.stage) == (
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code, state.error.stage) == (
             "compensated", "desk.closed", "three",
         )  # fmt: skip
         again = [] if after else ["two/compensation"]
@@ -115,8 +115,8 @@ def test_a_compensation_that_failed_for_good_is_not_tried_again(play: Any) -> No
 
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(code), of(CompensationFailed))
-        view = await lab.resume(run_id)
-        assert view.status == "failed"
+        state = await lab.resume(run_id)
+        assert state.status == "failed"
         assert lab.desk.asked.count("two/compensation") == 1
         assert lab.desk.asked[-1] == "one/compensation"
 
@@ -149,8 +149,8 @@ def test_parallel_steps_are_undone_in_the_reverse_of_the_order_in_which_they_end
         await lab.until(quick_is_done)
         lab.desk.gate.set()
         await lab.dies(going)
-        view = await lab.resume(run_id)
-        assert view.status == "compensated"
+        state = await lab.resume(run_id)
+        assert state.status == "compensated"
         assert lab.desk.asked[-2:] == ["slow/compensation", "quick/compensation"]
 
     play(case)
@@ -164,8 +164,8 @@ def test_a_run_that_is_over_time_when_it_is_taken_up_fails_and_is_compensated(pl
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(code, timeout="1h"), succeeded("one"))
         await lab.clock.advance(3601)
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("compensated", "run.timeout")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("compensated", "run.timeout")
         assert lab.desk.asked[-1] == "one/compensation"
 
     play(case)
@@ -184,9 +184,9 @@ def test_a_run_without_time_left_at_its_resuming_asks_nothing_more(play: Any) ->
         run_id = await lab.crash(lab.script(code, timeout="1m"), succeeded("three"))
         asked = lab.desk.asked[:]
         await lab.clock.advance(61)
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("compensated", "run.timeout")
-        held = [step for step, each in view.steps.items() if each.status == "succeeded"]
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("compensated", "run.timeout")
+        held = [step for step, each in state.steps.items() if each.status == "succeeded"]
         assert lab.desk.asked == [*asked, *(f"{step}/compensation" for step in held[::-1])]
 
     play(case)
@@ -200,8 +200,8 @@ def test_a_run_without_time_left_does_not_sleep_either(play: Any) -> None:
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(code, timeout="1m"), succeeded("one"))
         await lab.clock.advance(61)
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("failed", "run.timeout")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("failed", "run.timeout")
         assert await lab.records(run_id, TimerSet) == []
 
     play(case)

@@ -38,8 +38,8 @@ def test_a_timer_waits_only_for_what_is_left(play: Any) -> None:
         run_id = await lab.crash(lab.script(code), of(TimerSet))
         await lab.clock.advance(3000)
         async with lab.clock.auto():
-            view = await lab.resume(run_id)
-        assert view.result == "slept"
+            state = await lab.resume(run_id)
+        assert state.result == "slept"
         assert lab.clock.monotonic() == pytest.approx(3600)
         assert len(await lab.records(run_id, TimerSet)) == 1
 
@@ -71,8 +71,8 @@ def test_a_retry_waits_only_for_what_is_left_and_counts_on(play: Any) -> None:
         run_id = await lab.crash(lab.script(code), of(StepFailed))
         await lab.clock.advance(600)
         async with lab.clock.auto():
-            view = await lab.resume(run_id)
-        assert (view.status, view.steps["one"].attempts) == ("failed", 3)
+            state = await lab.resume(run_id)
+        assert (state.status, state.steps["one"].attempts) == ("failed", 3)
         assert lab.desk.times == [0, 3600, 3600 + 7200]
 
     play(case)
@@ -137,8 +137,8 @@ def test_the_time_to_wait_for_an_event_goes_on_while_nobody_runs(play: Any) -> N
         run_id = await lab.crash(lab.script(code), of(TimerSet))
         await lab.clock.advance(3000)
         async with lab.clock.auto():
-            view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("failed", "run.event_timeout")
+            state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("failed", "run.event_timeout")
         assert lab.clock.monotonic() == pytest.approx(3600)
 
     play(case)
@@ -150,14 +150,14 @@ def test_an_event_that_is_waited_for_anew_has_its_whole_time_again(play: Any) ->
 
     async def case(lab: Any) -> None:
         async with lab.clock.auto():
-            view = await lab.engine.execute(lab.script(code), {})
-            assert (view.status, lab.clock.monotonic()) == ("failed", 3600)
+            state = await lab.engine.execute(lab.script(code), {})
+            assert (state.status, lab.clock.monotonic()) == ("failed", 3600)
             await lab.end()
-            ownership = await lab.journal.claim(view.run_id)
-            anew = RunReset(run_id=view.run_id, at=lab.clock.now(), steps=["event go"])
+            ownership = await lab.journal.claim(state.run_id)
+            anew = RunReset(run_id=state.run_id, at=lab.clock.now(), steps=["event go"])
             await lab.journal.append(ownership, [anew])
             await lab.journal.release(ownership)
-            assert (await lab.resume(view.run_id)).status == "failed"
+            assert (await lab.resume(state.run_id)).status == "failed"
             assert lab.clock.monotonic() == 7200
 
     play(case)

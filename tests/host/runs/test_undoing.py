@@ -58,8 +58,8 @@ def test_a_cancellation_does_not_end_the_compensation_of_a_failure(play: Any) ->
 
         await lab.until(noted)
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 60)
-        assert (view.status, view.error.code) == ("compensated", "desk.closed")
+        state = await asyncio.wait_for(going, 60)
+        assert (state.status, state.error.code) == ("compensated", "desk.closed")
         assert lab.desk.asked == ["one", "two", "three", "two/compensation", "one/compensation"]
 
     play(case)
@@ -93,8 +93,8 @@ def test_a_caller_who_is_cancelled_twice_leaves_the_rest_to_a_resume(
             await asyncio.wait_for(going, 60)
         assert await statuses(lab, run_id) == []
         lab.desk.gate.set()
-        view = await asyncio.wait_for(lab.engine.resume(run_id), 60)
-        assert (view.status, view.error.code) == ("compensated", "desk.closed")
+        state = await asyncio.wait_for(lab.engine.resume(run_id), 60)
+        assert (state.status, state.error.code) == ("compensated", "desk.closed")
         assert lab.desk.asked[-2:] == ["two/compensation", "one/compensation"]
 
     play(case)
@@ -113,8 +113,8 @@ def test_what_a_cancelled_caller_began_to_undo_is_undone_by_the_next_process(pla
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(going, 60)
         lab.desk.gate.set()
-        view = await lab.resume(run_id)
-        assert view.status == "cancelled"
+        state = await lab.resume(run_id)
+        assert state.status == "cancelled"
         assert lab.desk.asked == ["one", "two", "three", "two/compensation", "one/compensation"]
 
     play(case)
@@ -137,8 +137,8 @@ def test_a_cancellation_after_a_crash_does_not_end_what_is_half_undone(play: Any
         asked = lab.desk.asked[:]
         assert asked[-1] == "main/compensation"
         await lab.post(run_id, "cancel")
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("compensated", "desk.closed")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("compensated", "desk.closed")
         assert lab.desk.asked == [*asked, "one/compensation"]  # the step beside it is not asked
         assert len(await lab.records(run_id, RunCancelRequested)) == 1
 
@@ -162,8 +162,8 @@ def test_a_cancelled_run_is_undone_in_all_its_branches_after_a_crash(play: Any) 
             of(StepSucceeded, "main"),
         )
         await lab.post(run_id, "cancel")
-        view = await lab.resume(run_id)
-        assert view.status == "cancelled"
+        state = await lab.resume(run_id)
+        assert state.status == "cancelled"
         assert "main/compensation" in lab.desk.asked
 
     play(case)
@@ -187,8 +187,8 @@ def test_code_that_fails_no_more_does_not_go_on_where_it_was_half_undone(
     async def case(lab: Any) -> None:
         run_id = await lab.crash(lab.script(broken), of(CompensationSucceeded, "two"))
         lab.script(repaired)
-        view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("compensated", "run.diverged")
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("compensated", "run.diverged")
         assert lab.desk.asked == ["one", "two", "two/compensation", "one/compensation"]
 
     play(case)
@@ -206,8 +206,8 @@ def test_a_parent_out_of_time_does_not_interrupt_what_its_child_undoes(play: Any
         await asyncio.sleep(1.5)  # its deadline insists once a second
         assert not going.done()
         lab.desk.gate.set()
-        view = await asyncio.wait_for(going, 60)
-        assert (view.status, view.error.code) == ("failed", "run.timeout")
+        state = await asyncio.wait_for(going, 60)
+        assert (state.status, state.error.code) == ("failed", "run.timeout")
         assert await statuses(lab, child) == ["compensated"]
         assert await statuses(lab, run_id) == ["failed"]
 
@@ -229,8 +229,8 @@ def test_a_caller_who_is_cancelled_twice_leaves_children_to_a_resume_too(play: A
             await asyncio.wait_for(going, 60)
         assert [await statuses(lab, each) for each in (run_id, child)] == [[], []]
         lab.desk.gate.set()
-        view = await asyncio.wait_for(lab.engine.resume(run_id), 60)
-        assert view.status == "failed"
+        state = await asyncio.wait_for(lab.engine.resume(run_id), 60)
+        assert state.status == "failed"
         assert await statuses(lab, child) == ["compensated"]
 
     play(case)
@@ -252,11 +252,11 @@ def test_the_attempts_of_a_compensation_go_on_where_they_were_after_a_crash(play
         begun = lab.clock.monotonic()
         await lab.clock.advance(1800)
         async with lab.clock.auto():
-            view = await lab.resume(run_id)
+            state = await lab.resume(run_id)
         assert lab.clock.monotonic() - begun == pytest.approx(3600 + 7200)
-        assert view.status == "failed"
+        assert state.status == "failed"
         assert lab.desk.asked.count("one/compensation") == 3
-        assert view.compensations["one"].attempts == 3
+        assert state.compensations["one"].attempts == 3
         starts = await lab.records(run_id, CompensationStarted)
         assert [each.attempt for each in starts] == [1, 2, 3]
         failures = await lab.records(run_id, CompensationFailed)
@@ -271,8 +271,8 @@ def test_a_run_that_ends_while_it_is_cancelled_ends_once(play: Any) -> None:
         lab.desk.gate.set()
         for _ in range(5):
             await lab.post(run_id, "cancel")
-        view = await asyncio.wait_for(going, 60)
-        assert view.status == "compensated"
+        state = await asyncio.wait_for(going, 60)
+        assert state.status == "compensated"
         assert await statuses(lab, run_id) == ["compensated"]
         assert len(await lab.records(run_id, StepFailed)) == 1
 

@@ -102,11 +102,11 @@ async def set_clock(lab: Any) -> Wall:
     return lab.clock  # type: ignore[no-any-return]
 
 
-def check_sound(view: Any, records: list[Any]) -> None:
+def check_sound(state: Any, records: list[Any]) -> None:
     for each in records:
         for name in ("late_s", "duration_s"):
             assert getattr(each, name, 0.0) >= 0.0
-    assert view.duration_s is None or view.duration_s >= 0.0
+    assert state.duration_s is None or state.duration_s >= 0.0
 
 
 @pytest.mark.parametrize("wait", WAITS)
@@ -124,9 +124,9 @@ def test_a_wait_is_not_longer_when_the_clock_is_set_back_meanwhile(
         await clock.advance(WAIT_S - passed_s - 1)
         assert not running.done()
         await clock.advance(2)
-        view = await asyncio.wait_for(running, 60)
-        assert view.status == "succeeded", view.error
-        check_sound(view, await lab.records(view.run_id, object))
+        state = await asyncio.wait_for(running, 60)
+        assert state.status == "succeeded", state.error
+        check_sound(state, await lab.records(state.run_id, object))
 
     play(case)
 
@@ -143,10 +143,10 @@ def test_a_wait_takes_its_whole_time_at_most_when_the_clock_was_set_back_between
         began_s = clock.monotonic()
         clock.ahead = -DAY
         async with clock.auto():
-            view = await lab.resume(run_id)
-        assert view.status == "succeeded", view.error
+            state = await lab.resume(run_id)
+        assert state.status == "succeeded", state.error
         assert clock.monotonic() - began_s <= WAIT_S + 1
-        check_sound(view, await lab.records(run_id, object))
+        check_sound(state, await lab.records(run_id, object))
 
     play(case)
 
@@ -163,8 +163,8 @@ def test_a_wait_ends_when_the_clock_is_set_past_its_end(
         running = asyncio.ensure_future(lab.engine.execute(lab.script(code), {}))
         await clock.advance(1)
         clock.ahead = DAY
-        view = await asyncio.wait_for(running, 60)
-        assert view.status == "succeeded", view.error
+        state = await asyncio.wait_for(running, 60)
+        assert state.status == "succeeded", state.error
         assert clock.monotonic() == 1
 
     play(case)
@@ -177,8 +177,8 @@ def test_a_run_does_not_get_more_time_when_the_clock_is_set_back(play: Any) -> N
         run_id = await lab.crash(workflow, lambda record: type(record).__name__ == "RunStarted")
         clock.ahead = -DAY
         async with clock.auto():
-            view = await lab.resume(run_id)
-        assert (view.status, view.error.code) == ("failed", "run.timeout")
+            state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("failed", "run.timeout")
         assert clock.monotonic() <= WAIT_S + 1
 
     play(case)
@@ -258,7 +258,7 @@ def test_a_timer_that_fired_before_the_clock_was_set_back_has_fired(play: Any) -
         began_s = clock.monotonic()
         clock.ahead = -DAY
         async with clock.auto():
-            view = await lab.resume(next(iter(lab.store.runs)))
-        assert (view.result, clock.monotonic()) == ("done", began_s)
+            state = await lab.resume(next(iter(lab.store.runs)))
+        assert (state.result, clock.monotonic()) == ("done", began_s)
 
     play(case)
