@@ -183,7 +183,11 @@ class PathEntry(Part, frozen=True, kw_only=True):
 
 
 class HistoryEntry(Part, frozen=True, kw_only=True):
-    """A record of a run in words; ``after_s`` is seconds since the run's start."""
+    """A record of a run in words.
+
+    ``after_s`` is seconds since the run's start; it never decreases, also where the clock was set
+    back, which ``at`` shows.
+    """
 
     at: datetime.datetime
     after_s: float

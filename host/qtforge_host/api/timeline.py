@@ -36,6 +36,7 @@ from qtforge_sdk.records import (
 __all__ = ["move_of", "move_text", "moves", "timeline"]
 
 _REFUSED: Final = "policy.breaker_open"  # the plugin was not called
+_SET_BACK: Final = datetime.timedelta(seconds=1)  # less is between two processes or threads
 _TAKEN: Final = ("taken", "started", RESTORED, "")
 
 
@@ -48,15 +49,23 @@ def timeline(
         records: The records.
         start: When the run was started; None where the first of these records says it.
     """
+    after_s = 0.0
+    before: datetime.datetime | None = None
     for record in records:
         start = start or record.at
+        # In the order of the records, also where a clock was set back between two of them.
+        after_s = max(after_s, round((record.at - start).total_seconds(), 6))
+        text = _of_step(record) or _of_wait(record) or _of_run(record)
+        if before is not None and before - record.at >= _SET_BACK:
+            text += f" (the clock was set back by {(before - record.at).total_seconds():.0f} s)"
+        before = record.at
         error = getattr(record, "error", None)
         yield HistoryEntry(
             at=record.at,
-            after_s=round((record.at - start).total_seconds(), 6),
+            after_s=after_s,
             record=str(type(record).__struct_config__.tag),
             step=getattr(record, "step", None),
-            text=_of_step(record) or _of_wait(record) or _of_run(record),
+            text=text,
             fix=error.fix if isinstance(error, ErrorInfo) else None,
         )
 

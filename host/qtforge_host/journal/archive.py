@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from qtforge_host.journal.encoding import (
     encode_record,
 )
 from qtforge_sdk import Record
-from qtforge_sdk.journal import is_run_id
+from qtforge_sdk.journal import RunSecret, is_run_id
 from qtforge_sdk.journal_errors import ArchiveInvalidError
 from qtforge_sdk.records import RunFinished, RunPaused, RunStarted
 
@@ -35,6 +35,7 @@ class _Body(msgspec.Struct, frozen=True):
     records: list[bytes]
     inbox: list[bytes]
     blobs: list[bytes]
+    references: list[str] = []  # of secrets, which are not in it; earlier versions named none
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Archive:
         decoded: The records; after those of an unfinished run one that pauses it.
         inbox_rows: Id, checksum and payload of each message, oldest first.
         blobs: The large values.
+        references: What stands for secrets in the records.
     """
 
     run_id: str
@@ -54,12 +56,17 @@ class Archive:
     decoded: list[Record]
     inbox_rows: list[tuple[str, int, bytes]]
     blobs: tuple[Blob, ...]
+    references: tuple[str, ...] = ()
 
     @property
     def encoded(self) -> list[Encoded]:
         """The records as they are stored, with the one that pauses an unfinished run."""
         payloads = [Encoded(payload, zlib.crc32(payload)) for payload in self.records]
         return payloads + [encode_record(each) for each in self.decoded[len(self.records) :]]
+
+    def missing_secrets(self, here: Collection[str]) -> dict[str, RunSecret]:
+        """Return what is to be stored for the references, besides those that are here."""
+        return {each: RunSecret(is_missing=True) for each in self.references if each not in here}
 
     def is_stored_as(self, payloads: Sequence[bytes]) -> bool:
         """Return whether a run with these records is the one of this archive."""
@@ -68,10 +75,15 @@ class Archive:
 
 
 def pack(
-    run_id: str, records: Sequence[bytes], inbox: Sequence[bytes], blobs: Sequence[bytes]
+    run_id: str,
+    records: Sequence[bytes],
+    inbox: Sequence[bytes],
+    blobs: Sequence[bytes],
+    references: Iterable[str] = (),
 ) -> bytes:
     """Return a run as one archive."""
-    body = msgspec.msgpack.encode(_Body(run_id, list(records), list(inbox), list(blobs)))
+    content = _Body(run_id, list(records), list(inbox), list(blobs), sorted(references))
+    body = msgspec.msgpack.encode(content)
     return _MAGIC + bytes([_FORMAT]) + hashlib.sha256(body).digest() + body
 
 
@@ -114,7 +126,12 @@ def _read(body: _Body) -> Archive:
         checksum = zlib.crc32(payload)
         rows.append((decode_message(payload, checksum, load).message_id, checksum, payload))
     return Archive(
-        body.run_id, body.records, decoded, rows, tuple(Blob(*each) for each in blobs.items())
+        body.run_id,
+        body.records,
+        decoded,
+        rows,
+        tuple(Blob(*each) for each in blobs.items()),
+        tuple(body.references),
     )
 
 

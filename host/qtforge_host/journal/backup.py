@@ -1,7 +1,8 @@
 """Copy a state directory's runs into one file, also while they execute, and restore them.
 
 A backup is a ZIP archive: ``journal.sqlite3`` as of one moment, the large values and the files of
-runs, and ``manifest.json`` with the size and the SHA-256 of each. A large value is never
+runs, and ``manifest.json`` with the size and the SHA-256 of each. Of the secrets of runs it has the
+references, and the names of named ones, and no value. A large value is never
 changed, and its file is written before what refers to it: those that are copied after the journal
 are all that it needs.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import shutil
 import sqlite3
@@ -24,9 +26,10 @@ import msgspec
 from qtforge_host.journal.database import connect
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.schema import FORMAT_VERSION
+from qtforge_host.journal.secret_files import SecretFiles
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, storage_error
 from qtforge_sdk.errors import StateDirectoryError
-from qtforge_sdk.files import private_folder, sync_folder
+from qtforge_sdk.files import private_file, private_folder, sync_folder
 from qtforge_sdk.journal_errors import ArchiveInvalidError
 
 __all__ = ["BackupSummary", "restore", "write_backup"]
@@ -34,6 +37,7 @@ __all__ = ["BackupSummary", "restore", "write_backup"]
 _FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
 _JOURNAL: Final = "runs/journal.sqlite3"
+_SECRETS: Final = "runs/secrets"
 _FOLDERS: Final = ("runs/blobs", "run-files")
 _CHUNK: Final = 1 << 20
 _TIMES: Final = (1980, 1, 1, 0, 0, 0)
@@ -136,7 +140,8 @@ def _copy_journal(journal: Path, copy: Path) -> int:
 
 def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _Entry]:
     entries: dict[str, _Entry] = {}
-    with partial.open("xb") as file:
+    private_file(partial)  # it has all that runs have
+    with partial.open("r+b") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             entries[_JOURNAL] = _add(archive, _JOURNAL, journal)
             for folder in _FOLDERS:
@@ -146,6 +151,11 @@ def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _
                     name = path.relative_to(state_dir).as_posix()
                     with contextlib.suppress(FileNotFoundError):  # pruned, or renamed, meanwhile
                         entries[name] = _add(archive, name, path)
+            secrets = SecretFiles(state_dir / _SECRETS)
+            for run_id in secrets.runs():
+                if lines := secrets.without_values(run_id):
+                    name = f"{_SECRETS}/{run_id}.jsonl"
+                    entries[name] = _add_from(archive, name, io.BytesIO(lines))
             manifest = _Manifest(_FORMAT, FORMAT_VERSION, entries)
             archive.writestr(zipfile.ZipInfo(_MANIFEST, _TIMES), msgspec.json.encode(manifest))
         file.flush()
@@ -154,15 +164,19 @@ def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> _Entry:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as source:
-        info = zipfile.ZipInfo(name, _TIMES)
-        info.compress_type = zipfile.ZIP_DEFLATED
-        with archive.open(info, "w", force_zip64=True) as target:
-            for chunk in _chunks(source):
-                digest.update(chunk)
-                size += len(chunk)
-                target.write(chunk)
+        return _add_from(archive, name, source)
+
+
+def _add_from(archive: zipfile.ZipFile, name: str, source: IO[bytes]) -> _Entry:
+    digest, size = hashlib.sha256(), 0
+    info = zipfile.ZipInfo(name, _TIMES)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(info, "w", force_zip64=True) as target:
+        for chunk in _chunks(source):
+            digest.update(chunk)
+            size += len(chunk)
+            target.write(chunk)
     return _Entry(size, digest.hexdigest())
 
 

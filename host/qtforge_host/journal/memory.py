@@ -293,11 +293,14 @@ class MemoryJournal:
 
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
-        return self._run(run_id).archive()
+        return self._run(run_id).archive(await self.secrets(run_id))
 
     async def import_(self, data: bytes) -> str:
         """Import an exported run; see `Journal`."""
-        return self._open_store().import_archive(unpack(data))
+        archive = unpack(data)
+        run_id = self._open_store().import_archive(archive)
+        await self.store_secrets(run_id, archive.missing_secrets(await self.secrets(run_id)))
+        return run_id
 
     async def check(self) -> Sequence[Damage]:
         """Return no damage: there is none in memory."""

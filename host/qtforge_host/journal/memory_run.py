@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -134,7 +134,7 @@ class MemoryRun:
         """Remove a message from those that are not handled."""
         self.arrivals.pop(self.positions.get(message_id, 0), None)
 
-    def archive(self) -> bytes:
+    def archive(self, references: Iterable[str]) -> bytes:
         """Return it as an archive; see `Journal.export`."""
         inbox = [encoded for _, encoded in self.inbox.values()]
         blobs = {blob.sum: blob.content for each in (*self.entries, *inbox) for blob in each.blobs}
@@ -143,6 +143,7 @@ class MemoryRun:
             [each.payload for each in self.entries],
             [each.payload for each in inbox],
             list(blobs.values()),
+            references,
         )
 
     def record(self, number: int) -> Record:

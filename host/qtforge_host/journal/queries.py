@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -204,7 +205,7 @@ class Queries:
         rows = self._connection.execute(_PUBLICATIONS, (listener, limit)).fetchall()
         return tuple(StoredPublication(row[0], _publication(*row[1:])) for row in rows)
 
-    def export(self, run_id: str) -> bytes:
+    def export(self, run_id: str, references: Iterable[str]) -> bytes:
         """Return a run as an archive; see `Journal`."""
         self._connection.execute("BEGIN")  # all statements read one state of the file
         try:
@@ -217,7 +218,7 @@ class Queries:
             sums = self._connection.execute("SELECT sum FROM blobs WHERE run = ?", (key,))
             contents = [self._blobs.read(sum_) for (sum_,) in sums]
             records = payloads(self._connection, key)
-            return pack(run_id, records, [payload for (payload,) in rows], contents)
+            return pack(run_id, records, [payload for (payload,) in rows], contents, references)
         except UnreadableError as error:
             self._damaged(run_id, None, error)
         finally:

@@ -29,6 +29,7 @@ class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str
     name: str = ""
     value: bytes = b""  # in MessagePack, which has every type that a record has
+    is_missing: bool = False
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -47,7 +48,12 @@ def encode_secrets(run_id: str, secrets: Mapping[str, RunSecret]) -> bytes:
         return b"".join(
             b"\n%b\n"
             % _ENCODER.encode(
-                _Entry(reference, each.name, msgspec.msgpack.encode(to_plain(each.value)))
+                _Entry(
+                    reference,
+                    each.name,
+                    msgspec.msgpack.encode(to_plain(each.value)),
+                    each.is_missing,
+                )
             )
             for reference, each in secrets.items()
         )
@@ -65,7 +71,9 @@ def decode_secrets(content: bytes) -> dict[str, RunSecret]:
                 value = msgspec.msgpack.decode(entry.value)
             except msgspec.DecodeError:
                 continue
-            found[entry.reference] = RunSecret(name=entry.name, value=value)
+            found[entry.reference] = RunSecret(
+                name=entry.name, value=value, is_missing=entry.is_missing
+            )
     return found
 
 
@@ -116,6 +124,18 @@ class SecretFiles:
     def runs(self) -> list[str]:
         """Return the runs that have secrets."""
         return sorted(each.stem for each in self._directory.glob("*.jsonl"))
+
+    def without_values(self, run_id: str) -> bytes:
+        """Return the lines of a run's file without the values, which are said to be missing.
+
+        Raises:
+            OSError: The file can't be read.
+        """
+        found = {
+            reference: each if each.name else RunSecret(is_missing=True)
+            for reference, each in self.read(run_id).items()
+        }
+        return encode_secrets(run_id, found)
 
     def delete(self, run_id: str, *, at_once: bool) -> None:
         """Delete a run's file, if it is not that of a run that is just beginning.

@@ -307,11 +307,15 @@ class SqliteJournal:
 
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
-        return await self._read(lambda queries: queries.export(run_id))
+        references = await self.secrets(run_id)
+        return await self._read(lambda queries: queries.export(run_id, references))
 
     async def import_(self, data: bytes) -> str:
         """Import an exported run; see `Journal`."""
         archive = unpack(data)
+        missing = archive.missing_secrets(await self.secrets(archive.run_id))
+        if missing:  # before the records that have the references
+            await self.store_secrets(archive.run_id, missing)
         return str(await self._write(changes.import_archive(archive), archive.blobs))
 
     async def check(self) -> Sequence[Damage]:

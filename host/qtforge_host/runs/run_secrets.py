@@ -19,6 +19,7 @@ import msgspec
 
 from qtforge_host.runs.serialization import normalize
 from qtforge_sdk import Record
+from qtforge_sdk.errors import OperationError
 from qtforge_sdk.journal import InboxMessage, Journal, RunSecret
 from qtforge_sdk.operations import AnswerSecrets
 from qtforge_sdk.records import CompensationSucceeded, RunStarted, StepSucceeded
@@ -103,7 +104,8 @@ class RunSecrets:
         """Return a message with each reference replaced by what it stands for.
 
         Raises:
-            OperationError: ``secret.missing``: there is no secret of that name any more.
+            OperationError: ``secret.missing``: there is no secret of that name any more, or the
+                value did not come with the run, which was imported or restored.
         """
         return _changed(message, self._filled)
 
@@ -234,17 +236,25 @@ class RunSecrets:
             return text
         whole = self._stored.get(text)
         if whole is not None:
-            return self._value_of(whole)
+            return self._value_of(text, whole)
         return _REFERENCE.sub(self._text_of, text)
 
     def _text_of(self, match: re.Match[str]) -> str:
         found = self._stored.get(match[0])
         if found is None:  # a text from outside, or a reference of another run
             return match[0]
-        value = self._value_of(found)
+        value = self._value_of(match[0], found)
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
-    def _value_of(self, found: RunSecret) -> Any:
+    def _value_of(self, reference: str, found: RunSecret) -> Any:
+        if found.is_missing:
+            raise OperationError(
+                "secret.missing",
+                f"what {reference} stands for is not here",
+                "the run was imported or restored, and no archive contains a secret",
+                "start it anew with its secret inputs, or fork it with them",
+                retryable=False,
+            )
         return self._known.reveal(f"${{secret.{found.name}}}") if found.name else found.value
 
 

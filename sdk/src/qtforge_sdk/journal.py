@@ -151,10 +151,13 @@ class RunSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         name: The secret of ``${secret.NAME}``, which has its value itself; or "".
         value: The value, where it is none of a named secret.
+        is_missing: Whether it is not here: it did not come with the run, which was imported or
+            restored.
     """
 
     name: str = ""
     value: Any = None
+    is_missing: bool = False
 
 
 class StoredPublication(NamedTuple):
@@ -456,6 +459,8 @@ class Journal(Protocol):
     async def export(self, run_id: str) -> bytes:
         """Return a run with its inbox and large values, as one versioned, checked archive.
 
+        It names the references of the run's secrets, and contains none of them.
+
         Raises:
             RunNotFoundError: There is no such run.
             JournalDamagedError: A part of it is damaged.
@@ -465,7 +470,8 @@ class Journal(Protocol):
         """Store an exported run, without an owner; importing the same run again changes nothing.
 
         An unfinished run is paused by its import (a last `RunPaused` whose ``by`` is
-        ``import``), so that nothing that came from outside is executed until it is resumed.
+        ``import``), so that nothing that came from outside is executed until it is resumed. What
+        its references stand for is stored as missing, where it is not here (`RunSecret`).
 
         Returns:
             The run's id.

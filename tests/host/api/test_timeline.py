@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qtforge_host.api.timeline import timeline
 from qtforge_sdk import ErrorInfo
-from qtforge_sdk.records import CompensationFailed, CompensationStarted, StepFailed
+from qtforge_sdk.records import CompensationFailed, CompensationStarted, RunPaused, StepFailed
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
@@ -57,3 +61,21 @@ def test_the_attempts_of_a_compensation_are_told_apart() -> None:
         "is compensated with t, attempt 2",
         "could not be compensated: it.broke: why",
     ]
+
+
+@given(st.lists(st.integers(-200_000, 200_000), min_size=1))
+def test_times_never_go_back_and_a_clock_that_was_set_back_is_said(offsets: list[int]) -> None:
+    times = [NOW + datetime.timedelta(seconds=each) for each in offsets]
+    found = list(timeline([RunPaused(run_id="r", at=at) for at in times], NOW))
+    assert [each.at for each in found] == times
+    after = [0.0, *(each.after_s for each in found)]
+    assert after == sorted(after)
+    said = ["clock was set back" in each.text for each in found]
+    assert said == [False, *(later < earlier for earlier, later in itertools.pairwise(times))]
+
+
+def test_the_time_that_a_clock_was_set_back_by_is_said() -> None:
+    day = datetime.timedelta(days=1)
+    found = [*timeline([RunPaused(run_id="r", at=at) for at in (NOW, NOW - day)])]
+    assert found[1].text.endswith("(the clock was set back by 86400 s)")
+    assert found[1].after_s == 0.0

@@ -179,3 +179,8 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(
     assert not list(other.iterdir())
     assert not (tmp_path / "outside").exists()
     shutil.rmtree(other)
+
+
+def test_only_its_owner_can_read_a_backup(kept: Path, tmp_path: Path) -> None:
+    write_backup(kept, tmp_path / "backup")
+    assert (tmp_path / "backup").stat().st_mode & 0o077 == 0

@@ -19,12 +19,13 @@ import pytest
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.clock import SystemClock
+from qtforge_host.journal.backup import restore, write_backup
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
-from qtforge_host.runs.run_secrets import references_in
+from qtforge_host.runs.run_secrets import RunSecrets, references_in
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
@@ -318,6 +319,49 @@ def test_the_end_of_a_started_run_tells_the_secret_by_reference(room: Any, kind:
             assert state.status == "succeeded", state.error
             it.assert_true("after")
             await it.assert_hidden(state)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["import", "restore"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_of_a_run_that_came_without_its_secrets_fails_and_says_so(
+    room: Any, tmp_path: Path, kind: str, way: str
+) -> None:
+    async def code(run: Run) -> Any:
+        return {"it": await reference(run, kind)}
+
+    async def main() -> None:
+        async with room() as it:
+            workflow = it.script(code, secret_inputs=("password",))
+            state = await it.execute(workflow, given_for(kind))
+            text = state.result["it"]
+            archive = await it.journal.export(state.run_id)
+            write_backup(it.folder, tmp_path / "backup")
+            if way == "restore":
+                restore(tmp_path / "backup", tmp_path / "other")
+            other = SqliteJournal(tmp_path / "other" / "runs")
+            await other.open()
+            try:
+                if way == "import":
+                    await other.import_(archive)
+                secrets = RunSecrets(state.run_id, other, it.safe.secrets)
+                await secrets.load()
+                if (way, kind) == ("restore", "known secret"):  # it has a name, in a backup of ours
+                    assert secrets.fill({"it": text}) == {"it": VALUES[kind]}
+                    return
+                for message in ({"it": text}, {"it": [f"<{text}>"]}):
+                    with pytest.raises(OperationError, match="is not here") as refused:
+                        secrets.fill(message)
+                    assert refused.value.code == "secret.missing"
+                    assert refused.value.retryable is False
+                assert secrets.fill(
+                    {"it": "${input.other~0123456789abcdef}"}
+                )  # a text from outside
+            finally:
+                await other.close()
+            for path in (tmp_path / "other").rglob("*"):
+                assert path.is_dir() or not secrets_in(path.read_bytes().decode("latin-1"))
 
     asyncio.run(main())
 

@@ -105,13 +105,17 @@ def import_(session: Session, file: Path, as_json: bool) -> None:
     except OSError as error:
         raise click.UsageError(f"{file}: {error.strerror or error}") from error
 
-    async def imported() -> str:
+    async def imported() -> tuple[str, bool]:
         async with open_journal(session.settings) as journal:
-            return await journal.import_(content)
+            run_id = await journal.import_(content)
+            secrets = await journal.secrets(run_id)
+            return run_id, any(each.is_missing for each in secrets.values())
 
-    run_id = asyncio.run(imported())
+    run_id, lacks_secrets = asyncio.run(imported())
     if as_json:
         print_json(Imported(run_id=run_id))
     else:
         echo(f"imported {run_id}; an unfinished run is paused until you resume it:")
         echo(f"  qtforge-host runs resume {run_id}")
+        if lacks_secrets:
+            echo("its secrets are not in the archive: a step that needs one fails")

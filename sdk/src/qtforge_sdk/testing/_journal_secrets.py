@@ -69,7 +69,7 @@ class SecretsContract:
         assert await journal.secrets("a") == {}
 
     @scenario
-    async def test_an_export_has_no_secrets_and_neither_has_the_imported_run(
+    async def test_an_export_has_no_secrets_and_the_imported_run_says_which_are_missing(
         self, journals: Journals
     ) -> None:
         journal = await journals.open()
@@ -79,7 +79,10 @@ class SecretsContract:
         assert b"only-here" not in content
         await journal.prune(LATER)
         await journal.import_(content)
-        assert await journal.secrets("a") == {}
+        assert await journal.secrets("a") == {"r": RunSecret(is_missing=True)}
+        await journal.store_secrets("a", {"r": RunSecret(value="here again")})
+        await journal.import_(content)
+        assert await journal.secrets("a") == {"r": RunSecret(value="here again")}
 
     @scenario
     async def test_secrets_are_deleted_with_their_run(self, journals: Journals) -> None:
