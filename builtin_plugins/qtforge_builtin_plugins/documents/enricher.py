@@ -48,10 +48,10 @@ class DocumentEnricher(Plugin):
         text, language = request.parsed_content, request.language
         context.progress(0, 5, "dates and amounts")
         found_dates = dates.find_dates(text, language)
-        found_amounts = amounts.find_amounts(text)
+        found_amounts = amounts.find_amounts(text, language)
         context.progress(1, 5, "addresses and numbers")
         found_links = links.find_links(text)
-        currencies = amounts.main_currencies(text)
+        currencies = amounts.main_currencies(text, language)
         phone_numbers = phones.find_phone_numbers(text, language, currencies)
         found_ibans = ibans.find_ibans(text)
         context.progress(2, 5, "invoice")

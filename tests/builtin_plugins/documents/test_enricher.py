@@ -66,7 +66,7 @@ def test_what_only_looks_like_a_date_is_none(enrich: Any, text: str) -> None:
         ("Rs 1939 and Rs. 20 and ₹5", [("1939", "INR"), ("20", "INR"), ("5", "INR")]),
         ("12 500,50 руб. и 3 ₽", [("12500.50", "RUB"), ("3", "RUB")]),
         ("revenue of $412.6 million", [("412600000", "USD")]),
-        ("a credit of -$3.00 or $-4.00", [("3.00", "USD"), ("-4.00", "USD")]),
+        ("a credit of -$3.00 or $-4.00", [("-3.00", "USD"), ("-4.00", "USD")]),
         ("US$ 20 or 20 dollars", [("20", "USD")]),
         ("$5.00 and $5.00 again", [("5.00", "USD")]),
     ],

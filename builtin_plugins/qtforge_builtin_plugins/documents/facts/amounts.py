@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -15,6 +15,7 @@ from typing import Final
 
 from price_parser import Price
 
+from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.documents.messages import Amount
 
 __all__ = [
@@ -34,7 +35,7 @@ SIGNS: Final[Mapping[str, str]] = MappingProxyType(
         "₴": "UAH", "₺": "TRY", "₩": "KRW", "rs": "INR", "rs.": "INR", "руб": "RUB",
         "руб.": "RUB", "рублей": "RUB", "рубля": "RUB", "рубль": "RUB", "euro": "EUR",
         "euros": "EUR", "dollars": "USD", "us dollars": "USD", "pounds": "GBP", "zł": "PLN",
-        "kč": "CZK",
+        "kč": "CZK", "tl": "TRY",
     }
 )  # fmt: skip
 CODES: Final = (
@@ -46,22 +47,24 @@ NUMBER: Final = (
     r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)|\d{1,15}(?:[.,]\d{1,4})?"
 )
 _SPACE: Final = r"[ \u00a0\u202f]?"
-_BEFORE: Final = rf"(?i:us\$|\brs\.?)|[$€£¥₽₹₴₺₩]|\b(?:{CODES})"
-_AFTER: Final = (
-    # A sign between two numbers belongs to the second: "August 3, 2014 $4.11".
-    rf"(?:[$€£¥₽₹₴₺₩]|(?:{CODES})\b)(?!{_SPACE}\d)"
-    r"|(?i:руб(?:лей|ля|ль)?\b\.?|euros?\b|us dollars\b|dollars\b|pounds\b|zł\b|kč\b)"
+_SIGN: Final = (
+    rf"(?i:us\$|\brs\b\.?|руб(?:лей|ля|ль)?\b\.?|\beuros?\b|\bus dollars\b|\bdollars\b|\bpounds\b|zł\b"
+    rf"|kč\b|\bkr\b\.?|\bTL\b)|[$€£¥₽₹₴₺₩]|\b(?:{CODES})(?![A-Za-z])"
 )
 _SCALES: Final[Mapping[str, int]] = MappingProxyType(
     {"thousand": 3, "million": 6, "mln": 6, "billion": 9, "bn": 9, "тыс": 3, "млн": 6,
      "миллионов": 6, "млрд": 9, "mio": 6, "millionen": 6, "mrd": 9}
 )  # fmt: skip
 _SCALE: Final = rf"(?:{_SPACE}(?P<scale>{'|'.join(_SCALES)})\b\.?)?"
-_AMOUNT: Final = re.compile(
-    rf"(?P<before>{_BEFORE}){_SPACE}(?P<minus>[-−])?(?P<number>{NUMBER})(?![\d]){_SCALE}"
-    rf"|(?<![\w.,])(?P<minus2>[-−])?(?P<number2>{NUMBER}){_SCALE.replace('scale', 'scale2')}"
-    rf"{_SPACE}(?P<after>{_AFTER})"
+_TOKEN: Final = re.compile(
+    rf"(?P<sign>{_SIGN})|(?P<open>\()?(?P<number>(?<![\w.,]){NUMBER}|(?<=rs)(?:{NUMBER})){_SCALE}(?![\w])".replace(
+        "(?<=rs)", "(?<=[rR][sS])"
+    )
 )
+_WORD: Final = re.compile(r"(?i:руб\w*\.?|euros?|(?:us )?dollars|pounds|zł|kč)")
+_MINUS: Final = "-−–"
+_GAP: Final = re.compile(r"[ \u00a0\u202f]?[-−–]?[ \u00a0\u202f]?|\.[ \u00a0]")
+_CROWNS: Final[Mapping[str, str]] = MappingProxyType({"sv": "SEK", "no": "NOK", "nb": "NOK"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,33 +82,131 @@ class PlacedAmount:
     amount: Amount
 
 
-def find_amounts(text: str) -> list[Amount]:
-    """Return the amounts in the first 300,000 characters, each value and currency once."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A number or a currency sign in a text, with what its spaces and minus say."""
+
+    is_sign: bool
+    text: str
+    start: int
+    end: int
+    scale: str | None
+
+
+def find_amounts(text: str, language: str | None = None) -> list[Amount]:
+    """Return the amounts in the first 300,000 characters, each value and currency once.
+
+    Args:
+        text: The text.
+        language: ISO 639-1, or None; for dates, and whose crowns ``kr`` are.
+    """
     found: dict[tuple[str, str | None], Amount] = {}
-    for placed in iterate_amounts(text[:MOST_CHARACTERS]):
+    for placed in iterate_amounts(text[:MOST_CHARACTERS], language):
         found.setdefault((placed.amount.value, placed.amount.currency), placed.amount)
     return list(found.values())
 
 
-def iterate_amounts(text: str) -> Iterator[PlacedAmount]:
-    """Yield every number next to a currency, in order, at most 10,000."""
-    for match in islice(_AMOUNT.finditer(text), MOST_AMOUNTS):
-        sign = match["before"] or match["after"]
-        value = value_of(match["number"] or match["number2"])
-        if value is None:
-            continue
-        scale = match["scale"] or match["scale2"]
-        value = value.scaleb(_SCALES[scale]) if scale else value
-        value = -value if match["minus"] or match["minus2"] else value
-        yield PlacedAmount(
-            start=match.start(),
-            end=match.end(),
-            amount=Amount(
-                text=match.group().strip(),
-                value=format(value, "f"),
-                currency=SIGNS.get(sign.lower(), sign.upper()),
-            ),
-        )
+def iterate_amounts(text: str, language: str | None = None) -> Iterator[PlacedAmount]:
+    """Yield every number with a currency, in order, at most 10,000.
+
+    A sign between two numbers belongs to the one that it is attached to; otherwise to the one
+    on the side on which the text's other signs are. Dates are no amounts.
+
+    Args:
+        text: The text.
+        language: ISO 639-1, or None.
+    """
+    masked = _without_dates(text, language)
+    runs = list(islice(_runs(masked), MOST_AMOUNTS))
+    before = _is_before(runs)
+    for run in runs:
+        for number, sign in _pairs(run, before, masked):
+            placed = _placed(text, number, sign, language)
+            if placed is not None:
+                yield placed
+
+
+def _without_dates(text: str, language: str | None) -> str:
+    """Return the text with dates blanked: in ``2026 € 717,97`` the year is no amount."""
+    pieces: list[str] = []
+    at = 0
+    for placed in iterate_dates(text, language):
+        pieces += [text[at : placed.start], "\0" * (placed.end - placed.start)]
+        at = placed.end
+    return "".join([*pieces, text[at:]])
+
+
+def _runs(text: str) -> Iterator[list[_Part]]:
+    """Yield the groups of numbers and signs that follow each other directly."""
+    run: list[_Part] = []
+    for match in _TOKEN.finditer(text):
+        part = _Part(match["sign"] is not None, match["sign"] or match["number"],
+                     match.start("sign") if match["sign"] else match.start("number"),
+                     match.end(), match["scale"])  # fmt: skip
+        if run and (
+            run[-1].is_sign == part.is_sign or not _GAP.fullmatch(text, run[-1].end, part.start)
+        ):
+            yield run
+            run = []
+        run.append(part)
+    if run:
+        yield run
+
+
+def _is_before(runs: Sequence[Sequence[_Part]]) -> bool:
+    """Return whether the text's signs are rather before their numbers."""
+    votes = sum(
+        1 if run[0].is_sign else -1
+        for run in runs
+        if len(run) > 1 and len(run) % 2 == 0
+    )  # fmt: skip
+    return votes >= 0
+
+
+def _pairs(run: Sequence[_Part], before: bool, text: str) -> Iterator[tuple[_Part, _Part]]:
+    """Yield each number of a run with its sign."""
+    if len(run) % 2 and not run[0].is_sign and len(run) > 1:
+        # A number more than signs: 2014 $4.11, and 0,75 € 0,75.
+        gaps = [one.end == other.start for one, other in zip(run, run[1:], strict=False)]
+        if gaps[0] != gaps[1]:
+            before = gaps[1]
+        run = run[1:] if before else run[:-1]
+    elif len(run) % 2 and run[0].is_sign and len(run) > 1:
+        run = run[:-1] if before else run[1:]
+    for one, other in zip(run[::2], run[1::2], strict=False):
+        if not one.is_sign:
+            yield one, other
+        elif not _WORD.fullmatch(one.text):  # "Euro 2024" is no amount
+            yield other, one
+
+
+def _placed(text: str, number: _Part, sign: _Part, language: str | None) -> PlacedAmount | None:
+    value = value_of(number.text)
+    if value is None:
+        return None
+    if number.scale:
+        value = value.scaleb(_SCALES[number.scale])
+    start, end = min(number.start, sign.start), max(number.end, sign.end)
+    between = text[sign.end : number.start] if sign.start < number.start else ""
+    ahead = text[max(0, start - 2) : start]
+    # A hyphen that is attached to a word is no minus: EUR-20.
+    is_minus = any(mark in between for mark in _MINUS) or (
+        ahead[-1:] in _MINUS and ahead[-1:] != "" and not ahead[:1].isalnum()
+    )
+    bracketed = ahead[-1:] == "(" and text[end : end + 1] == ")"
+    if is_minus or bracketed:
+        value = -value
+    if ahead[-1:] in _MINUS and is_minus and not any(mark in between for mark in _MINUS):
+        start -= 1
+    written = sign.text
+    currency = SIGNS.get(written.lower(), written.upper())
+    if written.lower().startswith("kr"):
+        currency = _CROWNS.get(language or "", "DKK")
+    return PlacedAmount(
+        start=start,
+        end=end,
+        amount=Amount(text=text[start:end].strip(), value=format(value, "f"), currency=currency),
+    )
 
 
 def value_of(number: str) -> Decimal | None:
@@ -113,11 +214,11 @@ def value_of(number: str) -> Decimal | None:
     return Price.fromstring(number).amount
 
 
-def main_currencies(text: str) -> list[str]:
+def main_currencies(text: str, language: str | None = None) -> list[str]:
     """Return the currencies of the text's amounts, the most frequent first."""
     counts = Counter(
         placed.amount.currency
-        for placed in iterate_amounts(text[:MOST_CHARACTERS])
+        for placed in iterate_amounts(text[:MOST_CHARACTERS], language)
         if placed.amount.currency
     )
     return [

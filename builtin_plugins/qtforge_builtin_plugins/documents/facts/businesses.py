@@ -41,6 +41,7 @@ _LEAD: Final = re.compile(r"[\s:.#№·–-]{0,6}")
 _PLACE: Final = re.compile(
     r"[\s:.#№·–(-]{0,6}(?:(?:de|di|of|in|zu|von|do|da|et|ved)\s)?(?:[^\W\d_]{3,20}\s){0,2}"
 )
+_MONEY: Final = re.compile(r"\d[.,]\d\d(?!\d)|[$€£]")
 _MAIL: Final = re.compile(r"[\w.+-]+@(?P<domain>[\w.-]+)")
 _POSTAL: Final = re.compile(
     r"\b(?:[A-Z]{1,2}-)?\d{2,6}(?:[- ]\d{2,4})?\b|\b[A-Z]{1,2}\d{1,2} ?\d[A-Z]{2}\b"
@@ -241,6 +242,9 @@ def _name_in(page: Page, start: int, end: int, index: int) -> str | None:
     company = _company_at(page, start, end, index)
     if company is not None:
         return company
+    label = next((hit for hit in page.hits_between(start + 1, end)), None)
+    if label is not None and not any(map(str.isdigit, text[: label.start - start])):
+        text = text[: label.start - start]  # Guest Name: Jane Doe Date: 31/12/2017
     first = text.split(",", 1)[0].strip()
     if any(map(str.isdigit, first)) or len(first.split()) > 4:
         # Ida Skov Havnegade 32: the name is the first two words, or those before a small one.
@@ -275,13 +279,23 @@ def _by_evidence(page: Page, names: Sequence[_Name], customer: str | None) -> _N
     return max(others, key=rank)
 
 
+def _is_heading(page: Page, start: int, end: int) -> bool:
+    """Return whether a line is the heading of a table."""
+    tokens = page.tokens_between(start, end)
+    return len(page.labels.find_columns(page.folded, tokens)) > 1
+
+
 def _first_line(page: Page, customer: str | None) -> _Name | None:
     """Return the first line, which is the issuer's name on a till receipt."""
     for index in range(min(3, len(page.lines))):
         start, end = page.lines[index]
         text = page.text[start:end]
-        is_label = bool(page.hits_between(start, start + 1))
+        is_label = bool(page.hits_between(start, start + 1)) or _is_heading(page, start, end)
         title = next(page.labels.find_titles(page.folded, page.tokens_between(start, end)), None)
+        if title is not None and title[2] == end and title[1] - start > 3:
+            # Northwind Paper INVOICE
+            text = page.text[start : title[1]].strip(" -–|")
+            title = None
         is_plain = title is None and not is_label and not any(map(str.isdigit, text))
         if is_plain and len(text) < 60 and (customer is None or not _same(text, customer)):
             return _Name(text.strip(), start, 0, index)
@@ -310,7 +324,7 @@ def _other(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | 
     """Return the first company that is not the issuer, else a person above an address."""
     for name in names:
         if issuer is None or not (
-            _same(name.text, issuer.text) or _key(issuer.text).startswith(_key(name.text))
+            _key(issuer.text) in _key(name.text) or _key(issuer.text).startswith(_key(name.text))
         ):
             return name
     for index in range(len(page.lines) - 2):
@@ -318,9 +332,10 @@ def _other(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | 
         if not _PERSON.fullmatch(line) or (issuer and _same(line, issuer.text)):
             continue
         street, town = page.line(index + 1), page.line(index + 2)
-        if re.search(r"\d", street) and _POSTAL.search(town) and len(street) < 60:
-            start = page.lines[index][0]
-            if not page.hits_between(start, start + 1):
+        is_street = re.search(r"\d", street) and not _MONEY.search(street) and len(street) < 60
+        if is_street and _POSTAL.search(town) and not _MONEY.search(town):
+            start, end = page.lines[index]
+            if not page.hits_between(start, start + 1) and not _is_heading(page, start, end):
                 return _Name(line, start, 0, index)
     return None
 

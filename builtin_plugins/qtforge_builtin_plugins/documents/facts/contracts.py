@@ -67,6 +67,7 @@ _CLAUSE_START: Final = re.compile(
 _REACH: Final = 320
 _NEAR: Final = 70
 _PARTIES_END: Final = 8_000
+_CLAUSE_CHARACTERS: Final = 2_000  # in which the parties' clause ends
 _BROKEN_LINE: Final = re.compile(
     r"(?<=[^\n]{28})\n(?=[^\W_])(?!\d+[.)]|[^\n]{0,40}:)|(?<=[^\W\d_] )\n|(?<=,)\n(?=\w)"
 )
@@ -160,6 +161,7 @@ class Contract:
                 *self._defined(),
                 *self._beside_contacts(),
                 *self._after_titles(),
+                *self._between(),
                 *self._after_labels(),
                 *self._beside_posts(),
                 *self._signed(),
@@ -282,7 +284,9 @@ class Contract:
                 and not in_cell
             ):
                 continue
-            name = self._name_at(hit.end, allow_post="represents" in kinds)
+            name = self._name_at(
+                hit.end, allow_post="represents" in kinds, is_sure=colon or "represents" in kinds
+            )
             if name is not None:
                 yield Named(name[1], name[0], is_party and not kinds & {"signature", "represents"})
                 yield from self._second(name)
@@ -303,19 +307,17 @@ class Contract:
         for hit in self.hits:
             if "post" not in hit.kinds:
                 continue
-            after = self._name_at(hit.end)
-            gap = self.text[hit.end : after[0]] if after else ""
-            if after and gap.strip(" ") in ("", ":", ",", "–", "-") and "\n" not in gap:
-                yield Named(after[1], after[0], False)
-                yield from self._second(after)
+            following = self._name_at(hit.end)
+            gap = self.text[hit.end : following[0]] if following else ""
+            if following and gap.strip(" ") in ("", ":", ",", "–", "-") and "\n" not in gap:
+                yield Named(following[1], following[0], False)
+                yield from self._second(following)
             begin = max(0, hit.start - _NEAR)
             before = self.text[begin : hit.start]
-            match = None
-            for match in _NAME.finditer(before):
-                pass
-            if match is not None and _BEFORE_POST.fullmatch(before[match.end() :]):
-                person = self._cut(begin + match.start(), match[0])
-                if person is not None and person[0] + len(person[1]) == begin + match.end():
+            last = next(iter([*_NAME.finditer(before)][-1:]), None)
+            if last is not None and _BEFORE_POST.fullmatch(before[last.end() :]):
+                person = self._cut(begin + last.start(), last[0])
+                if person is not None and person[0] + len(person[1]) == begin + last.end():
                     yield Named(person[1], person[0], False)
 
     def _signed(self) -> Iterator[Named]:
@@ -335,8 +337,7 @@ class Contract:
                 yield Named(name[1], name[0], False)
         for match in _CELL.finditer(self._raw, begin):
             cell = match[0].strip(" ()/_.*")
-            name = _NAME.fullmatch(cell)
-            if name is None or len(cell.split()) > 4 or cell.isupper():
+            if _NAME.fullmatch(cell) is None or len(cell.split()) > 4 or cell.isupper():
                 continue
             start = match.start() + match[0].index(cell)
             around = self._raw[max(0, start - 200) : start + 200]
@@ -348,7 +349,9 @@ class Contract:
             if person is not None and person[1] == cell:
                 yield Named(person[1], person[0], False)
 
-    def _name_at(self, position: int, *, allow_post: bool = False) -> tuple[int, str] | None:
+    def _name_at(
+        self, position: int, *, allow_post: bool = False, is_sure: bool = False
+    ) -> tuple[int, str] | None:
         """Return start and text of the person's name directly after a position."""
         lead = _LEAD.match(self.text, position)
         at = lead.end() if lead else position
@@ -363,9 +366,9 @@ class Contract:
         match = _NAME.match(self.text, at)
         if match is None:
             return None
-        return self._cut(at, match[0])
+        return self._cut(at, match[0], is_sure=is_sure)
 
-    def _cut(self, start: int, name: str) -> tuple[int, str] | None:
+    def _cut(self, start: int, name: str, *, is_sure: bool = False) -> tuple[int, str] | None:
         """Return a name without the label after it; None when it is not one of a person."""
         end = start + len(name)
         for hit in self.hits:
@@ -403,6 +406,8 @@ class Contract:
             words = words[:-1]
         # Words that the text also has in small letters are no name, unless one is not among them.
         lower = [word.strip(".,").lower() in self.lower_words for word in words]
+        if is_sure:
+            return start, name
         if all(lower) or all(word.isupper() and len(word) > 3 for word in words):
             return None
         return start, name
@@ -460,7 +465,8 @@ class Contract:
                 "role" in hit.kinds and hit.start <= start + 4 and hit.end >= start
                 for hit in self.hits_in(start, end)
             )
-            if is_role or (self._introduced(match) and len(match["before"]) > 5):
+            is_other = any("other" in hit.kinds for hit in self.hits_in(start, end))
+            if is_role or (not is_other and (match["open"] or self._introduced(match))):
                 places.append((match.start(), match.end()))
         for hit in self.hits:
             if hit.start > _PARTIES_END:
@@ -482,10 +488,28 @@ class Contract:
             starts.pop()
         return begin + (starts[-1] if starts else 0)
 
+    def _between(self) -> Iterator[Named]:
+        """Yield the people after ``between`` and ``and`` in the parties' clause."""
+        for hit in self.hits:
+            if hit.start > _CLAUSE_CHARACTERS:
+                return
+            if not {"between", "also"} & set(hit.kinds):
+                continue
+            name = self._name_at(hit.end)
+            if name is None or name[0] > hit.end + 3:
+                continue
+            after = self.text[name[0] + len(name[1]) :][:2]
+            if after[:1] in (",", "(", ";") or after == " (":
+                end = name[0] + len(name[1])
+                for_another = any(
+                    {"party", "represents"} & set(each.kinds) for each in self.hits_in(end, end + 6)
+                )
+                yield Named(name[1], name[0], not for_another)
+
     def _after_titles(self) -> Iterator[Named]:
         """Yield the names after Mr, Frau, Mme and the like."""
         for title in _STRONG_TITLE.finditer(self.text):
-            name = self._name_at(title.end())
+            name = self._name_at(title.end(), is_sure=True)
             if name is not None and name[0] <= title.end() + 8:
                 yield Named(name[1], name[0], False)
 

@@ -12,7 +12,7 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import dateparser
@@ -40,6 +40,8 @@ _CANDIDATE: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_NUMERIC: Final = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d\d)")
+_PIVOT: Final = 69  # of years with two digits, as in POSIX
 _AMERICAN: Final = re.compile(r"\$|\bUSD\b|\bUnited States\b|\bUSA\b")
 
 
@@ -136,12 +138,29 @@ def _plain(match: re.Match[str], language: str | None) -> str | None:
     return f"{day} {month.lower()} {year}"
 
 
+def _from_numbers(match: re.Match[str], order: str) -> datetime.date | None:
+    first, second, year = int(match[1]), int(match[2]), int(match[3])
+    if len(match[3]) == 2:
+        year += 2000 if year < _PIVOT else 1900
+    day, month = (first, second) if order == "DMY" else (second, first)
+    if month > 12 >= day:
+        day, month = month, day  # the other order is the only one
+    try:
+        return datetime.date(year, month, day)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)  # the same dates are looked for by several extractors
 def _read(plain: str, *, language: str | None, order: str) -> datetime.date | None:
     if plain[:4].isdigit():
         try:
             return datetime.date.fromisoformat(plain)
         except ValueError:
             return None
+    numeric = _NUMERIC.fullmatch(plain)
+    if numeric is not None:
+        return _from_numbers(numeric, "DMY" if "." in plain else order)
     # With dots the day comes first everywhere.
     settings = {
         "DATE_ORDER": "DMY" if "." in plain else order,

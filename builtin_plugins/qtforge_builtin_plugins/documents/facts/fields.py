@@ -13,7 +13,7 @@ from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_da
 from qtforge_builtin_plugins.documents.facts.labels import Hit
 from qtforge_builtin_plugins.documents.facts.page import Page
 
-__all__ = ["DATES", "REFERENCES", "Field", "find_fields"]
+__all__ = ["DATES", "REFERENCES", "Field", "find_fields", "find_stamp"]
 
 DATES: Final = ("date", "due_date", "service_date")
 REFERENCES: Final = (
@@ -30,6 +30,8 @@ _VALUE: Final = re.compile(
 )
 _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}")
 _DATE_GAP: Final = 24
+_STAMP_LINES: Final = 15
+_TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
 _MOST_BELOW: Final = 8
 _LEAST_COLUMN: Final = 3  # labels in a column of their own
 _LEADERS: Final = re.compile(r"(?:\s*\.{3,}\s*|\s+[-–]{2,}\s*|\s{2,})$")
@@ -96,6 +98,23 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         if hit.start not in in_runs:
             found += _beside(page, hit, dates)
     return found
+
+
+def find_stamp(page: Page, language: str | None) -> Field | None:
+    """Return the date alone in one of the first lines, as on a till receipt, with its time.
+
+    Args:
+        page: The text.
+        language: ISO 639-1, or None.
+    """
+    dates = _Dates(page, language)
+    for index in range(min(_STAMP_LINES, len(page.lines))):
+        line = page.line(index)
+        dated = dates.at(line, 0) if len(line) < 40 else None
+        if dated and _TIME.fullmatch(line[dated[1] :]):
+            start = page.lines[index][0]
+            return _field(page, "date", dated[2], start, start + len(line), 0.4)
+    return None
 
 
 def _from_title(page: Page, dates: _Dates) -> Iterator[Field]:

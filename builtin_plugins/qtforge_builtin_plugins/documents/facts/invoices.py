@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.businesses import Business, find_businesses
-from qtforge_builtin_plugins.documents.facts.fields import Field, find_fields
+from qtforge_builtin_plugins.documents.facts.fields import Field, find_fields, find_stamp
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
 from qtforge_builtin_plugins.documents.facts.items import Row, find_rows
 from qtforge_builtin_plugins.documents.facts.labels import fold, load_labels, tokenize
@@ -58,6 +58,8 @@ def find_invoice(text: str, language: str | None, folder: str | None = None) -> 
     text = "\n".join(line[:_MOST_LINE_CHARACTERS] for line in text.split("\n"))
     page = Page(text, load_labels(language, folder))
     fields = _best_fields(find_fields(page, language))
+    if "date" not in fields and (stamp := find_stamp(page, language)) is not None:
+        fields["date"] = stamp
     rows = find_rows(page, language)
     sums = find_sums(page, language, [row.amount.value for row in rows])
     if sums.total is None and "number" not in fields:
