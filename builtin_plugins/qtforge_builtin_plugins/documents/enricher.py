@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from qtforge_builtin_plugins.documents.messages import EnrichRequest, EnrichResponse, Invoice
-from qtforge_sdk import OperationContext, Plugin, operation
+from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 
 __all__ = ["DocumentEnricher", "EnricherConfig"]
 
@@ -17,9 +17,12 @@ class EnricherConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         summary_sentences: The most sentences of a summary; 0 for no summary.
+        templates: A folder with suppliers' templates (``.yml``, as for invoice2data) and with
+            labels of further languages (``cs.toml``); None for none. They are read once.
     """
 
     summary_sentences: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    templates: str | None = None
 
 
 class DocumentEnricher(Plugin):
@@ -34,7 +37,11 @@ class DocumentEnricher(Plugin):
 
     @operation("document.enrich", execution="process", trylast=True)
     def enrich(self, request: EnrichRequest, context: OperationContext) -> EnrichResponse:
-        """Return the facts in the text; the lists are empty for a text without any."""
+        """Return the facts in the text; the lists are empty for a text without any.
+
+        Raises:
+            OperationError: ``document.invalid_template``.
+        """
         # Imported when first needed: dateparser and phonenumbers take 0.2 s.
         from qtforge_builtin_plugins.documents.facts import (
             amounts,
@@ -55,7 +62,7 @@ class DocumentEnricher(Plugin):
         phone_numbers = phones.find_phone_numbers(text, language, currencies)
         found_ibans = ibans.find_ibans(text)
         context.progress(2, 5, "invoice")
-        invoice = _invoice(request)
+        invoice = _invoice(request, self.config.templates)
         context.progress(3, 5, "parties")
         found_parties = _parties(request)
         context.progress(4, 5, "summary")
@@ -72,16 +79,29 @@ class DocumentEnricher(Plugin):
         )
 
 
-def _invoice(request: EnrichRequest) -> Invoice | None:
-    from qtforge_builtin_plugins.documents.facts import invoices
+def _invoice(request: EnrichRequest, folder: str | None) -> Invoice | None:
+    from qtforge_builtin_plugins.documents.facts import invoices, templates
 
-    # If the kind is not known, the text itself must name it an invoice.
-    if request.document_type == "financial" or (
-        request.document_type in (None, "unknown")
-        and invoices.looks_like_invoice(request.parsed_content)
-    ):
-        return invoices.find_invoice(request.parsed_content, request.language)
-    return None
+    text, language = request.parsed_content, request.language
+    try:
+        # If the kind is not known, the text itself must name it an invoice.
+        if request.document_type == "financial" or (
+            request.document_type in (None, "unknown")
+            and invoices.looks_like_invoice(text, None, folder)
+        ):
+            found = invoices.find_invoice(text, language, folder)
+        else:
+            return None
+        if folder is None:
+            return found
+        return templates.apply_templates(templates.load_templates(folder), text, language, found)
+    except (templates.TemplateError, ValueError) as error:
+        if folder is None:
+            raise
+        raise OperationError(
+            "document.invalid_template", f"the folder {folder} can't be used", str(error),
+            "correct the file, or remove templates from the configuration of document-enricher",
+        ) from error  # fmt: skip
 
 
 def _parties(request: EnrichRequest) -> list[str]:
