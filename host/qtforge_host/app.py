@@ -249,7 +249,8 @@ class Host:
                 self.bus, supervisor, journal, self.expressions, self._parts.clock, starts=False
             )
             events.bind(self.runnable())
-            self.events, self.sender = events, PublicationSender(journal, self._parts.clock)
+            self.events = events
+            self.sender = PublicationSender(journal, self._parts.clock, self._parts.secrets)
             self.bus.add_relay(self.sender.send)
             freeze_heap()
         return self._durable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 import click
@@ -41,6 +42,13 @@ _MEGA = 1_000_000
     "--root-path", default="", metavar="PATH",
     help="The path beneath which a proxy publishes it.  [default: that of --public-url]",
 )  # fmt: skip
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="An address or network of proxies that say who asks (X-Forwarded-For); repeat.",
+)
 @click.option(
     "--grace", default="10s", show_default=True, help="How long runs may execute at the end."
 )
@@ -90,6 +98,7 @@ def serve(
     allowed_hosts: tuple[str, ...],
     public_url: str,
     root_path: str,
+    trusted_proxies: tuple[str, ...],
     grace: str,
     rate: str,
     max_body: int,
@@ -123,6 +132,7 @@ def serve(
         allowed_hosts=allowed_hosts,
         public_url=public_url,
         root_path=_root_path(root_path or urlsplit(public_url).path),
+        proxies=tuple(map(_network, trusted_proxies)),
         grace_s=duration_option("--grace", grace).total_seconds(),
         max_body_bytes=max_body * _MEGA,
         max_connections=max_connections,
@@ -168,6 +178,13 @@ def _root_path(path: str) -> str:
     if path and (not path.startswith("/") or not path.isprintable() or set(path) & set("?#%")):
         raise click.UsageError(f"--root-path: '{path}' is not a path such as /forge")
     return path
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise click.UsageError(f"--trusted-proxy: {error}") from error
 
 
 def _rate(option: str, text: str) -> ParsedRate:

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from qtforge_host.bus.message_bus import MessageBus, Relay
 from qtforge_host.runs.active_runs import ActiveRuns
+from qtforge_host.runs.run_secrets import changed_texts
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, Publication
 from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.secrets import Secrets
 
 __all__ = ["PublicationReceiver", "PublicationSender"]
 
@@ -35,14 +37,17 @@ class PublicationSender:
     Args:
         journal: The journal.
         clock: The time.
+        secrets: Those that this process knows: in what is stored, ``${secret.NAME}`` stands for
+            the value of a named one, and ``***`` for that of another.
 
     Attributes:
         listens: Whether this process is the listener: what it publishes, it has.
     """
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock, secrets: Secrets) -> None:
         self._journal = journal
         self._clock = clock
+        self._secrets = secrets
         self.listens = False
 
     async def send(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
@@ -59,9 +64,14 @@ class PublicationSender:
             plain = to_plain(message)
         except TypeError as error:
             raise RecordNotStorableError(topic, "publication", str(error)) from error
+        if self._secrets.any_hidden:
+            plain = changed_texts(plain, self._without_secrets)
         await self._journal.publish(
             Publication(message_id=message_id, topic=topic, message=plain, at=self._clock.now())
         )
+
+    def _without_secrets(self, text: str) -> str:
+        return self._secrets.replace(text, lambda name, _: f"${{secret.{name}}}" if name else "***")
 
 
 class PublicationReceiver:

@@ -26,7 +26,7 @@ from qtforge_sdk.records import CompensationSucceeded, RunStarted, StepSucceeded
 from qtforge_sdk.runs import AmendingAnswer
 from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
 
-__all__ = ["RunSecrets"]
+__all__ = ["RunSecrets", "changed_texts"]
 
 R = TypeVar("R", bound=Record | InboxMessage)
 
@@ -107,21 +107,21 @@ class RunSecrets:
             OperationError: ``secret.missing``: there is no secret of that name any more, or the
                 value did not come with the run, which was imported or restored.
         """
-        return _changed(message, self._filled)
+        return changed_texts(message, self._filled)
 
     async def conceal_inputs(self, given: Mapping[str, Any], names: Sequence[str]) -> Any:
         """Return a run's input, as plain values, with references for secrets.
 
         Args:
             given: The input, as plain values.
-            names: The keys whose values are secret.
+            names: The keys whose values are secret, or paths of keys such as ``auth.password``.
         """
         if not names and not self.any_known:
             return given
-        made = dict(given)
+        made: Any = dict(given)
         for name in names:
-            if made.get(name) is not None:
-                made[name] = self._refer_whole("input", name, made[name])
+            words = [name] if name in made else name.split(".")
+            made = self._without_field(made, words, "input", name)
         made = self._without_known(made)
         await self._store_new()
         return made
@@ -143,7 +143,7 @@ class RunSecrets:
         made = plain
         if declared is not None:
             for path in declared.fields:
-                made = self._without_field(made, path.split("."), path)
+                made = self._without_field(made, path.split("."), "field", path)
         if declared is None or not declared.keep:
             made = self._without_known(made)
         await self._store_new()
@@ -161,7 +161,7 @@ class RunSecrets:
             return made
         if isinstance(record, StepSucceeded | CompensationSucceeded | RunStarted):
             return record
-        made = _changed(record, self._without_known_text)
+        made = changed_texts(record, self._without_known_text)
         await self._store_new()
         return made
 
@@ -192,7 +192,7 @@ class RunSecrets:
             self._known.hide(each.value)
 
     def _without_known(self, value: Any) -> Any:
-        return _changed(value, self._without_known_text)
+        return changed_texts(value, self._without_known_text)
 
     def _without_known_text(self, text: str) -> str:
         return self._known.replace(text, self._refer_known)
@@ -221,15 +221,15 @@ class RunSecrets:
         self._note(reference, each)
         return reference
 
-    def _without_field(self, value: Any, words: Sequence[str], path: str) -> Any:
+    def _without_field(self, value: Any, words: Sequence[str], kind: str, path: str) -> Any:
         if isinstance(value, list):
-            return [self._without_field(each, words, path) for each in value]
+            return [self._without_field(each, words, kind, path) for each in value]
         if not isinstance(value, dict) or value.get(words[0]) is None:
             return value
         found = value[words[0]]
         if len(words) == 1:
-            return {**value, words[0]: self._refer_whole("field", path, found)}
-        return {**value, words[0]: self._without_field(found, words[1:], path)}
+            return {**value, words[0]: self._refer_whole(kind, path, found)}
+        return {**value, words[0]: self._without_field(found, words[1:], kind, path)}
 
     def _filled(self, text: str) -> Any:
         if "~" not in text:
@@ -267,7 +267,7 @@ def references_in(value: Any) -> set[str]:
             found.update(_REFERENCE.findall(text))
         return text
 
-    _changed(value, note)
+    changed_texts(value, note)
     return found
 
 
@@ -275,19 +275,21 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) >= LEAST_REPLACED
 
 
-def _changed(value: Any, change: Callable[[str], Any]) -> Any:
+def changed_texts(value: Any, change: Callable[[str], Any]) -> Any:
     """Return a value with every text in it changed; itself where none is."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        pairs = [(_changed_key(key, change), _changed(each, change)) for key, each in value.items()]
+        pairs = [
+            (_changed_key(key, change), changed_texts(each, change)) for key, each in value.items()
+        ]
         same = all(
             key is new_key and each is new_each
             for (key, each), (new_key, new_each) in zip(value.items(), pairs, strict=True)
         )
         return value if same else dict(pairs)
     if isinstance(value, list | tuple | set | frozenset):
-        items = [_changed(each, change) for each in value]
+        items = [changed_texts(each, change) for each in value]
         if all(each is item for each, item in zip(value, items, strict=True)):
             return value
         return items if type(value) is list else type(value)(items)
@@ -313,7 +315,7 @@ def _changed_fields(value: Any, change: Callable[[str], Any]) -> dict[str, Any]:
     made = {}
     for name in names:
         before = getattr(value, name)
-        after = _changed(before, change)
+        after = changed_texts(before, change)
         if after is not before:
             made[name] = after
     return made

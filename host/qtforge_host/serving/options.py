@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ class ServeOptions:
             ``https://forge.example/host``; "" for none.
         root_path: The path of the proxy beneath which it is published, without a slash at its
             end; "" for none.
+        proxies: The addresses or networks of proxies whose ``X-Forwarded-For`` header is believed.
         grace_s: How long runs may continue when the process ends, in seconds.
         max_body_bytes: No request may be larger.
         max_connections: So many connections are open at once; None for 1,000, or fewer where
@@ -46,6 +48,7 @@ class ServeOptions:
     allowed_hosts: tuple[str, ...] = ()
     public_url: str = ""
     root_path: str = ""
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     grace_s: float = 10.0
     max_body_bytes: int = 10_000_000
     max_connections: int | None = None

@@ -234,6 +234,7 @@ async def _http(
         options.allowed_hosts,
         RateGate(options.rate),
         options.public_url,
+        options.proxies,
     )
     application = published(
         Application(current, gate, options.max_body_bytes, options.max_requests),

@@ -161,12 +161,31 @@ def _check_secret_inputs(workflow: Workflow, checker: Checker) -> None:
     definition = workflow.definition
     for place, name in enumerate(definition.secret_inputs):
         path = f"secret_inputs[{place}]"
-        if definition.inputs is not None and name not in definition.inputs:
+        key = name if name in (definition.inputs or ()) else name.partition(".")[0]
+        if definition.inputs is not None and key not in definition.inputs:
             fix = did_you_mean(name, definition.inputs, otherwise="add it to inputs")
             checker.problem(path, f"'{name}' is none of the inputs", fix)
-        if name in definition.defaults:
+        if _has(definition.defaults, name):
             what = f"'{name}' has a default, which everybody can read in the definition"
             checker.problem(path, what, "remove the default, or use ${secret.NAME} instead")
+
+
+def _has(table: object, path: str) -> bool:
+    """Return whether a table has a key, or the path of one; lists are looked into."""
+    if isinstance(table, list | tuple):
+        return any(_has(each, path) for each in table)
+    if not isinstance(table, Mapping):
+        return False
+    first, _, rest = path.partition(".")
+    return path in table or (bool(rest) and _has(table.get(first), rest))
+
+
+def _is_secret(path: str, secret_inputs: Iterable[str]) -> bool:
+    """Return whether an input is one of the secret ones, is within one, or has one within it."""
+    return any(
+        f"{path}.".startswith(f"{each}.") or f"{each}.".startswith(f"{path}.")
+        for each in secret_inputs
+    )
 
 
 class Checker:
@@ -312,7 +331,7 @@ def checked_input(
                 raise _unknown(definition.name, key, definition.inputs)
     for check in definition.checks:
         if not _holds(check, whole, evaluator):
-            is_secret = check.input.partition(".")[0] in definition.secret_inputs
+            is_secret = _is_secret(check.input, definition.secret_inputs)
             value = "this value" if is_secret else _value(check.input, whole)
             found = f"can't be {value}" if value else "is missing"
             what = f"the input '{check.input}' of '{definition.name}' {found}"

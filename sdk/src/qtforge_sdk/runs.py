@@ -58,7 +58,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         defaults: Values of ``input`` that the caller need not give.
         inputs: The keys that ``input`` may have; None for any.
         checks: Conditions that ``input``, defaults included, must meet before a run starts.
-        secret_inputs: The keys of ``input`` whose values are secret: runs keep them apart, and
+        secret_inputs: The keys of ``input``, or paths of keys such as ``auth.password``, whose
+            values are secret: runs keep them apart, and
             show a reference in their place.
         timeout: The longest time of a run in all, a duration; None for no limit.
         on_cancel: ``compensate`` undoes completed steps when the run is cancelled.

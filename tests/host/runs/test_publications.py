@@ -16,6 +16,7 @@ from qtforge_host.runs.triggers import EventTriggers
 from qtforge_sdk import Plugin, Run, subscriber
 from qtforge_sdk.bus import message_id
 from qtforge_sdk.records import StepSucceeded
+from qtforge_sdk.secrets import Secrets
 
 MACHINE = """
 initial = "on"
@@ -48,6 +49,9 @@ class Listens(Plugin):
         self.received.append((message_id(), message["n"]))
 
 
+NO_SECRETS = Secrets(lambda name: None)
+
+
 @asynccontextmanager
 async def listening(lab: Any) -> AsyncIterator[PublicationReceiver]:
     """Listen as ``serve`` does, on the bus of the lab."""
@@ -58,7 +62,7 @@ async def listening(lab: Any) -> AsyncIterator[PublicationReceiver]:
         lab.bus,
         lab.mortal,
         lab.engine.active_runs,
-        PublicationSender(lab.mortal, lab.clock),
+        PublicationSender(lab.mortal, lab.clock, NO_SECRETS),
         [triggers.handle],
         triggers.topics,
     )
@@ -75,7 +79,7 @@ async def listening(lab: Any) -> AsyncIterator[PublicationReceiver]:
 
 def sender(lab: Any) -> Callable[..., Any]:
     """Publish as a process beside it does."""
-    made = PublicationSender(lab.client(), lab.clock)
+    made = PublicationSender(lab.client(), lab.clock, NO_SECRETS)
 
     async def send(topic: str, name: str, **message: Any) -> None:
         await made.send(topic, message, name, True)
@@ -231,10 +235,31 @@ def test_a_run_publishes_under_the_id_of_its_step(play: Any, crashes: bool) -> N
 def test_a_plugin_that_publishes_where_nobody_listens_writes_nothing(play: Any) -> None:
     async def case(lab: Any) -> None:
         plugin = await lab.add(Listens(), "listens", "1.0.0")
-        lab.bus.add_relay(PublicationSender(lab.mortal, lab.clock).send)
+        lab.bus.add_relay(PublicationSender(lab.mortal, lab.clock, NO_SECRETS).send)
         await lab.bus.publish("said.x", {"n": 1})
         await lab.bus.drain(60)
         assert plugin.received == [("", 1)]
         assert await received_all(lab)
+
+    play(case)
+
+
+def test_a_secret_that_is_published_is_stored_by_its_name(play: Any) -> None:
+    """Also one that a plugin publishes outside of a run, and as a key or within a text."""
+    secrets = Secrets({"TOKEN": "known-s3cret"}.get)
+    secrets.reveal("${secret.TOKEN}")
+    secrets.hide("nameless-s3cret")
+
+    async def case(lab: Any) -> None:
+        await lab.journal.listen("serve", ["said.*"], 10)
+        made = PublicationSender(lab.client(), lab.clock, secrets)
+        told = {"it": ["<known-s3cret>"], "known-s3cret": 1, "other": "nameless-s3cret"}
+        await made.send("said.x", told, "m1", True)
+        (stored,) = await lab.journal.publications("serve")
+        assert stored.publication.message == {
+            "it": ["<${secret.TOKEN}>"],
+            "${secret.TOKEN}": 1,
+            "other": "***",
+        }
 
     play(case)

@@ -323,6 +323,41 @@ def test_the_end_of_a_started_run_tells_the_secret_by_reference(room: Any, kind:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "place"),
+    [
+        ("auth.password", {"auth": {"password": "PW", "user": "ada"}}, ["auth", "password"]),
+        ("a.b.c", {"a": {"b": {"c": "PW"}}}, ["a", "b", "c"]),
+        ("users.pin", {"users": [{"pin": "PW"}, {"name": "ada"}]}, ["users", 0, "pin"]),
+        ("a.b", {"a.b": "PW", "a": {"b": "shown"}}, ["a.b"]),
+    ],
+)
+def test_a_secret_input_may_be_within_a_table(
+    room: Any, name: str, given: dict[str, Any], place: list[Any]
+) -> None:
+    def replaced(value: Any, text: str) -> Any:
+        return json.loads(json.dumps(value).replace("PW", text))
+
+    async def code(run: Run) -> Any:
+        it = run.input
+        for word in place:
+            it = it[word]
+        await run.request("use", "safe.use", {"it": it})
+        return {"it": it}
+
+    async def main() -> None:
+        async with room() as it:
+            workflow = it.script(code, secret_inputs=(name,))
+            value = "input-s3cret-plain"
+            state = await it.execute(workflow, replaced(given, value))
+            assert state.status == "succeeded", state.error
+            assert dict(it.safe.received)["use"]["it"] == value
+            assert state.input == replaced(given, state.result["it"])
+            assert state.result["it"].startswith("${input.")
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("way", ["import", "restore"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_of_a_run_that_came_without_its_secrets_fails_and_says_so(
@@ -355,9 +390,8 @@ def test_a_request_of_a_run_that_came_without_its_secrets_fails_and_says_so(
                         secrets.fill(message)
                     assert refused.value.code == "secret.missing"
                     assert refused.value.retryable is False
-                assert secrets.fill(
-                    {"it": "${input.other~0123456789abcdef}"}
-                )  # a text from outside
+                foreign = {"it": "${input.other~0123456789abcdef}"}  # a text from outside
+                assert secrets.fill(foreign) == foreign
             finally:
                 await other.close()
             for path in (tmp_path / "other").rglob("*"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,7 +18,9 @@ from qtforge_host.serving.options import origin_of
 from qtforge_host.serving.tokens import TokenChecker, TokenScope, allows
 from qtforge_sdk.policies import ParsedRate
 
-__all__ = ["Gate", "RateGate", "check_scope", "host_name"]
+__all__ = ["Gate", "Network", "RateGate", "check_scope", "client_address", "host_name"]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _CLIENTS: Final = 4096
 
@@ -72,6 +74,7 @@ class Gate:
         allowed_hosts: Names that the Host header may have, besides those of this machine.
         rate: Limits the requests of each client.
         public_url: The URL at which a proxy publishes the host; "" for none.
+        proxies: Where proxies are whose ``X-Forwarded-For`` header is believed.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Gate:
         allowed_hosts: Iterable[str],
         rate: RateGate,
         public_url: str = "",
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._tokens = tokens
         self._allowed = {each.lower() for each in allowed_hosts}
@@ -87,6 +91,7 @@ class Gate:
         if public_url:
             self._allowed.add(urlsplit(public_url).hostname or "")
         self._rate = rate
+        self._proxies = tuple(proxies)
 
     def check(self, scope: Scope, *, needs_token: bool) -> TokenScope | None:
         """Check a request, and return the scope of its token; None without a valid one.
@@ -100,7 +105,11 @@ class Gate:
         granted = self._granted(headers)
         knows = granted is not None
         client = scope.get("client")
-        self._rate.check(client[0] if client else "", knows)
+        address = client[0] if client else ""
+        if self._proxies:
+            forwarded = headers.getlist("x-forwarded-for")
+            address = client_address(address, forwarded, self._proxies)
+        self._rate.check(address, knows)
         if needs_token and not knows:
             raise RefusedError(
                 401,
@@ -168,6 +177,54 @@ def check_scope(granted: TokenScope, needed: TokenScope) -> None:
             f"use a token of 'qtforge-host tokens create --scope {needed}'",
             {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
         )
+
+
+def client_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
+    """Return the address of a client that proxies may stand before.
+
+    Each proxy adds the address that it was called from at the end of the header, so that is
+    believed as far as proxies that are trusted have written it; a client may write anything
+    before it.
+
+    Args:
+        peer: The address that the connection comes from.
+        forwarded: The values of the header ``X-Forwarded-For``.
+        proxies: Where the trusted proxies are.
+
+    >>> trusted = [ipaddress.ip_network("127.0.0.0/8")]
+    >>> client_address("127.0.0.1", ["6.6.6.6, 203.0.113.5"], trusted)
+    '203.0.113.5'
+    >>> client_address("203.0.113.9", ["6.6.6.6"], trusted)
+    '203.0.113.9'
+    """
+    address = peer
+    for each in reversed([hop.strip() for hop in ",".join(forwarded).split(",")]):
+        if not _is_within(address, proxies):
+            break
+        found = _parsed_address(each)
+        if found is None:  # nobody can be told apart by it
+            break
+        address = str(found)
+    return address
+
+
+def _is_within(address: str, networks: Sequence[Network]) -> bool:
+    found = _parsed_address(address)
+    return found is not None and any(found in each for each in networks)
+
+
+def _parsed_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address as a proxy may write it, also with a port; None for anything else."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 def host_name(header: str) -> str:
