@@ -15,6 +15,7 @@ from qtforge_host.bus.subscriptions import DeliveryObserver
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.bus.transport import Transport
 from qtforge_host.clock import SystemClock
+from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
@@ -147,6 +148,7 @@ class Host:
 
     Args:
         settings: The configuration.
+        marks: Notes whose code is in progress; None for nowhere.
 
     Attributes:
         settings: The configuration.
@@ -158,8 +160,9 @@ class Host:
         sender: Stores publications for other processes, once the journal is open.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, marks: CodeMarks | None = None) -> None:
         self.settings = settings
+        self._marks = marks or CodeMarks()
         self._parts = HostParts(settings)
         self._version = installed_version("qtforge-host")
         self.bus = self._parts.bus
@@ -167,7 +170,7 @@ class Host:
         self._contributions = Contributions(
             self._parts.hooks, self._parts.wiring, self._parts.threads, settings.start_timeout_s
         )
-        self._loader = PluginLoader()
+        self._loader = PluginLoader(self._marks)
         self._durable: Durable | None = None
         self._plugins: PluginLifecycle | None = None
         self.events: EventTriggers
@@ -192,6 +195,7 @@ class Host:
                 self._parts.policies.health,
                 self._context,
                 self.settings,
+                self._marks,
             )
             await self._plugins.start_all(self._loader)
             self.registry.remember(installed.memory)

@@ -18,6 +18,7 @@ from qtforge_host.bus.routes import Route
 from qtforge_host.bus.subscriptions import DeliveryObserver, Mailbox
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.bus.transport import Envelope, Transport
+from qtforge_host.code_marks import UNMARKED, AnyMark
 from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
 from qtforge_sdk.bus import MessageHandler
 from qtforge_sdk.conversion import convert
@@ -270,6 +271,7 @@ class MessageBus:
         where: str | None,
         capacity: int,
         with_topic: bool = False,
+        mark: AnyMark = UNMARKED,
     ) -> Mailbox:
         """Subscribe on behalf of a plugin.
 
@@ -281,6 +283,7 @@ class MessageBus:
             where: A CEL filter over ``message`` and ``topic``, or None.
             capacity: The most waiting messages.
             with_topic: Whether the handler receives (topic, message), not converted.
+            mark: Marks that the handler is called.
 
         Raises:
             InvalidTopicError: The pattern is not well formed.
@@ -303,6 +306,7 @@ class MessageBus:
             on_close=self._forget,
             on_delivery=self._on_delivery,
             with_topic=with_topic,
+            mark=mark,
         )
         self._local.mailboxes.append(mailbox)
         self._local.clear_audiences()

@@ -18,6 +18,7 @@ from qtforge_host.bus.handler import Predicate
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.cancellation import DeadlineExceeded, rest_of
+from qtforge_host.code_marks import UNMARKED, AnyMark, Mark
 from qtforge_host.event_loop import end_tasks
 from qtforge_host.plugin_code import (
     Author,
@@ -69,6 +70,7 @@ class Mailbox:
         on_close: Called once, when it closes.
         on_delivery: Called after each delivery, or None.
         with_topic: Whether the handler receives (topic, message).
+        mark: Marks that the handler is called.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Mailbox:
         on_close: Callable[[Mailbox], None],
         on_delivery: DeliveryObserver | None = None,
         with_topic: bool = False,
+        mark: AnyMark = UNMARKED,
     ) -> None:
+        self._mark = mark if isinstance(mark, Mark) else None
         self.pattern = pattern
         self.plugin = plugin
         self.version = version
@@ -239,7 +243,7 @@ class Mailbox:
         It is one coroutine for all of them, and makes the first step of a subscriber by hand:
         most deliver without waiting, and cost one call then.
         """
-        waiting, counters = self._waiting, self.counters
+        waiting, counters, mark = self._waiting, self.counters, self._mark
         started = time.monotonic()
         for _ in range(most):
             if not waiting:
@@ -254,6 +258,8 @@ class Mailbox:
                 self._message_id = message_id
             given = message
             failure: BaseException | None = None
+            if mark is not None:
+                mark.enter()
             try:
                 if self._keeps_topic:
                     if self._decides_late and not await self._is_wanted(*message):
@@ -285,6 +291,8 @@ class Mailbox:
                 failure = error
                 self._failed(self.pattern, error)
             finally:
+                if mark is not None:
+                    mark.leave()
                 self._delivering = 0
                 ended = time.monotonic()
                 counters.ended(ended - started)

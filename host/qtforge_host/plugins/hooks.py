@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pluggy
 
+from qtforge_host.code_marks import UNMARKED, AnyMark
 from qtforge_host.plugin_code import (
     discard_awaitable,
     explain,
@@ -89,11 +90,17 @@ class Hooks:
     """The registered hook implementations, in the order that pluggy defines."""
 
     def __init__(self) -> None:
+        self._marks: Final[dict[int, AnyMark]] = {}  # by the plugin's id
         self._manager: Final = _Manager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
 
-    def register(self, plugin: object, name: str) -> None:
+    def register(self, plugin: object, name: str, mark: AnyMark = UNMARKED) -> None:
         """Register a plugin under ``<distribution>:<entry point>``.
+
+        Args:
+            plugin: The plugin.
+            name: Its name here.
+            mark: Marks that its hooks are called.
 
         Raises:
             PluginError: ``plugin.invalid_hook``: a hook takes arguments that do not exist,
@@ -103,11 +110,13 @@ class Hooks:
             self._manager.register(plugin, name)
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginError(name, "plugin.invalid_hook", str(error)) from error
+        self._marks[id(plugin)] = mark
 
     def unregister(self, plugin: object) -> None:
         """Unregister a plugin's hooks; a plugin that is not registered is ignored."""
         if id(plugin) in self._manager.hooks_of:
             self._manager.unregister(plugin)
+            self._marks.pop(id(plugin), None)
 
     @property
     def relay(self) -> Any:
@@ -136,18 +145,22 @@ class Hooks:
     def collect(self, hook: str) -> Iterator[tuple[object, Callable[[], Any]]]:
         """Yield each plugin that implements a hook without arguments, and a call of it."""
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            yield implementation.plugin, functools.partial(_invoke, implementation, {})
+            yield implementation.plugin, functools.partial(self._marked, implementation)
 
     def observer(self, hook: str) -> Callable[..., None] | None:
         """Return a function that calls every implementation and never raises; None without any."""
-        implementations = [*reversed(getattr(self._manager.hook, hook).get_hookimpls())]
+        implementations = [
+            (each, self._marks.get(id(each.plugin), UNMARKED))
+            for each in reversed(getattr(self._manager.hook, hook).get_hookimpls())
+        ]
         if not implementations:
             return None
 
         def notify(**arguments: Any) -> None:
-            for implementation in implementations:
+            for implementation, mark in implementations:
                 try:
-                    answer = _invoke(implementation, arguments)
+                    with mark:
+                        answer = _invoke(implementation, arguments)
                 except BaseException as error:
                     if is_interruption(error):
                         raise
@@ -205,6 +218,10 @@ class Hooks:
                     SubscriberHook(plugin=plugin, spec=spec, method=implementation.function)
                 )
         return found
+
+    def _marked(self, implementation: pluggy.HookImpl) -> Any:
+        with self._marks.get(id(implementation.plugin), UNMARKED):
+            return _invoke(implementation, {})
 
     def _implementations(self, names: Iterable[str]) -> Iterator[tuple[str, pluggy.HookImpl]]:
         for name in names:

@@ -11,8 +11,10 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.code_marks import AnyMark, CodeMarks, Place
 from qtforge_host.config.settings import Settings
 from qtforge_host.installed import InstalledDistribution
 from qtforge_host.plugin_code import description_of, discard_awaitable, explain, is_interruption
@@ -40,6 +42,7 @@ class PluginLifecycle:
         health: Checks each running plugin.
         context_of: Makes the context that a plugin's start receives.
         settings: The timeouts of import, start and stop.
+        marks: Notes whose code is in progress.
     """
 
     def __init__(
@@ -50,7 +53,9 @@ class PluginLifecycle:
         health: HealthMonitor,
         context_of: Callable[[Candidate], PluginContext],
         settings: Settings,
+        marks: CodeMarks | None = None,
     ) -> None:
+        self._marks = marks or CodeMarks()
         self._registry = registry
         self._hooks = hooks
         self._wiring = wiring
@@ -89,12 +94,13 @@ class PluginLifecycle:
         wired = _wired(entry)
         started = False
         try:
-            self._hooks.register(entry.plugin, key)
+            self._hooks.register(entry.plugin, key, self._mark(entry, "hook"))
             self._wiring.prepare(wired)
-            context = self._context_of(entry.candidate)
-            await start_plugin(self._hooks, entry.plugin, context, self._settings.start_timeout_s)
+            context, timeout_s = self._context_of(entry.candidate), self._settings.start_timeout_s
+            with self._mark(entry, "start"):
+                await start_plugin(self._hooks, entry.plugin, context, timeout_s)
             started = True
-            self._wiring.connect(wired)
+            self._wiring.connect(wired, self._mark(entry, "subscriber"))
         except BaseException as error:
             if is_interruption(error):
                 raise
@@ -103,7 +109,8 @@ class PluginLifecycle:
                 await self._call_stop(entry)
             await self._fail(key, start_failure(entry.candidate, error))
             return
-        check = functools.partial(self._hooks.call_one, entry.plugin, "qtforge_health")
+        mark = self._mark(entry, "health check")
+        check = functools.partial(_checked, self._hooks, entry.plugin, mark)
         self._health.watch(entry.candidate.name, check)
         self._registry.start_succeeded(key)
         self._running.append(key)
@@ -125,7 +132,12 @@ class PluginLifecycle:
 
     async def _call_stop(self, entry: Entry) -> None:
         name, timeout_s = entry.candidate.name, self._settings.stop_timeout_s
-        await stop_plugin(self._hooks, entry.plugin, name, timeout_s)
+        with self._mark(entry, "stop"):
+            await stop_plugin(self._hooks, entry.plugin, name, timeout_s)
+
+    def _mark(self, entry: Entry, place: Place) -> AnyMark:
+        candidate = entry.candidate
+        return self._marks.mark(candidate.name, place, builtin=candidate.builtin)
 
     def _disconnect(self, plugin: object) -> None:
         self._hooks.unregister(plugin)
@@ -152,6 +164,13 @@ async def start_plugin(
             discard_awaitable(await run_before(deadline, started))
         except DeadlineExceeded:
             raise _StartTimeoutError(f"its start did not end within {timeout_s:g} s") from None
+
+
+async def _checked(hooks: Hooks, plugin: object, mark: AnyMark) -> Any:
+    """Return what a plugin's ``qtforge_health`` answers, or None where it has none."""
+    with mark:
+        answer = hooks.call_one(plugin, "qtforge_health")
+        return await answer if inspect.isawaitable(answer) else answer
 
 
 async def stop_plugin(hooks: Hooks, plugin: object, name: str, timeout_s: float) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 from stevedore.extension import Extension
 from stevedore.named import NamedExtensionManager
 
+from qtforge_host.code_marks import CodeMarks
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
 from qtforge_host.plugins.declarations import Declarations, declared_by
 from qtforge_host.plugins.load_outcome import (
@@ -37,7 +38,14 @@ logger = logging.getLogger(__name__)
 
 
 class PluginLoader:
-    """Loads candidates with stevedore, one after another."""
+    """Loads candidates with stevedore, one after another.
+
+    Args:
+        marks: Notes whose code is in progress.
+    """
+
+    def __init__(self, marks: CodeMarks | None = None) -> None:
+        self._marks: Final = marks or CodeMarks()
 
     def load(
         self, candidates: Iterable[Candidate], *, import_timeout_s: float, construct: bool = True
@@ -57,7 +65,9 @@ class PluginLoader:
         with contextlib.redirect_stdout(sys.stderr):
             for group in dict.fromkeys(candidate.group for candidate in wanted):
                 members = [candidate for candidate in wanted if candidate.group == group]
-                manager = _CandidateManager(group, members, import_timeout_s, construct)
+                manager = _CandidateManager(
+                    group, members, import_timeout_s, construct, self._marks
+                )
                 failed.update(manager.failed)
                 for extension in manager.extensions:
                     candidate = manager.candidate_of(extension.entry_point)
@@ -85,8 +95,14 @@ class _CandidateManager(NamedExtensionManager[Any]):
     """
 
     def __init__(
-        self, group: str, candidates: Sequence[Candidate], timeout_s: float, construct: bool
+        self,
+        group: str,
+        candidates: Sequence[Candidate],
+        timeout_s: float,
+        construct: bool,
+        marks: CodeMarks,
     ) -> None:
+        self._marks = marks
         self._candidates = {candidate.name: candidate for candidate in candidates}
         self._timeout_s = timeout_s
         self._construct = construct
@@ -129,7 +145,8 @@ class _CandidateManager(NamedExtensionManager[Any]):
                     extension.obj = extension.plugin()
             return extension
 
-        return _in_thread(candidate, work, stage, self._timeout_s)
+        with self._marks.mark(candidate.name, "import", builtin=candidate.builtin):
+            return _in_thread(candidate, work, stage, self._timeout_s)
 
     def _remember(self, _: object, entry_point: EntryPoint, error: BaseException) -> None:
         candidate = self.candidate_of(entry_point)

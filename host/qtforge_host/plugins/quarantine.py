@@ -53,6 +53,7 @@ class FailureRecord(msgspec.Struct, frozen=True, kw_only=True):
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
     format_version: int = 1
     failures: dict[str, FailureRecord] = {}
+    deaths: dict[str, FailureRecord] = {}
 
 
 class FailureMemory:
@@ -71,7 +72,7 @@ class FailureMemory:
     ) -> None:
         self._path = state_dir / FILE_NAME
         self._now = now
-        self._records: dict[str, FailureRecord] | None = None
+        self._records: _Document | None = None
         self._warned = False
 
     def recall(self, candidate: Candidate, quarantine_after: int, /) -> Status | None:
@@ -79,7 +80,15 @@ class FailureMemory:
 
         The failures of an earlier installation do not count.
         """
-        record = self._known().get(candidate.key)
+        death = self._known().deaths.get(candidate.key)
+        if (
+            death is not None
+            and death.count >= quarantine_after
+            and _same_installation(death, candidate)
+        ):
+            reason = f"{death.count} processes of serve in a row {death.reason}"
+            return Status(state="quarantined", code=death.code, reason=reason, fix=death.fix)
+        record = self._known().failures.get(candidate.key)
         if record is None or not _same_installation(record, candidate):
             return None
         if record.count < quarantine_after:
@@ -102,25 +111,80 @@ class FailureMemory:
             for candidate, status in failed
             if status.state == "broken" and status.code not in _NOT_REMEMBERED
         ]
-        known = self._known()
+        known = self._known().failures
         cleared = [candidate.key for candidate in succeeded if candidate.key in known]
         if failures or cleared:
-            self._change(lambda records: self._updated(records, failures, cleared))
+
+            def change(document: _Document) -> _Document:
+                kept = _without(document.failures, cleared)
+                return msgspec.structs.replace(document, failures=self._added(kept, failures))
+
+            self._change(change)
+
+    def add_deaths(self, died: Iterable[tuple[Candidate, str]]) -> None:
+        """Count processes of ``serve`` that have ended in plugins' code.
+
+        Args:
+            died: The plugins, each with the place in its code, such as ``start``, or "".
+        """
+        deaths = [
+            (
+                candidate,
+                Status(
+                    state="broken",
+                    code="plugin.killed_its_process",
+                    reason=f"ended in its code{f' ({place})' if place else ''}",
+                    fix=f"report it to the author of {candidate.distribution} "
+                    f"{candidate.version}; qtforge-host plugins enable {candidate.name}",
+                ),
+            )
+            for candidate, place in died
+        ]
+        self._change(
+            lambda document: msgspec.structs.replace(
+                document, deaths=self._added(document.deaths, deaths)
+            )
+        )
+
+    def forget_deaths(self, quarantine_after: int) -> None:
+        """Begin to count deaths anew: a process of ``serve`` has lasted, or ended in order.
+
+        Args:
+            quarantine_after: Plugins with so many stay quarantined.
+        """
+
+        def change(document: _Document) -> _Document:
+            kept = {
+                key: death
+                for key, death in document.deaths.items()
+                if death.count >= quarantine_after
+            }
+            return msgspec.structs.replace(document, deaths=kept)
+
+        self._records = self._read()
+        if change(self._records) != self._records:
+            self._change(change)
 
     def forget(self, name: str) -> bool:
         """Remove the failures of a plugin; return whether there were any."""
-        keys = [key for key in self._known() if key.partition(":")[2] == name]
+        known = self._known()
+        keys = [key for key in {**known.failures, **known.deaths} if key.partition(":")[2] == name]
         if keys:
-            self._change(lambda records: _without(records, keys))
+            self._change(
+                lambda document: msgspec.structs.replace(
+                    document,
+                    failures=_without(document.failures, keys),
+                    deaths=_without(document.deaths, keys),
+                )
+            )
         return bool(keys)
 
-    def _updated(
+    def _added(
         self,
         records: Mapping[str, FailureRecord],
         failures: Iterable[tuple[Candidate, Status]],
-        cleared: Iterable[str],
     ) -> dict[str, FailureRecord]:
-        changed = _without(records, cleared)
+        changed = dict(records)
         for candidate, status in failures:
             before = changed.get(candidate.key)
             again = before is not None and _same_installation(before, candidate)
@@ -135,28 +199,25 @@ class FailureMemory:
             )
         return changed
 
-    def _known(self) -> dict[str, FailureRecord]:
+    def _known(self) -> _Document:
         if self._records is None:
             self._records = self._read()
         return self._records
 
-    def _read(self) -> dict[str, FailureRecord]:
+    def _read(self) -> _Document:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Document).failures
+            return msgspec.json.decode(self._path.read_bytes(), type=_Document)
         except FileNotFoundError:
-            return {}
+            return _Document()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             self._warn(f"earlier failures of plugins are not known, {self._path}: {error}")
-            return {}
+            return _Document()
 
-    def _change(
-        self, change: Callable[[Mapping[str, FailureRecord]], dict[str, FailureRecord]]
-    ) -> None:
+    def _change(self, change: Callable[[_Document], _Document]) -> None:
         try:
             with exclusive_lock(self._path, _LOCK_TIMEOUT_S):
                 self._records = change(self._read())  # another process may have written
-                document = _Document(failures=self._records)
-                text = msgspec.json.format(msgspec.json.encode(document))
+                text = msgspec.json.format(msgspec.json.encode(self._records))
                 write_atomically(self._path, text)
         except OSError as error:
             self._records = change(self._known())

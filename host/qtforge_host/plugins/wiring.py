@@ -18,6 +18,7 @@ from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.processes import ProcessWorkers
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.code_marks import UNMARKED, AnyMark
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.installed import InstalledDistribution
 from qtforge_host.loop_watch import LoopWatch
@@ -141,8 +142,12 @@ class Wiring:
         self._handlers[id(wired.plugin)] = handlers
         self._wired[id(wired.plugin)] = wired
 
-    def connect(self, wired: Wired) -> None:
+    def connect(self, wired: Wired, mark: AnyMark = UNMARKED) -> None:
         """Let a prepared plugin receive requests and publications.
+
+        Args:
+            wired: The plugin.
+            mark: Marks that its subscribers are called.
 
         Raises:
             PluginError: A subscriber's condition can't be used.
@@ -158,6 +163,7 @@ class Wiring:
                     wired.version,
                     where=spec.where,
                     capacity=spec.capacity,
+                    mark=mark,
                 )
             except ExpressionError as error:
                 raise _bad_condition(wired, error) from error

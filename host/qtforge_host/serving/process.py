@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
@@ -12,8 +13,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, Literal
 
 from qtforge_host.api.schedules import Schedule, read_schedules
+from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.installed import ImportedDistributions
+from qtforge_host.plugins.quarantine import FailureMemory
+from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.serving.config_watcher import Watch
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
@@ -32,6 +36,7 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = ["serve"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
+_LASTED_S: Final = 300.0  # a process that lasts so long is not ended again and again
 _RESTART: Final = "the imported code is used until serve is restarted"
 _Next = tuple[Settings, list[Schedule]] | Literal["replace"] | None
 """The next configuration, that the process is to be replaced, or that it is to end."""
@@ -68,6 +73,7 @@ async def serve(
     with folder.lock(None if before is None else before.lock) as lock:
         current = Current()
         async with contextlib.AsyncExitStack() as stack:
+            marks = stack.enter_context(_marks(folder, settings))
             stop = stack.enter_context(_signals())
             listening: socket.socket | None = None
             if options.http:
@@ -75,7 +81,7 @@ async def serve(
                 address = await stack.enter_async_context(
                     _http(options, folder, current, listening)
                 )
-            process = _Process(read_settings, options, current, stop, RunCounts())
+            process = _Process(read_settings, options, current, stop, RunCounts(), marks)
 
             def ready() -> None:
                 if options.http:
@@ -111,7 +117,9 @@ class _Process:
         current: Current,
         stop: _Stop,
         counts: RunCounts,
+        marks: CodeMarks,
     ) -> None:
+        self._marks = marks
         self._read_settings = read_settings
         self._options = options
         self._current = current
@@ -132,7 +140,7 @@ class _Process:
         served: tuple[Settings, list[Schedule]] | None = None
         while True:
             watch = Watch(settings)  # before it starts, which takes a while
-            service = Service(settings, self._options, schedules, self._counts)
+            service = Service(settings, self._options, schedules, self._counts, self._marks)
             async with contextlib.AsyncExitStack() as stack:
                 try:
                     await stack.enter_async_context(service)
@@ -222,6 +230,35 @@ def _listening(options: ServeOptions, before: Successor | None) -> socket.socket
     if before is None or before.listening is None:
         return listen(options.host, options.port)
     return socket.socket(fileno=before.listening)
+
+
+@contextlib.contextmanager
+def _marks(folder: ServeFolder, settings: Settings) -> Iterator[CodeMarks]:
+    """Note whose code is in progress, and count the death of the process before, if it died.
+
+    A plugin in whose code several processes in a row have ended is quarantined, so that `serve`
+    is not ended by it again and again.
+    """
+    marks = CodeMarks(folder.marks_path)
+    memory = FailureMemory(settings.state_dir)
+    if marks.deaths:
+        places = dict(marks.deaths)
+        found = resolve_installed(settings).resolution.candidates
+        died = [(each, places[each.name]) for each in found if each.name in places]
+        for candidate, place in died:
+            _LOG.warning(
+                "the process before has ended in the code of %s %s%s",
+                candidate.name, candidate.version, f" ({place})" if place else "",
+            )  # fmt: skip
+        memory.add_deaths(died)
+    forget = functools.partial(memory.forget_deaths, settings.quarantine_after)
+    lasted = asyncio.get_running_loop().call_later(_LASTED_S, forget)
+    try:
+        yield marks
+    finally:
+        lasted.cancel()
+        marks.close()
+        forget()
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ from qtforge_host.api.parts import Parts
 from qtforge_host.api.schedules import Schedule, ScheduleMemory
 from qtforge_host.app import Host, bind
 from qtforge_host.clock import SystemClock
+from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
@@ -37,6 +38,7 @@ class Service:
         options: How to serve.
         schedules: Those of the configuration.
         counts: Counts what happens, over all services of the process.
+        marks: Notes whose code is in progress.
 
     Attributes:
         settings: The configuration.
@@ -57,11 +59,12 @@ class Service:
         options: ServeOptions,
         schedules: Sequence[Schedule],
         counts: RunCounts,
+        marks: CodeMarks | None = None,
     ) -> None:
         self.settings = settings
         self.options = options
         self.counts = counts
-        self.host = Host(settings)
+        self.host = Host(settings, marks)
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams

@@ -49,6 +49,11 @@ class ServeFolder:
         """The file with the hashes of the tokens that were created."""
         return self._folder / "tokens.json"
 
+    @property
+    def marks_path(self) -> Path:
+        """The file that says whose code is in progress."""
+        return self._folder / "plugin-code"
+
     @contextlib.contextmanager
     def lock(self, held: int | None = None) -> Iterator[int]:
         """Be the only process that serves; the operating system frees it at a process's end.

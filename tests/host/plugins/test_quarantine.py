@@ -176,3 +176,33 @@ def test_two_memories_do_not_lose_each_others_failures(site: Site, acme: Candida
 
     assert site.failures.recall(acme, 3) is not None
     assert site.failures.recall(other, 3) is not None
+
+
+def test_deaths_in_a_row_quarantine_until_it_is_enabled_or_installed_anew(
+    site: Site, acme: Candidate
+) -> None:
+    for _ in range(2):
+        site.failures.add_deaths([(acme, "start")])
+        site.failures.update(failed=[], succeeded=[acme])  # it starts, and dies later
+        assert site.failures.recall(acme, 3) is None
+    site.failures.add_deaths([(acme, "")])
+
+    status = site.failures.recall(acme, 3)
+
+    assert status is not None
+    assert (status.state, status.code) == ("quarantined", "plugin.killed_its_process")
+    assert "3 processes of serve in a row" in status.reason
+    site.failures.forget_deaths(3)
+    assert site.failures.recall(acme, 3) is not None
+    assert site.failures.forget("acme")
+    assert site.failures.recall(acme, 3) is None
+
+
+def test_deaths_before_a_process_that_lasted_do_not_count(site: Site, acme: Candidate) -> None:
+    for _ in range(2):
+        site.failures.add_deaths([(acme, "start")])
+        site.failures.add_deaths([(acme, "hook")])
+        site.failures.forget_deaths(3)
+    site.failures.add_deaths([(acme, "start")])
+
+    assert site.failures.recall(acme, 3) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -140,3 +141,81 @@ def test_steps_that_kill_serve_fail_and_the_others_go_on(serving: Serving) -> No
     assert "killer 1.0.0" in error["fix"]
     assert shown["in-a-function"]["error"]["code"] == "run.step_killed_its_process"
     assert shown["crashes-late"]["degraded"] is True
+
+
+ENDS = """
+import os
+
+from qtforge_sdk import Health, Plugin, hookimpl, subscriber, workflow
+
+PLACE = open(os.environ["STEPS"] + "/place").read()
+
+
+def end(place):
+    if place == PLACE:
+        os._exit(0)
+
+
+end("import")
+
+
+@workflow("tells")
+async def tells(run, given):
+    await run.sleep(600)
+
+
+class Example(Plugin):
+    async def start(self, context):
+        end("start")
+
+    async def health(self):
+        end("health")
+        return Health()
+
+    @hookimpl
+    def qtforge_workflows(self):
+        end("workflows")
+        return [tells]
+
+    @hookimpl
+    def qtforge_on_run_event(self, event):
+        end("event")
+
+    @subscriber("ends.told")
+    async def told(self, message: dict) -> None:
+        end("subscriber")
+"""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "start",
+        "subscriber",
+        *(
+            pytest.param(place, marks=pytest.mark.soak)
+            for place in ("import", "health", "workflows", "event")
+        ),
+    ],
+)
+def test_a_plugin_that_ends_serve_again_and_again_is_quarantined(
+    serving: Serving, place: str
+) -> None:
+    serving.site.plugin("ends", source=ENDS)
+    (serving.folder / "place").write_text("")
+    server = serving.serve()
+    server.start("tells")
+    server.end(signal.SIGKILL)  # so that what is published waits for the next one
+    serving.cli("bus", "publish", "ends.told")
+    (serving.folder / "place").write_text(place)
+    for _ in range(3):
+        assert serving.start("serve", "--port", "0").wait(DEADLINE_S) == 0
+
+    server = serving.serve()
+
+    plugins = server.get("/v1/plugins").json()["plugins"]
+    (found,) = [each for each in plugins if each["name"] == "ends"]
+    assert found["state"] == "quarantined"
+    assert "3 processes of serve in a row ended in its code" in str(found)
+    assert server.end() == 0
