@@ -1,13 +1,15 @@
 """Installed distributions as they were when their code was imported.
 
-pip replaces the metadata of a distribution that it upgrades or installs again, so the files of
-the metadata tell whether what is installed is still what was imported. An edit of an editable
+pip replaces the metadata of a distribution that it upgrades or installs again, or adds others
+beside them (``--target``), so they tell whether what is installed is still what was imported. An edit of an editable
 installation's source changes none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,19 +33,37 @@ class InstalledDistribution(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         metadata_path: Its ``.dist-info`` or ``.egg-info``; "" where it is not on the disk.
         files: The state of the metadata's files.
+        folder_ns: When something was last added to the folder that it is in, or removed.
     """
 
     metadata_path: str
     files: Files
+    folder_ns: int = 0
 
     @classmethod
     def read(cls, metadata_path: str) -> InstalledDistribution:
         """Return a distribution as it is installed now."""
-        return cls(metadata_path=metadata_path, files=_files(metadata_path))
+        return cls(
+            metadata_path=metadata_path,
+            files=_files(metadata_path),
+            folder_ns=_folder_ns(metadata_path),
+        )
 
     def is_changed(self) -> bool:
         """Return whether it was upgraded, installed again or removed meanwhile."""
-        return _files(self.metadata_path) != self.files
+        return _files(self.metadata_path) != self.files or self._is_installed_beside()
+
+    def _is_installed_beside(self) -> bool:
+        """Return whether it has new metadata: pip's ``--target`` leaves the old ones there."""
+        now_ns = _folder_ns(self.metadata_path)
+        if now_ns == self.folder_ns:
+            return False
+        own = Path(self.metadata_path)
+        return any(
+            _ctime_ns(found) > self.folder_ns
+            for found in _metadata_in(own.parent, now_ns).get(_stem(own), ())
+            if found.name != own.name
+        )
 
 
 class ImportedDistributions:
@@ -96,6 +116,37 @@ class ImportedDistributions:
             if found and now == seen:
                 return found
             seen = now if found else None
+
+
+def _folder_ns(metadata_path: str) -> int:
+    if not metadata_path:
+        return 0
+    try:
+        return Path(metadata_path).parent.stat().st_mtime_ns
+    except OSError:  # also within a zip file
+        return 0
+
+
+def _ctime_ns(path: Path) -> int:
+    try:
+        return path.stat().st_ctime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(32)
+def _metadata_in(folder: Path, folder_ns: int) -> Mapping[str, Sequence[Path]]:
+    """Return the metadata in a folder, as it is since a time, by normalized name."""
+    found: dict[str, list[Path]] = {}
+    for path in _sorted_glob(folder, "*-info"):
+        found.setdefault(_stem(path), []).append(path)
+    return found
+
+
+def _stem(metadata: Path) -> str:
+    """Return the normalized name of the distribution that a metadata folder is of."""
+    name = metadata.name.rpartition(".")[0].partition("-")[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _names(installed: Iterable[str]) -> list[str]:
