@@ -1,8 +1,8 @@
 """Installed distributions as they were when their code was imported.
 
 pip replaces the metadata of a distribution that it upgrades or installs again, or adds others
-beside them (``--target``), so they tell whether what is installed is still what was imported. An edit of an editable
-installation's source changes none of them.
+beside them (``--target``), so they tell whether what is installed is still what was imported. An
+edit of an editable installation's source changes none of them.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ from qtforge_sdk.records import (
     RunAmended,
     RunCancelRequested,
     RunPaused,
+    RunResumed,
     RunStarted,
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
@@ -782,9 +783,21 @@ class RunClient(RunStore):
             with self._reserved(run_id):
                 ownership = await journal.claim(run_id)
                 try:
-                    _refuse_ended(run_id, await journal.tail(run_id))
-                    asked = RunCancelRequested(run_id=run_id, at=_now(), by=self._by, reason=reason)
-                    await journal.append(ownership, [asked])
+                    state = _refuse_ended(run_id, await journal.tail(run_id))
+                    now = _now()
+                    asked = RunCancelRequested(run_id=run_id, at=now, by=self._by, reason=reason)
+                    records: list[Record] = [asked]
+                    if state.status == "paused":  # any process may go on, should this one die now
+                        records.append(
+                            RunResumed(
+                                run_id=run_id,
+                                at=now,
+                                owner=ownership.owner,
+                                plugins=durable.engine.plugins(),
+                                note="to be cancelled",
+                            )
+                        )
+                    await journal.append(ownership, records)
                 finally:
                     await journal.release(ownership)
         except RunOwnedError:  # another process, or this one, has just resumed it

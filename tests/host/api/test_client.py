@@ -174,3 +174,33 @@ def test_what_needs_the_journal_alone_starts_no_plugin(folder: Path) -> None:
             assert client._parts.open_durable is None
 
     asyncio.run(main())
+
+
+def test_a_paused_run_whose_canceller_died_is_cancelled_by_the_next_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: object, **__: object) -> None:
+        raise SystemExit("the process dies here")
+
+    async def main() -> None:
+        settings = load_settings(None, environ=os.environ)
+        async with RunClient.of_settings(settings, by="a test") as client:
+            run_id = await client.start("steps", {"word": "a"})
+            while not done(folder):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await client.pause(run_id, timeout=0.1)
+            (folder / "go").touch()
+            while (await client.show(run_id)).status != "paused":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        async with RunClient.of_settings(settings, by="a test") as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(client, "_resume", dies)
+                with pytest.raises(SystemExit):
+                    await client.cancel(run_id)
+            durable = await client._parts.durable()
+            assert list(await durable.journal.unfinished()) == [run_id]
+            durable.supervisor.wake(run_id)  # as `RecoveryLoop` does
+            assert (await client.wait(run_id, 60, until_end=True)).status == "cancelled"
+        assert done(folder) == ["first a", "second", "undo first"]
+
+    asyncio.run(main())
