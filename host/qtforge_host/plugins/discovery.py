@@ -7,14 +7,19 @@ METADATA is parsed only where there is one.
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import csv
 import email
+import hashlib
 import importlib
 import importlib.metadata
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import Distribution, EntryPoint
-from pathlib import PurePath
-from typing import NamedTuple
+from pathlib import Path, PurePath
+from typing import Final, NamedTuple
 
 from qtforge_host.plugins.candidates import (
     GROUPS,
@@ -28,6 +33,8 @@ from qtforge_host.plugins.candidates import (
 )
 
 __all__ = ["Candidate", "Scan", "ScanProblem", "installed_version", "scan", "scan_distribution"]
+
+_MODULES: Final = 1000  # of a distribution that are compared with its RECORD
 
 
 def scan(path: Sequence[str] | None = None) -> Scan:
@@ -55,7 +62,9 @@ def scan(path: Sequence[str] | None = None) -> Scan:
             if not name or name.startswith("~"):
                 continue  # pip leaves a "~" name after an interrupted uninstall
             if name in installed:
-                if not _is_leftover(installed[name]):
+                if not _is_leftover(installed[name]) and not _is_newer_beside(
+                    found, installed[name]
+                ):
                     continue
                 left = str(getattr(installed[name], "_path", ""))
                 candidates = [each for each in candidates if each.metadata_path != left]
@@ -161,10 +170,13 @@ def installed_version(name: str) -> str:
 
 
 def _installed(name: str) -> Distribution:
+    chosen: Distribution | None = None
     for found in importlib.metadata.distributions(name=name):
-        if not _is_leftover(found):
-            return found
-    raise importlib.metadata.PackageNotFoundError(name)
+        if not _is_leftover(found) and (chosen is None or _is_newer_beside(found, chosen)):
+            chosen = found
+    if chosen is None:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return chosen
 
 
 def _distribution_name(distribution: Distribution) -> str:
@@ -182,6 +194,46 @@ def _is_leftover(distribution: Distribution) -> bool:
     return distribution.read_text("METADATA") is None and (
         distribution.read_text("PKG-INFO") is None
     )
+
+
+def _is_newer_beside(one: Distribution, other: Distribution) -> bool:
+    """Return whether a distribution has taken the place of another of its name, in one folder.
+
+    pip's ``--target`` leaves the metadata of the version before beside the new. With
+    ``--upgrade`` it replaces the modules, without it does not: RECORD tells whose they are.
+    """
+    path, before = getattr(one, "_path", None), getattr(other, "_path", None)
+    if not isinstance(path, Path) or not isinstance(before, Path) or path.parent != before.parent:
+        return False
+    if _is_leftover(one):
+        return False
+    return (_has_its_modules(path), _installed_at(path)) > (
+        _has_its_modules(before),
+        _installed_at(before),
+    )
+
+
+def _has_its_modules(metadata: Path) -> bool:
+    """Return whether the modules beside a distribution's metadata are those of its RECORD."""
+    try:
+        lines = (metadata / "RECORD").read_text(encoding="utf-8").splitlines()
+        for file, digest, *_ in itertools.islice(csv.reader(lines), _MODULES):
+            if file.endswith(".py") and digest.startswith("sha256="):
+                found = hashlib.sha256((metadata.parent / file).read_bytes()).digest()
+                if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != digest[7:]:
+                    return False
+    except (OSError, ValueError, csv.Error):
+        return False
+    return True
+
+
+def _installed_at(metadata: Path) -> int:
+    """Return when a distribution was installed, in nanoseconds; 0 where that is not known."""
+    times = []
+    for name in ("RECORD", "METADATA", "PKG-INFO"):
+        with contextlib.suppress(OSError):
+            times.append((metadata / name).stat().st_mtime_ns)
+    return max(times, default=0)
 
 
 def _headers(distribution: Distribution) -> _Headers:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.metadata
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -216,6 +219,32 @@ def test_a_folder_that_an_uninstall_left_hides_nothing(site: Site, leftover: str
 
     assert [(each.name, each.version) for each in found.candidates] == [("acme-up", "2.0.0")]
     assert found.distributions["acme-up"] == "2.0.0"
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+@pytest.mark.parametrize("version", ["1.0.0", "3.0.0"])
+def test_of_two_metadata_in_one_folder_those_count_whose_modules_are_there(
+    site: Site, version: str, replaces: bool
+) -> None:
+    module = site.root / "acme_up.py"
+
+    def install(its_version: str, code: str) -> None:
+        site.plugin("acme-up", its_version, distribution="acme-up")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(code.encode()).digest()).rstrip(b"=")
+        record = next(site.root.glob(f"acme_up-{its_version}.dist-info")) / "RECORD"
+        record.write_text(f"acme_up.py,sha256={digest.decode()},{len(code)}\n")
+
+    install("2.0.0", "old")
+    for file in next(site.root.glob("acme_up-2.0.0.dist-info")).iterdir():
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    install(version, "new")
+    module.write_text("new" if replaces else "old")
+
+    found = scan(site.path)
+
+    expected = version if replaces else "2.0.0"
+    assert [(each.name, each.version) for each in found.candidates] == [("acme-up", expected)]
+    assert found.distributions["acme-up"] == expected
 
 
 @pytest.mark.parametrize("name", ["qtforge-sdk", "qtforge-host"])
