@@ -45,8 +45,9 @@ _TITLE_LINES: Final = 4
 _TITLE_WORDS: Final = 10
 _TITLE_SCORE: Final = 4.0
 _NO_TITLE: Final = frozenset(
-    ["how", "why", "by", "smart", "what", "when", "about", "your", "my", "our", "wie", "warum", "was",
-     "mein", "dein", "comment", "pourquoi", "como", "come", "perche", "hoe", "waarom", "nasil", "neden", "как",
+    ["how", "why", "by", "smart", "what", "when", "about", "your", "my", "our", "wie", "warum",
+     "was", "mein", "dein", "comment", "pourquoi", "como", "come", "perche", "hoe", "waarom",
+     "nasil", "neden", "как",
      "почему", "что", "мой", "ваш", "jak", "dlaczego", "hur", "varfor", "hvordan", "hvorfor"]
 )  # fmt: skip
 _INVOICE_HEAD: Final = 5_000  # the characters in which an invoice has its name and its labels

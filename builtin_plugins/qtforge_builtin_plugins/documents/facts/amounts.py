@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Final
 
@@ -48,7 +48,8 @@ NUMBER: Final = (
 )
 _SPACE: Final = r"[ \u00a0\u202f]?"
 _SIGN: Final = (
-    rf"(?i:us\$|\brs\b\.?|руб(?:лей|ля|ль)?\b\.?|\beuros?\b|\bus dollars\b|\bdollars\b|\bpounds\b|zł\b"
+    rf"(?i:us\$|\brs\b\.?|руб(?:лей|ля|ль)?\b\.?|\beuros?\b|\bus dollars\b|\bdollars\b|\bpounds\b"
+    r"|zł\b"
     rf"|kč\b|\bkr\b\.?|\bTL\b)|[$€£¥₽₹₴₺₩]|\b(?:{CODES})(?![A-Za-z])"
 )
 _SCALES: Final[Mapping[str, int]] = MappingProxyType(
@@ -167,7 +168,7 @@ def _pairs(run: Sequence[_Part], before: bool, text: str) -> Iterator[tuple[_Par
     """Yield each number of a run with its sign."""
     if len(run) % 2 and not run[0].is_sign and len(run) > 1:
         # A number more than signs: 2014 $4.11, and 0,75 € 0,75.
-        gaps = [one.end == other.start for one, other in zip(run, run[1:], strict=False)]
+        gaps = [one.end == other.start for one, other in pairwise(run)]
         if gaps[0] != gaps[1]:
             before = gaps[1]
         run = run[1:] if before else run[:-1]

@@ -32,6 +32,13 @@ _VAT_FORM: Final = re.compile(
     r"|(?P<digits>\d(?:[ .-]?\d){7,13})(?!\d)"
     r"|(?P<other>\d{2}[A-Z]{5}\d{4}[A-Z][\dA-Z]{3})"
 )
+# Forms that only the VAT numbers of a country have, so that they need no label.
+_PLAIN_VAT: Final = re.compile(
+    r"(?<![\w-])(?:ATU ?\d{8}|BE ?[01]\d{3}[. ]?\d{3}[. ]?\d{3}|DE ?\d{3} ?\d{3} ?\d{3}|DK ?\d{8}"
+    r"|ES ?[A-Z]\d{7}[A-Z\d]|FR ?[A-Z\d]{2} ?\d{3} ?\d{3} ?\d{3}|GB ?\d{3} ?\d{3,4} ?\d{2,3}"
+    r"|IE ?\d{7}[A-Z]{1,2}|IT ?\d{11}|NL ?\d{9} ?B\d{2}|PL ?\d{10}|PT ?\d{9}|SE ?\d{10}01"
+    r"|CHE[- ]?\d{3}[. ]?\d{3}[. ]?\d{3}(?: (?:MWST|TVA|IVA))?)(?![\w-])"
+)
 _COMPANY_NUMBER: Final = re.compile(
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}"
     r"(?:[A-Z]{1,2}-)?\d[\d.]*(?:[ .-]\d+){0,5}[a-z]?(?![\w]))"
@@ -327,17 +334,32 @@ def _other(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | 
             _key(issuer.text) in _key(name.text) or _key(issuer.text).startswith(_key(name.text))
         ):
             return name
-    for index in range(len(page.lines) - 2):
-        line = page.line(index).strip()
-        if not _PERSON.fullmatch(line) or (issuer and _same(line, issuer.text)):
-            continue
-        street, town = page.line(index + 1), page.line(index + 2)
-        is_street = re.search(r"\d", street) and not _MONEY.search(street) and len(street) < 60
-        if is_street and _POSTAL.search(town) and not _MONEY.search(town):
-            start, end = page.lines[index]
-            if not page.hits_between(start, start + 1) and not _is_heading(page, start, end):
-                return _Name(line, start, 0, index)
+    for index in range(min(len(page.lines) - 2, _MOST_LINES)):
+        for number, cell in enumerate(page.cells[index]):
+            person = page.text[cell.start : cell.end].strip()
+            if not _PERSON.fullmatch(person) or (issuer and _same(person, issuer.text)):
+                continue
+            street, town = _under(page, index, number, cell)
+            is_street = re.search(r"\d", street) and not _MONEY.search(street) and len(street) < 60
+            is_label = page.hits_between(cell.start, cell.start + 1)
+            if (
+                is_street
+                and _POSTAL.search(town)
+                and not _MONEY.search(town)
+                and not is_label
+                and not _is_heading(page, cell.start, cell.end)
+            ):
+                return _Name(person, cell.start, cell.column, index)
     return None
+
+
+def _under(page: Page, index: int, number: int, cell: Cell) -> tuple[str, str]:
+    """Return the two cells under another one; empty when there are none."""
+    texts = []
+    for line in (index, index + 1):
+        below = page.below(line, cell.column, number, len(page.cells[line]))
+        texts.append(page.text[below.start : below.end] if below else "")
+    return texts[0], texts[1]
 
 
 def _numbers(
@@ -357,18 +379,24 @@ def _numbers(
     places += owners
     found: dict[str, dict[str, tuple[str, str]]] = {"issuer": {}, "customer": {}}
     for hit, kind, value, evidence in _labelled_numbers(page):
-        role = _owner(page, hit, places)
+        role = _owner(page, hit.start, places)
         if role is not None:
             found[role].setdefault(kind, (value, evidence))
+    for match in _PLAIN_VAT.finditer(page.text[:60_000]):
+        value = re.sub(r"[ .-]", "", match[0])
+        role = _owner(page, match.start(), places)
+        taken = {numbers["vat_id"][0] for numbers in found.values() if "vat_id" in numbers}
+        if role is not None and value not in taken:
+            found[role].setdefault("vat_id", (value, match[0]))
     return found
 
 
-def _owner(page: Page, hit: Hit, places: Sequence[tuple[_Name, str]]) -> str | None:
-    _, _, cell = page.cell_of(hit.start)
+def _owner(page: Page, position: int, places: Sequence[tuple[_Name, str]]) -> str | None:
+    _, _, cell = page.cell_of(position)
     before = [
         (name, role) for name, role in places
-        if name.start <= hit.start and abs(name.column - cell.column) <= 4
-    ] or [(name, role) for name, role in places if name.start <= hit.start]  # fmt: skip
+        if name.start <= position and abs(name.column - cell.column) <= 4
+    ] or [(name, role) for name, role in places if name.start <= position]  # fmt: skip
     if before:
         return max(before, key=lambda each: each[0].start)[1]
     return min(places, key=lambda each: each[0].start)[1] if places else None
@@ -382,8 +410,17 @@ def _labelled_numbers(page: Page) -> Iterable[tuple[Hit, str, str, str]]:
         _, end = page.lines[page.line_at(hit.end - 1)]
         start = hit.end
         text = page.text[start:end]
-        if not re.search(r"\w", text):
-            following = page.line_at(hit.end - 1) + 1
+        index, number, cell = page.cell_of(hit.end - 1)
+        if not re.search(r"\w", page.text[start : cell.end]) and len(page.cells[index]) > 1:
+            below = page.below(index, cell.column, number, len(page.cells[index]))
+            beside = page.cells[index][number + 1] if number + 1 < len(page.cells[index]) else None
+            for place in (beside, below):
+                if place is not None and re.search(r"\d", page.text[place.start : place.end]):
+                    start, end = place.start, place.end
+                    text = page.text[start:end]
+                    break
+        elif not re.search(r"\w", text):
+            following = index + 1
             if following < len(page.lines):
                 start, end = page.lines[following]
                 text = page.text[start:end]

@@ -59,7 +59,8 @@ _LABELLED_LINE: Final = re.compile(
 )
 _QUOTES: Final = "\"“”„«»'‘’"
 _ROLE_IN_QUOTES: Final = re.compile(
-    r"(?P<open>\(?)(?P<before>[^()\"“„«\n]{0,40}?)[\"“„«][ ]?(?P<role>[^\"“”„«»()\n]{2,40}?)[ ]?[\"”“»]"
+    r"(?P<open>\(?)(?P<before>[^()\"“„«\n]{0,40}?)[\"“„«][ ]?"
+    r"(?P<role>[^\"“”„«»()\n]{2,40}?)[ ]?[\"”“»]"
 )
 _CLAUSE_START: Final = re.compile(
     r"\n|;|:\s|[\"”»“’]\),?\s+(?=\S)|(?<=[^\W\d_]{5})\.\s(?=\w)|,\s(?:and|und|et|y|e|en|и|ve)\s"
@@ -73,12 +74,14 @@ _BROKEN_LINE: Final = re.compile(
 )
 _CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER: Final = re.compile(
-    r"[\s:.#№·()–-]{0,6}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer|номер|mit der|sous le)\s)?"
+    r"[\s:.#№·()–-]{0,6}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
+    r"|номер|mit der|sous le)\s)?"
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
     r"\d(?:[\dA-Z]|[ ./-](?=[\dA-Z]))*[\dA-Za-z](?![\w]))"
 )
 _REGISTER: Final = re.compile(
-    r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)|Hoja [A-Z]{1,2}-? ?\d{3,7}"
+    r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
+    r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
     r"|(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} (?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
 )
 _NUMBER_BEFORE: Final = re.compile(r"(?<!\w)(\d{8,16}) numaras?ı(?:yla|nda)? kayıtlı")

@@ -32,7 +32,7 @@ _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}"
 _DATE_GAP: Final = 24
 _STAMP_LINES: Final = 15
 _TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
-_MOST_BELOW: Final = 8
+_MOST_BELOW: Final = 16
 _LEAST_COLUMN: Final = 3  # labels in a column of their own
 _LEADERS: Final = re.compile(r"(?:\s*\.{3,}\s*|\s+[-–]{2,}\s*|\s{2,})$")
 

@@ -206,15 +206,12 @@ def _bank(page: Page, evidence: dict[str, FactEvidence]) -> dict[str, str]:
                     page, page.text[hit.start : match.end()], hit.start, 0.9
                 )
                 return found
-    if "iban" in found and any("bic" in hit.kinds for hit in page.hits):
-        # A column of values that was drawn before its labels.
-        for start, end in page.lines:
-            if (
-                _BARE_BIC.fullmatch(page.text[start:end])
-                and found["iban"][:2] in (page.text[start + 4 : start + 6])
-            ):
-                found["bic"] = page.text[start:end]
-                evidence["bic"] = _evidence(page, found["bic"], start, 0.7)
+    # Beside an account, or in a column of values, eight or eleven capitals of its country.
+    if "iban" in found:
+        for match in _BARE_BIC.finditer(page.text):
+            if match[0][4:6] == found["iban"][:2] and any(map(str.isupper, match[0])):
+                found["bic"] = match[0]
+                evidence["bic"] = _evidence(page, match[0], match.start(), 0.7)
                 break
     return found
 

@@ -263,5 +263,7 @@ def _with_options(label: str) -> Iterator[str]:
         yield label
         return
     before, after = label[: match.start()], label[match.end() :]
-    yield from _with_options(before + (match[1] if after[:1].isalnum() else "") + after)
+    # "data (della )fattura" keeps its space, and "iban (nummer)" does not.
+    is_before = match[2].endswith(" ") or after[:1].isalnum()
+    yield from _with_options(before + (match[1] if is_before else "") + after)
     yield from _with_options(f"{before}{match[1]}{match[2]}{after}")

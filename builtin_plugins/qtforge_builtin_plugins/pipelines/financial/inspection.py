@@ -24,6 +24,7 @@ from qtforge_builtin_plugins.pipelines.financial.messages import (
 )
 from qtforge_builtin_plugins.pipelines.financial.numbers import TextLine, number_lines
 from qtforge_builtin_plugins.pipelines.financial.register import Register, Registered
+from qtforge_builtin_plugins.pipelines.financial.second_reading import read_otherwise
 from qtforge_builtin_plugins.pipelines.financial.table import Table, find_table
 from qtforge_builtin_plugins.pipelines.financial.total_checks import check_tax, check_totals
 from qtforge_builtin_plugins.pipelines.financial.totals import SumLine, find_sums
@@ -74,10 +75,11 @@ def inspect_invoice(
     invoice = find_invoice(text, language)
     issuer = request.issuer or find_issuer(lines)
     ibans = find_ibans(text)
+    other = read_otherwise(text, language)
     verdicts = [
-        check_items(paper),
-        check_totals(paper),
-        check_tax(paper),
+        other.confirm(check_items(paper)),
+        other.confirm(check_totals(paper)),
+        other.confirm(check_tax(paper)),
         _check_duplicate(request, lines, invoice, issuer, ibans, register),
         check_dates(lines, language, today),
         _check_ibans(lines, ibans),

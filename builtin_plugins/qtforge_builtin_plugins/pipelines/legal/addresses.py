@@ -20,8 +20,10 @@ _TOWN: Final = (
 )
 # A code before its town: 04109 Leipzig, 9711 AB Groningen, 1250-142 Lisboa, 753 20 Uppsala.
 _CODE_FIRST: Final = re.compile(
-    rf"(?<![\w/.-])(?:(?:[A-Z]{{1,2}}-)?(?:\d{{4}} ?[A-Z]{{2}}(?![\w])|\d{{4}}-\d{{3}}|\d{{2}}-\d{{3}}"
-    rf"|\d{{3}} \d{{2}}|\d{{6}}|\d{{4,5}}))(?:,? г\.)? ?(?:(?<! )\n)?{_TOWN}(?:[ \n]+[A-Z](?![\w]))?"
+    rf"(?<![\w/.-])(?:(?:[A-Z]{{1,2}}-)?(?:\d{{4}} ?[A-Z]{{2}}(?![\w])|\d{{4}}-\d{{3}}"
+    rf"|\d{{2}}-\d{{3}}"
+    rf"|\d{{3}} \d{{2}}|\d{{6}}|\d{{4,5}}))(?:,? г\.)? ?(?:(?<! )\n)?{_TOWN}"
+    r"(?:[ \n]+[A-Z](?![\w]))?"
 )
 # A code after its town: Bristol BS1 5TR, Galway H91 E2K3, Portland, OR 97205.
 _CODE_LAST: Final = re.compile(
@@ -29,22 +31,25 @@ _CODE_LAST: Final = re.compile(
     r"|[A-Z]{2} \d{5}(?:-\d{4})?)(?!\w)"
 )
 _SMALL: Final = (
-    r"(?:de|la|las|los|el|del|della|delle|dei|degli|di|da|das|dos|do|der|den|des|am|an|auf|im|in den|zum"
-    r"|zur|van|von|op|ten|ter|of|the|le|les|du|och|og|på|dell'|d')"
+    r"(?:de|la|las|los|el|del|della|delle|dei|degli|di|da|das|dos|do|der|den|des|am|an|auf|im|in den"
+    r"|zum|zur|van|von|op|ten|ter|of|the|le|les|du|och|og|på|dell'|d')"
 )
 _NUMBER: Final = (
     r"(?:(?:No|Nr|no|nr|n|N)[.:°º]{0,2} ?)?\d{1,4}(?:[ /-]?[a-zA-Z](?!\w))?(?:[/-]\d{1,4}[a-z]?)?"
 )
 _FLAT: Final = (
-    r"(?:,? (?:\d{1,2}\.?[º°ª]?(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?)?|(?:Suite|Apt\.?|Flat|Unit|Floor"
+    r"(?:,? (?:\d{1,2}\.?[º°ª]?(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?)?|(?:Suite|Apt\.?|Flat|Unit"
+    r"|Floor"
     r"|Etage|bus|bte\.?|lok\.?|m\.|kat|daire|D:|K:) ?\d{1,4}[a-zA-Z]?|Stock \d|Top \d{1,3}))?"
 )
 _NUMBER_LAST: Final = re.compile(
-    rf"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Pp]za|[Pp]lz|[Ss]tr)\. ?)?{_CAPITAL}[\w'’./-]*"
-    rf"|\d{{1,2}}\.)(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}},?[ \n]+{_NUMBER}{_FLAT}$"
+    rf"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Pp]za|[Pp]lz|[Ss]tr)\. ?)?"
+    rf"{_CAPITAL}[\w'’./-]*|\d{{1,2}}\.)(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}}"
+    rf",?[ \n]+{_NUMBER}{_FLAT}$"
 )
 _NUMBER_FIRST: Final = re.compile(
-    r"(?<![\w.,/-])(?:\d{1,3}(?: ?(?:bis|ter|quater)|[a-dA-D])?,?|\d{4})(?<!\d{4},)[ \n]+(?:[^\W\d_][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
+    r"(?<![\w.,/-])(?:\d{1,3}(?: ?(?:bis|ter|quater)|[a-dA-D])?,?|\d{4})(?<!\d{4},)[ \n]+"
+    r"(?:[^\W\d_][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
     rf"(?:[ \n]+(?:[^\W\d][\w'’.-]*|\d{{1,3}}(?:st|nd|rd|th))){{0,5}}{_FLAT}$"
 )
 _RUSSIAN: Final = re.compile(
