@@ -63,7 +63,7 @@ class Computation:
             OperationError: ``aggregation.*`` or ``rows.*``.
         """
         try:
-            connection = connect(self._place, f"{self._memory_mib}MiB", self._threads)
+            connection = connect(self._place, f"{self._memory_mib}MiB", self._threads, sources)
             try:
                 with self._lock:
                     self._connection = connection

@@ -54,8 +54,9 @@ def union(staged: Staged, how: Union) -> Query:
         keys, alone = _keys(staged, how.key)
         groups = ", ".join([*keys, alone]) or "1"
         places = f"SELECT min(ord) FROM {staged.rows()} GROUP BY {groups}"
-        rest += f" WHERE ord IN ({places})"
-    return Query(values=tuple(values), rest=f"{rest} ORDER BY ord", columns=tuple(described))
+        rest += f" WHERE ord IN ({places}) ORDER BY ord"
+    # Without a condition the rows come in order: UNION ALL and COPY keep it.
+    return Query(values=tuple(values), rest=rest, columns=tuple(described))
 
 
 def intersect(staged: Staged, how: Intersect) -> Query:

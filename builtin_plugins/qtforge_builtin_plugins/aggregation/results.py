@@ -15,11 +15,13 @@ import duckdb
 import msgspec
 
 from qtforge_builtin_plugins.aggregation.methods import Query
+from qtforge_builtin_plugins.collectors.files.parquet_values import PARQUET
+from qtforge_builtin_plugins.collectors.files.quoting import identifier, literal
 from qtforge_builtin_plugins.collectors.row_sink import INLINE_BYTES, INLINE_ROWS
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Dataset
 
-__all__ = ["PREVIEW_ROWS", "Output", "literal", "write_json_lines", "write_parquet"]
+__all__ = ["PREVIEW_ROWS", "Output", "write_json_lines", "write_parquet"]
 
 PREVIEW_ROWS: Final = 100
 
@@ -54,20 +56,23 @@ def write_json_lines(
         OperationError: ``aggregation.too_large`` outside a run.
     """
     made = place / "result.jsonl"
+    part = place / "part.jsonl"
     count = 0
-    with made.open("wb") as whole:
-        for query in queries:
-            pairs = ", ".join(f"{literal(column)}, {value}" for column, value in query.values)
-            # As CSV of one column without quotes, since JSON has no control characters.
-            row = connection.execute(
-                f"COPY (SELECT CAST(json_object({pairs}) AS VARCHAR) {query.rest})"
-                f" TO {literal(str(place / 'part.jsonl'))} "
-                "(FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x1f')"
-            ).fetchone()
-            count += int(row[0]) if row else 0
-            with (place / "part.jsonl").open("rb") as part:
-                shutil.copyfileobj(part, whole, 1 << 20)
-        whole.flush()
+    for number, query in enumerate(queries):
+        pairs = ", ".join(f"{literal(column)}, {value}" for column, value in query.values)
+        # As CSV of one column without quotes, since JSON has no control characters.
+        row = connection.execute(
+            f"COPY (SELECT CAST(json_object({pairs}) AS VARCHAR) {query.rest})"
+            f" TO {literal(part)} "
+            "(FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER E'\\x1f')"
+        ).fetchone()
+        count += int(row[0]) if row else 0
+        if number == 0:
+            part.replace(made)
+            continue
+        with made.open("ab") as whole, part.open("rb") as file:
+            shutil.copyfileobj(file, whole, 1 << 20)
+    with made.open("ab") as whole:
         os.fsync(whole.fileno())
     size_bytes = made.stat().st_size
     if count <= INLINE_ROWS and size_bytes <= INLINE_BYTES:
@@ -82,11 +87,6 @@ def write_json_lines(
         path=str(path), format="jsonl", rows=count, size_bytes=size_bytes, sha256=sha256
     )
     return Output(rows=rows, dataset=dataset, count=count, complete=False)
-
-
-def literal(text: str) -> str:
-    """Return a text as an SQL literal, in which only quotes have to be doubled."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _first(path: Path, count: int) -> list[dict[str, Any]]:
@@ -115,10 +115,9 @@ def write_parquet(
         raise _too_large()
     _check_names(query)
     partial, path = place / "result.parquet", folder / f"{name}.parquet"
-    selected = ", ".join(f"{value} AS {_identifier(column)}" for column, value in query.values)
+    selected = ", ".join(f"{value} AS {identifier(column)}" for column, value in query.values)
     row = connection.execute(
-        f"COPY (SELECT {selected} {query.rest}) TO {literal(str(partial))}"
-        " (FORMAT parquet, COMPRESSION zstd)"
+        f"COPY (SELECT {selected} {query.rest}) TO {literal(partial)} {PARQUET}"
     ).fetchone()
     sha256 = _sha256(partial)
     with partial.open("rb") as file:
@@ -145,10 +144,6 @@ def _check_names(query: Query) -> None:
             what = f"a Parquet file can't have both columns '{other}' and '{column}'"
             fix = 'use format = "jsonl"'
             raise OperationError("aggregation.column_taken", what, "", fix, retryable=False)
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _too_large() -> OperationError:

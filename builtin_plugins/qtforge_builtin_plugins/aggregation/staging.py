@@ -1,12 +1,13 @@
-"""Load the rows of sources into tables of a temporary database.
+"""The rows of sources as tables and views of a temporary database.
 
-Paths and names from outside reach SQL only as bound parameters; tables and columns have
-generated names.
+Rows of JSON become tables, since their text is parsed once; Parquet files are views, of which
+only the columns that a query uses are read. Names from outside reach SQL only as bound
+parameters, and paths as these or as literals; tables, views and columns have generated names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,19 +18,21 @@ import msgspec
 from qtforge_builtin_plugins.aggregation.columns import TableColumn, json_kind, pointer
 from qtforge_builtin_plugins.aggregation.messages import SourceRows
 from qtforge_builtin_plugins.aggregation.parquet_source import parquet_columns
+from qtforge_builtin_plugins.collectors.files.quoting import literal, pattern_of
 from qtforge_builtin_plugins.collectors.row_sink import plain_value
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["Staged", "connect", "stage"]
 
 _MOST_COLUMNS: Final = 2000
+_ROW_NUMBER: Final = "file_row_number"
 _FIRST_ROWS: Final = 1000
 _SOURCE_BITS: Final = 40  # of a row's position: the bits below have its number in the source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """Sources as tables ``s0``, ``s1``...
+    """Sources as tables or views ``s0``, ``s1``..., each with its rows' numbers as ``rowid``.
 
     Attributes:
         names: The sources' names.
@@ -63,12 +66,19 @@ class _Source:
     path: str
     kinds: dict[str, int]
     plain: dict[str, tuple[str, str]] | None  # for Parquet: the SQL of each value, and its JSON
+    wide: bool = False  # whether an integer needs more than 64 bits with a sign
 
 
-def connect(folder: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """Open a database in a folder, with limits, and without access to the network."""
+def connect(
+    folder: Path, memory: str, threads: int, sources: Sequence[SourceRows]
+) -> duckdb.DuckDBPyConnection:
+    """Open a database with limits, and without access to the network.
+
+    It is in a folder where rows become tables; for views it has no file.
+    """
+    are_views = all(each.dataset and each.dataset.format == "parquet" for each in sources)
     connection = duckdb.connect(
-        folder / "work.db",
+        ":memory:" if are_views else folder / "work.db",
         config={
             "memory_limit": memory,
             "threads": threads,
@@ -112,8 +122,9 @@ def stage(
             "reduce the sources' columns, or put varying keys into one column",
             retryable=False,
         )
+    wide = any(source.wide for source in found)
     columns = tuple(
-        TableColumn(name, place, kind) for place, (name, kind) in enumerate(kinds.items())
+        TableColumn(name, place, kind, wide) for place, (name, kind) in enumerate(kinds.items())
     )
     try:
         counts = _load(connection, found, columns)
@@ -127,11 +138,14 @@ def stage(
 
 def _look(connection: duckdb.DuckDBPyConnection, source: SourceRows, inline: Path) -> _Source:
     if source.dataset is not None and source.dataset.format == "parquet":
-        plain = parquet_columns(connection, source.dataset.path)
+        pattern = pattern_of(source.dataset.path)
+        plain = parquet_columns(connection, pattern)
         kinds = {name: each.kind for name, each in plain.items()}
         values = {name: (each.value, each.json) for name, each in plain.items()}
-        return _Source("read_parquet", source.dataset.path, kinds, values)
-    path = source.dataset.path if source.dataset is not None else str(_written(source, inline))
+        wide = any(each.wide for each in plain.values())
+        return _Source("read_parquet", pattern, kinds, values, wide)
+    file = source.dataset.path if source.dataset is not None else _written(source, inline)
+    path = pattern_of(file)
     reader = "read_ndjson_objects"
     names = _keys(connection, path, source.name)
     return _Source(reader, path, _kinds(connection, path, names), None)
@@ -194,36 +208,66 @@ def _load(
     sources: Sequence[_Source],
     columns: Sequence[TableColumn],
 ) -> tuple[int, ...]:
-    counts = []
-    for place, source in enumerate(sources):
-        from_: Any
-        given: list[Any] = [source.path]
-        if source.plain is None:
-            own = [column for column in columns if column.name in source.kinds]
-            values = {
-                column.name: _from_json(f"v[{number + 1}]", column)
-                for number, column in enumerate(own)
-            }
-            from_ = "read_ndjson_objects($1)"
-            if own:
-                from_ = f"(SELECT json_extract(json, $2) AS v FROM {from_})"
-                given.append(_pointers([column.name for column in own]))
-        else:
-            values = {
-                column.name: source.plain[column.name][column.sql_type == "JSON"]
-                for column in columns
-                if column.name in source.plain
-            }
-            names = ", ".join(f"p{number}" for number in range(len(source.plain)))
-            from_ = f"read_parquet($1) AS t({names})" if source.plain else "read_parquet($1)"
-        wanted = ", ".join(
-            f"CAST({values.get(column.name, 'NULL')} AS {column.sql_type}) AS {column.sql}"
-            for column in columns
-        )
-        select = f"SELECT {wanted or 'NULL AS nothing'} FROM {from_}"
-        row = connection.execute(f"CREATE OR REPLACE TABLE s{place} AS {select}", given).fetchone()
-        counts.append(int(row[0]) if row else 0)
-    return tuple(counts)
+    return tuple(
+        _as_table(connection, source, place, columns)
+        if source.plain is None
+        else _as_view(connection, source, source.plain, place, columns)
+        for place, source in enumerate(sources)
+    )
+
+
+def _as_table(
+    connection: duckdb.DuckDBPyConnection,
+    source: _Source,
+    place: int,
+    columns: Sequence[TableColumn],
+) -> int:
+    own = [column for column in columns if column.name in source.kinds]
+    values = {
+        column.name: _from_json(f"v[{number + 1}]", column) for number, column in enumerate(own)
+    }
+    from_ = "read_ndjson_objects($1)"
+    given: list[Any] = [source.path]
+    if own:
+        from_ = f"(SELECT json_extract(json, $2) AS v FROM {from_})"
+        given.append(_pointers([column.name for column in own]))
+    select = f"SELECT {_selected(values, columns) or 'NULL AS nothing'} FROM {from_}"
+    row = connection.execute(f"CREATE OR REPLACE TABLE s{place} AS {select}", given).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _as_view(
+    connection: duckdb.DuckDBPyConnection,
+    source: _Source,
+    plain: Mapping[str, tuple[str, str]],
+    place: int,
+    columns: Sequence[TableColumn],
+) -> int:
+    values = {
+        column.name: plain[column.name][column.sql_type == "JSON"]
+        for column in columns
+        if column.name in plain
+    }
+    names = ", ".join([*(f"p{number}" for number in range(len(plain))), "number"])
+    path = literal(source.path)
+    from_ = f"read_parquet({path}, {_ROW_NUMBER} = true) AS t({names})"
+    shown = ", ".join(filter(None, (_selected(values, columns), "number AS rowid")))
+    kind = "VIEW"
+    if any(name.lower() == _ROW_NUMBER for name in plain):  # the reader's own name
+        names = ", ".join(f"p{number}" for number in range(len(plain)))
+        kind, shown = "TABLE", _selected(values, columns)
+        from_ = f"read_parquet({path}) AS t({names})"
+    connection.execute(f"CREATE OR REPLACE {kind} s{place} AS SELECT {shown} FROM {from_}")
+    counted = f"SELECT sum(num_rows) FROM parquet_file_metadata({path})"
+    row = connection.execute(counted).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _selected(values: Mapping[str, str], columns: Sequence[TableColumn]) -> str:
+    return ", ".join(
+        f"CAST({values.get(column.name, 'NULL')} AS {column.sql_type}) AS {column.sql}"
+        for column in columns
+    )
 
 
 def _from_json(value: str, column: TableColumn) -> str:

@@ -11,8 +11,8 @@ from qtforge_builtin_plugins.aggregation.columns import INTEGER, NUMBER, TableCo
 from qtforge_builtin_plugins.aggregation.messages import Statistical
 from qtforge_builtin_plugins.aggregation.methods import Query, column_named
 from qtforge_builtin_plugins.aggregation.options import names_of
-from qtforge_builtin_plugins.aggregation.results import literal
 from qtforge_builtin_plugins.aggregation.staging import Staged
+from qtforge_builtin_plugins.collectors.files.quoting import literal
 from qtforge_sdk.errors import OperationError
 
 __all__ = ["statistics"]
@@ -67,7 +67,11 @@ def _figures(
     )
     by = ", ".join(group.compared for group in groups)
     group = ", ".join(f"{literal(each.name)}, g{place}" for place, each in enumerate(groups))
-    kept = "".join(f", arg_min({each.sql}, ord) AS g{place}" for place, each in enumerate(groups))
+    # Equal values are the same, except in a column of several types.
+    kept = "".join(
+        f", {each.sql if each.compared == each.sql else f'arg_min({each.sql}, ord)'} AS g{place}"
+        for place, each in enumerate(groups)
+    )
     inner = (
         f"SELECT min(ord) AS ord{kept}, count(*) AS n, count({x}) AS numbers,"
         f" count({column.sql}) AS there, {_whole(total) if exact else total} AS total,"

@@ -25,8 +25,11 @@ pytest.importorskip("python_calamine", reason="the extra 'files' is not installe
 import duckdb
 from tests.builtin_plugins.collectors.requests import Asker
 
+from qtforge_builtin_plugins.aggregation.computing import Computation
+from qtforge_builtin_plugins.aggregation.messages import SourceRows
+from qtforge_builtin_plugins.aggregation.options import read_aggregation
 from qtforge_builtin_plugins.collectors.file import FileCollector
-from qtforge_builtin_plugins.collectors.files import csv_tables
+from qtforge_builtin_plugins.collectors.files import csv_tables, parquet_tables, reader
 
 
 @pytest.fixture
@@ -333,6 +336,11 @@ def test_a_line_without_end_is_refused_before_it_is_parsed(
 def test_a_long_line_within_the_bound_is_read(ask: Asker, folder: Path) -> None:
     (folder / "a.csv").write_bytes(b"a,b\n1," + b"x" * 15_000_000 + b"\n2,y\n")
     assert ask("a.csv").count == 2
+    for before in (1, 20_000):  # a row of many lines
+        rows = b"1,x\n" * before + b'1,"' + b"xxxx\n" * 2_000_000 + b'"\n2,y\n'
+        (folder / "a.csv").write_bytes(b"a,b\n" + rows)
+        assert ask("a.csv").count == before + 2
+        assert ask("a.csv", ragged="skip").count == before + 2
 
 
 def test_many_rows_of_csv_go_to_a_parquet_file(ask: Asker, folder: Path) -> None:
@@ -352,6 +360,74 @@ def test_many_rows_of_csv_go_to_a_parquet_file(ask: Asker, folder: Path) -> None
     assert [row["id"] for row in rows] == list(range(50_000))
     assert rows[3] == {"id": 3, "name": "name 3", "half": 1.5, "none": None}
     assert not list(ask.run_files.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("late", "types"),
+    [
+        ("7,8,9,x,", ["BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR"]),
+        ("1.5,8,9,x,", ["DOUBLE", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR"]),
+        ("007,8,9,x,", ["VARCHAR", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR"]),
+        ("7,-0,1e5,x,", ["BIGINT", "VARCHAR", "DOUBLE", "VARCHAR", "VARCHAR"]),
+        ("7,1000000000000000000,x,x,", ["BIGINT", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR"]),
+        ("7,8,,x,5", ["BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "BIGINT"]),
+        ("7,8,,x,y", ["BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR"]),
+    ],
+)
+def test_a_late_row_still_decides_the_types(
+    ask: Asker, folder: Path, late: str, types: list[str]
+) -> None:
+    lines = "".join(f"{number},-{number + 1},{number}.5,t{number},\n" for number in range(20_000))
+    (folder / "a.csv").write_text(f"a,b,c,d,e\n{lines}{late}\n")
+    dataset = ask("a.csv").dataset
+    assert dataset is not None
+    assert dataset.rows == 20_001
+    rows = dataset_rows(dataset.path)
+    with duckdb.connect() as connection:
+        found = connection.execute("describe from read_parquet($1)", [dataset.path]).fetchall()
+    assert [kind for _, kind, *_ in found] == types
+    shown = [("" if value is None else str(value)) for value in rows[-1].values()]
+    assert [text.removesuffix(".0") for text in shown] == [
+        "100000" if text == "1e5" else text for text in late.split(",")
+    ]
+    assert not list(ask.run_files.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("late", "what"), [("1,2", "line 20002"), ('1,"2,3', "line 20002"), ("1,\xff,2", "")]
+)
+def test_a_broken_row_far_down_is_told_with_its_line(
+    ask: Asker, folder: Path, late: str, what: str
+) -> None:
+    content = "a,b,c\n" + "1,2,3\n" * 20_000 + late + "\n"
+    (folder / "a.csv").write_bytes(content.encode("latin-1"))
+    refused = ask.refusal("a.csv")
+    assert refused.code == "file.invalid"
+    assert what in refused.what
+
+
+def test_a_parquet_file_that_changes_while_it_is_copied_is_told(
+    ask: Asker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet("select r from range(20000) as t(r)", folder / "a.parquet")
+    look = parquet_tables.parquet_table
+
+    def look_then_change(*given: Any) -> Any:
+        table = look(*given)
+        (folder / "a.parquet").write_bytes(b"other")
+        return table
+
+    monkeypatch.setattr(reader, "parquet_table", look_then_change)
+    assert ask.refusal("a.parquet").code == "file.failed"
+    assert not list(ask.run_files.rglob("*.p*"))
+
+
+def test_numbers_of_parquet_that_json_does_not_have_are_told(ask: Asker, folder: Path) -> None:
+    for rows in (3, 20_000):
+        query = f"select 'nan'::float as a, 1.5::double as b from range({rows})"
+        write_parquet(query, folder / "a.parquet")
+        found = ask("a.parquet").warnings
+        assert [(each.code, each.count) for each in found] == [("rows.not_finite", rows)]
 
 
 def test_a_limit_cuts_off_few_and_many(ask: Asker, folder: Path) -> None:
@@ -589,7 +665,16 @@ def test_many_rows_of_parquet_are_as_plain_as_few(ask: Asker, folder: Path, tmp_
     dataset = ask("b.parquet").dataset
     assert dataset is not None
     assert dataset.format == "parquet"
-    assert dataset_rows(dataset.path)[-1] == {**EXPECTED, "r": 19_999}
+    content = (folder / "b.parquet").read_bytes()
+    assert Path(dataset.path).read_bytes() == content  # the aggregation makes its values plain
+    assert dataset.sha256 == hashlib.sha256(content).hexdigest()
+    (tmp_path / "place").mkdir()
+    computation = Computation(tmp_path / "place", tmp_path, "all", 256, 2)
+    source = SourceRows(name="b", dataset=dataset)
+    result = computation.run([source], read_aggregation({"method": "union"})).dataset
+    assert result is not None
+    last = msgspec.json.decode(Path(result.path).read_bytes().splitlines()[-1])
+    assert last == {**EXPECTED, "r": 19_999}
 
 
 def test_parquet_files_with_different_columns_are_one_table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -24,11 +25,12 @@ from qtforge_builtin_plugins.collectors.files.engine import (
     Column,
     Engine,
     Table,
-    literal,
 )
 from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
+from qtforge_builtin_plugins.collectors.files.quoting import literal
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, rewritten
+from qtforge_builtin_plugins.collectors.row_sink import INLINE_ROWS
 from qtforge_builtin_plugins.collectors.source_warnings import SourceWarnings
 
 __all__ = ["csv_table"]
@@ -41,9 +43,13 @@ _NUMBER: Final = (
 _COMMA_NUMBER: Final = _NUMBER.replace(r"\.", ",")
 # What may as well be a number of thousands: `1,234`.
 _THOUSANDS: Final = "0|-?[1-9][0-9]{0,17}|-?[1-9][0-9]{0,2},[0-9]{3}"
+_USUAL_LINE_BYTES: Final = 2_000_000  # the engine's own limit; a higher one makes it slower
+_TOO_LONG: Final = "Maximum line size"
 _MAX_LINE_BYTES: Final = 16 * 2**20
 _BLOCK_BYTES: Final = 64 * 2**10
-_SAMPLE_ROWS: Final = 2000
+_BUFFER_BYTES: Final = 2 * _MAX_LINE_BYTES
+_EMPTY: Final = "EMPTY"  # the kind of a column without values
+_OTHER_TYPE: Final = "qtforge: a value of another type"
 _LINE: Final = re.compile(r"on Line: (\d+)")
 _WIDTHS: Final = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _SOURCE: Final = "source_file"
@@ -60,6 +66,7 @@ class _Part:
     dialect: Dialect
     names: Sequence[str]
     blank_lines: int
+    has_long_lines: bool
 
 
 def csv_table(
@@ -84,45 +91,75 @@ def csv_table(
         else:
             allowance.take(file.path.stat().st_size, file)
             path.symlink_to(file.path)  # its own name may contain wildcards
-        _check_lines(file, path, interrupt)
+        has_long_lines = _check_lines(file, path, interrupt)
         start = read_start(file, path)
         if start.text:
-            found.append((file, path, start))
+            found.append((file, path, start, has_long_lines))
     parts = _parts(found, parameters, warnings)
     if parameters.ragged != "error":
         parts = [
             _completed(engine, part, place, parameters, warnings)
             for place, part in enumerate(parts)
         ]
+    if not parts:
+        return Table(source="(SELECT 1) WHERE false", columns=[], rows=0)
+    return _table_of(engine, parts, parameters, limit, warnings)
+
+
+def _table_of(
+    engine: Engine, parts: Sequence[_Part], parameters: FileParameters, limit: int,
+    warnings: SourceWarnings,
+) -> Table:  # fmt: skip
     names = list(dict.fromkeys(name for part in parts for name in part.names))
     if parameters.source_file:
         names = [name for name in names if name != _SOURCE] + [_SOURCE]
-    if not parts:
-        return Table(source="(SELECT 1) WHERE false", columns=[], rows=0)
+
+    def failed(error: duckdb.InvalidInputException) -> Table:
+        """Return the table with longer lines, for rows of several lines; or raise the error."""
+        if _TOO_LONG not in str(error) or all(part.has_long_lines for part in parts):
+            raise _translated(error, parts) from error
+        longer = [dataclasses.replace(part, has_long_lines=True) for part in parts]
+        return _table_of(engine, longer, parameters, limit, warnings)
+
     source = " UNION ALL ".join(_select(part, names, parameters) for part in parts)
-    return _typed(engine, f"({source}) AS rows", names, parameters, limit, parts, warnings)
+    return _typed(engine, f"({source}) AS rows", names, parameters, limit, parts, warnings, failed)
 
 
-def _check_lines(file: FoundFile, path: Path, interrupt: Interrupt) -> None:
-    """Check that no line is too long for the engine, which could not be interrupted in it.
+def _check_lines(file: FoundFile, path: Path, interrupt: Interrupt) -> bool:
+    """Return whether lines are longer than usual.
 
     Raises:
-        OperationError: ``file.invalid``, with the line's number.
+        OperationError: ``file.invalid``, with the line's number: one is too long for the
+            engine, which could not be interrupted in it.
     """
     with path.open("rb") as stream:
-        size, begin = path.stat().st_size, 0
-        while size - begin > _MAX_LINE_BYTES:
-            interrupt.check()
-            end = _last_line_end(stream, begin, begin + _MAX_LINE_BYTES)
-            if end is None:
-                stream.seek(0)
-                line = 1 + sum(
-                    stream.read(min(_BLOCK_BYTES, begin - at)).count(b"\n")
-                    for at in range(0, begin, _BLOCK_BYTES)
-                )
-                why = f"it has more than {_MAX_LINE_BYTES} bytes"
-                raise invalid(file, why, line, "check the file's line ends, and that it is CSV")
-            begin = end
+        size = path.stat().st_size
+        begin = _long_line(stream, 0, size, _USUAL_LINE_BYTES, interrupt)
+        if begin is None:
+            return False
+        begin = _long_line(stream, begin, size, _MAX_LINE_BYTES, interrupt)
+        if begin is None:
+            return True
+        stream.seek(0)
+        line = 1 + sum(
+            stream.read(min(_BLOCK_BYTES, begin - at)).count(b"\n")
+            for at in range(0, begin, _BLOCK_BYTES)
+        )
+    why = f"it has more than {_MAX_LINE_BYTES} bytes"
+    raise invalid(file, why, line, "check the file's line ends, and that it is CSV")
+
+
+def _long_line(
+    stream: BinaryIO, begin: int, size: int, most: int, interrupt: Interrupt
+) -> int | None:
+    """Return the position of the first line that is longer, from a line's beginning on."""
+    while size - begin > most:
+        interrupt.check()
+        end = _last_line_end(stream, begin, begin + most)
+        if end is None:
+            return begin
+        begin = end
+    return None
 
 
 def _last_line_end(stream: BinaryIO, begin: int, end: int) -> int | None:
@@ -137,7 +174,7 @@ def _last_line_end(stream: BinaryIO, begin: int, end: int) -> int | None:
 
 
 def _parts(
-    found: Sequence[tuple[FoundFile, Path, Start]],
+    found: Sequence[tuple[FoundFile, Path, Start, bool]],
     parameters: FileParameters,
     warnings: SourceWarnings,
 ) -> list[_Part]:
@@ -146,12 +183,12 @@ def _parts(
     Raises:
         OperationError: ``file.invalid``.
     """
-    dialects = [found_dialect(start, file.tabs, parameters) for file, _, start in found]
+    dialects = [found_dialect(start, file.tabs, parameters) for file, _, start, _ in found]
     has_names = [parameters.header is True] * len(found)
     if parameters.header is None:
         has_names = header_rows([rows for _, rows in dialects])
     parts = []
-    for (file, path, start), (dialect, rows), header in zip(
+    for (file, path, start, has_long_lines), (dialect, rows), header in zip(
         found, dialects, has_names, strict=True
     ):
         if not rows:
@@ -175,6 +212,7 @@ def _parts(
                 dialect=msgspec.structs.replace(dialect, header=header),
                 names=column_names(names),
                 blank_lines=start.blank_lines,
+                has_long_lines=has_long_lines or parameters.ragged != "error",
             )
         )
     return parts
@@ -223,24 +261,21 @@ def _completed(
     if skips or width is None:
         return part
     names = column_names([*part.names, *[""] * (width - len(part.names))])
-    return _Part(
-        file=part.file,
-        path=part.path,
-        dialect=part.dialect,
-        names=names,
-        blank_lines=part.blank_lines,
-    )
+    return dataclasses.replace(part, names=names)
 
 
 def _reader(part: _Part, options: str) -> str:
     # Inner columns have generated names, since the engine's names are case-insensitive.
     columns = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(len(part.names)))
     dialect = part.dialect
+    lines = ""
+    if part.has_long_lines:
+        lines = f" max_line_size = {_MAX_LINE_BYTES}, buffer_size = {_BUFFER_BYTES},"
     return (
         f"read_csv({literal(part.path)}, auto_detect = false,"
         f" header = {str(dialect.header).lower()}, skip = {part.blank_lines},"
         f" delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)},"
-        f" escape = {literal(dialect.quote)}, nullstr = '', max_line_size = {_MAX_LINE_BYTES},"
+        f" escape = {literal(dialect.quote)}, nullstr = '',{lines}"
         f" columns = {{{columns}}}{options})"
     )
 
@@ -264,20 +299,95 @@ def _select(part: _Part, names: Sequence[str], parameters: FileParameters) -> st
 def _typed(
     engine: Engine, source: str, names: Sequence[str], parameters: FileParameters, limit: int,
     parts: Sequence[_Part], warnings: SourceWarnings,
+    failed: Callable[[duckdb.InvalidInputException], Table],
 ) -> Table:  # fmt: skip
+    """Return the table, with the types of its columns.
+
+    What fits into an answer is looked at whole. Otherwise the types of the first rows are
+    expected of all, and checked as the rows are written; rows that do not fit lead to
+    `_typed_by_all`.
+    """
     patterns = {"BIGINT": _WHOLE, "DOUBLE": _NUMBER}
     separated = any(part.dialect.delimiter == "," for part in parts)
     if parameters.decimal == "," or (parameters.decimal is None and not separated):
         patterns |= {"COMMA": _COMMA_NUMBER, "THOUSANDS": _THOUSANDS}
+    wanted = range(len(names)) if parameters.types == "detect" else ()
+    every = dict.fromkeys(wanted, tuple(patterns))
+    first = min(limit, INLINE_ROWS) + 1
     try:
-        kinds: dict[int, Sequence[str]] = {}
-        if parameters.types == "detect":
-            # Nearly all columns of text are known as such by their first rows.
-            kinds = dict.fromkeys(range(len(names)), tuple(patterns))
-            kinds = _matching(engine, source, kinds, patterns, _SAMPLE_ROWS, default=True)[1]
-        count, kinds = _matching(engine, source, kinds, patterns, limit + 1, default=False)
+        count, kinds = _matching(engine, source, every, patterns, first)
     except duckdb.InvalidInputException as error:
-        raise _translated(error, parts) from error
+        return failed(error)
+
+    def by_all(error: duckdb.InvalidInputException | None) -> Table:
+        if error is not None and _OTHER_TYPE not in str(error):
+            return failed(error)
+        return _typed_by_all(engine, source, names, kinds, patterns, parameters, limit, parts,
+                             warnings, failed)  # fmt: skip
+
+    if count < first or limit <= INLINE_ROWS:
+        return _with_kinds(source, names, kinds, count, parameters, parts, warnings)
+    if any("COMMA" in found and "BIGINT" not in found for found in kinds.values()):
+        return by_all(None)  # the decimal mark follows from all rows
+    columns = [
+        Column(name=name, expression=_expected(f"o{position}", kinds.get(position)))
+        for position, name in enumerate(names)
+    ]
+    details = _facts(parts, parameters.decimal or ".")
+    return Table(source=source, columns=columns, rows=None, details=details, instead=by_all)
+
+
+def _expected(value: str, kinds: Sequence[str] | None) -> str:
+    """Return the SQL of a value as the first rows' type, which fails for another one."""
+    other = f"WHEN {value} IS NOT NULL THEN error('{_OTHER_TYPE}' || left({value}, 0))"
+    if kinds is None:
+        return value
+    if _EMPTY in kinds:
+        return f"CASE {other}::VARCHAR END"
+    if "BIGINT" in kinds:
+        number = f"TRY_CAST({value} AS BIGINT)"
+        # As `_WHOLE`, without its cost.
+        fits = f"CAST({number} AS VARCHAR) = {value} AND abs({number}) < 1000000000000000000"
+        return f"CASE WHEN {fits} THEN {number} {other}::BIGINT END"
+    if "DOUBLE" in kinds:
+        fits = f"regexp_full_match({value}, '{_NUMBER}')"
+        return f"CASE WHEN {fits} THEN CAST({value} AS DOUBLE) {other}::DOUBLE END"
+    return value
+
+
+def _typed_by_all(
+    engine: Engine, source: str, names: Sequence[str], kinds: Mapping[int, Sequence[str]],
+    patterns: Mapping[str, str], parameters: FileParameters, limit: int, parts: Sequence[_Part],
+    warnings: SourceWarnings, failed: Callable[[duckdb.InvalidInputException], Table],
+) -> Table:  # fmt: skip
+    """Return the table with the types that all rows have.
+
+    Args:
+        engine: Answers.
+        source: The rows.
+        names: The columns.
+        kinds: What the first rows are, by column; a column without values may be anything.
+        patterns: The pattern of each kind.
+        parameters: The parameters of the source.
+        limit: The most rows.
+        parts: The files.
+        warnings: The warnings of the answer.
+        failed: Returns the table to use when the rows can't be read, or raises the error.
+    """
+    candidates = {
+        position: tuple(patterns) if _EMPTY in found else found for position, found in kinds.items()
+    }
+    try:
+        count, kinds = _matching(engine, source, candidates, patterns, limit + 1)
+    except duckdb.InvalidInputException as error:
+        return failed(error)
+    return _with_kinds(source, names, kinds, count, parameters, parts, warnings)
+
+
+def _with_kinds(
+    source: str, names: Sequence[str], kinds: Mapping[int, Sequence[str]], count: int,
+    parameters: FileParameters, parts: Sequence[_Part], warnings: SourceWarnings,
+) -> Table:  # fmt: skip
     decimal = parameters.decimal or (
         "," if any(_is_decimal(each) for each in kinds.values()) else "."
     )
@@ -308,8 +418,8 @@ def _is_decimal(kinds: Sequence[str]) -> bool:
 
 
 def _matching(
-    engine: Engine, source: str, candidates: dict[int, Sequence[str]],
-    patterns: dict[str, str], limit: int, *, default: bool,
+    engine: Engine, source: str, candidates: Mapping[int, Sequence[str]],
+    patterns: Mapping[str, str], limit: int,
 ) -> tuple[int, dict[int, Sequence[str]]]:  # fmt: skip
     """Return the number of rows, and for each column the kinds that all its values are of.
 
@@ -319,23 +429,22 @@ def _matching(
         candidates: The kinds to check for each column, by its number.
         patterns: The pattern of each kind.
         limit: The most rows to look at.
-        default: Whether a column without values is of every kind.
     """
     asked = ["count(*)"]
     for position, kinds in candidates.items():
-        asked += [
-            f"coalesce(bool_and(regexp_full_match(o{position}, '{patterns[kind]}')), {default})"
-            for kind in kinds
-        ]
+        asked.append(f"count(o{position})")
+        asked += [f"bool_and(regexp_full_match(o{position}, '{patterns[kind]}'))" for kind in kinds]
     shown = ", ".join(asked)
     ((count, *found),) = engine.rows(
         f"SELECT {shown} FROM (SELECT * FROM {source} LIMIT {limit})"  # noqa: S608 - quoted
     )
     answers = iter(found)
-    return count, {
-        position: [kind for kind in kinds if next(answers)]
-        for position, kinds in candidates.items()
-    }
+    matching: dict[int, Sequence[str]] = {}
+    for position, kinds in candidates.items():
+        has_values = next(answers) > 0
+        fits = [kind for kind in kinds if next(answers)]
+        matching[position] = fits if has_values else [_EMPTY]
+    return count, matching
 
 
 def _facts(parts: Sequence[_Part], decimal: str) -> dict[str, Any]:
@@ -361,7 +470,7 @@ def _translated(error: duckdb.Error, parts: Sequence[_Part]) -> Exception:
     reasons = [line for line in lines if not line.startswith(("CSV Error", "Original Line"))]
     why, fix = (reasons or lines)[0], ""
     widths = _WIDTHS.search(text)
-    if "Maximum line size" in text:
+    if _TOO_LONG in text:
         why, fix = f"it has more than {_MAX_LINE_BYTES} bytes", "check that its quotes are closed"
     elif "unicode" in text:
         why, fix = "it is not in utf-8", "set encoding, such as cp1252"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,16 @@ from typing import Any, Final
 import duckdb
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.files.parquet_values import PARQUET
+from qtforge_builtin_plugins.collectors.files.quoting import identifier, literal
 from qtforge_builtin_plugins.collectors.row_sink import INLINE_ROWS, RowSink
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.messages import Collected, Dataset
 
-__all__ = ["Column", "Engine", "Table", "identifier", "literal", "running_engine"]
+__all__ = ["Column", "Engine", "FrozenFile", "Table", "running_engine"]
 
 _ROWS_AT_ONCE: Final = 2000
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +47,36 @@ class Table:
     Attributes:
         source: The SQL after ``FROM``.
         columns: The result's columns.
-        rows: The number of rows of the source, counted up to one more than the limit.
+        rows: The number of rows of the source, counted up to one more than the limit; None
+            when it is not known, and is more than fit into an answer.
         details: Facts about it.
+        file: A Parquet file that has these rows, with values that only have to be converted.
+        instead: Returns the table to use when the query of one without ``rows`` fails, or is
+            not made (None); or raises the error to raise.
     """
 
     source: str
     columns: Sequence[Column]
-    rows: int
+    rows: int | None
     details: Mapping[str, Any] = field(default_factory=dict)
+    file: FrozenFile | None = None
+    instead: Callable[[duckdb.InvalidInputException | None], Table] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenFile:
+    """A file that can be copied as it is, unless it has changed since it was examined."""
+
+    path: Path
+    name: str
+    size_bytes: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path, name: str) -> FrozenFile:
+        """Return a file as it is now."""
+        status = path.stat()
+        return cls(path=path, name=name, size_bytes=status.st_size, modified_ns=status.st_mtime_ns)
 
 
 class Engine:
@@ -94,14 +119,27 @@ class Engine:
             duckdb.Error: The query fails.
         """
         if not table.columns:
-            return Collected(rows=[], count=0)
+            return Collected(rows=[], count=0, details=dict(table.details))
         names = [column.name for column in table.columns]
         # DuckDB's names are case-insensitive.
         separate = len({each.casefold() for each in names}) == len(names)
+        has_file = folder is not None and separate
+        while table.rows is None and table.instead is not None:
+            error: duckdb.InvalidInputException | None = None
+            if folder is not None and has_file:
+                try:
+                    return self._written(table, _target(folder, name), limit)
+                except duckdb.InvalidInputException as failure:
+                    error = failure
+            table = table.instead(error)
         scalar = all(column.is_scalar for column in table.columns)
-        if folder is not None and table.rows > INLINE_ROWS and separate and scalar:
-            return self._written(table, folder / f"{_file_name(name)}.parquet", limit)
+        many = table.rows is not None and table.rows > INLINE_ROWS
+        if folder is not None and has_file and scalar and many:
+            if table.file is not None and table.rows is not None and table.rows <= limit:
+                return _copied(table.file, _target(folder, name), table)
+            return self._written(table, _target(folder, name), limit)
         shown = ", ".join(column.expression for column in table.columns)
+        details = table.details
         with RowSink(folder, name, limit) as sink:
             self._interrupt.check()
             with self._interrupt.calling(self._connection.interrupt):
@@ -109,35 +147,81 @@ class Engine:
                 while rows := self._connection.fetchmany(_ROWS_AT_ONCE):
                     for row in rows:
                         if not sink.add(dict(zip(names, row, strict=True))):
-                            return sink.finish()
-            return sink.finish()
+                            return sink.finish(details)
+            return sink.finish(details)
 
     def _written(self, table: Table, target: Path, limit: int) -> Collected:
         shown = ", ".join(
             f"{column.expression} AS {identifier(column.name)}" for column in table.columns
         )
-        partial = target.with_suffix(".partial")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        query = f"SELECT {shown} FROM {table.source} LIMIT {limit}"  # noqa: S608 - quoted
-        try:
-            self.rows(f"COPY ({query}) TO {literal(partial)} (FORMAT parquet)")
-            with partial.open("rb+") as file:
+        query = f"SELECT {shown} FROM {table.source} LIMIT"  # noqa: S608 - quoted
+        with _new_file(target) as partial:
+            copy = f"TO {literal(partial)} {PARQUET}"
+            # Where the number of rows is not known, one more than the limit shows that it is cut.
+            most = limit + 1 if table.rows is None else limit
+            ((count,),) = self.rows(f"COPY ({query} {most}) {copy}")
+            truncated = count > limit or (table.rows or 0) > limit
+            if count > limit:
+                ((count,),) = self.rows(f"COPY ({query} {limit}) {copy}")
+            with partial.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        except (OSError, duckdb.IOException) as error:
-            raise OperationError(
-                "rows.not_writable", f"the rows can't be written to {target.parent}", str(error),
-                "free space on the disk of the state directory",
-            ) from error  # fmt: skip
-        finally:
-            partial.unlink(missing_ok=True)
-        count = min(table.rows, limit)
         dataset = Dataset(
             path=str(target), format="parquet", rows=count, size_bytes=target.stat().st_size,
             sha256=digest,
         )  # fmt: skip
-        return Collected(dataset=dataset, count=count, truncated=table.rows > limit)
+        return Collected(
+            dataset=dataset, count=count, truncated=truncated, details=dict(table.details)
+        )
+
+
+def _copied(file: FrozenFile, target: Path, table: Table) -> Collected:
+    """Return the rows of a file as a copy of its bytes.
+
+    Raises:
+        OperationError: ``file.failed``: it has changed since it was examined.
+    """
+    digest = hashlib.sha256()
+    with _new_file(target) as partial:
+        with file.path.open("rb") as source, partial.open("wb") as copy:
+            while chunk := source.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                copy.write(chunk)
+        if FrozenFile.of(file.path, file.name) != file:
+            what, why = f"{file.name} can't be read", "it was changed while it was read"
+            raise OperationError("file.failed", what, why, "try again later")
+    count = table.rows or 0
+    dataset = Dataset(
+        path=str(target), format="parquet", rows=count, size_bytes=file.size_bytes,
+        sha256=digest.hexdigest(),
+    )  # fmt: skip
+    return Collected(dataset=dataset, count=count, details=dict(table.details))
+
+
+@contextlib.contextmanager
+def _new_file(target: Path) -> Iterator[Path]:
+    """Yield the path to write a file to, which is synced and gets its name after the block.
+
+    Raises:
+        OperationError: ``rows.not_writable``.
+    """
+    partial = target.with_suffix(".partial")
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except (OSError, duckdb.IOException) as error:
+        raise OperationError(
+            "rows.not_writable", f"the rows can't be written to {target.parent}", str(error),
+            "free space on the disk of the state directory",
+        ) from error  # fmt: skip
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _target(folder: Path, name: str) -> Path:
+    return folder / f"{_file_name(name)}.parquet"
 
 
 @contextlib.contextmanager
@@ -167,16 +251,6 @@ def running_engine(folder: Path, memory_bytes: int, interrupt: Interrupt) -> Ite
         except duckdb.Error:
             interrupt.check()  # the failure may come from the cancellation
             raise
-
-
-def identifier(name: str) -> str:
-    """Return a name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: object) -> str:
-    """Return a text as a quoted SQL literal."""
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def _file_name(name: str) -> str:

@@ -10,27 +10,24 @@ import duckdb
 from qtforge_builtin_plugins.collectors.files.engine import (
     Column,
     Engine,
+    FrozenFile,
     Table,
-    identifier,
-    literal,
 )
 from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
+from qtforge_builtin_plugins.collectors.files.parquet_values import plain_sql
+from qtforge_builtin_plugins.collectors.files.quoting import identifier, literal
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance
+from qtforge_builtin_plugins.collectors.source_warnings import SourceWarnings
 
 __all__ = ["parquet_table"]
 
 _SOURCE: Final = "source_file"
-_AS_THEY_ARE: Final = frozenset(
-    {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
-     "VARCHAR"}
-)  # fmt: skip
-_BIGINT_DIGITS: Final = 18
-_TIMES: Final = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
 
 
 def parquet_table(
-    engine: Engine, files: Sequence[FoundFile], source_file: bool, limit: int, allowance: Allowance
-) -> Table:
+    engine: Engine, files: Sequence[FoundFile], source_file: bool, limit: int,
+    allowance: Allowance, warnings: SourceWarnings,
+) -> Table:  # fmt: skip
     """Return the rows of all files in order; a column that a file lacks is null there.
 
     Dates and times become ISO 8601 text, with an offset if they have a zone; decimals become
@@ -39,6 +36,7 @@ def parquet_table(
     Raises:
         OperationError: ``file.invalid``, ``file.too_large``.
     """
+    frozen = FrozenFile.of(files[0].path, files[0].name)
     for position, file in enumerate(files):
         allowance.take(file.path.stat().st_size, file)
         # Its own name may contain wildcards.
@@ -65,7 +63,25 @@ def parquet_table(
             for path, file in zip(paths, files, strict=True)
         )
         columns.append(Column(name=_SOURCE, expression=f'CASE "file of the row" {cases} END'))
-    return Table(source=source, columns=columns, rows=count)
+    floating = [name for name, kind, *_ in described if kind in ("FLOAT", "DOUBLE")]
+    shown = source if count <= limit else f"(SELECT * FROM {source} LIMIT {limit})"  # noqa: S608 - quoted
+    _warn_of_nulls(engine, shown, floating, warnings)
+    as_it_is = len(files) == 1 and not source_file
+    return Table(source=source, columns=columns, rows=count, file=frozen if as_it_is else None)
+
+
+def _warn_of_nulls(
+    engine: Engine, source: str, names: Sequence[str], warnings: SourceWarnings
+) -> None:
+    """Warn of the numbers that JSON does not have."""
+    if not names:
+        return
+    counts = ", ".join(f"count_if(NOT isfinite({identifier(name)}))" for name in names)
+    (found,) = engine.rows(f"SELECT {counts} FROM {source}")  # noqa: S608 - quoted
+    for name, count in zip(names, found, strict=True):
+        if count:
+            told = f"{name}: NaN and infinity, which JSON does not have, became null"
+            warnings.add("rows.not_finite", told, about=name, count=count)
 
 
 def _check(engine: Engine, file: FoundFile, path: object) -> None:
@@ -79,28 +95,7 @@ def _check(engine: Engine, file: FoundFile, path: object) -> None:
 def _plain(name: str, kind: str) -> Column:
     """Return a column with JSON values, or with values that `plain_value` converts."""
     column = identifier(name)
-    if kind in _AS_THEY_ARE:
-        return Column(name=name, expression=column)
-    if kind in ("FLOAT", "DOUBLE"):
-        finite = f"CASE WHEN isfinite({column}) THEN {column}::DOUBLE END"
-        return Column(name=name, expression=finite)
-    if kind.startswith("DECIMAL"):
-        digits, fraction = map(int, kind.removeprefix("DECIMAL(").rstrip(")").split(","))
-        if fraction or digits <= _BIGINT_DIGITS:
-            number = "DOUBLE" if fraction else "BIGINT"
-            return Column(name=name, expression=f"{column}::{number}")
-    if kind in ("DATE", "UUID") or kind.startswith("ENUM"):
-        return Column(name=name, expression=f"{column}::VARCHAR")
-    if kind in _TIMES:
-        return Column(name=name, expression=_iso(f"{column}::TIMESTAMP"))
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        utc = f"make_timestamp(epoch_us({column}))"
-        return Column(name=name, expression=f"{_iso(utc)} || '+00:00'")
-    return Column(name=name, expression=column, is_scalar=False)
-
-
-def _iso(moment: str) -> str:
-    """Return SQL that formats a moment as Python's ``isoformat`` does."""
-    whole = f"strftime({moment}, '%Y-%m-%dT%H:%M:%S')"
-    parts = f"strftime({moment}, '%Y-%m-%dT%H:%M:%S.%f')"
-    return f"CASE WHEN epoch_us({moment}) % 1000000 = 0 THEN {whole} ELSE {parts} END"
+    plain = plain_sql(kind, column)
+    if plain is None:
+        return Column(name=name, expression=column, is_scalar=False)
+    return Column(name=name, expression=plain.sql)

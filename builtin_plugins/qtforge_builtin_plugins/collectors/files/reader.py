@@ -99,11 +99,8 @@ class FileReader:
                 warnings = SourceWarnings()
                 table = self._table(engine, files, warnings)
                 collected = engine.collect(table, self.folder, self.name, self._limit)
-                return msgspec.structs.replace(
-                    collected,
-                    details=dict(table.details),
-                    warnings=(*warnings.listed(), *collected.warnings),
-                )
+                told = (*warnings.listed(), *collected.warnings)
+                return msgspec.structs.replace(collected, warnings=told)
         except duckdb.Error as error:  # errors in a file's content are reported before this
             why = " ".join(str(error).split())[:300]
             fix = "check that the files are not changed while they are read, and the disk's space"
@@ -116,4 +113,4 @@ class FileReader:
                 engine, files, self.parameters, self._limit, allowance, self.interrupt, warnings
             )
         with_name = self.parameters.source_file
-        return parquet_table(engine, files, with_name, self._limit, allowance)
+        return parquet_table(engine, files, with_name, self._limit, allowance, warnings)
