@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.aggregating import large_aggregation, measure_aggregating
+from benchmarks.aggregating import large_aggregation, measure_aggregating, measure_files
 from benchmarks.fanning_out import measure_fanning_out
 from benchmarks.instances import SIZES, measure_instances, measure_waiting
 from benchmarks.large import measure_large
@@ -55,6 +55,7 @@ def main() -> None:
     found += asyncio.run(measure_fanning_out(options.rounds))
     print("measuring aggregations ...", file=sys.stderr)
     found += measure_aggregating(options.rounds)
+    found += measure_files(options.rounds)
     print("measuring decisions ...", file=sys.stderr)
     found += asyncio.run(measure_routing(options.rounds))
     print("measuring machines ...", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""A million rows as one result, beside plain Python; and ten million, with the memory they took."""
+"""A million rows as one result, beside plain Python; and ten million, with the memory they took.
+
+Also CSV and Parquet files from their reading to the result, beside bare DuckDB on these files.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 
 from benchmarks.measuring import Figure, Goal, figures
 from qtforge_builtin_plugins.aggregation.computing import Computation
 from qtforge_builtin_plugins.aggregation.messages import SourceRows
 from qtforge_builtin_plugins.aggregation.options import read_aggregation
+from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
+from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
+from qtforge_builtin_plugins.collectors.files.reader import FileReader
+from qtforge_builtin_plugins.collectors.files.settings import FileConfig, FileParameters
 from qtforge_sdk.messages import Dataset
 
-__all__ = ["large_aggregation", "measure_aggregating"]
+__all__ = ["large_aggregation", "measure_aggregating", "measure_files"]
 
 _ROWS = 1_000_000
 _LARGE_ROWS = 10_000_000
@@ -93,6 +102,98 @@ def measure_aggregating(rounds: int) -> list[Figure]:
             ]
             found += figures(f"{method} of {_ROWS:,} rows", named, times)
     return found
+
+
+_FILE_GOALS: dict[str, Goal] = {"parquet": Goal(ratio=2.0), "csv": Goal(ratio=2.75)}
+_STATISTICAL: dict[str, Any] = {
+    "method": "statistical", "fields": ["amount"], "group_by": ["region"]
+}  # fmt: skip
+_OVER_FILES: dict[str, dict[str, Any]] = {
+    "statistical": _STATISTICAL,
+    "union to Parquet": {"method": "union", "format": "parquet"},
+}
+
+
+def measure_files(rounds: int) -> list[Figure]:
+    """Time CSV and Parquet files, from their reading for a run to the result.
+
+    Bare DuckDB answers the same question with one statement over the same files. It keeps no
+    copy for a resumed run, no checksum, and syncs nothing to the disk.
+
+    Raises:
+        RuntimeError: The two do not agree.
+    """
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="qtforge-bench-") as name:
+        folder = Path(name)
+        for format, goal in _FILE_GOALS.items():
+            paths = _write_files(folder, format)
+            for method, aggregation in _OVER_FILES.items():
+                times: list[list[float]] = [[], []]
+                for _ in range(max(rounds, _ROUNDS)):
+                    started = time.perf_counter()
+                    counts = [_bare(folder, format, paths, method)]
+                    between = time.perf_counter()
+                    counts.append(_collected_and_aggregated(folder, paths, aggregation))
+                    times[0].append(between - started)
+                    times[1].append(time.perf_counter() - between)
+                    if counts[0] != counts[1]:
+                        raise RuntimeError(f"{method} of {format}: {counts}")
+                named: list[tuple[str, Goal | None]] = [
+                    ("DuckDB", None),
+                    ("file-collector and data-aggregator", goal),
+                ]
+                found += figures(f"{method} of {_ROWS:,} rows of {format} files", named, times)
+    return found
+
+
+def _write_files(folder: Path, format: str) -> list[Path]:
+    paths = [folder / f"files-{source}.{format}" for source in range(_SOURCES)]
+    with duckdb.connect(":memory:") as connection:
+        for source, path in enumerate(paths):
+            connection.execute(
+                f"COPY (SELECT i + {source * _ROWS} AS id, substr('abcdefgh', i % 8 + 1, 1) AS"
+                " region, (i * 7919 % 100000) / 100.0::DOUBLE AS amount, 'n' || i AS note,"
+                " DATE '2026-01-01' + (i % 365)::INTEGER AS day, 'customer ' || (i % 1000) AS"
+                f" customer FROM range({_ROWS // _SOURCES}) AS t(i)) TO '{path}'"
+            )
+    return paths
+
+
+def _collected_and_aggregated(folder: Path, paths: list[Path], aggregation: dict[str, Any]) -> int:
+    run = folder / "run"
+
+    def collected(path: Path) -> SourceRows:
+        reader = FileReader(
+            config=FileConfig(),
+            parameters=FileParameters(),
+            roots=AllowedPaths([str(folder)], "file-collector"),
+            folder=run,
+            name=path.stem,
+            interrupt=Interrupt(),
+        )
+        return SourceRows(name=path.stem, dataset=reader.collect(path.name).dataset)
+
+    with ThreadPoolExecutor() as threads:  # as the plugin: all sources at once
+        sources = list(threads.map(collected, paths))
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        computation = Computation(Path(place), run, "result", _MEMORY_MIB, 2)
+        return computation.run(sources, read_aggregation(aggregation)).count
+
+
+def _bare(folder: Path, format: str, paths: list[Path], method: str) -> int:
+    rows = " UNION ALL ".join(f"SELECT * FROM read_{format}('{path}')" for path in paths)
+    target, query = folder / "bare.parquet", f"SELECT * FROM ({rows})"
+    if method == "statistical":
+        target = folder / "bare.json"
+        query = (
+            "SELECT region, count(*), count(amount), sum(amount), avg(amount), min(amount),"
+            " max(amount), stddev_samp(amount), quantile_cont(amount, [0.25, 0.5, 0.75])"
+            f" FROM ({rows}) GROUP BY region"
+        )
+    with duckdb.connect(":memory:", config={"threads": 2}) as connection:
+        row = connection.execute(f"COPY ({query}) TO '{target}'").fetchone()
+    return int(row[0]) if row else 0
 
 
 def large_aggregation() -> str:
