@@ -13,6 +13,7 @@ only if it suspends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, TypeVar
 
@@ -23,12 +24,14 @@ __all__ = [
     "DeadlineExceeded",
     "rest_of",
     "run_before",
+    "run_or_leave",
     "shield",
     "wait_shielded",
 ]
 
 T = TypeVar("T")
 
+_TIMES: Final = 2  # so often a coroutine is cancelled before it is left
 _INSIST_S: Final = 1.0  # code that swallows its cancellation is cancelled again this often
 
 
@@ -116,9 +119,15 @@ class CancelScope:
 class _Rest:
     """A coroutine whose first step has been made, awaitable from there on."""
 
-    __slots__ = ("_coroutine", "_first", "_pending")
+    __slots__ = ("_coroutine", "_first", "_is_to_leave", "_pending")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any) -> None:
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        first: Any,
+        is_to_leave: Callable[[], bool] | None = None,
+    ) -> None:
+        self._is_to_leave = is_to_leave
         self._coroutine = coroutine
         self._first = first
         self._pending = True
@@ -141,7 +150,12 @@ class _Rest:
 
     def throw(self, *exception: Any) -> Any:
         self._pending = False
-        return self._coroutine.throw(*exception)
+        waits_again = self._coroutine.throw(*exception)
+        if self._is_to_leave is not None and self._is_to_leave():
+            with contextlib.suppress(RuntimeError):  # it swallows that as well
+                self._coroutine.close()
+            raise asyncio.CancelledError
+        return waits_again
 
     def close(self) -> None:
         self._coroutine.close()
@@ -188,6 +202,35 @@ async def rest_of(coroutine: Coroutine[Any, Any, Any], first: Any, deadline: flo
     finally:
         scope.close()
     if scope.expired:  # it swallowed the cancellation, but the deadline had passed
+        raise DeadlineExceeded
+    return result
+
+
+async def run_or_leave(deadline: float, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Await a coroutine in the current task, and leave it where it swallows its cancellations.
+
+    Args:
+        deadline: On the loop's clock, in seconds: then it is cancelled, and once more.
+        coroutine: Not started yet.
+
+    Raises:
+        DeadlineExceeded: The coroutine had not ended by then.
+    """
+    try:
+        first = coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    scope = CancelScope()
+    scope.cancel_at(deadline)
+    try:
+        result = await _Rest(coroutine, first, lambda: scope.count >= _TIMES)
+    except asyncio.CancelledError:
+        if scope.expired and scope.others() <= 0:
+            raise DeadlineExceeded from None
+        raise
+    finally:
+        scope.close()
+    if scope.expired:
         raise DeadlineExceeded
     return result
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.cancellation import DeadlineExceeded, run_before, run_or_leave
 
 
 def soon(seconds: float) -> float:
@@ -145,3 +145,38 @@ def test_an_exception_keeps_its_type_and_leaves_no_timer() -> None:
         assert not [h for h in asyncio.get_running_loop()._scheduled if not h.cancelled()]  # type: ignore[attr-defined]
 
     asyncio.run(main())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("swallowed", [asyncio.CancelledError, BaseException])
+def test_a_coroutine_that_swallows_its_cancellations_is_left_and_the_task_goes_on(
+    swallowed: type[BaseException],
+) -> None:
+    async def stay() -> None:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except swallowed:
+                continue
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(DeadlineExceeded):
+            await run_or_leave(loop.time() + 0.01, stay())
+        await asyncio.sleep(0.001)  # nothing is left of the cancellations
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == 0
+
+
+def test_a_coroutine_that_ends_in_time_is_not_left() -> None:
+    async def main() -> list[str]:
+        at = asyncio.get_running_loop().time() + 60
+        return [
+            await run_or_leave(at, asyncio.sleep(0, "at once")),
+            await run_or_leave(at, asyncio.sleep(0.001, "soon")),
+        ]
+
+    assert asyncio.run(main()) == ["at once", "soon"]

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from qtforge_host.cancellation import DeadlineExceeded, run_before
+from qtforge_host.cancellation import DeadlineExceeded, run_or_leave
 from qtforge_host.code_marks import AnyMark, CodeMarks, Place
 from qtforge_host.config.settings import Settings
 from qtforge_host.installed import InstalledDistribution
@@ -161,7 +161,7 @@ async def start_plugin(
     if inspect.iscoroutine(started):
         deadline = asyncio.get_running_loop().time() + timeout_s
         try:
-            discard_awaitable(await run_before(deadline, started))
+            discard_awaitable(await run_or_leave(deadline, started))
         except DeadlineExceeded:
             raise _StartTimeoutError(f"its start did not end within {timeout_s:g} s") from None
 
@@ -179,7 +179,7 @@ async def stop_plugin(hooks: Hooks, plugin: object, name: str, timeout_s: float)
         stopped = hooks.call_one(plugin, "qtforge_stop")
         if inspect.iscoroutine(stopped):
             deadline = asyncio.get_running_loop().time() + timeout_s
-            discard_awaitable(await run_before(deadline, stopped))
+            discard_awaitable(await run_or_leave(deadline, stopped))
     except DeadlineExceeded:
         _LOG.warning("%s did not stop within %g s", name, timeout_s)
     except BaseException as error:
