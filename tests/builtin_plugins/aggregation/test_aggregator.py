@@ -119,6 +119,31 @@ def test_parquet_of_others_has_dates_decimals_and_structures_as_plain_values(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("column", ["id", "File_Row_Number"])
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_rows_of_files_stay_in_order_whatever_their_names_are(
+    ask: Any, column: str, format: str
+) -> None:
+    folder = ask.runs / "run-1"
+    folder.mkdir(parents=True)
+    files = []
+    for source in range(2):
+        path = folder / f"a[{source}] it's *.{format}"
+        query = f'SELECT {source} * 200000 + i AS "{column}" FROM range(200000) AS t(i)'
+        kind = "parquet" if format == "parquet" else "json"
+        target = str(path).replace("'", "''")
+        duckdb.sql(f"COPY ({query}) TO '{target}' (FORMAT {kind})")
+        size = path.stat().st_size
+        files.append(
+            Dataset(path=str(path), format=format, rows=200_000, size_bytes=size, sha256="")  # type: ignore[arg-type]
+        )
+    found = ask({"method": "union"}, a=files[0], b=files[1])
+    lines = Path(found.dataset.path).read_bytes().splitlines()
+    assert [msgspec.json.decode(line)[column] for line in lines] == list(range(400_000))
+    found = ask({"method": "intersect", "key": column}, a=files[0], b=files[0])
+    assert found.count == 200_000
+
+
 def test_rows_of_a_conflict_are_named_when_it_is_an_error(ask: Any) -> None:
     a, b = [{"id": 1, "v": "x"}, {"id": 2, "v": "y"}], [{"id": 2, "v": "z"}, {"id": 1, "v": None}]
     with pytest.raises(OperationError, match="1 keys have different values, such as id = 2") as it:
