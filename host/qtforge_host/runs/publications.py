@@ -122,15 +122,20 @@ class PublicationReceiver:
     async def run(self) -> None:
         """Receive publications until cancelled."""
         self._active_runs.on_change.add(self._changed.set)
+        failure = ""
         try:
             while True:
                 self._changed.clear()
                 try:
                     await self._listen()
-                    if await self._receive():
+                    received = await self._receive()
+                    failure = ""
+                    if received:
                         continue
                 except QtForgeError as error:  # such as a store that fails for a while
-                    _LOG.warning("what other processes publish can't be received: %s", error)
+                    if str(error) != failure:  # it may last for days
+                        _LOG.warning("what other processes publish can't be received: %s", error)
+                    failure = str(error)
                     await asyncio.sleep(_AGAIN_S)
                 try:
                     async with asyncio.timeout(_POLL_S):

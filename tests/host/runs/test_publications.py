@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qtforge_host.runs import publications
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_sdk import Plugin, Run, subscriber
 from qtforge_sdk.bus import message_id
+from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.records import StepSucceeded
 from qtforge_sdk.secrets import Secrets
 
@@ -261,5 +263,32 @@ def test_a_secret_that_is_published_is_stored_by_its_name(play: Any) -> None:
             "${secret.TOKEN}": 1,
             "other": "***",
         }
+
+    play(case)
+
+
+def test_a_store_that_fails_for_long_is_said_once_and_again_after_it_worked(
+    play: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(publications, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(publications, "_POLL_S", 0.001)
+
+    async def case(lab: Any) -> None:
+        works = lab.mortal.publications
+        answers = [False] * 20 + [True] + [False] * 20
+        done = asyncio.Event()
+
+        async def sometimes(*args: Any) -> Any:
+            if not answers:
+                done.set()
+            elif not answers.pop():
+                raise StateDirectoryError("state", "it is gone", "put it back")
+            return await works(*args)
+
+        async with listening(lab):
+            lab.mortal.publications = sometimes
+            async with asyncio.timeout(60):
+                await done.wait()
+        assert caplog.text.count("can't be received") == 2
 
     play(case)
