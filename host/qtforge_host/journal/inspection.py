@@ -46,8 +46,8 @@ _STRAY: Final = """SELECT run_id, 'timers' FROM timers LEFT JOIN runs ON key = r
     UNION ALL SELECT run_id, 'arrivals' FROM arrivals LEFT JOIN runs ON key = arrivals.run
         WHERE run_id IS NULL OR finished_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM inbox
             WHERE inbox.position = arrivals.position AND inbox.run = arrivals.run)"""
-_NOT_ARRIVED: Final = """SELECT position, message_id FROM inbox WHERE run = ?1
-    AND position NOT IN (SELECT position FROM arrivals WHERE run = ?1)"""
+_NOT_ARRIVED: Final = """SELECT position, message_id FROM inbox WHERE run = :run
+    AND position NOT IN (SELECT position FROM arrivals WHERE run = :run)"""
 _MOST_LINES: Final = 100  # of what SQLite finds
 
 
@@ -215,7 +215,7 @@ def missing_rows(
         timers = {name: due for name, due in run.timers.items() if there.get(name) != due}
     if run.has_ended:  # what reached it around its end is no longer known
         return timers, []
-    rows = connection.execute(_NOT_ARRIVED, (run.key,)).fetchall()
+    rows = connection.execute(_NOT_ARRIVED, {"run": run.key}).fetchall()
     return timers, [
         position
         for position, message_id in rows

@@ -20,7 +20,7 @@ __all__ = ["openapi"]
 _REF: Final = "#/components/schemas/{name}"
 _REFUSALS: Final = {
     "Unauthorized": "The token is missing or wrong, was revoked, or has expired.",
-    "Forbidden": "The token's scope does not include this, or the request comes from a page of another site.",
+    "Forbidden": "The token's scope does not include this, or a page of another site sent it.",
     "Refused": "The request was refused, and why.",
 }
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
