@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -105,6 +106,9 @@ def find_businesses(page: Page) -> Businesses:
     """Return issuer and customer with their numbers."""
     names = list(_names(page))
     labelled = {kind: _labelled(page, kind) for kind in ("issuer", "customer")}
+    beside = _side_by_side(page)
+    if beside is not None:
+        labelled = {**labelled, **beside}
     issuer, customer = labelled["issuer"], labelled["customer"]
     if issuer and customer and issuer.text == customer.text:
         issuer = None
@@ -113,6 +117,8 @@ def find_businesses(page: Page) -> Businesses:
     if customer is None:
         customer = _other(page, names, issuer)
     numbers = _numbers(page, issuer, customer, names)
+    if beside is not None:
+        _share(page, list(beside), numbers)
     return Businesses(
         issuer=_business(page, issuer, numbers["issuer"], labelled["issuer"] is not None),
         customer=_business(page, customer, numbers["customer"], labelled["customer"] is not None),
@@ -217,6 +223,42 @@ def _labelled(page: Page, kind: str) -> _Name | None:
         return None
     # Names with a legal form are surer than others.
     return max(candidates, key=lambda each: (has_form(each[1].text), each[0], -each[1].start))[1]
+
+
+def _side_by_side(page: Page) -> dict[str, _Name | None] | None:
+    """Return both names of two columns whose lines were joined: From To / Acme Ltd Blue Ltd."""
+    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
+        roles = [
+            role for hit in page.hits_between(start, end)
+            for role in ("issuer", "customer") if role in hit.kinds
+        ]  # fmt: skip
+        if sorted(roles) != ["customer", "issuer"] or index + 1 >= len(page.lines):
+            continue
+        below_start, below_end = page.lines[index + 1]
+        companies = list(find_companies(page.text[below_start:below_end]))
+        if len(companies) == 2 and len(page.cells[index + 1]) == 1:
+            return {
+                role: _Name(name, below_start + at, at, index + 1)
+                for role, (at, name) in zip(roles, companies, strict=True)
+            }
+    return None
+
+
+def _share(
+    page: Page, roles: Sequence[str], numbers: dict[str, dict[str, tuple[str, str]]]
+) -> None:
+    """Give the two numbers of a line to the columns that they are in."""
+    for kind in ("vat_id", "company_number"):
+        found = [
+            (page.line_at(hit.start), value, shown)
+            for hit, each, value, shown in _labelled_numbers(page)
+            if each == kind
+        ]
+        for one, other in itertools.pairwise(found):
+            if one[0] == other[0]:
+                numbers[roles[0]][kind] = (one[1], one[2])
+                numbers[roles[1]][kind] = (other[1], other[2])
+                break
 
 
 def _below(page: Page, index: int, number: int, cell: Cell) -> tuple[int, Cell] | None:

@@ -30,6 +30,10 @@ _MONTH: Final = r"[^\W\d_]{3,12}"
 _CANDIDATE: Final = re.compile(
     rf"""
     (?<![\w.]) (?P<iso> \d{{4}}-\d\d-\d\d ) (?![\d-])
+    | (?<![\w./-]) (?P<big>\d{{4}}) (?P<mark2>[./]) [ ]? (?P<big2>\d\d?) (?P=mark2) [ ]?
+        (?P<big3>\d\d?) (?![\d/-]|[.]\d)
+    | (?<![\w.,/-]) (?P<day4>\d{{1,2}}) (?P<mark3>[-/.]) (?P<month4>{_MONTH}) (?P=mark3)
+        (?P<year4>\d{{4}}|\d\d) (?!\d|[./-]\d|\w)
     | (?<![\d/.,]) (?P<first>\d{{1,2}}) (?P<mark>[./-]) (?P<second>\d{{1,2}}) (?P=mark)
         (?P<year>\d{{4}}|\d\d) (?!\d|[./]\d|\w)
     | (?<![\w.,]) ["«“„]? (?P<day>\d{{1,2}}) ["»”]? (?:st|nd|rd|th|-?го|\.)? [ \u00a0]{{0,2}}
@@ -124,6 +128,11 @@ def _plain(match: re.Match[str], language: str | None) -> str | None:
     """Return a candidate without ornaments; None when it is not a date."""
     if match["iso"]:
         return match["iso"]
+    if match["big"]:  # 2026/03/05
+        return f"{match['big']}-{int(match['big2']):02}-{int(match['big3']):02}"
+    if match["day4"]:  # 05-Mar-2026
+        year = match["year4"] if len(match["year4"]) == 4 else f"20{match['year4']}"
+        return f"{match['day4']} {match['month4'].lower()} {year}"
     if match["first"]:
         short = len(match["year"]) == 2
         two_digits = len(match["first"]) == len(match["second"]) == 2

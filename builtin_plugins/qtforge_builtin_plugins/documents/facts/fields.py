@@ -30,6 +30,18 @@ _VALUE: Final = re.compile(
 )
 _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}")
 _DATE_GAP: Final = 24
+# The beginnings of words for paying, and the words before a last day, folded.
+_PAY: Final = re.compile(
+    r"(?<!\w)(?:pay|paid|transfer|remit|settle|zahl|uberweis|begleich|entricht|betal|overmak|voldoe"
+    r"|pag|abon|regl|acquitt|virement|salda|versa|bonific|plat|zaplac|uregul|przelew|inbetal|indbetal"
+    r"|liquid|transfer|оплат|уплат|перечисл|ode)\w*"
+)
+_UNTIL: Final = re.compile(
+    r"(?<!\w)(?:by|until|before|no later than|bis|spatestens|am|avant|au plus tard|jusqu'au|pour le"
+    r"|antes|hasta|entro|per il|voor|tegen|uiterlijk|tot|ate|do|do dnia|senast|fore|senest|inden|до"
+    r"|не позднее|en gec|kadar)(?!\w)[^.]{0,24}$"
+)
+_PAY_REACH: Final = 90
 _STAMP_LINES: Final = 15
 _TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
 _MOST_BELOW: Final = 16
@@ -97,7 +109,21 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
     for hit in page.hits:
         if hit.start not in in_runs:
             found += _beside(page, hit, dates)
+    if not any(each.kind == "due_date" for each in found):
+        found += _in_sentences(page, dates, {each.value for each in found})
     return found
+
+
+def _in_sentences(page: Page, dates: _Dates, known: set[str]) -> Iterator[Field]:
+    """Yield the day until which a sentence asks to pay: Please transfer it by 3 May 2026."""
+    for match in _PAY.finditer(page.folded):
+        end = min(page.lines[page.line_at(match.start())][1] + 40, match.end() + _PAY_REACH)
+        for placed in dates.all(page.text[match.end() : end].replace("\n", " ")):
+            before = page.folded[match.end() : match.end() + placed[0]]
+            if _UNTIL.search(before) and placed[2] not in known:
+                yield _field(page, "due_date", placed[2], match.start(), match.end() + placed[1],
+                             0.4)  # fmt: skip
+                return
 
 
 def find_stamp(page: Page, language: str | None) -> Field | None:

@@ -223,7 +223,28 @@ def read_lines(page: Page, language: str | None) -> list[SumLine]:
         if made is not None:
             found.append(made)
     found += _drawn_before(page, mark, language)
+    found += _in_rows(page, mark, language)
     return found
+
+
+def _in_rows(page: Page, mark: str | None, language: str | None) -> Iterator[SumLine]:
+    """Yield the sums of a row of amounts below a row of their labels."""
+    for index, (start, end) in enumerate(page.lines[: _MOST_LINES - 1]):
+        hits = [hit for hit in page.hits_between(start, end) if _KINDS & set(hit.kinds)]
+        if len(hits) < 2 or hits[-1].end > end or not _only_label(page, start, end):
+            continue
+        below_start, below_end = page.lines[index + 1]
+        amounts = find_money(page, below_start, below_end, mark, language)
+        if len(amounts) != len(hits) or find_money(page, start, end, mark, language):
+            continue
+        for hit, amount in zip(hits, amounts, strict=True):
+            kinds = tuple(kind for kind in hit.kinds if kind in _KINDS)
+            rates = [_rate(match) for match in _RATE.finditer(page.folded[hit.start : hit.end + 8])]
+            yield SumLine(
+                kind=_kind(kinds, rates), label=page.folded[hit.start : hit.end], amount=amount,
+                rate=rates[0] if rates else None, base=None, line=index,
+                evidence=page.spans([(hit.start, hit.end), (amount.start, amount.end)]), plain=True,
+            )  # fmt: skip
 
 
 def _label_kinds(page: Page, start: int, end: int) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ _CODE_LAST: Final = re.compile(
     r"|[A-Z]{2} \d{5}(?:-\d{4})?)(?!\w)"
 )
 _SMALL: Final = (
-    r"(?:de|la|las|los|el|del|della|delle|dei|degli|di|da|das|dos|do|der|den|des|am|an|auf|im|in den"
-    r"|zum|zur|van|von|op|ten|ter|of|the|le|les|du|och|og|på|dell'|d')"
+    r"(?:de|la|las|los|el|del|della|delle|dei|degli|di|da|das|dos|do|der|den|des|am|an|auf|im"
+    r"|in den|zum|zur|van|von|op|ten|ter|of|the|le|les|du|och|og|på|dell'|d')"
 )
 _NUMBER: Final = (
     r"(?:(?:No|Nr|no|nr|n|N)[.:°º]{0,2} ?)?\d{1,4}(?:[ /-]?[a-zA-Z](?!\w))?(?:[/-]\d{1,4}[a-z]?)?"
@@ -44,7 +44,8 @@ _FLAT: Final = (
 )
 _NUMBER_LAST: Final = re.compile(
     rf"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Pp]za|[Pp]lz|[Ss]tr)\. ?)?"
-    rf"{_CAPITAL}[\w'’./-]*|\d{{1,2}}\.)(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}}"
+    rf"{_CAPITAL}[\w'’./-]*|\d{{1,2}}\.)"
+    rf"(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}}"
     rf",?[ \n]+{_NUMBER}{_FLAT}$"
 )
 _NUMBER_FIRST: Final = re.compile(
