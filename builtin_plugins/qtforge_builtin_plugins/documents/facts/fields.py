@@ -26,8 +26,11 @@ _BANK: Final = frozenset({"bank", "iban", "bic", "account", "bank_code"})
 _LEAD: Final = re.compile(r"[\s:#№.=·_–-]{0,80}")
 _VALUE: Final = re.compile(
     r"\+{3}[\d/ ]{10,16}\+{3}|RF\d\d(?: ?[A-Z0-9]{4}){2,5}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
-    r"|[^\W_][\w/.&-]{0,40}"
+    # RE 2024-001, and 2024 / 17, which have spaces.
+    r"|[A-ZА-ЯŞÖÄÜ]{1,5} ?[-/]? ?\d[\w/.-]*(?: / ?\w+)*(?: \d{3,8}(?![\w.,/]))?(?=\s|$)"
+    r"|\d+ / \w+(?: / \w+)*|[^\W_][\w/.&-]{0,40}"
 )
+_ROW_VALUE: Final = re.compile(r"[^\W_][\w/.&-]{0,40}")
 _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}")
 _DATE_GAP: Final = 24
 # The beginnings of words for paying, and the words before a last day, folded.
@@ -371,7 +374,7 @@ def _next_value(kind: str, text: str, dates: _Dates) -> tuple[int, str] | None:
     if kind in DATES:
         dated = dates.at(text[lead:], 0)
         return (lead + dated[1], dated[2]) if dated else None
-    match = _VALUE.match(text, lead)
+    match = _ROW_VALUE.match(text, lead)  # a space ends a column
     if match is None or not _is_number(match[0], dates):
         return None
     return match.end(), match[0].rstrip(".-/")

@@ -39,7 +39,7 @@ _OPTIONAL: Final = re.compile(r"( ?)\(([^()]*)\)")
 _NEXT_OPTION: Final = re.compile(r"( \([^()]*[^() ]\))\(")  # "facture (proforma)(finale)"
 _MOST_VARIANTS: Final = 64
 _SINGLE: Final[Mapping[str, str]] = {"İ": "i", "ı": "i", "I": "i", "ё": "е", "Ё": "е", "’": "'",
-                                     "\u00a0": " ", "\u202f": " ", "ł": "l", "Ł": "l", "ø": "o",
+                                     "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2007": " ", "\u2212": "-", "‘": "'", "ł": "l", "Ł": "l", "ø": "o",
                                      "Ø": "o"}  # fmt: skip
 
 

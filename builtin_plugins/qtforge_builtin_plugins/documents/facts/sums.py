@@ -34,7 +34,7 @@ _NUMBER: Final = (
 _MONEY: Final = re.compile(
     rf"(?<![\w.,/:№#])(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY}) ?)?"
     r"(?P<minus2>[-−–] ?)?"
-    rf"(?P<number>{_NUMBER})(?P<minus3>-(?!\d))?"
+    rf"(?P<number>{_NUMBER})(?:[.,][-–]{{1,2}}(?!\d))?(?P<minus3>-(?!\d))?"
     rf"(?: ?(?P<after>{_CURRENCY})(?! ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
 )
 _PERCENT: Final = re.compile(r"\(?[-–]?\d{1,2}(?:[.,]\d{1,3})? ?%\)?|% ?\d{1,2}(?:[.,]\d{1,2})?")
