@@ -11,6 +11,7 @@ __all__ = ["TextHeading", "find_headings"]
 
 _MOST_CHARACTERS: Final = 90
 _MOST_WORDS: Final = 12
+_MOST_STOPPED: Final = 4  # words of a title that ends in a full stop
 _LEAST_FOLLOWING: Final = 40  # what follows a bare title is a paragraph, not another short line
 _NUMBERED: Final = re.compile(
     r"\s{0,8}(?:(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<mark>[.)]?[ \t]+)"
@@ -88,6 +89,8 @@ def _numbered(lines: Sequence[str], index: int) -> TextHeading | None:
 def _bare(lines: Sequence[str], index: int) -> TextHeading | None:
     line = lines[index]
     stripped = line.strip()
+    if _is_title_with_stop(stripped):
+        stripped = stripped[:-1]
     alone = (index == 0 or not lines[index - 1].strip()) and (
         index + 1 == len(lines) or not lines[index + 1].strip()
     )
@@ -100,7 +103,11 @@ def _bare(lines: Sequence[str], index: int) -> TextHeading | None:
     if (
         stripped[0].isupper()
         and len(letters) >= 0.7 * len(stripped.replace(" ", ""))
-        and (len(following) >= _LEAST_FOLLOWING or _NUMBERED.match(following))
+        and (
+            len(following) >= _LEAST_FOLLOWING
+            or _NUMBERED.match(following)
+            or following.rstrip().endswith(".")
+        )
     ):
         return _heading(1 if index == 0 else 2, stripped, index, len(line))
     return None
@@ -116,6 +123,12 @@ def _is_title(text: str) -> bool:
         and len(text.split()) <= _MOST_WORDS
         and not text.endswith(_SENTENCE_END)
     )
+
+
+def _is_title_with_stop(text: str) -> bool:
+    """Return whether a line is a short title with a full stop, such as ``Governing Law.``."""
+    words = text.split()
+    return text.endswith(".") and len(words) <= _MOST_STOPPED and _is_title_case(text[:-1])
 
 
 def _is_title_case(text: str) -> bool:

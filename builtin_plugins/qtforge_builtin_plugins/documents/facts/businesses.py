@@ -423,7 +423,10 @@ def _numbers(
     for hit, kind, value, evidence in _labelled_numbers(page):
         role = _owner(page, hit.start, places)
         if role is not None:
-            found[role].setdefault(kind, (value, evidence))
+            known = found[role].setdefault(kind, (value, evidence))
+            # A tax number may be beside the number for VAT, which has its country's letters.
+            if kind == "vat_id" and value[:2].isalpha() and not known[0][:1].isalpha():
+                found[role][kind] = (value, evidence)
     for match in _PLAIN_VAT.finditer(page.text[:60_000]):
         value = re.sub(r"[ .-]", "", match[0])
         role = _owner(page, match.start(), places)
@@ -461,7 +464,7 @@ def _labelled_numbers(page: Page) -> Iterable[tuple[Hit, str, str, str]]:
                     start, end = place.start, place.end
                     text = page.text[start:end]
                     break
-        elif not re.search(r"\w", text):
+        if not re.search(r"\w", text):
             following = index + 1
             if following < len(page.lines):
                 start, end = page.lines[following]

@@ -307,12 +307,15 @@ def _in_next_cells(
     if index + 2 < len(page.lines) and kind in DATES:
         text += " " + page.line(index + 2)
     value = _value_in(kind, text, dates)
-    name = " ".join(token.text for token in page.tokens_between(hit.start, hit.end))
-    if name in page.labels.titles:
+    if _name_of(page, hit) in page.labels.titles:
         strength -= 0.35  # the line below a title is rather another thing
     if value and _LEAD.fullmatch(text[: value[0]]):
         yield _field(page, kind, value[2], hit.start, below.start + value[1], strength - 0.1,
                      at=below.start + value[0])  # fmt: skip
+
+
+def _name_of(page: Page, hit: Hit) -> str:
+    return " ".join(token.text for token in page.tokens_between(hit.start, hit.end))
 
 
 def _begins_with_label(page: Page, position: int) -> bool:
@@ -340,6 +343,9 @@ def _below_run(page: Page, run: Sequence[Hit], dates: _Dates) -> Iterator[Field]
         kinds.pop()
     first = next((index for index, each in enumerate(kinds) if each), len(kinds))
     run, kinds = run[first : len(kinds)], kinds[first:]
+    # The document's name in the line above is no column.
+    while len(run) > 1 and _name_of(page, run[0]) in page.labels.titles:
+        run, kinds = run[1:], kinds[1:]
     if len(run) < 2 or not all(kinds):
         return
     if page.text[run[-1].end :].split("\n", 1)[0].strip(" :\t."):

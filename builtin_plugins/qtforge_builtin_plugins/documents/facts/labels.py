@@ -38,9 +38,11 @@ _MOST_WORDS: Final = 8
 _OPTIONAL: Final = re.compile(r"( ?)\(([^()]*)\)")
 _NEXT_OPTION: Final = re.compile(r"( \([^()]*[^() ]\))\(")  # "facture (proforma)(finale)"
 _MOST_VARIANTS: Final = 64
-_SINGLE: Final[Mapping[str, str]] = {"İ": "i", "ı": "i", "I": "i", "ё": "е", "Ё": "е", "’": "'",
-                                     "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2007": " ", "\u2212": "-", "‘": "'", "ł": "l", "Ł": "l", "ø": "o",
-                                     "Ø": "o"}  # fmt: skip
+_SINGLE: Final[Mapping[str, str]] = {
+    "İ": "i", "ı": "i", "I": "i", "ё": "е", "Ё": "е", "’": "'", "‘": "'", "ł": "l", "Ł": "l",
+    "ø": "o", "Ø": "o", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2007": " ",
+    "\u2212": "-",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,11 @@ _RUSSIAN: Final = re.compile(
     r"(?:,\s*(?:корп|к|стр|оф|офис|кв|пом|литер)\.?\s*[\w-]+)*"
     r"(?:,\s*\d{6})?(?:,?\s*(?:г|город|пос|с|дер)\.?\s*[А-ЯЁ][\w-]+(?:[ \n-][А-ЯЁ][\w-]+){0,2})?"
 )
+_NO_STREET: Final = re.compile(
+    r"(?:section|clause|article|art\.|artikel|abschnitt|schedule|annex|anlage|annexe|anexo|allegato|bijlage"
+    r"|chapter|part|act|rule|paragraph)(?!\w)",
+    re.IGNORECASE,
+)
 _SEPARATOR: Final = re.compile(r"[,\s]+$")
 # Words that are before an address, and not its beginning.
 _INTRODUCTION: Final = re.compile(
@@ -95,6 +100,8 @@ def _street(text: str, end: int) -> int | None:
     if not places:
         return None
     at = min(places)
+    if _NO_STREET.match(before, at):
+        return None
     introduction = _INTRODUCTION.match(before[at:])
     return begin + at + (introduction.end() if introduction else 0)
 
