@@ -311,3 +311,21 @@ def test_the_sample_documents_are_told_apart(
 ) -> None:
     results = analyze(parse(examples / name).parsed_content).analysis_results
     assert (results.language, results.document_type) == ("en", kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("本合同由双方签订。合同自签订之日起生效。合同期限为一年，合同终止须书面通知。", "合同"),
+        ("本契約は両当事者が締結する。契約期間は一年とする。契約の解除は書面による。契約", "契約"),
+    ],
+)
+def test_a_language_without_spaces_has_keywords(analyze: Any, text: str, word: str) -> None:
+    keywords = analyze(text).keywords
+    assert keywords[0] == word
+    assert all(len(keyword) <= 6 for keyword in keywords)
+
+
+@pytest.mark.parametrize("text", ["", "- 3 -", ". , ' `", "l1 I| ~ 12"])
+def test_an_empty_or_scanned_text_has_no_keywords(analyze: Any, text: str) -> None:
+    assert analyze(text).keywords == []

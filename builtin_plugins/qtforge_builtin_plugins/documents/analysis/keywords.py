@@ -1,8 +1,9 @@
-"""Find a text's keywords with YAKE (unsupervised, for any language with stop words)."""
+"""Find a text's keywords: with YAKE, or by frequency in languages without spaces."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Final
 
 import yake
@@ -14,6 +15,16 @@ _MOST_CHARACTERS: Final = 200_000
 _MOST_KEYWORDS: Final = 10
 _WORDS_PER_KEYWORD: Final = 2
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_LEAST_WORDS: Final = 3
+# Chinese, Japanese, Thai, Lao, Khmer and Burmese are written without spaces.
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+)
+_RUN: Final = re.compile(f"{_UNSPACED.pattern}{{2,}}")
+_KANA: Final = re.compile("[\u3040-\u309f]+")  # the endings and small words of Japanese
+_PART_LENGTHS: Final = (6, 5, 4, 3, 2)
+_LEAST_COUNT: Final = 2
+_MOST_PART_CHARACTERS: Final = 20_000
 
 
 def find_keywords(text: str, language: str) -> list[str]:
@@ -23,6 +34,11 @@ def find_keywords(text: str, language: str) -> list[str]:
         text: Only its first 200,000 characters are used.
         language: ISO 639-1; chooses the stop words.
     """
+    text = text[:_MOST_CHARACTERS]
+    if sum(1 for _ in _WORD.finditer(text)) < _LEAST_WORDS and not _UNSPACED.search(text):
+        return []  # such as the few marks that are left of a scanned page
+    if len(_UNSPACED.findall(text)) * 2 > sum(map(str.isalpha, text)):
+        return _frequent_parts(text)
     extractor = yake.KeywordExtractor(
         lan=language, n=_WORDS_PER_KEYWORD, top=4 * _MOST_KEYWORDS, dedup_lim=0.8
     )
@@ -31,3 +47,27 @@ def find_keywords(text: str, language: str) -> list[str]:
     ranked = sorted((round(float(score), 9), keyword.lower()) for keyword, score in found)
     unique = dict.fromkeys(keyword for _, keyword in ranked if _WORD.search(keyword))
     return list(unique)[:_MOST_KEYWORDS]
+
+
+def _frequent_parts(text: str) -> list[str]:
+    """Return the most frequent runs of characters, longer ones before their own parts."""
+    runs = [
+        part for run in _RUN.findall(text[:_MOST_PART_CHARACTERS]) for part in _KANA.split(run)
+    ]  # fmt: skip
+    counts = Counter(
+        run[start : start + length]
+        for run in runs
+        for length in _PART_LENGTHS
+        for start in range(len(run) - length + 1)
+    )
+    ranked = sorted(
+        (part for part, count in counts.items() if count >= _LEAST_COUNT),
+        key=lambda part: (-counts[part] * (len(part) - 1), part),
+    )
+    found: list[str] = []
+    for part in ranked:
+        if len(found) == _MOST_KEYWORDS:
+            break
+        if not any(part in other or other in part for other in found):
+            found.append(part)
+    return found

@@ -36,6 +36,7 @@ _BETWEEN: Final = re.compile(r"[ \u00a0.'’/()–-]{0,4}(?:\n[ ]{0,4})?")
 _PART_AFTER: Final = re.compile(r"[-/_.](?=[a-z]{0,3}\d)")
 _MOST_WORDS: Final = 8
 _OPTIONAL: Final = re.compile(r"( ?)\(([^()]*)\)")
+_PLAIN: Final = re.compile(r"[^\W\d_]{3,}(?: [^\W\d_]{4,})*")  # its words as they are
 _NEXT_OPTION: Final = re.compile(r"( \([^()]*[^() ]\))\(")  # "facture (proforma)(finale)"
 _MOST_VARIANTS: Final = 64
 _SINGLE: Final[Mapping[str, str]] = {
@@ -245,7 +246,7 @@ def _collect(files: Iterable[Mapping[str, Any]], table: str) -> dict[str, tuple[
 
 def _variants(label: str) -> Iterator[str]:
     """Yield all spellings of a label as words: with and without its optional parts."""
-    label = _NEXT_OPTION.sub(r"\1 (", _NEXT_OPTION.sub(r"\1 (", label))
+    label = fold(_NEXT_OPTION.sub(r"\1 (", _NEXT_OPTION.sub(r"\1 (", label)))
     whole = dict.fromkeys(_with_options(label))
     for each in itertools.islice(whole, _MOST_VARIANTS):
         if "*" in each:
@@ -254,9 +255,13 @@ def _variants(label: str) -> Iterator[str]:
         joined = "".join("nr" if part == _NUMBER_SIGN and index else part
                          for index, part in enumerate(parts))  # fmt: skip
         for spelling in dict.fromkeys((joined.replace("#.", "nr"), " ".join(parts))):
-            words = " ".join(token.text for token in tokenize(fold(spelling)))
+            words = spelling if _PLAIN.fullmatch(spelling) else " ".join(_words(spelling))
             if words:
                 yield words
+
+
+def _words(folded: str) -> Iterator[str]:
+    return (token.text for token in tokenize(folded))
 
 
 def _with_options(label: str) -> Iterator[str]:
