@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from qtforge_builtin_plugins.pipelines.legal.messages import Clause, ComplianceReport, MissingClause
 from qtforge_builtin_plugins.pipelines.legal.sections import Sections
+from qtforge_sdk.messages import Section as MarkedSection
 
 __all__ = ["ClauseChecker", "load_checker"]
 
@@ -60,15 +61,18 @@ class ClauseChecker:
         best = max(scores, key=lambda kind: scores[kind])
         return best if scores[best] >= _LEAST_SCORE else _GENERAL
 
-    def check(self, text: str, language: str, kind: str) -> ComplianceReport:
+    def check(
+        self, text: str, language: str, kind: str, marked: Sequence[MarkedSection] = ()
+    ) -> ComplianceReport:
         """Return which clauses of the kind the text has.
 
         Args:
             text: The contract's text.
             language: One of `languages`.
             kind: One of `kinds`.
+            marked: The headings that the text's format marks.
         """
-        sections = Sections(text)
+        sections = Sections(text, marked)
         found: list[Clause] = []
         missing: list[MissingClause] = []
         for required in (True, False):

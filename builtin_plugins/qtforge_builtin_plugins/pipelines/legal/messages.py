@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from qtforge_sdk.messages import DocumentMetadata
+from qtforge_sdk.messages import DocumentMetadata, Section
 
 __all__ = [
     "Clause",
@@ -26,12 +26,14 @@ class ComplianceRequest(msgspec.Struct, frozen=True, kw_only=True):
         language: ISO 639-1, or None to detect it.
         contract_kind: ``nda``, ``sla``, ``sales``, ``services``, ``lease`` or ``general``; None
             to detect it.
+        sections: The headings that the text's format marks, from ``document.parse``.
         request_id: The caller's name for this work.
     """
 
     parsed_content: str
     language: str | None = None
     contract_kind: str | None = None
+    sections: list[Section] = []
     request_id: str | None = None
 
 

@@ -77,7 +77,7 @@ class LegalPipeline(Plugin):
             )
         kind = request.contract_kind or checker.kind_of(text, language)
         context.progress(1, 2, kind)
-        return checker.check(text, language, kind)
+        return checker.check(text, language, kind, request.sections)
 
     @operation("document.redact", execution="process", trylast=True)
     def redact(self, request: RedactRequest, context: OperationContext) -> RedactedDocument:

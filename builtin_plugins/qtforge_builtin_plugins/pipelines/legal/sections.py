@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtforge_builtin_plugins.pipelines.headings import TextHeading, find_headings
+from qtforge_sdk.messages import Section as MarkedSection
 
 __all__ = ["Quote", "Section", "Sections"]
 
@@ -68,16 +69,20 @@ class Section:
 class Sections:
     """A text and its sections.
 
+    Args:
+        text: The text.
+        marked: The headings that its format marks, as ``document.parse`` answers them.
+
     Attributes:
         plain: The text with plain quotes and hyphens, of the same length.
         sections: In order.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, marked: Sequence[MarkedSection] = ()) -> None:
         self._text = text
         self.plain = text.translate(_PLAIN)
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
-        headings = list(find_headings(text))
+        headings = _with_marked(list(find_headings(text)), marked, text.split("\n"))
         self._starts = [self._lines[heading.line - 1] for heading in headings]
         ends = self._ends(headings)
         self.sections = tuple(
@@ -138,6 +143,21 @@ class Sections:
             gap = _GAP.match(self._text, end)
             starts |= {start, gap.end() if gap else end}
         return sorted(starts)
+
+
+def _with_marked(
+    found: Sequence[TextHeading], marked: Sequence[MarkedSection], lines: Sequence[str]
+) -> list[TextHeading]:
+    """Return the headings of the text with those that its format marks, in order."""
+    by_line = {heading.line: heading for heading in found}
+    for each in marked:
+        # A redacted heading has other words; its line is the same.
+        line = lines[each.line - 1] if 0 < each.line <= len(lines) else ""
+        if each.line not in by_line and line.strip():
+            by_line[each.line] = TextHeading(
+                level=each.level, text=" ".join(line.split()), line=each.line, length=len(line)
+            )
+    return [by_line[line] for line in sorted(by_line)]
 
 
 def _names(heading: TextHeading, *, is_first: bool) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from qtforge_builtin_plugins.pipelines.legal import clauses
 from qtforge_builtin_plugins.pipelines.legal.messages import ComplianceReport, ComplianceRequest
 from qtforge_builtin_plugins.pipelines.legal.plugin import LegalConfig, LegalPipeline
 from qtforge_sdk import OperationContext, OperationError
+from qtforge_sdk.messages import Section
 
 ROOT = Path(__file__).parents[4]
 SHARED = ROOT.parent / "shared" / "documents"
@@ -175,3 +176,25 @@ def test_the_real_contracts_are_read_as_a_reader_would(
     report = check((SHARED / file).read_text("utf-8").replace("**", ""), language)
     assert report.contract_kind == kind
     assert missing(report) == expected_missing
+
+
+def test_a_heading_that_only_the_format_marks_names_its_clause() -> None:
+    # Without blank lines around it, the line is no heading by itself.
+    text = "Loan Agreement\n\nThe loan is paid back.\nTermination\nIt runs for two years.\n"
+    marked = [Section(level=2, text="Termination", line=4)]
+    checker = clauses.load_checker()
+    found = [
+        [clause.heading for clause in report.clauses if clause.name == "term_and_termination"]
+        for report in (
+            checker.check(text, "en", "general"),
+            checker.check(text, "en", "general", marked),
+        )
+    ]
+    assert found == [[], ["Termination"]]
+
+
+def test_a_title_with_a_full_stop_is_a_heading() -> None:
+    text = "Loan Agreement\n\nIt is made on 3 March 2026.\n\nTermination.\n\nIt runs two years.\n"
+    report = clauses.load_checker().check(text, "en", "general")
+    (clause,) = [each for each in report.clauses if each.name == "term_and_termination"]
+    assert clause.heading == "Termination"
