@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from typing import Final
 
 import yake
@@ -39,14 +40,18 @@ def find_keywords(text: str, language: str) -> list[str]:
         return []  # such as the few marks that are left of a scanned page
     if len(_UNSPACED.findall(text)) * 2 > sum(map(str.isalpha, text)):
         return _frequent_parts(text)
-    extractor = yake.KeywordExtractor(
-        lan=language, n=_WORDS_PER_KEYWORD, top=4 * _MOST_KEYWORDS, dedup_lim=0.8
-    )
-    found = extractor.extract_keywords(text[:_MOST_CHARACTERS])
+    found = _extractor(language).extract_keywords(text[:_MOST_CHARACTERS])
     # Equal scores are sorted by the alphabet, so that the result is deterministic.
     ranked = sorted((round(float(score), 9), keyword.lower()) for keyword, score in found)
     unique = dict.fromkeys(keyword for _, keyword in ranked if _WORD.search(keyword))
     return list(unique)[:_MOST_KEYWORDS]
+
+
+@cache  # it reads a file of stop words
+def _extractor(language: str) -> yake.KeywordExtractor:
+    return yake.KeywordExtractor(
+        lan=language, n=_WORDS_PER_KEYWORD, top=4 * _MOST_KEYWORDS, dedup_lim=0.8
+    )
 
 
 def _frequent_parts(text: str) -> list[str]:

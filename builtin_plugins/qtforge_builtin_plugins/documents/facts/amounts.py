@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Final
@@ -210,6 +211,7 @@ def _placed(text: str, number: _Part, sign: _Part, language: str | None) -> Plac
     )
 
 
+@lru_cache(maxsize=4096)
 def value_of(number: str) -> Decimal | None:
     """Return a written number's value, with any separators of thousands and decimals."""
     return Price.fromstring(number).amount

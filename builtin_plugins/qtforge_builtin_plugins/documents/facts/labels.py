@@ -116,6 +116,7 @@ class Labels:
             ``receipt``.
         links: The words between a title and the number or date after it.
         first: The first words of all labels.
+        first_titles: The first words of all titles.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
@@ -124,6 +125,7 @@ class Labels:
     titles: Mapping[str, str]
     links: frozenset[str]
     first: frozenset[str] = field(default=frozenset())
+    first_titles: frozenset[str] = field(default=frozenset())
 
     def find(self, folded: str, tokens: Sequence[Token]) -> Iterator[Hit]:
         """Yield the labels in a text in order; the longest of several at one place."""
@@ -135,8 +137,7 @@ class Labels:
 
     def find_titles(self, folded: str, tokens: Sequence[Token]) -> Iterator[tuple[str, int, int]]:
         """Yield each name of a document with its kind, its start and its end."""
-        firsts = frozenset(title.split(" ", 1)[0] for title in self.titles)
-        for start, end in _longest(folded, tokens, self.titles, firsts):
+        for start, end in _longest(folded, tokens, self.titles, self.first_titles):
             key = " ".join(token.text for token in tokens[start:end])
             yield self.titles[key], tokens[start].start, tokens[end - 1].end
 
@@ -209,6 +210,7 @@ def load_labels(language: str | None, folder: str | None = None) -> Labels:
         titles=titles,
         links=frozenset(links),
         first=frozenset(key.split(" ", 1)[0] for key in kinds),
+        first_titles=frozenset(key.split(" ", 1)[0] for key in titles),
     )
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -148,6 +149,8 @@ def find_money(
         language: ISO 639-1, or None; decides whose crowns ``kr`` are.
     """
     line = page.folded[start:end]
+    if not any(map(str.isdigit, line)):
+        return []
     for pattern in (_DATE, _PERCENT):
         line = pattern.sub(lambda match: "\0" * len(match[0]), line)
     found = []
@@ -177,6 +180,7 @@ def find_money(
     return found
 
 
+@lru_cache(maxsize=4096)  # several extractors read the same lines
 def _value(number: str, mark: str | None) -> Decimal | None:
     separated = re.fullmatch(r"\d{1,3}([.,])\d{3}", number)
     if separated is not None:
