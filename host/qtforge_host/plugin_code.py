@@ -47,6 +47,7 @@ _MAX_LEAVES: Final = 3  # exceptions of a group that are named
 _HOST_FOLDER: Final = os.path.dirname(__file__) + os.sep
 _LIBRARY_FOLDERS: Final = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
 _SDK_FOLDER: Final = os.path.dirname(qtforge_sdk.__file__) + os.sep
+_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple})
 _INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
@@ -285,6 +286,8 @@ def discard_awaitable(value: object) -> bool:
     Args:
         value: What plugin code returned where an awaitable is a missing ``await``.
     """
+    if value.__class__ in _PLAIN:  # as most are, and the other questions are slow
+        return False
     if inspect.iscoroutine(value):
         value.close()
         return True

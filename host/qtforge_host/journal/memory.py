@@ -113,7 +113,7 @@ class MemoryJournal:
             return
         store = self._open_store()  # a closed journal is reported before anything else
         job = make_append(ownership, records, posts, self.max_value_bytes)
-        run = self._owned(ownership)
+        run = self._owned_in(store, ownership)
         run.add(job)
         store.log(run, len(job.entries))
         if job.status is not None:
@@ -341,7 +341,10 @@ class MemoryJournal:
         return run
 
     def _owned(self, ownership: Ownership) -> MemoryRun:
-        run = self._open_store().runs.get(ownership.run_id)
+        return self._owned_in(self._open_store(), ownership)
+
+    def _owned_in(self, store: MemoryStore, ownership: Ownership) -> MemoryRun:
+        run = store.runs.get(ownership.run_id)
         if (
             run is None
             or run.key != ownership.key

@@ -72,7 +72,7 @@ class RunLog:
             StaleOwnerError: Another process has taken the run over.
             RecordNotStorableError: A value can't be written; the notes wait for the next.
         """
-        if self.secrets.any_known:
+        if self.secrets.known.any_hidden:
             conceal = self.secrets.conceal_record
             records = tuple([await conceal(each) for each in records])
             posts = [(to, await conceal(message)) for to, message in posts]

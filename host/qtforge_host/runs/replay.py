@@ -25,6 +25,9 @@ class ReplayGuard:
         not_needed: Steps that were skipped with their branch. Earlier versions executed the
             code of such a branch to its end, so that the journal may hold more of them than
             the code reaches now.
+
+    Attributes:
+        unclaimed: The steps of the journal with an outcome that the code has not reached yet.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class ReplayGuard:
         self._not_needed = frozenset(not_needed)
         self._claimed: dict[str, None] = {}
         self._begun = dict.fromkeys(begun)
-        self._unclaimed = dict.fromkeys(step for step in known if step not in self._begun)
+        self.unclaimed = dict.fromkeys(step for step in known if step not in self._begun)
 
     @functools.cached_property
     def _replayed(self) -> asyncio.Event:
@@ -48,7 +51,7 @@ class ReplayGuard:
     def forget(self) -> None:
         """Free every name, and take every step of the journal as replayed."""
         self._claimed.clear()
-        self._unclaimed.clear()
+        self.unclaimed.clear()
         self._begun.clear()
 
     def claim(self, step: str) -> None:
@@ -63,9 +66,9 @@ class ReplayGuard:
 
     def mark_replayed(self, step: str) -> None:
         """Note that the code has reached a step of the journal."""
-        self._unclaimed.pop(step, None)
+        self.unclaimed.pop(step, None)
         self._begun.pop(step, None)
-        if not self._unclaimed and not self._begun:
+        if not self.unclaimed and not self._begun:
             self._replayed.set()
 
     def check_new(self, step: str) -> None:
@@ -74,7 +77,7 @@ class ReplayGuard:
         Raises:
             RunDivergedError: The journal holds a step that should have come first.
         """
-        if self._unclaimed and (other := self._missing()) is not None:
+        if (other := self._missing()) is not None:
             raise RunDivergedError(
                 step, f"the journal holds '{other}' here, the code does '{step}'"
             )
@@ -90,11 +93,11 @@ class ReplayGuard:
 
     def _missing(self) -> str | None:
         """Return the first step of the journal that the code should have reached, or None."""
-        return next((step for step in self._unclaimed if step not in self._not_needed), None)
+        return next((step for step in self.unclaimed if step not in self._not_needed), None)
 
     async def until_replayed(self) -> None:
         """Wait until the code has reached every step of the journal, or had time to."""
-        if self._unclaimed or self._begun:
+        if self.unclaimed or self._begun:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WALK_S):  # `wait_for` may lose a cancellation
                     await self._replayed.wait()

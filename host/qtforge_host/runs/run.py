@@ -537,7 +537,7 @@ class ActiveRun:
             return None
         if compensation is not None and compensation.on_failure:
             self._compensator.add(call.step, compensation)
-        if self._log.secrets.any_known:  # the error as it is recorded, without them
+        if self._log.secrets.known.any_hidden:  # the error as it is recorded, without them
             recorded = self._log.state.outcomes.get(call.step)
             outcome = recorded if isinstance(recorded, StepFailed) else outcome
         error = RecordedFailureError(outcome.error) if isinstance(outcome, StepFailed) else outcome
@@ -606,7 +606,7 @@ class ActiveRun:
         if known is not None and step not in state.begun:
             self._replay.mark_replayed(step)
             return known
-        if not self._gathering:
+        if self._replay.unclaimed and not self._gathering:
             self._replay.check_new(step)
         return None
 

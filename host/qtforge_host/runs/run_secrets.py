@@ -43,28 +43,26 @@ class RunSecrets:
         run_id: The run.
         journal: Stores what its references stand for, apart from its records.
         known: The secrets that this process knows.
+
+    Attributes:
+        run_id: The run.
+        known: The secrets that this process knows; a result may contain one of those hidden.
+        any_referred: Whether a message may contain a reference.
     """
 
-    __slots__ = ("_by_value", "_journal", "_known", "_lock", "_new", "_stored", "run_id")
+    __slots__ = (
+        "_by_value", "_journal", "_lock", "_new", "_stored", "any_referred", "known", "run_id"
+    )  # fmt: skip
 
     def __init__(self, run_id: str, journal: Journal, known: Secrets) -> None:
         self.run_id = run_id
         self._journal = journal
-        self._known = known
+        self.known = known
         self._lock: asyncio.Lock | None = None
         self._stored: dict[str, RunSecret] = {}
         self._new: dict[str, RunSecret] = {}
+        self.any_referred = False
         self._by_value: dict[str, str] = {}  # the reference of a text, or of a secret's name
-
-    @property
-    def any_known(self) -> bool:
-        """Whether a result may contain a secret that is known."""
-        return self._known.any_hidden
-
-    @property
-    def any_referred(self) -> bool:
-        """Whether a message may contain a reference."""
-        return bool(self._stored or self._new)
 
     async def load(self) -> None:
         """Read what the journal stores for the run."""
@@ -87,8 +85,9 @@ class RunSecrets:
         """Forget the values, when this process executes the run no longer."""
         for each in (*self._stored.values(), *self._new.values()):
             if _is_text(each.value):
-                self._known.forget(each.value)
+                self.known.forget(each.value)
         self._stored, self._new, self._by_value = {}, {}, {}
+        self.any_referred = False
 
     def referred(self, value: Any) -> dict[str, RunSecret]:
         """Return what the references in a value stand for."""
@@ -98,7 +97,7 @@ class RunSecrets:
 
     def mask(self, text: str) -> str:
         """Return a text that is only shown, without the known secrets."""
-        return self._known.mask(text)
+        return self.known.mask(text)
 
     def fill(self, message: Any) -> Any:
         """Return a message with each reference replaced by what it stands for.
@@ -116,7 +115,7 @@ class RunSecrets:
             given: The input, as plain values.
             names: The keys whose values are secret, or paths of keys such as ``auth.password``.
         """
-        if not names and not self.any_known:
+        if not names and not self.known.any_hidden:
             return given
         made: Any = dict(given)
         for name in names:
@@ -182,6 +181,7 @@ class RunSecrets:
             if reference in self._stored:
                 continue
             self._stored[reference] = each
+            self.any_referred = True
             self._note(reference, each)
 
     def _note(self, reference: str, each: RunSecret) -> None:
@@ -189,13 +189,13 @@ class RunSecrets:
             self._by_value[f"${{secret.{each.name}}}"] = reference
         elif _is_text(each.value):
             self._by_value[each.value] = reference
-            self._known.hide(each.value)
+            self.known.hide(each.value)
 
     def _without_known(self, value: Any) -> Any:
         return changed_texts(value, self._without_known_text)
 
     def _without_known_text(self, text: str) -> str:
-        return self._known.replace(text, self._refer_known)
+        return self.known.replace(text, self._refer_known)
 
     def _refer_known(self, name: str, found: str) -> str:
         key = f"${{secret.{name}}}" if name else found
@@ -218,6 +218,7 @@ class RunSecrets:
         mark = random_bits.token_hex(_MARK_BYTES)
         reference = f"${{{kind}.{shown}~{mark}}}"
         self._new[reference] = each
+        self.any_referred = True
         self._note(reference, each)
         return reference
 
@@ -255,7 +256,7 @@ class RunSecrets:
                 "start it anew with its secret inputs, or fork it with them",
                 retryable=False,
             )
-        return self._known.reveal(f"${{secret.{found.name}}}") if found.name else found.value
+        return self.known.reveal(f"${{secret.{found.name}}}") if found.name else found.value
 
 
 def references_in(value: Any) -> set[str]:

@@ -27,6 +27,8 @@ def normalize(value: Any) -> Any:
     >>> normalize({"a": (1, {2})})
     {'a': [1, [2]]}
     """
+    if type(value) in _SAME:
+        return value
     plain = to_plain(value)
     if type(plain) in _SAME:
         return plain

@@ -83,7 +83,7 @@ class StatefulRun(ActiveRun):
             event = self._next_event(last, name, until)
             if event is not None:
                 await self.adopt_secrets(event.data)
-                if self._log.secrets.any_known:
+                if self._log.secrets.known.any_hidden:
                     data = await self._log.secrets.conceal(event.data)
                     return msgspec.structs.replace(event, data=data)
                 return event

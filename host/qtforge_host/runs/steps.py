@@ -376,7 +376,7 @@ class _StepAttempts:
     async def _succeeded(self, answer: Answer, number: int, degraded: str | None) -> StepSucceeded:
         step = self._call.step
         data, by = answer
-        if not self._call.topic and self._log.secrets.any_known:  # else the request did it
+        if not self._call.topic and self._log.secrets.known.any_hidden:  # else the request did it
             data = await self._log.secrets.conceal(data)
         amendments: Sequence[Amendment] = ()
         if isinstance(data, AmendingAnswer):
@@ -518,7 +518,7 @@ class StepRequester:
         )
         if request.cache is None or self._cache is None:
             answer = await self._bus.send(envelope, listener)
-            if secrets.any_known or envelope.secrets is not None:
+            if secrets.known.any_hidden or envelope.secrets is not None:
                 answer = await secrets.conceal(answer, envelope.secrets)
             return answer, envelope.served_by
         return await self._cached(request.cache, self._cache, request, envelope, listener)
