@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -117,3 +118,12 @@ def postgresql() -> Iterator[PostgreSQL]:
         except PostgreSQLUnavailable as error:
             pytest.skip(str(error))
         yield server
+
+
+@pytest.fixture(scope="session")
+def tesseract() -> str:
+    """The path of the program, from the system's package; skipped where it is not installed."""
+    found = shutil.which("tesseract")
+    if found is None:
+        pytest.skip("Tesseract is not installed: apt-get install tesseract-ocr")
+    return found

@@ -73,7 +73,9 @@ def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installat
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
         "entry-points"
     ]
-    assert done.stdout.count("● active") == len(declared["qtforge.plugins"])
+    without_program = 0 if shutil.which("tesseract") else 1  # pip does not install that
+    active = len(declared["qtforge.plugins"]) - without_program
+    assert done.stdout.count("● active") == active
 
 
 @pytest.mark.parametrize("name", ["sdk", ".", "sample_plugins/folder_report"])

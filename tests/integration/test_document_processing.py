@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,20 @@ class Job:
         done = run_command([*map(str, words), "--json"], timeout=110, env=self._environment)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    def said(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return run_command(list(words), timeout=110, env=self._environment)
+
+    def programs(self, name: str) -> list[str]:
+        """Return the ids of the processes of a program that this job has started."""
+        home = f"HOME={self._environment['HOME']}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (folder / "comm").read_text().strip() == name:
+                    environment = (folder / "environ").read_bytes()
+                    found += [folder.name] if home in environment.split(b"\0") else []
+        return found
 
     def ask(self, topic: str, *words: str) -> Any:
         done = run_command(["bus", "request", topic, *words], timeout=120, env=self._environment)
@@ -161,3 +177,35 @@ def test_a_store_that_cannot_be_written_is_compensated_and_names_the_reason(
     assert run["error"]["plugin"] == "document-storage"
     assert run["error"]["code"].startswith("storage.")
     assert [each["name"] for each in run["compensations"]] == ["document_storage"]
+
+
+def test_a_scanned_invoice_is_read_and_said_to_be_guessed(
+    job: Job, tesseract: str, tmp_path: Path
+) -> None:
+    pypdfium2 = pytest.importorskip("pypdfium2")
+    with pypdfium2.PdfDocument(EXAMPLES / "invoice.pdf") as document:
+        image = document[0].render(scale=200 / 72, grayscale=True).to_pil()
+    scan = tmp_path / "scan.pdf"
+    image.save(scan, resolution=200)
+    picture = tmp_path / "picture.png"
+    image.save(picture, dpi=(200, 200))
+    code, found = job("run", "document-processing", scan, picture)
+    assert code == 0
+    _, (original,) = job("run", "document-processing", EXAMPLES / "invoice.pdf")
+    for run in found:
+        assert run["result"]["warnings"] == ["scan", "ocr"]
+        assert run["result"]["analysis_results"]["document_type"] == "financial"
+        invoice = run["result"]["enrichment"]["invoice"]
+        assert invoice["number"] == original["result"]["enrichment"]["invoice"]["number"]
+
+
+def test_at_the_deadline_no_program_is_left(job: Job, tesseract: str, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    noise = tmp_path / "noise.png"
+    image.frombytes("L", (3000, 3000), os.urandom(9_000_000)).save(noise)
+    words = ["--set", f"document.path={noise}", "--set", "document.name=noise.png"]
+    done = job.said("bus", "request", "document.ocr", *words, "--timeout", "5s")
+    assert done.returncode == 1
+    assert "ocr.timeout" in done.stderr or "bus.timeout" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert job.programs("tesseract") == []

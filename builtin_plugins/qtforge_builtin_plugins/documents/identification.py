@@ -29,7 +29,7 @@ from qtforge_builtin_plugins.documents.formats import (
 )
 from qtforge_sdk import OperationError
 
-__all__ = ["HEAD_BYTES", "identify"]
+__all__ = ["HEAD_BYTES", "identify", "image_type"]
 
 HEAD_BYTES: Final = 65_536
 UNKNOWN: Final = "application/octet-stream"
@@ -47,6 +47,12 @@ _STREAMS: Final = {
     "Workbook": XLS,
     "Book": XLS,
     "PowerPoint Document": "application/vnd.ms-powerpoint",
+}
+_IMAGE_STARTS: Final = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
 }
 _XML_START: Final = re.compile(rb"\s*(?:<\?xml\b|<!--|<!DOCTYPE|<[A-Za-z_])")
 _SVG_ROOT: Final = re.compile(
@@ -105,6 +111,9 @@ def identify(file: BinaryIO, name: str) -> str:
         return RTF
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole(head + file.read(), name)
+    picture = image_type(head)
+    if picture is not None:
+        return picture
     if _is_text(head):
         if head.startswith(b"From ") and _is_mailbox(head + file.read()):
             return MBOX
@@ -113,6 +122,13 @@ def identify(file: BinaryIO, name: str) -> str:
         start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
         return PDF if start.startswith(b"%PDF-") else _text_kind(head, name)
     return PDF if b"%PDF-" in head[:1024] else _binary_kind(head)
+
+
+def image_type(head: bytes) -> str | None:
+    """Return the type of a picture that document-ocr reads, or None for anything else."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for begin, kind in _IMAGE_STARTS.items() if head.startswith(begin)), None)
 
 
 def _is_text(head: bytes) -> bool:

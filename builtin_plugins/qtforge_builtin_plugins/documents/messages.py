@@ -8,6 +8,7 @@ document.enrich    `EnrichRequest`           `EnrichResponse`
 document.store     `StoreRequest`            `StoreResponse`
 document.find      `FindRequest`             `FindResponse`
 document.analyze   `RoutingAnalysisRequest`  `RoutingAnalysis`
+document.ocr       `OcrRequest`              `OcrResponse`
 =================  ========================  =================
 
 ``document.parse``, ``document.discard`` and ``document.stored`` are in
@@ -22,7 +23,7 @@ from typing import Literal
 
 import msgspec
 
-from qtforge_sdk.messages import Attachment, DocumentMetadata
+from qtforge_sdk.messages import Attachment, Document, DocumentMetadata
 
 __all__ = [
     "Amount",
@@ -40,6 +41,8 @@ __all__ = [
     "Invoice",
     "InvoiceItem",
     "InvoiceTax",
+    "OcrRequest",
+    "OcrResponse",
     "Readability",
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
@@ -438,3 +441,33 @@ class FindResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     documents: list[FoundDocument]
     total: int
+
+
+class OcrRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Request the text of a picture, or of a PDF's pages as they are drawn.
+
+    Attributes:
+        document: PNG, JPEG, TIFF, WebP or PDF.
+        max_bytes: Refuse larger files; None for the limit in the plugin's configuration.
+    """
+
+    document: Document
+    max_bytes: int | None = None
+
+
+class OcrResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Text that was recognised in pictures, and may be wrong.
+
+    Attributes:
+        text: The text, with a blank line between paragraphs; may be empty.
+        confidence: The mean over the words, 0 to 1; None where there are none.
+        pages: The number of the document's pages.
+        pages_read: How many of them were read.
+        warnings: ``ocr``, and ``ocr_incomplete`` where not all pages were read.
+    """
+
+    text: str
+    confidence: float | None
+    pages: int
+    pages_read: int
+    warnings: tuple[str, ...]

@@ -11,8 +11,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.documents.formats import MODULES, Extracted, Part, Source
+from qtforge_builtin_plugins.documents.formats import IMAGES, MODULES, Extracted, Part, Source
 from qtforge_builtin_plugins.documents.identification import identify
+from qtforge_builtin_plugins.documents.messages import OcrRequest, OcrResponse
 from qtforge_builtin_plugins.documents.reading import opened, read
 from qtforge_sdk import (
     Bus,
@@ -76,6 +77,8 @@ class DocumentParser(Plugin):
     ) -> ParseResponse:
         """Detect the media type of a document that has none, and parse the documents in it.
 
+        The text of a PDF without any is asked of ``document.ocr``, where a plugin answers that.
+
         Raises:
             OperationError: ``document.unsupported`` when no plugin reads that type, and those
                 of `reading.opened` and `identification.identify`.
@@ -91,6 +94,8 @@ class DocumentParser(Plugin):
             if error.topic != context.topic:
                 raise
             raise _unsupported(document) from error
+        if "scan" in response.warnings and not response.parsed_content.strip():
+            response = await self._recognized(request, response, context)
         if any(each.content is not None for each in response.attachments):
             attachments = [await self._parsed(each) for each in response.attachments]
             response = msgspec.structs.replace(response, attachments=tuple(attachments))
@@ -145,6 +150,41 @@ class DocumentParser(Plugin):
             sections=_sections(extracted.headings, text),
             tables=tuple(extracted.tables),
             attachments=tuple(attachments),
+        )
+
+    async def _recognized(
+        self, request: ParseRequest, response: ParseResponse, context: OperationContext
+    ) -> ParseResponse:
+        """Return the answer with the text that OCR finds; as it is without a plugin for that."""
+        if "ocr" in response.warnings:
+            return response  # that of a picture, in which OCR has found no words
+        document = msgspec.structs.replace(
+            request.document, media_type=response.metadata.media_type
+        )
+        try:
+            found: OcrResponse = await self._bus.request(
+                "document.ocr",
+                OcrRequest(
+                    document=document,
+                    max_bytes=request.options.max_bytes if request.options else None,
+                ),
+                timeout=context.remaining_s(),
+                response_type=OcrResponse,
+            )
+        except NoHandlerError as error:
+            if error.topic != "document.ocr":
+                raise
+            return response
+        except QtForgeError as error:
+            # The metadata and the documents within it are right also where the scan can't be read.
+            context.logger.warning("%s: its text was not recognised: %s", document.name, error)
+            return msgspec.structs.replace(response, warnings=(*response.warnings, "ocr_failed"))
+        return msgspec.structs.replace(
+            response,
+            parsed_content=found.text,
+            confidence=found.confidence,
+            metadata=msgspec.structs.replace(response.metadata, words=len(found.text.split())),
+            warnings=(*response.warnings, *found.warnings),
         )
 
     async def _parsed(self, attachment: Attachment) -> Attachment:
@@ -245,6 +285,12 @@ def _one_line(text: str | None) -> str | None:
 
 
 def _unsupported(document: Document) -> OperationError:
+    if document.media_type in IMAGES:
+        return OperationError(
+            "document.unsupported", f"no plugin reads the format of {document.name}",
+            f"its type is {document.media_type}, and document-ocr is not active",
+            "pip install 'qtforge-host[ocr]' and apt-get install tesseract-ocr",
+        )  # fmt: skip
     return OperationError(
         "document.unsupported", f"no plugin reads the format of {document.name}",
         f"its type is {document.media_type}",

@@ -1,7 +1,8 @@
 """Start and stop plugins: configure, register hooks, prepare wiring, start, connect.
 
-A plugin that fails at any of these steps is ``broken``; plugins that require it are stopped or
-never started. The others and the host keep running.
+A plugin that fails at any of these steps is ``broken``, or ``unmet`` where it says that something
+is not installed; plugins that require it are stopped or never started. The others and the host
+keep running.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from qtforge_host.cancellation import DeadlineExceeded, run_or_leave
 from qtforge_host.code_marks import AnyMark, CodeMarks, Place
@@ -25,11 +26,12 @@ from qtforge_host.plugins.registry import Entry, Registry
 from qtforge_host.plugins.wiring import Wired, Wiring
 from qtforge_host.policies.health import HealthMonitor
 from qtforge_sdk import PluginContext, QtForgeError
-from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.errors import ConfigError, PluginError
 
 __all__ = ["PluginLifecycle", "start_failure", "start_plugin", "stop_plugin"]
 
 _LOG = logging.getLogger("qtforge.host")
+_UNMET: Final = "plugin.unmet"
 
 
 class PluginLifecycle:
@@ -116,11 +118,13 @@ class PluginLifecycle:
         self._running.append(key)
 
     async def _fail(self, key: str, status: Status) -> None:
-        """Mark a plugin as broken, and stop the running plugins that require it."""
+        """Mark a plugin as failed, and stop the running plugins that require it."""
         self._disconnect(self._registry[key].plugin)
         for dependent in self._registry.fail(key, status):
             await self._stop(dependent)
-        _LOG.warning("%s is %s: %s", key, status.state, status.reason)
+        # What is not installed is no failure: the others say nothing of it either.
+        level = logging.INFO if status.state == "unmet" else logging.WARNING
+        _LOG.log(level, "%s is %s: %s", key, status.state, status.reason)
 
     async def _stop(self, key: str) -> None:
         entry = self._registry[key]
@@ -189,7 +193,14 @@ async def stop_plugin(hooks: Hooks, plugin: object, name: str, timeout_s: float)
 
 
 def start_failure(candidate: Candidate, error: BaseException) -> Status:
-    """Return the status of a plugin whose start raised an exception."""
+    """Return the status of a plugin whose start raised an exception.
+
+    A plugin that finds that something is not installed, such as a program, says so by a
+    `PluginError` with the code ``plugin.unmet``. It is then no failure to remember, since that is
+    installed without the plugin.
+    """
+    if isinstance(error, PluginError) and error.code == _UNMET:
+        return Status(state="unmet", code=_UNMET, reason=error.why, fix=error.fix)
     if isinstance(error, QtForgeError):
         said = description_of(error)
         return Status(state="broken", code=said.code, reason=said.text, fix=said.fix)

@@ -22,6 +22,7 @@ from qtforge_builtin_plugins.documents.messages import (
 )
 from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
 from qtforge_sdk import Document, OperationContext
+from qtforge_sdk.errors import NoHandlerError
 from qtforge_sdk.messages import ParseOptions, ParseRequest, ParseResponse
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +51,11 @@ class OneTopic:
     def __init__(self, handle: Callable[[Any], Any]) -> None:
         self._handle = handle
 
-    async def request(self, topic: str, message: object, *, response_type: type) -> Any:
+    async def request(
+        self, topic: str, message: object, *, timeout: float | None = None, response_type: type
+    ) -> Any:
+        if topic == "document.ocr":
+            raise NoHandlerError(topic)
         assert (topic, response_type) == ("document.parse", ParseResponse)
         return await self._handle(message)
 

@@ -163,6 +163,27 @@ def test_a_plugin_that_fails_to_start_is_broken_and_its_dependents_do_not_start(
     assert "start acme" not in made.lines()
 
 
+def test_a_plugin_that_says_that_a_program_is_missing_is_unmet_and_no_failure(
+    importable: Site, case: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = (
+        "from qtforge_sdk.errors import PluginError; "
+        "raise PluginError('reader', 'plugin.unmet', 'scan is not installed', 'install scan')"
+    )
+    add(importable, "acme", requires="reader")
+    add(importable, "reader", start=start)
+    for _ in range(4):  # more often than quarantine_after
+        made = case()
+        made.run()
+        assert made.states() == {
+            "acme": ("unmet", "plugin.unmet"),
+            "reader": ("unmet", "plugin.unmet"),
+        }
+        (entry,) = made.registry.named("reader")
+        assert (entry.status.reason, entry.status.fix) == ("scan is not installed", "install scan")
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+
+
 @pytest.mark.parametrize("where", ["no such", "nothing.x"])
 def test_a_started_plugin_that_can_not_be_connected_is_stopped(
     importable: Site, case: Any, where: str

@@ -17,6 +17,7 @@ __all__ = [
     "DOCX",
     "EML",
     "HTML",
+    "IMAGES",
     "MARKDOWN",
     "MBOX",
     "MODULES",
@@ -53,6 +54,8 @@ SVG: Final = "image/svg+xml"
 XML: Final = "application/xml"
 CSV: Final = "text/csv"
 TEXT: Final = "text/plain"
+IMAGES: Final = ("image/png", "image/jpeg", "image/tiff", "image/webp")
+"""The types of pictures that document-ocr reads; no module here does."""
 
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {

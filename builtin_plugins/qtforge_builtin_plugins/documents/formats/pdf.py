@@ -18,7 +18,7 @@ from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
 from qtforge_builtin_plugins.documents.formats.errors import damaged
 from qtforge_sdk import OperationError
 
-__all__ = ["extract", "find_headings"]
+__all__ = ["extract", "find_headings", "open_document"]
 
 _TAIL_BYTES: Final = 4096
 _DATE: Final = re.compile(
@@ -86,7 +86,7 @@ def extract(source: Source) -> Extracted:
     if b"%%EOF" not in source.data.rstrip(b"\0\r\n\t ")[-_TAIL_BYTES:]:
         # PDFium would repair it and silently return the remaining pages.
         raise damaged(source, "its end is missing, as after an interrupted download")
-    document = _open(source)
+    document = open_document(source)
     try:
         count = len(document)
         if count == 0:
@@ -132,7 +132,7 @@ def find_headings(source: Source) -> list[tuple[int, str]]:
     Raises:
         OperationError: ``document.encrypted``, ``document.damaged``.
     """
-    document = _open(source)
+    document = open_document(source)
     try:
         return _bookmarks(document)
     except pypdfium2.PdfiumError as error:
@@ -146,7 +146,12 @@ def _bookmarks(document: pypdfium2.PdfDocument) -> list[tuple[int, str]]:
     return [(level, " ".join(title.split())) for level, title in marks if title.strip()]
 
 
-def _open(source: Source) -> pypdfium2.PdfDocument:
+def open_document(source: Source) -> pypdfium2.PdfDocument:
+    """Open a PDF; the caller closes it.
+
+    Raises:
+        OperationError: ``document.encrypted``, ``document.damaged``.
+    """
     try:
         return pypdfium2.PdfDocument(source.data)
     except pypdfium2.PdfiumError as error:

@@ -148,6 +148,8 @@ class ParseResponse(msgspec.Struct, frozen=True, kw_only=True):
         sections: The headings, in the order of the text.
         tables: The tables, in the order of the text.
         attachments: The documents within this one.
+        confidence: Of text that was recognised in pictures (the warning ``ocr``): the mean over
+            its words, 0 to 1. None for text that was read.
     """
 
     parsed_content: str
@@ -156,3 +158,4 @@ class ParseResponse(msgspec.Struct, frozen=True, kw_only=True):
     sections: tuple[Section, ...] = ()
     tables: tuple[Table, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    confidence: float | None = None

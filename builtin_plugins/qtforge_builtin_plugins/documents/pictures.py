@@ -1,0 +1,193 @@
+"""The pages of a document as pictures: those of an image file, and of a PDF as it is drawn."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from qtforge_builtin_plugins.documents.formats import Source
+from qtforge_builtin_plugins.documents.formats.errors import damaged
+from qtforge_builtin_plugins.documents.identification import image_type
+from qtforge_sdk import OperationError
+
+__all__ = ["Pages", "Picture", "image_pages", "pdf_pages"]
+
+_MOST_SIDE: Final = 32_767  # pixels; Tesseract reads no longer side
+_POINTS_PER_INCH: Final = 72
+_TIFF: Final = "image/tiff"
+_TIFF_WIDTH: Final = 256
+_TIFF_HEIGHT: Final = 257
+_TIFF_NUMBERS: Final = MappingProxyType({3: "H", 4: "I"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One page.
+
+    Attributes:
+        data: An image file.
+        index: The page in it, from 0; None for a file that has one only.
+        dpi: Its resolution; None where the file says it, or nothing does.
+    """
+
+    data: bytes
+    index: int | None = None
+    dpi: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """The pages of a document.
+
+    Attributes:
+        total: Their number in the document, at least 1.
+        pictures: The first of them, each made when it is asked for.
+    """
+
+    total: int
+    pictures: Iterator[Picture]
+
+
+def image_pages(source: Source, *, max_pages: int, max_pixels: int) -> Pages:
+    """Return the pages of an image file; their sizes are checked, and nothing is decoded.
+
+    Args:
+        source: PNG, JPEG, TIFF or WebP.
+        max_pages: The most pages that are returned.
+        max_pixels: The most pixels that a page may have.
+
+    Raises:
+        OperationError: ``document.damaged``, ``document.too_large``.
+    """
+    kind = image_type(source.data)
+    if kind is None:
+        raise damaged(source, "it does not begin like a PNG, JPEG, TIFF or WebP file")
+    sizes = _tiff_sizes(source) if kind == _TIFF else [_size(source)]
+    for width, height in sizes[:max_pages]:
+        _check_size(source, width, height, max_pixels)
+    if kind != _TIFF:
+        return Pages(total=1, pictures=iter([Picture(data=source.data)]))
+    return Pages(
+        total=len(sizes),
+        pictures=(
+            Picture(data=source.data, index=index) for index in range(min(len(sizes), max_pages))
+        ),
+    )
+
+
+def pdf_pages(source: Source, *, max_pages: int, max_pixels: int, dpi: int) -> Pages:
+    """Return the pages of a PDF, each drawn when it is asked for.
+
+    Args:
+        source: A PDF.
+        max_pages: The most pages that are drawn.
+        max_pixels: The most pixels of a picture; a larger page is drawn with fewer dots per inch.
+        dpi: The resolution, in dots per inch.
+
+    Raises:
+        OperationError: ``document.encrypted``, ``document.damaged``.
+    """
+    # Imported here, so that an image needs no PDF library.
+    from qtforge_builtin_plugins.documents.formats.pdf import open_document
+
+    document = open_document(source)
+    total = len(document)
+    if total == 0:
+        document.close()
+        raise damaged(source, "it has no pages")
+
+    def drawn() -> Iterator[Picture]:
+        try:
+            for number in range(min(total, max_pages)):
+                yield _drawn(source, document, number, max_pixels, dpi)
+        finally:
+            document.close()
+
+    return Pages(total=total, pictures=drawn())
+
+
+def _drawn(source: Source, document: Any, number: int, max_pixels: int, dpi: int) -> Picture:
+    import pypdfium2
+
+    try:
+        page = document[number]
+        try:
+            width, height = page.get_size()
+            if width <= 0 or height <= 0:
+                raise damaged(source, f"page {number + 1} has no area")
+            scale = min(
+                dpi / _POINTS_PER_INCH,
+                (max_pixels / (width * height)) ** 0.5,
+                (_MOST_SIDE - 1) / max(width, height),
+            )
+            bitmap = page.render(scale=scale, grayscale=True)
+            try:
+                data = _portable_graymap(bitmap)
+            finally:
+                bitmap.close()
+        finally:
+            page.close()
+    except pypdfium2.PdfiumError as error:
+        raise damaged(source, f"page {number + 1} can't be drawn: {error}") from error
+    return Picture(data=data, dpi=max(1, round(scale * _POINTS_PER_INCH)))
+
+
+def _portable_graymap(bitmap: Any) -> bytes:
+    """Return an image file (PGM) without compression: a line of text, then a byte a pixel."""
+    width, height, stride = bitmap.width, bitmap.height, bitmap.stride
+    rows = memoryview(bitmap.buffer).cast("B")
+    head = b"P5 %d %d 255\n" % (width, height)
+    return head + b"".join(rows[row * stride : row * stride + width] for row in range(height))
+
+
+def _check_size(source: Source, width: int, height: int, max_pixels: int) -> None:
+    if width <= 0 or height <= 0:
+        raise damaged(source, "it does not say how large it is, or has no pixels")
+    if width * height > max_pixels or max(width, height) > _MOST_SIDE:
+        raise OperationError(
+            "document.too_large", f"the picture {source.name} is too large",
+            f"it has {width} x {height} pixels; {max_pixels} are allowed, and {_MOST_SIDE} on a"
+            " side",
+            "make it smaller, or raise max_pixels in the configuration of document-ocr",
+        )  # fmt: skip
+
+
+def _size(source: Source) -> tuple[int, int]:
+    import imagesize
+
+    try:
+        width, height = imagesize.get(io.BytesIO(source.data), exif_rotation=False)
+    except (ValueError, TypeError, struct.error, OverflowError, IndexError) as error:
+        raise damaged(source, f"its size can't be read: {error}") from error
+    return int(width), int(height)
+
+
+def _tiff_sizes(source: Source) -> list[tuple[int, int]]:
+    """Return width and height of each page; imagesize reads those of the first one only."""
+    data = source.data
+    order = "<" if data[:2] == b"II" else ">"
+    sizes: list[tuple[int, int]] = []
+    seen: set[int] = set()
+    try:
+        (offset,) = struct.unpack_from(f"{order}I", data, 4)
+        while offset and offset not in seen:
+            seen.add(offset)
+            (count,) = struct.unpack_from(f"{order}H", data, offset)
+            found = {_TIFF_WIDTH: 0, _TIFF_HEIGHT: 0}
+            for place in range(offset + 2, offset + 2 + 12 * count, 12):
+                tag, kind = struct.unpack_from(f"{order}HH", data, place)
+                if tag in found and kind in _TIFF_NUMBERS:
+                    (found[tag],) = struct.unpack_from(
+                        f"{order}{_TIFF_NUMBERS[kind]}", data, place + 8
+                    )
+            sizes.append((found[_TIFF_WIDTH], found[_TIFF_HEIGHT]))
+            (offset,) = struct.unpack_from(f"{order}I", data, offset + 2 + 12 * count)
+    except struct.error as error:
+        raise damaged(source, "its list of pages is cut off") from error
+    if not sizes:
+        raise damaged(source, "it has no pages")
+    return sizes

@@ -1,0 +1,139 @@
+"""The sizes of pictures are checked before anything decodes them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from qtforge_builtin_plugins.documents.formats import Source
+from qtforge_builtin_plugins.documents.pictures import image_pages, pdf_pages
+from qtforge_sdk import OperationError
+
+MOST = 40_000_000
+
+
+def source(data: bytes) -> Source:
+    return Source(
+        name="a.png",
+        data=data,
+        encoding=None,
+        max_unpacked_bytes=1 << 20,
+        progress=lambda done, total: None,
+    )
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a PNG that says to have a size, with a row of data."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(b"\0" * 100)
+    begin = b"\x89PNG\r\n\x1a\n"
+    return begin + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def tiff(*sizes: tuple[int, int], order: str = "<", loop: bool = False) -> bytes:
+    """Return the list of pages of a TIFF, without their data."""
+    data = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    for number, (width, height) in enumerate(sizes, start=1):
+        offset = len(data)
+        is_last = number == len(sizes)
+        data += struct.pack(f"{order}H", 2)
+        data += struct.pack(f"{order}HHII", 256, 4, 1, width)
+        data += struct.pack(f"{order}HHII", 257, 4, 1, height)
+        data += struct.pack(f"{order}I", (8 if loop else 0) if is_last else offset + 30)
+    return data
+
+
+def check(data: bytes, max_pages: int = 50) -> int:
+    return image_pages(source(data), max_pages=max_pages, max_pixels=MOST).total
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(30_000, 30_000),
+        png(40_000, 10),
+        png(2**31 - 1, 2**31 - 1),
+        tiff((100, 100), (100_000, 100_000)),
+        tiff((100_000, 100_000), order=">"),
+    ],
+)
+def test_one_that_unpacks_to_too_many_pixels_is_refused(data: bytes) -> None:
+    with pytest.raises(OperationError) as caught:
+        check(data)
+    assert caught.value.code == "document.too_large"
+    assert "raise max_pixels" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(0, 100),
+        png(100, 0),
+        tiff((0, 100)),
+        tiff((100, 100), (100, 0)),
+        b"\x89PNG\r\n\x1a\n",
+        png(100, 100)[:18],
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+        b"RIFF\x10\0\0\0WEBP",
+        b"RIFF\x10\0\0\0WEBPVP8 ",
+        b"II*\0",
+        b"II*\0\xff\xff\xff\xff",
+        b"II*\0\0\0\0\0",
+        tiff((100, 100))[:20],
+        b"",
+        b"/etc/hostname\n",
+    ],
+)
+def test_one_without_pixels_or_with_half_a_header_is_damaged(data: bytes) -> None:
+    with pytest.raises(OperationError) as caught:
+        check(data)
+    assert caught.value.code == "document.damaged"
+
+
+def test_the_pages_of_a_tiff_are_counted_once_each() -> None:
+    assert check(tiff((10, 20), (30, 40), (50, 60))) == 3
+    assert check(tiff((10, 20), (30, 40), loop=True)) == 2
+    pages = image_pages(source(tiff((10, 20), (30, 40))), max_pages=1, max_pixels=MOST)
+    assert (pages.total, [each.index for each in pages.pictures]) == (2, [0])
+
+
+def test_a_page_of_a_pdf_is_a_picture_of_its_size(make_pdf: Any) -> None:
+    pages = pdf_pages(source(make_pdf(["a", "b"])), max_pages=5, max_pixels=MOST, dpi=72)
+    assert pages.total == 2
+    first, _ = list(pages.pictures)
+    with Image.open(io.BytesIO(first.data)) as image:
+        assert image.size == (596, 842)
+        darkest, lightest = image.convert("L").getextrema()
+        assert isinstance(darkest, int)
+        assert darkest < 64
+        assert lightest == 255
+    assert first.dpi == 72
+    (small,) = pdf_pages(source(make_pdf(["a"])), max_pages=5, max_pixels=20_000, dpi=72).pictures
+    with Image.open(io.BytesIO(small.data)) as image:
+        assert image.width * image.height <= 20_500
+    assert small.dpi is not None
+    assert small.dpi < 72
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7\n%%EOF", b"%PDF-1.7 cut off"])
+def test_a_damaged_pdf_is_an_error(content: bytes) -> None:
+    with pytest.raises(OperationError) as caught:
+        pdf_pages(source(content), max_pages=5, max_pixels=MOST, dpi=72)
+    assert caught.value.code == "document.damaged"
+
+
+def test_an_encrypted_pdf_is_an_error(make_pdf: Any) -> None:
+    with pytest.raises(OperationError) as caught:
+        pdf_pages(source(make_pdf(["a"], password="x")), max_pages=5, max_pixels=MOST, dpi=72)
+    assert caught.value.code == "document.encrypted"
