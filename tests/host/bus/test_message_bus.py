@@ -11,6 +11,7 @@ import pytest
 
 from qtforge_host.bus.transport import Envelope
 from qtforge_sdk import OperationContext, Plugin, hookimpl, operation, subscriber
+from qtforge_sdk.bus import message_id
 from qtforge_sdk.errors import (
     BusClosedError,
     HandlerFailedError,
@@ -370,3 +371,27 @@ def test_a_handler_that_cannot_be_used_is_refused_when_its_plugin_starts(
                 await it.add(kinds[plugin](), "bad")
 
     asyncio.run(main())
+
+
+def test_what_a_subscriber_publishes_has_not_the_id_of_the_message_that_it_handles(
+    bench: Any,
+) -> None:
+    async def main() -> list[tuple[str, str]]:
+        received: list[tuple[str, str]] = []
+        async with bench() as it:
+
+            async def pass_on(number: int) -> None:
+                received.append(("first", message_id()))
+                await it.bus.publish("second", number)
+
+            async def receive(number: int) -> None:
+                received.append(("second", message_id()))
+
+            it.bus.subscribe("first", pass_on)
+            it.bus.subscribe("second", receive)
+            await it.bus.publish("first", 1, message_id="run/step")
+            assert await it.bus.drain(5)
+            assert await it.bus.drain(5)
+        return received
+
+    assert asyncio.run(main()) == [("first", "run/step"), ("second", "")]
