@@ -172,11 +172,15 @@ def _tiff_sizes(source: Source) -> list[tuple[int, int]]:
     order = "<" if data[:2] == b"II" else ">"
     sizes: list[tuple[int, int]] = []
     seen: set[int] = set()
+    entries = 0
     try:
         (offset,) = struct.unpack_from(f"{order}I", data, 4)
         while offset and offset not in seen:
             seen.add(offset)
             (count,) = struct.unpack_from(f"{order}H", data, offset)
+            entries += count
+            if 12 * entries > len(data):  # lists within each other may take hours to read
+                raise damaged(source, "its lists of entries overlap")
             found = {_TIFF_WIDTH: 0, _TIFF_HEIGHT: 0}
             for place in range(offset + 2, offset + 2 + 12 * count, 12):
                 tag, kind = struct.unpack_from(f"{order}HH", data, place)

@@ -108,6 +108,16 @@ def test_the_pages_of_a_tiff_are_counted_once_each() -> None:
     assert (pages.total, [each.index for each in pages.pictures]) == (2, [0])
 
 
+def test_a_tiff_whose_pages_lie_within_each_other_is_damaged() -> None:
+    # Each list of 1,000 entries begins four bytes after the one before.
+    data = bytearray(b"II*\0\x08\0\0\0" + bytes(40_000))
+    for start in range(8, 8 + 4 * 1000, 4):
+        struct.pack_into("<H", data, start, 1000)
+        struct.pack_into("<I", data, start + 2 + 12 * 1000, start + 4)
+    with pytest.raises(OperationError, match="overlap"):
+        check(bytes(data))
+
+
 def test_a_page_of_a_pdf_is_a_picture_of_its_size(make_pdf: Any) -> None:
     pages = pdf_pages(source(make_pdf(["a", "b"])), max_pages=5, max_pixels=MOST, dpi=72)
     assert pages.total == 2
