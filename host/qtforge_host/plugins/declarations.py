@@ -156,7 +156,12 @@ def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | No
 
 def _parse(text: bytes) -> ast.Module | None:
     try:
-        return ast.parse(text)
+        try:
+            return ast.parse(text)
+        except SystemError:
+            # CPython 3.11 raises it where a garbage collection during the parse runs code that
+            # parses as well, such as the formatting of a traceback for the log.
+            return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):  # the import will report it, with the line
         return None
 

@@ -106,6 +106,8 @@ class RunLog:
             self._timer.cancel()
         if self._writing is not None:
             await asyncio.wait([self._writing])
+            if not self._writing.cancelled() and (error := self._writing.exception()) is not None:
+                _LOG.error("%s: its notes were not written", self.state.run_id, exc_info=error)
 
     def _write_notes(self) -> None:
         self._timer = None

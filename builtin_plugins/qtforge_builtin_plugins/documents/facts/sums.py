@@ -233,7 +233,8 @@ def read_lines(page: Page, language: str | None) -> list[SumLine]:
 
 def _in_rows(page: Page, mark: str | None, language: str | None) -> Iterator[SumLine]:
     """Yield the sums of a row of amounts below a row of their labels."""
-    for index, (start, end) in enumerate(page.lines[: _MOST_LINES - 1]):
+    last = min(_MOST_LINES, len(page.lines)) - 1  # it has no row below
+    for index, (start, end) in enumerate(page.lines[:last]):
         hits = [hit for hit in page.hits_between(start, end) if _KINDS & set(hit.kinds)]
         if len(hits) < 2 or hits[-1].end > end or not _only_label(page, start, end):
             continue
