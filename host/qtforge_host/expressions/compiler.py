@@ -477,13 +477,11 @@ class Expressions:
             return value
         if isinstance(value, str):
             return self._text(value) if "${" in value else value
-        if kind is dict:
+        if kind is dict or isinstance(value, Mapping):  # the first is quicker to see
             return {
                 key: each if each.__class__ in _ATOMS else self._parts_of(each)
                 for key, each in value.items()
             }
-        if isinstance(value, Mapping):
-            return {key: self._parts_of(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [self._parts_of(each) for each in value]
         return value
