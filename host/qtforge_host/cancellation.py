@@ -178,13 +178,16 @@ async def run_before(deadline: float | None, coroutine: Coroutine[Any, Any, Any]
     return await rest_of(coroutine, first, deadline)
 
 
-async def rest_of(coroutine: Coroutine[Any, Any, Any], first: Any, deadline: float | None) -> Any:
+async def rest_of(
+    coroutine: Coroutine[Any, Any, Any], first: Any, deadline: float | None, *, leaves: bool = False
+) -> Any:
     """Finish a coroutine whose first step yielded ``first``.
 
     Args:
         coroutine: Suspended at ``first``.
         first: What its first step yielded.
         deadline: On the loop's clock, in seconds; None for no deadline.
+        leaves: Whether it is left where it swallows its cancellations.
 
     Raises:
         DeadlineExceeded: The coroutine had not ended by then.
@@ -194,7 +197,8 @@ async def rest_of(coroutine: Coroutine[Any, Any, Any], first: Any, deadline: flo
     scope = CancelScope()
     scope.cancel_at(deadline)
     try:
-        result = await _Rest(coroutine, first)
+        left = (lambda: scope.count >= _TIMES) if leaves else None
+        result = await _Rest(coroutine, first, left)
     except asyncio.CancelledError:
         if scope.expired and scope.others() <= 0:
             raise DeadlineExceeded from None
@@ -220,19 +224,7 @@ async def run_or_leave(deadline: float, coroutine: Coroutine[Any, Any, Any]) -> 
         first = coroutine.send(None)
     except StopIteration as done:
         return done.value
-    scope = CancelScope()
-    scope.cancel_at(deadline)
-    try:
-        result = await _Rest(coroutine, first, lambda: scope.count >= _TIMES)
-    except asyncio.CancelledError:
-        if scope.expired and scope.others() <= 0:
-            raise DeadlineExceeded from None
-        raise
-    finally:
-        scope.close()
-    if scope.expired:
-        raise DeadlineExceeded
-    return result
+    return await rest_of(coroutine, first, deadline, leaves=True)
 
 
 async def wait_shielded(
