@@ -70,11 +70,14 @@ class Instance:
             trace = Trace()
             data = await self._run.compute(lambda: self._run.render(self._definition.data))
             snapshot = self._machine.start(data, trace)
-            await self._settle(snapshot, trace, None, "started")
+            call = await self._advance(snapshot, trace)
+            await self._settle(snapshot, trace, None, "started", call)
         else:
             snapshot = msgspec.convert(self._run.checkpoint_state, Snapshot)
             self._busy = bool(snapshot.pending or snapshot.queue) or _is_over(snapshot)
-            await self._settle(snapshot, Trace(), None, "")
+            trace = Trace()
+            call = await self._advance(snapshot, trace)
+            await self._settle(snapshot, trace, None, "", call)
         while not _is_over(snapshot):
             received = await self._run.next_event()
             if self._run.definition is not self._definition:
@@ -82,8 +85,8 @@ class Instance:
                 self._machine = self._make()
                 self._accepted.clear()
             trace = Trace()
-            outcome = await self._handle(snapshot, received, trace)
-            await self._settle(snapshot, trace, received, outcome)
+            outcome, call = await self._handle(snapshot, received, trace)
+            await self._settle(snapshot, trace, received, outcome, call)
         if snapshot.failed is not None:
             raise OperationError("machine.failed", snapshot.failed)
         names = self._names(snapshot, snapshot.event)
@@ -96,27 +99,43 @@ class Instance:
             self._definition, run, self._about, run.now, self._planner_of(self._definition)
         )
 
-    async def _handle(self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> str:
+    async def _handle(
+        self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace
+    ) -> tuple[str, Call | None]:
+        """Take an event and advance; return what became of it, and the call to make."""
         is_end = received.name.startswith(_CHILD) and isinstance(received.data, dict)
         if is_end and self._machine.is_cancelled(snapshot, received.data.get("run_id")):
-            return "the machine had cancelled the workflow"
+            outcome = "the machine had cancelled the workflow"
+            return outcome, await self._advance(snapshot, trace)
         event = _event(snapshot, received, trace)
         if event is None:
-            return "the timer was cancelled or replaced before it fired"
+            outcome = "the timer was cancelled or replaced before it fired"
+            return outcome, await self._advance(snapshot, trace)
+
+        def handle() -> tuple[str, Call | None]:
+            if self._machine.take(snapshot, event, trace):
+                outcome = "taken"
+            else:
+                outcome = self._explain_rejection(snapshot, event)
+            return outcome, self._machine.advance(snapshot, trace)
+
         try:
-            if await self._take(snapshot, event, trace):
-                return "taken"
-            return await self._run.compute(lambda: self._explain_rejection(snapshot, event))
+            return await self._run.compute(_Repeatable(snapshot, trace, handle))
         except ExpressionError as error:
-            return f"cannot evaluate {error.expression}: {error.why}"
+            outcome = f"cannot evaluate {error.expression}: {error.why}"
+            return outcome, await self._advance(snapshot, trace)
 
     async def _settle(
-        self, snapshot: Snapshot, trace: Trace, received: ReceivedEvent | None, outcome: str
+        self,
+        snapshot: Snapshot,
+        trace: Trace,
+        received: ReceivedEvent | None,
+        outcome: str,
+        call: Call | None,
     ) -> None:
-        """Run the machine until it is stable, with a checkpoint before each wait and at the end."""
+        """Make calls until the machine is stable, with a checkpoint before each and at the end."""
         saved = outcome == ""  # nothing has happened since the last checkpoint
         while True:
-            call = await self._advance(snapshot, trace)
             # An ended machine is busy until its run ends: if the process dies before, another
             # process must resume the run.
             busy = call is not None or _is_over(snapshot)
@@ -126,11 +145,7 @@ class Instance:
             if call is None:
                 return
             await self._make_call(snapshot, call, trace)
-
-    async def _take(self, snapshot: Snapshot, event: Event, trace: Trace) -> bool:
-        return await self._run.compute(
-            _Repeatable(snapshot, trace, lambda: self._machine.take(snapshot, event, trace))
-        )
+            call = await self._advance(snapshot, trace)
 
     async def _advance(self, snapshot: Snapshot, trace: Trace) -> Call | None:
         return await self._run.compute(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 from typing import Any
 
@@ -94,11 +93,12 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def copied(self) -> Snapshot:
         """Return a copy, with copies of the lists, which alone change in place."""
-        made = copy.copy(self)
-        made.queue = self.queue.copy()
-        made.pending = self.pending.copy()
-        made.started = self.started.copy()
-        return made
+        return msgspec.structs.replace(
+            self,
+            queue=self.queue.copy(),
+            pending=self.pending.copy(),
+            started=self.started.copy(),
+        )
 
     def set_back(self, before: Snapshot) -> None:
         """Set its fields to those of a copy, which stays as it is."""
