@@ -5,28 +5,32 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import msgspec
-from tests.corpus.plan import documents
+from tests.corpus import plan, second
 from tests.corpus.tools import convert_office, print_pages
 
 TARGET = Path(__file__).parents[1] / "data" / "documents"
-PARTS = ("open", "held_out")
+PARTS = ("open", "held_out", "second")
 
 
 def write(target: Path, only: str = "") -> int:
     """Write documents and their answers.
 
     Args:
-        target: The folder, in which `open` and `held_out` are made; they are emptied first unless
-            only some documents are written.
+        target: The folder, in which `open`, `held_out` and `second` are made; they are emptied
+            first unless only some documents are written.
         only: Write documents whose name has this text, and leave the others.
 
     Returns:
         How many documents were written.
     """
-    planned = {Path(document.answer.document).stem: document for document in documents()}
+    planned = {
+        Path(document.answer.document).stem: document
+        for document in chain(plan.documents(), second.documents())
+    }
     planned = {name: document for name, document in planned.items() if only in name}
     pages, office = {}, {}
     for name, document in planned.items():
@@ -42,7 +46,7 @@ def write(target: Path, only: str = "") -> int:
             shutil.rmtree(target / part, ignore_errors=True)
         (target / part).mkdir(parents=True, exist_ok=True)
     for name, document in planned.items():
-        folder = target / PARTS[document.answer.held_out]
+        folder = target / document.folder
         content = files.get(name, document.draft.content)
         (folder / document.answer.document).write_bytes(content)
         answer = msgspec.json.format(msgspec.json.encode(document.answer), indent=1)

@@ -72,6 +72,16 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentence: str
     hello: str
     bye: str
+    # What only some suppliers print: the sign after a label, sentences around the due date and
+    # the payment reference, a line above and one under the customer's name, the address of
+    # delivery, and the heads of a table of taxes (rate, base, amount, base and amount).
+    colon: str = ":"
+    terms: str = ""
+    quote: str = ""
+    salute: str = ""
+    attention: str = ""
+    ship_to: str = ""
+    tax_heads: tuple[str, str, str, str] | None = None
 
 
 class ReceiptWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +140,47 @@ class Language(HeldOut, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receipt: ReceiptWording
     company_form_first: bool = False
     held_out: HeldOut = HeldOut()
+
+
+class CountryLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A country's labels of a company's numbers, one for each wording; `{}` is the number."""
+
+    vat: tuple[str, ...]
+    company: tuple[str, ...]
+
+
+class Agreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contract in the marks of `agreements.py`; `header` stands at the top of each page."""
+
+    id: str
+    title: str
+    body: str
+    header: str = ""
+
+
+class Tranche(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the second tranche has of a language: names without a legal form among them."""
+
+    companies: tuple[str, ...]
+    persons: tuple[str, ...]
+    customers: tuple[str, ...]
+    items: tuple[tuple[str, str, int, int], ...]
+    labels: dict[str, CountryLabels]
+    wording: tuple[Wording, ...]
+    agreement: tuple[Agreement, ...] = ()
+
+
+@cache
+def second_tranche(code: str) -> Tranche:
+    """Read what the second tranche adds to a language.
+
+    Args:
+        code: ISO 639-1, one of `CODES`.
+
+    Returns:
+        Wordings, names, goods and contracts.
+    """
+    return msgspec.toml.decode((FOLDER / "second" / f"{code}.toml").read_bytes(), type=Tranche)
 
 
 @cache

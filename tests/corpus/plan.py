@@ -33,13 +33,23 @@ _COUNTRIES = (0, 1, 2, 0)  # which of a language's countries an invoice in turn 
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A document's source and its answer, whose `document` is the file's name to be."""
+    """A document's source, its answer, whose `document` is the file's name to be, and its folder.
+
+    The folder is set for what is not of the first tranche.
+    """
 
     draft: Draft
     answer: Answer
+    tranche: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The name of the document's folder."""
+        return self.tranche or ("held_out" if self.answer.held_out else "open")
 
 
-def _suffix(draft: Draft) -> str:
+def file_suffix(draft: Draft) -> str:
+    """Give the suffix of the file that a draft becomes."""
     return ".pdf" if draft.tool in {"chromium", "libreoffice"} else draft.suffix
 
 
@@ -62,7 +72,7 @@ def _invoice(words_language: Language, at: int, layout: Layout, *, held_out: boo
     draft = layout.make(sheet, rng)
     shown = frozenset(line.key for line in sheet.facts)
     answer = Answer(
-        document=f"{code}-invoice-{at + 1:02}-{layout.id}{_suffix(draft)}",
+        document=f"{code}-invoice-{at + 1:02}-{layout.id}{file_suffix(draft)}",
         type=TYPES[invoice.kind],
         kind=invoice.kind,
         language=code,
@@ -100,7 +110,7 @@ def _receipt(place: int, words_language: Language) -> Planned:
     lines, printed = receipts.receipt_lines(rng, words_language, receipt, printer)
     draft = makers[layout](lines)
     answer = Answer(
-        document=f"{code}-receipt-{layout}{_suffix(draft)}",
+        document=f"{code}-receipt-{layout}{file_suffix(draft)}",
         type=TYPES["receipt"],
         kind="receipt",
         language=code,
@@ -125,7 +135,7 @@ def _contract(
     makers = prose.HELD_OUT if held_out else prose.OPEN
     draft = makers[layout](parts)
     answer = Answer(
-        document=f"{code}-contract-{at + 1:02}-{text.id}-{layout}{_suffix(draft)}",
+        document=f"{code}-contract-{at + 1:02}-{text.id}-{layout}{file_suffix(draft)}",
         type=TYPES["contract"],
         kind="contract",
         language=code,
@@ -164,7 +174,7 @@ def _text(words_language: Language, text: PlainText, layout: str, *, held_out: b
     draft = (prose.HELD_OUT if held_out else prose.OPEN)[layout](prose.text_parts(text))
     first = text.body.strip().splitlines()[0]
     answer = Answer(
-        document=f"{code}-{text.kind}-{layout}{_suffix(draft)}",
+        document=f"{code}-{text.kind}-{layout}{file_suffix(draft)}",
         type=TYPES[text.kind],
         kind=text.kind,
         language=code,
