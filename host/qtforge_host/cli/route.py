@@ -4,76 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from collections.abc import Sequence
+from typing import TextIO
 
 import click
-import msgspec
 
 from qtforge_host import event_loop
-from qtforge_host.api.documents import RoutedFile, RoutingRule, run_error
-from qtforge_host.app import Host
+from qtforge_host.api.client import RunClient
+from qtforge_host.api.routing import ROUTING_WORKFLOW, Routed, routing_workflow
 from qtforge_host.cli.errors import CANCELLED, FAILED
 from qtforge_host.cli.inputs import document_of, files_of, without_bad_names
 from qtforge_host.cli.output import data_only, json_option, print_json, state
-from qtforge_host.cli.progress import progress_display
+from qtforge_host.cli.progress import Display, progress_display
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
-from qtforge_sdk.errors import WorkflowInvalidError
 
-__all__ = ["Routed", "print_rows", "route", "route_document"]
-
-_DECISION: Final = "routing_decision"
-
-
-_TYPE: Final = "documentType"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routed:
-    """A file and its run.
-
-    Attributes:
-        file: As it was given, or found in a folder.
-        run: Its run.
-        dry_run: Whether it was decided only.
-    """
-
-    file: str
-    run: RunState
-    dry_run: bool
-
-    @property
-    def decision(self) -> Mapping[str, Any]:
-        """The decision; empty where there is none."""
-        step = self.run.steps.get(_DECISION)
-        return step.data if step is not None and isinstance(step.data, Mapping) else {}
-
-
-def route_document(routed: Routed) -> RoutedFile:
-    """Return a file as ``route --json`` prints it."""
-    run, decision = routed.run, routed.decision
-    return RoutedFile(
-        file=routed.file,
-        dry_run=routed.dry_run,
-        run_id=None if routed.dry_run else run.run_id,
-        status=run.status,
-        document_type=_type(decision),
-        target_pipeline=decision.get("target_pipeline"),
-        confidence=decision.get("confidence"),
-        reason=decision.get("reason"),
-        applied_rules=decision.get("applied_rules", []),
-        pipeline_parameters=decision.get("pipeline_parameters", {}),
-        names=decision.get("names", {}),
-        rules=msgspec.convert(decision.get("rules", []), list[RoutingRule]),
-        error=run_error(run.error),
-    )
+__all__ = ["print_rows", "route"]
 
 
 def print_rows(rows: Sequence[Routed], *, explain: bool) -> None:
@@ -98,20 +48,13 @@ def _row(routed: Routed) -> list[str]:
     return [
         state(run.status),
         routed.file,
-        str(_type(decision) or ""),
+        routed.document_type or "",
         str(decision.get("target_pipeline", "")),
         "" if confidence is None else f"{confidence:.2f}",
         *([] if routed.dry_run else [run.run_id]),
         # Last, for an error is long.
         str(decision.get("reason", "")) if error is None else f"{error.code}: {error.message}",
     ]
-
-
-def _type(decision: Mapping[str, Any]) -> Any:
-    return decision.get("names", {}).get(_TYPE)
-
-
-_WORKFLOW: Final = "document-routing"
 
 
 @click.command()
@@ -180,16 +123,16 @@ class _Routing:
 
     async def run(self, session: Session, jobs: int) -> None:
         """Route every file, so many at once."""
-        settings = session.settings
-        if self._dry_run:
-            settings = msgspec.structs.replace(settings, journal="memory")
-        async with Host(settings) as host:
-            workflow = self._workflow(host)
-            with progress_display(len(self._files), self) as listener:
-                engine = (await host.durable()).engine
+        async with session.client(in_memory=self._dry_run) as client:
+            workflow = routing_workflow(
+                await client.workflow(ROUTING_WORKFLOW),
+                dry_run=self._dry_run,
+                explain=self._explain,
+            )
+            with progress_display(len(self._files), self) as display:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(jobs, len(self._files))):
-                        group.create_task(self._work(engine, workflow, listener))
+                        group.create_task(self._work(client, workflow, display))
 
     def show(self) -> None:
         """Print the table, unless every line was printed already."""
@@ -197,22 +140,12 @@ class _Routing:
             with contextlib.redirect_stdout(self.data):
                 print_rows(self.done, explain=self._explain)
 
-    async def _work(self, engine: Any, workflow: Workflow, listener: Any) -> None:
+    async def _work(self, client: RunClient, workflow: Workflow, display: Display) -> None:
         for at, file in self._waiting:
-            given = {"document": document_of(file)}
-            self._runs[at] = run = await engine.execute(workflow, given, listener)
+            run = await client.run(workflow, {"document": document_of(file)}, listener=display)
+            self._runs[at] = run.state
             if self._as_json:
+                routed = Routed(file=file, run=run.state, dry_run=self._dry_run)
                 with contextlib.redirect_stdout(self.data):
-                    routed = Routed(file=file, run=run, dry_run=self._dry_run)
-                    print_json(route_document(routed), one_line=True)
+                    print_json(routed.document(), one_line=True)
                     sys.stdout.flush()
-
-    def _workflow(self, host: Host) -> Workflow:
-        workflow = host.workflow(_WORKFLOW)
-        definition = workflow.definition
-        changes = {"dry_run": self._dry_run, "explain": self._explain}
-        if not set(changes) <= set(definition.__struct_fields__):
-            why = f"{workflow.source}: its kind is '{definition.kind}', which decides nothing"
-            raise WorkflowInvalidError(_WORKFLOW, why)
-        changed = msgspec.structs.replace(definition, **changes)
-        return dataclasses.replace(workflow, definition=changed)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from qtforge_host.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -54,11 +56,18 @@ class Session:
             )
         return self._settings
 
-    def client(self) -> AbstractAsyncContextManager[RunClient]:
-        """Give a client of the state directory; it starts the host when it is first needed."""
+    def client(self, *, in_memory: bool = False) -> AbstractAsyncContextManager[RunClient]:
+        """Give a client of the state directory; it starts the host when it is first needed.
+
+        Args:
+            in_memory: Whether runs are kept in memory only, and forgotten with the client.
+        """
         from qtforge_host.api.client import RunClient  # heavy: a listing does without it
 
-        return RunClient.of_settings(self.settings, by="the command line")
+        settings = self.settings
+        if in_memory:
+            settings = msgspec.structs.replace(settings, journal="memory")
+        return RunClient.of_settings(settings, by="the command line")
 
     @property
     def bus(self) -> MessageBus:
