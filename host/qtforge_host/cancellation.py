@@ -1,4 +1,4 @@
-"""Cancellation: deadlines, shields, and cancellations that are told apart.
+"""Cancellation: deadlines, shields, and the origin of each cancellation.
 
 Who cancels a task for a purpose of its own must not be confused with who cancels the same
 task from outside. asyncio's means is the task's cancellation count (`asyncio.Task.cancelling`

@@ -115,7 +115,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def end_tasks(found: set[asyncio.Task[Any]], timeout_s: float = _END_S) -> None:
-    """Cancel tasks; those that do not end in time are left, and keep nobody waiting.
+    """Cancel tasks; those that do not end in time are left, without waiting for them.
 
     Args:
         found: The tasks.

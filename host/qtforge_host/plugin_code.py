@@ -281,7 +281,7 @@ def file_and_line(code: CodeType, line: int | None) -> str:
 
 
 def discard_awaitable(value: object) -> bool:
-    """Close a coroutine that nobody will await; return whether the value was an awaitable.
+    """Close a coroutine that will not be awaited; return whether the value was an awaitable.
 
     Args:
         value: What plugin code returned where an awaitable is a missing ``await``.

@@ -13,7 +13,7 @@ _LONGEST: Final = 300
 
 
 class SourceWarnings:
-    """The warnings of one answer; of one kind the first is told, and the others are counted."""
+    """The warnings of one answer; of one kind the first is given, and the others are counted."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], tuple[str, int]] = {}

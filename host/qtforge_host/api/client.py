@@ -677,7 +677,7 @@ class RunClient(RunStore):
         workflows = durable.engine.workflows
         workflow = workflows.recorded(state)
         changes = _operations(patch, workflow)
-        # Only for its refusal, which is immediate: whoever owns the run amends it.
+        # Only for its refusal, which is immediate: the owner of the run amends it.
         check_amendment(run_id, workflow, changes, state.steps, workflows.check)
         message = self._message("amend", data={"patch": changes, "reason": reason})
         answer: RunAmended | AmendmentRefused | None
@@ -731,7 +731,7 @@ class RunClient(RunStore):
     async def _settle(self, durable: Durable, run_id: str) -> None:
         """Let what a run has started end before this process does, and the run handle that.
 
-        What takes longer is left as it is: whoever resumes interrupted runs continues it.
+        What takes longer is left as it is: the recovery of interrupted runs continues it.
         """
         if not self._stays:
             await durable.supervisor.settle(run_id, _SETTLE_S)

@@ -85,7 +85,7 @@ class Handler:
         threads: Run a ``def`` method.
         processes: Run an ``execution="process"`` method; None runs it like any other.
         mask: Removes secrets from an error's text.
-        watch: Knows when the event loop was blocked; None where nobody watches it.
+        watch: Knows when the event loop was blocked; None where it is not watched.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ def files_of(paths: Iterable[str], most: int = MOST_FILES) -> list[str]:
     """Return the paths, each folder replaced by the files in it and below, sorted by name.
 
     Hidden files and folders, links to folders and what is no regular file are left out of a
-    folder. A folder that can't be listed stands for itself, so that whoever reads it says why.
+    folder. A folder that can't be listed stands for itself, so that reading it reports why.
 
     Args:
         paths: Of files and folders; what does not exist is kept.

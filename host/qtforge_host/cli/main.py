@@ -236,7 +236,7 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 
 def _failed(error: Exception, *, debug: bool) -> int:
-    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     from qtforge_host.cli.errors import show

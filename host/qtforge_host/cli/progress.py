@@ -51,7 +51,7 @@ class RunPrinter:
         self._printed.add(run.run_id)
         if run.status not in ("succeeded", "waiting"):
             self.exit_code = FAILED
-        # Unless somebody collects what is printed, to put it above the lines of a terminal.
+        # Unless the output is collected, to be put above the lines of a terminal.
         stream = sys.stdout if isinstance(sys.stdout, _Terminal) else self.data
         with contextlib.redirect_stdout(stream):
             print_run(run, as_json=self._as_json, offers=self.offers.get(run.run_id, ()))

@@ -35,7 +35,7 @@ def is_readable_only(path: Path) -> bool:
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that never writes to the folder, for one thread at a time.
 
-    Where nothing is beside the file, nobody has it open, and it is read as it is: SQLite
+    Where nothing is beside the file, no process has it open, and it is read as it is: SQLite
     could not make its lock files there.
 
     Raises:

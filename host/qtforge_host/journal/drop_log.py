@@ -21,7 +21,7 @@ class DropLog:
         self._next_s = 0.0  # on the scale of `time.monotonic`
 
     def note(self, count: int, age: datetime.timedelta) -> None:
-        """Count publications that nobody has received, and log them when it is time.
+        """Count publications that no listener has received, and log them when it is time.
 
         Args:
             count: How many were dropped now.

@@ -124,7 +124,7 @@ class Hooks:
         return self._manager.hook
 
     def unknown(self, plugin: object) -> list[str]:
-        """Return the hooks that a plugin implements and nobody calls, such as misspelt ones."""
+        """Return the hooks that a plugin implements and the host never calls: misspelt ones."""
         return [
             caller.name
             for caller in self._manager.get_hookcallers(plugin) or ()

@@ -132,7 +132,7 @@ class Limiter:
         return True
 
     def _next_try_s(self, waiter: _Waiter, deadline_s: float | None) -> float | None:
-        # A request that ends wakes the first waiter; a new token wakes nobody.
+        # A request that ends wakes the first waiter; a new token wakes none.
         moments = [] if deadline_s is None else [deadline_s]
         if self._bucket is not None and self._queue[0] is waiter and self._has_room():
             moments.append(self._bucket.available_at_s())

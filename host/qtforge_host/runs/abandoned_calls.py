@@ -10,7 +10,7 @@ __all__ = ["AbandonedCalls"]
 
 
 class AbandonedCalls:
-    """The calls that go on although nobody waits for their answers, by step.
+    """The calls that still execute although nothing waits for their answers, by step.
 
     A thread can't be stopped. What it does must have ended before it is undone.
     """

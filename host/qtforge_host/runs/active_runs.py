@@ -39,7 +39,7 @@ class RunHandle:
         run_id: The run.
 
     Attributes:
-        wanted_again: Whether somebody asked to resume the run while it was executing.
+        wanted_again: Whether it was requested to resume the run while it was executing.
     """
 
     def __init__(self, handles: dict[str, RunHandle], run_id: str) -> None:

@@ -148,7 +148,7 @@ class ParentStep(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run_id: The run that starts the other.
         step: Its step.
-        depth: How many runs are above it; 0 for one that nobody started.
+        depth: How many runs are above it; 0 for one without a parent.
         notify: The event that tells it of the child's end, or "".
         independent: Whether the child continues when it fails or is cancelled.
         secrets: What references in the child's input stand for.
@@ -205,7 +205,7 @@ class Children:
 
     Args:
         executor: Executes them.
-        active_runs: Executes those that nobody awaits, in the background.
+        active_runs: Executes those that are not awaited, in the background.
         journal: Holds them.
         named: Finds a workflow by its name.
         clock: The time.

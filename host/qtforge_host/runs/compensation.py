@@ -47,7 +47,7 @@ class Compensator:
         self._requester = requester
         self._calls = calls
         self._done: dict[str, Compensation] = {}
-        self._left: set[str] = set()  # cut off, and not undone because nobody asked for that
+        self._left: set[str] = set()  # cut off, and not undone because that was not asked for
 
     def add(self, step: str, compensation: Compensation | None) -> None:
         """Add a step, and how it is undone; None for a step that is not undone."""

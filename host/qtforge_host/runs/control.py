@@ -72,7 +72,7 @@ class Control:
         set_back_s: How far the clock was set back since the last checkpoint, in seconds, where
             the run was at rest then.
         on_wait: Called with the end of the wait for the next timer, or None without one,
-            whenever the run begins to wait; None when nobody is to be called.
+            whenever the run begins to wait; None for no call.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Control:
 
         Args:
             entries: Of the run's inbox.
-            resumed: Whether they were sent before somebody resumed the run: a request to pause
+            resumed: Whether they were sent before the run was resumed: a request to pause
                 no longer counts then.
         """
         for position, message in entries:
@@ -345,7 +345,7 @@ class Control:
             clock: The time.
 
         Raises:
-            TimeOver: The time was over, and nobody has cancelled the run.
+            TimeOver: The time was over, and the run was not cancelled.
         """
         scope = self._scope
         assert scope is not None  # noqa: S101 - the run executes

@@ -266,7 +266,7 @@ class Engine:
             versions: Which plugin versions may resume it, besides those that served it.
             note: The reason, for the run's history.
             stays: Whether the run stays in memory while it waits for events.
-            unpause: Whether somebody asked for it; else a paused run stays paused, with what was
+            unpause: Whether this was requested; else a paused run stays paused, with what was
                 sent to it, unless it is to be cancelled.
 
         Returns:
@@ -433,7 +433,7 @@ class Engine:
             secrets: Its secrets.
             inbox_reads: How often the watch had read the inboxes when the inbox was read.
             inbox: What the inbox held.
-            resumed: Whether somebody asked to resume the run; older requests to pause are void.
+            resumed: Whether it was requested to resume the run; older requests to pause are void.
         """
         run_id = ownership.run_id
         state = RunState.from_records(run_id, records)

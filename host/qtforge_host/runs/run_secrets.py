@@ -137,7 +137,7 @@ class RunSecrets:
             return msgspec.structs.replace(answer, answer=inner)
         try:
             plain = normalize(answer)
-        except Exception:  # noqa: BLE001 - it can't be stored: whoever records it says so
+        except Exception:  # noqa: BLE001 - it can't be stored: recording it reports so
             return answer
         made = plain
         if declared is not None:

@@ -18,7 +18,7 @@ VersionPolicy = Literal["same-major", "exact", "any"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionProblem:
-    """Which versions differ, and whether somebody has to accept that first."""
+    """Which versions differ, and whether that must be accepted first."""
 
     text: str
     blocks: bool

@@ -164,7 +164,7 @@ class Service:
 
 
 async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:
-    """Do work that never ends; when it does, somebody has to know."""
+    """Do work that never ends; when it ends, that is reported."""
     try:
         await work
     except Exception as error:

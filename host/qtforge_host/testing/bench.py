@@ -190,7 +190,7 @@ class Bench:
             settings = msgspec.structs.replace(self.settings, plugins={name: said})
             config = plugin_config(name, config_type, settings)
         if config_type is not None:
-            plugin.config = config  # type: ignore[attr-defined]  # whoever has Config has config
+            plugin.config = config  # type: ignore[attr-defined]  # a class with Config has config
 
 
 def default_name(plugin: object) -> str:

@@ -222,7 +222,7 @@ async def _within(coroutine: Coroutine[Any, Any, Any], timeout_s: float) -> Any:
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT_S)
-            # Its outcome is of no use, and asyncio warns of one that nobody takes.
+            # Its outcome is of no use, and asyncio warns of one that is never retrieved.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 

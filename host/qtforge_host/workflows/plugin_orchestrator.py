@@ -1,4 +1,4 @@
-"""An orchestrator of a plugin, whose failures are that plugin's and nobody else's."""
+"""An orchestrator of a plugin, whose failures are that plugin's alone."""
 
 from __future__ import annotations
 

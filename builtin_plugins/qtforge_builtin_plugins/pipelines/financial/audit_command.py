@@ -97,7 +97,7 @@ def _print_verdict(found: AuditVerifyResponse) -> None:
     if found.torn_bytes:
         click.echo(
             f"  {found.torn_bytes} bytes at the end are an entry that a crash cut short;"
-            " nobody was told that it was recorded"
+            " it was never reported as recorded"
         )
 
 

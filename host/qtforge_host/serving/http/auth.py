@@ -202,7 +202,7 @@ def client_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Networ
         if not _is_within(address, proxies):
             break
         found = _parsed_address(each)
-        if found is None:  # nobody can be told apart by it
+        if found is None:  # it does not tell clients apart
             break
         address = str(found)
     return address

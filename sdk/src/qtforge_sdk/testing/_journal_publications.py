@@ -31,7 +31,7 @@ async def stored(journal: Journal, listener: str = "serve") -> list[str]:
 
 
 class PublicationContract:
-    """What is published on topics that somebody listens to."""
+    """Publications on topics with listeners."""
 
     @scenario
     async def test_a_publication_is_stored_for_those_who_listen_to_its_topic(

@@ -90,7 +90,7 @@ class VirtualClock:
             self._newcomer.set()
         try:
             await sleeper[2]
-        finally:  # also when cancelled: nobody is left behind in the list
+        finally:  # also when cancelled: no waiter stays in the list
             with contextlib.suppress(ValueError):
                 self._sleepers.remove(sleeper)
 
