@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare_sides import Side, UnknownCommitError, make_side, resolve_commit
+from benchmarks.documents import make_documents
 from benchmarks.machine import describe
 
 __all__ = ["Comparison", "compare"]
@@ -40,6 +41,7 @@ _FEW = frozenset({"parallel", "aggregation"})  # a round takes long: a third of 
 _TOLERANCE = 0.05
 _ANSWER_S = 120.0
 _PROCESS_S = 120.0
+_SMALL_DOCUMENTS = 180
 _WORKFLOW = """\
 name = "compare"
 kind = "sequential"
@@ -251,10 +253,20 @@ def _commands(group: str, sides: tuple[Side, Side]) -> Mapping[str, Sequence[str
             "`plugins list`, 50 installed plugins": ("plugins", "list"),
             "`run` of one trivial stage": ("run", "compare.toml"),
         }
-    # The same documents for both: those of head.
+    # The same documents for both: the samples of head, and others that are made here.
     samples = sorted((sides[1].checkout / "examples" / "documents").iterdir())
-    words = ["run", "document-processing", *map(str, samples), "--jobs", "2"]
-    return {f"`run document-processing`, the {len(samples)} samples": words}
+    folder = sides[1].checkout.parent / "documents"
+    folder.mkdir()
+    small = make_documents(folder, _SMALL_DOCUMENTS)
+    return {
+        f"`run document-processing`, {title}": [
+            "run", "document-processing", *map(str, paths), "--jobs", "2"
+        ]
+        for title, paths in (
+            (f"the {len(samples)} samples", samples),
+            (f"{len(small)} small PDFs and Markdown files", small),
+        )
+    }  # fmt: skip
 
 
 def _measure(sides: tuple[Side, Side], group: str, rounds: int) -> Iterator[Comparison]:

@@ -67,7 +67,7 @@ class GeneralPipeline(Plugin):
     @operation("document.tag", execution="process", trylast=True)
     def tag(self, request: TagRequest) -> Tags:
         """Return the document's tags; none for a text without words."""
-        from qtforge_builtin_plugins.documents.analysis import keywords  # yake takes 0.1 s
+        from qtforge_builtin_plugins.documents.analysis import keywords  # segtok takes 0.1 s
         from qtforge_builtin_plugins.pipelines.general.tags import make_tags
 
         text = request.parsed_content
