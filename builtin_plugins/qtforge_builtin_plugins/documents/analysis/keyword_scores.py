@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 import string
 from collections.abc import Iterator
 from functools import cache
@@ -25,6 +26,7 @@ __all__ = ["find_stop_words", "score_keywords"]
 
 _PUNCTUATION: Final = frozenset(string.punctuation)
 _APOSTROPHES: Final = tuple(APOSTROPHES)
+_CAPITAL: Final = re.compile(r"\s*[A-Z]")
 _FEWEST_CHARACTERS: Final = 3
 _DIGIT: Final = "d"
 _UNUSUAL: Final = "u"
@@ -235,6 +237,8 @@ def find_stop_words(language: str) -> frozenset[str]:
 def _sentences(text: str) -> Iterator[list[str]]:
     """Yield the words and signs of each sentence."""
     line = text.replace("\n", " ").replace("\t", " ")
+    if not _CAPITAL.match(line):
+        line = f" {line}"  # as in YAKE: a mark at the very beginning ends no sentence
     for sentence in split_multi(line):
         if not sentence:
             continue
