@@ -18,6 +18,7 @@ from qtforge_host.clock import SystemClock
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_host.config.settings import Settings
+from qtforge_host.event_loop import end_watch
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.limits import ExpressionLimits
 from qtforge_host.expressions.workers import ExpressionWorkers
@@ -116,7 +117,7 @@ class HostParts:
             transport=instruments.transport,
             on_delivery=instruments.on_delivery,
         )
-        self.watch = LoopWatch(settings.blocked_after_s, self._author_of_package)
+        self.watch = LoopWatch(settings.blocked_after_s, self.author_of_package)
         self.policies = TopicPolicies(settings.topics, self.clock, self.watch.health)
         self.policies.breakers.on_transition(TransitionPublisher(self.bus))
         self.policies.breakers.on_transition(BreakerFile(settings.state_dir).save)
@@ -133,7 +134,8 @@ class HostParts:
             self.watch,
         )
 
-    def _author_of_package(self, package: str) -> Author | None:
+    def author_of_package(self, package: str) -> Author | None:
+        """Return the plugin whose code is in a top-level package, or None."""
         return self.wiring.author_of_package(package)
 
     def observe_run(self, record: Record) -> None:
@@ -184,6 +186,9 @@ class Host:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
+            if (end := end_watch()) is not None:
+                end.limit_s = self.settings.stop_timeout_s
+                end.author_of = self._parts.author_of_package
             self._parts.masking.attach()
             installed = resolve_installed(self.settings)
             self._resolution = installed.resolution
@@ -327,6 +332,11 @@ class Host:
         )
 
     async def _close(self) -> None:
+        end = end_watch()
+        with contextlib.nullcontext() if end is None else end.ending():
+            await self._close_parts()
+
+    async def _close_parts(self) -> None:
         if self._durable is not None:
             # First: a run that executes still needs the bus and the plugins.
             await self._durable.supervisor.close()

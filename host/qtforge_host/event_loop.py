@@ -7,6 +7,8 @@ A plugin that cancels every task of `asyncio.all_tasks`, to end those that it ha
 cancel the host and every run. So the host's own tasks are not among them: `HostLoop` tells whose
 a task is by the code that makes it. The current task is the only one of the host's that a plugin
 can get hold of, and a plugin's own call of its `cancel` does not count as one from outside.
+
+While the loop ends, an `EndWatch` sees to it that no plugin blocks it for ever.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ import logging
 import os
 import sys
 from asyncio import tasks
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
 from weakref import ref
 
+from qtforge_host.end_watch import EndWatch
 from qtforge_host.plugin_code import explain, is_host_code, is_interruption, is_own_code
 
-__all__ = ["HostLoop", "end_tasks", "run"]
+__all__ = ["HostLoop", "end_tasks", "end_watch", "run"]
 
 T = TypeVar("T")
 
@@ -48,13 +51,18 @@ class HostTask(asyncio.Task[T]):
 
 
 class HostLoop(asyncio.SelectorEventLoop):
-    """An event loop that only its main task, and Ctrl-C, can end."""
+    """An event loop that only its main task, and Ctrl-C, can end.
+
+    Attributes:
+        end_watch: Sees to it that the process ends, once it is to.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._host_tasks: list[ref[asyncio.Task[Any]]] = []  # cheaper than a set that shrinks
         self._forget_at = _FORGET_AT
         self._main: asyncio.Future[Any] | None = None
+        self.end_watch: Final = EndWatch(self)
 
     def create_task(
         self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any
@@ -100,6 +108,37 @@ class HostLoop(asyncio.SelectorEventLoop):
             raise RuntimeError("the event loop belongs to the host: a plugin can't stop it")
         super().stop()
 
+    def add_signal_handler(  # type: ignore[override]
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
+        """Call a function at each signal of a number; also a blocked loop receives it."""
+        self.end_watch.handle(sig, functools.partial(callback, *args))
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Let a signal do what it does by default; return whether it had a handler."""
+        return self.end_watch.ignore(sig)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Leave the threads of `asyncio.to_thread` to the end of the process, which waits too.
+
+        Args:
+            timeout: Not used.
+        """
+        executor = self._default_executor  # type: ignore[attr-defined]
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def close(self) -> None:
+        """Close the loop."""
+        self.end_watch.close()
+        super().close()
+
+
+def end_watch() -> EndWatch | None:
+    """Return the watch of the running loop; None where that is an application's own."""
+    loop = asyncio.get_running_loop()
+    return loop.end_watch if isinstance(loop, HostLoop) else None
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a new `HostLoop`; its other tasks are ended then, or left.
@@ -110,8 +149,10 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    with asyncio.Runner(loop_factory=HostLoop) as runner:
-        return runner.run(_and_end_tasks(main))
+    loop = HostLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        loop.end_watch.start()
+        return runner.run(_and_end_tasks(main, loop.end_watch))
 
 
 async def end_tasks(found: set[asyncio.Task[Any]], timeout_s: float = _END_S) -> None:
@@ -135,10 +176,11 @@ async def end_tasks(found: set[asyncio.Task[Any]], timeout_s: float = _END_S) ->
         task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-async def _and_end_tasks(main: Coroutine[Any, Any, T]) -> T:
+async def _and_end_tasks(main: Coroutine[Any, Any, T], end_watch: EndWatch) -> T:
     try:
         return await main
     finally:
+        end_watch.finish()
         loop = asyncio.get_running_loop()
         found = asyncio.all_tasks()
         if isinstance(loop, HostLoop):

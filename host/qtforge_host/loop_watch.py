@@ -18,12 +18,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import Final, NamedTuple
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author, file_and_line, is_host_code, is_own_code
 from qtforge_sdk import Health
 
-__all__ = ["Block", "LoopWatch"]
+__all__ = ["Block", "ExplainedFrame", "LoopWatch", "explain_frame"]
 
 _LOG: Final = logging.getLogger("qtforge.host")
 _REMEMBERED: Final = 32  # blocks, for the reason of a timeout
@@ -32,6 +32,25 @@ _IN_A_ROW_S: Final = 300.0  # a plugin that has not blocked the loop for so long
 _END_S: Final = 5.0
 _END: Final = -1.0  # asks the thread to end, where it expects a time
 _WAITING: Final = frozenset({"select", "_run_once"})  # functions of asyncio: the loop is idle
+
+
+class ExplainedFrame(NamedTuple):
+    """Whose code a thread is in.
+
+    Attributes:
+        author: The plugin; empty where none is known.
+        operation: Its topic, pattern or workflow, or "".
+        place: ``file:line`` of its code, or "".
+    """
+
+    author: Author
+    operation: str
+    place: str
+
+    def __str__(self) -> str:
+        operation = f" in '{self.operation}'" if self.operation else ""
+        place = f" at {self.place}" if self.place else ""
+        return f"{self.author}{operation}{place}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,9 +77,7 @@ class Block:
         return (time.monotonic() if self.ended is None else self.ended) - self.started
 
     def __str__(self) -> str:
-        operation = f" in '{self.operation}'" if self.operation else ""
-        place = f" at {self.place}" if self.place else ""
-        return f"{self.author}{operation}{place}"
+        return str(ExplainedFrame(self.author, self.operation, self.place))
 
 
 class LoopWatch:
@@ -191,25 +208,8 @@ class LoopWatch:
         frame = sys._current_frames().get(thread_id)
         if frame is None or frame.f_code.co_name in _WAITING:
             return None
-        author, operation, place = self._explain(frame)
+        author, operation, place = explain_frame(frame, self._author_of)
         return Block(author=author, operation=operation, place=place, started=asked)
-
-    def _explain(self, innermost: FrameType) -> tuple[Author, str, str]:
-        place, package = "", NO_AUTHOR
-        frame: FrameType | None = innermost
-        while frame is not None:
-            code = frame.f_code
-            if is_own_code(code):
-                owner = self._author_of(str(frame.f_globals.get("__name__")).partition(".")[0])
-                if not place or (owner is not None and not package.plugin):
-                    place = file_and_line(code, frame.f_lineno)
-                package = package if package.plugin or owner is None else owner
-            elif is_host_code(code):
-                caller = _caller(frame)
-                if caller is not None:
-                    return *caller, place or file_and_line(innermost.f_code, innermost.f_lineno)
-            frame = frame.f_back
-        return package, "", place or file_and_line(innermost.f_code, innermost.f_lineno)
 
     def _signal(self, timeout_s: float) -> float | None:
         with contextlib.suppress(queue.Empty):
@@ -218,6 +218,34 @@ class LoopWatch:
 
     def _turned(self) -> None:
         self._signals.put(time.monotonic())
+
+
+def explain_frame(
+    innermost: FrameType, author_of: Callable[[str], Author | None]
+) -> ExplainedFrame:
+    """Return whose code runs.
+
+    Args:
+        innermost: Where its thread is.
+        author_of: Given a top-level package, returns the plugin that it belongs to, or None.
+    """
+    place, package = "", NO_AUTHOR
+    frame: FrameType | None = innermost
+    while frame is not None:
+        code = frame.f_code
+        if is_own_code(code):
+            owner = author_of(str(frame.f_globals.get("__name__")).partition(".")[0])
+            if not place or (owner is not None and not package.plugin):
+                place = file_and_line(code, frame.f_lineno)
+            package = package if package.plugin or owner is None else owner
+        elif is_host_code(code):
+            caller = _caller(frame)
+            if caller is not None:
+                place = place or file_and_line(innermost.f_code, innermost.f_lineno)
+                return ExplainedFrame(*caller, place)
+        frame = frame.f_back
+    place = place or file_and_line(innermost.f_code, innermost.f_lineno)
+    return ExplainedFrame(package, "", place)
 
 
 def _caller(frame: FrameType) -> tuple[Author, str] | None:

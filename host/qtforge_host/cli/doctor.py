@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 import msgspec
 
+from qtforge_host import event_loop
 from qtforge_host.api.doctor import diagnose, invalid_configuration, repair
 from qtforge_host.api.documents import DoctorDocument, Finding
 from qtforge_host.cli.errors import FAILED
@@ -37,7 +36,7 @@ def doctor(session: Session, wants_repair: bool, as_json: bool) -> int:
     Exit code 1 when something is wrong, 4 when the state directory can't be used.
     """
     try:
-        document = asyncio.run(_examine(session.settings, wants_repair))
+        document = event_loop.run(_examine(session.settings, wants_repair))
     except ConfigError as error:  # without it, neither of the other two is known
         document = DoctorDocument(ok=False, findings=[invalid_configuration(error)])
     if as_json:

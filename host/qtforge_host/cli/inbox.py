@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.documents import InboxDocument, InboxRow
 from qtforge_host.api.inbox import list_inbox
 from qtforge_host.api.lookup import find_run, open_journal
@@ -44,7 +44,7 @@ def inbox(
                 journal, workflows.of, workflow=workflow, limit=limit, after=first
             )
 
-    page = asyncio.run(found())
+    page = event_loop.run(found())
     if as_json:
         print_json(page)
         return

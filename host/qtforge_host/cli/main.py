@@ -58,6 +58,9 @@ _SUMMARIES: Final = {
 }
 
 
+_LOOP: Final = "qtforge_host.event_loop"
+
+
 class _Commands(click.Group):
     """Built-in commands by name; any other name is looked for among the plugins'."""
 
@@ -148,7 +151,12 @@ def _refuse_deleted_folder() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     atexit.register(_leave_to_the_end)
-    sys.exit(_run(arguments))
+    code = _run(arguments)
+    if _LOOP in sys.modules:  # so code of plugins may be here
+        from qtforge_host.end_watch import end_within
+
+        end_within(code)
+    sys.exit(code)
 
 
 def _leave_to_the_end() -> None:

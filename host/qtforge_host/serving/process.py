@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from qtforge_host.api.schedules import Schedule, read_schedules
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
+from qtforge_host.event_loop import end_watch
 from qtforge_host.installed import ImportedDistributions
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import resolve_installed
@@ -74,7 +75,7 @@ async def serve(
         current = Current()
         async with contextlib.AsyncExitStack() as stack:
             marks = stack.enter_context(_marks(folder, settings))
-            stop = stack.enter_context(_signals())
+            stop = stack.enter_context(_signals(options.grace_s))
             listening: socket.socket | None = None
             if options.http:
                 listening = _listening(options, before)
@@ -289,8 +290,10 @@ async def _http(
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[_Stop]:
+def _signals(grace_s: float) -> Iterator[_Stop]:
     stop = _Stop()
+    if (end := end_watch()) is not None:
+        end.grace_s = grace_s
     loop = asyncio.get_running_loop()
     handled = {signal.SIGINT: stop.end, signal.SIGTERM: stop.end}
     if hasattr(signal, "SIGHUP"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.documents import Imported, Pruned
 from qtforge_host.api.lookup import find_run, open_journal
 from qtforge_host.cli.output import json_option, print_json
@@ -48,7 +48,7 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
         async with open_journal(session.settings) as journal:
             return await RunFiles.of(session.settings.state_dir).prune(journal, before)
 
-    count = asyncio.run(pruned())
+    count = event_loop.run(pruned())
     if as_json:
         print_json(Pruned(pruned=count))
     else:
@@ -75,7 +75,7 @@ def export(session: Session, run: str, output: Path | None) -> None:
             run_id = await find_run(journal, run)
             return run_id, await journal.export(run_id)
 
-    run_id, content = asyncio.run(exported())
+    run_id, content = event_loop.run(exported())
     files = RunFiles.of(session.settings.state_dir)
     count, size_bytes = files.size(run_id)
     if count:
@@ -111,7 +111,7 @@ def import_(session: Session, file: Path, as_json: bool) -> None:
             secrets = await journal.secrets(run_id)
             return run_id, any(each.is_missing for each in secrets.values())
 
-    run_id, lacks_secrets = asyncio.run(imported())
+    run_id, lacks_secrets = event_loop.run(imported())
     if as_json:
         print_json(Imported(run_id=run_id))
     else:

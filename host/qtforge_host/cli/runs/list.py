@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from typing import Final, get_args
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.lookup import list_runs as find_runs
 from qtforge_host.api.lookup import open_journal
@@ -73,7 +73,7 @@ def list_runs(
         async with open_journal(session.settings) as journal:
             return await find_runs(journal, query)
 
-    listed = asyncio.run(found())
+    listed = event_loop.run(found())
     if as_json:
         print_json(listed)
         return

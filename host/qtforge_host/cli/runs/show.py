@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from qtforge_host import event_loop
 from qtforge_host.api.documents import HistoryEntry
 from qtforge_host.api.drawing import Language, graph_of_run
 from qtforge_host.api.lookup import find_run, open_journal, shown_status
@@ -66,14 +67,14 @@ def show(
         raise click.UsageError("-o goes with --graph")
     workflows = WorkflowsOfRuns(session.settings)
     if raw and language is None:
-        asyncio.run(_print_records(session, run))
+        event_loop.run(_print_records(session, run))
         return
 
     async def found() -> RunSnapshot:
         async with open_journal(session.settings) as journal:
             return await look(journal, await find_run(journal, run), workflows.of)
 
-    seen = asyncio.run(found())
+    seen = event_loop.run(found())
     if language is not None:
         workflow = seen.workflow or workflows.of(seen.state)
         write_graph(graph_of_run(seen, workflow), language, output)
@@ -101,7 +102,7 @@ def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
             with _display(as_json) as shown:
                 return await _follow(journal, run_id, limit_s, shown)
 
-    seen = asyncio.run(followed())
+    seen = event_loop.run(followed())
     if seen is None:
         echo(f"the run has not ended within {timeout}; it continues", err=True)
         return FAILED
