@@ -194,6 +194,8 @@ def test_a_scanned_invoice_is_read_and_said_to_be_guessed(
     _, (original,) = job("run", "document-processing", EXAMPLES / "invoice.pdf")
     for run in found:
         assert run["result"]["warnings"] == ["scan", "ocr"]
+        assert 0.8 < run["result"]["text_confidence"] <= 1
+        assert run["result"]["unread_pages"] == []
         assert run["result"]["analysis_results"]["document_type"] == "financial"
         invoice = run["result"]["enrichment"]["invoice"]
         assert invoice["number"] == original["result"]["enrichment"]["invoice"]["number"]

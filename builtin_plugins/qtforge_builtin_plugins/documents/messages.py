@@ -44,6 +44,7 @@ __all__ = [
     "OcrRequest",
     "OcrResponse",
     "Readability",
+    "RecognizedPage",
     "RoutingAnalysis",
     "RoutingAnalysisRequest",
     "Sentiment",
@@ -449,10 +450,24 @@ class OcrRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         document: PNG, JPEG, TIFF, WebP or PDF.
         max_bytes: Refuse larger files; None for the limit in the plugin's configuration.
+        pages: The pages to read, from 1, in ascending order; empty for all of them.
     """
 
     document: Document
     max_bytes: int | None = None
+    pages: tuple[int, ...] = ()
+
+
+class RecognizedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of one page.
+
+    Attributes:
+        page: Its number, from 1.
+        text: The text, with a blank line between paragraphs; may be empty.
+    """
+
+    page: int
+    text: str
 
 
 class OcrResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -463,7 +478,8 @@ class OcrResponse(msgspec.Struct, frozen=True, kw_only=True):
         confidence: The mean over the words, 0 to 1; None where there are none.
         pages: The number of the document's pages.
         pages_read: How many of them were read.
-        warnings: ``ocr``, and ``ocr_incomplete`` where not all pages were read.
+        warnings: ``ocr``, and ``ocr_incomplete`` where not all requested pages were read.
+        by_page: The text of each page that was read.
     """
 
     text: str
@@ -471,3 +487,4 @@ class OcrResponse(msgspec.Struct, frozen=True, kw_only=True):
     pages: int
     pages_read: int
     warnings: tuple[str, ...]
+    by_page: tuple[RecognizedPage, ...] = ()

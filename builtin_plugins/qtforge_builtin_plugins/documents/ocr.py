@@ -12,7 +12,7 @@ import msgspec
 
 from qtforge_builtin_plugins.documents.formats import IMAGES, PDF, Source
 from qtforge_builtin_plugins.documents.identification import image_type
-from qtforge_builtin_plugins.documents.messages import OcrRequest, OcrResponse
+from qtforge_builtin_plugins.documents.messages import OcrRequest, OcrResponse, RecognizedPage
 from qtforge_builtin_plugins.documents.pictures import Pages, image_pages, pdf_pages
 from qtforge_builtin_plugins.documents.reading import read
 from qtforge_builtin_plugins.documents.tesseract import INSTALL, Page, Tesseract, find_program
@@ -84,10 +84,10 @@ class DocumentOcr(Plugin):
 
         Raises:
             OperationError: ``document.not_found``, ``.is_folder``, ``.empty``, ``.too_large``,
-                ``.unreadable``, ``.encrypted``, ``.damaged``, ``.unsupported``; ``ocr.timeout``,
-                ``.missing_language``, ``.failed``.
+                ``.unreadable``, ``.encrypted``, ``.damaged``, ``.unsupported``, ``.no_such_page``;
+                ``ocr.timeout``, ``.missing_language``, ``.failed``.
         """
-        return self._recognize(request.document, self._read(request), context)
+        return self._recognize(request, self._read(request), context)
 
     @operation("document.parse", accepts=_ACCEPTS, execution="process", trylast=True)
     def parse(self, request: ParseRequest, context: OperationContext) -> ParseResponse:
@@ -98,8 +98,9 @@ class DocumentOcr(Plugin):
         """
         document = request.document
         max_bytes = request.options.max_bytes if request.options else None
-        data = self._read(OcrRequest(document=document, max_bytes=max_bytes))
-        found = self._recognize(document, data, context)
+        asked = OcrRequest(document=document, max_bytes=max_bytes)
+        data = self._read(asked)
+        found = self._recognize(asked, data, context)
         media_type = image_type(data) or document.media_type or ""
         return ParseResponse(
             parsed_content=found.text,
@@ -125,63 +126,85 @@ class DocumentOcr(Plugin):
         asked = request.max_bytes
         return read(request.document, self.config.max_bytes if asked is None else asked)
 
-    def _recognize(self, document: Document, data: bytes, context: OperationContext) -> OcrResponse:
+    def _recognize(
+        self, request: OcrRequest, data: bytes, context: OperationContext
+    ) -> OcrResponse:
+        document = request.document
         remaining_s = context.remaining_s()
         allowed_s = self.config.timeout_s
         if remaining_s is not None:
             allowed_s = min(allowed_s, _SHARE_OF_TIME * remaining_s)
         end = time.monotonic() + allowed_s
-        pages = self._pages(document, data)
-        read_pages: list[Page] = []
+        pages = self._pages(request, data)
+        read_pages: dict[int, Page] = {}
         left_out: list[OperationError] = []
-        count = min(pages.total, self.config.max_pages)
-        for number, picture in enumerate(pages.pictures, start=1):
+        count = min(len(pages.wanted), self.config.max_pages)
+        if count == 0:
+            raise _no_such_page(request, pages.total)
+        for done, (number, picture) in enumerate(
+            zip(pages.wanted, pages.pictures, strict=False), start=1
+        ):
             left_s = end - time.monotonic()
             try:
                 if left_s <= 0:
                     raise _out_of_time(document, number, allowed_s)
                 timeout_s = min(self.config.page_timeout_s, left_s)
-                read_pages.append(self._tesseract.read(picture, document.name, timeout_s))
+                read_pages[number] = self._tesseract.read(picture, document.name, timeout_s)
             except OperationError as error:
                 if error.code != _TIMEOUT:
                     raise
                 left_out.append(error)
                 if time.monotonic() >= end:
                     break
-            context.progress(number, count, f"page {number}")
+            context.progress(done, count, f"page {number}")
         if not read_pages:
             raise left_out[0]
         warnings = ["ocr"]
-        if len(read_pages) < pages.total:
+        if len(read_pages) < len(pages.wanted):
             context.logger.warning(
-                "%s: %d of %d pages were read", document.name, len(read_pages), pages.total
+                "%s: %d of %d pages were read", document.name, len(read_pages), len(pages.wanted)
             )
             warnings.append("ocr_incomplete")
-        confidences = [each for page in read_pages for each in page.confidences]
+        confidences = [each for page in read_pages.values() for each in page.confidences]
         return OcrResponse(
-            text="\n\n".join(page.text for page in read_pages if page.text),
+            text="\n\n".join(page.text for page in read_pages.values() if page.text),
             confidence=round(sum(confidences) / len(confidences), 3) if confidences else None,
             pages=pages.total,
             pages_read=len(read_pages),
             warnings=tuple(warnings),
+            by_page=tuple(
+                RecognizedPage(page=number, text=page.text) for number, page in read_pages.items()
+            ),
         )
 
-    def _pages(self, document: Document, data: bytes) -> Pages:
-        config = self.config
+    def _pages(self, request: OcrRequest, data: bytes) -> Pages:
+        config, document = self.config, request.document
         source = Source(
             name=document.name, data=data, encoding=None, max_unpacked_bytes=config.max_bytes,
             progress=lambda done, total: None,
         )  # fmt: skip
         if document.media_type == PDF or b"%PDF-" in data[:_HEAD_BYTES]:
             return pdf_pages(
-                source, max_pages=config.max_pages, max_pixels=config.max_pixels, dpi=config.dpi
-            )
+                source, request.pages,
+                max_pages=config.max_pages, max_pixels=config.max_pixels, dpi=config.dpi,
+            )  # fmt: skip
         if document.media_type not in IMAGES and image_type(data) is None:
             raise OperationError(
                 "document.unsupported", f"{document.name} is not a picture",
                 "it is no PNG, JPEG, TIFF, WebP or PDF file", "convert it to one of them",
             )  # fmt: skip
-        return image_pages(source, max_pages=config.max_pages, max_pixels=config.max_pixels)
+        return image_pages(
+            source, request.pages, max_pages=config.max_pages, max_pixels=config.max_pixels
+        )
+
+
+def _no_such_page(request: OcrRequest, total: int) -> OperationError:
+    return OperationError(
+        "document.no_such_page", f"{request.document.name} has none of the requested pages",
+        f"it has {total}; requested was page {', '.join(map(str, request.pages[:10]))}",
+        "request pages that it has, from 1",
+        retryable=False,
+    )  # fmt: skip
 
 
 def _out_of_time(document: Document, number: int, allowed_s: float) -> OperationError:

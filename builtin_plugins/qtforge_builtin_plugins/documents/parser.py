@@ -33,6 +33,7 @@ from qtforge_sdk.messages import (
     ParseRequest,
     ParseResponse,
     Section,
+    UnreadPage,
 )
 
 __all__ = ["DocumentParser", "ParserConfig"]
@@ -77,7 +78,8 @@ class DocumentParser(Plugin):
     ) -> ParseResponse:
         """Detect the media type of a document that has none, and parse the documents in it.
 
-        The text of a PDF without any is asked of ``document.ocr``, where a plugin answers that.
+        The text of pages that are pictures is asked of ``document.ocr``, where a plugin answers
+        that.
 
         Raises:
             OperationError: ``document.unsupported`` when no plugin reads that type, and those
@@ -94,7 +96,7 @@ class DocumentParser(Plugin):
             if error.topic != context.topic:
                 raise
             raise _unsupported(document) from error
-        if "scan" in response.warnings and not response.parsed_content.strip():
+        if "scan" in response.warnings:
             response = await self._recognized(request, response, context)
         if any(each.content is not None for each in response.attachments):
             attachments = [await self._parsed(each) for each in response.attachments]
@@ -131,7 +133,7 @@ class DocumentParser(Plugin):
             warnings["attachments_left_out"] = "not all documents in it were parsed"
         for warning in warnings.values():
             context.logger.warning("%s: %s", document.name, warning)
-        text = _tidy(extracted.text)
+        text, unread = _with_places(extracted.text, extracted.unread_pages)
         return ParseResponse(
             parsed_content=text,
             metadata=DocumentMetadata(
@@ -150,6 +152,7 @@ class DocumentParser(Plugin):
             sections=_sections(extracted.headings, text),
             tables=tuple(extracted.tables),
             attachments=tuple(attachments),
+            unread_pages=tuple(unread),
         )
 
     async def _recognized(
@@ -157,7 +160,9 @@ class DocumentParser(Plugin):
     ) -> ParseResponse:
         """Return the answer with the text that OCR finds; as it is without a plugin for that."""
         if "ocr" in response.warnings:
-            return response  # that of a picture, in which OCR has found no words
+            return response  # that of a picture, which OCR has read
+        if response.parsed_content.strip() and not response.unread_pages:
+            return response  # of a parser that does not say which pages it has not read
         document = msgspec.structs.replace(
             request.document, media_type=response.metadata.media_type
         )
@@ -167,6 +172,7 @@ class DocumentParser(Plugin):
                 OcrRequest(
                     document=document,
                     max_bytes=request.options.max_bytes if request.options else None,
+                    pages=tuple(each.page for each in response.unread_pages),
                 ),
                 timeout=context.remaining_s(),
                 response_type=OcrResponse,
@@ -179,13 +185,7 @@ class DocumentParser(Plugin):
             # The metadata and the documents within it are right also where the scan can't be read.
             context.logger.warning("%s: its text was not recognised: %s", document.name, error)
             return msgspec.structs.replace(response, warnings=(*response.warnings, "ocr_failed"))
-        return msgspec.structs.replace(
-            response,
-            parsed_content=found.text,
-            confidence=found.confidence,
-            metadata=msgspec.structs.replace(response.metadata, words=len(found.text.split())),
-            warnings=(*response.warnings, *found.warnings),
-        )
+        return _with_recognized(response, found)
 
     async def _parsed(self, attachment: Attachment) -> Attachment:
         """Return an attachment with the answer of ``document.parse`` in place of its content."""
@@ -260,6 +260,60 @@ def _tidy(text: str) -> str:
     text = _GAP.sub("\n\n", text).strip("\n")
     # A broken PDF font may give half of a surrogate pair, which no encoding can carry.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _with_places(text: str, unread: Sequence[tuple[int, int]]) -> tuple[str, list[UnreadPage]]:
+    """Return a text as `_tidy` does, and the places of the pages that are pictures."""
+    pages = []
+    parts: list[str] = []
+    lines = start = 0
+    for page, end in [*unread, (0, len(text))]:
+        part = _tidy(text[start:end])
+        if part:
+            lines += part.count("\n") + (2 if parts else 1)  # with the blank line before it
+            parts.append(part)
+        start = end
+        if page:
+            pages.append(UnreadPage(page=page, line=lines))
+    return "\n\n".join(parts), pages
+
+
+def _with_recognized(response: ParseResponse, found: OcrResponse) -> ParseResponse:
+    """Return a document's text with that of its pages that are pictures, each at its place."""
+    texts = {each.page: _tidy(each.text) for each in found.by_page}
+    lines = response.parsed_content.split("\n") if response.parsed_content else []
+    parts: list[str] = []
+    added: list[tuple[int, int]] = []  # after which line, how many lines
+    still: list[UnreadPage] = []
+    start = 0
+    for unread in response.unread_pages:
+        parts.append("\n".join(lines[start : unread.line]).strip("\n"))
+        start = unread.line
+        if unread.page not in texts:
+            before = sum(count for _, count in added)
+            still.append(msgspec.structs.replace(unread, line=unread.line + before))
+        elif texts[unread.page]:
+            parts.append(texts[unread.page])
+            added.append((unread.line, texts[unread.page].count("\n") + 2))
+    parts.append("\n".join(lines[start:]).strip("\n"))
+    if not found.by_page or not response.unread_pages:  # one of the plugins knows no pages
+        parts.append(_tidy(found.text))
+
+    def moved(line: int) -> int:
+        return line + sum(count for after, count in added if after < line)
+
+    text = "\n\n".join(part for part in parts if part)
+    return msgspec.structs.replace(
+        response,
+        parsed_content=text,
+        confidence=found.confidence,
+        metadata=msgspec.structs.replace(response.metadata, words=len(text.split())),
+        warnings=(*response.warnings, *found.warnings),
+        sections=tuple(
+            msgspec.structs.replace(each, line=moved(each.line)) for each in response.sections
+        ),
+        unread_pages=tuple(still),
+    )
 
 
 def _sections(headings: Sequence[tuple[int, str]], text: str) -> tuple[Section, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -45,18 +45,23 @@ class Pages:
 
     Attributes:
         total: Their number in the document, at least 1.
-        pictures: The first of them, each made when it is asked for.
+        wanted: The numbers of those that are wanted, from 1.
+        pictures: The first of those, each made when it is asked for.
     """
 
     total: int
+    wanted: Sequence[int]
     pictures: Iterator[Picture]
 
 
-def image_pages(source: Source, *, max_pages: int, max_pixels: int) -> Pages:
+def image_pages(
+    source: Source, numbers: Sequence[int] = (), *, max_pages: int, max_pixels: int
+) -> Pages:
     """Return the pages of an image file; their sizes are checked, and nothing is decoded.
 
     Args:
         source: PNG, JPEG, TIFF or WebP.
+        numbers: The pages that are wanted, from 1; empty for all.
         max_pages: The most pages that are returned.
         max_pixels: The most pixels that a page may have.
 
@@ -67,23 +72,27 @@ def image_pages(source: Source, *, max_pages: int, max_pixels: int) -> Pages:
     if kind is None:
         raise damaged(source, "it does not begin like a PNG, JPEG, TIFF or WebP file")
     sizes = _tiff_sizes(source) if kind == _TIFF else [_size(source)]
-    for width, height in sizes[:max_pages]:
-        _check_size(source, width, height, max_pixels)
-    if kind != _TIFF:
-        return Pages(total=1, pictures=iter([Picture(data=source.data)]))
+    wanted = _wanted(numbers, len(sizes))
+    for number in wanted[:max_pages]:
+        _check_size(source, *sizes[number - 1], max_pixels)
     return Pages(
         total=len(sizes),
+        wanted=wanted,
         pictures=(
-            Picture(data=source.data, index=index) for index in range(min(len(sizes), max_pages))
+            Picture(data=source.data, index=number - 1 if kind == _TIFF else None)
+            for number in wanted[:max_pages]
         ),
     )
 
 
-def pdf_pages(source: Source, *, max_pages: int, max_pixels: int, dpi: int) -> Pages:
+def pdf_pages(
+    source: Source, numbers: Sequence[int] = (), *, max_pages: int, max_pixels: int, dpi: int
+) -> Pages:
     """Return the pages of a PDF, each drawn when it is asked for.
 
     Args:
         source: A PDF.
+        numbers: The pages that are wanted, from 1; empty for all.
         max_pages: The most pages that are drawn.
         max_pixels: The most pixels of a picture; a larger page is drawn with fewer dots per inch.
         dpi: The resolution, in dots per inch.
@@ -100,14 +109,22 @@ def pdf_pages(source: Source, *, max_pages: int, max_pixels: int, dpi: int) -> P
         document.close()
         raise damaged(source, "it has no pages")
 
+    wanted = _wanted(numbers, total)
+
     def drawn() -> Iterator[Picture]:
         try:
-            for number in range(min(total, max_pages)):
-                yield _drawn(source, document, number, max_pixels, dpi)
+            for number in wanted[:max_pages]:
+                yield _drawn(source, document, number - 1, max_pixels, dpi)
         finally:
             document.close()
 
-    return Pages(total=total, pictures=drawn())
+    return Pages(total=total, wanted=wanted, pictures=drawn())
+
+
+def _wanted(numbers: Sequence[int], total: int) -> list[int]:
+    if not numbers:
+        return list(range(1, total + 1))
+    return [number for number in numbers if 1 <= number <= total]
 
 
 def _drawn(source: Source, document: Any, number: int, max_pixels: int, dpi: int) -> Picture:

@@ -21,9 +21,9 @@ from qtforge_builtin_plugins.documents.messages import OcrResponse
 from qtforge_builtin_plugins.documents.ocr import DocumentOcr, OcrConfig
 from qtforge_builtin_plugins.documents.parser import DocumentParser
 from qtforge_host.testing import PluginTestHost
-from qtforge_sdk import Document, PluginContext
+from qtforge_sdk import Document, OperationError, PluginContext
 from qtforge_sdk.errors import HandlerFailedError, PluginError
-from qtforge_sdk.messages import ParseResponse
+from qtforge_sdk.messages import ParseResponse, UnreadPage
 
 LETTER = "Invoice number 4711\nTotal 120.50 EUR\n\nPlease pay within thirty days of this letter."
 WORDS = LETTER.split()
@@ -155,6 +155,68 @@ def test_a_pdf_with_text_is_not_recognised(
     response = parse(both, make_pdf([LETTER]))
     assert response.warnings == ()
     assert response.confidence is None
+
+
+def mixed(*pages: Any) -> bytes:
+    """Return a PDF whose pages are pictures, and texts below a heading with a bookmark."""
+    pdf = FPDF()
+    pdf.set_font("helvetica", size=12)
+    for page in pages:
+        pdf.add_page()
+        if isinstance(page, str):
+            pdf.start_section(page.split("\n", 1)[0])
+            pdf.multi_cell(0, 5, page)
+        else:
+            pdf.image(page, 0, 0, pdf.w, pdf.h)
+    return bytes(pdf.output())
+
+
+def test_the_text_of_a_page_that_is_a_picture_is_at_its_place(
+    both: PluginTestHost, picture: Any
+) -> None:
+    first, last = "Cover letter\nIt has an annex.", "Closing words\nThis is the end of it."
+    response = parse(
+        both, mixed(picture("Page one"), first, picture("Page three"), picture("Page four"), last)
+    )
+    assert response.parsed_content == "\n\n".join(
+        ["Page one", first, "Page three", "Page four", last]
+    )
+    assert [each.line for each in response.sections] == [3, 10]
+    assert response.warnings == ("scan", "ocr")
+    assert response.unread_pages == ()
+    assert response.metadata.words == len(response.parsed_content.split())
+
+
+def test_a_page_that_is_not_reached_is_named_with_its_place(
+    host: PluginTestHost, picture: Any, tesseract: str
+) -> None:
+    host.add(DocumentParser())
+    host.add(DocumentOcr(), config={"languages": ["eng"], "max_pages": 1})
+    first, last = "Cover letter\nIt has an annex.", "Closing words\nThis is the end of it."
+    pages = mixed(first, picture("Page two"), picture("Page three"), last, picture("Page five"))
+    response = parse(host, pages)
+    assert response.parsed_content == "\n\n".join([first, "Page two", last])
+    assert response.warnings == ("scan", "ocr", "ocr_incomplete")
+    assert response.unread_pages == (UnreadPage(page=3, line=4), UnreadPage(page=5, line=7))
+
+
+def test_without_the_plugin_the_pages_that_are_pictures_are_named(
+    host: PluginTestHost, picture: Any
+) -> None:
+    host.add(DocumentParser())
+    first = "Cover letter\nIt has an annex."
+    response = parse(host, mixed(first, picture(), picture(), first))
+    assert response.unread_pages == (UnreadPage(page=2, line=2), UnreadPage(page=3, line=2))
+    assert response.warnings == ("scan",)
+    assert response.parsed_content == f"{first}\n\n{first}"
+
+
+def test_pages_that_do_not_exist_are_refused(both: PluginTestHost, picture: Any) -> None:
+    document = Document(name="scan.pdf", content=scan_of(picture()))
+    with pytest.raises(HandlerFailedError) as caught:
+        both.request("document.ocr", {"document": document, "pages": [2]}, timeout=60)
+    assert isinstance(caught.value.__cause__, OperationError)
+    assert caught.value.__cause__.code == "document.no_such_page"
 
 
 def test_pages_above_the_limit_are_said_to_be_left_out(

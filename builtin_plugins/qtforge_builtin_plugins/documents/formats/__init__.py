@@ -140,6 +140,8 @@ class Extracted:
         headings: The level of each heading, from 1, and its text on one line.
         tables: The tables of formats that mark them.
         parts: The documents within this one.
+        unread_pages: The pages that are pictures: the number of each, from 1, and the number of
+            characters of the text before the place of its own, which is between paragraphs.
     """
 
     text: str
@@ -152,3 +154,4 @@ class Extracted:
     headings: Sequence[tuple[int, str]] = ()
     tables: Sequence[Table] = ()
     parts: Sequence[Part] = ()
+    unread_pages: Sequence[tuple[int, int]] = ()

@@ -41,6 +41,7 @@ _UNKNOWN: Final = re.compile("[\ufffd\0\ue000-\uf8ff]")
 _MOST_UNKNOWN: Final = 0.1
 _LEAST_TEXT: Final = 40  # a scanned page may have a stamp or a page number as text, in characters
 _MOST_OF_PAGE: Final = 0.5
+_BETWEEN_PAGES: Final = "\n\n"
 _NO_BOX: Final = frozenset({10, 13, 32})
 _MOST_COMPARED: Final = 1_000_000  # pairs of lines of a page
 _MOST_ANNOTATIONS: Final = 10_000
@@ -77,8 +78,8 @@ class _Written:
 def extract(source: Source) -> Extracted:
     """Return the text layer with form values and notes, and the document's properties.
 
-    Pages that are pictures have the warning ``scan``, characters that the file gives no meaning
-    ``characters_unknown``. Files within it are ``parts``.
+    Pages that are pictures are ``unread_pages`` and have the warning ``scan``, characters that
+    the file gives no meaning ``characters_unknown``. Files within it are ``parts``.
 
     Raises:
         OperationError: ``document.encrypted``, ``document.damaged``.
@@ -92,25 +93,27 @@ def extract(source: Source) -> Extracted:
         if count == 0:
             raise damaged(source, "it has no pages")
         pages = []
-        scanned = []
+        unread: list[tuple[int, int]] = []
+        length = 0
         for number in range(count):
             page = _read_page(source, document, number)
             pages.append(page.text)
+            length += len(page.text) + len(_BETWEEN_PAGES)
             if page.is_picture:
-                scanned.append(number + 1)
+                unread.append((number + 1, length - len(_BETWEEN_PAGES)))
             source.progress(number + 1, count)
         properties = document.get_metadata_dict()
         headings = _bookmarks(document)
         parts = _attached_files(document)
     finally:
         document.close()
-    text = "\n\n".join(pages)
+    text = _BETWEEN_PAGES.join(pages)
     warnings = {}
     if not text.strip():
         warnings["scan"] = "it has no text layer; it may be a scan"
-    elif scanned:
-        listed = ", ".join(map(str, scanned[:20]))
-        warnings["scan"] = f"{len(scanned)} pages are pictures without text, such as {listed}"
+    elif unread:
+        listed = ", ".join(str(page) for page, _ in unread[:20])
+        warnings["scan"] = f"{len(unread)} pages are pictures without text, such as {listed}"
     unknown = len(_UNKNOWN.findall(text))
     if unknown > _MOST_UNKNOWN * len(text):
         warnings["characters_unknown"] = f"its fonts do not say what {unknown} characters are"
@@ -123,6 +126,7 @@ def extract(source: Source) -> Extracted:
         warnings=warnings,
         headings=headings,
         parts=parts,
+        unread_pages=unread,
     )
 
 

@@ -31,6 +31,7 @@ from qtforge_sdk.messages.parsing import (
     ParseResponse,
     Section,
     Table,
+    UnreadPage,
 )
 from qtforge_sdk.messages.storage import DiscardRequest, DiscardResponse, DocumentStored
 
@@ -50,4 +51,5 @@ __all__ = [
     "Section",
     "SourceWarning",
     "Table",
+    "UnreadPage",
 ]

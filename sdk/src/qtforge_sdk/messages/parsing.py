@@ -13,6 +13,7 @@ __all__ = [
     "ParseResponse",
     "Section",
     "Table",
+    "UnreadPage",
 ]
 
 
@@ -102,6 +103,18 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     line: int
 
 
+class UnreadPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page that is a picture, whose text was not read.
+
+    Attributes:
+        page: Its number, from 1.
+        line: The line of the parsed text after which its text belongs; 0 for the beginning.
+    """
+
+    page: int
+    line: int
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table that the document's format marks as one.
 
@@ -150,6 +163,7 @@ class ParseResponse(msgspec.Struct, frozen=True, kw_only=True):
         attachments: The documents within this one.
         confidence: Of text that was recognised in pictures (the warning ``ocr``): the mean over
             its words, 0 to 1. None for text that was read.
+        unread_pages: The pages that are pictures and were not read, in the order of the pages.
     """
 
     parsed_content: str
@@ -159,3 +173,4 @@ class ParseResponse(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[Table, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     confidence: float | None = None
+    unread_pages: tuple[UnreadPage, ...] = ()
