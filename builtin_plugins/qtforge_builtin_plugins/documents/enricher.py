@@ -55,10 +55,10 @@ class DocumentEnricher(Plugin):
         text, language = request.parsed_content, request.language
         context.progress(0, 5, "dates and amounts")
         found_dates = dates.find_dates(text, language)
-        found_amounts = amounts.find_amounts(text, language)
+        found_amounts = amounts.find_amounts(text, language, found_dates)
         context.progress(1, 5, "addresses and numbers")
         found_links = links.find_links(text)
-        currencies = amounts.main_currencies(text, language)
+        currencies = amounts.main_currencies(found_amounts)
         phone_numbers = phones.find_phone_numbers(text, language, currencies)
         found_ibans = ibans.find_ibans(text)
         context.progress(2, 5, "invoice")
@@ -67,8 +67,8 @@ class DocumentEnricher(Plugin):
         found_parties = _parties(request)
         context.progress(4, 5, "summary")
         return EnrichResponse(
-            dates=found_dates,
-            amounts=found_amounts,
+            dates=dates.distinct_dates(found_dates),
+            amounts=amounts.distinct_amounts(found_amounts),
             emails=list(found_links.emails),
             urls=list(found_links.urls),
             phone_numbers=phone_numbers,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -16,12 +16,13 @@ from typing import Final
 
 from price_parser import Price
 
-from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
+from qtforge_builtin_plugins.documents.facts.dates import PlacedDate, iterate_dates
 from qtforge_builtin_plugins.documents.messages import Amount
 
 __all__ = [
     "NUMBER",
     "PlacedAmount",
+    "distinct_amounts",
     "find_amounts",
     "iterate_amounts",
     "main_currencies",
@@ -63,6 +64,7 @@ _TOKEN: Final = re.compile(
         "(?<=rs)", "(?<=[rR][sS])"
     )
 )
+_DIGIT: Final = re.compile(r"\d")
 _WORD: Final = re.compile(r"(?i:руб\w*\.?|euros?|(?:us )?dollars|pounds|zł|kč)")
 _MINUS: Final = "-−–"
 _GAP: Final = re.compile(r"[ \u00a0\u202f]?[-−–]?[ \u00a0\u202f]?|\.[ \u00a0]")
@@ -95,20 +97,30 @@ class _Part:
     scale: str | None
 
 
-def find_amounts(text: str, language: str | None = None) -> list[Amount]:
-    """Return the amounts in the first 300,000 characters, each value and currency once.
+def find_amounts(
+    text: str, language: str | None = None, dates: Iterable[PlacedDate] | None = None
+) -> list[PlacedAmount]:
+    """Return every number with a currency in the first 300,000 characters, at most 10,000.
 
     Args:
         text: The text.
         language: ISO 639-1, or None; for dates, and whose crowns ``kr`` are.
+        dates: The text's dates by `dates.find_dates`; None to find them.
     """
+    return list(iterate_amounts(text[:MOST_CHARACTERS], language, dates))
+
+
+def distinct_amounts(amounts: Iterable[PlacedAmount]) -> list[Amount]:
+    """Return each value and currency once, as it is first written."""
     found: dict[tuple[str, str | None], Amount] = {}
-    for placed in iterate_amounts(text[:MOST_CHARACTERS], language):
+    for placed in amounts:
         found.setdefault((placed.amount.value, placed.amount.currency), placed.amount)
     return list(found.values())
 
 
-def iterate_amounts(text: str, language: str | None = None) -> Iterator[PlacedAmount]:
+def iterate_amounts(
+    text: str, language: str | None = None, dates: Iterable[PlacedDate] | None = None
+) -> Iterator[PlacedAmount]:
     """Yield every number with a currency, in order, at most 10,000.
 
     A sign between two numbers belongs to the one that it is attached to; otherwise to the one
@@ -117,8 +129,9 @@ def iterate_amounts(text: str, language: str | None = None) -> Iterator[PlacedAm
     Args:
         text: The text.
         language: ISO 639-1, or None.
+        dates: The text's dates; None to find them.
     """
-    masked = _without_dates(text, language)
+    masked = _without(iterate_dates(text, language) if dates is None else dates, text)
     runs = list(islice(_runs(masked), MOST_AMOUNTS))
     before = _is_before(runs)
     for run in runs:
@@ -128,11 +141,11 @@ def iterate_amounts(text: str, language: str | None = None) -> Iterator[PlacedAm
                 yield placed
 
 
-def _without_dates(text: str, language: str | None) -> str:
+def _without(dates: Iterable[PlacedDate], text: str) -> str:
     """Return the text with dates blanked: in ``2026 € 717,97`` the year is no amount."""
     pieces: list[str] = []
     at = 0
-    for placed in iterate_dates(text, language):
+    for placed in dates:
         pieces += [text[at : placed.start], "\0" * (placed.end - placed.start)]
         at = placed.end
     return "".join([*pieces, text[at:]])
@@ -141,7 +154,7 @@ def _without_dates(text: str, language: str | None) -> str:
 def _runs(text: str) -> Iterator[list[_Part]]:
     """Yield the groups of numbers and signs that follow each other directly."""
     run: list[_Part] = []
-    for match in _TOKEN.finditer(text):
+    for match in _tokens(text):
         part = _Part(match["sign"] is not None, match["sign"] or match["number"],
                      match.start("sign") if match["sign"] else match.start("number"),
                      match.end(), match["scale"])  # fmt: skip
@@ -153,6 +166,16 @@ def _runs(text: str) -> Iterator[list[_Part]]:
         run.append(part)
     if run:
         yield run
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """Yield the numbers and signs of the lines with a digit; the others have no amount."""
+    start = 0
+    for line in text.split("\n"):
+        end = start + len(line)
+        if _DIGIT.search(line):
+            yield from _TOKEN.finditer(text, start, end)
+        start = end + 1
 
 
 def _is_before(runs: Sequence[Sequence[_Part]]) -> bool:
@@ -217,13 +240,9 @@ def value_of(number: str) -> Decimal | None:
     return Price.fromstring(number).amount
 
 
-def main_currencies(text: str, language: str | None = None) -> list[str]:
-    """Return the currencies of the text's amounts, the most frequent first."""
-    counts = Counter(
-        placed.amount.currency
-        for placed in iterate_amounts(text[:MOST_CHARACTERS], language)
-        if placed.amount.currency
-    )
+def main_currencies(amounts: Iterable[PlacedAmount]) -> list[str]:
+    """Return the currencies of amounts, the most frequent first."""
+    counts = Counter(placed.amount.currency for placed in amounts if placed.amount.currency)
     return [
         currency for currency, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]

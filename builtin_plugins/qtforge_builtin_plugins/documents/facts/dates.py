@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final
@@ -19,7 +19,7 @@ import dateparser
 
 from qtforge_builtin_plugins.documents.messages import FoundDate
 
-__all__ = ["PlacedDate", "find_dates", "iterate_dates"]
+__all__ = ["PlacedDate", "date_order", "distinct_dates", "find_dates", "iterate_dates"]
 
 MOST_CHARACTERS: Final = 300_000
 MOST_DATES: Final = 2_000
@@ -44,6 +44,7 @@ _CANDIDATE: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_DIGIT: Final = re.compile(r"\d")
 _NUMERIC: Final = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d\d)")
 _PIVOT: Final = 69  # of years with two digits, as in POSIX
 _AMERICAN: Final = re.compile(r"\$|\bUSD\b|\bUnited States\b|\bUSA\b")
@@ -64,15 +65,20 @@ class PlacedDate:
     date: FoundDate
 
 
-def find_dates(text: str, language: str | None) -> list[FoundDate]:
-    """Return the dates in the first 300,000 characters, each day once, in the text's order.
+def find_dates(text: str, language: str | None) -> list[PlacedDate]:
+    """Return every date in the first 300,000 characters, in order, at most 2,000.
 
     Args:
         text: The text.
         language: ISO 639-1, or None; for the names of months and the order of numbers.
     """
+    return list(iterate_dates(text[:MOST_CHARACTERS], language))
+
+
+def distinct_dates(dates: Iterable[PlacedDate]) -> list[FoundDate]:
+    """Return each day once, as it is first written."""
     found: dict[str, FoundDate] = {}
-    for placed in iterate_dates(text[:MOST_CHARACTERS], language):
+    for placed in dates:
         found.setdefault(placed.date.date, placed.date)
     return list(found.values())
 
@@ -88,10 +94,14 @@ def iterate_dates(
         order: ``DMY`` or ``MDY``, from `date_order` for the whole document; None to determine
             it from this text.
     """
-    read = partial(_read, language=language, order=order or date_order(text, language))
+    matches: Iterable[re.Match[str]] = _candidates(text)
+    if order is None:
+        matches = list(matches)
+        order = _order(matches, text, language)
+    read = partial(_read, language=language, order=order)
     known: dict[str, datetime.date | None] = {}
     count = 0
-    for match in _CANDIDATE.finditer(text):
+    for match in matches:
         plain = _plain(match, language)
         if plain is None:
             continue
@@ -115,13 +125,27 @@ def date_order(text: str, language: str | None) -> str:
 
     A date that has only one reading decides; then the language, and for English the country.
     """
-    for match in _CANDIDATE.finditer(text[:MOST_CHARACTERS]):
+    return _order(_candidates(text[:MOST_CHARACTERS]), text, language)
+
+
+def _order(matches: Iterable[re.Match[str]], text: str, language: str | None) -> str:
+    for match in matches:
         if match["mark"] in ("/", "-"):
             if int(match["first"]) > 12:
                 return "DMY"
             if int(match["second"]) > 12:
                 return "MDY"
     return "MDY" if language in (None, "en") and _AMERICAN.search(text) else "DMY"
+
+
+def _candidates(text: str) -> Iterator[re.Match[str]]:
+    """Yield the spans that look like dates; none is on two lines or without a digit."""
+    start = 0
+    for line in text.split("\n"):
+        end = start + len(line)
+        if _DIGIT.search(line):
+            yield from _CANDIDATE.finditer(text, start, end)
+        start = end + 1
 
 
 def _plain(match: re.Match[str], language: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from linkify_it import LinkifyIt
@@ -20,6 +21,8 @@ _EMAIL: Final = re.compile(
 )
 # Without a scheme, `parser.py` and `README.md` look like hosts in Paraguay and Moldova.
 _BARE_HOST: Final = re.compile(r"www\.|[\w.-]+\.(?:com|org|net|edu|gov|info|io)(?:[/:?#]|$)", re.I)
+# A line without this has none of the above; linkify-it needs a multiple of the time to see it.
+_HINT: Final = re.compile(r"//|www\.|\.(?:com|org|net|edu|gov|info|io)", re.I)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,15 @@ def find_links(text: str) -> Links:
     text = text[:MOST_CHARACTERS]
     for match in _EMAIL.finditer(text):
         emails[match.group()] = None
-    for link in LinkifyIt().match(text) or ():
-        if link.schema in _SCHEMES or (not link.schema and _BARE_HOST.match(link.text)):
-            urls[link.text] = None
+    for line in text.split("\n"):
+        if not _HINT.search(line):
+            continue
+        for link in _linkify().match(line) or ():
+            if link.schema in _SCHEMES or (not link.schema and _BARE_HOST.match(link.text)):
+                urls[link.text] = None
     return Links(emails=tuple(emails), urls=tuple(urls))
+
+
+@cache  # it compiles its patterns
+def _linkify() -> LinkifyIt:
+    return LinkifyIt()
