@@ -8,6 +8,7 @@ from typing import Final
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.lookup import open_journal
 from qtforge_host.api.state_checks import (
+    check_leftovers,
     check_permissions,
     check_references,
     check_runs,
@@ -45,6 +46,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
         *check_references(settings, candidates),
         *check_workflows(settings, candidates),
         *check_permissions(settings),
+        *check_leftovers(settings),
         *await _check_state(settings, candidates),
         *_check_plugins(installed),
     ]

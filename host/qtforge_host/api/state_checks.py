@@ -17,6 +17,8 @@ from typing import Final
 from qtforge_host.api.documents import Finding
 from qtforge_host.config.permissions import changeable_by_others, readable_by_others
 from qtforge_host.config.settings import Settings
+from qtforge_host.journal.backup import RESTORE
+from qtforge_host.journal.work_folder import abandoned
 from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP, PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.workflows.catalog import read_header
@@ -26,6 +28,7 @@ from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import UNFINISHED
 
 __all__ = [
+    "check_leftovers",
     "check_permissions",
     "check_references",
     "check_runs",
@@ -141,6 +144,14 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
     if readable_by_others(settings.secrets_path):
         what = f"other users can open {settings.secrets_path}, so it is not used"
         yield _wrong("permissions", what, f"chmod 600 {settings.secrets_path}")
+
+
+def check_leftovers(settings: Settings) -> Iterator[Finding]:
+    """Find what a restore that was ended in its middle has left."""
+    for folder in abandoned(settings.state_dir, RESTORE):
+        what = f"a restore did not end: its files are left in {folder}"
+        fix = "qtforge-host journal restore FILE --replace does it again, and removes them"
+        yield _wrong("state directory", what, fix)
 
 
 def close_permissions(settings: Settings) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 
@@ -32,7 +36,9 @@ def journal() -> None:
 def backup(session: Session, file: Path, as_json: bool) -> None:
     """Copy all runs, with their large values and files, into FILE; also while they execute."""
     settings = _sqlite_settings(session)
-    _say(file, write_backup(settings.state_dir, file), as_json, "holds")
+    with _ending_in_order():
+        summary = write_backup(settings.state_dir, file)
+    _say(file, summary, as_json, "holds")
 
 
 @journal.command("restore")
@@ -48,8 +54,30 @@ def restore_(session: Session, file: Path, replace: bool, as_json: bool) -> None
     Runs that were executing are resumed by the next 'serve' or 'runs resume --all'.
     """
     settings = _sqlite_settings(session)
-    summary = restore(file, settings.state_dir, replace=replace)
+    with _ending_in_order():
+        summary = restore(file, settings.state_dir, replace=replace)
     _say(settings.state_dir, summary, as_json, "has")
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C remove unfinished files; a second signal does not disturb that."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def end(number: int, frame: FrameType | None, /) -> NoReturn:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    for each in before:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _sqlite_settings(session: Session) -> Settings:

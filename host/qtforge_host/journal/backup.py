@@ -13,9 +13,10 @@ import contextlib
 import hashlib
 import io
 import os
+import queue
 import shutil
 import sqlite3
-import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -28,12 +29,15 @@ from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.schema import FORMAT_VERSION
 from qtforge_host.journal.secret_files import SecretFiles
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, storage_error
+from qtforge_host.journal.work_folder import work_folder
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import private_file, private_folder, sync_folder
 from qtforge_sdk.journal_errors import ArchiveInvalidError
 
-__all__ = ["BackupSummary", "restore", "write_backup"]
+__all__ = ["RESTORE", "BackupSummary", "restore", "write_backup"]
 
+RESTORE: Final = "restore"
+"""The purpose of the folder in the state directory that a restore works in."""
 _FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
 _JOURNAL: Final = "runs/journal.sqlite3"
@@ -84,13 +88,10 @@ def write_backup(state_dir: Path, target: Path) -> BackupSummary:
             str(state_dir), "there is no journal in it", "give another --state-dir"
         )
     try:
-        private_folder(target.absolute().parent)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{target.name}.", dir=target.absolute().parent
-        ) as work:
-            copy = Path(work, "journal.sqlite3")
+        with work_folder(target.absolute().parent, "backup") as work:
+            copy = work / "journal.sqlite3"
             runs = _copy_journal(journal, copy)
-            partial = Path(work, "backup")
+            partial = work / "backup"
             files = _write_archive(partial, copy, state_dir)
             os.replace(partial, target)
             sync_folder(target.absolute().parent)
@@ -114,12 +115,11 @@ def restore(archive: Path, state_dir: Path, *, replace: bool = False) -> BackupS
         StateDirectoryError: The state directory is in use, has runs already, or can't be written.
     """
     try:
-        private_folder(state_dir)
-        with tempfile.TemporaryDirectory(prefix=".restore.", dir=state_dir) as work:
-            summary = _unpack(archive, Path(work))
+        with work_folder(state_dir, RESTORE) as work:
+            summary = _unpack(archive, work)
             _refuse_used(state_dir, replace=replace)
             for name in ("runs", "run-files"):
-                _move(Path(work, name), state_dir / name)
+                _move(work / name, state_dir / name)
             sync_folder(state_dir)
     except STORAGE_ERRORS as error:
         raise storage_error(state_dir, error) from error
@@ -129,13 +129,37 @@ def restore(archive: Path, state_dir: Path, *, replace: bool = False) -> BackupS
 def _copy_journal(journal: Path, copy: Path) -> int:
     """Copy the database as of one moment; return the number of runs."""
     with contextlib.closing(connect(journal)) as source:
-        source.execute("VACUUM INTO ?", (str(copy),))
+        _vacuum_into(source, copy)
     with contextlib.closing(sqlite3.connect(copy)) as target:
         # The copy belongs to no process.
         target.execute("UPDATE runs SET owner = NULL")
         target.commit()
         (runs,) = target.execute("SELECT count(*) FROM runs").fetchone()
     return int(runs)
+
+
+def _vacuum_into(source: sqlite3.Connection, copy: Path) -> None:
+    """Copy a database in a thread: no signal would reach this one before SQLite returns."""
+    # Not Thread.join: once interrupted, it takes the thread for one that has ended (Python 3.11).
+    outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def copy_it() -> None:
+        try:
+            source.execute("VACUUM INTO ?", (str(copy),))
+        except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    threading.Thread(target=copy_it, name="qtforge-backup", daemon=True).start()
+    try:
+        error = outcome.get()
+    except BaseException:
+        source.interrupt()
+        outcome.get()
+        raise
+    if error is not None:
+        raise error
 
 
 def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _Entry]:

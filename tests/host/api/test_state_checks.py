@@ -10,6 +10,7 @@ import pytest
 
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.state_checks import (
+    check_leftovers,
     check_permissions,
     check_references,
     check_runs,
@@ -18,6 +19,7 @@ from qtforge_host.api.state_checks import (
 )
 from qtforge_host.config.settings import load_settings
 from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.journal.work_folder import work_folder
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_sdk.testing._journal_scenarios import finished, keep, started
 
@@ -167,3 +169,13 @@ def test_what_others_can_open_is_found_and_closed(tmp_path: Path) -> None:
     assert str(config) in found.what
     config.chmod(0o644)
     assert not list(check_permissions(settings))
+
+
+def test_what_an_interrupted_restore_has_left_is_found(tmp_path: Path) -> None:
+    settings = load_settings(None, environ={}, state_dir=tmp_path)
+    with work_folder(tmp_path, "restore"):
+        assert not list(check_leftovers(settings))
+    (tmp_path / ".qtforge-restore-abc").mkdir()
+    (found,) = check_leftovers(settings)
+    assert ".qtforge-restore-abc" in found.what
+    assert "journal restore" in found.fix

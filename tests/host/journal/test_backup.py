@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
+import time
+import warnings
 import zipfile
 from pathlib import Path
 
 import pytest
+from tests.forked_commands import forker
 
 from qtforge_host.journal.backup import restore, write_backup
 from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_host.journal.work_folder import abandoned, work_folder
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.journal_errors import ArchiveInvalidError
@@ -184,3 +189,66 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(
 def test_only_its_owner_can_read_a_backup(kept: Path, tmp_path: Path) -> None:
     write_backup(kept, tmp_path / "backup")
     assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
+
+
+LARGE_FILE_BYTES = 4 << 30  # a hole: it takes no space, but a while to read
+
+
+def a_large_backup(kept: Path, path: Path) -> Path:
+    """Write a backup that takes a while to unpack: of few bytes that unpack to many."""
+    write_backup(kept, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("run-files/done/large", "w", force_zip64=True) as file:
+            for _ in range(256):
+                file.write(bytes(1 << 20))
+        manifest = json.loads(archive.read("manifest.json"))
+        manifest["files"]["run-files/done/large"] = {"size_bytes": 256 << 20, "sha256": "x"}
+        with warnings.catch_warnings(action="ignore"):  # the last of a name counts
+            archive.writestr("manifest.json", json.dumps(manifest))
+    return path
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_what_is_ended_in_its_middle_leaves_nothing_for_long(
+    kept: Path, tmp_path: Path, command: str, ended_by: signal.Signals
+) -> None:
+    if command == "backup":
+        with (kept / "run-files" / "done" / "large").open("wb") as file:
+            file.truncate(LARGE_FILE_BYTES)
+        state, archive = kept, tmp_path / "backups" / "backup"
+        folder = archive.parent
+    else:
+        archive = a_large_backup(kept, tmp_path / "backup")
+        state = folder = tmp_path / "other"
+    words = ["--state-dir", str(state), "journal", command, str(archive)]
+    env = {"HOME": str(tmp_path), "PYTHONUTF8": "1"}
+    with (tmp_path / "said").open("w") as said:
+        process = forker().start(words, env=env, cwd=tmp_path, stdout=said, stderr=said)
+        deadline = time.monotonic() + 60
+        while not list(folder.glob(".qtforge-*/*")):
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(ended_by)
+        code = process.wait(timeout=60)
+
+    assert code == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(ended_by, -9)
+    left = list(folder.glob(".*"))
+    if ended_by == signal.SIGKILL:
+        assert left == list(abandoned(folder, command))
+        assert len(left) == 1
+        (kept / "run-files" / "done" / "large").unlink(missing_ok=True)
+        written = write_backup(kept, tmp_path / "backups" / "backup")
+        if command == "restore":
+            assert restore(tmp_path / "backups" / "backup", state) == written
+    assert not list(folder.glob(".*"))
+    assert "Traceback" not in (tmp_path / "said").read_text()
+
+
+def test_a_folder_that_is_in_use_is_not_taken_for_one_that_was_left(tmp_path: Path) -> None:
+    with work_folder(tmp_path, "backup") as first, work_folder(tmp_path, "backup") as second:
+        assert first.is_dir()
+        assert second.is_dir()
+        assert not abandoned(tmp_path, "backup")
+    assert not list(tmp_path.iterdir())
