@@ -102,18 +102,18 @@ def test_each_check_can_be_switched_off_and_what_is_not_redacted_is_not_stored(j
 def test_a_contract_in_a_language_without_terms_is_redacted_all_the_same(
     job: Job, tmp_path: Path
 ) -> None:
-    contract = tmp_path / "contrat.txt"
+    contract = tmp_path / "umowa.txt"
     contract.write_text(
-        "Contrat de vente\n\nLe présent contrat est conclu entre les parties soussignées. Le"
-        " vendeur s'oblige à livrer la marchandise, et l'acheteur à en payer le prix. Écrire à"
-        " jean.petit@vente.example ou appeler le +33 1 42 68 53 00.\n",
+        "Umowa sprzedaży\n\nNiniejsza umowa zostaje zawarta między stronami. Sprzedawca zobowiązuje"
+        " się wydać towar, a kupujący zapłacić cenę w terminie czternastu dni. Pytania należy"
+        " kierować na jan.nowak@sklep.example albo pod numer +48 22 635 10 00.\n",
         encoding="utf-8",
     )
     (run,) = job.run("legal_processing_pipeline", contract)
     assert (run["status"], run["degraded"]) == ("succeeded", True)
     (warned,) = (stage for stage in run["stages"] if stage["status"] == "warning")
     assert warned["name"] == "compliance_check"
-    assert "its language is fr" in json.dumps(warned)
+    assert "its language is pl" in json.dumps(warned)
     assert run["result"]["redaction"]["counts"] == {"email": 1, "phone": 1}
 
 

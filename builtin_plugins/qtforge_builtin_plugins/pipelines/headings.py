@@ -17,8 +17,11 @@ _NUMBERED: Final = re.compile(
     r"\s{0,8}(?:(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})(?P<mark>[.)]?[ \t]+)"
     r"|§ ?\d{1,3}[a-z]?[.:]?[ \t]+"
     r"|(?:article|section|clause|annex|schedule|appendix|chapter|part|artikel|abschnitt|anlage"
-    r"|kapitel|статья|раздел|приложение|глава)"
-    r"[ \t]+(?:\d{1,3}|[ivxlc]{1,6}|[a-d])\b[.:—–-]?[ \t]*)"  # noqa: RUF001
+    r"|kapitel|статья|раздел|приложение|глава|annexe|chapitre|artículo|cláusula|anexo|capítulo"
+    r"|articolo|art\.|clausola|allegato|capo|hoofdstuk|bijlage|madde|bölüm|ek)"
+    r"[ \t]+(?:\d{1,3}(?:er|º|°)?|[ivxlc]{1,6}|[a-d]|premier)\b[.:º°]?(?:[ \t]*[—–-])?[ \t]*"  # noqa: RUF001
+    r"|(?:primer|segund|tercer|cuart|quint|sext|séptim|octav|noven|décim)[ao][.:][ \t]*"
+    r"(?:[—–-][ \t]*)?)"  # noqa: RUF001
     r"(?P<text>.*)$",
     re.IGNORECASE,
 )

@@ -146,11 +146,19 @@ def _under_heading(
 def _in_text(
     terms: Iterable[tuple[str, re.Pattern[str]]], sections: Sections
 ) -> tuple[int, int, str] | None:
-    places = [match for _, pattern in terms if (match := pattern.search(sections.plain))]
-    if not places:
+    found = [place for _, pattern in terms if (place := _first(pattern, sections)) is not None]
+    if not found:
         return None
-    first = min(places, key=lambda match: match.start())
+    first = min(found, key=lambda match: match.start())
     return first.start(), first.end(), first[0]
+
+
+def _first(pattern: re.Pattern[str], sections: Sections) -> re.Match[str] | None:
+    """Return the first match that is not just the heading of an empty section."""
+    for match in pattern.finditer(sections.plain):
+        if not sections.is_bare_heading(match.start(), match.end()):
+            return match
+    return None
 
 
 def _score(plain: str, term: str) -> int:

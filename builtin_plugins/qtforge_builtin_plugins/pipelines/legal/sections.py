@@ -19,7 +19,7 @@ _MOST_QUOTED: Final = 240
 # One character for one, so that positions in the plain text are positions in the text.
 _PLAIN: Final = str.maketrans("“”„«»‘’–—\u00a0", '"""""\'\'-- ')
 _SENTENCE_START: Final = re.compile(
-    r"(?<=[.!?])\s+(?=[A-ZА-ЯЁÄÖÜ\"(])|\n[^\S\n]*\n\s*|\n(?=\s{0,8}(?:\d{1,2}\.|§|\(?[a-z]\)|[-*•])\s)"
+    r"(?<=[.!?])\s+(?=[A-ZÀ-ÖØ-ÞĞİŞŒА-ЯЁ\"(¿¡])|\n[^\S\n]*\n\s*|\n(?=\s{0,8}(?:\d{1,2}\.|§|\(?[a-z]\)|[-*•])\s)"
 )
 # Also "1.1." before its clause and "1." in a German date.
 _ABBREVIATION: Final = re.compile(
@@ -30,14 +30,19 @@ _WORD: Final = re.compile(r"[^\W_]")
 _GAP: Final = re.compile(r"[\s.:]*")
 _NUMBER: Final = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2})*[.)]?|§ ?\d+\w?[.:]?"
-    r"|(?:article|section|clause|artikel|abschnitt|статья|раздел)\s+\w+[.:]?)\s+",
+    r"|(?:article|section|clause|artikel|abschnitt|статья|раздел|artículo|cláusula|articolo|art\."
+    r"|clausola|madde|bölüm)\s+\w+[.:º°]?(?:\s*[—–-])?"
+    r"|(?:primer|segund|tercer|cuart|quint|sext|séptim|octav|noven|décim)[ao][.:](?:\s*[—–-])?)\s+",
     re.IGNORECASE,
 )
-_PARTS: Final = re.compile(r"\s(?:and|und|и|or|oder|или|&)\s|[,;/]|\.\s", re.IGNORECASE)
+_PARTS: Final = re.compile(
+    r"\s(?:and|und|и|or|oder|или|et|ou|y|e|o|en|ve|veya|&)\s|[,;/]|\.\s", re.IGNORECASE
+)
 _EMPTY: Final = re.compile(
     r"\W*(?:intentionally (?:omitted|left blank)|omitted|reserved|not used|not applicable|n/a|tbd"
     r"|to be (?:agreed|determined|completed)|entfällt|nicht anwendbar|не применяется"
-    r"|отсутствует)\W*$",
+    r"|отсутствует|sans objet|non applicable|réservé|sin contenido|no aplica|reservado"
+    r"|non applicabile|riservato|niet van toepassing|vervallen|uygulanmaz|yoktur)\W*$",
     re.IGNORECASE,
 )
 
@@ -103,6 +108,13 @@ class Sections:
         """Return the heading above a position, or None before the first heading."""
         position = bisect.bisect_right(self._starts, index)
         return self.sections[position - 1].heading if position else None
+
+    def is_bare_heading(self, start: int, end: int) -> bool:
+        """Return whether a range lies in the heading of a section that is empty."""
+        position = bisect.bisect_right(self._starts, start) - 1
+        if position < 0 or self.sections[position].body is not None:
+            return False
+        return end <= self._starts[position] + self.sections[position].heading.length
 
     def _ends(self, headings: Sequence[TextHeading]) -> list[int]:
         """Return the end of each section, which includes the sections of its subheadings."""

@@ -108,6 +108,13 @@ def test_the_list_depends_on_the_kind_of_contract() -> None:
     assert "liability" in missing(general)
 
 
+def test_a_term_in_the_heading_of_an_empty_section_is_no_clause() -> None:
+    text = "Vertrag\n\n§ 1 Haftung\n\nJede Partei haftet für Vorsatz.\n\n§ 2 Dauer\n\nEin Jahr.\n"
+    assert "liability" not in missing(check(text, "de", "general"))
+    without = text.replace("Jede Partei haftet für Vorsatz.", "")
+    assert "liability" in missing(check(without, "de", "general"))
+
+
 @pytest.mark.parametrize("body", ["", "[Reserved]", "Intentionally omitted."])
 def test_a_heading_without_a_clause_below_it_is_no_clause(body: str) -> None:
     text = f"Agreement\n\n1. Governing law\n\n{body}\n\n2. Term\n\nThis ends on 1 May 2026.\n"
@@ -139,7 +146,7 @@ def test_the_kinds_errors_are_clear() -> None:
     assert unknown.value.code == "legal.unknown_kind"
     assert "nda, sla, sales" in str(unknown.value)
     with pytest.raises(OperationError) as language:
-        check("Le présent contrat est conclu entre les parties soussignées.", None)
+        check("Niniejsza umowa zostaje zawarta między stronami.", None)
     assert language.value.code == "legal.unsupported_language"
     with pytest.raises(OperationError) as long:
         check(LEASE, config=LegalConfig(max_characters=10))
@@ -149,7 +156,7 @@ def test_the_kinds_errors_are_clear() -> None:
 def test_every_kind_names_known_clauses_that_have_terms_in_every_language() -> None:
     data = tomllib.loads(Path(clauses.__file__).with_name("clauses.toml").read_text("utf-8"))
     checker = clauses.load_checker()
-    assert checker.languages == ("en", "de", "ru")
+    assert checker.languages == ("en", "de", "ru", "fr", "es", "it", "nl", "tr")
     for kind in data["kinds"].values():
         for name in (*kind["required"], *kind["advised"]):
             for language in checker.languages:
