@@ -30,7 +30,7 @@ from tests.corpus.stationery import (
 from tests.corpus.text_layouts import mail
 
 _RIGHT = {"quantity", "price", "rate", "amount"}
-_PLACES = {"pos": 18, "description": 26, "quantity": 110, "unit": 113, "price": 150, "rate": 165,
+_PLACES = {"pos": 18, "description": 26, "quantity": 110, "unit": 113, "price": 146, "rate": 166,
            "amount": 193}  # fmt: skip
 
 
@@ -47,14 +47,16 @@ def _stack(pdf: FPDF, x: float, y: float, texts: Sequence[str], step: float = 4.
 
 def _drawn_items(pdf: FPDF, sheet: Sheet, y: float, *, upper: bool) -> float:
     pdf.set_font("body", "B", 7.5)
-    for key, x in _PLACES.items():
-        head = sheet.columns[key].upper() if upper else sheet.columns[key]
-        _write(pdf, x, y, head, right=key in _RIGHT)
+    heads = {key: text.upper() if upper else text for key, text in sheet.columns.items()}
+    first = _PLACES["pos"] + pdf.get_string_width(heads["pos"]) + 2
+    places = _PLACES | {"description": max(_PLACES["description"], first)}
+    for key, x in places.items():
+        _write(pdf, x, y, heads[key], right=key in _RIGHT)
     pdf.line(18, y + 1.5, 193, y + 1.5)
     pdf.set_font("body", "", 8.5)
     for row in sheet.rows:
         y += 5.6
-        for key, x in _PLACES.items():
+        for key, x in places.items():
             _write(pdf, x, y, row[key], right=key in _RIGHT)
     pdf.line(18, y + 2, 193, y + 2)
     return y + 8
