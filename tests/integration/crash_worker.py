@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import gc
 import json
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
@@ -365,8 +367,26 @@ def in_child(main: Any) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def warm(main: Callable[[], Coroutine[Any, Any, Any]], folder: Path) -> None:
+    """Do something here once, in a folder of its own, so that no child imports what it needs.
+
+    Raises:
+        SystemExit: It left a thread, and a process with threads can't be forked.
+    """
+    folder.mkdir()
+    asyncio.run(main())
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(DEADLINE_S)  # its end was asked for, but not awaited
+    if threading.active_count() > 1:
+        raise SystemExit(f"threads are left: {threading.enumerate()}")
+    gc.collect()
+    gc.freeze()
+
+
 def sweep(folder: Path, kind: str) -> None:
     """Print what comes of a run whose process dies at write n, as JSON lines; n = 0 is none."""
+    warm(lambda: finish(folder / "warm", kind), folder / "warm")
     found = case(folder / "undisturbed", kind, 0, "")
     print(json.dumps({"write": 0, "when": "", **(found or {})}))
     for when in ("before", "after"):

@@ -25,6 +25,7 @@ from tests.integration.crash_worker import (
     in_child,
     orchestrators,
     process,
+    warm,
 )
 
 from qtforge_host.clock import SystemClock
@@ -203,6 +204,7 @@ async def drive(folder: Path, write: int = 0, when: str = "") -> dict[str, Any]:
 
 def sweep(folder: Path, when: str) -> None:
     """Print what comes of a machine whose process dies at write n, as JSON lines; 0 is none."""
+    warm(lambda: drive(folder / f"{when}-warm"), folder / f"{when}-warm")
     write = 0
     while case(folder / f"{when}-{write}", write, when):
         write += 1
