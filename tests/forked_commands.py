@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -251,6 +252,25 @@ def _main(words: Sequence[str]) -> None:
     main()
 
 
+def _main_and_exit(words: Sequence[str]) -> None:
+    """Execute a command, and end as an interpreter does, but for taking each module apart.
+
+    That takes as long as a short command. What is left over is still collected, so that what it
+    says at its end is said.
+    """
+    try:
+        _main(words)
+    except SystemExit as exiting:
+        code = int(exiting.code or 0)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def _fork(request: Mapping[str, Any], control: int, out: int, error: int) -> int:
     """Fork a command; return its process id, but not in the command itself."""
     pid = os.fork()
@@ -322,4 +342,4 @@ if __name__ == "__main__":
     connection = socket.socket(fileno=int(sys.argv[1]))
     given = _serve(connection)
     if given is not None:
-        _main(given)
+        _main_and_exit(given)
