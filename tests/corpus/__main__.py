@@ -32,15 +32,19 @@ def write(target: Path, only: str = "") -> int:
         for document in chain(plan.documents(), second.documents())
     }
     planned = {name: document for name, document in planned.items() if only in name}
-    pages, office = {}, {}
+    tagged: dict[str, bytes] = {}
+    untagged: dict[str, bytes] = {}
+    office: dict[str, tuple[str, bytes]] = {}
     for name, document in planned.items():
         if document.draft.tool == "chromium":
+            pages = untagged if document.folder == "second" else tagged
             pages[name] = document.draft.content
         elif document.draft.tool == "libreoffice":
             office[name] = (document.draft.suffix, document.draft.content)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        files = print_pages(pages, folder) | convert_office(office, folder)
+        files = print_pages(tagged, folder) | convert_office(office, folder)
+        files |= print_pages(untagged, folder, tagged=False)
     for part in PARTS:
         if not only:
             shutil.rmtree(target / part, ignore_errors=True)

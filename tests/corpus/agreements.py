@@ -27,7 +27,7 @@ from tests.corpus import identifiers
 from tests.corpus.fpdf_layouts import draft, new_pdf
 from tests.corpus.languages import Agreement, Language
 from tests.corpus.layout import Draft
-from tests.corpus.office_layouts import new_word, word_draft
+from tests.corpus.office_layouts import LEAN, new_word, word_draft
 from tests.corpus.prose import Contract, Redaction, Secret
 
 _MARK = re.compile(r"<([aAospdmtnk]):([^<>]+)>")
@@ -202,12 +202,12 @@ def _word(paper: Paper, *, tables: bool) -> WordDocument:
 
 def as_word_table(paper: Paper) -> Draft:
     """Write a Word file with real tables and a running header."""
-    return word_draft(_word(paper, tables=True))
+    return word_draft(_word(paper, tables=True), without=LEAN)
 
 
 def as_word_tabs(paper: Paper) -> Draft:
     """Write a Word file whose columns are set with tabulators."""
-    return word_draft(_word(paper, tables=False))
+    return word_draft(_word(paper, tables=False), without=LEAN)
 
 
 def as_office_header(paper: Paper) -> Draft:
@@ -216,7 +216,7 @@ def as_office_header(paper: Paper) -> Draft:
     footer = document.sections[0].footer.paragraphs[0]
     footer.text = paper.pieces[0].text
     footer.alignment = WD_ALIGN_PARAGRAPH.CENTER
-    return word_draft(document, "libreoffice")
+    return word_draft(document, "libreoffice", without=LEAN)
 
 
 def as_page(paper: Paper) -> Draft:

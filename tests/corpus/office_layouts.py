@@ -80,17 +80,29 @@ def new_word() -> WordDocument:
     return document
 
 
-def word_draft(document: WordDocument, tool: str = "python-docx") -> Draft:
-    """Save a Word document with fixed times in its archive."""
+def word_draft(
+    document: WordDocument, tool: str = "python-docx", *, without: Sequence[str] = ()
+) -> Draft:
+    """Save a Word document with fixed times in its archive.
+
+    Args:
+        document: The document.
+        tool: What makes the file: python-docx itself, or LibreOffice, which prints it.
+        without: Members that the archive is to lack, beside the thumbnail.
+
+    Returns:
+        The file.
+    """
     saved, fixed = io.BytesIO(), io.BytesIO()
     document.save(saved)
+    gone = ("docProps/thumbnail.jpeg", *without)
     with zipfile.ZipFile(saved) as source, zipfile.ZipFile(fixed, "w") as target:
         for name in source.namelist():
-            if name == "docProps/thumbnail.jpeg":
+            if name in gone:
                 continue
             content = source.read(name)
-            if name == "_rels/.rels":
-                content = _without_thumbnail(content)
+            if name.endswith(".rels") or name == "[Content_Types].xml":
+                content = _without_members(content, gone)
             info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
             info.compress_type = zipfile.ZIP_DEFLATED
             target.writestr(info, content)
@@ -99,8 +111,17 @@ def word_draft(document: WordDocument, tool: str = "python-docx") -> Draft:
     return Draft(fixed.getvalue(), ".docx", "python-docx")
 
 
-def _without_thumbnail(relations: bytes) -> bytes:
-    return re.sub(rb"<Relationship [^>]*thumbnail[^>]*/>", b"", relations)
+def _without_members(listing: bytes, gone: Sequence[str]) -> bytes:
+    """Take members out of the archive's relations or its content types."""
+    for name in gone:
+        end = re.escape(name.rpartition("/")[2].encode())
+        listing = re.sub(rb"<(?:Relationship|Override) [^>]*/" + end + rb'"[^>]*/>', b"", listing)
+        listing = re.sub(rb'<Relationship [^>]*"' + end + rb'"[^>]*/>', b"", listing)
+    return listing
+
+
+# What Word 2007 leaves unread, and no reader of documents needs.
+LEAN = ("word/stylesWithEffects.xml",)
 
 
 def _word_table(document: WordDocument, rows: Sequence[Sequence[str]], style: str) -> None:

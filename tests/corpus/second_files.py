@@ -14,7 +14,7 @@ from docx.table import Table
 from fpdf import FPDF
 from tests.corpus.fpdf_layouts import draft, new_pdf
 from tests.corpus.layout import Draft, Layout
-from tests.corpus.office_layouts import new_word, word_draft
+from tests.corpus.office_layouts import LEAN, new_word, word_draft
 from tests.corpus.sheet import Line, Sheet
 from tests.corpus.stationery import (
     address_block,
@@ -190,7 +190,7 @@ def _word_letter(sheet: Sheet, rng: Random) -> Draft:
     document.add_paragraph()
     for text in [*sentences, *sheet.notes, sheet.words.bye, sheet.seller.name]:
         document.add_paragraph(text)
-    return word_draft(document)
+    return word_draft(document, without=LEAN)
 
 
 def _sentence_letter(sheet: Sheet, rng: Random) -> Draft:
@@ -212,7 +212,7 @@ def _sentence_letter(sheet: Sheet, rng: Random) -> Draft:
         _tight(document, text)
     document.add_paragraph(f"\n{sheet.words.bye}\n{sheet.seller.name}")
     document.add_paragraph(", ".join(company_lines(sheet)))
-    return word_draft(document, "libreoffice")
+    return word_draft(document, "libreoffice", without=LEAN)
 
 
 def _tabbed(document: WordDocument, lines: Sequence[Line], place: float) -> None:
@@ -245,7 +245,7 @@ def _office_cells(sheet: Sheet, rng: Random) -> Draft:
     document.add_paragraph()
     for text in [*sentences, *bank_lines(sheet), *sheet.notes]:
         _tight(document, text)
-    return word_draft(document, "libreoffice")
+    return word_draft(document, "libreoffice", without=LEAN)
 
 
 def _mail_summary(sheet: Sheet, rng: Random) -> Draft:

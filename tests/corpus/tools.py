@@ -39,24 +39,29 @@ def _program(*names: str) -> str:
     raise RuntimeError(f"none of {', '.join(names)} is installed; see tests/corpus/README.md")
 
 
-def print_pages(pages: Mapping[str, bytes], folder: Path) -> dict[str, bytes]:
+def print_pages(
+    pages: Mapping[str, bytes], folder: Path, *, tagged: bool = True
+) -> dict[str, bytes]:
     """Print web pages with Chromium.
 
     Args:
         pages: HTML by a name.
         folder: An empty folder for the files between.
+        tagged: Whether the PDF describes its structure, which makes it twice as large.
 
     Returns:
         PDF by the same names.
     """
     chromium = _program("chromium", "chromium-browser", "google-chrome")
+    options = [] if tagged else ["--disable-pdf-tagging"]
 
     def printed(name: str) -> bytes:
         source, target = folder / f"{name}.html", folder / f"{name}.pdf"
         source.write_bytes(pages[name])
         subprocess.run(
             [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions",
-             "--disable-background-networking", "--no-first-run", "--no-pdf-header-footer",
+             *options, "--disable-background-networking", "--no-first-run",
+             "--no-pdf-header-footer",
              f"--user-data-dir={folder / name}", f"--print-to-pdf={target}", source.as_uri()],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
