@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,12 @@ class ContentAnalyzer(Plugin):
     def analyze(self, request: AnalyzeRequest, context: OperationContext) -> AnalyzeResponse:
         """Analyze a text; the result for a text without words is ``und`` and ``general``."""
         # Imported when first needed, here and below: numpy alone takes 0.1 s.
-        from qtforge_builtin_plugins.documents.analysis import keywords, readability, sentiment
+        from qtforge_builtin_plugins.documents.analysis import (
+            keywords,
+            readability,
+            sentences,
+            sentiment,
+        )
 
         text = request.parsed_content
         context.progress(0, 4, "language and kind")
@@ -60,12 +65,13 @@ class ContentAnalyzer(Plugin):
         found_keywords = keywords.find_keywords(text, language.code)
         context.progress(2, 4, "tone")
         tone = None
+        found_sentences = sentences.first_sentences(text)
         if self.config.sentiment and language.code in sentiment.LANGUAGES:
-            tone = self._score(text)
+            tone = self._score(found_sentences)
         context.progress(3, 4, "readability")
         ease = None
         if self.config.readability:
-            ease = readability.measure_readability(text, language.code)
+            ease = readability.measure_readability(found_sentences, language.code)
         return AnalyzeResponse(
             analysis_results=AnalysisResults(
                 language=language.code,
@@ -92,7 +98,7 @@ class ContentAnalyzer(Plugin):
         return load_classifier()
 
     @cached_property
-    def _score(self) -> Callable[[str], Sentiment | None]:
+    def _score(self) -> Callable[[Sequence[str]], Sentiment | None]:
         from qtforge_builtin_plugins.documents.analysis.sentiment import load_scorer
 
         return load_scorer()

@@ -5,19 +5,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from qtforge_builtin_plugins.documents.analysis.sentences import split_sentences
 from qtforge_builtin_plugins.documents.messages import Readability
 
 __all__ = ["LANGUAGES", "measure_readability"]
 
-_MOST_SENTENCES: Final = 2_000
-_MOST_CHARACTERS: Final = 400_000
 _LEAST_WORDS: Final = 30
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _RUSSIAN_VOWEL: Final = re.compile("[аеёиоуыэюя]", re.IGNORECASE)
@@ -53,39 +51,43 @@ _FORMULAS: Final[Mapping[str, _Formula]] = MappingProxyType(
 LANGUAGES: Final = frozenset(_FORMULAS)
 
 
-def measure_readability(text: str, language: str) -> Readability | None:
+def measure_readability(sentences: Iterable[str], language: str) -> Readability | None:
     """Return the reading ease; higher is easier.
 
-    None when there is no formula for the language, or fewer than 30 words. Only the first
-    2,000 sentences are used.
+    None when there is no formula for the language, or fewer than 30 words.
+
+    Args:
+        sentences: The text's, see `sentences.split_sentences`.
+        language: ISO 639-1.
     """
     formula = _FORMULAS.get(language)
     if formula is None:
         return None
-    sentences = [
-        words
-        for sentence in islice(split_sentences(text[:_MOST_CHARACTERS]), _MOST_SENTENCES)
-        if (words := _WORD.findall(sentence))
-    ]
-    words = [word for sentence in sentences for word in sentence]
+    found = [words for sentence in sentences if (words := _WORD.findall(sentence))]
+    words = [word for sentence in found for word in sentence]
     if len(words) < _LEAST_WORDS:
         return None
-    per_sentence = len(words) / len(sentences)
+    per_sentence = len(words) / len(found)
     per_word = _syllables(words, formula.hyphenation) / len(words)
     score = formula.constant - formula.per_sentence * per_sentence - formula.per_word * per_word
     return Readability(
         formula=formula.name,
         score=round(score, 2),
-        sentences=len(sentences),
+        sentences=len(found),
         words_per_sentence=round(per_sentence, 2),
     )
 
 
-def _syllables(words: list[str], hyphenation: str | None) -> int:
+def _syllables(words: Sequence[str], hyphenation: str | None) -> int:
     if hyphenation is None:
         return sum(max(1, len(_RUSSIAN_VOWEL.findall(word))) for word in words)
-    import pyphen  # Russian needs none of its dictionaries
+    count = _load_syllables(hyphenation)
+    return sum(count(word) * times for word, times in Counter(words).items())
 
-    # left and right 1: syllables of one letter count, though nobody would hyphenate there
-    dictionary = pyphen.Pyphen(lang=hyphenation, left=1, right=1)
-    return sum(len(dictionary.positions(word)) + 1 for word in words)
+
+@cache
+def _load_syllables(hyphenation: str) -> Callable[[str], int]:
+    # Russian needs none of its dictionaries.
+    from qtforge_builtin_plugins.documents.analysis.syllables import load_counter
+
+    return load_counter(hyphenation)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from segtok.segmenter import split_multi
 
-__all__ = ["split_sentences"]
+__all__ = ["first_sentences", "split_sentences"]
 
 _LIST_MARK: Final = re.compile(
     r"^(?:[-*•†]|\(?[0-9a-zа-я]{1,3}(?:\.\d{1,3})*[.)]|\d{1,2}(?:\.\d{1,3})+)\s+"  # noqa: RUF001
@@ -18,6 +19,8 @@ _LIST_ITEM: Final = re.compile(r"\s{0,20}(?:[-*•†]|\d{1,3}[.)]|\d{1,2}(?:\.\
 _LEAST_BROKEN_LINE: Final = 40
 # A longer paragraph without an end is a table or code; the splitter is not made for it.
 _MOST_CHARACTERS: Final = 10_000
+_MOST_FIRST_CHARACTERS: Final = 400_000
+_MOST_FIRST_SENTENCES: Final = 2_000
 
 
 def split_sentences(text: str) -> Iterator[str]:
@@ -28,6 +31,11 @@ def split_sentences(text: str) -> Iterator[str]:
                 stripped = _LIST_MARK.sub("", sentence.strip())
                 if stripped:
                     yield stripped
+
+
+def first_sentences(text: str) -> list[str]:
+    """Return the first 2,000 sentences of the first 400,000 characters."""
+    return list(islice(split_sentences(text[:_MOST_FIRST_CHARACTERS]), _MOST_FIRST_SENTENCES))
 
 
 def _paragraphs(text: str) -> Iterator[str]:
