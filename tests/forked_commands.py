@@ -16,6 +16,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import selectors
@@ -255,16 +256,15 @@ def _main(words: Sequence[str]) -> None:
 def _main_and_exit(words: Sequence[str]) -> None:
     """Execute a command, and end as an interpreter does, but for taking each module apart.
 
-    That takes as long as a short command. What is left over is still collected, so that what it
-    says at its end is said.
+    That takes as long as a short command. What is left over is collected, since it may say so.
     """
     try:
         _main(words)
     except SystemExit as exiting:
         code = int(exiting.code or 0)
     threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
     gc.collect()
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -278,6 +278,8 @@ def _fork(request: Mapping[str, Any], control: int, out: int, error: int) -> int
         return pid
     os.dup2(out, 1)
     os.dup2(error, 2)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=os.isatty(1))
     for descriptor in (control, out, error):
         os.close(descriptor)
     os.chdir(request["cwd"])

@@ -263,7 +263,7 @@ def test_a_text_without_sentences_has_no_summary(enrich: Any) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("length", [100_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("length", [30_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
     "unit",
     ["1.", "123 ", "AB12 ", "a@", '("a" ', "1 may ", "$1", "total ", "Inc. ", "http://", "- ", "a",

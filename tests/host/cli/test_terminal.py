@@ -7,7 +7,7 @@ import json
 import os
 import pty
 import re
-import subprocess
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.forked_commands import forker, run_command
 
 from qtforge_host.cli import main, terminal
 from qtforge_host.cli.terminal import (
@@ -27,6 +28,7 @@ from qtforge_host.cli.terminal import (
     style,
 )
 
+LIMIT_S = 120
 HARM = "\x1b[38;5;213m\x1b]52;c;aGk=\x07\x9b2J\u202e\u2066\r"
 EVIL = f"evil{HARM}\nFORGED"
 HARMFUL = ("\x1b[38;5;213m", "\x1b]52", "\x07", "\x9b", "\u202e", "\u2066", "213m\x1b")
@@ -165,10 +167,9 @@ class Terminal:
         waits = folder / f"{HARM} b\nFORGED.md"
         waits.write_text("# A contract\n\nBetween two parties.")
         self.printed("run", "document-approval", str(waits))
-        listed = subprocess.run(
-            self._command("runs", "list", "--json"), capture_output=True, text=True,
-            env=self._environment, check=True,
-        )  # fmt: skip
+        listed = run_command(
+            ("runs", "list", "--json"), env=self._environment, cwd=folder, timeout=LIMIT_S
+        )
         self.places = {
             "file": str(file),
             "invalid": str(invalid),
@@ -176,18 +177,14 @@ class Terminal:
         }
         self.printed("run", "evil-fails")
 
-    def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "qtforge_host.cli.main", *words]
-
     def printed(self, *words: str) -> str:
         """Return everything that a command writes to its terminal."""
         outer, inner = pty.openpty()
-        process = subprocess.Popen(
-            self._command(*words), stdin=subprocess.DEVNULL, stdout=inner, stderr=inner,
-            env=self._environment, cwd=self._folder,
-        )  # fmt: skip
-        os.close(inner)
-        killer = threading.Timer(120, process.kill)
+        with os.fdopen(inner, "wb", buffering=0) as terminal:
+            process = forker().start(
+                words, env=self._environment, cwd=self._folder, stdout=terminal, stderr=terminal
+            )
+        killer = threading.Timer(LIMIT_S, os.kill, (process.pid, signal.SIGKILL))
         killer.start()
         parts = []
         try:
@@ -196,7 +193,7 @@ class Terminal:
         except OSError:
             pass  # it has closed the terminal
         finally:
-            process.wait()
+            process.wait(LIMIT_S)
             killer.cancel()
             os.close(outer)
         return b"".join(parts).decode(errors="replace")
