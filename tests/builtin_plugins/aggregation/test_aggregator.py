@@ -23,7 +23,7 @@ from qtforge_sdk.messages import Dataset
 @pytest.fixture
 def ask(host: Any, tmp_path: Path) -> Any:
     """A function that asks the aggregator in the name of a run."""
-    plugin = host.add(DataAggregator(), config={"memory_mib": 256})
+    plugin = host.add(DataAggregator(), config={"memory_mib": 128})
     runs = host.data_dir / "run-files"
 
     def aggregate(
@@ -308,10 +308,10 @@ def test_more_than_the_memory_goes_to_the_disk(ask: Any) -> None:
     path.parent.mkdir(parents=True)
     line = '{{"id": {0}, "text": "' + "x" * 200 + '{0}"}}\n'
     with path.open("w") as file:
-        for number in range(400_000):
+        for number in range(200_000):
             file.write(line.format(number))
     size = path.stat().st_size
-    many = Dataset(path=str(path), format="jsonl", rows=400_000, size_bytes=size, sha256="")
+    many = Dataset(path=str(path), format="jsonl", rows=200_000, size_bytes=size, sha256="")
     found = ask({"method": "union", "distinct": True}, a=many, b=many)
-    assert found.count == 400_000
-    assert found.dataset.size_bytes > 80_000_000
+    assert found.count == 200_000
+    assert found.dataset.size_bytes > 40_000_000
