@@ -32,6 +32,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Modules are compiled once, and not by each of the many processes that the tests start.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal --durations 40 --durations-min 2
 

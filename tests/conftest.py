@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +26,18 @@ ROOT = Path(__file__).parent.parent
 # A busy machine is no failure: each test has a time limit of its own.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection() -> None:
+    """Collect tests without looking for cycles, of which that makes none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of all later searches for cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 class Bench:
