@@ -45,18 +45,32 @@ def _stack(pdf: FPDF, x: float, y: float, texts: Sequence[str], step: float = 4.
     return y
 
 
+def _overlap(pdf: FPDF, heads: dict[str, str]) -> bool:
+    """Tell whether two heads of the table touch."""
+    end = 0.0
+    for key, x in _PLACES.items():
+        width = pdf.get_string_width(heads[key])
+        start = x - width if key in _RIGHT else x
+        if start < end + 1:
+            return True
+        end = start + width
+    return False
+
+
 def _drawn_items(pdf: FPDF, sheet: Sheet, y: float, *, upper: bool) -> float:
-    pdf.set_font("body", "B", 7.5)
     heads = {key: text.upper() if upper else text for key, text in sheet.columns.items()}
-    first = _PLACES["pos"] + pdf.get_string_width(heads["pos"]) + 2
-    places = _PLACES | {"description": max(_PLACES["description"], first)}
-    for key, x in places.items():
+    size = 7.5
+    pdf.set_font("body", "B", size)
+    while _overlap(pdf, heads) and size > 4:
+        size -= 0.5
+        pdf.set_font("body", "B", size)
+    for key, x in _PLACES.items():
         _write(pdf, x, y, heads[key], right=key in _RIGHT)
     pdf.line(18, y + 1.5, 193, y + 1.5)
     pdf.set_font("body", "", 8.5)
     for row in sheet.rows:
         y += 5.6
-        for key, x in places.items():
+        for key, x in _PLACES.items():
             _write(pdf, x, y, row[key], right=key in _RIGHT)
     pdf.line(18, y + 2, 193, y + 2)
     return y + 8
@@ -142,6 +156,13 @@ def _right_labels(sheet: Sheet, rng: Random) -> Draft:
     return draft(pdf)
 
 
+def _new_letter() -> WordDocument:
+    document = new_word()
+    section = document.sections[0]
+    section.left_margin = section.right_margin = Cm(2)
+    return document
+
+
 def _tight(document: WordDocument, text: str) -> None:
     document.add_paragraph(text).paragraph_format.space_after = Pt(0)
 
@@ -149,7 +170,7 @@ def _tight(document: WordDocument, text: str) -> None:
 def _set_widths(table: Table, keys: Sequence[str]) -> None:
     table.autofit = False
     for column, key in zip(table.columns, keys, strict=True):
-        column.width = Cm({"description": 5, "amount": 3, "price": 2.6}.get(key, 1.6))
+        column.width = Cm({"description": 4.8, "amount": 3, "price": 2.7, "pos": 1.3}.get(key, 1.9))
         for cell in column.cells:
             cell.width = column.width
 
@@ -174,7 +195,7 @@ def _items_with_totals(document: WordDocument, sheet: Sheet, keys: Sequence[str]
 def _word_letter(sheet: Sheet, rng: Random) -> Draft:
     """Write a letter with the supplier in its header and footer, and totals in the items' table."""
     facts, sentences = split_facts(sheet, rng)
-    document = new_word()
+    document = _new_letter()
     section = document.sections[0]
     head = [sheet.seller.name, *sheet.seller.address, *sheet.seller.contact]
     section.header.paragraphs[0].text = " / ".join(head)
@@ -195,7 +216,7 @@ def _word_letter(sheet: Sheet, rng: Random) -> Draft:
 
 def _sentence_letter(sheet: Sheet, rng: Random) -> Draft:
     """Write the facts into the letter's sentence, and what else there is under the table."""
-    document = new_word()
+    document = _new_letter()
     _tight(document, sheet.seller.name)
     _tight(document, ", ".join(sheet.seller.address))
     _tight(document, ", ".join(sheet.seller.contact))
@@ -225,12 +246,16 @@ def _tabbed(document: WordDocument, lines: Sequence[Line], place: float) -> None
 def _office_cells(sheet: Sheet, rng: Random) -> Draft:
     """Write the customer and the facts into two cells side by side, for LibreOffice to print."""
     facts, sentences = split_facts(sheet, rng)
-    document = new_word()
+    document = _new_letter()
     document.sections[0].footer.paragraphs[0].text = " · ".join(
         [sheet.seller.name, *sheet.seller.address, *sheet.seller.contact, *company_lines(sheet)]
     )
     document.add_heading(sheet.title, level=1)
-    sides = document.add_table(rows=1, cols=2, style="Table Grid").rows[0].cells
+    halves = document.add_table(rows=1, cols=2, style="Table Grid")
+    halves.autofit = False
+    sides = halves.rows[0].cells
+    for column, cell, width in zip(halves.columns, sides, (7, 10.5), strict=True):
+        column.width = cell.width = Cm(width)
     sides[0].text = "\n".join([sheet.words.buyer, *buyer_lines(sheet)])
     sides[1].text = "\n".join(pairs(facts, sheet.words.colon))
     document.add_paragraph()
