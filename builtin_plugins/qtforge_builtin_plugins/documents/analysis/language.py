@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from qtforge_builtin_plugins.documents.analysis.language_model import load_language_identifier
 
 __all__ = ["UNDETERMINED", "Language", "load_identifier"]
 
@@ -35,8 +35,8 @@ class Language:
 
 
 def load_identifier() -> Callable[[str], Language]:
-    """Load the model, about 0.2 s, and return a function that detects a text's language."""
-    model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    """Load the model and return a function that detects a text's language."""
+    model = load_language_identifier()
 
     def identify(text: str) -> Language:
         prose = " ".join(_NOT_PROSE.sub(" ", text[:_MOST_CHARACTERS]).split())

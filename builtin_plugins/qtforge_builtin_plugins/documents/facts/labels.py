@@ -248,6 +248,10 @@ def _collect(files: Iterable[Mapping[str, Any]], table: str) -> dict[str, tuple[
 
 def _variants(label: str) -> Iterator[str]:
     """Yield all spellings of a label as words: with and without its optional parts."""
+    folded = fold(label)
+    if _PLAIN.fullmatch(folded):  # as most are
+        yield folded
+        return
     label = fold(_NEXT_OPTION.sub(r"\1 (", _NEXT_OPTION.sub(r"\1 (", label)))
     whole = dict.fromkeys(_with_options(label))
     for each in itertools.islice(whole, _MOST_VARIANTS):
