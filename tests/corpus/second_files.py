@@ -170,7 +170,9 @@ def _tight(document: WordDocument, text: str) -> None:
 def _set_widths(table: Table, keys: Sequence[str]) -> None:
     table.autofit = False
     for column, key in zip(table.columns, keys, strict=True):
-        column.width = Cm({"description": 4.8, "amount": 3, "price": 2.7, "pos": 1.3}.get(key, 1.9))
+        column.width = Cm(
+            {"description": 4.4, "amount": 3.4, "price": 2.7, "pos": 1.3}.get(key, 1.9)
+        )
         for cell in column.cells:
             cell.width = column.width
 
