@@ -8,7 +8,6 @@ that it has started.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import io
@@ -97,6 +96,8 @@ def perform(plugin: Any, call: Call, sink: Sink) -> Any:
     message = convert(call.message, signature.message_type)
     result = method(message, context) if signature.takes_context else method(message)
     if signature.is_async:
+        import asyncio  # a fifth of the process's start, and few such operations are async
+
         result = asyncio.run(result)
     elif inspect.iscoroutine(result):
         result.close()
