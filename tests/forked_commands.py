@@ -37,6 +37,15 @@ _START_TIMEOUT_S = 120
 # Commands that show which modules are worth importing once.
 _TYPICAL = (("plugins", "list"), ("runs", "list"), ("workflows", "list"), ("bus", "topics"))
 
+# The same for `serve`, which does not end by itself.
+_SERVING = (
+    "qtforge_host.cli.serve",
+    "qtforge_host.serving.http.server",
+    "qtforge_host.serving.process",
+    "qtforge_host.serving.scheduler",
+    "uvicorn.protocols.http.h11_impl",
+)
+
 
 class Command:
     """A command that executes; as `subprocess.Popen`, with text.
@@ -230,6 +239,7 @@ def _starts_as_usual(env: Mapping[str, str]) -> bool:
 
 def _import_typical() -> None:
     """Import what commands import, found by asking some that are forked for it."""
+    found = list(_SERVING)
     with tempfile.TemporaryDirectory() as folder:
         names = Path(folder) / "names"
         for words in _TYPICAL:
@@ -240,10 +250,11 @@ def _import_typical() -> None:
                 names.write_text("\n".join(sys.modules))
                 os._exit(0)
             os.waitpid(pid, 0)
-            for name in names.read_text().splitlines():
-                if not name.startswith(("__main__", "tests")):
-                    with contextlib.suppress(ImportError):
-                        importlib.import_module(name)
+            found += names.read_text().splitlines()
+    for name in found:
+        if not name.startswith(("__main__", "tests")):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def _main(words: Sequence[str]) -> None:

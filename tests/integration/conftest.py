@@ -61,6 +61,12 @@ def write_plugin(
     return root
 
 
+def _collect_wheels(folder: Path, *requirements: str) -> None:
+    place = str(folder)
+    pip("wheel", "--quiet", "--no-build-isolation", "--find-links", place, "--wheel-dir", place,
+        *requirements)  # fmt: skip
+
+
 class Wheelhouse:
     """Wheels of this project's distributions, of two small plugins, and of all that they need.
 
@@ -74,9 +80,10 @@ class Wheelhouse:
     def build(self, scratch: Path) -> None:
         """Build what is ours, and fetch the rest."""
         unfinished = scratch / "wheels"
+        unfinished.mkdir()
         sources = [
             copy_source(ROOT / "sdk", scratch),
-            f"{copy_source(ROOT, scratch)}[all,testing]",
+            f"{copy_source(ROOT, scratch)}[testing]",
             *(f"{copy_source(sample, scratch)}[test]" for sample in SAMPLES),
             write_plugin(
                 scratch, "acme-greeter", plugins={"acme-greeter": "Greeter"}, source=GREETER
@@ -84,9 +91,12 @@ class Wheelhouse:
             write_plugin(scratch, "acme-choir", plugins={"acme-choir": "Choir"}, source=CHOIR),
             SETUPTOOLS,
         ]
-        words = ["wheel", "--quiet", "--no-build-isolation", "--wheel-dir", str(unfinished)]
-        pip(*words, *map(str, sources))
+        _collect_wheels(unfinished, *map(str, sources))
         unfinished.rename(self.folder)
+
+    def add(self, requirement: str) -> None:
+        """Fetch what else a requirement needs."""
+        _collect_wheels(self.folder, requirement)
 
 
 class Installation:
@@ -108,8 +118,8 @@ class Installation:
         )
 
     def install(self, *requirements: str) -> None:
-        """Install from the wheelhouse alone."""
-        links = ["--no-index", "--find-links", str(self._wheelhouse.folder)]
+        """Install from the wheelhouse alone; only what is imported is compiled."""
+        links = ["--no-compile", "--no-index", "--find-links", str(self._wheelhouse.folder)]
         self.pip("install", "--quiet", *links, *requirements)
 
     def pip(self, *arguments: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tools.distributions import find_problems, read_distribution
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Installation
+    from tests.integration.conftest import Installation, Wheelhouse
 
 pytestmark = [pytest.mark.venv, pytest.mark.timeout(900)]
 
@@ -61,7 +61,10 @@ def test_make_run_installs_and_processes_the_samples(
 
 
 @pytest.mark.soak
-def test_the_host_with_all_extras_installs_into_a_bare_environment(new_installation: Any) -> None:
+def test_the_host_with_all_extras_installs_into_a_bare_environment(
+    wheelhouse: Wheelhouse, new_installation: Any
+) -> None:
+    wheelhouse.add("qtforge-host[all]")
     bare: Installation = new_installation("bare")
     bare.install("qtforge-host[all]")
     done = subprocess.run(
