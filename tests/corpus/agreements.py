@@ -161,7 +161,7 @@ def as_wrapped_text(paper: Paper) -> Draft:
     for kind, group in _runs(paper):
         text = group[0].text
         if kind == "title":
-            lines += [text.upper().center(_WIDTH).rstrip(), ""]
+            lines += [text.center(_WIDTH).rstrip(), ""]
         elif kind == "heading":
             lines += ["", text, ""]
         elif kind == "item":

@@ -20,6 +20,7 @@ from tests.corpus.stationery import (
     address_block,
     bank_lines,
     buyer_lines,
+    capitals,
     columns,
     company_lines,
     pairs,
@@ -58,7 +59,7 @@ def _overlap(pdf: FPDF, heads: dict[str, str]) -> bool:
 
 
 def _drawn_items(pdf: FPDF, sheet: Sheet, y: float, *, upper: bool) -> float:
-    heads = {key: text.upper() if upper else text for key, text in sheet.columns.items()}
+    heads = {key: capitals(text, sheet) if upper else text for key, text in sheet.columns.items()}
     size = 7.5
     pdf.set_font("body", "B", size)
     while _overlap(pdf, heads) and size > 4:
@@ -100,7 +101,7 @@ def _window_right(sheet: Sheet, rng: Random) -> Draft:
     facts, sentences = split_facts(sheet, rng)
     pdf = new_pdf()
     pdf.set_font("body", "B", 15)
-    _write(pdf, 18, 20, sheet.title.upper())
+    _write(pdf, 18, 20, capitals(sheet.title, sheet))
     pdf.set_font("body", "", 9)
     _stack(pdf, 18, 30, [sheet.seller.name, *sheet.seller.address, *sheet.seller.contact])
     _stack(pdf, 118, 48, address_block(sheet))
@@ -324,7 +325,7 @@ def _printout(sheet: Sheet, rng: Random) -> Draft:
         ", ".join(sheet.seller.address).center(width).rstrip(),
         "  ".join(sheet.seller.contact).center(width).rstrip(),
         "=" * width, *buyer_lines(sheet), "",
-        *(tell(line.label.upper(), line.value, colon).rjust(width) for line in facts), "",
+        *(tell(capitals(line.label, sheet), line.value, colon).rjust(width) for line in facts), "",
         sheet.title, "",
         spread(heads["description"], heads["amount"]),
         f"    {heads['quantity']} {heads['unit']} x {heads['price']}  {heads['rate']}", "-" * width,
@@ -334,7 +335,7 @@ def _printout(sheet: Sheet, rng: Random) -> Draft:
         lines.append(f"    {row['quantity']} {row['unit']} x {row['price']}  {row['rate']}")
     lines.append("-" * width)
     for line in sheet.totals:
-        lines.append(spread(" " * 20 + line.label.upper(), line.value))
+        lines.append(spread(" " * 20 + capitals(line.label, sheet), line.value))
     lines += ["=" * width, *sentences, *bank_lines(sheet), *company_lines(sheet), *sheet.notes]
     return Draft(("\n".join(lines) + "\n").encode(), ".txt", "text")
 

@@ -12,6 +12,7 @@ from tests.corpus.stationery import (
     address_block,
     bank_lines,
     buyer_lines,
+    capitals,
     columns,
     company_lines,
     pairs,
@@ -60,7 +61,7 @@ def _items(sheet: Sheet, keys: Sequence[str], *, upper: bool = False) -> str:
             for key in keys
         )
 
-    heads = {key: text.upper() if upper else text for key, text in sheet.columns.items()}
+    heads = {key: capitals(text, sheet) if upper else text for key, text in sheet.columns.items()}
     body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in sheet.rows)
     head = f"<thead><tr>{row(heads, 'th')}</tr></thead>"
     return f"<table class=items>{head}<tbody>{body}</tbody></table>"
@@ -74,9 +75,10 @@ def _letterhead_right(sheet: Sheet, rng: Random) -> Draft:
     foot = rng.choice([" | ", " · ", " - "]).join(
         [sheet.seller.name, *company_lines(sheet), *bank_lines(sheet)]
     )
+    name = capitals(sheet.seller.name, sheet)
     info = "".join(f"<div>{escape(text)}</div>" for text in pairs(facts, sheet.words.colon))
     body = (
-        f"<div class=head><b>{escape(sheet.seller.name.upper())}</b><br>{_lines(seller)}</div>"
+        f"<div class=head><b>{escape(name)}</b><br>{_lines(seller)}</div>"
         f"<div class=to><small>{escape(sender)}</small><br>{_lines(address_block(sheet))}</div>"
         f"<h3>{escape(sheet.title)}</h3><div class=info>{info}</div>"
         f"<p>{escape(sheet.words.hello)}</p>{_items(sheet, columns(rng))}"

@@ -24,6 +24,13 @@ def tell(label: str, value: str, colon: str) -> str:
     return f"{label}{colon} {value}"
 
 
+def capitals(text: str, sheet: Sheet) -> str:
+    """Write in capitals, of which Turkish has two for i."""
+    if sheet.language.language == "tr":
+        text = text.replace("i", "İ")
+    return text.upper()
+
+
 def pairs(lines: Iterable[Line], colon: str) -> list[str]:
     """Give a text for each labelled value."""
     return [tell(line.label, line.value, colon) for line in lines]
