@@ -18,6 +18,7 @@ from qtforge_host.clock import SystemClock
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
 from qtforge_host.config.settings import Settings
+from qtforge_host.end_watch import installed_author
 from qtforge_host.event_loop import end_watch
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.limits import ExpressionLimits
@@ -138,6 +139,10 @@ class HostParts:
         """Return the plugin whose code is in a top-level package, or None."""
         return self.wiring.author_of_package(package)
 
+    def ended_author_of_package(self, package: str) -> Author | None:
+        """Return it also where the plugin was stopped, or never started."""
+        return self.author_of_package(package) or installed_author(package)
+
     def observe_run(self, record: Record) -> None:
         """Pass a run's new record to the plugins' hooks and to the observers."""
         self.wiring.observe_run(record)
@@ -188,7 +193,7 @@ class Host:
             stack.push_async_callback(self._close)
             if (end := end_watch()) is not None:
                 end.limit_s = self.settings.stop_timeout_s
-                end.author_of = self._parts.author_of_package
+                end.author_of = self._parts.ended_author_of_package
             self._parts.masking.attach()
             installed = resolve_installed(self.settings)
             self._resolution = installed.resolution

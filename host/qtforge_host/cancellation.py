@@ -31,7 +31,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-_TIMES: Final = 2  # so often a coroutine is cancelled before it is left
+_TIMES: Final = 5  # so often a coroutine is cancelled before it is left
+_TIMES_AT_END: Final = 2  # likewise, of the start and stop of a plugin
 _INSIST_S: Final = 1.0  # code that swallows its cancellation is cancelled again this often
 
 
@@ -132,6 +133,11 @@ class _Rest:
         self._first = first
         self._pending = True
 
+    @property
+    def cr_await(self) -> Coroutine[Any, Any, Any]:
+        """What it awaits, for who looks along the coroutines of a task."""
+        return self._coroutine
+
     def __await__(self) -> Generator[Any, Any, Any]:
         return self  # it has a generator's whole protocol
 
@@ -164,6 +170,9 @@ class _Rest:
 async def run_before(deadline: float | None, coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Await a coroutine, and cancel it at the deadline.
 
+    It is cancelled again every second, and left in the end where it swallows that each time:
+    else it would keep its caller for ever.
+
     Args:
         deadline: On the loop's clock, in seconds; None for no deadline.
         coroutine: Not started yet.
@@ -179,15 +188,15 @@ async def run_before(deadline: float | None, coroutine: Coroutine[Any, Any, Any]
 
 
 async def rest_of(
-    coroutine: Coroutine[Any, Any, Any], first: Any, deadline: float | None, *, leaves: bool = False
+    coroutine: Coroutine[Any, Any, Any], first: Any, deadline: float | None, times: int = _TIMES
 ) -> Any:
-    """Finish a coroutine whose first step yielded ``first``.
+    """Finish a coroutine whose first step yielded ``first``; see `run_before`.
 
     Args:
         coroutine: Suspended at ``first``.
         first: What its first step yielded.
         deadline: On the loop's clock, in seconds; None for no deadline.
-        leaves: Whether it is left where it swallows its cancellations.
+        times: So often it is cancelled, every second, before it is left.
 
     Raises:
         DeadlineExceeded: The coroutine had not ended by then.
@@ -197,8 +206,7 @@ async def rest_of(
     scope = CancelScope()
     scope.cancel_at(deadline)
     try:
-        left = (lambda: scope.count >= _TIMES) if leaves else None
-        result = await _Rest(coroutine, first, left)
+        result = await _Rest(coroutine, first, lambda: scope.count >= times)
     except asyncio.CancelledError:
         if scope.expired and scope.others() <= 0:
             raise DeadlineExceeded from None
@@ -224,7 +232,7 @@ async def run_or_leave(deadline: float, coroutine: Coroutine[Any, Any, Any]) -> 
         first = coroutine.send(None)
     except StopIteration as done:
         return done.value
-    return await rest_of(coroutine, first, deadline, leaves=True)
+    return await rest_of(coroutine, first, deadline, _TIMES_AT_END)
 
 
 async def wait_shielded(

@@ -24,7 +24,8 @@ from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
 from weakref import ref
 
-from qtforge_host.end_watch import EndWatch
+from qtforge_host.end_watch import EndWatch, installed_author
+from qtforge_host.loop_watch import explain_task
 from qtforge_host.plugin_code import explain, is_host_code, is_interruption, is_own_code
 
 __all__ = ["HostLoop", "end_tasks", "end_watch", "run"]
@@ -167,10 +168,11 @@ async def end_tasks(found: set[asyncio.Task[Any]], timeout_s: float = _END_S) ->
     if not found:
         return
     _, late = await asyncio.wait(found, timeout=timeout_s)
+    watch = end_watch()
+    author_of = installed_author if watch is None else watch.author_of
     for task in late:
-        code = getattr(task.get_coro(), "cr_code", None)
-        place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
-        _LOG.error("%s ignores its cancellation, and is left%s", task.get_name(), place)
+        text = "%s of %s ignores its cancellation, and is left"
+        _LOG.error(text, task.get_name(), explain_task(task, author_of))
         # asyncio waits for every task that it knows before it closes the loop.
         tasks._unregister_task(task)
         task._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -15,21 +15,22 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author, file_and_line, is_host_code, is_own_code
 from qtforge_sdk import Health
 
-__all__ = ["Block", "ExplainedFrame", "LoopWatch", "explain_frame"]
+__all__ = ["Block", "ExplainedFrame", "LoopWatch", "explain_frame", "explain_task"]
 
 _LOG: Final = logging.getLogger("qtforge.host")
 _REMEMBERED: Final = 32  # blocks, for the reason of a timeout
 _UNHEALTHY_AFTER: Final = 3  # blocks in a row
 _IN_A_ROW_S: Final = 300.0  # a plugin that has not blocked the loop for so long starts anew
 _END_S: Final = 5.0
+_DEEPEST: Final = 1_000  # coroutines that await one another
 _END: Final = -1.0  # asks the thread to end, where it expects a time
 _WAITING: Final = frozenset({"select", "_run_once"})  # functions of asyncio: the loop is idle
 
@@ -223,16 +224,52 @@ class LoopWatch:
 def explain_frame(
     innermost: FrameType, author_of: Callable[[str], Author | None]
 ) -> ExplainedFrame:
-    """Return whose code runs.
+    """Return whose code a thread is in.
 
     Args:
-        innermost: Where its thread is.
+        innermost: Where the thread is.
         author_of: Given a top-level package, returns the plugin that it belongs to, or None.
     """
-    place, package = "", NO_AUTHOR
+    return _explain(_callers(innermost), author_of)
+
+
+def explain_task(
+    task: asyncio.Task[Any], author_of: Callable[[str], Author | None]
+) -> ExplainedFrame:
+    """Return whose code a task waits in.
+
+    Args:
+        task: It is not done.
+        author_of: As for `explain_frame`.
+    """
+    return _explain(_awaiters(task.get_coro()), author_of)
+
+
+def _callers(innermost: FrameType) -> Iterator[FrameType]:
     frame: FrameType | None = innermost
     while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _awaiters(coroutine: object) -> list[FrameType]:
+    """Return the frames of a coroutine and of what it awaits, the innermost first."""
+    frames: list[FrameType] = []
+    for _ in range(_DEEPEST):
+        frame = getattr(coroutine, "cr_frame", None)
+        if isinstance(frame, FrameType):
+            frames.append(frame)
+        coroutine = getattr(coroutine, "cr_await", None)
+    return frames[::-1]
+
+
+def _explain(
+    frames: Iterable[FrameType], author_of: Callable[[str], Author | None]
+) -> ExplainedFrame:
+    place, first, package = "", "", NO_AUTHOR
+    for frame in frames:
         code = frame.f_code
+        first = first or file_and_line(code, frame.f_lineno)
         if is_own_code(code):
             owner = author_of(str(frame.f_globals.get("__name__")).partition(".")[0])
             if not place or (owner is not None and not package.plugin):
@@ -241,11 +278,8 @@ def explain_frame(
         elif is_host_code(code):
             caller = _caller(frame)
             if caller is not None:
-                place = place or file_and_line(innermost.f_code, innermost.f_lineno)
-                return ExplainedFrame(*caller, place)
-        frame = frame.f_back
-    place = place or file_and_line(innermost.f_code, innermost.f_lineno)
-    return ExplainedFrame(package, "", place)
+                return ExplainedFrame(*caller, place or first)
+    return ExplainedFrame(package, "", place or first)
 
 
 def _caller(frame: FrameType) -> tuple[Author, str] | None:

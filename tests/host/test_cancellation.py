@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from qtforge_host import cancellation
 from qtforge_host.cancellation import DeadlineExceeded, run_before, run_or_leave
 
 
@@ -180,3 +181,26 @@ def test_a_coroutine_that_ends_in_time_is_not_left() -> None:
         ]
 
     assert asyncio.run(main()) == ["at once", "soon"]
+
+
+def test_a_handler_that_swallows_each_cancellation_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancellation, "_INSIST_S", 0.01)
+    swallowed = 0
+
+    async def stay() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                swallowed += 1
+
+    async def main() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await run_before(soon(0.01), stay())
+        await asyncio.sleep(0)  # the caller is not cancelled
+
+    asyncio.run(main())
+    assert swallowed == 5

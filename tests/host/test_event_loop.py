@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from qtforge_host import event_loop
-from qtforge_host.plugin_code import is_interruption
+from qtforge_host.cancellation import run_before
+from qtforge_host.plugin_code import Author, is_interruption
 
 
 async def leave() -> None:
@@ -64,13 +65,21 @@ def test_a_task_that_ignores_its_cancellation_is_left(
     tasks: list[asyncio.Task[Any]] = []
 
     async def main() -> str:
-        tasks.append(asyncio.create_task(stay()))
+        watch = event_loop.end_watch()
+        assert watch is not None
+        watch.author_of = {__name__.partition(".")[0]: Author("acme", "1.0")}.get
+        # A host's function awaits it with a deadline, as it awaits an operation.
+        tasks.append(asyncio.create_task(run_before(later(), stay())))
         await asyncio.sleep(0)
         return "ended"
+
+    def later() -> float:
+        return asyncio.get_running_loop().time() + 600
 
     with caplog.at_level(logging.ERROR):
         assert event_loop.run(main()) == "ended"
     assert "ignores its cancellation, and is left" in caplog.text
+    assert f"of acme 1.0 at {__file__}:" in caplog.text
 
 
 async def cancel_all() -> bool:

@@ -106,7 +106,10 @@ class ErrorDocument(Versioned, frozen=True, kw_only=True):
 
 
 class RunError(Part, frozen=True, kw_only=True):
-    """Why a run or a stage failed."""
+    """Why a run or a stage failed.
+
+    ``place`` is ``file:line`` of the plugin's code that raised what it should not have.
+    """
 
     code: str
     message: str
@@ -114,6 +117,7 @@ class RunError(Part, frozen=True, kw_only=True):
     plugin: str | None
     plugin_version: str | None
     fix: str | None
+    place: str | None
 
 
 class AcceptedEvent(Part, frozen=True, kw_only=True):
@@ -643,4 +647,5 @@ def run_error(error: ErrorInfo | None) -> RunError | None:
         plugin=error.plugin,
         plugin_version=error.plugin_version,
         fix=error.fix,
+        place=error.place,
     )

@@ -22,7 +22,7 @@ class UnsupportedPlatformError(QtForgeError):
 
 
 def show(error: QtForgeError, *, debug: bool) -> None:
-    """Print an error: code, what, why, fix; its traceback only with ``--debug``."""
+    """Print an error: code, what, why, where, fix; its traceback only with ``--debug``."""
     if debug:
         # Indented: texts of plugins in it may have several lines.
         echo_lines(indent("".join(traceback.format_exception(error)), "  "), nl=False, err=True)
@@ -31,5 +31,7 @@ def show(error: QtForgeError, *, debug: bool) -> None:
     echo(style(f"error[{code or error.code}]: {error.what}", fg="red"), err=True)
     for line in error.why.splitlines():
         echo(f"  why: {line}", err=True)
+    if isinstance(error, HandlerFailedError) and error.place:
+        echo(f"  at: {error.place}", err=True)
     if error.fix:
         echo(f"  fix: {error.fix}", err=True)
