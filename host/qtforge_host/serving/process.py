@@ -9,14 +9,18 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from qtforge_host.api.schedules import Schedule, read_schedules
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
+from qtforge_host.crash_report import CrashReport, find_culprit
 from qtforge_host.event_loop import end_watch
 from qtforge_host.installed import ImportedDistributions
+from qtforge_host.plugins.candidates import Candidate
+from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.serving.config_watcher import Watch
@@ -240,26 +244,49 @@ def _marks(folder: ServeFolder, settings: Settings) -> Iterator[CodeMarks]:
     A plugin in whose code several processes in a row have ended is quarantined, so that `serve`
     is not ended by it again and again.
     """
-    marks = CodeMarks(folder.marks_path)
+    marks, report = CodeMarks(folder.marks_path), CrashReport(folder.crash_path)
     memory = FailureMemory(settings.state_dir)
-    if marks.deaths:
-        places = dict(marks.deaths)
-        found = resolve_installed(settings).resolution.candidates
-        died = [(each, places[each.name]) for each in found if each.name in places]
+    if report.before is not None or marks.deaths:
+        died = _died(marks, report, resolve_installed(settings).resolution.candidates)
         for candidate, place in died:
             _LOG.warning(
                 "the process before has ended in the code of %s %s%s",
                 candidate.name, candidate.version, f" ({place})" if place else "",
             )  # fmt: skip
         memory.add_deaths(died)
+    report.open()
     forget = functools.partial(memory.forget_deaths, settings.quarantine_after)
     lasted = asyncio.get_running_loop().call_later(_LASTED_S, forget)
     try:
         yield marks
     finally:
         lasted.cancel()
+        report.close()
         marks.close()
         forget()
+
+
+def _died(
+    marks: CodeMarks, report: CrashReport, candidates: Iterable[Candidate]
+) -> list[tuple[Candidate, str]]:
+    """Return the plugins in whose code the process before has ended, each with the place.
+
+    What a plugin did by itself is known to have ended it, whatever else was in progress.
+    """
+    found = {each.name: each for each in candidates if not each.builtin}
+    if report.before is not None:
+        folders = {name: source_folder(each) for name, each in found.items()}
+
+        def owner_of(file: Path) -> str | None:
+            owners = [
+                name for name, folder in folders.items() if folder and file.is_relative_to(folder)
+            ]
+            return owners[0] if owners else None
+
+        culprit = find_culprit(report.before, owner_of)
+        if culprit is not None:
+            return [(found[culprit[0]], culprit[1])]
+    return [(found[name], place) for name, place in marks.deaths if name in found]
 
 
 @contextlib.asynccontextmanager

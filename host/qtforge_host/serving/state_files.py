@@ -54,6 +54,11 @@ class ServeFolder:
         """The file that says whose code is in progress."""
         return self._folder / "plugin-code"
 
+    @property
+    def crash_path(self) -> Path:
+        """The file that says where the process crashed."""
+        return self._folder / "crash"
+
     @contextlib.contextmanager
     def lock(self, held: int | None = None) -> Iterator[int]:
         """Be the only process that serves; the operating system frees it at a process's end.

@@ -144,7 +144,9 @@ def test_steps_that_kill_serve_fail_and_the_others_go_on(serving: Serving) -> No
 
 
 ENDS = """
+import asyncio
 import os
+import threading
 
 from qtforge_sdk import Health, Plugin, hookimpl, subscriber, workflow
 
@@ -167,6 +169,12 @@ async def tells(run, given):
 class Example(Plugin):
     async def start(self, context):
         end("start")
+        threading.Timer(0.5, end, ["thread"]).start()
+        self.task = asyncio.create_task(self.work())
+
+    async def work(self):
+        await asyncio.sleep(0.5)
+        end("task")
 
     async def health(self):
         end("health")
@@ -193,9 +201,10 @@ class Example(Plugin):
     [
         "start",
         "subscriber",
+        "task",
         *(
             pytest.param(place, marks=pytest.mark.soak)
-            for place in ("import", "health", "workflows", "event")
+            for place in ("import", "health", "workflows", "event", "thread")
         ),
     ],
 )
