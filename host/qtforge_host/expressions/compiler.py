@@ -1,8 +1,8 @@
 """Compile and evaluate CEL: conditions, ``${...}`` templates, and their checks.
 
-This module is the only user of the CEL library. A whole path such as ``input.document`` is
-looked up directly, so that its value is returned unchanged; everything else is CEL. Lists have
-``contains`` and the other cel-go functions of the library.
+The CEL library is used here only, and loaded with the first expression. A whole
+path such as ``input.document`` is looked up directly, so that its value is returned unchanged;
+everything else is CEL. Lists have ``contains`` and the other cel-go functions of the library.
 
 What an expression costs is estimated before it is evaluated, see `cost`; most need no estimate.
 """
@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from qtforge_host.expressions.cel_library import cel_library
 from qtforge_host.expressions.code_points import SIZE_FUNCTIONS, with_code_points
 from qtforge_host.expressions.cost import LONGEST_RANGE, CostFunction, cost_function
 from qtforge_host.expressions.flattening import Paths, flatten
@@ -116,11 +117,9 @@ class Expression:
     def flat(self) -> _Flat | None:
         """Return the flattened expression, computed once; None where it can't be flattened."""
         if self._flat is False:
-            import cel  # heavy: it imports a console, so only when there is an expression
-
             self._flat, found = None, flatten(self._evaluated)
             if found is not None:
-                program = cel.compile(found[0])
+                program = cel_library().compile(found[0])
                 own = {variable for variable, _ in found[1]}
                 self._flat = _Flat(program, found[1], frozenset(program.variables()) - own)
         return self._flat
@@ -145,14 +144,12 @@ class Expression:
             chosen = self.for_values(names)
             if chosen is not self:
                 return chosen.evaluate(names)
-        from cel import Context  # heavy: it imports a console, so only when one is evaluated
-
         needed = {name: names[name] for name in self.variables if name in names}
         try:
             plain = to_plain(needed)
             if self._cost is not None and not self.fits_loop(plain):
                 return self._budget.postpone(self.source, plain)
-            context = Context(variables=plain, functions=self._functions)
+            context = cel_library().Context(variables=plain, functions=self._functions)
             return self.checked(self._program.execute(context))
         except ExpressionError:
             raise
@@ -165,11 +162,9 @@ class Expression:
         Raises:
             ExpressionError: It failed, or its value is too large.
         """
-        from cel import Context  # heavy: it imports a console, so only when one is evaluated
-
         if self._path is None and self.for_values(names) is self:
             try:
-                context = Context(variables=dict(names), functions=self._functions)
+                context = cel_library().Context(variables=dict(names), functions=self._functions)
                 return self.checked(self._program.execute(context))
             except ExpressionError:
                 raise
@@ -291,10 +286,8 @@ class PreparedContext:
     __slots__ = ("_context", "_converted", "_functions", "_names", "_plain")
 
     def __init__(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> None:
-        import cel  # heavy: it imports a console, so only when one is evaluated
-
         self._names = {**others, **given}
-        self._context = cel.Context()
+        self._context = cel_library().Context()
         self._functions: set[str] = set()
         self._converted: set[str] = set()
         self._plain: dict[str, Any] = {}
@@ -550,11 +543,9 @@ def _check_length(source: str) -> None:
 
 
 def _compiled(source: str, text: str) -> tuple[Any, dict[str, Callable[..., Any]]]:
-    import cel  # heavy: it imports a console, so only when there is an expression
-    from cel.stdlib import STDLIB_FUNCTIONS
-
+    library = cel_library()
     try:
-        program = cel.compile(text)
+        program = library.compile(text)
     except Exception as error:
         raise ExpressionError(source, _reason(error)) from error
     functions: dict[str, Callable[..., Any]] = {}
@@ -562,7 +553,7 @@ def _compiled(source: str, text: str) -> tuple[Any, dict[str, Callable[..., Any]
         # "math.greatest" is reported as "greatest"
         offered = {
             full: _OWN_FUNCTIONS.get(full, function)
-            for full, function in STDLIB_FUNCTIONS.items()
+            for full, function in library.stdlib.STDLIB_FUNCTIONS.items()
             if full.rpartition(".")[2] == name
         }
         if offered:
@@ -570,7 +561,7 @@ def _compiled(source: str, text: str) -> tuple[Any, dict[str, Callable[..., Any]
         elif name in SPECIFIED_FUNCTIONS:
             functions[name] = SPECIFIED_FUNCTIONS[name]
         elif name.isidentifier() and not name.startswith("_") and name not in _NATIVE_FUNCTIONS:
-            known = [*_NATIVE_FUNCTIONS, *STDLIB_FUNCTIONS]
+            known = [*_NATIVE_FUNCTIONS, *library.stdlib.STDLIB_FUNCTIONS]
             fix = did_you_mean(name, known, otherwise="")
             raise ExpressionError(source, f"there is no function '{name}'", fix)
     return program, functions
