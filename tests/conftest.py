@@ -68,13 +68,13 @@ class Bench:
             host_version="1.0.0",
             secrets=self.parts.secrets,
         )
-        await start_plugin(self.parts.hooks, plugin, context, 5)
+        await start_plugin(self.parts.hooks, plugin, context, 60)
         self.parts.wiring.connect(wired)
         self._added.append((plugin, name))
         return plugin
 
     async def close(self) -> None:
-        await self.bus.drain(5)
+        await self.bus.drain(60)
         for plugin, name in reversed(self._added):
             await stop_plugin(self.parts.hooks, plugin, name, 5)
         await self.bus.close()

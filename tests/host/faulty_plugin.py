@@ -83,7 +83,7 @@ async def of_operation(run: Run, given: Any) -> Any:
         retry=Retry(max_attempts=2, initial_delay=0.001) if policy == "retry" else None,
         fallback=Fallback(value="instead") if policy == "fallback" else None,
         required=policy != "required",
-        timeout=20,
+        timeout=60,
     )
     await run.request("after", "fine.make", {})
     return answer

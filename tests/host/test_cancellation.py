@@ -29,7 +29,7 @@ def test_a_coroutine_that_suspends_and_ends_in_time_gives_its_result() -> None:
             await asyncio.sleep(0)
             return 42
 
-        return int(await run_before(soon(5), answer()))
+        return int(await run_before(soon(60), answer()))
 
     assert asyncio.run(main()) == 42
 
@@ -130,7 +130,7 @@ def test_timeouts_and_task_groups_inside_a_handler_work_as_ever() -> None:
                 tasks = [group.create_task(asyncio.sleep(0.01, n)) for n in range(3)]
             return [task.result() for task in tasks]
 
-        return list(await run_before(soon(5), inner()))
+        return list(await run_before(soon(60), inner()))
 
     assert asyncio.run(main()) == [0, 1, 2]
 
@@ -142,7 +142,7 @@ def test_an_exception_keeps_its_type_and_leaves_no_timer() -> None:
             raise ZeroDivisionError("by zero")
 
         with pytest.raises(ZeroDivisionError, match="by zero"):
-            await run_before(soon(5), broken())
+            await run_before(soon(60), broken())
         assert not [h for h in asyncio.get_running_loop()._scheduled if not h.cancelled()]  # type: ignore[attr-defined]
 
     asyncio.run(main())

@@ -87,7 +87,7 @@ def test_installed_wheels_load_in_the_order_of_their_requirements(
     program = f"""{LIST}
 found = registry()
 wanted = [one for one in found.accepted if one.name in {OURS!r}]
-outcome = PluginLoader().load(wanted, import_timeout_s=10)
+outcome = PluginLoader().load(wanted, import_timeout_s=60)
 print([type(loaded.plugin).__name__ for loaded in outcome.loaded], outcome.failed)
 """
 

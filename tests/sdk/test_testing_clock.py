@@ -178,7 +178,7 @@ def test_it_stops_moving_by_itself_at_the_end_of_the_block_and_no_task_is_left()
 @pytest.mark.parametrize("seconds", [0, -1, -math.inf])
 def test_no_time_at_all_is_slept_at_once(seconds: float) -> None:
     clock = VirtualClock()
-    asyncio.run(asyncio.wait_for(clock.sleep(seconds), 1))
+    asyncio.run(asyncio.wait_for(clock.sleep(seconds), 60))
     assert clock.monotonic() == 0.0
 
 

@@ -49,7 +49,7 @@ def read(host: PluginTestHost, collector: StreamCollector) -> Read:
         context = OperationContext(
             "stream.read", "stream-collector", deadline=deadline, run_id=run_id, step="source"
         )
-        return host.run(collector.read(request, context), timeout=20)
+        return host.run(collector.read(request, context), timeout=60)
 
     return reading
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,12 +114,14 @@ def test_stages_run_in_order_and_each_sees_the_results_before_it(bench: Any) -> 
 
 
 def test_a_stages_result_has_data_duration_plugin_and_version(bench: Any) -> None:
+    began = time.monotonic()
     state, _, _ = execute(bench, stage("one"))
+    took_s = time.monotonic() - began
     one = state.steps["one"]
     assert (one.data, one.plugin, one.plugin_version, one.attempts) == (
         {"made": None, "size": 3}, "steps", "1.4.0", 1,
     )  # fmt: skip
-    assert 0 < one.duration_s < 5
+    assert 0 < one.duration_s <= took_s
 
 
 def test_result_and_summary_are_rendered_from_the_stages(bench: Any) -> None:

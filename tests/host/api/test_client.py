@@ -58,7 +58,7 @@ def test_a_web_application_starts_awaits_and_cancels_runs(folder: Path) -> None:
         transport = httpx2.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://shop", timeout=30) as client,
+            httpx2.AsyncClient(transport=transport, base_url="http://shop", timeout=120) as client,
         ):
             started = await client.post("/orders", json={"word": "a"})
             assert started.status_code == 202

@@ -39,7 +39,7 @@ async def test_a_plugins_own_error_keeps_its_code_fix_and_hints(it: Bench) -> No
 async def test_a_handlers_own_timeout_is_a_failure_of_it(it: Bench) -> None:
     await it.add(Failing(), "failing", "3.1.4")
     with pytest.raises(HandlerFailedError, match="the far end is slow"):
-        await it.bus.request("fail.with_its_own_timeout", Note("hi"), timeout=5)
+        await it.bus.request("fail.with_its_own_timeout", Note("hi"), timeout=60)
 
 
 @scenario
@@ -84,7 +84,7 @@ async def test_a_late_thread_is_not_waited_for(it: Bench) -> None:
 async def test_a_callers_own_cancellation_stays_one(it: Bench) -> None:
     slow = Slow()
     await it.add(slow, "slow", "1.0.0")
-    request = asyncio.ensure_future(it.bus.request("slow.on_loop", Note("hi"), timeout=10))
+    request = asyncio.ensure_future(it.bus.request("slow.on_loop", Note("hi"), timeout=60))
     await slow.begun.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):

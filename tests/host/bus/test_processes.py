@@ -117,7 +117,7 @@ def test_progress_reaches_the_caller(worker: Any, bench: Any) -> None:
     async def main() -> None:
         async with bench() as it:
             await it.add(worker.Worker(), "worker")
-            envelope = Envelope("job.do", {"text": "a"}, 10.0, time.monotonic() + 10)
+            envelope = Envelope("job.do", {"text": "a"}, 60.0, time.monotonic() + 60)
             await it.bus.send(envelope, lambda *progress: heard.append(progress))
 
     asyncio.run(main())
@@ -261,7 +261,7 @@ class Family(Plugin):
 
     @operation("family.cat", execution="process")
     def cat(self, message: object) -> str:
-        return subprocess.run(["cat"], capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(["cat"], capture_output=True, text=True, timeout=120).stdout
 
     @operation("family.read", execution="process")
     def read(self, message: object) -> str:

@@ -76,12 +76,12 @@ async def test_the_context_tells_topic_plugin_and_deadline(it: Bench) -> None:
     echo = Echo()
     await it.add(echo, "echo", "1.2.0")
     for topic in ("note.contextual", "note.echo_in_thread"):
-        await it.bus.request(topic, Note("hi"), timeout=5)
+        await it.bus.request(topic, Note("hi"), timeout=60)
         context = echo.contexts.pop()
         assert (context.topic, context.plugin, context.run_id) == (topic, "echo", None)
         remaining_s = context.remaining_s()
         assert remaining_s is not None
-        assert 3 < remaining_s <= 5
+        assert 0 < remaining_s <= 60
 
 
 @scenario

@@ -386,7 +386,7 @@ def test_ctrl_c_ends_a_run_cleanly_with_130(
     while "working" not in process.stderr.readline():  # what a plugin prints is no data
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     run = json.loads(out)

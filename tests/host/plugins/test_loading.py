@@ -72,7 +72,7 @@ def test_candidates_of_several_groups_are_loaded_in_the_order_given(importable: 
     importable.plugin("c", source=GOOD, group="qtforge.orchestrators")
     candidates = sorted(scan(importable.path).candidates, key=lambda one: one.name, reverse=True)
 
-    outcome = PluginLoader().load(candidates, import_timeout_s=10)
+    outcome = PluginLoader().load(candidates, import_timeout_s=60)
 
     assert [loaded.candidate.name for loaded in outcome.loaded] == ["c", "b", "a"]
 

@@ -31,7 +31,7 @@ def _registry(site: Site) -> Registry:
 
 def _loaded(site: Site) -> tuple[Registry, tuple[str, ...]]:
     registry = _registry(site)
-    outcome = PluginLoader().load(registry.accepted, import_timeout_s=10)
+    outcome = PluginLoader().load(registry.accepted, import_timeout_s=60)
     return registry, registry.absorb(outcome)
 
 

@@ -74,8 +74,10 @@ def test_a_breakers_transitions_are_published(bench: Any) -> None:
             await it.add(Failing(), "failing")
             with pytest.raises(HandlerFailedError):
                 await it.bus.request("work.do", {})
-            await asyncio.sleep(0.05)
-            await it.bus.drain(2)
+            async with asyncio.timeout(60):
+                while not heard:  # noqa: ASYNC110 - the bus ends it
+                    await asyncio.sleep(0.01)
+            await it.bus.drain(60)
 
     asyncio.run(main())
     assert [(each["plugin"], each["before"], each["after"]) for each in heard] == [

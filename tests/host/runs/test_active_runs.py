@@ -224,7 +224,7 @@ def test_a_message_is_not_overtaken_while_a_resumed_run_reads_its_inbox(play: An
                 number += 1
                 reads = active_runs.inbox_reads
                 await lab.post(run_id, "event", "note", number, message_id=f"n{number}")
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while active_runs.inbox_reads < reads + 2:  # noqa: ASYNC110 - the watch ends it
                         await asyncio.sleep(0.005)
             return found

@@ -63,7 +63,7 @@ async def amended(lab: Any, patch: list[Any]) -> tuple[Any, str]:
     await lab.post(run_id, "amend", data={"patch": patch, "reason": "because"})
     await seen(lab, run_id)
     lab.desk.gate.set()
-    return await asyncio.wait_for(going, 5), run_id
+    return await asyncio.wait_for(going, 60), run_id
 
 
 def test_a_stage_can_be_put_before_the_next_of_a_live_run(play: Any) -> None:

@@ -19,7 +19,7 @@ def test_an_orderly_end_of_the_owner_is_no_death(lab: Any) -> None:
             await it.start()
             run_id = await it.supervisor.start(workflow, {})
             for _ in range(5):
-                await asyncio.wait_for(it.desk.pending.wait(), 5)
+                await asyncio.wait_for(it.desk.pending.wait(), 60)
                 it.desk.pending.clear()
                 await it.start()
                 it.supervisor.wake(run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -12,6 +13,10 @@ from typing import Any
 
 import pytest
 from tests.forked_commands import Command, forker
+
+from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.records import StepStarted
 
 PLUGIN = '''
 import asyncio
@@ -60,6 +65,7 @@ class Example(Plugin):
 
     @operation("steps.wait")
     async def wait(self, message: dict) -> str:
+        (FOLDER / f"waits-{os.getpid()}").touch()
         while not (FOLDER / "go").exists():
             await asyncio.sleep(0.02)
         return self._did(message["text"])
@@ -104,15 +110,37 @@ class Steps:
         (self.folder / name).touch()
 
     def start(self, workflow: str = "steps", *options: str) -> Command:
-        """Start a run in a process of its own, and return when its first stage is done."""
-        before = len(self.done)
+        """Start a run in a process of its own, and return when its second stage has begun."""
         words = [*options, "--state-dir", str(self.folder / "state"),
                  "run", workflow, "--set", "word=x", "--json"]  # fmt: skip
+        begun = self.seconds_begun()
         process = forker().start(words, env=self._environment, cwd=self.folder)
         self._processes.append(process)
-        until(lambda: len(self.done) > before)
-        time.sleep(0.3)  # until the journal has the beginning of the second
+        self.wait_for_second(process, begun)
         return process
+
+    def wait_for_second(self, process: Command, begun: int) -> None:
+        """Wait until a process is in its second stage, and the journal knows that."""
+        until((self.folder / f"waits-{process.pid}").exists)
+        until(lambda: self.seconds_begun() > begun)  # it is written a moment later
+
+    def seconds_begun(self) -> int:
+        """Return how often the journal has the beginning of a second stage."""
+
+        async def count() -> int:
+            journal = SqliteJournal(self.folder / "state" / "runs")
+            await journal.open()
+            try:
+                found = 0
+                for run in await journal.runs(RunQuery(limit=100)):
+                    for each in await journal.records(run.run_id):
+                        found += isinstance(each, StepStarted) and each.step == "second"
+                return found
+            finally:
+                await journal.close()
+
+        is_there = (self.folder / "state" / "runs" / "journal.sqlite3").exists()
+        return asyncio.run(count()) if is_there else 0
 
     def kill(self, process: Command) -> None:
         process.kill()
@@ -507,13 +535,13 @@ def test_ctrl_c_ends_a_resumed_run_cleanly_with_130(
     steps: Steps, environment: dict[str, str]
 ) -> None:
     steps.interrupt("plain")
+    begun = steps.seconds_begun()
     process = forker().start(
         ["--state-dir", str(steps.folder / "state"), "runs", "resume", "last", "--json"],
         env={**environment, "STEPS": str(steps.folder), "PYTHONPATH": str(steps.site.root)},
         cwd=steps.folder,
     )
-    until(lambda: steps("runs", "list", "--json").json["runs"][0]["status"] == "running")
-    time.sleep(0.3)
+    steps.wait_for_second(process, begun)
     process.send_signal(signal.SIGINT)
     assert ended(process)["status"] == "cancelled"
     assert process.returncode == 130
