@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from qtforge_builtin_plugins.documents.analysis.language_model import load_language_identifier
@@ -19,6 +20,22 @@ _LEAST_LETTERS: Final = 20
 _NOT_PROSE: Final = re.compile(
     r"https?://\S{1,500}|\S{1,100}@\S{1,100}|\b\w*[\d_]\w*\b|[<>{}\[\]()=|/*#]+"
 )
+_NORWEGIAN: Final = re.compile(
+    r"\b(?:mva|bel\u00f8p|utstedt|etter|kj\u00f8p\w*|gate|mengde|ytelse|av|mellom|oppdrag|ut)\b"
+)
+# The model takes short texts of names and figures for a small neighbour of their language, which
+# is believed only with some of its own words or letters.
+_NEIGHBOURS: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = MappingProxyType({
+    "lb": ("de", re.compile(r"\b(?:ass|vun|d\u00e9i|fir|mat|awer|ech|datt|sinn|gouf|d\u00ebs)\b")),
+    "an": ("es", re.compile(r"\b(?:ye|d'os?|d'as?|t'o|tami\u00e9n|dica|yera|n'o|y-o|fueron)\b")),
+    "oc": ("fr", re.compile(r"\b(?:amb|aqu\u00f2|dins|tanben|\u00f2c|qu'es|aqueste|dels)\b")),
+    "wa": ("fr", re.compile(r"\b(?:ey|dins|d\u00e8l|esteut|avou|po|nén|sacw\u00e8)\b")),
+    "af": ("nl", re.compile(r"\b(?:nie|hulle|baie|vir|hierdie|sal|gewees|ook nie|'n)\b")),
+    "no": ("da", _NORWEGIAN),
+    "nb": ("da", _NORWEGIAN),
+    "az": ("tr", re.compile("\u0259")),
+})  # fmt: skip
+_LEAST_MARKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +60,9 @@ def load_identifier() -> Callable[[str], Language]:
         if sum(map(str.isalpha, prose)) < _LEAST_LETTERS:
             return Language(code=UNDETERMINED, confidence=0.0)
         code, probability = model.classify(prose)
+        neighbour = _NEIGHBOURS.get(str(code))
+        if neighbour is not None and len(neighbour[1].findall(prose.lower())) < _LEAST_MARKS:
+            code = neighbour[0]
         return Language(code=str(code), confidence=round(float(probability), 4))
 
     return identify

@@ -44,6 +44,22 @@ _COMPANY_NUMBER: Final = re.compile(
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}"
     r"(?:[A-Z]{1,2}-)?\d[\d.]*(?:[ .-]\d+){0,5}[a-z]?(?![\w]))"
 )
+# The forms of numbers in registers, which name the register themselves.
+_REGISTERED: Final = re.compile(
+    r"(?<!\w)(?:(?P<de>HR ?[AB] ?\d{2,6}(?: ?[A-Z]{1,2}(?!\w))?)|(?P<at>FN ?\d{3,6} ?[a-z])"
+    r"|(?P<ch>CH-?\d{3}\.\d\.\d{3}\.\d{3}-\d)|(?P<es>(?i:hoja) ?[A-Z]{1,2} ?-?\d{3,7})"
+    r"|(?:R\.?C\.?S\.?|SIREN|SIRET)[^\d\n]{0,32}\n?[^\d\n]{0,12}(?P<fr>\d{3}[ .]?\d{3}\s?\d{3})"
+    r"|(?i:kvk|kamer van koophandel)[^\d\n]{0,36}(?P<nl>\d{8})"
+    r"|(?:R\.?E\.?A\.?)[^\d\n]{0,8}?(?P<it>[A-Z]{2} ?-? ?\d{5,7})"
+    r"|(?i:krs)[^\d\n]{0,16}(?P<pl>\d{10})|(?i:cvr)[^\d\n]{0,16}(?P<da>\d{2} ?\d{2} ?\d{2} ?\d{2})"
+    r"|(?i:mers[iİı]s)[^\d\n]{0,14}(?P<tr>\d{16})|ОГРН(?:ИП)?[^\d\n]{0,8}\n?(?P<ru>\d{13}(?:\d\d)?)"
+    r"|(?:C\.?R\.?C\.?|[Cc]onservat[óo]ria|[Rr]egisto [Cc]omercial)[^\d\n]{0,44}(?P<pt>\d{3,9})"
+    r"|(?i:org)(?:anisations)?[ .-]{0,2}(?i:nr|nummer)[^\d\n]{0,6}(?P<sv>\d{6}-?\d{4})"
+    r"|(?i:registered (?:in|no|number|company)|incorporated in)[^\d\n]{0,40}"
+    r"(?P<en>(?:[A-Z]{2})?\d{5,8})"
+    r"|(?:EIN\)?|Employer Identification Number)[^\d\n]{0,10}(?P<us>\d\d-\d{7}))(?![\w])"
+)
+_DIGITS: Final = re.compile(r"\d{3}")
 _LEAD: Final = re.compile(r"[\s:.#№·–-]{0,6}")
 # The place of a register before its number: RCS Lyon, Registro Mercantil de Madrid.
 _PLACE: Final = re.compile(
@@ -52,8 +68,37 @@ _PLACE: Final = re.compile(
 _MONEY: Final = re.compile(r"\d[.,]\d\d(?!\d)|[$€£]")
 _MAIL: Final = re.compile(r"[\w.+-]+@(?P<domain>[\w.-]+)")
 _POSTAL: Final = re.compile(
-    r"\b(?:[A-Z]{1,2}-)?\d{2,6}(?:[- ]\d{2,4})?\b|\b[A-Z]{1,2}\d{1,2} ?\d[A-Z]{2}\b"
+    r"\b(?:[A-Z]{1,2}-)?\d{2,6}(?:[- ]\d{2,4})?\b|\b[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}\b"
+    r"|\b[A-Z]\d[\dW] ?[A-Z\d]{4}\b"
 )
+# A line with the town of an address: 53111 Bonn, 1012 WX Amsterdam, Columbus, OH 43215.
+_TOWN: Final = re.compile(
+    r"(?:[A-Z]{1,2}-)?\d{2,3}[ -]?\d{2,3}(?: [A-Z]{2})?,? (?:г\. ?)?[^\W\d_][^\d\n]{1,40}"
+    r"(?: \d{1,2})?"
+    r"|[^\W\d_][^\d\n]{1,40},? (?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
+    r"|[A-Z]\d[\dW] ?[A-Z\d]{4})"
+)
+_STREET: Final = re.compile(r"(?=[^\n]{3,60}$)[^\n]*\d[^\n]*")
+# The words of a line of an address that names a department or a person of a company.
+_DEPARTMENT: Final = re.compile(
+    r"(?<!\w)(?:att|attn|attention|z\. ?hd|zu handen|fao|t\.? ?a\.? ?v|c\.a|a/c|all'att|all'uff"
+    r"|a l'att|servic|accounts|dep|department|dept|buchhalt|kreditor|debitor|abteilung|abt|compta"
+    r"|administra"
+    r"|afdeling|ufficio|dpto|departamento|bogholder|ekonomi|okonomi|dzial|ksiegow|muhasebe|bolum"
+    r"|departman|finans|satin alma|бухгалт|вниманию|отдел|purchas|financ|einkauf|inkop|indkob"
+    r"|zakup|compras|achats|acquisti|contabil|inkoop|crediteur|payable|cuentas|contas|per adres|c/o"
+    r"|fornitor|leverandor|leverantor|kreditorer)"
+)
+_PARTICLE: Final = re.compile(
+    r"(?:von der|von|vom|van der|van den|van|zum|zur|de la|de|di|da|ter|'t|af|av) "
+)
+# What may be before "Ltd. Şti." on a line of its own.
+_FORM_PARTS: Final = frozenset({"", "tic", "ticaret", "sanvetic", "vetic", "sanayi", "san"})
+_MOST_ADDRESS: Final = 9  # lines below a customer's name that are about the customer
+_BAND: Final = frozenset({"issuer", "customer"})
+_MOST_BAND: Final = 90
+_MOST_BLOCKS: Final = 60
+_MOST_NAME: Final = 60
 _OTHER: Final = frozenset({"vat_id", "company_number", "phone", "email", "iban", "bic", "bank"})
 _MOST_NAMES: Final = 200
 _SHORT_LABELS: Final = frozenset({"a", "to", "de", "da", "di", "an", "von", "van", "aan", "til",
@@ -110,12 +155,15 @@ def find_businesses(page: Page) -> Businesses:
     if beside is not None:
         labelled = {**labelled, **beside}
     issuer, customer = labelled["issuer"], labelled["customer"]
+    if beside is None and (first := _first_of_bands(page)) is not None:
+        # Blocks that were columns follow each other below the row of their labels.
+        issuer, customer = first, _addressee(page, names, first)
     if issuer and customer and issuer.text == customer.text:
         issuer = None
     if issuer is None:
         issuer = _by_evidence(page, names, None if customer is None else customer.text)
     if customer is None:
-        customer = _other(page, names, issuer)
+        customer = _addressee(page, names, issuer) or _other(page, names, issuer)
     numbers = _numbers(page, issuer, customer, names)
     if beside is not None:
         _share(page, list(beside), numbers)
@@ -162,12 +210,19 @@ def _company_at(page: Page, start: int, end: int, index: int) -> str | None:
     found = next(find_companies(text), None)
     if found is not None and found[0] == 0 and not _is_bank(page, start):
         return found[1]
+    particle = _PARTICLE.match(text)
+    if particle is not None:
+        own = next(find_companies(text[particle.end() :]), None)
+        if own is not None and own[0] == 0:
+            return f"{particle[0]}{own[1]}"
     if found is None and end == page.lines[index][1] and len(text) < 60 and text[:1].isupper():
         # De Vries & Dochters Advies / V.O.F.
         following = page.line(index + 1).split("\t")[0]
         is_label = bool(page.hits_between(start, start + 1))
         own = next(find_companies(following), None)
-        if 0 < len(following) <= 24 and not is_label and (own is None or own[0] > 0):
+        is_rest = own is None or own[0] > 0 or text.endswith(("&", "+", " y", " e", " et", " und"))
+        is_rest = is_rest or _key(without_form(own[1])) in _FORM_PARTS if own else is_rest
+        if 0 < len(following) <= 24 and not is_label and is_rest:
             joined = f"{text} {following}"
             both = next(find_companies(joined), None)
             if both is not None and both[0] == 0 and len(both[1]) == len(joined):
@@ -193,6 +248,9 @@ def _labelled(page: Page, kind: str) -> _Name | None:
         if page.text[cell.start : hit.start].strip(" -–*•#"):
             continue
         after = page.text[hit.end : cell.end]
+        cells = page.cells[index]
+        if number + 1 < len(cells) and page.text[cells[number + 1].start].isdigit():
+            continue  # "Emitida a" is followed by a day
         colon = after.lstrip()[:1] == ":"
         words = page.folded[hit.start : hit.end].strip(".")
         rest = after.lstrip(" :\t.,")
@@ -206,7 +264,6 @@ def _labelled(page: Page, kind: str) -> _Name | None:
             continue
         if not colon and words in _SHORT_LABELS and len(page.text[cell.start : cell.end]) > 12:
             continue
-        cells = page.cells[index]
         if number + 1 < len(cells) and len(cells) == 2 and cells[1].column - cell.column < 40:
             beside = cells[number + 1]
             name = _name_in(page, beside.start, beside.end, index)
@@ -241,6 +298,25 @@ def _side_by_side(page: Page) -> dict[str, _Name | None] | None:
                 role: _Name(name, below_start + at, at, index + 1)
                 for role, (at, name) in zip(roles, companies, strict=True)
             }
+    return None
+
+
+def _first_of_bands(page: Page) -> _Name | None:
+    """Return the issuer, whose block is the first one below a row such as Seller Buyer Ship to."""
+    for index, (start, end) in enumerate(page.lines[: min(_MOST_LINES, len(page.lines) - 1)]):
+        hits = [hit for hit in page.hits_between(start, end) if _BAND & set(hit.kinds)]
+        if len(hits) < 2 or "issuer" not in hits[0].kinds or hits[0].start != start:
+            continue
+        if not any("customer" in hit.kinds for hit in hits[1:]) or len(page.cells[index]) > 1:
+            continue
+        if end - start > _MOST_BAND or any(map(str.isdigit, page.text[start:end])):
+            continue
+        below_start, below_end = page.lines[index + 1]
+        name = _company_at(page, below_start, below_end, index + 1)
+        if name is None:
+            name = _name_in(page, below_start, below_end, index + 1)
+        if name is not None:
+            return _Name(name, below_start, 0, index + 1)
     return None
 
 
@@ -291,11 +367,18 @@ def _name_in(page: Page, start: int, end: int, index: int) -> str | None:
     company = _company_at(page, start, end, index)
     if company is not None:
         return company
-    label = next((hit for hit in page.hits_between(start + 1, end)), None)
+    label = next(
+        (
+            hit for hit in page.hits_between(start + 1, end)
+            if page.folded[hit.end : hit.end + 2].lstrip()[:1] == ":"
+        ),
+        None,
+    )  # fmt: skip
     if label is not None and not any(map(str.isdigit, text[: label.start - start])):
         text = text[: label.start - start]  # Guest Name: Jane Doe Date: 31/12/2017
     first = text.split(",", 1)[0].strip()
-    if any(map(str.isdigit, first)) or len(first.split()) > 4:
+    is_long = len(first.split()) > 8 or len(first) > _MOST_NAME
+    if any(map(str.isdigit, first)) or is_long:
         # Ida Skov Havnegade 32: the name is the first two words, or those before a small one.
         person = _PERSON.match(first)
         if person is None:
@@ -395,6 +478,81 @@ def _other(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | 
     return None
 
 
+def _addressee(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | None:
+    """Return the name above the first address that is not the issuer's."""
+    companies = {(name.line, name.start): name for name in names}
+    count = 0
+    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
+        if index == 0 or end - start > _MOST_NAME or not _TOWN.fullmatch(page.text[start:end]):
+            continue
+        if page.hits_between(start, start + 1):
+            continue
+        count += 1
+        if count > _MOST_BLOCKS:
+            break
+        name = _above(page, index, companies)
+        if name is None or (issuer is not None and _is_of(name.text, issuer.text)):
+            continue
+        return name
+    return None
+
+
+def _is_of(name: str, issuer: str) -> bool:
+    one, other = _key(name), _key(issuer)
+    return one in other or other in one
+
+
+def _above(
+    page: Page, town: int, companies: dict[tuple[int, int], _Name]
+) -> _Name | None:  # fmt: skip
+    """Return the name that is above the street above a town."""
+    street = town - 1
+    if street < 1 or not _joins(page, street) or not _STREET.match(page.line(street)):
+        return None
+    if _MONEY.search(page.line(street)) or _TOWN.fullmatch(page.line(street)):
+        return None
+    for index in range(street - 1, max(-1, street - 4), -1):
+        if not _joins(page, index):
+            return None
+        start, end = page.lines[index]
+        text = page.text[start:end]
+        mail = next(reversed(list(_MAIL.finditer(text))), None)
+        if mail is not None:
+            # The issuer's last line was joined with the first one of the window beside it.
+            start += mail.end()
+            start += len(page.text[start:end]) - len(page.text[start:end].lstrip())
+            text = page.text[start:end]
+            if not text:
+                return None
+        is_department = _DEPARTMENT.match(page.folded, start, end) is not None
+        if is_department and index > 0 and mail is None:
+            continue
+        own = companies.get((index, start))
+        if own is not None:
+            return own
+        hits = page.hits_between(start, start + 1)
+        if (
+            (not text[:1].isupper() and not text[:2].islower())
+            or len(text) > _MOST_NAME
+            or (len(text.split()) == 1 and any(map(str.isdigit, text)))
+            or text.endswith(":")
+            or _TOWN.search(text)
+            or any(hit.end - hit.start > 2 and hit.kinds for hit in hits)
+            or next(page.labels.find_titles(page.folded, page.tokens_between(start, end)), None)
+        ):
+            return None
+        return _Name(text.split(",", 1)[0].strip(), start, 0, index)
+    return None
+
+
+def _joins(page: Page, index: int) -> bool:
+    """Return whether a line is directly above the next one, with no empty line between."""
+    if index + 1 >= len(page.lines):
+        return False
+    between = page.text[page.lines[index][1] : page.lines[index + 1][0]]
+    return between.count("\n") == 1
+
+
 def _under(page: Page, index: int, number: int, cell: Cell) -> tuple[str, str]:
     """Return the two cells under another one; empty when there are none."""
     texts = []
@@ -420,6 +578,14 @@ def _numbers(
             places.append((name, role))
     places += owners
     found: dict[str, dict[str, tuple[str, str]]] = {"issuer": {}, "customer": {}}
+    for start, end in page.lines[:_MOST_LINES]:
+        if not _DIGITS.search(page.text, start, end):
+            continue
+        for match in _REGISTERED.finditer(page.text, start, min(len(page.text), end + 24)):
+            role = _owner(page, match.start(), places)
+            if role is not None and match.start() < end:
+                value = " ".join(next(filter(None, match.groups())).split())
+                found[role].setdefault("company_number", (value, " ".join(match[0].split())))
     for hit, kind, value, evidence in _labelled_numbers(page):
         role = _owner(page, hit.start, places)
         if role is not None:
@@ -443,7 +609,12 @@ def _owner(page: Page, position: int, places: Sequence[tuple[_Name, str]]) -> st
         if name.start <= position and abs(name.column - cell.column) <= 4
     ] or [(name, role) for name, role in places if name.start <= position]  # fmt: skip
     if before:
-        return max(before, key=lambda each: each[0].start)[1]
+        name, role = max(before, key=lambda each: each[0].start)
+        # Far below the customer's address the numbers are the issuer's again.
+        is_far = page.line_at(position) - name.line > _MOST_ADDRESS
+        if role == "customer" and is_far and any(other == "issuer" for _, other in places):
+            return "issuer"
+        return role
     return min(places, key=lambda each: each[0].start)[1] if places else None
 
 

@@ -84,7 +84,7 @@ def distinct_dates(dates: Iterable[PlacedDate]) -> list[FoundDate]:
 
 
 def iterate_dates(
-    text: str, language: str | None, *, order: str | None = None
+    text: str, language: str | None, *, order: str | None = None, is_labelled: bool = False
 ) -> Iterator[PlacedDate]:
     """Yield every date in the text, in order, at most 2,000.
 
@@ -93,6 +93,7 @@ def iterate_dates(
         language: ISO 639-1, or None.
         order: ``DMY`` or ``MDY``, from `date_order` for the whole document; None to determine
             it from this text.
+        is_labelled: Whether the text follows the label of a date, where 25-11-24 is one.
     """
     matches: Iterable[re.Match[str]] = _candidates(text)
     if order is None:
@@ -102,7 +103,7 @@ def iterate_dates(
     known: dict[str, datetime.date | None] = {}
     count = 0
     for match in matches:
-        plain = _plain(match, language)
+        plain = _plain(match, language, is_labelled=is_labelled)
         if plain is None:
             continue
         if plain not in known:
@@ -148,7 +149,7 @@ def _candidates(text: str) -> Iterator[re.Match[str]]:
         start = end + 1
 
 
-def _plain(match: re.Match[str], language: str | None) -> str | None:
+def _plain(match: re.Match[str], language: str | None, *, is_labelled: bool = False) -> str | None:
     """Return a candidate without ornaments; None when it is not a date."""
     if match["iso"]:
         return match["iso"]
@@ -160,9 +161,13 @@ def _plain(match: re.Match[str], language: str | None) -> str | None:
     if match["first"]:
         short = len(match["year"]) == 2
         two_digits = len(match["first"]) == len(match["second"]) == 2
-        if short and match["mark"] == "-":
+        if short and match["mark"] == "-" and not (is_labelled and two_digits):
             return None
-        if short and not (two_digits and (match["mark"] == "/" or language in _SHORT_DOTTED)):
+        if (
+            short
+            and not is_labelled
+            and not (two_digits and (match["mark"] == "/" or language in _SHORT_DOTTED))
+        ):
             return None
         return match.group()
     day = match["day"] or match["day3"]

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from stdnum import iso11649
+
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
-from qtforge_builtin_plugins.documents.facts.labels import Hit
+from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.page import Page
 
 __all__ = ["DATES", "REFERENCES", "Field", "find_fields", "find_stamp"]
@@ -45,6 +48,30 @@ _UNTIL: Final = re.compile(
     r"|не позднее|en gec|kadar)(?!\w)[^.]{0,24}$"
 )
 _PAY_REACH: Final = 90
+_BROKEN: Final = re.compile(r"\d[/-]\s*$")
+_AMOUNT: Final = re.compile(r"\d[.,]\d\d(?![\d./-])|[€$£%]")
+_CREDITOR_REFERENCE: Final = re.compile(
+    r"(?<!\w)RF\d\d(?:[A-Z0-9]{1,21}|(?: [A-Z0-9]{4}){1,5}(?: [A-Z0-9]{1,3})?)(?!\w)"
+)
+_TOKEN: Final = re.compile(r"\S+")
+_MOST_SENTENCE: Final = 160
+_LEAST_WORDS: Final = 3
+_LEAST_REFERENCE: Final = 5  # digits
+_OTHERS: Final = frozenset({"iban", "bic", "account", "bank_code", "phone", "vat_id", "total",
+                            "company_number", "ignored", "customer_number", "number"})  # fmt: skip
+_MOST_LINKS: Final = 3  # words between a number and its date
+_BETWEEN_LABELS: Final = re.compile(r"[\W_]*(?:[^\W\d_]{1,2}[\W_]+)?")
+_ACCOUNT: Final = 18  # digits of a bank account, which no invoice's number has
+_LEAST_DIGITS: Final = 3
+_MOST_DAYS: Final = 200  # from an invoice to the last day of its payment
+_MOST_TOKENS: Final = 600
+_SENTENCE: Final = 160
+_SENTENCE_GAP: Final = 30
+_NAMED: Final = re.compile(
+    r"[\s:]{0,3}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|numer|№)?[\s:.]{0,3}"
+    r"(?P<value>(?:[A-ZА-Я]{1,4} )?[^\W_][\w/.-]{2,40})",
+    re.IGNORECASE,
+)
 _STAMP_LINES: Final = 15
 _TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
 _MOST_BELOW: Final = 16
@@ -80,16 +107,20 @@ class _Dates:
 
     def at(self, text: str, gap: int) -> tuple[int, int, str] | None:
         """Return start, end and value of the first date that begins within ``gap``."""
-        for placed in iterate_dates(text[: gap + 40], self._language, order=self._order):
+        for placed in iterate_dates(
+            text[: gap + 40], self._language, order=self._order, is_labelled=True
+        ):
             if placed.start > gap:
                 return None
             return placed.start, placed.end, placed.date.date
         return None
 
-    def all(self, text: str) -> list[tuple[int, int, str]]:
+    def all(self, text: str, *, is_labelled: bool = False) -> list[tuple[int, int, str]]:
         return [
             (placed.start, placed.end, placed.date.date)
-            for placed in iterate_dates(text, self._language, order=self._order)
+            for placed in iterate_dates(
+                text, self._language, order=self._order, is_labelled=is_labelled
+            )
         ]
 
 
@@ -112,9 +143,120 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
     for hit in page.hits:
         if hit.start not in in_runs:
             found += _beside(page, hit, dates)
+    if not any(each.kind == "number" for each in found):
+        found += _named_in_sentence(
+            page, dates, has_date=any(each.kind == "date" for each in found)
+        )
+    if not any(each.kind == "date" for each in found):
+        found += _first_date(page, dates, {each.value for each in found if each.kind in DATES})
+    if not any(each.kind == "payment_reference" for each in found):
+        found += _quoted(page, dates)
+    if not any(each.kind == "due_date" for each in found):
+        found += _until(page, dates, found)
     if not any(each.kind == "due_date" for each in found):
         found += _in_sentences(page, dates, {each.value for each in found})
     return found
+
+
+def _named_in_sentence(page: Page, dates: _Dates, *, has_date: bool) -> Iterator[Field]:
+    """Yield number and date of a sentence: enclosed is our invoice 17/2026 dated 3 March 2026."""
+    for _, start, end in page.labels.find_titles(page.folded, page.tokens[:_MOST_TOKENS]):
+        line = page.line_at(start)
+        rest = f"{page.text[end : page.lines[line][1]]} {page.line(line + 1)}"[:_SENTENCE]
+        number = _NAMED.match(rest)
+        if number is None or not _has_digits(number["value"]):
+            continue
+        if not _is_number(number["value"], dates) or _is_amount(rest, number):
+            continue
+        value = number["value"].rstrip(".-/")
+        yield _field(page, "number", value, start, end + number.end(), 0.5)
+        dated = dates.at(rest[number.end() :], _SENTENCE_GAP)
+        if dated and not has_date:
+            between = page.labels.words_of(fold(rest[number.end() : number.end() + dated[0]]))
+            if not any("due" in page.labels.roles_of(word) for word in between):
+                yield _field(page, "date", dated[2], start, end + number.end() + dated[1], 0.5)
+        return
+
+
+def _first_date(page: Page, dates: _Dates, taken: set[str]) -> Iterator[Field]:
+    """Yield the first date that is no other one's, in a line without an amount."""
+    for start, end in page.lines:
+        line = page.text[start:end]
+        if not any(map(str.isdigit, line)) or _AMOUNT.search(line):
+            continue
+        words = page.labels.words_of(page.folded[start:end])
+        if any("due" in page.labels.roles_of(word) for word in words):
+            continue
+        for placed in dates.all(line):
+            if placed[2] not in taken:
+                yield _field(page, "date", placed[2], start, start + placed[1], 0.3)
+                return
+
+
+def _quoted(page: Page, dates: _Dates) -> Iterator[Field]:
+    """Yield the reference of a payment: one with check digits, or the only number of a sentence.
+
+    Please quote 389/10/2025/K41245 with your payment.
+    """
+    for match in _CREDITOR_REFERENCE.finditer(page.text):
+        if iso11649.is_valid(match[0]):
+            start, _ = page.lines[page.line_at(match.start())]
+            yield _field(page, "payment_reference", match[0], start, match.end(), 0.6)
+            return
+    for start, end in page.lines:
+        if not 12 < end - start < _MOST_SENTENCE or any(
+            _OTHERS & set(hit.kinds) for hit in page.hits_between(start, end)
+        ):
+            continue
+        line = page.text[start:end]
+        numbers = [match for match in _TOKEN.finditer(line) if any(map(str.isdigit, match[0]))]
+        words = page.labels.words_of(page.folded[start:end])
+        if len(numbers) != 1 or len(words) < _LEAST_WORDS or dates.all(line):
+            continue
+        value = numbers[0][0].rstrip(".,;:!)-/")
+        if sum(map(str.isdigit, value)) < _LEAST_REFERENCE or _AMOUNT.search(value):
+            continue
+        roles = frozenset().union(*map(page.labels.roles_of, words))
+        if "pay" in roles and not roles & {"register", "vat"}:
+            yield _field(page, "payment_reference", value, start, end, 0.4)
+            return
+
+
+def _is_amount(rest: str, number: re.Match[str]) -> bool:
+    return re.match(r"[\d.]*,\d\d(?!\d)|\s?[€$£]", rest[number.start("value") :]) is not None
+
+
+def _until(page: Page, dates: _Dates, found: Sequence[Field]) -> Iterator[Field]:
+    """Yield the last day of payment: as many days after the invoice's as the text says.
+
+    Payable in 30 days, which is 3 May 2026. Without such a number a day after the invoice's,
+    in a line about payment, is taken.
+    """
+    best = max((each for each in found if each.kind == "date"), default=None,
+               key=lambda each: each.confidence)  # fmt: skip
+    if best is None:
+        return
+    first = datetime.date.fromisoformat(best.value)
+    taken = {each.value for each in found if each.kind == "service_date"} | {best.value}
+    for index, (start, end) in enumerate(page.lines):
+        line = page.text[start:end]
+        if not any(map(str.isdigit, line)):
+            continue
+        # A date may go on in the next line.
+        following = page.line(index + 1)
+        both = f"{line} {following}"[: len(line) + 24]
+        for placed in dates.all(both, is_labelled=True):
+            if placed[0] > len(line) or placed[2] in taken:
+                continue
+            days = (datetime.date.fromisoformat(placed[2]) - first).days
+            if not 0 < days <= _MOST_DAYS:
+                continue
+            around = f"{page.line(index - 1)} {line} {following}"
+            has_days = re.search(rf"(?<![\d.,/-]){days}(?![\d.,/-]\d|\d)", around) is not None
+            words = page.labels.words_of(page.folded[start:end])
+            is_payment = any("due" in page.labels.roles_of(word) for word in words)
+            if has_days or (is_payment and len(line) > placed[1] - placed[0]):
+                yield _field(page, "due_date", placed[2], start, end, 0.6 if has_days else 0.4)
 
 
 def _in_sentences(page: Page, dates: _Dates, known: set[str]) -> Iterator[Field]:
@@ -176,7 +318,8 @@ def _is_link(page: Page, start: int, end: int) -> bool:
     """Return whether the words between are such as "of" and "dated"."""
     words = [token.text for token in page.tokens_between(start, end)]
     return not words or " ".join(words) in page.labels.links or all(
-        word in page.labels.links or word == "#" for word in words
+        word in page.labels.links or word == "#" or "date" in page.labels.roles_of(word)
+        for word in words
     )  # fmt: skip
 
 
@@ -206,26 +349,34 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
     anchored = page.is_anchored(hit)
     start, end = page.rest(hit)
     text = page.text[start:end]
+    if _BROKEN.search(text) and end == page.lines[page.line_at(hit.end - 1)][1]:
+        # Its number goes on in the next line: 2024- / 00668.
+        text = text.rstrip() + page.line(page.line_at(hit.end - 1) + 1).split(" ", 1)[0]
     colon = text.lstrip()[:1] == ":"
     # "For the invoice no. 17 we thank you" names it as well, but less certainly.
     if not anchored and not colon and not {"number", "date", "due_date"} & set(kinds):
         return
     for kind in kinds:
         strength = (0.9 if colon else 0.85) if anchored else (0.7 if colon else 0.45)
-        strength -= 0.0 if hit.strong else 0.05
+        strength -= 0.2 if hit.guessed else (0.0 if hit.strong else 0.05)
         target = _WEAK.get(kind, kind)
         if kind in _WEAK:
             strength -= 0.3
         value = _value_in(target, text, dates)
+        if value and hit.guessed and target in REFERENCES and not _has_digits(value[2]):
+            continue
         if value:
             yield _field(page, target, value[2], hit.start, start + value[1], strength,
                          at=start + value[0])  # fmt: skip
+            if target == "number":
+                line_end = page.lines[page.line_at(hit.end - 1)][1]
+                yield from _dated(page, hit, start + value[1], line_end, dates)
             continue
-        if target in DATES and _has_words(text):
-            # The date may go on in the next line: 5 de fevereiro de / 2025.
+        if target in DATES and (_has_words(text) or not anchored):
+            # The date may be or go on in the next line: 5 de fevereiro de / 2025.
             following = page.line(page.line_at(hit.end - 1) + 1)
             value = _value_in(target, f"{text} {following}", dates)
-            if value and value[0] < len(text):
+            if value and value[0] <= len(text):
                 label = page.spans([(hit.start, hit.end)])
                 yield Field(kind=target, value=value[2], start=start + value[0],
                             evidence=f"{label} {text.strip()} {following}"[:200],
@@ -240,6 +391,18 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
             continue
         if anchored or colon:
             yield from _in_next_cells(page, hit, target, dates, strength)
+
+
+def _dated(page: Page, hit: Hit, start: int, end: int, dates: _Dates) -> Iterator[Field]:
+    """Yield the date after the number: document no. 17, of 3 March 2026, to be paid by 2 April."""
+    text = page.text[start:end]
+    placed = dates.at(text, _DATE_GAP)
+    if placed is None:
+        return
+    words = page.labels.words_of(page.folded[start : start + placed[0]])
+    roles = frozenset().union(*map(page.labels.roles_of, words))
+    if len(words) <= _MOST_LINKS and (not roles - {"terms"} or "date" in roles or words == []):
+        yield _field(page, "date", placed[2], hit.start, start + placed[1], 0.5)
 
 
 def _value_in(kind: str, text: str, dates: _Dates) -> tuple[int, int, str] | None:
@@ -261,8 +424,15 @@ def _is_number(value: str, dates: _Dates) -> bool:
     value = value.rstrip(".-/")
     if not any(map(str.isdigit, value)) or len(value) > 36:
         return False
+    if len(value) >= _ACCOUNT and value.isdigit():
+        return False
     dated = dates.at(value, 0)
     return dated is None or dated[1] < len(value)
+
+
+def _has_digits(value: str) -> bool:
+    """Return whether a number is long enough to be one without a label of the lists."""
+    return sum(map(str.isdigit, value)) >= _LEAST_DIGITS
 
 
 def _has_words(text: str) -> bool:
@@ -296,7 +466,8 @@ def _in_next_cells(
     if number + 1 < len(cells):
         beside = cells[number + 1]
         value = _value_in(kind, page.text[beside.start : beside.end], dates)
-        if value and not _begins_with_label(page, beside.start):
+        is_short = hit.guessed and kind in REFERENCES and value and not _has_digits(value[2])
+        if value and not is_short and not _begins_with_label(page, beside.start):
             yield _field(page, kind, value[2], hit.start, beside.start + value[1], strength,
                          at=beside.start + value[0])  # fmt: skip
             return
@@ -307,6 +478,8 @@ def _in_next_cells(
     if index + 2 < len(page.lines) and kind in DATES:
         text += " " + page.line(index + 2)
     value = _value_in(kind, text, dates)
+    if value and hit.guessed and kind in REFERENCES and not _has_digits(value[2]):
+        return
     if _name_of(page, hit) in page.labels.titles:
         strength -= 0.35  # the line below a title is rather another thing
     if value and _LEAD.fullmatch(text[: value[0]]):
@@ -326,7 +499,7 @@ def _runs(page: Page) -> Iterator[list[Hit]]:
     """Yield the groups of labels that stand directly one after the other."""
     run: list[Hit] = []
     for hit in page.hits:
-        if run and not any(map(str.isalnum, page.text[run[-1].end : hit.start])):
+        if run and _BETWEEN_LABELS.fullmatch(page.text, run[-1].end, hit.start):
             run.append(hit)
             continue
         if len(run) > 1:

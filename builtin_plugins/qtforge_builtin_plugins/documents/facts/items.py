@@ -23,6 +23,16 @@ _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _SPLIT: Final = re.compile(r"(?<=\d) (?=\d{3})")
 _HALF: Final = Decimal("0.005")
 _MOST_NUMBERS: Final = 12
+_MOST_BEFORE: Final = 2  # lines of a description before its numbers
+_SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due", "paid"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    index: int
+    start: int
+    end: int
+    numbers: Sequence[Money]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +65,23 @@ def find_rows(page: Page, language: str | None) -> list[Row]:
     """
     mark = decimal_mark(page.text)
     found: list[Row] = []
-    words: list[str] = []  # the lines before a row's numbers, which may be its description
-    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
-        row = _row(page, index, start, end, mark, language)
+    before: list[_Line] = []  # the lines since the last row, which may begin the next one
+    lines = page.lines[:_MOST_LINES]
+    numbers = [find_money(page, start, end, mark, language) for start, end in lines]
+    for index, (start, end) in enumerate(lines):
+        line = _Line(index, start, end, numbers[index])
+        following = None
+        if index + 1 < len(lines):
+            following = _Line(index + 1, *lines[index + 1], numbers[index + 1])
+        row = _row(page, line, before[-_MOST_BEFORE:], following, mark)
         if row is None:
-            words = [*words[-2:], page.text[start:end]]
+            before.append(line)
             continue
-        if not re.search(r"[^\W\d_]{3,}", row.description) and words:
+        if not re.search(r"[^\W\d_]{3,}", row.description) and before:
+            words = [page.text[each.start : each.end] for each in before[-3:]]
             row = replace(row, description=_joined(words, page))
         found.append(row)
-        words = []
+        before = []
     return found
 
 
@@ -73,31 +90,100 @@ def _joined(words: Sequence[str], page: Page) -> str:
 
 
 def _row(
-    page: Page, index: int, start: int, end: int, mark: str | None, language: str | None
+    page: Page, line: _Line, before: Sequence[_Line], following: _Line | None, mark: str | None
 ) -> Row | None:
-    numbers = find_money(page, start, end, mark, language)
-    if len(numbers) < 2 or not numbers[-1].looks_like_money:
+    """Return the item whose amount is at the end of a line."""
+    numbers = line.numbers
+    if not numbers or not numbers[-1].looks_like_money:
         return None
-    if not _ENDING.fullmatch(page.folded[numbers[-1].end : end]):
+    if not _ENDING.fullmatch(page.folded[numbers[-1].end : line.end]):
         return None
-    discounts = [Decimal(match[1].replace(",", ".")) / 100
-                 for match in _DISCOUNT.finditer(page.folded[start:end])]  # fmt: skip
-    for reading in _readings(page, numbers[-_MOST_NUMBERS:], mark):
-        if len(reading) < 3:
-            continue
-        quantity, price, amount = reading[-3:]
-        if price.places == 0 and quantity.places == 0 and price.currency is None:
-            continue
-        if _is_product(quantity.value, price, amount, discounts):
+    if len(numbers) > 1:
+        discounts = _discounts(page, [line])
+        for reading in _readings(page, numbers[-_MOST_NUMBERS:], mark):
+            made = _factors(reading, discounts) if len(reading) > 2 else None
+            if made is not None:
+                return _made(page, line, made, reading[-1])
+        # The description is on two lines, and the quantity on the first of them.
+        for first in reversed(before):
+            if _is_part(page, first) and first.numbers and _is_price(numbers[-2]):
+                made = _factors([*first.numbers[:3], *numbers[-2:]], discounts)
+                if made is not None:
+                    return _made(page, first, made, numbers[-1], [line])
+    # Quantity and price are below the description: 10 pcs x 4.90.
+    if following is not None and len(following.numbers) > 1 and len(numbers) < _MOST_NUMBERS:
+        made = _factors([*following.numbers[:3], numbers[-1]], _discounts(page, [line, following]))
+        if made is not None and _is_part(page, following):
             return Row(
-                line=index,
-                description=_description(page, start, quantity.start),
-                quantity=quantity.value,
-                price=price.value,
-                amount=amount,
-                evidence=" ".join(page.text[start:end].split()),
+                line=line.index,
+                description=_description(page, line.start, numbers[-1].start),
+                quantity=made[0].value,
+                price=made[1].value,
+                amount=numbers[-1],
+                evidence=page.spans([(line.start, line.end), (following.start, following.end)]),
             )
     return None
+
+
+def _is_price(number: Money) -> bool:
+    return number.looks_like_money or number.places > 0
+
+
+def _is_part(page: Page, line: _Line) -> bool:
+    """Return whether a line may be a part of an item: it has no label of a sum and no amount."""
+    hits = page.hits_between(line.start, line.start + 1)
+    return not any(_SUMS & set(hit.kinds) for hit in hits)
+
+
+def _discounts(page: Page, lines: Sequence[_Line]) -> list[Decimal]:
+    return [
+        Decimal(match[1].replace(",", ".")) / 100
+        for line in lines
+        for match in _DISCOUNT.finditer(page.folded, line.start, line.end)
+    ]
+
+
+def _factors(
+    numbers: Sequence[Money], discounts: Sequence[Decimal]
+) -> tuple[Money, Money] | None:  # fmt: skip
+    """Return quantity and price among the numbers of a row whose product is the last of them."""
+    *others, amount = numbers
+    for price in reversed(others):
+        for quantity in reversed(others):
+            if quantity is price or quantity.currency is not None:
+                continue
+            if price.places == 0 and quantity.places == 0 and price.currency is None:
+                continue
+            if _is_product(quantity.value, price, amount, discounts):
+                return quantity, price
+    return None
+
+
+def _made(
+    page: Page, line: _Line, factors: tuple[Money, Money], amount: Money,
+    further: Sequence[_Line] = (),
+) -> Row:  # fmt: skip
+    quantity, price = factors
+    until = min(quantity.start, price.start)
+    description = _description(page, line.start, until)
+    if not re.search(r"[^\W\d_]{3,}", description):
+        # The quantity is before the description: 9 box Printer paper 27.70.
+        after = next((number.start for number in sorted((quantity, price), key=_start)
+                      if number.start > until), amount.start)  # fmt: skip
+        words = page.text[min(quantity.end, price.end) : after].replace("\t", " ").strip(" -–|")
+        description = words if re.search(r"[^\W\d_]{3,}", words) else description
+    return Row(
+        line=line.index,
+        description=description,
+        quantity=quantity.value,
+        price=price.value,
+        amount=amount,
+        evidence=page.spans([(each.start, each.end) for each in (line, *further)]),
+    )
+
+
+def _start(number: Money) -> int:
+    return number.start
 
 
 def _readings(page: Page, numbers: Sequence[Money], mark: str | None) -> Iterator[list[Money]]:

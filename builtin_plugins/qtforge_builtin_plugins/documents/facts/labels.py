@@ -39,6 +39,8 @@ _OPTIONAL: Final = re.compile(r"( ?)\(([^()]*)\)")
 _PLAIN: Final = re.compile(r"[^\W\d_]{3,}(?: [^\W\d_]{4,})*")  # its words as they are
 _NEXT_OPTION: Final = re.compile(r"( \([^()]*[^() ]\))\(")  # "facture (proforma)(finale)"
 _MOST_VARIANTS: Final = 64
+_LEAST_PART: Final = 2  # letters of a word's beginning or end
+_NO_ROLES: Final[frozenset[str]] = frozenset()
 _SINGLE: Final[Mapping[str, str]] = {
     "İ": "i", "ı": "i", "I": "i", "ё": "е", "Ё": "е", "’": "'", "‘": "'", "ł": "l", "Ł": "l",
     "ø": "o", "Ø": "o", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2007": " ",
@@ -64,12 +66,14 @@ class Hit:
         start: The position of its first character.
         end: The position after its last character.
         strong: Whether it is a label of the language itself, and not the English one.
+        guessed: Whether it is no label of the lists, but was read by its words.
     """
 
     kinds: tuple[str, ...]
     start: int
     end: int
     strong: bool
+    guessed: bool = False
 
 
 def fold(text: str) -> str:
@@ -117,6 +121,7 @@ class Labels:
         links: The words between a title and the number or date after it.
         first: The first words of all labels.
         first_titles: The first words of all titles.
+        words: What single words say, such as ``due``; with the beginnings and ends of words.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
@@ -126,6 +131,23 @@ class Labels:
     links: frozenset[str]
     first: frozenset[str] = field(default=frozenset())
     first_titles: frozenset[str] = field(default=frozenset())
+    words: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @staticmethod
+    def words_of(folded: str) -> list[str]:
+        """Return the words of a part of a folded text."""
+        return list(_words(folded))
+
+    def roles_of(self, word: str) -> frozenset[str]:
+        """Return what a word says, by itself, by its beginning and by its end."""
+        found = self.words.get(word)
+        if found is not None:
+            return found
+        roles: frozenset[str] = frozenset()
+        for size in range(_LEAST_PART, len(word) + 1):
+            roles |= self.words.get(f"{word[:size]}*", _NO_ROLES)
+            roles |= self.words.get(f"*{word[-size:]}", _NO_ROLES)
+        return roles
 
     def find(self, folded: str, tokens: Sequence[Token]) -> Iterator[Hit]:
         """Yield the labels in a text in order; the longest of several at one place."""
@@ -138,6 +160,8 @@ class Labels:
     def find_titles(self, folded: str, tokens: Sequence[Token]) -> Iterator[tuple[str, int, int]]:
         """Yield each name of a document with its kind, its start and its end."""
         for start, end in _longest(folded, tokens, self.titles, self.first_titles):
+            if _is_part(folded, tokens[start].start, tokens[end - 1].end):
+                continue
             key = " ".join(token.text for token in tokens[start:end])
             yield self.titles[key], tokens[start].start, tokens[end - 1].end
 
@@ -211,7 +235,20 @@ def load_labels(language: str | None, folder: str | None = None) -> Labels:
         links=frozenset(links),
         first=frozenset(key.split(" ", 1)[0] for key in kinds),
         first_titles=frozenset(key.split(" ", 1)[0] for key in titles),
+        words=_roles([*english, *own]),
     )
+
+
+def _roles(files: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Return each word of ``[words]`` with what it says; a language's own comes before English."""
+    found: dict[str, frozenset[str]] = {}
+    for data in files:
+        own: dict[str, set[str]] = {}
+        for role, words in data.get("words", {}).items():
+            for word in words:
+                own.setdefault(fold(word), set()).add(role)
+        found.update({word: frozenset(roles) for word, roles in own.items()})
+    return found
 
 
 def _paths(language: str, folder: str | None) -> list[Path]:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.labels import Hit, Labels, Token, fold, tokenize
+from qtforge_builtin_plugins.documents.facts.labels import (
+    Hit,
+    Labels,
+    Token,
+    fold,
+    load_labels,
+    tokenize,
+)
+from qtforge_builtin_plugins.documents.facts.phrases import guess_labels, join_translations
 
 __all__ = ["Cell", "Page"]
 
 # What separates the cells of a line: a tab, three spaces, or a mark with spaces around it.
 _CELL_GAP: Final = re.compile(r"\t+| {3,}|(?<=\S) [·|•] (?=\S)")
 _WORD: Final = re.compile(r"\w")
-_STRONG_BREAK: Final = re.compile(r"[,;·|(]\s*$|\.\s+$")
+_STRONG_BREAK: Final = re.compile(r"[,;·|(]\s*$|\.\s+$|\s[/–]\s*$|[^\W\d_]:\s*$")  # noqa: RUF001
+_MOST_LINES: Final = 2_000
 
 
 class Cell:
@@ -65,7 +74,12 @@ class Page:
     @cached_property
     def hits(self) -> list[Hit]:
         """The labels in the text, in order."""
-        return list(self.labels.find(self.folded, self.tokens))
+        listed = list(self.labels.find(self.folded, self.tokens))
+        joined = join_translations(
+            self.folded, self.tokens, listed, partial(load_labels, None)
+        )  # fmt: skip
+        cells = [(cell.start, cell.end) for cells in self.cells[:_MOST_LINES] for cell in cells]
+        return guess_labels(self.folded, cells, joined, self.labels)
 
     @cached_property
     def _hit_starts(self) -> list[int]:

@@ -38,14 +38,20 @@ _MONEY: Final = re.compile(
     rf"(?P<number>{_NUMBER})(?:[.,][-–]{{1,2}}(?!\d))?(?P<minus3>-(?!\d))?"
     rf"(?: ?(?P<after>{_CURRENCY})(?! ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
 )
-_PERCENT: Final = re.compile(r"\(?[-–]?\d{1,2}(?:[.,]\d{1,3})? ?%\)?|% ?\d{1,2}(?:[.,]\d{1,2})?")
+_PERCENT: Final = re.compile(
+    r"(?<![\d.,])\(?[-–]?\d{1,2}(?:[.,]\d{1,3})? ?%(?!\d)\)?|% ?\d{1,2}(?:[.,]\d{1,2})?"
+)
 _RATE: Final = re.compile(
-    r"(?P<minus>[-–]?)(?:(\d{1,2}(?:[.,]\d{1,3})?) ?%|% ?(\d{1,2}(?:[.,]\d{1,2})?))"
+    r"(?P<minus>[-–]?)(?:(?<![\d.,])(\d{1,2}(?:[.,]\d{1,3})?) ?%(?!\d)"
+    r"|% ?(\d{1,2}(?:[.,]\d{1,2})?))"
 )
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
 _TOLERANCE: Final = Decimal("0.06")
+_OF_BASE: Final = Decimal(1)  # a rounded tax of a few per cent is that far from its base
+# What a sum without tax is called, apart from its own labels.
+_NETS: Final = frozenset({"net", "tax_base", "total", "total_weak"})
 _MOST_LABEL: Final = 80
 _MOST_LINES: Final = 4_000
 _OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
@@ -404,7 +410,11 @@ def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
     dues = _candidates(lines, ("amount_due",))
     paid = next((line for line in reversed(lines) if line.kind == "paid"), None)
     due = dues[-1] if dues else None
-    for group in (totals, weak, dues, [each for each in lines if each.kind is None and each.plain]):
+    unknown = [each for each in lines if each.kind is None and each.plain]
+    # The words for a sum may be the same ones for that with tax and that without.
+    last_tax = max((each.line for each in lines if each.kind == "tax"), default=len(lines))
+    after = [each for each in lines if each.kind == "net" and each.line > last_tax]
+    for group in (totals, weak, dues, unknown, after):
         best: Sums | None = None
         for total in group:
             made = _explained(total, lines, items)
@@ -452,8 +462,9 @@ def _explained(total: SumLine, lines: Sequence[SumLine], items: Decimal | None) 
             if line.line != total.line and line.kind not in ("tax", "paid", "amount_due", "ignored")
             and abs(line.amount.value + tax - value) <= _TOLERANCE and (some or line.kind == "net")
         ]  # fmt: skip
-        nets.sort(key=lambda line: (line.kind != "net", line.kind != "tax_base", -line.line))
-        if nets and (nets[0].kind in ("net", "tax_base") or _rates_fit(nets[0], some)):
+        nets.sort(key=lambda line: (line.kind != "net", line.kind != "tax_base",
+                                    line.kind not in _NETS, -line.line))  # fmt: skip
+        if nets and (nets[0].kind in _NETS or (nets[0].plain and _rates_fit(nets[0], some))):
             return Sums(net=nets[0], taxes=tuple(some), total=total, agrees=True)
     if items is not None and abs(items - value) <= _TOLERANCE and not taxes:
         return Sums(total=total, agrees=True)
@@ -461,10 +472,11 @@ def _explained(total: SumLine, lines: Sequence[SumLine], items: Decimal | None) 
 
 
 def _rates_fit(net: SumLine, taxes: Sequence[SumLine]) -> bool:
-    """Return whether the only tax is its rate of the net sum."""
-    if len(taxes) != 1 or taxes[0].rate is None:
+    """Return whether the tax is its rate of the net sum; of several, whether all may be."""
+    if not taxes or any(tax.rate is None for tax in taxes):
         return False
-    return abs(net.amount.value * taxes[0].rate / 100 - taxes[0].amount.value) <= _TOLERANCE
+    sums = [tax.amount.value * 100 / tax.rate for tax in taxes if tax.rate]
+    return abs(sum(sums, Decimal(0)) - net.amount.value) <= _OF_BASE * len(taxes) ** 2
 
 
 def _subsets(taxes: Sequence[SumLine]) -> Iterator[tuple[SumLine, ...]]:

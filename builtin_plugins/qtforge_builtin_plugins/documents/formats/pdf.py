@@ -26,6 +26,8 @@ _DATE: Final = re.compile(
 )
 # PDFium marks a hyphen at a line break within a word by U+FFFE (older versions: U+0002).
 _SOFT_HYPHEN: Final = re.compile("[\ufffe\x02]\r?\n?")
+# Before a digit it is one of a number such as M-414658, which does not lose it.
+_HYPHEN_OF_NUMBER: Final = re.compile("[\ufffe\x02]\r?\n?(?=\\d)")
 # From this share of lines that are above the previous line, the drawing order of the page is
 # not the reading order. Columns cause one such step each, so they stay below.
 _MOST_STEPS_UP: Final = 0.25
@@ -189,10 +191,14 @@ def _read_page(source: Source, document: pypdfium2.PdfDocument, number: int) -> 
     if _is_disordered(lines):
         text = "\n".join(_rows(lines))
     else:
-        text = _SOFT_HYPHEN.sub("", "\n".join(line.text for line in _paired(lines)))
+        text = _without_soft_hyphens("\n".join(line.text for line in _paired(lines)))
     return _Page(
         text="\n\n".join([text, *(written.notes if written else ())]), is_picture=is_picture
     )
+
+
+def _without_soft_hyphens(text: str) -> str:
+    return _SOFT_HYPHEN.sub("", _HYPHEN_OF_NUMBER.sub("-", text))
 
 
 def _written(page: pypdfium2.PdfPage) -> _Written | None:
