@@ -11,7 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form, without_form
+from qtforge_builtin_plugins.documents.facts.companies import (
+    FORMS,
+    find_companies,
+    has_form,
+    without_form,
+)
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.page import Cell, Page
 
@@ -73,8 +78,8 @@ _POSTAL: Final = re.compile(
 )
 # A line with the town of an address: 53111 Bonn, 1012 WX Amsterdam, Columbus, OH 43215.
 _TOWN: Final = re.compile(
-    r"(?:[A-Z]{1,2}-)?\d{2,3}[ -]?\d{2,3}(?: [A-Z]{2})?,? (?:г\. ?)?[^\W\d_][^\d\n]{1,40}"
-    r"(?: \d{1,2})?"
+    r"(?:[A-Z]{1,2}-)?(?:\d{4} [A-Z]{2}|\d{4}-\d{3}|\d{2}-\d{3}|\d{3} \d{2}|\d{4,6}),? (?:г\. ?)?"
+    r"[^\W\d_][^\d\n]{1,40}(?: \d{1,2})?"
     r"|[^\W\d_][^\d\n]{1,40},? (?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
     r"|[A-Z]\d[\dW] ?[A-Z\d]{4})"
 )
@@ -97,6 +102,10 @@ _FORM_PARTS: Final = frozenset({"", "tic", "ticaret", "sanvetic", "vetic", "sana
 _MOST_ADDRESS: Final = 9  # lines below a customer's name that are about the customer
 _BAND: Final = frozenset({"issuer", "customer"})
 _MOST_BAND: Final = 90
+_ONLY_FORM: Final = re.compile(FORMS)
+_OVER_LINE: Final = 24  # characters of a number in the next line
+_INDENT: Final = 12  # characters; more is a column of its own
+_SHIFT: Final = 2
 _MOST_BLOCKS: Final = 60
 _MOST_NAME: Final = 60
 _OTHER: Final = frozenset({"vat_id", "company_number", "phone", "email", "iban", "bic", "bank"})
@@ -480,20 +489,23 @@ def _other(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | 
 
 def _addressee(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Name | None:
     """Return the name above the first address that is not the issuer's."""
-    companies = {(name.line, name.start): name for name in names}
+    companies = {name.start: name for name in names}
     count = 0
-    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
-        if index == 0 or end - start > _MOST_NAME or not _TOWN.fullmatch(page.text[start:end]):
-            continue
-        if page.hits_between(start, start + 1):
-            continue
-        count += 1
-        if count > _MOST_BLOCKS:
-            break
-        name = _above(page, index, companies)
-        if name is None or (issuer is not None and _is_of(name.text, issuer.text)):
-            continue
-        return name
+    for index in range(2, min(_MOST_LINES, len(page.lines))):
+        for cell in page.cells[index]:
+            if cell.end - cell.start > _MOST_NAME or not _DIGITS.search(
+                page.text, cell.start, cell.end
+            ):
+                continue
+            text = page.text[cell.start : cell.end].strip()
+            if not _TOWN.fullmatch(text) or page.hits_between(cell.start, cell.start + 1):
+                continue
+            count += 1
+            if count > _MOST_BLOCKS:
+                return None
+            name = _above(page, index, cell, companies)
+            if name is not None and (issuer is None or not _is_of(name.text, issuer.text)):
+                return name
     return None
 
 
@@ -502,19 +514,21 @@ def _is_of(name: str, issuer: str) -> bool:
     return one in other or other in one
 
 
-def _above(
-    page: Page, town: int, companies: dict[tuple[int, int], _Name]
-) -> _Name | None:  # fmt: skip
+def _above(page: Page, town: int, cell: Cell, companies: dict[int, _Name]) -> _Name | None:
     """Return the name that is above the street above a town."""
-    street = town - 1
-    if street < 1 or not _joins(page, street) or not _STREET.match(page.line(street)):
+    street = _cell_above(page, town, cell)
+    if street is None:
         return None
-    if _MONEY.search(page.line(street)) or _TOWN.fullmatch(page.line(street)):
+    text = page.text[street.start : street.end]
+    if not _STREET.match(text) or _MONEY.search(text) or _TOWN.fullmatch(text):
         return None
-    for index in range(street - 1, max(-1, street - 4), -1):
-        if not _joins(page, index):
+    place = street
+    for index in range(town - 1, max(0, town - 4), -1):
+        above = _cell_above(page, index, place)
+        if above is None:
             return None
-        start, end = page.lines[index]
+        place = above
+        start, end = above.start, above.end
         text = page.text[start:end]
         mail = next(reversed(list(_MAIL.finditer(text))), None)
         if mail is not None:
@@ -524,25 +538,44 @@ def _above(
             text = page.text[start:end]
             if not text:
                 return None
-        is_department = _DEPARTMENT.match(page.folded, start, end) is not None
-        if is_department and index > 0 and mail is None:
-            continue
-        own = companies.get((index, start))
+        if _ONLY_FORM.fullmatch(text) or _key(without_form(text)) in _FORM_PARTS:
+            continue  # the rest of a name
+        own = companies.get(start)
         if own is not None:
             return own
-        hits = page.hits_between(start, start + 1)
-        if (
-            (not text[:1].isupper() and not text[:2].islower())
-            or len(text) > _MOST_NAME
-            or (len(text.split()) == 1 and any(map(str.isdigit, text)))
-            or text.endswith(":")
-            or _TOWN.search(text)
-            or any(hit.end - hit.start > 2 and hit.kinds for hit in hits)
-            or next(page.labels.find_titles(page.folded, page.tokens_between(start, end)), None)
-        ):
+        if _DEPARTMENT.match(page.folded, start, end) is not None and mail is None:
+            continue
+        if not _is_name(page, start, end):
             return None
-        return _Name(text.split(",", 1)[0].strip(), start, 0, index)
+        return _Name(text.split(",", 1)[0].strip(), start, 0, index - 1)
     return None
+
+
+def _is_name(page: Page, start: int, end: int) -> bool:
+    """Return whether a line above an address may be a name, and is no label and no title."""
+    text = page.text[start:end]
+    return not (
+        (not text[:1].isupper() and not text[:2].islower())
+        or len(text) > _MOST_NAME
+        or (len(text.split()) == 1 and any(map(str.isdigit, text)))
+        or text.endswith(":")
+        or _TOWN.search(text)
+        or any(
+            page.folded[hit.start : hit.end] not in _SHORT_LABELS
+            for hit in page.hits_between(start, start + 1)
+        )
+        or next(page.labels.find_titles(page.folded, page.tokens_between(start, end)), None)
+    )
+
+
+def _cell_above(page: Page, index: int, cell: Cell) -> Cell | None:
+    """Return the cell over another one in the line directly above."""
+    if index < 1 or not _joins(page, index - 1):
+        return None
+    cells = page.cells[index - 1]
+    if len(cells) == 1 and len(page.cells[index]) == 1 and cell.column < _INDENT:
+        return cells[0]
+    return next((each for each in cells if abs(each.column - cell.column) <= _SHIFT), None)
 
 
 def _joins(page: Page, index: int) -> bool:
@@ -579,9 +612,9 @@ def _numbers(
     places += owners
     found: dict[str, dict[str, tuple[str, str]]] = {"issuer": {}, "customer": {}}
     for start, end in page.lines[:_MOST_LINES]:
-        if not _DIGITS.search(page.text, start, end):
+        if not _DIGITS.search(page.text, start, end + _OVER_LINE):
             continue
-        for match in _REGISTERED.finditer(page.text, start, min(len(page.text), end + 24)):
+        for match in _REGISTERED.finditer(page.text, start, end + _OVER_LINE):
             role = _owner(page, match.start(), places)
             if role is not None and match.start() < end:
                 value = " ".join(next(filter(None, match.groups())).split())

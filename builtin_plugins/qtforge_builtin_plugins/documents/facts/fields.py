@@ -210,8 +210,10 @@ def _quoted(page: Page, dates: _Dates) -> Iterator[Field]:
             continue
         line = page.text[start:end]
         numbers = [match for match in _TOKEN.finditer(line) if any(map(str.isdigit, match[0]))]
+        if len(numbers) != 1 or dates.all(line):
+            continue
         words = page.labels.words_of(page.folded[start:end])
-        if len(numbers) != 1 or len(words) < _LEAST_WORDS or dates.all(line):
+        if len(words) < _LEAST_WORDS:
             continue
         value = numbers[0][0].rstrip(".,;:!)-/")
         if sum(map(str.isdigit, value)) < _LEAST_REFERENCE or _AMOUNT.search(value):
@@ -376,7 +378,7 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
             # The date may be or go on in the next line: 5 de fevereiro de / 2025.
             following = page.line(page.line_at(hit.end - 1) + 1)
             value = _value_in(target, f"{text} {following}", dates)
-            if value and value[0] <= len(text):
+            if value and value[0] <= len(text) + (0 if _has_words(text) else 1):
                 label = page.spans([(hit.start, hit.end)])
                 yield Field(kind=target, value=value[2], start=start + value[0],
                             evidence=f"{label} {text.strip()} {following}"[:200],

@@ -18,7 +18,7 @@ from qtforge_builtin_plugins.documents.facts.sums import Money, decimal_mark, fi
 __all__ = ["Row", "find_rows"]
 
 _MOST_LINES: Final = 2_000
-_DISCOUNT: Final = re.compile(r"\(?[-–] ?(\d{1,2}(?:[.,]\d{1,2})?) ?%\)?")
+_DISCOUNT: Final = re.compile(r"\(?[-–]\s?(\d{1,2}(?:[.,]\d{1,2})?) ?%\)?")
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _SPLIT: Final = re.compile(r"(?<=\d) (?=\d{3})")
 _HALF: Final = Decimal("0.005")
@@ -108,6 +108,14 @@ def _row(
         for first in reversed(before):
             if _is_part(page, first) and first.numbers and _is_price(numbers[-2]):
                 made = _factors([*first.numbers[:3], *numbers[-2:]], discounts)
+                if made is not None:
+                    return _made(page, first, made, numbers[-1], [line])
+    elif not re.search(r"[^\W\d_]{4,}", page.folded[line.start : line.end]):
+        # The amount alone is below the row: 10 pcs 109.49 (- / 5%) / 1,040.16.
+        for first in reversed(before):
+            if _is_part(page, first) and len(first.numbers) > 1:
+                whole = _Line(first.index, first.start, line.end, ())
+                made = _factors([*first.numbers[:4], numbers[-1]], _discounts(page, [whole]))
                 if made is not None:
                     return _made(page, first, made, numbers[-1], [line])
     # Quantity and price are below the description: 10 pcs x 4.90.

@@ -39,6 +39,7 @@ _OPTIONAL: Final = re.compile(r"( ?)\(([^()]*)\)")
 _PLAIN: Final = re.compile(r"[^\W\d_]{3,}(?: [^\W\d_]{4,})*")  # its words as they are
 _NEXT_OPTION: Final = re.compile(r"( \([^()]*[^() ]\))\(")  # "facture (proforma)(finale)"
 _MOST_VARIANTS: Final = 64
+_MOST_READ: Final = 10_000
 _LEAST_PART: Final = 2  # letters of a word's beginning or end
 _NO_ROLES: Final[frozenset[str]] = frozenset()
 _SINGLE: Final[Mapping[str, str]] = {
@@ -82,6 +83,8 @@ def fold(text: str) -> str:
     >>> fold("Nº de FACTURE échue"), len(fold("İŞ"))
     ('nº de facture echue', 2)
     """
+    if text.isascii():
+        return text.lower()
     return text.translate({ord(each): _folded(each) for each in set(text)})
 
 
@@ -122,6 +125,7 @@ class Labels:
         first: The first words of all labels.
         first_titles: The first words of all titles.
         words: What single words say, such as ``due``; with the beginnings and ends of words.
+        read: What words of texts said before.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
@@ -132,6 +136,7 @@ class Labels:
     first: frozenset[str] = field(default=frozenset())
     first_titles: frozenset[str] = field(default=frozenset())
     words: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    read: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def words_of(folded: str) -> list[str]:
@@ -143,10 +148,14 @@ class Labels:
         found = self.words.get(word)
         if found is not None:
             return found
+        if word in self.read:
+            return self.read[word]
         roles: frozenset[str] = frozenset()
         for size in range(_LEAST_PART, len(word) + 1):
             roles |= self.words.get(f"{word[:size]}*", _NO_ROLES)
             roles |= self.words.get(f"*{word[-size:]}", _NO_ROLES)
+        if len(self.read) < _MOST_READ:
+            self.read[word] = roles
         return roles
 
     def find(self, folded: str, tokens: Sequence[Token]) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ import bisect
 import re
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Final
+from typing import Any, Final
 
 from qtforge_builtin_plugins.documents.facts.labels import (
     Hit,
@@ -52,6 +52,7 @@ class Page:
         folded: The text without case and accents, of the same length.
         labels: The labels that are looked for.
         lines: Start and end of each line that is not empty.
+        money: The numbers of a part by its start and end, as `sums.find_money` has read them.
     """
 
     def __init__(self, text: str, labels: Labels) -> None:
@@ -64,6 +65,7 @@ class Page:
             if line.strip():
                 self.lines.append((at + len(line) - len(line.lstrip()), at + len(line.rstrip())))
             at += len(line) + 1
+        self.money: dict[tuple[int, int], list[Any]] = {}
         self._starts = [start for start, _ in self.lines]
 
     @cached_property

@@ -42,6 +42,7 @@ _MONEY: Final = re.compile(
     r"[-−–]? ?(?:[^\w\s]|[a-z]{3} )? ?\d{1,3}(?:[., ']?\d{3})*[.,]\d\d(?![\d./-])|\d{1,2} ?%"  # noqa: RUF001
 )
 _MOST_LINE: Final = 300
+_MOST_LABEL: Final = 60
 _MOST_WORDS: Final = 7
 _SMALL: Final = 3  # letters of words that say nothing, such as "of the"
 
@@ -200,7 +201,9 @@ def _guess(
         return None
     if not follower and len(inside) > 1:
         return None  # a row of labels
-    words = list(labels.words_of(folded[start:label_end]))
+    if label_end - start > _MOST_LABEL:
+        return None
+    words = labels.words_of(folded[start:label_end])
     if not words or len(words) > _MOST_WORDS:
         return None
     roles = [labels.roles_of(word) for word in words]

@@ -48,6 +48,7 @@ _RATE: Final = re.compile(
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
+_PLACES: Final = re.compile(r"[.,](\d+)$")
 _TOLERANCE: Final = Decimal("0.06")
 _OF_BASE: Final = Decimal(1)  # a rounded tax of a few per cent is that far from its base
 # What a sum without tax is called, apart from its own labels.
@@ -157,9 +158,13 @@ def find_money(
     line = page.folded[start:end]
     if not any(map(str.isdigit, line)):
         return []
-    for pattern in (_DATE, _PERCENT):
-        line = pattern.sub(lambda match: "\0" * len(match[0]), line)
-    found = []
+    known = page.money.get((start, end))
+    if known is not None:
+        return known
+    line = _DATE.sub(_blank, line)
+    if "%" in line:
+        line = _PERCENT.sub(_blank, line)
+    found: list[Money] = []
     for match in _MONEY.finditer(line):
         number = match["number"]
         value = _value(number, mark)
@@ -169,7 +174,7 @@ def find_money(
         if match["minus"] or match["minus2"] or match["minus3"] or bracketed:
             value = -value
         sign = match["before"] or match["after"]
-        places = re.search(r"[.,](\d+)$", number)
+        places = _PLACES.search(number)
         decimals = len(places[1]) if places and value != value.to_integral_value() else (
             2 if places and len(places[1]) == 2 else 0
         )  # fmt: skip
@@ -183,7 +188,12 @@ def find_money(
                 places=decimals,
             )
         )
+    page.money[start, end] = found
     return found
+
+
+def _blank(match: re.Match[str]) -> str:
+    return "\0" * len(match[0])
 
 
 @lru_cache(maxsize=4096)  # several extractors read the same lines
@@ -414,7 +424,8 @@ def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
     # The words for a sum may be the same ones for that with tax and that without.
     last_tax = max((each.line for each in lines if each.kind == "tax"), default=len(lines))
     after = [each for each in lines if each.kind == "net" and each.line > last_tax]
-    for group in (totals, weak, dues, unknown, after):
+    others = [each for each in lines if each.kind == "other" and each.line > last_tax]
+    for group in (totals, weak, dues, unknown, after, others):
         best: Sums | None = None
         for total in group:
             made = _explained(total, lines, items)
