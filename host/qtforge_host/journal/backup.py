@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import io
 import os
-import queue
 import shutil
 import sqlite3
 import threading
@@ -44,6 +43,7 @@ _JOURNAL: Final = "runs/journal.sqlite3"
 _SECRETS: Final = "runs/secrets"
 _FOLDERS: Final = ("runs/blobs", "run-files")
 _CHUNK: Final = 1 << 20
+_INTERRUPT_S: Final = 0.05
 _TIMES: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -141,25 +141,28 @@ def _copy_journal(journal: Path, copy: Path) -> int:
 def _vacuum_into(source: sqlite3.Connection, copy: Path) -> None:
     """Copy a database in a thread: no signal would reach this one before SQLite returns."""
     # Not Thread.join: once interrupted, it takes the thread for one that has ended (Python 3.11).
-    outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    # Not a queue either: a signal may come between the end of `get` and the use of its item.
+    ended = threading.Event()
+    errors: list[BaseException] = []
 
     def copy_it() -> None:
         try:
             source.execute("VACUUM INTO ?", (str(copy),))
         except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
-            outcome.put(error)
-        else:
-            outcome.put(None)
+            errors.append(error)
+        finally:
+            ended.set()
 
     threading.Thread(target=copy_it, name="qtforge-backup", daemon=True).start()
     try:
-        error = outcome.get()
+        ended.wait()
     except BaseException:
         source.interrupt()
-        outcome.get()
+        while not ended.wait(_INTERRUPT_S):
+            source.interrupt()  # the statement had not begun
         raise
-    if error is not None:
-        raise error
+    if errors:
+        raise errors[0]
 
 
 def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _Entry]:

@@ -225,13 +225,13 @@ def test_what_is_ended_in_its_middle_leaves_nothing_for_long(
     env = {"HOME": str(tmp_path), "PYTHONUTF8": "1"}
     with (tmp_path / "said").open("w") as said:
         process = forker().start(words, env=env, cwd=tmp_path, stdout=said, stderr=said)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not list(folder.glob(".qtforge-*/*")):
             assert process.poll() is None, (tmp_path / "said").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(ended_by)
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=120)
 
     assert code == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(ended_by, -9)
     left = list(folder.glob(".*"))
