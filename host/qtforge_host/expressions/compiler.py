@@ -23,6 +23,7 @@ from qtforge_host.expressions.cost import LONGEST_RANGE, CostFunction, cost_func
 from qtforge_host.expressions.flattening import Paths, flatten
 from qtforge_host.expressions.limits import Budget, Elsewhere, ExpressionLimits, checked_result
 from qtforge_host.expressions.names import Scope, check_names
+from qtforge_host.expressions.pruning import Tree, keys_read, pruned
 from qtforge_host.expressions.specified import SPECIFIED_FUNCTIONS
 from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.errors import ExpressionError
@@ -83,6 +84,7 @@ class Expression:
         "_functions",
         "_path",
         "_program",
+        "_read",
         "_sized",
         "source",
         "variables",
@@ -102,6 +104,7 @@ class Expression:
         self._path = text.split(".") if plain_path else None
         self._flat: _Flat | Literal[False] | None = False  # not computed yet
         self._cost: CostFunction | None = None if plain_path else cost_function(source)
+        self._read: Tree | None = None if plain_path else keys_read(evaluated)
         self._exact: Expression | None = None
         self._sized: tuple[tuple[str, ...], ...] = ()
 
@@ -144,7 +147,10 @@ class Expression:
             chosen = self.for_values(names)
             if chosen is not self:
                 return chosen.evaluate(names)
-        needed = {name: names[name] for name in self.variables if name in names}
+        read = self._read or {}
+        needed = {
+            name: pruned(names[name], read.get(name)) for name in self.variables if name in names
+        }
         try:
             plain = to_plain(needed)
             if self._cost is not None and not self.fits_loop(plain):

@@ -18,6 +18,7 @@ import msgspec
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Publication
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError
+from qtforge_sdk.records import CheckpointSaved
 
 __all__ = [
     "LARGE_BYTES",
@@ -25,6 +26,7 @@ __all__ = [
     "Blob",
     "Encoded",
     "LoadBlob",
+    "SharedValues",
     "UnreadableError",
     "decode_message",
     "decode_publication",
@@ -48,6 +50,8 @@ _MOST_NESTED: Final = 64  # files that refer to files; a cycle is damage
 
 LoadBlob = Callable[[bytes], bytes]
 """Returns the content of a blob by its sha256; raises `UnreadableError` when it is missing."""
+SharedValues = dict[bytes, Any]
+"""Large values that were decoded, by the sha256 of their content."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -202,8 +206,17 @@ def decode_publication(payload: bytes, checksum: int) -> Publication:
         raise UnreadableError(f"it is not a publication: {error}") from error
 
 
-def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
+def decode_record(
+    payload: bytes, checksum: int, load: LoadBlob, shared: SharedValues | None = None
+) -> Record:
     """Decode a stored record.
+
+    Args:
+        payload: What was stored.
+        checksum: Of the payload.
+        load: Returns the content of a large value.
+        shared: The large values of checkpoints that were read before: most have the same, and
+            each is read once. Only checkpoints share them, since they are never changed.
 
     Raises:
         UnreadableError: The bytes, or those of a large value, are not what was written.
@@ -213,7 +226,7 @@ def decode_record(payload: bytes, checksum: int, load: LoadBlob) -> Record:
         record: Record = _RECORD_DECODER.decode(payload)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise UnreadableError(f"it is not a record: {error}") from error
-    return _restore(record, payload, load)
+    return _restore(record, payload, load, shared if type(record) is CheckpointSaved else None)
 
 
 def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessage:
@@ -259,14 +272,23 @@ def _apart_if_large(value: Any, blobs: list[Blob], level: int) -> Any:
         return value
     if isinstance(value, str | bytes) and len(value) <= _PART_BYTES // 4:
         return value
-    if len(_ENCODER.encode(value)) <= _PART_BYTES:
+    content, count = _ENCODER.encode(value), len(blobs)
+    if len(content) <= _PART_BYTES:
         return value
-    return _apart(_split(value, blobs, level + 1), blobs, _PART_BYTES)
+    split = _split(value, blobs, level + 1)
+    return _apart(split, blobs, _PART_BYTES, content if len(blobs) == count else None)
 
 
-def _apart(value: Any, blobs: list[Blob], most_bytes: int) -> Any:
-    """Return a reference to a value, or the value where it is short without its parts."""
-    content = _ENCODER.encode(value)
+def _apart(value: Any, blobs: list[Blob], most_bytes: int, content: bytes | None = None) -> Any:
+    """Return a reference to a value, or the value where it is short without its parts.
+
+    Args:
+        value: The value.
+        blobs: Where its content is added.
+        most_bytes: The size up to which it is short.
+        content: The encoded value, where that is known.
+    """
+    content = _ENCODER.encode(value) if content is None else content
     if len(content) <= most_bytes:
         return value
     blob = Blob(hashlib.sha256(content).digest(), content)
@@ -279,14 +301,14 @@ def _verify(payload: bytes, checksum: int) -> None:
         raise UnreadableError("its checksum does not match its content")
 
 
-def _restore(value: S, payload: bytes, load: LoadBlob) -> S:
+def _restore(value: S, payload: bytes, load: LoadBlob, shared: SharedValues | None = None) -> S:
     if _REFERENCE not in payload:
         return value
     found = {}
     for name in _OPEN_FIELDS[type(value)]:
         field = getattr(value, name)
         try:
-            loaded = _loaded(field, load, 0)
+            loaded = _loaded(field, load, 0, shared)
         except RecursionError as error:
             raise UnreadableError("its values are nested too deeply") from error
         if loaded is not field:
@@ -294,21 +316,27 @@ def _restore(value: S, payload: bytes, load: LoadBlob) -> S:
     return msgspec.structs.replace(value, **found) if found else value
 
 
-def _loaded(value: Any, load: LoadBlob, files: int) -> Any:
+def _loaded(value: Any, load: LoadBlob, files: int, shared: SharedValues | None = None) -> Any:
     """Return a value with the content of the files that it refers to; itself if none."""
     if isinstance(value, _BlobReference):
         if files == _MOST_NESTED:
             raise UnreadableError("its large values are nested too deeply")
+        if shared is not None and value.sum in shared:
+            return shared[value.sum]
         content = load(value.sum)
         try:
             decoded = _VALUE_DECODER.decode(content)
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise UnreadableError(f"a large value is not a value: {error}") from error
-        return _loaded(decoded, load, files + 1) if _REFERENCE in content else decoded
+        if _REFERENCE in content:
+            decoded = _loaded(decoded, load, files + 1, shared)
+        if shared is not None:
+            shared[value.sum] = decoded
+        return decoded
     if type(value) is dict:
-        values = {key: _loaded(each, load, files) for key, each in value.items()}
+        values = {key: _loaded(each, load, files, shared) for key, each in value.items()}
         return values if any(values[key] is not value[key] for key in value) else value
     if type(value) is list:
-        items = [_loaded(each, load, files) for each in value]
+        items = [_loaded(each, load, files, shared) for each in value]
         return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
     return value

@@ -18,6 +18,7 @@ from qtforge_host.journal.encoding import (
     Blob,
     Encoded,
     LoadBlob,
+    SharedValues,
     UnreadableError,
     decode_message,
     decode_publication,
@@ -376,7 +377,10 @@ class MemoryStore:
 
 
 def _decoded(entries: Sequence[Encoded]) -> tuple[Record, ...]:
-    return tuple(decode_record(each.payload, each.checksum, _loader(each)) for each in entries)
+    shared = SharedValues()
+    return tuple(
+        decode_record(each.payload, each.checksum, _loader(each), shared) for each in entries
+    )
 
 
 def _instant(us: int | None) -> datetime.datetime | None:

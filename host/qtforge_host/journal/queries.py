@@ -13,6 +13,7 @@ import msgspec
 from qtforge_host.journal.archive import pack
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import (
+    SharedValues,
     UnreadableError,
     decode_message,
     decode_publication,
@@ -225,14 +226,14 @@ class Queries:
             self._connection.execute("COMMIT")
 
     def _records(self, run_id: str, key: int, first: int, last: int = _LAST) -> tuple[Record, ...]:
-        found = []
+        found, shared = [], SharedValues()
         try:
             rows = _rows(self._connection, key, first, last)
             for expected, (position, checksum, payload) in enumerate(rows, first):
                 if position != expected:
                     self._damaged(run_id, expected, UnreadableError("it is missing"))
                 try:
-                    found.append(decode_record(payload, checksum, self._blobs.read))
+                    found.append(decode_record(payload, checksum, self._blobs.read, shared))
                 except UnreadableError as error:
                     self._damaged(run_id, position, error)
             if last != _LAST and first + len(found) <= last:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.encoding import Encoded, UnreadableError, decode_record, encode_record
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.journal.sqlite import SqliteJournal
@@ -97,3 +98,41 @@ def test_a_value_that_refers_to_itself_is_damage_and_does_not_hang() -> None:
     assert one.content
     with pytest.raises(UnreadableError, match="nested"):
         decode_record(encoded.payload, encoded.checksum, load)
+
+
+def test_data_that_does_not_change_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[bytes] = []
+    read = BlobFiles.read
+
+    def counted(self: BlobFiles, sum_: bytes) -> bytes:
+        reads.append(sum_)
+        return read(self, sum_)
+
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        state = {"data": {"text": LARGE, "rows": [[LARGE[:-1]]]}}
+        await keep(journal, started(), *(checkpoint({**state, "n": n}) for n in range(EVENTS)))
+        reads.clear()  # a writer reads what it finds written
+        found = await journal.records("run")
+        assert [each.state["n"] for each in found[1:]] == list(range(EVENTS))  # type: ignore[union-attr]
+        await journal.close()
+
+    monkeypatch.setattr(BlobFiles, "read", counted)
+    asyncio.run(scenario())
+    assert len(reads) == len(set(reads)) > 1
+
+
+def test_a_step_s_large_result_is_its_own() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal(store=MemoryStore())
+        await journal.open()
+        rows = [[LARGE]]
+        await keep(journal, started(), step("run", "a", data=rows), step("run", "b", data=rows))
+        _, first, second = await journal.records("run")
+        first.data[0].append("changed")  # type: ignore[union-attr]
+        assert second.data == rows  # type: ignore[union-attr]
+
+    asyncio.run(scenario())
