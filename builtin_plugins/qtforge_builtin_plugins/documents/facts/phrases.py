@@ -199,7 +199,7 @@ def _guess(
         return None
     if any(hit.end > label_end for hit in inside):
         return None
-    if not follower and len(inside) > 1:
+    if not follower and sum(bool(_FIELDS & set(hit.kinds)) for hit in inside) > 1:
         return None  # a row of labels
     if label_end - start > _MOST_LABEL:
         return None
@@ -211,7 +211,7 @@ def _guess(
         not role and len(word) > _SMALL for word, role in zip(words, roles, strict=True)
     )  # fmt: skip
     known_words = sum(bool(role) for role in roles)
-    allowed = known_words if follower == ":" else (1 if follower else 0)
+    allowed = known_words if follower == ":" else (1 if follower or known_words > 1 else 0)
     if not known_words or unknown > min(allowed, known_words):
         return None
     kinds = _kinds(frozenset().union(*roles), len(words))
