@@ -552,8 +552,8 @@ class Schedules(Versioned, frozen=True, kw_only=True):
 class Finding(Part, frozen=True, kw_only=True):
     """A result of one check of ``doctor``.
 
-    ``part`` is ``configuration``, ``state directory``, ``permissions``, ``journal``, ``runs``,
-    ``run files`` or ``plugins``; ``record`` is the number of the run's record from 1;
+    ``part`` is ``configuration``, ``workflows``, ``state directory``, ``permissions``,
+    ``journal``, ``runs``, ``run files`` or ``plugins``; ``record`` is the number of the run's record from 1;
     ``unusable`` says that the state directory can't be used at all.
     """
 

@@ -85,7 +85,11 @@ def test_definitions_of_every_installed_kind_are_not_found(tmp_path: Path) -> No
     (tmp_path / "config.toml").touch()
     settings = load_settings(tmp_path / "config.toml", environ={}, state_dir=tmp_path / "state")
     candidates = list(resolve_installed(settings).resolution.candidates)
-    assert not list(check_workflows(settings, candidates))
+    (said,) = check_workflows(settings, candidates)
+    assert said.ok
+    assert "4 files are valid TOML" in said.what
+    assert "not checked here" in said.what
+    assert "qtforge-host workflows list" in said.what
 
 
 @pytest.mark.skipif(os.name != "posix", reason="it has no such permissions")
