@@ -553,8 +553,8 @@ class Finding(Part, frozen=True, kw_only=True):
     """A result of one check of ``doctor``.
 
     ``part`` is ``configuration``, ``workflows``, ``state directory``, ``permissions``,
-    ``journal``, ``runs``, ``run files`` or ``plugins``; ``record`` is the number of the run's record from 1;
-    ``unusable`` says that the state directory can't be used at all.
+    ``journal``, ``runs``, ``run files`` or ``plugins``; ``record`` is the number of the run's
+    record from 1; ``unusable`` says that the state directory can't be used at all.
     """
 
     part: str
