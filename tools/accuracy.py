@@ -232,6 +232,8 @@ def _replaced(text: str, redacted: str) -> Iterator[str]:
     at = len(pieces[0])
     for index, piece in enumerate(pieces[1:], 1):
         is_last = index == len(pieces) - 1
+        if not is_last and not _WORDS.search(piece):
+            continue  # between values that stand side by side, which are one span
         end = len(text) - len(piece) if is_last else text.index(piece, at + 1)
         yield text[at:end]
         at = end + len(piece)

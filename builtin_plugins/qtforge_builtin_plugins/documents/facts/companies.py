@@ -13,17 +13,18 @@ __all__ = ["FORMS", "find_companies", "has_form", "without_form"]
 # Longer forms come first. Each is a whole word, with the full stop that may follow it.
 FORMS: Final = (
     r"(?:San\.? ?(?:ve|Ve) ?Tic\.? ?)?(?:Ltd\.? ?[ŞS]ti|A\. ?[ŞS])\.?"
-    r"|(?:Sanayi (?:ve|Ve) Ticaret )?(?:Limited|Anonim) Şirketi"
+    r"|(?:Sanayi (?:ve|Ve) Ticaret )?(?:Limited|Anonim|Kollektif|Komandit) Şirketi"
     r"|(?:[Gg]?GmbH|AG|SE|UG(?: \(haftungsbeschränkt\))?)(?: ?& ?Co\.? ?(?:KGaA|KG|OHG))"
     r"|g?GmbH|KGaA|OHG|OG|KG|AG|UG(?: \(haftungsbeschränkt\))?|mbH|e\. ?K\.?|e\. ?U\.?|e\. ?V\.?"
-    r"|eG|eGen|GbR|PartG(?: mbB)?|SE"
+    r"|eG|eGen|GbR|PartG(?: mbB|mbB)?|mbB|SE"
     r"|(?:Pty\.?|Pvt\.?|Private|Co\.,?) (?:Ltd|Limited)\.?|Ltd\.?|Limited|LIMITED|L\.?L\.?P\.?"
     r"|P\.?L\.?C\.?|plc|L\.?L\.?C\.?|Inc\.?|Incorporated|Corp\.?|Corporation|L\.?P\.?"
     r"|DAC|CLG|CIC|N\.?A\.?"
     r"|S\.?A\.?R\.?L\.?|SASU|S\.?A\.?S\.?|E\.?U\.?R\.?L\.?|SNC|SCI|SCOP|SPRL|ASBL"
     r"|S\.?L\.?U\.?|S\.?L\.?L\.?|S\.?L\.?P\.?|S\.?A\.?U\.?|S\. ?Coop\.?|S\.?L\.?"
     r"|S\.?r\.?l\.?s\.?|S\.?[rR]\.?[lL]\.?|S\.?[pP]\.?[aA]\.?|S\.?n\.?c\.?|S\.?a\.?s\.?|S\.?a\.?p\.?a\.?"
-    r"|S\.? ?c\.? ?(?:a\.? ?)?r\.? ?l\.?|Soc\. Coop\.?"
+    r"|S\.? ?c\.? ?(?:a\.? ?)?r\.? ?l\.?|S\.?t\.?p\.? a ?r\.? ?l\.?|Soc\. Coop\.?"
+    r"|Società [Ss]emplice|S\.C\.|C\.B\."
     r"|B\.?V\.?B\.?A\.?|B\.? ?V\.?|N\.? ?V\.?|V\.?[Oo]\.?[Ff]\.?|C\.? ?V\.?|VZW|Stichting"
     r"|Unipessoal,? (?:Lda|LDA|Limitada)\.?|Lda\.?|LDA\.?|Limitada|Ltda\.?|S\.?G\.?P\.?S\.?"
     r"|E\.?I\.?R\.?L\.?|ME"
@@ -36,6 +37,7 @@ FORMS: Final = (
 )
 _RUSSIAN: Final = (
     r"(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ГУП|МУП|ФГУП|АНО|НКО|ТОО|ЧУП|ТСЖ"
+    r"|МБОУ|ГБОУ|ФГБОУ|МБУ|ГБУ|ФГБУ|МКУ|ФГАОУ"
     r"|Общество с ограниченной ответственностью|(?:Публичное |Закрытое |Открытое )?"
     r"[Аа]кционерное общество)"
     r"\s?(?:[«\"“„][^«»\"“”„\n\t]{2,60}[»\"”“]|[А-ЯЁA-Z][\w-]+)"
@@ -44,7 +46,7 @@ _RUSSIAN: Final = (
 _CAPITAL: Final = r"[^\W\da-zß-öø-ÿа-яё_]"
 _WORD: Final = (
     rf"(?:(?:[dDlL]['’])?{_CAPITAL}(?:\w{{0,3}}\.(?=[ \u00a0])|[\w'’-]*(?:\.[\w'’-]+)*)"
-    r"|\d[\w-]*|&|\+)"
+    r"|\d[\w-]*(?:\.\d+)?|&|\+)"
 )
 _SMALL: Final = (
     r"(?:and|of|the|for|und|für|de|du|des|la|le|les|del|della|delle|dei|di|do|da|dos|das|e|y|et|en"
@@ -57,7 +59,8 @@ _COMPANY: Final = re.compile(
 )
 _FORM_AT_END: Final = re.compile(rf"[ \u00a0,]+(?:{FORMS})$")
 _RUSSIAN_FORM: Final = re.compile(
-    r"^(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ИП|ГУП|МУП|ФГУП|АНО|НКО|ТОО|Общество с ограниченной"
+    r"^(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ИП|ГУП|МУП|ФГУП|АНО|НКО|ТОО|МБОУ|ГБОУ|ФГБОУ|МБУ|ГБУ|ФГБУ|МКУ|ФГАОУ"
+    r"|Общество с ограниченной"
     r" ответственностью|(?:Публичное |Закрытое |Открытое )?[Аа]кционерное общество)\s?"
 )
 _ALSO_WORDS: Final = frozenset(
@@ -80,6 +83,10 @@ _ALSO_WORDS: Final = frozenset(
         "KB",
     ]
 )
+_COMMON_WORDS: Final = frozenset(["AS", "SE", "ME", "CO", "NA"])
+_LONG_WORD: Final = re.compile(r"[^\W\d_]{3}")
+_LABEL_AFTER: Final = re.compile(r" (?:[Nn]o(?:\.|\b)|[Nn]umber|[Rr]eg|[Nn]ame|[Ss]ecretary)")
+_NEXT_WORD: Final = re.compile(r"[ \n]{0,3}([^\W\d_]{2,})")
 _DOTTED: Final = re.compile(r"\..*\.$|^(?:Inc|Corp|Lda|LDA|Ltda|Şti|Co)\.$|Şti\.$|Lda\.$")
 _MARKS: Final = "«»„“”\"' "
 
@@ -90,7 +97,13 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
         name = match["name"] or match["russian"]
         # In a line of capitals any short word may look like a form: EXCEPT AS REQUIRED.
         if match["form"] and match["form"] in _ALSO_WORDS and name.isupper():
-            continue
+            if not _LONG_WORD.search(name[: -len(match["form"])]):
+                continue  # a postal code: 9711 AB
+            following = _NEXT_WORD.match(text, match.end())
+            if match["form"] in _COMMON_WORDS or (following and following[1].isupper()):
+                continue
+        if match["form"] == "Company" and _LABEL_AFTER.match(text, match.end()):
+            continue  # the label of its number
         if match["form"] and name.endswith(".") and not _DOTTED.search(match["form"]):
             name = name[:-1]  # the end of a sentence: they met Blue Door Ltd.
         yield match.start(), name

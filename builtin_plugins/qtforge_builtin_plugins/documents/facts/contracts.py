@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +28,14 @@ from qtforge_builtin_plugins.documents.facts.labels import (
     fold,
     tokenize,
 )
+from qtforge_builtin_plugins.documents.facts.people import (
+    PARTICLES,
+    Forms,
+    Word,
+    find_people,
+    is_given,
+    split_words,
+)
 
 __all__ = ["LANGUAGES", "Contract", "Named", "Number", "load_words"]
 
@@ -33,19 +43,16 @@ _DATA: Final = Path(__file__).with_name("contracts.toml")
 _FALLBACK: Final = "en"
 # Two to four words with capitals; small words such as "van" may be between them.
 _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
-_NAME_WORD: Final = rf"{_CAPITAL}(?:\.|[^\W\d_]+(?:['’-]{_CAPITAL}?[^\W\d_]+)*|(?!\w))"
+_NAME_WORD: Final = (
+    rf"{_CAPITAL}(?:\.|['’]{_CAPITAL}[^\W\d_]+|[^\W\d_]+(?:['’-]{_CAPITAL}?[^\W\d_]+)*|(?!\w))"
+)
 _SMALL: Final = r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el)"
 _NAME: Final = re.compile(
     rf"{_NAME_WORD}(?:[ \u00a0]{{1,2}}(?:{_SMALL}[ \u00a0]){{0,2}}{_NAME_WORD}){{1,3}}"
-)
-_TITLE: Final = re.compile(
-    r"(?:(?:Herrn?|Frau|Mrs?|Ms|Miss|Dr|Prof|Sir|Mme|Mlle|M|Madame|Monsieur|Sra?|Srta|Don|Doña|D|Dª"
-    r"|Sig|Sig\.ra|Signora|Signor|Dott|Dott\.ssa|Ing|Avv|dhr|mevr|mw|de heer|mevrouw|г-н|г-жа|гр"
-    r"|гражданин|гражданка|Sayın|Bay|Bayan)\.?[ \u00a0]+)+",
-    re.IGNORECASE,
+    r"(?![\d_]|(?<=\w)\w)"
 )
 # Between a label and its name: marks, titles, and a post in small letters.
-_LEAD: Final = re.compile(r"[\s:.,–—_-]{0,6}")
+_LEAD: Final = re.compile(r"[ ]{0,40}[\s:.,–—_-]{0,6}")
 _POST: Final = re.compile(r"(?:[^\W\dA-ZÀ-ÞА-ЯЁĞİŞÇÖÜ_][\w'’.-]*[ \u00a0]+){0,4}")
 _STRONG_TITLE: Final = re.compile(
     r"(?<!\w)(?:Herrn?|Frau|Mrs?\.?|Ms\.?|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sra?\.|Don|Doña|D\.ª?|Dª"
@@ -84,7 +91,9 @@ _REGISTER: Final = re.compile(
     r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
     r"|(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} (?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
 )
-_NUMBER_BEFORE: Final = re.compile(r"(?<!\w)(\d{8,16}) numaras?ı(?:yla|nda)? kayıtlı")
+_NUMBER_BEFORE: Final = re.compile(
+    r"(?<!\w)(\d{8,16})\s(?:numaras?ı(?:yla|nda)?\skayıtlı|(?:T\. ?C\. ?)?kimlik\s(?:numaral|no))"
+)
 # Not the account of a bank itself, which begins with 301.
 _RUSSIAN_ACCOUNT: Final = re.compile(r"(?<!\d)(?!301)\d{20}(?!\d)")
 _ROLE_ENDING: Final = re.compile(r"['’]?[^\W\d_]{0,3}$")
@@ -96,7 +105,33 @@ _ANY_LABEL: Final = re.compile(r"[^\W\d_][^\n:\t\d]{1,48}:[ ]?(?=[^\W\d_])")
 _AFTER_SIGNED: Final = re.compile(r"[ ]*(?:$|\n|\t|   |,|\(|[^\W\d_][^\n:\t]{1,40}:)")
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
-_MOST_NAMES: Final = 60
+_MOST_NAMES: Final = 120
+_ENUMERATED: Final = re.compile(r"(?:[A-Z]|[A-ZÁÉÍÓÚÑ]{3,8})\. (?=\S)|ИП ")
+_SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
+_MOST_BETWEEN: Final = 2  # words between a name and its phone number
+_MAILBOX: Final = re.compile(r"(?<![\w.-])([\w.-]{4,64})@(?=\w)")
+_MAILBOXES: Final = frozenset(
+    ["service", "services", "support", "office", "sales", "team", "resources", "protection",
+     "accounts", "finance", "legal", "desk", "help", "info", "contact", "customer", "kunden",
+     "dienst", "privacy", "datenschutz", "billing", "invoices", "contracts", "projects", "client",
+     "works", "council", "data", "general", "public"]
+)  # fmt: skip
+_ARTICLES: Final = frozenset(["le", "la", "les", "el", "los", "las", "il", "het", "l"])
+_LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
+_NO_CAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
+_REACH_OF_DETAILS: Final = 8
+_LONGEST_WORDS: Final = 100  # characters of the words of a hit, and from them to a name
+_TITLE_BEFORE: Final = re.compile(r"(?:[^\W\d_]{1,8}\.? ){1,2}$")
+_ORGANISATION: Final = re.compile(
+    r"(?:Stichting|Vereniging|Coöperatie|Fundación|Asociación|Cooperativa|Fondazione|Associazione"
+    r"|Fondation|Association|Foundation|Stiftung|Verein|Genossenschaft|Vakfı|Derneği) "
+)
+_SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
+_AFTER_TITLE: Final = re.compile(r"\.?[ \u00a0]{0,2}\n?[ ]{0,4}(?=[^\W\d_])")
+_NO_NAMES: Final = frozenset(
+    ["role", "stop", "post", "signature", "represents", "contact", "other", "id", "account",
+     "title", "party"]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,47 +172,68 @@ class Contract:
     """A contract's text, read for names.
 
     Attributes:
+        language: ISO 639-1, or None.
         text: The text with the lines of a paragraph joined, of the same length.
     """
 
     def __init__(self, text: str, language: str | None) -> None:
         self._raw = text
+        self.language = language
         self._labels = load_words(language)
         self.text = _BROKEN_LINE.sub(lambda match: " " * len(match[0]), text)
         self.folded = fold(self.text)
         self._tokens: list[Token] = tokenize(self.folded)
         self.hits: list[Hit] = list(self._labels.find(self.folded, self._tokens))
         self._starts = {hit.start: hit for hit in self.hits}
+        self._alone: dict[str, bool] = {}
+        self._order = [hit.start for hit in self.hits]
 
     @cached_property
     def lower_words(self) -> frozenset[str]:
-        """The words that the text has in small letters."""
-        return frozenset(word for word in re.findall(r"[^\W\d_]+", self.text) if word.islower())
+        """The words that the text has in small letters, but for those of mail addresses."""
+        text = _LINK.sub(" ", self.text)
+        return frozenset(word for word in re.findall(r"[^\W\d_]+", text) if word.islower())
 
     @cached_property
     def names(self) -> list[Named]:
         """The parties and people in the text's order, each once."""
+        guessed = [
+            *self._defined(),
+            *self._beside_contacts(),
+            *self._between(),
+            *self._after_labels(),
+            *self._signed(),
+        ]
         found = sorted(
             [
                 *self._companies(),
                 *self._after_words(),
-                *self._defined(),
-                *self._beside_contacts(),
                 *self._after_titles(),
-                *self._between(),
-                *self._after_labels(),
                 *self._beside_posts(),
-                *self._signed(),
+                *self._with_given_names(),
+                *self._surnames(),
+                *self._of_addresses(),
+                *(named for named in guessed if self._is_plausible(named.name)),
             ],
             key=lambda named: (named.start, -len(named.name)),
         )
         unique: dict[str, Named] = {}
         for named in found:
             name = " ".join(named.name.split())
+            if self.language == "tr":
+                name = _SUFFIX.sub("", name)
+            if not has_form(name):
+                name = self._bare(name)
             key = fold(name)
-            known = unique.get(key)
+            known = unique.get(key) if name else None
+            if not name:
+                continue
             if known is None:
-                unique[key] = Named(name, named.start, named.is_party)
+                is_party = named.is_party or (
+                    not has_form(name)
+                    and self._is_described(named.start, named.start + len(named.name))
+                )
+                unique[key] = Named(name, named.start, is_party)
             elif named.is_party and not known.is_party:
                 unique[key] = Named(known.name, known.start, True)
         return list(unique.values())[:_MOST_NAMES]
@@ -217,7 +273,8 @@ class Contract:
             if match is None or "\n\n" in match[0]:
                 continue
             digits = sum(map(str.isdigit, match["value"]))
-            if digits >= 5 and not _is_date_or_amount(self.text, match):
+            is_long = digits > 4 or (digits > 3 and len(match["value"]) > 6)
+            if is_long and not _is_date_or_amount(self.text, match):
                 yield Number(match.start("value"), match.end("value"), "registration")
         for match in _REGISTER.finditer(self.text):
             yield Number(match.start(), match.end(), "registration")
@@ -233,6 +290,14 @@ class Contract:
         for start, name in find_companies(self.text):
             cut = self._without_words(start, name)
             name = name[cut - start :]
+            number = _ENUMERATED.match(name)
+            if number and (
+                number[0] == "ИП " or self._raw[max(0, cut - 1) : cut] in ("", "\n", "\t")
+            ):
+                cut += number.end()
+                name = name[number.end() :]
+            more = _SECOND_FORM.match(self.text, cut + len(name))
+            name += more[0] if more else ""
             if not has_form(name) or not without_form(name) or self._is_role(name):
                 continue
             before = next((hit for hit in self._hits_before(cut)), None)
@@ -253,13 +318,13 @@ class Contract:
             rest = self.text[hit.end : end]
             following = hit.end + len(rest) - len(rest.lstrip(" ,:"))
             small = self.text[at : at + 1].islower()
-            if not small and "role" not in hit.kinds and _is_own_word(self.text, at, hit):
+            if not small and "role" not in hit.kinds and _is_own_word(self._raw, at):
                 return at
             at = following
 
     def _hits_before(self, position: int) -> Iterator[Hit]:
         """Yield the word directly before a position."""
-        for hit in self.hits:
+        for hit in self.hits_in(position - _LONGEST_WORDS, position):
             if hit.end <= position <= hit.end + 4 and not re.search(
                 r"\w", self.text[hit.end : position]
             ):
@@ -269,7 +334,8 @@ class Contract:
         """Yield the names after words of signatures, representation, contact and roles."""
         for hit in self.hits:
             kinds = set(hit.kinds)
-            is_party = "role" in kinds or "party" in kinds
+            is_party = "role" in kinds
+            is_listed = is_party or "party" in kinds
             if not kinds & {"signature", "represents", "contact", "role", "party"}:
                 continue
             after = self.text[hit.end : hit.end + 3]
@@ -280,7 +346,7 @@ class Contract:
             at_start = not self.text[line_start : hit.start].strip(" \t*#-")
             in_cell = self.text[max(0, hit.start - 1) : hit.start] in ("\t", "")
             if (
-                is_party
+                is_listed
                 and "represents" not in kinds
                 and not colon
                 and not at_start
@@ -363,20 +429,30 @@ class Contract:
         if allow_post:
             post = _POST.match(self.text, at)
             at = post.end() if post else at
-        title = _TITLE.match(self.text, at)
-        if title is not None and _NAME.match(self.text, title.end()):
-            at = title.end()
+        at = self._after_title(at)
         match = _NAME.match(self.text, at)
         if match is None:
             return None
         return self._cut(at, match[0], is_sure=is_sure)
 
+    def _after_title(self, position: int) -> int:
+        """Return where a name begins after its titles: after ``Dr`` in ``Dr Jane Doe``."""
+        hit = self._starts.get(position)
+        while hit is not None and "title" in hit.kinds:
+            gap = _AFTER_TITLE.match(self.text, hit.end)
+            if gap is None or not self.text[gap.end()].isupper():
+                break
+            position = gap.end()
+            hit = self._starts.get(position)
+        return position
+
     def _cut(self, start: int, name: str, *, is_sure: bool = False) -> tuple[int, str] | None:
         """Return a name without the label after it; None when it is not one of a person."""
         end = start + len(name)
-        for hit in self.hits:
+        for hit in self.hits_in(start, end):
             if start < hit.start < end and (
-                self.text[hit.end : hit.end + 1] == ":" or {"stop", "role"} & set(hit.kinds)
+                self.text[hit.end : hit.end + 1] == ":"
+                or {"stop", "role", "post", "signature"} & set(hit.kinds)
             ):
                 end = hit.start
                 break
@@ -385,16 +461,14 @@ class Contract:
         if start in self._company_starts:
             return None
         end = self._line_end(start, end)
-        for hit in self.hits:
-            if start <= hit.start < end and hit.end <= end and "other" in hit.kinds:
+        for hit in self.hits_in(start, end):
+            if hit.end <= end and "other" in hit.kinds:
                 if hit.start == start:
                     return None
                 if " " in self.folded[hit.start : hit.end]:  # Jane Price is a name, too
                     end = hit.start
                     break
-        title = _TITLE.match(self.text, start, end)
-        if title is not None and title.end() < end:
-            start = title.end()
+        start = min(self._after_title(start), end)
         name = self.text[start:end].rstrip(" .,")
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
@@ -456,7 +530,11 @@ class Contract:
             for found in _NAME.finditer(self.text, clause, start):
                 person = self._cut(found.start(), found[0])
                 if person is not None:
-                    yield Named(person[1], person[0], True)
+                    for_another = any(
+                        {"represents", "post"} & set(hit.kinds)
+                        for hit in self.hits_in(person[0] - 40, person[0])
+                    )
+                    yield Named(person[1], person[0], not for_another)
                     break
 
     def _definitions(self) -> list[tuple[int, int]]:
@@ -519,19 +597,212 @@ class Contract:
     def _after_labels(self) -> Iterator[Named]:
         """Yield the names after any label of a line that goes on with an address or a number."""
         for match in _LABELLED_LINE.finditer(self.text[:_PARTIES_END]):
-            label = self.hits_in(match.start(), match.end())
+            # The label may have begun in the line before.
+            label = self.hits_in(match.start() - 24, match.end())
             name = self._name_at(match.end())
             if name is None or any(
-                {"contact", "signature", "represents", "stop"} & set(hit.kinds) for hit in label
+                {"contact", "signature", "represents", "stop", "post"} & set(hit.kinds)
+                for hit in label
             ):
                 continue
             after = self.text[name[0] + len(name[1]) : self.text.find("\n", name[0]) % 10**9]
-            if after[:1] in (",", ";", " ") and any(map(str.isdigit, after)):
+            is_street = after[:1] == " " and after[1:2].isdigit()
+            if after[:1] in (",", ";", " ") and not is_street and any(map(str.isdigit, after)):
                 yield Named(name[1], name[0], True)
+
+    @cached_property
+    def _words(self) -> list[Word]:
+        return split_words(self.text)
+
+    @cached_property
+    def _not_names(self) -> frozenset[int]:
+        """The places of the words of roles, posts, labels and terms."""
+        found: set[int] = set()
+        for hit in self.hits:
+            if not _NO_NAMES & set(hit.kinds):
+                continue
+            # Jane Price is a name, and so the only word of a term may be one before a comma.
+            is_word = set(hit.kinds) == {"other"} and " " not in self.folded[hit.start : hit.end]
+            if is_word and self.text[hit.end : hit.end + 1] in (",", ".", ";", ")", "\n", ""):
+                continue
+            found.update(range(hit.start, hit.end))
+        return frozenset(found)
+
+    @cached_property
+    def _company_places(self) -> frozenset[int]:
+        return frozenset(
+            place
+            for start, name in find_companies(self.text)
+            for place in range(self._without_words(start, name), start + len(name))
+        )
+
+    def _bare(self, name: str) -> str:
+        """Return a person's name without the words of posts and labels before it."""
+        words = name.split()
+        while len(words) > 1 and {"post", "stop", "signature", "represents"} & set(
+            self._labels.kinds.get(fold(words[0]), ())
+        ):
+            del words[0]
+        return " ".join(words)
+
+    def is_free(self, word: str) -> bool:
+        """Return whether a word is none of the words of contracts in the language."""
+        return not _NO_NAMES & set(self._labels.kinds.get(fold(word), ()))
+
+    @cached_property
+    def _role_words(self) -> frozenset[str]:
+        """The words of the roles that are no part of a company's name."""
+        named = {word for _, name in find_companies(self.text) for word in fold(name).split()}
+        return frozenset(word for role in self.roles for word in role.split()) - named
+
+    def _is_other(self, word: Word) -> bool:
+        if self.language == "tr" and not self.is_free(word.text):
+            return True
+        return (
+            word.start in self._not_names
+            or word.start in self._company_places
+            or (len(word.text) > 3 and fold(word.text) in self._role_words)
+        )
+
+    def _is_plausible(self, name: str) -> bool:
+        """Return whether words are a person's name, and not words at a sentence's beginning."""
+        if has_form(name) or _ORGANISATION.match(name):
+            return True
+        words = [word.text for word in split_words(name) if fold(word.text) not in PARTICLES]
+        if any(is_given(word, self.language) and len(word) > 2 for word in words):
+            return True
+        is_upper = [word.isupper() and len(word) > 1 for word in words]
+        return not any(word.lower() in self.lower_words and len(word) > 1 for word in words) and (
+            all(is_upper) or not any(is_upper)
+        )
+
+    def _with_given_names(self) -> Iterator[Named]:
+        """Yield the people whose given name is a usual one."""
+        for start, name in find_people(
+            self.text, self._raw, self._words, self.language, self._is_other, self.lower_words
+        ):
+            yield Named(name, start, False)
+        for before, word in pairwise(self._words):  # Kemal Bey
+            if (
+                self.language == "tr"
+                and "after" in self._labels.kinds.get(fold(word.text), ())
+                and word.is_capital
+                and before.is_capital
+                and self.text[before.end : word.start] == " "
+            ):
+                yield Named(before.text, before.start, False)
+
+    def _of_addresses(self) -> Iterator[Named]:
+        """Yield the people that a mail address is named for: j.doe@ and Jane Doe."""
+        wanted: set[tuple[str, str]] = set()
+        for match in _MAILBOX.finditer(self.text):
+            parts = [part for part in re.split(r"[._-]", fold(match[1])) if part.isalpha()]
+            if len(parts) == 2 and len(parts[1]) > 2 and not _MAILBOXES & set(parts):
+                wanted.add((parts[0], parts[1]))
+        if not wanted:
+            return
+        for before, word in pairwise(self._words):
+            gap = self.text[before.end : word.start]
+            if not before.is_capital or not word.is_capital or gap not in (" ", ". ", ".\n"):
+                continue
+            given, surname = fold(before.text), fold(word.text)
+            if ((given, surname) in wanted or (given[0], surname) in wanted) and not (
+                self._is_other(before) or self._is_other(word)
+            ):
+                yield Named(self.text[before.start : word.end], before.start, False)
+
+    def _is_described(self, start: int, end: int) -> bool:
+        """Return whether words such as ``born on`` or ``I`` make a person a party."""
+        section = _FIRST_SECTION.search(self.text)
+        if start > max(_CLAUSE_CHARACTERS // 2, section.start() if section else 0):
+            return False
+        title = _TITLE_BEFORE.search(self.text, max(0, start - 24), start)
+        before = title.start() if title else start
+        for hit in self.hits_in(start - _LONGEST_WORDS, end + _REACH_OF_DETAILS + 1):
+            kinds = set(hit.kinds)
+            if "self" in kinds and (
+                hit.end <= before <= hit.end + 3 or hit.end <= start <= hit.end + 3
+            ):
+                return True
+            if "personal" not in kinds:
+                continue
+            gap = self.text[end : hit.start] if hit.start >= end else "x"
+            if hit.start >= end and not re.search(r"[^\W\d_]|\n\n", gap):
+                return True
+            is_before = self.language == "tr" and (
+                0 <= before - hit.end < 4 or 0 <= start - hit.end < 4
+            )
+            if is_before:
+                return True
+        return False
+
+    @cached_property
+    def titles(self) -> frozenset[int]:
+        """The places at which a title, a post or a label before a person ends."""
+        kinds = {"title", "post", "represents", "signature", "contact"}
+        return frozenset(hit.end for hit in self.hits if kinds & set(hit.kinds))
+
+    def _surnames(self) -> Iterator[Named]:
+        """Yield the surnames directly after a title: Mr Doe, M. de Kermadec."""
+        words = self._words
+        starts = {word.start: index for index, word in enumerate(words)}
+        for hit in self.hits:
+            if "title" not in hit.kinds:
+                continue
+            if hit.end - hit.start == 1 and self._is_list_letter(hit):
+                continue
+            gap = _AFTER_TITLE.match(self.text, hit.end)
+            index = starts.get(gap.end()) if gap else None
+            if index is None:
+                continue
+            last = index
+            while last < len(words) - 1 and not words[last].is_capital and last - index < 3:
+                last += 1
+            word = words[last]
+            known = fold(word.text) in self._role_words or word.start in self._not_names
+            following = words[last + 1] if last + 1 < len(words) else None
+            is_full = (
+                following is not None
+                and following.is_capital
+                and self.text[word.end : following.start] == " "
+                and is_given(word.text, self.language)
+            )
+            if is_full:
+                continue  # a given name, which find_people has read with its surname
+            while (
+                fold(word.text) in PARTICLES
+                and last + 1 < len(words)
+                and words[last + 1].is_capital
+                and self.text[word.end : words[last + 1].start] == " "
+            ):
+                last += 1
+                word = words[last]
+            if not word.is_capital or len(word.text) < 2 or known or last - index > 2:
+                continue
+            between = self.text[hit.start : word.start]
+            if "\n\n" in between or word.start in self._company_places:
+                continue
+            particles = (
+                each.text in PARTICLES - _ARTICLES or each.is_capital for each in words[index:last]
+            )
+            if not all(particles):
+                continue
+            yield Named(self.text[words[index].start : word.end], words[index].start, False)
+
+    def _is_list_letter(self, hit: Hit) -> bool:
+        """Return whether a title of one letter numbers a paragraph, as the one before it does."""
+        if self._raw[max(0, hit.start - 1) : hit.start] not in ("", "\n"):
+            return False
+        before = chr(ord(self._raw[hit.start]) - 1)
+        return re.search(rf"^{re.escape(before)}[.)] ", self._raw, re.MULTILINE) is not None
+
+    def forms(self) -> Forms:
+        """Return the forms of names in this contract, without a name yet."""
+        return Forms(self.language, self.lower_words, self.titles)
 
     def hits_in(self, start: int, end: int) -> list[Hit]:
         """Return the words that begin between two positions."""
-        return [hit for hit in self.hits if start <= hit.start < end]
+        return self.hits[bisect_left(self._order, start) : bisect_left(self._order, end)]
 
     def _beside_contacts(self) -> Iterator[Named]:
         """Yield the person whose phone number or mail address follows in the same sentence."""
@@ -546,7 +817,9 @@ class Contract:
             ]
             if names and not any(has_form(name) for _, name in names[-1:]):
                 start, name = names[-1]
-                if not _is_partial(self.text, start):
+                between = before[start - begin + len(name) :]
+                is_near = sum(word.islower() for word in between.split()) <= _MOST_BETWEEN
+                if not _is_partial(self.text, start) and is_near:
                     yield Named(name, start, False)
 
 
@@ -561,7 +834,7 @@ def _is_partial(text: str, start: int) -> bool:
     return start > 0 and text[start - 1].isalnum()
 
 
-def _is_own_word(text: str, at: int, hit: Hit) -> bool:
+def _is_own_word(text: str, at: int) -> bool:
     """Return whether a capital at the beginning belongs to a name, not to a sentence."""
     line_start = text.rfind("\n", 0, at) + 1
     before = text[line_start:at].rpartition("\t")[2]

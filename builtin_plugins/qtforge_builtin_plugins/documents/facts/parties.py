@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts import contracts
+from qtforge_builtin_plugins.documents.facts.companies import without_form
+from qtforge_builtin_plugins.documents.facts.labels import fold
 
 __all__ = ["find_parties"]
 
@@ -76,14 +78,27 @@ def find_parties(text: str, language: str | None = None) -> list[str]:
     """
     text = text[:MOST_CHARACTERS]
     if language in contracts.LANGUAGES:
-        named = [each.name for each in contracts.Contract(text, language).names if each.is_party]
+        contract = contracts.Contract(text, language)
+        named = _distinct(each.name for each in contract.names if each.is_party)
         if len(named) > 1:
             return named[:_MOST_PARTIES]
+    else:
+        named = []
     for source in (_with_roles, _with_labels, _between):
-        names = dict.fromkeys(name for name in map(_tidy, source(text)) if name)
-        if names:
-            return list(names)[:_MOST_PARTIES]
-    return []
+        names = list(dict.fromkeys(name for name in map(_tidy, source(text)) if name))
+        if len(names) > len(named):
+            return names[:_MOST_PARTIES]
+    return named
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Return names without those that repeat another one, such as one in capitals."""
+    found: dict[str, str] = {}
+    for name in names:
+        key = fold(without_form(name))
+        if not any(f" {key} " in f" {known} " for known in found):
+            found[key] = name
+    return list(found.values())
 
 
 def _with_roles(text: str) -> Iterator[str]:

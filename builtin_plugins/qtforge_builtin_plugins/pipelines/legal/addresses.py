@@ -23,24 +23,25 @@ _CODE_FIRST: Final = re.compile(
     rf"(?<![\w/.-])(?:(?:[A-Z]{{1,2}}-)?(?:\d{{4}} ?[A-Z]{{2}}(?![\w])|\d{{4}}-\d{{3}}"
     rf"|\d{{2}}-\d{{3}}"
     rf"|\d{{3}} \d{{2}}|\d{{6}}|\d{{4,5}}))(?:,? г\.)? ?(?:(?<! )\n)?{_TOWN}"
-    r"(?:[ \n]+[A-Z](?![\w]))?"
+    r"(?: [A-Z](?![\w.)]))?"
 )
 # A code after its town: Bristol BS1 5TR, Galway H91 E2K3, Portland, OR 97205.
 _CODE_LAST: Final = re.compile(
     rf"{_TOWN},?[ \n]+(?:[A-Z]{{1,2}}\d[A-Z\d]?[ \n]\d[A-Z]{{2}}|[A-Z]\d[\dW][ \n]?[A-Z\d]{{4}}"
-    r"|[A-Z]{2} \d{5}(?:-\d{4})?)(?!\w)"
+    r"|[A-Z]{2}[ \n]\d{5}(?:-\d{4})?)(?!\w)"
 )
 _SMALL: Final = (
     r"(?:de|la|las|los|el|del|della|delle|dei|degli|di|da|das|dos|do|der|den|des|am|an|auf|im"
     r"|in den|zum|zur|van|von|op|ten|ter|of|the|le|les|du|och|og|på|dell'|d')"
 )
 _NUMBER: Final = (
-    r"(?:(?:No|Nr|no|nr|n|N)[.:°º]{0,2} ?)?\d{1,4}(?:[ /-]?[a-zA-Z](?!\w))?(?:[/-]\d{1,4}[a-z]?)?"
+    r"(?:(?:No|Nr|no|nr|n|N)[.:°º]{0,2}[ \n]?)?\d{1,4}(?:[ /-]?[a-zA-Z](?!\w))?"
+    r"(?:[/-]\d{1,4}[a-z]?)?"
 )
 _FLAT: Final = (
-    r"(?:,? (?:\d{1,2}\.?[º°ª]?(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?)?|(?:Suite|Apt\.?|Flat|Unit"
-    r"|Floor"
-    r"|Etage|bus|bte\.?|lok\.?|m\.|kat|daire|D:|K:) ?\d{1,4}[a-zA-Z]?|Stock \d|Top \d{1,3}))?"
+    r"(?:,?[ \n](?:\d{1,2}\.?[º°ª]?(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?)?"
+    r"|(?:Suite|Apt\.?|Flat|Unit|Floor|Etage|bus|bte\.?|lok\.?|m\.|kat|daire|nave|local|piso|D:|K:)"
+    r"[ \n]?\d{1,4}[a-zA-Z]?|Stock \d|Top \d{1,3}))?"
 )
 _NUMBER_LAST: Final = re.compile(
     rf"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Pp]za|[Pp]lz|[Ss]tr)\. ?)?"
@@ -65,6 +66,62 @@ _NO_STREET: Final = re.compile(
     r"|chapter|part|act|rule|paragraph)(?!\w)",
     re.IGNORECASE,
 )
+_TURKISH: Final = re.compile(
+    rf"(?:(?:{_CAPITAL}[\w.]+[ \n]){{1,3}}(?:Mah\.|Mahallesi)[ \n])?(?<![\w'’])"
+    rf"(?:(?:{_CAPITAL}[\w.]+|\d{{1,4}}\.)[ \n]){{1,4}}"
+    r"(?:Cad(?:desi|\.)|Cadde|Sok(?:ağı|ak|\.)|Sk\.|Bulvarı|Blv\.|Cd\.|Yolu)[ \n]?"
+    r"No[:.]{0,2}[ \n]?\d{1,4}[\w/-]{0,6}(?:[ \n](?:D|K|Kat|Daire)[:.][ ]?\d{1,4})*"
+    rf"(?:,?[ \n](?:\d{{5}}[ \n])?{_CAPITAL}[\w-]+(?:/{_CAPITAL}[\w-]+)?)?"
+)
+_HOUSE: Final = re.compile(
+    rf"(?:{_CAPITAL}[\w'’-]*[ \n]){{1,3}}(?:House|Hall|Court|Mill|Works|Barn|Lodge|Cottage|Tower"
+    r"|Building|Centre|Center|Farm|Villa|Park|Yard|Wharf|Place|Quay)$"
+)
+_WITHOUT_NUMBER: Final = re.compile(
+    rf"(?<!\w){_CAPITAL}[\w'’.-]*(?:[ \n](?:{_SMALL}|{_CAPITAL}[\w'’.-]*)){{0,5}}[ \n](?:s/n|S/N)$"
+)
+# Words after which a place is an address, in whatever order its parts are.
+_SEAT: Final = re.compile(
+    r"(?<!\w)(?:residing at|resident (?:at|in)|living at"
+    r"|registered (?:office|address)(?: is)?(?: at)?"
+    r"|principal place of business(?: is)?(?: at)?|(?:office|address) is(?: at)?"
+    r"|wohnhaft(?: in)?|mit Sitz in|ansässig in|demeurant(?: à| au)?"
+    r"|siège(?: social)?(?: est)?(?: situé| sis| fixé)?(?: à| au)|domicilié(?:e)?(?: à| au)?"
+    r"|domiciliad[oa] en|(?:con )?domicilio(?: social)? en|vecin[oa] de"
+    r"|(?:con )?sede(?: legale)?(?: in)?|residente(?: in| a)?|domiciliat[oa](?: in| a)?"
+    r"|wonende(?: te)?|gevestigd(?: te)?|kantoorhoudende(?: te)?"
+    r"|проживающ(?:ий|ая|его|ей)(?: по адресу)?|[Аа]дрес(?: для корреспонденции)?"
+    rf"|[Мм]есто нахождения)[ ]?:?[ \n]+(?:{_SMALL} )?(?=[^\W_])"
+)
+_STREET_WORD: Final = (
+    r"(?:calle|avenida|plaza|camino|paseo|polígono|carretera|nave|piso|planta|puerta|local|código"
+    r"|postal|rue|avenue|boulevard|quai|place|chemin|allée|route|impasse|zone|cours|via|viale|piazza"
+    r"|corso|strada|località|zona|straat|ул|улица|пр-т|проспект|пер|наб|дом|д|кв|оф|офис|корп|стр"
+    r"|г|город|а/я|пл|ш|bis|ter|s/n|n|no|nr)"
+)
+_ITEM: Final = (
+    rf"(?:{_CAPITAL}(?:[\w'’]{{0,4}}\.(?= ?[^\W_])|[\w'’/-]*)|\d[\w/-]*|\(\d{{4,6}}\)"
+    rf"|{_STREET_WORD}(?![\w-])\.?|{_SMALL}(?!\w)"
+    r"|[dl]['’]\w+)"
+)
+_PLACE: Final = re.compile(rf"{_ITEM}(?:,?[ \n][ ]{{0,2}}{_ITEM}){{0,13}}")
+_MOST_TOWN: Final = 3  # words of a town, and one more
+_LONG_NUMBER: Final = re.compile(r"\d{7}")
+_NO_PLACE: Final = re.compile(
+    r"(?:Register|Handelsregister|HRB|HRA|RCS|SIREN|SIRET|NIF|CIF|DNI|KvK|VAT|USt|Steuer|Company"
+    r"|Registered|P\. ?IVA|Partita|Codice|Tel|Phone|E-?[Mm]ail|ИНН|ОГРН|паспорт|Personal|REA)"
+)
+_SUFFIXED: Final = re.compile(r"\w['’][a-zçğıöşü]{2,5}[ \n](?=[^\W\d_])")
+_OPEN_TOWN: Final = re.compile(
+    r"(?<!\w)(?:Bad|San|Santa|Den|Saint|St\.?|Sankt|New|La|Le|El|Los|Las|Great|Nizhny|Нижний|Великий"
+    r"|upon|am|an|der|de|la|le|les|du|del|di|sur|sous|den|aan|im)$"
+)
+_BEGINS_SMALL: Final = re.compile(
+    r"\s+(?:am|an|der|de|la|le|les|du|del|di|sur|sous|upon|den|aan|im) "
+)
+_BEFORE_TOWN: Final = re.compile(
+    rf"\d\W*$|,$|(?<!\w)[a-zà-ÿа-яё]\w*$|{_CAPITAL}[\w'’.-]* [A-Z]{{2}}$"
+)
 _SEPARATOR: Final = re.compile(r"[,\s]+$")
 # Words that are before an address, and not its beginning.
 _INTRODUCTION: Final = re.compile(
@@ -75,18 +132,61 @@ _INTRODUCTION: Final = re.compile(
 
 def find_addresses(text: str) -> Iterator[Span]:
     """Yield the addresses, in no order; a code and a town alone are none."""
-    for match in _RUSSIAN.finditer(text):
-        yield _span(text, match.start(), match.end())
+    for pattern in (_RUSSIAN, _TURKISH):
+        for match in pattern.finditer(text):
+            yield _span(text, match.start(), _town_end(text, match.start(), match.end()))
     for pattern in (_CODE_FIRST, _CODE_LAST):
         for match in pattern.finditer(text):
             start = _street(text, match.start())
             if start is not None:
-                yield _span(text, start, match.end())
+                yield _span(text, start, _town_end(text, match.start(), match.end()))
+    for seat in _SEAT.finditer(text):
+        end = _place_end(text, seat.end())
+        if end is not None:
+            yield _span(text, seat.end(), end)
+
+
+def _town_end(text: str, start: int, end: int) -> int:
+    """Return where a town ends that goes on in the next line only if it has to."""
+    broken = text.find("\n", start, end)
+    while broken >= 0:
+        before = text[start:broken]
+        # The line break may be between the code and its town, or within the street.
+        is_open = _OPEN_TOWN.search(before) or _BEFORE_TOWN.search(before)
+        if not is_open and not _BEGINS_SMALL.match(text, broken):
+            return broken
+        broken = text.find("\n", broken + 1, end)
+    return end
+
+
+def _place_end(text: str, start: int) -> int | None:
+    """Return where the address ends that begins after words such as ``residing at``, or None."""
+    match = _PLACE.match(text, start)
+    if match is None:
+        return None
+    end = start
+    has_number = False
+    for part in re.finditer(r"[^,]+,?", match[0]):
+        bare = part[0].strip(" ,\n")
+        if _LONG_NUMBER.search(bare) or _NO_PLACE.match(bare):
+            break
+        has_digit = bool(re.search(r"\d|s/n|а/я", bare))
+        has_street = re.match(rf"{_STREET_WORD}(?!\w)", bare) is not None
+        if end > start and not (has_digit or has_street or len(bare.split()) < _MOST_TOWN):
+            break
+        has_number |= has_digit
+        end = start + part.start() + len(part[0].rstrip(" ,\n"))
+    end = _town_end(text, start, end)
+    found = text[start:end]
+    last = re.search(rf"(?:{_CAPITAL}[\w'’/-]*|\d[\w/-]*|\)|s/n)\.?$", found)
+    return end if has_number and last else None
 
 
 def _street(text: str, end: int) -> int | None:
     """Return where the street begins that ends before a position, or None."""
     begin = max(0, end - _REACH)
+    blank = text.rfind("\n\n", begin, text.rfind(" ", begin, end))
+    begin = blank + 2 if blank >= 0 else begin  # a street is not over two paragraphs
     before = text[begin:end]
     separator = _SEPARATOR.search(before)
     # A comma or a new line is between the street and the town; in "4 June 2025" there is none.
@@ -94,14 +194,18 @@ def _street(text: str, end: int) -> int | None:
         return None
     before = before[: separator.start()]
     places = [match.start() for match in _NUMBER_FIRST.finditer(before)][-1:]
-    last = _NUMBER_LAST.search(before)
-    if last is not None:
-        places.append(last.start())
+    for pattern in (_NUMBER_LAST, _HOUSE, _WITHOUT_NUMBER):
+        last = pattern.search(before)
+        if last is not None:
+            places.append(last.start())
     if not places:
         return None
     at = min(places)
     if _NO_STREET.match(before, at):
         return None
+    suffixed = list(_SUFFIXED.finditer(before, at))
+    if suffixed:
+        at = suffixed[-1].end()
     introduction = _INTRODUCTION.match(before[at:])
     return begin + at + (introduction.end() if introduction else 0)
 

@@ -60,7 +60,10 @@ _MONEY_AFTER: Final = re.compile(
 )
 _AMOUNT: Final = re.compile(r"[1-9]\d{0,2}(?:[ \u00a0.,]\d{3})+")
 _DATES: Final = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:\D{1,3}[\d./-]+)?")
-_BROKEN_NUMBER: Final = re.compile(r"(\+\d[\d ()/-]{1,16})\n(?=\d)")
+# Not before the number of a section: "1 Law", "2. Term".
+_BROKEN_NUMBER: Final = re.compile(
+    r"(\+\d[\d ()/-]{1,16})\n(?=\d)(?!\d{1,2}(?:\.\d+)*(?:[.)][ \t]|[ \t]+[A-ZÀ-ÞА-ЯİĞŞ]))"
+)
 _LEAST_DIGITS: Final = 9
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts import contracts, parties
+from qtforge_builtin_plugins.documents.facts import people as people_in
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
 from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.pipelines.legal.spans import Span
@@ -42,6 +43,19 @@ _SHORT_NAME: Final = (
 )
 _BROKEN_LINE: Final = re.compile(r"(?<=[^\n]{40})\n(?=[^\W_])(?!\d+[.)])")
 _LEAST_LETTERS: Final = 4
+_ARTICLE: Final = r"(?:\b(?:the|a|an|le|la|les|un|une|el|los|las|il|lo|i|gli|het|de|een)|\bl['’])"
+_PREPOSITION: Final = (
+    r"\b(?:for|with|by|at|from|to|per|con|da|di|a|pour|avec|par|chez|para|por|voor|met|door|bij|van"
+    r"|для|с|от|у)\s"
+)
+_MOST_PARTS: Final = 6  # words of a company's name
+# Where a word is a town or a country: 04109 Leipzig; Leipzig, 3 May; the courts of Leipzig.
+_PLACE: Final = (
+    r"(?:\d{{4,6}}|\d[A-Z]{{2}}|г\.|,) {word}(?!\w)"
+    r"|{word}(?:,? [A-Z]{{1,2}}\d|, (?:on |den |am |il |le |a |lì |op |в )?\d{{1,2}}[./ ])"
+    r"|(?:courts?|laws?|tribunal\w*|tribunale|rechtbank|tribunaux|juzgados|суд\w*|foro|in|en|à|te) "
+    r"(?:of |de |di |da |d['’])?{word}(?!\w)|{word}(?= (?:Asliye|Mahkeme|Courts?))"
+)
 _CYRILLIC_NAME: Final = re.compile(r"(?:[А-ЯЁ][а-яё]+(?:-[А-ЯЁ][а-яё]+)?\s+){1,2}[А-ЯЁ][а-яё]+")
 _CYRILLIC_END: Final = re.compile(r"[аеёиоуыэюяйь]{0,2}$")
 _ENDING: Final = "[а-яё]{0,3}"
@@ -103,12 +117,34 @@ def find_names(
     ]
     people = [each.name for each in contract.names if not each.is_party]
     own = [each.name for each in contract.names if each.is_party]
+    forms = contract.forms()
+    kinds: dict[str, str] = {}
     for name in dict.fromkeys([*more, *own, *named]):
-        if sum(map(str.isalnum, name)) > 1 and fold(name) not in contract.roles:
-            yield from _places(text, name, _aliases(name, beginning, contract), "party")
+        if sum(map(str.isalnum, name)) <= 1 or fold(name) in contract.roles:
+            continue
+        if _is_person(name, language):
+            forms.add(name)
+            kinds[name.lower()] = "party"
+        yield from _places(text, name, _aliases(name, beginning, contract), "party")
     for name in dict.fromkeys([*people, *_people(beginning, contract)]):
         if name not in own and name not in named:
-            yield from _places(text, name, [], "person")
+            forms.add(name)
+    for start, end, name in forms.find(text, people_in.split_words(text)):
+        yield Span(start=start, end=end, kind=kinds.get(name, "person"), key=name)
+
+
+def _is_person(name: str, language: str | None) -> bool:
+    """Return whether a party's name is one of a person."""
+    words = name.split()
+    return (
+        1 < len(words) < 7
+        and not has_form(name)
+        and re.search(r"[\d&+«»\"“”„]", name) is None
+        and (
+            any(people_in.is_given(word, language) for word in words)
+            or all(word[:1].isupper() for word in words)
+        )
+    )
 
 
 def find_registrations(text: str, language: str | None) -> Iterator[Span]:
@@ -140,21 +176,68 @@ def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[st
 
     A form of one word that the contract also has in small letters is a common word, and none.
     """
-    short = _TITLE.sub("", without_form(name), count=1)
-    candidates = [short.strip(" ,"), *(match[1] for match in _QUOTED.finditer(name))]
+    short = _TITLE.sub("", without_form(name), count=1).strip(" ,")
+    candidates = [short, *(match[1] for match in _QUOTED.finditer(name))]
     defined = re.search(_spaced(name) + _SHORT_NAME, beginning)
     if defined is not None and _is_short_for(defined["short"], name):
         candidates.append(defined["short"].strip())
+    own = {fold(defined["short"])} if defined else set()
+    if has_form(name):
+        parts = list(_parts(short, beginning, contract))
+        candidates += parts
+        own |= set(map(fold, parts))
     return [
         alias
         for alias in dict.fromkeys(candidates)
         if alias != name
-        and (sum(map(str.isalpha, alias)) >= _LEAST_LETTERS or alias.isupper())
+        and (sum(map(str.isalnum, alias)) >= _LEAST_LETTERS or alias.isupper())
         and not _ROLE.fullmatch(alias)
         and not contract.is_known_role(alias)
-        and fold(alias) not in contract.roles - {fold(defined["short"]) if defined else ""}
+        and fold(alias) not in contract.roles - own
         and not all(word.lower() in contract.lower_words for word in re.findall(r"\w+", alias))
     ]
+
+
+def _parts(short: str, beginning: str, contract: contracts.Contract) -> Iterator[str]:
+    """Yield the parts of a company's name by which the contract names it elsewhere.
+
+    Several words in a row are one if a word of them is not used in small letters; a single word
+    is one only where it is in quotation marks, or has a capital in the middle of a sentence of a
+    language whose nouns have none, and is no place.
+    """
+    words = short.split()
+    for size in range(min(len(words) - 1, _MOST_PARTS), 1, -1):
+        for start in range(len(words) - size + 1):
+            part = words[start : start + size]
+            is_name = (part[-1][:1].isupper() and part[0][:1].isupper()) or "&" in part[1:-1]
+            if is_name and any(
+                len(word) > 2 and word.lower() not in contract.lower_words for word in part
+            ):
+                yield " ".join(part)
+    for word in words:
+        bare = word.strip('.,«»"“”„')
+        if len(bare) < _LEAST_LETTERS or bare.lower() in contract.lower_words:
+            continue
+        if not bare[0].isupper() and not bare[0].isdigit():
+            continue
+        pattern = re.escape(bare if not bare.isupper() else bare.capitalize())
+        is_odd = re.search(r"\d[^\W\d_]|[^\W\d_]\d|[a-zà-ÿ][A-Z]", bare) is not None
+        if (
+            is_odd
+            or re.search(rf"[“„«\"]{pattern}[”“»\"]", beginning)
+            or (
+                contract.language != "de"
+                and contract.is_free(bare)
+                and re.search(
+                    rf"{'' if word is words[0] else _PREPOSITION}(?<=[^\W\d_A-ZÀ-ÞА-Я]\s)"
+                    rf"{pattern}(?![\w'’-]*[ ][\dA-ZÀ-Þ&])",
+                    beginning,
+                )
+                and not re.search(rf"(?i:{_ARTICLE})\s{pattern}(?!\w)", beginning)
+                and not re.search(_PLACE.format(word=pattern), beginning)
+            )
+        ):
+            yield bare
 
 
 def _is_short_for(short: str, name: str) -> bool:
@@ -169,7 +252,12 @@ def _is_short_for(short: str, name: str) -> bool:
 
 def _places(text: str, name: str, aliases: Iterable[str], kind: str) -> Iterator[Span]:
     for written in (name, *aliases):
-        for match in re.finditer(rf"(?<!\w)(?:{_pattern(written)})(?!\w)", text):
+        pattern = _pattern(written)
+        if written.isupper() and len(written.split()) > 1:
+            pattern = f"(?i:{pattern})"  # LE COMPTOIR DU BOIS is Le Comptoir du Bois later
+        for match in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text):
+            if not match[0][:1].isupper() and written[:1].isupper():
+                continue
             yield Span(start=match.start(), end=match.end(), kind=kind, key=name.lower())
 
 
@@ -188,10 +276,7 @@ def _pattern(name: str) -> str:
     whole = f"{_spaced(name)}|{_spaced(name.upper())}"
     if has_form(name):
         return f"(?i:{_spaced(name)})"
-    if not all(word[:1].isupper() for word in words):
-        return whole
-    # Later Jane Doe may be "Ms. Doe".
-    return rf"{whole}|(?:Mrs?|Ms|Miss|Dr|Prof|Herrn?|Frau)\.?\s+(?:Dr\.\s+)?{re.escape(words[-1])}"
+    return whole
 
 
 def _spaced(name: str) -> str:

@@ -1,0 +1,181 @@
+"""People in contracts: full names by their given name, and every later form of them."""
+
+# ruff: noqa: E501, RUF001 - it has contracts in Russian
+
+from __future__ import annotations
+
+import pytest
+
+from qtforge_builtin_plugins.documents.facts.parties import find_parties
+from qtforge_builtin_plugins.pipelines.legal.messages import RedactRequest
+from qtforge_builtin_plugins.pipelines.legal.redaction import redact
+
+
+def redacted(text: str, language: str) -> str:
+    request = RedactRequest(parsed_content=text, language=language)
+    return redact(request, lambda done, total, what: None).redacted_content
+
+
+LATER_FORMS = {
+    "en": (
+        "The tools are kept by Gareth Holloway in the yard. Ask Mr Holloway first. Holloway's key is"
+        " with GARETH HOLLOWAY only; G. Holloway signs. A hollow way is no name, and The Yard stays.",
+        ["olloway", "OLLOWAY", "Gareth"],
+        ["Ask Mr [", "A hollow way", "The Yard stays", "'s key"],
+    ),
+    "de": (
+        "Die Abnahme macht Wiebke Tanner mit dem Bauleiter. Frau Tanner meldet Mängel; Tanners Bericht"
+        " zählt. Rechtsanwalt Dr. Ekkehard Lohse berät. Der Bauleiter und die Mängel bleiben.",
+        ["Tanner", "Wiebke", "Lohse", "Ekkehard"],
+        ["Frau [", "Der Bauleiter und die Mängel bleiben", "Rechtsanwalt"],
+    ),
+    "fr": (
+        "Le chantier est suivi par Gwenaëlle Tessier. Mme Tessier rend compte à Me Odile Garnier et à"
+        " M. de Lussac. La cour tient le tessier pour un métier.",
+        ["Tessier", "Gwenaëlle", "Garnier", "Lussac"],
+        ["Mme [", "La cour tient le tessier"],
+    ),
+    "es": (
+        "Acudirá Macarena Olmedo Prieto con la letrada Yagüe. El señor Olmedo cobra; doña Macarena"
+        " firma. El olmedo del parque y el Juzgado quedan fuera.",
+        ["Olmedo Prieto", "Macarena", "Yagüe", "señor Olmedo"],
+        ["El olmedo del parque y el Juzgado quedan fuera", "la letrada ["],
+    ),
+    "it": (
+        "I lavori sono diretti da Donatella Lo Presti con l'ing. Bassani. La sig.ra Lo Presti firma;"
+        " D. Lo Presti approva. Il Tribunale di Pavia resta.",
+        ["Presti", "Donatella", "Bassani"],
+        ["Il Tribunale di Pavia resta", "sig.ra ["],
+    ),
+    "nl": (
+        "Het werk wordt gedaan door Sjoerd van der Molen en mr. E.F. Postma. De heer Van der Molen"
+        " tekent. Een molen is geen partij.",
+        ["Molen ", "Sjoerd", "Postma", "der Molen"],
+        ["De heer [", "Een molen is geen partij"],
+    ),
+    "ru": (
+        "Работы ведёт Шубин Аркадий Львович. Отчёт вручается Шубину А. Л. лично, претензии подписаны"
+        " Аркадием Львовичем. Звонить г-ну Шубину или Снежане Рогозиной. Работы и Отчёт остаются.",
+        ["Шубин", "Арка", "Льво", "Снежан", "Рогозин"],
+        ["Работы и Отчёт остаются", "г-ну ["],
+    ),
+    "tr": (
+        "İşleri Tuğba Soylu yürütür. Soylu'nun onayı gerekir; T. Soylu imzalar, Av. Ilgın'ı ve Nilgün"
+        " Hanım'ı bilgilendirir. Asliye Hukuk Mahkemesi yetkilidir.",
+        ["Soylu", "Tuğba", "Ilgın", "Nilgün"],
+        ["'nun onayı", "Asliye Hukuk Mahkemesi yetkilidir", "Av. ["],
+    ),
+}
+
+
+@pytest.mark.parametrize("language", sorted(LATER_FORMS))
+def test_a_name_goes_in_every_later_form_and_common_words_stay(language: str) -> None:
+    text, gone, kept = LATER_FORMS[language]
+    found = redacted(text, language)
+    for part in gone:
+        assert part not in found, found
+    for part in kept:
+        assert part in found, found
+
+
+def test_a_name_over_two_lines_goes_and_the_next_line_stays() -> None:
+    found = redacted("The deed was read to Florian\nHaberkorn\nSettlement Terms\n", "en")
+    assert "Haberkorn" not in found
+    assert "Settlement Terms" in found
+
+
+def test_two_signatories_side_by_side_are_two_values() -> None:
+    found = redacted("Seller                 Buyer\nEttore Bianco Ilaria Salis\n", "it")
+    assert "[PERSON 1] [PERSON 2]" in found
+
+
+def test_a_mail_address_tells_whose_name_is_in_the_text() -> None:
+    text = "Xiulan Ndege decides. Write to x.ndege@works.example. Works Council meets."
+    found = redacted(text, "en")
+    assert "Ndege" not in found
+    assert "Works Council meets" in found
+
+
+def test_a_word_in_capitals_among_others_is_no_surname() -> None:
+    text = "Murat Doğan imzalar.\nAYIPTAN DOĞAN SORUMLULUK KABUL EDİLMEZ.\n"
+    assert "AYIPTAN DOĞAN SORUMLULUK" in redacted(text, "tr")
+
+
+def test_words_of_a_mail_address_do_not_make_a_company_a_common_word() -> None:
+    text = (
+        'Quayside Joinery Ltd (the "Seller") and Ann Lee (the "Buyer").\n\n1. Price\nQuayside Joinery'
+        " is paid to info@quayside-joinery.example. The team at Quayside answers.\n"
+    )
+    found = redacted(text, "en")
+    assert "Quayside" not in found
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "address"),
+    [
+        ("de", "Herr A, wohnhaft in 24105 Kiel, Am Holm 7, schließt ab.", "24105 Kiel, Am Holm 7"),
+        ("it", "residente in Pavia, Via Olona 12 (di seguito)", "Pavia, Via Olona 12"),
+        ("nl", "gevestigd te Sneek, Kade 9, hierna", "Sneek, Kade 9"),
+        (
+            "es",
+            "vecino de Lugo, calle Rúa 4, código postal 27001, otorga",
+            "Lugo, calle Rúa 4, código postal 27001",
+        ),
+        (
+            "fr",
+            "demeurant à Brest (29200), 5 quai Malbert, ci-après",
+            "Brest (29200), 5 quai Malbert",
+        ),
+        ("en", "its office at Mill House, Cork T12 K8AF is open", "Mill House, Cork T12 K8AF"),
+        (
+            "tr",
+            "Kaya Mah. Nar Sok. No: 8/5, Tuzla/İstanbul adresinde",
+            "Kaya Mah. Nar Sok. No: 8/5, Tuzla/İstanbul",
+        ),
+    ],
+)
+def test_an_address_goes_in_any_order_of_its_parts(language: str, text: str, address: str) -> None:
+    found = redacted(text, language)
+    before, after = text.split(address)
+    assert found.startswith(before)
+    assert found.endswith(after)
+
+
+def test_the_line_after_an_address_stays() -> None:
+    text = "Große Allee 40, 22767 Lille\nHandelsregister\n\nAvda. Sur 15, 41004 Sevilla\n\nRepresentante"
+    found = redacted(text, "de")
+    assert "\nHandelsregister\n" in found
+    assert found.endswith("\n\nRepresentante")
+
+
+def test_the_number_of_the_next_section_is_no_part_of_a_phone_number() -> None:
+    assert redacted("Tel. +49 341 5556484\n1. Preis\n", "de") == "Tel. [PHONE 1]\n1. Preis\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "parties"),
+    [
+        ("de", "Ich, Wiebke Tanner, geb. am 3.1.1970, bevollmächtige die Lohse Bau GmbH.", ["Wiebke Tanner", "Lohse Bau GmbH"]),
+        ("es", "Yo, Macarena Olmedo, nacida en Lugo, otorgo poder a Reformas Sil, S.L. en Lugo.", ["Macarena Olmedo", "Reformas Sil, S.L."]),
+        ("fr", "Entre M. Loïc Tessier, né le 2 mai 1979, et la société GARNIER BOIS SASU.", ["Loïc Tessier", "GARNIER BOIS SASU"]),
+        ("en", "Between Oak Yard Ltd and Gareth Holloway, born on 3 May 1970. OAK YARD LTD signs.", ["Oak Yard Ltd", "Gareth Holloway"]),
+    ],
+)  # fmt: skip
+def test_people_who_are_described_are_parties(language: str, text: str, parties: list[str]) -> None:
+    assert sorted(find_parties(text, language)) == sorted(parties)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("es", "A. Objeto\nB. Precio\nC. Plazo\nD. Obligaciones\nLas Obligaciones son mutuas.\n"),
+        ("en", "Write to customer.service@acme.example. Customer Service answers by phone."),
+        ("en", 'Atlas Software Ltd (the "Seller") sells Software and delivers Software on time.'),
+        ("de", "Der Notar Beurkundungen vor. Die Beurkundungen sind teuer."),
+        ("fr", "Monsieur le Maire et Madame la Présidente sont invités. Le Maire répond."),
+    ],
+)
+def test_words_that_only_look_like_names_stay(language: str, text: str) -> None:
+    found = redacted(text, language)
+    for word in ("Obligaciones", "Customer Service", "Software and", "Beurkundungen", "Maire"):
+        assert found.count(word) == text.count(word), found
