@@ -237,6 +237,27 @@ def test_the_customer_is_above_an_address_without_a_label(
     assert (invoice.issuer, invoice.customer) == ("Morel GmbH", name)
 
 
+def test_the_customer_and_the_address_may_be_on_one_line(enrich: Any) -> None:
+    lines = "Fell Ltd\n\nJane Doe, 24 Mill Lane, Leeds LS1 4DY\n# R-17"
+    assert read(enrich, "en", lines).customer == "Jane Doe"
+
+
+@pytest.mark.parametrize(
+    ("language", "label"),
+    [("en", "Our customer"), ("fr", "Coordonnées de l'acheteur :"), ("de", "Käuferin:")],
+)
+def test_the_label_of_a_customer_is_read_by_its_words(
+    enrich: Any, language: str, label: str
+) -> None:
+    lines = f"{label}\nJane Doe\nSuite B\n# R-17"
+    assert read(enrich, language, lines).customer == "Jane Doe"
+
+
+def test_the_invoice_that_a_credit_note_is_for_has_another_number(enrich: Any) -> None:
+    lines = "Gutschrift zur Rechnung 2026-11\nGutschriftsnummer: 2026-17"
+    assert read(enrich, "de", lines).number == "2026-17"
+
+
 def test_the_numbers_far_below_the_customer_are_the_issuers(enrich: Any) -> None:
     items = "\n".join(f"{index} pcs Part {index} 2.00 {index * 2}.00" for index in range(2, 12))
     text = (
@@ -257,6 +278,8 @@ def test_the_numbers_far_below_the_customer_are_the_issuers(enrich: Any) -> None
         ("5 pcs Planning licence, 12\nmonths\n521.05 2.6% 2,605.25", "2605.25"),
         ("Boiler\ncheck\n10 pcs 109.49 EUR (-\n5%)\n1,040.16 EUR", "1040.16"),
         ("3 pcs Lunch 250.67 %20 752.01", "752.01"),
+        ("Chair 2 50.00 100.00 20.00 120.00", "100.00"),
+        ("Chair 2 50.00 10% 90.00", "90.00"),
     ],
 )
 def test_quantity_and_price_of_an_item_may_be_anywhere_in_its_lines(

@@ -104,6 +104,7 @@ _BAND: Final = frozenset({"issuer", "customer"})
 _MOST_BAND: Final = 90
 _ONLY_FORM: Final = re.compile(FORMS)
 _OVER_LINE: Final = 24  # characters of a number in the next line
+_MOST_ONE_LINE: Final = 120
 _INDENT: Final = 12  # characters; more is a column of its own
 _SHIFT: Final = 2
 _MOST_BLOCKS: Final = 60
@@ -172,7 +173,11 @@ def find_businesses(page: Page) -> Businesses:
     if issuer is None:
         issuer = _by_evidence(page, names, None if customer is None else customer.text)
     if customer is None:
-        customer = _addressee(page, names, issuer) or _other(page, names, issuer)
+        customer = (
+            _addressee(page, names, issuer)
+            or _on_one_line(page, issuer)
+            or _other(page, names, issuer)
+        )
     numbers = _numbers(page, issuer, customer, names)
     if beside is not None:
         _share(page, list(beside), numbers)
@@ -506,6 +511,23 @@ def _addressee(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Nam
             name = _above(page, index, cell, companies)
             if name is not None and (issuer is None or not _is_of(name.text, issuer.text)):
                 return name
+    return None
+
+
+def _on_one_line(page: Page, issuer: _Name | None) -> _Name | None:
+    """Return the name that is before its address: Jane Doe, 24 Mill Lane, Leeds LS1 4DY."""
+    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
+        text = page.text[start:end]
+        if len(text) > _MOST_ONE_LINE or "," not in text:
+            continue
+        name, *address = [part.strip() for part in text.split(",")]
+        if len(address) < 2 or not _TOWN.fullmatch(address[-1]) or _MONEY.search(text):
+            continue
+        if not any(map(str.isdigit, "".join(address[:-1]))) or any(map(str.isdigit, name)):
+            continue
+        is_other = issuer is None or not _is_of(name, issuer.text)
+        if is_other and _is_name(page, start, start + len(name)):
+            return _Name(name, start, 0, index)
     return None
 
 

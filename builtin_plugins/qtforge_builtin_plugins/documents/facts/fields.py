@@ -295,8 +295,11 @@ def _from_title(page: Page, dates: _Dates) -> Iterator[Field]:
     for kind, start, end in page.labels.find_titles(page.folded, page.tokens[:400]):
         index, _, cell = page.cell_of(start)
         before = page.text[cell.start : start]
-        if len(re.findall(r"\w+", before)) > 2 or any(map(str.isdigit, before)):
+        earlier = page.labels.words_of(page.folded[cell.start : start])
+        if len(earlier) > 2 or any(map(str.isdigit, before)):
             continue
+        if earlier and "original" in page.labels.roles_of(earlier[-1]):
+            continue  # the credit note to invoice 17 has another number
         rest = page.text[end : cell.end]
         if len(rest) > 120:
             continue

@@ -23,6 +23,8 @@ _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _SPLIT: Final = re.compile(r"(?<=\d) (?=\d{3})")
 _HALF: Final = Decimal("0.005")
 _MOST_NUMBERS: Final = 12
+_PERCENT: Final = re.compile(r"(?<![\d.,])(\d{1,2}(?:[.,]\d{1,2})?) ?%(?!\d)")
+_MOST_TAX: Final = Decimal("1.31")  # of an amount with tax, as a share of that without
 _MOST_BEFORE: Final = 2  # lines of a description before its numbers
 _SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due", "paid"})
 
@@ -104,6 +106,14 @@ def _row(
             made = _factors(reading, discounts) if len(reading) > 2 else None
             if made is not None:
                 return _made(page, line, made, reading[-1])
+        with_tax = _before_tax(page, line, discounts)
+        if with_tax is not None:
+            return with_tax
+        columns = [Decimal(match[1].replace(",", ".")) / 100
+                   for match in _PERCENT.finditer(page.folded, line.start, line.end)]  # fmt: skip
+        made = _factors(numbers, columns) if columns and len(numbers) > 2 else None
+        if made is not None:
+            return _made(page, line, made, numbers[-1])
         # The description is on two lines, and the quantity on the first of them.
         for first in reversed(before):
             if _is_part(page, first) and first.numbers and _is_price(numbers[-2]):
@@ -130,6 +140,23 @@ def _row(
                 amount=numbers[-1],
                 evidence=page.spans([(line.start, line.end), (following.start, following.end)]),
             )
+    return None
+
+
+def _before_tax(page: Page, line: _Line, discounts: Sequence[Decimal]) -> Row | None:
+    """Return an item whose amount is followed by its tax, or by the amount with tax."""
+    hits = page.hits_between(line.start, line.start + 1)
+    if any(_SUMS & set(hit.kinds) for hit in hits):
+        return None
+    for size in (1, 2):
+        numbers = line.numbers[:-size]
+        if len(numbers) < 3 or not numbers[-1].looks_like_money or not numbers[-1].value:
+            return None
+        if not 1 < line.numbers[-1].value / numbers[-1].value <= _MOST_TAX:
+            continue
+        made = _factors(numbers, discounts)
+        if made is not None:
+            return _made(page, line, made, numbers[-1])
     return None
 
 

@@ -150,6 +150,8 @@ class Labels:
             return found
         if word in self.read:
             return self.read[word]
+        if "'" in word[1:-1]:
+            return self.roles_of(word.rpartition("'")[2])  # l'acheteur
         roles: frozenset[str] = frozenset()
         for size in range(_LEAST_PART, len(word) + 1):
             roles |= self.words.get(f"{word[:size]}*", _NO_ROLES)
@@ -197,19 +199,40 @@ def _longest(
     while index < len(tokens):
         length = 0
         if tokens[index].text in firsts:
-            key = ""
-            for size in range(1, min(_MOST_WORDS, len(tokens) - index) + 1):
-                token = tokens[index + size - 1]
-                if size > 1:
-                    gap = folded[tokens[index + size - 2].end : token.start]
-                    if not _BETWEEN.fullmatch(gap):
-                        break
-                key = f"{key} {token.text}" if key else token.text
-                if key in known:
-                    length = size
+            length, first_line = _length(folded, tokens, known, index)
+            if first_line is not None:
+                # A title above "No. of invoice" is no "invoice no.", although its words are.
+                below = index + first_line
+                own = _length(folded, tokens, known, below)[0] if below < len(tokens) else 0
+                if below + own > index + length:
+                    length = _length(folded, tokens[:below], known, index)[0]
         if length:
             yield index, index + length
         index += length or 1
+
+
+def _length(
+    folded: str, tokens: Sequence[Token], known: Mapping[str, object], index: int
+) -> tuple[int, int | None]:
+    """Return the words of the longest label at a place, and those of them before a line's end.
+
+    The second is None for a label on one line.
+    """
+    length, broken = 0, None
+    line: int | None = None
+    key = ""
+    for size in range(1, min(_MOST_WORDS, len(tokens) - index) + 1):
+        token = tokens[index + size - 1]
+        if size > 1:
+            gap = folded[tokens[index + size - 2].end : token.start]
+            if not _BETWEEN.fullmatch(gap):
+                break
+            if line is None and "\n" in gap:
+                line = size - 1
+        key = f"{key} {token.text}" if key else token.text
+        if key in known:
+            length, broken = size, line
+    return length, broken
 
 
 @cache

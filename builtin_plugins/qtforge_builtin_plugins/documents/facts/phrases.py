@@ -29,7 +29,7 @@ _DIGIT_NEXT: Final = re.compile(r"[ .]{0,3}:?[ \t]{0,8}\d")
 _SLASH: Final = re.compile(r"[. \u00a0]*[/|][ \u00a0]*(?=[^\W\d_])")
 _BEFORE_SIGN: Final = re.compile(r"[ .]{1,3}")
 _NUMBER_AFTER: Final = re.compile(r"[ .]{0,3}:|[ .:]{0,4}[^\s\d]{0,8}\d")
-_TO_COLON: Final = re.compile(r"(?:[ ]?[^\W\d_][\w.'-]*){1,4}[ ]?(?=:)")
+_TO_COLON: Final = re.compile(r"(?:[ ]?(?:[^\W\d_][\w.'°º-]*|[#№])){1,4}[ ]?(?=:)")
 _SEGMENT: Final = re.compile(r"\s[/|\u2013-]\s|[;,]\s(?=[^\W\d_])")
 _PHRASE: Final = re.compile(r"[^\W\d_][^\d:\t]{1,58}")
 _LAST_PART: Final = re.compile(r"[^\s]*$")
@@ -43,6 +43,7 @@ _MONEY: Final = re.compile(
 )
 _MOST_LINE: Final = 300
 _MOST_LABEL: Final = 60
+_MOST_ROLE: Final = 4
 _MOST_WORDS: Final = 7
 _SMALL: Final = 3  # letters of words that say nothing, such as "of the"
 
@@ -214,6 +215,16 @@ def _guess(
     allowed = known_words if follower == ":" else (1 if follower or known_words > 1 else 0)
     if not known_words or unknown > min(allowed, known_words):
         return None
+    is_before_value = follower.isdigit() or (
+        follower == ":" and _DIGIT_NEXT.match(folded, label_end)
+    )
+    if not is_before_value and len(words) <= _MOST_ROLE and not unknown:
+        # "Your customer:" and "Coordonnées du client" are before a name.
+        either = frozenset().union(*roles)
+        if "buyer" in either and not either & {"seller", "number", "date", "terms", "order"}:
+            return Hit(("customer",), start, label_end, strong=False, guessed=True)
+        if "seller" in either and not either & {"buyer", "number", "date", "terms", "order"}:
+            return Hit(("issuer",), start, label_end, strong=False, guessed=True)
     kinds = _kinds(frozenset().union(*roles), len(words))
     return Hit(kinds, start, label_end, strong=False, guessed=True) if kinds else None
 
@@ -244,12 +255,14 @@ def _number_kind(roles: frozenset[str], count: int) -> str | None:
         return "original_number"
     if "pay" in roles and roles & {"number", "pay"}:
         return "payment_reference"
-    if "order" in roles or ("your" in roles and "number" in roles):
+    if "order" in roles:
         return "order_reference"
     if "delivery" in roles:
         return "delivery_note"
-    if "customer" in roles and "number" in roles:
+    if "number" not in roles:
+        return None
+    if "customer" in roles:
         return "customer_number"
-    if "document" in roles and "number" in roles:
+    if "document" in roles:
         return "number"
-    return None
+    return "order_reference" if "your" in roles else "number_weak"

@@ -53,6 +53,7 @@ _TOLERANCE: Final = Decimal("0.06")
 _OF_BASE: Final = Decimal(1)  # a rounded tax of a few per cent is that far from its base
 # What a sum without tax is called, apart from its own labels.
 _NETS: Final = frozenset({"net", "tax_base", "total", "total_weak"})
+_SURE_NETS: Final = frozenset({"net", "tax_base"})
 _MOST_LABEL: Final = 80
 _MOST_LINES: Final = 4_000
 _OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
