@@ -117,6 +117,7 @@ _MAILBOXES: Final = frozenset(
      "works", "council", "data", "general", "public"]
 )  # fmt: skip
 _ARTICLES: Final = frozenset(["le", "la", "les", "el", "los", "las", "il", "het", "l"])
+_MOST_TITLES: Final = 5
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
 _NO_CAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
 _REACH_OF_DETAILS: Final = 8
@@ -437,13 +438,14 @@ class Contract:
 
     def _after_title(self, position: int) -> int:
         """Return where a name begins after its titles: after ``Dr`` in ``Dr Jane Doe``."""
-        hit = self._starts.get(position)
-        while hit is not None and "title" in hit.kinds:
+        for _ in range(_MOST_TITLES):
+            hit = self._starts.get(position)
+            if hit is None or "title" not in hit.kinds:
+                break
             gap = _AFTER_TITLE.match(self.text, hit.end)
             if gap is None or not self.text[gap.end()].isupper():
                 break
             position = gap.end()
-            hit = self._starts.get(position)
         return position
 
     def _cut(self, start: int, name: str, *, is_sure: bool = False) -> tuple[int, str] | None:
