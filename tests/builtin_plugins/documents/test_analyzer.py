@@ -329,3 +329,25 @@ def test_a_language_without_spaces_has_keywords(analyze: Any, text: str, word: s
 @pytest.mark.parametrize("text", ["", "- 3 -", ". , ' `", "l1 I| ~ 12"])
 def test_an_empty_or_scanned_text_has_no_keywords(analyze: Any, text: str) -> None:
     assert analyze(text).keywords == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        # The model takes the first one for Aragonese.
+        (
+            "Minuta de honorarios\nEstudio Sol S.L.\nC/ Mayor 78\n50001 Zaragoza\nConcepto Uds."
+            " Tipo IVA Neto\nRevisión de caldera 9 ud.\nImporte total\nPendiente de pago",
+            "es",
+        ),
+        (
+            "Alle beløp er i kroner. Tjenesten ble utført av oss mellom mandag og fredag, og etter"
+            " avtale med kunden. Utstedt av regnskap, se oppdrag 5 av i dag.",
+            "no",
+        ),
+    ],
+)
+def test_a_small_neighbour_of_a_language_is_believed_with_its_own_words(
+    analyze: Any, text: str, language: str
+) -> None:
+    assert analyze(text).analysis_results.language == language

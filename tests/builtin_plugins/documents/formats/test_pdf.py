@@ -84,6 +84,15 @@ def test_a_form_drawn_from_the_bottom_is_read_row_by_row(parse: Any) -> None:
     assert [line.split("   ") for line in lines] == [list(row) for row in rows]
 
 
+def test_a_hyphen_at_the_end_of_a_line_stays_in_a_number_and_goes_in_a_word(parse: Any) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("helvetica", size=12)
+    pdf.multi_cell(60, 8, "Registro Mercantil, Hoja M-\n414658 and a docu-\nment")
+    text = parse(bytes(pdf.output())).parsed_content
+    assert text == "Registro Mercantil, Hoja M-414658 and a document"
+
+
 def test_columns_are_read_one_after_the_other(parse: Any) -> None:
     pdf = FPDF()
     pdf.add_page()
