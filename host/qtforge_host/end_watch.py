@@ -27,8 +27,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
-from qtforge_host.loop_watch import explain_frame
-from qtforge_host.plugin_code import Author, is_own_code
+from qtforge_host.loop_watch import ExplainedFrame, explain_frame
+from qtforge_host.plugin_code import Author
 
 __all__ = ["EndWatch", "end_within", "installed_author"]
 
@@ -38,7 +38,7 @@ _LEAST_S: Final = 2.0  # the host's own code may take so long on a busy machine
 _FINISH_S: Final = 10.0  # for the end of the loop itself
 _LOOK_S: Final = 0.25
 _LATER_S: Final = 3.0  # the timer in C, after this thread should have acted
-_SAY_S: Final = 2.0  # to write the last message: what it needs may be locked for ever
+_SAY_S: Final = 5.0  # to write the last message: what it needs may be locked for ever
 _CANCELLED: Final = 128 + signal.SIGINT
 _FAILED: Final = 1
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -69,6 +69,7 @@ class EndWatch:
         self._before = -1
         self._thread: threading.Thread | None = None
         self._main_id = 0
+        self._timer: Final = threading.Lock()
         self._depth = 0  # how many callers of `ending` are on their way
         self._is_closed = False
         self._grace_end = 0.0  # on the scale of `time.monotonic`
@@ -128,17 +129,20 @@ class EndWatch:
     def ending(self) -> Iterator[None]:
         """Watch the loop for a while, in which a plugin's code is to end."""
         self._depth += 1
+        self._arm()  # here, since the next code may hold the lock of the interpreter for ever
         self._wake()
         try:
             yield
         finally:
-            self._depth -= 1
-            if not self._is_ending:
-                faulthandler.cancel_dump_traceback_later()
+            with self._timer:  # the thread must not start it again afterwards
+                self._depth -= 1
+                if not self._is_ending:
+                    faulthandler.cancel_dump_traceback_later()
 
     def finish(self) -> None:
         """Say that only what the loop itself needs for its end is left, whatever still turns."""
         self._final_end = time.monotonic() + _FINISH_S
+        self._arm()
         self._wake()
 
     @property
@@ -178,25 +182,30 @@ class EndWatch:
                 self._loop.call_soon_threadsafe(handler)
 
     def _look(self) -> None:
-        now, limit_s = time.monotonic(), max(self.limit_s, _LEAST_S)
+        now = time.monotonic()
         if self._turned >= self._asked:
             self._asked, self._blocked_s = now, 0.0
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._note_turn)
-            grace_s = max(self._grace_end - now, 0.0)
-            faulthandler.dump_traceback_later(
-                max(limit_s, grace_s) + _LATER_S, exit=True, file=_error_stream()
-            )
+            self._arm()
         else:
             # A process that was stopped meanwhile has not had that time.
             self._blocked_s += min(now - self._looked, 4 * _LOOK_S)
         self._looked = now
         is_late = self._final_end is not None and now > self._final_end
-        is_blocked = self._blocked_s > limit_s and now > self._grace_end
+        is_blocked = self._blocked_s > max(self.limit_s, _LEAST_S) and now > self._grace_end
         if is_late or is_blocked:
             seconds = _FINISH_S if is_late else self._blocked_s
             code = _CANCELLED if signal.SIGINT in self._signals else _FAILED
             _end_process(code, seconds, self._main_id, self.author_of)
+
+    def _arm(self) -> None:
+        """Start the timer in C anew."""
+        grace_s = self._grace_end - time.monotonic()
+        left_s = max(self.limit_s, _LEAST_S, grace_s) + _LATER_S
+        with self._timer:
+            if self._is_ending:
+                faulthandler.dump_traceback_later(left_s, exit=True, file=_error_stream())
 
     def _note_turn(self) -> None:
         self._turned = time.monotonic()
@@ -239,6 +248,7 @@ def _end_process(
     code: int, seconds: float, main_id: int, author_of: Callable[[str], Author | None]
 ) -> None:
     """Say who keeps the process from ending, and end it without any further code of Python."""
+    faulthandler.dump_traceback_later(_SAY_S + _LATER_S, exit=True, file=_error_stream())
     say = functools.partial(_say, seconds, main_id, author_of)
     thread = threading.Thread(target=say, daemon=True)
     thread.start()
@@ -247,12 +257,10 @@ def _end_process(
 
 
 def _say(seconds: float, main_id: int, author_of: Callable[[str], Author | None]) -> None:
-    frame = _culprit(main_id)
-    text = "an unknown thread" if frame is None else str(explain_frame(frame, author_of))
     _LOG.error(
         "the process has been kept from ending for %.0f s by %s: it is ended now, and the next"
         " process resumes its runs",
-        seconds, text,
+        seconds, _culprit(main_id, author_of),
     )  # fmt: skip
     for stream in (sys.__stdout__, sys.stderr):
         if stream is not None:
@@ -260,17 +268,16 @@ def _say(seconds: float, main_id: int, author_of: Callable[[str], Author | None]
                 stream.flush()
 
 
-def _culprit(main_id: int) -> FrameType | None:
-    """Return the frame of the thread that a process waits for; the main one's where in doubt."""
+def _culprit(main_id: int, author_of: Callable[[str], Author | None]) -> ExplainedFrame:
+    """Return whose code a process waits for: a plugin's, else whatever the main thread is in."""
     frames = sys._current_frames()
-    threads = [each.ident for each in threading.enumerate() if not each.daemon]
-    for thread_id in [main_id, *threads]:
-        frame = None if thread_id is None else frames.get(thread_id)
-        while frame is not None:
-            if is_own_code(frame.f_code):
-                return frames.get(thread_id or 0)
-            frame = frame.f_back
-    return frames.get(main_id)
+    waited_for = [each.ident for each in threading.enumerate() if not each.daemon]
+    found = [
+        explain_frame(frames[each], author_of)
+        for each in dict.fromkeys([main_id, *waited_for])
+        if each in frames
+    ]
+    return next((each for each in found if each.author.plugin), found[0])
 
 
 def _error_stream() -> int:

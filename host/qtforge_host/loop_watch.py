@@ -271,10 +271,12 @@ def _explain(
         code = frame.f_code
         first = first or file_and_line(code, frame.f_lineno)
         if is_own_code(code):
+            if package.plugin:
+                continue
             owner = author_of(str(frame.f_globals.get("__name__")).partition(".")[0])
-            if not place or (owner is not None and not package.plugin):
+            if not place or owner is not None:
                 place = file_and_line(code, frame.f_lineno)
-            package = package if package.plugin or owner is None else owner
+            package = package if owner is None else owner
         elif is_host_code(code):
             caller = _caller(frame)
             if caller is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from tests.forked_commands import run_command
 
+from qtforge_host import event_loop
 from qtforge_host.end_watch import installed_author
 from qtforge_host.plugin_code import Author
 
@@ -186,3 +189,21 @@ def test_what_ends_in_time_is_left_alone(site: Any, tmp_path: Path) -> None:
 def test_the_author_of_a_module_is_found_among_what_is_installed() -> None:
     assert installed_author("qtforge_builtin_plugins") != Author()
     assert installed_author("msgspec") is None
+
+
+def test_a_host_that_ends_within_a_process_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    armed: list[bool] = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: armed.append(True))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: armed.append(False))
+
+    async def main() -> None:
+        watch = event_loop.end_watch()
+        assert watch is not None
+        for _ in range(200):
+            with watch.ending():
+                await asyncio.sleep(0.001)
+            assert armed[-1] is False
+            await asyncio.sleep(0.001)
+            assert armed[-1] is False
+
+    event_loop.run(main())
