@@ -17,6 +17,7 @@ from typing import Final
 from price_parser import Price
 
 from qtforge_builtin_plugins.documents.facts.dates import PlacedDate, iterate_dates
+from qtforge_builtin_plugins.documents.facts.digits import matches_beside_digits
 from qtforge_builtin_plugins.documents.messages import Amount
 
 __all__ = [
@@ -64,7 +65,6 @@ _TOKEN: Final = re.compile(
         "(?<=rs)", "(?<=[rR][sS])"
     )
 )
-_DIGIT: Final = re.compile(r"\d")
 _WORD: Final = re.compile(r"(?i:руб\w*\.?|euros?|(?:us )?dollars|pounds|zł|kč)")
 _MINUS: Final = "-−–"
 _GAP: Final = re.compile(r"[ \u00a0\u202f]?[-−–]?[ \u00a0\u202f]?|\.[ \u00a0]")
@@ -154,7 +154,7 @@ def _without(dates: Iterable[PlacedDate], text: str) -> str:
 def _runs(text: str) -> Iterator[list[_Part]]:
     """Yield the groups of numbers and signs that follow each other directly."""
     run: list[_Part] = []
-    for match in _tokens(text):
+    for match in matches_beside_digits(_TOKEN, text):
         part = _Part(match["sign"] is not None, match["sign"] or match["number"],
                      match.start("sign") if match["sign"] else match.start("number"),
                      match.end(), match["scale"])  # fmt: skip
@@ -166,16 +166,6 @@ def _runs(text: str) -> Iterator[list[_Part]]:
         run.append(part)
     if run:
         yield run
-
-
-def _tokens(text: str) -> Iterator[re.Match[str]]:
-    """Yield the numbers and signs of the lines with a digit; the others have no amount."""
-    start = 0
-    for line in text.split("\n"):
-        end = start + len(line)
-        if _DIGIT.search(line):
-            yield from _TOKEN.finditer(text, start, end)
-        start = end + 1
 
 
 def _is_before(runs: Sequence[Sequence[_Part]]) -> bool:

@@ -17,6 +17,7 @@ from typing import Final
 
 import dateparser
 
+from qtforge_builtin_plugins.documents.facts.digits import matches_beside_digits
 from qtforge_builtin_plugins.documents.messages import FoundDate
 
 __all__ = ["PlacedDate", "date_order", "distinct_dates", "find_dates", "iterate_dates"]
@@ -44,7 +45,6 @@ _CANDIDATE: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_DIGIT: Final = re.compile(r"\d")
 _NUMERIC: Final = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d\d)")
 _PIVOT: Final = 69  # of years with two digits, as in POSIX
 _AMERICAN: Final = re.compile(r"\$|\bUSD\b|\bUnited States\b|\bUSA\b")
@@ -95,7 +95,7 @@ def iterate_dates(
             it from this text.
         is_labelled: Whether the text follows the label of a date, where 25-11-24 is one.
     """
-    matches: Iterable[re.Match[str]] = _candidates(text)
+    matches: Iterable[re.Match[str]] = matches_beside_digits(_CANDIDATE, text)
     if order is None:
         matches = list(matches)
         order = _order(matches, text, language)
@@ -126,7 +126,7 @@ def date_order(text: str, language: str | None) -> str:
 
     A date that has only one reading decides; then the language, and for English the country.
     """
-    return _order(_candidates(text[:MOST_CHARACTERS]), text, language)
+    return _order(matches_beside_digits(_CANDIDATE, text[:MOST_CHARACTERS]), text, language)
 
 
 def _order(matches: Iterable[re.Match[str]], text: str, language: str | None) -> str:
@@ -137,16 +137,6 @@ def _order(matches: Iterable[re.Match[str]], text: str, language: str | None) ->
             if int(match["second"]) > 12:
                 return "MDY"
     return "MDY" if language in (None, "en") and _AMERICAN.search(text) else "DMY"
-
-
-def _candidates(text: str) -> Iterator[re.Match[str]]:
-    """Yield the spans that look like dates; none is on two lines or without a digit."""
-    start = 0
-    for line in text.split("\n"):
-        end = start + len(line)
-        if _DIGIT.search(line):
-            yield from _CANDIDATE.finditer(text, start, end)
-        start = end + 1
 
 
 def _plain(match: re.Match[str], language: str | None, *, is_labelled: bool = False) -> str | None:
