@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qtforge_builtin_plugins.documents.analysis.kinds import load_classifier
 from qtforge_builtin_plugins.documents.classifier import DocumentClassifier
 from qtforge_builtin_plugins.documents.messages import RoutingAnalysis, RoutingAnalysisRequest
 from qtforge_sdk import OperationContext
@@ -193,3 +194,120 @@ def test_features_are_numbers_that_conditions_may_use(classify: Classify) -> Non
     assert all(isinstance(value, float) for value in analysis.features.values())
     assert 0.5 <= analysis.confidence < 1
     assert analysis.evidence
+
+
+SHORT_CONTRACTS = {
+    "en": (
+        "Deed of Settlement\n\nJane Doe and Rowan Mills Ltd settle their dispute. "
+        "Rowan pays 4,000 pounds in full and final settlement. Jane Doe releases and "
+        "discharges Rowan Mills and waives every claim. English law governs this "
+        "deed.\n"
+    ),
+    "de": (
+        "Vollmacht\n\nIch, Ute Sommer (Vollmachtgeberin), erteile Herrn Koch "
+        "(Bevollmächtigter) Vollmacht, mich in allen Angelegenheiten zu vertreten. "
+        "Die Vollmacht ist jederzeit widerruflich. Es gilt deutsches Recht.\n"
+    ),
+    "fr": (
+        "Procuration\n\nJe soussigné Marc Delattre, mandant, donne procuration à Mme "
+        "Fontaine, mandataire, pour signer en mon nom. Le mandataire s'engage à "
+        "rendre compte. Le droit français s'applique.\n"
+    ),
+    "es": (
+        "Poder especial\n\nAndrés Molina, poderdante, otorga poder a Lucía Cano, "
+        "apoderado, para vender la finca. El apoderado se obliga a rendir cuentas. "
+        "Derecho español.\n"
+    ),
+    "it": (
+        "Atto di transazione\n\nIl sottoscritto Matteo Grassi e Edilnova S.r.l., in "
+        "persona del presidente, convengono: Edilnova versa 4.000 euro a saldo e "
+        "stralcio; Grassi rinuncia alla causa.\n"
+    ),
+    "nl": (
+        "Vaststellingsovereenkomst\n\nOndergetekende Willem Bakker en de werkgever "
+        "beëindigen het dienstverband. Partijen verlenen elkaar finale kwijting. "
+        "Nederlands recht.\n"
+    ),
+    "ru": (
+        "Лицензионное соглашение\n\nЛицензиар предоставляет лицензиату право "
+        "использования программы. Исключительные права остаются у лицензиара. "
+        "Применяется Гражданский кодекс Российской Федерации.\n"
+    ),
+    "tr": (
+        "Gizlilik Taahhütnamesi\n\nBen Selin Kaya, bundan böyle taahhüt eden olarak "
+        "anılacaktır, gizli bilgileri saklamayı taahhüt ederim. Türk hukuku "
+        "uygulanır; icra daireleri yetkilidir.\n"
+    ),
+    "pl": (
+        "Pełnomocnictwo\n\nJa, niżej podpisany mocodawca, udzielam pełnomocnictwa "
+        "pełnomocnikowi Janowi Nowakowi do zawarcia umowy najmu. Mocodawca zrzeka "
+        "się roszczeń.\n"
+    ),
+    "pt": (
+        "Procuração\n\nO mandante constitui seu procurador o Dr. Silva. O procurador "
+        "obriga-se a prestar contas ao mandante. Aplica-se a lei portuguesa.\n"
+    ),
+    "sv": (
+        "Fullmakt\n\nUndertecknad fullmaktsgivare ger härmed Anna Berg fullmakt att "
+        "företräda mig. Fullmakten gäller tills den återkallas. Svensk lag.\n"
+    ),
+    "da": (
+        "Fuldmagt\n\nUndertegnede fuldmagtsgiver giver hermed Anne Holm fuldmagt til "
+        "at handle. Fuldmagtsgiveren kan tilbagekalde fuldmagten. Dansk ret.\n"
+    ),
+}
+
+LETTERS = {
+    "en": (
+        "Dear Oliver,\n\nthank you for the undertaking you showed us on Friday. The "
+        "team grants you all the time you need, and nobody waives the deadline. "
+        "Confidentiality was not an issue; the trip to York was full and final proof "
+        "of your patience. See you in the spring.\n\nYours,\nJane\n"
+    ),
+    "de": (
+        "Liebe Ute,\n\nim Vergleich zum letzten Sommer war es kühl. Wir haben die "
+        "Abtretung der Blätter beobachtet und uns über Vertraulichkeit unter "
+        "Freunden unterhalten. Ein Bürge für gutes Wetter bist du nicht. Bis bald am "
+        "See, wir freuen uns alle sehr auf dich.\n\nDein Jan\n"
+    ),
+    "fr": (
+        "Chère Juliette,\n\nla transition vers le printemps est lente. Il renonce à "
+        "la plage et s'engage à faire la cuisine dimanche. Nous pensons à toi et "
+        "t'attendons tous à la maison avec impatience, apporte du pain.\n\nMarc\n"
+    ),
+    "es": (
+        "Querida Lucía:\n\nJuan renuncia al postre y se compromete a traer fruta. El "
+        "poder de la música nos une. Te esperamos el domingo en casa de los abuelos, "
+        "ven pronto y trae a los niños.\n\nAndrés\n"
+    ),
+    "it": (
+        "Cara Elena,\n\nla premessa è che in persona sei più simpatica. Matteo "
+        "rinuncia al dolce e si impegna a cucinare domenica. Ti aspettiamo tutti, "
+        "porta i bambini e il cane.\n\nGiorgio\n"
+    ),
+    "nl": (
+        "Beste Sanne,\n\nde boete voor te laat komen is een taart. Willem verklaart "
+        "dat hij niet kan bakken. Wij verheugen ons op zondag, neem de kinderen en "
+        "de hond mee naar het strand.\n\nJan\n"
+    ),
+    "ru": (
+        "Дорогая Ольга!\n\nСоглашение о пироге остаётся в силе: в лице Игоря у нас "
+        "есть лучший повар. Ждём тебя в воскресенье на даче, привози детей и собаку, "
+        "погода обещает быть хорошей.\n\nВиктор\n"
+    ),
+    "tr": (
+        "Sevgili Ayşe,\n\nKerem tatlıdan feragat etti ve pazar günü yemek yapmayı "
+        "taahhüt etti. Hepimiz seni evde bekliyoruz, çocukları ve köpeği de getir, "
+        "hava güzel olacak.\n\nSelin\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("language", SHORT_CONTRACTS)
+def test_short_powers_of_attorney_settlements_and_licences_are_legal(language: str) -> None:
+    assert load_classifier()(SHORT_CONTRACTS[language], language).name == "legal"
+
+
+@pytest.mark.parametrize("language", LETTERS)
+def test_letters_with_words_of_contracts_are_not_legal(language: str) -> None:
+    assert load_classifier()(LETTERS[language], language).name == "general"

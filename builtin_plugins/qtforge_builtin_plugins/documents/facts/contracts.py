@@ -117,6 +117,7 @@ _MAILBOXES: Final = frozenset(
      "works", "council", "data", "general", "public"]
 )  # fmt: skip
 _ARTICLES: Final = frozenset(["le", "la", "les", "el", "los", "las", "il", "het", "l"])
+_ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"])
 _MOST_TITLES: Final = 5
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
 _NO_CAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
@@ -129,6 +130,7 @@ _ORGANISATION: Final = re.compile(
 )
 _SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
 _AFTER_TITLE: Final = re.compile(r"\.?[ \u00a0]{0,2}\n?[ ]{0,4}(?=[^\W\d_])")
+_LABEL_KINDS: Final = frozenset(["role", "stop", "party", "signature"])
 _NO_NAMES: Final = frozenset(
     ["role", "stop", "post", "signature", "represents", "contact", "other", "id", "account",
      "title", "party"]
@@ -225,6 +227,8 @@ class Contract:
                 name = _SUFFIX.sub("", name)
             if not has_form(name):
                 name = self._bare(name)
+                if self._is_of_company(name):
+                    continue
             key = fold(name)
             known = unique.get(key) if name else None
             if not name:
@@ -458,9 +462,12 @@ class Contract:
             ):
                 end = hit.start
                 break
-            if hit.start == start and {"role", "stop", "party"} & set(hit.kinds):
+            if hit.start == start and _LABEL_KINDS & set(hit.kinds) and "title" not in hit.kinds:
                 return None
         if start in self._company_starts:
+            return None
+        start = self._after_post(start)
+        if start >= end:
             return None
         end = self._line_end(start, end)
         for hit in self.hits_in(start, end):
@@ -491,6 +498,18 @@ class Contract:
             return None
         return start, name
 
+    def _after_post(self, position: int) -> int:
+        """Return where a name begins after a post at a position, or around it."""
+        for hit in self.hits_in(position - _LONGEST_WORDS, position + 1):
+            is_post = hit.start == position and "post" in hit.kinds  # General Counsel Jane Doe
+            is_inside = hit.start < position < hit.end and {"post", "other", "represents"} & set(
+                hit.kinds
+            )
+            if is_post or is_inside:
+                rest = self.text[hit.end : hit.end + _NEAR]
+                return hit.end + len(rest) - len(rest.lstrip())
+        return position
+
     def _stands_alone(self, word: str) -> bool:
         """Return whether a word is also used outside of names, such as a heading."""
         pattern = rf"(?<!\w){re.escape(word)}(?!\w)(?=[ .:]*(?:\n|$)|,? [^\W\d_A-ZÀ-ÞА-ЯЁİĞŞÇÖÜ])"
@@ -515,11 +534,15 @@ class Contract:
     def cut(self, name: str) -> str | None:
         """Return a name found by other means without the label after it, or None."""
         at = self.text.find(name)
-        cut = self._cut(at, name) if at >= 0 else None
+        if at < 0:  # it is over two lines
+            return name
+        cut = self._cut(at, name, is_sure=True)
         return cut[1] if cut else None
 
     def _is_role(self, name: str) -> bool:
-        return fold(name) in self.roles
+        folded = fold(name)
+        first, _, rest = folded.partition(" ")
+        return folded in self.roles or (first in _ROLE_ARTICLES and rest in self.roles)
 
     def _defined(self) -> Iterator[Named]:
         """Yield the person before a definition, such as ``(the "Borrower")``."""
@@ -638,11 +661,27 @@ class Contract:
             for place in range(self._without_words(start, name), start + len(name))
         )
 
+    @cached_property
+    def _company_names(self) -> tuple[list[str], ...]:
+        """The words of each company's name."""
+        return tuple(re.findall(r"\w+", fold(name)) for _, name in find_companies(self.text))
+
+    def _is_of_company(self, name: str) -> bool:
+        """Return whether words are some of a company's name, and no person's name of their own."""
+        words = re.findall(r"\w+", fold(name))
+        if len(words) < 2 or self.language == "ru":
+            return False
+        return any(
+            set(company).issuperset(words)
+            and (company[0] != words[0] or not is_given(words[0], self.language))
+            for company in self._company_names
+        )
+
     def _bare(self, name: str) -> str:
-        """Return a person's name without the words of posts and labels before it."""
+        """Return a person's name without the titles, posts and labels before it."""
         words = name.split()
-        while len(words) > 1 and {"post", "stop", "signature", "represents"} & set(
-            self._labels.kinds.get(fold(words[0]), ())
+        while len(words) > 1 and {"post", "stop", "signature", "represents", "title"} & set(
+            self._labels.kinds.get(fold(words[0]).rstrip("."), ())
         ):
             del words[0]
         return " ".join(words)

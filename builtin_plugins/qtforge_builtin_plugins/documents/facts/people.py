@@ -47,6 +47,14 @@ _LEAST_STEM: Final = 2
 _MOST_WORDS: Final = 7
 _TURKISH_SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
+_PART_OF_COMPOUND: Final = re.compile(r"-[ \n](?:und|oder|bzw|en|of)\b")
+# A surname alone has no article before it: el Rey, im Sommer, the Marsh.
+_ARTICLE_BEFORE: Final = {
+    "de": re.compile(r"(?<!\w)(?:[Ii]m|[Aa]m|[Zz]um|[Ii]ns|[Aa]ns)[ \n]$"),
+    "en": re.compile(r"(?<!\w)(?:[Tt]he|[Aa]n?)[ \n]$"),
+    "es": re.compile(r"(?<!\w)(?:[Ee]l|[Ll]os|[Aa]l|[Dd]el|[Uu]na?)[ \n]$"),
+    "fr": re.compile(r"(?<!\w)(?:[Ll]es?|[Aa]ux?|[Dd]es|[Uu]ne?)[ \n]$"),
+}
 # The words that a language lets follow a surname without a comma are nouns with capitals.
 _ONE_SURNAME: Final = frozenset(["de"])
 _TWO_SURNAMES: Final = frozenset(["es", "pt"])
@@ -509,6 +517,8 @@ class Forms:
         if len(named) > 1 or has_initial:
             return True
         word, known = words[named[0]], keys[named[0]]
+        if _PART_OF_COMPOUND.match(text, word.end):  # Koch- und Rezeptdaten
+            return False
         titled = any(words[start].start - 3 <= place <= words[start].start for place in self.titles)
         if titled:
             return True
@@ -516,6 +526,11 @@ class Forms:
             around = [*words[max(0, start - 2) : start], *words[end : end + 2]]
             if sum(len(each.text) > 1 and each.text.isupper() for each in around) > 0:
                 return False
+        before = _ARTICLE_BEFORE.get(self.language or "")
+        if before is not None and before.search(
+            text, max(0, words[start].start - 8), words[start].start
+        ):
+            return False
         if known is None or word.text.lower() not in self.lower_words:
             return True
         begins = _SENTENCE.search(text[max(0, word.start - 12) : word.start])

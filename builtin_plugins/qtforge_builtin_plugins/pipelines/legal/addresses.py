@@ -58,7 +58,7 @@ _RUSSIAN: Final = re.compile(
     r"(?:\d{6},\s*)?(?:(?:г|город)\.?\s*[А-ЯЁ][а-яё-]+(?:[ -][А-ЯЁ][а-яё-]+)?,\s*)?"
     r"(?:ул|улица|пр-т|просп|проспект|наб|набережная|пер|переулок|пл|площадь|ш|шоссе|б-р|бул|бульвар"
     r"|пр|проезд|линия)\.?\s+[^\n,;]{2,40},\s*(?:д|дом)\.?\s*\d+[\w/]*"
-    r"(?:,\s*(?:корп|к|стр|оф|офис|кв|пом|литер)\.?\s*[\w-]+)*"
+    r"(?:,\s*(?:корп|к|стр|оф|офис|кв|пом|литер)\.?\s*(?:\d[\w/-]*|[А-ЯЁA-Z](?!\w)))*"
     r"(?:,\s*\d{6})?(?:,?\s*(?:г|город|пос|с|дер)\.?\s*[А-ЯЁ][\w-]+(?:[ \n-][А-ЯЁ][\w-]+){0,2})?"
 )
 _NO_STREET: Final = re.compile(
@@ -106,6 +106,7 @@ _ITEM: Final = (
 )
 _PLACE: Final = re.compile(rf"{_ITEM}(?:,?[ \n][ ]{{0,2}}{_ITEM}){{0,13}}")
 _MOST_TOWN: Final = 3  # words of a town, and one more
+_INITIAL: Final = re.compile(r"[A-Z]\.")  # Bologna, C.F. RCCMNL83S18D969H
 _LONG_NUMBER: Final = re.compile(r"\d{7}")
 _NO_PLACE: Final = re.compile(
     r"(?:Register|Handelsregister|HRB|HRA|RCS|SIREN|SIRET|NIF|CIF|DNI|KvK|VAT|USt|Steuer|Company"
@@ -122,6 +123,8 @@ _BEGINS_SMALL: Final = re.compile(
 _BEFORE_TOWN: Final = re.compile(
     rf"\d\W*$|,$|(?<!\w)[a-zà-ÿа-яё]\w*$|{_CAPITAL}[\w'’.-]* [A-Z]{{2}}$"
 )
+# The label of a table's next row: "Main Street 5", then "Represented by   Jane Doe".
+_LABEL: Final = re.compile(r"\n[ ]*[^\W\d_][^\n\d,]{1,30}?(?:[ ]{3,}|\t|:)")
 _SEPARATOR: Final = re.compile(r"[,\s]+$")
 # Words that are before an address, and not its beginning.
 _INTRODUCTION: Final = re.compile(
@@ -153,6 +156,8 @@ def _town_end(text: str, start: int, end: int) -> int:
         before = text[start:broken]
         # The line break may be between the code and its town, or within the street.
         is_open = _OPEN_TOWN.search(before) or _BEFORE_TOWN.search(before)
+        if _LABEL.match(text, broken):
+            return broken
         if not is_open and not _BEGINS_SMALL.match(text, broken):
             return broken
         broken = text.find("\n", broken + 1, end)
@@ -168,7 +173,7 @@ def _place_end(text: str, start: int) -> int | None:
     has_number = False
     for part in re.finditer(r"[^,]+,?", match[0]):
         bare = part[0].strip(" ,\n")
-        if _LONG_NUMBER.search(bare) or _NO_PLACE.match(bare):
+        if _LONG_NUMBER.search(bare) or _NO_PLACE.match(bare) or _INITIAL.fullmatch(bare):
             break
         has_digit = bool(re.search(r"\d|s/n|а/я", bare))
         has_street = re.match(rf"{_STREET_WORD}(?!\w)", bare) is not None

@@ -37,9 +37,11 @@ _TITLE: Final = re.compile(
 _QUOTED: Final = re.compile(r"[«„“\"]\s?([^«»„“”\"]{3,80}?)\s?[»“”\"]")
 # Acme Trading Ltd ("ATL"); with an article, as in (the "Supplier"), it is a role.
 _SHORT_NAME: Final = (
-    r"[^\"“„()]{0,200}"
-    r"\((?:hereinafter[^\"“„()]{0,30}|nachfolgend[^\"“„()]{0,30}|далее[^\"“„«()]{0,9})?"
-    r"[\"“„«](?P<short>[A-ZА-ЯЁÄÖÜ0-9][^\"“”„«»()\n]{1,40})[\"”“»]\)"
+    r"[^\"“„«()]{0,400}?"
+    r"(?:\([^\W\dA-ZÀ-ÞА-ЯЁ_]?[^\"“„«()\n]{0,40}"
+    r"|(?i:hereinafter|nachfolgend|im folgenden|ci-après|en adelante|di seguito|hierna|далее)"
+    r"[^\"“„«()\n]{0,30})"
+    r"[\"“„«] ?(?P<short>[A-ZА-ЯЁÄÖÜ0-9][^\"“”„«»()\n]{1,40}?) ?[\"”“»]"
 )
 _BROKEN_LINE: Final = re.compile(r"(?<=[^\n]{40})\n(?=[^\W_])(?!\d+[.)])")
 _LEAST_LETTERS: Final = 4
@@ -163,7 +165,8 @@ def find_registrations(text: str, language: str | None) -> Iterator[Span]:
 def _people(beginning: str, contract: contracts.Contract) -> Iterator[str]:
     """Yield the people named with a post, with a label or as representatives."""
     found = (match["name"] for pattern in _PEOPLE for match in pattern.finditer(beginning))
-    for name in dict.fromkeys(" ".join((contract.cut(each) or each).split()) for each in found):
+    names = (contract.cut(each) for each in found)
+    for name in dict.fromkeys(" ".join(each.split()) for each in names if each):
         words = name.split()
         # "Managing Director, Partner or Secretary" and "Name: The Customer" are not names.
         is_post = any(_ROLE.fullmatch(word) or _POST_WORD.fullmatch(word) for word in words)
@@ -210,6 +213,8 @@ def _parts(short: str, beginning: str, contract: contracts.Contract) -> Iterator
         for start in range(len(words) - size + 1):
             part = words[start : start + size]
             is_name = (part[-1][:1].isupper() and part[0][:1].isupper()) or "&" in part[1:-1]
+            if fold(part[-1]) in people_in.PARTICLES:
+                continue
             if is_name and any(
                 len(word) > 2 and word.lower() not in contract.lower_words for word in part
             ):

@@ -187,3 +187,82 @@ def test_words_that_only_look_like_names_stay(language: str, text: str) -> None:
         "Legal Department",
     ):
         assert found.count(word) == text.count(word), found
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "kept"),
+    [
+        (
+            "en",
+            'Rowan Mills Ltd (the "Recipient"), acting by its General Counsel, Mr. Devon A. Marsh.'
+            "\nContact: Oliver Grant, Head of Intellectual Property (o.grant@rowan.example).\n"
+            "The Marsh is not part of the site.",
+            ["General Counsel", "Head of Intellectual Property", "The Marsh"],
+        ),
+        (
+            "de",
+            "Falkenried GmbH, vertreten durch den Geschäftsführer Herrn Dr. Joachim Petersen, und"
+            " Frau Ute Sommer und Herrn Stefan Koch. Herr Dr. Petersen erhält im Sommer 2026"
+            " Koch- und Rezeptdaten.",
+            ["Geschäftsführer Herrn Dr. [", "Herr Dr. [", "im Sommer 2026", "Koch- und"],
+        ),
+        (
+            "es",
+            "De otra parte, Dña. Lucía Cano Rey, en representación de MONTESOL, S.A., en su calidad"
+            ' de Consejera Delegada (en adelante, la "Parte Receptora"), para el Proyecto Levante'
+            ' (el "Propósito"). El Receptor guarda secreto y el Rey no interviene.',
+            ["Consejera Delegada", "Proyecto Levante", "El Receptor", "el Rey"],
+        ),
+        (
+            "fr",
+            "Entre ARDOISE, SAS, représentée par Madame Solène Vasseur, et M. Marc Roy, dans le"
+            " cadre du Projet Mistral (ci-après l'« Objet »). Le Roy est une péniche.",
+            ["Projet Mistral", "Le Roy est"],
+        ),
+        (
+            "it",
+            "Valbruna S.r.l., in persona del Presidente del Consiglio di Amministrazione, Sig.ra"
+            " Elena Serra, residente in Via San Felice 21, 40122 Bologna, C.F. RCCMNL83S18D969H."
+            " Referente: Giorgio Monti, Responsabile Ricerca e Sviluppo (g.monti@valbruna.example).",
+            ["Presidente del Consiglio di Amministrazione", "Responsabile Ricerca", "C.F. ["],
+        ),
+        (
+            "nl",
+            "Groene Haven B.V. en Willem Bakker onderzoeken Project Zeester (het Doel). Namens haar"
+            " tekent Sanne Visser, Hoofd Personeelszaken.",
+            ["Project Zeester", "Hoofd Personeelszaken"],
+        ),
+        (
+            "ru",
+            "ООО «Хлебный двор» в лице Директора Роман Ильи Борисовича заключило договор."
+            " Адрес: 125009, г. Москва, ул. Тверская, д. 8, кв. 14\nПредставитель     Титов Виктор"
+            " Павлович\nДиректор И.Б. Роман",
+            ["в лице Директора [", "\nПредставитель ", "\nДиректор ["],
+        ),
+        (
+            "tr",
+            "Mavi Deniz Lojistik Ltd. Şti. adına Yönetim Kurulu Başkanı Kerem Yıldız.\nMavi Deniz"
+            " için: İrtibat kişisi Kerem Bey. Deniz yoluyla taşınır.\nTaahhüt Eden\nAdı Soyadı:"
+            " Selin Kaya",
+            ["Yönetim Kurulu Başkanı [", "Deniz yoluyla", "Taahhüt Eden\nAdı Soyadı: ["],
+        ),
+    ],
+)
+def test_posts_roles_titles_and_labels_beside_names_stay(
+    language: str, text: str, kept: list[str]
+) -> None:
+    found = redacted(text, language)
+    assert [words for words in kept if words not in found] == [], found
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "gone"),
+    [
+        ("es", 'MONTESOL TECNOLOGÍA, S.A., con domicilio en Madrid (en adelante, "Montesol"). Montesol calla.', "Montesol"),
+        ("fr", "La société ARDOISE CONSEIL, SAS au capital de 50 000 euros,\nCi-après dénommée « Ardoise »,\nPour Ardoise : signature", "Ardoise"),
+        ("it", 'Nuova Ottica Lombarda S.p.A., con sede in Milano (di seguito "NOL"). Per NOL firma il direttore.', "NOL"),
+        ("nl", 'Kaasmakerij De Zonnehoeve B.V. (hierna: "De Zonnehoeve"). Namens De Zonnehoeve.', "Zonnehoeve"),
+    ],
+)  # fmt: skip
+def test_the_short_name_that_a_definition_gives_goes(language: str, text: str, gone: str) -> None:
+    assert gone not in redacted(text, language)
