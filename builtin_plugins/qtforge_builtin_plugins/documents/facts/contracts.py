@@ -117,6 +117,8 @@ _MAILBOXES: Final = frozenset(
      "works", "council", "data", "general", "public"]
 )  # fmt: skip
 _ARTICLES: Final = frozenset(["le", "la", "les", "el", "los", "las", "il", "het", "l"])
+_OPEN_QUOTES: Final = tuple('"“„«')
+_CLOSE_QUOTES: Final = tuple('"”“»')
 _ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"])
 _MOST_TITLES: Final = 5
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
@@ -130,6 +132,20 @@ _ORGANISATION: Final = re.compile(
 )
 _SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
 _AFTER_TITLE: Final = re.compile(r"\.?[ \u00a0]{0,2}\n?[ ]{0,4}(?=[^\W\d_])")
+_ABSTRACT: Final = {
+    "en": re.compile(r"(?:tion|ness|ship|ity)$"),
+    "de": re.compile(r"(?:ung|heit|keit|schaft|tion)$"),
+    "fr": re.compile(r"tion$"),
+    "es": re.compile(r"ción$"),
+    "it": re.compile(r"(?:zione|tà)$"),
+    "nl": re.compile(r"(?:heid|tie)$"),
+    "ru": re.compile(r"(?:ость|ение|ция)$"),
+}
+_ELISION: Final = re.compile(r"(?:d|l|dell|all|dall)['’](?=\w)", re.IGNORECASE)
+_DETERMINER: Final = re.compile(
+    r"(?<!\w)(?:the|its|their|our|a|an|la|le|les|du|el|los|las|su|sus|son|sa|ses|leur|il|gli|suo|sua|het"
+    r"|zijn|haar)[ \n]$"
+)
 _LABEL_KINDS: Final = frozenset(["role", "stop", "party", "signature"])
 _NO_NAMES: Final = frozenset(
     ["role", "stop", "post", "signature", "represents", "contact", "other", "id", "account",
@@ -227,7 +243,7 @@ class Contract:
                 name = _SUFFIX.sub("", name)
             if not has_form(name):
                 name = self._bare(name)
-                if self._is_of_company(name):
+                if self._is_of_company(name) or self._is_term(name):
                     continue
             key = fold(name)
             known = unique.get(key) if name else None
@@ -482,6 +498,11 @@ class Contract:
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
             return None
+        elided = _ELISION.match(words[0])
+        if elided and {"post", "role", "other"} & set(
+            self._labels.kinds.get(fold(words[0][elided.end() :]), ())
+        ):
+            return None  # L'Amministratrice Unica
         if len(words) > 2 and self._stands_alone(words[0]):
             start += len(words[0]) + 1
             words = words[1:]
@@ -554,6 +575,11 @@ class Contract:
                 continue
             for found in _NAME.finditer(self.text, clause, start):
                 person = self._cut(found.start(), found[0])
+                # The sale of its Baltic Division ("Operation Rose") is of no person.
+                if person is not None and _DETERMINER.search(
+                    self.text[max(0, person[0] - 8) : person[0]]
+                ):
+                    continue
                 if person is not None:
                     for_another = any(
                         {"represents", "post"} & set(hit.kinds)
@@ -677,6 +703,16 @@ class Contract:
             for company in self._company_names
         )
 
+    def _is_term(self, name: str) -> bool:
+        """Return whether words are or begin with those of a department: Klinische Forschung."""
+        words = name.split()
+        ending = _ABSTRACT.get(self.language or "")
+        first = next((i for i, word in enumerate(words) if is_given(word, self.language)), None)
+        before = words[:first]
+        return (
+            len(before) > 1 and ending is not None and ending.search(before[-1].lower()) is not None
+        )
+
     def _bare(self, name: str) -> str:
         """Return a person's name without the titles, posts and labels before it."""
         words = name.split()
@@ -722,7 +758,11 @@ class Contract:
         for start, name in find_people(
             self.text, self._raw, self._words, self.language, self._is_other, self.lower_words
         ):
-            yield Named(name, start, False)
+            quoted = self.text[max(0, start - 1) : start] in _OPEN_QUOTES
+            if not (
+                quoted and self.text[start + len(name) :][:1] in _CLOSE_QUOTES
+            ):  # "Delfino Blu"
+                yield Named(name, start, False)
         for before, word in pairwise(self._words):  # Kemal Bey
             if (
                 self.language == "tr"

@@ -47,6 +47,7 @@ _LEAST_STEM: Final = 2
 _MOST_WORDS: Final = 7
 _TURKISH_SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
+_STREET_AFTER: Final = re.compile(r" (?:Street|Road|Lane|Avenue|Square|Bridge)(?!\w)")
 _PART_OF_COMPOUND: Final = re.compile(r"-[ \n](?:und|oder|bzw|en|of)\b")
 # A surname alone has no article before it: el Rey, im Sommer, the Marsh.
 _ARTICLE_BEFORE: Final = {
@@ -187,6 +188,7 @@ class _Finder:
                 and not self._is_other(word)
                 and self._is_no_common_word(index)
                 and not self._has_patronymic(index)
+                and not self._has_article(index)
             ):
                 end = self._end(index)
                 start = index
@@ -195,6 +197,14 @@ class _Finder:
                 if end > index + 1 or start < index:
                     yield self._slice(start, end)
             index = max(end, index + 1)
+
+    def _has_article(self, index: int) -> bool:
+        """Return whether an article makes a given name a common word: the Marine Board."""
+        before = _ARTICLE_BEFORE.get(self._language or "")
+        start = self._words[index].start
+        return (
+            before is not None and before.search(self._text[max(0, start - 8) : start]) is not None
+        )
 
     def _has_patronymic(self, index: int) -> bool:
         following = self._words[index + 1] if index + 1 < len(self._words) else None
@@ -517,7 +527,9 @@ class Forms:
         if len(named) > 1 or has_initial:
             return True
         word, known = words[named[0]], keys[named[0]]
-        if _PART_OF_COMPOUND.match(text, word.end):  # Koch- und Rezeptdaten
+        if _PART_OF_COMPOUND.match(text, word.end) or (
+            self.language == "en" and _STREET_AFTER.match(text, word.end)
+        ):  # Koch- und Rezeptdaten; Hart Street
             return False
         titled = any(words[start].start - 3 <= place <= words[start].start for place in self.titles)
         if titled:

@@ -15,7 +15,8 @@ __all__ = ["find_addresses"]
 _REACH: Final = 90
 _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яё]"
 _TOWN: Final = (
-    rf"{_CAPITAL}[\w'’-]+(?:[ \n]+(?:(?:am|an|der|de|la|le|les|du|del|di|sur|sous|upon|den|aan|im)"
+    rf"(?:A (?=Coruña|Guarda|Estrada))?{_CAPITAL}[\w'’-]+"
+    r"(?:[ \n]+(?:(?:am|an|der|de|la|le|les|du|del|di|sur|sous|upon|den|aan|im)"
     rf"[ \n]+)?{_CAPITAL}[\w'’/-]*){{0,3}}(?:/{_CAPITAL}[\w-]+)?"
 )
 # A code before its town: 04109 Leipzig, 9711 AB Groningen, 1250-142 Lisboa, 753 20 Uppsala.

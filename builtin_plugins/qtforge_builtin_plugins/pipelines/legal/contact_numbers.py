@@ -45,7 +45,8 @@ _PHONE_LABEL: Final = re.compile(
     re.IGNORECASE,
 )
 _LABELLED_PHONE: Final = re.compile(
-    r"(?:\btel(?:efon|ephone)?|\bphone|telefax|\bfax|\bmob(?:ile|il)?|\bтел(?:ефон)?|\bфакс)"
+    r"(?:\btel(?:efon|ephone)?|\bphone|telefax|\bfax|\bmob(?:ile|il)?|\bmóvil|\bcellulare"
+    r"|\bcell\.|\bportable|\bgsm|\bтел(?:ефон)?|\bфакс)"
     r"[^\w\n+(]{0,6}(?:no\.?|number|nr\.?)?[^\w\n+(]{0,4}"
     r"(?P<number>\+?\(?\d[\d ()/.\u00a0-]{5,20}\d)",
     re.IGNORECASE,

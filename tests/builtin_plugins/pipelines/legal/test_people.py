@@ -246,6 +246,29 @@ def test_words_that_only_look_like_names_stay(language: str, text: str) -> None:
             " Selin Kaya",
             ["Yönetim Kurulu Başkanı [", "Deniz yoluyla", "Taahhüt Eden\nAdı Soyadı: ["],
         ),
+        (
+            "de",
+            "Seehof AG, handelnd durch den Leiter Klinische Forschung Urs Baumann.",
+            ["Leiter Klinische Forschung ["],
+        ),
+        (
+            "en",
+            "Tidewater Shipping Limited, represented by Captain Rose Hart, and Marlowe Capital LLP."
+            ' The first sells its Baltic Division ("Operation Summer Rose"). Ask the Marine Accident'
+            " Branch in Hart Street.",
+            ["Captain [", "Baltic Division", "the Marine Accident Branch", "Hart Street"],
+        ),
+        (
+            "it",
+            "Bellariva S.p.A., rappresentata dall'Amministratrice Unica, dott.ssa Chiara Costa, prova"
+            ' il prototipo "Delfino Blu".\nL\'Amministratrice Unica\nChiara Costa',
+            ["dall'Amministratrice Unica", "Delfino Blu", "\nL'Amministratrice Unica\n["],
+        ),
+        (
+            "tr",
+            "Ege Enerji A.Ş. temsilcisi Genel Müdür Yardımcısı Burcu Şahin",
+            ["Genel Müdür Yardımcısı ["],
+        ),
     ],
 )
 def test_posts_roles_titles_and_labels_beside_names_stay(

@@ -34,6 +34,7 @@ def redacted(text: str, language: str | None = "en", **more: object) -> Redacted
         ("call (212) 736-5000 today", "[PHONE 1]", "phone"),
         ("our office, 020 7946 0958", "[PHONE 1]", "phone"),
         ("Tel.: 555 01 99 12", "[PHONE 1]", "phone"),
+        ("móvil 600 123 456", "[PHONE 1]", "phone"),
         ("SSN 536-90-4399", "[NATIONAL ID 1]", "us_ssn"),
         ("social security no. 536 90 4399", "[NATIONAL ID 1]", "us_ssn"),
         ("social security number: 536904399", "[NATIONAL ID 1]", "us_ssn"),
