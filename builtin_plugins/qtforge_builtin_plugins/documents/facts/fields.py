@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from stdnum import iso11649
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sentences import PlacedValue, find_sentence_values
 
 __all__ = ["DATES", "REFERENCES", "Field", "find_fields", "find_stamp"]
 
@@ -48,6 +49,7 @@ _UNTIL: Final = re.compile(
     r"|не позднее|en gec|kadar)(?!\w)[^.]{0,24}$"
 )
 _PAY_REACH: Final = 90
+_SURE: Final = 0.45  # the confidence of a label that is not in a sentence is greater
 _BROKEN: Final = re.compile(r"\d[/-]\s*$")
 _AMOUNT: Final = re.compile(r"\d[.,]\d\d(?![\d./-])|[€$£%]")
 _CREDITOR_REFERENCE: Final = re.compile(
@@ -147,8 +149,14 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         found += _named_in_sentence(
             page, dates, has_date=any(each.kind == "date" for each in found)
         )
+    placed = find_sentence_values(page, language)
+    said = {each.value: each.kind for each in placed}
+    found = [each for each in found if not _is_of_another(each, said)]
+    found += _in_running_text(page, placed, {each.kind for each in found})
     if not any(each.kind == "date" for each in found):
-        found += _first_date(page, dates, {each.value for each in found if each.kind in DATES})
+        taken = {each.value for each in found if each.kind in DATES}
+        taken |= set(said)
+        found += _first_date(page, dates, taken)
     if not any(each.kind == "payment_reference" for each in found):
         found += _quoted(page, dates)
     if not any(each.kind == "due_date" for each in found):
@@ -176,6 +184,28 @@ def _named_in_sentence(page: Page, dates: _Dates, *, has_date: bool) -> Iterator
             if not any("due" in page.labels.roles_of(word) for word in between):
                 yield _field(page, "date", dated[2], start, end + number.end() + dated[1], 0.5)
         return
+
+
+def _is_of_another(field: Field, said: Mapping[str, str]) -> bool:
+    """Return whether a sentence says that a number or day is not this invoice's.
+
+    "issued, and due on 9 June" has a label before the day of payment, and "our last invoice 17"
+    the name of an invoice before another one's number.
+    """
+    kind = said.get(field.value, field.kind)
+    if kind == "earlier":
+        return field.kind in ("number", "date")
+    return field.kind == "date" and field.confidence <= _SURE and kind != "date"
+
+
+def _in_running_text(page: Page, placed: Sequence[PlacedValue], known: set[str]) -> Iterator[Field]:
+    """Yield the values of sentences of the kinds that no label has, if all say the same."""
+    if {"number", "date", "due_date"} <= known:
+        return
+    for kind in ("number", "date", "due_date"):
+        some = [each for each in placed if each.kind == kind]
+        if kind not in known and len({each.value for each in some}) == 1:
+            yield _field(page, kind, some[0].value, some[0].start, some[0].end, 0.5)
 
 
 def _first_date(page: Page, dates: _Dates, taken: set[str]) -> Iterator[Field]:

@@ -12,6 +12,7 @@ from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
 from qtforge_builtin_plugins.documents.facts.items import Row, find_rows
 from qtforge_builtin_plugins.documents.facts.labels import fold, load_labels, tokenize
 from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sentences import with_sentence_sums
 from qtforge_builtin_plugins.documents.facts.sums import SumLine, Sums, find_sums
 from qtforge_builtin_plugins.documents.messages import (
     Amount,
@@ -42,7 +43,10 @@ def looks_like_invoice(text: str, language: str | None = None, folder: str | Non
     """
     labels = load_labels(language, folder)
     folded = fold(text[:_TITLE_CHARACTERS])
-    return next(labels.find_titles(folded, tokenize(folded)), None) is not None
+    tokens = tokenize(folded)
+    return next(labels.find_titles(folded, tokens), None) is not None or labels.has_mention(
+        folded, tokens
+    )
 
 
 def find_invoice(text: str, language: str | None, folder: str | None = None) -> Invoice | None:
@@ -62,6 +66,7 @@ def find_invoice(text: str, language: str | None, folder: str | None = None) -> 
         fields["date"] = stamp
     rows = find_rows(page, language)
     sums = find_sums(page, language, [row.amount.value for row in rows])
+    sums = with_sentence_sums(page, language, sums, _value(fields, "number"))
     if sums.total is None and "number" not in fields:
         return None
     businesses = find_businesses(page)

@@ -126,6 +126,8 @@ class Labels:
         first_titles: The first words of all titles.
         words: What single words say, such as ``due``; with the beginnings and ends of words.
         read: What words of texts said before.
+        sentences: What single words say in a running sentence, such as ``amounts``.
+        mentions: Words of sentences that are only in an invoice, such as ``we invoice you``.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
@@ -137,6 +139,8 @@ class Labels:
     first_titles: frozenset[str] = field(default=frozenset())
     words: Mapping[str, frozenset[str]] = field(default_factory=dict)
     read: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    sentences: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    mentions: frozenset[str] = field(default=frozenset())
 
     @staticmethod
     def words_of(folded: str) -> list[str]:
@@ -152,13 +156,17 @@ class Labels:
             return self.read[word]
         if "'" in word[1:-1]:
             return self.roles_of(word.rpartition("'")[2])  # l'acheteur
-        roles: frozenset[str] = frozenset()
-        for size in range(_LEAST_PART, len(word) + 1):
-            roles |= self.words.get(f"{word[:size]}*", _NO_ROLES)
-            roles |= self.words.get(f"*{word[-size:]}", _NO_ROLES)
+        roles = _by_parts(self.words, word)
         if len(self.read) < _MOST_READ:
             self.read[word] = roles
         return roles
+
+    def says_of(self, word: str) -> frozenset[str]:
+        """Return what a word says in a sentence, by itself, by its beginning and by its end."""
+        found = self.sentences.get(word)
+        if found is None and "'" in word[1:-1]:
+            return self.says_of(word.rpartition("'")[2])  # dell'importo
+        return _by_parts(self.sentences, word) if found is None else found
 
     def find(self, folded: str, tokens: Sequence[Token]) -> Iterator[Hit]:
         """Yield the labels in a text in order; the longest of several at one place."""
@@ -176,6 +184,12 @@ class Labels:
             key = " ".join(token.text for token in tokens[start:end])
             yield self.titles[key], tokens[start].start, tokens[end - 1].end
 
+    def has_mention(self, folded: str, tokens: Sequence[Token]) -> bool:
+        """Return whether a sentence says that the text is an invoice."""
+        firsts = frozenset(mention.split(" ", 1)[0] for mention in self.mentions)
+        known = dict.fromkeys(self.mentions)
+        return next(_longest(folded, tokens, known, firsts), None) is not None
+
     def find_columns(self, folded: str, tokens: Sequence[Token]) -> list[tuple[str, ...]]:
         """Return the columns that a line names, left to right."""
         firsts = frozenset(column.split(" ", 1)[0] for column in self.columns)
@@ -183,6 +197,14 @@ class Labels:
             self.columns[" ".join(token.text for token in tokens[start:end])]
             for start, end in _longest(folded, tokens, self.columns, firsts)
         ]
+
+
+def _by_parts(words: Mapping[str, frozenset[str]], word: str) -> frozenset[str]:
+    roles: frozenset[str] = frozenset()
+    for size in range(_LEAST_PART, len(word) + 1):
+        roles |= words.get(f"{word[:size]}*", _NO_ROLES)
+        roles |= words.get(f"*{word[-size:]}", _NO_ROLES)
+    return roles
 
 
 def _is_part(folded: str, start: int, end: int) -> bool:
@@ -267,16 +289,24 @@ def load_labels(language: str | None, folder: str | None = None) -> Labels:
         links=frozenset(links),
         first=frozenset(key.split(" ", 1)[0] for key in kinds),
         first_titles=frozenset(key.split(" ", 1)[0] for key in titles),
-        words=_roles([*english, *own]),
+        words=_roles([*english, *own], "words"),
+        # The small words of one language mean other things in another.
+        sentences=_roles(own, "sentences") if len(names) == 1 else {},
+        mentions=frozenset(
+            each
+            for data in (*english, *own)
+            for mention in data.get("mentions", ())
+            for each in _variants(mention)
+        ),
     )
 
 
-def _roles(files: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    """Return each word of ``[words]`` with what it says; a language's own comes before English."""
+def _roles(files: Iterable[Mapping[str, Any]], table: str) -> dict[str, frozenset[str]]:
+    """Return each word of a table with what it says; a later file's come before an earlier's."""
     found: dict[str, frozenset[str]] = {}
     for data in files:
         own: dict[str, set[str]] = {}
-        for role, words in data.get("words", {}).items():
+        for role, words in data.get(table, {}).items():
             for word in words:
                 own.setdefault(fold(word), set()).add(role)
         found.update({word: frozenset(roles) for word, roles in own.items()})

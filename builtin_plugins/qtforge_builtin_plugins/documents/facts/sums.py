@@ -17,6 +17,7 @@ from typing import Final
 from price_parser import Price
 
 from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
+from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.documents.facts.page import Page
 
 __all__ = ["Money", "SumLine", "Sums", "find_money", "find_sums", "read_lines"]
@@ -26,17 +27,17 @@ _KINDS: Final = frozenset(
 )
 _CURRENCY: Final = (
     rf"(?:us\$|[$€£¥₽₹₴₺₩]|\b(?:{CODES.lower()})(?![a-z])|\brs\.?(?![a-z])|\bkr\b\.?|\btl\b|\bzl\b"
-    r"|\bруб\b\.?|\bр\.|\beuros?\b|\bkc\b)"
+    r"|\bkron(?:or|er)\b|\bруб(?:л[а-я]{1,3})?\b\.?|\bр\.|\beuros?\b|\bkc\b)"
 )
 _NUMBER: Final = (
     r"\d{1,3}(?:[.,' ]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)"
     r"|\d{1,12}(?:[.,]\d{1,4})?(?!\d)|[.,]\d\d(?!\d)"
 )
 _MONEY: Final = re.compile(
-    rf"(?<![\w.,/:№#])(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY}) ?)?"
+    rf"(?<![\w.,/:№#])(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY})[ \n]?)?"
     r"(?P<minus2>[-−–] ?)?"
     rf"(?P<number>{_NUMBER})(?:[.,][-–]{{1,2}}(?!\d))?(?P<minus3>-(?!\d))?"
-    rf"(?: ?(?P<after>{_CURRENCY})(?! ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
+    rf"(?:[ \n]?(?P<after>{_CURRENCY})(?! ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
 )
 _PERCENT: Final = re.compile(
     r"(?<![\d.,])\(?[-–]?\d{1,2}(?:[.,]\d{1,3})? ?%(?!\d)\)?|% ?\d{1,2}(?:[.,]\d{1,2})?"
@@ -293,6 +294,8 @@ def _read_line(
             return None
         return _below(page, index, start, end, kinds, rates, mark, language)
     amount = amounts[-1]
+    if _is_year(page, start, end, amount, language):
+        return None
     label = page.folded[start : amounts[0].start]
     if len(label) > _MOST_LABEL or not re.search(r"[^\W\d_]", label):
         return None
@@ -308,6 +311,16 @@ def _read_line(
         line=index,
         evidence=evidence,
         plain=len(amounts) == 1 or (bool(kinds) and kinds != ("other",)),
+    )
+
+
+def _is_year(page: Page, start: int, end: int, amount: Money, language: str | None) -> bool:
+    """Return whether a number is the year of a day with the name of its month."""
+    if amount.looks_like_money or not 1900 <= amount.value <= 2100:
+        return False
+    return any(
+        placed.start < amount.end - start and amount.start - start < placed.end
+        for placed in iterate_dates(page.text[start:end], language)
     )
 
 
