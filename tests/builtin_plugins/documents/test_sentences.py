@@ -40,6 +40,31 @@ SENTENCES = [
     ('tr', "08.05.2026 tarihinde düzenlenen KX-4471 numaralı faturanın toplam tutarı KDV dahil 238,00 TL'dir. Ödemenin 09.06.2026 tarihine kadar yapılmasını rica ederiz."),
     ('tr', "Size 02.05.2026 tarihli siparişiniz için KX-4471 no'lu ve 08.05.2026 tarihli faturayı gönderiyoruz. Fatura bedeli 238,00 TL olup son ödeme günü 09.06.2026'dır."),
 ]  # fmt: skip
+LATER = [
+    ('en', 'Attached is bill no. 7714/26, which was drawn up on 7 October 2026; the grand total comes to EUR 1,450.50 and we would ask you to settle it no later than 6 November 2026.'),
+    ('en', 'For consulting carried out in September we have today (7 October 2026) raised invoice number 7714/26 for a sum of 1,450.50 EUR, VAT included. Payment is expected by 6 November 2026.'),
+    ('en', 'Your account has been charged 1,450.50 EUR under our invoice 7714/26 dated 7 October 2026. Payment falls due on 6 November 2026.'),
+    ('de', 'Hiermit erlauben wir uns, Ihnen für die im September erbrachten Leistungen gemäß Rechnung Nr. 7714/26 vom 07.10.2026 einen Gesamtbetrag von 1.450,50 EUR zu berechnen. Wir bitten um Überweisung bis 06.11.2026.'),
+    ('fr', "Vous trouverez en pièce jointe notre facture 7714/26 établie le 07/10/2026. Le montant s'élève à 1 450,50 € TTC, que nous vous prions de régler au plus tard le 06/11/2026."),
+    ('fr', "Pour les prestations réalisées en septembre, nous avons établi en date du 07/10/2026 la facture 7714/26 d'un montant de 1 450,50 euros, payable le 06/11/2026."),
+    ('nl', 'Voor de in september verrichte werkzaamheden sturen wij u factuur nr. 7714/26, opgemaakt op 07-10-2026, voor een totaalbedrag van € 1.450,50. Wij verzoeken u dit bedrag vóór 06-11-2026 over te maken.'),
+    ('nl', 'Het bedrag van onze factuur 7714/26 van 7 oktober 2026 is € 1.450,50 en moet op 6 november 2026 zijn betaald.'),
+    ('it', "Alleghiamo la nostra fattura n. 7714/26, datata 07/10/2026, dell'importo di 1.450,50 euro; La preghiamo di provvedere al pagamento entro il 06/11/2026."),
+    ('it', 'Il 07/10/2026 abbiamo emesso nei Vostri confronti la fattura 7714/26 per complessivi 1.450,50 EUR, che scade il 06/11/2026.'),
+    ('es', 'Con fecha 07/10/2026 hemos expedido la factura n.º 7714/26 por valor de 1.450,50 €, IVA incluido, cuyo pago debe efectuarse hasta el 06/11/2026.'),
+    ('es', 'El total de nuestra factura 7714/26, del 7 de octubre de 2026, es de 1.450,50 euros y deberá abonarse antes del 6 de noviembre de 2026.'),
+    ('pt', 'No dia 07/10/2026 emitimos a fatura n.º 7714/26, cujo valor total é de 1.450,50 €, devendo o pagamento ser feito até 06/11/2026.'),
+    ('pt', 'Vimos enviar a fatura 7714/26, datada de 07/10/2026, na importância de 1.450,50 €, com vencimento a 06/11/2026.'),
+    ('pl', 'Uprzejmie informujemy, że dnia 07.10.2026 została wystawiona faktura nr 7714/26 na sumę 1450,50 zł, którą prosimy opłacić do dnia 06.11.2026.'),
+    ('pl', 'Przesyłamy w załączeniu fakturę 7714/26 z dnia 7 października 2026 r. Do zapłaty jest łącznie 1450,50 PLN w terminie do 6 listopada 2026 r.'),
+    ('sv', 'Vår faktura 7714/26 utfärdades den 7 oktober 2026 och lyder på 1 450,50 SEK inklusive moms. Förfallodagen är den 6 november 2026.'),
+    ('sv', 'För arbetet i september debiterar vi er enligt faktura 7714/26 från den 7 oktober 2026 sammanlagt 1 450,50 kronor, att betala före den 6 november 2026.'),
+    ('da', 'Vores faktura nr. 7714/26 er udstedt den 7. oktober 2026 og lyder på 1.450,50 kr. Den forfalder til betaling den 6. november 2026.'),
+    ('da', 'For arbejdet i september opkræver vi jer hermed 1.450,50 DKK ifølge faktura 7714/26 dateret 07-10-2026, som bedes betalt senest 06-11-2026.'),
+    ('ru', 'Настоящим направляем счёт № 7714/26, составленный 7 октября 2026 г., на общую сумму 1450,50 руб., который просим оплатить до 6 ноября 2026 г.'),
+    ('tr', 'Eylül ayında yapılan işler için 07.10.2026 tarihinde 7714/26 sayılı faturayı kestik. Toplam 1.450,50 TL tutarındaki borcunuzu 06.11.2026 tarihine kadar ödemenizi rica ederiz.'),
+    ('tr', '7714/26 numaralı ve 07.10.2026 tarihli faturamızın bedeli KDV dahil 1.450,50 TL olup vadesi 06.11.2026 günü dolmaktadır.'),
+]  # fmt: skip
 OTHERS = [
     ('en', 'Please find our invoice KX-4471. Your order of 2 May 2026 amounted to 500.00 GBP.', {'date': None, 'total': None}),
     ('en', 'We enclose invoice KX-4471 of 8 May 2026. Our previous invoice KX-4400 of 1 April 2026 for 90.00 GBP is still unpaid.', {'date': '2026-05-08', 'total': None}),
@@ -100,6 +125,31 @@ def test_a_sentence_has_number_date_last_day_and_total(
         "KX-4471", "2026-05-08", "2026-06-09", "238.00",
     )  # fmt: skip
     assert looks_like_invoice(text)
+
+
+@pytest.mark.parametrize(("language", "sentence"), LATER)
+def test_a_total_in_thousands_is_read_from_a_sentence(
+    enrich: Any, language: str, sentence: str
+) -> None:
+    found = values(enrich, language, sentence)
+    assert (found["number"], found["date"], found["due_date"]) == (
+        "7714/26", "2026-10-07", "2026-11-06",
+    )  # fmt: skip
+    assert float(found["total"] or 0) == 1450.5
+    assert looks_like_invoice(sentence)
+
+
+@pytest.mark.parametrize(("sum_", "total"), [("1\n450,50 SEK", None), ("1 450,50\nSEK", "1450.50")])
+def test_a_number_over_two_lines_is_not_read_from_its_middle(
+    enrich: Any, sum_: str, total: str | None
+) -> None:
+    text = f"Vår faktura 7714/26 utfärdades den 7 oktober 2026 och lyder på {sum_} inklusive moms."
+    assert values(enrich, "sv", text)["total"] == total
+
+
+def test_the_year_of_a_day_at_a_lines_end_is_no_sum(enrich: Any) -> None:
+    text = "Faktura 7714/26\nDo zapłaty jest łącznie 1450,50 PLN do 6 listopada 2026 r."
+    assert values(enrich, "pl", text)["total"] == "1450.50"
 
 
 @pytest.mark.parametrize(("language", "text", "expected"), OTHERS)
