@@ -85,6 +85,26 @@ OTHERS = [
     ('sv', 'Tack för er order den 2 maj 2026 på totalt 500,00 kr. Vi återkommer med faktura KX-4471 när varorna har levererats den 4 maj 2026.', {'total': None, 'number': 'KX-4471', 'date': None}),
     ('it', 'Con riferimento al Vostro ordine del 02/05/2026 di 500,00 EUR inviamo la fattura KX-4471 del 08/05/2026, netto 200,00 EUR più IVA 38,00 EUR, totale 238,00 EUR.', {'date': '2026-05-08', 'total': '238.00', 'net': '200.00', 'tax': '38.00'}),
 ]  # fmt: skip
+UNRELATED = [
+    ('en', 'The invoice 7714/26 is for the maintenance of a building with a value of 900,000.00 EUR and will be sent on 3 March 2026.'),
+    ('en', 'Invoice 7714/26: your credit limit is 5,000.00 EUR and your plan renews on 3 March 2026 as agreed.'),
+    ('en', 'With invoice 7714/26 we remind you that the contract of 3 March 2026 has a yearly volume of 5,000.00 EUR.'),
+    ('en', 'Please note that our bank account changed on 3 March 2026; invoice 7714/26 is attached for your information.'),
+    ('de', 'Die Rechnung 7714/26 liegt bei. Ab einem Bestellwert von 500,00 EUR liefern wir frei Haus, erstmals am 03.03.2026.'),
+    ('de', 'Zu Rechnung 7714/26: Bei verspäteter Zahlung berechnen wir Ihnen eine Pauschale von 40,00 EUR nach Mahnung.'),
+    ('de', 'Mit Rechnung 7714/26 erhalten Sie 3 % Skonto, also 12,00 EUR, bei Zahlung bis zum 03.03.2026 auf unser Konto.'),
+    ('fr', 'La facture 7714/26 est jointe. En cas de retard, une indemnité forfaitaire de 40,00 € sera facturée pour frais de recouvrement.'),
+    ('fr', 'SARL au capital de 10 000,00 €. Vous trouverez ci-joint la facture 7714/26 que nous avons le plaisir de vous adresser.'),
+    ('it', 'La fattura 7714/26 è allegata. Capitale sociale 10.000,00 EUR interamente versato, come da visura del 03/03/2026.'),
+    ('es', 'La factura 7714/26 se adjunta. En caso de demora se cobrará una penalización de 40,00 EUR por gastos de gestión.'),
+    ('nl', 'Bij te late betaling van factuur 7714/26 brengen wij u 40,00 EUR incassokosten in rekening, vanaf 03-03-2026.'),
+    ('pl', 'Faktura 7714/26 w załączniku. Kapitał zakładowy wynosi 50 000,00 PLN i został wpłacony w całości dnia 03.03.2026.'),
+    ('sv', 'Faktura 7714/26 bifogas. Vid sen betalning debiteras en påminnelseavgift på 60,00 SEK enligt lag från den 3 mars 2026.'),
+    ('tr', 'Sayın müşterimiz, 7714/26 numaralı fatura ektedir. Gecikme halinde 40,00 TL masraf alınır ve sözleşme 03.03.2026 tarihinde yenilenir.'),
+    ('ru', 'Счет № 7714/26 прилагается. Уставный капитал составляет 10 000,00 руб., зарегистрирован 03.03.2026 в Москве.'),
+    ('en', 'Invoice 7714/26 is attached. Two licences at 50.00 EUR each were renewed on 3 March 2026 as you asked us to.'),
+    ('en', 'Invoice 7714/26 is attached. We have received your payment of 50.00 EUR on 3 March 2026, for which we thank you.'),
+]  # fmt: skip
 GRIDS = [
     ('de', 'Rechnung KX-4471\nRechnungstag: 08.05.2026\nBetrag 238,00 EUR', {'date': '2026-05-08', 'total': '238.00'}),
     ('de', 'Rechnung\nRechnungstag\tRechnungsnummer\tFälligkeit\n08.05.2026\tKX-4471\t09.06.2026\nGesamtbetrag\t238,00 EUR', {'date': '2026-05-08', 'number': 'KX-4471', 'due_date': '2026-06-09', 'total': '238.00'}),
@@ -158,6 +178,14 @@ def test_the_values_of_another_thing_are_not_the_invoices(
 ) -> None:
     found = values(enrich, language, text)
     assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(("language", "text"), UNRELATED)
+def test_days_and_sums_of_unrelated_things_are_not_taken(
+    enrich: Any, language: str, text: str
+) -> None:
+    found = values(enrich, language, text)
+    assert (found["number"], found["date"], found["total"]) == ("7714/26", None, None)
 
 
 @pytest.mark.parametrize(("language", "text", "expected"), GRIDS)

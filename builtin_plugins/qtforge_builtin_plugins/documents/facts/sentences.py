@@ -37,6 +37,7 @@ _LEAST_WORDS: Final = 5
 _LEAST_WRAPPED: Final = 45  # characters of a line that goes on in the next one
 _NEAR: Final = 4  # words between a sum and the words that say what it is
 _VERB_REACH: Final = 8  # words between a verb and its sum
+_DAY_REACH: Final = 7  # words between an invoice's name and its day
 _NUMBER_REACH: Final = 5  # words between an invoice's name and its number
 _LEAST_DIGITS: Final = 3
 
@@ -85,7 +86,7 @@ def find_sentence_values(page: Page, language: str | None) -> list[PlacedValue]:
     found: list[PlacedValue] = []
     for words in _sentences(page, language):
         owners = _owners(words)
-        found += _days(words, owners)
+        found += _days(page, words, owners)
         found += _numbers(page, words, owners)
     return found
 
@@ -186,7 +187,7 @@ def _is_verbs(words: Sequence[_Word], before: int, index: int) -> bool:
     )
 
 
-def _days(words: Sequence[_Word], owners: Sequence[int]) -> Iterator[PlacedValue]:
+def _days(page: Page, words: Sequence[_Word], owners: Sequence[int]) -> Iterator[PlacedValue]:
     for index, word in enumerate(words):
         if word.date is None:
             continue
@@ -215,10 +216,22 @@ def _days(words: Sequence[_Word], owners: Sequence[int]) -> Iterator[PlacedValue
             kind = "date"
         elif not roles:
             continue
-        if kind == "date" and owner is not None and _is_others(words, owner):
-            kind = "earlier"
+        if kind == "date" and owner is not None:
+            if _is_others(words, owner):
+                kind = "earlier"
+            elif not _is_near(page, words, owner, index, is_dated=is_dated):
+                kind = "other"
         first = min(index, owner) if owner is not None else index
         yield PlacedValue(kind, word.date, words[first].start, word.end)
+
+
+def _is_near(page: Page, words: Sequence[_Word], owner: int, index: int, *, is_dated: bool) -> bool:
+    """Return whether a day is so near to an invoice's name or verb that it may be its day."""
+    first, last = min(owner, index), max(owner, index)
+    count = sum(each.is_word for each in words[first + 1 : last])
+    if owner < index or is_dated:
+        return count <= _DAY_REACH
+    return count <= _NEAR and ";" not in page.text[words[index].end : words[owner].start]
 
 
 def _is_others(words: Sequence[_Word], owner: int) -> bool:
@@ -396,7 +409,7 @@ def _sum_owner(
     if index + 1 < len(words) and "dated" in words[index + 1].roles:
         return next((each for each in owners if each > index), None)
     earlier = [each for each in owners if each < index and words[each].roles - {"until"}]
-    if not earlier or words[earlier[-1]].roles & _OURS:
+    if not earlier or words[earlier[-1]].roles & (_OURS | {"other"}):
         return earlier[-1] if earlier else None
     between = words[earlier[-1] + 1 : index]
     comma = "," in page.text[words[earlier[-1]].end : words[index].start]
