@@ -84,7 +84,8 @@ _NUMBER: Final = re.compile(
     r"[\s:.#№·()–-]{0,6}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
     r"|номер|mit der|sous le)\s)?"
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
-    r"\d(?:[\dA-Z]|[ ./-](?=[\dA-Z]))*[\dA-Za-z](?![\w]))"
+    # After a gap: digits or a letter or two, and not the next label (411 214 331 SIREN ...).
+    r"\d(?:[\dA-Z]|[ ./-](?=\d|[A-Z]{1,2}(?![^\W\d_])))*[\dA-Za-z](?![\w]))"
 )
 _REGISTER: Final = re.compile(
     r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"

@@ -419,7 +419,7 @@ class Forms:
             words: Its words.
         """
         keys = [self._lookup(word) for word in words]
-        index = 0
+        index = floor = 0
         while index < len(words):
             if keys[index] is None:
                 index += 1
@@ -430,7 +430,7 @@ class Forms:
                 if not step:
                     break
                 end = step
-            start = self._before(text, words, start, keys[index])
+            start = self._before(text, words, start, keys[index], floor)
             end = self._initials_after(text, words, end)
             if self._holds(text, words, keys, start, end):
                 first = keys[index]
@@ -441,7 +441,7 @@ class Forms:
                 if len(words[end - 1].text) == 1 and text[stop : stop + 1] == ".":
                     stop += 1
                 yield words[start].start, stop, (surname or _Known("", False)).name
-            index = end
+            index = floor = end
 
     def _lookup(self, word: Word) -> _Known | None:
         if len(word.text) < 2 or not word.is_capital:
@@ -471,6 +471,12 @@ class Forms:
                 is_whole = any(each and each.is_surname for each in keys[start:end])
                 following = keys[at]
                 other = following is not None and not following.is_surname and is_whole
+                if self.language == "ru" and following is not None and following.is_surname:
+                    # Two columns: the surname and initials of one, and of another.
+                    other = any(
+                        each and each.is_surname and each.name != following.name
+                        for each in keys[start:end]
+                    )
                 return None if other or ("\n" in gap and is_whole) else at + 1
             word = words[at]
             is_small = fold(word.text) in particles
@@ -480,15 +486,17 @@ class Forms:
             at += 1
         return None
 
-    def _before(self, text: str, words: Sequence[Word], start: int, known: _Known | None) -> int:
-        """Return the index of the first particle or initial directly before a name."""
+    def _before(
+        self, text: str, words: Sequence[Word], start: int, known: _Known | None, floor: int
+    ) -> int:
+        """Return the index of the first particle or initial before a name, from ``floor`` on."""
         particles = known.particles if known else frozenset()
-        while start and _GAP.fullmatch(text[words[start - 1].end : words[start].start]):
+        while start > floor and _GAP.fullmatch(text[words[start - 1].end : words[start].start]):
             if fold(words[start - 1].text) not in particles:
                 break
             start -= 1
         first = start
-        while start and first - start < 3:
+        while start > floor and first - start < 3:
             word = words[start - 1]
             gap = text[word.end : words[start].start]
             if len(word.text) != 1 or not word.is_capital or not _INITIAL_GAP.fullmatch(gap):

@@ -126,6 +126,7 @@ _BEFORE_TOWN: Final = re.compile(
 )
 # The label of a table's next row: "Main Street 5", then "Represented by   Jane Doe".
 _LABEL: Final = re.compile(r"\n[ ]*[^\W\d_][^\n\d,]{1,30}?(?:[ ]{3,}|\t|:)")
+_RUSSIAN_END: Final = re.compile(r"(?<!\w)г\. ?[А-ЯЁ].*,\s*(?:д|дом|кв|оф|офис)\.?\s*\d+\w?$", re.S)
 _SEPARATOR: Final = re.compile(r"[,\s]+$")
 # Words that are before an address, and not its beginning.
 _INTRODUCTION: Final = re.compile(
@@ -157,7 +158,7 @@ def _town_end(text: str, start: int, end: int) -> int:
         before = text[start:broken]
         # The line break may be between the code and its town, or within the street.
         is_open = _OPEN_TOWN.search(before) or _BEFORE_TOWN.search(before)
-        if _LABEL.match(text, broken):
+        if _LABEL.match(text, broken) or _RUSSIAN_END.search(before):
             return broken
         if not is_open and not _BEGINS_SMALL.match(text, broken):
             return broken

@@ -269,6 +269,17 @@ def test_words_that_only_look_like_names_stay(language: str, text: str) -> None:
             "Ege Enerji A.Ş. temsilcisi Genel Müdür Yardımcısı Burcu Şahin",
             ["Genel Müdür Yardımcısı ["],
         ),
+        (
+            "fr",
+            "Entre ARDOISE, SAS et LUMEN, SARL\nSIREN 411 214 331 SIREN 323 691 055\nLieu",
+            ["SIREN [REGISTRATION 1] SIREN [REGISTRATION 2]\nLieu"],
+        ),
+        (
+            "ru",
+            "Адрес г. Пермь, ул. Пушкина, д. 76\nПредставитель Ершов Николай Степанович\n"
+            "Представитель Лапина Светлана Романовна, директор\nЛапина С. Р. Ершов Н. С.",
+            ["Адрес [ADDRESS 1]\nПредставитель [", "директор\n[PERSON 2] [PERSON 1]"],
+        ),
     ],
 )
 def test_posts_roles_titles_and_labels_beside_names_stay(
