@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["TextHeading", "find_headings"]
+__all__ = ["SPANISH_ORDINAL", "TextHeading", "find_headings"]
+
+SPANISH_ORDINAL: Final = r"(?:primer|segund|tercer|cuart|quint|sext|séptim|octav|noven|décim)[ao]"
+"""The number of a clause of a Spanish contract: Primera, before a full stop or a colon."""
 
 _MOST_CHARACTERS: Final = 90
 _MOST_WORDS: Final = 12
@@ -20,7 +23,7 @@ _NUMBERED: Final = re.compile(
     r"|kapitel|статья|раздел|приложение|глава|annexe|chapitre|artículo|cláusula|anexo|capítulo"
     r"|articolo|art\.|clausola|allegato|capo|hoofdstuk|bijlage|madde|bölüm|ek)"
     r"[ \t]+(?:\d{1,3}(?:er|º|°)?|[ivxlc]{1,6}|[a-d]|premier)\b[.:º°]?(?:[ \t]*[—–-])?[ \t]*"  # noqa: RUF001
-    r"|(?:primer|segund|tercer|cuart|quint|sext|séptim|octav|noven|décim)[ao][.:][ \t]*"
+    rf"|{SPANISH_ORDINAL}[.:][ \t]*"
     r"(?:[—–-][ \t]*)?)"  # noqa: RUF001
     r"(?P<text>.*)$",
     re.IGNORECASE,

@@ -215,17 +215,14 @@ def _guess(
     allowed = known_words if follower == ":" else (1 if follower or known_words > 1 else 0)
     if not known_words or unknown > min(allowed, known_words):
         return None
-    is_before_value = follower.isdigit() or (
-        follower == ":" and _DIGIT_NEXT.match(folded, label_end)
-    )
-    if not is_before_value and len(words) <= _MOST_ROLE and not unknown:
+    either = frozenset().union(*roles)
+    if not is_valued and len(words) <= _MOST_ROLE and not unknown:
         # "Your customer:" and "Coordonnées du client" are before a name.
-        either = frozenset().union(*roles)
-        if "buyer" in either and not either & {"seller", "number", "date", "terms", "order"}:
-            return Hit(("customer",), start, label_end, strong=False, guessed=True)
-        if "seller" in either and not either & {"buyer", "number", "date", "terms", "order"}:
-            return Hit(("issuer",), start, label_end, strong=False, guessed=True)
-    kinds = _kinds(frozenset().union(*roles), len(words))
+        sides = either & {"buyer", "seller"}
+        if len(sides) == 1 and not either & {"number", "date", "terms", "order"}:
+            kind = "customer" if "buyer" in sides else "issuer"
+            return Hit((kind,), start, label_end, strong=False, guessed=True)
+    kinds = _kinds(either, len(words))
     return Hit(kinds, start, label_end, strong=False, guessed=True) if kinds else None
 
 

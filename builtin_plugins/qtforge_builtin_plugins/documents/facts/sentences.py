@@ -14,7 +14,6 @@ from itertools import islice, pairwise
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
-from qtforge_builtin_plugins.documents.facts.labels import Token
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sums import (
     Money,
@@ -114,14 +113,32 @@ def _sentences(page: Page, language: str | None) -> Iterator[list[_Word]]:
     for start, end in islice(pairwise(places), _MOST_SENTENCES):
         if end - start > _MOST_CHARACTERS or not any(map(str.isdigit, page.text[start:end])):
             continue
-        words = _words(page, start, end, language, order, mark)
-        if sum(word.is_word for word in words) >= _LEAST_WORDS:
+        tokens = [
+            _Word(token.text, token.start, token.end, page.labels.says_of(token.text))
+            for token in page.tokens_between(start, end)
+        ]
+        # Before its values are looked for: most sentences say nothing about them.
+        if not any(token.roles for token in tokens) or not _has_words(tokens):
+            continue
+        words = _with_values(page, tokens, start, end, language, order, mark)
+        if _has_words(words):
             yield words
 
 
-def _words(
-    page: Page, start: int, end: int, language: str | None, order: str, mark: str | None
+def _has_words(words: Sequence[_Word]) -> bool:
+    return sum(word.is_word for word in words) >= _LEAST_WORDS
+
+
+def _with_values(
+    page: Page,
+    tokens: Sequence[_Word],
+    start: int,
+    end: int,
+    language: str | None,
+    order: str,
+    mark: str | None,
 ) -> list[_Word]:
+    """Return the words of a sentence with its dates and amounts, each in place of its words."""
     text = page.text[start:end].replace("\n", " ")
     days = [
         _Word(placed.date.text, start + placed.start, start + placed.end, frozenset(),
@@ -136,16 +153,12 @@ def _words(
         and not any(day.start < money.end and money.start < day.end for day in days)
     ]
     taken = [*days, *sums]
-    tokens = [
-        _Word(token.text, token.start, token.end, _roles(page, token))
-        for token in page.tokens_between(start, end)
+    others = [
+        token
+        for token in tokens
         if not any(each.start < token.end and token.start < each.end for each in taken)
     ]
-    return sorted([*taken, *tokens], key=lambda word: word.start)
-
-
-def _roles(page: Page, token: Token) -> frozenset[str]:
-    return page.labels.says_of(token.text)
+    return sorted([*taken, *others], key=lambda word: word.start)
 
 
 def _owners(words: Sequence[_Word]) -> list[int]:

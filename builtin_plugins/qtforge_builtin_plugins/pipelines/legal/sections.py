@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtforge_builtin_plugins.pipelines.headings import TextHeading, find_headings
+from qtforge_builtin_plugins.pipelines.headings import (
+    SPANISH_ORDINAL,
+    TextHeading,
+    find_headings,
+)
 from qtforge_sdk.messages import Section as MarkedSection
 
 __all__ = ["Quote", "Section", "Sections"]
@@ -32,7 +36,7 @@ _NUMBER: Final = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2})*[.)]?|§ ?\d+\w?[.:]?"
     r"|(?:article|section|clause|artikel|abschnitt|статья|раздел|artículo|cláusula|articolo|art\."
     r"|clausola|madde|bölüm)\s+\w+[.:º°]?(?:\s*[—–-])?"
-    r"|(?:primer|segund|tercer|cuart|quint|sext|séptim|octav|noven|décim)[ao][.:](?:\s*[—–-])?)\s+",
+    rf"|{SPANISH_ORDINAL}[.:](?:\s*[—–-])?)\s+",
     re.IGNORECASE,
 )
 _PARTS: Final = re.compile(
