@@ -13,14 +13,14 @@ from tests.corpus import plan, second
 from tests.corpus.tools import convert_office, print_pages
 
 TARGET = Path(__file__).parents[1] / "data" / "documents"
-PARTS = ("open", "held_out", "second")
+PARTS = ("open", "second", "third")
 
 
 def write(target: Path, only: str = "") -> int:
     """Write documents and their answers.
 
     Args:
-        target: The folder, in which `open`, `held_out` and `second` are made; they are emptied
+        target: The folder, in which `open`, `second` and `third` are made; they are emptied
             first unless only some documents are written.
         only: Write documents whose name has this text, and leave the others.
 

@@ -203,4 +203,4 @@ OPEN = (
     Layout("plain-form", _plain_form, frozenset({"tax_rate"})),
     Layout("values-first", _values_first, frozenset({"tax_rate", "unit"})),
 )
-HELD_OUT = (Layout("two-pages", _two_pages, many_items=True),)
+THIRD = (Layout("two-pages", _two_pages, many_items=True),)

@@ -215,4 +215,4 @@ OPEN = (
     Layout("two-columns", _two_columns),
     Layout("bank-first", _bank_first, frozenset({"tax_rate"})),
 )
-HELD_OUT = (Layout("sidebar", _sidebar, frozenset({"tax_rate", "unit"})),)
+THIRD = (Layout("sidebar", _sidebar, frozenset({"tax_rate", "unit"})),)

@@ -119,16 +119,16 @@ class PlainText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: str
 
 
-class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What only held-out documents use."""
+class Third(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What only documents of the folder `third` use."""
 
     wording: tuple[Wording, ...] = ()
     contract: tuple[ContractText, ...] = ()
     text: tuple[PlainText, ...] = ()
 
 
-class Language(HeldOut, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A language: names to draw from, and every text outside the held-out part."""
+class Language(Third, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language: names to draw from, and every text outside the part of `third`."""
 
     language: str
     months: tuple[str, ...]
@@ -139,7 +139,7 @@ class Language(HeldOut, frozen=True, kw_only=True, forbid_unknown_fields=True):
     country: tuple[Country, ...]
     receipt: ReceiptWording
     company_form_first: bool = False
-    held_out: HeldOut = HeldOut()
+    third: Third = Third()
 
 
 class CountryLabels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,14 +185,14 @@ def second_tranche(code: str) -> Tranche:
 
 @cache
 def language(code: str) -> Language:
-    """Read a language and its held-out part.
+    """Read a language and its part of `third`.
 
     Args:
         code: ISO 639-1, one of `CODES`.
 
     Returns:
-        The language, with its held-out texts in `held_out`.
+        The language, with the texts of the folder `third` in `third`.
     """
     shown = msgspec.toml.decode((FOLDER / f"{code}.toml").read_bytes(), type=Language)
-    held_out = (FOLDER / "held_out" / f"{code}.toml").read_bytes()
-    return msgspec.structs.replace(shown, held_out=msgspec.toml.decode(held_out, type=HeldOut))
+    third = (FOLDER / "third" / f"{code}.toml").read_bytes()
+    return msgspec.structs.replace(shown, third=msgspec.toml.decode(third, type=Third))

@@ -261,7 +261,7 @@ OPEN = (
     Layout("word-tables", _word_tables, hard_spaces=False),
     Layout("office-letter", _office_letter, frozenset({"tax_rate"})),
 )
-HELD_OUT = (
+THIRD = (
     Layout("word-fields", _word_fields, frozenset({"tax_rate"}), hard_spaces=False),
     Layout("office-grid", _office_grid, frozenset({"unit"})),
 )

@@ -1,4 +1,4 @@
-"""Which documents the set has: languages, layouts and wordings, open and held out."""
+"""Which documents the first tranche has: languages, layouts and wordings, open and third."""
 
 from __future__ import annotations
 
@@ -21,31 +21,23 @@ from tests.corpus.layout import Draft, Layout
 from tests.corpus.sheet import print_invoice
 
 OPEN = (*html_layouts.OPEN, *fpdf_layouts.OPEN, *office_layouts.OPEN, *text_layouts.OPEN)
-HELD_OUT = (
-    *html_layouts.HELD_OUT,
-    *fpdf_layouts.HELD_OUT,
-    *office_layouts.HELD_OUT,
-    *text_layouts.HELD_OUT,
+THIRD = (
+    *html_layouts.THIRD,
+    *fpdf_layouts.THIRD,
+    *office_layouts.THIRD,
+    *text_layouts.THIRD,
 )
 OPEN_INVOICES = 7  # in each language
-HELD_OUT_INVOICES = 4
+THIRD_INVOICES = 4
 _COUNTRIES = (0, 1, 2, 0)  # which of a language's countries an invoice in turn is from
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A document's source, its answer, whose `document` is the file's name to be, and its folder.
-
-    The folder is set for what is not of the first tranche.
-    """
+    """A document's source, its answer, whose `document` is the file's name, and its folder."""
 
     draft: Draft
     answer: Answer
-    tranche: str = ""
-
-    @property
-    def folder(self) -> str:
-        """The name of the document's folder."""
-        return self.tranche or ("held_out" if self.answer.held_out else "open")
+    folder: str
 
 
 def file_suffix(draft: Draft) -> str:
@@ -53,9 +45,9 @@ def file_suffix(draft: Draft) -> str:
     return ".pdf" if draft.tool in {"chromium", "libreoffice"} else draft.suffix
 
 
-def _invoice(words_language: Language, at: int, layout: Layout, *, held_out: bool) -> Planned:
+def _invoice(words_language: Language, at: int, layout: Layout, *, third: bool) -> Planned:
     code = words_language.language
-    wordings = words_language.held_out.wording if held_out else words_language.wording
+    wordings = words_language.third.wording if third else words_language.wording
     words = wordings[at % len(wordings)]
     countries = words_language.country
     country = countries[_COUNTRIES[at % len(_COUNTRIES)] % len(countries)]
@@ -79,27 +71,27 @@ def _invoice(words_language: Language, at: int, layout: Layout, *, held_out: boo
         layout=layout.id,
         wording=f"{code}-{words.id}",
         tool=draft.tool,
-        held_out=held_out,
+        held_out=False,
         seed=seed,
         invoice=invoice_answer(invoice, shown, layout.omits),
         printed=invoice_evidence(sheet, layout.omits),
     )
-    return Planned(draft, answer)
+    return Planned(draft, answer, "third" if third else "open")
 
 
 def _invoices(place: int, words_language: Language) -> Iterator[Planned]:
     for at in range(OPEN_INVOICES):
         layout = OPEN[(OPEN_INVOICES * place + at) % len(OPEN)]
-        yield _invoice(words_language, at, layout, held_out=False)
-    for at in range(HELD_OUT_INVOICES):
-        layout = HELD_OUT[(HELD_OUT_INVOICES * place + at) % len(HELD_OUT)]
-        yield _invoice(words_language, OPEN_INVOICES + at, layout, held_out=True)
+        yield _invoice(words_language, at, layout, third=False)
+    for at in range(THIRD_INVOICES):
+        layout = THIRD[(THIRD_INVOICES * place + at) % len(THIRD)]
+        yield _invoice(words_language, OPEN_INVOICES + at, layout, third=True)
 
 
 def _receipt(place: int, words_language: Language) -> Planned:
     code = words_language.language
-    held_out = place % 3 == 2
-    makers = receipts.HELD_OUT if held_out else receipts.OPEN
+    third = place % 3 == 2
+    makers = receipts.THIRD if third else receipts.OPEN
     layout = list(makers)[place // 3 % len(makers)]
     seed = f"{code}-receipt-{layout}"
     rng = Random(seed)
@@ -117,22 +109,22 @@ def _receipt(place: int, words_language: Language) -> Planned:
         layout=layout,
         wording=f"{code}-receipt",
         tool=draft.tool,
-        held_out=held_out,
+        held_out=False,
         seed=seed,
         invoice=invoice_answer(receipt, frozenset(), frozenset({"unit", "tax_rate"})),
         printed=printed,
     )
-    return Planned(draft, answer)
+    return Planned(draft, answer, "third" if third else "open")
 
 
 def _contract(
-    words_language: Language, text: ContractText, layout: str, at: int, *, held_out: bool
+    words_language: Language, text: ContractText, layout: str, at: int, *, third: bool
 ) -> Planned:
     code = words_language.language
     seed = f"{code}-contract-{text.id}-{layout}"
     rng = Random(seed)
     parts, contract = prose.draw_contract(rng, words_language, text, signed=rng.random() < 0.4)
-    makers = prose.HELD_OUT if held_out else prose.OPEN
+    makers = prose.THIRD if third else prose.OPEN
     draft = makers[layout](parts)
     answer = Answer(
         document=f"{code}-contract-{at + 1:02}-{text.id}-{layout}{file_suffix(draft)}",
@@ -142,36 +134,36 @@ def _contract(
         layout=f"contract-{layout}",
         wording=f"{code}-contract-{text.id}",
         tool=draft.tool,
-        held_out=held_out,
+        held_out=False,
         seed=seed,
         contract=contract,
         printed={f"redact {n}": entry.text for n, entry in enumerate(contract.redact)}
         | {f"keep {n}": kept for n, kept in enumerate(contract.keep)},
     )
-    return Planned(draft, answer)
+    return Planned(draft, answer, "third" if third else "open")
 
 
 def _contracts(place: int, words_language: Language) -> Iterator[Planned]:
     if not words_language.contract:
         return
-    shown, hidden = list(prose.OPEN)[:4], list(prose.HELD_OUT)[:2]
+    shown, hidden = list(prose.OPEN)[:4], list(prose.THIRD)[:2]
     services, other = words_language.contract
-    secret = words_language.held_out.contract[0]
+    secret = words_language.third.contract[0]
     layout = shown[place % 4]
-    yield _contract(words_language, services, layout, 0, held_out=False)
+    yield _contract(words_language, services, layout, 0, third=False)
     layout = shown[(place + 1) % 4]
-    yield _contract(words_language, other, layout, 1, held_out=False)
-    yield _contract(words_language, secret, hidden[place % 2], 2, held_out=True)
+    yield _contract(words_language, other, layout, 1, third=False)
+    yield _contract(words_language, secret, hidden[place % 2], 2, third=True)
     if place % 2:
-        yield _contract(words_language, secret, hidden[(place + 1) % 2], 3, held_out=True)
+        yield _contract(words_language, secret, hidden[(place + 1) % 2], 3, third=True)
     else:
         layout = shown[(place + 2) % 4]
-        yield _contract(words_language, services, layout, 3, held_out=False)
+        yield _contract(words_language, services, layout, 3, third=False)
 
 
-def _text(words_language: Language, text: PlainText, layout: str, *, held_out: bool) -> Planned:
+def _text(words_language: Language, text: PlainText, layout: str, *, third: bool) -> Planned:
     code = words_language.language
-    draft = (prose.HELD_OUT if held_out else prose.OPEN)[layout](prose.text_parts(text))
+    draft = (prose.THIRD if third else prose.OPEN)[layout](prose.text_parts(text))
     first = text.body.strip().splitlines()[0]
     answer = Answer(
         document=f"{code}-{text.kind}-{layout}{file_suffix(draft)}",
@@ -181,21 +173,21 @@ def _text(words_language: Language, text: PlainText, layout: str, *, held_out: b
         layout=f"text-{layout}",
         wording=f"{code}-{text.kind}",
         tool=draft.tool,
-        held_out=held_out,
+        held_out=False,
         seed="",
         printed={"title": text.title or first, "first": first},
     )
-    return Planned(draft, answer)
+    return Planned(draft, answer, "third" if third else "open")
 
 
 def _texts(place: int, words_language: Language) -> Iterator[Planned]:
-    shown, hidden = list(prose.OPEN), list(prose.HELD_OUT)
+    shown, hidden = list(prose.OPEN), list(prose.THIRD)
     for at, text in enumerate(words_language.text):
         # A mail has a subject, a technical guide and a scrap of paper have none.
         layout = "mail" if text.kind == "letter" and place % 2 else shown[(place + at) % 4]
-        yield _text(words_language, text, layout, held_out=False)
-    for text in words_language.held_out.text:
-        yield _text(words_language, text, hidden[place % len(hidden)], held_out=True)
+        yield _text(words_language, text, layout, third=False)
+    for text in words_language.third.text:
+        yield _text(words_language, text, hidden[place % len(hidden)], third=True)
 
 
 def documents() -> Iterator[Planned]:

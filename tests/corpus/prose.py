@@ -281,7 +281,7 @@ OPEN: dict[str, Format] = {
     "text": as_text,
     "mail": as_mail,
 }
-HELD_OUT: dict[str, Format] = {
+THIRD: dict[str, Format] = {
     "two-column-page": as_printed_page,
     "open-document-pdf": as_open_document_pdf,
     "html": as_html,

@@ -112,4 +112,4 @@ def page(lines: list[str]) -> Draft:
 
 
 OPEN = {"till-text": text, "till-strip": strip}
-HELD_OUT = {"till-page": page}
+THIRD = {"till-page": page}

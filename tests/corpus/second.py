@@ -1,4 +1,4 @@
-"""The second tranche: more wordings, layouts and contracts to learn from, none of it held out."""
+"""The second tranche: more wordings, layouts and contracts to learn from."""
 
 from __future__ import annotations
 

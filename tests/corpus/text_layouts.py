@@ -214,7 +214,7 @@ OPEN = (
     Layout("text-columns", _text_columns, hard_spaces=False),
     Layout("markdown", _markdown, hard_spaces=False),
 )
-HELD_OUT = (
+THIRD = (
     Layout("text-narrow", _text_narrow, frozenset({"tax_rate", "unit"}), hard_spaces=False),
     Layout(
         "mail-sentence",
