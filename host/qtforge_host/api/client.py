@@ -590,7 +590,7 @@ class RunClient(RunStore):
         """
         durable = await self._parts.durable()
         workflows = durable.engine.workflows
-        records = await durable.journal.tail(run_id)
+        records = await durable.journal.records(run_id)
         workflow = workflows.recorded(RunState.from_records(run_id, records))
         changes = None
         if operations := _operations(patch, workflow):
@@ -598,7 +598,13 @@ class RunClient(RunStore):
         self._check_room(durable)
         with self._reserved(run_id):
             again = await reset_run(
-                durable.journal, run_id, from_step, at=_now(), by=self._by, amend=changes
+                durable.journal,
+                run_id,
+                from_step,
+                at=_now(),
+                by=self._by,
+                amend=changes,
+                records=records,
             )
         if self._stays:
             await self._resume(durable, run_id, versions, "retried")

@@ -144,6 +144,7 @@ async def reset_run(
     at: datetime.datetime,
     by: str = "",
     amend: ResetAmendment | None = None,
+    records: Sequence[Record] = (),
 ) -> list[str]:
     """Open a run that ended without success again; it continues when it is resumed.
 
@@ -158,6 +159,7 @@ async def reset_run(
         at: Now, in UTC.
         by: Who asked.
         amend: How its definition changes; None leaves it as it is.
+        records: The run's first records, as far as the caller has read them.
 
     Returns:
         The steps that will be redone, and the events that will be handled before others.
@@ -170,10 +172,12 @@ async def reset_run(
         UnknownStepError: No step of that name has begun.
         RunOwnedError: Another process has just reset it.
     """
-    await _reset_records(journal, run_id, stage, at, by, amend)  # refused before it is claimed
+    found = [*records, *await journal.records(run_id, len(records))]
+    await _reset_records(journal, run_id, found, stage, at, by, amend)  # refused before the claim
     ownership = await journal.claim(run_id)
     try:
-        made = await _reset_records(journal, run_id, stage, at, by, amend)
+        found += await journal.records(run_id, len(found))
+        made = await _reset_records(journal, run_id, found, stage, at, by, amend)
         await journal.append(ownership, made)
     finally:
         await journal.release(ownership)
@@ -226,13 +230,13 @@ def forked(
 async def _reset_records(
     journal: Journal,
     run_id: str,
+    records: Sequence[Record],
     stage: str | None,
     at: datetime.datetime,
     by: str,
     amend: ResetAmendment | None,
 ) -> tuple[RunReset, *tuple[Record, ...]]:
     """Return the records that reset a run."""
-    records = await journal.records(run_id)
     before = RunState.from_records(run_id, records)
     _check_failed(before)
     _check_stage(run_id, records, stage)

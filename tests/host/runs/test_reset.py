@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -201,6 +202,29 @@ def test_rewinding_opens_the_run_again_and_keeps_nobody_else_out() -> None:
     assert records[-2] == RunReset(run_id="r", at=LATER, steps=["three"], by="me")
     assert list(RunState.from_records("r", records).outcomes) == ["one", "two"]
     assert RunState.from_records("r", records).status == "running"
+
+
+@pytest.mark.parametrize("known", [0, 2, len(FAILED)])
+def test_a_reset_reads_each_record_once(known: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> int:
+        journal = await _journal(FAILED)
+        read = 0
+        records_of = journal.records
+
+        async def counted(
+            run_id: str, after: int = 0, limit: int | None = None
+        ) -> Sequence[Record]:
+            nonlocal read
+            found = await records_of(run_id, after, limit)
+            read += len(found)
+            return found
+
+        monkeypatch.setattr(journal, "records", counted)
+        monkeypatch.setattr(journal, "tail", None)
+        assert await reset_run(journal, "r", at=LATER, records=FAILED[:known]) == ["three"]
+        return read
+
+    assert asyncio.run(main()) == len(FAILED) - known
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class Application:
         body = None
         if endpoint.body is not None:
             content = await self._body(request)
-            body = read_body(content, request.headers.get("content-type", ""), endpoint)
+            body = read_body(content, request.headers, endpoint)
         service = self._current.service
         if service is None:
             raise RefusedError(

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -164,14 +165,25 @@ def read_query(items: list[tuple[str, str]], target: type) -> Any:
         raise invalid_request(f"query: {error}") from error
 
 
-def read_body(content: bytes, media_type: str, endpoint: Endpoint) -> Any:
+def read_body(content: bytes, headers: Headers, endpoint: Endpoint) -> Any:
     """Return a body as the type that an endpoint takes.
 
     Raises:
-        RefusedError: It is of another media type, is not JSON, or does not fit.
+        RefusedError: It is compressed, of another media type, is not JSON, or does not fit.
     """
+    encoding = ", ".join(headers.getlist("content-encoding"))
+    if encoding.strip().lower() not in ("", "identity"):
+        raise RefusedError(
+            415,
+            "http.unsupported_encoding",
+            "the body must not be compressed",
+            f"its Content-Encoding is '{encoding}'",
+            "send it as it is, without Content-Encoding",
+            {"Accept-Encoding": "identity"},
+        )
     if not content and endpoint.body_optional and endpoint.body is not None:
         return endpoint.body()
+    media_type = headers.get("content-type", "")
     wanted = endpoint.body_type
     if media_type.partition(";")[0].strip().lower() != wanted:
         raise RefusedError(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import socket
 from collections.abc import Mapping
 
 import httpx2
 import pytest
 from tests.serving import Server, Serving
+
+from qtforge_host.serving.http.requests import Endpoint
+from qtforge_host.serving.http.routes import ENDPOINTS
 
 
 def code_of(answer: httpx2.Response) -> str:
@@ -118,6 +123,32 @@ def test_what_is_wrong_is_refused_with_the_reason(
     kind = {"Content-Type": "application/json", **headers}
     refused = module_server.client.post(path, content=content, headers=kind)
     assert (refused.status_code, code_of(refused)) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [each for each in ENDPOINTS if each.body is not None],
+    ids=lambda each: each.name,
+)
+@pytest.mark.parametrize("encoding", [["gzip"], ["identity", "br"], ["X-Own"]])
+def test_a_compressed_body_is_refused_by_its_encoding_at_every_endpoint(
+    module_server: Server, endpoint: Endpoint, encoding: list[str]
+) -> None:
+    path = re.sub(r"\{\w+\}", "any", endpoint.path)
+    headers = [("Content-Type", endpoint.body_type)]
+    headers += [("Content-Encoding", each) for each in encoding]
+    refused = module_server.client.request(
+        endpoint.method, path, content=gzip.compress(b"{}"), headers=headers
+    )
+    assert (refused.status_code, code_of(refused)) == (415, "http.unsupported_encoding")
+    assert f"'{', '.join(encoding)}'" in refused.json()["error"]["why"]
+    assert refused.headers["Accept-Encoding"] == "identity"
+
+
+def test_a_body_that_says_it_is_not_compressed_is_read(module_server: Server) -> None:
+    headers = {"Content-Encoding": "Identity"}
+    made = module_server.client.post("/v1/runs", json={"workflow": "quick"}, headers=headers)
+    assert made.status_code in (200, 201, 202)
 
 
 @pytest.mark.parametrize(
