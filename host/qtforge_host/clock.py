@@ -8,7 +8,20 @@ import functools
 import time
 from collections.abc import Callable
 
-__all__ = ["SystemClock"]
+__all__ = ["SystemClock", "in_utc"]
+
+
+def in_utc(moment: datetime.datetime) -> datetime.datetime:
+    """Return a time in UTC; without a zone it is in this machine's.
+
+    A time whose UTC lies beyond the calendar, such as 9999-12-31T23:00-05:00, is the calendar's
+    first or last moment.
+    """
+    try:
+        return moment.astimezone(datetime.UTC)
+    except (OverflowError, ValueError):  # the latter: the zone of so early a time can't be known
+        end = datetime.datetime.min if moment.year == 1 else datetime.datetime.max
+        return end.replace(tzinfo=datetime.UTC)
 
 
 class SystemClock:

@@ -14,6 +14,7 @@ from qtforge_host.api.lookup import find_run, list_runs
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.snapshots import RunSnapshot, look
 from qtforge_host.api.workflows import WorkflowsOfRuns
+from qtforge_host.clock import in_utc
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
@@ -68,8 +69,8 @@ class RunStore:
             statuses=frozenset(statuses),
             workflow=workflow,
             waiting_for=waiting_for,
-            started_since=_utc(since),
-            started_until=_utc(until),
+            started_since=None if since is None else in_utc(since),
+            started_until=None if until is None else in_utc(until),
             limit=limit,
         )
         return await list_runs(await self._parts.journal(), query)
@@ -167,7 +168,3 @@ class RunStore:
         if self._workflows is None:
             self._workflows = WorkflowsOfRuns(self._parts.settings)
         return self._workflows.of(state)
-
-
-def _utc(moment: datetime.datetime | None) -> datetime.datetime | None:
-    return None if moment is None else moment.astimezone(datetime.UTC)

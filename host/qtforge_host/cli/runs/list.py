@@ -15,6 +15,7 @@ from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
+from qtforge_host.clock import in_utc
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.runs import RunStatus
@@ -102,7 +103,7 @@ def _instant(option: str, text: str | None) -> datetime.datetime | None:
     if text is None:
         return None
     try:
-        return datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+        return in_utc(datetime.datetime.fromisoformat(text))
     except ValueError:
         pass
     try:

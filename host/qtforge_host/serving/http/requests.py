@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -39,6 +41,7 @@ __all__ = [
 
 JSON: Final = "application/json"
 ARCHIVE: Final = "application/octet-stream"
+_NUMBER_OR_BOOL: Final = re.compile(r"true|false|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +144,17 @@ class Endpoint:
 
 
 def read_query(items: list[tuple[str, str]], target: type) -> Any:
-    """Return the query's parameters as their type.
+    """Return the query's parameters as their type, each written as in JSON.
 
     Raises:
         RefusedError: One is not known, is given twice, or does not fit.
     """
-    lists = {
-        each.encode_name
-        for each in msgspec.structs.fields(target)
-        if getattr(each.type, "__origin__", None) is list
-    }
+    fields = msgspec.structs.fields(target)
+    lists = {each.encode_name for each in fields if typing.get_origin(each.type) is list}
+    plain = {each.encode_name for each in fields if _takes_number_or_bool(each.type)}
     found: dict[str, Any] = {}
-    for key, value in items:
+    for key, text in items:
+        value = _number_or_bool(text) if key in plain else text
         if key in lists:
             found.setdefault(key, []).append(value)
         elif key in found:
@@ -160,9 +162,28 @@ def read_query(items: list[tuple[str, str]], target: type) -> Any:
         else:
             found[key] = value
     try:
-        return msgspec.convert(found, target, strict=False)
+        return msgspec.convert(found, target)
     except msgspec.ValidationError as error:
         raise invalid_request(f"query: {error}") from error
+
+
+def _takes_number_or_bool(annotation: Any) -> bool:
+    parts = typing.get_args(annotation)
+    return annotation in (int, float, bool) or any(map(_takes_number_or_bool, parts))
+
+
+def _number_or_bool(text: str) -> Any:
+    """Return what a text stands for in JSON; another text is returned as it is.
+
+    msgspec's lax conversion takes more than the schema allows: 1 and ``TRUE`` for a bool, ``null``
+    for a parameter that is left out, 7 for a time.
+    """
+    if not _NUMBER_OR_BOOL.fullmatch(text):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.ValidationError:  # such as 1e999
+        return text
 
 
 def read_body(content: bytes, headers: Headers, endpoint: Endpoint) -> Any:

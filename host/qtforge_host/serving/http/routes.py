@@ -167,7 +167,7 @@ ENDPOINTS: Final = (
         body=schemas.Publish, answers={200: documents.Published},
     ),
     Endpoint(
-        method="GET", path="/v1/events", name="hearEvents", scope="read", handler=live_events,
+        method="GET", path="/v1/events", name="streamEvents", scope="read", handler=live_events,
         summary="Follow records of runs and messages of topics live.",
         query=schemas.EventsQuery, answers={200: EVENTS_TYPE},
         headers={LAST_ID: {"type": "string", "pattern": "^[0-9]{1,18}$"}},

@@ -42,10 +42,14 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Instant = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
+# Python's ``$`` matches before a last line break, too; JavaScript's, which JSON Schema means, not.
+_END: Final = r"(?!\n)$"
+
 Wait = Annotated[
     str,
     msgspec.Meta(
-        pattern="^([0-9]|[1-5][0-9]|60)s$", description="How long to wait at most: 0s to 60s."
+        pattern=f"^([0-9]|[1-5][0-9]|60)s{_END}",
+        description="How long to wait at most: 0s to 60s.",
     ),
 ]
 
@@ -108,7 +112,7 @@ class ForkRun(_Given, frozen=True, kw_only=True):
 class PruneRuns(_Given, frozen=True, kw_only=True):
     """How long ago the runs ended that are deleted, such as ``30d``."""
 
-    older_than: Annotated[str, msgspec.Meta(pattern="^([0-9]+(ms|s|m|h|d))+$", max_length=40)]
+    older_than: Annotated[str, msgspec.Meta(pattern=f"^([0-9]+(ms|s|m|h|d))+{_END}", max_length=40)]
 
 
 class Request(_Given, frozen=True, kw_only=True):
@@ -116,7 +120,7 @@ class Request(_Given, frozen=True, kw_only=True):
 
     topic: Name
     message: Any = None
-    timeout: Annotated[str, msgspec.Meta(pattern="^([1-9]|[1-5][0-9]|60)s$")] = "30s"
+    timeout: Annotated[str, msgspec.Meta(pattern=f"^([1-9]|[1-5][0-9]|60)s{_END}")] = "30s"
     plugin: Name | None = None
 
 

@@ -255,6 +255,9 @@ def test_runs_are_filtered_by_status_workflow_and_time(steps: Steps) -> None:
     assert listed("--status", "interrupted", "--status", "compensated") == ["steps"]
     assert listed("--workflow", "plain", "--since", "1h") == ["plain"]
     assert listed("--since", "2200-01-01") == []
+    beyond = "9999-12-31T23:59-05:00"  # in UTC after the calendar's end
+    assert listed("--since", beyond) == []
+    assert listed("--since", "0001-01-01T00:00+05:00", "--until", beyond) == ["steps", "plain"]
 
 
 def test_a_live_run_is_paused_after_its_step_and_resumed(steps: Steps) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import re
 import socket
 from collections.abc import Mapping
+from typing import Annotated, Any
 
 import httpx2
+import msgspec
 import pytest
 from tests.serving import Server, Serving
 
-from qtforge_host.serving.http.requests import Endpoint
+from qtforge_host.serving.errors import RefusedError
+from qtforge_host.serving.http.requests import Endpoint, read_query
 from qtforge_host.serving.http.routes import ENDPOINTS
 
 
@@ -123,6 +127,83 @@ def test_what_is_wrong_is_refused_with_the_reason(
     kind = {"Content-Type": "application/json", **headers}
     refused = module_server.client.post(path, content=content, headers=kind)
     assert (refused.status_code, code_of(refused)) == (status, code)
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    ratio: float = 0.0
+    deep: bool = False
+    at: Annotated[datetime.datetime, msgspec.Meta(tz=True)] | None = None
+    name: str | None = None
+    sizes: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("count", "7", 7), ("count", "0", 0), ("ratio", "7", 7.0), ("ratio", "-1.5e3", -1500.0),
+        ("deep", "true", True), ("deep", "false", False), ("sizes", "3", [3]),
+        ("name", "7", "7"), ("name", "null", "null"), ("name", "true", "true"),
+        ("at", "2026-01-31T12:00:00Z", datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)),
+        ("at", "2026-01-31T12:00:00.5+00:00",
+         datetime.datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=datetime.UTC)),
+    ],
+)  # fmt: skip
+def test_a_parameter_is_written_as_in_json(name: str, text: str, value: Any) -> None:
+    read = getattr(read_query([(name, text)], Parameters), name)
+    assert (read, type(read)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("at", text) for text in ("7", "7.5", "1e9", "null", "", "2026-01-31", "true",
+                                    "2026-01-31T12:00:00")),
+        *(("deep", text) for text in ("1", "0", "TRUE", "True", "null", "yes", "")),
+        *(("count", text) for text in ("null", "true", "+7", "07", " 7", "7 ", "7_0", "\u0667",
+                                       "-1", "0x7", "7.5", "", "9" * 9000, "1e999")),
+        *(("ratio", text) for text in ("nan", "inf", "-Infinity", ".5", "5.", "true", "null",
+                                       "1e999")),
+        ("sizes", "true"), ("sizes", "null"),
+    ],
+)  # fmt: skip
+def test_a_parameter_in_a_form_that_its_schema_forbids_is_refused(name: str, text: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        read_query([(name, text)], Parameters)
+    assert (caught.value.code, caught.value.http_status) == ("http.invalid_request", 400)
+    assert name in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/runs?since=7", 400), ("/v1/runs?until=null", 400), ("/v1/runs?limit=null", 400),
+        ("/v1/runs?since=2026-01-31T12:00:00Z", 200),
+        # Beyond the calendar in UTC.
+        ("/v1/runs?since=0001-01-01T00:00:00%2B05:00", 200),
+        ("/v1/runs?until=9999-12-31T23:59:59-05:00", 200),
+        ("/v1/events?after=null", 400), ("/v1/runs/no/records?after=1e400", 400),
+    ],
+)  # fmt: skip
+def test_every_parameter_is_checked_as_its_schema_says(
+    module_server: Server, path: str, status: int
+) -> None:
+    assert module_server.get(path).status_code == status
+
+
+# Python's $ matches before a last line break, too.
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/runs?wait=5s%0A", {"workflow": "quick"}),
+        ("/v1/runs/prune", {"older_than": "30d\n"}),
+        ("/v1/request", {"topic": "step.one", "timeout": "5s\n"}),
+    ],
+)
+def test_a_duration_has_no_line_break_at_its_end(
+    module_server: Server, path: str, body: dict[str, Any]
+) -> None:
+    assert module_server.post(path, body).status_code == 400
 
 
 @pytest.mark.parametrize(
