@@ -59,11 +59,19 @@ T = TypeVar("T")
 
 
 class _Flat(NamedTuple):
-    """An expression whose paths are single variables, and its other variables."""
+    """An expression whose paths are single variables.
+
+    Attributes:
+        program: It.
+        paths: Its paths.
+        others: Its other variables.
+        sizes_paths: Whether what it takes the sizes of is among its paths.
+    """
 
     program: Any
     paths: Paths
     others: frozenset[str]
+    sizes_paths: bool
 
 
 class Expression:
@@ -124,7 +132,9 @@ class Expression:
             if found is not None:
                 program = cel_library().compile(found[0])
                 own = {variable for variable, _ in found[1]}
-                self._flat = _Flat(program, found[1], frozenset(program.variables()) - own)
+                others = frozenset(program.variables()) - own
+                sized = {words for _, words in found[1]}.issuperset(self._sized)
+                self._flat = _Flat(program, found[1], others, sized)
         return self._flat
 
     def for_values(self, names: Mapping[str, Any]) -> Expression:
@@ -289,13 +299,14 @@ class PreparedContext:
         ExpressionError: A given value cannot be converted.
     """
 
-    __slots__ = ("_context", "_converted", "_functions", "_names", "_plain")
+    __slots__ = ("_context", "_converted", "_functions", "_is_wide", "_names", "_plain")
 
     def __init__(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         self._names = {**others, **given}
         self._context = cel_library().Context()
         self._functions: set[str] = set()
         self._converted: set[str] = set()
+        self._is_wide = False  # whether a path of an expression led to a text that is not ASCII
         self._plain: dict[str, Any] = {}
         for name, value in given.items():
             try:
@@ -311,17 +322,27 @@ class PreparedContext:
         """
         if expression._path is not None:
             return expression._look_up(expression._path, self._names)
-        if expression._sized:
-            expression = expression.for_values(self._names)
+        flat = expression._flat if expression._flat is not False else expression.flat()
+        sized = expression._sized
+        if sized and (flat is None or not flat.sizes_paths):
+            exact = expression.for_values(self._names)
+            if exact is not expression:
+                return self.evaluate(exact)
         if expression._functions:
             self._add_functions(expression)
         if expression._cost is not None:
-            plain = self._plain_of(expression)
+            plain = self._plain_with(expression)
             if not expression.fits_loop(plain):
-                return expression._budget.postpone(expression.source, plain)
-        flat = expression.flat()
+                used = {name: plain[name] for name in expression.variables if name in plain}
+                return expression._budget.postpone(expression.source, used)
         if flat is not None:
             found = self._evaluate_flat(flat)
+            if sized and (self._is_wide or found is _NO_VALUE):
+                exact = expression.for_values(self._names)
+                if exact is not expression:
+                    return self.evaluate(exact)
+            if found is True or found is False:  # as most are, and it is quicker to find out
+                return found
             if found is not _NO_VALUE:
                 return expression.checked(found)
         for name in expression.variables - self._converted:
@@ -351,6 +372,8 @@ class PreparedContext:
                     if value.__class__ is not dict or word not in value:
                         return _NO_VALUE
                     value = value[word]
+                if value.__class__ is str and not value.isascii():
+                    self._is_wide = True
                 context.add_variable(variable, value)
                 converted.add(variable)
             if not flat.others <= converted:
@@ -360,13 +383,13 @@ class PreparedContext:
         except Exception:  # noqa: BLE001 - the whole expression fails in the same way, and explains it
             return _NO_VALUE
 
-    def _plain_of(self, expression: Expression) -> dict[str, Any]:
-        """Return the plain values of an expression's variables."""
-        for name in expression.variables:
-            if name in self._names and name not in self._plain:
-                self._make_plain(name)
+    def _plain_with(self, expression: Expression) -> dict[str, Any]:
+        """Return the plain values of an expression's variables, among others."""
         plain = self._plain
-        return {name: plain[name] for name in expression.variables if name in plain}
+        for name in expression.variables:
+            if name not in plain and name in self._names:
+                self._make_plain(name)
+        return plain
 
     def _make_plain(self, name: str) -> None:
         try:

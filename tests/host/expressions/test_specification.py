@@ -84,6 +84,33 @@ def test_an_expression_has_the_value_of_the_specification(source: str, expected:
         assert scope.holds(f"{source} == {source}")
 
 
+@pytest.mark.parametrize("before", [(), ("input.word == 'x'",), ("size(input.plain) == 5",)])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "size(input.word) == 6",
+        "size(input.plain) == 5",
+        "size(word) == 6",
+        "size(input['word']) == 6",
+        "size(other.word) == 6",
+        "input.plain == 'hello' && size(input.word) == 6 && size(input.plain) == 5",
+        "input.missing == 1 || size(input.word) == 6",
+        "size(input.word) == 6 || input.missing == 1",
+        "input.word.size() + size(input.plain) == 11",
+        "input.words.exists(each, size(each) == 6) && size(input.word) == 6",
+    ],
+)
+def test_prepared_sizes_count_code_points_wherever_a_text_stands(
+    condition: str, before: tuple[str, ...]
+) -> None:
+    given = {"input": VALUES["input"], "word": "Привет"}
+    scope = Evaluator(Expressions()).prepare(given, {"other": VALUES["input"]})
+    for each in before:
+        scope.holds(each)
+    assert scope.holds(condition)
+    assert scope.holds(condition)
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
