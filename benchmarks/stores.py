@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.runs import STEPS, WORKFLOW, running
-from qtforge_host.journal.encoding import to_us
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.runs.engine import RunIds
 from qtforge_sdk import Record
+from qtforge_sdk.journal_kit.encoding import to_us
 from qtforge_sdk.records import RunStarted, StepStarted, StepSucceeded
 
 __all__ = ["add_finished", "add_interrupted"]

@@ -237,8 +237,9 @@ class Host:
         """
         if self._durable is None:
             if journal is None:
-                name = self.settings.journal
-                journal = load_journal(name, self._resolution, self._loader, self.settings)
+                journal = load_journal(
+                    self._resolution, self._loader, self.settings, self._parts.secrets
+                )
                 await journal.open()
             store = SqliteCache(self.settings.state_dir / "cache.sqlite")
             cache = ResultCache(store, self._parts.clock)

@@ -39,6 +39,7 @@ EXAMPLES: tuple[tuple[QtForgeError, str], ...] = (
     (errors.AmendmentRefusedError("run", "why", "fix"), "run.amendment_refused"),
     (errors.PluginError("plug", "plugin.broken", "why", "fix"), "plugin.broken"),
     (errors.ConfigError("a.toml", "why", "fix"), "config.invalid"),
+    (errors.StorageError("what"), "qtforge.error"),
     (errors.StateDirectoryError("state", "why", "fix"), "state.unusable"),
 )
 

@@ -8,10 +8,11 @@ import pickle
 import pytest
 
 from qtforge_sdk import journal_errors
-from qtforge_sdk.errors import QtForgeError, StateDirectoryError
+from qtforge_sdk.errors import QtForgeError, StorageError
 from qtforge_sdk.journal_errors import (
     ArchiveInvalidError,
     JournalDamagedError,
+    JournalUnavailableError,
     RecordNotStorableError,
     RecordTooLargeError,
     RunExistsError,
@@ -23,6 +24,7 @@ from qtforge_sdk.journal_errors import (
 EXAMPLES = (
     (ArchiveInvalidError("why"), "run.archive_invalid"),
     (JournalDamagedError("state", "run", 3, "why"), "journal.damaged"),
+    (JournalUnavailableError("postgresql://db", "why", "fix"), "journal.unavailable"),
     (RecordNotStorableError("run", "step_succeeded a", "why"), "run.not_storable"),
     (RecordTooLargeError("run", "step_succeeded a", 11, 10), "run.too_large"),
     (RunExistsError("run"), "run.exists"),
@@ -48,9 +50,9 @@ def test_every_error_has_an_example_here() -> None:
     assert [type(error).__name__ for error, _ in EXAMPLES] == journal_errors.__all__
 
 
-def test_a_damaged_run_is_a_matter_of_the_state_directory() -> None:
+def test_a_damaged_run_is_a_matter_of_the_storage() -> None:
     error = JournalDamagedError("state", "run", 3, "a reason")
-    assert isinstance(error, StateDirectoryError)
+    assert isinstance(error, StorageError)
     assert error.exit_code == 4
     assert "record 3 of the run 'run'" in error.why
     assert "record" not in JournalDamagedError("state", "run", None, "a reason").why

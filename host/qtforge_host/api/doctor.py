@@ -19,7 +19,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.resolution import Installed, resolve_installed
 from qtforge_host.run_files import RunFiles
-from qtforge_sdk.errors import ConfigError, StateDirectoryError
+from qtforge_sdk.errors import ConfigError, StorageError
 from qtforge_sdk.journal import Damage
 
 __all__ = ["diagnose", "invalid_configuration", "repair"]
@@ -70,7 +70,7 @@ async def repair(settings: Settings) -> tuple[list[str], list[Finding]]:
             for each in await journal.repair():
                 where = "" if each.run_id is None else f"the run {each.run_id}: "
                 done.append(f"{where}{each.what}")
-    except (StateDirectoryError, ConfigError) as error:
+    except (StorageError, ConfigError) as error:
         what = f"it can't be repaired: {error.why}"
         return done, [Finding(part="journal", ok=False, what=what, fix=_RESTORE)]
     return done, []
@@ -89,12 +89,12 @@ async def _check_state(settings: Settings, candidates: Sequence[Candidate]) -> l
             damages = await journal.check()
             try:
                 stuck = await check_runs(journal, settings, candidates)
-            except StateDirectoryError:
+            except StorageError:
                 if not damages:
                     raise
                 stuck = ()  # the damage says why
             orphans = await RunFiles.of(settings.state_dir).orphans(journal)
-    except StateDirectoryError as error:
+    except StorageError as error:
         what = f"{error.what}: {error.why}" if error.why else error.what
         fix = "" if "doctor" in error.fix else error.fix
         return [Finding(part=part, ok=False, what=what, fix=fix, unusable=True)]

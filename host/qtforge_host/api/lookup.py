@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.errors import NotFoundError
+from qtforge_host.config.secrets import SecretStore
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.extensions import load_journal
 from qtforge_host.plugins.loading import PluginLoader
@@ -19,6 +21,7 @@ from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.runs.state import elapsed_s
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = [
@@ -57,7 +60,8 @@ async def open_journal(settings: Settings) -> AsyncIterator[Journal]:
 async def opened_journal(settings: Settings) -> Journal:
     """Return the configured journal, which the caller closes; see `open_journal`."""
     resolution = resolve_installed(settings).resolution
-    journal = load_journal(settings.journal, resolution, PluginLoader(), settings)
+    secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
+    journal = load_journal(resolution, PluginLoader(), settings, secrets)
     await journal.open()
     return journal
 

@@ -48,6 +48,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     publication_age: Duration = "1d"
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
+    journal_lease: Duration = "10s"
     secrets: str = "secrets.toml"
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
@@ -124,7 +125,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             publications, wait for ``serve``.
         publication_age_s: So long a publication waits, in seconds.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
-        journal: Which journal keeps the runs: ``sqlite``, ``memory``, or another that is installed.
+        journal: Which journal keeps the runs: ``sqlite``, ``memory``, another that is installed,
+            or the address of a shared one.
+        journal_lease_s: How long a process owns its runs in a shared journal without a sign of
+            life, in seconds.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
@@ -154,6 +158,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     publication_age_s: float = 86_400.0
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
+    journal_lease_s: float = 10.0
     secrets: str = "secrets.toml"
     worker_threads: int | None = None
     worker_processes: int | None = None
@@ -223,6 +228,7 @@ def load_settings(
         publication_age_s=_seconds(table.publication_age, path, "publication_age"),
         block=table.block,
         journal=table.journal,
+        journal_lease_s=_seconds(table.journal_lease, path, "journal_lease"),
         secrets=table.secrets,
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,

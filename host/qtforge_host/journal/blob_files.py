@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.journal.encoding import Blob, UnreadableError
 from qtforge_sdk.files import sync_folder, write_atomically
+from qtforge_sdk.journal_kit.encoding import Blob, UnreadableError
 
 __all__ = ["BlobFiles"]
 

@@ -8,13 +8,10 @@ from typing import Final
 
 import msgspec
 
-from qtforge_host.journal.appending import checkpoint_row, handled_messages
-from qtforge_host.journal.archive import Archive
-from qtforge_host.journal.encoding import Encoded, to_us
-from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
-from qtforge_host.journal.schema import insert_run, run_row
+from qtforge_host.journal.schema import insert_run
 from qtforge_sdk.journal import Ownership, Publication
 from qtforge_sdk.journal_errors import (
     RunExistsError,
@@ -22,6 +19,10 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
+from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
+from qtforge_sdk.journal_kit.archive import Archive
+from qtforge_sdk.journal_kit.encoding import Encoded, to_us
+from qtforge_sdk.journal_kit.jobs import Change
 from qtforge_sdk.records import CheckpointSaved, RunFinished
 
 __all__ = [

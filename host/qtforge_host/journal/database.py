@@ -8,11 +8,11 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.journal.encoding import UnreadableError
 from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION, MIGRATIONS
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, storage_error
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import private_file, private_folder, sync_folder
+from qtforge_sdk.journal_kit.encoding import UnreadableError
 
 __all__ = ["FileWatch", "connect", "connect_read_only", "is_readable_only", "prepare"]
 

@@ -10,21 +10,21 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.encoding import Blob, Encoded
 from qtforge_host.journal.schema import (
     INSERT_RUNS,
     MOST_ROWS,
-    RunRow,
     append_checked,
     insert_many,
     insert_run,
 )
-from qtforge_host.journal.waiting_rows import CheckpointRow, WaitingRows
+from qtforge_host.journal.waiting_rows import WaitingRows
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
+from qtforge_sdk.journal_kit.encoding import Blob, Encoded
+from qtforge_sdk.journal_kit.jobs import Append, Change, CheckpointRow, Create, Job, RunRow
 
-__all__ = ["Append", "Change", "Create", "GroupCommit", "Job", "StatusChange"]
+__all__ = ["GroupCommit"]
 
 _EPOCHS: Final = """SELECT json_group_object(key, CASE WHEN owner = ? THEN epoch ELSE 0 END)
     FROM runs WHERE key IN (SELECT value FROM json_each(?))"""
@@ -33,56 +33,6 @@ _LAST: Final = "SELECT max(position) FROM records WHERE run = ?"
 _SET_STATUS: Final = """UPDATE runs SET status = new.value ->> 1, finished_at = new.value ->> 2,
     owner = CASE WHEN new.value ->> 2 IS NULL THEN owner END
     FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
-
-
-class StatusChange(msgspec.Struct, frozen=True):
-    """The new status of a run's row."""
-
-    status: str
-    finished_at_us: int | None
-
-
-class Append(msgspec.Struct, frozen=True):
-    """Records to append, if the ownership is valid.
-
-    Attributes:
-        ownership: The run and the epoch of its owner.
-        entries: The encoded records.
-        status: The new status of the run, if they change it.
-        checkpoint: The changes of a checkpoint, if there is one among them.
-        posts: Messages to other runs: run, message id, encoded message.
-        answered: The ids of the messages that they handle.
-    """
-
-    ownership: Ownership
-    entries: Sequence[Encoded]
-    status: StatusChange | None
-    checkpoint: CheckpointRow | None = None
-    posts: Sequence[tuple[str, str, Encoded]] = ()
-    answered: Sequence[str] = ()
-
-
-class Create(msgspec.Struct, frozen=True):
-    """A new run with its first record; its outcome is an `Ownership`."""
-
-    row: RunRow
-    entry: Encoded
-
-
-class Change(msgspec.Struct, frozen=True):
-    """Any other write.
-
-    Attributes:
-        do: Writes, and returns the outcome. It may raise a QtForgeError before it has written
-            anything; that is the outcome then.
-        wakes: Whether `Journal.changed` returns after it.
-    """
-
-    do: Callable[[GroupCommit], Any]
-    wakes: bool = False
-
-
-Job = Append | Create | Change
 
 
 def _nothing() -> None:

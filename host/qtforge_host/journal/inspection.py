@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.encoding import (
+from qtforge_host.journal.schema import MIGRATIONS
+from qtforge_sdk.journal import Damage, JournalStatistics
+from qtforge_sdk.journal_kit.encoding import (
     UnreadableError,
     decode_message,
     decode_publication,
     decode_record,
 )
-from qtforge_host.journal.expected_rows import COLUMNS, ExpectedRow
-from qtforge_host.journal.schema import MIGRATIONS
-from qtforge_sdk.journal import Damage, JournalStatistics
+from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
 from qtforge_sdk.records import RunStarted
 
 __all__ = [

@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final
 
-from qtforge_host.journal.encoding import from_us, to_us
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_sdk.journal import RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_kit.encoding import from_us, to_us
 
 __all__ = ["list_runs", "summary_of", "waits_for"]
 

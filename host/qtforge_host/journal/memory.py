@@ -5,14 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from qtforge_host.journal.appending import encode_start, make_append
-from qtforge_host.journal.archive import unpack
-from qtforge_host.journal.drop_log import DropLog
-from qtforge_host.journal.encoding import MAX_VALUE_BYTES, Encoded, encode_message, from_us, to_us
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
-from qtforge_host.journal.secret_files import decode_secrets, encode_secrets
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -21,6 +15,7 @@ from qtforge_sdk.journal import (
     Damage,
     InboxEntry,
     InboxMessage,
+    JournalSettings,
     JournalStatistics,
     Ownership,
     PostedMessage,
@@ -37,17 +32,27 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
+from qtforge_sdk.journal_kit.appending import encode_start, make_append
+from qtforge_sdk.journal_kit.archive import unpack
+from qtforge_sdk.journal_kit.drop_log import DropLog
+from qtforge_sdk.journal_kit.encoding import (
+    MAX_VALUE_BYTES,
+    Encoded,
+    encode_message,
+    from_us,
+    to_us,
+)
+from qtforge_sdk.journal_kit.secret_lines import decode_secrets, encode_secrets
 from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import RECOVERABLE
 
-__all__ = ["MemoryJournal", "MemoryStore"]
+__all__ = ["MemoryJournal", "MemoryStore", "make_memory_journal"]
 
 
 class MemoryJournal:
     """Implements `qtforge_sdk.journal.Journal`; works from the start, without `open`.
 
     Args:
-        directory: Not used; every kind of journal is made with one.
         store: The runs; a new store when None.
 
     Attributes:
@@ -55,7 +60,7 @@ class MemoryJournal:
         publication_age: How long a publication waits; see `Journal`.
     """
 
-    def __init__(self, directory: Path | None = None, /, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None) -> None:
         self.max_value_bytes = MAX_VALUE_BYTES
         self.publication_age = PUBLICATION_AGE
         self._drop_log = DropLog()
@@ -362,3 +367,11 @@ class MemoryJournal:
             key=run.key,
             took_over=took_over,
         )
+
+
+def make_memory_journal(settings: JournalSettings) -> MemoryJournal:
+    """Make a journal with no runs; see `JournalFactory`."""
+    journal = MemoryJournal()
+    journal.max_value_bytes = settings.max_value_bytes
+    journal.publication_age = settings.publication_age
+    return journal

@@ -12,24 +12,7 @@ from typing import Final, Self
 
 import msgspec
 
-from qtforge_host.journal.appending import checkpoint_row, handled_messages
-from qtforge_host.journal.archive import Archive, pack
-from qtforge_host.journal.encoding import (
-    Blob,
-    Encoded,
-    LoadBlob,
-    SharedValues,
-    UnreadableError,
-    decode_message,
-    decode_publication,
-    decode_record,
-    encode_publication,
-    from_us,
-)
-from qtforge_host.journal.group import Append
 from qtforge_host.journal.listing_queries import waits_for
-from qtforge_host.journal.schema import RunRow, run_row
-from qtforge_host.journal.waiting_rows import CheckpointRow
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     AppendedPage,
@@ -43,6 +26,21 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunExistsError
+from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
+from qtforge_sdk.journal_kit.archive import Archive, pack
+from qtforge_sdk.journal_kit.encoding import (
+    Blob,
+    Encoded,
+    LoadBlob,
+    SharedValues,
+    UnreadableError,
+    decode_message,
+    decode_publication,
+    decode_record,
+    encode_publication,
+    from_us,
+)
+from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow
 from qtforge_sdk.records import CheckpointSaved, RunStarted
 from qtforge_sdk.topics import matches
 

@@ -10,17 +10,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from qtforge_host.journal.archive import pack
 from qtforge_host.journal.blob_files import BlobFiles
-from qtforge_host.journal.encoding import (
-    SharedValues,
-    UnreadableError,
-    decode_message,
-    decode_publication,
-    decode_record,
-    from_us,
-    to_us,
-)
 from qtforge_host.journal.listing_queries import list_runs, summary_of
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.storage_errors import is_lasting
@@ -37,6 +27,16 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
+from qtforge_sdk.journal_kit.archive import pack
+from qtforge_sdk.journal_kit.encoding import (
+    SharedValues,
+    UnreadableError,
+    decode_message,
+    decode_publication,
+    decode_record,
+    from_us,
+    to_us,
+)
 from qtforge_sdk.run_status import RECOVERABLE
 from qtforge_sdk.topics import matches
 

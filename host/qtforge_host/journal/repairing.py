@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from qtforge_host.journal.expected_rows import COLUMNS, ExpectedRow
-from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.inspection import differing_columns, expected_rows, missing_rows
 from qtforge_sdk.journal import Repair
+from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
+from qtforge_sdk.journal_kit.jobs import Change
 
 __all__ = ["repair"]
 

@@ -13,10 +13,9 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from qtforge_host.journal.encoding import UnreadableError, decode_record, to_us
-from qtforge_sdk import Record
-from qtforge_sdk.journal import status_after
-from qtforge_sdk.records import RunFinished, RunStarted
+from qtforge_sdk.journal_kit.appending import run_row
+from qtforge_sdk.journal_kit.encoding import UnreadableError, decode_record
+from qtforge_sdk.journal_kit.jobs import RunRow
 
 __all__ = [
     "APPLICATION_ID",
@@ -24,15 +23,10 @@ __all__ = [
     "INSERT_RUNS",
     "MIGRATIONS",
     "MOST_ROWS",
-    "RunRow",
     "append_checked",
     "insert_many",
     "insert_run",
-    "run_row",
 ]
-
-RunRow = tuple[str, str, str, str, int, int | None, str | None, int, str | None]
-"""Run id, workflow, kind, status, start, end, owner, epoch and parent; times in microseconds."""
 
 APPLICATION_ID: Final = 0x51744667  # "QtFg", in the file's header
 _POSITION_BITS: Final = 24  # in formats 1 and 2 a record's id was its run's key, then its position
@@ -142,33 +136,6 @@ INSERT INTO records (run, position, checksum, payload) SELECT run, position, che
 FROM new WHERE run IS NOT NULL"""  # noqa: S608 - of constants
     for rows in _SIZES
 }
-
-
-def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
-    """Return the row of a run with these records.
-
-    Raises:
-        UnreadableError: The first is not `RunStarted`.
-    """
-    started = records[0] if records else None
-    if not isinstance(started, RunStarted):
-        raise UnreadableError("the first record is not the start of the run")
-    status, finished_at = "running", None
-    for record in records:
-        status = status_after(record) or status
-        if status_after(record) is not None:
-            finished_at = to_us(record.at) if isinstance(record, RunFinished) else None
-    return (
-        started.run_id,
-        started.workflow,
-        started.kind,
-        status,
-        to_us(started.at),
-        finished_at,
-        owner,
-        epoch,
-        started.parent,
-    )
 
 
 def insert_run(connection: sqlite3.Connection, row: RunRow) -> int | None:

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtforge_host.cancellation import shield
 from qtforge_host.journal import changes
-from qtforge_host.journal.appending import encode_start, make_append
-from qtforge_host.journal.archive import unpack
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import (
     FileWatch,
@@ -24,23 +21,15 @@ from qtforge_host.journal.database import (
     is_readable_only,
     prepare,
 )
-from qtforge_host.journal.drop_log import DropLog
-from qtforge_host.journal.encoding import (
-    MAX_VALUE_BYTES,
-    Blob,
-    encode_message,
-    encode_publication,
-)
-from qtforge_host.journal.group import Create, GroupCommit, Job
+from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.repairing import repair
-from qtforge_host.journal.schema import run_row
-from qtforge_host.journal.secret_files import SecretFiles, encode_secrets
+from qtforge_host.journal.secret_files import SecretFiles
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, is_unwritable, storage_error
-from qtforge_host.journal.writer import Writer
+from qtforge_host.journal.store import SqliteStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -49,6 +38,7 @@ from qtforge_sdk.journal import (
     Damage,
     InboxEntry,
     InboxMessage,
+    JournalSettings,
     JournalStatistics,
     Ownership,
     PostedMessage,
@@ -60,9 +50,22 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_kit.appending import encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.archive import unpack
+from qtforge_sdk.journal_kit.drop_log import DropLog
+from qtforge_sdk.journal_kit.encoding import (
+    MAX_VALUE_BYTES,
+    Blob,
+    encode_message,
+    encode_publication,
+)
+from qtforge_sdk.journal_kit.jobs import Create, Job
+from qtforge_sdk.journal_kit.secret_lines import encode_secrets
+from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import RunStarted
+from qtforge_sdk.shielding import shield
 
-__all__ = ["SqliteJournal"]
+__all__ = ["SqliteJournal", "make_sqlite_journal"]
 
 T = TypeVar("T")
 
@@ -119,7 +122,7 @@ class SqliteJournal:
         writer = None
         if write is not None:
             group = GroupCommit(write, self._locks.owner, self._blobs)
-            writer = Writer(group, self._directory, watch)
+            writer = Writer(SqliteStore(group, self._directory, watch))
         queries = Queries(read, self._directory, self._locks, self._blobs)
         self._open = _Open(writer, Reader(queries, read, thread), read, watch)
 
@@ -427,3 +430,11 @@ class SqliteJournal:
             return await parts.reader.read(checked)
         except STORAGE_ERRORS as error:
             raise storage_error(self._directory, error) from error
+
+
+def make_sqlite_journal(settings: JournalSettings) -> SqliteJournal:
+    """Make the journal of a folder; see `JournalFactory`."""
+    journal = SqliteJournal(settings.directory)
+    journal.max_value_bytes = settings.max_value_bytes
+    journal.publication_age = settings.publication_age
+    return journal

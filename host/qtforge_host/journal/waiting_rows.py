@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from qtforge_host.journal.encoding import Encoded
+from qtforge_sdk.journal_kit.encoding import Encoded
+from qtforge_sdk.journal_kit.jobs import CheckpointRow
 
-__all__ = ["CheckpointRow", "WaitingRows"]
+__all__ = ["WaitingRows"]
 
 # Each takes all rows of a group as one JSON text: a call for each row would release the
 # interpreter lock and wait for the event loop to release it again.
@@ -38,32 +39,6 @@ _POST_TO_KEY: Final = f"""INSERT INTO inbox (run, message_id, checksum, payload)
 _ADD_BLOB: Final = f"INSERT OR IGNORE INTO blobs SELECT :sum, key {_TO_KEY}"
 _ARRIVE: Final = "INSERT INTO arrivals SELECT run, position FROM inbox WHERE position > ?"
 _ENCODE: Final = msgspec.json.Encoder().encode
-
-
-class CheckpointRow(msgspec.Struct, kw_only=True):
-    """The changes that a checkpoint makes to its run's row, timers and inbox.
-
-    Attributes:
-        place: The index of its record among those that are written together.
-        label: The state, in a word.
-        accepts: The events that the run waits for, separated by spaces.
-        at_us: The time of the checkpoint.
-        timers_set: Names and times of new timers.
-        timers_gone: Names of removed timers.
-        inbox: The position of the message that it handles; 0 for none.
-        key: The correlation key of the run, or "".
-        shows: Whether label or events differ from those of the row.
-    """
-
-    place: int
-    label: str
-    accepts: str
-    at_us: int
-    timers_set: list[tuple[str, int]]
-    timers_gone: list[str]
-    inbox: int
-    key: str = ""
-    shows: bool = True
 
 
 class WaitingRows:

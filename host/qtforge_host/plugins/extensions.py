@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import logging
-from typing import Any
+import urllib.parse
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugin_code import Author, discard_awaitable
@@ -13,37 +16,61 @@ from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution
 from qtforge_host.workflows.plugin_orchestrator import PluginOrchestrator
 from qtforge_sdk import Orchestrator
-from qtforge_sdk.errors import ConfigError
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.errors import ConfigError, OperationError
+from qtforge_sdk.journal import Journal, JournalFactory, JournalSettings
+from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["add_orchestrator", "load_journal", "load_orchestrators"]
 
 _LOG = logging.getLogger("qtforge.host")
+# Journals that are no part of this distribution, by the scheme of their address.
+_DISTRIBUTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"postgresql": "qtforge-postgresql", "postgres": "qtforge-postgresql"}
+)
 
 
 def load_journal(
-    name: str, resolution: Resolution, loader: PluginLoader, settings: Settings
+    resolution: Resolution, loader: PluginLoader, settings: Settings, secrets: Secrets
 ) -> Journal:
-    """Make the journal of that name; it is not opened.
+    """Make the configured journal; it is not opened.
+
+    ``journal`` is the name of one, or the address of a shared one, whose scheme is the name.
 
     Raises:
-        ConfigError: None of that name is installed, or it can't be loaded.
+        ConfigError: None of that name is installed, it can't be loaded, its address is not one, or
+            contains a secret that there is not.
     """
     where = f"{settings.config_path}: host.journal"
+    name, separator, _ = settings.journal.partition("://")
     offered = {one.name: one for one in resolution.others if one.group == JOURNAL_GROUP}
     if name not in offered:
-        fix = did_you_mean(name, sorted(offered))
+        distribution = _DISTRIBUTIONS.get(name)
+        fix = f"pip install {distribution}" if distribution else did_you_mean(name, sorted(offered))
         raise ConfigError(where, f"there is no journal '{name}'", fix)
+    try:
+        url = secrets.reveal(settings.journal, encode=_quoted) if separator else ""
+    except OperationError as error:
+        raise ConfigError(where, error.what, error.fix) from error
     outcome = loader.load(
         [offered[name]], import_timeout_s=settings.import_timeout_s, construct=False
     )
     for status in outcome.failed.values():
         raise ConfigError(where, status.reason, status.fix)
-    journal: Journal = outcome.loaded[0].plugin_class(settings.state_dir / "runs")
-    journal.max_value_bytes = settings.max_value_bytes
-    journal.publication_age = datetime.timedelta(seconds=settings.publication_age_s)
-    return journal
+    make: JournalFactory = outcome.loaded[0].plugin_class  # type: ignore[assignment]
+    return make(
+        JournalSettings(
+            directory=settings.state_dir / "runs",
+            url=url,
+            lease_s=settings.journal_lease_s,
+            max_value_bytes=settings.max_value_bytes,
+            publication_age=datetime.timedelta(seconds=settings.publication_age_s),
+        )
+    )
+
+
+def _quoted(secret: str) -> str:
+    return urllib.parse.quote(secret, safe="")
 
 
 def load_orchestrators(

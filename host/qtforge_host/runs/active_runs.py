@@ -14,7 +14,7 @@ from qtforge_host.runs.control import Control
 from qtforge_host.runs.timers import LiveTimers
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import QtForgeError, StateDirectoryError
+from qtforge_sdk.errors import QtForgeError, StorageError
 from qtforge_sdk.journal import InboxEntry, Journal
 from qtforge_sdk.records import CheckpointSaved
 
@@ -358,7 +358,7 @@ class ActiveRuns:
     async def _deliver_again(self, run_id: str) -> None:
         try:
             await self.deliver_pending(run_id)
-        except StateDirectoryError:
+        except StorageError:
             self._undelivered.add(run_id)
         except QtForgeError as error:  # such as: the run has ended meanwhile
             _LOG.debug("%s: its inbox was not delivered: %s", run_id, error)
@@ -390,7 +390,7 @@ class ActiveRuns:
             return
         try:
             await control.deliver(entries)
-        except StateDirectoryError:
+        except StorageError:
             control.caught_up = False
             self._undelivered.add(run_id)
         except QtForgeError as error:  # such as: the run has ended meanwhile

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from qtforge_host.cancellation import wait_shielded
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted
 from qtforge_host.runs.control import PauseRequested
 from qtforge_host.runs.state import RunState
@@ -23,6 +22,7 @@ from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunS
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import RunCancelRequested, RunFinished, RunStarted
 from qtforge_sdk.run_status import UNFINISHED
+from qtforge_sdk.shielding import wait_shielded
 
 __all__ = [
     "ChildOwnedError",

@@ -13,7 +13,7 @@ import msgspec
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError, QtForgeError, StateDirectoryError
+from qtforge_sdk.errors import OperationError, QtForgeError, StorageError
 from qtforge_sdk.journal import Journal, Publication, StoredPublication
 from qtforge_sdk.journal_errors import RunExistsError
 
@@ -76,7 +76,7 @@ class DeferredStarts:
 
         Raises:
             OperationError: Too many wait already: ``runs.overloaded``.
-            StateDirectoryError: The journal can't be written.
+            StorageError: The journal can't be written.
         """
         if self._count >= self._capacity:
             raise OperationError(
@@ -134,7 +134,7 @@ class DeferredStarts:
             await self._supervisor.start(workflow, start.input, run_id=publication.message_id)
         except RunExistsError:  # the process before ended between the start and the removal
             return
-        except StateDirectoryError:
+        except StorageError:
             raise
         except (QtForgeError, msgspec.ValidationError) as error:
             _LOG.warning("the run %s was not started: %s", publication.message_id, error)

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from qtforge_host.bus.threads import ON_ABANDONED
-from qtforge_host.cancellation import wait_shielded
 from qtforge_host.plugin_code import (
     PluginCodeError,
     discard_awaitable,
@@ -30,10 +29,11 @@ from qtforge_sdk import ErrorInfo, RunStatus
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.durations import seconds
-from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StateDirectoryError
+from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StorageError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
 from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunStarted
+from qtforge_sdk.shielding import wait_shielded
 
 __all__ = ["RunExecution"]
 
@@ -82,7 +82,7 @@ class RunExecution:
             asyncio.CancelledError: The caller was cancelled; the run is ``cancelled``, unless
                 it was ending otherwise.
             StaleOwnerError: Another process has taken the run over; nothing was recorded.
-            StateDirectoryError: The journal can't be written; the run may be resumed later.
+            StorageError: The journal can't be written; the run may be resumed later.
         """
         run, step = RUN.set(self._run.id), STEP.set("")
         on_abandoned = ON_ABANDONED.set(self._run.abandoned_calls.add)
@@ -113,7 +113,7 @@ class RunExecution:
             ending = self._rest(pause)
         except Rested:  # its last checkpoint says that it waits
             ending = self._release()
-        except (StaleOwnerError, StateDirectoryError):
+        except (StaleOwnerError, StorageError):
             raise  # nothing can be recorded, so nothing may be undone
         except BaseException as error:
             if self._control.is_cancellation(error):

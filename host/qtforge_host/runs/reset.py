@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from qtforge_host.journal.appending import handled_messages
 from qtforge_host.runs.amendments import Check
 from qtforge_host.runs.amendments import amend as amended
 from qtforge_host.runs.checkpoints import restored
@@ -24,6 +23,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal_kit.appending import handled_messages
 from qtforge_sdk.records import (
     CheckpointSaved,
     ChildStarted,

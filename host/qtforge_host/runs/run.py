@@ -8,7 +8,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from qtforge_host.cancellation import wait_shielded
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.plugin_code import (
     NO_AUTHOR,
@@ -64,6 +63,7 @@ from qtforge_sdk.records import (
     TimerSet,
 )
 from qtforge_sdk.runs import EvaluationScope
+from qtforge_sdk.shielding import wait_shielded
 
 __all__ = ["ActiveRun"]
 

@@ -39,7 +39,7 @@ from qtforge_sdk.errors import (
     QtForgeError,
     RequestTimeoutError,
     StageFailedError,
-    StateDirectoryError,
+    StorageError,
 )
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
 from qtforge_sdk.operations import ProgressListener
@@ -203,7 +203,7 @@ async def retry(
 
     Raises:
         StaleOwnerError: Another process has taken the run over.
-        StateDirectoryError: The journal failed, not the work.
+        StorageError: The journal failed, not the work.
     """
     number = 1
     if earlier is not None:
@@ -214,7 +214,7 @@ async def retry(
     while True:
         try:
             return await work.attempt(number)
-        except (StaleOwnerError, StateDirectoryError):
+        except (StaleOwnerError, StorageError):
             raise
         except QtForgeError as error:
             delay_s = None

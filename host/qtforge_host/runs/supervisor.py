@@ -17,7 +17,7 @@ from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import ReceivedEvent
-from qtforge_sdk.errors import RunError, StateDirectoryError, WorkflowError
+from qtforge_sdk.errors import RunError, StorageError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import CheckpointSaved
@@ -226,7 +226,7 @@ class Supervisor:
                 await self.engine.resume(run_id, unpause=False)
         except RunOwnedError:
             pass  # the owner's watch of the inboxes sees the reason
-        except StateDirectoryError as error:  # the recovery loop tries it again by time
+        except StorageError as error:  # the recovery loop tries it again by time
             _LOG.debug("%s is left for a while: %s", run_id, error)
         except (RunError, WorkflowError) as error:
             if self.refused.get(run_id) != str(error):  # it is tried often

@@ -16,7 +16,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import EventTrigger
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.errors import ExpressionError, QtForgeError, StateDirectoryError
+from qtforge_sdk.errors import ExpressionError, QtForgeError, StorageError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.topics import matches
@@ -109,7 +109,7 @@ class EventTriggers:
             lasting: Whether a publication with the id may be made again.
 
         Raises:
-            StateDirectoryError: The journal can't be written.
+            StorageError: The journal can't be written.
         """
         self._read()
         found = self._by_topic.get(topic)
@@ -132,7 +132,7 @@ class EventTriggers:
             name = bound.workflow.definition.name
             try:
                 await self._act(bound, {"event": event}, at, lasting=lasting)
-            except StateDirectoryError:
+            except StorageError:
                 raise
             except ExpressionError as error:
                 _LOG.warning("%s: '%s' was not handled: %s", name, topic, error)

@@ -41,6 +41,7 @@ __all__ = [
     "InboxMessage",
     "Journal",
     "JournalFactory",
+    "JournalSettings",
     "JournalStatistics",
     "MessageKind",
     "Ownership",
@@ -179,8 +180,9 @@ PUBLICATION_AGE: Final = datetime.timedelta(days=1)
 class Journal(Protocol):
     """Storage of runs; one object for each process and state directory, on one event loop.
 
-    Every method raises `StateDirectoryError` if the state directory can't be read or
-    written, or if the journal is not open.
+    Every method raises `StorageError` if the journal can't be read or written, or is not open:
+    `StateDirectoryError` for its folder, `JournalUnavailableError` for a shared journal that can't
+    be reached for a while.
 
     Attributes:
         max_value_bytes: The largest record or message that is stored, encoded; a larger one is
@@ -501,8 +503,33 @@ class Journal(Protocol):
         """
 
 
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a journal stores its runs.
+
+    Attributes:
+        directory: The folder of this machine's runs, which need not exist yet; a shared journal
+            may ignore it.
+        url: The address of a shared journal, with its secrets; the scheme is the name of the
+            journal's entry point. "" for a journal that was named without one.
+        lease_s: How long a process owns its runs without a sign of life, in seconds, where other
+            machines can't see whether it lives.
+        max_value_bytes: See `Journal`.
+        publication_age: See `Journal`.
+    """
+
+    directory: Path
+    url: str = ""
+    lease_s: float = 10.0
+    max_value_bytes: int = 64 << 20
+    publication_age: datetime.timedelta = PUBLICATION_AGE
+
+
 class JournalFactory(Protocol):
     """The object that an entry point of the group ``qtforge.journals`` names."""
 
-    def __call__(self, directory: Path, /) -> Journal:
-        """Make a journal that stores its runs in a folder, which need not exist yet."""
+    def __call__(self, settings: JournalSettings, /) -> Journal:
+        """Make a journal; it is not opened.
+
+        Raises:
+            ConfigError: The address is not one.
+        """

@@ -11,17 +11,19 @@
     │   ├── RecordNotStorableError  run.not_storable
     │   │   └── RecordTooLargeError run.too_large
     │   └── ArchiveInvalidError     run.archive_invalid
-    └── StateDirectoryError
-        └── JournalDamagedError     journal.damaged
+    └── StorageError
+        ├── JournalDamagedError     journal.damaged
+        └── JournalUnavailableError journal.unavailable
 """
 
 from __future__ import annotations
 
-from qtforge_sdk.errors import RunError, StateDirectoryError
+from qtforge_sdk.errors import RunError, StorageError
 
 __all__ = [
     "ArchiveInvalidError",
     "JournalDamagedError",
+    "JournalUnavailableError",
     "RecordNotStorableError",
     "RecordTooLargeError",
     "RunExistsError",
@@ -163,11 +165,11 @@ class ArchiveInvalidError(RunError):
         super().__init__("this is not an exported run that can be read", why, "export it again")
 
 
-class JournalDamagedError(StateDirectoryError):
+class JournalDamagedError(StorageError):
     """A record of a run is damaged or missing.
 
     Args:
-        path: The state directory.
+        path: The journal: its state directory, or its address without a password.
         run_id: The run.
         position: The number of the damaged record, from 1; None if the damage is elsewhere.
         why: What is wrong.
@@ -177,6 +179,26 @@ class JournalDamagedError(StateDirectoryError):
 
     def __init__(self, path: str, run_id: str, position: int | None, why: str, /) -> None:
         where = f"record {position} of the run '{run_id}'" if position else f"the run '{run_id}'"
-        super().__init__(path, f"{where} is damaged: {why}", "qtforge-host doctor")
+        super().__init__(
+            f"the journal {path} can't be used", f"{where} is damaged: {why}", "qtforge-host doctor"
+        )
+        self.path = path
         self.run_id = run_id
         self.position = position
+
+
+class JournalUnavailableError(StorageError):
+    """A shared journal can't be reached, or does not answer; it is tried again by time.
+
+    Args:
+        where: The journal's address, without a password.
+        why: What is wrong.
+        fix: How to fix it.
+    """
+
+    code = "journal.unavailable"
+
+    def __init__(self, where: str, why: str, fix: str = "", /) -> None:
+        super().__init__(f"the journal {where} can't be reached", why, fix)
+        self.where = where
+        self.retryable = True

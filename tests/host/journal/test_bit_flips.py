@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import StorageError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import (
@@ -100,7 +100,7 @@ def check_flips(kept: Path, folder: Path, count: int) -> None:
         (directory / "journal.sqlite3").write_bytes(flipped)
         try:
             after = asyncio.run(read_all(directory))
-        except StateDirectoryError:  # found; of which `JournalDamagedError` is one
+        except StorageError:  # found; of which `JournalDamagedError` is one
             pass
         else:
             if not after["damage"] and after != before:

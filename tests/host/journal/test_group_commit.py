@@ -11,13 +11,15 @@ import pytest
 from qtforge_host.journal import waiting_rows
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import FileWatch, connect, prepare
-from qtforge_host.journal.group import Change, GroupCommit
+from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.schema import MOST_ROWS
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_host.journal.writer import Writer
+from qtforge_host.journal.store import SqliteStore
 from qtforge_sdk.errors import QtForgeError, StateDirectoryError
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
+from qtforge_sdk.journal_kit.jobs import Change
+from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import NOW, event, keep, names, started, step, steps_of
 
@@ -25,6 +27,10 @@ from qtforge_sdk.testing._journal_scenarios import NOW, event, keep, names, star
 def make_group(directory: Path) -> GroupCommit:
     prepare(directory / "journal.sqlite3")
     return GroupCommit(connect(directory / "journal.sqlite3"), "me", BlobFiles(directory / "blobs"))
+
+
+def store_of(group: GroupCommit, directory: Path) -> SqliteStore:
+    return SqliteStore(group, directory, FileWatch(directory / "journal.sqlite3"))
 
 
 class Counting(GroupCommit):
@@ -42,7 +48,7 @@ def test_jobs_that_wait_together_are_written_together(tmp_path: Path) -> None:
         prepare(tmp_path / "journal.sqlite3")
         group = Counting(connect(tmp_path / "journal.sqlite3"), "me", BlobFiles(tmp_path / "b"))
         group.sizes = []
-        writer = Writer(group, tmp_path, FileWatch(tmp_path / "journal.sqlite3"))
+        writer = Writer(store_of(group, tmp_path))
         await asyncio.gather(*(writer.submit(Change(lambda _: 1)) for _ in range(200)))
         await writer.close()
         return group.sizes
@@ -52,7 +58,7 @@ def test_jobs_that_wait_together_are_written_together(tmp_path: Path) -> None:
 
 def test_more_than_the_queue_holds_is_written_in_turns(tmp_path: Path) -> None:
     async def scenario() -> None:
-        writer = Writer(make_group(tmp_path), tmp_path, FileWatch(tmp_path / "journal.sqlite3"))
+        writer = Writer(store_of(make_group(tmp_path), tmp_path))
         numbers = range(5000)
         jobs = [Change(lambda _, number=number: number) for number in numbers]  # type: ignore[misc]
         assert await asyncio.gather(*map(writer.submit, jobs)) == list(numbers)
@@ -91,7 +97,7 @@ def test_an_error_of_one_job_leaves_the_others(tmp_path: Path) -> None:
         raise QtForgeError("no")
 
     async def scenario() -> None:
-        writer = Writer(make_group(tmp_path), tmp_path, FileWatch(tmp_path / "journal.sqlite3"))
+        writer = Writer(store_of(make_group(tmp_path), tmp_path))
         jobs = [Change(lambda _: 1), Change(refuse), Change(lambda _: 2)]
         outcomes = await asyncio.gather(*map(writer.submit, jobs), return_exceptions=True)
         assert [outcomes[0], outcomes[2]] == [1, 2]
@@ -106,7 +112,7 @@ def test_a_fault_in_the_writer_is_raised_and_nothing_more_is_written(tmp_path: P
         raise ZeroDivisionError("a fault")
 
     async def scenario() -> None:
-        writer = Writer(make_group(tmp_path), tmp_path, FileWatch(tmp_path / "journal.sqlite3"))
+        writer = Writer(store_of(make_group(tmp_path), tmp_path))
         for job in (Change(broken), Change(lambda _: 1)):
             with pytest.raises(StateDirectoryError) as caught:
                 await writer.submit(job)

@@ -15,10 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from qtforge_host.journal.schema import (
-    APPLICATION_ID,
-    FORMAT_VERSION,
-)
+from qtforge_host.journal.schema import APPLICATION_ID, FORMAT_VERSION
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import Damage, RunQuery

@@ -9,7 +9,7 @@ from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.metrics import METRICS_TYPE, metrics_text
 from qtforge_host.serving.http.requests import Answer, Call
 from qtforge_host.serving.http.schemas import GRAPH_TYPES
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import StorageError
 
 __all__ = [
     "draw_workflow",
@@ -99,9 +99,9 @@ async def ready(call: Call) -> Answer:
         )
     try:
         await call.service.durable.journal.last_position()
-    except StateDirectoryError as error:
+    except StorageError as error:
         raise RefusedError(
-            503, "http.not_ready", "the state directory can't be used", error.why, error.fix
+            503, "http.not_ready", "the journal can't be used", error.why, error.fix
         ) from error
     return Answer(Ready(status="ready"))
 

@@ -28,7 +28,8 @@
     │   └── AmendmentRefusedError run.amendment_refused
     ├── PluginError           plugin.broken and the other reason codes
     ├── ConfigError           config.invalid
-    └── StateDirectoryError   state.unusable
+    └── StorageError
+        └── StateDirectoryError   state.unusable
 
 An error states what happened, why, and how to fix it. All errors take
 positional arguments, so that they can be pickled and copied; ``retryable`` and ``retry_after_s``,
@@ -82,6 +83,7 @@ __all__ = [
     "RunInputError",
     "StageFailedError",
     "StateDirectoryError",
+    "StorageError",
     "WorkflowError",
     "WorkflowInvalidError",
     "WorkflowNotFoundError",
@@ -198,7 +200,17 @@ class ConfigError(QtForgeError):
         self.where = where
 
 
-class StateDirectoryError(QtForgeError):
+class StorageError(QtForgeError):
+    """Where runs are stored can't be used: their state directory, or a shared journal.
+
+    Nothing was stored. What was to be stored is tried again by time, unless ``retryable`` is False.
+    """
+
+    exit_code = 4
+    http_status = 503
+
+
+class StateDirectoryError(StorageError):
     """The state directory can't be used.
 
     Args:
@@ -208,8 +220,6 @@ class StateDirectoryError(QtForgeError):
     """
 
     code = "state.unusable"
-    exit_code = 4
-    http_status = 503
 
     def __init__(self, path: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the state directory {path} can't be used", why, fix)

@@ -10,7 +10,10 @@ from typing import Final
 
 import msgspec
 
-from qtforge_host.journal.encoding import (
+from qtforge_sdk import Record
+from qtforge_sdk.journal import RunSecret, is_run_id
+from qtforge_sdk.journal_errors import ArchiveInvalidError
+from qtforge_sdk.journal_kit.encoding import (
     Blob,
     Encoded,
     UnreadableError,
@@ -18,9 +21,6 @@ from qtforge_host.journal.encoding import (
     decode_record,
     encode_record,
 )
-from qtforge_sdk import Record
-from qtforge_sdk.journal import RunSecret, is_run_id
-from qtforge_sdk.journal_errors import ArchiveInvalidError
 from qtforge_sdk.records import RunFinished, RunPaused, RunStarted
 
 __all__ = ["Archive", "pack", "unpack"]

@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from qtforge_host.cancellation import shield, wait_shielded
-from qtforge_host.journal.database import FileWatch
-from qtforge_host.journal.group import Append, Change, GroupCommit, Job
-from qtforge_host.journal.storage_errors import is_lasting, storage_error
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal_kit.jobs import Append, Change, Job
+from qtforge_sdk.shielding import shield, wait_shielded
 
-__all__ = ["Writer"]
+__all__ = ["GroupStore", "Writer"]
 
 _CAPACITY: Final = 1024  # jobs that wait or are being written; further callers wait for room
 _AT_ONCE: Final = 32  # jobs that are handed over before the loop's turn ends
 _POLL_S: Final = 0.05  # between looks at other processes' writes, while a caller waits
+
+
+class GroupStore(Protocol):
+    """Writes groups of jobs; used by one thread, the writer's."""
+
+    def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> list[Any]:
+        """Do all jobs in one transaction, in order; new runs first.
+
+        Args:
+            jobs: At least one.
+            meanwhile: Called before the commit, during which the interpreter lock is free;
+                may be called twice.
+
+        Returns:
+            The outcome of each job, or the QtForgeError that refused just that job.
+
+        Raises:
+            Exception: Nothing was written.
+        """
+
+    def failure(self, error: Exception) -> QtForgeError:
+        """Return what is raised in the callers for an error of `commit`.
+
+        Where it is not ``retryable``, nothing is written any more.
+        """
+
+    def others_wrote(self) -> bool:
+        """Return whether another process may have written since the last call.
+
+        It is called many times a second while a caller waits for that, so that it costs nothing.
+        """
+
+    def closed(self) -> QtForgeError:
+        """Return what is raised in callers after `Writer.close`."""
+
+    def close(self) -> None:
+        """Close the connection; nothing is written any more."""
 
 
 class _Ticket(msgspec.Struct):
@@ -37,15 +70,11 @@ class Writer:
     """Takes jobs from the loop, and writes all waiting jobs as one group.
 
     Args:
-        group: Writes the groups; from now on it is used by the thread only.
-        directory: The journal's folder, for errors.
-        watch: Notices that the file was removed.
+        store: Writes the groups; from now on it is used by the thread only.
     """
 
-    def __init__(self, group: GroupCommit, directory: Path, watch: FileWatch) -> None:
-        self._group = group
-        self._watch = watch
-        self._directory = directory
+    def __init__(self, store: GroupStore) -> None:
+        self._store = store
         self._loop = asyncio.get_running_loop()
         self._outbox: list[_Ticket] = []
         self._pending = 0
@@ -58,7 +87,6 @@ class Writer:
         self._closing = False
         self._broken: Exception | None = None  # the thread's
         self._written: tuple[Sequence[_Ticket], Sequence[Any]] | None = None  # the thread's
-        self._data_version = 0  # the thread's
         self._looked_at = 0.0  # the thread's
         self._ended = self._loop.create_future()
         # A daemon thread: an interpreter that exits without close() does not wait for it.
@@ -76,13 +104,11 @@ class Writer:
         the state of a run in memory must not lag behind the disk.
 
         Raises:
-            StateDirectoryError: The job could not be written.
+            QtForgeError: The job was refused, or could not be written.
         """
         cancelled = self._pending >= _CAPACITY and await self._until_room()
         if self._closing:
-            raise StateDirectoryError(
-                str(self._directory), "the journal is closed", "open it again"
-            )
+            raise self._store.closed()
         self._pending += 1
         ticket = _Ticket(job, self._loop.create_future())
         if not self._outbox:
@@ -161,7 +187,7 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            self._data_version = self._read_data_version()
+            self._look_for_others()  # so that what was written before does not count
             last = False
             while not last:
                 tickets, last = self._take()
@@ -173,7 +199,7 @@ class Writer:
                 self._poll_other_writers()
             self._deliver_written()
         finally:
-            self._group.connection.close()
+            self._store.close()
             self._call_in_loop(self._end)
 
     def _take(self) -> tuple[list[_Ticket], bool]:
@@ -198,15 +224,15 @@ class Writer:
         error = self._broken
         if error is None:
             try:
-                self._watch.check()
                 jobs = [ticket.job for ticket in tickets]
-                return self._group.commit(jobs, self._deliver_written)
+                return self._store.commit(jobs, self._deliver_written)
             except Exception as raised:  # noqa: BLE001 - raised in every caller, with its cause
                 error = raised
-                if is_lasting(raised):
-                    self._broken = raised
         self._deliver_written()
-        return [storage_error(self._directory, error) for _ in tickets]
+        failures = [self._store.failure(error) for _ in tickets]
+        if failures[0].retryable is False:
+            self._broken = error
+        return failures
 
     def _deliver_written(self) -> None:
         """Deliver the outcomes of the last group.
@@ -222,18 +248,14 @@ class Writer:
         if not self._watchers or time.monotonic() < self._looked_at + _POLL_S:
             return
         self._looked_at = time.monotonic()
-        try:
-            version = self._read_data_version()
-        except sqlite3.Error:
-            return  # the next write reports the error
-        if version != self._data_version:
-            self._data_version = version
+        if self._look_for_others():
             self._call_in_loop(self._changed.set)
 
-    def _read_data_version(self) -> int:
-        # It changes when another connection commits, and not when this one does.
-        row = self._group.connection.execute("PRAGMA data_version").fetchone()
-        return int(row[0])
+    def _look_for_others(self) -> bool:
+        try:
+            return self._store.others_wrote()
+        except Exception:  # noqa: BLE001 - the next write reports it
+            return False
 
     def _call_in_loop(self, callback: Any, *arguments: Any) -> None:
         try:

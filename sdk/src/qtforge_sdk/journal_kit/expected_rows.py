@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from qtforge_host.journal.appending import checkpoint_row, handled_messages
-from qtforge_host.journal.encoding import to_us
 from qtforge_sdk import Record
+from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages
+from qtforge_sdk.journal_kit.encoding import to_us
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted
 from qtforge_sdk.run_status import status_after
 

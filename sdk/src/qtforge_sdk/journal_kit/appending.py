@@ -1,22 +1,22 @@
-"""Check and encode records before either journal appends them."""
+"""Check and encode records before a journal appends them, and derive the row of their run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from qtforge_host.journal.encoding import (
+from qtforge_sdk import Record
+from qtforge_sdk.journal import InboxMessage, Ownership, is_run_id, status_after
+from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.journal_kit.encoding import (
     MAX_VALUE_BYTES,
     Encoded,
+    UnreadableError,
     encode_message,
     encode_record,
     to_us,
 )
-from qtforge_host.journal.group import Append, StatusChange
-from qtforge_host.journal.waiting_rows import CheckpointRow
-from qtforge_sdk import Record
-from qtforge_sdk.journal import InboxMessage, Ownership, is_run_id, status_after
-from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow, StatusChange
 from qtforge_sdk.records import (
     AmendmentRefused,
     CheckpointSaved,
@@ -37,6 +37,7 @@ __all__ = [
     "encode_start",
     "handled_messages",
     "make_append",
+    "run_row",
 ]
 
 _MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
@@ -138,4 +139,31 @@ def checkpoint_row(
         timers_gone=list(record.timers_gone),
         inbox=record.inbox,
         key=record.key,
+    )
+
+
+def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
+    """Return the row of a run with these records.
+
+    Raises:
+        UnreadableError: The first is not `RunStarted`.
+    """
+    started = records[0] if records else None
+    if not isinstance(started, RunStarted):
+        raise UnreadableError("the first record is not the start of the run")
+    status, finished_at = "running", None
+    for record in records:
+        status = status_after(record) or status
+        if status_after(record) is not None:
+            finished_at = to_us(record.at) if isinstance(record, RunFinished) else None
+    return RunRow(
+        started.run_id,
+        started.workflow,
+        started.kind,
+        status,
+        to_us(started.at),
+        finished_at,
+        owner,
+        epoch,
+        started.parent,
     )

@@ -1,0 +1,115 @@
+"""What a journal writes: each is done whole or not at all, many of them in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from qtforge_sdk.journal import Ownership
+from qtforge_sdk.journal_kit.encoding import Encoded
+
+__all__ = ["Append", "Change", "CheckpointRow", "Create", "Job", "RunRow", "StatusChange"]
+
+
+class RunRow(NamedTuple):
+    """What a journal knows of a run besides its records; times in microseconds since 1970.
+
+    Attributes:
+        run_id: The run.
+        workflow: Its workflow's name.
+        kind: Its orchestrator's kind.
+        status: Its status.
+        started_at: When it was created.
+        finished_at: When it ended.
+        owner: The process that owns it.
+        epoch: The number of its owners so far.
+        parent: The run that started it.
+    """
+
+    run_id: str
+    workflow: str
+    kind: str
+    status: str
+    started_at: int
+    finished_at: int | None
+    owner: str | None
+    epoch: int
+    parent: str | None
+
+
+class CheckpointRow(msgspec.Struct, kw_only=True):
+    """The changes that a checkpoint makes to its run's row, timers and inbox.
+
+    Attributes:
+        place: The index of its record among those that are written together.
+        label: The state, in a word.
+        accepts: The events that the run waits for, separated by spaces.
+        at_us: The time of the checkpoint.
+        timers_set: Names and times of new timers.
+        timers_gone: Names of removed timers.
+        inbox: The position of the message that it handles; 0 for none.
+        key: The correlation key of the run, or "".
+        shows: Whether label or events differ from those of the row.
+    """
+
+    place: int
+    label: str
+    accepts: str
+    at_us: int
+    timers_set: list[tuple[str, int]]
+    timers_gone: list[str]
+    inbox: int
+    key: str = ""
+    shows: bool = True
+
+
+class StatusChange(msgspec.Struct, frozen=True):
+    """The new status of a run's row."""
+
+    status: str
+    finished_at_us: int | None
+
+
+class Append(msgspec.Struct, frozen=True):
+    """Records to append, if the ownership is valid.
+
+    Attributes:
+        ownership: The run and the epoch of its owner.
+        entries: The encoded records.
+        status: The new status of the run, if they change it.
+        checkpoint: The changes of a checkpoint, if there is one among them.
+        posts: Messages to other runs: run, message id, encoded message.
+        answered: The ids of the messages that they handle.
+    """
+
+    ownership: Ownership
+    entries: Sequence[Encoded]
+    status: StatusChange | None
+    checkpoint: CheckpointRow | None = None
+    posts: Sequence[tuple[str, str, Encoded]] = ()
+    answered: Sequence[str] = ()
+
+
+class Create(msgspec.Struct, frozen=True):
+    """A new run with its first record; its outcome is an `Ownership`."""
+
+    row: RunRow
+    entry: Encoded
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Any other write.
+
+    Attributes:
+        do: Writes with the store that it is given, and returns the outcome. It may raise a
+            QtForgeError before it has written anything; that is the outcome then.
+        wakes: Whether `Journal.changed` returns after it.
+    """
+
+    do: Callable[[Any], Any]
+    wakes: bool = False
+
+
+Job = Append | Create | Change
