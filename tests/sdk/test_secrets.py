@@ -4,8 +4,11 @@ import base64
 import html
 import json
 import urllib.parse
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
@@ -102,6 +105,33 @@ def test_a_revealed_secret_is_replaced_by_a_reference_that_knows_its_name() -> N
     text, found = referred(secrets, f"a-long-value and {encoded}")
     assert text == "<1> and <2>"
     assert found == [("TOKEN", "a-long-value"), ("", encoded)]
+
+
+@given(
+    values=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=3),
+    before=st.text(max_size=5),
+    encode=st.sampled_from([str, urllib.parse.quote, json.dumps, repr, html.escape]),
+)
+def test_a_secret_that_is_replaced_occurs_in_the_encoded_text(
+    values: list[str], before: str, encode: Callable[[str], str]
+) -> None:
+    secrets = Secrets(lambda _: None)
+    assert not secrets.occur_in(values[0].encode())
+    for each in values:
+        secrets.hide(each)
+    for each in values:
+        text = before + encode(each)
+        replaced, _ = referred(secrets, text)
+        assert secrets.occur_in(text.encode()) == (replaced != text)
+
+
+def test_a_value_that_is_not_utf_8_is_hidden_too() -> None:
+    secrets = Secrets(lambda _: None)
+    secrets.hide("a-long-\udcff-value")
+    assert (
+        secrets.mask("it is a-long-\udcff-value, or a-long-%ED%B3%BF-value") == "it is ***, or ***"
+    )
+    assert not secrets.occur_in(b"a-long-?-value")
 
 
 @pytest.mark.parametrize("length", [1, LEAST_REPLACED - 1, LEAST_REPLACED])

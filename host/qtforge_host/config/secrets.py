@@ -37,10 +37,15 @@ class SecretStore:
         """Return a secret, or None; the file is read each time, so a change needs no restart.
 
         Raises:
-            ConfigError: The file can't be read, others may read it, or the value is not text.
+            ConfigError: The file can't be read, others may read it, or the value is not text
+                in UTF-8.
         """
         from_environment = self._environ.get(_PREFIX + name)
         if from_environment is not None:
+            if valid_text(from_environment) != from_environment:
+                raise ConfigError(
+                    _PREFIX + name, "it is not text in UTF-8", "encode it, such as with Base64"
+                )
             return from_environment
         try:
             mode = self._path.stat().st_mode

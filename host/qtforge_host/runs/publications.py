@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from qtforge_host.bus.message_bus import MessageBus, Relay
 from qtforge_host.runs.active_runs import ActiveRuns
-from qtforge_host.runs.run_secrets import changed_texts
+from qtforge_host.runs.run_secrets import without_known
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.errors import QtForgeError
@@ -65,7 +65,7 @@ class PublicationSender:
         except TypeError as error:
             raise RecordNotStorableError(topic, "publication", str(error)) from error
         if self._secrets.any_hidden:
-            plain = changed_texts(plain, self._without_secrets)
+            plain = without_known(plain, self._secrets, self._without_secrets)
         await self._journal.publish(
             Publication(message_id=message_id, topic=topic, message=plain, at=self._clock.now())
         )

@@ -26,10 +26,12 @@ from qtforge_sdk.records import CompensationSucceeded, RunStarted, StepSucceeded
 from qtforge_sdk.runs import AmendingAnswer
 from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
 
-__all__ = ["RunSecrets", "changed_texts"]
+__all__ = ["RunSecrets", "without_known"]
 
 R = TypeVar("R", bound=Record | InboxMessage)
+T = TypeVar("T")
 
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _REFERENCE: Final = re.compile(r"\$\{(?:secret|input|field)\.[\w.-]+~[0-9a-f]{16}\}")
 _MARK_BYTES: Final = 8
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.-]")
@@ -160,7 +162,7 @@ class RunSecrets:
             return made
         if isinstance(record, StepSucceeded | CompensationSucceeded | RunStarted):
             return record
-        made = changed_texts(record, self._without_known_text)
+        made = self._without_known(record)
         await self._store_new()
         return made
 
@@ -191,8 +193,8 @@ class RunSecrets:
             self._by_value[each.value] = reference
             self.known.hide(each.value)
 
-    def _without_known(self, value: Any) -> Any:
-        return changed_texts(value, self._without_known_text)
+    def _without_known(self, value: T) -> T:
+        return without_known(value, self.known, self._without_known_text)
 
     def _without_known_text(self, text: str) -> str:
         return self.known.replace(text, self._refer_known)
@@ -274,6 +276,23 @@ def references_in(value: Any) -> set[str]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) >= LEAST_REPLACED
+
+
+def without_known(value: T, known: Secrets, change: Callable[[str], str]) -> T:
+    """Return a value with every text changed; itself where it contains no known secret.
+
+    Args:
+        value: Plain values, or a record of them.
+        known: The secrets.
+        change: Replaces them in a text.
+    """
+    try:
+        if not known.occur_in(_ENCODER.encode(value)):
+            return value
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass  # it can't be stored; until that is told, it is searched text by text
+    changed: T = changed_texts(value, change)
+    return changed
 
 
 def changed_texts(value: Any, change: Callable[[str], Any]) -> Any:

@@ -44,6 +44,13 @@ def test_a_secret_that_is_no_text_is_refused(path: Path) -> None:
         SecretStore(path, {}).find("NUMBER")
 
 
+def test_a_variable_that_is_not_utf_8_is_refused_by_its_name(path: Path) -> None:
+    value = b"s3cret-\xff-value".decode(errors="surrogateescape")
+    with pytest.raises(ConfigError, match="QTFORGE_SECRET_TOKEN: it is not text") as caught:
+        SecretStore(path, {"QTFORGE_SECRET_TOKEN": value}).find("TOKEN")
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.fixture(params=[TextFormatter("%(message)s"), JsonFormatter()], ids=["text", "json"])
 def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     stream = io.StringIO()

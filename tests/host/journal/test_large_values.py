@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from qtforge_host.journal import encoding
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.journal.sqlite import SqliteJournal
@@ -54,6 +56,40 @@ def test_data_that_does_not_change_is_written_once(tmp_path: Path, state_of: Any
         await journal.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, lambda rows: dict(enumerate(rows))])
+@pytest.mark.parametrize("place", [0, 1, 4_999, 5_000, 9_999])
+def test_a_large_part_is_stored_apart_wherever_it_stands_among_small_rows(
+    place: int, wrap: Any
+) -> None:
+    rows: list[Any] = [{"id": n, "name": f"row {n}"} for n in range(10_000)]
+    rows[place] = {"pages": [LARGE]}
+    encoded = encode_record(step(data={"rows": wrap(rows)}))
+    contents = {each.sum: each.content for each in encoded.blobs}
+    assert msgspec.msgpack.encode(LARGE) in contents.values()
+    decoded = decode_record(encoded.payload, encoded.checksum, contents.__getitem__)
+    plain = rows if wrap is tuple else wrap(rows)
+    assert decoded == step(data={"rows": plain})
+
+
+def test_a_long_list_of_small_rows_is_not_looked_at_row_by_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+    apart_if_large = encoding._apart_if_large
+
+    def counted(*given: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return apart_if_large(*given)
+
+    monkeypatch.setattr(encoding, "_apart_if_large", counted)
+    rows = [{"id": n, "name": f"row number {n}"} for n in range(50_000)]
+    encoded = encode_record(checkpoint({"data": {"rows": rows, "n": 1}}))
+    assert looked < 100
+    (blob,) = encoded.blobs
+    assert msgspec.msgpack.decode(blob.content) == rows
 
 
 def test_memory_holds_data_that_does_not_change_once() -> None:

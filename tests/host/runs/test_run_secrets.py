@@ -25,7 +25,7 @@ from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
-from qtforge_host.runs.run_secrets import RunSecrets, references_in
+from qtforge_host.runs.run_secrets import RunSecrets, references_in, without_known
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
@@ -618,6 +618,29 @@ def test_an_answer_with_a_secret_is_not_cached(room: Any, topic: str) -> None:
             await it.assert_hidden(*states)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"rows": [{"n": n, "text": f"row {n}"} for n in range(2_000)]},
+        {"rows": [{"n": 1}, {"text": "a-known-secret"}]},
+        {"a-known-secret": [1, "é a-known-secret"]},
+        [b"a-known-secret", 1.5, None, True],
+        {"text": "\ud800", "other": "a-known-secret"},  # no encoder takes these two
+        {"number": 1 << 80, "other": "a-known-secret"},
+    ],
+)
+def test_a_secret_is_replaced_wherever_it_stands_and_else_nothing_is_copied(value: Any) -> None:
+    known = Secrets(lambda _: None)
+    known.hide("a-known-secret")
+
+    def change(text: str) -> str:
+        return known.replace(text, lambda _, __: "***")
+
+    made = without_known(value, known, change)
+    assert "a-known-secret" not in repr(made).replace("b'a-known-secret'", "")
+    assert (made is value) == (repr(made) == repr(value))
 
 
 def test_a_run_without_secrets_stores_none(room: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar, get_args
 
@@ -249,22 +249,50 @@ def _encode_apart(value: Any, payload: bytes) -> Encoded:
     replaced: dict[str, object] = {}
     for name in _OPEN_FIELDS[type(value)]:
         field = getattr(value, name)
-        if len(_ENCODER.encode(field)) > LARGE_BYTES:
-            replaced[name] = _apart(_split(field, blobs, 0), blobs, LARGE_BYTES)
+        size_bytes = len(_ENCODER.encode(field))
+        if size_bytes > LARGE_BYTES:
+            replaced[name] = _apart(_split(field, size_bytes, blobs, 0), blobs, LARGE_BYTES)
     if blobs:
         payload = _ENCODER.encode(msgspec.structs.replace(value, **replaced))
     return Encoded(payload, zlib.crc32(payload), tuple(blobs))
 
 
-def _split(value: Any, blobs: list[Blob], level: int) -> Any:
-    """Return a mapping or list with its large parts apart; any other value as it is."""
+def _split(value: Any, size_bytes: int, blobs: list[Blob], level: int) -> Any:
+    """Return a mapping or list with its large parts apart; any other value as it is.
+
+    Args:
+        value: The value.
+        size_bytes: The size of its encoding.
+        blobs: Where the parts are added.
+        level: How many mappings and lists it is within.
+    """
     if level == _MOST_LEVELS:
         return value
     if type(value) is dict:
-        return {key: _apart_if_large(each, blobs, level) for key, each in value.items()}
+        parts = _parts_apart(list(value.values()), size_bytes, blobs, level)
+        return dict(zip(value, parts, strict=True))
     if type(value) is list or type(value) is tuple:
-        return [_apart_if_large(each, blobs, level) for each in value]
+        return _parts_apart(value, size_bytes, blobs, level)
     return value
+
+
+def _parts_apart(
+    values: Sequence[Any], size_bytes: int, blobs: list[Blob], level: int
+) -> list[Any]:
+    """Return values with the large ones apart.
+
+    Neighbours whose common encoding is short are all short, so that a long list of small rows
+    is not looked at row by row.
+    """
+    made: list[Any] = []
+    at_once = max(1, len(values) * _PART_BYTES // (2 * size_bytes))
+    for start in range(0, len(values), at_once):
+        some = values[start : start + at_once]
+        if at_once > 1 and len(_ENCODER.encode(some)) <= _PART_BYTES:
+            made += some
+        else:
+            made += [_apart_if_large(each, blobs, level) for each in some]
+    return made
 
 
 def _apart_if_large(value: Any, blobs: list[Blob], level: int) -> Any:
@@ -275,7 +303,7 @@ def _apart_if_large(value: Any, blobs: list[Blob], level: int) -> Any:
     content, count = _ENCODER.encode(value), len(blobs)
     if len(content) <= _PART_BYTES:
         return value
-    split = _split(value, blobs, level + 1)
+    split = _split(value, len(content), blobs, level + 1)
     return _apart(split, blobs, _PART_BYTES, content if len(blobs) == count else None)
 
 
