@@ -323,8 +323,8 @@ ALONE: dict[str, tuple[Command, type]] = {
 }  # fmt: skip
 # Operations whose answer is no document, or that a test of their own compares.
 ELSEWHERE = {
-    "listRecords", "drawRun", "exportRun", "drawWorkflow", "resumeRuns", "streamEvents", "readiness",
-    "metrics",
+    "listRecords", "drawRun", "exportRun", "drawWorkflow", "resumeRuns", "streamEvents",
+    "readiness", "metrics",
 }  # fmt: skip
 
 
