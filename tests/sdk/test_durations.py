@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from qtforge_sdk.durations import (
     LONGEST_S,
     Duration,
+    DurationError,
+    check_duration,
     duration_text,
     seconds,
     signed_seconds,
@@ -106,3 +108,38 @@ def test_msgspec_reads_a_number_or_text_where_a_type_says_duration() -> None:
     assert msgspec.convert({"wait": "5s"}, Settings).wait == "5s"
     with pytest.raises(msgspec.ValidationError, match=r"\$\.wait"):
         msgspec.convert({"wait": True}, Settings)
+
+
+class Times(msgspec.Struct, forbid_unknown_fields=True):
+    timeout: Duration = "20s"
+
+    def __post_init__(self) -> None:
+        check_duration(self, "timeout", least_s=0.001, most_s=60)
+
+
+@pytest.mark.parametrize("given", [1, 0.5, "500ms", "1m", "60s"])
+def test_a_setting_is_a_length_of_time_within_its_bounds(given: Any) -> None:
+    assert msgspec.convert({"timeout": given}, Times).timeout == given
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (0, "0 is not within 0.001s and 60s"),
+        ("-1s", "'-1s' is not within 0.001s and 60s"),
+        ("61s", "'61s' is not within 0.001s and 60s"),
+        ("ten", "'ten' is not a duration"),
+        (True, "True is not a duration"),
+        (float("nan"), "nan is not a duration"),
+    ],
+)
+def test_a_setting_that_is_no_such_length_is_refused_by_its_name(given: Any, why: str) -> None:
+    with pytest.raises(DurationError) as caught:
+        Times(timeout=given)
+    assert caught.value.why == f"timeout: {why}"
+
+
+@pytest.mark.parametrize("given", [0, "61s", "ten"])
+def test_a_file_with_such_a_setting_is_refused(given: Any) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"^timeout: "):
+        msgspec.convert({"timeout": given}, Times)

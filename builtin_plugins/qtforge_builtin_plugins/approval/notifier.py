@@ -16,6 +16,7 @@ from qtforge_builtin_plugins.approval.messages import (
 )
 from qtforge_builtin_plugins.approval.smtp_config import SmtpConfig
 from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Notifier", "NotifierConfig"]
@@ -85,7 +86,8 @@ class Notifier(Plugin):
             message_id=message_id,
         )
         left_s = context.remaining_s()
-        wait_s = smtp.timeout_s if left_s is None else max(0.1, min(smtp.timeout_s, left_s))
+        longest_s = seconds(smtp.timeout)
+        wait_s = longest_s if left_s is None else max(0.1, min(longest_s, left_s))
         try:
             mail.send(letter, smtp, login, wait_s)
         except OperationError as error:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from qtforge_sdk.durations import Duration, check_duration
+
 __all__ = ["SmtpConfig"]
 
 
@@ -20,7 +22,7 @@ class SmtpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         username: For the login, or "" for none; may be ``${secret.NAME}``.
         password: For the login; write ``${secret.NAME}`` to keep it out of the file.
         ca_file: A PEM file of certificates to trust instead of the system's, or None.
-        timeout_s: The timeout of each answer of the server, in seconds.
+        timeout: How long to wait for each answer of the server; at most 300s.
     """
 
     host: Annotated[str, msgspec.Meta(min_length=1)]
@@ -30,9 +32,10 @@ class SmtpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     username: str = ""
     password: str = ""
     ca_file: str | None = None
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 20.0
+    timeout: Duration = "20s"
 
     def __post_init__(self) -> None:
+        check_duration(self, "timeout", least_s=0.001, most_s=300)
         if self.username and self.security == "none":
             raise ValueError("a login needs security 'starttls' or 'tls', or it is not encrypted")
         if "@" not in self.sender:

@@ -30,6 +30,7 @@ from qtforge_builtin_plugins.collectors.web.endpoints import label_of, revealed
 from qtforge_builtin_plugins.collectors.web.resolving import SystemResolver
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
 from qtforge_sdk import Duration, OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.durations import wait_seconds
 from qtforge_sdk.messages import Collected, CollectRequest
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class StreamCollector(Plugin):
         if scheme in _WEB:
             return self._web(endpoint, label, headers)
         if scheme == "tcp":
-            resolver, wait_s = SystemResolver(), self.config.connect_timeout_s
+            resolver, wait_s = SystemResolver(), wait_seconds(self.config.connect_timeout)
             return split(tcp_pieces(endpoint, label, self._rule, resolver, wait_s), most)
         if scheme == "file":
             path = self._roots.absolute(path_of(endpoint))
@@ -189,7 +190,7 @@ def _window(
     return Window(
         count=parameters.count,
         time_s=seconds(parameters.time, "time", "stream"),
-        opening_s=config.connect_timeout_s + config.read_timeout_s,
+        opening_s=wait_seconds(config.connect_timeout) + wait_seconds(config.read_timeout),
         idle_s=None if idle is None else seconds(idle, "idle", "stream"),
         deadline=deadline,
     )

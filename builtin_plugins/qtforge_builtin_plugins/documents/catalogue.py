@@ -192,7 +192,7 @@ def _translated(error: StoreError) -> OperationError:
         case "busy":
             return OperationError(
                 "storage.locked", f"{error.path} is locked", error.why,
-                "try again, or raise busy_timeout_s in the configuration of document-storage",
+                "try again, or raise busy_timeout in the configuration of document-storage",
             )  # fmt: skip
         case "full" | "unwritable":
             return OperationError(

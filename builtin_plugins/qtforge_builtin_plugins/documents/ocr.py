@@ -17,6 +17,7 @@ from qtforge_builtin_plugins.documents.pictures import Pages, image_pages, pdf_p
 from qtforge_builtin_plugins.documents.reading import read
 from qtforge_builtin_plugins.documents.tesseract import INSTALL, Page, Tesseract, find_program
 from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.durations import Duration, check_duration, seconds
 from qtforge_sdk.errors import PluginError
 from qtforge_sdk.messages import Document, DocumentMetadata, ParseRequest, ParseResponse
 
@@ -41,8 +42,8 @@ class OcrConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         max_pages: The most pages of a document that are read.
         max_pixels: Refuse a picture with more pixels; a page of a PDF is drawn with fewer.
         dpi: The resolution in which pages of a PDF are drawn, in dots per inch.
-        page_timeout_s: The most time for a page, in seconds.
-        timeout_s: The most time for a document, in seconds; never longer than the request's.
+        page_timeout: The most time for a page.
+        timeout: The most time for a document; never longer than the request's.
     """
 
     languages: tuple[Language, ...] = ()
@@ -51,8 +52,17 @@ class OcrConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_pages: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 50
     max_pixels: Annotated[int, msgspec.Meta(ge=10_000, le=500_000_000)] = 40_000_000
     dpi: Annotated[int, msgspec.Meta(ge=70, le=1200)] = 300
-    page_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
-    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    page_timeout: Duration = "60s"
+    timeout: Duration = "300s"
+
+    def __post_init__(self) -> None:
+        """Check the times.
+
+        Raises:
+            DurationError: One is not a duration above zero.
+        """
+        check_duration(self, "page_timeout", least_s=0.001)
+        check_duration(self, "timeout", least_s=0.001)
 
 
 class DocumentOcr(Plugin):
@@ -131,10 +141,11 @@ class DocumentOcr(Plugin):
     ) -> OcrResponse:
         document = request.document
         remaining_s = context.remaining_s()
-        allowed_s = self.config.timeout_s
+        allowed_s = seconds(self.config.timeout)
         if remaining_s is not None:
             allowed_s = min(allowed_s, _SHARE_OF_TIME * remaining_s)
         end = time.monotonic() + allowed_s
+        page_timeout_s = seconds(self.config.page_timeout)
         pages = self._pages(request, data)
         read_pages: dict[int, Page] = {}
         left_out: list[OperationError] = []
@@ -148,7 +159,7 @@ class DocumentOcr(Plugin):
             try:
                 if left_s <= 0:
                     raise _out_of_time(document, number, allowed_s)
-                timeout_s = min(self.config.page_timeout_s, left_s)
+                timeout_s = min(page_timeout_s, left_s)
                 read_pages[number] = self._tesseract.read(picture, document.name, timeout_s)
             except OperationError as error:
                 if error.code != _TIMEOUT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -15,6 +15,7 @@ from qtforge_builtin_plugins.documents.messages import (
     StoreResponse,
 )
 from qtforge_sdk import Bus, Plugin, PluginContext, operation
+from qtforge_sdk.durations import Duration, check_duration, wait_seconds
 from qtforge_sdk.messages import DiscardRequest, DiscardResponse, DocumentStored
 
 if TYPE_CHECKING:
@@ -30,11 +31,19 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Attributes:
         path: The database's file; None for ``documents.sqlite`` in the plugin's own folder.
-        busy_timeout_s: How long to wait for another writer, in seconds, 0 to 60.
+        busy_timeout: How long to wait for another writer; 0s to 60s.
     """
 
     path: str | None = None
-    busy_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
+    busy_timeout: Duration = "5s"
+
+    def __post_init__(self) -> None:
+        """Check the time.
+
+        Raises:
+            DurationError: It is not a duration from 0s to 60s.
+        """
+        check_duration(self, "busy_timeout", most_s=60)
 
 
 class DocumentStorage(Plugin):
@@ -53,7 +62,7 @@ class DocumentStorage(Plugin):
         from qtforge_builtin_plugins.documents.catalogue import Catalogue  # imports sqlite3
 
         path = _path(self.config, context)
-        self._catalogue = Catalogue(path, self.config.busy_timeout_s)
+        self._catalogue = Catalogue(path, wait_seconds(self.config.busy_timeout))
         self._bus = context.bus
 
     @operation("document.store", trylast=True)

@@ -144,7 +144,7 @@ def test_an_unknown_encoding_is_a_clear_error(host: PluginTestHost) -> None:
 
 
 def test_the_pause_is_configurable(host: PluginTestHost) -> None:
-    host.add(SubtitleParser(), config=SubtitleConfig(pause_s=60))
+    host.add(SubtitleParser(), config=SubtitleConfig(pause="1m"))
     response = parse(host, Document(name="talk.srt", content=TALK.encode()))
     assert "\n\n" not in response.parsed_content
 

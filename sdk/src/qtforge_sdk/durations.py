@@ -19,6 +19,7 @@ __all__ = [
     "LONGEST_S",
     "Duration",
     "DurationError",
+    "check_duration",
     "duration_text",
     "seconds",
     "signed_seconds",
@@ -114,6 +115,42 @@ def wait_seconds(duration: Duration) -> float:
     (0.0, 0.0, 2.0)
     """
     return max(0.0, signed_seconds(duration))
+
+
+def check_duration(
+    owner: object, name: str, *, least_s: float = 0.0, most_s: float = LONGEST_S
+) -> None:
+    """Check a field that is a duration, in the ``__post_init__`` of a configuration.
+
+    Args:
+        owner: The configuration.
+        name: The field's name.
+        least_s: The shortest length, in seconds.
+        most_s: The longest length, in seconds.
+
+    Raises:
+        DurationError: The field is not a duration within these bounds.
+
+    >>> class Config:
+    ...     def __init__(self, timeout: Duration) -> None:
+    ...         self.timeout = timeout
+    >>> try:
+    ...     check_duration(Config("2m"), "timeout", most_s=60)
+    ... except DurationError as error:
+    ...     print(error)
+    timeout: '2m' is not within 0s and 60s: write a length within these bounds
+    """
+    duration: Duration = getattr(owner, name)
+    try:
+        found = signed_seconds(duration)
+    except DurationError as error:
+        raise DurationError(f"{name}: {error.why}", error.fix) from error
+    if not least_s <= found <= most_s:
+        raise DurationError(
+            f"{name}: {_shown(duration)} is not within {duration_text(least_s)} and"
+            f" {duration_text(most_s)}",
+            "write a length within these bounds",
+        )
 
 
 def duration_text(duration: Duration) -> str:

@@ -256,7 +256,7 @@ def test_a_server_that_says_nothing_is_left_after_the_timeout(host: PluginTestHo
         silent.listen()
         port = silent.getsockname()[1]
         smtp = {"host": "127.0.0.1", "port": port, "sender": "a@b.org", "security": "none"}
-        notifier(host, {**smtp, "timeout_s": 0.2})
+        notifier(host, {**smtp, "timeout": 0.2})
         error = refused(host)
     assert (error.code, error.retryable) == ("notification.unreachable", True)
 

@@ -406,7 +406,7 @@ def test_a_server_that_falls_silent_is_given_up(server: HttpServer, host: Plugin
         server.ended.wait(20)
 
     server["/"] = Reply(parts=silent())
-    config = {"allow": ["127.0.0.1"], "read_timeout_s": 0.2}
+    config = {"allow": ["127.0.0.1"], "read_timeout": 0.2}
     collector = host.add(HttpCollector(), "http-collector", config=config)
     request = CollectRequest(endpoint=f"{server.url}/")
     with pytest.raises(OperationError) as caught:

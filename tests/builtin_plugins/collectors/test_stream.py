@@ -405,7 +405,7 @@ def test_a_server_that_does_not_begin_is_given_up(
         return Reply()
 
     server["/"] = wait
-    config = {"allow": ["127.0.0.1"], "connect_timeout_s": 0.1, "read_timeout_s": 0.1}
+    config = {"allow": ["127.0.0.1"], "connect_timeout": 0.1, "read_timeout": "100ms"}
     collector = host.add(StreamCollector(), "stream-collector", config=config)
     request = CollectRequest(endpoint=f"{server.url}/")
     with pytest.raises(OperationError) as caught:

@@ -243,7 +243,7 @@ def test_a_picture_that_is_cut_off_is_an_error(
 def test_a_page_that_takes_too_long_is_ended_with_its_program(
     host: PluginTestHost, tesseract: str
 ) -> None:
-    host.add(DocumentOcr(), config={"page_timeout_s": 0.5, "timeout_s": 0.5})
+    host.add(DocumentOcr(), config={"page_timeout": 0.5, "timeout": "500ms"})
     document = Document(name="noise.png", content=noise())
     with pytest.raises(HandlerFailedError, match="was ended after") as caught:
         host.request("document.ocr", {"document": document}, timeout=120)
@@ -258,7 +258,7 @@ def test_a_scan_that_can_not_be_recognised_in_time_keeps_its_metadata(
     host: PluginTestHost, tesseract: str
 ) -> None:
     host.add(DocumentParser())
-    host.add(DocumentOcr(), config={"timeout_s": 0.5})
+    host.add(DocumentOcr(), config={"timeout": 0.5})
     response = parse(host, scan_of(Image.open(io.BytesIO(noise()))))
     assert response.warnings == ("scan", "ocr_failed")
     assert response.parsed_content == ""

@@ -314,7 +314,7 @@ def test_another_applications_database_is_left_alone(storage: Storage) -> None:
 
 
 def test_a_locked_database_is_waited_for_only_so_long(make_storage: MakeStorage) -> None:
-    storage = make_storage(busy_timeout_s=0.2)
+    storage = make_storage(busy_timeout=0.2)
     storage.store("words")
     with closing(sqlite3.connect(storage.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -325,7 +325,7 @@ def test_a_locked_database_is_waited_for_only_so_long(make_storage: MakeStorage)
 
 
 def test_a_new_database_that_another_writer_holds_is_locked(make_storage: MakeStorage) -> None:
-    storage = make_storage(busy_timeout_s=0.2)
+    storage = make_storage(busy_timeout=0.2)
     storage.path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(storage.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -16,6 +16,7 @@ from qtforge_builtin_plugins.collectors.web.failures import TRANSPORT_ERRORS, tr
 from qtforge_builtin_plugins.collectors.web.resolving import Resolver, SystemResolver
 from qtforge_builtin_plugins.collectors.web.settings import WebConfig
 from qtforge_builtin_plugins.collectors.web.transport import GuardedTransport
+from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError
 from qtforge_sdk.secrets import Secrets
 
@@ -72,7 +73,9 @@ class WebSession:
         """
         config = self._config
         # Waiting for a free connection is not the server's fault: only the deadline ends it.
-        timeout = httpx2.Timeout(config.read_timeout_s, connect=config.connect_timeout_s, pool=None)
+        timeout = httpx2.Timeout(
+            seconds(config.read_timeout), connect=seconds(config.connect_timeout), pool=None
+        )
         return httpx2.AsyncClient(
             transport=self._transport,
             timeout=timeout,

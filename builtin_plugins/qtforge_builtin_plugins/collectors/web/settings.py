@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from qtforge_builtin_plugins.collectors.web.addresses import AddressRule
+from qtforge_sdk.durations import Duration, check_duration
 
 __all__ = ["WebConfig"]
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+_LONGEST_S: Final = 3600.0
 
 
 class WebConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,8 +23,8 @@ class WebConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ca_file: A file of certificates (PEM) to trust instead of the system's own.
         proxy: The URL of a proxy, ``http://`` or ``https://``; may contain
             ``${secret.NAME}``. Proxies from the environment are ignored.
-        connect_timeout_s: The timeout of a connection attempt, in seconds.
-        read_timeout_s: The longest silence of a server, in seconds.
+        connect_timeout: The timeout of a connection attempt; at most 1h.
+        read_timeout: The longest silence of a server; at most 1h.
         max_redirects: The most redirects that are followed.
         allow_downgrade: Whether a redirect may lead from https to http.
     """
@@ -31,15 +32,18 @@ class WebConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     allow: list[str] = []
     ca_file: str | None = None
     proxy: str | None = None
-    connect_timeout_s: Seconds = 10.0
-    read_timeout_s: Seconds = 30.0
+    connect_timeout: Duration = "10s"
+    read_timeout: Duration = "30s"
     max_redirects: Annotated[int, msgspec.Meta(ge=0, le=20)] = 5
     allow_downgrade: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an entry of ``allow`` that is not valid.
+        """Refuse an entry of ``allow`` or a time that is not valid.
 
         Raises:
-            ValueError: It is no address, no network and no host name.
+            ValueError: An entry is no address, no network and no host name; or a time is not a
+                duration above zero, or is longer than an hour.
         """
+        for name in ("connect_timeout", "read_timeout"):
+            check_duration(self, name, least_s=0.001, most_s=_LONGEST_S)
         AddressRule(self.allow)

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -24,6 +24,7 @@ from qtforge_builtin_plugins.pipelines.financial.messages import (
 )
 from qtforge_builtin_plugins.pipelines.financial.trail_reading import Reading, read_head
 from qtforge_sdk import OperationContext, OperationError, Plugin, PluginContext, hookimpl, operation
+from qtforge_sdk.durations import Duration, check_duration, wait_seconds
 
 if TYPE_CHECKING:
     import click
@@ -41,11 +42,19 @@ class AuditTrailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes:
         path: The file; None for ``audit.jsonl`` in the plugin's own folder.
-        lock_timeout_s: How long to wait for another process, in seconds, 0 to 60.
+        lock_timeout: How long to wait for another process; 0s to 60s.
     """
 
     path: str | None = None
-    lock_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 10.0
+    lock_timeout: Duration = "10s"
+
+    def __post_init__(self) -> None:
+        """Check the time.
+
+        Raises:
+            DurationError: It is not a duration from 0s to 60s.
+        """
+        check_duration(self, "lock_timeout", most_s=60)
 
 
 class AuditTrail(Plugin):
@@ -136,7 +145,7 @@ class AuditTrail(Plugin):
             # Here, since the library of locks would add 20 ms to every start.
             from qtforge_builtin_plugins.pipelines.financial.trail import Trail
 
-            self._trail = Trail(self._path, self.config.lock_timeout_s, _now)
+            self._trail = Trail(self._path, wait_seconds(self.config.lock_timeout), _now)
         return self._trail
 
     @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from qtforge_builtin_plugins.pipelines.financial.messages import (
     FraudResponse,
 )
 from qtforge_sdk import OperationError, Plugin, PluginContext, operation
+from qtforge_sdk.durations import Duration, check_duration, wait_seconds
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.pipelines.financial.register import Register
@@ -31,11 +32,19 @@ class FraudConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         path: The register of invoices; None for ``invoices.sqlite`` in the plugin's folder.
-        busy_timeout_s: How long to wait for another writer, in seconds, 0 to 60.
+        busy_timeout: How long to wait for another writer; 0s to 60s.
     """
 
     path: str | None = None
-    busy_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
+    busy_timeout: Duration = "5s"
+
+    def __post_init__(self) -> None:
+        """Check the time.
+
+        Raises:
+            DurationError: It is not a duration from 0s to 60s.
+        """
+        check_duration(self, "busy_timeout", most_s=60)
 
 
 class FraudDetector(Plugin):
@@ -53,7 +62,9 @@ class FraudDetector(Plugin):
         """Prepare the register."""
         from qtforge_builtin_plugins.pipelines.financial.register import Register  # imports sqlite3
 
-        self._register = Register(_path(self.config, context), self.config.busy_timeout_s)
+        self._register = Register(
+            _path(self.config, context), wait_seconds(self.config.busy_timeout)
+        )
 
     @operation("fraud.detect", trylast=True)
     def detect(self, request: FraudRequest) -> FraudResponse:

@@ -128,7 +128,7 @@ class Trail:
             raise OperationError(
                 "audit.locked", f"{self.path} is held by another process",
                 f"it was not released within {self._lock_timeout_s:g} s",
-                "try again, or raise lock_timeout_s in the configuration of audit-trail",
+                "try again, or raise lock_timeout in the configuration of audit-trail",
                 retryable=True,
             ) from error  # fmt: skip
         except OSError as error:

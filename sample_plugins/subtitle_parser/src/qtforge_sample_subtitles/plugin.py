@@ -10,6 +10,7 @@ import msgspec
 from qtforge_sample_subtitles.content import decode, read
 from qtforge_sample_subtitles.cues import text_of
 from qtforge_sdk import OperationContext, Plugin, operation
+from qtforge_sdk.durations import Duration, check_duration, wait_seconds
 from qtforge_sdk.messages import (
     DocumentMetadata,
     ParseOptions,
@@ -27,11 +28,15 @@ class SubtitleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         max_bytes: Refuse larger files, in bytes; a feature film's subtitles have 0.1 MiB.
-        pause_s: A silence of so many seconds ends a paragraph.
+        pause: How long a silence is that ends a paragraph.
     """
 
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 8 * 1024 * 1024
-    pause_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    pause: Duration = "2s"
+
+    def __post_init__(self) -> None:
+        """Check the time; msgspec reports the error with the table's path."""
+        check_duration(self, "pause")
 
 
 class SubtitleParser(Plugin):
@@ -58,7 +63,7 @@ class SubtitleParser(Plugin):
         max_bytes = self.config.max_bytes if options.max_bytes is None else options.max_bytes
         data = read(document, max_bytes)
         source, encoding = decode(document.name, data, options.encoding)
-        text = text_of(document.name, source, pause_s=self.config.pause_s)
+        text = text_of(document.name, source, pause_s=wait_seconds(self.config.pause))
         context.logger.debug("%s: %d characters", document.name, len(text))
         return ParseResponse(
             parsed_content=text,

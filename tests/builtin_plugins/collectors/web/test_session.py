@@ -104,7 +104,7 @@ def test_a_name_that_resolves_otherwise_the_second_time_gains_nothing(
     # Whoever checked the first answer and connected by name would reach 127.0.0.1.
     resolver = FakeResolver({"rebind.example": [["192.0.2.1", "10.9.9.9"], ["127.0.0.1"]]})
     url = f"http://rebind.example:{server.port}/"
-    config = {"allow": ["192.0.2.1"], "connect_timeout_s": 0.3}
+    config = {"allow": ["192.0.2.1"], "connect_timeout": "300ms"}
     error = refusal(get, url, resolver, **config)
     assert error.code in ("http.timeout", "http.unreachable")
     assert resolver.asked == ["rebind.example"]

@@ -296,7 +296,7 @@ def test_a_folder_that_can_t_be_written_is_a_clear_error(tmp_path: Path) -> None
 
 
 def test_a_lock_held_elsewhere_is_waited_for_but_not_for_ever(filled: Trail) -> None:
-    impatient = Trail(filled.path.parent, lock_timeout_s=0.1)
+    impatient = Trail(filled.path.parent, lock_timeout="100ms")
     with (
         exclusive_lock(filled.path, 0),
         pytest.raises(OperationError) as caught,
