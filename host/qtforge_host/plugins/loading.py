@@ -19,7 +19,7 @@ from stevedore.extension import Extension
 from stevedore.named import NamedExtensionManager
 
 from qtforge_host.code_marks import CodeMarks
-from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
+from qtforge_host.plugins.candidates import JOURNAL_GROUP, PLUGIN_GROUP, Candidate, Status
 from qtforge_host.plugins.declarations import Declarations, declared_by
 from qtforge_host.plugins.load_outcome import (
     Loaded,
@@ -202,9 +202,13 @@ def _fail(candidate: Candidate, error: BaseException, *, constructing: bool) -> 
 def _check_class(candidate: Candidate, found: object) -> None:
     """Refuse an object that is not a plugin class, before it is called.
 
+    A journal is made by any function of its settings.
+
     Raises:
         _LoadFailureError: It is not a class, or has no hook.
     """
+    if candidate.group == JOURNAL_GROUP and callable(found):
+        return
     if not isinstance(found, type):
         raise _LoadFailureError(
             not_a_plugin(candidate, f"it is of type {type(found).__name__}, not a class")

@@ -66,6 +66,23 @@ def test_a_class_can_be_loaded_without_making_it(importable: Site) -> None:
     assert loaded.plugin_class.__name__ == "Example"
 
 
+@pytest.mark.parametrize(
+    ("source", "is_one"),
+    [
+        ("def Example(settings):\n    raise SystemExit\n", True),
+        ("class Example:\n    pass\n", True),
+        ("Example = 3\n", False),
+    ],
+)
+def test_a_journal_is_made_by_a_function_or_a_class(
+    importable: Site, source: str, is_one: bool
+) -> None:
+    importable.plugin("store", group="qtforge.journals", source=source)
+    outcome = _load(importable, construct=False)
+    assert bool(outcome.loaded) is is_one
+    assert bool(outcome.failed) is not is_one
+
+
 def test_candidates_of_several_groups_are_loaded_in_the_order_given(importable: Site) -> None:
     importable.plugin("b", source=GOOD)
     importable.plugin("a", source=GOOD)
