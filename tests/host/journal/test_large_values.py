@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from qtforge_host.journal import encoding
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_sdk.journal_kit import encoding
 from qtforge_sdk.journal_kit.encoding import Encoded, UnreadableError, decode_record, encode_record
 from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import NOW, keep, started, step
