@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 
 import pytest
@@ -44,6 +45,17 @@ def test_each_trip_has_its_hops() -> None:
         assert all(re.match(r"\d+\. `[\w.]+:[\w.]+`: ", line) for line in lines)
         hops = re.findall(r"^\d+\. `([\w.]+:[\w.]+)`", trip, re.M)
         assert len(set(hops)) == len(hops), "a trip goes through no function twice"
+
+
+def test_an_event_enters_no_package_twice_on_its_way_to_the_state_machine() -> None:
+    trip = TEXT.partition("### An event to a state machine")[2].partition("\n### ")[0]
+    modules = re.findall(r"^\d+\. `([\w.]+):", trip, re.M)
+    machine = next(i for i, module in enumerate(modules) if module.endswith(".machine"))
+    packages = [".".join(module.split(".")[:2]) for module in modules[: machine + 1]]
+    entered = [package for package, _ in itertools.groupby(packages)]
+
+    assert entered[0] == "qtforge_host.cli"
+    assert len(set(entered)) == len(entered)
 
 
 def test_the_places_where_things_are_added_exist() -> None:

@@ -150,6 +150,6 @@ def test_the_pause_is_configurable(host: PluginTestHost) -> None:
 
 
 def test_a_wrong_configuration_is_refused(host: PluginTestHost) -> None:
-    for wrong in ({"max_bytes": 0}, {"pause": 1}):
+    for wrong in ({"max_bytes": 0}, {"pause": "soon"}, {"pauses": 1}):
         with pytest.raises(ConfigError, match=r"plugins\.subtitle-parser"):
             host.add(SubtitleParser(), config=wrong)
