@@ -66,7 +66,7 @@ class _Lockstep:
         calls = [await self._warm_up(each, round_s) for each in own]
         self._tell({"group": group, "names": [each.name for each in own], "calls": calls})
         while True:
-            # In a thread: a suite's own tasks, such as the renewal of a lease, go on meanwhile.
+            # In a thread: a suite's own tasks, such as the renewal of a lease, continue meanwhile.
             line = await asyncio.to_thread(sys.stdin.readline)
             if not line:
                 raise SystemExit("the other process has gone")

@@ -38,7 +38,7 @@ async def engine_with(
         journal: Closed; it is opened and closed again.
         workflow: The one.
         plugins: What its steps ask.
-        orchestrators: Whether runs that are taken up find its orchestrator by its kind.
+        orchestrators: Whether resumed runs find its orchestrator by its kind.
     """
     async with _parts_with(*plugins) as parts:
         await journal.open()

@@ -1,4 +1,4 @@
-"""Journals of up to a million runs: taking runs up, listing them, adding to them; and memory."""
+"""Journals of up to a million runs: resuming runs, listing them, adding to them; and memory."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def _make(folder: Path, runs: int) -> None:
 
 
 async def _resume(folder: Path) -> list[Figure]:
-    print("taking up interrupted runs ...", file=sys.stderr)
+    print("resuming interrupted runs ...", file=sys.stderr)
     await add_interrupted(folder, _INTERRUPTED)
     counts = Counts()
     started = time.perf_counter()
@@ -114,7 +114,7 @@ async def _resume(folder: Path) -> list[Figure]:
         took_s = time.perf_counter() - started
     if counts.calls != _INTERRUPTED:
         raise RuntimeError(f"the last steps of {_INTERRUPTED} runs asked {counts.calls} times")
-    group = f"{_INTERRUPTED:,} interrupted runs taken up, each with its last step to do"
+    group = f"{_INTERRUPTED:,} interrupted runs resumed, each with its last step to do"
     name = f"the journal opened, and all resumed, {AT_ONCE} at once"
     return figures(group, [(name, Goal(time_s=5))], [[took_s]])
 

@@ -1,4 +1,4 @@
-"""Make examples/documents/invoice.pdf anew: ``python examples/make_invoice.py``.
+"""Rebuild examples/documents/invoice.pdf: ``python examples/make_invoice.py``.
 
 It needs fpdf2, which the ``dev`` extra brings. Everybody and everything in it is invented;
 only the account number's check sum is right.

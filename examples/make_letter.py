@@ -1,4 +1,4 @@
-"""Make examples/documents/letter.docx anew: ``python examples/make_letter.py``.
+"""Rebuild examples/documents/letter.docx: ``python examples/make_letter.py``.
 
 It needs python-docx, which the ``documents`` extra brings. The people in it are invented.
 """

@@ -1,4 +1,4 @@
-"""``python -m tools.architecture``: the packages and who imports whom, as a Mermaid picture.
+"""``python -m tools.architecture``: the packages and their imports, as a Mermaid picture.
 
 With ``--write`` the picture between the markers of docs/internals/architecture.md is renewed.
 """

@@ -51,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what came of it stands in the run."""
+        """Log nothing: the run records the outcome."""
 
 
 def postgresql_programs() -> Path | None:

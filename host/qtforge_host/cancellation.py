@@ -1,6 +1,6 @@
 """Cancellation: deadlines, shields, and the origin of each cancellation.
 
-Who cancels a task for a purpose of its own must not be confused with who cancels the same
+A cancellation for one purpose must not be confused with another cancellation of the same
 task from outside. asyncio's means is the task's cancellation count (`asyncio.Task.cancelling`
 and ``uncancel``, the rule of `asyncio.Timeout`); `CancelScope` is its only user here.
 
@@ -39,7 +39,7 @@ class DeadlineExceeded(Exception):
 
 
 class CancelScope:
-    """Cancels the current task for one purpose, told apart from its other cancellations.
+    """Cancels the current task for one purpose, distinguished from its other cancellations.
 
     Attributes:
         count: How often the scope has cancelled the task, and not taken that back.
@@ -133,7 +133,7 @@ class _Rest:
 
     @property
     def cr_await(self) -> Coroutine[Any, Any, Any]:
-        """What it awaits, for who looks along the coroutines of a task."""
+        """What it awaits, for code that follows the coroutines of a task."""
         return self._coroutine
 
     def __await__(self) -> Generator[Any, Any, Any]:

@@ -1,7 +1,7 @@
 """Which plugins' code is in progress, noted where it outlives the process.
 
 A plugin may end the process of ``serve`` outside the steps of runs: in its start, a hook, a
-subscriber. Whoever starts ``serve`` again then has it ended again, without a word. So ``serve``
+subscriber. The next ``serve`` would be ended in the same way, without a message. So ``serve``
 counts the calls of plugin code in memory that is mapped to a file. A process that ends in order
 removes the file; where one is left, it says in whose code the process before ended.
 

@@ -200,7 +200,7 @@ class EndWatch:
             _end_process(code, seconds, self._main_id, self.author_of)
 
     def _arm(self) -> None:
-        """Start the timer in C anew."""
+        """Restart the timer in C."""
         grace_s = self._grace_end - time.monotonic()
         left_s = max(self.limit_s, _LEAST_S, grace_s) + _LATER_S
         with self._timer:
@@ -247,7 +247,7 @@ def installed_author(package: str) -> Author | None:
 def _end_process(
     code: int, seconds: float, main_id: int, author_of: Callable[[str], Author | None]
 ) -> None:
-    """Say who keeps the process from ending, and end it without any further code of Python."""
+    """Log what keeps the process from ending, and end it without any further code of Python."""
     faulthandler.dump_traceback_later(_SAY_S + _LATER_S, exit=True, file=_error_stream())
     say = functools.partial(_say, seconds, main_id, author_of)
     thread = threading.Thread(target=say, daemon=True)

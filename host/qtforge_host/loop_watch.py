@@ -28,7 +28,9 @@ __all__ = ["Block", "ExplainedFrame", "LoopWatch", "explain_frame", "explain_tas
 _LOG: Final = logging.getLogger("qtforge.host")
 _REMEMBERED: Final = 32  # blocks, for the reason of a timeout
 _UNHEALTHY_AFTER: Final = 3  # blocks in a row
-_IN_A_ROW_S: Final = 300.0  # a plugin that has not blocked the loop for so long starts anew
+_IN_A_ROW_S: Final = (
+    300.0  # a plugin that has not blocked the loop for so long is counted from zero
+)
 _END_S: Final = 5.0
 _DEEPEST: Final = 1_000  # coroutines that await one another
 _END: Final = -1.0  # asks the thread to end, where it expects a time

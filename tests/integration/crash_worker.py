@@ -1,6 +1,6 @@
 """A program that executes runs in a real journal, and dies when it is told to.
 
-    python crash_worker.py sweep FOLDER KIND    killed at every write in turn, and taken up again
+    python crash_worker.py sweep FOLDER KIND    killed at every write in turn, and resumed
     python crash_worker.py many FOLDER COUNT    COUNT runs at once, those of earlier processes too
     python crash_worker.py take FOLDER WHO      take up what is unfinished, beside others that do
 
@@ -410,7 +410,7 @@ def case(folder: Path, kind: str, write: int, when: str) -> dict[str, Any] | Non
         if ended != -signal.SIGKILL:
             raise SystemExit(f"the process ended with {ended} before write {write}")
     if in_child(resumed) != 0:
-        raise SystemExit(f"the run can't be taken up after {when} write {write}")
+        raise SystemExit(f"the run can't be resumed after {when} write {write}")
     found: dict[str, Any] = json.loads((folder / "told").read_text(encoding="utf-8"))
     return found
 

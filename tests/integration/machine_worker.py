@@ -225,7 +225,7 @@ def case(folder: Path, write: int, when: str) -> bool:
         (folder / "told").write_text(told, encoding="utf-8")
 
     if in_child(taken_up) != 0:
-        raise SystemExit(f"the machine can't be taken up after {when} write {write}")
+        raise SystemExit(f"the machine can't be resumed after {when} write {write}")
     print((folder / "told").read_text(encoding="utf-8"), flush=True)
     return True
 

@@ -624,7 +624,7 @@ class RunClient(RunStore):
 
         Args:
             run_id: The other run.
-            from_step: Keep what was done before this step; None to begin anew.
+            from_step: Keep the results before this step; None keeps none.
             given: What changes in the input; tables are merged, other values replaced.
             versions: Which plugin versions may execute it, besides those that served the other.
 
@@ -793,7 +793,7 @@ class RunClient(RunStore):
                     now = _now()
                     asked = RunCancelRequested(run_id=run_id, at=now, by=self._by, reason=reason)
                     records: list[Record] = [asked]
-                    if state.status == "paused":  # any process may go on, should this one die now
+                    if state.status == "paused":  # another process resumes it if this one dies now
                         records.append(
                             RunResumed(
                                 run_id=run_id,

@@ -513,7 +513,7 @@ class HealthRow(Part, frozen=True, kw_only=True):
 
 
 class BreakerRow(Part, frozen=True, kw_only=True):
-    """A circuit breaker's last transition, in whichever process."""
+    """A circuit breaker's last transition, of all processes."""
 
     topic: str
     plugin: str

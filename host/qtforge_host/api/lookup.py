@@ -124,7 +124,7 @@ def run_row(run: RunSummary) -> RunRow:
 async def _found(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:
     if not query.statuses & {"running", "interrupted"}:
         return await journal.runs(query)
-    # The journal calls both "running", so all of them are read and then told apart.
+    # The journal calls both "running", so all of them are read, then distinguished.
     unfinished = await journal.runs(
         replace(query, statuses=frozenset({"running"}), limit=_UNFINISHED_LIMIT)
     )

@@ -23,14 +23,14 @@ __all__ = ["doctor"]
     "--repair",
     "wants_repair",
     is_flag=True,
-    help="First make again what follows from the records, and close the state directory to others.",
+    help="First rebuild what follows from the records, and close the state directory to others.",
 )
 @json_option
 @click.pass_obj
 def doctor(session: Session, wants_repair: bool, as_json: bool) -> int:
     """Check the configuration, every record of every run, and the plugins. Imports no plugin.
 
-    With --repair: indexes, lists of runs, timers and messages are made again where they do not
+    With --repair: indexes, lists of runs, timers and messages are rebuilt where they do not
     fit the records. No record is ever changed.
 
     Exit code 1 when something is wrong, 4 when the state directory can't be used.

@@ -20,8 +20,8 @@ __all__ = ["health"]
 def health(session: Session, as_json: bool) -> int:
     """Check the health of every active plugin. Exit code 1 when one is unhealthy.
 
-    Also shows the last transition of each circuit breaker, in whichever process; one that
-    never opened is not among them.
+    Also shows the last transition of each circuit breaker, of all processes; those that
+    never opened are left out.
     """
 
     async def checked() -> HealthDocument:

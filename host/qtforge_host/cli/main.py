@@ -42,15 +42,15 @@ _SUMMARIES: Final = {
     "run": "Run a workflow over documents or an input.",
     "route": "Send documents to the pipelines that rules choose for them.",
     "runs": "List, show, resume, retry, cancel and amend runs.",
-    "send": "Send an event to a run, and see what it does.",
-    "inbox": "Show what waits for a person.",
-    "serve": "Stay up: resume runs, keep schedules, answer over HTTP.",
+    "send": "Send an event to a run, and show how the run handles it.",
+    "inbox": "List the runs that wait for a person.",
+    "serve": "Stay up: resume runs, start scheduled ones, answer over HTTP.",
     "tokens": "Create, list and revoke the tokens of the HTTP interface.",
-    "schedules": "List when serve starts workflows by itself.",
+    "schedules": "List the schedules by which serve starts workflows.",
     "plugins": "List, inspect, enable and disable plugins.",
-    "workflows": "List, show and validate workflows.",
-    "health": "Ask the plugins how they fare.",
-    "bus": "Look at the message bus, and ask a topic.",
+    "workflows": "List, show, validate and draw workflows.",
+    "health": "Check the health of the active plugins.",
+    "bus": "List topics, send requests, publish messages.",
     "journal": "Back up all runs with their files, and restore them.",
     "doctor": "Check the state directory, the configuration and the plugins.",
     "config": "Show the configuration in force.",
@@ -101,7 +101,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option(
-    "--state-dir", type=click.Path(path_type=Path), help="Where the host keeps what it remembers."
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    help="The directory of runs, caches and the data of plugins.",
 )
 @click.option("--safe-mode", is_flag=True, help="Start with the built-in plugins alone.")
 @click.option("--debug", is_flag=True, help="Show debug logs, and tracebacks of errors.")

@@ -67,7 +67,7 @@ def list_plugins(session: Session, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def info(session: Session, name: str, as_json: bool) -> None:
-    """Show everything known of one plugin. Does not import it."""
+    """Show one plugin in detail. Does not import it."""
     resolution = resolve_installed(session.settings).resolution
     for candidate in _named(resolution, name):
         details = _details(candidate, resolution.statuses[candidate.key], session.settings)
@@ -111,7 +111,7 @@ def disable(session: Session, name: str) -> None:
 @click.argument("distribution")
 @click.pass_obj
 def prefer(session: Session, name: str, distribution: str) -> None:
-    """Where two distributions provide a plugin, let this one do it."""
+    """Choose the distribution of a plugin that two distributions provide."""
     settings = session.settings
     found = _named(resolve_installed(settings).resolution, name)
     offered = sorted({candidate.distribution for candidate in found})

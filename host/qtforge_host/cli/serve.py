@@ -36,7 +36,7 @@ _MEGA = 1_000_000
 )  # fmt: skip
 @click.option(
     "--public-url", default="", metavar="URL",
-    help="Where a proxy publishes it, such as https://forge.example; its pages may ask.",
+    help="Where a proxy publishes it, such as https://forge.example; its pages may call it.",
 )  # fmt: skip
 @click.option(
     "--root-path", default="", metavar="PATH",
@@ -47,7 +47,7 @@ _MEGA = 1_000_000
     "trusted_proxies",
     multiple=True,
     metavar="ADDRESS",
-    help="An address or network of proxies that say who asks (X-Forwarded-For); repeat.",
+    help="An address or network of proxies whose X-Forwarded-For names the client; repeat.",
 )
 @click.option(
     "--grace", default="10s", show_default=True, help="How long runs may execute at the end."
@@ -113,7 +113,7 @@ def serve(
 ) -> None:
     """Stay up: resume interrupted runs, start scheduled ones, answer over HTTP.
 
-    One for each state directory; the other commands work beside it. It starts anew when the
+    One for each state directory; the other commands work beside it. It restarts when the
     configuration changes, or at SIGHUP, and executes itself again when an installed plugin was
     upgraded. SIGTERM or Ctrl-C end it: runs may execute for --grace,
     and the next process resumes those that have not ended.

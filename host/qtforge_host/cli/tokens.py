@@ -1,4 +1,4 @@
-"""``qtforge-host tokens``: who may do what over HTTP."""
+"""``qtforge-host tokens``: create, list and revoke tokens of the HTTP interface."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tokens() -> None:
 def create(
     session: Session, scope: TokenScope, expires: str | None, name: str, as_json: bool
 ) -> None:
-    """Create a token, and print it: it is shown this once, and only its hash is kept.
+    """Create a token, and print it, only once: the host keeps its hash alone.
 
     read shows everything; approve also sends events to runs, such as a decision; operate also
     starts, pauses, resumes, retries, cancels and amends runs, and sends messages to topics; admin
@@ -116,7 +116,7 @@ def list_tokens(session: Session, as_json: bool) -> None:
 def revoke(session: Session, token_id: str, as_json: bool) -> None:
     """Revoke a token by the id that 'tokens list' shows, at once.
 
-    In place of 'first', which is in a file, the next start of 'serve' makes another.
+    After 'first', which is in a file, was revoked, the next start of 'serve' creates another.
     """
     TokenStore(session.settings.state_dir).revoke(token_id)
     if as_json:

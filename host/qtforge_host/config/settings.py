@@ -109,7 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         config_path: The configuration file; it may not exist.
-        state_dir: Where the host keeps what it remembers; it may not exist yet.
+        state_dir: The directory of runs, caches and the data of plugins; it may not exist yet.
         safe_mode: Whether only built-in plugins load.
         import_timeout_s: How long one plugin's import may take, in seconds.
         start_timeout_s: How long one plugin's start may take, in seconds.

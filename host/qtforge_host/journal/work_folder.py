@@ -1,6 +1,6 @@
 """Folders for work that is not finished: one that a killed process has left is found and removed.
 
-A folder is locked as long as its process lives, so whether it was left can be told.
+A folder is locked as long as its process lives, so a folder that was left is recognised.
 """
 
 from __future__ import annotations

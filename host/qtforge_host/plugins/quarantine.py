@@ -147,7 +147,7 @@ class FailureMemory:
         )
 
     def forget_deaths(self, quarantine_after: int) -> None:
-        """Begin to count deaths anew: a process of ``serve`` has lasted, or ended in order.
+        """Reset the count of deaths: a process of ``serve`` has lasted, or ended in order.
 
         Args:
             quarantine_after: Plugins with so many stay quarantined.

@@ -35,7 +35,7 @@ class Compensator:
     Args:
         log: Records the attempts.
         clock: The time.
-        requester: Knows who answers a topic.
+        requester: Finds the handlers of a topic.
         calls: The calls that were cut off; each has to end before it is undone.
     """
 

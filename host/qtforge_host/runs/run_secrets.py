@@ -255,7 +255,7 @@ class RunSecrets:
                 "secret.missing",
                 f"what {reference} stands for is not here",
                 "the run was imported or restored, and no archive contains a secret",
-                "start it anew with its secret inputs, or fork it with them",
+                "start a new run with the secret inputs, or fork this one with them",
                 retryable=False,
             )
         return self.known.reveal(f"${{secret.{found.name}}}") if found.name else found.value

@@ -234,7 +234,7 @@ class StepRunner:
         log: Records the attempts.
         clock: The time.
         amendments: Makes the amendments that an answer brings.
-        requester: Knows who answers a topic.
+        requester: Finds the handlers of a topic.
     """
 
     def __init__(

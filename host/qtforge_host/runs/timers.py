@@ -105,7 +105,7 @@ class LiveTimers:
             changing.cancel()
 
     def _notice_jump(self) -> None:
-        """Place every run anew when the clock was set forward: each may be due earlier."""
+        """Reorder all runs when the clock was set forward: each may be due earlier."""
         before, self._offset_s = self._offset_s, self._offset_now_s()
         if self._offset_s > before + _JUMP_S:
             now_s = self._clock.monotonic()

@@ -193,7 +193,7 @@ class EventTriggers:
         )
         expression = self._expressions.compile(trigger.instance or trigger.key or "")
         found = str(await self._expressions.compute(lambda: expression.evaluate(names)))
-        # Whoever executes runs sees the changed inboxes, and resumes a limited number at once.
+        # The process that executes runs sees the changed inboxes, and limits how many it resumes.
         if trigger.instance is None:
             await self._journal.post_to_key(workflow, found, message)
         elif (await self._journal.summary(found)).workflow == workflow:  # else it is another's

@@ -31,7 +31,7 @@ class RecentCensus:
     def __init__(self, journal: Journal, clock: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._clock = clock
-        self._lock = asyncio.Lock()  # those who ask meanwhile get the same
+        self._lock = asyncio.Lock()  # concurrent requests get the same result
         self._found: JournalStatistics | None = None
         self._next_at = 0.0
 

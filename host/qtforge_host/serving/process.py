@@ -199,7 +199,7 @@ class _Process:
                 continue
             changed = await asyncio.to_thread(self._imported.changed)
             if self._is_outdated or changed:
-                # Anew, it would import nothing again, and record the new version.
+                # A restarted host would import nothing again, and record the new version.
                 if not self._options.reexec:
                     await asyncio.to_thread(watch.look)
                     _LOG.error("the new configuration is not used: %s", _RESTART)
@@ -212,7 +212,7 @@ class _Process:
             except QtForgeError as error:
                 _LOG.error("the new configuration is not used: %s", error)
                 continue
-            _LOG.warning("the configuration has changed: the host starts anew with it")
+            _LOG.warning("the configuration has changed: the host restarts with it")
             return found, schedules
 
     async def _until_replaced(self) -> list[str]:
@@ -224,9 +224,11 @@ class _Process:
         """Log that distributions were replaced; return whether the process is to be."""
         names = ", ".join(distributions)
         if self._options.reexec:
-            _LOG.warning("what was imported is installed anew (%s): serve restarts with it", names)
+            _LOG.warning(
+                "an imported distribution was reinstalled (%s): serve restarts with it", names
+            )
             return True
-        _LOG.warning("what was imported is installed anew (%s): %s", names, _RESTART)
+        _LOG.warning("an imported distribution was reinstalled (%s): %s", names, _RESTART)
         self._is_outdated = True
         return False
 

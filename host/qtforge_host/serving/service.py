@@ -31,7 +31,7 @@ _LINGER_S: Final = 30.0  # how long a run that waits for events stays in memory
 
 
 class Service:
-    """Everything that is made anew when the configuration changes; an async context manager.
+    """Everything that is rebuilt when the configuration changes; an async context manager.
 
     Args:
         settings: The configuration.
@@ -149,7 +149,7 @@ class Service:
     async def _leave_runs(self) -> None:
         supervisor = self.durable.supervisor
         if supervisor.count():
-            _LOG.info("%d runs may go on for %g s", supervisor.count(), self.options.grace_s)
+            _LOG.info("%d runs may execute for %g s more", supervisor.count(), self.options.grace_s)
         closing = asyncio.create_task(supervisor.close(self.options.grace_s))
         hurried = asyncio.create_task(self._hurried.wait())
         either: set[asyncio.Task[Any]] = {closing, hurried}

@@ -57,7 +57,7 @@ RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
             reason="a process executes it, or died while it did", recoverable=True
         ),
         "waiting": StatusMeaning(reason="it waits for an event or a timer"),
-        "paused": StatusMeaning(reason="somebody paused it", resting=True),
+        "paused": StatusMeaning(reason="it was paused on request", resting=True),
         "blocked": StatusMeaning(
             reason="its plugins have other versions than those that served it",
             resting=True,
@@ -68,7 +68,7 @@ RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
         "compensated": StatusMeaning(
             reason="it failed, and everything that it had done was undone", finished=True
         ),
-        "cancelled": StatusMeaning(reason="somebody cancelled it", finished=True),
+        "cancelled": StatusMeaning(reason="it was cancelled on request", finished=True),
     }
 )
 """Every status, in the order of a run's life."""

@@ -1,4 +1,4 @@
-"""A decision is made once: a run that is taken up again goes on with it."""
+"""A decision is made once: a resumed run keeps it."""
 
 from __future__ import annotations
 

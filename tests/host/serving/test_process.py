@@ -1,4 +1,4 @@
-"""``qtforge-host serve`` as a process: it starts, goes on after a kill, ends, starts anew."""
+"""``qtforge-host serve`` as a process: it starts, resumes after a kill, ends, restarts."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_sighup_uses_a_changed_configuration_at_once(serving: Serving, server: S
     until(lambda: "the configuration has changed" in server.error)
     until(lambda: server.get("/v1/workflows/mine").status_code == 200)
     assert server.start("mine", wait="20s")["status"] == "succeeded"
-    until(lambda: status_of(server, before) == "running")  # it was taken up again
+    until(lambda: status_of(server, before) == "running")  # it was resumed
     assert server.end() == 0
 
 

@@ -150,7 +150,7 @@ def test_without_that_the_imported_version_runs_and_is_recorded(upgradable: Upgr
     server = upgradable.serving.serve("--no-reexec", "--rate", "1000/s")
     assert _said(server) == ("1.0", "1.0")
     upgradable.install("2.0")
-    until(lambda: "installed anew (acme-up 1.0)" in server.error)
+    until(lambda: "was reinstalled (acme-up 1.0)" in server.error)
     server.process.send_signal(signal.SIGHUP)
     until(lambda: "the new configuration is not used" in server.error)
     assert _said(server) == ("1.0", "1.0")

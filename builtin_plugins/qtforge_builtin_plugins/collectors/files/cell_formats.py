@@ -1,4 +1,4 @@
-"""What python-calamine does not tell of a sheet's cells: which have times, and which errors.
+"""Which cells of a sheet have times and which have errors: python-calamine does not say.
 
 It makes a date of a moment at midnight, and nothing of an error. Both are in the XML of a
 workbook: the cell's type, and its number format.

@@ -404,7 +404,7 @@ def _with_kinds(
             mark = "comma" if "COMMA" in found else "point"
             warnings.add(
                 "csv.decimal_mark",
-                f"the column {name} stays text: it can't be told whether the {mark} in its"
+                f"the column {name} stays text: it is not clear whether the {mark} in its"
                 ' numbers is a decimal mark; set decimal, or types = "text"',
                 about=name,
             )

@@ -538,7 +538,7 @@ class Contract:
         return re.search(pattern, self._raw) is not None
 
     def _line_end(self, start: int, end: int) -> int:
-        """Return the end of a name, which goes on in the next line only if it must."""
+        """Return the end of a name, which continues in the next line only if it must."""
         broken = self._raw.find("\n", start, end)
         if broken < 0:
             return end
@@ -647,7 +647,7 @@ class Contract:
                 yield Named(name[1], name[0], False)
 
     def _after_labels(self) -> Iterator[Named]:
-        """Yield the names after any label of a line that goes on with an address or a number."""
+        """Yield the names after any label of a line that continues with an address or a number."""
         for match in _LABELLED_LINE.finditer(self.text[:_PARTIES_END]):
             # The label may have begun in the line before.
             label = self.hits_in(match.start() - 24, match.end())

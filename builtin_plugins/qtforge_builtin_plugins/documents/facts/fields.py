@@ -274,7 +274,7 @@ def _until(page: Page, dates: _Dates, found: Sequence[Field]) -> Iterator[Field]
         line = page.text[start:end]
         if not any(map(str.isdigit, line)):
             continue
-        # A date may go on in the next line.
+        # A date may continue in the next line.
         following = page.line(index + 1)
         both = f"{line} {following}"[: len(line) + 24]
         for placed in dates.all(both, is_labelled=True):
@@ -385,7 +385,7 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
     start, end = page.rest(hit)
     text = page.text[start:end]
     if _BROKEN.search(text) and end == page.lines[page.line_at(hit.end - 1)][1]:
-        # Its number goes on in the next line: 2024- / 00668.
+        # Its number continues in the next line: 2024- / 00668.
         text = text.rstrip() + page.line(page.line_at(hit.end - 1) + 1).split(" ", 1)[0]
     colon = text.lstrip()[:1] == ":"
     # "For the invoice no. 17 we thank you" names it as well, but less certainly.
@@ -408,7 +408,7 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
                 yield from _dated(page, hit, start + value[1], line_end, dates)
             continue
         if target in DATES and (_has_words(text) or not anchored):
-            # The date may be or go on in the next line: 5 de fevereiro de / 2025.
+            # The date may be or continue in the next line: 5 de fevereiro de / 2025.
             following = page.line(page.line_at(hit.end - 1) + 1)
             value = _value_in(target, f"{text} {following}", dates)
             if value and value[0] <= len(text) + (0 if _has_words(text) else 1):

@@ -33,7 +33,7 @@ _OURS: Final = frozenset({"invoice", "bills", "issued"})
 _MOST_SENTENCES: Final = 400
 _MOST_CHARACTERS: Final = 1_000
 _LEAST_WORDS: Final = 5
-_LEAST_WRAPPED: Final = 45  # characters of a line that goes on in the next one
+_LEAST_WRAPPED: Final = 45  # characters of a line that continues in the next one
 _NEAR: Final = 4  # words between a sum and the words that say what it is
 _VERB_REACH: Final = 8  # words between a verb and its sum
 _DAY_REACH: Final = 7  # words between an invoice's name and its day
@@ -100,7 +100,7 @@ def _sentences(page: Page, language: str | None) -> Iterator[list[_Word]]:
     for match in _END.finditer(page.text):
         breaks.add(match.end())
     for cells in page.cells:
-        # A sentence goes on in the next line only after a long one.
+        # A sentence continues in the next line only after a long one.
         start, end = cells[0].start, cells[-1].end
         is_heading = len(page.hits_between(start, end)) > 2 and not any(
             map(str.isdigit, page.text[start:end])

@@ -42,7 +42,7 @@ async def verify(contains: str | None, as_json: bool) -> None:
     """Check that no entry was changed, removed or put in; exit code 1 when one was.
 
     Note the last entry's hash elsewhere, and ask for it later with --contains: who can write
-    to the trail could write all of it anew.
+    to the trail could rewrite all of it.
     """
     ctx = click.get_current_context()
     session: _Session = ctx.obj

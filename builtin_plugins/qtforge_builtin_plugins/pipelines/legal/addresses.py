@@ -152,7 +152,7 @@ def find_addresses(text: str) -> Iterator[Span]:
 
 
 def _town_end(text: str, start: int, end: int) -> int:
-    """Return where a town ends that goes on in the next line only if it has to."""
+    """Return the end of a town, which continues in the next line only if it has to."""
     broken = text.find("\n", start, end)
     while broken >= 0:
         before = text[start:broken]

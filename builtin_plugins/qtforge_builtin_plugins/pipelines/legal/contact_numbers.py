@@ -101,7 +101,7 @@ def find_phones(text: str, language: str | None) -> Iterator[Span]:
         text: Any text.
         language: ISO 639-1; numbers of its countries are found without a country code.
     """
-    # A number may go on in the next line.
+    # A number may continue in the next line.
     text = _BROKEN_NUMBER.sub(lambda match: f"{match[1]} ", text)
     for region in _REGIONS.get(language or "", _REGIONS["en"]):
         matcher = phonenumbers.PhoneNumberMatcher(

@@ -29,7 +29,7 @@ def count_lines(code: str, lexer: Lexer | None) -> LineCounts:
     """Return the numbers of lines of code, of comments and of blank lines.
 
     A line with both is code. Documentation strings are comments. Without a lexer comments
-    can't be told, and every line that is not blank is code.
+    can't be recognised, and every line that is not blank is code.
     """
     lines = code.rstrip("\n").split("\n")
     has_code: set[int] = set()

@@ -32,7 +32,7 @@ _SUFFIX: Final = ".qtforge-run"
 @json_option
 @click.pass_obj
 def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
-    """Forget runs that ended long ago, with all that only they refer to, their files too."""
+    """Delete runs that ended long ago, with their files and all that only they refer to."""
     age = duration_option("--older-than", older_than)
     try:
         before = datetime.datetime.now(datetime.UTC) - age
@@ -98,7 +98,7 @@ def export(session: Session, run: str, output: Path | None) -> None:
 @json_option
 @click.pass_obj
 def import_(session: Session, file: Path, as_json: bool) -> None:
-    """Read a run from a file; the same run once more is no change."""
+    """Read a run from a file; importing the same run again changes nothing."""
     try:
         with click.open_file(str(file), "rb") as source:
             content: bytes = source.read()

@@ -11,16 +11,16 @@ __all__ = ["runs"]
 
 # Listing must be quick over a million runs, so it imports nothing that executes one.
 _COMMANDS: Final = {
-    "list": ("list:list_runs", "Show runs, the newest first."),
+    "list": ("list:list_runs", "List runs, newest first."),
     "show": ("show:show", "Show a run's stages and its history."),
     "watch": ("show:watch", "Follow a run until it ends."),
-    "resume": ("resume:resume", "Take interrupted, paused or blocked runs up again."),
-    "retry": ("resume:retry", "Do a run that did not succeed again, from where it failed."),
-    "fork": ("resume:fork", "Make a new run of another, from a stage on."),
-    "cancel": ("cancel:cancel", "End a run."),
-    "pause": ("cancel:pause", "Let a run rest at its next step."),
+    "resume": ("resume:resume", "Resume interrupted, paused or blocked runs."),
+    "retry": ("resume:retry", "Retry a run that did not succeed, from where it failed."),
+    "fork": ("resume:fork", "Start a new run from a stage of another."),
+    "cancel": ("cancel:cancel", "Cancel a run."),
+    "pause": ("cancel:pause", "Pause a run before its next step."),
     "amend": ("amend:amend", "Change a run's definition while it runs."),
-    "prune": ("archive:prune", "Forget runs that ended long ago."),
+    "prune": ("archive:prune", "Delete runs that ended long ago."),
     "export": ("archive:export", "Write a run to a file."),
     "import": ("archive:import_", "Read a run from a file."),
 }

@@ -32,7 +32,7 @@ __all__ = ["fork", "resume", "retry"]
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--all", "every", is_flag=True, help="All that something is to be done for.")
+@click.option("--all", "every", is_flag=True, help="Every run that has something to do.")
 @versions_option
 @click.option(
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
@@ -112,7 +112,10 @@ def retry(
 @click.command()
 @click.argument("run")
 @click.option(
-    "--from", "stage", metavar="STAGE", help="Keep what was done before it; else begin anew."
+    "--from",
+    "stage",
+    metavar="STAGE",
+    help="Keep the results before this stage; the default keeps none.",
 )
 @set_option
 @versions_option

@@ -65,7 +65,7 @@ class AuditLog(Plugin):
     def qtforge_after_request(
         self, topic: str, message: object, plugin: str, duration_s: float
     ) -> None:
-        """Note who answered."""
+        """Write an entry for a response."""
         self._note(
             AuditEntry(
                 at=_now(),
@@ -81,7 +81,7 @@ class AuditLog(Plugin):
     def qtforge_on_request_error(
         self, topic: str, message: object, error: BaseException, plugin: str, duration_s: float
     ) -> None:
-        """Note who failed, and why."""
+        """Write an entry for a failure, with its reason."""
         self._note(
             AuditEntry(
                 at=_now(),

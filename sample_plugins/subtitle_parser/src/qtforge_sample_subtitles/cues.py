@@ -25,7 +25,7 @@ def text_of(name: str, source: str, *, pause_s: float) -> str:
     try:
         subtitles = pysubs2.SSAFile.from_string(source, format_="srt")
     except (pysubs2.Pysubs2Error, ValueError, UserWarning) as error:
-        # From 1.9 on it warns of what is looked for below; whoever makes that an error gets it.
+        # From 1.9 on it warns of what is looked for below; it is raised where warnings are errors.
         raise _damaged(name, str(error)) from error
     if not subtitles.events:
         raise _damaged(name, "it has no subtitle with times that can be read")

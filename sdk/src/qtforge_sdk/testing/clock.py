@@ -121,7 +121,7 @@ class VirtualClock:
             raise ValueError(f"can't move the clock by {seconds:g} seconds")
         until = self._elapsed_s + seconds
         with self._moving():
-            await self._settle()  # who was about to sleep does so before time passes
+            await self._settle()  # tasks that are about to sleep do so before time passes
             while (due := self.next_due_s) is not None and due <= until:
                 self._wake_next()
                 await self._settle()

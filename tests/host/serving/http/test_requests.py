@@ -1,4 +1,4 @@
-"""Who is let in, and what is refused."""
+"""Authentication, and requests that are refused."""
 
 from __future__ import annotations
 
