@@ -118,26 +118,24 @@ class LoopWatch:
             self._thread = None
 
     def reason_for_delay(self, since: float, own: Author) -> tuple[str, float]:
-        """Return which plugin blocked the loop since a time, or "" where none did.
+        """Return what blocked the loop since a time, or "" where nothing did.
 
         Args:
             since: On `time.monotonic`'s scale.
-            own: The plugin that was late; its own blocks are no excuse.
+            own: The plugin that was late; its own blocks are a reason, and no excuse.
 
         Returns:
             The reason, and how long others have blocked the loop since then, in seconds.
         """
         found = [
-            block
-            for block in tuple(self._blocks)
-            if (block.ended is None or block.ended >= since) and block.author != own
+            block for block in tuple(self._blocks) if block.ended is None or block.ended >= since
         ]
         if not found:
             return "", 0.0
         longest = max(found, key=lambda block: block.duration_s)
         reason = f"the event loop was blocked for {longest.duration_s:.1f} s by {longest}"
-        now = time.monotonic()
-        return reason, sum((block.ended or now) - max(block.started, since) for block in found)
+        now, others = time.monotonic(), [block for block in found if block.author != own]
+        return reason, sum((block.ended or now) - max(block.started, since) for block in others)
 
     def health(self, plugin: str) -> Health | None:
         """Return what a plugin's blocks say about its health; None without a recent one."""

@@ -97,6 +97,7 @@ def test_a_timeout_without_a_handler_names_none() -> None:
 
 
 def test_a_run_that_diverged_is_to_be_retried_since_a_failed_run_is_not_resumed() -> None:
-    fix = errors.RunDivergedError("charge", "the journal has 'pay'").fix
-    assert fix.startswith("retry it")
-    assert "resume" not in fix
+    error = errors.RunDivergedError("charge", "the journal has 'pay'")
+    assert "the journal has 'pay'; the code has changed since" in str(error)
+    assert error.fix.startswith("'runs retry' it")
+    assert "resume" not in error.fix

@@ -265,7 +265,7 @@ class Handler:
             why, blocked_s = self._watch.reason_for_delay(started, self.identity)
         return RequestTimeoutError(
             self.topic, envelope.timeout_s, self.plugin, self.version, why,
-            excused=bool(why) and blocked_s >= envelope.timeout_s / 2,
+            excused=blocked_s > 0 and blocked_s >= envelope.timeout_s / 2,
         )  # fmt: skip
 
     def failure(self, error: BaseException) -> HandlerFailedError:

@@ -79,7 +79,7 @@ class ReplayGuard:
         """
         if (other := self._missing()) is not None:
             raise RunDivergedError(
-                step, f"the journal holds '{other}' here, the code does '{step}'"
+                step, f"the journal holds the step '{other}' here, the code requests '{step}'"
             )
 
     def check_all(self) -> None:
@@ -89,7 +89,7 @@ class ReplayGuard:
             RunDivergedError: It did not.
         """
         if (step := self._missing()) is not None:
-            raise RunDivergedError(step, "the journal holds it, and the code did not do it")
+            raise RunDivergedError(step, "the journal holds it, and the code did not request it")
 
     def _missing(self) -> str | None:
         """Return the first step of the journal that the code should have reached, or None."""

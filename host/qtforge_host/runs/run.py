@@ -495,7 +495,9 @@ class ActiveRun:
         if self._log.state.compensating:
             if self._control.cancel_requested is not None:
                 raise asyncio.CancelledError
-            raise RunDivergedError(self._replay.last, "it had failed, and does not any more")
+            raise RunDivergedError(
+                self._replay.last, "the run had failed after it, and the code no longer fails"
+            )
 
     async def _do(
         self, call: StepCall, compensation: Compensation | None, response_type: Any
@@ -663,7 +665,9 @@ class ActiveRun:
             await asyncio.sleep(_FAIL_S)
         if self._control.is_over:
             raise TimeOver
-        raise RunDivergedError(step, "it had failed before it, and does not any more")
+        raise RunDivergedError(
+            step, "the run had failed before it, and the code no longer fails there"
+        )
 
     def _send(
         self,

@@ -61,9 +61,10 @@ class RunDivergedError(RunError):
 
     def __init__(self, step: str, why: str, /) -> None:
         super().__init__(
-            f"the run's code does not fit its journal at the step '{step}'",
-            why,
-            "retry it with the code that it began with, or fork it from an earlier step",
+            f"the workflow's code does not fit the run's journal at the step '{step}'",
+            f"{why}; the code has changed since, or depends on more than its steps",
+            "'runs retry' it with the code that it began with, or 'runs fork' it --from a step "
+            "that still fits",
         )
         self.step = step
 
