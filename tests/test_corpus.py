@@ -17,7 +17,7 @@ import pypdfium2
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 from stdnum import bic, iban
-from tests.corpus import plan, second
+from tests.corpus import plan, second, written_plan
 from tests.corpus.answers import Answer, InvoiceAnswer
 from tests.corpus.fpdf_layouts import FONTS
 from tests.corpus.identifiers import is_vat_id
@@ -27,7 +27,8 @@ from tests.corpus.plan import Planned
 FOLDER = Path(__file__).parent / "data" / "documents"
 ANSWERS = sorted(FOLDER.glob("*/*.json"))
 SECOND = [path for path in ANSWERS if path.parent.name == "second"]
-FIRST = [path for path in ANSWERS if path.parent.name != "second"]
+FIRST = [path for path in ANSWERS if path.parent.name in {"open", "third"}]
+WRITTEN = [path for path in ANSWERS if path.parent.name in written_plan.FOLDERS]
 CENT = Decimal("0.01")
 # Drawing PDFs again wants the fonts of Debian's fonts-dejavu.
 needs_fonts = pytest.mark.skipif(not FONTS.is_dir(), reason=f"no fonts in {FONTS}")
@@ -40,7 +41,7 @@ def answer(path: Path) -> Answer:
 
 @cache
 def made_again() -> tuple[Planned, ...]:
-    return tuple(chain(plan.documents(), second.documents()))
+    return tuple(chain(plan.documents(), second.documents(), written_plan.documents()))
 
 
 def invoices() -> list[tuple[Path, InvoiceAnswer]]:
@@ -114,6 +115,18 @@ def test_the_second_tranche_has_words_and_layouts_of_its_own() -> None:
     assert all(len(found) >= 6 for found in contracts.values()), contracts
 
 
+@pytest.mark.parametrize("folder", written_plan.FOLDERS)
+def test_a_folder_that_is_written_out_has_enough_of_each_language(folder: str) -> None:
+    answers = [answer(path) for path in WRITTEN if path.parent.name == folder]
+    bills = Counter(entry.language for entry in answers if entry.invoice is not None)
+    deeds = Counter(entry.language for entry in answers if entry.contract is not None)
+    assert set(bills) == set(CODES)
+    assert min(bills.values()) >= 5, bills
+    assert set(deeds) == {"de", "en", "fr", "es", "it", "nl", "ru", "tr"}
+    assert min(deeds.values()) >= 2, deeds
+    assert len({entry.kind for entry in answers}) >= 6
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_the_labels_of_the_second_tranche_differ_from_those_before(code: str) -> None:
     keys = ("number", "due", "net", "total", "payable", "order_no", "payment_ref", "buyer")
@@ -129,7 +142,7 @@ def test_the_labels_of_the_second_tranche_differ_from_those_before(code: str) ->
 def test_every_document_has_an_answer_and_every_answer_a_document() -> None:
     files = {path for path in FOLDER.glob("*/*") if path.suffix != ".json"}
     assert files == {path.parent / answer(path).document for path in ANSWERS}
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 8_500_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 13_000_000
 
 
 def test_layouts_and_wordings_of_a_folder_occur_in_no_other() -> None:
@@ -198,23 +211,24 @@ def test_every_fact_has_its_printed_text() -> None:
         printed = answer(path).printed
         for field in fields:
             assert (getattr(facts, field) is None) == (field not in printed), (path.name, field)
-        for tax in facts.taxes:
+        for tax in facts.taxes or ():
             assert f"tax {tax.rate}" in printed
 
 
 def test_the_amounts_of_every_invoice_add_up() -> None:
     for path, facts in invoices():
-        taxes = sum((tax.amount for tax in facts.taxes), Decimal(0))
-        assert facts.net + taxes == facts.total, path.name
+        taxes = sum((tax.amount for tax in facts.taxes or ()), Decimal(0))
+        if facts.net is not None and facts.taxes is not None:
+            assert facts.net + taxes + (facts.rounding or 0) == facts.total, path.name
         if facts.items is not None:
             sums = sum((item.amount for item in facts.items), Decimal(0))
-            goal = facts.total if facts.prices_include_tax else facts.net
+            goal = facts.total if facts.prices_include_tax or facts.net is None else facts.net
             assert sums - (facts.discount or 0) + (facts.shipping or 0) == goal, path.name
             for item in facts.items:
                 rest = 100 - (item.discount_percent or 0)
                 amount = item.quantity * item.unit_price * rest / 100
                 assert amount.quantize(CENT, ROUND_HALF_UP) == item.amount, path.name
-        for tax in facts.taxes:
+        for tax in facts.taxes or ():
             exact = tax.base * tax.rate / 100
             assert abs(exact - tax.amount) <= CENT / 2 + CENT / 2 * facts.prices_include_tax
         if facts.taxes:
@@ -250,7 +264,7 @@ def test_what_a_contract_keeps_is_no_part_of_what_it_redacts() -> None:
             continue
         hidden = [entry.text for entry in contract.redact]
         kinds = {entry.kind for entry in contract.redact}
-        assert {"party", "person", "phone"} <= kinds, path.name
+        assert {"person", "phone"} <= kinds, path.name
         assert "iban" in kinds or "account" in kinds, path.name
         assert set(contract.parties) | set(contract.signatories) <= set(hidden), path.name
         for kept in contract.keep:

@@ -9,19 +9,19 @@ from itertools import chain
 from pathlib import Path
 
 import msgspec
-from tests.corpus import plan, second
+from tests.corpus import plan, second, written_plan
 from tests.corpus.tools import convert_office, print_pages
 
 TARGET = Path(__file__).parents[1] / "data" / "documents"
-PARTS = ("open", "second", "third")
+PARTS = ("open", "second", "third", *written_plan.FOLDERS)
 
 
 def write(target: Path, only: str = "") -> int:
     """Write documents and their answers.
 
     Args:
-        target: The folder, in which `open`, `second` and `third` are made; they are emptied
-            first unless only some documents are written.
+        target: The folder, in which a folder is made for each tranche; they are emptied first
+            unless only some documents are written.
         only: Write documents whose name has this text, and leave the others.
 
     Returns:
@@ -29,7 +29,7 @@ def write(target: Path, only: str = "") -> int:
     """
     planned = {
         Path(document.answer.document).stem: document
-        for document in chain(plan.documents(), second.documents())
+        for document in chain(plan.documents(), second.documents(), written_plan.documents())
     }
     planned = {name: document for name, document in planned.items() if only in name}
     tagged: dict[str, bytes] = {}
@@ -37,7 +37,7 @@ def write(target: Path, only: str = "") -> int:
     office: dict[str, tuple[str, bytes]] = {}
     for name, document in planned.items():
         if document.draft.tool == "chromium":
-            pages = untagged if document.folder == "second" else tagged
+            pages = tagged if document.folder in {"open", "third"} else untagged
             pages[name] = document.draft.content
         elif document.draft.tool == "libreoffice":
             office[name] = (document.draft.suffix, document.draft.content)

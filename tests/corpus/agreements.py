@@ -284,3 +284,47 @@ FORMATS: dict[str, Callable[[Paper], Draft]] = {
     "word-tabs": as_word_tabs,
     "office-header": as_office_header,
 }
+
+
+def as_deed(paper: Paper) -> Draft:
+    """Write a page whose clauses hang beside their numbers, the title ruled above and below."""
+    body = ""
+    for kind, group in _runs(paper):
+        if kind == "row":
+            for row in group:
+                cells = "".join(f"<span>{escape(cell)}</span>" for cell in row.cells)
+                body += f"<div class=row>{cells}</div>"
+            continue
+        text = group[0].text
+        number, _, rest = text.partition(" ")
+        if kind == "text" and re.fullmatch(r"\(?\d[\d.]*\)?", number):
+            body += f"<div class=clause><i>{escape(number)}</i><p>{escape(rest)}</p></div>"
+        else:
+            body += f"<p class={kind}>{escape(text)}</p>"
+    html = (
+        '<!doctype html><html><head><meta charset="utf-8"><style>@page{size:A4;margin:25mm 30mm}'
+        "body{font:11pt/1.35 'Liberation Serif'}.title{border-top:1px solid;"
+        "border-bottom:1px solid;text-align:center;font-variant:small-caps;font-size:15pt;"
+        "padding:3mm}.heading{font-weight:bold;margin:4mm 0 1mm}p{margin:0 0 2mm}"
+        ".clause{display:flex}.clause i{flex:0 0 12mm;"
+        "font-style:normal}.row{display:flex;margin:1mm 0}.row span{flex:1}.item{padding-left:12mm}"
+        f"</style></head><body><p>{escape(paper.header)}</p>{body}</body></html>"
+    )
+    return Draft(html.encode(), ".html", "chromium")
+
+
+def as_lines(paper: Paper) -> Draft:
+    """Write a Word file in one style, where headings are bold lines and rows have wide gaps."""
+    document = new_word()
+    for piece in paper.pieces:
+        paragraph = document.add_paragraph()
+        text = "        ".join(piece.cells)
+        run = paragraph.add_run(text)
+        run.bold = piece.kind in {"title", "heading"}
+        paragraph.paragraph_format.space_after = Pt(0 if piece.kind == "row" else 5)
+    if paper.header:
+        document.sections[0].footer.paragraphs[0].text = paper.header
+    return word_draft(document, without=LEAN)
+
+
+DEEDS: dict[str, Callable[[Paper], Draft]] = {"deed": as_deed, "lines": as_lines}

@@ -21,6 +21,10 @@ TYPES = {
     "letter": "general",
     "report": "general",
     "minutes": "general",
+    "cv": "general",
+    "delivery_note": "general",
+    "order": "financial",
+    "reminder": "financial",
     "unknown": "unknown",
 }
 
@@ -45,7 +49,7 @@ class TaxAnswer(msgspec.Struct, frozen=True):
     amount: Decimal
 
 
-class InvoiceAnswer(msgspec.Struct, frozen=True):
+class InvoiceAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The facts of an invoice; null where the document does not print them."""
 
     number: str
@@ -54,8 +58,8 @@ class InvoiceAnswer(msgspec.Struct, frozen=True):
     service_date: dt.date | None
     currency: str
     prices_include_tax: bool
-    net: Decimal
-    taxes: tuple[TaxAnswer, ...]
+    net: Decimal | None
+    taxes: tuple[TaxAnswer, ...] | None
     total: Decimal
     paid: Decimal | None
     amount_due: Decimal | None
@@ -80,6 +84,8 @@ class InvoiceAnswer(msgspec.Struct, frozen=True):
     account: str | None
     bank_code: str | None
     items: tuple[ItemAnswer, ...] | None
+    # What is added to net and taxes so that the total can be paid in coins.
+    rounding: Decimal | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):

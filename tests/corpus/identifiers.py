@@ -15,6 +15,7 @@ from stdnum import get_cc_module, iban, iso11649, luhn
 _VAT = {
     "AT": ("ATU########", "at", "uid"),
     "BE": ("BE0#########", "be", "vat"),
+    "BR": ("########0001##", "br", "cnpj"),
     "CH": ("CHE#########MWST", "ch", "vat"),
     "DE": ("DE#########", "de", "vat"),
     "DK": ("DK########", "dk", "cvr"),
@@ -23,6 +24,8 @@ _VAT = {
     "GB": ("GB#########", "gb", "vat"),
     "IE": ("IE#######@", "ie", "vat"),
     "IT": ("IT###########", "it", "iva"),
+    "LU": ("LU########", "lu", "tva"),
+    "MX": ("@@@1504##@#@", "mx", "rfc"),
     "NL": ("NL#########B01", "nl", "btw"),
     "PL": ("5#########", "pl", "nip"),
     "PT": ("5########", "pt", "nif"),
@@ -51,6 +54,7 @@ _BBAN = {
     "GB": "$##############",
     "IE": "$##############",
     "IT": "@######################",
+    "LU": "################",
     "NL": "$##########",
     "PL": "########################",
     "PT": "#####################",
@@ -99,6 +103,11 @@ def vat_id(rng: Random, country: str) -> str | None:
     return _drawn(rng, pattern, _accepts(module, name))
 
 
+def trader_number(rng: Random) -> str:
+    """Give a valid Russian INN of a person who trades, which has twelve digits."""
+    return _drawn(rng, "59##########", _accepts("ru", "inn"))
+
+
 def is_vat_id(number: str, country: str) -> bool:
     """Tell whether a number as it is printed passes its country's check."""
     _, module, name = _VAT[country]
@@ -109,6 +118,8 @@ def printed_vat_id(rng: Random, number: str, country: str) -> str:
     """Write a VAT number as its country's invoices do."""
     if country == "CH":
         return f"CHE-{number[3:6]}.{number[6:9]}.{number[9:12]} MWST"
+    if country == "BR":
+        return f"{number[:2]}.{number[2:5]}.{number[5:8]}/{number[8:12]}-{number[12:]}"
     if country == "BE":
         return f"BE {number[2:6]}.{number[6:9]}.{number[9:]}"
     if country == "PL" and rng.random() < 0.5:

@@ -170,6 +170,95 @@ class Tranche(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreement: tuple[Agreement, ...] = ()
 
 
+class Bill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An invoice or a credit note that is written out, in the form that `written.py` tells.
+
+    An entry of `items` is `description | unit | quantity | price | tax rate`, and a line's discount
+    may follow; quantity and price are `LOW-HIGH` and may have a step, `2-8/0.25`. `#` and `@` in
+    numbers become digits and letters. `style` is 1,234.56 as the bill writes it, if not as its
+    country does; `paid` an amount or a percentage; `due` and `service` days after the date.
+    """
+
+    id: str
+    format: str
+    number: str
+    issuer: str
+    items: tuple[str, ...]
+    text: str
+    kind: str = "invoice"
+    country: str = ""
+    customer: str = ""
+    customer_country: str = ""
+    currency: str = ""
+    style: str = ""
+    date: str = "%d.%m.%Y"
+    money: str = "# €"
+    due: int = 0
+    service: int = 0
+    gross: bool = False
+    negative: bool = False
+    untaxed: bool = False
+    reverse: bool = False
+    discount: str = ""
+    shipping: str = ""
+    paid: str = ""
+    rounding: str = ""
+    order: str = ""
+    customer_no: str = ""
+    note: str = ""
+    ref: str = ""
+    original: str = ""
+    bank: str = ""
+    bic: str = ""
+    subject: str = ""
+    sender: tuple[str, str] = ("", "")
+    to: tuple[str, str] = ("", "")
+
+
+class Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A document that is neither bill nor contract, in blocks."""
+
+    kind: str
+    format: str
+    text: str
+    subject: str = ""
+    sender: tuple[str, str] = ("", "")
+    to: tuple[str, str] = ("", "")
+
+
+class Deed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contract in the marks of `agreements.py`, and how it is set."""
+
+    id: str
+    format: str
+    title: str
+    body: str
+    header: str = ""
+
+
+class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a folder has of a language, written out."""
+
+    bill: tuple[Bill, ...] = ()
+    deed: tuple[Deed, ...] = ()
+    sheet: tuple[Sheet, ...] = ()
+
+
+@cache
+def written(folder: str, code: str) -> Written:
+    """Read what a folder has of a language.
+
+    Args:
+        folder: `fourth` or `held_out`.
+        code: ISO 639-1, one of `CODES`.
+
+    Returns:
+        Bills, contracts and other papers.
+    """
+    content = (FOLDER / folder / f"{code}.toml").read_bytes()
+    return msgspec.toml.decode(content, type=Written)
+
+
 @cache
 def second_tranche(code: str) -> Tranche:
     """Read what the second tranche adds to a language.
