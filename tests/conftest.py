@@ -21,6 +21,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.lifecycle import start_plugin, stop_plugin
 from qtforge_host.plugins.wiring import Wired
 from qtforge_sdk import PluginContext
+from qtforge_sdk.clock import Clock
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,8 +51,8 @@ def pytest_collection_finish() -> None:
 class Bench:
     """The real hooks, bus and wiring, and a way to add plugins by hand."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.parts = HostParts(settings)
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.parts = HostParts(settings, clock=clock)
         self.bus = self.parts.bus
         self._settings = settings
         self._added: list[tuple[Any, str]] = []
@@ -100,8 +101,8 @@ def bench(settings: Settings) -> Any:
     """A function that gives a fresh `Bench` as an async context manager."""
 
     @contextlib.asynccontextmanager
-    async def make(**changes: Any) -> AsyncIterator[Bench]:
-        made = Bench(msgspec.structs.replace(settings, **changes))
+    async def make(clock: Clock | None = None, **changes: Any) -> AsyncIterator[Bench]:
+        made = Bench(msgspec.structs.replace(settings, **changes), clock)
         try:
             yield made
         finally:

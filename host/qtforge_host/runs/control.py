@@ -190,7 +190,7 @@ class Control:
         return self._events[0] if self._events else None
 
     def checkpoint_saved(self, record: CheckpointSaved) -> None:
-        """Remove the event that led to a checkpoint, and tell who waits for it."""
+        """Remove the event that led to a checkpoint, and notify the sender that waits."""
         self.set_back_s = 0.0
         if self._events and self._events[0].event_id == record.event_id:
             self._events.popleft()

@@ -332,8 +332,7 @@ def test_a_cancelled_statement_ends_and_its_thread_with_it(ask: Asker, file: Pat
     async def cancelled() -> None:
         await ask.start()
         task = asyncio.create_task(ask.ask(str(file), {"query": ENDLESS}, None))
-        await asyncio.sleep(0.3)
-        assert _threads()
+        await _begun()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -347,7 +346,7 @@ def test_a_stopping_host_ends_its_statements(ask: Asker, file: Path) -> None:
     async def stopped() -> None:
         await ask.start()
         task = asyncio.create_task(ask.ask(str(file), {"query": ENDLESS}, None))
-        await asyncio.sleep(0.3)
+        await _begun()
         await ask.plugin.stop()
         with pytest.raises(Interrupted):
             await task
@@ -391,6 +390,13 @@ def test_a_missing_secret_is_named(ask: Asker, file: Path) -> None:
 
 def _threads() -> list[str]:
     return [each.name for each in threading.enumerate() if "database-collector" in each.name]
+
+
+async def _begun() -> None:
+    """Wait until a thread executes a statement."""
+    async with asyncio.timeout(60):
+        while not _threads():  # noqa: ASYNC110 - a thread begins without an event
+            await asyncio.sleep(0.001)
 
 
 def _wait_until(holds: Any) -> None:

@@ -76,6 +76,22 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
     assert not thread.is_alive()
 
 
+def until_read(file: Path) -> None:
+    """Wait until the reader of a file, which is in this process, has come to its end."""
+    deadline = time.monotonic() + 60
+    while not any(_is_at_end(each, file) for each in Path("/proc/self/fd").iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def _is_at_end(descriptor: Path, file: Path) -> bool:
+    try:
+        about = (descriptor.parent.with_name("fdinfo") / descriptor.name).read_text()
+        return descriptor.resolve() == file and int(about.split()[1]) == file.stat().st_size
+    except OSError:  # closed meanwhile
+        return False
+
+
 def numbers(*wanted: int) -> bytes:
     return b"".join(b'{"n": %d}\n' % number for number in wanted)
 
@@ -90,7 +106,7 @@ def test_a_file_is_read_and_then_followed(read: Read, tmp_path: Path) -> None:
 
     def grow() -> None:
         for part in (b'{"n"', b": 3}\n", numbers(4)):
-            time.sleep(0.08)
+            until_read(file)
             with file.open("ab") as appended:
                 appended.write(part)
 
@@ -127,10 +143,10 @@ def test_a_file_that_is_begun_anew_is_read_from_its_beginning(read: Read, tmp_pa
         file.write_bytes(numbers(1, 2))
 
         def renew(file: Path = file, replace: bool = replace) -> None:
-            time.sleep(0.6)  # the reader must have come to its end
+            until_read(file)
             if replace:
                 file.rename(tmp_path / "old")
-                time.sleep(0.1)
+                time.sleep(0.1)  # in which the reader may find no file
                 (tmp_path / "new").write_bytes(numbers(3))
                 (tmp_path / "new").rename(file)
             else:

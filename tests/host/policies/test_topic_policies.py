@@ -10,6 +10,7 @@ import pytest
 from qtforge_sdk import Health, Plugin, operation
 from qtforge_sdk.errors import BreakerOpenError, HandlerFailedError, PolicyOverloadedError
 from qtforge_sdk.policies import Breaker, Limits, TopicPolicy
+from qtforge_sdk.testing import VirtualClock
 
 
 class Failing(Plugin):
@@ -39,7 +40,8 @@ def test_a_plugin_that_keeps_failing_is_asked_no_more_until_its_breaker_half_ope
     bench: Any,
 ) -> None:
     async def main() -> tuple[int, str]:
-        async with bench(**with_breaker(failures=2, open_for="100ms")) as it:
+        clock = VirtualClock()
+        async with bench(clock, **with_breaker(failures=2, open_for="1m")) as it:
             failing = await it.add(Failing(), "failing")
             for _ in range(2):
                 with pytest.raises(HandlerFailedError):
@@ -47,7 +49,7 @@ def test_a_plugin_that_keeps_failing_is_asked_no_more_until_its_breaker_half_ope
             with pytest.raises(BreakerOpenError, match="the circuit breaker of failing"):
                 await it.bus.request("work.do", {})
             asked, failing.sound = failing.asked, True
-            await asyncio.sleep(0.15)
+            await clock.advance("1m")
             return asked, await it.bus.request("work.do", {})
 
     assert asyncio.run(main()) == (2, "sound again")
@@ -108,18 +110,24 @@ def test_limits_let_no_more_through_at_once_than_they_say(bench: Any) -> None:
 
 def test_a_full_queue_before_a_limit_is_refused_at_once(bench: Any) -> None:
     class Slow(Plugin):
+        def __init__(self) -> None:
+            self.begun = asyncio.Event()
+            self.gate = asyncio.Event()
+
         @operation("work.do")
         async def do(self, message: object) -> None:
-            await asyncio.sleep(0.2)
+            self.begun.set()
+            await self.gate.wait()
 
     async def main() -> None:
         limits = {"work.do": TopicPolicy(limits=Limits(concurrency=1, queue=0))}
         async with bench(topics=limits) as it:
-            await it.add(Slow(), "slow")
+            slow = await it.add(Slow(), "slow")
             first = asyncio.create_task(it.bus.request("work.do", {}))
-            await asyncio.sleep(0.05)
+            await slow.begun.wait()
             with pytest.raises(PolicyOverloadedError):
                 await it.bus.request("work.do", {})
+            slow.gate.set()
             await first
 
     asyncio.run(main())

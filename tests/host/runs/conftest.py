@@ -37,7 +37,7 @@ from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership, R
 from qtforge_sdk.records import CheckpointSaved, RunStarted
 from qtforge_sdk.testing import VirtualClock
 
-WAIT_S = 5
+WAIT_S = 60  # against hanging alone
 ALL = RunQuery(limit=1000)
 Code = Callable[[Run], Awaitable[Any]]
 Dies = Callable[[Record], bool]

@@ -254,7 +254,7 @@ def test_a_paused_run_asks_none_of_those_that_wait_for_their_turn(play: Any) -> 
         await asyncio.wait_for(lab.desk.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))
         await lab.post(run_id, "pause")
-        await asyncio.sleep(0.5)  # until the engine has looked into its inbox
+        await lab.until(lambda: pauses(lab, run_id))
         lab.desk.gate.set()
         state = await asyncio.wait_for(running, 60)
         assert (state.status, lab.desk.asked) == ("paused", ["first"])
@@ -262,6 +262,11 @@ def test_a_paused_run_asks_none_of_those_that_wait_for_their_turn(play: Any) -> 
         assert (state.status, lab.desk.asked) == ("succeeded", ["first", "second", "third"])
 
     play(case)
+
+
+async def pauses(lab: Any, run_id: str) -> bool:
+    """Whether the request to pause has reached the run."""
+    return not lab.engine.active_runs[run_id].is_clear
 
 
 def of_step(kind: type[Any], step: str) -> Callable[[object], bool]:

@@ -43,8 +43,9 @@ from qtforge_sdk import (
     hookimpl,
     operation,
 )
-from qtforge_sdk.journal import InboxMessage
+from qtforge_sdk.journal import InboxMessage, RunQuery
 from qtforge_sdk.policies import Cache
+from qtforge_sdk.records import StepStarted
 from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
 
 WAIT_S = 30
@@ -192,6 +193,16 @@ class Room:
     async def execute(self, workflow: Workflow, given: Mapping[str, Any] | None = None) -> RunState:
         work = self.engine.execute(workflow, given or {}, self.watcher)
         return await asyncio.wait_for(work, WAIT_S)
+
+    async def until_begun(self, step: str) -> None:
+        """Wait until the journal holds the start of a step of the only run."""
+        (run,) = await self.journal.runs(RunQuery())
+        async with asyncio.timeout(WAIT_S):
+            while not any(  # noqa: ASYNC110 - the journal has no event for it
+                isinstance(each, StepStarted) and each.step == step
+                for each in await self.journal.records(run.run_id)
+            ):
+                await asyncio.sleep(0.001)
 
     async def assert_hidden(self, *states: RunState) -> None:
         """Check that no secret is anywhere but in the folder of secrets."""
@@ -442,7 +453,7 @@ def test_a_run_of_a_process_that_was_killed_continues_with_the_secret(
             workflow = it.script(code, secret_inputs=("password",))
             task = asyncio.ensure_future(it.execute(workflow, given_for(kind)))
             await asyncio.wait_for(it.safe.waits.wait(), WAIT_S)
-            await asyncio.sleep(0.2)  # the start of the step is written a moment later
+            await it.until_begun("waits")
             # What kill -9 leaves: the files as they are, with no process that owns them.
             shutil.copytree(it.folder, tmp_path / "after")
             it.safe.gate.set()

@@ -245,6 +245,11 @@ async def at_rest(lab: Any, run_id: str) -> bool:
     return ended or not await lab.journal.pending(run_id)
 
 
+async def at_rest_or_dead(lab: Any, run_id: str) -> bool:
+    """Whether nothing more happens in this process, except to what the state has started."""
+    return lab.mortal.dead or await at_rest(lab, run_id)
+
+
 @pytest.mark.parametrize("process", ["the same", "another", "a dead one"])
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("what", ENDS)
@@ -314,7 +319,7 @@ def test_a_state_that_is_left_ends_its_workflow_wherever_the_process_dies(
         await lab.start(dies, after=after)
         async with lab.dispatching():
             await lab.post(run_id, "event", "leave")
-            await asyncio.sleep(0.1)
+            await lab.until(lambda: at_rest_or_dead(lab, run_id))
         await lab.start()
         async with lab.dispatching():
             await lab.has(child, "cancelled")
