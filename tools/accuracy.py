@@ -234,7 +234,10 @@ def _replaced(text: str, redacted: str) -> Iterator[str]:
         is_last = index == len(pieces) - 1
         if not is_last and not _WORDS.search(piece):
             continue  # between values that stand side by side, which are one span
-        end = len(text) - len(piece) if is_last else text.index(piece, at + 1)
+        # A placeholder is for whole words, so the text after it does not begin within one.
+        begin = r"(?<!\w)" if piece[:1].isalnum() else ""
+        following = re.compile(begin + re.escape(piece)).search(text, at + 1)
+        end = len(text) - len(piece) if is_last or following is None else following.start()
         yield text[at:end]
         at = end + len(piece)
 

@@ -89,7 +89,8 @@ def _invoice(request: EnrichRequest, folder: str | None) -> Invoice | None:
             request.document_type in (None, "unknown")
             and invoices.looks_like_invoice(text, None, folder)
         ):
-            found = invoices.find_invoice(text, language, folder)
+            recipients = request.metadata.recipients if request.metadata else ()
+            found = invoices.find_invoice(text, language, folder, recipients)
         else:
             return None
         if folder is None:

@@ -192,7 +192,7 @@ class FactEvidence(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: Label and value as written, on one line.
-        line: The value's line in the text, from 1.
+        line: The value's line in the text, from 1; 0 for a mail's header.
         confidence: 0 to 1.
     """
 

@@ -147,6 +147,7 @@ class DocumentParser(Plugin):
                 pages=extracted.pages,
                 created=extracted.created,
                 encoding=extracted.encoding,
+                recipients=tuple(filter(None, map(_one_line, extracted.recipients))),
             ),
             warnings=tuple(warnings),
             sections=_sections(extracted.headings, text),

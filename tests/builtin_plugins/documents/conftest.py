@@ -23,7 +23,7 @@ from qtforge_builtin_plugins.documents.messages import (
 from qtforge_builtin_plugins.documents.parser import DocumentParser, ParserConfig
 from qtforge_sdk import Document, OperationContext
 from qtforge_sdk.errors import NoHandlerError
-from qtforge_sdk.messages import ParseOptions, ParseRequest, ParseResponse
+from qtforge_sdk.messages import DocumentMetadata, ParseOptions, ParseRequest, ParseResponse
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "documents"
@@ -113,7 +113,11 @@ class Enrich(Protocol):
     """Enriches a text."""
 
     def __call__(
-        self, text: str, language: str | None = "en", document_type: str | None = None
+        self,
+        text: str,
+        language: str | None = "en",
+        document_type: str | None = None,
+        recipients: tuple[str, ...] = (),
     ) -> EnrichResponse: ...
 
 
@@ -124,9 +128,20 @@ def enrich() -> Enrich:
     context = OperationContext("document.enrich", "document-enricher")
 
     def enrich_it(
-        text: str, language: str | None = "en", document_type: str | None = None
+        text: str,
+        language: str | None = "en",
+        document_type: str | None = None,
+        recipients: tuple[str, ...] = (),
     ) -> EnrichResponse:
-        request = EnrichRequest(parsed_content=text, language=language, document_type=document_type)
+        request = EnrichRequest(
+            parsed_content=text,
+            metadata=DocumentMetadata(
+                name="a.eml", media_type="message/rfc822", size_bytes=1, sha256="0" * 64,
+                words=1, recipients=recipients,
+            ) if recipients else None,
+            language=language,
+            document_type=document_type,
+        )  # fmt: skip
         return plugin.enrich(request, context)
 
     return enrich_it

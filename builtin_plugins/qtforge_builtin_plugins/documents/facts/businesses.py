@@ -20,7 +20,7 @@ from qtforge_builtin_plugins.documents.facts.companies import (
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.page import Cell, Page
 
-__all__ = ["Business", "Businesses", "find_businesses"]
+__all__ = ["Business", "Businesses", "find_businesses", "find_recipient"]
 
 _PERSON: Final = re.compile(
     r"[^\W\d_a-zß-öø-ÿа-я][\w'’-]+(?: (?:de|da|dos|del|della|van|von|der|den|di)){0,2}"
@@ -38,6 +38,7 @@ _VAT_FORM: Final = re.compile(
     r"|(?P<digits>\d(?:[ .-]?\d){7,13})(?!\d)"
     r"|(?P<other>\d{2}[A-Z]{5}\d{4}[A-Z][\dA-Z]{3})"
 )
+_SWISS_END: Final = re.compile(r"CHE[- ]?\d{3}[. ]?\d{3}[. ]?\d{3} ?$")
 # Forms that only the VAT numbers of a country have, so that they need no label.
 _PLAIN_VAT: Final = re.compile(
     r"(?<![\w-])(?:ATU ?\d{8}|BE ?[01]\d{3}[. ]?\d{3}[. ]?\d{3}|DE ?\d{3} ?\d{3} ?\d{3}|DK ?\d{8}"
@@ -83,6 +84,7 @@ _TOWN: Final = re.compile(
     r"|[^\W\d_][^\d\n]{1,40},? (?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
     r"|[A-Z]\d[\dW] ?[A-Z\d]{4})"
 )
+_ANY_LABEL: Final = re.compile(r"[^\W\d_][^\d:,\t]{1,40}:\s+")
 _STREET: Final = re.compile(r"(?=[^\n]{3,60}$)[^\n]*\d[^\n]*")
 # The words of a line of an address that names a department or a person of a company.
 _DEPARTMENT: Final = re.compile(
@@ -187,6 +189,18 @@ def find_businesses(page: Page) -> Businesses:
     )
 
 
+def find_recipient(recipients: Sequence[str], issuer: Business | None) -> str | None:
+    """Return the first recipient of a mail that is not the issuer.
+
+    Args:
+        recipients: Names.
+        issuer: Of the invoice in the mail, or None.
+    """
+    return next(
+        (each for each in recipients if issuer is None or not _is_of(each, issuer.name)), None
+    )
+
+
 def _business(
     page: Page, name: _Name | None, numbers: dict[str, tuple[str, str]], is_labelled: bool
 ) -> Business | None:
@@ -236,12 +250,20 @@ def _company_at(page: Page, start: int, end: int, index: int) -> str | None:
         own = next(find_companies(following), None)
         is_rest = own is None or own[0] > 0 or text.endswith(("&", "+", " y", " e", " et", " und"))
         is_rest = is_rest or _key(without_form(own[1])) in _FORM_PARTS if own else is_rest
+        is_rest = is_rest or _has_mail(page, f"{text} {without_form(own[1])}" if own else text)
         if 0 < len(following) <= 24 and not is_label and is_rest:
             joined = f"{text} {following}"
             both = next(find_companies(joined), None)
             if both is not None and both[0] == 0 and len(both[1]) == len(joined):
                 return both[1] if has_form(both[1]) and not any(map(str.isdigit, text)) else None
     return None
+
+
+def _has_mail(page: Page, name: str) -> bool:
+    """Return whether the text has a mail address with all letters of a name as its domain."""
+    key = _key(name)
+    domains = (_key(match["domain"].rpartition(".")[0]) for match in _MAIL.finditer(page.text))
+    return any(domain == key for domain in domains)
 
 
 def _is_bank(page: Page, start: int) -> bool:
@@ -515,8 +537,13 @@ def _addressee(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Nam
 
 
 def _on_one_line(page: Page, issuer: _Name | None) -> _Name | None:
-    """Return the name that is before its address: Jane Doe, 24 Mill Lane, Leeds LS1 4DY."""
+    """Return the name that is before its address: Jane Doe, 24 Mill Lane, Leeds LS1 4DY.
+
+    A label that is not known may be before it.
+    """
     for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
+        label = _ANY_LABEL.match(page.text, start, end)
+        start = label.end() if label else start
         text = page.text[start:end]
         if len(text) > _MOST_ONE_LINE or "," not in text:
             continue
@@ -699,7 +726,8 @@ def _labelled_numbers(page: Page) -> Iterable[tuple[Hit, str, str, str]]:
             text = f"{text} {page.line(page.line_at(end) + 1)}"
         following_hits = page.hits_between(start, start + len(text))
         cut = next((other.start for other in following_hits if _OTHER & set(other.kinds)), None)
-        if cut is not None:
+        # In CHE-255.488.379 MWST the label is a part of the number.
+        if cut is not None and not _SWISS_END.search(page.text, start, cut):
             text = text[: cut - start]
         evidence = f"{page.spans([(hit.start, hit.end)])} {' '.join(text.split())}"[:160]
         for kind in kinds:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
@@ -309,9 +309,17 @@ class Contract:
         """Yield the companies of the parties' clause, and after words of a signature block."""
         section = _FIRST_SECTION.search(self.text)
         end = section.start() if section else min(len(self.text), _PARTIES_END)
-        for start, name in find_companies(self.text):
+        found = list(find_companies(self.text))
+        known: dict[str, set[str]] = {}
+        for start, name in found:
+            earlier = self._raw[max(0, start - _NEAR) : start].split()
+            known.setdefault(name, set()).add(earlier[-1] if earlier else "")
+        for start, name in found:
             cut = self._without_words(start, name)
             name = name[cut - start :]
+            shorter = _known_end(name, known)
+            cut += len(name) - len(shorter)
+            name = shorter
             number = _ENUMERATED.match(name)
             if number and (
                 number[0] == "ИП " or self._raw[max(0, cut - 1) : cut] in ("", "\n", "\t")
@@ -658,6 +666,8 @@ class Contract:
             ):
                 continue
             after = self.text[name[0] + len(name[1]) : self.text.find("\n", name[0]) % 10**9]
+            if _CONTACT.match(after.lstrip(" ,;(")):
+                continue  # somebody to be asked
             is_street = after[:1] == " " and after[1:2].isdigit()
             if after[:1] in (",", ";", " ") and not is_street and any(map(str.isdigit, after)):
                 yield Named(name[1], name[0], True)
@@ -910,6 +920,22 @@ _FIRST_SECTION: Final = re.compile(
     r"|primera\b|primero\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+def _known_end(name: str, known: Mapping[str, Set[str]]) -> str:
+    """Return the end of a name that is a known name: Acme Ltd in "On behalf of Acme Ltd".
+
+    Args:
+        name: A name.
+        known: Each name with the words before it; the rest of a name after a line break has
+            the same one.
+    """
+    words = name.split(" ")
+    for index in range(len(words) - 2, 0, -1):
+        end = " ".join(words[index:])
+        if any(not words[index - 1].startswith(before) for before in known.get(end, ())):
+            return end
+    return name
 
 
 def _is_partial(text: str, start: int) -> bool:

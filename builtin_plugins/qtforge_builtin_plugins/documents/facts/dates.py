@@ -36,9 +36,13 @@ _CANDIDATE: Final = re.compile(
     | (?<![\w.,/-]) (?P<day4>\d{{1,2}}) (?P<mark3>[-/.]) (?P<month4>{_MONTH}) (?P=mark3)
         (?P<year4>\d{{4}}|\d\d) (?!\d|[./-]\d|\w)
     | (?<![\d/.,]) (?P<first>\d{{1,2}}) (?P<mark>[./-]) (?P<second>\d{{1,2}}) (?P=mark)
-        (?P<year>\d{{4}}|\d\d) (?!\d|[./]\d|\w)
-    | (?<![\w.,]) ["«“„]? (?P<day>\d{{1,2}}) ["»”]? (?:st|nd|rd|th|-?го|\.)? [ \u00a0]{{0,2}}
-        (?:of[ ]|day[ ]of[ ]|de[ ])? (?P<month>{_MONTH}) (?:[ ]de)? \.?,? [ \u00a0]{{1,2}}
+        (?P<year>\d{{4}}|\d\d) (?!\d|[./]\d|(?!г\.?(?!\w))\w)
+    | (?<![\d/.,-]) (?P<day5>\d{{1,2}}) (?: / (?P<month5>\d{{1,2}}) (?:[ ]-?|-)
+        (?P<year5>\d{{4}}|(?<=-)\d\d) | \.[ ] (?P<month6>\d{{1,2}}) \.[ ] (?P<year6>\d{{4}}) )
+        (?!\d|[./,-]\d|\w)
+    | (?<![\w.,]) ["«“„]? (?P<day>\d{{1,2}}) ["»”]? (?:st|nd|rd|th|er|ste|-?го|\.?[º°]|\.)?
+        [ \u00a0]{{0,2}} (?:of[ ]|day[ ]of[ ]|de[ ])? (?P<month>{_MONTH}) (?:[ ]del?)? \.?,?
+        [ \u00a0]{{1,2}}
         (?P<year2>\d{{4}}) (?!\d)
     | (?<!\w) (?P<month3>{_MONTH}) \.? [ \u00a0] (?P<day3>\d{{1,2}}) (?:st|nd|rd|th)? [ ]?,?
         [ \u00a0] (?P<year3>\d{{4}}) (?!\d)
@@ -160,6 +164,11 @@ def _plain(match: re.Match[str], language: str | None, *, is_labelled: bool = Fa
         ):
             return None
         return match.group()
+    if match["day5"]:  # 25/1 2025, 25/1-25 and 25. 1. 2025
+        if len(match["year5"] or "") == 2 and not is_labelled:
+            return None
+        numbers = (match["day5"], match["month5"], match["month6"], match["year5"], match["year6"])
+        return ".".join(filter(None, numbers))
     day = match["day"] or match["day3"]
     month = match["month"] or match["month3"]
     year = match["year2"] or match["year3"]

@@ -158,7 +158,7 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         taken |= set(said)
         found += _first_date(page, dates, taken)
     if not any(each.kind == "payment_reference" for each in found):
-        found += _quoted(page, dates)
+        found += _quoted(page, dates) or _of_number(page, found)
     if not any(each.kind == "due_date" for each in found):
         found += _until(page, dates, found)
     if not any(each.kind == "due_date" for each in found):
@@ -223,16 +223,34 @@ def _first_date(page: Page, dates: _Dates, taken: set[str]) -> Iterator[Field]:
                 return
 
 
-def _quoted(page: Page, dates: _Dates) -> Iterator[Field]:
-    """Yield the reference of a payment: one with check digits, or the only number of a sentence.
+def _of_number(page: Page, found: Sequence[Field]) -> list[Field]:
+    """Return the reference of a payment that is the invoice's number and another one: 17/C-81843.
+
+    Its label may be any: who writes both numbers together wants them back.
+    """
+    numbers = [each for each in found if each.kind == "number" and _has_digits(each.value)]
+    if not numbers:
+        return []
+    number = max(numbers, key=lambda each: each.confidence)
+    others = {each.value for each in found}
+    extended = re.compile(rf"(?<![\w/.-]){re.escape(number.value)}[/_–-][\w-]*\d(?![\w/.-]*\w)")
+    return [
+        _field(page, "payment_reference", match[0], page.lines[page.line_at(match.start())][0],
+               match.end(), 0.4)
+        for match in extended.finditer(page.text)
+        if match[0] not in others
+    ][:1]  # fmt: skip
+
+
+def _quoted(page: Page, dates: _Dates) -> list[Field]:
+    """Return the reference of a payment: one with check digits, or the only number of a sentence.
 
     Please quote 389/10/2025/K41245 with your payment.
     """
     for match in _CREDITOR_REFERENCE.finditer(page.text):
         if iso11649.is_valid(match[0]):
             start, _ = page.lines[page.line_at(match.start())]
-            yield _field(page, "payment_reference", match[0], start, match.end(), 0.6)
-            return
+            return [_field(page, "payment_reference", match[0], start, match.end(), 0.6)]
     for start, end in page.lines:
         if not 12 < end - start < _MOST_SENTENCE or any(
             _OTHERS & set(hit.kinds) for hit in page.hits_between(start, end)
@@ -250,8 +268,8 @@ def _quoted(page: Page, dates: _Dates) -> Iterator[Field]:
             continue
         roles = frozenset().union(*map(page.labels.roles_of, words))
         if "pay" in roles and not roles & {"register", "vat"}:
-            yield _field(page, "payment_reference", value, start, end, 0.4)
-            return
+            return [_field(page, "payment_reference", value, start, end, 0.4)]
+    return []
 
 
 def _is_amount(rest: str, number: re.Match[str]) -> bool:
@@ -397,6 +415,8 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
         target = _WEAK.get(kind, kind)
         if kind in _WEAK:
             strength -= 0.3
+        if kind == "order_reference" and not _says_order(page, hit):
+            strength -= 0.1  # "your reference" is rather another thing, if both are there
         value = _value_in(target, text, dates)
         if value and hit.guessed and target in REFERENCES and not _has_digits(value[2]):
             continue
@@ -426,6 +446,13 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
             continue
         if anchored or colon:
             yield from _in_next_cells(page, hit, target, dates, strength)
+
+
+def _says_order(page: Page, hit: Hit) -> bool:
+    return any(
+        "order" in page.labels.roles_of(token.text)
+        for token in page.tokens_between(hit.start, hit.end)
+    )
 
 
 def _dated(page: Page, hit: Hit, start: int, end: int, dates: _Dates) -> Iterator[Field]:
@@ -517,7 +544,8 @@ def _in_next_cells(
         return
     if _name_of(page, hit) in page.labels.titles:
         strength -= 0.35  # the line below a title is rather another thing
-    if value and _LEAD.fullmatch(text[: value[0]]):
+    is_linked = kind in DATES and value and _is_link(page, below.start, below.start + value[0])
+    if value and (is_linked or _LEAD.fullmatch(text[: value[0]])):
         yield _field(page, kind, value[2], hit.start, below.start + value[1], strength - 0.1,
                      at=below.start + value[0])  # fmt: skip
 
@@ -527,7 +555,12 @@ def _name_of(page: Page, hit: Hit) -> str:
 
 
 def _begins_with_label(page: Page, position: int) -> bool:
-    return any(hit.start == position for hit in page.hits_between(position, position + 1))
+    """Return whether a label is at a position; a small word such as "den" before a day is none."""
+    return any(
+        hit.start == position
+        and not (page.text[position].islower() and _name_of(page, hit) in page.labels.links)
+        for hit in page.hits_between(position, position + 1)
+    )
 
 
 def _runs(page: Page) -> Iterator[list[Hit]]:

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.businesses import Business, find_businesses
+from qtforge_builtin_plugins.documents.facts.businesses import (
+    Business,
+    find_businesses,
+    find_recipient,
+)
 from qtforge_builtin_plugins.documents.facts.fields import Field, find_fields, find_stamp
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
 from qtforge_builtin_plugins.documents.facts.items import Row, find_rows
@@ -49,13 +53,17 @@ def looks_like_invoice(text: str, language: str | None = None, folder: str | Non
     )
 
 
-def find_invoice(text: str, language: str | None, folder: str | None = None) -> Invoice | None:
+def find_invoice(
+    text: str, language: str | None, folder: str | None = None, recipients: Sequence[str] = ()
+) -> Invoice | None:
     """Return an invoice's values; None when there is none of number and total.
 
     Args:
         text: Only its first and last 60,000 characters are used.
         language: ISO 639-1, or None.
         folder: A folder with labels of further languages, or None.
+        recipients: Those whom the mail with the invoice is addressed to; the first one that is
+            not the issuer is the customer of a text that names none.
     """
     if len(text) > _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         text = f"{text[:_HEAD_CHARACTERS]}\n{text[-_TAIL_CHARACTERS:]}"
@@ -77,6 +85,9 @@ def find_invoice(text: str, language: str | None, folder: str | None = None) -> 
     issuer, customer = businesses.issuer, businesses.customer
     _business_evidence(page, "issuer", issuer, evidence)
     _business_evidence(page, "customer", customer, evidence)
+    recipient = None if customer else find_recipient(recipients, issuer)
+    if recipient is not None:
+        evidence["customer"] = FactEvidence(text=f"To: {recipient}"[:200], line=0, confidence=0.5)
     bank = _bank(page, evidence)
     kept = _items(rows, sums)
     return Invoice(
@@ -92,7 +103,7 @@ def find_invoice(text: str, language: str | None, folder: str | None = None) -> 
         issuer=issuer.name if issuer else None,
         vat_id=issuer.vat_id if issuer else None,
         company_number=issuer.company_number if issuer else None,
-        customer=customer.name if customer else None,
+        customer=customer.name if customer else recipient,
         customer_vat_id=customer.vat_id if customer else None,
         iban=bank.get("iban"),
         bic=bank.get("bic"),

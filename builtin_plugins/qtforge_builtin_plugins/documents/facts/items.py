@@ -13,7 +13,12 @@ from typing import Final
 from price_parser import Price
 
 from qtforge_builtin_plugins.documents.facts.page import Page
-from qtforge_builtin_plugins.documents.facts.sums import Money, decimal_mark, find_money
+from qtforge_builtin_plugins.documents.facts.sums import (
+    RATE_AFTER,
+    Money,
+    decimal_mark,
+    find_money,
+)
 
 __all__ = ["Row", "find_rows"]
 
@@ -23,7 +28,7 @@ _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _SPLIT: Final = re.compile(r"(?<=\d) (?=\d{3})")
 _HALF: Final = Decimal("0.005")
 _MOST_NUMBERS: Final = 12
-_PERCENT: Final = re.compile(r"(?<![\d.,])(\d{1,2}(?:[.,]\d{1,2})?) ?%(?!\d)")
+_PERCENT: Final = re.compile(RATE_AFTER)
 _MOST_TAX: Final = Decimal("1.31")  # of an amount with tax, as a share of that without
 _MOST_BEFORE: Final = 2  # lines of a description before its numbers
 _SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due", "paid"})

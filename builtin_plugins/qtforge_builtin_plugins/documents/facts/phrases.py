@@ -30,8 +30,17 @@ _SLASH: Final = re.compile(r"[. \u00a0]*[/|][ \u00a0]*(?=[^\W\d_])")
 _BEFORE_SIGN: Final = re.compile(r"[ .]{1,3}")
 _NUMBER_AFTER: Final = re.compile(r"[ .]{0,3}:|[ .:]{0,4}[^\s\d]{0,8}\d")
 _TO_COLON: Final = re.compile(r"(?:[ ]?(?:[^\W\d_][\w.'°º-]*|[#№])){1,4}[ ]?(?=:)")
-_SEGMENT: Final = re.compile(r"\s[/|\u2013-]\s|[;,]\s(?=[^\W\d_])")
+# Also after a value: Steuernummer: 5044433609 Registernummer: HRB 1767.
+_SEGMENT: Final = re.compile(
+    r"\s[/|\u2013-]\s|[;,]\s(?=[^\W\d_])"
+    r"|(?<=\d)\s(?=[^\W\d_][^\d:\t]{2,40}:\s{0,3}[^\s:]{0,8}\d)"
+)
 _PHRASE: Final = re.compile(r"[^\W\d_][^\d:\t]{1,58}")
+# A number or a day that is the whole next line, and no sum.
+_VALUE_BELOW: Final = re.compile(
+    r"[ ]*\n[ ]*(?![^\w\s]?\d[\d., ']*[.,]\d\d[ ]*(?:\n|$))(?=[^\n]*\d{2})"
+    r"(?:[^\s\d]{0,8}\d[\w/.&-]*|\d{1,2}[. ]{1,2}[^\W\d_]{3,12}\.? \d{4})[ ]*(?:\n|$)"
+)
 _LAST_PART: Final = re.compile(r"[^\s]*$")
 # The letters of a number, which are a part of it: HRB 1234, DE 123456789.
 _PREFIX: Final = re.compile(
@@ -177,6 +186,8 @@ def _guess(
         return None
     label_end = phrase.end()
     follower = folded[label_end : label_end + 1] if label_end < end else ""
+    if not follower and _VALUE_BELOW.match(folded, label_end):
+        follower = ":"  # alone above its value a label is as good as with a colon
     if follower.isdigit():
         # A number's letters are a part of it: PO-7312.
         part = _LAST_PART.search(folded, start, label_end)

@@ -20,7 +20,7 @@ from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.documents.facts.page import Page
 
-__all__ = ["Money", "SumLine", "Sums", "find_money", "find_sums", "read_lines"]
+__all__ = ["RATE_AFTER", "Money", "SumLine", "Sums", "find_money", "find_sums", "read_lines"]
 
 _KINDS: Final = frozenset(
     {"net", "tax", "tax_base", "total", "total_weak", "amount_due", "paid", "discount", "shipping"}
@@ -33,19 +33,22 @@ _NUMBER: Final = (
     r"\d{1,3}(?:[.,' ]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)"
     r"|\d{1,12}(?:[.,]\d{1,4})?(?!\d)|[.,]\d\d(?!\d)"
 )
+_EXACT: Final = r"\d{1,3}(?:[.,' ]?\d{3})*[.,]\d\d(?![\d.,]*\d)"
 _MONEY: Final = re.compile(
-    rf"(?<![\w.,/:№#])(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY})[ \n]?)?"
+    # A sum of two places may touch the word or rate before it, as in a narrow table.
+    rf"(?:(?<![\w.,/:№#])|(?<=[^\W\d_]{{2}})(?={_EXACT})|(?<=[^\W\d_]\.)(?={_EXACT}))"
+    rf"(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY})[ \n]?)?"
     r"(?P<minus2>[-−–] ?)?"
     rf"(?P<number>{_NUMBER})(?:[.,][-–]{{1,2}}(?!\d))?(?P<minus3>-(?!\d))?"
-    rf"(?:[ \n]?(?P<after>{_CURRENCY})(?! ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
+    rf"(?:[ \n]?(?P<after>{_CURRENCY})(?!\.? ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
 )
-_PERCENT: Final = re.compile(
-    r"(?<![\d.,])\(?[-–]?\d{1,2}(?:[.,]\d{1,3})? ?%(?!\d)\)?|% ?\d{1,2}(?:[.,]\d{1,2})?"
-)
-_RATE: Final = re.compile(
-    r"(?P<minus>[-–]?)(?:(?<![\d.,])(\d{1,2}(?:[.,]\d{1,3})?) ?%(?!\d)"
-    r"|% ?(\d{1,2}(?:[.,]\d{1,2})?))"
-)
+# 20 %, and %20 as in Turkish; in "19%2.975,00" and "20 %374 723,38" a sum follows the rate.
+_RATE_BEHIND: Final = r"\d{1,2}(?:[.,]\d{1,2})?(?![.,]?\d)"
+RATE_AFTER: Final = rf"(?<![\d.,])(\d{{1,2}}(?:[.,]\d{{1,3}})?)(?:%| %(?!{_RATE_BEHIND}))"
+"""A rate before its sign; its number is the group."""
+
+_PERCENT: Final = re.compile(rf"\(?[-–]?{RATE_AFTER}\)?|% ?{_RATE_BEHIND}")
+_RATE: Final = re.compile(rf"(?P<minus>[-–]?)(?:{RATE_AFTER}|% ?({_RATE_BEHIND}))")
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
@@ -102,7 +105,8 @@ class SumLine:
         base: Another amount before it, such as the base of a tax, or None.
         line: The index of its line.
         evidence: The line.
-        own_line: Whether nothing but a label is beside the amount.
+        plain: Whether nothing but a label is beside the amount.
+        either: Whether its label is one of sums with tax as well as of sums without.
     """
 
     kind: str | None
@@ -113,6 +117,7 @@ class SumLine:
     line: int
     evidence: str
     plain: bool
+    either: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +316,7 @@ def _read_line(
         line=index,
         evidence=evidence,
         plain=len(amounts) == 1 or (bool(kinds) and kinds != ("other",)),
+        either="net" in kinds and bool({"total", "total_weak"} & set(kinds)),
     )
 
 
@@ -427,8 +433,30 @@ def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -
     return None
 
 
+def _taxes_by_rate(lines: Sequence[SumLine]) -> list[SumLine]:
+    """Return the lines, with those as taxes that are their rate of a sum and its rest.
+
+    Whatever its words are: in ``incl. VAT 10% 144.10`` the words are those of a total.
+    """
+    values = {line.amount.value for line in lines}
+    read: list[SumLine] = []
+    for line in lines:
+        tax, rate = line.amount.value, line.rate
+        is_tax = (
+            line.kind in ("total", "total_weak", "net", "other")
+            and rate is not None and rate > 0 and line.base is None
+            and any(
+                value - tax in values and abs((value - tax) * rate / 100 - tax) <= _TOLERANCE
+                for value in values if abs(value) > abs(tax) > 0
+            )
+        )  # fmt: skip
+        read.append(replace(line, kind="tax") if is_tax else line)
+    return read
+
+
 def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
     """Return the total, and the net sum and taxes that make it."""
+    lines = _taxes_by_rate(lines)
     totals = _candidates(lines, ("total",)) or _candidates(lines, ("total_weak",))
     weak = _candidates(lines, ("total_weak",)) if totals else []
     dues = _candidates(lines, ("amount_due",))
@@ -439,7 +467,8 @@ def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
     last_tax = max((each.line for each in lines if each.kind == "tax"), default=len(lines))
     after = [each for each in lines if each.kind == "net" and each.line > last_tax]
     others = [each for each in lines if each.kind == "other" and each.line > last_tax]
-    for group in (totals, weak, dues, unknown, after, others):
+    either = [each for each in lines if each.either]
+    for group in (totals, weak, dues, unknown, after, others, either):
         best: Sums | None = None
         for total in group:
             made = _explained(total, lines, items)

@@ -136,6 +136,7 @@ class Extracted:
         pages: The number of pages of a paged format, or None.
         created: ISO 8601, or None.
         encoding: The encoding that was used, or None for binary formats.
+        recipients: The names of those whom a mail is addressed to.
         warnings: The code of each warning, with a text for the log.
         headings: The level of each heading, from 1, and its text on one line.
         tables: The tables of formats that mark them.
@@ -150,6 +151,7 @@ class Extracted:
     pages: int | None = None
     created: str | None = None
     encoding: str | None = None
+    recipients: Sequence[str] = ()
     warnings: Mapping[str, str] = field(default_factory=dict)
     headings: Sequence[tuple[int, str]] = ()
     tables: Sequence[Table] = ()

@@ -6,7 +6,9 @@ import email
 import email.policy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import getaddresses
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -14,11 +16,12 @@ from qtforge_builtin_plugins.documents.formats import EML, Extracted, Part, Sour
 from qtforge_builtin_plugins.documents.formats.errors import damage_as_error, encrypted_message
 from qtforge_builtin_plugins.documents.formats.plain import Decoded, decode
 
-__all__ = ["extract", "join_texts", "read_header", "read_html"]
+__all__ = ["extract", "join_texts", "named_recipients", "read_header", "read_html"]
 
 _ENCRYPTED: Final = frozenset({"multipart/encrypted", "application/pkcs7-mime"})
 _REPORTS: Final = frozenset({"message/delivery-status", "message/disposition-notification"})
 _MOST_NESTED: Final = 50
+_MOST_RECIPIENTS: Final = 20
 T = TypeVar("T")
 # Mail programs declare an encoding and use its superset, as web pages do (WHATWG Encoding).
 _SUPERSETS: Final = MappingProxyType(
@@ -60,6 +63,8 @@ class _Content:
 def extract(source: Source) -> Extracted:
     """Return the message's text; the subject is the title, the sender the author.
 
+    The recipients are the names in ``To``, without those that are only an address.
+
     All texts are read in order; of alternatives the plain text, unless it is blank. Attached
     messages and files are ``parts``, and their names are at the end of the text.
 
@@ -80,9 +85,25 @@ def extract(source: Source) -> Extracted:
         author=read_header(message, "from"),
         created=_date(message),
         encoding=content.encoding,
+        recipients=named_recipients(_recipients(message)),
         warnings=content.warnings,
         parts=content.parts,
     )
+
+
+def named_recipients(names: Sequence[str]) -> list[str]:
+    """Return the first names of recipients that are no addresses."""
+    return [name for name in names if name.strip() and "@" not in name][:_MOST_RECIPIENTS]
+
+
+def _recipients(message: EmailMessage) -> Sequence[str]:
+    def read() -> list[str]:
+        # The parser of structured headers leaves the space between two encoded parts of a name.
+        headers = [str(value) for key, value in message.raw_items() if key.lower() == "to"]
+        names = (name for name, _ in getaddresses(headers))
+        return [str(make_header(decode_header(name))) for name in names]
+
+    return _safely(read) or []
 
 
 def join_texts(texts: Sequence[str], parts: Sequence[Part]) -> str:

@@ -10,7 +10,7 @@ from oxmsg.domain import constants
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Part, Source
 from qtforge_builtin_plugins.documents.formats.errors import damage_as_error, encrypted_message
-from qtforge_builtin_plugins.documents.formats.mail import join_texts, read_html
+from qtforge_builtin_plugins.documents.formats.mail import join_texts, named_recipients, read_html
 
 __all__ = ["extract"]
 
@@ -44,6 +44,7 @@ def extract(source: Source) -> Extracted:
             title=message.subject.strip() or None,
             author=message.sender,
             created=sent.isoformat() if sent else None,
+            recipients=named_recipients([each.name or "" for each in message.recipients]),
             warnings={"rtf_only": "its text is only there as RTF"} if is_unread else {},
             parts=parts,
         )

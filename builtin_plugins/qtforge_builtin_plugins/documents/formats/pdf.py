@@ -26,8 +26,8 @@ _DATE: Final = re.compile(
 )
 # PDFium marks a hyphen at a line break within a word by U+FFFE (older versions: U+0002).
 _SOFT_HYPHEN: Final = re.compile("[\ufffe\x02]\r?\n?")
-# Before a digit it is one of a number such as M-414658, which does not lose it.
-_HYPHEN_OF_NUMBER: Final = re.compile("[\ufffe\x02]\r?\n?(?=\\d)")
+_ADDRESS: Final = re.compile(r"\S*@\S*|https?://\S*|www\.\S*")
+_MOST_WORD: Final = 100  # characters of a word that are looked at beside a hyphen
 # From this share of lines that are above the previous line, the drawing order of the page is
 # not the reading order. Columns cause one such step each, so they stay below.
 _MOST_STEPS_UP: Final = 0.25
@@ -198,7 +198,25 @@ def _read_page(source: Source, document: pypdfium2.PdfDocument, number: int) -> 
 
 
 def _without_soft_hyphens(text: str) -> str:
-    return _SOFT_HYPHEN.sub("", _HYPHEN_OF_NUMBER.sub("-", text))
+    return _SOFT_HYPHEN.sub(_hyphen, text)
+
+
+def _hyphen(match: re.Match[str]) -> str:
+    """Return a hyphen that was written, and nothing for one that only divides a word.
+
+    It was written before a digit (M-414658), before a capital after a small letter (Anna-Lena),
+    and in an address (office@blue-door.example).
+    """
+    text = match.string
+    before = text[max(0, match.start() - _MOST_WORD) : match.start()]
+    after = text[match.end() : match.end() + _MOST_WORD]
+    is_written = (
+        after[:1].isdigit()
+        or (after[:1].isupper() and before[-1:].islower())
+        or _ADDRESS.fullmatch(f"{before}x".split()[-1][:-1] + f"x{after}".split()[0][1:])
+        is not None
+    )
+    return "-" if is_written else ""
 
 
 def _written(page: pypdfium2.PdfPage) -> _Written | None:

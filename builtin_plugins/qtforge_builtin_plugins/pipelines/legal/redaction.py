@@ -160,6 +160,7 @@ def _redact_metadata(
         name=without_values(metadata.name),
         title=None if metadata.title is None else without_values(metadata.title),
         author=None,
+        recipients=(),
         media_type=_REDACTED_TYPE,
         encoding="utf-8",
         size_bytes=len(encoded),

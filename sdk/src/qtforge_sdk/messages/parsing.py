@@ -75,6 +75,7 @@ class DocumentMetadata(msgspec.Struct, frozen=True, kw_only=True):
         pages: The number of pages of a paged format, or None.
         created: ISO 8601, from the document, or None.
         encoding: The encoding of a text format, or None.
+        recipients: The names of those whom a mail is addressed to; empty for other documents.
     """
 
     name: str
@@ -87,6 +88,7 @@ class DocumentMetadata(msgspec.Struct, frozen=True, kw_only=True):
     pages: int | None = None
     created: str | None = None
     encoding: str | None = None
+    recipients: tuple[str, ...] = ()
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,22 @@ def test_subject_sender_and_date_are_the_metadata(parse: Any) -> None:
     assert metadata.created == "2026-03-02T10:00:00+03:00"
 
 
+def test_recipients_are_the_names_of_those_addressed(parse: Any) -> None:
+    mail = message()
+    del mail["To"]
+    mail["To"] = '"Blue Door Ltd" <pay@blue.example>, ben@example.com, "Doe, Jane" <jane@x.example>'
+    mail.set_content("Hello")
+    assert parse(mail.as_bytes()).metadata.recipients == ("Blue Door Ltd", "Doe, Jane")
+
+
+def test_a_recipient_in_two_encoded_parts_has_no_gap_between_them(parse: Any) -> None:
+    raw = (
+        b"From: a@example.com\r\nTo: =?utf-8?b?0J/QtdGC0YDQvtCy0Lg=?=\r\n =?utf-8?q?=D1=87?="
+        b" <p@x.example>\r\nSubject: x\r\n\r\ntext\r\n"
+    )
+    assert parse(raw, "a.eml").metadata.recipients == ("Петрович",)
+
+
 def test_plain_text_is_preferred_and_attachments_are_named(parse: Any) -> None:
     mail = message()
     mail.set_content("the plain part")

@@ -93,6 +93,16 @@ def test_a_hyphen_at_the_end_of_a_line_stays_in_a_number_and_goes_in_a_word(pars
     assert text == "Registro Mercantil, Hoja M-414658 and a document"
 
 
+def test_a_hyphen_at_the_end_of_a_line_stays_in_an_address_and_before_a_capital(parse: Any) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.set_font("helvetica", size=12)
+    lines = ("Ask office@blue-", "door.example or Anna-", "Lena about the agree-", "ment")
+    pdf.multi_cell(90, 8, "\n".join(lines))
+    text = " ".join(parse(bytes(pdf.output())).parsed_content.split())
+    assert text == "Ask office@blue-door.example or Anna-Lena about the agreement"
+
+
 def test_columns_are_read_one_after_the_other(parse: Any) -> None:
     pdf = FPDF()
     pdf.add_page()
