@@ -51,10 +51,10 @@ def run_lines(
     steps = run.steps if run.checkpoint is None else {}
     names = max((len(name) for name in steps), default=0)
     states = max((len(step.status) for step in steps.values()), default=0)
-    told: set[str] = set()
+    reported: set[str] = set()
     for step in steps.values():
         lines.append(f"  {_step(step, states, names)}")
-        lines += [f"    warning: {each}" for each in _new_warnings(step, told)]
+        lines += [f"    warning: {each}" for each in _new_warnings(step, reported)]
     if run.finished_at is None:
         lines += machine_lines(run, offers)
     for undone in run.compensations.values():
@@ -81,17 +81,17 @@ def _step(step: StepResult, states: int, names: int) -> str:
     return f"{text}  {step.duration_s:7.3f} s{who}{tries}{reason}"
 
 
-def _new_warnings(step: StepResult, told: set[str]) -> list[str]:
+def _new_warnings(step: StepResult, reported: set[str]) -> list[str]:
     """Return the ``warnings`` of a step's answer, texts or objects with a ``message``.
 
     Args:
         step: The step.
-        told: The warnings of other steps, which are not repeated; the new ones are added.
+        reported: The warnings of other steps, which are not repeated; the new ones are added.
     """
     given = step.data.get("warnings") if isinstance(step.data, Mapping) else None
     texts = [_warning(each) for each in given] if isinstance(given, list | tuple) else []
-    new = [each for each in dict.fromkeys(texts) if each and each not in told]
-    told.update(new)
+    new = [each for each in dict.fromkeys(texts) if each and each not in reported]
+    reported.update(new)
     more = [f"and {len(new) - _WARNINGS:,} more; see --json"] if len(new) > _WARNINGS else []
     return new[:_WARNINGS] + more
 

@@ -12,7 +12,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.journal import Journal, JournalStatistics
 from qtforge_sdk.records import RunFinished, RunStarted, StepFailed, StepSkipped, StepSucceeded
 
-__all__ = ["COUNTED_AGAIN_S", "RecentCensus", "RunCounts"]
+__all__ = ["COUNTED_AGAIN_S", "RecentStatistics", "RunCounts"]
 
 COUNTED_AGAIN_S: Final = 10.0
 
@@ -20,7 +20,7 @@ COUNTED_AGAIN_S: Final = 10.0
 _REST: Final = 20  # times as long as it took: a twentieth of one processor at most
 
 
-class RecentCensus:
+class RecentStatistics:
     """Counts when it is asked, but not when it has done so lately.
 
     Args:

@@ -18,7 +18,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
-from qtforge_host.serving.metrics import RecentCensus, RunCounts
+from qtforge_host.serving.metrics import RecentStatistics, RunCounts
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
@@ -68,7 +68,7 @@ class Service:
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams
-        self.statistics: RecentCensus
+        self.statistics: RecentStatistics
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._hurried = asyncio.Event()
@@ -83,7 +83,7 @@ class Service:
             self.client = RunClient(
                 self._parts, by="the HTTP interface", max_runs=self.options.max_runs
             )
-            self.statistics = RecentCensus(self.durable.journal)
+            self.statistics = RecentStatistics(self.durable.journal)
             supervisor = self.durable.supervisor
             supervisor.active_runs.linger_s = _LINGER_S
             self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)

@@ -80,8 +80,8 @@ def _warn_of_nulls(
     (found,) = engine.rows(f"SELECT {counts} FROM {source}")  # noqa: S608 - quoted
     for name, count in zip(names, found, strict=True):
         if count:
-            told = f"{name}: NaN and infinity, which JSON does not have, became null"
-            warnings.add("rows.not_finite", told, about=name, count=count)
+            reported = f"{name}: NaN and infinity, which JSON does not have, became null"
+            warnings.add("rows.not_finite", reported, about=name, count=count)
 
 
 def _check(engine: Engine, file: FoundFile, path: object) -> None:

@@ -99,8 +99,8 @@ class FileReader:
                 warnings = SourceWarnings()
                 table = self._table(engine, files, warnings)
                 collected = engine.collect(table, self.folder, self.name, self._limit)
-                told = (*warnings.listed(), *collected.warnings)
-                return msgspec.structs.replace(collected, warnings=told)
+                reported = (*warnings.listed(), *collected.warnings)
+                return msgspec.structs.replace(collected, warnings=reported)
         except duckdb.Error as error:  # errors in a file's content are reported before this
             why = " ".join(str(error).split())[:300]
             fix = "check that the files are not changed while they are read, and the disk's space"

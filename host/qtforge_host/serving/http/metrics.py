@@ -34,10 +34,10 @@ async def metrics_text(service: Service) -> str:
     """
     now = datetime.datetime.now(datetime.UTC)
     next_timer = await service.durable.journal.next_due(now)
-    census = await service.statistics.get()
+    statistics = await service.statistics.get()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(service, next_timer))
-    registry.register(_JournalFigures(census, service.durable.journal.backlog(), now))
+    registry.register(_JournalFigures(statistics, service.durable.journal.backlog(), now))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 
@@ -154,8 +154,8 @@ class _Figures(Collector):
 class _JournalFigures(Collector):
     """Metrics of the whole journal, whichever process wrote it."""
 
-    def __init__(self, census: JournalStatistics, backlog: int, now: datetime.datetime) -> None:
-        self._census = census
+    def __init__(self, statistics: JournalStatistics, backlog: int, now: datetime.datetime) -> None:
+        self._statistics = statistics
         self._backlog = backlog
         self._now = now
 
@@ -163,15 +163,15 @@ class _JournalFigures(Collector):
         runs = GaugeMetricFamily(
             "qtforge_journal_runs", "Runs in the journal.", labels=["workflow", "status"]
         )
-        for key, count in sorted(self._census.runs.items()):
+        for key, count in sorted(self._statistics.runs.items()):
             runs.add_metric(key, count)
         yield runs
         for name, text, value in (
-            ("timers", "Pending timers of runs.", self._census.timers),
+            ("timers", "Pending timers of runs.", self._statistics.timers),
             (
                 "inbox_messages",
                 "Events and other messages that unfinished runs have not handled.",
-                self._census.messages,
+                self._statistics.messages,
             ),
             (
                 "inbox_oldest_message_age_seconds",
@@ -189,7 +189,7 @@ class _JournalFigures(Collector):
             yield gauge
 
     def _oldest_age_s(self) -> float:
-        made_at = self._census.oldest_message_at
+        made_at = self._statistics.oldest_message_at
         return 0.0 if made_at is None else max(0.0, (self._now - made_at).total_seconds())
 
 

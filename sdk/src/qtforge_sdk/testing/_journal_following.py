@@ -96,7 +96,7 @@ class FollowingContract:
         assert (only.position, only.run_id) == (3, "new")
 
     @scenario
-    async def test_a_census_counts_runs_timers_and_messages(self, journals: Journals) -> None:
+    async def test_the_statistics_count_runs_timers_and_messages(self, journals: Journals) -> None:
         journal = await journals.open()
         empty = await journal.statistics()
         assert (dict(empty.runs), empty.timers, empty.messages) == ({}, 0, 0)
@@ -111,20 +111,20 @@ class FollowingContract:
         await journal.append(ownership, [waits])
         position = await journal.post("waits", event("m1"))
         await journal.post("bill", event("m2"))
-        census = await journal.statistics()
-        assert dict(census.runs) == {
+        statistics = await journal.statistics()
+        assert dict(statistics.runs) == {
             ("letters", "succeeded"): 1,
             ("letters", "waiting"): 1,
             ("bills", "running"): 1,
         }
-        assert (census.timers, census.messages) == (2, 2)
-        assert census.oldest_message_at == NOW
+        assert (statistics.timers, statistics.messages) == (2, 2)
+        assert statistics.oldest_message_at == NOW
         went_on = CheckpointSaved(
             run_id="waits", at=NOW, state={}, label="here", timers_gone=("t",), inbox=position
         )
         await journal.append(ownership, [went_on])
-        census = await journal.statistics()
-        assert (census.timers, census.messages) == (1, 1)
+        statistics = await journal.statistics()
+        assert (statistics.timers, statistics.messages) == (1, 1)
         assert journal.backlog() == 0
 
     @scenario

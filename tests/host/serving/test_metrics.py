@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from qtforge_host.serving.metrics import COUNTED_AGAIN_S, RecentCensus
+from qtforge_host.serving.metrics import COUNTED_AGAIN_S, RecentStatistics
 from qtforge_sdk.journal import JournalStatistics
 
 
@@ -31,11 +31,11 @@ class Counted:
 
 
 def asked_at(takes_s: float, *waits_s: float) -> list[int]:
-    """Return the number of the census that is given at first and after each time."""
+    """Return the number of the statistics that is given at first and after each time."""
     journal: Any = Counted(takes_s)
 
     async def ask() -> list[int]:
-        recent = RecentCensus(journal, journal.clock)
+        recent = RecentStatistics(journal, journal.clock)
         found = [(await recent.get()).timers]
         for wait_s in waits_s:
             journal.now_s += wait_s
@@ -58,7 +58,7 @@ def test_those_who_ask_at_once_share_one_census() -> None:
     journal: Any = Counted(1.0)
 
     async def ask() -> None:
-        recent = RecentCensus(journal, journal.clock)
+        recent = RecentStatistics(journal, journal.clock)
         found = await asyncio.gather(*(recent.get() for _ in range(5)))
         assert [each.timers for each in found] == [1] * 5
 
