@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qtforge_host.api.blocking import BlockingRunClient
-    from qtforge_host.api.client import EventOutcome, RunClient
+    from qtforge_host.api.client import RunClient
+    from qtforge_host.api.event_outcome import EventOutcome
     from qtforge_host.api.host_client import HostClient
     from qtforge_host.api.snapshots import RunSnapshot
 
@@ -21,7 +22,7 @@ __all__ = ["BlockingRunClient", "EventOutcome", "HostClient", "RunClient", "RunS
 
 _MODULES = {
     "BlockingRunClient": "blocking",
-    "EventOutcome": "client",
+    "EventOutcome": "event_outcome",
     "HostClient": "host_client",
     "RunClient": "client",
     "RunSnapshot": "snapshots",

@@ -6,28 +6,24 @@ import asyncio
 import contextlib
 import copy
 import datetime
-import hashlib
 import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from msgspec.structs import replace
 
-from qtforge_host.api.documents import (
-    Amended,
-    EventSent,
-)
-from qtforge_host.api.errors import KeyInvalidError, KeyReusedError, TooManyRunsError
+from qtforge_host.api.documents import Amended
+from qtforge_host.api.errors import TooManyRunsError
+from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.host_client import HostClient
+from qtforge_host.api.idempotency import check_same, run_id_of
 from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.snapshots import RunSnapshot, look
 from qtforge_host.api.store import RunStore
-from qtforge_host.api.timeline import move_of
 from qtforge_host.config.settings import Settings, load_settings
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.run_files import RunFiles
@@ -38,7 +34,6 @@ from qtforge_host.runs.engine import RunIds
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
-from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
@@ -51,7 +46,6 @@ from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, RunQuery, Ru
 from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
     AmendmentRefused,
-    CheckpointSaved,
     RunAmended,
     RunCancelRequested,
     RunPaused,
@@ -60,7 +54,7 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
-__all__ = ["EventOutcome", "RunClient"]
+__all__ = ["RunClient"]
 
 _LOG: Final = logging.getLogger("qtforge.client")
 _POLL_S: Final = 0.05
@@ -69,7 +63,6 @@ _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
 _ALL: Final = 1_000_000
-_KEY_CHARACTERS: Final = 255
 _IDLE: Final = RESTING | {"waiting", "interrupted"}
 
 T = TypeVar("T")
@@ -78,50 +71,6 @@ Patch = Sequence[Mapping[str, Any]]
 
 PatchOf = Callable[[Workflow], Patch]
 """Makes a JSON Patch for a workflow with its definition as it is now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventOutcome:
-    """How a run handled an event.
-
-    Attributes:
-        run_id: The run.
-        event: The event's name.
-        event_id: The event's id.
-        received: Whether the run has received it.
-        checkpoint: Of a state machine: the state that the event led to; else None.
-        run: Of a state machine: the run after that; else None.
-        paused: Whether the run is paused, and handles the event once it is resumed.
-    """
-
-    run_id: str
-    event: str
-    event_id: str
-    received: bool
-    checkpoint: CheckpointSaved | None = None
-    run: RunSnapshot | None = None
-    paused: bool = False
-
-    def document(self) -> EventSent:
-        """Return it as ``send --json`` prints it."""
-        facts: dict[str, Any] = {}
-        if self.checkpoint is not None and self.run is not None:
-            move = move_of(self.checkpoint)
-            facts = {
-                "taken": move.taken,
-                "reason": move.reason or None,
-                "transitions": move.transitions,
-                "left": move.left,
-                "entered": move.entered,
-                "run": self.run.outcome(),
-            }
-        return EventSent(
-            run_id=self.run_id,
-            event=self.event,
-            event_id=self.event_id,
-            received=self.received,
-            **facts,
-        )
 
 
 class RunClient(RunStore):
@@ -195,7 +144,9 @@ class RunClient(RunStore):
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(durable.supervisor.close, wait_seconds(grace))
                 if recover:
-                    await stack.enter_async_context(_recovering(client._parts))
+                    from qtforge_host.api.recovery import recovering  # few need its imports
+
+                    await stack.enter_async_context(recovering(client._parts))
                 yield client
 
     @classmethod
@@ -275,14 +226,14 @@ class RunClient(RunStore):
         found = await self.workflow(workflow)
         durable = await self._parts.durable()
         given = given or {}
-        wanted = run_id if key is None else _run_id_of(key)
+        wanted = run_id if key is None else run_id_of(key)
         self._check_room(durable)
         try:
             return await durable.supervisor.start(found, given, run_id=wanted)
         except RunExistsError:
             if key is None or wanted is None:
                 raise
-            await _check_same(durable, found, given, wanted)
+            await check_same(durable, found, given, wanted)
             return wanted
 
     async def run(
@@ -408,7 +359,7 @@ class RunClient(RunStore):
         timeout_s = wait_seconds(timeout)
         if before.status == "paused" and not before.owner_alive:
             await self._post(run_id, message)
-            return _outcome(run_id, message, received=False, paused=True)
+            return EventOutcome.of(run_id, message, received=False, paused=True)
         if before.stateful and timeout_s:
             return await self._send_to_machine(run_id, message, timeout_s)
         newest = await journal.last_position()
@@ -423,7 +374,7 @@ class RunClient(RunStore):
             return message.message_id in RunState.from_records(run_id, records).handled or None
 
         answered = bool(await _answered(journal, before, receipt_s, received))
-        return _outcome(run_id, message, received=answered)
+        return EventOutcome.of(run_id, message, received=answered)
 
     async def cancel(
         self, run_id: str, *, reason: str = "", timeout: Duration = 10.0
@@ -770,13 +721,13 @@ class RunClient(RunStore):
         durable = await self._parts.durable()
         checkpoint = await durable.supervisor.send(run_id, message, timeout_s=timeout_s)
         if checkpoint is None:
-            return _outcome(run_id, message, received=False)
+            return EventOutcome.of(run_id, message, received=False)
         if not self._stays and durable.supervisor.executes(run_id):
             # This process ends after the run has come to rest.
             await durable.engine.resume(run_id, unpause=False)
         await self._settle(durable, run_id)
         run = await look(durable.journal, run_id, self._workflow_of, most=_ANSWER_RECORDS)
-        return _outcome(run_id, message, received=True, checkpoint=checkpoint, run=run)
+        return EventOutcome.of(run_id, message, received=True, checkpoint=checkpoint, run=run)
 
     async def _cancel_and_compensate(
         self, run_id: str, reason: str, timeout: Duration
@@ -868,56 +819,6 @@ def fork_note(run_id: str, from_step: str | None) -> str:
     return f"forked from {run_id}" + (f" at {from_step}" if from_step else "")
 
 
-@contextlib.asynccontextmanager
-async def _recovering(parts: Parts) -> AsyncIterator[None]:
-    """Resume interrupted runs, fire timers, and let published events reach runs."""
-    # Only applications that ask for it need these.
-    from qtforge_host.app import bind
-    from qtforge_host.clock import SystemClock
-    from qtforge_host.runs.recovery import RecoveryLoop
-
-    durable = await parts.durable()
-    bindings = await bind(await parts.host())
-    loop = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
-    works = (loop.run(), bindings.receiver.run(), bindings.deferred.run())
-    tasks = [asyncio.create_task(work) for work in works]
-    for task in tasks:
-        task.add_done_callback(_log_failure)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await bindings.receiver.stop()
-        bindings.close()
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _LOG.error("interrupted runs are no longer resumed: %s", error)
-
-
-def _outcome(
-    run_id: str,
-    message: InboxMessage,
-    *,
-    received: bool,
-    checkpoint: CheckpointSaved | None = None,
-    run: RunSnapshot | None = None,
-    paused: bool = False,
-) -> EventOutcome:
-    return EventOutcome(
-        run_id=run_id,
-        event=message.name,
-        event_id=message.message_id,
-        received=received,
-        checkpoint=checkpoint,
-        run=run,
-        paused=paused,
-    )
-
-
 def _operations(patch: Patch | PatchOf, workflow: Workflow) -> Sequence[dict[str, Any]]:
     return [dict(each) for each in (patch(workflow) if callable(patch) else patch)]
 
@@ -981,32 +882,6 @@ def _refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:
     if state.finished is not None:
         raise RunEndedError(run_id, state.finished.status)
     return state
-
-
-def _run_id_of(key: str) -> str:
-    """Return the id of the run that a key starts: always the same."""
-    if not 0 < len(key) <= _KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
-        raise KeyInvalidError(_KEY_CHARACTERS)
-    return f"key-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
-
-
-async def _check_same(
-    durable: Durable, workflow: Workflow, given: Mapping[str, Any], run_id: str
-) -> None:
-    records = await durable.journal.records(run_id, limit=1)
-    started = RunState.from_records(run_id, records).started
-    if started is not None and started.workflow == workflow.definition.name:
-        secrets = durable.engine.secrets_of(run_id)
-        try:
-            await secrets.load()
-            filled = secrets.fill(started.input)
-        finally:
-            secrets.close()
-        was = filled if isinstance(filled, Mapping) else {}
-        plain = normalize(given)
-        if all(key in was and was[key] == value for key, value in plain.items()):
-            return
-    raise KeyReusedError(run_id)
 
 
 def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from qtforge_host.api.client import EventOutcome
+from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.timeline import move_of, move_text
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.inputs import input_option, read_input, set_option
