@@ -33,7 +33,7 @@ from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow, parse
-from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery
+from qtforge_sdk.journal import InboxMessage, Journal, Ownership, Posted, RunQuery
 from qtforge_sdk.records import CheckpointSaved, RunFinished
 
 ALL: Final = RunQuery(limit=100_000)
@@ -141,11 +141,11 @@ class KillingAtEverything(KillingJournal):
         await self._inner.release(ownership)
         self._count("after")
 
-    async def post(self, run_id: str, message: InboxMessage) -> int:
+    async def post(self, run_id: str, message: InboxMessage) -> Posted:
         self._count("before")
-        position = await self._inner.post(run_id, message)
+        posted = await self._inner.post(run_id, message)
         self._count("after")
-        return position
+        return posted
 
 
 def named(name: str) -> Workflow:

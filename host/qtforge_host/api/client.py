@@ -42,7 +42,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import AmendmentRefusedError, QtForgeError, RunError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, RunQuery, RunSummary
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Posted, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -362,8 +362,7 @@ class RunClient(RunStore):
             return EventOutcome.of(run_id, message, received=False, paused=True)
         if before.stateful and timeout_s:
             return await self._send_to_machine(run_id, message, timeout_s)
-        newest = await journal.last_position()
-        if await self._post(run_id, message) <= newest:  # it was sent before
+        if not (await self._post(run_id, message)).is_new:
             before = replace(before, records=0)
         durable = self._parts.open_durable
         if before.stateful and durable is not None and self._stays:
@@ -697,23 +696,19 @@ class RunClient(RunStore):
         """Return a run as `show` does, with every step."""
         return await look(await self._parts.journal(), run_id, self._workflow_of, every_step=True)
 
-    async def _post(self, run_id: str, message: InboxMessage) -> int:
-        """Put a message into a run's inbox, and let this process look at it at once.
-
-        Returns:
-            Its position; an earlier one where it was sent before.
-        """
-        position = await (await self._parts.journal()).post(run_id, message)
+    async def _post(self, run_id: str, message: InboxMessage) -> Posted:
+        """Put a message into a run's inbox, and let this process look at it at once."""
+        posted = await (await self._parts.journal()).post(run_id, message)
         durable = self._parts.open_durable
         if durable is None:
-            return position
+            return posted
         if durable.supervisor.active_runs.get(run_id) is not None:
             # It may be ending just now; the message is in its inbox all the same.
             with contextlib.suppress(QtForgeError):
                 await durable.supervisor.active_runs.deliver_pending(run_id)
         elif durable.supervisor.executes(run_id):
             durable.supervisor.wake(run_id)
-        return position
+        return posted
 
     async def _send_to_machine(
         self, run_id: str, message: InboxMessage, timeout_s: float

@@ -12,7 +12,7 @@ from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
 from qtforge_host.journal.schema import insert_run
-from qtforge_sdk.journal import Ownership, Publication
+from qtforge_sdk.journal import Ownership, Posted, Publication
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
@@ -95,13 +95,13 @@ def release(ownership: Ownership) -> Change:
 
 
 def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
-    """Return the change that posts a message to a run; its outcome is the position."""
+    """Return the change that posts a message to a run; its outcome is a `Posted`."""
 
-    def do(group: GroupCommit) -> int:
-        position = group.post(run_id, message_id, encoded)
-        if position is None:
+    def do(group: GroupCommit) -> Posted:
+        posted = group.post(run_id, message_id, encoded)
+        if posted is None:
             raise RunNotFoundError(run_id)
-        return position
+        return posted
 
     return Change(do, wakes=True)
 

@@ -19,7 +19,7 @@ from qtforge_host.journal.schema import (
 )
 from qtforge_host.journal.waiting_rows import WaitingRows
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Ownership
+from qtforge_sdk.journal import Ownership, Posted
 from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
 from qtforge_sdk.journal_kit.encoding import Blob, Encoded
 from qtforge_sdk.journal_kit.jobs import Append, Change, CheckpointRow, Create, Job, RunRow
@@ -110,11 +110,11 @@ class GroupCommit:
             self.blobs.ensure(blob)
             self.connection.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (blob.sum, key))
 
-    def post(self, run_id: str, message_id: str, message: Encoded) -> int | None:
+    def post(self, run_id: str, message_id: str, message: Encoded) -> Posted | None:
         """Put a message into a run's inbox.
 
         Returns:
-            Its position; None when there is no such run.
+            Its position, and whether it is new; None when there is no such run.
         """
         row = self.connection.execute(
             "SELECT key, finished_at FROM runs WHERE run_id = ?", (run_id,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import itertools
 from collections.abc import Mapping, Sequence
 
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
@@ -12,12 +13,15 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
     AppendedPage,
+    Cursor,
     Damage,
+    Deliveries,
     InboxEntry,
     InboxMessage,
     JournalSettings,
     JournalStatistics,
     Ownership,
+    Posted,
     PostedMessage,
     Publication,
     Repair,
@@ -34,6 +38,7 @@ from qtforge_sdk.journal_errors import (
 )
 from qtforge_sdk.journal_kit.appending import encode_start, make_append
 from qtforge_sdk.journal_kit.archive import unpack
+from qtforge_sdk.journal_kit.cursors import number_of
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import (
     MAX_VALUE_BYTES,
@@ -167,7 +172,7 @@ class MemoryJournal:
             if run.status in RECOVERABLE and run.owner not in store.owners
         )
 
-    async def post(self, run_id: str, message: InboxMessage) -> int:
+    async def post(self, run_id: str, message: InboxMessage) -> Posted:
         """Post a message to a run; see `Journal`."""
         run = self._run(run_id)
         encoded = encode_message(run_id, message, self.max_value_bytes)
@@ -182,20 +187,18 @@ class MemoryJournal:
         run = self._open_store().runs.get(run_id)
         return () if run is None else run.pending(after)
 
-    async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
-        """Return the messages to all runs after a position; see `Journal`."""
+    async def deliveries(self, after: Cursor, limit: int = 1000) -> Deliveries:
+        """Return the messages to the runs of this journal; see `Journal`."""
+        runs, number = self._open_store().runs.values(), number_of(after) or 0
+        newest = max((run.last_position for run in runs), default=0)
         found = [
             PostedMessage(run.run_id, *entry)
-            for run in self._open_store().runs.values()
-            if run.last_position > after
-            for entry in run.messages(after)
+            for run in runs
+            if limit > 0 and run.owner == self._owner and run.last_position > number
+            for entry in run.messages(number)
         ]
-        return tuple(sorted(found, key=lambda each: each.position)[:limit])
-
-    async def last_position(self) -> int:
-        """Return the position of the newest message; see `Journal`."""
-        runs = self._open_store().runs.values()
-        return max((run.last_position for run in runs), default=0)
+        page = tuple(sorted(found, key=lambda each: each.position)[:limit])
+        return Deliveries(page, str(page[-1].position if len(page) < len(found) else newest))
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post to all unfinished runs with a correlation key; see `Journal`."""
@@ -210,9 +213,15 @@ class MemoryJournal:
             self._post(run, message.message_id, encoded)
         return len(found)
 
-    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
+    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
         """Return waiting runs with messages that they have not handled; see `Journal`."""
-        return [run.run_id for run in self._waiting() if run.arrivals][:limit]
+        after = number_of(since) or 0
+        found = (
+            run.run_id
+            for run in self._waiting()
+            if run.arrivals and next(reversed(run.arrivals)) > after
+        )
+        return list(itertools.islice(found, limit))
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""
@@ -269,7 +278,7 @@ class MemoryJournal:
         return dict(self._open_store().secrets.get(run_id, ()))
 
     async def records_since(
-        self, after: int, limit: int = 1000, *, run_id: str | None = None
+        self, after: Cursor, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         store = self._open_store()
@@ -322,13 +331,13 @@ class MemoryJournal:
         self._store.owners.add(self._owner)
         self._store.listeners.add(self._changed)
 
-    def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> int:
+    def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> Posted:
         if message_id in run.positions:
-            return run.positions[message_id]
+            return Posted(run.positions[message_id], is_new=False)
         position = next(self._store.numbers)
         run.post(position, message_id, encoded)
         self._store.notify()
-        return position
+        return Posted(position, is_new=True)
 
     def _waiting(self) -> list[MemoryRun]:
         store = self._open_store()

@@ -17,6 +17,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     AppendedPage,
     AppendedRecord,
+    Cursor,
     InboxEntry,
     JournalStatistics,
     Publication,
@@ -28,6 +29,7 @@ from qtforge_sdk.journal import (
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
 from qtforge_sdk.journal_kit.archive import Archive, pack
+from qtforge_sdk.journal_kit.cursors import place_of
 from qtforge_sdk.journal_kit.encoding import (
     Blob,
     Encoded,
@@ -320,20 +322,21 @@ class MemoryStore:
             add((run_id, key, number))
         self._appended_count += count
 
-    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
+    def records_since(self, after: Cursor, limit: int, run_id: str | None) -> AppendedPage:
         """Return records in the order of appending; see `Journal`."""
-        oldest = self._appended_count - len(self._appended) + 1
-        places = enumerate(self._appended, oldest)
+        newest = self._appended_count
+        oldest = newest - len(self._appended) + 1
+        since, gap, missed = place_of(after, oldest, newest)
         fitting = (
-            AppendedRecord(position=position, run_id=name, record=run.record(number))
-            for position, (name, key, number) in places
-            if position > after and run_id in (None, name)
+            AppendedRecord(cursor=str(position), run_id=name, record=run.record(number))
+            for position, (name, key, number) in enumerate(self._appended, oldest)
+            if position > since and run_id in (None, name)
             # A deleted run's name may have been used again.
             if (run := self.runs.get(name)) is not None and run.key == key
         )
         found = tuple(itertools.islice(fitting, limit))
-        until = found[-1].position if found and len(found) == limit else self._appended_count
-        return AppendedPage(records=found, until=until, oldest=oldest)
+        until = found[-1].cursor if found and len(found) == limit else str(newest)
+        return AppendedPage(records=found, since=str(since), until=until, gap=gap, missed=missed)
 
     def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""

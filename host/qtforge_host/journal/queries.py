@@ -18,6 +18,8 @@ from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     AppendedPage,
     AppendedRecord,
+    Cursor,
+    Deliveries,
     InboxEntry,
     InboxMessage,
     PostedMessage,
@@ -28,6 +30,7 @@ from qtforge_sdk.journal import (
 )
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
 from qtforge_sdk.journal_kit.archive import pack
+from qtforge_sdk.journal_kit.cursors import number_of, place_of
 from qtforge_sdk.journal_kit.encoding import (
     SharedValues,
     UnreadableError,
@@ -64,8 +67,10 @@ _RUN_RECORDS_SINCE: Final = """SELECT records.id, run_id, checksum, payload
     ORDER BY position LIMIT :limit"""
 
 # Waiting runs: their messages and timers.
-_MESSAGES_SINCE: Final = """SELECT run_id, position, checksum, payload
-    FROM inbox JOIN runs ON runs.key = inbox.run WHERE position > ? ORDER BY position LIMIT ?"""
+# Along the inbox, as for the records.
+_DELIVERIES: Final = """SELECT run_id, position, checksum, payload
+    FROM inbox CROSS JOIN runs ON runs.key = inbox.run
+    WHERE position > ? AND owner = ? ORDER BY position LIMIT ?"""
 _PENDING: Final = """SELECT arrivals.position, checksum, payload
     FROM arrivals CROSS JOIN inbox ON inbox.position = arrivals.position
     WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
@@ -75,6 +80,11 @@ _UNOWNED: Final = """status = 'waiting'
 _RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
     FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
     WHERE {_UNOWNED} LIMIT :limit"""  # noqa: S608 - of constants
+_RUNS_WITH_PENDING_SINCE: Final = f"""SELECT DISTINCT run_id
+    FROM inbox CROSS JOIN runs ON runs.key = inbox.run
+    WHERE inbox.position > :since AND {_UNOWNED} AND EXISTS (SELECT 1 FROM arrivals
+        WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)
+    LIMIT :limit"""  # noqa: S608 - of constants
 _DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
     WHERE due <= :before AND {_UNOWNED} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
 _PUBLICATIONS: Final = """SELECT position, checksum, payload FROM publications
@@ -139,22 +149,25 @@ class Queries:
         alive = {owner for owner in owners if owner is not None and self._locks.is_alive(owner)}
         return tuple(run_id for run_id, owner in rows if owner not in alive)
 
-    def records_since(self, after: int, limit: int, run_id: str | None) -> AppendedPage:
+    def records_since(self, after: Cursor, limit: int, run_id: str | None) -> AppendedPage:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         key = None if run_id is None else self._key(run_id)
-        given = {"after": after, "limit": limit, "key": key}
         statement = _RECORDS_SINCE if key is None else _RUN_RECORDS_SINCE
         self._connection.execute("BEGIN")  # both statements read one state of the file
         try:
             newest, oldest = self._connection.execute(_ENDS).fetchone()
+            newest = newest or 0
+            since, gap, missed = place_of(after, oldest or newest + 1, newest)
+            given = {"after": since, "limit": limit, "key": key}
             rows = self._connection.execute(statement, given).fetchall()
         finally:
             self._connection.execute("COMMIT")
-        newest = newest or 0
         return AppendedPage(
             records=tuple(self._appended(*row) for row in rows),
-            until=rows[-1][0] if rows and len(rows) == limit else newest,
-            oldest=oldest or newest + 1,
+            since=str(since),
+            until=str(rows[-1][0] if rows and len(rows) == limit else newest),
+            gap=gap,
+            missed=missed,
         )
 
     def inbox(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
@@ -167,23 +180,25 @@ class Queries:
         rows = self._connection.execute(_PENDING, (run_id, after)).fetchall()
         return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
 
-    def messages_since(self, after: int, limit: int) -> tuple[PostedMessage, ...]:
-        """Return the messages to all runs after a position; see `Journal`."""
-        rows = self._connection.execute(_MESSAGES_SINCE, (after, limit)).fetchall()
-        return tuple(
+    def deliveries(self, after: Cursor, limit: int) -> Deliveries:
+        """Return the messages to the runs of this process; see `Journal`."""
+        given = (number_of(after) or 0, self._locks.owner, limit)
+        # The end first: what is posted between the two statements is in the next page.
+        (end,) = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
+        rows = self._connection.execute(_DELIVERIES, given).fetchall() if limit > 0 else []
+        messages = tuple(
             PostedMessage(run_id, position, self._message(run_id, position, checksum, payload))
             for run_id, position, checksum, payload in rows
         )
+        last = messages[-1].position if messages else 0
+        return Deliveries(messages, str(last if len(rows) == limit else max(last, end or 0)))
 
-    def last_position(self) -> int:
-        """Return the position of the newest message; see `Journal`."""
-        (found,) = self._connection.execute("SELECT max(position) FROM inbox").fetchone()
-        return int(found or 0)
-
-    def runs_with_pending(self, limit: int) -> tuple[str, ...]:
+    def runs_with_pending(self, limit: int, since: Cursor) -> tuple[str, ...]:
         """Return waiting runs with messages that they have not handled; see `Journal`."""
-        given = {"alive": self._alive(), "limit": limit}
-        rows = self._connection.execute(_RUNS_WITH_PENDING, given)
+        after = number_of(since) or 0
+        given = {"alive": self._alive(), "limit": limit, "since": after}
+        statement = _RUNS_WITH_PENDING_SINCE if after else _RUNS_WITH_PENDING
+        rows = self._connection.execute(statement, given)
         return tuple(run_id for (run_id,) in rows)
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
@@ -253,8 +268,8 @@ class Queries:
             record = decode_record(payload, checksum, self._blobs.read)
         except UnreadableError:
             # A reader continues after it; `Journal.records` and `check` report the damage.
-            return AppendedRecord(position=position, run_id=run_id, record=None)
-        return AppendedRecord(position=position, run_id=run_id, record=record)
+            return AppendedRecord(cursor=str(position), run_id=run_id, record=None)
+        return AppendedRecord(cursor=str(position), run_id=run_id, record=record)
 
     def _message(self, run_id: str, position: int, checksum: int, payload: bytes) -> InboxMessage:
         try:

@@ -35,13 +35,15 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
     AppendedPage,
+    Cursor,
     Damage,
+    Deliveries,
     InboxEntry,
     InboxMessage,
     JournalSettings,
     JournalStatistics,
     Ownership,
-    PostedMessage,
+    Posted,
     Publication,
     Repair,
     RunQuery,
@@ -192,11 +194,12 @@ class SqliteJournal:
         """Return the runs that can be resumed; see `Journal`."""
         return await self._read(lambda queries: queries.unfinished())
 
-    async def post(self, run_id: str, message: InboxMessage) -> int:
+    async def post(self, run_id: str, message: InboxMessage) -> Posted:
         """Post a message to a run; see `Journal`."""
         encoded = encode_message(run_id, message, self.max_value_bytes)
         job = changes.post(run_id, message.message_id, encoded)
-        return int(await self._write(job, encoded.blobs))
+        posted: Posted = await self._write(job, encoded.blobs)
+        return posted
 
     async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
         """Return the messages to a run; see `Journal`."""
@@ -206,13 +209,9 @@ class SqliteJournal:
         """Return the messages that a run has not handled; see `Journal`."""
         return await self._read(lambda queries: queries.pending(run_id, after))
 
-    async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
-        """Return the messages to all runs after a position; see `Journal`."""
-        return await self._read(lambda queries: queries.messages_since(after, limit))
-
-    async def last_position(self) -> int:
-        """Return the position of the newest message; see `Journal`."""
-        return await self._read(lambda queries: queries.last_position())
+    async def deliveries(self, after: Cursor, limit: int = 1000) -> Deliveries:
+        """Return the messages to the runs of this process; see `Journal`."""
+        return await self._read(lambda queries: queries.deliveries(after, limit))
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post to all unfinished runs with a correlation key; see `Journal`."""
@@ -220,9 +219,9 @@ class SqliteJournal:
         job = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 
-    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
+    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
         """Return waiting runs with messages that they have not handled; see `Journal`."""
-        return await self._read(lambda queries: queries.runs_with_pending(limit))
+        return await self._read(lambda queries: queries.runs_with_pending(limit, since))
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""
@@ -278,7 +277,7 @@ class SqliteJournal:
             raise storage_error(self._directory, error) from error
 
     async def records_since(
-        self, after: int, limit: int = 1000, *, run_id: str | None = None
+        self, after: Cursor, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         return await self._read(lambda queries: queries.records_since(after, limit, run_id))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_sdk.journal import Posted
 from qtforge_sdk.journal_kit.encoding import Encoded
 from qtforge_sdk.journal_kit.jobs import CheckpointRow
 
@@ -95,8 +96,8 @@ class WaitingRows:
             self._connection.executemany("DELETE FROM timers WHERE run = ?", keys)
             self._connection.executemany("DELETE FROM arrivals WHERE run = ?", keys)
 
-    def post(self, key: int, message_id: str, encoded: Encoded, *, arrives: bool) -> int:
-        """Put a message into a run's inbox, and return its position.
+    def post(self, key: int, message_id: str, encoded: Encoded, *, arrives: bool) -> Posted:
+        """Put a message into a run's inbox.
 
         Args:
             key: The run's key.
@@ -111,12 +112,12 @@ class WaitingRows:
             row = self._connection.execute(
                 "SELECT position FROM inbox WHERE run = ? AND message_id = ?", (key, message_id)
             ).fetchone()
-            return int(row[0])
+            return Posted(int(row[0]), is_new=False)
         position = int(cursor.lastrowid or 0)
         if arrives:
             self._used = True
             self._connection.execute("INSERT INTO arrivals VALUES (?, ?)", (key, position))
-        return position
+        return Posted(position, is_new=True)
 
     def post_to_key(self, workflow: str, key: str, message_id: str, encoded: Encoded) -> int:
         """Put a message into the inbox of each unfinished run with a key; return how many.

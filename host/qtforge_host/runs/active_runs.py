@@ -15,7 +15,7 @@ from qtforge_host.runs.timers import LiveTimers
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError, StorageError
-from qtforge_sdk.journal import InboxEntry, Journal
+from qtforge_sdk.journal import Cursor, Deliveries, InboxEntry, Journal
 from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["ActiveRuns", "OnStarted", "RunHandle"]
@@ -75,8 +75,6 @@ class ActiveRuns:
         linger_s: Seconds for which an idle stateful run stays in memory.
         capacity: How many runs may be in memory before idle ones rest at once.
         on_change: Each is called when the journal may hold something new.
-        on_message: Called with the id of a run that was sent something and does not execute
-            here, or None.
         inbox_reads: How often the watch has read the inboxes.
         left: Runs that this process owns and had to leave because the store, or something else
             around them, failed; with the reason. The recovery loop resumes them by time.
@@ -93,7 +91,7 @@ class ActiveRuns:
         self._outcomes: dict[str, asyncio.Future[CheckpointSaved]] = {}  # by event id
         self._direct_events: dict[str, list[ReceivedEvent]] = {}  # not sent through an inbox
         self._watcher: asyncio.Task[None] | None = None
-        self._watched_from: asyncio.Task[int] | None = None
+        self._watched_from: asyncio.Task[Deliveries] | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._waking: set[str] = set()  # about to be resumed, and without a control yet
@@ -102,7 +100,6 @@ class ActiveRuns:
         self.linger_s = 0.0
         self.capacity = 10_000
         self.on_change: set[Callable[[], None]] = set()
-        self.on_message: Callable[[str], None] | None = None
         self.inbox_reads = 0
         self.left: dict[str, Exception] = {}
         self.set_back_s: dict[str, float] = {}
@@ -156,8 +153,8 @@ class ActiveRuns:
                 self._yielded_at_s = time.monotonic()
             return
         if self._watched_from is None or _has_failed(self._watched_from):
-            self._watched_from = asyncio.ensure_future(self._journal.last_position())
-        last = await asyncio.shield(self._watched_from)
+            self._watched_from = asyncio.ensure_future(self._journal.deliveries("", 0))
+        last = (await asyncio.shield(self._watched_from)).until
         if self._watcher is None:
             self._watcher = asyncio.ensure_future(self._watch(last))
 
@@ -334,7 +331,7 @@ class ActiveRuns:
         elif error is not None:
             _LOG.error("a run's task failed", exc_info=error)
 
-    async def _watch(self, last: int) -> None:
+    async def _watch(self, last: Cursor) -> None:
         behind = False  # messages are to be read or delivered again
         while True:
             try:
@@ -365,13 +362,12 @@ class ActiveRuns:
             if (control := self._controls.get(run_id)) is not None:
                 control.caught_up = True  # what follows is not held up by one message
 
-    async def _deliver_since(self, last: int) -> int:
-        """Deliver the messages after a position; return the last position that was read."""
+    async def _deliver_since(self, last: Cursor) -> Cursor:
+        """Deliver the messages after a place; return the place up to which they were read."""
         while True:
-            messages = await self._journal.messages_since(last)
+            messages, last = await self._journal.deliveries(last)
             if not messages:
                 return last
-            last = messages[-1].position
             self.inbox_reads += 1  # a run that is being resumed may have read its inbox before
             by_run: dict[str, list[InboxEntry]] = {}
             for run_id, position, message in messages:
@@ -382,9 +378,7 @@ class ActiveRuns:
     async def _deliver_to(self, run_id: str, entries: list[InboxEntry]) -> None:
         control = self._controls.get(run_id)
         if control is None:
-            if self.on_message is not None:
-                self.on_message(run_id)
-            return
+            return  # it is being resumed, and reads its inbox, or comes to rest
         if not control.caught_up:
             control.missed += 1
             return

@@ -12,7 +12,7 @@ from typing import Final
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal import Cursor, Journal
 
 __all__ = ["RecoveryLoop", "lasts"]
 
@@ -46,10 +46,10 @@ class _Attempts:
 class RecoveryLoop:
     """Resumes runs for as long as it runs; one for each state directory.
 
-    The watch of the inboxes reports messages at once. Every few seconds, and at its start, the
-    loop also looks for runs that nothing reports: those whose process has died, and those that
-    this process had to leave because the store failed. A run that can't be resumed is tried
-    again by time, ever less often, and at once when the plugins have changed.
+    When the journal has changed, the loop looks at once for runs that were sent something. Every
+    few seconds, and at its start, it also looks for runs that nothing reports: those whose process
+    has died, and those that this process had to leave because the store failed. A run that can't
+    be resumed is tried again by time, ever less often, and at once when the plugins have changed.
 
     Args:
         supervisor: Resumes them.
@@ -69,6 +69,7 @@ class RecoveryLoop:
         self._swept_at = -_SWEEP_S
         self._offset_s = self._offset_now_s()
         self._overflowed = False  # more runs were sent something than can be resumed at once
+        self._read_until: Cursor = ""  # messages before were looked at
         self._attempts: dict[str, _Attempts] = {}  # runs that were found and not resumed yet
         self._plugins: dict[str, str] = {}
         self._trouble: QtForgeError | None = None
@@ -88,7 +89,6 @@ class RecoveryLoop:
         """
         active_runs = self._supervisor.active_runs
         active_runs.on_change.add(self._wanted.set)
-        active_runs.on_message = self._on_message
         try:
             while True:
                 try:
@@ -103,7 +103,6 @@ class RecoveryLoop:
                 await self._wait(wait_s)
         finally:
             active_runs.on_change.discard(self._wanted.set)
-            active_runs.on_message = None
 
     async def _turn(self) -> float:
         """Wake every run that has a due timer, an unhandled message or a dead owner.
@@ -117,12 +116,16 @@ class RecoveryLoop:
             now = self._clock.now()
             found = list(await self._journal.due(now, self._limit))
             more = len(found) >= self._limit
-            if self._overflowed or time.monotonic() >= self._swept_at + _SWEEP_S:
+            sweeps = self._overflowed or time.monotonic() >= self._swept_at + _SWEEP_S
+            if sweeps:
                 self._swept_at, self._overflowed = time.monotonic(), False
                 await self._resume_interrupted()
-                pending = await self._journal.runs_with_pending(self._limit)
-                self._overflowed = len(pending) >= self._limit
-                found += pending
+            newest = (await self._journal.deliveries("", 0)).until
+            since = "" if sweeps else self._read_until
+            pending = await self._journal.runs_with_pending(self._limit, since)
+            self._overflowed |= len(pending) >= self._limit
+            self._read_until = newest
+            found += pending
             for run_id in dict.fromkeys([*found, *await self._due_but_for_the_clock(now)]):
                 self._supervisor.wake(run_id)
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
@@ -175,14 +178,6 @@ class RecoveryLoop:
             if self._attempts.setdefault(run_id, _Attempts()).is_due():
                 self._supervisor.wake(run_id)
                 await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE)
-
-    def _on_message(self, run_id: str) -> None:
-        """Wake a run that was sent something and does not execute here."""
-        if self._supervisor.active_runs.waking < _AT_ONCE:
-            self._supervisor.wake(run_id)
-        else:
-            self._overflowed = True
-            self._wanted.set()
 
     async def _wait(self, wait_s: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(max(0.0, wait_s)))

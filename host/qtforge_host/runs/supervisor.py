@@ -185,7 +185,7 @@ class Supervisor:
         """
         outcome = self.active_runs.outcome(message.message_id)
         try:
-            position = await self.engine.journal.post(run_id, message)
+            position = (await self.engine.journal.post(run_id, message)).position
             if self.active_runs.get(run_id) is not None:
                 await self.active_runs.deliver_pending(run_id)
             else:

@@ -12,18 +12,25 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.serving.errors import RefusedError
 from qtforge_sdk import Record, Subscription
 from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.journal import AppendedPage, AppendedRecord, Journal
+from qtforge_sdk.journal import AppendedRecord, Cursor, Journal
 
 __all__ = ["Live", "Stream", "Streams"]
 
 _MESSAGES: Final = 1000  # of the bus, which wait for a client
 _AT_ONCE: Final = 100  # records that are read ahead for a client
+_GAPS: Final = MappingProxyType(
+    {
+        "pruned": "the journal no longer holds the records between",
+        "unknown": "the id is not of this journal; the records that it holds follow",
+    }
+)
 _POLL_S: Final = 0.25  # how often other processes' records are looked for
 
 
@@ -39,7 +46,7 @@ class Live(NamedTuple):
 
     name: str
     data: Any
-    id: int | None = None
+    id: Cursor | None = None
 
 
 class Stream:
@@ -56,7 +63,7 @@ class Stream:
         self,
         journal: Journal | None,
         run_id: str | None,
-        after: int,
+        after: Cursor,
         on_close: Callable[[Stream], None],
     ) -> None:
         self._journal = journal
@@ -77,7 +84,7 @@ class Stream:
         self.end()
 
     @property
-    def position(self) -> int | None:
+    def position(self) -> Cursor | None:
         """The place up to which every record was returned; None without records."""
         return None if self._journal is None or self._records else self._after
 
@@ -140,33 +147,18 @@ class Stream:
         if self._journal is None:
             return
         page = await self._journal.records_since(self._after, _AT_ONCE, run_id=self._run_id)
-        gap = _gap(self._after, page)
-        if gap is not None:
-            self._records.append(gap)
-            self._after = page.oldest - 1
-        if gap is None or gap.data["missed"] is not None:
-            self._records.extend(map(_live, page.records))
-            self._after = max(self._after, page.until)
-
-
-def _gap(after: int, page: AppendedPage) -> Live | None:
-    """Return the event for records after a place that the journal no longer holds, or None."""
-    if after > page.until:
-        why = "the id is not of this journal; the records that it holds follow"
-        missed = None
-    elif after + 1 < page.oldest:
-        why = "the journal no longer holds the records between"
-        missed = page.oldest - after - 1
-    else:
-        return None
-    return Live("gap", {"why": why, "missed": missed}, page.oldest - 1)
+        if page.gap:
+            gap = {"why": _GAPS[page.gap], "missed": page.missed}
+            self._records.append(Live("gap", gap, page.since))
+        self._records.extend(map(_live, page.records))
+        self._after = page.until
 
 
 def _live(appended: AppendedRecord) -> Live:
     if appended.record is None:
         where = {"run_id": appended.run_id, "fix": "qtforge-host doctor"}
-        return Live("damaged", where, appended.position)
-    return Live("record", to_plain(appended.record), appended.position)
+        return Live("damaged", where, appended.cursor)
+    return Live("record", to_plain(appended.record), appended.cursor)
 
 
 class Streams:
@@ -189,7 +181,7 @@ class Streams:
         """Return the number of open streams."""
         return len(self._streams)
 
-    async def open(self, run_id: str | None, topic: str | None, after: int | None) -> Stream:
+    async def open(self, run_id: str | None, topic: str | None, after: Cursor | None) -> Stream:
         """Open a stream for a client.
 
         Args:
@@ -207,10 +199,10 @@ class Streams:
         self._check_room()
         journal = self._journal if topic is None or run_id is not None else None
         if journal is not None:
-            now = await journal.records_since(0, 0, run_id=run_id)
+            now = await journal.records_since("", 0, run_id=run_id)
             after = now.until if after is None else after
             self._check_room()  # others may have been opened meanwhile
-        stream = Stream(journal, run_id, after or 0, self._streams.discard)
+        stream = Stream(journal, run_id, after or "", self._streams.discard)
         if topic is not None:
 
             async def offer(published: tuple[str, Any]) -> None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from typing import Final, Literal
 
 import msgspec
 
 from qtforge_sdk.records import Record
 
 __all__ = [
+    "CURSOR",
     "AppendedPage",
     "AppendedRecord",
+    "Cursor",
     "Damage",
     "JournalStatistics",
     "Repair",
     "RunQuery",
     "RunSummary",
 ]
+
+
+Cursor = str
+"""A place in what a journal has stored, in the journal's own writing, which `CURSOR` matches.
+
+A cursor is passed back to the journal as it is; "" is the place before everything that is stored.
+"""
+
+CURSOR: Final = r"[A-Za-z0-9.:_-]{0,64}"
+"""The texts that can be a `Cursor`, as a regular expression."""
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,12 +129,12 @@ class AppendedRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A record with its position in the order in which the journal stored records of all runs.
 
     Attributes:
-        position: The position; positions increase by 1, from 1.
+        cursor: The place after it.
         run_id: The run.
         record: The record; None if it is damaged.
     """
 
-    position: int
+    cursor: Cursor
     run_id: str
     record: Record | None
 
@@ -131,13 +144,19 @@ class AppendedPage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         records: The records, without those of pruned runs.
-        until: The last position of the page; the next page begins after it.
-        oldest: The oldest position that is still available; one more than the newest if none is.
+        since: The place where the page begins.
+        until: The place where it ends; the next page begins there.
+        gap: Why the page does not begin where it was to begin, and has the oldest available
+            records instead: ``pruned``, the records after that place are no longer available;
+            ``unknown``, the journal has no such place. "" for no gap.
+        missed: How many records are no longer available; None if that is not known.
     """
 
     records: tuple[AppendedRecord, ...]
-    until: int
-    oldest: int
+    since: Cursor
+    until: Cursor
+    gap: Literal["", "pruned", "unknown"] = ""
+    missed: int | None = None
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):

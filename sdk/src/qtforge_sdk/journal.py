@@ -21,8 +21,10 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from qtforge_sdk._journal_views import (
+    CURSOR,
     AppendedPage,
     AppendedRecord,
+    Cursor,
     Damage,
     JournalStatistics,
     Repair,
@@ -33,10 +35,13 @@ from qtforge_sdk.records import Record, RunStarted
 from qtforge_sdk.run_status import status_after
 
 __all__ = [
+    "CURSOR",
     "PUBLICATION_AGE",
     "AppendedPage",
     "AppendedRecord",
+    "Cursor",
     "Damage",
+    "Deliveries",
     "InboxEntry",
     "InboxMessage",
     "Journal",
@@ -45,6 +50,7 @@ __all__ = [
     "JournalStatistics",
     "MessageKind",
     "Ownership",
+    "Posted",
     "PostedMessage",
     "Publication",
     "Repair",
@@ -122,12 +128,36 @@ class InboxEntry(NamedTuple):
     message: InboxMessage
 
 
+class Posted(NamedTuple):
+    """What `Journal.post` has done.
+
+    Attributes:
+        position: The message's position in the run's inbox.
+        is_new: Whether it was posted now; False where a message of that id was there before.
+    """
+
+    position: int
+    is_new: bool
+
+
 class PostedMessage(NamedTuple):
     """A message in the inbox of some run."""
 
     run_id: str
     position: int
     message: InboxMessage
+
+
+class Deliveries(NamedTuple):
+    """A page of the messages to the runs that a process owns.
+
+    Attributes:
+        messages: The messages, oldest first.
+        until: The place where the page ends; the next page begins there.
+    """
+
+    messages: tuple[PostedMessage, ...]
+    until: Cursor
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,11 +333,13 @@ class Journal(Protocol):
         They are running, and have no live owner.
         """
 
-    async def post(self, run_id: str, message: InboxMessage) -> int:
+    async def post(self, run_id: str, message: InboxMessage) -> Posted:
         """Post a message to a run, from any process.
 
+        Messages to one run have the order in which they were posted.
+
         Returns:
-            The message's position; the earlier one where a message of that id was posted before.
+            The message's position, and whether it is new.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -335,15 +367,18 @@ class Journal(Protocol):
             JournalDamagedError: A message is damaged.
         """
 
-    async def messages_since(self, after: int, limit: int = 1000) -> Sequence[PostedMessage]:
-        """Return the messages to all runs after a position, oldest first, up to a limit.
+    async def deliveries(self, after: Cursor, limit: int = 1000) -> Deliveries:
+        """Return the messages after a place to the runs that this process owns, oldest first.
+
+        Whoever claims a run reads what its inbox holds by then; deliveries are what comes later.
+
+        Args:
+            after: The place; with one that is not the journal's own the page is that of "".
+            limit: The largest number of messages; 0 returns only the newest place.
 
         Raises:
             JournalDamagedError: A message is damaged.
         """
-
-    async def last_position(self) -> int:
-        """Return the position of the newest message to any run; 0 if there is none."""
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post a message to all unfinished runs of a workflow with a key: to all or to none.
@@ -357,8 +392,14 @@ class Journal(Protocol):
             RecordNotStorableError: The data can't be stored.
         """
 
-    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
-        """Return waiting runs without a live owner that have unhandled messages."""
+    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
+        """Return waiting runs without a live owner that have unhandled messages.
+
+        Args:
+            limit: The largest number of runs.
+            since: Only for messages after this place, of `deliveries`; the time depends on the
+                number of these messages then, not on that of all.
+        """
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs without a live owner with a timer due by a time, earliest first."""
@@ -430,15 +471,18 @@ class Journal(Protocol):
         """Return what the references of a run stand for; empty for an unknown run."""
 
     async def records_since(
-        self, after: int, limit: int = 1000, *, run_id: str | None = None
+        self, after: Cursor, limit: int = 1000, *, run_id: str | None = None
     ) -> AppendedPage:
-        """Return the records of all runs after a position, oldest first.
+        """Return the records of all runs after a place, oldest first.
 
-        A journal has at least the newest 100,000 records in this order.
+        A follower that passes each page's ``until`` gets every record once, whatever other
+        processes append meanwhile. The records of one run are in their order; those of
+        different runs are about in the order of appending. A journal has at least the newest
+        100,000 records.
 
         Args:
-            after: The position; 0 for the oldest available.
-            limit: The largest number of records; 0 returns only the positions.
+            after: The place.
+            limit: The largest number of records; 0 returns only the newest place.
             run_id: Return only records of this run; None for all runs.
 
         Raises:

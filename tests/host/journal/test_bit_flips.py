@@ -79,7 +79,7 @@ async def read_all(directory: Path) -> dict[str, Any]:
             ],
             "children": [each.run_id for each in await journal.runs(RunQuery(parent="one"))],
             "statistics": await journal.statistics(),
-            "order": await journal.records_since(0),
+            "order": await journal.records_since(""),
         }
     finally:
         await journal.close()

@@ -259,9 +259,9 @@ def test_a_message_to_many_that_is_stopped_in_the_middle_was_sent_to_none(
             patch.setattr(waiting_rows, "_ARRIVE", "INSERT INTO nowhere SELECT ?")
             with pytest.raises(StateDirectoryError):
                 await journal.post_to_key("letters", "k", event("m1"))
-        assert not await journal.messages_since(0)
+        assert not (await journal.deliveries("")).messages
         assert await journal.post_to_key("letters", "k", event("m1")) == 2
-        assert [each.run_id for each in await journal.messages_since(0)] == ["one", "two"]
+        assert [each.run_id for each in (await journal.deliveries("")).messages] == ["one", "two"]
         await journal.close()
 
     asyncio.run(scenario())

@@ -241,16 +241,18 @@ def test_an_event_that_does_not_come_in_time_fails_the_step(play: Any) -> None:
 def test_a_message_to_a_run_that_has_just_ended_harms_no_other_run(play: Any) -> None:
     async def case(lab: Any) -> None:
         ended, going = await begun(lab, lab.script(waits))
-        journal, posted = lab.engine.journal.inner, lab.engine.journal.inner.messages_since
+        journal, posted = lab.engine.journal.inner, lab.engine.journal.inner.deliveries
 
-        async def posted_late(after: int, limit: int = 1000) -> Any:
+        async def posted_late(after: str, limit: int = 1000) -> Any:
             found = await posted(after, limit)
-            if any(each.run_id == ended for each in found):  # it ends while its inbox is read
+            if any(
+                each.run_id == ended for each in found.messages
+            ):  # it ends while its inbox is read
                 lab.desk.gate.set()
                 await going
             return found
 
-        journal.messages_since = posted_late
+        journal.deliveries = posted_late
         await lab.post(ended, "event", "late")
         assert (await asyncio.wait_for(going, 60)).status == "succeeded"
         lab.desk.gate.clear()
@@ -286,11 +288,11 @@ def test_the_engine_ends_also_while_an_inbox_is_being_read(play: Any) -> None:
         run_id, going = await begun(lab, lab.script(waits))
         journal, reading = lab.engine.journal.inner, asyncio.Event()
 
-        async def never(after: int, limit: int = 1000) -> Any:
+        async def never(after: str, limit: int = 1000) -> Any:
             reading.set()
             await asyncio.sleep(3600)
 
-        journal.messages_since = never
+        journal.deliveries = never
         await lab.post(run_id, "event", "go")
         await asyncio.wait_for(reading.wait(), 60)
         lab.desk.gate.set()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
@@ -15,7 +16,7 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.streaming import Live, Stream, Streams
-from qtforge_sdk.journal import AppendedPage, Journal
+from qtforge_sdk.journal import AppendedPage, Cursor, Journal
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.testing._journal_scenarios import keep, started, step
 
@@ -63,7 +64,7 @@ async def following(stream: Stream, count: int) -> list[Live]:
     return [each for each in found if each is not None]
 
 
-def ids(found: list[Live]) -> list[tuple[int | None, str, Any]]:
+def ids(found: list[Live]) -> list[tuple[str | None, str, Any]]:
     return [(each.id, each.name, each.data.get("run_id")) for each in found]
 
 
@@ -71,10 +72,10 @@ def test_records_of_other_processes_are_heard_from_now_on_and_in_order(tmp_path:
     async def check(parts: Parts) -> None:
         await parts.write("before")
         with await parts.streams.open(None, None, None) as stream:
-            assert stream.position == 1
+            assert stream.position == "1"
             await parts.write("one", "a")
             found = await following(stream, 2)
-            assert ids(found) == [(2, "record", "one"), (3, "record", "one")]
+            assert ids(found) == [("2", "record", "one"), ("3", "record", "one")]
             assert [each.data["record"] for each in found] == ["run_started", "step_succeeded"]
             with pytest.raises(TimeoutError):
                 await stream.next(0.4)
@@ -87,10 +88,10 @@ def test_a_client_that_comes_again_goes_on_behind_its_last_event(tmp_path: Path)
         await parts.write("one", *map(str, range(250)))
         heard: list[Live] = []
         for _ in range(4):
-            last = heard[-1].id if heard else 0
+            last = heard[-1].id if heard else ""
             with await parts.streams.open(None, None, last) as stream:
                 heard += await following(stream, 60)
-        assert [each.id for each in heard] == list(range(1, 241))
+        assert [each.id for each in heard] == list(map(str, range(1, 241)))
         names = [each.data["step"] for each in heard[1:]]
         assert names == [str(number) for number in range(239)]
 
@@ -100,12 +101,12 @@ def test_a_client_that_comes_again_goes_on_behind_its_last_event(tmp_path: Path)
 def test_of_one_run_its_records_alone_are_heard(tmp_path: Path) -> None:
     async def check(parts: Parts) -> None:
         await parts.write("one")
-        with await parts.streams.open("one", None, 0) as stream:
-            assert ids(await following(stream, 1)) == [(1, "record", "one")]
+        with await parts.streams.open("one", None, "") as stream:
+            assert ids(await following(stream, 1)) == [("1", "record", "one")]
             await parts.write("two", "a", "b")
             with pytest.raises(TimeoutError):
                 await stream.next(0.6)
-            assert stream.position == 4  # so that its id does not grow old
+            assert stream.position == "4"  # so that its id does not grow old
         with pytest.raises(RunNotFoundError):
             await parts.streams.open("three", None, None)
 
@@ -119,9 +120,12 @@ class Forgetful:
         self._inner = inner
         self._oldest = oldest
 
-    async def records_since(self, after: int, limit: int = 1000, **of: Any) -> AppendedPage:
-        page = await self._inner.records_since(max(after, self._oldest - 1), limit, **of)
-        return AppendedPage(records=page.records, until=page.until, oldest=self._oldest)
+    async def records_since(self, after: Cursor, limit: int = 1000, **of: Any) -> AppendedPage:
+        first, last = self._oldest - 1, int(after or 0)
+        page = await self._inner.records_since(str(max(last, first)), limit, **of)
+        if last >= first:
+            return page
+        return replace(page, gap="pruned", missed=first - last)
 
 
 def test_a_client_whose_id_is_too_old_is_told_what_it_has_missed(tmp_path: Path) -> None:
@@ -129,11 +133,11 @@ def test_a_client_whose_id_is_too_old_is_told_what_it_has_missed(tmp_path: Path)
         await parts.write("one", "a", "b", "c")
         journal: Any = Forgetful(parts.journal, 3)
         streams = Streams(parts.bus, journal, 4)
-        with await streams.open(None, None, 1) as stream:
+        with await streams.open(None, None, "1") as stream:
             gap, *rest = await following(stream, 3)
-            assert (gap.name, gap.id, gap.data["missed"]) == ("gap", 2, 1)
-            assert ids(rest) == [(3, "record", "one"), (4, "record", "one")]
-        with await streams.open(None, None, 2) as stream:
+            assert (gap.name, gap.id, gap.data["missed"]) == ("gap", "2", 1)
+            assert ids(rest) == [("3", "record", "one"), ("4", "record", "one")]
+        with await streams.open(None, None, "2") as stream:
             assert [each.name for each in await following(stream, 2)] == ["record", "record"]
 
     with_parts(tmp_path, check)
@@ -144,10 +148,10 @@ def test_a_client_with_an_id_of_another_journal_is_told_and_gets_all_there_is(
 ) -> None:
     async def check(parts: Parts) -> None:
         await parts.write("one", "a")
-        with await parts.streams.open(None, None, 100_000) as stream:
+        with await parts.streams.open(None, None, "100000") as stream:
             gap, *rest = await following(stream, 3)
-            assert (gap.name, gap.id, gap.data["missed"]) == ("gap", 0, None)
-            assert [each.id for each in rest] == [1, 2]
+            assert (gap.name, gap.id, gap.data["missed"]) == ("gap", "0", None)
+            assert [each.id for each in rest] == ["1", "2"]
 
     with_parts(tmp_path, check)
 

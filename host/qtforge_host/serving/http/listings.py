@@ -98,7 +98,7 @@ async def ready(call: Call) -> Answer:
             "restart it" if lasts(trouble) else "they continue by themselves when it works again",
         )
     try:
-        await call.service.durable.journal.last_position()
+        await call.service.durable.journal.deliveries("", 0)
     except StorageError as error:
         raise RefusedError(
             503, "http.not_ready", "the journal can't be used", error.why, error.fix

@@ -9,6 +9,7 @@ from qtforge_host.serving.http import listings, runs, schemas
 from qtforge_host.serving.http.metrics import METRICS_TYPE
 from qtforge_host.serving.http.requests import ARCHIVE, Endpoint
 from qtforge_host.serving.http.sse import EVENTS_TYPE, LAST_ID, live_events
+from qtforge_sdk.journal import CURSOR
 
 __all__ = ["ENDPOINTS", "HEALTH_PATH", "OPENAPI_PATH"]
 
@@ -170,7 +171,7 @@ ENDPOINTS: Final = (
         method="GET", path="/v1/events", name="streamEvents", scope="read", handler=live_events,
         summary="Follow records of runs and messages of topics live.",
         query=schemas.EventsQuery, answers={200: EVENTS_TYPE},
-        headers={LAST_ID: {"type": "string", "pattern": "^[0-9]{1,18}$"}},
+        headers={LAST_ID: {"type": "string", "pattern": f"^{CURSOR}$"}},
     ),
     Endpoint(
         method="GET", path="/readyz", name="readiness", scope="read", handler=listings.ready,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from qtforge_sdk.journal import CURSOR
 from qtforge_sdk.runs import RunStatus
 
 __all__ = [
@@ -175,7 +176,7 @@ class EventsQuery(_Given, frozen=True, kw_only=True):
 
     run: Name | None = None
     topic: Name | None = None
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    after: Annotated[str, msgspec.Meta(pattern=f"^{CURSOR}$")] | None = None
 
 
 class GraphQuery(_Given, frozen=True, kw_only=True):

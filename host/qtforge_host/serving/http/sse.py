@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -13,13 +14,13 @@ from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.requests import Call, json_bytes
 from qtforge_host.serving.streaming import Live, Stream
 from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal import CURSOR, Cursor
 
 __all__ = ["EVENTS_TYPE", "LAST_ID", "EventStream", "live_events"]
 
 EVENTS_TYPE: Final = "text/event-stream"
 LAST_ID: Final = "Last-Event-ID"
 _LOG: Final = logging.getLogger("qtforge.http")
-_DIGITS: Final = 18
 _QUIET_S: Final = 15.0  # after which a comment shows that the connection is alive
 _SEND_S: Final = 30.0  # in which a client must have taken what it is sent
 
@@ -27,12 +28,12 @@ _SEND_S: Final = 30.0  # in which a client must have taken what it is sent
 async def live_events(call: Call) -> EventStream:
     """Open a stream of live events."""
     asked, last = call.query, call.headers.get(LAST_ID.lower())
-    after = asked.after if not last else _number(last)
+    after = asked.after if not last else _cursor(last)
     return EventStream(await call.service.streams.open(asked.run, asked.topic, after))
 
 
-def _number(last: str) -> int:
-    if not (last.isascii() and last.isdecimal() and len(last) <= _DIGITS):
+def _cursor(last: str) -> Cursor:
+    if re.fullmatch(CURSOR, last) is None:
         raise RefusedError(
             400,
             "http.invalid_request",
@@ -40,7 +41,7 @@ def _number(last: str) -> int:
             "it is not an id that this server has sent",
             "leave it out to receive new events only",
         )
-    return int(last)
+    return last
 
 
 class EventStream:
@@ -96,9 +97,9 @@ def _encoded(live: Live) -> bytes:
     return _id(live.id) + name + b"data: " + json_bytes(live.data) + b"\n\n"
 
 
-def _id(position: int | None) -> bytes:
+def _id(position: Cursor | None) -> bytes:
     # A client remembers an id that is sent without an event too.
-    return b"" if position is None else b"id: %d\n" % position
+    return b"" if position is None else b"id: %b\n" % position.encode()
 
 
 async def _send(send: Send, content: bytes, *, more: bool = True) -> None:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import re
 
 import pytest
 
-from qtforge_sdk.journal import AppendedPage, RunQuery
+from qtforge_sdk.journal import CURSOR, AppendedPage, AppendedRecord, Journal, RunQuery
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing._journal_scenarios import (
@@ -37,14 +39,14 @@ class FollowingContract:
         self, journals: Journals
     ) -> None:
         journal, other = await journals.open(), await journals.open()
-        begun = await journal.records_since(0)
-        assert (begun.records, begun.until, begun.oldest) == ((), 0, 1)
+        begun = await journal.records_since("")
+        assert (begun.records, begun.gap, begun.missed) == ((), "", None)
         one = await journal.create(started("one"))
         two = await other.create(started("two"))
         await journal.append(one, [step("one")])
         await other.append(two, [step("two"), finished("two")])
         await journal.append(one, [finished("one")])
-        page = await journal.records_since(0)
+        page = await journal.records_since("")
         assert in_order(page) == [
             ("one", "RunStarted"),
             ("two", "RunStarted"),
@@ -53,35 +55,83 @@ class FollowingContract:
             ("two", "RunFinished"),
             ("one", "RunFinished"),
         ]
-        assert [each.position for each in page.records] == [1, 2, 3, 4, 5, 6]
-        assert (page.until, page.oldest) == (6, 1)
-        assert await other.records_since(0) == page
+        assert await other.records_since("") == page
+        assert await other.records_since(begun.until) == page
+        for place, each in enumerate(page.records, 1):
+            assert re.fullmatch(CURSOR, each.cursor)
+            rest = await journal.records_since(each.cursor)
+            assert (rest.records, rest.gap) == (page.records[place:], "")
 
     @scenario
     async def test_the_order_is_read_in_pages(self, journals: Journals) -> None:
         journal = await journals.open()
         await keep(journal, started(), step(name="a"), step(name="b"))
-        first = await journal.records_since(0, 2)
-        assert (in_order(first), first.until) == (
-            [("run", "RunStarted"), ("run", "StepSucceeded")],
-            2,
-        )
+        first = await journal.records_since("", 2)
+        assert in_order(first) == [("run", "RunStarted"), ("run", "StepSucceeded")]
+        assert first.until == first.records[-1].cursor
         second = await journal.records_since(first.until, 2)
-        assert (in_order(second), second.until) == ([("run", "StepSucceeded")], 3)
-        assert (await journal.records_since(3)).records == ()
-        nothing = await journal.records_since(0, 0)
-        assert (nothing.records, nothing.until, nothing.oldest) == ((), 3, 1)
+        assert in_order(second) == [("run", "StepSucceeded")]
+        assert (await journal.records_since(second.until)).records == ()
+        nothing = await journal.records_since("", 0)
+        assert nothing.records == ()
+        assert (await journal.records_since(nothing.until)).records == ()
+
+    @scenario
+    async def test_a_place_of_another_journal_gives_all_there_is_and_says_so(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        await keep(journal, started(), step())
+        for strange in ("999999999", "nonsense", "-1", "9" * 40, "1.2:3-4"):
+            page = await journal.records_since(strange)
+            assert (in_order(page), page.gap, page.missed) == (
+                [("run", "RunStarted"), ("run", "StepSucceeded")], "unknown", None,
+            )  # fmt: skip
+            assert not (await journal.records_since(page.until)).records
+            assert len((await journal.records_since(page.since)).records) == 2
+
+    @scenario
+    async def test_a_follower_beside_many_writers_gets_each_record_once(
+        self, journals: Journals
+    ) -> None:
+        follower = await journals.open()
+        writers = [await journals.open() for _ in range(6)]
+        names = [f"run-{number}" for number in range(24)]
+
+        async def write(name: str, journal: Journal) -> None:
+            ownership = await journal.create(started(name))
+            for number in range(8):
+                await journal.append(ownership, [step(name, str(number)), step(name, f"{number}b")])
+            await journal.append(ownership, [finished(name)])
+
+        writing = asyncio.gather(
+            *(write(name, writers[place % 6]) for place, name in enumerate(names))
+        )
+        found: list[AppendedRecord] = []
+        cursor, done = "", False
+        while True:
+            page = await follower.records_since(cursor, 50)
+            found += page.records
+            cursor = page.until
+            if done and not page.records:
+                break
+            done = writing.done()
+            await asyncio.sleep(0)
+        await writing
+        for name in names:
+            records = [each.record for each in found if each.run_id == name]
+            assert records == list(await follower.records(name))
 
     @scenario
     async def test_of_one_run_only_its_records_are_given(self, journals: Journals) -> None:
         journal = await journals.open()
         await keep(journal, started("one"), step("one"))
         await keep(journal, started("two"), step("two"))
-        page = await journal.records_since(0, run_id="one")
+        page = await journal.records_since("", run_id="one")
         assert in_order(page) == [("one", "RunStarted"), ("one", "StepSucceeded")]
-        assert page.until == 4
+        assert (await journal.records_since(page.until)).records == ()  # it is the newest place
         with pytest.raises(RunNotFoundError):
-            await journal.records_since(0, run_id="three")
+            await journal.records_since("", run_id="three")
 
     @scenario
     async def test_pruned_runs_are_left_out_and_leave_no_place_to_others(
@@ -90,10 +140,12 @@ class FollowingContract:
         journal = await journals.open()
         await keep(journal, started("old"), finished("old"))
         assert await journal.prune(NOW + datetime.timedelta(days=1)) == 1
-        assert (await journal.records_since(0)).records == ()
+        page = await journal.records_since("")
+        assert (page.records, page.gap) == ((), "")
         await keep(journal, started("new"))
-        (only,) = (await journal.records_since(0)).records
-        assert (only.position, only.run_id) == (3, "new")
+        for after in ("", page.until):
+            (only,) = (await journal.records_since(after)).records
+            assert only.run_id == "new"
 
     @scenario
     async def test_the_statistics_count_runs_timers_and_messages(self, journals: Journals) -> None:
@@ -109,7 +161,7 @@ class FollowingContract:
             timers={"t": NOW, "u": NOW}, timers_set=("t", "u"),
         )  # fmt: skip
         await journal.append(ownership, [waits])
-        position = await journal.post("waits", event("m1"))
+        position = (await journal.post("waits", event("m1"))).position
         await journal.post("bill", event("m2"))
         statistics = await journal.statistics()
         assert dict(statistics.runs) == {

@@ -110,7 +110,7 @@ class WaitingContract:
         await journal.append(ownership, [kept()])
         await journal.release(ownership)
         assert not await journal.runs_with_pending()
-        position = await journal.post("run", event("m1"))
+        position = (await journal.post("run", event("m1"))).position
         assert list(await journal.runs_with_pending()) == ["run"]
         ownership = await journal.claim("run")
         assert not await journal.runs_with_pending()
@@ -124,8 +124,8 @@ class WaitingContract:
         ownership = await journal.create(started())
         await journal.append(ownership, [kept()])
         first, second = (
-            await journal.post("run", event("m1")),
-            await journal.post("run", event("m2")),
+            (await journal.post("run", event("m1"))).position,
+            (await journal.post("run", event("m2"))).position,
         )
         assert [each.position for each in await journal.pending("run")] == [first, second]
         assert [each.message for each in await journal.pending("run", first)] == [event("m2")]
@@ -161,7 +161,7 @@ class WaitingContract:
         for number in range(5):  # positions are another matter in every store
             await journal.post("other", event(f"o{number}"))
         ownership = await journal.create(started())
-        position = await journal.post("run", event("m1"))
+        position = (await journal.post("run", event("m1"))).position
         await journal.post("run", event("m2"))
         await journal.append(ownership, [kept(inbox=position, event_id="m1")])
         archive = await journal.export("run")
@@ -176,19 +176,53 @@ class WaitingContract:
         assert list(await journal.runs_with_pending()) == ["run"]
 
     @scenario
-    async def test_what_was_posted_to_anybody_is_read_in_order(self, journals: Journals) -> None:
+    async def test_messages_to_the_runs_of_a_process_are_delivered_to_it_in_order(
+        self, journals: Journals
+    ) -> None:
         journal, other = await journals.open(), await journals.open()
         for run_id in ("one", "two"):
             await journal.create(started(run_id))
-        assert await journal.last_position() == 0
-        first = await other.post("two", event("m1"))
-        second = await other.post("one", event("m2"))
-        assert [(each.run_id, each.position) for each in await journal.messages_since(0)] == [
-            ("two", first),
-            ("one", second),
+        await other.create(started("others"))
+        begun = (await journal.deliveries("", 0)).until
+        assert not (await journal.deliveries(begun)).messages
+        first = (await other.post("two", event("m1"))).position
+        await journal.post("others", event("m2"))
+        second = (await other.post("one", event("m3"))).position
+        found, until = await journal.deliveries(begun)
+        assert [(each.run_id, each.position, each.message) for each in found] == [
+            ("two", first, event("m1")),
+            ("one", second, event("m3")),
         ]
-        assert [each.message for each in await journal.messages_since(first)] == [event("m2")]
-        assert await journal.last_position() == second
+        assert await journal.deliveries("") == (found, until)
+        assert not (await journal.deliveries(until)).messages
+        page, middle = await journal.deliveries(begun, 1)
+        assert page == found[:1]
+        assert (await journal.deliveries(middle)).messages == found[1:]
+        assert (await other.deliveries(begun)).messages[0].message == event("m2")
+        assert (await journal.deliveries("", 0)).until == until
+        await journal.deliveries("nonsense")
+
+    @scenario
+    async def test_a_run_that_was_sent_something_since_a_place_is_found(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        for run_id in ("one", "two", "owned"):
+            ownership = await journal.create(started(run_id))
+            await journal.append(ownership, [kept(run_id)])
+            if run_id != "owned":
+                await journal.release(ownership)
+        await journal.post("one", event("m1"))
+        place = (await journal.deliveries("", 0)).until
+        assert not await journal.runs_with_pending(since=place)
+        await journal.post("owned", event("m2"))
+        await journal.post("two", event("m3"))
+        assert list(await journal.runs_with_pending(since=place)) == ["two"]
+        assert sorted(await journal.runs_with_pending()) == ["one", "two"]
+        ownership = await journal.claim("two")
+        await journal.append(ownership, [kept("two", handled=("m3",))])
+        await journal.release(ownership)
+        assert not await journal.runs_with_pending(since=place)
 
     @scenario
     async def test_a_message_is_posted_together_with_records(self, journals: Journals) -> None:
@@ -218,7 +252,9 @@ class WaitingContract:
             [entry] = await journal.pending(run_id)
             assert entry.message == event("m1", {"n": 1})
         assert not await journal.pending("none")
-        assert [each.run_id for each in await journal.messages_since(0)] == ["run", "second"]
+        assert [each.run_id for each in (await journal.deliveries("")).messages] == [
+            "run", "second",
+        ]  # fmt: skip
         await journal.append(ownership, [finished()])
         assert await journal.post_to_key(workflow, "order-7", event("m3")) == 1
         assert len(await journal.inbox("run")) == 1

@@ -240,7 +240,7 @@ def test_a_client_hears_what_other_processes_did_and_misses_nothing_over_a_kill(
     with again.client.stream("GET", "/v1/events", params={"run": second, "after": 0}) as stream:
         lines = stream.iter_lines()
         assert [_next(lines)[1]["run_id"] for _ in range(4)] == [second] * 4
-    for headers, params in (({"Last-Event-ID": "x"}, {}), ({}, {"after": "-1"})):
+    for headers, params in (({"Last-Event-ID": "a b"}, {}), ({}, {"after": "1;2"})):
         refused = again.get("/v1/events", headers=headers, params=params)
         assert (refused.status_code, refused.json()["error"]["code"]) == (
             400, "http.invalid_request",
