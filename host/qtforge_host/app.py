@@ -140,7 +140,7 @@ class HostParts:
         return self.wiring.author_of_package(package)
 
     def ended_author_of_package(self, package: str) -> Author | None:
-        """Return it also where the plugin was stopped, or never started."""
+        """Return the plugin of a package, also one that was stopped or never started."""
         return self.author_of_package(package) or installed_author(package)
 
     def observe_run(self, record: Record) -> None:
@@ -155,7 +155,7 @@ class Host:
 
     Args:
         settings: The configuration.
-        marks: Notes whose code is in progress; None for nowhere.
+        marks: Records which plugin code is executing; None for no record.
 
     Attributes:
         settings: The configuration.
@@ -378,7 +378,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bindings:
-    """What reaches runs and subscribers of a host, besides what its own process publishes to runs.
+    """Pass publications of all processes to the runs and subscribers of a host.
 
     Attributes:
         starts: Start runs when messages are published.

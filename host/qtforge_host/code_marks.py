@@ -1,9 +1,9 @@
-"""Which plugins' code is in progress, noted where it outlives the process.
+"""Record which plugin code is executing, in a file that survives the process.
 
 A plugin may end the process of ``serve`` outside the steps of runs: in its start, a hook, a
 subscriber. The next ``serve`` would be ended in the same way, without a message. So ``serve``
 counts the calls of plugin code in memory that is mapped to a file. A process that ends in order
-removes the file; where one is left, it says in whose code the process before ended.
+removes the file; where one is left, it names the plugin in whose code the process before ended.
 
 A mark costs a fraction of a microsecond. Code of the host's own distribution has no marks.
 """
@@ -32,7 +32,7 @@ _SIZE: Final = _COUNTS + _PLUGINS * _NAME_BYTES
 
 
 class Death(NamedTuple):
-    """In whose code a process has ended.
+    """The plugin code in which a process has ended.
 
     Attributes:
         plugin: The plugin's name.
@@ -148,7 +148,7 @@ def _mapped(path: Path) -> memoryview:
 
 
 def _read(path: Path) -> tuple[Death, ...]:
-    """Return whose calls were in progress when the process that has written a file ended."""
+    """Return the calls that were in progress when the process that wrote a file ended."""
     try:
         content = path.read_bytes()
     except OSError:

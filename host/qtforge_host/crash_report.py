@@ -1,8 +1,8 @@
-"""Where a process was when it crashed or called ``os._exit``, for the one that follows it.
+"""Record where a process crashed or called ``os._exit``, for the process that follows it.
 
-The marks in `code_marks` tell whose call was in progress. What a plugin does by itself, in a task
-or a thread that it has started, is no call of the host's. But a process that crashes can say where
-it was: `faulthandler` writes the stack at a fatal signal, and ``os._exit`` is replaced by a
+The marks in `code_marks` name the call of the host that was in progress, but not what a plugin does
+in a task or thread of its own. So the process records the place where it crashes: `faulthandler`
+writes the stack at a fatal signal, and ``os._exit`` is replaced by a
 function that writes it too. SIGKILL, as of an operator or for want of memory, leaves no report.
 """
 
@@ -102,7 +102,7 @@ class CrashReport:
 
 
 def find_culprit(crash: Crash, owner_of: Callable[[Path], str | None]) -> tuple[str, str] | None:
-    """Return which plugin crashed a process by itself, and where.
+    """Return the plugin that crashed a process in a task or thread of its own, and the place.
 
     Args:
         crash: How the process ended.

@@ -47,7 +47,7 @@ _WAKE: Final = b"\0"  # no signal has this number
 
 
 class EndWatch:
-    """Watches that the process ends, once it is to.
+    """Watches that a process that is to end does end.
 
     Args:
         loop: The event loop that must turn.
@@ -140,7 +140,7 @@ class EndWatch:
                     faulthandler.cancel_dump_traceback_later()
 
     def finish(self) -> None:
-        """Say that only what the loop itself needs for its end is left, whatever still turns."""
+        """Note that only the loop's own cleanup is left."""
         self._final_end = time.monotonic() + _FINISH_S
         self._arm()
         self._wake()
@@ -269,7 +269,7 @@ def _say(seconds: float, main_id: int, author_of: Callable[[str], Author | None]
 
 
 def _culprit(main_id: int, author_of: Callable[[str], Author | None]) -> ExplainedFrame:
-    """Return whose code a process waits for: a plugin's, else whatever the main thread is in."""
+    """Return the code that a process waits for: a plugin's, else what the main thread executes."""
     frames = sys._current_frames()
     waited_for = [each.ident for each in threading.enumerate() if not each.daemon]
     found = [

@@ -1,12 +1,12 @@
-"""The event loop that a command runs in: plugin code can neither end it nor keep it.
+"""The event loop that a command runs in: plugin code can neither stop it nor keep it running.
 
 A task of a plugin that raises ``SystemExit`` or ``KeyboardInterrupt`` would end asyncio's loop,
 ``loop.stop()`` would too, and a task that swallows each cancellation would keep it for ever.
 
 A plugin that cancels every task of `asyncio.all_tasks`, to end those that it has started, would
-cancel the host and every run. So the host's own tasks are not among them: `HostLoop` tells whose
-a task is by the code that makes it. The current task is the only one of the host's that a plugin
-can get hold of, and a plugin's own call of its `cancel` does not count as one from outside.
+cancel the host and every run. So the host's own tasks are not among them: `HostLoop` recognises
+them by the code that makes them. The current task is the only one of the host's that a plugin
+can reach, and a plugin's own call of its `cancel` does not count as one from outside.
 
 While the loop ends, an `EndWatch` sees to it that no plugin blocks it for ever.
 """

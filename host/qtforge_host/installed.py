@@ -1,7 +1,7 @@
 """Installed distributions as they were when their code was imported.
 
 pip replaces the metadata of a distribution that it upgrades or installs again, or adds others
-beside them (``--target``), so they tell whether what is installed is still what was imported. An
+beside them (``--target``), so they show whether what is installed is still what was imported. An
 edit of an editable installation's source changes none of them.
 """
 

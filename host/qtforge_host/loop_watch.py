@@ -38,7 +38,7 @@ _WAITING: Final = frozenset({"select", "_run_once"})  # functions of asyncio: th
 
 
 class ExplainedFrame(NamedTuple):
-    """Whose code a thread is in.
+    """The plugin code that a thread executes.
 
     Attributes:
         author: The plugin; empty where none is known.
@@ -58,7 +58,7 @@ class ExplainedFrame(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Block:
-    """A time in which the event loop did not turn.
+    """A period in which the event loop was blocked.
 
     Attributes:
         author: The plugin whose code ran; empty where none is known.
@@ -224,7 +224,7 @@ class LoopWatch:
 def explain_frame(
     innermost: FrameType, author_of: Callable[[str], Author | None]
 ) -> ExplainedFrame:
-    """Return whose code a thread is in.
+    """Return the plugin code that a thread executes.
 
     Args:
         innermost: Where the thread is.
@@ -236,7 +236,7 @@ def explain_frame(
 def explain_task(
     task: asyncio.Task[Any], author_of: Callable[[str], Author | None]
 ) -> ExplainedFrame:
-    """Return whose code a task waits in.
+    """Return the plugin code in which a task waits.
 
     Args:
         task: It is not done.

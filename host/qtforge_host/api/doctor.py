@@ -53,7 +53,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
 
 
 async def repair(settings: Settings) -> tuple[list[str], list[Finding]]:
-    """Make again what follows from the records, and close the state directory to others.
+    """Rebuild what follows from the records, and close the state directory to others.
 
     Args:
         settings: The configuration.

@@ -251,7 +251,7 @@ class MemoryJournal:
         self._open_store().publications.listen(listener, topics, capacity)
 
     async def publish(self, publication: Publication, *, but: str = "") -> int:
-        """Store a publication for those who listen; see `Journal`."""
+        """Store a publication for its listeners; see `Journal`."""
         store = self._open_store()
         age = self.publication_age
         count, dropped = store.publications.publish(publication, but, store.numbers, age)

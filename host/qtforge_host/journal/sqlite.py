@@ -240,7 +240,7 @@ class SqliteJournal:
         await self._write(changes.listen(listener, topics, capacity))
 
     async def publish(self, publication: Publication, *, but: str = "") -> int:
-        """Store a publication for those who listen; see `Journal`."""
+        """Store a publication for its listeners; see `Journal`."""
         if not await self._read(lambda queries: queries.is_heard(publication.topic, but)):
             return 0
         encoded = encode_publication(publication)

@@ -51,11 +51,11 @@ class PublicationSender:
         self.listens = False
 
     async def send(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
-        """Store a publication for those who listen to its topic.
+        """Store a publication for the listeners of its topic.
 
         Raises:
             StateDirectoryError: The journal can't be written.
-            RecordNotStorableError: Somebody listens, and the message can't be stored.
+            RecordNotStorableError: There is a listener, and the message can't be stored.
         """
         if self.listens:
             return
@@ -83,7 +83,7 @@ class PublicationReceiver:
     Args:
         bus: Its subscribers receive the publications.
         journal: Where they are stored.
-        active_runs: Tells of changes of the journal.
+        active_runs: Notifies of changes of the journal.
         sender: Sends nothing while this process listens.
         handlers: Called with each publication, besides the subscribers.
         topics: Returns the patterns that the handlers handle.
@@ -146,7 +146,7 @@ class PublicationReceiver:
             self._active_runs.on_change.discard(self._changed.set)
 
     async def stop(self) -> None:
-        """Receive what is stored, and listen no more.
+        """Receive what is stored, and stop listening.
 
         Raises:
             StateDirectoryError: The journal can't be read or written.

@@ -71,20 +71,20 @@ class RunSecrets:
         self._add(await self._journal.secrets(self.run_id))
 
     async def adopt(self, run_id: str, value: Any) -> None:
-        """Take over what the references in a value of another run stand for."""
+        """Store what the references in a value of another run stand for."""
         theirs = await self._journal.secrets(run_id)
         if theirs:
             found = {each: theirs[each] for each in references_in(value) if each in theirs}
             await self.take({each: found[each] for each in found if each not in self._stored})
 
     async def take(self, found: Mapping[str, RunSecret]) -> None:
-        """Take over references of another run."""
+        """Store references of another run."""
         if found:
             await self._journal.store_secrets(self.run_id, found)
             self._add(found)
 
     def close(self) -> None:
-        """Forget the values, when this process executes the run no longer."""
+        """Forget the values once this process no longer executes the run."""
         for each in (*self._stored.values(), *self._new.values()):
             if _is_text(each.value):
                 self.known.forget(each.value)

@@ -101,7 +101,7 @@ async def serve(
 
 
 class _Stop:
-    """What the signals say."""
+    """The signals that have arrived."""
 
     def __init__(self) -> None:
         self.ending = asyncio.Event()
@@ -170,7 +170,7 @@ class _Process:
             settings, schedules = found
 
     def _leave(self) -> None:
-        """Answer requests no more: what answers them is about to stop."""
+        """Stop answering requests: the service that answers them is about to stop."""
         self._current.service = None
 
     async def _next_configuration(self, watch: Watch) -> _Next:
@@ -221,7 +221,7 @@ class _Process:
         return await self._imported.until_replaced()
 
     def _says_replaced(self, distributions: list[str]) -> bool:
-        """Log that distributions were replaced; return whether the process is to be."""
+        """Log that distributions were replaced; return whether to replace the process, too."""
         names = ", ".join(distributions)
         if self._options.reexec:
             _LOG.warning(
@@ -241,7 +241,7 @@ def _listening(options: ServeOptions, before: Successor | None) -> socket.socket
 
 @contextlib.contextmanager
 def _marks(folder: ServeFolder, settings: Settings) -> Iterator[CodeMarks]:
-    """Note whose code is in progress, and count the death of the process before, if it died.
+    """Record which plugin code is executing, and count the death of the process before, if it died.
 
     A plugin in whose code several processes in a row have ended is quarantined, so that `serve`
     is not ended by it again and again.

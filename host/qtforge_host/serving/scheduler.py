@@ -35,7 +35,7 @@ Start = Callable[[Schedule, str], Awaitable[None]]
 
 
 def _counts_anew(schedule: Schedule, planned: datetime.datetime, back: datetime.timedelta) -> bool:
-    """Return whether a schedule counts from the new time on when the clock was set back.
+    """Return whether a schedule continues from the new time after the clock was set back.
 
     Otherwise it waits until the clock has caught up, so that nothing starts twice. The rule is
     that of Debian's cron: after a large step the new time counts, after a small one it counts

@@ -49,7 +49,7 @@ def _now() -> datetime.datetime:
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a token.
+    """A stored token, without its text.
 
     Attributes:
         id: Names it; part of the token.
@@ -140,7 +140,7 @@ class TokenStore:
 
     @property
     def has_first(self) -> bool:
-        """Whether the token in the file is there."""
+        """Whether the token of ``serve/token`` exists."""
         return self._folder.token_path.exists()
 
     def revoke(self, token_id: str) -> None:
@@ -178,7 +178,7 @@ class TokenStore:
 
 
 class TokenChecker:
-    """The tokens of a state directory, for the process that serves: always those of now.
+    """The tokens of a state directory, for the process that serves: each change is noticed at once.
 
     Args:
         state_dir: The state directory.
@@ -217,7 +217,7 @@ class TokenChecker:
 
 
 def read_tokens(path: Path) -> list[Token]:
-    """Return the tokens of a file; none where it is not there.
+    """Return the tokens of a file; none where there is no file.
 
     Raises:
         StateDirectoryError: It can't be read, is damaged, or others may change it.

@@ -347,7 +347,7 @@ class WorkflowKit:
         return check(workflow, parts.expressions, topics, catalog.names(), catalog.readable)
 
     def _contribute(self, plugin: object, name: str, version: str) -> None:
-        """Take in a plugin's kinds and workflows."""
+        """Add a plugin's kinds and workflows."""
         hooks = self._bench.parts.hooks
         for kind in hooks.call_one(plugin, "qtforge_orchestrators") or ():
             add_orchestrator(self._kinds, kind(), Author(name, version))
