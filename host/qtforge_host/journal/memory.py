@@ -218,8 +218,9 @@ class MemoryJournal:
         after = number_of(since) or 0
         found = (
             run.run_id
-            for run in self._waiting()
+            for run in self._open_store().runs.values()
             if run.arrivals and next(reversed(run.arrivals)) > after
+            if run.owner not in self._store.owners and run.has_to_handle()
         )
         return list(itertools.islice(found, limit))
 

@@ -168,6 +168,12 @@ class MemoryRun:
         """Whether the run waits."""
         return self.status == "waiting"
 
+    def has_to_handle(self) -> bool:
+        """Whether it is to be resumed for the messages that it has not handled."""
+        if self.status == "paused":
+            return any(entry.message.kind == "cancel" for entry in self.pending(0))
+        return self.waits and bool(self.arrivals)
+
     def pending(self, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages that are not handled, after a position."""
         found = [position for position in self.arrivals if position > after]

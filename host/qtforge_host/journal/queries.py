@@ -75,18 +75,23 @@ _PENDING: Final = """SELECT arrivals.position, checksum, payload
     FROM arrivals CROSS JOIN inbox ON inbox.position = arrivals.position
     WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
     ORDER BY arrivals.position"""
-_UNOWNED: Final = """status = 'waiting'
-    AND (owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"""
+_UNOWNED: Final = "(owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"
+_WAITING: Final = f"status = 'waiting' AND {_UNOWNED}"
 _RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
     FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
-    WHERE {_UNOWNED} LIMIT :limit"""  # noqa: S608 - of constants
+    WHERE {_WAITING} LIMIT :limit"""  # noqa: S608 - of constants
 _RUNS_WITH_PENDING_SINCE: Final = f"""SELECT DISTINCT run_id
     FROM inbox CROSS JOIN runs ON runs.key = inbox.run
-    WHERE inbox.position > :since AND {_UNOWNED} AND EXISTS (SELECT 1 FROM arrivals
+    WHERE inbox.position > :since AND {_WAITING} AND EXISTS (SELECT 1 FROM arrivals
         WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)
     LIMIT :limit"""  # noqa: S608 - of constants
+# Few runs are paused and were sent something: each message tells whether it is to be handled.
+_PAUSED: Final = f"""SELECT run_id, arrivals.position, checksum, payload
+    FROM runs CROSS JOIN arrivals ON arrivals.run = runs.key
+    CROSS JOIN inbox ON inbox.position = arrivals.position
+    WHERE status = 'paused' AND {_UNOWNED} AND arrivals.position > :since"""  # noqa: S608 - of constants
 _DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
-    WHERE due <= :before AND {_UNOWNED} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
+    WHERE due <= :before AND {_WAITING} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
 _PUBLICATIONS: Final = """SELECT position, checksum, payload FROM publications
     WHERE listener = ? ORDER BY position LIMIT ?"""
 _NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
@@ -191,15 +196,23 @@ class Queries:
             for run_id, position, checksum, payload in rows
         )
         last = messages[-1].position if messages else 0
-        return Deliveries(messages, str(last if len(rows) == limit else max(last, end or 0)))
+        is_whole = len(rows) < limit or limit <= 0
+        return Deliveries(messages, str(max(last, end or 0) if is_whole else last))
 
     def runs_with_pending(self, limit: int, since: Cursor) -> tuple[str, ...]:
         """Return waiting runs with messages that they have not handled; see `Journal`."""
         after = number_of(since) or 0
         given = {"alive": self._alive(), "limit": limit, "since": after}
         statement = _RUNS_WITH_PENDING_SINCE if after else _RUNS_WITH_PENDING
-        rows = self._connection.execute(statement, given)
-        return tuple(run_id for (run_id,) in rows)
+        found = dict.fromkeys(
+            run_id for (run_id,) in self._connection.execute(statement, given).fetchall()
+        )
+        for run_id, *row in self._connection.execute(_PAUSED, given):
+            if len(found) >= limit:
+                break
+            if run_id not in found and self._message(run_id, *row).kind == "cancel":
+                found[run_id] = None
+        return tuple(found)
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
         """Return waiting runs with a timer that is due; see `Journal`."""

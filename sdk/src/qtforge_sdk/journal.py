@@ -393,7 +393,9 @@ class Journal(Protocol):
         """
 
     async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
-        """Return waiting runs without a live owner that have unhandled messages.
+        """Return runs without a live owner that have unhandled messages.
+
+        They are waiting, or are paused and were sent a request to cancel them.
 
         Args:
             limit: The largest number of runs.

@@ -203,6 +203,25 @@ class WaitingContract:
         await journal.deliveries("nonsense")
 
     @scenario
+    async def test_a_paused_run_is_found_when_it_is_to_be_cancelled_only(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        for run_id in ("sent", "cancelled"):
+            ownership = await journal.create(started(run_id))
+            await journal.append(ownership, [RunPaused(run_id=run_id, at=NOW)])
+            await journal.release(ownership)
+        place = (await journal.deliveries("", 0)).until
+        await journal.post("sent", event("m1"))
+        await journal.post("cancelled", event("m2"))
+        assert not await journal.runs_with_pending()
+        await journal.post("cancelled", event("m3", kind="cancel"))
+        for since in ("", place):
+            assert list(await journal.runs_with_pending(since=since)) == ["cancelled"]
+        await journal.claim("cancelled")
+        assert not await journal.runs_with_pending()
+
+    @scenario
     async def test_a_run_that_was_sent_something_since_a_place_is_found(
         self, journals: Journals
     ) -> None:
