@@ -188,7 +188,7 @@ class RunExecution:
 
     def _bad_result(self, code: str, what: str) -> PluginCodeError:
         workflow = self._workflow
-        place = place_of_function(getattr(workflow.orchestrator, "function", None))
+        place = place_of_function(workflow.function)
         fix = "await it" if code == "run.missing_await" else "return plain data"
         return PluginCodeError(
             code, workflow.author, f"the result of '{workflow.definition.name}' {what}", place, fix
@@ -218,9 +218,8 @@ class RunExecution:
         info = error_info(error)
         if isinstance(error, QtForgeError):
             return info
-        function = getattr(self._workflow.orchestrator, "function", None)
         plugin, version = self._workflow.author
-        place = place_of(error, function or self._workflow.orchestrator)
+        place = place_of(error, self._workflow.function or self._workflow.orchestrator)
         return msgspec.structs.replace(
             info, plugin=plugin or None, plugin_version=version or None, place=place or None
         )

@@ -12,7 +12,14 @@ from typing import Any, ClassVar, Final
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_host.sizes import size_text
-from qtforge_host.workflows.definitions import Parsed, Problem, Workflow, parse, parse_header
+from qtforge_host.workflows.definitions import (
+    AttributedOrchestrator,
+    Parsed,
+    Problem,
+    Workflow,
+    parse,
+    parse_header,
+)
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 from qtforge_sdk.graphs import Edge, Graph, Node
@@ -27,16 +34,12 @@ _ONE_OFF: Final = (
 )
 
 
-class PythonOrchestrator(Orchestrator[Definition]):
+class PythonOrchestrator(AttributedOrchestrator[Definition]):
     """Executes one `qtforge_sdk.workflow` function.
 
     Args:
         workflow: The function with its definition.
         author: The plugin that contributed it; empty where there is none.
-
-    Attributes:
-        identity: The author.
-        function: The function.
     """
 
     kind: ClassVar[str] = "python"

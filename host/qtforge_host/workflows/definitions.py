@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,7 +15,18 @@ from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_sdk import Definition, Orchestrator
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
-__all__ = ["Parsed", "Problem", "UnmetRequirement", "Workflow", "line_of", "parse", "parse_header"]
+__all__ = [
+    "AttributedOrchestrator",
+    "Parsed",
+    "Problem",
+    "UnmetRequirement",
+    "Workflow",
+    "line_of",
+    "parse",
+    "parse_header",
+]
+
+D = TypeVar("D", bound=Definition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +105,18 @@ def _next_header(lines: list[str], start: int) -> int:
     return next(after, len(lines))
 
 
+class AttributedOrchestrator(Orchestrator[D]):
+    """An orchestrator whose code is known to be a plugin's.
+
+    Attributes:
+        identity: The plugin; empty where there is none.
+        function: The function that executes runs; None where a class does.
+    """
+
+    identity: Author = NO_AUTHOR
+    function: Callable[..., Any] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow:
     """A definition and the orchestrator that runs it.
@@ -113,8 +136,14 @@ class Workflow:
     @property
     def author(self) -> Author:
         """The plugin whose code executes it; empty where none is known."""
-        found = getattr(self.orchestrator, "identity", None)
-        return found if isinstance(found, Author) else NO_AUTHOR
+        found = self.orchestrator
+        return found.identity if isinstance(found, AttributedOrchestrator) else NO_AUTHOR
+
+    @property
+    def function(self) -> Callable[..., Any] | None:
+        """The function that executes it; None where the orchestrator does."""
+        found = self.orchestrator
+        return found.function if isinstance(found, AttributedOrchestrator) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

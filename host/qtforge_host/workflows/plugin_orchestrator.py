@@ -16,6 +16,7 @@ from qtforge_host.plugin_code import (
     place_of,
     place_of_function,
 )
+from qtforge_host.workflows.definitions import AttributedOrchestrator
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run, StepResult
 from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
 from qtforge_sdk.graphs import Graph
@@ -29,7 +30,7 @@ _LOG: Final = logging.getLogger("qtforge.host")
 _FAILED: Final = "workflow.orchestrator_failed"
 
 
-class PluginOrchestrator(Orchestrator[Any]):
+class PluginOrchestrator(AttributedOrchestrator[Any]):
     """Calls an orchestrator of a plugin.
 
     What `check` raises is a problem of the definition, and what `check_amendment` raises is a
@@ -40,14 +41,11 @@ class PluginOrchestrator(Orchestrator[Any]):
     Args:
         orchestrator: The plugin's.
         author: The plugin.
-
-    Attributes:
-        identity: The plugin.
     """
 
     def __init__(self, orchestrator: Orchestrator[Any], author: Author) -> None:
         self._inner: Final = orchestrator
-        self.identity: Final = author
+        self.identity = author
         # They are the instance's here, and the class's in what it stands for.
         vars(self).update(
             kind=orchestrator.kind,
