@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,50 +31,73 @@ from qtforge_sdk.operations import (
 __all__ = ["Hooks", "OperationHook", "SubscriberHook"]
 
 _LOG = logging.getLogger("qtforge.hooks")
+_NO_HOOKS: Final = frozenset(
+    (*dir(object), "__annotations__", "__dict__", "__module__", "__weakref__")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationHook:
-    """One `operation` of a plugin; ``rank`` is 0 for tryfirst, 2 for trylast, otherwise 1."""
+    """One `operation` of a plugin.
 
-    plugin: object
+    Attributes:
+        topic: Its topic.
+        spec: The arguments of its decorator.
+        method: The plugin's method.
+        rank: 0 for tryfirst, 2 for trylast, otherwise 1.
+        key: Stands for it in `Hooks.calling_order`.
+    """
+
+    topic: str
     spec: OperationSpec
     method: Callable[..., Any]
     rank: int
+    key: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriberHook:
     """One `subscriber` of a plugin."""
 
-    plugin: object
     spec: SubscriberSpec
     method: Callable[..., Any]
 
 
 class _Manager(pluggy.PluginManager):
-    """Knows which hooks each plugin implements; pluggy looks through all hooks for that."""
+    """Knows which hooks each plugin implements; pluggy looks through all hooks for that.
+
+    Attributes:
+        implementations: What each registered plugin implements, with the hook's name, by the
+            plugin's id.
+    """
 
     def __init__(self, project: str) -> None:
         super().__init__(project)
-        self.hooks_of: dict[int, tuple[str, ...]] = {}  # by the id of a registered plugin
+        self.implementations: dict[int, tuple[tuple[str, pluggy.HookImpl], ...]] = {}
         self._found: dict[str, None] = {}
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Register a plugin; see pluggy."""
         self._found = {}
         registered = super().register(plugin, name)
-        self.hooks_of[id(plugin)] = tuple(sorted(self._found))
+        self.implementations[id(plugin)] = tuple(
+            (hook, each)
+            for hook in sorted(self._found)
+            for each in getattr(self.hook, hook).get_hookimpls()
+            if each.plugin is plugin
+        )
         return registered
 
     def unregister(self, plugin: object | None = None, name: str | None = None) -> Any | None:
         """Unregister a plugin; see pluggy."""
         found = super().unregister(plugin, name)
-        self.hooks_of.pop(id(found), None)
+        self.implementations.pop(id(found), None)
         return found
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """Return the marks of a hook implementation; see pluggy."""
+        if name in _NO_HOOKS:  # half of a plugin's attributes, and pluggy looks closely
+            return None
         options = super().parse_hookimpl_opts(plugin, name)
         if options is not None:
             self._found[options.get("specname") or name] = None
@@ -82,8 +105,9 @@ class _Manager(pluggy.PluginManager):
 
     def get_hookcallers(self, plugin: object) -> list[pluggy.HookCaller] | None:
         """Return the callers of a plugin's hooks; see pluggy."""
-        names = self.hooks_of.get(id(plugin))
-        return None if names is None else [getattr(self.hook, name) for name in names]
+        found = self.implementations.get(id(plugin))
+        names = dict.fromkeys(name for name, _ in found or ())
+        return None if found is None else [getattr(self.hook, name) for name in names]
 
 
 class Hooks:
@@ -114,7 +138,7 @@ class Hooks:
 
     def unregister(self, plugin: object) -> None:
         """Unregister a plugin's hooks; a plugin that is not registered is ignored."""
-        if id(plugin) in self._manager.hooks_of:
+        if id(plugin) in self._manager.implementations:
             self._manager.unregister(plugin)
             self._marks.pop(id(plugin), None)
 
@@ -126,19 +150,16 @@ class Hooks:
     def unknown(self, plugin: object) -> list[str]:
         """Return the hooks that a plugin implements and the host never calls: misspelt ones."""
         return [
-            caller.name
-            for caller in self._manager.get_hookcallers(plugin) or ()
-            for implementation in caller.get_hookimpls()
-            if implementation.plugin is plugin
-            and not caller.has_spec()
-            and operation_spec(implementation.function) is None
+            name
+            for name, implementation in self._implementations(plugin)
+            if operation_spec(implementation.function) is None
             and subscriber_spec(implementation.function) is None
         ]
 
     def call_one(self, plugin: object, hook: str, **arguments: Any) -> Any:
         """Call one plugin's implementation, and return its result; None where it has none."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            if implementation.plugin is plugin:
+        for name, implementation in self._manager.implementations.get(id(plugin), ()):
+            if name == hook:
                 return _invoke(implementation, arguments)
         return None
 
@@ -181,54 +202,55 @@ class Hooks:
 
     def hooks_of(self, plugin: object) -> tuple[str, ...]:
         """Return the names of the hooks that a registered plugin implements, topics included."""
-        return self._manager.hooks_of.get(id(plugin), ())
+        found = self._manager.implementations.get(id(plugin), ())
+        return tuple(dict.fromkeys(name for name, _ in found))
 
-    def operations(self, topics: Iterable[str]) -> Mapping[str, list[OperationHook]]:
-        """Return the operations of these topics in calling order, wrappers first.
-
-        Args:
-            topics: Their names; names of other hooks have no operations.
-        """
-        found: dict[str, list[OperationHook]] = {}
-        for topic, implementation in self._implementations(topics):
+    def operations(self, plugin: object) -> list[OperationHook]:
+        """Return the operations of one plugin."""
+        found = []
+        for topic, implementation in self._implementations(plugin):
             spec = operation_spec(implementation.function)
             if spec is not None:
                 rank = 0 if implementation.tryfirst else 2 if implementation.trylast else 1
-                found.setdefault(topic, []).append(
-                    OperationHook(
-                        plugin=implementation.plugin,
-                        spec=spec,
-                        method=implementation.function,
-                        rank=rank,
-                    )
+                hook = OperationHook(
+                    topic=topic,
+                    spec=spec,
+                    method=implementation.function,
+                    rank=rank,
+                    key=implementation,
                 )
+                found.append(hook)
         return found
+
+    def calling_order(self, topic: str) -> Sequence[object]:
+        """Return the keys of a topic's operations in calling order, wrappers first.
+
+        Those of other hooks of the name are among them. It is called for each plugin that is
+        started or stopped, and a topic may have an operation of each.
+        """
+        caller = getattr(self._manager.hook, topic, None)
+        if caller is None or caller.has_spec():  # a hook of the host: every plugin has some
+            return ()
+        found: list[object] = caller.get_hookimpls()
+        return found[::-1]
 
     def subscribers(self, plugin: object) -> list[SubscriberHook]:
         """Return the subscribers of one plugin."""
         found = []
-        for name, implementation in self._implementations(self.hooks_of(plugin)):
+        for name, implementation in self._implementations(plugin):
             spec = subscriber_spec(implementation.function)
-            if (
-                spec is not None
-                and implementation.plugin is plugin
-                and name.startswith(PUBLISH_PREFIX)
-            ):
-                found.append(
-                    SubscriberHook(plugin=plugin, spec=spec, method=implementation.function)
-                )
+            if spec is not None and name.startswith(PUBLISH_PREFIX):
+                found.append(SubscriberHook(spec=spec, method=implementation.function))
         return found
 
     def _marked(self, implementation: pluggy.HookImpl) -> Any:
         with self._marks.get(id(implementation.plugin), UNMARKED):
             return _invoke(implementation, {})
 
-    def _implementations(self, names: Iterable[str]) -> Iterator[tuple[str, pluggy.HookImpl]]:
-        for name in names:
-            caller = getattr(self._manager.hook, name, None)
-            if caller is None or caller.has_spec():  # a hook of the host: every plugin has some
-                continue
-            for implementation in reversed(caller.get_hookimpls()):
+    def _implementations(self, plugin: object) -> Iterator[tuple[str, pluggy.HookImpl]]:
+        """Yield what a plugin implements besides the hooks of the host."""
+        for name, implementation in self._manager.implementations.get(id(plugin), ()):
+            if not getattr(self._manager.hook, name).has_spec():
                 yield name, implementation
 
 

@@ -118,7 +118,8 @@ class Wiring:
         self._processes = (os.cpu_count() or 1) if processes is None else processes
         self._process_memory_bytes = process_memory_bytes
         self._wired: dict[int, Wired] = {}
-        self._handlers: dict[int, dict[Callable[..., Any], Handler]] = {}
+        self._handlers: dict[object, Handler] = {}  # by the key of the hook
+        self._keys: dict[int, list[object]] = {}  # of each plugin's handlers
         self._hooks_of: dict[int, tuple[str, ...]] = {}  # of each prepared plugin
         self._workers: dict[int, ProcessWorkers] = {}
         self._mailboxes: dict[int, list[Any]] = {}
@@ -130,16 +131,13 @@ class Wiring:
         Raises:
             PluginError: An operation's signature or condition can't be used.
         """
-        handlers = {}
-        hooks = self._hooks.hooks_of(wired.plugin)
-        for operations in self._hooks.operations(hooks).values():
-            for hook in operations:
-                if hook.plugin is wired.plugin:
-                    handlers[hook.method] = self._handler(wired, hook)
-        self._hooks_of[id(wired.plugin)] = hooks
+        hooks = self._hooks.operations(wired.plugin)
+        handlers = {hook.key: self._handler(wired, hook) for hook in hooks}
+        self._hooks_of[id(wired.plugin)] = self._hooks.hooks_of(wired.plugin)
         for subscriber in self._hooks.subscribers(wired.plugin):
             handler_signature(subscriber.method, wired.name, extra=0)
-        self._handlers[id(wired.plugin)] = handlers
+        self._handlers.update(handlers)
+        self._keys[id(wired.plugin)] = list(handlers)
         self._wired[id(wired.plugin)] = wired
 
     def connect(self, wired: Wired, mark: AnyMark = UNMARKED) -> None:
@@ -174,7 +172,8 @@ class Wiring:
         """Remove a plugin from the bus; its hooks must be unregistered already."""
         for mailbox in self._mailboxes.pop(id(plugin), []):
             mailbox.close()
-        self._handlers.pop(id(plugin), None)
+        for key in self._keys.pop(id(plugin), ()):
+            self._handlers.pop(key, None)
         self._compile(self._hooks_of.pop(id(plugin), ()))
 
     def _compile(self, hooks: Sequence[str]) -> None:
@@ -183,12 +182,11 @@ class Wiring:
         Only a plugin's own topics change with it: all routes at each plugin would take a time
         that grows with the square of their number.
         """
-        routes: dict[str, list[Handler]] = {topic: [] for topic in hooks}
-        for topic, operations in self._hooks.operations(hooks).items():
-            found = [
-                self._handlers.get(id(hook.plugin), {}).get(hook.method) for hook in operations
-            ]
-            routes[topic] = [handler for handler in found if handler is not None]
+        handlers = self._handlers
+        routes = {
+            topic: [handlers[key] for key in self._hooks.calling_order(topic) if key in handlers]
+            for topic in hooks
+        }
         self._bus.set_routes(routes, self._policy_of)
         if not _OBSERVING.isdisjoint(hooks):
             self._bus.observe(self._observers())

@@ -38,9 +38,13 @@ def test_operations_come_in_pluggys_order() -> None:
     one, two = First(), Second()
     hooks.register(two, "two")
     hooks.register(one, "one")
-    found = hooks.operations(["a.b"])["a.b"]
-    assert [each.method.__name__ for each in found] == ["first", "do", "last"]
-    assert [each.rank for each in found] == [0, 1, 2]
+    found = {each.key: each for each in (*hooks.operations(one), *hooks.operations(two))}
+    order = [found[key] for key in hooks.calling_order("a.b")]
+    assert [each.method.__name__ for each in order] == ["first", "do", "last"]
+    assert [each.rank for each in order] == [0, 1, 2]
+    assert {each.topic for each in order} == {"a.b"}
+    assert list(hooks.calling_order("qtforge_workflows")) == []
+    assert list(hooks.calling_order("no.such")) == []
 
 
 def test_a_plugin_that_is_unregistered_answers_no_more() -> None:
@@ -50,7 +54,8 @@ def test_a_plugin_that_is_unregistered_answers_no_more() -> None:
     assert len(hooks.subscribers(one)) == 1
     hooks.unregister(one)
     hooks.unregister(one)
-    assert hooks.operations(["a.b"]) == {}
+    assert hooks.operations(one) == []
+    assert list(hooks.calling_order("a.b")) == []
     assert hooks.hooks_of(one) == ()
     assert hooks.subscribers(one) == []
 

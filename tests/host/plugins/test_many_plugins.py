@@ -21,8 +21,15 @@ class Example(Plugin):
     async def do(self, message: dict) -> str:
         return "done"
 
+    @operation("every.do")
+    async def do_as_all(self, message: dict) -> str:
+        return "done"
+
     @subscriber("{name}.*")
     async def hear(self, message: dict) -> None: ...
+
+    @subscriber("every.*")
+    async def hear_as_all(self, message: dict) -> None: ...
 """
 STEP = 30
 
