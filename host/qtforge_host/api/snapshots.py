@@ -97,6 +97,11 @@ class RunSnapshot:
         return self.ended or self.status in _IDLE
 
     @property
+    def stands_still(self) -> bool:
+        """Whether it has ended, or is paused or blocked: nothing but a request changes that."""
+        return self.ended or self.state.rests
+
+    @property
     def offers(self) -> Sequence[Offer]:
         """The events that it accepts now; empty once it has ended, or where they are not known."""
         if self.workflow is None or self.ended:

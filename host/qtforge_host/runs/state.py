@@ -227,7 +227,7 @@ class RunState:
 
     @property
     def rests(self) -> bool:
-        """Whether nothing happens until somebody acts."""
+        """Whether it is paused or blocked: only a request changes that."""
         return self.status in RESTING
 
     def taken_events(self) -> set[str]:

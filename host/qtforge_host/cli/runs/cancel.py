@@ -55,8 +55,7 @@ def pause(session: Session, run: str, reason: str, wait: str, as_json: bool) -> 
             return await client.pause(run_id, reason=reason, timeout=timeout)
 
     found = run_async(paused())
-    done = found.ended or found.state.rests
-    return _report(found, "pause", "paused", wait, done=done, as_json=as_json)
+    return _report(found, "pause", "paused", wait, done=found.stands_still, as_json=as_json)
 
 
 def _report(

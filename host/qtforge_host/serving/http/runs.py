@@ -99,19 +99,19 @@ async def send_event(call: Call) -> Answer:
 async def cancel_run(call: Call) -> Answer:
     """Cancel a run."""
     run = await _client(call).cancel(_run_id(call), reason=call.body.reason, timeout=wait_s(call))
-    return _shown(run)
+    return _shown(run, done=run.ended)
 
 
 async def pause_run(call: Call) -> Answer:
     """Pause a run before its next step."""
     run = await _client(call).pause(_run_id(call), reason=call.body.reason, timeout=wait_s(call))
-    return _shown(run)
+    return _shown(run, done=run.stands_still)
 
 
 async def resume_run(call: Call) -> Answer:
     """Resume a run."""
     run = await _client(call).resume(_run_id(call), versions=_versions(call), timeout=wait_s(call))
-    return _shown(run)
+    return _shown(run, done=run.rests)
 
 
 async def resume_runs(call: Call) -> Answer:
@@ -189,10 +189,11 @@ def _versions(call: Call) -> VersionPolicy:
 
 async def _awaited(call: Call, run_id: str) -> Answer:
     """Wait as long as the client wants for a run to end or rest, and answer with it."""
-    return _shown(await _client(call).wait(run_id, wait_s(call)))
+    run = await _client(call).wait(run_id, wait_s(call))
+    return _shown(run, done=run.rests)
 
 
-def _shown(run: RunSnapshot) -> Answer:
-    """Answer with a run: 200 when it has ended or rests, 202 while it executes."""
+def _shown(run: RunSnapshot, *, done: bool) -> Answer:
+    """Answer with a run: 200 when the request is done, 202 while it is pending."""
     headers = {"Location": f"/v1/runs/{run.run_id}"}
-    return Answer(run.document(), 200 if run.rests else 202, headers)
+    return Answer(run.document(), 200 if done else 202, headers)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.serving import Server, Serving, until
+
+CONTRACT = Path(__file__).parents[4] / "examples" / "documents" / "contract.md"
 
 
 def test_a_run_is_started_and_its_end_is_waited_for(serving: Serving, server: Server) -> None:
@@ -100,6 +103,19 @@ def test_a_run_is_cancelled_and_undone(serving: Serving, server: Server) -> None
     assert (done.status_code, done.json()["status"]) == (200, "cancelled")
     assert serving.done == ["first a", "undo first"]
     assert server.post(f"/v1/runs/{run_id}/cancel").status_code == 409
+
+
+def test_a_pause_or_cancel_is_answered_with_200_only_once_it_took_effect(server: Server) -> None:
+    pytest.importorskip("markdown_it", reason="the extra 'documents' is not installed")
+    document = {"name": CONTRACT.name, "path": str(CONTRACT)}
+    run_id = server.start("document-approval", wait="20s", document=document)["run_id"]
+    assert server.run(run_id)["status"] == "waiting"
+    for request, status in (("pause", "paused"), ("cancel", "cancelled")):
+        asked = server.post(f"/v1/runs/{run_id}/{request}", params={"wait": "0s"})
+        assert asked.status_code == (200 if asked.json()["status"] == status else 202)
+        done = server.post(f"/v1/runs/{run_id}/{request}", params={"wait": "20s"})
+        assert done.status_code in (200, 409)  # it may have ended before
+        assert server.run(run_id)["status"] == status
 
 
 def test_a_run_is_paused_amended_and_resumed(serving: Serving, server: Server) -> None:
