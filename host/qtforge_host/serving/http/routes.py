@@ -80,13 +80,13 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST", path="/v1/runs/{run_id}/cancel", name="cancelRun", scope="operate",
         handler=runs.cancel_run,
-        summary="Cancel a run and compensate it: 200 when it has ended, 202 while that is pending.",
+        summary="Cancel a run and compensate it: 200 when that is done, 202 while it is pending.",
         body=schemas.Reason, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
     ),
     Endpoint(
         method="POST", path="/v1/runs/{run_id}/pause", name="pauseRun", scope="operate",
         handler=runs.pause_run,
-        summary="Pause a run before its next step: 200 when it is paused, 202 while that is pending.",
+        summary="Pause a run before its next step: 200 when that is done, 202 while it is pending.",
         body=schemas.Reason, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
     ),
     Endpoint(
