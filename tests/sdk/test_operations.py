@@ -111,9 +111,9 @@ def test_bad_topics_patterns_and_capacities_are_refused_where_they_are_written()
 def test_the_remaining_time_never_goes_below_nothing() -> None:
     assert OperationContext("a.b").remaining_s() is None
     assert OperationContext("a.b", deadline=time.monotonic() - 5).remaining_s() == 0
-    remaining_s = OperationContext("a.b", deadline=time.monotonic() + 5).remaining_s()
+    remaining_s = OperationContext("a.b", deadline=time.monotonic() + 3600).remaining_s()
     assert remaining_s is not None
-    assert 4 < remaining_s <= 5
+    assert 3300 < remaining_s <= 3600
 
 
 def test_progress_reaches_its_listener_and_is_free_without_one() -> None:
