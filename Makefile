@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(VENV)/state
+EXTENSIONS := $(foreach file,$(wildcard extensions/*/pyproject.toml),-e ./$(dir $(file)))
 
 .PHONY: run test soak lint accuracy bench bench-compare clean
 
@@ -20,8 +21,8 @@ $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
 	$(BIN)/pip install -qq -e ./sdk -e '.[all]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install -qq -e ./sdk -e '.[all,dev,bench]'
+$(VENV)/.dev: $(VENV)/.run $(wildcard extensions/*/pyproject.toml)
+	$(BIN)/pip install -qq -e ./sdk -e '.[all,dev,bench]' $(EXTENSIONS)
 	@touch $@
 
 run: $(VENV)/.run

@@ -10,10 +10,13 @@ import nox
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "tests"]
 
-_DEVELOPMENT = ("-e", "./sdk", "-e", ".[all,dev,bench]")
+_EXTENSIONS = [str(each.parent) for each in sorted(Path("extensions").glob("*/pyproject.toml"))]
+_DEVELOPMENT = (
+    "-e", "./sdk", "-e", ".[all,dev,bench]",
+    *(word for each in _EXTENSIONS for word in ("-e", f"./{each}")),
+)  # fmt: skip
 _DISTRIBUTIONS = (
-    "sdk", ".",
-    *(str(each.parent) for each in sorted(Path("extensions").glob("*/pyproject.toml"))),
+    "sdk", ".", *_EXTENSIONS,
     *(str(each.parent) for each in sorted(Path("sample_plugins").glob("*/pyproject.toml"))),
 )  # fmt: skip
 

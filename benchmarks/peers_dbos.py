@@ -1,4 +1,4 @@
-"""Runs of DBOS: asynchronous workflows, its system database in SQLite."""
+"""Runs of DBOS: asynchronous workflows, its system database in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ __all__ = ["dbos_fanning_out", "dbos_with"]
 
 
 @contextlib.asynccontextmanager
-async def dbos_with(path: Path, steps: int) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Give what does one run of so many steps."""
-    config = DBOSConfig(name="bench", system_database_url=f"sqlite:///{path}", log_level="ERROR")
+async def dbos_with(url: str, steps: int) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Give what does one run of so many steps.
+
+    Args:
+        url: The system database's, such as ``sqlite:///PATH``.
+        steps: How many.
+    """
+    config = DBOSConfig(name="bench", system_database_url=url, log_level="ERROR")
     DBOS(config=config)
 
     @DBOS.step()

@@ -91,7 +91,9 @@ async def _durable(folder: Path, rounds: int) -> list[Figure]:
     journal = SqliteJournal(folder / "runs")
     async with contextlib.AsyncExitStack() as stack:
         engine = await stack.enter_async_context(engine_with(journal, WORKFLOW, counts))
-        dbos = await stack.enter_async_context(dbos_with(folder / "dbos.sqlite3", STEPS))
+        dbos = await stack.enter_async_context(
+            dbos_with(f"sqlite:///{folder / 'dbos.sqlite3'}", STEPS)
+        )
         taskflow = stack.enter_context(taskflow_with(folder / "taskflow.sqlite3", STEPS))
         own = CheckedRuns(engine, counts)
         together = await measure(

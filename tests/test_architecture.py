@@ -16,8 +16,9 @@ SDK = ROOT / "sdk" / "src" / "qtforge_sdk"
 HOST = ROOT / "host" / "qtforge_host"
 BUILTIN = ROOT / "builtin_plugins" / "qtforge_builtin_plugins"
 SAMPLES = ROOT / "sample_plugins"
+EXTENSIONS = ROOT / "extensions"
 SOURCES = sorted([*SDK.rglob("*.py"), *HOST.rglob("*.py"), *BUILTIN.rglob("*.py"),
-                  *SAMPLES.glob("*/src/**/*.py")])  # fmt: skip
+                  *SAMPLES.glob("*/src/**/*.py"), *EXTENSIONS.glob("*/src/**/*.py")])  # fmt: skip
 
 # The host from the top down: a part imports parts of lower rows, and its own.
 FLOORS = (
@@ -94,7 +95,7 @@ def part_of(path: Path) -> str:
 
 
 def module_name(path: Path) -> str:
-    for root in (SDK, HOST, BUILTIN):
+    for root in (SDK, HOST, BUILTIN, *EXTENSIONS.glob("*/src/*")):
         if path.is_relative_to(root):
             relative = path.relative_to(root.parent).with_suffix("")
             return ".".join(relative.parts).removesuffix(".__init__")
@@ -117,10 +118,14 @@ def test_the_sdk_imports_the_standard_library_pluggy_and_msgspec(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "path", sorted([*BUILTIN.rglob("*.py"), *SAMPLES.glob("*/src/**/*.py")]), ids=lambda p: p.name
-)
-def test_plugins_import_nothing_of_the_host(path: Path) -> None:
-    assert "qtforge_host" not in {top(module) for module, _, _ in imports(path)}
+    "path",
+    sorted([*BUILTIN.rglob("*.py"), *SAMPLES.glob("*/src/**/*.py"),
+            *EXTENSIONS.glob("*/src/**/*.py")]),
+    ids=lambda p: p.name,
+)  # fmt: skip
+def test_plugins_and_extensions_import_nothing_of_the_host(path: Path) -> None:
+    others = {"qtforge_host", "qtforge_builtin_plugins"} - {path.relative_to(ROOT).parts[1]}
+    assert not others & {top(module) for module, _, _ in imports(path)}
 
 
 @pytest.mark.parametrize("path", sorted(HOST.rglob("*.py")), ids=lambda p: str(p.name))
@@ -174,7 +179,7 @@ def test_runs_import_downwards(path: Path) -> None:
 
 def test_there_is_no_cycle_among_modules() -> None:
     graph: dict[str, set[str]] = {}
-    for root in (SDK, HOST, BUILTIN):
+    for root in (SDK, HOST, BUILTIN, *EXTENSIONS.glob("*/src/*")):
         for path in root.rglob("*.py"):
             name = module_name(path)
             used = {module for module, _, for_types in imports(path) if not for_types}

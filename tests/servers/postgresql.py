@@ -70,8 +70,11 @@ def postgresql_programs() -> Path:
 
 
 @contextlib.contextmanager
-def running_postgresql() -> Iterator[PostgreSQL]:
+def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
     """Start a server, and stop it at the end of the block.
+
+    Args:
+        durable: Whether it waits for the disk, as a server does by default.
 
     Raises:
         PostgreSQLUnavailable: There is no package, or it did not start.
@@ -98,7 +101,7 @@ def running_postgresql() -> Iterator[PostgreSQL]:
             f"-p {port}",
             f"-k {folder}",
             "-h 127.0.0.1",
-            *(f"-c {each}=off" for each in _OFF),
+            *(f"-c {each}=off" for each in _OFF if not durable),
         ]
         control = [programs / "pg_ctl", "-D", data, "-w", "-t", str(_START_TIMEOUT_S)]
         _run([*control, "-l", folder / "log", "-o", " ".join(options), "start"], account)

@@ -1,0 +1,333 @@
+"""Writes other than appends; each is a `Change` that runs in a group's transaction."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from qtforge_postgresql.group import Group, Write
+from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret
+from qtforge_sdk.journal_errors import (
+    RecordNotStorableError,
+    RunExistsError,
+    RunNotFoundError,
+    RunOwnedError,
+    StaleOwnerError,
+)
+from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
+from qtforge_sdk.journal_kit.archive import Archive
+from qtforge_sdk.journal_kit.encoding import Encoded, to_us
+from qtforge_sdk.journal_kit.jobs import Change
+from qtforge_sdk.journal_kit.secret_lines import encode_secrets
+from qtforge_sdk.records import CheckpointSaved, RunFinished
+from qtforge_sdk.topics import matches
+
+__all__ = [
+    "check_text",
+    "claim",
+    "import_archive",
+    "listen",
+    "post",
+    "post_to_key",
+    "prune",
+    "publish",
+    "release",
+    "remove_publications",
+    "store_secrets",
+    "sweep_blobs",
+    "sweep_secrets",
+]
+
+_AT_ONCE: Final = 200  # runs or large values, so that other writes can run in between
+_OWNER: Final = """SELECT format('process %%s on host %%s', pid, host) FROM {s}.owners
+    WHERE owner = %s"""
+# It is locked while its owner writes, who is alive then. Just after the start of the server all
+# leases have ended, and each owner gets one to return.
+_END_LAPSED: Final = """DELETE FROM {s}.owners WHERE owner = (
+        SELECT owner FROM {s}.owners WHERE owner = %s AND expires < clock_timestamp()
+            AND pg_postmaster_start_time() + lease < clock_timestamp()
+        FOR UPDATE SKIP LOCKED
+    ) RETURNING owner"""
+_CLAIM: Final = "UPDATE {s}.runs SET owner = %s, epoch = %s WHERE key = %s"
+_RELEASE: Final = """UPDATE {s}.runs SET owner = NULL
+    WHERE key = %s AND epoch = %s AND owner = %s"""
+_LISTEN: Final = """INSERT INTO {s}.listeners VALUES (%s, %s, %s) ON CONFLICT (name)
+    DO UPDATE SET topics = excluded.topics, capacity = excluded.capacity"""
+_PUBLISH: Final = """INSERT INTO {s}.publications (listener, message_id, at, checksum, payload)
+    VALUES (%b, %b, %b, %b, %b) ON CONFLICT (listener, message_id) DO NOTHING"""
+_DROP_OLD: Final = """DELETE FROM {s}.publications WHERE listener = %s AND (at < %s
+    OR position <= (SELECT position FROM {s}.publications WHERE listener = %s
+        ORDER BY position DESC OFFSET %s LIMIT 1))"""
+_OLD_RUNS: Final = """SELECT key, run_id FROM {s}.runs WHERE finished_at < %s
+    ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED"""
+_PRUNE_RECORDS: Final = """WITH gone AS (
+        DELETE FROM {s}.records WHERE run = ANY (%b::bigint[]) RETURNING xact
+    ), last AS (
+        SELECT xact FROM gone ORDER BY xact DESC LIMIT 1
+    )
+    UPDATE {s}.journal SET pruned = last.xact FROM last WHERE pruned < last.xact"""
+_PRUNE: Final = tuple(
+    f"DELETE FROM {{s}}.{table} WHERE {column} = ANY (%b::bigint[])"
+    for table, column in (
+        ("inbox", "run"), ("timers", "run"), ("arrivals", "run"), ("blob_refs", "run"),
+        ("runs", "key"),
+    )
+)  # fmt: skip
+_PRUNE_SECRETS: Final = "DELETE FROM {s}.secrets WHERE run_id = ANY (%b::text[])"
+# Locked first, and looked at again by the next statement: one that refers to it meanwhile has
+# locked the row before.
+_UNUSED_BLOBS: Final = """SELECT sum FROM {s}.blobs
+    WHERE NOT EXISTS (SELECT 1 FROM {s}.blob_refs WHERE blob_refs.sum = blobs.sum)
+    LIMIT %s FOR UPDATE SKIP LOCKED"""
+_DROP_BLOBS: Final = """DELETE FROM {s}.blobs WHERE sum = ANY (%b::bytea[])
+    AND NOT EXISTS (SELECT 1 FROM {s}.blob_refs WHERE blob_refs.sum = blobs.sum)"""
+# The run may be created in a moment.
+_UNUSED_SECRETS: Final = """DELETE FROM {s}.secrets
+    WHERE stored < clock_timestamp() - interval '1 day'
+    AND NOT EXISTS (SELECT 1 FROM {s}.runs WHERE runs.run_id = secrets.run_id)"""
+_ADD_REFERENCE: Final = """INSERT INTO {s}.secrets (run_id, reference, content) VALUES (%b, %b, %b)
+    ON CONFLICT (run_id, reference)
+    DO UPDATE SET content = excluded.content, stored = clock_timestamp()"""
+_STORED: Final = """SELECT payload FROM {s}.records JOIN {s}.runs ON key = run
+    WHERE run_id = %s ORDER BY position"""
+
+
+def check_text(run_id: str, what: str, *texts: str | None) -> None:
+    """Refuse what PostgreSQL can't store in a text.
+
+    Raises:
+        RecordNotStorableError: A text has the character NUL, or half of a surrogate pair.
+    """
+    for text in texts:
+        if text is not None and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise RecordNotStorableError(run_id, what, str(error)) from None
+        if text is not None and "\x00" in text:
+            why = "a name has the character NUL, which PostgreSQL can't store"
+            raise RecordNotStorableError(run_id, what, why)
+
+
+def claim(run_id: str, *, may_take_over: bool) -> Change:
+    """Return the change that claims a run; its outcome is an `Ownership`.
+
+    Args:
+        run_id: The run.
+        may_take_over: Whether it is taken from an owner whose lease has ended.
+    """
+
+    def do(group: Group) -> Ownership:
+        state = group.state(run_id)
+        if state is None:
+            raise RunNotFoundError(run_id)
+        before = state.owner
+        took_over = before is not None and before != group.owner
+        if before is not None and took_over:
+            ended = may_take_over and group.session.row(_END_LAPSED, (before,))
+            alive = None if ended else group.session.row(_OWNER, (before,))
+            if alive is not None:
+                raise RunOwnedError(run_id, alive[0])
+        state.owner, state.epoch = group.owner, state.epoch + 1
+        group.session.execute(_CLAIM, (group.owner, state.epoch, state.key))
+        group.forget(state.key)
+        return Ownership(
+            run_id=run_id,
+            epoch=state.epoch,
+            owner=group.owner,
+            key=state.key,
+            took_over=took_over,
+        )
+
+    return Change(Write(do=do, run_ids=(run_id,)))
+
+
+def release(ownership: Ownership) -> Change:
+    """Return the change that releases a run."""
+
+    def do(group: Group) -> None:
+        given = (ownership.key, ownership.epoch, ownership.owner)
+        done = group.session.execute(_RELEASE, given)
+        group.forget(ownership.key)
+        if not done.rowcount:
+            raise StaleOwnerError(ownership.run_id, ownership.epoch)
+        state = group.state(ownership.run_id)
+        if state is not None:
+            state.owner = None
+
+    return Change(Write(do=do, run_ids=(ownership.run_id,)), wakes=True)
+
+
+def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
+    """Return the change that posts a message to a run; its outcome is a `Posted`."""
+
+    def do(group: Group) -> Posted:
+        posted = group.post(run_id, message_id, encoded)
+        if posted is None:
+            raise RunNotFoundError(run_id)
+        return posted
+
+    return Change(Write(do=do, run_ids=(run_id,), blobs=encoded.blobs), wakes=True)
+
+
+def post_to_key(workflow: str, key: str, message_id: str, encoded: Encoded) -> Change:
+    """Return the change that posts to all unfinished runs with a key; its outcome is how many."""
+
+    def do(group: Group) -> int:
+        return group.waiting.post_to_key(workflow, key, message_id, encoded)
+
+    return Change(Write(do=do, blobs=encoded.blobs), wakes=True)
+
+
+def listen(listener: str, topics: Sequence[str], capacity: int) -> Change:
+    """Return the change that makes a listener listen to these topics only."""
+    check_text(listener, "listener", listener, *topics)
+
+    def do(group: Group) -> None:
+        if topics:
+            row = (listener, msgspec.json.encode(list(topics)).decode(), capacity)
+            group.session.execute(_LISTEN, row)
+            return
+        group.session.execute("DELETE FROM {s}.listeners WHERE name = %s", (listener,))
+        group.session.execute("DELETE FROM {s}.publications WHERE listener = %s", (listener,))
+
+    return Change(Write(do=do, listens=True))
+
+
+def listening(
+    listeners: Sequence[tuple[str, str, int]], topic: str, but: str
+) -> list[tuple[str, int]]:
+    """Return the names and capacities of the listeners to a topic, but one."""
+    return [
+        (name, capacity)
+        for name, topics, capacity in listeners
+        if name != but
+        and any(matches(pattern, topic) for pattern in msgspec.json.decode(topics, type=list[str]))
+    ]
+
+
+def publish(
+    publication: Publication, encoded: Encoded, but: str, age: datetime.timedelta
+) -> Change:
+    """Return the change that stores a publication.
+
+    Its outcome is for how many listeners, and how many older publications were dropped. The
+    listeners are locked, so that positions grow in the order in which they can be read: a
+    listener removes what it has received up to a position.
+    """
+    check_text(publication.topic, "publication", publication.message_id)
+    at_us = to_us(publication.at)
+    oldest_us = to_us(publication.at - age)
+
+    def do(group: Group) -> tuple[int, int]:
+        count = dropped = 0
+        for listener, capacity in listening(group.listeners, publication.topic, but):
+            row = (listener, publication.message_id, at_us, encoded.checksum, encoded.payload)
+            group.session.execute(_PUBLISH, row)
+            old = (listener, oldest_us, listener, capacity)
+            dropped += group.session.execute(_DROP_OLD, old).rowcount
+            count += 1
+        return count, dropped
+
+    return Change(Write(do=do, listens=True), wakes=True)
+
+
+def remove_publications(listener: str, until: int) -> Change:
+    """Return the change that removes what a listener has received, up to a position."""
+
+    def do(group: Group) -> None:
+        group.session.execute(
+            "DELETE FROM {s}.publications WHERE listener = %s AND position <= %s",
+            (listener, until),
+        )
+
+    return Change(do)
+
+
+def store_secrets(run_id: str, secrets: Mapping[str, RunSecret]) -> Change:
+    """Return the change that stores secrets of a run.
+
+    Raises:
+        RecordNotStorableError: A value can't be stored, or the id is none.
+    """
+    rows = [(run_id, reference, encode_secrets(run_id, {reference: each}))
+            for reference, each in secrets.items()]  # fmt: skip
+    encode_secrets(run_id, {})  # checks the id
+    check_text(run_id, "secrets", *secrets)
+
+    def do(group: Group) -> None:
+        for row in sorted(rows):
+            group.session.execute(_ADD_REFERENCE, row)
+
+    return Change(do)
+
+
+def prune(finished_before: datetime.datetime) -> Change:
+    """Return the change that deletes some old runs; its outcome is how many, 0 at the end."""
+    before_us = to_us(finished_before)
+
+    def do(group: Group) -> int:
+        rows = group.session.rows(_OLD_RUNS, (before_us, _AT_ONCE))
+        if rows:
+            keys = [key for key, _ in rows]
+            group.session.execute(_PRUNE_RECORDS, (keys,))
+            for statement in _PRUNE:
+                group.session.execute(statement, (keys,))
+            group.session.execute(_PRUNE_SECRETS, ([run_id for _, run_id in rows],))
+        return len(rows)
+
+    return Change(do)
+
+
+def sweep_blobs() -> Change:
+    """Return the change that deletes some large values without a run; 0 at the end."""
+
+    def do(group: Group) -> int:
+        sums = [row[0] for row in group.session.rows(_UNUSED_BLOBS, (_AT_ONCE,))]
+        if not sums:
+            return 0
+        return group.session.execute(_DROP_BLOBS, (sums,)).rowcount
+
+    return Change(do)
+
+
+def sweep_secrets() -> Change:
+    """Return the change that deletes old secrets of runs that were never created."""
+
+    def do(group: Group) -> None:
+        group.session.execute(_UNUSED_SECRETS)
+
+    return Change(do)
+
+
+def import_archive(archive: Archive) -> Change:
+    """Return the change that imports an exported run; its outcome is the run's name."""
+
+    def do(group: Group) -> str:
+        run_id = archive.run_id
+        key = group.insert_run(run_row(archive.decoded, None, 0))
+        if key is None:
+            stored: list[Any] = group.session.rows(_STORED, (run_id,))
+            if not archive.is_stored_as([row[0] for row in stored]):
+                raise RunExistsError(run_id)
+            return run_id
+        group.refer(key, archive.blobs)
+        group.add_records(key, archive.encoded)
+        checkpoints = [
+            (key, place + 1, checkpoint_row(record, place, every_timer=True))
+            for place, record in enumerate(archive.decoded)
+            if isinstance(record, CheckpointSaved)
+        ]
+        ended = isinstance(archive.decoded[-1], RunFinished)
+        group.waiting.save(checkpoints[-1:])
+        group.forget(key)
+        handled = handled_messages(archive.decoded)
+        for message_id, checksum, payload in archive.inbox_rows:
+            arrives = not ended and message_id not in handled
+            group.waiting.post(key, message_id, Encoded(payload, checksum), arrives=arrives)
+        return run_id
+
+    return Change(Write(do=do, blobs=archive.blobs))

@@ -1,0 +1,103 @@
+"""Errors of PostgreSQL as errors of a journal; the only place for it.
+
+::
+
+    StorageError
+    ├── JournalUnavailableError    journal.unavailable      it is tried again by time
+    ├── JournalNotReadyError       journal.not_ready        tables are missing, older or newer
+    └── JournalFailedError         journal.failed           the server refused a statement
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+
+from qtforge_postgresql.address import Address
+from qtforge_sdk.errors import StorageError
+from qtforge_sdk.journal_errors import JournalUnavailableError
+
+__all__ = [
+    "CONNECTION_ERRORS",
+    "JournalFailedError",
+    "JournalNotReadyError",
+    "is_passing",
+    "storage_error",
+]
+
+CONNECTION_ERRORS: Final = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What psycopg raises when a connection is lost or the server can't do its work now."""
+
+# SQLSTATE classes: integrity (a retried group finds its own rows), transaction rollback (deadlock).
+_PASSING: Final = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.ReadOnlySqlTransaction,  # the server that was the primary, until a failover
+    psycopg.errors.InvalidSqlStatementName,  # a pooler gave the transaction another session
+    psycopg.errors.DuplicatePreparedStatement,
+)
+_FIXES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (psycopg.errors.DiskFull, "make room on the disk of the server"),
+    (psycopg.errors.TooManyConnections, "raise max_connections, or put pgbouncer before it"),
+    (psycopg.errors.InvalidPassword, "check user and password of the address"),
+    (psycopg.errors.InvalidAuthorizationSpecification, "check the user of the address"),
+    (psycopg.errors.InsufficientPrivilege, "grant the user the tables of the schema"),
+)
+
+
+class JournalNotReadyError(StorageError):
+    """The database has no tables of this version; nothing in it was changed.
+
+    Args:
+        where: The journal's address, without a password.
+        why: What is wrong.
+        fix: How to fix it.
+    """
+
+    code = "journal.not_ready"
+    retryable = False
+
+    def __init__(self, where: str, why: str, fix: str = "", /) -> None:
+        super().__init__(f"the journal {where} can't be opened", why, fix)
+        self.where = where
+
+
+class JournalFailedError(StorageError):
+    """The server refused a statement; nothing was written.
+
+    Args:
+        where: The journal's address, without a password.
+        why: What the server says.
+        fix: How to fix it.
+    """
+
+    code = "journal.failed"
+
+    def __init__(self, where: str, why: str, fix: str = "", /) -> None:
+        super().__init__(f"the journal {where} can't be used", why, fix)
+        self.where = where
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether the same statements may succeed in a moment, perhaps on another connection."""
+    return isinstance(error, (*CONNECTION_ERRORS, *_PASSING))
+
+
+def storage_error(address: Address, error: Exception) -> StorageError:
+    """Return the error of a journal for one of psycopg; its text has no password."""
+    why = address.conceal(" ".join(str(error).split())) or type(error).__name__
+    fix = next((fix for kind, fix in _FIXES if isinstance(error, kind)), "")
+    found: StorageError
+    if isinstance(error, StorageError):
+        return error
+    if is_passing(error):
+        fix = fix or "check that the server runs and can be reached from here"
+        found = JournalUnavailableError(address.shown, why, fix)
+    else:
+        found = JournalFailedError(address.shown, why, fix or "look into the server's log")
+    found.__cause__ = error
+    return found

@@ -1,0 +1,562 @@
+"""Group commit: all waiting jobs as one transaction, and most of them as one statement.
+
+What keeps a process out that was believed dead is the row of its owner. Each group begins by
+updating that row, which locks it; whoever takes over the runs of a dead process deletes the row
+first. So the epochs of runs need no lock of their own: only their owner changes them, and it
+writes with one connection.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from qtforge_postgresql.session import Session
+from qtforge_postgresql.waiting_rows import WaitingRows
+from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal import Ownership, Posted
+from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
+from qtforge_sdk.journal_kit.encoding import Blob, Encoded
+from qtforge_sdk.journal_kit.jobs import Append, Change, CheckpointRow, Create, Job, RunRow
+
+__all__ = ["Group", "LapsedError", "RunState", "Write", "WrittenError"]
+
+# Owner, group and lease; the group's number keeps a repeated statement from doing it twice.
+_ME: Final = """me AS (
+    UPDATE {s}.owners SET grp = %b, expires = clock_timestamp() + lease
+    WHERE owner = %b AND grp < %b RETURNING owner
+)"""
+_FENCE: Final = f"WITH {_ME} SELECT owner FROM me"
+# A subquery for each run, so that each is one look into the index of keys whatever the planner
+# believes of the table.
+_OWN: Final = """own AS (
+    SELECT asked.key FROM unnest(%b::bigint[], %b::bigint[]) AS asked (key, epoch)
+    WHERE asked.epoch = (
+        SELECT epoch FROM {s}.runs
+        WHERE runs.key = asked.key AND runs.owner = (SELECT owner FROM me)
+    )
+)"""
+_NEW: Final = """new AS (
+    INSERT INTO {s}.runs
+        (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
+    SELECT run_id, workflow, kind, status, started_at, finished_at, me.owner, 1, parent
+    FROM me, unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[],
+        %b::text[]) AS given (run_id, workflow, kind, status, started_at, finished_at, parent)
+    ON CONFLICT (run_id) DO NOTHING RETURNING run_id, key
+)"""
+_STATUS: Final = """status AS (
+    UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
+        owner = CASE WHEN given.finished_at IS NULL THEN owner END
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[]) AS given (key, status, finished_at)
+    WHERE runs.key = given.key AND given.key IN (SELECT key FROM own)
+)"""
+_ENDED: Final = """ended AS (
+    SELECT key FROM own WHERE key = ANY (%b::bigint[])
+), timers AS (
+    DELETE FROM {s}.timers WHERE run IN (SELECT key FROM ended)
+), arrivals AS (
+    DELETE FROM {s}.arrivals WHERE run IN (SELECT key FROM ended)
+)"""
+_GIVEN: Final = """unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[]) WITH ORDINALITY
+        AS given (run, position, checksum, payload, place)"""
+_RECORDS: Final = f"""records AS (
+    INSERT INTO {{s}}.records (run, position, checksum, payload)
+    SELECT run, position, checksum, payload FROM {_GIVEN}
+    WHERE run IN (SELECT key FROM own) ORDER BY place
+)"""
+_FIRST_RECORDS: Final = """firsts AS (
+    INSERT INTO {s}.records (run, position, checksum, payload)
+    SELECT new.key, 1, checksum, payload
+    FROM unnest(%b::text[], %b::bigint[], %b::bytea[]) WITH ORDINALITY
+        AS given (run_id, checksum, payload, place)
+    JOIN new USING (run_id) ORDER BY place
+)"""
+_ANSWER: Final = """SELECT (SELECT count(*) FROM me), ARRAY(SELECT key FROM own)"""
+_NEW_ANSWER: Final = """, ARRAY(SELECT run_id FROM new ORDER BY key),
+    ARRAY(SELECT key FROM new ORDER BY key)"""
+_INSERT_RECORDS: Final = f"""INSERT INTO {{s}}.records (run, position, checksum, payload)
+    SELECT run, position, checksum, payload FROM {_GIVEN} ORDER BY place"""
+_GROUP: Final = "SELECT grp FROM {s}.owners WHERE owner = %s"
+_EPOCHS: Final = """SELECT runs.key FROM {s}.runs JOIN unnest(%b::bigint[], %b::bigint[])
+    AS asked (key, epoch) ON runs.key = asked.key AND runs.epoch = asked.epoch"""
+_FOUND: Final = """SELECT run_id, runs.key FROM {s}.runs
+    JOIN unnest(%b::text[], %b::bytea[]) AS asked (run_id, payload) USING (run_id)
+    JOIN {s}.records ON run = runs.key AND position = 1 AND records.payload = asked.payload"""
+_INSERT_RUN: Final = """INSERT INTO {s}.runs
+    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (run_id) DO NOTHING RETURNING key"""
+# In the order of keys, which every process keeps: two that lock the same rows never deadlock.
+_LOCK: Final = """SELECT key, run_id, owner, epoch, finished_at FROM {s}.runs
+    WHERE key = ANY (%b::bigint[]) OR run_id = ANY (%b::text[])
+    ORDER BY key FOR NO KEY UPDATE"""
+_LISTENERS: Final = """SELECT name, topics, capacity FROM {s}.listeners
+    ORDER BY name FOR NO KEY UPDATE"""
+_SET_STATUS: Final = """UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
+        owner = CASE WHEN given.finished_at IS NULL THEN owner END
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[]) AS given (key, status, finished_at)
+    WHERE runs.key = given.key"""
+_LAST: Final = """SELECT key, (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key)
+    FROM unnest(%b::bigint[]) AS asked (key)"""
+# A row that is locked can't be deleted by a `prune` that has seen no reference to it yet.
+_HELD_BLOBS: Final = (
+    "SELECT sum FROM {s}.blobs WHERE sum = ANY (%b::bytea[]) ORDER BY sum FOR KEY SHARE"
+)
+_ADD_BLOB: Final = """INSERT INTO {s}.blobs VALUES (%b, %b)
+    ON CONFLICT (sum) DO UPDATE SET sum = excluded.sum"""
+_REFER: Final = "INSERT INTO {s}.blob_refs VALUES (%b, %b) ON CONFLICT DO NOTHING"
+_NOTIFY: Final = "SELECT pg_notify(%s, '')"
+
+
+class LapsedError(Exception):
+    """Another process has taken over from this one: it has no row any more."""
+
+
+class WrittenError(Exception):
+    """The group was written by an earlier attempt, whose answer was lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """What a `Change` does, and which rows it locks, so that all are locked in one order.
+
+    Attributes:
+        do: Writes; see `Change`.
+        run_ids: Runs whose rows it locks.
+        blobs: Large values that it refers to.
+        listens: Whether it locks the listeners.
+    """
+
+    do: Callable[[Group], Any]
+    run_ids: Sequence[str] = ()
+    blobs: Sequence[Blob] = ()
+    listens: bool = False
+
+    def __call__(self, group: Group) -> Any:
+        """Write."""
+        return self.do(group)
+
+
+@dataclass(slots=True)
+class RunState:
+    """The locked row of a run, as it is after the jobs so far."""
+
+    key: int
+    run_id: str
+    owner: str | None
+    epoch: int
+    finished_at: int | None
+
+
+@dataclass(slots=True)
+class _Appends:
+    """The rows of several appends, and what they change."""
+
+    records: list[tuple[int, int, int, bytes]] = field(default_factory=list)
+    statuses: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)
+    ended: list[int] = field(default_factory=list)
+    checkpoints: list[tuple[int, int, CheckpointRow]] = field(default_factory=list)
+    answered: list[tuple[int, str]] = field(default_factory=list)
+    posts: list[tuple[str, str, Encoded]] = field(default_factory=list)
+
+
+class Group:
+    """Writes groups of jobs; used by one thread.
+
+    Args:
+        session: The connection; `use` gives another one.
+        channel: The name under which waking writes are notified.
+
+    Attributes:
+        session: For a `Change`.
+        owner: This process's name; the store gives it another one when it was taken over.
+        waiting: Writes timers and messages of waiting runs.
+        listeners: Name, topics and capacity of all listeners, locked; for a `Change` that says so.
+    """
+
+    def __init__(self, session: Session, channel: str) -> None:
+        self.session = session
+        self.owner = ""
+        self.listeners: list[tuple[str, str, int]] = []
+        self.waiting = WaitingRows(session)
+        self._channel = channel
+        self._last_positions: dict[int, int] = {}  # of the runs that this process owns
+        self._states: dict[str, RunState] = {}  # of the runs that are locked
+        self._states_by_key: dict[int, RunState] = {}
+        self._wakes = False
+        self._sent: list[Any] | None = None  # outcomes of a group whose commit was not answered
+
+    def use(self, session: Session) -> None:
+        """Write with another connection from now on."""
+        self.session = session
+        self.waiting = WaitingRows(session)
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop what is cached."""
+        self._last_positions.clear()
+        self._unlock()
+
+    def write(self, jobs: Sequence[Job], number: int, meanwhile: Callable[[], None]) -> list[Any]:
+        """Do all jobs in one transaction, in order; new runs first.
+
+        Args:
+            jobs: At least one.
+            number: The group's; greater than that of any group before.
+            meanwhile: Called before the server is waited for.
+
+        Returns:
+            The outcome of each job, or the QtForgeError that refused just that job.
+
+        Raises:
+            LapsedError: This process has no row any more; nothing was written.
+            WrittenError: An earlier attempt has written it.
+            psycopg.Error: Nothing was written, or it is not known whether the commit was done.
+        """
+        try:
+            if self._is_plain(jobs):
+                return self._write_plain(jobs, number, meanwhile)
+            outcomes: list[Any] = [None] * len(jobs)
+            with self.session.transaction():
+                if self.session.row(_FENCE, (number, self.owner, number)) is None:
+                    self._refuse(number)
+                self._do(jobs, outcomes)
+                if self._wakes:
+                    self.session.execute(_NOTIFY, (self._channel,))
+                meanwhile()
+                self._sent = outcomes
+        except BaseException:
+            self.reset()
+            raise
+        self._unlock()
+        self._sent = None
+        return outcomes
+
+    def outcomes_of_written(self, jobs: Sequence[Job]) -> list[Any]:
+        """Return the outcomes of a group that was written, and whose answer was lost."""
+        self.reset()
+        outcomes, self._sent = self._sent, None
+        return self._recovered(jobs) if outcomes is None else outcomes
+
+    def _recovered(self, jobs: Sequence[Job]) -> list[Any]:
+        """Return the outcomes of a plain group: it changes no epoch, and no payload."""
+        appends = [job for job in jobs if isinstance(job, Append)]
+        keys = [job.ownership.key for job in appends]
+        epochs = [job.ownership.epoch for job in appends]
+        valid = {row[0] for row in self.session.rows(_EPOCHS, (keys, epochs))}
+        names = [job.row.run_id for job in jobs if isinstance(job, Create)]
+        payloads = [job.entry.payload for job in jobs if isinstance(job, Create)]
+        found = dict(self.session.rows(_FOUND, (names, payloads)))
+        refused = self._refused(jobs)
+        recovered: list[Any] = []
+        for place, job in enumerate(jobs):
+            if place in refused:
+                recovered.append(refused[place])
+            elif isinstance(job, Create):
+                key = found.get(job.row.run_id)
+                recovered.append(self._own(job, key) if key else _exists(job))
+            elif isinstance(job, Append):
+                is_valid = job.ownership.key in valid
+                recovered.append(None if is_valid else _stale(job))
+        return recovered
+
+    @staticmethod
+    def _is_plain(jobs: Sequence[Job]) -> bool:
+        """Return whether a group is written as one statement."""
+        epochs: dict[int, int] = {}
+        for job in jobs:
+            if isinstance(job, Create):
+                if job.entry.blobs:
+                    return False
+                continue
+            if not isinstance(job, Append) or job.checkpoint or job.posts or job.answered:
+                return False
+            epoch = job.ownership.epoch
+            if epochs.setdefault(job.ownership.key, epoch) != epoch:
+                return False
+            for entry in job.entries:
+                if entry.blobs:
+                    return False
+        return True
+
+    # What a `Change` does.
+
+    def insert_run(self, row: RunRow) -> int | None:
+        """Insert a run's row, and return its key; None where there is a run of that id."""
+        found = self.session.row(_INSERT_RUN, row)
+        return None if found is None else int(found[0])
+
+    def state(self, run_id: str) -> RunState | None:
+        """Return the locked row of a run that the `Write` names; None where there is none."""
+        return self._states.get(run_id)
+
+    def add_records(self, key: int, entries: Sequence[Encoded]) -> None:
+        """Write a run's next records; the caller has checked that it may."""
+        self._read_last([key])
+        first = self._last_positions[key] + 1
+        self._insert([(key, place, each.checksum, each.payload)
+                      for place, each in enumerate(entries, first)])  # fmt: skip
+        self._last_positions[key] = first + len(entries) - 1
+
+    def refer(self, key: int, blobs: Iterable[Blob]) -> None:
+        """Refer to large values from a run."""
+        for blob in blobs:
+            self.session.execute(_REFER, (key, blob.sum))
+
+    def post(self, run_id: str, message_id: str, message: Encoded) -> Posted | None:
+        """Put a message into a run's inbox; None where there is no such run."""
+        state = self._states.get(run_id)
+        if state is None:
+            return None
+        self.refer(state.key, message.blobs)
+        self._wakes = True
+        is_open = state.finished_at is None
+        return self.waiting.post(state.key, message_id, message, arrives=is_open)
+
+    def forget(self, key: int) -> None:
+        """Drop what is cached of a run whose owner has changed."""
+        self._last_positions.pop(key, None)
+
+    # One statement.
+
+    def _refused(self, jobs: Sequence[Job]) -> dict[int, QtForgeError]:
+        """Return what is refused without asking the server, by the job's place."""
+        refused: dict[int, QtForgeError] = {}
+        names: set[str] = set()
+        ended: set[int] = set()
+        for place, job in enumerate(jobs):
+            if isinstance(job, Create):
+                if job.row.run_id in names:
+                    refused[place] = _exists(job)
+                names.add(job.row.run_id)
+            elif isinstance(job, Append):
+                key = job.ownership.key
+                if job.ownership.owner != self.owner or key in ended:
+                    refused[place] = _stale(job)
+                elif job.status is not None and job.status.finished_at_us is not None:
+                    ended.add(key)
+        return refused
+
+    def _write_plain(
+        self, jobs: Sequence[Job], number: int, meanwhile: Callable[[], None]
+    ) -> list[Any]:
+        self._sent = None
+        refused = self._refused(jobs)
+        creates: list[tuple[int, Create]] = []
+        appends: list[tuple[int, Append]] = []
+        for place, job in enumerate(jobs):
+            if place not in refused:
+                if isinstance(job, Create):
+                    creates.append((place, job))
+                elif isinstance(job, Append):
+                    appends.append((place, job))
+        epochs = {job.ownership.key: job.ownership.epoch for _, job in appends}
+        self._read_last(epochs)
+        given: list[Any] = [number, self.owner, number, list(epochs), list(epochs.values())]
+        rows = _Appends()
+        for _, job in appends:
+            self._add(job, rows)
+        if rows.statuses:
+            given += _columns(rows.statuses.values(), 3)
+        if rows.ended:
+            given.append(rows.ended)
+        if rows.records:
+            given += _columns(rows.records, 4)
+        if creates:
+            given += _columns(((*job.row[:6], job.row.parent) for _, job in creates), 7)
+            given += _columns(
+                ((job.row.run_id, job.entry.checksum, job.entry.payload) for _, job in creates), 3
+            )
+        statement = _plain_statement(
+            has_new=bool(creates),
+            has_status=bool(rows.statuses),
+            has_ended=bool(rows.ended),
+            has_records=bool(rows.records),
+        )
+        meanwhile()
+        answer = self.session.row(statement, given)
+        if not answer[0]:
+            self._refuse(number)
+        outcomes: list[Any] = [refused.get(place) for place in range(len(jobs))]
+        valid = set(answer[1])
+        for place, job in appends:
+            if job.ownership.key not in valid:
+                outcomes[place] = _stale(job)
+                self.forget(job.ownership.key)
+        for key in rows.ended:
+            self.forget(key)
+        if creates:
+            keys = dict(zip(answer[2], answer[3], strict=True))
+            for place, created in creates:
+                new = keys.get(created.row.run_id)
+                outcomes[place] = _exists(created) if new is None else self._own(created, new)
+        return outcomes
+
+    def _refuse(self, number: int) -> None:
+        """Raise why the owner's row was not updated."""
+        row = self.session.row(_GROUP, (self.owner,))
+        if row is None:
+            raise LapsedError
+        if row[0] >= number:
+            raise WrittenError
+        raise LapsedError  # it was deleted and is there again: impossible, and safe
+
+    # Several statements.
+
+    def _do(self, jobs: Sequence[Job], outcomes: list[Any]) -> None:
+        self._wakes = False
+        self._add_blobs(jobs)
+        creates = [(place, job) for place, job in enumerate(jobs) if isinstance(job, Create)]
+        for place, created in creates:
+            outcomes[place] = self._create(created)
+        self._lock(jobs)
+        waiting: list[tuple[int, Append]] = []
+        for place, job in enumerate(jobs):
+            if isinstance(job, Append):
+                waiting.append((place, job))
+            elif isinstance(job, Change):
+                if waiting:
+                    self._append(waiting, outcomes)
+                    waiting = []
+                self._wakes |= job.wakes
+                try:
+                    outcomes[place] = job.do(self)
+                except QtForgeError as error:
+                    outcomes[place] = error
+        if waiting:
+            self._append(waiting, outcomes)
+
+    def _add_blobs(self, jobs: Sequence[Job]) -> None:
+        blobs: dict[bytes, bytes] = {}
+        for job in jobs:
+            if isinstance(job, Create):
+                blobs.update(job.entry.blobs)
+            elif isinstance(job, Append):
+                for entry in itertools.chain(job.entries, (each for _, _, each in job.posts)):
+                    blobs.update(entry.blobs)
+            elif isinstance(job.do, Write):
+                blobs.update(job.do.blobs)
+        if blobs:
+            held = {row[0] for row in self.session.rows(_HELD_BLOBS, (list(blobs),))}
+            for sum_ in sorted(blobs.keys() - held):
+                self.session.execute(_ADD_BLOB, (sum_, blobs[sum_]))
+
+    def _create(self, job: Create) -> Ownership | RunExistsError:
+        key = self.insert_run(job.row._replace(owner=self.owner))
+        if key is None:
+            return _exists(job)
+        self.refer(key, job.entry.blobs)
+        self._insert([(key, 1, job.entry.checksum, job.entry.payload)])
+        return self._own(job, key)
+
+    def _lock(self, jobs: Sequence[Job]) -> None:
+        keys: set[int] = set()
+        names: set[str] = set()
+        listens = False
+        for job in jobs:
+            if isinstance(job, Append):
+                keys.add(job.ownership.key)
+                names.update(run_id for run_id, _, _ in job.posts)
+            elif isinstance(job, Change) and isinstance(job.do, Write):
+                names.update(job.do.run_ids)
+                listens |= job.do.listens
+        if keys or names:
+            for row in self.session.rows(_LOCK, (list(keys), list(names))):
+                state = RunState(*row)
+                self._states[state.run_id] = self._states_by_key[state.key] = state
+        if listens:
+            self.listeners = self.session.rows(_LISTENERS)
+
+    def _unlock(self) -> None:
+        self._states.clear()
+        self._states_by_key.clear()
+        self.listeners = []
+
+    def _append(self, waiting: Sequence[tuple[int, Append]], outcomes: list[Any]) -> None:
+        self._read_last({job.ownership.key for _, job in waiting})
+        rows = _Appends()
+        for place, job in waiting:
+            state = self._states_by_key.get(job.ownership.key)
+            if state is None or (state.owner, state.epoch) != (self.owner, job.ownership.epoch):
+                outcomes[place] = _stale(job)
+                continue
+            if job.ownership.owner != self.owner:
+                outcomes[place] = _stale(job)
+                continue
+            for entry in job.entries:
+                self.refer(state.key, entry.blobs)
+            self._add(job, rows)
+            if job.status is not None:
+                state.finished_at = job.status.finished_at_us
+                if state.finished_at is not None:
+                    state.owner = None  # for the rest of the group too
+        if rows.records:
+            self._insert(rows.records)
+        if rows.statuses:
+            self.session.execute(_SET_STATUS, _columns(rows.statuses.values(), 3))
+        self.waiting.save(rows.checkpoints)
+        self.waiting.drop(rows.answered, rows.ended)
+        for key in rows.ended:
+            self.forget(key)
+        for run_id, message_id, message in rows.posts:
+            self.post(run_id, message_id, message)
+
+    # Both.
+
+    def _add(self, job: Append, rows: _Appends) -> None:
+        """Add the rows of an append, and reserve the positions of its records."""
+        key = job.ownership.key
+        last = self._last_positions.get(key, 0)
+        if job.checkpoint is not None:
+            rows.checkpoints.append((key, last + 1 + job.checkpoint.place, job.checkpoint))
+        for entry in job.entries:
+            last += 1
+            rows.records.append((key, last, entry.checksum, entry.payload))
+        self._last_positions[key] = last
+        if job.answered:
+            rows.answered += [(key, message_id) for message_id in job.answered]
+        if job.status is not None:
+            rows.statuses[key] = (key, job.status.status, job.status.finished_at_us)
+            if job.status.finished_at_us is not None:
+                rows.ended.append(key)
+        rows.posts += job.posts
+
+    def _insert(self, records: Sequence[tuple[int, int, int, bytes]]) -> None:
+        self.session.execute(_INSERT_RECORDS, _columns(records, 4))
+
+    def _own(self, job: Create, key: int) -> Ownership:
+        self._last_positions[key] = 1
+        return Ownership(run_id=job.row.run_id, epoch=1, owner=self.owner, key=key)
+
+    def _read_last(self, keys: Iterable[int]) -> None:
+        """Read the positions of runs' last records, where they are not known."""
+        unknown = [key for key in keys if key not in self._last_positions]
+        if unknown:
+            self._last_positions.update(self.session.rows(_LAST, (unknown,)))
+
+
+@functools.cache
+def _plain_statement(*, has_new: bool, has_status: bool, has_ended: bool, has_records: bool) -> str:
+    """Return the statement that writes a group of new runs and plain appends."""
+    parts = [_ME, _OWN]
+    parts += [_STATUS] * has_status
+    parts += [_ENDED] * has_ended
+    parts += [_RECORDS] * has_records
+    parts += [_NEW, _FIRST_RECORDS] * has_new
+    return f"WITH {', '.join(parts)} {_ANSWER}{_NEW_ANSWER * has_new}"
+
+
+def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:
+    """Return the columns of rows, each an array for `unnest`."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
+
+
+def _exists(job: Create) -> RunExistsError:
+    return RunExistsError(job.row.run_id)
+
+
+def _stale(job: Append) -> StaleOwnerError:
+    return StaleOwnerError(job.ownership.run_id, job.ownership.epoch)

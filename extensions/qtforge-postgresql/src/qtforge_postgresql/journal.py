@@ -1,0 +1,397 @@
+"""`PostgresqlJournal`: a journal in PostgreSQL, for any number of processes and machines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+
+import qtforge_postgresql.changes as changes
+from qtforge_postgresql.address import parse_address
+from qtforge_postgresql.contact import Contact
+from qtforge_postgresql.errors import storage_error
+from qtforge_postgresql.inspection import inspect, read_statistics
+from qtforge_postgresql.queries import Queries
+from qtforge_postgresql.reader import Reader
+from qtforge_postgresql.repairing import repair
+from qtforge_postgresql.schema import migrate, verify
+from qtforge_postgresql.session import Connector, Session
+from qtforge_postgresql.store import PostgresqlStore, Signal
+from qtforge_postgresql.watch import Watch
+from qtforge_sdk import Record
+from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.journal import (
+    AppendedPage,
+    Cursor,
+    Damage,
+    Deliveries,
+    InboxEntry,
+    InboxMessage,
+    JournalSettings,
+    JournalStatistics,
+    Ownership,
+    Posted,
+    Publication,
+    Repair,
+    RunQuery,
+    RunSecret,
+    RunSummary,
+    StoredPublication,
+    is_run_id,
+)
+from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_kit.appending import encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.archive import unpack
+from qtforge_sdk.journal_kit.drop_log import DropLog
+from qtforge_sdk.journal_kit.encoding import encode_message, encode_publication
+from qtforge_sdk.journal_kit.jobs import Append, Create, Job
+from qtforge_sdk.journal_kit.writer import Writer
+from qtforge_sdk.records import RunStarted
+
+__all__ = ["PostgresqlJournal", "initialize", "make_postgresql_journal"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The parts of an open journal."""
+
+    writer: Writer
+    store: PostgresqlStore
+    reader: Reader
+    watch: Watch
+
+
+class PostgresqlJournal:
+    """Implements `qtforge_sdk.journal.Journal`.
+
+    It has three connections: one writes, one reads, and one keeps the lease and hears of other
+    processes' writes. A connection that is lost is made again, and what was being written is
+    written once.
+
+    Args:
+        settings: With the address.
+
+    Attributes:
+        max_value_bytes: The largest record or message; see `Journal`.
+        publication_age: How long a publication waits; see `Journal`.
+
+    Raises:
+        ConfigError: The address is not one.
+    """
+
+    def __init__(self, settings: JournalSettings, /) -> None:
+        self.max_value_bytes = settings.max_value_bytes
+        self.publication_age = settings.publication_age
+        self._address = parse_address(settings.url)
+        self._lease_s = settings.lease_s
+        self._connector = Connector(self._address)
+        self._contact = Contact(settings.lease_s)
+        self._drop_log = DropLog()
+        self._open: _Open | None = None
+
+    async def open(self) -> None:
+        """Open the journal; see `Journal`.
+
+        Raises:
+            JournalNotReadyError: It has no tables, or those of another version.
+            JournalUnavailableError: The server can't be reached.
+        """
+        if self._open is not None:
+            return
+        thread = ThreadPoolExecutor(1, "qtforge-journal-reader")
+        loop = asyncio.get_running_loop()
+        try:
+            read, store, watch = await loop.run_in_executor(thread, self._prepare)
+        except BaseException as error:
+            thread.shutdown(wait=False)
+            if isinstance(error, psycopg.Error):
+                raise storage_error(self._address, error) from error
+            raise
+        queries = Queries(read, self._address)
+        reader = Reader(queries, self._connector, self._contact, thread, self._lease_s)
+        self._open = _Open(Writer(store), store, reader, watch)
+
+    async def close(self) -> None:
+        """Finish all writes, and release every run."""
+        if self._open is None:
+            return
+        parts, self._open = self._open, None
+        await parts.writer.close()
+        await parts.reader.close()
+        await asyncio.to_thread(parts.watch.close)
+
+    async def create(self, started: RunStarted) -> Ownership:
+        """Add a new run; see `Journal`."""
+        encoded = encode_start(started, self.max_value_bytes)
+        row = run_row([started], None, 1)
+        changes.check_text(row.run_id, "run_started", row.workflow, row.kind, row.parent)
+        ownership: Ownership = await self._write(Create(row, encoded))
+        return ownership
+
+    async def claim(self, run_id: str) -> Ownership:
+        """Claim a run that no living process owns; see `Journal`."""
+        _check_id(run_id)
+        may_take_over = self._contact.may_take_over
+        change = changes.claim(run_id, may_take_over=may_take_over)
+        ownership: Ownership = await self._write(change)
+        return ownership
+
+    async def release(self, ownership: Ownership) -> None:
+        """Release a run; see `Journal`."""
+        await self._write(changes.release(ownership))
+
+    async def append(
+        self,
+        ownership: Ownership,
+        records: Sequence[Record],
+        posts: Sequence[tuple[str, InboxMessage]] = (),
+    ) -> None:
+        """Append records, all or none; see `Journal`."""
+        if records:
+            job = make_append(ownership, records, posts, self.max_value_bytes)
+            if job.checkpoint is not None or job.posts or job.answered:
+                _check_append(job)
+            await self._parts().writer.submit(job)
+
+    async def records(
+        self, run_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[Record]:
+        """Return a run's records, or a page of them; see `Journal`."""
+        return await self._read(lambda queries: queries.records(run_id, after, limit))
+
+    async def tail(self, run_id: str) -> Sequence[Record]:
+        """Return a run's start, and its records from the last checkpoint; see `Journal`."""
+        return await self._read(lambda queries: queries.tail(run_id))
+
+    async def summary(self, run_id: str) -> RunSummary:
+        """Return one run's summary; see `Journal`."""
+        return await self._read(lambda queries: queries.summary(run_id))
+
+    async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
+        """Return the runs that a query selects; see `Journal`."""
+        return await self._read(lambda queries: queries.runs(query))
+
+    async def unfinished(self) -> Sequence[str]:
+        """Return the runs that can be resumed; see `Journal`."""
+        return await self._read(lambda queries: queries.unfinished())
+
+    async def post(self, run_id: str, message: InboxMessage) -> Posted:
+        """Post a message to a run; see `Journal`."""
+        encoded = encode_message(run_id, message, self.max_value_bytes)
+        _check_id(run_id)
+        changes.check_text(run_id, message.kind, message.message_id)
+        posted: Posted = await self._write(changes.post(run_id, message.message_id, encoded))
+        return posted
+
+    async def inbox(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return the messages to a run; see `Journal`."""
+        return await self._read(lambda queries: queries.inbox(run_id, after))
+
+    async def pending(self, run_id: str, after: int = 0) -> Sequence[InboxEntry]:
+        """Return the messages that a run has not handled; see `Journal`."""
+        return await self._read(lambda queries: queries.pending(run_id, after))
+
+    async def deliveries(self, after: Cursor, limit: int = 1000) -> Deliveries:
+        """Return the messages to the runs of this process; see `Journal`."""
+        owner = self._parts().store.owner
+        return await self._read(lambda queries: queries.deliveries(owner, after, limit))
+
+    async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
+        """Post to all unfinished runs with a correlation key; see `Journal`."""
+        encoded = encode_message(key, message, self.max_value_bytes)
+        changes.check_text(key, message.kind, message.message_id, workflow, key)
+        change = changes.post_to_key(workflow, key, message.message_id, encoded)
+        return int(await self._write(change))
+
+    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
+        """Return waiting runs with messages that they have not handled; see `Journal`."""
+        return await self._read(lambda queries: queries.runs_with_pending(limit, since))
+
+    async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
+        """Return waiting runs with a timer that is due; see `Journal`."""
+        return await self._read(lambda queries: queries.due(before, limit))
+
+    async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
+        """Return when the next timer is due; see `Journal`."""
+        return await self._read(lambda queries: queries.next_due(after))
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait until an inbox may have a new message; see `Journal`."""
+        return await self._parts().writer.changed(timeout_s)
+
+    async def listen(self, listener: str, topics: Sequence[str], capacity: int = 10_000) -> None:
+        """Store what is published on topics for a listener; see `Journal`."""
+        await self._write(changes.listen(listener, topics, capacity))
+
+    async def publish(self, publication: Publication, *, but: str = "") -> int:
+        """Store a publication for those who listen; see `Journal`."""
+        if not await self._read(lambda queries: queries.is_heard(publication.topic, but)):
+            return 0
+        encoded = encode_publication(publication)
+        change = changes.publish(publication, encoded, but, self.publication_age)
+        count, dropped = await self._write(change)
+        self._drop_log.note(dropped, self.publication_age)
+        return int(count)
+
+    async def publications(self, listener: str, limit: int = 100) -> Sequence[StoredPublication]:
+        """Return what is stored for a listener; see `Journal`."""
+        return await self._read(lambda queries: queries.publications(listener, limit))
+
+    async def remove_publications(self, listener: str, until: int) -> None:
+        """Remove what a listener has received; see `Journal`."""
+        await self._write(changes.remove_publications(listener, until))
+
+    async def store_secrets(self, run_id: str, secrets: Mapping[str, RunSecret]) -> None:
+        """Store what references of a run stand for; see `Journal`."""
+        await self._write(changes.store_secrets(run_id, secrets))
+
+    async def secrets(self, run_id: str) -> Mapping[str, RunSecret]:
+        """Return what the references of a run stand for; see `Journal`."""
+        return await self._read(lambda queries: queries.secrets(run_id))
+
+    async def records_since(
+        self, after: Cursor, limit: int = 1000, *, run_id: str | None = None
+    ) -> AppendedPage:
+        """Return records of all runs, or of one, in the order of appending; see `Journal`."""
+        return await self._read(lambda queries: queries.records_since(after, limit, run_id))
+
+    async def statistics(self) -> JournalStatistics:
+        """Count runs, timers and messages; see `Journal`."""
+        return await self._alone(read_statistics)
+
+    def backlog(self) -> int:
+        """Return how many writes wait; see `Journal`."""
+        return self._parts().writer.backlog
+
+    async def prune(self, finished_before: datetime.datetime) -> int:
+        """Delete old runs; see `Journal`."""
+        count = 0
+        while pruned := int(await self._write(changes.prune(finished_before))):
+            count += pruned
+        while await self._write(changes.sweep_blobs()):
+            pass
+        await self._write(changes.sweep_secrets())
+        return count
+
+    async def export(self, run_id: str) -> bytes:
+        """Return a run as an archive; see `Journal`."""
+        references = await self.secrets(run_id)
+        return await self._read(lambda queries: queries.export(run_id, references))
+
+    async def import_(self, data: bytes) -> str:
+        """Import an exported run; see `Journal`."""
+        archive = unpack(data)
+        missing = archive.missing_secrets(await self.secrets(archive.run_id))
+        if missing:  # before the records that have the references
+            await self.store_secrets(archive.run_id, missing)
+        return str(await self._write(changes.import_archive(archive)))
+
+    async def check(self) -> Sequence[Damage]:
+        """Return all damage; see `Journal`."""
+        return await self._alone(inspect)
+
+    async def repair(self) -> Sequence[Repair]:
+        """Make again what does not fit the records; see `Journal`."""
+        done: Sequence[Repair] = await self._write(repair())
+        return done
+
+    def _prepare(self) -> tuple[Session, PostgresqlStore, Watch]:
+        with contextlib.ExitStack() as undo:
+            read = undo.enter_context(contextlib.closing(self._connector.connect()))
+            verify(read, self._address)
+            signal = Signal()
+            store = PostgresqlStore(
+                self._address, self._connector, self._contact, signal, self._lease_s, self._lease_s
+            )
+            undo.enter_context(contextlib.closing(store))
+            watch = Watch(
+                self._connector.connect(), self._connector, store, self._contact, signal,
+                self._address.schema, self._lease_s,
+            )  # fmt: skip
+            undo.pop_all()
+        return read, store, watch
+
+    def _parts(self) -> _Open:
+        if self._open is None:
+            raise StateDirectoryError(
+                self._address.shown, "the journal is not open", "open it first"
+            )
+        return self._open
+
+    async def _write(self, job: Job) -> Any:
+        return await self._parts().writer.submit(job)
+
+    async def _read(self, read: Callable[[Queries], T]) -> T:
+        parts = self._parts()
+        try:
+            return await parts.reader.read(read)
+        except psycopg.Error as error:
+            raise storage_error(self._address, error) from error
+
+    async def _alone(self, read: Callable[[Session], T]) -> T:
+        """Read with a connection and a thread of its own: other reads need not wait for it."""
+        self._parts()
+
+        def work() -> T:
+            with contextlib.closing(self._connector.connect()) as session:
+                return read(session)
+
+        try:
+            return await asyncio.to_thread(work)
+        except psycopg.Error as error:
+            raise storage_error(self._address, error) from error
+
+
+def make_postgresql_journal(settings: JournalSettings, /) -> PostgresqlJournal:
+    """Make the journal of an address; see `JournalFactory`."""
+    return PostgresqlJournal(settings)
+
+
+async def initialize(settings: JournalSettings, /) -> str:
+    """Make the tables of an address, or migrate older ones.
+
+    Any number of processes may do so at once, beside others that use the journal.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ConfigError: The address is not one.
+        JournalNotReadyError: The tables are newer than this version, or can't be made here.
+        JournalUnavailableError: The server can't be reached.
+        JournalFailedError: The server refused it.
+    """
+    address = parse_address(settings.url)
+
+    def work() -> str:
+        with contextlib.closing(Connector(address).connect()) as session:
+            return migrate(session, address)
+
+    try:
+        return await asyncio.to_thread(work)
+    except psycopg.Error as error:
+        raise storage_error(address, error) from error
+
+
+def _check_id(run_id: str) -> None:
+    if not is_run_id(run_id):
+        raise RunNotFoundError(run_id)
+
+
+def _check_append(job: Append) -> None:
+    """Refuse names that PostgreSQL can't store."""
+    run_id, saved = job.ownership.run_id, job.checkpoint
+    if saved is not None:
+        timers = (name for name, _ in saved.timers_set)
+        texts = (saved.label, saved.accepts, saved.key, *timers, *saved.timers_gone)
+        changes.check_text(run_id, "checkpoint_saved", *texts)
+    ids = (message_id for _, message_id, _ in job.posts)
+    changes.check_text(run_id, "a message", *ids, *job.answered)

@@ -1,0 +1,149 @@
+"""`Watch`: the thread that keeps this process's lease, and hears of other processes' writes.
+
+An idle process makes one short transaction at a time: it renews the lease, and asks whether
+there may be new messages. Where the server tells of them (LISTEN), they are heard of at once;
+through a pooler in transaction mode it does not, and the asking suffices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from qtforge_postgresql.contact import Contact
+from qtforge_postgresql.session import Connector, Session
+from qtforge_postgresql.store import PostgresqlStore, Signal
+
+__all__ = ["Watch", "beat_interval_s"]
+
+_SHORTEST_S: Final = 2.0  # so that an idle process makes at most 0.5 transactions a second
+_FIRST_PAUSE_S: Final = 0.1
+_NOT_SEEN: Final = """SELECT pg_snapshot_xmin(pg_current_snapshot())::text,
+    EXISTS (SELECT 1 FROM {s}.inbox WHERE xact >= %s::text::xid8)
+    OR EXISTS (SELECT 1 FROM {s}.publications WHERE xact >= %s::text::xid8)"""
+_BEAT: Final = f"""WITH me AS (
+        UPDATE {{s}}.owners SET expires = clock_timestamp() + lease WHERE owner = %s
+    ) {_NOT_SEEN}"""
+
+
+def beat_interval_s(lease_s: float) -> float:
+    """Return how long an idle process waits between two signs of life, in seconds.
+
+    >>> [round(beat_interval_s(each), 2) for each in (1.0, 3.0, 10.0, 60.0)]
+    [0.5, 1.5, 3.33, 20.0]
+    """
+    return max(lease_s / 3, min(_SHORTEST_S, lease_s / 2))
+
+
+class Watch:
+    """Keeps the lease from its own connection, until it is closed.
+
+    Args:
+        session: The connection.
+        connector: Makes another one where it is lost.
+        store: The writing half, whose commits renew the lease too.
+        contact: Is told of the server's answers.
+        signal: Is set when another process may have written.
+        channel: The name under which waking writes are notified.
+        lease_s: The length of the lease, in seconds.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        connector: Connector,
+        store: PostgresqlStore,
+        contact: Contact,
+        signal: Signal,
+        channel: str,
+        lease_s: float,
+    ) -> None:
+        self._session = session
+        self._connector = connector
+        self._store = store
+        self._contact = contact
+        self._signal = signal
+        self._channel = channel
+        self._interval_s = beat_interval_s(lease_s)
+        self._seen = "0"  # every transaction before it was visible when it was asked for
+        self._ending = False
+        self._wake, self._woken = socket.socketpair()
+        self._thread = threading.Thread(
+            target=self._work, name="qtforge-journal-watch", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and close the connection; waits for both."""
+        self._ending = True
+        self._wake.send(b"x")
+        self._thread.join()
+        self._wake.close()
+        self._woken.close()
+
+    # The following methods run in the thread.
+
+    def _work(self) -> None:
+        next_s = time.monotonic()
+        is_listening, pause_s = False, _FIRST_PAUSE_S
+        while not self._ending:
+            try:
+                if self._session.is_broken:
+                    self._session = self._connector.connect()
+                    is_listening = False
+                if not is_listening:
+                    self._listen()
+                    is_listening = True
+                if time.monotonic() >= next_s:
+                    self._beat()
+                    next_s = time.monotonic() + self._interval_s
+                pause_s = _FIRST_PAUSE_S
+                self._wait(next_s - time.monotonic())
+            except psycopg.Error:
+                # What comes of it is the writer's to say; here it is tried again.
+                self._pause(pause_s)
+                pause_s = min(pause_s * 2, self._interval_s)
+        self._session.close()
+
+    def _listen(self) -> None:
+        if not self._session.is_pooled:
+            listen = sql.SQL("LISTEN {}").format(sql.Identifier(self._channel))
+            self._session.connection.execute(listen)
+        self._signal.set()  # for what came while nobody listened
+
+    def _beat(self) -> None:
+        seen = (self._seen, self._seen)
+        if time.monotonic() - self._store.written_at < self._interval_s:
+            row = self._session.row(_NOT_SEEN, seen)  # a commit has renewed the lease
+        else:
+            row = self._session.row(_BEAT, (self._store.owner, *seen))
+        self._contact.note()
+        self._seen, is_new = row
+        if is_new:
+            self._signal.set()
+
+    def _wait(self, timeout_s: float) -> None:
+        """Wait for a notification, or the end, up to a time."""
+        pgconn = self._session.connection.pgconn
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        poll.register(pgconn.socket, select.POLLIN)
+        if not poll.poll(max(timeout_s, 0) * 1000):
+            return
+        pgconn.consume_input()
+        while (notification := pgconn.notifies()) is not None:
+            if notification.be_pid not in self._store.backend_pids:
+                self._signal.set()
+
+    def _pause(self, timeout_s: float) -> None:
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        with contextlib.suppress(OSError):
+            poll.poll(timeout_s * 1000)
