@@ -327,4 +327,55 @@ def as_lines(paper: Paper) -> Draft:
     return word_draft(document, without=LEAN)
 
 
-DEEDS: dict[str, Callable[[Paper], Draft]] = {"deed": as_deed, "lines": as_lines}
+def as_booklet(paper: Paper) -> Draft:
+    """Write small pages for Chromium to print, the header on each, blocks of signatures ruled."""
+    body = ""
+    for kind, group in _runs(paper):
+        if kind == "row":
+            wide = max(len(row.cells) for row in group)
+            cells = "".join(
+                f"<div>{escape(cell)}</div>"
+                for row in group
+                for cell in [*row.cells, *[""] * (wide - len(row.cells))]
+            )
+            body += (
+                f"<div class=rows style='grid-template-columns:repeat({wide},1fr)'>{cells}</div>"
+            )
+        else:
+            body += f"<div class={kind}>{escape(group[0].text)}</div>"
+    html = (
+        '<!doctype html><html><head><meta charset="utf-8"><style>@page{size:A5;margin:14mm 15mm}'
+        "body{font:8.5pt/1.4 'DejaVu Serif'}.head{text-align:right;font-size:6pt}"
+        ".title{font-size:13pt;text-transform:uppercase;margin-bottom:5mm}.heading{font-style:"
+        "italic;margin:3mm 0 1mm}.text{margin-bottom:1.5mm;text-align:justify;hyphens:none}"
+        ".rows{display:grid;gap:2mm 8mm;margin:4mm 0}.rows div{border-top:1px solid #999}"
+        f"</style></head><body><div class=head>{escape(paper.header)}</div>{body}</body></html>"
+    )
+    return Draft(html.encode(), ".html", "chromium")
+
+
+def as_typescript(paper: Paper) -> Draft:
+    """Write plain text as of a typewriter: 64 columns, double hyphens, an empty line between."""
+    lines: list[str] = []
+    for kind, group in _runs(paper):
+        text = group[0].text
+        if kind == "title":
+            lines += [text, "=" * min(64, len(text)), ""]
+        elif kind == "row":
+            wide = 3 + max(len(cell) for row in group for cell in row.cells[:-1] or ("",))
+            for row in group:
+                line = "".join(cell.ljust(wide) for cell in row.cells[:-1]) + row.cells[-1]
+                lines.append(line.rstrip())
+            lines.append("")
+        else:
+            lines += textwrap.wrap(text, 64, break_on_hyphens=False, break_long_words=False)
+            lines.append("")
+    return Draft(("\n".join(lines) + "\n").encode(), ".txt", "text")
+
+
+DEEDS: dict[str, Callable[[Paper], Draft]] = {
+    "deed": as_deed,
+    "lines": as_lines,
+    "booklet": as_booklet,
+    "typescript": as_typescript,
+}

@@ -91,8 +91,8 @@ def _html_grid_column(block: Block, column: Sequence[Sequence[str]]) -> str:
             first = "0.5fr 3fr"
         lengths = f"{first} {'1fr ' * (wide - len(first.split()))}"
         cells = "".join(
-            f"<span class='c{' end' if at == len(row) - 1 and len(row) > 1 else ''}'>"
-            f"{escape(cell)}</span>"
+            f"<div class='c{' end' if at == len(row) - 1 and len(row) > 1 else ''}'>"
+            f"{escape(cell)}</div>"
             for row in rows
             for at, cell in enumerate([*row, *[""] * (wide - len(row))])
         )
@@ -426,9 +426,12 @@ def _as_mail(parts: Sequence[Block], envelope: Envelope) -> Draft:
     )
 
 
-def _as_mail_page(parts: Sequence[Block], envelope: Envelope) -> Draft:
-    html = _html(envelope.code, "page", parts)
-    return mail(envelope.subject, envelope.sender, envelope.to, html=html, when=envelope.when)
+def _mail_page(style: str) -> Callable[[Sequence[Block], Envelope], Draft]:
+    def made(parts: Sequence[Block], envelope: Envelope) -> Draft:
+        html = _html(envelope.code, style, parts)
+        return mail(envelope.subject, envelope.sender, envelope.to, html=html, when=envelope.when)
+
+    return made
 
 
 def _page(style: str) -> Callable[[Sequence[Block], Envelope], Draft]:
@@ -448,5 +451,6 @@ FORMATS: dict[str, Callable[[Sequence[Block], Envelope], Draft]] = {
     "tables": lambda parts, _: word_draft(_word(parts, tabs=False), without=LEAN),
     "text": lambda parts, _: Draft(_plain(parts).encode(), ".txt", "text"),
     "mail": _as_mail,
-    "mail-page": _as_mail_page,
+    "mail-page": _mail_page("page"),
+    "mail-web": _mail_page("web"),
 }

@@ -12,7 +12,7 @@ from tests.corpus.languages import CODES, Agreement, Bill, Deed, Sheet, language
 from tests.corpus.plan import Planned, file_suffix
 from tests.corpus.written import Filled
 
-FOLDERS = ("fourth",)
+FOLDERS = ("fourth", "held_out")
 
 
 def _bill(folder: str, code: str, at: int, bill: Bill) -> Planned:
