@@ -50,7 +50,7 @@ def blocks(text: str) -> list[Block]:
         kind, *words = head.strip("[] ").split()
         columns = tuple(
             tuple(
-                tuple(cell.strip() for cell in re.split(r" \|(?: |$)", line))
+                tuple(cell.strip() for cell in re.split(r"(?<= )\|(?= |$)", line))
                 for line in column.strip("\n").splitlines()
             )
             for column in re.split(r"(?m)^---$", body)
