@@ -79,13 +79,52 @@ def claim(run_id: str, locks: OwnerLocks) -> Change:
     return Change(do)
 
 
-def release(ownership: Ownership) -> Change:
+def take(run_ids: Sequence[str], locks: OwnerLocks) -> Change:
+    """Return the change that owns those of some runs that no living process owns.
+
+    Its outcome is a list of `Ownership`. The runs were found before: what another process has
+    taken meanwhile has a living owner.
+    """
+
+    def do(group: GroupCommit) -> list[Ownership]:
+        rows = group.connection.execute(
+            "SELECT key, run_id, owner, epoch FROM runs WHERE finished_at IS NULL"
+            " AND run_id IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode(list(run_ids)).decode(),),
+        ).fetchall()
+        by_id = {run_id: (key, owner, epoch) for key, run_id, owner, epoch in rows}
+        taken = []
+        for run_id in run_ids:
+            key, owner, epoch = by_id.get(run_id, (0, group.owner, 0))
+            if owner == group.owner or (owner is not None and locks.is_alive(owner)):
+                continue
+            group.connection.execute(
+                "UPDATE runs SET owner = ?, epoch = ? WHERE key = ?", (group.owner, epoch + 1, key)
+            )
+            group.forget(key)
+            taken.append(
+                Ownership(
+                    run_id=run_id,
+                    epoch=epoch + 1,
+                    owner=group.owner,
+                    key=key,
+                    took_over=owner is not None,
+                )
+            )
+        return taken
+
+    return Change(do)
+
+
+def release(ownership: Ownership, rest_until: datetime.datetime | None = None) -> Change:
     """Return the change that releases a run."""
+    rest_us = None if rest_until is None else to_us(rest_until)
 
     def do(group: GroupCommit) -> None:
         cursor = group.connection.execute(
-            "UPDATE runs SET owner = NULL WHERE key = ? AND epoch = ? AND owner = ?",
-            (ownership.key, ownership.epoch, ownership.owner),
+            "UPDATE runs SET owner = NULL, rest_until = ?"
+            " WHERE key = ? AND epoch = ? AND owner = ?",
+            (rest_us, ownership.key, ownership.epoch, ownership.owner),
         )
         group.forget(ownership.key)
         if not cursor.rowcount:

@@ -194,7 +194,8 @@ class GroupCommit:
             self.add_blobs(key, job.entry.blobs)
             for position, entry in self._number(key, [job.entry]):
                 rows += (key, position, entry.checksum, entry.payload)
-            outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)
+            if job.row.owner is not None:
+                outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)
         insert_many(self.connection, _INSERT_RECORDS, 4, rows)
 
     def _create_rows(self, rows: Sequence[RunRow]) -> list[int | None]:

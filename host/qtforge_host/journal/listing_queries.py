@@ -17,7 +17,8 @@ __all__ = ["list_runs", "summary_of", "waits_for"]
 
 _COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
     label, accepts, kept_at,
-    (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key), kept > 0"""
+    (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key), kept > 0,
+    pool, priority"""
 # ``since`` and ``until`` bound the scan of an index; runs that started at ``at`` are tied.
 _NEWEST: Final = """started_at >= :since AND started_at < :until
     AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
@@ -57,7 +58,7 @@ _END_OF_TIME: Final = (1 << 63) - 1
 
 _Row = tuple[
     str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None,
-    int, int, int,
+    int, int, str, int, int,
 ]  # fmt: skip
 
 
@@ -185,4 +186,6 @@ def _summary(row: _Row, alive: bool) -> RunSummary:
         waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
         records=row[12],
         stateful=bool(row[13]),
+        pool=row[14],
+        priority=row[15],
     )

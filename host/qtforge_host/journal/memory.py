@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_sdk import Record
@@ -36,7 +37,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.journal_kit.appending import encode_start, make_append
+from qtforge_sdk.journal_kit.appending import encode_queued, encode_start, make_append, run_row
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.cursors import number_of
 from qtforge_sdk.journal_kit.drop_log import DropLog
@@ -98,18 +99,59 @@ class MemoryJournal:
         store.log(run, 1)
         return self._ownership(run)
 
+    async def enqueue(self, started: RunStarted) -> None:
+        """Add a new run that nobody owns; see `Journal`."""
+        store = self._open_store()
+        encoded = encode_queued(started, self.max_value_bytes)
+        if started.run_id in store.runs:
+            raise RunExistsError(started.run_id)
+        run = MemoryRun(run_row([started], None, 0), [encoded], next(store.numbers))
+        store.runs[run.run_id] = run
+        store.log(run, 1)
+        store.notify()
+
+    async def take(
+        self,
+        limit: int,
+        *,
+        now: datetime.datetime,
+        pools: Sequence[str] = (),
+        able: Mapping[str, str] = MappingProxyType({}),
+        since: Cursor | None = None,
+        again: bool = False,
+    ) -> Sequence[Ownership]:
+        """Own runs that are to be executed; see `Journal`."""
+        store, now_us = self._open_store(), to_us(now)
+        after = number_of(since or "") or 0
+        free = [
+            run
+            for run in store.runs.values()
+            if run.finished_at is None and run.owner not in store.owners
+            if again or run.rest_until_us <= now_us
+        ]
+        lapsed = ("running", "blocked") if again else ("running",) if since is None else ()
+        found = [run for run in free if run.status in lapsed]
+        found += sorted((run for run in free if run.is_due(now_us)), key=MemoryRun.next_timer)
+        found += [run for run in free if run.has_to_handle(after)]
+        found += sorted(
+            (run for run in free if run.pool in pools and run.is_startable(now_us, able)),
+            key=lambda run: (-run.priority, run.key),
+        )
+        return [self._own(run) for run in list(dict.fromkeys(found))[:limit]]
+
     async def claim(self, run_id: str) -> Ownership:
         """Claim a run that no open journal owns; see `Journal`."""
         run = self._run(run_id)
         if run.owner in self._store.owners and run.owner != self._owner:
             raise RunOwnedError(run_id, "another journal of this process")
-        took_over = run.owner not in (None, self._owner)
-        run.owner, run.epoch = self._owner, run.epoch + 1
-        return self._ownership(run, took_over=took_over)
+        return self._own(run)
 
-    async def release(self, ownership: Ownership) -> None:
+    async def release(
+        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+    ) -> None:
         """Release a run; see `Journal`."""
-        self._owned(ownership).owner = None
+        run = self._owned(ownership)
+        run.owner, run.rest_until_us = None, 0 if rest_until is None else to_us(rest_until)
         self._store.notify()
 
     async def append(
@@ -213,13 +255,11 @@ class MemoryJournal:
             self._post(run, message.message_id, encoded)
         return len(found)
 
-    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
-        """Return waiting runs with messages that they have not handled; see `Journal`."""
-        after = number_of(since) or 0
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
+        """Return runs with messages that they have not handled; see `Journal`."""
         found = (
             run.run_id
             for run in self._open_store().runs.values()
-            if run.arrivals and next(reversed(run.arrivals)) > after
             if run.owner not in self._store.owners and run.has_to_handle()
         )
         return list(itertools.islice(found, limit))
@@ -331,6 +371,11 @@ class MemoryJournal:
         self._owner = f"memory-{next(self._store.numbers)}"
         self._store.owners.add(self._owner)
         self._store.listeners.add(self._changed)
+
+    def _own(self, run: MemoryRun) -> Ownership:
+        took_over = run.owner not in (None, self._owner)
+        run.owner, run.epoch = self._owner, run.epoch + 1
+        return self._ownership(run, took_over=took_over)
 
     def _post(self, run: MemoryRun, message_id: str, encoded: Encoded) -> Posted:
         if message_id in run.positions:

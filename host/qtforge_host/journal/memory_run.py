@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -63,7 +63,10 @@ class MemoryRun:
 
     def __init__(self, row: RunRow, entries: Sequence[Encoded], key: int) -> None:
         self.run_id, self.workflow, self.kind, self.status, started_at_us, finished_at_us = row[:6]
-        self.owner, self.epoch, self.parent = row[6:]
+        self.owner, self.epoch, self.parent, self.pool, self.priority = row[6:11]
+        self._not_before_us = row.not_before or 0
+        self._needs = msgspec.json.decode(row.needs, type=dict[str, str])
+        self.rest_until_us = 0  # until when `Journal.take` leaves it alone
         self.started_at = from_us(started_at_us)
         self.finished_at = _instant(finished_at_us)
         self.key = key
@@ -168,11 +171,26 @@ class MemoryRun:
         """Whether the run waits."""
         return self.status == "waiting"
 
-    def has_to_handle(self) -> bool:
-        """Whether it is to be resumed for the messages that it has not handled."""
+    def next_timer(self) -> int:
+        """Return when its next timer is due, in microseconds; it has one."""
+        return min(self.timers.values())
+
+    def is_due(self, now_us: int) -> bool:
+        """Whether it waits, and a timer of it is due."""
+        return self.waits and bool(self.timers) and self.next_timer() <= now_us
+
+    def is_startable(self, now_us: int, able: Mapping[str, str]) -> bool:
+        """Whether it waits in the queue, and may be taken by who has these plugins."""
+        fits = all(able.get(name) == version for name, version in self._needs.items())
+        return self.status == "queued" and self._not_before_us <= now_us and fits
+
+    def has_to_handle(self, after: int = 0) -> bool:
+        """Whether it is to be resumed for messages after a position that it has not handled."""
+        if not self.arrivals or next(reversed(self.arrivals)) <= after:
+            return False
         if self.status == "paused":
-            return any(entry.message.kind == "cancel" for entry in self.pending(0))
-        return self.waits and bool(self.arrivals)
+            return any(entry.message.kind == "cancel" for entry in self.pending(after))
+        return self.waits
 
     def pending(self, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages that are not handled, after a position."""
@@ -219,6 +237,8 @@ class MemoryRun:
             waiting_since=_instant(self.kept_at_us) if self.waits else None,
             records=len(self.entries),
             stateful=self.checkpoint > 0,
+            pool=self.pool,
+            priority=self.priority,
         )
 
 

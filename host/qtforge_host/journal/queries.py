@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
@@ -76,7 +76,8 @@ _PENDING: Final = """SELECT arrivals.position, checksum, payload
     WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
     ORDER BY arrivals.position"""
 _UNOWNED: Final = "(owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"
-_WAITING: Final = f"status = 'waiting' AND {_UNOWNED}"
+_READY: Final = "(:now IS NULL OR rest_until IS NULL OR rest_until <= :now)"
+_WAITING: Final = f"status = 'waiting' AND {_UNOWNED} AND {_READY}"
 _RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
     FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
     WHERE {_WAITING} LIMIT :limit"""  # noqa: S608 - of constants
@@ -89,12 +90,39 @@ _RUNS_WITH_PENDING_SINCE: Final = f"""SELECT DISTINCT run_id
 _PAUSED: Final = f"""SELECT run_id, arrivals.position, checksum, payload
     FROM runs CROSS JOIN arrivals ON arrivals.run = runs.key
     CROSS JOIN inbox ON inbox.position = arrivals.position
-    WHERE status = 'paused' AND {_UNOWNED} AND arrivals.position > :since"""  # noqa: S608 - of constants
+    WHERE status = 'paused' AND {_UNOWNED} AND {_READY} AND arrivals.position > :since"""  # noqa: S608 - of constants
 _DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
     WHERE due <= :before AND {_WAITING} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
+_LAPSED: Final = f"""SELECT run_id FROM runs
+    WHERE status IN (SELECT value FROM json_each(:statuses)) AND {_UNOWNED} AND {_READY}
+    ORDER BY key LIMIT :limit"""  # noqa: S608 - of constants
+_QUEUED: Final = f"""SELECT run_id FROM runs
+    WHERE status = 'queued' AND pool IN (SELECT value FROM json_each(:pools))
+    AND {_UNOWNED} AND {_READY} AND (not_before IS NULL OR not_before <= :begin)
+    AND NOT EXISTS (SELECT 1 FROM json_each(needs) AS need WHERE need.value IS NOT
+        (SELECT able.value FROM json_each(:able) AS able WHERE able.key = need.key))
+    ORDER BY priority DESC, key LIMIT :limit"""  # noqa: S608 - of constants
 _PUBLICATIONS: Final = """SELECT position, checksum, payload FROM publications
     WHERE listener = ? ORDER BY position LIMIT ?"""
 _NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
+
+
+class Wish(NamedTuple):
+    """Which runs are taken; see `Journal.take`.
+
+    Attributes:
+        now_us: The time, in microseconds.
+        pools: Of queued runs.
+        able: The plugins that serve runs here, with the first number of their version.
+        since: Only what may have changed since this place; None for everything.
+        again: Whether also blocked and resting runs are taken.
+    """
+
+    now_us: int
+    pools: tuple[str, ...]
+    able: dict[str, str]
+    since: Cursor | None
+    again: bool
 
 
 class Queries:
@@ -199,24 +227,51 @@ class Queries:
         is_whole = len(rows) < limit or limit <= 0
         return Deliveries(messages, str(max(last, end or 0) if is_whole else last))
 
-    def runs_with_pending(self, limit: int, since: Cursor) -> tuple[str, ...]:
-        """Return waiting runs with messages that they have not handled; see `Journal`."""
-        after = number_of(since) or 0
-        given = {"alive": self._alive(), "limit": limit, "since": after}
-        statement = _RUNS_WITH_PENDING_SINCE if after else _RUNS_WITH_PENDING
+    def takeable(self, limit: int, wish: Wish) -> list[str]:
+        """Return runs that are to be executed, up to a limit, in the order of `Journal.take`."""
+        given = {
+            "alive": self._alive(),
+            "limit": limit,
+            "now": None if wish.again else wish.now_us,
+            "before": wish.now_us,
+            "begin": wish.now_us,
+            "since": number_of(wish.since or "") or 0,
+            "statuses": '["running","blocked"]' if wish.again else '["running"]',
+            "pools": msgspec.json.encode(wish.pools).decode(),
+            "able": msgspec.json.encode(wish.able).decode(),
+        }
+        found: dict[str, None] = {}
+        if wish.since is None or wish.again:
+            found.update(dict.fromkeys(self._named(_LAPSED, given)))
+        found.update(dict.fromkeys(self._named(_DUE, given)))
+        found.update(dict.fromkeys(self._with_pending(given)))
+        if wish.pools and len(found) < limit:
+            found.update(dict.fromkeys(self._named(_QUEUED, given)))
+        return list(found)[:limit]
+
+    def _named(self, statement: str, given: Mapping[str, Any]) -> list[str]:
+        return [run_id for (run_id,) in self._connection.execute(statement, given)]
+
+    def runs_with_pending(self, limit: int) -> tuple[str, ...]:
+        """Return runs with messages that they have not handled; see `Journal`."""
+        given = {"alive": self._alive(), "limit": limit, "since": 0, "now": None}
+        return tuple(self._with_pending(given))
+
+    def _with_pending(self, given: Mapping[str, Any]) -> Iterable[str]:
+        statement = _RUNS_WITH_PENDING_SINCE if given["since"] else _RUNS_WITH_PENDING
         found = dict.fromkeys(
             run_id for (run_id,) in self._connection.execute(statement, given).fetchall()
         )
         for run_id, *row in self._connection.execute(_PAUSED, given):
-            if len(found) >= limit:
+            if len(found) >= given["limit"]:
                 break
             if run_id not in found and self._message(run_id, *row).kind == "cancel":
                 found[run_id] = None
-        return tuple(found)
+        return found
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
         """Return waiting runs with a timer that is due; see `Journal`."""
-        given = {"alive": self._alive(), "before": to_us(before), "limit": limit}
+        given = {"alive": self._alive(), "before": to_us(before), "limit": limit, "now": None}
         rows = self._connection.execute(_DUE, given)
         return tuple(dict.fromkeys(run_id for (run_id,) in rows))
 

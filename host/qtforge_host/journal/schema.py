@@ -110,12 +110,23 @@ _PUBLICATIONS: Final = (
     )""",
     "CREATE INDEX publications_in_order ON publications (listener, position)",
 )
-INSERT_RUNS: Final = """INSERT INTO runs
-    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)"""
-"""A statement up to its values, which are those of `RunRow`."""
-_INSERT_RUN: Final = (
-    f"{INSERT_RUNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING"
+_QUEUE: Final = (
+    "ALTER TABLE runs ADD COLUMN pool TEXT NOT NULL DEFAULT 'default'",
+    "ALTER TABLE runs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN not_before INTEGER",
+    "ALTER TABLE runs ADD COLUMN needs TEXT NOT NULL DEFAULT '{}'",
+    # Until when `Journal.take` leaves a run alone.
+    "ALTER TABLE runs ADD COLUMN rest_until INTEGER",
+    "CREATE INDEX runs_queued ON runs (pool, priority DESC, key) WHERE status = 'queued'",
 )
+INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
+    owner, epoch, parent, pool, priority, not_before, needs)"""
+"""A statement up to its values, which are those of `RunRow`."""
+_INSERT_RUN: Final = f"{INSERT_RUNS} VALUES ({', '.join('?' * 13)}) ON CONFLICT (run_id) DO NOTHING"
+
+_INSERT_RUN_1: Final = """INSERT INTO runs
+    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""  # in format 1
 
 # Statements are cached by their text, so there must be few: unused rows are filled with NULLs.
 _SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -226,9 +237,8 @@ def _move_run(connection: sqlite3.Connection, run_id: str) -> None:
         decode_record(payload, zlib.crc32(payload), _no_blob)  # it had no separate large values
         for (payload,) in rows
     ]
-    key = insert_run(connection, run_row(records, None, 1))
-    if key is None:
-        raise UnreadableError(f"there are two runs with the id '{run_id}'")
+    row = run_row(records, None, 1)[:9]
+    key = connection.execute(_INSERT_RUN_1, row).lastrowid or 0
     for position, (payload,) in enumerate(rows, 1):
         connection.execute(
             "INSERT INTO records VALUES (?, ?, ?)",
@@ -262,12 +272,19 @@ def _from_4(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _from_5(connection: sqlite3.Connection) -> None:
+    """Migrate from format 5, which had no queue of runs."""
+    for statement in _QUEUE:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
     _from_2,
     _from_3,
     _from_4,
+    _from_5,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

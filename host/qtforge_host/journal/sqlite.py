@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from qtforge_host.journal import changes
@@ -24,7 +25,7 @@ from qtforge_host.journal.database import (
 from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
-from qtforge_host.journal.queries import Queries
+from qtforge_host.journal.queries import Queries, Wish
 from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.secret_files import SecretFiles
@@ -52,7 +53,7 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.journal_kit.appending import encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.appending import encode_queued, encode_start, make_append, run_row
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import (
@@ -60,6 +61,7 @@ from qtforge_sdk.journal_kit.encoding import (
     Blob,
     encode_message,
     encode_publication,
+    to_us,
 )
 from qtforge_sdk.journal_kit.jobs import Create, Job
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
@@ -147,14 +149,39 @@ class SqliteJournal:
         ownership: Ownership = await self._write(job, encoded.blobs)
         return ownership
 
+    async def enqueue(self, started: RunStarted) -> None:
+        """Add a new run that nobody owns; see `Journal`."""
+        encoded = encode_queued(started, self.max_value_bytes)
+        await self._write(Create(run_row([started], None, 0), encoded), encoded.blobs)
+
+    async def take(
+        self,
+        limit: int,
+        *,
+        now: datetime.datetime,
+        pools: Sequence[str] = (),
+        able: Mapping[str, str] = MappingProxyType({}),
+        since: Cursor | None = None,
+        again: bool = False,
+    ) -> Sequence[Ownership]:
+        """Own runs that are to be executed; see `Journal`."""
+        wish = Wish(to_us(now), tuple(pools), dict(able), since, again)
+        found = await self._read(lambda queries: queries.takeable(limit, wish))
+        if not found:  # as mostly: nothing is written
+            return ()
+        taken: list[Ownership] = await self._write(changes.take(found, self._locks))
+        return taken
+
     async def claim(self, run_id: str) -> Ownership:
         """Claim a run that no living process owns; see `Journal`."""
         ownership: Ownership = await self._write(changes.claim(run_id, self._locks))
         return ownership
 
-    async def release(self, ownership: Ownership) -> None:
+    async def release(
+        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+    ) -> None:
         """Release a run; see `Journal`."""
-        await self._write(changes.release(ownership))
+        await self._write(changes.release(ownership, rest_until))
 
     async def append(
         self,
@@ -219,9 +246,9 @@ class SqliteJournal:
         job = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(job, encoded.blobs))
 
-    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
-        """Return waiting runs with messages that they have not handled; see `Journal`."""
-        return await self._read(lambda queries: queries.runs_with_pending(limit, since))
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
+        """Return runs with messages that they have not handled; see `Journal`."""
+        return await self._read(lambda queries: queries.runs_with_pending(limit))
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""

@@ -86,6 +86,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     unpause: bool = True
     versions: VersionPolicy = "same-major"
     note: str = ""
+    ownership: Ownership | None = None
 
 
 class Engine:
@@ -254,6 +255,7 @@ class Engine:
         note: str = "",
         stays: bool = False,
         unpause: bool = True,
+        ownership: Ownership | None = None,
     ) -> RunState:
         """Resume a run that has no live owner; steps that the journal holds are not redone.
 
@@ -268,6 +270,8 @@ class Engine:
             stays: Whether the run stays in memory while it waits for events.
             unpause: Whether this was requested; else a paused run stays paused, with what was
                 sent to it, unless it is to be cancelled.
+            ownership: Of the run, where this process has taken it already. It is released when
+                the run is not executed after all, but not when an error is raised.
 
         Returns:
             The run's state; at once when it had ended, or stays paused.
@@ -293,6 +297,7 @@ class Engine:
             versions=versions,
             note=note,
             unpause=unpause,
+            ownership=ownership,
         )
         with self.active_runs.executing(run_id) as handle:
             try:
@@ -308,6 +313,10 @@ class Engine:
     def _tell_end(self, state: RunState) -> None:
         if state.finished is not None and self.on_ended is not None:
             self.on_ended(state)
+
+    def now(self) -> datetime.datetime:
+        """Return the time, by the engine's clock."""
+        return self._clock.now()
 
     async def close(self, grace_s: float = 0.0) -> None:
         """End every run that executes here; the next process resumes what is not done.
@@ -351,11 +360,11 @@ class Engine:
         if state.finished is not None or stays_blocked(
             state.blocked, state.served_by, self._plugins(), options.versions
         ):
-            return state
+            return await self._rests(state, options.ownership)
         if not options.unpause and await self._stays_paused(state):
-            return state
+            return await self._rests(state, options.ownership)
         self._workflows.recorded(state)  # raises before the run is claimed
-        ownership = await self.journal.claim(run_id)
+        ownership = options.ownership or await self.journal.claim(run_id)
         records = list(await self.journal.tail(run_id))  # with the last owner's last records
         state = RunState.from_records(run_id, records)
         if state.finished is not None or (not options.unpause and await self._stays_paused(state)):
@@ -394,6 +403,12 @@ class Engine:
             inbox=inbox,
             resumed=not waited and options.unpause,
         )
+
+    async def _rests(self, state: RunState, ownership: Ownership | None) -> RunState:
+        """Release a run that is not to be executed, where it is owned."""
+        if ownership is not None:
+            await self.journal.release(ownership)
+        return state
 
     async def _stays_paused(self, state: RunState) -> bool:
         """Return whether a run is left only by a request to resume it, or to cancel it."""

@@ -6,13 +6,15 @@ import asyncio
 import datetime
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.runs.versions import major
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Cursor, Journal
+from qtforge_sdk.journal import Cursor, Journal, Ownership
 
 __all__ = ["RecoveryLoop", "lasts"]
 
@@ -55,22 +57,30 @@ class RecoveryLoop:
         supervisor: Resumes them.
         journal: Holds them.
         clock: The time.
+        pools: Queued runs of these pools are executed here.
 
     Attributes:
         ready: Set after the first look at every run.
     """
 
-    def __init__(self, supervisor: Supervisor, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        journal: Journal,
+        clock: Clock,
+        pools: Sequence[str] = ("default",),
+    ) -> None:
         self._supervisor = supervisor
+        self._pools = pools
         self._journal = journal
         self._clock = clock
         self.ready = asyncio.Event()
         self._wanted = asyncio.Event()
         self._swept_at = -_SWEEP_S
         self._offset_s = self._offset_now_s()
-        self._overflowed = False  # more runs were sent something than can be resumed at once
+        self._overflowed = False  # more runs are to be resumed than at once
         self._read_until: Cursor = ""  # messages before were looked at
-        self._attempts: dict[str, _Attempts] = {}  # runs that were found and not resumed yet
+        self._attempts: dict[str, _Attempts] = {}  # of runs that were left
         self._plugins: dict[str, str] = {}
         self._trouble: QtForgeError | None = None
 
@@ -114,25 +124,38 @@ class RecoveryLoop:
         while True:
             self._wanted.clear()
             now = self._clock.now()
-            found = list(await self._journal.due(now, self._limit))
-            more = len(found) >= self._limit
-            sweeps = self._overflowed or time.monotonic() >= self._swept_at + _SWEEP_S
+            sweeps = time.monotonic() >= self._swept_at + _SWEEP_S
             if sweeps:
-                self._swept_at, self._overflowed = time.monotonic(), False
-                await self._resume_interrupted()
+                await self._resume_left()
             newest = (await self._journal.deliveries("", 0)).until
-            since = "" if sweeps else self._read_until
-            pending = await self._journal.runs_with_pending(self._limit, since)
-            self._overflowed |= len(pending) >= self._limit
-            self._read_until = newest
-            found += pending
-            for run_id in dict.fromkeys([*found, *await self._due_but_for_the_clock(now)]):
+            taken = await self._take(now, sweeps=sweeps or self._overflowed)
+            self._read_until, self._overflowed = newest, len(taken) >= _AT_ONCE
+            if sweeps:
+                self._swept_at = time.monotonic()
+            for ownership in taken:
+                self._supervisor.wake(ownership.run_id, ownership)
+            for run_id in await self._due_but_for_the_clock(now):
                 self._supervisor.wake(run_id)
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
-            if not more and not self._overflowed:
+            if not self._overflowed:
                 break
         due = await self._journal.next_due(now)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
+
+    async def _take(self, now: datetime.datetime, *, sweeps: bool) -> Sequence[Ownership]:
+        plugins = self._supervisor.engine.plugins()
+        again = plugins != self._plugins  # what was blocked or refused may not be any more
+        taken = await self._journal.take(
+            _AT_ONCE,
+            now=now,
+            pools=self._pools,
+            able={name: major(version) for name, version in plugins.items()},
+            since=None if sweeps else self._read_until,
+            again=again,
+        )
+        if again and len(taken) < _AT_ONCE:
+            self._plugins = plugins
+        return taken
 
     async def _notice_set_back(self) -> None:
         """When the clock was set back, note which runs have timers that were set before."""
@@ -158,17 +181,9 @@ class RecoveryLoop:
     def _offset_now_s(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
-    @property
-    def _limit(self) -> int:
-        return _AT_ONCE + len(self._supervisor.refused)  # these are found first each time
-
-    async def _resume_interrupted(self) -> None:
-        active_runs = self._supervisor.active_runs
-        found = dict.fromkeys([*active_runs.left, *await self._journal.unfinished()])
-        plugins = self._supervisor.engine.plugins()
-        if plugins != self._plugins:  # what was blocked may not be any more
-            self._plugins = plugins
-            self._attempts.clear()
+    async def _resume_left(self) -> None:
+        """Resume the runs that this process owns and had to leave, ever less often."""
+        found = dict.fromkeys(self._supervisor.active_runs.left)
         self._attempts = {
             run_id: attempts for run_id, attempts in self._attempts.items() if run_id in found
         }

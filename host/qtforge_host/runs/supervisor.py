@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -18,14 +19,16 @@ from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.errors import RunError, StorageError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal
-from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.journal import InboxMessage, Journal, Ownership
+from qtforge_sdk.journal_errors import RunOwnedError, StaleOwnerError
 from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["Durable", "Supervisor"]
 
 _LOG = logging.getLogger("qtforge.runs")
 _POLL_REST_S: Final = 0.02
+_LEAST_S: Final = 5.0  # between two attempts to resume a run that is refused
+_LONGEST_S: Final = 60.0
 _POLL_OUTCOME_S: Final = 0.1
 _PAGE: Final = 100  # records that are read at once
 
@@ -44,6 +47,7 @@ class Supervisor:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.refused: dict[str, str] = {}
+        self._rests_s: dict[str, float] = {}  # how long these rest before they are tried again
         engine.on_ended = self._wake_parent
 
     @property
@@ -106,14 +110,23 @@ class Supervisor:
         if handle.wanted_again:
             self.wake(run_id)
 
-    def wake(self, run_id: str) -> None:
-        """Resume a run in a background task unless this process executes it, or it is paused."""
+    def wake(self, run_id: str, ownership: Ownership | None = None) -> None:
+        """Resume a run in a background task unless this process executes it, or it is paused.
+
+        Args:
+            run_id: The run.
+            ownership: Of the run, where this process has taken it; it is released where the run
+                is not resumed with it.
+        """
         active_runs = self.active_runs
         handle = active_runs.handle(run_id)
         if handle is not None:
             handle.wanted_again = True
         elif not active_runs.closing and active_runs.mark_waking(run_id):
-            active_runs.spawn(self._resume(run_id))
+            active_runs.spawn(self._resume(run_id, ownership))
+            return
+        if ownership is not None:
+            active_runs.spawn(self._give_back(ownership, 0.0))
 
     async def settle(self, run_id: str, timeout_s: float) -> None:
         """Resume a family of runs, and wait until nothing is left for it to do here.
@@ -220,10 +233,12 @@ class Supervisor:
         """End every run; see `Engine.close`."""
         await self.engine.close(grace_s)
 
-    async def _resume(self, run_id: str) -> None:
+    async def _resume(self, run_id: str, ownership: Ownership | None) -> None:
         try:
             if not self.executes(run_id):
-                await self.engine.resume(run_id, unpause=False)
+                await self.engine.resume(run_id, unpause=False, ownership=ownership)
+            elif ownership is not None:
+                await self._give_back(ownership, 0.0)
         except RunOwnedError:
             pass  # the owner's watch of the inboxes sees the reason
         except StorageError as error:  # the recovery loop tries it again by time
@@ -232,10 +247,28 @@ class Supervisor:
             if self.refused.get(run_id) != str(error):  # it is tried often
                 self.refused[run_id] = str(error)
                 _LOG.warning("%s can't be resumed: %s", run_id, error)
+            if ownership is not None and isinstance(error, WorkflowError):
+                rest_s = self._rests_s.get(run_id, 0.0)
+                self._rests_s[run_id] = rest_s = min(_LONGEST_S, max(_LEAST_S, 2 * rest_s))
+                await self._give_back(ownership, rest_s)
         else:
             self.refused.pop(run_id, None)
+            self._rests_s.pop(run_id, None)
         finally:
             self.active_runs.mark_awake(run_id)
+
+    async def _give_back(self, ownership: Ownership, rest_s: float) -> None:
+        """Release a run that is not executed here, and leave it alone for a while.
+
+        Where the store fails meanwhile, the recovery loop tries the run again, as its owner.
+        """
+        rest_until = self.engine.now() + datetime.timedelta(seconds=rest_s)
+        try:
+            await self.engine.journal.release(ownership, rest_until=rest_until)
+        except StaleOwnerError:
+            pass  # it was released, or claimed anew
+        except StorageError as error:
+            self.active_runs.left[ownership.run_id] = error
 
     async def _checkpoint_of(
         self,

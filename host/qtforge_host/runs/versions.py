@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from qtforge_sdk.records import RunBlocked
 
-__all__ = ["VersionPolicy", "VersionProblem", "stays_blocked", "version_problem"]
+__all__ = ["VersionPolicy", "VersionProblem", "major", "stays_blocked", "version_problem"]
 
 VersionPolicy = Literal["same-major", "exact", "any"]
 """The versions with which a run may be resumed: of the same major version, equal, or any."""
@@ -56,13 +56,22 @@ def version_problem(
     return VersionProblem(text=text, blocks=blocks)
 
 
+def major(version: str) -> str:
+    """Return the first number of a version; the version itself where it has none.
+
+    >>> major("2.1"), major("nightly")
+    ('2', 'nightly')
+    """
+    try:
+        return str(Version(version).major)
+    except InvalidVersion:
+        return version
+
+
 def _same_major(before: str, now: str | None) -> bool:
     if now is None:
         return True  # if it is still needed, a request will report that it is missing
-    try:
-        return Version(before).major == Version(now).major
-    except InvalidVersion:
-        return before == now
+    return major(before) == major(now)
 
 
 def stays_blocked(

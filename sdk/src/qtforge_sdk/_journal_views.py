@@ -69,7 +69,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         run_id: The run.
         workflow: Its workflow's name.
         kind: Its orchestrator's kind.
-        status: ``running``, ``paused``, ``blocked``, or how it ended.
+        status: ``queued``, ``running``, ``waiting``, ``paused``, ``blocked``, or how it ended.
         started_at: When it was created, in UTC.
         finished_at: When it ended; None until then.
         owner_alive: Whether a live process owns it. A run that is ``running`` without
@@ -81,6 +81,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         waiting_since: Since when a waiting run waits, in UTC.
         records: The number of its records.
         stateful: Whether it has saved a checkpoint.
+        pool: The pool whose processes may take it.
+        priority: Which of its pool are taken first: those of a higher one.
     """
 
     run_id: str
@@ -97,6 +99,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since: datetime.datetime | None = None
     records: int = 0
     stateful: bool = False
+    pool: str = "default"
+    priority: int = 0
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ import datetime
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -243,6 +244,47 @@ class Journal(Protocol):
             RecordNotStorableError: The input can't be stored, or the id is none (`is_run_id`).
         """
 
+    async def enqueue(self, started: RunStarted) -> None:
+        """Store a new run with its first record, which has a ``queue``; nobody owns it yet.
+
+        Raises:
+            RunExistsError: There is a run of that id.
+            RecordNotStorableError: The input can't be stored, or the id is none (`is_run_id`).
+            ValueError: The record has no ``queue``.
+        """
+
+    async def take(
+        self,
+        limit: int,
+        *,
+        now: datetime.datetime,
+        pools: Sequence[str] = (),
+        able: Mapping[str, str] = MappingProxyType({}),
+        since: Cursor | None = None,
+        again: bool = False,
+    ) -> Sequence[Ownership]:
+        """Own runs that are to be executed and that no live process owns, up to a limit.
+
+        They are, in this order: running (their process died or released them); waiting with a
+        timer that is due; waiting with an unhandled message, or paused with an unhandled
+        request to cancel them; queued in one of the pools, of the highest priority first. Of
+        several processes that take at once, one owns each run.
+
+        Args:
+            limit: The largest number of runs; the time depends on it, not on the number of all.
+            now: The time.
+            pools: Of queued runs.
+            able: The plugins that serve runs here, by name, with the first number of their
+                version: a queued run that needs others is left to other processes.
+            since: Runs that were sent something only for messages after this place, of
+                `deliveries`, and none that are running: what may have changed since then. None
+                for everything.
+            again: Also blocked runs, and those that rest (`release`): the plugins have changed.
+
+        Returns:
+            The ownerships of the runs.
+        """
+
     async def claim(self, run_id: str) -> Ownership:
         """Own a run that has no owner or a dead one, or that this process owns already.
 
@@ -253,8 +295,14 @@ class Journal(Protocol):
             RunOwnedError: Another live process owns it.
         """
 
-    async def release(self, ownership: Ownership) -> None:
+    async def release(
+        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+    ) -> None:
         """End the ownership of a run, whatever its status.
+
+        Args:
+            ownership: The ownership.
+            rest_until: `take` leaves the run alone until then; it may be claimed.
 
         Raises:
             StaleOwnerError: The ownership has ended already.
@@ -392,15 +440,10 @@ class Journal(Protocol):
             RecordNotStorableError: The data can't be stored.
         """
 
-    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
         """Return runs without a live owner that have unhandled messages.
 
         They are waiting, or are paused and were sent a request to cancel them.
-
-        Args:
-            limit: The largest number of runs.
-            since: Only for messages after this place, of `deliveries`; the time depends on the
-                number of these messages then, not on that of all.
         """
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:

@@ -26,6 +26,7 @@ __all__ = [
     "CompensationSucceeded",
     "ErrorInfo",
     "EventReceived",
+    "QueueEntry",
     "Record",
     "RunAmended",
     "RunBlocked",
@@ -75,6 +76,22 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
     at: datetime.datetime
 
 
+class QueueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a run waits for a process that has room for it.
+
+    Attributes:
+        pool: The processes of this pool may take it.
+        priority: From -100 to 100; a run of a higher one is taken first.
+        not_before: When it may be taken, in UTC; None for at once.
+        needs: The plugins that serve it, by name, with the first number of their version.
+    """
+
+    pool: str = "default"
+    priority: int = 0
+    not_before: datetime.datetime | None = None
+    needs: dict[str, str] = {}
+
+
 class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     """A run was started.
 
@@ -91,6 +108,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         depth: The number of runs above it.
         notify: The event that the parent receives at the end of this run; "" if the parent waits.
         independent: Whether it continues when the parent fails or is cancelled.
+        queue: How it waits for a process; None where the one that started it executes it.
     """
 
     workflow: str
@@ -105,6 +123,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     depth: int = 0
     notify: str = ""
     independent: bool = False
+    queue: QueueEntry | None = None
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):

@@ -31,7 +31,15 @@ __all__ = [
 ]
 
 RunStatus = Literal[
-    "running", "waiting", "paused", "blocked", "succeeded", "failed", "compensated", "cancelled"
+    "queued",
+    "running",
+    "waiting",
+    "paused",
+    "blocked",
+    "succeeded",
+    "failed",
+    "compensated",
+    "cancelled",
 ]
 
 
@@ -53,6 +61,7 @@ class StatusMeaning(msgspec.Struct, frozen=True, kw_only=True):
 
 RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
     {
+        "queued": StatusMeaning(reason="it waits for a process that has room for it"),
         "running": StatusMeaning(
             reason="a process executes it, or died while it did", recoverable=True
         ),
@@ -86,7 +95,7 @@ RECOVERABLE: Final[frozenset[RunStatus]] = frozenset(
 
 STATUS_AFTER: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
     {
-        RunStarted: lambda record: "running",
+        RunStarted: lambda record: "running" if record.queue is None else "queued",
         RunResumed: lambda record: "running",
         RunPaused: lambda record: "paused",
         RunBlocked: lambda record: "blocked",

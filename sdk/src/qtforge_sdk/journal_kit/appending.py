@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from qtforge_sdk import Record
 from qtforge_sdk.journal import InboxMessage, Ownership, is_run_id, status_after
 from qtforge_sdk.journal_errors import RecordNotStorableError
@@ -34,9 +36,11 @@ from qtforge_sdk.records import (
 __all__ = [
     "answered_messages",
     "checkpoint_row",
+    "encode_queued",
     "encode_start",
     "handled_messages",
     "make_append",
+    "queue_columns",
     "run_row",
 ]
 
@@ -55,6 +59,18 @@ def encode_start(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Enco
         why = "a run's id has at most 128 letters, digits, '.', '-' and '_', no other characters"
         raise RecordNotStorableError(name, "run_started", why)
     return encode_record(started, most_bytes)
+
+
+def encode_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Encoded:
+    """Return the first record of a run that is enqueued, as it is stored.
+
+    Raises:
+        RecordNotStorableError: As of `encode_start`.
+        ValueError: The record has no ``queue``.
+    """
+    if started.queue is None:
+        raise ValueError(f"{started.run_id} has no queue to wait in")
+    return encode_start(started, most_bytes)
 
 
 def make_append(
@@ -142,6 +158,16 @@ def checkpoint_row(
     )
 
 
+def queue_columns(started: RunStarted) -> tuple[str, int, int | None, str]:
+    """Return pool, priority, ``not_before`` and needs of a run's row."""
+    queue = started.queue
+    if queue is None:
+        return ("default", 0, None, "{}")
+    not_before = None if queue.not_before is None else to_us(queue.not_before)
+    needs = msgspec.json.encode(queue.needs, order="sorted").decode()
+    return (queue.pool, queue.priority, not_before, needs)
+
+
 def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
     """Return the row of a run with these records.
 
@@ -166,4 +192,5 @@ def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
         owner,
         epoch,
         started.parent,
+        *queue_columns(started),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from qtforge_sdk import Record
-from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages
+from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, queue_columns
 from qtforge_sdk.journal_kit.encoding import to_us
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted
 from qtforge_sdk.run_status import status_after
@@ -15,8 +15,12 @@ __all__ = ["COLUMNS", "ExpectedRow"]
 COLUMNS: Final = (
     "run_id", "workflow", "kind", "status", "started_at", "finished_at", "parent",
     "kept", "label", "accepts", "kept_at", "correlation",
+    "pool", "priority", "not_before", "needs",
 )  # fmt: skip
 """The columns of ``runs`` that follow from the records; the others are owner and epoch."""
+
+
+_QUEUE: Final = ("pool", "priority", "not_before", "needs")
 
 
 class ExpectedRow:
@@ -69,6 +73,7 @@ class ExpectedRow:
                 kept=0,
                 label="",
                 accepts="",
+                **dict(zip(_QUEUE, queue_columns(record), strict=True)),
             )
         elif not row or record.run_id != row["run_id"]:
             self.is_whole = False

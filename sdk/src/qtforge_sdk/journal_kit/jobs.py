@@ -26,6 +26,10 @@ class RunRow(NamedTuple):
         owner: The process that owns it.
         epoch: The number of its owners so far.
         parent: The run that started it.
+        pool: The pool whose processes may take it.
+        priority: Its priority within the pool.
+        not_before: When it may be taken, or None.
+        needs: The plugins that it needs, as JSON.
     """
 
     run_id: str
@@ -37,6 +41,10 @@ class RunRow(NamedTuple):
     owner: str | None
     epoch: int
     parent: str | None
+    pool: str = "default"
+    priority: int = 0
+    not_before: int | None = None
+    needs: str = "{}"
 
 
 class CheckpointRow(msgspec.Struct, kw_only=True):
@@ -93,7 +101,7 @@ class Append(msgspec.Struct, frozen=True):
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A new run with its first record; its outcome is an `Ownership`."""
+    """A new run with its first record; its outcome is an `Ownership`, or None without an owner."""
 
     row: RunRow
     entry: Encoded

@@ -211,37 +211,13 @@ class WaitingContract:
             ownership = await journal.create(started(run_id))
             await journal.append(ownership, [RunPaused(run_id=run_id, at=NOW)])
             await journal.release(ownership)
-        place = (await journal.deliveries("", 0)).until
         await journal.post("sent", event("m1"))
         await journal.post("cancelled", event("m2"))
         assert not await journal.runs_with_pending()
         await journal.post("cancelled", event("m3", kind="cancel"))
-        for since in ("", place):
-            assert list(await journal.runs_with_pending(since=since)) == ["cancelled"]
+        assert list(await journal.runs_with_pending()) == ["cancelled"]
         await journal.claim("cancelled")
         assert not await journal.runs_with_pending()
-
-    @scenario
-    async def test_a_run_that_was_sent_something_since_a_place_is_found(
-        self, journals: Journals
-    ) -> None:
-        journal = await journals.open()
-        for run_id in ("one", "two", "owned"):
-            ownership = await journal.create(started(run_id))
-            await journal.append(ownership, [kept(run_id)])
-            if run_id != "owned":
-                await journal.release(ownership)
-        await journal.post("one", event("m1"))
-        place = (await journal.deliveries("", 0)).until
-        assert not await journal.runs_with_pending(since=place)
-        await journal.post("owned", event("m2"))
-        await journal.post("two", event("m3"))
-        assert list(await journal.runs_with_pending(since=place)) == ["two"]
-        assert sorted(await journal.runs_with_pending()) == ["one", "two"]
-        ownership = await journal.claim("two")
-        await journal.append(ownership, [kept("two", handled=("m3",))])
-        await journal.release(ownership)
-        assert not await journal.runs_with_pending(since=place)
 
     @scenario
     async def test_a_message_is_posted_together_with_records(self, journals: Journals) -> None:

@@ -54,6 +54,7 @@ from qtforge_sdk.testing._journal_scenarios import (
     steps_of,
 )
 from qtforge_sdk.testing._journal_secrets import SecretsContract
+from qtforge_sdk.testing._journal_taking import TakingContract
 from qtforge_sdk.testing._journal_waiting import WaitingContract
 
 __all__ = ["JournalContract", "MakeJournal"]
@@ -411,6 +412,7 @@ class JournalContract(
     ArchiveContract,
     PruningContract,
     WaitingContract,
+    TakingContract,
     PublicationContract,
     SecretsContract,
 ):
