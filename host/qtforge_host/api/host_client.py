@@ -147,14 +147,18 @@ class HostClient:
         found = [host.catalog.find(name) for name in names]
         return Workflows(workflows=[workflow_row(each, host.problems(each)) for each in found])
 
-    async def definition(self, name: str) -> Workflow:
+    async def definition(self, name: str, *, files: bool = False) -> Workflow:
         """Return a workflow that was read without a problem, whether it can run here or not.
+
+        Args:
+            name: Its name, or the path of a TOML file.
+            files: Whether it may be a path; a text that is not trusted may not.
 
         Raises:
             WorkflowNotFoundError: There is none.
             WorkflowInvalidError: The definition has problems.
         """
-        return (await self._parts.host()).catalog.get(name, files=False)
+        return (await self._parts.host()).catalog.get(name, files=files)
 
     async def show_workflow(self, name: str) -> WorkflowDocument:
         """Return a workflow's definition.

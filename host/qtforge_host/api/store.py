@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from qtforge_host.api.documents import InboxDocument, RecordsDocument, RunList
-from qtforge_host.api.drawing import Language, draw, graph_of_run
-from qtforge_host.api.inbox import list_inbox
-from qtforge_host.api.lookup import find_run, list_runs
+from qtforge_host.api.lookup import find_run, list_runs, shown_status
 from qtforge_host.api.parts import Parts
-from qtforge_host.api.snapshots import RunSnapshot, look
-from qtforge_host.api.workflows import WorkflowsOfRuns
 from qtforge_host.clock import in_utc
+from qtforge_host.config.settings import Settings
 from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.state import RunState
-from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.conversion import to_plain
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.records import Record
 from qtforge_sdk.runs import RunStatus
 
-__all__ = ["RunStore"]
+if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick over a million runs
+    from qtforge_host.api.drawing import Language
+    from qtforge_host.api.snapshots import RunSnapshot
+    from qtforge_host.api.workflows import WorkflowsOfRuns
+    from qtforge_host.workflows.definitions import Workflow
+    from qtforge_sdk.graphs import Graph
+
+__all__ = ["RunStore", "open_store"]
+
+_POLL_S: Final = 0.25
+_PAGE: Final = 1000  # records that are read at once
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[RunStore]:
+    """Give the use cases of runs that need no host; the journal is opened when one needs it.
+
+    Args:
+        settings: The configuration.
+    """
+    parts = Parts(settings)
+    try:
+        yield RunStore(parts)
+    finally:
+        await parts.close()
 
 
 class RunStore:
@@ -81,7 +105,47 @@ class RunStore:
         Raises:
             RunNotFoundError: There is no such run.
         """
+        from qtforge_host.api.snapshots import look
+
         return await look(await self._parts.journal(), run_id, self._workflow_of)
+
+    async def follow(
+        self,
+        run_id: str,
+        on_records: Callable[[RunState, Sequence[Record]], None],
+        timeout: Duration,
+    ) -> RunSnapshot | None:
+        """Call a function with each new record of a run until the run ends, whoever executes it.
+
+        Args:
+            run_id: The run.
+            on_records: Called with the run's state, and the records that led to it.
+            timeout: How long at most.
+
+        Returns:
+            The run once it has ended, is paused or blocked, or its process has died; None when
+            the time is over first.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        from qtforge_host.api.snapshots import look
+
+        journal = await self._parts.journal()
+        state, after = RunState(run_id), 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds(timeout)):
+                while True:
+                    summary = await journal.summary(run_id)
+                    while page := await journal.records(run_id, after, _PAGE):
+                        for record in page:
+                            state.apply(record)
+                        after += len(page)
+                        on_records(state, page)
+                    if shown_status(summary) not in ("running", "waiting"):
+                        return await look(journal, run_id, every_step=True)
+                    await asyncio.sleep(_POLL_S)
+        return None
 
     async def records(self, run_id: str, *, after: int = 0, limit: int = 1000) -> RecordsDocument:
         """Return a run's records, oldest first.
@@ -108,9 +172,21 @@ class RunStore:
             RunNotFoundError: There is no such run.
             DrawingError: It can't be drawn, or not in that language here.
         """
+        from qtforge_host.api.drawing import draw
+
+        return draw(await self.graph(run_id), language)
+
+    async def graph(self, run_id: str) -> Graph:
+        """Return the graph of a run's workflow, with the run's state and path where its kind can.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            NotDrawableError: The workflow can't be read here, or its kind draws none.
+        """
+        from qtforge_host.api.drawing import graph_of_run
+
         run = await self.show(run_id)
-        workflow = run.workflow or self._workflow_of(run.state)
-        return draw(graph_of_run(run, workflow), language)
+        return graph_of_run(run, run.workflow or self._workflow_of(run.state))
 
     async def inbox(
         self, *, workflow: str | None = None, limit: int = 50, after: str | None = None
@@ -125,6 +201,8 @@ class RunStore:
         Raises:
             RunNotFoundError: There is no run ``after``.
         """
+        from qtforge_host.api.inbox import list_inbox
+
         journal = await self._parts.journal()
         return await list_inbox(
             journal, self._workflow_of, workflow=workflow, limit=limit, after=after
@@ -152,6 +230,11 @@ class RunStore:
         """
         return await (await self._parts.journal()).import_(archive)
 
+    async def lacks_secrets(self, run_id: str) -> bool:
+        """Return whether a run was imported without its secrets: a step that needs one fails."""
+        secrets = await (await self._parts.journal()).secrets(run_id)
+        return any(each.is_missing for each in secrets.values())
+
     def files_of(self, run_id: str) -> tuple[int, int, Path]:
         """Return how many files a run's steps made, their size in bytes, and their folder."""
         files = RunFiles.of(self._parts.settings.state_dir)
@@ -166,5 +249,7 @@ class RunStore:
             except QtForgeError:
                 return None
         if self._workflows is None:
+            from qtforge_host.api.workflows import WorkflowsOfRuns
+
             self._workflows = WorkflowsOfRuns(self._parts.settings)
         return self._workflows.of(state)

@@ -8,9 +8,7 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import InboxDocument, InboxRow
-from qtforge_host.api.inbox import list_inbox
-from qtforge_host.api.lookup import find_run, open_journal
-from qtforge_host.api.workflows import WorkflowsOfRuns
+from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo, style
@@ -37,12 +35,9 @@ def inbox(
     """
 
     async def found() -> InboxDocument:
-        async with open_journal(session.settings) as journal:
-            first = None if after is None else await find_run(journal, after)
-            workflows = WorkflowsOfRuns(session.settings)
-            return await list_inbox(
-                journal, workflows.of, workflow=workflow, limit=limit, after=first
-            )
+        async with open_store(session.settings) as runs:
+            last = None if after is None else await runs.find(after)
+            return await runs.inbox(workflow=workflow, limit=limit, after=last)
 
     page = event_loop.run(found())
     if as_json:

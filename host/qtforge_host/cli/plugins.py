@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +10,10 @@ import msgspec
 from qtforge_host.api.documents import (
     PluginCommand,
     PluginCommands,
-    PluginDetails,
-    PluginProblem,
     Plugins,
 )
 from qtforge_host.api.errors import NotFoundError
-from qtforge_host.api.plugins import plugin_row
+from qtforge_host.api.plugins import installed_plugins, plugin_details, plugins_in
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
@@ -28,13 +25,12 @@ from qtforge_host.config.toml_files import enable as enable_in
 from qtforge_host.config.toml_files import managed_path
 from qtforge_host.config.toml_files import prefer as prefer_in
 from qtforge_host.plugin_code import clean_text, describe, is_interruption
-from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status, canonical_name
+from qtforge_host.plugins.candidates import Candidate, canonical_name
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
 from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
-    from qtforge_host.app import Host
     from qtforge_host.plugins.wiring import ContributedCommand
 
 __all__ = ["plugins"]
@@ -50,16 +46,7 @@ def plugins() -> None:
 @click.pass_obj
 def list_plugins(session: Session, as_json: bool) -> None:
     """Show every plugin found, its state, why, and the fix. Imports none of them."""
-    installed = resolve_installed(session.settings)
-    rows = [
-        (candidate, installed.resolution.statuses[candidate.key])
-        for candidate in _plugins(installed.resolution)
-    ]
-    notes = [
-        *((each.where, each.reason, each.fix) for each in installed.problems),
-        *_not_installed(session.settings, rows),
-    ]
-    _show(rows, notes, as_json)
+    _show(installed_plugins(session.settings), as_json)
 
 
 @plugins.command()
@@ -70,7 +57,7 @@ def info(session: Session, name: str, as_json: bool) -> None:
     """Show one plugin in detail. Does not import it."""
     resolution = resolve_installed(session.settings).resolution
     for candidate in _named(resolution, name):
-        details = _details(candidate, resolution.statuses[candidate.key], session.settings)
+        details = plugin_details(candidate, resolution.statuses[candidate.key], session.settings)
         if as_json:
             print_json(details)
             continue
@@ -131,16 +118,16 @@ def prefer(session: Session, name: str, distribution: str) -> None:
 @click.pass_obj
 def check(session: Session, as_json: bool) -> int:
     """Start every plugin, and show its state. Exit code 1 when one failed."""
-    from qtforge_host.app import Host
     from qtforge_host.cli.output import run_async
 
-    async def started() -> list[tuple[Candidate, Status]]:
-        async with Host(session.settings) as host:
-            return _of_host(host)
+    async def started() -> Plugins:
+        async with session.client() as client:
+            return await client.host.plugins()
 
-    rows = run_async(started())
-    _show(rows, [], as_json)
-    return FAILED if any(status.state in ("broken", "quarantined") for _, status in rows) else 0
+    found = run_async(started())
+    _show(found, as_json)
+    failed = any(each.state in ("broken", "quarantined") for each in found.plugins)
+    return FAILED if failed else 0
 
 
 @plugins.command()
@@ -176,18 +163,8 @@ def _short_help(offered: ContributedCommand) -> str:
     return clean_text(text)
 
 
-def _of_host(host: Host) -> list[tuple[Candidate, Status]]:
-    entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
-    return [(entry.candidate, entry.status) for entry in entries]
-
-
-def _plugins(resolution: Resolution) -> list[Candidate]:
-    found = [one for one in resolution.candidates if one.group == PLUGIN_GROUP]
-    return sorted(found, key=lambda one: (one.name, one.distribution))
-
-
 def _named(resolution: Resolution, name: str) -> list[Candidate]:
-    found = _plugins(resolution)
+    found = plugins_in(resolution)
     named = [candidate for candidate in found if candidate.name == name]
     if not named:
         otherwise = "qtforge-host plugins list shows them"
@@ -196,56 +173,28 @@ def _named(resolution: Resolution, name: str) -> list[Candidate]:
     return named
 
 
-def _not_installed(
-    settings: Settings, rows: Iterable[tuple[Candidate, Status]]
-) -> list[tuple[str, str, str]]:
-    known = {candidate.name for candidate, _ in rows}
-    return [
-        (f"plugins.{name}", f"{said.file} configures a plugin that is not installed", "")
-        for name, said in sorted(settings.plugins.items())
-        if name not in known
-    ]
-
-
-def _show(
-    rows: list[tuple[Candidate, Status]], notes: list[tuple[str, str, str]], as_json: bool
-) -> None:
+def _show(found: Plugins, as_json: bool) -> None:
     if as_json:
-        problems = [
-            PluginProblem(where=where, reason=reason, fix=fix) for where, reason, fix in notes
-        ]
-        print_json(Plugins(plugins=[plugin_row(*row) for row in rows], problems=problems))
+        print_json(found)
         return
     table(
         ("STATE", "PLUGIN", "VERSION", "DISTRIBUTION"),
         (
-            (state(status.state), one.name, one.version or "?", one.distribution)
-            for one, status in rows
+            (state(each.state), each.name, each.version or "?", each.distribution)
+            for each in found.plugins
         ),
     )
     faults = [
-        (f"{candidate.name} ({candidate.distribution})", status.reason, status.fix)
-        for candidate, status in rows
-        if status.reason
+        (f"{each.name} ({each.distribution})", each.reason, each.fix)
+        for each in found.plugins
+        if each.reason
     ]
+    notes = [(each.where, each.reason, each.fix) for each in found.problems]
     for where, reason, fix in [*faults, *notes]:
         echo()
         echo(f"{where}: {reason}")
         if fix:
             echo(f"  fix: {fix}")
-
-
-def _details(candidate: Candidate, status: Status, settings: Settings) -> PluginDetails:
-    said = settings.plugin(candidate.name)
-    return PluginDetails(
-        **msgspec.structs.asdict(plugin_row(candidate, status)),
-        entry_point=candidate.entry_point.value,
-        location=str(candidate.location),
-        requires=list(candidate.requires_dist),
-        extras=list(candidate.extras),
-        config_file=str(said.file) if said.config else "",
-        config_keys=sorted(said.config),
-    )
 
 
 def _confirm(text: str, settings: Settings) -> None:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from qtforge_host.api.documents import Workflows
 from qtforge_host.api.drawing import Language, graph_of_workflow
 from qtforge_host.api.host_client import workflow_document
-from qtforge_host.app import Host
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
+from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["workflows"]
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -59,7 +55,7 @@ def list_workflows(session: Session, as_json: bool) -> None:
 @click.pass_obj
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a workflow's definition."""
-    workflow = _with_host(session, lambda host: host.catalog.get(name))
+    workflow = _definition(session, name)
     if as_json:
         print_json(workflow_document(workflow))
     else:
@@ -109,16 +105,16 @@ def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
 @click.pass_obj
 def graph(session: Session, name: str, language: Language | None, output: Path | None) -> None:
     """Draw a workflow: for Markdown (mermaid), for Graphviz (dot), or as a picture (svg)."""
-    workflow = _with_host(session, lambda host: host.catalog.get(name))
+    workflow = _definition(session, name)
     write_graph(graph_of_workflow(workflow), language, output)
 
 
-def _with_host(session: Session, ask: Callable[[Host], T]) -> T:
-    async def main() -> T:
-        async with Host(session.settings) as host:
-            return ask(host)
+def _definition(session: Session, name: str) -> Workflow:
+    async def found() -> Workflow:
+        async with session.client() as client:
+            return await client.host.definition(name, files=True)
 
-    return run_async(main())
+    return run_async(found())
 
 
 def _print_problems(found: Workflows) -> None:

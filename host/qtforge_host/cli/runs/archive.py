@@ -11,12 +11,11 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import Imported, Pruned
-from qtforge_host.api.lookup import find_run, open_journal
+from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo
-from qtforge_host.run_files import RunFiles
 from qtforge_sdk.files import write_atomically
 
 __all__ = ["export", "import_", "prune"]
@@ -33,26 +32,20 @@ _SUFFIX: Final = ".qtforge-run"
 @click.pass_obj
 def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
     """Delete runs that ended long ago, with their files and all that only they refer to."""
-    age = duration_option("--older-than", older_than)
-    try:
-        before = datetime.datetime.now(datetime.UTC) - age
-    except OverflowError:
-        raise click.UsageError(
-            f"--older-than: '{older_than}' is longer than time goes back"
-        ) from None
+    before = datetime.datetime.now(datetime.UTC) - duration_option("--older-than", older_than)
     if not yes:
         when = f"{before.astimezone():%Y-%m-%d %H:%M}"
-        click.confirm(f"Forget every run that ended before {when}?", abort=True, err=True)
+        click.confirm(f"Delete every run that ended before {when}?", abort=True, err=True)
 
     async def pruned() -> int:
-        async with open_journal(session.settings) as journal:
-            return await RunFiles.of(session.settings.state_dir).prune(journal, before)
+        async with open_store(session.settings) as runs:
+            return await runs.prune(before)
 
     count = event_loop.run(pruned())
     if as_json:
         print_json(Pruned(pruned=count))
     else:
-        echo(f"{count} {'run is' if count == 1 else 'runs are'} forgotten")
+        echo(f"{count} {'run is' if count == 1 else 'runs are'} deleted")
 
 
 @click.command()
@@ -70,17 +63,14 @@ def export(session: Session, run: str, output: Path | None) -> None:
     The files that its steps made, such as large results, are not in it.
     """
 
-    async def exported() -> tuple[str, bytes]:
-        async with open_journal(session.settings) as journal:
-            run_id = await find_run(journal, run)
-            return run_id, await journal.export(run_id)
+    async def exported() -> tuple[str, bytes, tuple[int, int, Path]]:
+        async with open_store(session.settings) as runs:
+            run_id = await runs.find(run)
+            return run_id, await runs.export(run_id), runs.files_of(run_id)
 
-    run_id, content = event_loop.run(exported())
-    files = RunFiles.of(session.settings.state_dir)
-    count, size_bytes = files.size(run_id)
+    run_id, content, (count, size_bytes, where) = event_loop.run(exported())
     if count:
         what = "1 file of the run is" if count == 1 else f"{count} files of the run are"
-        where = files.folder / run_id
         echo(f"{what} not in it ({size_bytes} bytes): {where}", err=True)
     if output == Path("-"):
         sys.stdout.buffer.write(content)
@@ -106,10 +96,9 @@ def import_(session: Session, file: Path, as_json: bool) -> None:
         raise click.UsageError(f"{file}: {error.strerror or error}") from error
 
     async def imported() -> tuple[str, bool]:
-        async with open_journal(session.settings) as journal:
-            run_id = await journal.import_(content)
-            secrets = await journal.secrets(run_id)
-            return run_id, any(each.is_missing for each in secrets.values())
+        async with open_store(session.settings) as runs:
+            run_id = await runs.import_(content)
+            return run_id, await runs.lacks_secrets(run_id)
 
     run_id, lacks_secrets = event_loop.run(imported())
     if as_json:

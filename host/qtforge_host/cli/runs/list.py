@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import RunList, RunRow
-from qtforge_host.api.lookup import list_runs as find_runs
-from qtforge_host.api.lookup import open_journal
+from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.clock import in_utc
 from qtforge_sdk.durations import seconds
-from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.runs import RunStatus
 
 __all__ = ["list_runs"]
@@ -49,7 +47,7 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
 @click.pass_obj
 def list_runs(
     session: Session,
-    statuses: tuple[str, ...],
+    statuses: tuple[RunStatus | Literal["interrupted"], ...],
     workflow: str | None,
     waiting_for: str | None,
     since: str | None,
@@ -61,18 +59,18 @@ def list_runs(
 
     A run is 'interrupted' when the process that executed it has died: 'runs resume' resumes it.
     """
-    query = RunQuery(
-        statuses=frozenset(statuses),
-        workflow=workflow,
-        started_since=_instant("--since", since),
-        started_until=_instant("--until", until),
-        waiting_for=waiting_for,
-        limit=limit,
-    )
+    first, before = _instant("--since", since), _instant("--until", until)
 
     async def found() -> RunList:
-        async with open_journal(session.settings) as journal:
-            return await find_runs(journal, query)
+        async with open_store(session.settings) as runs:
+            return await runs.list(
+                statuses=statuses,
+                workflow=workflow,
+                waiting_for=waiting_for,
+                since=first,
+                until=before,
+                limit=limit,
+            )
 
     listed = event_loop.run(found())
     if as_json:

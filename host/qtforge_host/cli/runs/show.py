@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import HistoryEntry
-from qtforge_host.api.drawing import Language, graph_of_run
-from qtforge_host.api.lookup import find_run, open_journal, shown_status
-from qtforge_host.api.snapshots import RunSnapshot, look
+from qtforge_host.api.drawing import Language
+from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.api.store import open_store
 from qtforge_host.api.timeline import move_text, moves, timeline
-from qtforge_host.api.workflows import WorkflowsOfRuns
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json
@@ -28,13 +25,9 @@ from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo, rendered, style
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
-from qtforge_sdk.conversion import to_plain
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.graphs import Graph
 
 __all__ = ["show", "watch"]
-
-_POLL_S: Final = 0.25
-_PAGE: Final = 1000  # records that are read at once
 
 
 @click.command()
@@ -65,19 +58,18 @@ def show(
     """Show a run: its stages or its state, and its history."""
     if output is not None and language is None:
         raise click.UsageError("-o goes with --graph")
-    workflows = WorkflowsOfRuns(session.settings)
     if raw and language is None:
         event_loop.run(_print_records(session, run))
         return
 
-    async def found() -> RunSnapshot:
-        async with open_journal(session.settings) as journal:
-            return await look(journal, await find_run(journal, run), workflows.of)
+    async def found() -> tuple[RunSnapshot, Graph | None]:
+        async with open_store(session.settings) as runs:
+            run_id = await runs.find(run)
+            return await runs.show(run_id), None if language is None else await runs.graph(run_id)
 
-    seen = event_loop.run(found())
-    if language is not None:
-        workflow = seen.workflow or workflows.of(seen.state)
-        write_graph(graph_of_run(seen, workflow), language, output)
+    seen, graph = event_loop.run(found())
+    if graph is not None:
+        write_graph(graph, language, output)
     elif as_json:
         print_json(seen.document())
     else:
@@ -94,13 +86,13 @@ def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
 
     Exit code 0 when it succeeded. With --json: a line for each record, then the run.
     """
-    limit_s = duration_option("--timeout", timeout).total_seconds()
+    limit = duration_option("--timeout", timeout)
 
     async def followed() -> RunSnapshot | None:
-        async with open_journal(session.settings) as journal:
-            run_id = await find_run(journal, run)
+        async with open_store(session.settings) as runs:
+            run_id = await runs.find(run)
             with _display(as_json) as shown:
-                return await _follow(journal, run_id, limit_s, shown)
+                return await runs.follow(run_id, shown, limit)
 
     seen = event_loop.run(followed())
     if seen is None:
@@ -115,36 +107,14 @@ def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
 
 
 async def _print_records(session: Session, run: str) -> None:
-    async with open_journal(session.settings) as journal:
-        run_id = await find_run(journal, run)
-        after = 0
-        while page := await journal.records(run_id, after, _PAGE):
-            for record in page:
-                print_json(to_plain(record), one_line=True)
-            after += len(page)
-
-
-async def _follow(
-    journal: Journal,
-    run_id: str,
-    limit_s: float,
-    shown: Callable[[RunState, Sequence[Record]], None],
-) -> RunSnapshot | None:
-    """Show a run's state with each page of new records until it no longer executes or waits."""
-    state, after = RunState(run_id), 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            while True:
-                summary = await journal.summary(run_id)
-                while page := await journal.records(run_id, after, _PAGE):
-                    for record in page:
-                        state.apply(record)
-                    after += len(page)
-                    shown(state, page)
-                if shown_status(summary) not in ("running", "waiting"):
-                    return await look(journal, run_id, every_step=True)
-                await asyncio.sleep(_POLL_S)
-    return None
+    async with open_store(session.settings) as runs:
+        run_id = await runs.find(run)
+        after: int | None = 0
+        while after is not None:
+            page = await runs.records(run_id, after=after)
+            for record in page.records:
+                print_json(record, one_line=True)
+            after = page.next
 
 
 @contextlib.contextmanager

@@ -155,7 +155,7 @@ async def prune_runs(call: Call) -> Answer:
     try:
         age = datetime.timedelta(seconds=seconds(call.body.older_than))
         before = datetime.datetime.now(datetime.UTC) - age
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise invalid_request(f"body: older_than: {error}") from error
     return Answer(Pruned(pruned=await _client(call).prune(before)))
 
