@@ -159,6 +159,21 @@ def test_the_host_imports_downwards(path: Path) -> None:
     assert not upwards
 
 
+@pytest.mark.parametrize(
+    "path",
+    sorted([*(HOST / "cli").rglob("*.py"), *(HOST / "serving" / "http").rglob("*.py")]),
+    ids=lambda p: str(p.relative_to(HOST)),
+)
+def test_a_face_calls_the_use_cases_and_opens_no_journal_and_no_engine(path: Path) -> None:
+    opens = ("api.lookup", "api.parts", "journal", "plugins.extensions", "runs.engine",
+             "runs.execution", "runs.supervisor")  # fmt: skip
+    used = {module for module, _, _ in imports(path)} - {"qtforge_host.journal.backup"}
+    assert not {
+        module for module in used
+        if module.removeprefix("qtforge_host.").startswith(opens)
+    }  # fmt: skip
+
+
 def _beside(part: str, used: str) -> bool:
     """Whether two parts of a row may know each other; the test of cycles still holds for them."""
     return {part, used} <= {"config", "journal", "policies", "workflows"}
