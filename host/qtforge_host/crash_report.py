@@ -3,7 +3,7 @@
 The marks in `code_marks` name the call of the host that was in progress, but not what a plugin does
 in a task or thread of its own. So the process records the place where it crashes: `faulthandler`
 writes the stack at a fatal signal, and ``os._exit`` is replaced by a
-function that writes it too. SIGKILL, as of an operator or for want of memory, leaves no report.
+function that writes it too. SIGKILL, by an operator or for lack of memory, leaves no report.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class RunStore:
         on_records: Callable[[RunState, Sequence[Record]], None],
         timeout: Duration,
     ) -> RunSnapshot | None:
-        """Call a function with each new record of a run until the run ends, whoever executes it.
+        """Call a function with each new record of a run until the run ends, in any process.
 
         Args:
             run_id: The run.

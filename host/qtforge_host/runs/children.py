@@ -149,7 +149,7 @@ class ParentStep(msgspec.Struct, frozen=True, kw_only=True):
         run_id: The run that starts the other.
         step: Its step.
         depth: How many runs are above it; 0 for one without a parent.
-        notify: The event that tells it of the child's end, or "".
+        notify: The event that it receives at the child's end, or "".
         independent: Whether the child continues when it fails or is cancelled.
         secrets: What references in the child's input stand for.
     """

@@ -175,7 +175,7 @@ class Engine:
             given: The input; it takes precedence over the definition's defaults.
             listener: Called with the run's records and progress.
             run_id: The run's id; None for a new one. An id that exists already is refused, so
-                that a caller who derives it from a request starts that run once.
+                that a caller that derives it from a request starts that run once.
             parent: The step of another run that starts this one.
             stays: Whether the run stays in memory while it waits for events.
             on_started: Awaited with the run's id once the journal holds the run.

@@ -286,7 +286,7 @@ class RunExecution:
 def _notice(
     started: RunStarted | None, finished: RunFinished
 ) -> Sequence[tuple[str, InboxMessage]]:
-    """Return the event that tells the run's parent of its end, if the parent waits for one."""
+    """Return the event that notifies the run's parent of its end, if the parent waits for one."""
     if started is None or started.parent is None or not started.notify:
         return ()
     message = InboxMessage(

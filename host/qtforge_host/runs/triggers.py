@@ -88,7 +88,7 @@ class EventTriggers:
             self._remove = self._bus.add_relay(self.handle)
 
     def close(self) -> None:
-        """Handle no more publications."""
+        """Stop handling publications."""
         if self._remove is not None:
             self._remove()
             self._remove = None

@@ -83,7 +83,7 @@ class LogLimit(logging.Filter):
             logging.getLogger(name).addFilter(self)
 
     def detach(self) -> None:
-        """Write what is left to tell, and filter no more."""
+        """Write the counts that are left, and stop filtering."""
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self)
         self.tell_left_out(all_of_them=True)
