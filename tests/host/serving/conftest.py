@@ -49,4 +49,6 @@ def module_serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving
 @pytest.fixture(scope="module")
 def module_server(module_serving: Serving) -> Server:
     """It is served, for the whole module."""
-    return module_serving.serve("--grace", "1s", "--rate", "10000/s")
+    return module_serving.serve(
+        "--grace", "1s", "--rate", "10000/s", "--allow-host", "allowed.example"
+    )

@@ -145,7 +145,7 @@ class Gate:
         if origin is None:
             return
         host = headers.get("host", "").lower()
-        own = {f"http://{host}", f"https://{host}", self._public_origin}
+        own = {_origin(f"http://{host}"), _origin(f"https://{host}"), self._public_origin}
         if origin.lower() not in own:
             raise RefusedError(
                 403,
@@ -160,6 +160,14 @@ class Gate:
         if kind.lower() != "bearer":
             return None
         return self._tokens.scope_of(given.strip().encode("utf-8", "surrogateescape"))
+
+
+def _origin(url: str) -> str:
+    """Return the origin of a URL without its scheme's own port, which a proxy may add."""
+    try:
+        return origin_of(url)
+    except ValueError:  # such as a port that is none
+        return url
 
 
 def check_scope(granted: TokenScope, needed: TokenScope) -> None:

@@ -69,6 +69,28 @@ def test_the_same_origin_is_right(module_server: Server) -> None:
     assert module_server.get("/readyz", headers=origin).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("allowed.example", "http://allowed.example", 200),
+        ("Allowed.example:443", "https://allowed.example", 200),
+        ("allowed.example:80", "http://allowed.example", 200),
+        ("allowed.example:8321", "http://allowed.example:8321", 200),
+        ("allowed.example:443", "http://allowed.example", 403),
+        ("allowed.example:8321", "http://allowed.example", 403),
+        ("allowed.example:x", "http://allowed.example", 403),
+        ("127.0.0.1:8321", "https://allowed.example", 403),
+        ("allowed.example", "http://evil.example", 403),
+        ("evil.example", "http://evil.example", 421),
+    ],
+)
+def test_an_allowed_host_may_be_asked_by_its_own_pages_alone(
+    module_server: Server, host: str, origin: str, status: int
+) -> None:
+    answer = module_server.get("/readyz", headers={"Host": host, "Origin": origin})
+    assert answer.status_code == status
+
+
 def test_a_request_that_is_too_large_is_refused_whether_it_says_so_or_not(
     serving: Serving,
 ) -> None:
