@@ -25,7 +25,7 @@ from typing import Final
 __all__ = ["PostgreSQL", "PostgreSQLUnavailable", "postgresql_programs", "running_postgresql"]
 
 _START_TIMEOUT_S: Final = 60
-_OFF: Final = ("fsync", "full_page_writes", "synchronous_commit")  # it lives for a test
+_OFF: Final = ("fsync", "full_page_writes")  # it lives for a test
 
 
 class PostgreSQLUnavailable(Exception):
@@ -41,12 +41,21 @@ class PostgreSQL:
         password: That user's.
         port: On 127.0.0.1.
         folder: With its socket and its data.
+        account: Whom it runs as, or None for who we are.
     """
 
     user: str
     password: str
     port: int
     folder: Path
+    account: pwd.struct_passwd | None = None
+
+    def restart(self) -> None:
+        """Crash it, and start it again; its clients lose their connections."""
+        control = [postgresql_programs() / "pg_ctl", "-D", self.folder / "data", "-w", "-t",
+                   str(_START_TIMEOUT_S)]  # fmt: skip
+        command = [*control, "-m", "immediate", "-l", self.folder / "log", "restart"]
+        _run(command, self.account)
 
     def url(self, password: str | None = None, *, database: str = "postgres") -> str:
         """Return where it is, with its own or another password, which may be a placeholder."""
@@ -106,7 +115,9 @@ def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
         control = [programs / "pg_ctl", "-D", data, "-w", "-t", str(_START_TIMEOUT_S)]
         _run([*control, "-l", folder / "log", "-o", " ".join(options), "start"], account)
         try:
-            yield PostgreSQL(user="tester", password=password, port=port, folder=folder)
+            yield PostgreSQL(
+                user="tester", password=password, port=port, folder=folder, account=account
+            )
         finally:
             _run([*control, "-m", "immediate", "stop"], account)
 

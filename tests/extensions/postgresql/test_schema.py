@@ -19,8 +19,8 @@ from qtforge_postgresql import (
     initialize,
 )
 from qtforge_postgresql.schema import VERSION
-from qtforge_sdk.journal import JournalSettings
-from qtforge_sdk.testing._journal_scenarios import finished, keep, started, step
+from qtforge_sdk.journal import AppendedRecord, JournalSettings
+from qtforge_sdk.testing._journal_scenarios import event, finished, keep, started, step
 
 
 def execute(postgresql: PostgreSQL, statement: str) -> None:
@@ -121,3 +121,33 @@ def test_a_user_without_rights_is_told_so(
     execute(postgresql, f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
     execute(postgresql, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {role}")
     asyncio.run(opened(weak))
+
+
+def test_records_and_messages_are_in_the_order_of_numbers_with_more_and_fewer_digits(
+    postgresql: PostgreSQL, journal_settings: JournalSettings
+) -> None:
+    async def test() -> None:
+        journal = PostgresqlJournal(journal_settings)
+        await journal.open()
+        ownership = await keep(journal, started())
+        for number in range(8):
+            await journal.append(ownership, [step(name=str(number))])
+            await journal.post("run", event(str(number)))
+        schema = schema_of(journal_settings)
+        execute(postgresql, f"UPDATE {schema}.records SET xact = (position + 5)::text::xid8")
+        execute(postgresql, f"UPDATE {schema}.inbox SET xact = (position + 5)::text::xid8")
+        found: list[AppendedRecord] = []
+        cursor, received, place = "", list[str](), ""
+        for _ in range(9):
+            page = await journal.records_since(cursor, 2)
+            found += page.records
+            cursor = page.until
+            messages, place = await journal.deliveries(place, 2)
+            received += [each.message.message_id for each in messages]
+        assert [each.record for each in found] == list(await journal.records("run"))
+        assert received == [str(number) for number in range(8)]
+        assert (await journal.records_since("", 0)).until == cursor
+        assert (await journal.deliveries("", 0)).until == place
+        await journal.close()
+
+    asyncio.run(test())

@@ -377,7 +377,7 @@ class Group:
             has_records=bool(rows.records),
         )
         meanwhile()
-        answer = self.session.row(statement, given)
+        answer = self.session.alone(statement, given)
         if not answer[0]:
             self._refuse(number)
         outcomes: list[Any] = [refused.get(place) for place in range(len(jobs))]

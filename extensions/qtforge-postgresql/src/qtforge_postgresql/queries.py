@@ -67,13 +67,14 @@ _PENDING: Final = """SELECT inbox.position, checksum, payload
     JOIN {s}.inbox ON inbox.position = arrivals.position
     WHERE run_id = %s AND arrivals.position > %s ORDER BY inbox.position"""
 # Whatever is below the oldest transaction that has not ended stays as it is: nothing new appears
-# there. All of it is one statement, and so one snapshot.
+# there. All of it is one statement, and so one snapshot. Columns are ordered by as ``records.xact``:
+# ``xact`` alone would be the text that is selected, in which 1000 is before 999.
 _STATE: Final = """SELECT era, pruned::text, pg_snapshot_xmax(pg_current_snapshot())::text,
     newest.*, oldest.xact::text, page.*
     FROM {s}.journal
     LEFT JOIN LATERAL (
         SELECT xact::text, id FROM {s}.records WHERE xact < pg_snapshot_xmin(pg_current_snapshot())
-        ORDER BY xact DESC, id DESC LIMIT 1
+        ORDER BY records.xact DESC, id DESC LIMIT 1
     ) AS newest ON true
     LEFT JOIN LATERAL (SELECT xact FROM {s}.records ORDER BY xact, id LIMIT 1) AS oldest ON true
     LEFT JOIN LATERAL (
@@ -81,21 +82,21 @@ _STATE: Final = """SELECT era, pruned::text, pg_snapshot_xmax(pg_current_snapsho
         FROM {s}.records JOIN {s}.runs ON key = run
         WHERE (xact, id) > (%s::text::xid8, %s)
             AND xact < pg_snapshot_xmin(pg_current_snapshot()) AND"""
-_ALL_PAGE: Final = f"{_STATE} true ORDER BY xact, id LIMIT %s) AS page ON true"
+_ALL_PAGE: Final = f"{_STATE} true ORDER BY records.xact, id LIMIT %s) AS page ON true"
 _RUN_PAGE: Final = f"{_STATE} run = %s ORDER BY position LIMIT %s) AS page ON true"
 _DELIVERIES: Final = """SELECT era, newest.*, page.*
     FROM {s}.journal
     LEFT JOIN LATERAL (
         SELECT xact::text, position FROM {s}.inbox
         WHERE xact < pg_snapshot_xmin(pg_current_snapshot())
-        ORDER BY xact DESC, position DESC LIMIT 1
+        ORDER BY inbox.xact DESC, position DESC LIMIT 1
     ) AS newest ON true
     LEFT JOIN LATERAL (
         SELECT xact::text, run_id, position, checksum, payload
         FROM {s}.inbox JOIN {s}.runs ON key = run
         WHERE (xact, position) > (%s::text::xid8, %s)
             AND xact < pg_snapshot_xmin(pg_current_snapshot()) AND owner = %s
-        ORDER BY xact, position LIMIT %s
+        ORDER BY inbox.xact, position LIMIT %s
     ) AS page ON true"""
 _RUNS_WITH_PENDING: Final = f"""SELECT run_id FROM {{s}}.runs
     WHERE status = 'waiting' AND NOT {ALIVE}

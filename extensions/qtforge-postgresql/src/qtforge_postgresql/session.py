@@ -100,6 +100,14 @@ class Session:
         """Return the first row of a query, or None."""
         return self.execute(statement, given).fetchone()
 
+    def alone(self, statement: str, given: Sequence[Any] = ()) -> Any:
+        """Return the first row of a statement that is a transaction, within the limits of time."""
+        if not self.is_pooled:
+            return self.row(statement, given)
+        with self.connection.pipeline(), self.transaction():  # the server is waited for once
+            cursor = self.execute(statement, given)
+        return cursor.fetchone()
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Do all statements of the block as one transaction, within the limits of time."""
@@ -197,8 +205,9 @@ class Connector:
                     raise JournalNotReadyError(
                         self._address.shown,
                         f"{what} is '{is_}', and must be '{wanted}'",
-                        f"ALTER ROLE ... SET {what} = '{wanted}'; an encoding is that of a"
-                        " database, which CREATE DATABASE ... ENCODING 'UTF8' makes",
+                        "CREATE DATABASE ... ENCODING 'UTF8'"
+                        if what == "server_encoding"
+                        else f"ALTER ROLE ... SET {what} = '{wanted}'",
                     )
         except BaseException:
             connection.close()
