@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_postgresql.group import Group, Write
+from qtforge_postgresql.texts import check_text
 from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret
 from qtforge_sdk.journal_errors import (
-    RecordNotStorableError,
     RunExistsError,
     RunNotFoundError,
     RunOwnedError,
@@ -26,7 +26,6 @@ from qtforge_sdk.records import CheckpointSaved, RunFinished
 from qtforge_sdk.topics import matches
 
 __all__ = [
-    "check_text",
     "claim",
     "import_archive",
     "listen",
@@ -93,23 +92,6 @@ _ADD_REFERENCE: Final = """INSERT INTO {s}.secrets (run_id, reference, content) 
     DO UPDATE SET content = excluded.content, stored = clock_timestamp()"""
 _STORED: Final = """SELECT payload FROM {s}.records JOIN {s}.runs ON key = run
     WHERE run_id = %s ORDER BY position"""
-
-
-def check_text(run_id: str, what: str, *texts: str | None) -> None:
-    """Refuse what PostgreSQL can't store in a text.
-
-    Raises:
-        RecordNotStorableError: A text has the character NUL, or half of a surrogate pair.
-    """
-    for text in texts:
-        if text is not None and not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                raise RecordNotStorableError(run_id, what, str(error)) from None
-        if text is not None and "\x00" in text:
-            why = "a name has the character NUL, which PostgreSQL can't store"
-            raise RecordNotStorableError(run_id, what, why)
 
 
 def claim(run_id: str, *, may_take_over: bool) -> Change:

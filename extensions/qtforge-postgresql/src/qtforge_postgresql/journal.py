@@ -17,12 +17,13 @@ from qtforge_postgresql.address import parse_address
 from qtforge_postgresql.contact import Contact
 from qtforge_postgresql.errors import storage_error
 from qtforge_postgresql.inspection import inspect, read_statistics
-from qtforge_postgresql.queries import Queries
+from qtforge_postgresql.queries import LAST, Queries
 from qtforge_postgresql.reader import Reader
 from qtforge_postgresql.repairing import repair
 from qtforge_postgresql.schema import migrate, verify
 from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
+from qtforge_postgresql.texts import check_text, is_storable
 from qtforge_postgresql.watch import Watch
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
@@ -132,7 +133,7 @@ class PostgresqlJournal:
         """Add a new run; see `Journal`."""
         encoded = encode_start(started, self.max_value_bytes)
         row = run_row([started], None, 1)
-        changes.check_text(row.run_id, "run_started", row.workflow, row.kind, row.parent)
+        check_text(row.run_id, "run_started", row.workflow, row.kind, row.parent)
         ownership: Ownership = await self._write(Create(row, encoded))
         return ownership
 
@@ -187,7 +188,7 @@ class PostgresqlJournal:
         """Post a message to a run; see `Journal`."""
         encoded = encode_message(run_id, message, self.max_value_bytes)
         _check_id(run_id)
-        changes.check_text(run_id, message.kind, message.message_id)
+        check_text(run_id, message.kind, message.message_id)
         posted: Posted = await self._write(changes.post(run_id, message.message_id, encoded))
         return posted
 
@@ -207,7 +208,7 @@ class PostgresqlJournal:
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post to all unfinished runs with a correlation key; see `Journal`."""
         encoded = encode_message(key, message, self.max_value_bytes)
-        changes.check_text(key, message.kind, message.message_id, workflow, key)
+        check_text(key, message.kind, message.message_id, workflow, key)
         change = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(change))
 
@@ -229,7 +230,7 @@ class PostgresqlJournal:
 
     async def listen(self, listener: str, topics: Sequence[str], capacity: int = 10_000) -> None:
         """Store what is published on topics for a listener; see `Journal`."""
-        await self._write(changes.listen(listener, topics, capacity))
+        await self._write(changes.listen(listener, topics, min(max(capacity, 0), LAST)))
 
     async def publish(self, publication: Publication, *, but: str = "") -> int:
         """Store a publication for those who listen; see `Journal`."""
@@ -247,7 +248,9 @@ class PostgresqlJournal:
 
     async def remove_publications(self, listener: str, until: int) -> None:
         """Remove what a listener has received; see `Journal`."""
-        await self._write(changes.remove_publications(listener, until))
+        if is_storable(listener):
+            until = min(max(until, 0), LAST)
+            await self._write(changes.remove_publications(listener, until))
 
     async def store_secrets(self, run_id: str, secrets: Mapping[str, RunSecret]) -> None:
         """Store what references of a run stand for; see `Journal`."""
@@ -392,6 +395,6 @@ def _check_append(job: Append) -> None:
     if saved is not None:
         timers = (name for name, _ in saved.timers_set)
         texts = (saved.label, saved.accepts, saved.key, *timers, *saved.timers_gone)
-        changes.check_text(run_id, "checkpoint_saved", *texts)
+        check_text(run_id, "checkpoint_saved", *texts)
     ids = (message_id for _, message_id, _ in job.posts)
-    changes.check_text(run_id, "a message", *ids, *job.answered)
+    check_text(run_id, "a message", *ids, *job.answered)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from qtforge_postgresql.session import Session
+from qtforge_postgresql.texts import is_storable
 from qtforge_sdk.journal import RunQuery, RunSummary, is_run_id
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
@@ -27,6 +28,9 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
     Raises:
         RunNotFoundError: The query begins after a run that does not exist.
     """
+    names = (query.workflow, query.parent, query.waiting_for, *query.statuses)
+    if not all(is_storable(name) for name in names if name is not None):
+        return ()  # no run has such a name
     needs, given = ["true"], list[Any]()
 
     def need(condition: str, *values: Any) -> None:
@@ -44,13 +48,13 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
     if query.parent is not None:
         need("parent = %s", query.parent)
     if query.waiting_for is not None:
-        names = "unnest(string_to_array(accepts, ' ')) AS name"
+        accepted = "unnest(string_to_array(accepts, ' ')) AS name"
         event = query.waiting_for
         above = event.removesuffix(".*")
         below = f"{above}." if event.endswith(".*") else None
         need("status = 'waiting'")
         need(
-            f"EXISTS (SELECT 1 FROM {names} WHERE name = %s OR starts_with(name, %s))",
+            f"EXISTS (SELECT 1 FROM {accepted} WHERE name = %s OR starts_with(name, %s))",
             above, below,
         )  # fmt: skip
     direction, sign = ("ASC", ">") if query.oldest_first else ("DESC", "<")

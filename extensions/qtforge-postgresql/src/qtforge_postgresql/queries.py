@@ -14,6 +14,7 @@ from qtforge_postgresql.changes import listening
 from qtforge_postgresql.cursors import BEGINNING, Place, parse_place
 from qtforge_postgresql.listing import list_runs, summary_of
 from qtforge_postgresql.session import Session
+from qtforge_postgresql.texts import is_storable
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     AppendedPage,
@@ -67,8 +68,8 @@ _PENDING: Final = """SELECT inbox.position, checksum, payload
     JOIN {s}.inbox ON inbox.position = arrivals.position
     WHERE run_id = %s AND arrivals.position > %s ORDER BY inbox.position"""
 # Whatever is below the oldest transaction that has not ended stays as it is: nothing new appears
-# there. All of it is one statement, and so one snapshot. Columns are ordered by as ``records.xact``:
-# ``xact`` alone would be the text that is selected, in which 1000 is before 999.
+# there. All of it is one statement, and so one snapshot. The order is by ``records.xact``: ``xact``
+# alone would be the text that is selected, and as texts 1000 is before 999.
 _STATE: Final = """SELECT era, pruned::text, pg_snapshot_xmax(pg_current_snapshot())::text,
     newest.*, oldest.xact::text, page.*
     FROM {s}.journal
@@ -260,6 +261,8 @@ class Queries:
 
     def publications(self, listener: str, limit: int) -> tuple[StoredPublication, ...]:
         """Return what is stored for a listener; see `Journal`."""
+        if not is_storable(listener):
+            return ()
         rows = self.session.rows(_PUBLICATIONS, (listener, _bounded(limit)))
         return tuple(StoredPublication(row[0], _publication(*row[1:])) for row in rows)
 
