@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,7 @@ from qtforge_sdk.journal_errors import (
 from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
 from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
-from qtforge_sdk.journal_kit.jobs import Change
+from qtforge_sdk.journal_kit.jobs import Change, RunRow
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
 from qtforge_sdk.records import CheckpointSaved, RunFinished
 from qtforge_sdk.topics import matches
@@ -35,6 +35,7 @@ __all__ = [
     "publish",
     "release",
     "remove_publications",
+    "row_texts",
     "store_secrets",
     "sweep_blobs",
     "sweep_secrets",
@@ -51,7 +52,7 @@ _END_LAPSED: Final = """DELETE FROM {s}.owners WHERE owner = (
         FOR UPDATE SKIP LOCKED
     ) RETURNING owner"""
 _CLAIM: Final = "UPDATE {s}.runs SET owner = %s, epoch = %s WHERE key = %s"
-_RELEASE: Final = """UPDATE {s}.runs SET owner = NULL
+_RELEASE: Final = """UPDATE {s}.runs SET owner = NULL, rest_until = %s
     WHERE key = %s AND epoch = %s AND owner = %s"""
 _LISTEN: Final = """INSERT INTO {s}.listeners VALUES (%s, %s, %s) ON CONFLICT (name)
     DO UPDATE SET topics = excluded.topics, capacity = excluded.capacity"""
@@ -94,6 +95,12 @@ _STORED: Final = """SELECT payload FROM {s}.records JOIN {s}.runs ON key = run
     WHERE run_id = %s ORDER BY position"""
 
 
+def row_texts(row: RunRow) -> Iterable[str | None]:
+    """Return the texts of a run's row that come from its caller."""
+    needs: dict[str, str] = msgspec.json.decode(row.needs, type=dict[str, str])
+    return (row.workflow, row.kind, row.parent, row.pool, *needs, *needs.values())
+
+
 def claim(run_id: str, *, may_take_over: bool) -> Change:
     """Return the change that claims a run; its outcome is an `Ownership`.
 
@@ -127,11 +134,12 @@ def claim(run_id: str, *, may_take_over: bool) -> Change:
     return Change(Write(do=do, run_ids=(run_id,)))
 
 
-def release(ownership: Ownership) -> Change:
+def release(ownership: Ownership, rest_until: datetime.datetime | None = None) -> Change:
     """Return the change that releases a run."""
+    rest_us = None if rest_until is None else to_us(rest_until)
 
     def do(group: Group) -> None:
-        given = (ownership.key, ownership.epoch, ownership.owner)
+        given = (rest_us, ownership.key, ownership.epoch, ownership.owner)
         done = group.session.execute(_RELEASE, given)
         group.forget(ownership.key)
         if not done.rowcount:
@@ -286,11 +294,18 @@ def sweep_secrets() -> Change:
 
 
 def import_archive(archive: Archive) -> Change:
-    """Return the change that imports an exported run; its outcome is the run's name."""
+    """Return the change that imports an exported run; its outcome is the run's name.
+
+    Raises:
+        RecordNotStorableError: It has names that PostgreSQL can't store.
+    """
+    row = run_row(archive.decoded, None, 0)
+    message_ids = (message_id for message_id, _, _ in archive.inbox_rows)
+    check_text(archive.run_id, "a run", *row_texts(row), *message_ids)
 
     def do(group: Group) -> str:
         run_id = archive.run_id
-        key = group.insert_run(run_row(archive.decoded, None, 0))
+        key = group.insert_run(row)
         if key is None:
             stored: list[Any] = group.session.rows(_STORED, (run_id,))
             if not archive.is_stored_as([row[0] for row in stored]):

@@ -40,11 +40,14 @@ _OWN: Final = """own AS (
     )
 )"""
 _NEW: Final = """new AS (
-    INSERT INTO {s}.runs
-        (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
-    SELECT run_id, workflow, kind, status, started_at, finished_at, me.owner, 1, parent
+    INSERT INTO {s}.runs (run_id, workflow, kind, status, started_at, finished_at, owner, epoch,
+        parent, pool, priority, not_before, needs)
+    SELECT run_id, workflow, kind, status, started_at, finished_at,
+        CASE WHEN epoch > 0 THEN me.owner END, epoch, parent, pool, priority, not_before, needs
     FROM me, unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[],
-        %b::text[]) AS given (run_id, workflow, kind, status, started_at, finished_at, parent)
+        %b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[])
+        AS given (run_id, workflow, kind, status, started_at, finished_at,
+            epoch, parent, pool, priority, not_before, needs)
     ON CONFLICT (run_id) DO NOTHING RETURNING run_id, key
 )"""
 _STATUS: Final = """status AS (
@@ -85,9 +88,9 @@ _EPOCHS: Final = """SELECT runs.key FROM {s}.runs JOIN unnest(%b::bigint[], %b::
 _FOUND: Final = """SELECT run_id, runs.key FROM {s}.runs
     JOIN unnest(%b::text[], %b::bytea[]) AS asked (run_id, payload) USING (run_id)
     JOIN {s}.records ON run = runs.key AND position = 1 AND records.payload = asked.payload"""
-_INSERT_RUN: Final = """INSERT INTO {s}.runs
-    (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+_INSERT_RUN: Final = """INSERT INTO {s}.runs (run_id, workflow, kind, status, started_at,
+        finished_at, owner, epoch, parent, pool, priority, not_before, needs)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (run_id) DO NOTHING RETURNING key"""
 # In the order of keys, which every process keeps: two that lock the same rows never deadlock.
 _LOCK: Final = """SELECT key, run_id, owner, epoch, finished_at FROM {s}.runs
@@ -366,7 +369,7 @@ class Group:
         if rows.records:
             given += _columns(rows.records, 4)
         if creates:
-            given += _columns(((*job.row[:6], job.row.parent) for _, job in creates), 7)
+            given += _columns(((*job.row[:6], *job.row[7:]) for _, job in creates), 12)
             given += _columns(
                 ((job.row.run_id, job.entry.checksum, job.entry.payload) for _, job in creates), 3
             )
@@ -444,8 +447,8 @@ class Group:
             for sum_ in sorted(blobs.keys() - held):
                 self.session.execute(_ADD_BLOB, (sum_, blobs[sum_]))
 
-    def _create(self, job: Create) -> Ownership | RunExistsError:
-        key = self.insert_run(job.row._replace(owner=self.owner))
+    def _create(self, job: Create) -> Ownership | RunExistsError | None:
+        key = self.insert_run(job.row._replace(owner=self.owner if job.row.epoch else None))
         if key is None:
             return _exists(job)
         self.refer(key, job.entry.blobs)
@@ -527,7 +530,10 @@ class Group:
     def _insert(self, records: Sequence[tuple[int, int, int, bytes]]) -> None:
         self.session.execute(_INSERT_RECORDS, _columns(records, 4))
 
-    def _own(self, job: Create, key: int) -> Ownership:
+    def _own(self, job: Create, key: int) -> Ownership | None:
+        """Return the outcome of a new run; None where nobody owns it yet."""
+        if not job.row.epoch:
+            return None
         self._last_positions[key] = 1
         return Ownership(run_id=job.row.run_id, epoch=1, owner=self.owner, key=key)
 

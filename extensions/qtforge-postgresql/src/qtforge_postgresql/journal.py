@@ -8,13 +8,15 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 import psycopg
 
 import qtforge_postgresql.changes as changes
 from qtforge_postgresql.address import parse_address
 from qtforge_postgresql.contact import Contact
+from qtforge_postgresql.cursors import BEGINNING, parse_place
 from qtforge_postgresql.errors import storage_error
 from qtforge_postgresql.inspection import inspect, read_statistics
 from qtforge_postgresql.queries import LAST, Queries
@@ -23,6 +25,7 @@ from qtforge_postgresql.repairing import repair
 from qtforge_postgresql.schema import migrate, verify
 from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
+from qtforge_postgresql.taking import Wish, take
 from qtforge_postgresql.texts import check_text, is_storable
 from qtforge_postgresql.watch import Watch
 from qtforge_sdk import Record
@@ -47,10 +50,10 @@ from qtforge_sdk.journal import (
     is_run_id,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.journal_kit.appending import encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.appending import encode_queued, encode_start, make_append, run_row
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
-from qtforge_sdk.journal_kit.encoding import encode_message, encode_publication
+from qtforge_sdk.journal_kit.encoding import encode_message, encode_publication, to_us
 from qtforge_sdk.journal_kit.jobs import Append, Create, Job
 from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import RunStarted
@@ -58,6 +61,7 @@ from qtforge_sdk.records import RunStarted
 __all__ = ["PostgresqlJournal", "initialize", "make_postgresql_journal"]
 
 T = TypeVar("T")
+_MOST_TAKEN: Final = 10_000  # runs in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +137,44 @@ class PostgresqlJournal:
         """Add a new run; see `Journal`."""
         encoded = encode_start(started, self.max_value_bytes)
         row = run_row([started], None, 1)
-        check_text(row.run_id, "run_started", row.workflow, row.kind, row.parent)
+        check_text(row.run_id, "run_started", *changes.row_texts(row))
         ownership: Ownership = await self._write(Create(row, encoded))
         return ownership
+
+    async def enqueue(self, started: RunStarted) -> None:
+        """Add a new run that nobody owns; see `Journal`."""
+        encoded = encode_queued(started, self.max_value_bytes)
+        row = run_row([started], None, 0)
+        check_text(row.run_id, "run_started", *changes.row_texts(row))
+        await self._write(Create(row, encoded))
+
+    async def take(
+        self,
+        limit: int,
+        *,
+        now: datetime.datetime,
+        pools: Sequence[str] = (),
+        able: Mapping[str, str] = MappingProxyType({}),
+        since: Cursor | None = None,
+        again: bool = False,
+    ) -> Sequence[Ownership]:
+        """Own runs that are to be executed; see `Journal`."""
+        limit = min(limit, _MOST_TAKEN)
+        if limit <= 0:
+            return ()
+        wish = Wish(
+            now_us=to_us(now),
+            pools=tuple(pools),
+            able=dict(able),
+            since=None if since is None else parse_place(since) or BEGINNING,
+            again=again,
+            may_take_over=self._contact.may_take_over,
+        )
+        cancelled = await self._read(lambda queries: queries.takeable(wish))
+        if cancelled is None:  # as mostly: nothing is written
+            return ()
+        taken: list[Ownership] = await self._write(take(limit, wish, cancelled))
+        return taken
 
     async def claim(self, run_id: str) -> Ownership:
         """Claim a run that no living process owns; see `Journal`."""
@@ -145,9 +184,11 @@ class PostgresqlJournal:
         ownership: Ownership = await self._write(change)
         return ownership
 
-    async def release(self, ownership: Ownership) -> None:
+    async def release(
+        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+    ) -> None:
         """Release a run; see `Journal`."""
-        await self._write(changes.release(ownership))
+        await self._write(changes.release(ownership, rest_until))
 
     async def append(
         self,
@@ -212,9 +253,9 @@ class PostgresqlJournal:
         change = changes.post_to_key(workflow, key, message.message_id, encoded)
         return int(await self._write(change))
 
-    async def runs_with_pending(self, limit: int = 1000, since: Cursor = "") -> Sequence[str]:
-        """Return waiting runs with messages that they have not handled; see `Journal`."""
-        return await self._read(lambda queries: queries.runs_with_pending(limit, since))
+    async def runs_with_pending(self, limit: int = 1000) -> Sequence[str]:
+        """Return runs with messages that they have not handled; see `Journal`."""
+        return await self._read(lambda queries: queries.runs_with_pending(limit))
 
     async def due(self, before: datetime.datetime, limit: int = 1000) -> Sequence[str]:
         """Return waiting runs with a timer that is due; see `Journal`."""

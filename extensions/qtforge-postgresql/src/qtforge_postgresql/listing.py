@@ -16,7 +16,7 @@ _SELECT: Final = """SELECT run_id, workflow, kind, status, started_at, finished_
     owner IS NOT NULL AND EXISTS (SELECT 1 FROM {s}.owners
         WHERE owners.owner = runs.owner AND owners.expires > clock_timestamp()),
     epoch, parent, label, accepts, kept_at,
-    (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key), kept > 0
+    (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key), kept > 0, pool, priority
     FROM {s}.runs WHERE """
 _PLACE: Final = "SELECT started_at, key FROM {s}.runs WHERE run_id = %s"
 _MOST: Final = (1 << 63) - 1
@@ -97,4 +97,6 @@ def _summary(row: Any) -> RunSummary:
         waiting_since=None if row[11] is None or row[3] != "waiting" else from_us(row[11]),
         records=row[12],
         stateful=row[13],
+        pool=row[14],
+        priority=row[15],
     )

@@ -14,6 +14,7 @@ from qtforge_postgresql.changes import listening
 from qtforge_postgresql.cursors import BEGINNING, Place, parse_place
 from qtforge_postgresql.listing import list_runs, summary_of
 from qtforge_postgresql.session import Session
+from qtforge_postgresql.taking import Wish, is_anything_takeable
 from qtforge_postgresql.texts import is_storable
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
@@ -101,18 +102,13 @@ _DELIVERIES: Final = """SELECT era, newest.*, page.*
     ) AS page ON true"""
 _RUNS_WITH_PENDING: Final = f"""SELECT run_id FROM {{s}}.runs
     WHERE status = 'waiting' AND NOT {ALIVE}
-    AND EXISTS (SELECT 1 FROM {{s}}.arrivals WHERE run = key) LIMIT %s"""
-_RUNS_WITH_PENDING_SINCE: Final = f"""SELECT DISTINCT run_id
-    FROM {{s}}.inbox JOIN {{s}}.runs ON key = run
-    WHERE (xact, inbox.position) > (%s::text::xid8, %s) AND status = 'waiting' AND NOT {ALIVE}
-    AND EXISTS (SELECT 1 FROM {{s}}.arrivals
-        WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)
-    LIMIT %s"""
+    AND key IN (SELECT run FROM {{s}}.arrivals) LIMIT %s"""
 # Few runs are paused and were sent something: each message tells whether it is to be handled.
-_PAUSED: Final = f"""SELECT run_id, inbox.position, checksum, payload
+_PAUSED: Final = f"""SELECT key, run_id, inbox.position, checksum, payload
     FROM {{s}}.runs JOIN {{s}}.arrivals ON arrivals.run = key
     JOIN {{s}}.inbox ON inbox.position = arrivals.position
-    WHERE status = 'paused' AND (xact, inbox.position) > (%s::text::xid8, %s) AND NOT {ALIVE}"""
+    WHERE status = 'paused' AND (xact, inbox.position) > (%s::text::xid8, %s) AND NOT {ALIVE}
+    AND coalesce(rest_until, %s) <= %s"""
 _DUE: Final = f"""SELECT run_id FROM {{s}}.timers JOIN {{s}}.runs ON key = run
     WHERE due <= %s AND status = 'waiting' AND NOT {ALIVE}
     ORDER BY due LIMIT %s"""
@@ -228,21 +224,36 @@ class Queries:
         rows = self.session.rows(_PENDING, (run_id, _bounded(after)))
         return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
 
-    def runs_with_pending(self, limit: int, since: str) -> tuple[str, ...]:
-        """Return waiting runs with messages that they have not handled; see `Journal`."""
-        place = parse_place(since) or BEGINNING
-        after = (str(place.xact), place.id)
-        if place == BEGINNING:
-            rows = self.session.rows(_RUNS_WITH_PENDING, (_bounded(limit),))
-        else:
-            rows = self.session.rows(_RUNS_WITH_PENDING_SINCE, (*after, _bounded(limit)))
-        found = dict.fromkeys(row[0] for row in rows)
-        for run_id, *row in self.session.rows(_PAUSED, after):
-            if len(found) >= limit:
-                break
-            if run_id not in found and self._message(run_id, *row).kind == "cancel":
-                found[run_id] = None
-        return tuple(found)
+    def runs_with_pending(self, limit: int) -> tuple[str, ...]:
+        """Return runs with messages that they have not handled; see `Journal`."""
+        rows = self.session.rows(_RUNS_WITH_PENDING, (_bounded(limit),))
+        found = [row[0] for row in rows]
+        found += [run_id for _, run_id in self.cancelled(BEGINNING, LAST)]
+        return tuple(found[: max(limit, 0)])
+
+    def cancelled(self, since: Place, now_us: int) -> list[tuple[int, str]]:
+        """Return key and id of paused runs that no process owns and that are to be cancelled.
+
+        Args:
+            since: Only for messages after this place.
+            now_us: Without those that rest until after this time, in microseconds.
+        """
+        rows = self.session.rows(_PAUSED, (str(since.xact), since.id, now_us, now_us))
+        return list(
+            dict.fromkeys(
+                (key, run_id)
+                for key, run_id, *row in rows
+                if self._message(run_id, *row).kind == "cancel"
+            )
+        )
+
+    def takeable(self, wish: Wish) -> list[int] | None:
+        """Return the keys of paused runs that are to be taken; None if nothing at all is."""
+        now_us = LAST if wish.again else wish.now_us
+        cancelled = self.cancelled(wish.since or BEGINNING, now_us)
+        if not cancelled and not is_anything_takeable(self.session, wish):
+            return None
+        return [key for key, _ in cancelled]
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
         """Return waiting runs with a timer that is due; see `Journal`."""

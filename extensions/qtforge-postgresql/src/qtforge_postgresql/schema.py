@@ -56,7 +56,12 @@ _TABLES: Final = (
         label text NOT NULL DEFAULT '',
         accepts text NOT NULL DEFAULT '',
         kept_at bigint,
-        correlation text COLLATE "C"
+        correlation text COLLATE "C",
+        pool text COLLATE "C" NOT NULL DEFAULT 'default',
+        priority bigint NOT NULL DEFAULT 0,
+        not_before bigint,
+        needs text NOT NULL DEFAULT '{{}}',
+        rest_until bigint
     ) WITH (fillfactor = 80)""",
     "CREATE INDEX runs_by_start ON {s}.runs (started_at, key)",
     "CREATE INDEX runs_by_status ON {s}.runs (status, started_at, key)",
@@ -64,7 +69,11 @@ _TABLES: Final = (
     "CREATE INDEX runs_by_end ON {s}.runs (finished_at) WHERE finished_at IS NOT NULL",
     """CREATE INDEX runs_by_correlation ON {s}.runs (correlation, workflow)
         WHERE correlation IS NOT NULL AND finished_at IS NULL""",
-    "CREATE INDEX runs_by_owner ON {s}.runs (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX runs_by_owner ON {s}.runs (owner, status, key) WHERE owner IS NOT NULL",
+    """CREATE INDEX runs_free ON {s}.runs (status, key)
+        WHERE owner IS NULL AND finished_at IS NULL""",
+    """CREATE INDEX runs_queued ON {s}.runs (pool, priority DESC, key)
+        WHERE status = 'queued'""",
     """CREATE TABLE {s}.records (
         run bigint NOT NULL,
         position bigint NOT NULL,

@@ -1,0 +1,182 @@
+"""Take runs that are to be executed and that no living process owns; see `Journal.take`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from qtforge_postgresql.cursors import BEGINNING, Place
+from qtforge_postgresql.group import Group
+from qtforge_postgresql.session import Session
+from qtforge_postgresql.texts import is_storable
+from qtforge_sdk.journal import Ownership
+from qtforge_sdk.journal_kit.jobs import Change
+
+__all__ = ["Wish", "is_anything_takeable", "take"]
+
+_MOST_DEAD: Final = 100  # processes whose end is noticed at once
+# All names of owners that runs have, one look into the index for each, without those that live.
+_OWNERS: Final = """WITH RECURSIVE named (owner) AS (
+        (SELECT owner FROM {s}.runs WHERE owner IS NOT NULL ORDER BY owner LIMIT 1)
+        UNION ALL
+        SELECT (SELECT owner FROM {s}.runs WHERE owner > named.owner ORDER BY owner LIMIT 1)
+        FROM named WHERE owner IS NOT NULL
+    ), dead (owner) AS (
+        SELECT owner FROM named WHERE owner IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM {s}.owners WHERE owners.owner = named.owner"""
+_GONE: Final = f"{_OWNERS}))"
+_LAPSED: Final = f"""{_OWNERS} AND (expires > clock_timestamp()
+                OR pg_postmaster_start_time() + lease > clock_timestamp())))"""
+# Locked ones are writing, and live. Each gets one lease to return after the server has started.
+_END_LAPSED: Final = """DELETE FROM {s}.owners WHERE owner IN (
+        SELECT owner FROM {s}.owners WHERE expires < clock_timestamp() AND owner <> %s
+            AND pg_postmaster_start_time() + lease < clock_timestamp()
+        LIMIT %s FOR UPDATE SKIP LOCKED
+    )"""
+_DEAD: Final = f"{_GONE} SELECT owner FROM dead LIMIT %s"
+_TAKE: Final = """UPDATE {s}.runs SET owner = %s, epoch = epoch + 1
+    WHERE key = ANY (%b::bigint[]) RETURNING key, run_id, epoch"""
+
+
+class Wish(NamedTuple):
+    """Which runs are taken; see `Journal.take`.
+
+    Attributes:
+        now_us: The time, in microseconds.
+        pools: Of queued runs.
+        able: The plugins that serve runs here, with the first number of their version.
+        since: Only what may have changed since this place; None for everything.
+        again: Whether also blocked and resting runs are taken.
+        may_take_over: Whether runs are taken from owners whose lease has ended.
+    """
+
+    now_us: int
+    pools: tuple[str, ...]
+    able: dict[str, str]
+    since: Place | None
+    again: bool
+    may_take_over: bool
+
+
+class _Search(NamedTuple):
+    """Runs of one kind: tables and conditions, their values, and their order."""
+
+    tables: str
+    needs: str
+    given: tuple[Any, ...]
+    order: str
+
+
+def is_anything_takeable(session: Session, wish: Wish) -> bool:
+    """Return whether there may be something to take, without writing.
+
+    Paused runs are left out; `Queries.cancelled` finds them.
+    """
+    unowned = "(runs.owner IS NULL OR runs.owner IN (SELECT owner FROM dead))"
+    tests, given = [], list[Any]()
+    for search in _searches(wish, ()):
+        tests.append(f"EXISTS (SELECT 1 FROM {search.tables} WHERE {search.needs} AND {unowned})")
+        given += search.given
+    dead = _LAPSED if wish.may_take_over else _GONE
+    return bool(session.row(f"{dead} SELECT {' OR '.join(tests)}", given)[0])
+
+
+def take(limit: int, wish: Wish, cancelled: Sequence[int]) -> Change:
+    """Return the change that owns runs, up to a limit; its outcome is a list of `Ownership`.
+
+    Args:
+        limit: The largest number of runs.
+        wish: Which ones.
+        cancelled: Keys of paused runs that were sent a request to cancel them.
+    """
+
+    def do(group: Group) -> list[Ownership]:
+        session = group.session
+        if wish.may_take_over:
+            session.execute(_END_LAPSED, (group.owner, _MOST_DEAD))
+        # Names are never used again, so that the dead stay dead whatever others do meanwhile.
+        dead = [row[0] for row in session.rows(_DEAD, (_MOST_DEAD,))]
+        found: dict[int, str | None] = {}
+        for search in _searches(wish, cancelled):
+            if len(found) >= limit:
+                break
+            # What others are taking at this moment is skipped, and not waited for.
+            rows = session.rows(
+                f"SELECT runs.key, runs.owner FROM {search.tables} WHERE {search.needs}"
+                " AND (runs.owner IS NULL OR runs.owner = ANY (%b::text[]))"
+                f" ORDER BY {search.order} LIMIT %s FOR NO KEY UPDATE OF runs SKIP LOCKED",
+                (*search.given, dead, limit),
+            )
+            for key, owner in rows:
+                found.setdefault(key, owner)
+        keys = list(found)[:limit]
+        if not keys:
+            return []
+        taken = {row[0]: row[1:] for row in session.rows(_TAKE, (group.owner, keys))}
+        for key in keys:
+            group.forget(key)
+        return [
+            Ownership(
+                run_id=taken[key][0],
+                epoch=taken[key][1],
+                owner=group.owner,
+                key=key,
+                took_over=found[key] is not None,
+            )
+            for key in keys
+        ]
+
+    return Change(do)
+
+
+def _searches(wish: Wish, cancelled: Sequence[int]) -> Iterator[_Search]:
+    """Give what is searched for, in the order of `Journal.take`."""
+    ready, when = "", tuple[int, ...]()
+    if not wish.again:
+        ready, when = " AND (rest_until IS NULL OR rest_until <= %s)", (wish.now_us,)
+    if wish.since is None or wish.again:
+        statuses = "('running', 'blocked')" if wish.again else "('running')"
+        needs = f"status IN {statuses} AND finished_at IS NULL{ready}"
+        yield _Search("{s}.runs", needs, when, "runs.key")
+    yield _Search(
+        "{s}.timers JOIN {s}.runs ON runs.key = timers.run",
+        f"due <= %s AND status = 'waiting' AND finished_at IS NULL{ready}",
+        (wish.now_us, *when),
+        "due, runs.key",
+    )
+    sent, place = "SELECT run FROM {s}.arrivals", tuple[Any, ...]()
+    if wish.since not in (None, BEGINNING):
+        sent = (
+            "SELECT run FROM {s}.inbox JOIN {s}.arrivals USING (run, position)"
+            " WHERE (xact, position) > (%s::text::xid8, %s)"
+        )
+        place = (str(wish.since.xact), wish.since.id) if wish.since else ()
+    yield _Search(
+        "{s}.runs",
+        f"status = 'waiting' AND finished_at IS NULL AND runs.key IN ({sent}){ready}",
+        (*place, *when),
+        "runs.key",
+    )
+    if cancelled:
+        needs = f"runs.key = ANY (%b::bigint[]) AND status = 'paused'{ready}"
+        yield _Search("{s}.runs", needs, (list(cancelled), *when), "runs.key")
+    pools = [pool for pool in wish.pools if is_storable(pool)]
+    if pools:
+        # One pool is read along the index, in order.
+        pool, names = ("= %s", pools[0]) if len(pools) == 1 else ("= ANY (%s::text[])", pools)
+        yield _Search(
+            "{s}.runs",
+            f"""status = 'queued' AND finished_at IS NULL AND pool {pool}{ready}
+                AND (not_before IS NULL OR not_before <= %s)
+                AND NOT EXISTS (SELECT 1 FROM jsonb_each_text(needs::jsonb) AS need
+                    WHERE need.value IS DISTINCT FROM (%s::text::jsonb ->> need.key))""",
+            (names, *when, wish.now_us, _json(wish.able.items())),
+            "priority DESC, runs.key",
+        )
+
+
+def _json(able: Iterable[tuple[str, str]]) -> str:
+    known = {name: number for name, number in able if is_storable(name) and is_storable(number)}
+    return msgspec.json.encode(known).decode()
