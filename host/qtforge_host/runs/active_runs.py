@@ -28,6 +28,7 @@ _WATCH_S: Final = 3600.0
 _SWEEP_S: Final = 1.0
 _AGAIN_S: Final = 1.0  # before the inboxes are read again when the store has failed
 _YIELD_S: Final = 0.005  # how long the event loop goes without a turn at most
+_LOOK_S: Final = 0.1  # between looks whether there is still a run that works, at the end
 _REST_S: Final = 1.0  # how long `close` waits for runs that only have to notice it
 
 
@@ -295,6 +296,8 @@ class ActiveRuns:
     async def close(self, grace_s: float, rest_s: float = _REST_S) -> None:
         """End every task: waiting runs rest, working runs may finish, then are left.
 
+        Where all that are left only wait for events, they are left at once.
+
         Args:
             grace_s: Seconds that working runs have; the next process resumes the others.
             rest_s: Seconds that waiting runs have at least.
@@ -306,7 +309,10 @@ class ActiveRuns:
         helpers = [task for task in (self._watcher, self._sweeper) if task is not None]
         tasks = {task for task in self._tasks if not task.done()}
         if tasks:
-            _, tasks = await asyncio.wait(tasks, timeout=max(grace_s, rest_s))
+            _, tasks = await asyncio.wait(tasks, timeout=rest_s)
+        end_s = time.monotonic() + grace_s - rest_s
+        while tasks and (left_s := end_s - time.monotonic()) > 0 and not self._all_only_wait():
+            _, tasks = await asyncio.wait(tasks, timeout=min(left_s, _LOOK_S))
         for _ in range(2):  # a child stops only when its parent has been stopped
             for control in self._controls.values():
                 control.stop()
@@ -317,6 +323,10 @@ class ActiveRuns:
             _, late = await asyncio.wait(ended, timeout=_REST_S)
             await end_tasks(late, _REST_S)  # a second cancellation interrupts a compensation
         await self._timers.close()
+
+    def _all_only_wait(self) -> bool:
+        controls = self._controls.values()
+        return len(controls) == len(self._handles) and all(each.only_waits for each in controls)
 
     def _wake_control(self, run_id: str) -> None:
         control = self._controls.get(run_id)

@@ -133,6 +133,12 @@ class Control:
         state = self._log.state
         return self.is_over or state.compensating or state.cancel_requested is not None
 
+    @property
+    def only_waits(self) -> bool:
+        """Whether all steps of the run that are in progress wait for events."""
+        waits = len(self.awaited_events)
+        return 0 < waits >= len(self._log.state.begun) and not self.winds_down
+
     async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
         """Add messages: events and cancellations count at once, the others at a boundary.
 

@@ -172,6 +172,44 @@ def test_an_engine_that_ends_lets_waiting_runs_rest_and_busy_ones_end_within_its
     play(case)
 
 
+def test_an_engine_that_ends_does_not_wait_for_code_that_only_waits_for_events(play: Any) -> None:
+    async def approval(run: Run) -> Any:
+        return await run.gather(run.wait_event("yes"), run.wait_event("no"), first=1)
+
+    async def case(lab: Any) -> None:
+        waits = await lab.supervisor.start(lab.script(approval), {})
+        await lab.until(lambda: awaits(lab, waits, 2))
+        await asyncio.wait_for(lab.engine.close(3600), 60)
+        assert await lab.status(waits) == "running"
+        assert not await lab.records(waits, RunCancelRequested)
+        await lab.post(waits, "event", "no")
+        assert (await lab.resume(waits)).status == "succeeded"
+
+    play(case)
+
+
+async def awaits(lab: Any, run_id: str, count: int) -> bool:
+    return len(lab.engine.active_runs.awaited_events(run_id)) == count
+
+
+def test_code_that_works_beside_a_wait_has_the_grace(play: Any) -> None:
+    async def both(run: Run) -> Any:
+        return await run.gather(run.wait_event("yes"), run.request("hold", "do.wait", {}), first=1)
+
+    async def case(lab: Any) -> None:
+        works = await lab.supervisor.start(lab.script(both), {})
+        await asyncio.wait_for(lab.desk.pending.wait(), 60)
+        await lab.until(lambda: awaits(lab, works, 1))
+        closing = asyncio.ensure_future(lab.engine.close(3600))
+        await asyncio.sleep(1.5)
+        assert not closing.done()
+        lab.desk.gate.set()
+        await asyncio.wait_for(closing, 60)
+        assert await lab.status(works) == "succeeded"
+
+    play(case)
+
+
 def test_a_busy_run_is_left_as_it_is_when_the_grace_is_over(play: Any) -> None:
     async def case(lab: Any) -> None:
         works = await lab.supervisor.start(lab.machine(CALLER % "do.wait"), {})
