@@ -176,7 +176,7 @@ class EventsQuery(_Given, frozen=True, kw_only=True):
 
     run: Name | None = None
     topic: Name | None = None
-    after: Annotated[str, msgspec.Meta(pattern=f"^{CURSOR}$")] | None = None
+    after: Annotated[str, msgspec.Meta(pattern=f"^{CURSOR}{_END}")] | None = None
 
 
 class GraphQuery(_Given, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import datetime
 import gzip
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import httpx2
@@ -211,6 +211,22 @@ def test_every_parameter_is_checked_as_its_schema_says(
     module_server: Server, path: str, status: int
 ) -> None:
     assert module_server.get(path).status_code == status
+
+
+def test_no_pattern_of_what_clients_send_takes_a_line_break_at_its_end() -> None:
+    sent = {each.query for each in ENDPOINTS} | {each.body for each in ENDPOINTS} - {None, bytes}
+    schemas = msgspec.json.schema_components(list(sent))[1]
+    patterns = list(_patterns(schemas))
+    assert len(patterns) >= 4
+    assert all(each.endswith(r"(?!\n)$") for each in patterns), patterns
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    inner = schema.values() if isinstance(schema, dict) else schema
+    if isinstance(schema, dict) and isinstance(schema.get("pattern"), str):
+        yield schema["pattern"]
+    for each in inner if isinstance(schema, dict | list | tuple) else ():
+        yield from _patterns(each)
 
 
 # Python's $ matches before a last line break, too.
