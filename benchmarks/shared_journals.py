@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
@@ -27,7 +28,7 @@ from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_postgresql import PostgresqlJournal, initialize
 from qtforge_sdk.journal import Journal, JournalSettings
 
-__all__ = ["measure_shared_journals"]
+__all__ = ["measure_beside_dbos", "measure_shared_journals"]
 
 _ROUNDS = 9
 # SQLite's time of a step, by PostgreSQL's: half as fast is twice the time.
@@ -36,37 +37,24 @@ _ALONE = Goal(ratio=1 / 0.5)
 _LESS_THAN_DBOS = 10.0
 
 
-async def measure_shared_journals(
-    server: PostgreSQL, rounds: int, *, with_dbos: bool = True
-) -> list[Figure]:
-    """Time runs on a server that waits for the disk.
+async def measure_shared_journals(server: PostgreSQL, rounds: int) -> list[Figure]:
+    """Time runs on a server that waits for the disk, and in SQLite.
 
     Args:
         server: The server.
         rounds: How often each is timed.
-        with_dbos: Whether DBOS is timed too; it needs seconds for a round.
 
     Raises:
         RuntimeError: A run did not succeed, or not every step was asked for once.
     """
     freeze_heap()
+    found = []
     with tempfile.TemporaryDirectory(prefix="qtforge-bench-") as name:
-        folder = Path(name)
-        settings = JournalSettings(directory=folder, url=server.url())
-        await initialize(settings)
         async with contextlib.AsyncExitStack() as stack:
-            counts, own = {}, {}
-            journals: dict[str, Journal] = {
-                "SQLite": SqliteJournal(folder / "runs"),
-                "PostgreSQL": PostgresqlJournal(settings),
-            }
-            for where, journal in journals.items():
-                counts[where] = Counts()
-                engine = await stack.enter_async_context(
-                    engine_with(journal, WORKFLOW, counts[where])
-                )
-                own[where] = CheckedRuns(engine, counts[where])
-            found = []
+            sqlite, shared = [
+                await stack.enter_async_context(_runs_in(journal))
+                for journal in (SqliteJournal(Path(name)), await _journal(server, Path(name)))
+            ]
             for what, at_once, goal in (
                 (f"{AT_ONCE} runs at once", AT_ONCE, _TOGETHER),
                 ("one run after another", 1, _ALONE),
@@ -74,32 +62,53 @@ async def measure_shared_journals(
                 found += await measure(
                     f"one step of durable runs of {STEPS} in PostgreSQL, {what}",
                     [
-                        candidate("the host's engine, SQLite", own["SQLite"].once, None, at_once),
-                        candidate(
-                            "the host's engine, PostgreSQL", own["PostgreSQL"].once, goal, at_once
-                        ),
+                        candidate("the host's engine, SQLite", sqlite.once, None, at_once),
+                        candidate("the host's engine, PostgreSQL", shared.once, goal, at_once),
                     ],
                     rounds,
                     ROUND_S,
                 )
-            if with_dbos:
-                with psycopg.connect(server.url(), autocommit=True) as connection:
-                    connection.execute("CREATE DATABASE dbos")
-                dbos = await stack.enter_async_context(
-                    dbos_with(server.url(database="dbos"), STEPS)
-                )
-                found += await measure(
-                    f"one step of durable runs of {STEPS} on one PostgreSQL, {AT_ONCE} at once",
-                    [
-                        candidate("the host's engine", own["PostgreSQL"].once),
-                        candidate("DBOS", dbos, Goal(least_ratio=_LESS_THAN_DBOS)),
-                    ],
-                    min(rounds, 3),
-                    ROUND_S,
-                )
-            for each in own.values():
-                each.check()
     return found
+
+
+async def measure_beside_dbos(server: PostgreSQL, rounds: int) -> list[Figure]:
+    """Time runs beside those of DBOS on the same server; at most three rounds.
+
+    Raises:
+        RuntimeError: A run did not succeed, or not every step was asked for once.
+    """
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE dbos")
+    with tempfile.TemporaryDirectory(prefix="qtforge-bench-") as name:
+        async with contextlib.AsyncExitStack() as stack:
+            # First, so that it ends last: it takes the loop's executor with it.
+            dbos = await stack.enter_async_context(dbos_with(server.url(database="dbos"), STEPS))
+            journal = await _journal(server, Path(name))
+            own = await stack.enter_async_context(_runs_in(journal))
+            return await measure(
+                f"one step of durable runs of {STEPS} on one PostgreSQL, {AT_ONCE} runs at once",
+                [
+                    candidate("the host's engine", own.once),
+                    candidate("DBOS", dbos, Goal(least_ratio=_LESS_THAN_DBOS)),
+                ],
+                min(rounds, 3),
+                ROUND_S,
+            )
+
+
+async def _journal(server: PostgreSQL, folder: Path) -> Journal:
+    settings = JournalSettings(directory=folder, url=server.url())
+    await initialize(settings)
+    return PostgresqlJournal(settings)
+
+
+@contextlib.asynccontextmanager
+async def _runs_in(journal: Journal) -> AsyncIterator[CheckedRuns]:
+    counts = Counts()
+    async with engine_with(journal, WORKFLOW, counts) as engine:
+        runs = CheckedRuns(engine, counts)
+        yield runs
+        runs.check()
 
 
 def main() -> int:
@@ -111,10 +120,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         with running_postgresql(durable=True) as server:
-            measured = measure_shared_journals(
-                server, options.rounds, with_dbos=not options.without_dbos
-            )
-            found = asyncio.run(measured)
+            found = asyncio.run(measure_shared_journals(server, options.rounds))
+            if not options.without_dbos:
+                found += asyncio.run(measure_beside_dbos(server, options.rounds))
     except PostgreSQLUnavailable as error:
         print(f"there is no PostgreSQL to measure: {error}", file=sys.stderr)
         return 1
