@@ -153,14 +153,13 @@ def release(ownership: Ownership, rest_until: datetime.datetime | None = None) -
 
 def post(run_id: str, message_id: str, encoded: Encoded) -> Change:
     """Return the change that posts a message to a run; its outcome is a `Posted`."""
+    message = (run_id, message_id, encoded)
 
-    def do(group: Group) -> Posted:
-        posted = group.post(run_id, message_id, encoded)
-        if posted is None:
-            raise RunNotFoundError(run_id)
-        return posted
+    def do(group: Group) -> Posted | None:
+        return group.post([message])[0]
 
-    return Change(Write(do=do, run_ids=(run_id,), blobs=encoded.blobs), wakes=True)
+    write = Write(do=do, run_ids=(run_id,), blobs=encoded.blobs, post=message)
+    return Change(write, wakes=True)
 
 
 def post_to_key(workflow: str, key: str, message_id: str, encoded: Encoded) -> Change:
@@ -322,9 +321,12 @@ def import_archive(archive: Archive) -> Change:
         group.waiting.save(checkpoints[-1:])
         group.forget(key)
         handled = handled_messages(archive.decoded)
-        for message_id, checksum, payload in archive.inbox_rows:
-            arrives = not ended and message_id not in handled
-            group.waiting.post(key, message_id, Encoded(payload, checksum), arrives=arrives)
+        messages = [
+            (key, message_id, Encoded(payload, checksum), not ended and message_id not in handled)
+            for message_id, checksum, payload in archive.inbox_rows
+        ]
+        if messages:
+            group.waiting.post(messages)
         return run_id
 
     return Change(Write(do=do, blobs=archive.blobs))

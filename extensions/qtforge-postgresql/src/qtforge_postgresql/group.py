@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from qtforge_postgresql.session import Session
-from qtforge_postgresql.waiting_rows import WaitingRows
+from qtforge_postgresql.waiting_rows import WaitingRows, merge_checkpoints
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Ownership, Posted
-from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
+from qtforge_sdk.journal_errors import RunExistsError, RunNotFoundError, StaleOwnerError
 from qtforge_sdk.journal_kit.encoding import Blob, Encoded
 from qtforge_sdk.journal_kit.jobs import Append, Change, CheckpointRow, Create, Job, RunRow
 
@@ -52,9 +52,35 @@ _NEW: Final = """new AS (
 )"""
 _STATUS: Final = """status AS (
     UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
-        owner = CASE WHEN given.finished_at IS NULL THEN owner END
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[]) AS given (key, status, finished_at)
+        owner = CASE WHEN given.finished_at IS NULL THEN owner END,
+        kept = coalesce(given.kept, runs.kept), kept_at = coalesce(given.kept_at, runs.kept_at),
+        label = coalesce(given.label, runs.label),
+        accepts = coalesce(given.accepts, runs.accepts),
+        correlation = coalesce(nullif(given.correlation, ''), runs.correlation)
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::text[],
+        %b::text[], %b::text[])
+        AS given (key, status, finished_at, kept, kept_at, label, accepts, correlation)
     WHERE runs.key = given.key AND given.key IN (SELECT key FROM own)
+)"""
+# Timers and messages of runs that do not end in this group: `_ENDED` drops those of the others.
+_WAITING: Final = """gone AS (
+    DELETE FROM {s}.timers USING unnest(%b::bigint[], %b::text[]) AS given (run, name)
+    WHERE timers.run = given.run AND timers.name = given.name
+        AND given.run IN (SELECT key FROM own)
+), running AS (
+    INSERT INTO {s}.timers SELECT run, name, due
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[]) AS given (run, name, due)
+    WHERE run IN (SELECT key FROM own)
+    ON CONFLICT (run, name) DO UPDATE SET due = excluded.due
+), handled AS (
+    DELETE FROM {s}.arrivals USING unnest(%b::bigint[], %b::bigint[]) AS given (run, position)
+    WHERE arrivals.run = given.run AND arrivals.position = given.position
+        AND given.run IN (SELECT key FROM own)
+), answered AS (
+    DELETE FROM {s}.arrivals USING unnest(%b::bigint[], %b::text[]) AS given (run, message_id)
+        JOIN {s}.inbox USING (run, message_id)
+    WHERE arrivals.run = given.run AND arrivals.position = inbox.position
+        AND given.run IN (SELECT key FROM own)
 )"""
 _ENDED: Final = """ended AS (
     SELECT key FROM own WHERE key = ANY (%b::bigint[])
@@ -114,6 +140,9 @@ _REFER: Final = "INSERT INTO {s}.blob_refs VALUES (%b, %b) ON CONFLICT DO NOTHIN
 _NOTIFY: Final = "SELECT pg_notify(%s, '')"
 
 
+_NOT_SAVED: Final = (None, None, None, None, None)  # of a run without a new checkpoint
+
+
 class LapsedError(Exception):
     """Another process has taken over from this one: it has no row any more."""
 
@@ -130,12 +159,15 @@ class Write:
         do: Writes; see `Change`.
         run_ids: Runs whose rows it locks.
         blobs: Large values that it refers to.
+        post: Instead of ``do``: a message to its run, with its id. Its outcome is a `Posted`;
+            neighbours of this kind are written together.
         listens: Whether it locks the listeners.
     """
 
     do: Callable[[Group], Any]
     run_ids: Sequence[str] = ()
     blobs: Sequence[Blob] = ()
+    post: tuple[str, str, Encoded] | None = None
     listens: bool = False
 
     def __call__(self, group: Group) -> Any:
@@ -275,7 +307,7 @@ class Group:
                 if job.entry.blobs:
                     return False
                 continue
-            if not isinstance(job, Append) or job.checkpoint or job.posts or job.answered:
+            if not isinstance(job, Append) or job.posts:
                 return False
             epoch = job.ownership.epoch
             if epochs.setdefault(job.ownership.key, epoch) != epoch:
@@ -309,15 +341,26 @@ class Group:
         for blob in blobs:
             self.session.execute(_REFER, (key, blob.sum))
 
-    def post(self, run_id: str, message_id: str, message: Encoded) -> Posted | None:
-        """Put a message into a run's inbox; None where there is no such run."""
-        state = self._states.get(run_id)
-        if state is None:
-            return None
-        self.refer(state.key, message.blobs)
+    def post(self, messages: Sequence[tuple[str, str, Encoded]]) -> list[Posted | None]:
+        """Put messages into the inboxes of runs that are locked.
+
+        Args:
+            messages: Each with its run and its id.
+
+        Returns:
+            What was done with each; None where there is no such run.
+        """
+        rows: list[tuple[int, str, Encoded, bool]] = []
+        for run_id, message_id, message in messages:
+            state = self._states.get(run_id)
+            if state is not None:
+                self.refer(state.key, message.blobs)
+                rows.append((state.key, message_id, message, state.finished_at is None))
+        if not rows:
+            return [None] * len(messages)
         self._wakes = True
-        is_open = state.finished_at is None
-        return self.waiting.post(state.key, message_id, message, arrives=is_open)
+        posted = iter(self.waiting.post(rows))
+        return [next(posted) if run_id in self._states else None for run_id, _, _ in messages]
 
     def forget(self, key: int) -> None:
         """Drop what is cached of a run whose owner has changed."""
@@ -362,8 +405,15 @@ class Group:
         rows = _Appends()
         for _, job in appends:
             self._add(job, rows)
+        saved = merge_checkpoints(rows.checkpoints)
         if rows.statuses:
-            given += _columns(rows.statuses.values(), 3)
+            given += _columns(
+                # In the order of keys, in which others lock rows for their messages.
+                ((*row, *saved.rows.get(key, _NOT_SAVED)) for key, row in
+                 sorted(rows.statuses.items())), 8
+            )  # fmt: skip
+        waits = saved.leaves_waiting(rows.answered, rows.ended)
+        given += waits
         if rows.ended:
             given.append(rows.ended)
         if rows.records:
@@ -376,6 +426,7 @@ class Group:
         statement = _plain_statement(
             has_new=bool(creates),
             has_status=bool(rows.statuses),
+            has_waiting=bool(waits),
             has_ended=bool(rows.ended),
             has_records=bool(rows.records),
         )
@@ -416,21 +467,33 @@ class Group:
         for place, created in creates:
             outcomes[place] = self._create(created)
         self._lock(jobs)
-        waiting: list[tuple[int, Append]] = []
-        for place, job in enumerate(jobs):
-            if isinstance(job, Append):
-                waiting.append((place, job))
-            elif isinstance(job, Change):
-                if waiting:
-                    self._append(waiting, outcomes)
-                    waiting = []
+        numbered = ((place, job) for place, job in enumerate(jobs) if not isinstance(job, Create))
+        for kind, some in itertools.groupby(numbered, lambda each: _kind(each[1])):
+            if kind == "append":
+                self._append([(n, job) for n, job in some if isinstance(job, Append)], outcomes)
+            elif kind == "post":
+                self._post(some, outcomes)
+            else:
+                self._change(some, outcomes)
+
+    def _post(self, posts: Iterable[tuple[int, Job]], outcomes: list[Any]) -> None:
+        found = [
+            (place, job.do.post)
+            for place, job in posts
+            if isinstance(job, Change) and isinstance(job.do, Write) and job.do.post
+        ]
+        posted = self.post([message for _, message in found])
+        for (place, message), outcome in zip(found, posted, strict=True):
+            outcomes[place] = RunNotFoundError(message[0]) if outcome is None else outcome
+
+    def _change(self, changes: Iterable[tuple[int, Job]], outcomes: list[Any]) -> None:
+        for place, job in changes:
+            if isinstance(job, Change):
                 self._wakes |= job.wakes
                 try:
                     outcomes[place] = job.do(self)
                 except QtForgeError as error:
                     outcomes[place] = error
-        if waiting:
-            self._append(waiting, outcomes)
 
     def _add_blobs(self, jobs: Sequence[Job]) -> None:
         blobs: dict[bytes, bytes] = {}
@@ -504,8 +567,8 @@ class Group:
         self.waiting.drop(rows.answered, rows.ended)
         for key in rows.ended:
             self.forget(key)
-        for run_id, message_id, message in rows.posts:
-            self.post(run_id, message_id, message)
+        if rows.posts:
+            self.post(rows.posts)
 
     # Both.
 
@@ -545,10 +608,13 @@ class Group:
 
 
 @functools.cache
-def _plain_statement(*, has_new: bool, has_status: bool, has_ended: bool, has_records: bool) -> str:
+def _plain_statement(
+    *, has_new: bool, has_status: bool, has_waiting: bool, has_ended: bool, has_records: bool
+) -> str:
     """Return the statement that writes a group of new runs and plain appends."""
     parts = [_ME, _OWN]
     parts += [_STATUS] * has_status
+    parts += [_WAITING] * has_waiting
     parts += [_ENDED] * has_ended
     parts += [_RECORDS] * has_records
     parts += [_NEW, _FIRST_RECORDS] * has_new
@@ -558,6 +624,14 @@ def _plain_statement(*, has_new: bool, has_status: bool, has_ended: bool, has_re
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:
     """Return the columns of rows, each an array for `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
+
+
+def _kind(job: Job) -> str:
+    if isinstance(job, Append):
+        return "append"
+    if isinstance(job, Change) and isinstance(job.do, Write) and job.do.post is not None:
+        return "post"
+    return "change"
 
 
 def _exists(job: Create) -> RunExistsError:

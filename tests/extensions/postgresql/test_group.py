@@ -1,0 +1,140 @@
+"""Jobs that are written together: each as if it were alone, and in their order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncIterator
+from typing import Any
+
+from qtforge_postgresql import PostgresqlJournal
+from qtforge_sdk.journal import JournalSettings, Posted
+from qtforge_sdk.journal_errors import RunExistsError, RunNotFoundError, StaleOwnerError
+from qtforge_sdk.records import CheckpointSaved, RunPaused
+from qtforge_sdk.testing._journal_scenarios import (
+    NOW,
+    event,
+    finished,
+    keep,
+    started,
+    step,
+    steps_of,
+)
+
+_LATER = NOW + datetime.timedelta(hours=1)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: JournalSettings) -> AsyncIterator[PostgresqlJournal]:
+    journal = PostgresqlJournal(settings)
+    await journal.open()
+    try:
+        yield journal
+    finally:
+        assert not await journal.check()
+        await journal.close()
+
+
+def checkpoint(run_id: str = "run", **fields: Any) -> CheckpointSaved:
+    return CheckpointSaved(run_id=run_id, at=NOW, state={}, **{"label": "here", **fields})
+
+
+def test_messages_that_are_posted_together_are_posted_once_and_in_order(
+    journal_settings: JournalSettings,
+) -> None:
+    async def test() -> None:
+        async with opened(journal_settings) as journal:
+            ownership = await keep(journal, started())
+            await keep(journal, started("done"), finished("done"))
+            outcomes = await asyncio.gather(
+                journal.post("run", event("a")),
+                journal.post("run", event("b")),
+                journal.post("nobody", event("a")),
+                journal.post("run", event("a")),
+                journal.append(ownership, [step()], [("run", event("c")), ("nobody", event("c"))]),
+                journal.post("run", event("c", "x" * 300_000)),
+                journal.post("done", event("a")),
+                return_exceptions=True,
+            )
+            first, second, nobody, again, appended, third, done = outcomes
+            assert isinstance(first, Posted)
+            assert isinstance(third, Posted)
+            assert again == Posted(first.position, is_new=False)
+            assert (first.is_new, appended, third.is_new) == (True, None, False)
+            assert isinstance(nobody, RunNotFoundError)
+            ids = [each.message.message_id for each in await journal.inbox("run")]
+            assert ids == ["a", "b", "c"]
+            assert [each.position for each in await journal.inbox("done")] == [done.position]  # type: ignore[union-attr]
+            assert not await journal.pending("done")
+            assert isinstance(second, Posted)
+            assert first.position < second.position < third.position
+
+    asyncio.run(test())
+
+
+def test_the_checkpoints_of_a_group_leave_what_the_last_one_says(
+    journal_settings: JournalSettings,
+) -> None:
+    async def test() -> None:
+        async with opened(journal_settings) as journal:
+            ownership = await keep(journal, started())
+            ending = await keep(journal, started("ending"))
+            handled = (await journal.post("run", event("m1"))).position
+            await journal.post("run", event("m2"))
+            await journal.post("ending", event("m3"))
+            await asyncio.gather(
+                journal.append(ownership, [checkpoint(
+                    timers={"t": NOW, "u": NOW}, timers_set=("t", "u"), key="order-7")]),
+                journal.append(ending, [checkpoint(
+                    "ending", timers={"t": NOW}, timers_set=("t",))]),
+                journal.append(ownership, [checkpoint(
+                    timers={"t": _LATER}, timers_set=("t",), timers_gone=("u",), inbox=handled,
+                    label="there", accepts=("go",))]),
+                journal.append(ending, [finished("ending")]),
+                journal.append(ownership, [RunPaused(run_id="run", at=NOW, message_id="m2")]),
+            )  # fmt: skip
+            assert (await journal.summary("run")).label == "there"
+            assert (await journal.summary("run")).status == "paused"
+            assert (await journal.summary("ending")).status == "succeeded"
+            assert await journal.next_due(NOW - datetime.timedelta(1)) == _LATER
+            assert (await journal.statistics()).timers == 1
+            assert not await journal.pending("run")
+            assert not await journal.pending("ending")
+            assert await journal.post_to_key("letters", "order-7", event("m4")) == 1
+
+    asyncio.run(test())
+
+
+def test_what_is_refused_in_a_group_does_not_harm_the_rest(
+    journal_settings: JournalSettings,
+) -> None:
+    async def test() -> None:
+        async with opened(journal_settings) as journal:
+            old = await journal.create(started())
+            new = await journal.claim("run")
+            outcomes = await asyncio.gather(
+                journal.append(old, [step(name="zombie")]),
+                journal.append(new, [step(name="a")]),
+                journal.create(started("twice")),
+                journal.create(started("twice", workflow="other")),
+                journal.create(started("run")),
+                journal.append(new, [finished()]),
+                journal.append(new, [step(name="late")]),
+                journal.create(started("large", input="x" * 300_000)),
+                return_exceptions=True,
+            )
+            kinds = [type(each).__name__ for each in outcomes]
+            assert kinds == [
+                "StaleOwnerError", "NoneType", "Ownership", "RunExistsError", "RunExistsError",
+                "NoneType", "StaleOwnerError", "Ownership",
+            ]  # fmt: skip
+            assert steps_of(await journal.records("run")) == ["a"]
+            both = await asyncio.gather(
+                journal.create(started("alone")), journal.create(started("alone")),
+                return_exceptions=True,
+            )  # fmt: skip
+            assert [isinstance(each, RunExistsError) for each in both] == [False, True]
+            assert isinstance(outcomes[0], StaleOwnerError)
+
+    asyncio.run(test())
