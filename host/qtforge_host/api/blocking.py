@@ -162,6 +162,7 @@ class BlockingRunClient:
     follow = _of_runs(RunClient.follow)
     inbox = _of_runs(RunClient.inbox)
     start = _of_runs(RunClient.start)
+    enqueue = _of_runs(RunClient.enqueue)
     run = _of_runs(RunClient.run)
     wait = _of_runs(RunClient.wait)
     send = _of_runs(RunClient.send)

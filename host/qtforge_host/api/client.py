@@ -22,6 +22,7 @@ from qtforge_host.api.host_client import HostClient
 from qtforge_host.api.idempotency import check_same, run_id_of
 from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.parts import Parts
+from qtforge_host.api.queueing import queue_entry
 from qtforge_host.api.snapshots import RunSnapshot, look
 from qtforge_host.api.store import RunStore
 from qtforge_host.config.settings import Settings, load_settings
@@ -232,6 +233,46 @@ class RunClient(RunStore):
             return await durable.supervisor.start(found, given, run_id=wanted)
         except RunExistsError:
             if key is None or wanted is None:
+                raise
+            await check_same(durable, found, given, wanted)
+            return wanted
+
+    async def enqueue(
+        self,
+        workflow: str | Path | Workflow,
+        given: Mapping[str, Any] | None = None,
+        *,
+        pool: str = "default",
+        priority: int = 0,
+        not_before: datetime.datetime | None = None,
+        key: str | None = None,
+    ) -> str:
+        """Store a run that ``serve`` executes when it has room for it; return the run's id.
+
+        Args:
+            workflow: The workflow, its name, or the path of a TOML file.
+            given: The run's input.
+            pool: The pool of processes that may execute it.
+            priority: From -100 to 100; of the runs of a pool, those of a higher one are first.
+            not_before: When it may begin; None for at once.
+            key: As of `start`.
+
+        Raises:
+            WorkflowError: There is no such workflow, or it is not valid.
+            RunInputError: The input is not what the workflow accepts.
+            QueueInvalidError: The pool is no name, or the priority is out of range.
+            KeyInvalidError: The key can't be used.
+            KeyReusedError: The key has started another workflow, or with another input.
+        """
+        queue = queue_entry(pool, priority, not_before)
+        found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
+        durable = await self._parts.durable()
+        given = given or {}
+        wanted = None if key is None else run_id_of(key)
+        try:
+            return await durable.engine.enqueue(found, given, queue, run_id=wanted)
+        except RunExistsError:
+            if wanted is None:
                 raise
             await check_same(durable, found, given, wanted)
             return wanted

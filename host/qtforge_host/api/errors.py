@@ -18,6 +18,7 @@ __all__ = [
     "KeyInvalidError",
     "KeyReusedError",
     "NotFoundError",
+    "QueueInvalidError",
     "ServeNotInstalledError",
     "TooManyRunsError",
 ]
@@ -89,6 +90,20 @@ class KeyInvalidError(QtForgeError):
             "such as a UUID",
         )
         self.longest = longest
+
+
+class QueueInvalidError(QtForgeError):
+    """A pool, a priority or a time can't be used for a run that waits in the queue.
+
+    Args:
+        what: Which one.
+        why: Why not.
+        fix: An example.
+    """
+
+    code = "queue.invalid"
+    exit_code = 2
+    http_status = 400
 
 
 class KeyReusedError(QtForgeError):

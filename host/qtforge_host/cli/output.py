@@ -69,6 +69,7 @@ _GLYPHS: Final = {
     "running": ("▸", "cyan"),
     "taken": ("✓", "green"),
     "not taken": ("✗", "yellow"),
+    "queued": ("◌", "cyan"),
     "waiting": ("◔", "cyan"),
     "paused": ("‖", "yellow"),
     "interrupted": ("↯", "red"),

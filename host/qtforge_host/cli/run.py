@@ -11,6 +11,7 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient
+from qtforge_host.api.documents import RunDocument
 from qtforge_host.cli.errors import CANCELLED, FAILED
 from qtforge_host.cli.inputs import (
     document_of,
@@ -19,7 +20,7 @@ from qtforge_host.cli.inputs import (
     set_option,
     without_bad_names,
 )
-from qtforge_host.cli.output import data_only, json_option
+from qtforge_host.cli.output import data_only, json_option, print_json
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo
@@ -36,6 +37,17 @@ __all__ = ["run"]
 @click.option(
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
 )
+@click.option(
+    "--detach", is_flag=True, help="Queue the runs for serve, and print their ids at once."
+)
+@click.option("--pool", default="default", show_default=True, help="With --detach: the pool.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-100, 100),
+    default=0,
+    show_default=True,
+    help="With --detach: runs of a higher one are first.",
+)
 @json_option
 @click.pass_obj
 def run(
@@ -45,6 +57,9 @@ def run(
     assignments: tuple[str, ...],
     input_file: Path | None,
     jobs: int,
+    detach: bool,
+    pool: str,
+    priority: int,
     as_json: bool,
 ) -> int:
     """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
@@ -52,13 +67,23 @@ def run(
     A run that waits for an event, such as a person's decision, is printed with the commands
     that send it. Exit code 1 when a run failed, 2 when the workflow does not accept the input, 3
     when there is no such workflow, 130 after Ctrl-C.
-    With --json: one JSON document a line, as each run ends.
+    With --json: one JSON document a line, as each run ends, or is queued.
     """
     given = read_input(input_file, assignments)
     good = without_bad_names(paths)
     if paths and not good:
         return FAILED
     inputs = [{**given, "document": document_of(path)} for path in good] or [given]
+    if detach:
+        queued = event_loop.run(_enqueue_all(session, workflow, inputs, pool, priority))
+        for each in queued:
+            if as_json:
+                print_json(each, one_line=True)
+            else:
+                echo(f"queued {each.run_id}")
+        return FAILED if len(good) < len(paths) else 0
+    if pool != "default" or priority:
+        raise click.UsageError("--pool and --priority are for runs that are queued: add --detach")
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
@@ -67,6 +92,19 @@ def run(
             echo("cancelled", err=True)
             return CANCELLED
     return printer.exit_code or (FAILED if len(good) < len(paths) else 0)
+
+
+async def _enqueue_all(
+    session: Session, name: str, inputs: Sequence[dict[str, Any]], pool: str, priority: int
+) -> list[RunDocument]:
+    async with session.client() as client:
+        workflow = await client.workflow(name, files=True)
+        for given in inputs:
+            await client.check_input(workflow, given)  # before any run is queued
+        ids = [
+            await client.enqueue(workflow, given, pool=pool, priority=priority) for given in inputs
+        ]
+        return [(await client.show(each)).document() for each in ids]
 
 
 async def _run_all(

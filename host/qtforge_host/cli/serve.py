@@ -10,6 +10,7 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.extras import SERVING, check_installed
+from qtforge_host.api.queueing import queue_entry
 from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
@@ -86,6 +87,13 @@ _MEGA = 1_000_000
     help="Runs in memory at once.",
 )  # fmt: skip
 @click.option(
+    "--pool",
+    "pools",
+    default="default",
+    show_default=True,
+    help="Execute queued runs of these pools, separated by commas.",
+)
+@click.option(
     "--no-reexec", is_flag=True,
     help="Do not execute this command again when an installed plugin was upgraded.",
 )  # fmt: skip
@@ -109,6 +117,7 @@ def serve(
     log_rate: str,
     max_streams: int,
     max_runs: int,
+    pools: str,
     no_reexec: bool,
 ) -> None:
     """Stay up: resume interrupted runs, start scheduled ones, answer over HTTP.
@@ -142,6 +151,7 @@ def serve(
         log_rate=_rate("--log-rate", log_rate),
         max_streams=max_streams,
         max_runs=max_runs,
+        pools=_pools(pools),
         rate=_rate("--rate", rate),
         reexec=not no_reexec,
     )
@@ -192,6 +202,13 @@ def _rate(option: str, text: str) -> ParsedRate:
         return parse_rate(text)
     except ValueError as error:
         raise click.UsageError(f"{option}: {error}") from error
+
+
+def _pools(text: str) -> tuple[str, ...]:
+    names = tuple(each.strip() for each in text.split(","))
+    for name in names:
+        queue_entry(name, 0, None)  # refuses what is no name
+    return names
 
 
 def _at_least_a_second(option: str, text: str) -> float:

@@ -27,7 +27,7 @@ from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import StepRequester
-from qtforge_host.runs.versions import VersionPolicy, stays_blocked, version_problem
+from qtforge_host.runs.versions import VersionPolicy, major, stays_blocked, version_problem
 from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
@@ -40,7 +40,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.records import RunBlocked, RunResumed, RunStarted
+from qtforge_sdk.records import QueueEntry, RunBlocked, RunResumed, RunStarted
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Engine", "RunIds"]
@@ -190,35 +190,8 @@ class Engine:
             RunInputError: The input does not fit the definition; nothing was started.
             RunError: The journal refused the run.
         """
-        definition = workflow.definition
         await self.active_runs.ensure_watching()
-        checked = await self._evaluator.compute(
-            lambda: checked_input(workflow, given, self._evaluator)
-        )
-        plain = _plain_input(checked)
-        secrets = self.secrets_of(run_id or self._ids.new(self._clock.now()))
-        if definition.secret_inputs or secrets.known.any_hidden:
-            if run_id is not None:  # else its secrets would get more with each attempt
-                await self._refuse_existing(run_id)
-            plain = await secrets.conceal_inputs(plain, definition.secret_inputs)
-        if parent is not None and parent.secrets:
-            await secrets.take(parent.secrets)
-        started = RunStarted(
-            run_id=secrets.run_id,
-            at=self._clock.now(),
-            workflow=definition.name,
-            kind=definition.kind,
-            workflow_version=definition.version,
-            input=plain,
-            plugins=self._plugins(),
-            definition=None if workflow.text == "" else as_document(definition),
-            definition_text=workflow.text,
-            parent=parent.run_id if parent is not None else None,
-            parent_step=parent.step if parent is not None else None,
-            depth=parent.depth + 1 if parent is not None else 0,
-            notify=parent.notify if parent is not None else "",
-            independent=parent is not None and parent.independent,
-        )
+        started, secrets = await self._new(workflow, given, run_id, parent)
         inbox_reads = self.active_runs.inbox_reads
         try:
             ownership = await self.journal.create(started)
@@ -245,6 +218,78 @@ class Engine:
                 raise
         self._tell_end(state)
         return state
+
+    async def enqueue(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        queue: QueueEntry,
+        *,
+        run_id: str | None = None,
+    ) -> str:
+        """Store a run that a process with room for it executes; return its id.
+
+        Args:
+            workflow: A valid workflow.
+            given: The input; it takes precedence over the definition's defaults.
+            queue: How it waits. The plugin that contributed a workflow in Python is added to
+                what it needs.
+            run_id: As of `execute`.
+
+        Raises:
+            RunExistsError: There is a run of that id.
+            RunInputError: The input does not fit the definition; nothing was stored.
+            RunError: The journal refused the run.
+        """
+        plugin, version = workflow.author
+        if plugin in self._plugins():  # that of a kind of workflow is part of the host
+            queue = msgspec.structs.replace(queue, needs={**queue.needs, plugin: major(version)})
+        started, secrets = await self._new(workflow, given, run_id, None, queue)
+        try:
+            await self.journal.enqueue(started)
+        finally:
+            secrets.close()
+        return started.run_id
+
+    async def _new(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        run_id: str | None,
+        parent: ParentStep | None,
+        queue: QueueEntry | None = None,
+    ) -> tuple[RunStarted, RunSecrets]:
+        """Return the first record of a new run, whose input was checked, and its secrets."""
+        definition = workflow.definition
+        checked = await self._evaluator.compute(
+            lambda: checked_input(workflow, given, self._evaluator)
+        )
+        plain = _plain_input(checked)
+        secrets = self.secrets_of(run_id or self._ids.new(self._clock.now()))
+        if definition.secret_inputs or secrets.known.any_hidden:
+            if run_id is not None:  # else its secrets would get more with each attempt
+                await self._refuse_existing(run_id)
+            plain = await secrets.conceal_inputs(plain, definition.secret_inputs)
+        if parent is not None and parent.secrets:
+            await secrets.take(parent.secrets)
+        started = RunStarted(
+            run_id=secrets.run_id,
+            at=self._clock.now(),
+            workflow=definition.name,
+            kind=definition.kind,
+            workflow_version=definition.version,
+            input=plain,
+            plugins=self._plugins(),
+            definition=None if workflow.text == "" else as_document(definition),
+            definition_text=workflow.text,
+            parent=parent.run_id if parent is not None else None,
+            parent_step=parent.step if parent is not None else None,
+            depth=parent.depth + 1 if parent is not None else 0,
+            notify=parent.notify if parent is not None else "",
+            independent=parent is not None and parent.independent,
+            queue=queue,
+        )
+        return started, secrets
 
     async def resume(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _LONGEST_S: Final = 60.0  # between two attempts to resume the same run
 _JUMP_S: Final = 1.0  # by which the time of day and the seconds that pass may differ
 _EVER: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 _ALL: Final = 1_000_000
+_ROOM_S: Final = 0.25  # between two looks whether there is room for queued runs
 _GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
 
 
@@ -58,6 +60,8 @@ class RecoveryLoop:
         journal: Holds them.
         clock: The time.
         pools: Queued runs of these pools are executed here.
+        max_runs: So many runs are executed here at once before queued ones wait; None for any
+            number.
 
     Attributes:
         ready: Set after the first look at every run.
@@ -69,9 +73,12 @@ class RecoveryLoop:
         journal: Journal,
         clock: Clock,
         pools: Sequence[str] = ("default",),
+        max_runs: int | None = None,
     ) -> None:
         self._supervisor = supervisor
-        self._pools = pools
+        self._pools = tuple(pools)
+        self._max_runs = sys.maxsize if max_runs is None else max_runs
+        self._is_crowded = False  # queued runs may wait for room
         self._journal = journal
         self._clock = clock
         self.ready = asyncio.Event()
@@ -110,7 +117,7 @@ class RecoveryLoop:
                     if str(error) != str(self._trouble):
                         _LOG.error("%s", error)
                     self._trouble, wait_s = error, _SWEEP_S
-                await self._wait(wait_s)
+                await self._wait(min(wait_s, _ROOM_S) if self._is_crowded else wait_s)
         finally:
             active_runs.on_change.discard(self._wanted.set)
 
@@ -143,19 +150,26 @@ class RecoveryLoop:
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
 
     async def _take(self, now: datetime.datetime, *, sweeps: bool) -> Sequence[Ownership]:
+        """Take what this process is to execute: first runs that have begun, then queued ones."""
         plugins = self._supervisor.engine.plugins()
         again = plugins != self._plugins  # what was blocked or refused may not be any more
+        able = {name: major(version) for name, version in plugins.items()}
+        since = None if sweeps else self._read_until
+        room = self._max_runs - self._supervisor.count()
+        pools = self._pools if room >= _AT_ONCE else ()
         taken = await self._journal.take(
-            _AT_ONCE,
-            now=now,
-            pools=self._pools,
-            able={name: major(version) for name, version in plugins.items()},
-            since=None if sweeps else self._read_until,
-            again=again,
+            _AT_ONCE, now=now, pools=pools, able=able, since=since, again=again
         )
         if again and len(taken) < _AT_ONCE:
             self._plugins = plugins
-        return taken
+        room -= len(taken)
+        if pools or room <= 0:
+            self._is_crowded = room <= 0
+            return taken
+        newest = (await self._journal.deliveries("", 0)).until
+        queued = await self._journal.take(room, now=now, pools=self._pools, able=able, since=newest)
+        self._is_crowded = len(queued) == room
+        return [*taken, *queued]
 
     async def _notice_set_back(self) -> None:
         """When the clock was set back, note which runs have timers that were set before."""

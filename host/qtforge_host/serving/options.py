@@ -38,6 +38,7 @@ class ServeOptions:
         log_rate: How many lines of one kind bad requests may write into the log.
         max_streams: The most clients that receive live events at once.
         max_runs: So many runs are in memory at once, those that wait there among them.
+        pools: Queued runs of these pools are executed.
         reexec: Whether the process replaces itself when an imported distribution was replaced.
         rate: How often one client may ask.
     """
@@ -58,6 +59,7 @@ class ServeOptions:
     log_rate: ParsedRate = ParsedRate(10, 60.0)
     max_streams: int = 32
     max_runs: int = 10_000
+    pools: tuple[str, ...] = ("default",)
     reexec: bool = True
     rate: ParsedRate = ParsedRate(100, 1.0)
 

@@ -93,7 +93,13 @@ class Service:
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory.of(self.settings.state_dir)
             scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
-            self._recovery = RecoveryLoop(supervisor, self.durable.journal, SystemClock())
+            self._recovery = RecoveryLoop(
+                supervisor,
+                self.durable.journal,
+                SystemClock(),
+                pools=self.options.pools,
+                max_runs=self.options.max_runs,
+            )
             bindings = await bind(self.host, self.options.max_runs)
             stack.callback(bindings.close)
             stack.push_async_callback(self._stop_listening, bindings.receiver)

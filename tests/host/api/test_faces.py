@@ -159,6 +159,14 @@ TABLE = {
         lambda it: it.post("/v1/runs", {"workflow": "quick", "input": {"word": "b"}}, **WAIT),
         documents.RunDocument, status_and_result,
     ),
+    "run, in the queue": UseCase(
+        lambda _: ["run", "quick", "--set", "word=b", "--detach", "--pool", "none", "--json"],
+        documents.RunDocument, "startRun",
+        lambda it: it.post(
+            "/v1/runs", {"workflow": "quick", "input": {"word": "b"}, "queue": {"pool": "none"}}
+        ),
+        documents.RunDocument, status_and_result,
+    ),
     "runs list": UseCase(
         lambda it: ["runs", "list", "--workflow", "document-approval", "--json"],
         documents.RunList, "listRuns",

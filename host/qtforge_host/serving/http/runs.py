@@ -40,9 +40,18 @@ KEY: Final = "Idempotency-Key"
 async def start_run(call: Call) -> Answer:
     """Start a workflow; the same key starts it once."""
     given = call.body
-    run_id = await _client(call).start(
-        given.workflow, given.input, key=call.headers.get(KEY.lower())
-    )
+    key, queue = call.headers.get(KEY.lower()), given.queue
+    if queue is None:
+        run_id = await _client(call).start(given.workflow, given.input, key=key)
+    else:
+        run_id = await _client(call).enqueue(
+            given.workflow,
+            given.input,
+            pool=queue.pool,
+            priority=queue.priority,
+            not_before=queue.not_before,
+            key=key,
+        )
     return await _awaited(call, run_id)
 
 

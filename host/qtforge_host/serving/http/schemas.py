@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from qtforge_host.api.queueing import POOL
 from qtforge_sdk.journal import CURSOR
 from qtforge_sdk.runs import RunStatus
 
@@ -59,11 +60,20 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Something that a client sends; an unknown key is refused."""
 
 
+class Queue(_Given, frozen=True, kw_only=True):
+    """How a run waits for a process that has room for it."""
+
+    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL}$")] = "default"
+    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
+    not_before: Instant | None = None
+
+
 class StartRun(_Given, frozen=True, kw_only=True):
-    """Start a workflow on an input."""
+    """Start a workflow on an input, at once or, with ``queue``, when a process has room for it."""
 
     workflow: Name
     input: dict[str, Any] = {}
+    queue: Queue | None = None
 
 
 class SendEvent(_Given, frozen=True, kw_only=True):

@@ -1,0 +1,39 @@
+"""Say how a run waits for a process that has room for it."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Final
+
+from qtforge_host.api.errors import QueueInvalidError
+from qtforge_sdk.records import QueueEntry
+
+__all__ = ["POOL", "queue_entry"]
+
+POOL: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""The names of pools, as a regular expression."""
+
+_MOST: Final = 100  # the highest priority, and the lowest below 0
+
+
+def queue_entry(pool: str, priority: int, not_before: datetime.datetime | None) -> QueueEntry:
+    """Return the entry of a run in the queue.
+
+    Raises:
+        QueueInvalidError: The pool is no name, the priority out of range, or the time without a
+            time zone.
+    """
+    if re.fullmatch(POOL, pool) is None:
+        why = "a pool's name has at most 64 letters, digits, '.', '-' and '_', no other characters"
+        raise QueueInvalidError(f"the pool {pool!a} can't be used", why, "such as reports")
+    if not -_MOST <= priority <= _MOST:
+        why = f"it must be between -{_MOST} and {_MOST}"
+        raise QueueInvalidError(f"the priority {priority} can't be used", why, "such as 10")
+    if not_before is not None and not_before.tzinfo is None:
+        raise QueueInvalidError(
+            f"the time {not_before.isoformat()} can't be used",
+            "it has no time zone",
+            "such as 2026-01-02T03:04:05Z",
+        )
+    return QueueEntry(pool=pool, priority=priority, not_before=not_before)
