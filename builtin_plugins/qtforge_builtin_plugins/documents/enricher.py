@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -10,6 +10,9 @@ from qtforge_builtin_plugins.documents.messages import EnrichRequest, EnrichResp
 from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 
 __all__ = ["DocumentEnricher", "EnricherConfig"]
+
+
+_MAILS: Final = frozenset({"message/rfc822", "application/vnd.ms-outlook"})
 
 
 class EnricherConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,8 +92,13 @@ def _invoice(request: EnrichRequest, folder: str | None) -> Invoice | None:
             request.document_type in (None, "unknown")
             and invoices.looks_like_invoice(text, None, folder)
         ):
-            recipients = request.metadata.recipients if request.metadata else ()
-            found = invoices.find_invoice(text, language, folder, recipients)
+            metadata = request.metadata
+            is_mail = metadata is not None and metadata.media_type in _MAILS
+            found = invoices.find_invoice(
+                text, language, folder,
+                metadata.recipients if metadata else (),
+                metadata.author if metadata and is_mail else None,
+            )  # fmt: skip
         else:
             return None
         if folder is None:

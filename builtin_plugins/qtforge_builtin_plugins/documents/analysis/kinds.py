@@ -17,11 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from qtforge_builtin_plugins.documents.facts.labels import LANGUAGES, fold, load_labels
 from qtforge_builtin_plugins.documents.facts.page import Page
-from qtforge_builtin_plugins.documents.facts.sums import read_lines
+from qtforge_builtin_plugins.documents.facts.sentences import (
+    find_sentence_values,
+    with_sentence_sums,
+)
+from qtforge_builtin_plugins.documents.facts.sums import Sums, read_lines
 
 __all__ = ["Kind", "load_classifier"]
 
@@ -59,6 +64,11 @@ _LABELS: Final = frozenset(
     {"number", "date", "due_date", "customer_number", "order_reference", "payment_reference",
      "vat_id", "iban", "bic", "delivery_note", "original_number"}
 )  # fmt: skip
+_MOST_MESSAGE: Final = 4_000  # the characters of a message that is an invoice by itself
+_SENTENCE_SCORES: Final[Mapping[str, float]] = MappingProxyType(
+    {"number": 2.5, "date": 1.5, "due_date": 2.0, "total": 2.5}
+)
+_FEW_LABELS: Final = 2
 _SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due"})
 
 _WORD: Final = re.compile(r"§|[^\W_]+(?:[-'][^\W_]+)*")
@@ -189,7 +199,24 @@ def _invoice_finds(text: str, language: str) -> list[tuple[float, str]]:
         finds.append((score * 0.5, "labels " + ", ".join(sorted(labels))))
     if sums:
         finds.append((score * 0.5, "sums " + ", ".join(sorted(filter(None, sums)))))
-    return finds if finds and (sums or len(labels) > 2) else []
+    if not sums and len(labels) <= _FEW_LABELS:
+        finds = []
+    if len(text) <= _MOST_MESSAGE and sum(find[0] for find in finds) < _THRESHOLD:
+        finds += _sentence_finds(page, language)
+    return finds
+
+
+def _sentence_finds(page: Page, language: str) -> list[tuple[float, str]]:
+    """Return the finds of a message whose sentences have an invoice's number, sum and days."""
+    if next(page.labels.find_titles(page.folded, page.tokens), None) is None:
+        return []
+    kinds = {each.kind for each in find_sentence_values(page, language)}
+    if with_sentence_sums(page, language, Sums(), None).total is not None:
+        kinds.add("total")
+    found = sorted(kinds & _SENTENCE_SCORES.keys())
+    if "number" not in found or len(found) < _LEAST_FINDS:
+        return []
+    return [(_SENTENCE_SCORES[kind], f"sentence with {kind}") for kind in found]
 
 
 def _has_value(page: Page, end: int) -> bool:

@@ -38,7 +38,7 @@ SIGNS: Final[Mapping[str, str]] = MappingProxyType(
         "₴": "UAH", "₺": "TRY", "₩": "KRW", "rs": "INR", "rs.": "INR", "руб": "RUB",
         "руб.": "RUB", "рублей": "RUB", "рубля": "RUB", "рубль": "RUB", "euro": "EUR",
         "euros": "EUR", "dollars": "USD", "us dollars": "USD", "pounds": "GBP", "zł": "PLN",
-        "kč": "CZK", "tl": "TRY",
+        "kč": "CZK", "tl": "TRY", "r$": "BRL", "mx$": "MXN", "lira": "TRY", "fr.": "CHF",
     }
 )  # fmt: skip
 CODES: Final = (
@@ -51,7 +51,8 @@ NUMBER: Final = (
 )
 _SPACE: Final = r"[ \u00a0\u202f]?"
 _SIGN: Final = (
-    rf"(?i:us\$|\brs\b\.?|руб(?:лей|ля|ль)?\b\.?|\beuros?\b|\bus dollars\b|\bdollars\b|\bpounds\b"
+    rf"(?i:us\$|\br\$|\bmx\$|\brs\b\.?"
+    rf"|руб(?:лей|ля|ль)?\b\.?|\beuros?\b|\bus dollars\b|\bdollars\b|\bpounds\b"
     r"|zł\b"
     rf"|kč\b|\bkr\b\.?|\bTL\b)|[$€£¥₽₹₴₺₩]|\b(?:{CODES})(?![A-Za-z])"
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from qtforge_builtin_plugins.documents.facts.blocks import DEPARTMENT, TOWN, Block, find_blocks
 from qtforge_builtin_plugins.documents.facts.companies import (
     FORMS,
     find_companies,
@@ -35,8 +36,13 @@ _VAT_FORM: Final = re.compile(
     r"|(?P<eu>(?:AT ?U|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|GB|GR|HR|HU|IE|IT|LT|LU|LV|MT|NL|NO|PL"
     r"|PT|RO|SE|SI|SK|XI|TR|RU) ?[\dA-Z](?:[ .-]?[\dA-Z]){6,13}(?![\dA-Za-z]))"
     r"|(?P<letter>[A-Z]-?\d{7,8}[A-Z]?|[A-Z]\d{7}[A-Z]|\d{8}[A-Z])(?![\dA-Za-z])"
-    r"|(?P<digits>\d(?:[ .-]?\d){7,13})(?!\d)"
+    r"|(?P<brazil>\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2})"
+    r"|(?P<mexico>[A-ZÑ&]{3,4}\d{6}[A-Z\d]{3})(?![A-Za-z\d])"
+    r"|(?P<whole>\d{8,11})(?= \d)|(?P<digits>\d(?:[ .-]?\d){7,13})(?!\d)"
     r"|(?P<other>\d{2}[A-Z]{5}\d{4}[A-Z][\dA-Z]{3})"
+)
+_COUNTRY: Final = re.compile(
+    r"(?<!\w)(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|GB|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK)$"
 )
 _SWISS_END: Final = re.compile(r"CHE[- ]?\d{3}[. ]?\d{3}[. ]?\d{3} ?$")
 # Forms that only the VAT numbers of a country have, so that they need no label.
@@ -54,6 +60,7 @@ _COMPANY_NUMBER: Final = re.compile(
 _REGISTERED: Final = re.compile(
     r"(?<!\w)(?:(?P<de>HR ?[AB] ?\d{2,6}(?: ?[A-Z]{1,2}(?!\w))?)|(?P<at>FN ?\d{3,6} ?[a-z])"
     r"|(?P<ch>CH-?\d{3}\.\d\.\d{3}\.\d{3}-\d)|(?P<es>(?i:hoja) ?[A-Z]{1,2} ?-?\d{3,7})"
+    r"|(?P<fr2>\d{3} \d{3} \d{3})(?= R\.?C\.?S\.?(?!\w))"
     r"|(?:R\.?C\.?S\.?|SIREN|SIRET)[^\d\n]{0,32}\n?[^\d\n]{0,12}(?P<fr>\d{3}[ .]?\d{3}\s?\d{3})"
     r"|(?i:kvk|kamer van koophandel)[^\d\n]{0,36}(?P<nl>\d{8})"
     r"|(?:R\.?E\.?A\.?)[^\d\n]{0,8}?(?P<it>[A-Z]{2} ?-? ?\d{5,7})"
@@ -77,25 +84,8 @@ _POSTAL: Final = re.compile(
     r"\b(?:[A-Z]{1,2}-)?\d{2,6}(?:[- ]\d{2,4})?\b|\b[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}\b"
     r"|\b[A-Z]\d[\dW] ?[A-Z\d]{4}\b"
 )
-# A line with the town of an address: 53111 Bonn, 1012 WX Amsterdam, Columbus, OH 43215.
-_TOWN: Final = re.compile(
-    r"(?:[A-Z]{1,2}-)?(?:\d{4} [A-Z]{2}|\d{4}-\d{3}|\d{2}-\d{3}|\d{3} \d{2}|\d{4,6}),? (?:г\. ?)?"
-    r"[^\W\d_][^\d\n]{1,40}(?: \d{1,2})?"
-    r"|[^\W\d_][^\d\n]{1,40},? (?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
-    r"|[A-Z]\d[\dW] ?[A-Z\d]{4})"
-)
 _ANY_LABEL: Final = re.compile(r"[^\W\d_][^\d:,\t]{1,40}:\s+")
 _STREET: Final = re.compile(r"(?=[^\n]{3,60}$)[^\n]*\d[^\n]*")
-# The words of a line of an address that names a department or a person of a company.
-_DEPARTMENT: Final = re.compile(
-    r"(?<!\w)(?:att|attn|attention|z\. ?hd|zu handen|fao|t\.? ?a\.? ?v|c\.a|a/c|all'att|all'uff"
-    r"|a l'att|servic|accounts|dep|department|dept|buchhalt|kreditor|debitor|abteilung|abt|compta"
-    r"|administra"
-    r"|afdeling|ufficio|dpto|departamento|bogholder|ekonomi|okonomi|dzial|ksiegow|muhasebe|bolum"
-    r"|departman|finans|satin alma|бухгалт|вниманию|отдел|purchas|financ|einkauf|inkop|indkob"
-    r"|zakup|compras|achats|acquisti|contabil|inkoop|crediteur|payable|cuentas|contas|per adres|c/o"
-    r"|fornitor|leverandor|leverantor|kreditorer)"
-)
 _PARTICLE: Final = re.compile(
     r"(?:von der|von|vom|van der|van den|van|zum|zur|de la|de|di|da|ter|'t|af|av) "
 )
@@ -107,6 +97,19 @@ _MOST_BAND: Final = 90
 _ONLY_FORM: Final = re.compile(FORMS)
 _OVER_LINE: Final = 24  # characters of a number in the next line
 _MOST_ONE_LINE: Final = 120
+# The last words before the name in "The invoice is issued to Jane Doe".
+_TO: Final = re.compile(
+    r"(?:[^\W\d_][^\d,:]{0,50} )?(?:[Tt]il"
+    r"|[Tt]o|[Aa]n|[Aa]o|[Aa]an|[Tt]ill|[Dd]la|[Pp]ara|[Pp]our|[Àà]|[Aa])"
+    r" (?=[^\W\d_a-z])"
+)
+_LEAST_DOMAIN: Final = 4
+_MOST_DOMAIN: Final = 8
+# Those that are called by their address: Condominio Via Mazzini 14.
+_NAMED_BY_ADDRESS: Final = re.compile(
+    r"(?:condominio|comunidad de propietarios|copropriete|syndicat|weg |wspolnota|ejerforening"
+    r"|bostadsratt|brf |vve |residence|тсж|wohnungseigentum|stockwerkeigentum|hausgemeinschaft)"
+)
 _INDENT: Final = 12  # characters; more is a column of its own
 _SHIFT: Final = 2
 _MOST_BLOCKS: Final = 60
@@ -159,8 +162,13 @@ class _Name:
     line: int
 
 
-def find_businesses(page: Page) -> Businesses:
-    """Return issuer and customer with their numbers."""
+def find_businesses(page: Page, sender: str | None = None) -> Businesses:
+    """Return issuer and customer with their numbers.
+
+    Args:
+        page: The text.
+        sender: The sender of the mail that the text is of, as in its header; None for others.
+    """
     names = list(_names(page))
     labelled = {kind: _labelled(page, kind) for kind in ("issuer", "customer")}
     beside = _side_by_side(page)
@@ -172,11 +180,23 @@ def find_businesses(page: Page) -> Businesses:
         issuer, customer = first, _addressee(page, names, first)
     if issuer and customer and issuer.text == customer.text:
         issuer = None
+    if sender is not None and beside is None:
+        first, addressed = _in_mail(page, names, sender)
+        customer = addressed if customer is None or _is_greeting(page, customer) else customer
+        if issuer is None and (
+            customer is None or first is None or not _is_of(first.text, customer.text)
+        ):
+            issuer = first
+    if beside is None and issuer is None and (customer is None or _is_attention(page, customer)):
+        blocks = _by_blocks(page)
+        if blocks is not None:
+            issuer, customer = blocks
     if issuer is None:
         issuer = _by_evidence(page, names, None if customer is None else customer.text)
     if customer is None:
         customer = (
-            _addressee(page, names, issuer)
+            _in_block(page, issuer)
+            or _addressee(page, names, issuer)
             or _on_one_line(page, issuer)
             or _other(page, names, issuer)
         )
@@ -187,6 +207,124 @@ def find_businesses(page: Page) -> Businesses:
         issuer=_business(page, issuer, numbers["issuer"], labelled["issuer"] is not None),
         customer=_business(page, customer, numbers["customer"], labelled["customer"] is not None),
     )
+
+
+def _by_blocks(page: Page) -> tuple[_Name, _Name] | None:
+    """Return issuer and customer of the first two blocks of addresses, or None."""
+    blocks = find_blocks(page)
+    first = next(iter(blocks), None)
+    other = next((each for each in blocks if first and not _is_of(each.name, first.name)), None)
+    if first is None or other is None:
+        return None
+    # The same name may be whole in another line.
+    first = max(
+        (each for each in blocks if _is_of(each.name, first.name)),
+        key=lambda each: (has_form(each.name), -each.start),
+    )
+    if other.score > first.score:
+        first, other = other, first
+    return _name_of(first), _name_of(other)
+
+
+def _in_block(page: Page, issuer: _Name | None) -> _Name | None:
+    """Return the name of the first block of an address that is not the issuer's."""
+    others = (
+        each for each in find_blocks(page) if issuer is None or not _is_of(each.name, issuer.text)
+    )
+    block = next(others, None)
+    return _name_of(block) if block else None
+
+
+def _in_mail(page: Page, names: Sequence[_Name], sender: str) -> tuple[_Name | None, _Name | None]:
+    """Return the name that signs a mail, and the one after a label with its address."""
+    signing: list[_Name] = []
+    addressed: _Name | None = None
+    for index, (line_start, end) in enumerate(page.lines[:_MOST_LINES]):
+        text = page.text[line_start:end].rstrip(".")
+        label = _ANY_LABEL.match(text) or _TO.match(text)
+        own = text[label.end() :] if label else text
+        name, *address = [part.strip() for part in own.split(",")]
+        start = line_start + (label.end() if label else 0)
+        is_addressed = bool(address) and _has_address(address) and name[:1].isupper()
+        is_association = bool(address) and name.startswith(("vzw ", "asbl ", "stichting "))
+        if not is_addressed and not is_association:
+            continue
+        company = _company_at(page, start, end, index)
+        placed = _Name(company or name, start, 0, index)
+        if len(placed.text) > _MOST_NAME:
+            continue
+        if label is not None:
+            addressed = addressed or placed
+        else:
+            signing.append(placed)
+    words, domain = _sender(sender)
+    best = next((each for each in signing if _is_senders(each.text, words, domain)), None)
+    if best is None:
+        best = next((each for each in names if _is_senders(each.text, words, domain)), None)
+    if best is None and all(addressed and _is_of(each.text, addressed.text) for each in names):
+        best = _line_of(page, words, domain)
+        best = best or next(iter(signing), None)
+    return best, addressed
+
+
+def _sender(sender: str) -> tuple[str, str]:
+    """Return the folded name of a sender, and the letters of the domain of the address."""
+    match = _MAIL.search(sender)
+    domain = match["domain"].rsplit(".", 1)[0] if match else ""
+    return fold(sender.split("<", 1)[0].strip(' "')), _key(domain)
+
+
+def _is_senders(name: str, words: str, domain: str) -> bool:
+    """Return whether a name is the sender's, or has the letters of its domain."""
+    key = _key(name)
+    return bool(words) and (
+        _key(words) in key
+        or (len(domain) >= _LEAST_DOMAIN and domain[:_MOST_DOMAIN] in key)
+        or (len(domain) >= _LEAST_DOMAIN and all(part in key for part in _long_words(words)))
+    )
+
+
+def _long_words(words: str) -> list[str]:
+    return [word for word in words.split() if len(word) > _LEAST_DOMAIN] or ["\0"]
+
+
+def _line_of(page: Page, words: str, domain: str) -> _Name | None:
+    """Return a line with the letters of the domain, or that begins with the sender's name."""
+    lines = [
+        (index, start, page.text[start:end])
+        for index, (start, end) in enumerate(page.lines[:_MOST_LINES])
+        if end - start <= _MOST_NAME and not any(map(str.isdigit, page.text[start:end]))
+    ]
+    for index, start, line in lines:
+        if len(domain) > _LEAST_DOMAIN and domain in _key(line) and "@" not in line:
+            return _Name(line, start, 0, index)
+    for index, start, line in lines:
+        if len(words) > _LEAST_DOMAIN and fold(line).startswith(words):
+            return _Name(line.rstrip(",. "), start, 0, index)
+    return None
+
+
+def _has_address(parts: Sequence[str]) -> bool:
+    """Return whether the parts after a name are a street and a town."""
+    return len(parts) > 1 and any(map(str.isdigit, "".join(parts[:2]))) and (
+        TOWN.fullmatch(parts[-1]) is not None or parts[-1].isalpha()
+    )  # fmt: skip
+
+
+def _is_greeting(page: Page, name: _Name) -> bool:
+    """Return whether a name is in a greeting, which is on a line of its own with a comma."""
+    line = page.line(name.line)
+    return line.endswith((",", "!")) and len(line) <= _MOST_NAME
+
+
+def _name_of(block: Block) -> _Name:
+    return _Name(block.name, block.start, 0, block.line)
+
+
+def _is_attention(page: Page, name: _Name) -> bool:
+    """Return whether a name follows words such as "for the attention of"."""
+    start, _ = page.lines[name.line]
+    return DEPARTMENT.match(page.folded, start, name.start) is not None
 
 
 def find_recipient(recipients: Sequence[str], issuer: Business | None) -> str | None:
@@ -412,7 +550,12 @@ def _name_in(page: Page, start: int, end: int, index: int) -> str | None:
     )  # fmt: skip
     if label is not None and not any(map(str.isdigit, text[: label.start - start])):
         text = text[: label.start - start]  # Guest Name: Jane Doe Date: 31/12/2017
+    own = _ANY_LABEL.match(text)
+    if own is not None and has_name(text[own.end() :]):
+        return _name_in(page, start + own.end(), end, index)  # Nome: Jane Doe
     first = text.split(",", 1)[0].strip()
+    if _NAMED_BY_ADDRESS.match(fold(first)) and len(first) <= _MOST_NAME:
+        return first
     is_long = len(first.split()) > 8 or len(first) > _MOST_NAME
     if any(map(str.isdigit, first)) or is_long:
         # Ida Skov Havnegade 32: the name is the first two words, or those before a small one.
@@ -458,6 +601,8 @@ def _first_line(page: Page, customer: str | None) -> _Name | None:
     for index in range(min(3, len(page.lines))):
         start, end = page.lines[index]
         text = page.text[start:end]
+        if text.endswith((",", "!", ":")):
+            return None  # a greeting
         is_label = bool(page.hits_between(start, start + 1)) or _is_heading(page, start, end)
         title = next(page.labels.find_titles(page.folded, page.tokens_between(start, end)), None)
         if title is not None and title[2] == end and title[1] - start > 3:
@@ -525,7 +670,7 @@ def _addressee(page: Page, names: Sequence[_Name], issuer: _Name | None) -> _Nam
             ):
                 continue
             text = page.text[cell.start : cell.end].strip()
-            if not _TOWN.fullmatch(text) or page.hits_between(cell.start, cell.start + 1):
+            if not TOWN.fullmatch(text) or page.hits_between(cell.start, cell.start + 1):
                 continue
             count += 1
             if count > _MOST_BLOCKS:
@@ -548,7 +693,7 @@ def _on_one_line(page: Page, issuer: _Name | None) -> _Name | None:
         if len(text) > _MOST_ONE_LINE or "," not in text:
             continue
         name, *address = [part.strip() for part in text.split(",")]
-        if len(address) < 2 or not _TOWN.fullmatch(address[-1]) or _MONEY.search(text):
+        if len(address) < 2 or not TOWN.fullmatch(address[-1]) or _MONEY.search(text):
             continue
         if not any(map(str.isdigit, "".join(address[:-1]))) or any(map(str.isdigit, name)):
             continue
@@ -569,7 +714,7 @@ def _above(page: Page, town: int, cell: Cell, companies: dict[int, _Name]) -> _N
     if street is None:
         return None
     text = page.text[street.start : street.end]
-    if not _STREET.match(text) or _MONEY.search(text) or _TOWN.fullmatch(text):
+    if not _STREET.match(text) or _MONEY.search(text) or TOWN.fullmatch(text):
         return None
     place = street
     for index in range(town - 1, max(0, town - 4), -1):
@@ -592,7 +737,7 @@ def _above(page: Page, town: int, cell: Cell, companies: dict[int, _Name]) -> _N
         own = companies.get(start)
         if own is not None:
             return own
-        if _DEPARTMENT.match(page.folded, start, end) is not None and mail is None:
+        if DEPARTMENT.match(page.folded, start, end) is not None and mail is None:
             continue
         if not _is_name(page, start, end):
             return None
@@ -608,7 +753,7 @@ def _is_name(page: Page, start: int, end: int) -> bool:
         or len(text) > _MOST_NAME
         or (len(text.split()) == 1 and any(map(str.isdigit, text)))
         or text.endswith(":")
-        or _TOWN.search(text)
+        or TOWN.search(text)
         or any(
             page.folded[hit.start : hit.end] not in _SHORT_LABELS
             for hit in page.hits_between(start, start + 1)
@@ -694,10 +839,20 @@ def _owner(page: Page, position: int, places: Sequence[tuple[_Name, str]]) -> st
         name, role = max(before, key=lambda each: each[0].start)
         # Far below the customer's address the numbers are the issuer's again.
         is_far = page.line_at(position) - name.line > _MOST_ADDRESS
-        if role == "customer" and is_far and any(other == "issuer" for _, other in places):
+        is_later = is_far or _is_after_number(page, name, position)
+        if role == "customer" and is_later and any(other == "issuer" for _, other in places):
             return "issuer"
         return role
     return min(places, key=lambda each: each[0].start)[1] if places else None
+
+
+def _is_after_number(page: Page, name: _Name, position: int) -> bool:
+    """Return whether the invoice's number or day is between a name and a position below it."""
+    _, end = page.lines[name.line]
+    return any(
+        {"number", "date"} & set(hit.kinds) and page.line_at(hit.start) < page.line_at(position)
+        for hit in page.hits_between(end, position)
+    )
 
 
 def _labelled_numbers(page: Page) -> Iterable[tuple[Hit, str, str, str]]:
@@ -732,6 +887,9 @@ def _labelled_numbers(page: Page) -> Iterable[tuple[Hit, str, str, str]]:
         evidence = f"{page.spans([(hit.start, hit.end)])} {' '.join(text.split())}"[:160]
         for kind in kinds:
             value = _vat(text) if kind == "vat_id" else _company_number(text)
+            country = _COUNTRY.search(page.text, hit.start, hit.end)
+            if kind == "vat_id" and value and value.isdigit() and country is not None:
+                value = f"{country[0]}{value}"  # of the label "TVA BE"
             if value is not None:
                 yield hit, kind, value, evidence
 
@@ -740,7 +898,7 @@ def _vat(text: str) -> str | None:
     lead = _LEAD.match(text)
     at = lead.end() if lead else 0
     match = _VAT_FORM.match(text, at)
-    return None if match is None else re.sub(r"[ .-]", "", match[0]).rstrip("/")
+    return None if match is None else re.sub(r"[ ./-]", "", match[0])
 
 
 def _company_number(text: str) -> str | None:

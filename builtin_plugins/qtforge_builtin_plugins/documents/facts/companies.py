@@ -12,6 +12,9 @@ __all__ = ["FORMS", "find_companies", "has_form", "without_form"]
 
 # Longer forms come first. Each is a whole word, with the full stop that may follow it.
 FORMS: Final = (
+    r"S\.? ?A\.? ?de ?C\.? ?V\.?|S\.? ?de ?R\.? ?L\.?(?: ?de ?C\.? ?V\.?)?|S\.A\.C\.|S/A|S[àá]rl"
+    r"|A\.?[mM]\.?[bB]\.?[aA]\.?|Soc\. Coop\.(?: ?[aA]gr\.| ?a ?r\.? ?l\.?)|E\.M\.|K\.K\."
+    r"|(?:bv|nv|vof|bvba)(?=,| \()|"
     r"(?:San\.? ?(?:ve|Ve) ?Tic\.? ?)?(?:Ltd\.? ?[ŞS]ti|A\. ?[ŞS])\.?"
     r"|(?:Sanayi (?:ve|Ve) Ticaret )?(?:Limited|Anonim|Kollektif|Komandit) Şirketi"
     r"|(?:[Gg]?GmbH|AG|SE|UG(?: \(haftungsbeschränkt\))?)(?: ?& ?Co\.? ?(?:KGaA|KG|OHG))"
@@ -86,6 +89,7 @@ _ALSO_WORDS: Final = frozenset(
 _COMMON_WORDS: Final = frozenset(["AS", "SE", "ME", "CO", "NA"])
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{3}")
 _LABEL_AFTER: Final = re.compile(r" (?:[Nn]o(?:\.|\b)|[Nn]umber|[Rr]eg|[Nn]ame|[Ss]ecretary)")
+_COUNTY: Final = re.compile(r"\.? [A-Z][a-z]+(?:\n|$|[,.])")
 _NEXT_WORD: Final = re.compile(r"[ \n]{0,3}([^\W\d_]{2,})")
 _DOTTED: Final = re.compile(r"\..*\.$|^(?:Inc|Corp|Lda|LDA|Ltda|Şti|Co)\.$|Şti\.$|Lda\.$")
 _MARKS: Final = "«»„“”\"' "
@@ -102,6 +106,8 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
             following = _NEXT_WORD.match(text, match.end())
             if match["form"] in _COMMON_WORDS or (following and following[1].isupper()):
                 continue
+        if match["form"] in ("Co", "Co.") and _COUNTY.match(text, match.end()):
+            continue  # Tralee, Co. Kerry
         if match["form"] == "Company" and _LABEL_AFTER.match(text, match.end()):
             continue  # the label of its number
         if match["form"] and name.endswith(".") and not _DOTTED.search(match["form"]):

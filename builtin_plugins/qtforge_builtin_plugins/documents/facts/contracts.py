@@ -52,7 +52,7 @@ _NAME: Final = re.compile(
     r"(?![\d_]|(?<=\w)\w)"
 )
 # Between a label and its name: marks, titles, and a post in small letters.
-_LEAD: Final = re.compile(r"[ ]{0,40}[\s:.,–—_-]{0,6}")
+_LEAD: Final = re.compile(r"[ ]{0,40}[\s:.,–—_-]{0,6}[ \t]{0,40}")
 _POST: Final = re.compile(r"(?:[^\W\dA-ZÀ-ÞА-ЯЁĞİŞÇÖÜ_][\w'’.-]*[ \u00a0]+){0,4}")
 _STRONG_TITLE: Final = re.compile(
     r"(?<!\w)(?:Herrn?|Frau|Mrs?\.?|Ms\.?|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sra?\.|Don|Doña|D\.ª?|Dª"
@@ -81,7 +81,7 @@ _BROKEN_LINE: Final = re.compile(
 )
 _CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER: Final = re.compile(
-    r"[\s:.#№·()–-]{0,6}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
+    r"[\s:.#№·()–-]{0,6}[ \t]{0,40}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
     r"|номер|mit der|sous le)\s)?"
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
     # After a gap: digits or a letter or two, and not the next label (411 214 331 SIREN ...).
@@ -117,7 +117,14 @@ _MAILBOXES: Final = frozenset(
      "dienst", "privacy", "datenschutz", "billing", "invoices", "contracts", "projects", "client",
      "works", "council", "data", "general", "public"]
 )  # fmt: skip
-_ARTICLES: Final = frozenset(["le", "la", "les", "el", "los", "las", "il", "het", "l"])
+_ARTICLES: Final = frozenset(
+    ["le", "la", "les", "el", "los", "las", "il", "lo", "i", "gli", "het", "l", "os", "as"]
+)
+_ORDINALS: Final = frozenset("ªº")
+_ABBREVIATION: Final = re.compile(r"[А-ЯЁ]{2,3}")  # a citizen of the РФ
+_NO_NAME_LEAD: Final = re.compile(r"(?:[А-ЯЁ]{2,3}|[ªº])[ \n]+(?=[^\W\d_])")
+_HOUSE_NUMBER: Final = re.compile(r" \d{1,4} ?[a-z]?,[ \n]\d{4,5} ")  # after the name of a street
+_LEAST_TITLE: Final = 3
 _OPEN_QUOTES: Final = tuple('"“„«')
 _CLOSE_QUOTES: Final = tuple('"”“»')
 _ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"])
@@ -492,7 +499,9 @@ class Contract:
         if start in self._company_starts:
             return None
         start = self._after_post(start)
-        if start >= end:
+        lead = _NO_NAME_LEAD.match(self.text, start, end)
+        start = lead.end() if lead else start
+        if start >= end or (not is_sure and _HOUSE_NUMBER.match(self.text, end)):
             return None
         end = self._line_end(start, end)
         for hit in self.hits_in(start, end):
@@ -727,11 +736,19 @@ class Contract:
     def _bare(self, name: str) -> str:
         """Return a person's name without the titles, posts and labels before it."""
         words = name.split()
-        while len(words) > 1 and {"post", "stop", "signature", "represents", "title"} & set(
-            self._labels.kinds.get(fold(words[0]).rstrip("."), ())
+        kinds = [set(self._labels.kinds.get(fold(word).rstrip("."), ())) for word in words]
+        first = 0
+        while first < len(words) - 1 and (
+            {"post", "stop", "signature", "represents", "title", "also"} & kinds[first]
+            or words[first] in _ORDINALS
+            or _ABBREVIATION.fullmatch(words[first])
         ):
-            del words[0]
-        return " ".join(words)
+            first += 1
+        # Before Maître Doe: what is before a title is none of the name.
+        inner = [at for at in range(first, len(words) - 1) if {"title"} & kinds[at]]
+        if inner and len(fold(words[inner[-1]])) > _LEAST_TITLE:
+            first = inner[-1] + 1
+        return " ".join(words[first:])
 
     def is_free(self, word: str) -> bool:
         """Return whether a word is none of the words of contracts in the language."""
@@ -870,6 +887,8 @@ class Contract:
                 last += 1
                 word = words[last]
             if not word.is_capital or len(word.text) < 2 or known or last - index > 2:
+                continue
+            if _ABBREVIATION.fullmatch(word.text):
                 continue
             between = self.text[hit.start : word.start]
             if "\n\n" in between or word.start in self._company_places:

@@ -155,6 +155,8 @@ def _plain(match: re.Match[str], language: str | None, *, is_labelled: bool = Fa
     if match["first"]:
         short = len(match["year"]) == 2
         two_digits = len(match["first"]) == len(match["second"]) == 2
+        if short and two_digits and match["mark"] == "-" and language == "sv":
+            return f"20{match['first']}-{match['second']}-{match['year']}"  # the year comes first
         if short and match["mark"] == "-" and not (is_labelled and two_digits):
             return None
         if (

@@ -13,6 +13,7 @@ from typing import Final
 from stdnum import iso11649
 
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
+from qtforge_builtin_plugins.documents.facts.headings import PlacedCell, align_headings
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sentences import PlacedValue, find_sentence_values
@@ -31,9 +32,14 @@ _LEAD: Final = re.compile(r"[\s:#№.=·_–-]{0,80}")
 _VALUE: Final = re.compile(
     r"\+{3}[\d/ ]{10,16}\+{3}|RF\d\d(?: ?[A-Z0-9]{4}){2,5}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
     # RE 2024-001, and 2024 / 17, which have spaces.
+    r"|[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*(?=\s|$)"
     r"|[A-ZА-ЯŞÖÄÜ]{1,5} ?[-/]? ?\d[\w/.-]*(?: / ?\w+)*(?: \d{3,8}(?![\w.,/]))?(?=\s|$)"
     r"|\d+ / \w+(?: / \w+)*|[^\W_][\w/.&-]{0,40}"
 )
+# 21 78971 21705 02349: a reference of groups of digits, up to the end of its cell.
+_GROUPS: Final = re.compile(r"\d{1,6}(?: \d{2,6}){1,8}(?=\s*$)")
+_PHONE: Final = re.compile(r"0?\d{2,4}(?: \d{2,3}){2,3}(?!\d)")
+_REST_OF_AMOUNT: Final = re.compile(r",\d\d(?!\d)")
 _ROW_VALUE: Final = re.compile(r"[^\W_][\w/.&-]{0,40}")
 _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}")
 _DATE_GAP: Final = 24
@@ -55,6 +61,7 @@ _AMOUNT: Final = re.compile(r"\d[.,]\d\d(?![\d./-])|[€$£%]")
 _CREDITOR_REFERENCE: Final = re.compile(
     r"(?<!\w)RF\d\d(?:[A-Z0-9]{1,21}|(?: [A-Z0-9]{4}){1,5}(?: [A-Z0-9]{1,3})?)(?!\w)"
 )
+_BELGIAN_REFERENCE: Final = re.compile(r"\+{3} ?\d{3} ?/ ?\d{4} ?/ ?\d{5} ?\+{3}")
 _TOKEN: Final = re.compile(r"\S+")
 _MOST_SENTENCE: Final = 160
 _LEAST_WORDS: Final = 3
@@ -73,6 +80,16 @@ _NAMED: Final = re.compile(
     r"[\s:]{0,3}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|numer|№)?[\s:.]{0,3}"
     r"(?P<value>(?:[A-ZА-Я]{1,4} )?[^\W_][\w/.-]{2,40})",
     re.IGNORECASE,
+)
+_AFTER_TITLE: Final = re.compile(
+    r"[\s:#№.–-]{0,6}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|№)?[\s:.]{0,3}"
+    r"(?P<value>[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*|(?=[^\s]*\d)[^\W_][\w/.-]{0,40})",
+    re.IGNORECASE,
+)
+_BY_MONTH: Final = re.compile(r"\d{1,4}/\d{1,2}/\d{4}")
+# An invoice for heat no. 17: a few words before the sign of the number.
+_AFTER_SIGN: Final = re.compile(
+    r"(?: [^\W\d_]{2,20}){1,5} (?:№|[Nn][°º]|[Nn]r\.|[Nn]o\.) ?(?P<value>[^\W_][\w/.-]{0,40})"
 )
 _STAMP_LINES: Final = 15
 _TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
@@ -136,7 +153,12 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
     dates = _Dates(page, language)
     found: list[Field] = list(_from_title(page, dates))
     in_runs: set[int] = set()
+    for each, start in _below_headings(page, dates):
+        found.append(each)
+        in_runs.add(start)
     for run in _runs(page):
+        if in_runs & {hit.start for hit in run}:
+            continue
         fields = list(_below_run(page, run, dates))
         if fields:
             found += fields
@@ -158,7 +180,12 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         taken |= set(said)
         found += _first_date(page, dates, taken)
     if not any(each.kind == "payment_reference" for each in found):
-        found += _quoted(page, dates) or _of_number(page, found)
+        known = {_surest(found, kind) for kind in ("number", "order_reference")}
+        quoted = [each for each in _quoted(page, dates) if each.value not in known]
+        found += quoted or _of_number(page, found)
+    day = _surest(found, "date")
+    # Nobody is to pay before the invoice: such a day is another one's.
+    found = [each for each in found if not (day and each.kind == "due_date" and each.value < day)]
     if not any(each.kind == "due_date" for each in found):
         found += _until(page, dates, found)
     if not any(each.kind == "due_date" for each in found):
@@ -200,9 +227,9 @@ def _is_of_another(field: Field, said: Mapping[str, str]) -> bool:
 
 def _in_running_text(page: Page, placed: Sequence[PlacedValue], known: set[str]) -> Iterator[Field]:
     """Yield the values of sentences of the kinds that no label has, if all say the same."""
-    if {"number", "date", "due_date"} <= known:
+    if {"number", "date", "due_date", "order_reference"} <= known:
         return
-    for kind in ("number", "date", "due_date"):
+    for kind in ("number", "date", "due_date", "order_reference"):
         some = [each for each in placed if each.kind == kind]
         if kind not in known and len({each.value for each in some}) == 1:
             yield _field(page, kind, some[0].value, some[0].start, some[0].end, 0.5)
@@ -221,6 +248,11 @@ def _first_date(page: Page, dates: _Dates, taken: set[str]) -> Iterator[Field]:
             if placed[2] not in taken:
                 yield _field(page, "date", placed[2], start, start + placed[1], 0.3)
                 return
+
+
+def _surest(found: Sequence[Field], kind: str) -> str | None:
+    some = [each for each in found if each.kind == kind]
+    return max(some, key=lambda each: each.confidence).value if some else None
 
 
 def _of_number(page: Page, found: Sequence[Field]) -> list[Field]:
@@ -247,6 +279,10 @@ def _quoted(page: Page, dates: _Dates) -> list[Field]:
 
     Please quote 389/10/2025/K41245 with your payment.
     """
+    belgian = _BELGIAN_REFERENCE.search(page.text)
+    if belgian is not None:
+        start, _ = page.lines[page.line_at(belgian.start())]
+        return [_field(page, "payment_reference", belgian[0], start, belgian.end(), 0.7)]
     for match in _CREDITOR_REFERENCE.finditer(page.text):
         if iso11649.is_valid(match[0]):
             start, _ = page.lines[page.line_at(match.start())]
@@ -351,14 +387,17 @@ def _from_title(page: Page, dates: _Dates) -> Iterator[Field]:
         rest = page.text[end : cell.end]
         if len(rest) > 120:
             continue
-        number = re.match(r"[\s:#№.–-]{0,6}(?:n[.°ºo]{1,3}|nr\.?|no\.?|num\.?|№)?[\s:.]{0,3}"
-                          r"(?P<value>[^\W_][\w/.-]{0,40})", rest, re.IGNORECASE)  # fmt: skip
+        number = _AFTER_TITLE.match(rest) or _AFTER_SIGN.match(rest)
         at = 0
         if number and _is_number(number["value"], dates):
             at = number.end()
             value = number["value"].rstrip(".-/")
             yield _field(page, "number", value, start, end + number.end("value"), 0.75)
         elif number and not _is_link(page, end, end + number.end("value")):
+            if _BY_MONTH.fullmatch(number["value"]):
+                # As Polish invoices are numbered: the seventh one of August 2024.
+                yield _field(page, "number", number["value"], start,
+                             end + number.end("value"), 0.3)  # fmt: skip
             continue
         dated = dates.at(rest[at:], _DATE_GAP)
         if dated and _is_link(page, end + at, end + at + dated[0]):
@@ -476,8 +515,13 @@ def _value_in(kind: str, text: str, dates: _Dates) -> tuple[int, int, str] | Non
     match = _VALUE.match(text, lead.end() if lead else 0)
     if match is None:
         return None
+    groups = _GROUPS.match(text, match.start()) if kind == "payment_reference" else None
+    if groups is not None:
+        return groups.start(), groups.end(), groups[0]
     value = match[0].rstrip(".-/&")
-    if not _is_number(value, dates):
+    if not _is_number(value, dates) or _REST_OF_AMOUNT.match(text, match.start() + len(value)):
+        return None
+    if kind == "number" and value.isdigit() and _PHONE.match(text, match.start()):
         return None
     return match.start(), match.start() + len(value), value
 
@@ -575,6 +619,32 @@ def _runs(page: Page) -> Iterator[list[Hit]]:
         run = [hit]
     if len(run) > 1:
         yield run
+
+
+def _below_headings(page: Page, dates: _Dates) -> Iterator[tuple[Field, int]]:
+    """Yield the values of the row below a row of labels, each with the place of its label."""
+
+    def days(text: str) -> list[tuple[int, int, str]]:
+        return dates.all(text, is_labelled=True)
+
+    def fits(hit: Hit, cell: PlacedCell) -> bool:
+        return not _kinds(hit) or _kind_of(hit, cell) is not None
+
+    def _kind_of(hit: Hit, cell: PlacedCell) -> str | None:
+        for kind in map(_target, _kinds(hit)):
+            if (kind in DATES) == (cell.day is not None) and (
+                kind in DATES or any(map(str.isdigit, cell.text))
+            ):
+                return kind
+        return None
+
+    for hit, cell in align_headings(page, days, fits, lambda hit: bool(_kinds(hit))):
+        kind = _kind_of(hit, cell)
+        if kind is not None:
+            label = page.spans([(hit.start, hit.end)])
+            value = cell.day or cell.text.rstrip(".-/&,;")
+            yield Field(kind=kind, value=value, start=cell.start, confidence=0.82,
+                        evidence=f"{label} {cell.text}"), hit.start  # fmt: skip
 
 
 def _below_run(page: Page, run: Sequence[Hit], dates: _Dates) -> Iterator[Field]:

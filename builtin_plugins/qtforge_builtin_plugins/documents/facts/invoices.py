@@ -54,7 +54,11 @@ def looks_like_invoice(text: str, language: str | None = None, folder: str | Non
 
 
 def find_invoice(
-    text: str, language: str | None, folder: str | None = None, recipients: Sequence[str] = ()
+    text: str,
+    language: str | None,
+    folder: str | None = None,
+    recipients: Sequence[str] = (),
+    sender: str | None = None,
 ) -> Invoice | None:
     """Return an invoice's values; None when there is none of number and total.
 
@@ -64,6 +68,7 @@ def find_invoice(
         folder: A folder with labels of further languages, or None.
         recipients: Those whom the mail with the invoice is addressed to; the first one that is
             not the issuer is the customer of a text that names none.
+        sender: Who has sent the mail, as in its header; None for another document.
     """
     if len(text) > _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         text = f"{text[:_HEAD_CHARACTERS]}\n{text[-_TAIL_CHARACTERS:]}"
@@ -77,7 +82,7 @@ def find_invoice(
     sums = with_sentence_sums(page, language, sums, _value(fields, "number"))
     if sums.total is None and "number" not in fields:
         return None
-    businesses = find_businesses(page)
+    businesses = find_businesses(page, sender)
     evidence: dict[str, FactEvidence] = {}
     for name, each in fields.items():
         evidence[name] = _evidence(page, each.evidence, each.start, each.confidence)

@@ -30,6 +30,8 @@ _HALF: Final = Decimal("0.005")
 _MOST_NUMBERS: Final = 12
 _PERCENT: Final = re.compile(RATE_AFTER)
 _MOST_TAX: Final = Decimal("1.31")  # of an amount with tax, as a share of that without
+_MOST_DISCOUNT: Final = 60  # per cent
+_CENTS: Final = 2
 _MOST_BEFORE: Final = 2  # lines of a description before its numbers
 _SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due", "paid"})
 
@@ -109,6 +111,7 @@ def _row(
         discounts = _discounts(page, [line])
         for reading in _readings(page, numbers[-_MOST_NUMBERS:], mark):
             made = _factors(reading, discounts) if len(reading) > 2 else None
+            made = made or _with_per_cent(reading)
             if made is not None:
                 return _made(page, line, made, reading[-1])
         with_tax = _before_tax(page, line, discounts)
@@ -145,6 +148,23 @@ def _row(
                 amount=numbers[-1],
                 evidence=page.spans([(line.start, line.end), (following.start, following.end)]),
             )
+    return None
+
+
+def _with_per_cent(numbers: Sequence[Money]) -> tuple[Money, Money] | None:
+    """Return quantity and price if another number of the row is the per cent of a discount."""
+    *others, amount = numbers
+    for each in others:
+        if each.places or each.currency is not None or not 0 < each.value <= _MOST_DISCOUNT:
+            continue
+        rest = [other for other in others if other is not each]
+        for price in rest:
+            for quantity in rest:
+                if quantity is price or price.places != _CENTS or quantity.currency is not None:
+                    continue
+                product = quantity.value * price.value * (1 - each.value / 100)
+                if abs(abs(product) - abs(amount.value)) <= _HALF:
+                    return quantity, price
     return None
 
 

@@ -27,7 +27,8 @@ LANGUAGES: Final = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 _FALLBACK: Final = "en"
 _NUMBER_SIGN: Final = "#"
 _TOKEN: Final = re.compile(
-    r"(?<!\w)(?:n\.? ?[°º]\.?|n[o°º]?\.?|nr\.?|num\.?)(?!\w)"
+    r"(?<!\w)[^\W\d_](?: [^\W\d_]){4,20}(?!\w)"
+    r"|(?<!\w)(?:n\.? ?[°º]\.?|n[o°º]?\.?|nr\.?|num\.?)(?!\w)"
     r"|(?<!\w)n[o°º]?\.(?=\d)|(?<!\w)[n][°º](?=\d)|[#№]|[^\W_]+(?:'[^\W_]+)*|[%@&+]"
 )
 _NUMBER_SIGNS: Final = re.compile(r"(?:n\.? ?[°º]?o?|nr|num|[#№])\.?")
@@ -100,10 +101,13 @@ def _folded(character: str) -> str:
 
 
 def tokenize(folded: str) -> list[Token]:
-    """Return the words of a folded text, with every sign of a number as ``#``."""
+    """Return the words of a folded text, with every sign of a number as ``#``.
+
+    A word whose letters have spaces between them is one: ``r e c h n u n g``.
+    """
     return [
         Token(
-            _NUMBER_SIGN if _NUMBER_SIGNS.fullmatch(match[0]) else match[0],
+            _NUMBER_SIGN if _NUMBER_SIGNS.fullmatch(match[0]) else match[0].replace(" ", ""),
             match.start(),
             match.end(),
         )

@@ -45,6 +45,7 @@ _ENDINGS: Final = (
 )  # fmt: skip
 _LEAST_STEM: Final = 2
 _MOST_WORDS: Final = 7
+_MOST_SURNAMES: Final = 2  # before a given name
 _TURKISH_SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
 _STREET_AFTER: Final = re.compile(r" (?:Street|Road|Lane|Avenue|Square|Bridge)(?!\w)")
@@ -189,6 +190,7 @@ class _Finder:
                 and self._is_no_common_word(index)
                 and not self._has_patronymic(index)
                 and not self._has_article(index)
+                and not self._is_in_capitals(index)
             ):
                 end = self._end(index)
                 start = index
@@ -204,6 +206,22 @@ class _Finder:
         start = self._words[index].start
         return (
             before is not None and before.search(self._text[max(0, start - 8) : start]) is not None
+        )
+
+    def _is_in_capitals(self, index: int) -> bool:
+        """Return whether two words before are in capitals, too, as in a line of capitals."""
+        before = self._words[max(0, index - 2) : index]
+        return (
+            len(before) == _MOST_SURNAMES
+            and all(
+                len(word.text) > 1
+                and word.text.isupper()
+                and fold(word.text) not in PARTICLES
+                and not is_given(word.text, self._language)
+                for word in (*before, self._words[index])[:_MOST_SURNAMES]
+            )
+            and self._words[index].text.isupper()
+            and self._gap(index) == self._gap(index - 1) == " "
         )
 
     def _has_patronymic(self, index: int) -> bool:

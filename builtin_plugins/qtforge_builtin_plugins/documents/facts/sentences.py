@@ -20,7 +20,9 @@ from qtforge_builtin_plugins.documents.facts.sums import (
     SumLine,
     Sums,
     decimal_mark,
+    explain_amounts,
     find_money,
+    find_rates,
 )
 
 __all__ = ["PlacedValue", "find_sentence_values", "with_sentence_sums"]
@@ -39,6 +41,10 @@ _VERB_REACH: Final = 8  # words between a verb and its sum
 _DAY_REACH: Final = 7  # words between an invoice's name and its day
 _NUMBER_REACH: Final = 5  # words between an invoice's name and its number
 _LEAST_DIGITS: Final = 3
+_LEAST_ORDER: Final = 5  # digits of an order's number
+_PARAGRAPH: Final = re.compile(r"\n[ \t]*\n")
+_MOST_AMOUNTS: Final = 8  # of a paragraph, in whose arithmetic its sums are looked for
+_NEAR_CHARACTERS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,8 @@ class PlacedValue:
     """A value of a sentence.
 
     Attributes:
-        kind: ``number``, ``date`` or ``due_date``; ``other`` for the day of another thing, and
-            ``earlier`` for the number or day of an earlier invoice.
+        kind: ``number``, ``date``, ``due_date`` or ``order_reference``; ``other`` for the day of
+            another thing, and ``earlier`` for the number or day of an earlier invoice.
         value: As written, or ISO 8601 for a date.
         start: The position of the sentence's first word that belongs to it.
         end: The position after the value.
@@ -270,7 +276,10 @@ def _numbers(page: Page, words: Sequence[_Word], owners: Sequence[int]) -> Itera
         if match is None:
             continue
         value = match[0].rstrip(".-/&")
-        if sum(map(str.isdigit, value)) < _LEAST_DIGITS or len(value) > 36:
+        digits = sum(map(str.isdigit, value))
+        is_named = index > 0 and bool({"numbering"} & words[index - 1].roles
+                                      or words[index - 1].text == "#")  # fmt: skip
+        if digits < (1 if is_named else _LEAST_DIGITS) or len(value) > 36:
             continue
         end = start + len(value)
         after = [each for each in words if each.start >= end][:2]
@@ -283,13 +292,16 @@ def _numbers(page: Page, words: Sequence[_Word], owners: Sequence[int]) -> Itera
             if owner is None:
                 continue
             between = [each for each in words[owner + 1 : index] if each.is_word]
-            named = index > 0 and bool({"numbering"} & words[index - 1].roles
-                                       or words[index - 1].text == "#")  # fmt: skip
-            if len(between) > (_NUMBER_REACH if named else 0) or not (
-                named or "invoice" in words[owner].roles
+            if len(between) > (_NUMBER_REACH if is_named else 0) or not (
+                is_named or "order" in words[owner].roles or "invoice" in words[owner].roles
             ):
                 continue
-        if owner is None or not words[owner].roles & _OURS:
+        if owner is None:
+            continue
+        if "order" in words[owner].roles and digits >= _LEAST_ORDER and abs(owner - index) <= 2:
+            yield PlacedValue("order_reference", value, min(start, words[owner].start), end)
+            continue
+        if not words[owner].roles & _OURS:
             continue
         kind = "earlier" if _is_others(words, owner) else "number"
         yield PlacedValue(kind, value, min(start, words[owner].start), end)
@@ -304,6 +316,9 @@ def with_sentence_sums(page: Page, language: str | None, sums: Sums, number: str
         sums: What the labels give.
         number: The invoice's number; sums of an invoice with another one are left out.
     """
+    explained = None if sums.agrees else _explained(page, language, sums)
+    if explained is not None:
+        return explained
     if sums.total is not None or sums.due is not None:
         return sums
     found: dict[str, list[SumLine]] = {"total": [], "net": [], "tax": []}
@@ -333,6 +348,41 @@ def with_sentence_sums(page: Page, language: str | None, sums: Sums, number: str
         taxes=sums.taxes or ((tax,) if tax else ()),
         currency=named.amount.currency if named else sums.currency,
     )  # fmt: skip
+
+
+def _explained(page: Page, language: str | None, sums: Sums) -> Sums | None:
+    """Return the sums of the paragraph in which a net sum and its taxes make a total."""
+    mark = decimal_mark(page.text)
+    start = 0
+    for gap in (*_PARAGRAPH.finditer(page.text), None):
+        begin, end = start, gap.start() if gap else len(page.text)
+        start = gap.end() if gap else end
+        if end - begin > _MOST_CHARACTERS or not (rates := find_rates(page, begin, end)):
+            continue
+        amounts = {
+            money.value: money
+            for money in find_money(page, begin, end, mark, language)
+            if money.looks_like_money
+        }
+        known = sums.total.amount.value if sums.total else None
+        made = explain_amounts(list(amounts.values())[:_MOST_AMOUNTS], rates)
+        if made is None or (known is not None and made[0].value != known):
+            continue
+        total, net, *taxes = (
+            SumLine(
+                kind=kind, label="", amount=money, rate=None, base=None,
+                line=page.line_at(money.start), plain=False,
+                evidence=page.spans([(max(begin, money.start - _NEAR_CHARACTERS), money.end)]),
+            )
+            for kind, money in (
+                ("total", made[0]), ("net", made[1]), *(("tax", each) for each in made[2])
+            )
+        )  # fmt: skip
+        return replace(
+            sums, total=total, net=net, taxes=tuple(taxes), agrees=True,
+            currency=total.amount.currency or net.amount.currency or sums.currency,
+        )  # fmt: skip
+    return None
 
 
 def _only(lines: Sequence[SumLine]) -> SumLine | None:

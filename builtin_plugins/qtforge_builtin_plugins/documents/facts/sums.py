@@ -20,14 +20,24 @@ from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.documents.facts.page import Page
 
-__all__ = ["RATE_AFTER", "Money", "SumLine", "Sums", "find_money", "find_sums", "read_lines"]
+__all__ = [
+    "RATE_AFTER",
+    "Money",
+    "SumLine",
+    "Sums",
+    "explain_amounts",
+    "find_money",
+    "find_rates",
+    "find_sums",
+    "read_lines",
+]
 
 _KINDS: Final = frozenset(
     {"net", "tax", "tax_base", "total", "total_weak", "amount_due", "paid", "discount", "shipping"}
 )
 _CURRENCY: Final = (
-    rf"(?:us\$|[$€£¥₽₹₴₺₩]|\b(?:{CODES.lower()})(?![a-z])|\brs\.?(?![a-z])|\bkr\b\.?|\btl\b|\bzl\b"
-    r"|\bkron(?:or|er)\b|\bруб(?:л[а-я]{1,3})?\b\.?|\bр\.|\beuros?\b|\bkc\b)"
+    rf"(?:\b(?:us|r|mx)\$|[$€£¥₽₹₴₺₩]|\b(?:{CODES.lower()})(?![a-z])|\brs\.?(?![a-z])|\bkr\b\.?|\btl\b|\bzl\b"
+    r"|\bkron(?:or|er)\b|\bруб(?:л[а-я]{1,3})?\b\.?|\bр\.|\beuros?\b|\bkc\b|\blira\b|\bzlot(?:ych|e)\b|\bfr\.)"
 )
 _NUMBER: Final = (
     r"\d{1,3}(?:[.,' ]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)"
@@ -51,6 +61,11 @@ _PERCENT: Final = re.compile(rf"\(?[-–]?{RATE_AFTER}\)?|% ?{_RATE_BEHIND}")
 _RATE: Final = re.compile(rf"(?P<minus>[-–]?)(?:{RATE_AFTER}|% ?({_RATE_BEHIND}))")
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
+# One dollar with a code says which one they all are.
+_OTHER_DOLLAR: Final = re.compile(
+    r"\$ ?[\d.,]+ ?(MXN|CAD|AUD|NZD|SGD|HKD|ARS|CLP|COP)\b"
+    r"|\b(MXN|CAD|AUD|NZD|SGD|HKD|ARS|CLP|COP) ?\$"
+)
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
 _PLACES: Final = re.compile(r"[.,](\d+)$")
 _TOLERANCE: Final = Decimal("0.06")
@@ -58,10 +73,18 @@ _OF_BASE: Final = Decimal(1)  # a rounded tax of a few per cent is that far from
 # What a sum without tax is called, apart from its own labels.
 _NETS: Final = frozenset({"net", "tax_base", "total", "total_weak"})
 _SURE_NETS: Final = frozenset({"net", "tax_base"})
+_CENT: Final = Decimal("0.01")
+_HALF_CENT: Final = Decimal("0.0051")
+_MOST_RATE: Final = 30  # per cent
+_MOST_RATE_ROW: Final = 80
+_MOST_OF_RATE_ROW: Final = 4
+_RATE_AND_BASE: Final = re.compile(r"(\d{1,2})[ \u00a0\u202f](\d{3}[.,]\d\d)")
+_LONG_WORD: Final = re.compile(r"[^\W\d_]{5,}")
 _MOST_LABEL: Final = 80
+_CODE_LENGTH: Final = 3
 _MOST_LINES: Final = 4_000
 _OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
-    {"tl": "TRY", "zl": "PLN", "р.": "RUB", "kc": "CZK"}
+    {"tl": "TRY", "zl": "PLN", "р.": "RUB", "kc": "CZK", "zlotych": "PLN", "zlote": "PLN"}
 )
 _CROWNS: Final[Mapping[str, str]] = MappingProxyType({"da": "DKK", "sv": "SEK", "no": "NOK",
                                                       "nb": "NOK", "is": "ISK"})  # fmt: skip
@@ -181,6 +204,10 @@ def find_money(
         if match["minus"] or match["minus2"] or match["minus3"] or bracketed:
             value = -value
         sign = match["before"] or match["after"]
+        if sign == "$" and match["after"]:
+            sign = match["after"]  # $145.00 MXN
+        if sign is not None and _is_word(page.text, start + match.start(), sign):
+            sign = None
         places = _PLACES.search(number)
         decimals = len(places[1]) if places and value != value.to_integral_value() else (
             2 if places and len(places[1]) == 2 else 0
@@ -197,6 +224,15 @@ def find_money(
         )
     page.money[start, end] = found
     return found
+
+
+def _is_word(text: str, start: int, sign: str) -> bool:
+    """Return whether letters like those of a currency are a word: Cad. in a Turkish address."""
+    if len(sign) != _CODE_LENGTH or not sign.isalpha():
+        return False
+    at = text.lower().find(sign, start, start + _MOST_LABEL)
+    written = text[at : at + len(sign)] if at >= 0 else ""
+    return written.istitle() and sign != "eur"
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -251,7 +287,63 @@ def read_lines(page: Page, language: str | None) -> list[SumLine]:
             found.append(made)
     found += _drawn_before(page, mark, language)
     found += _in_rows(page, mark, language)
+    found += _of_rate_table(page, mark, language)
     return found
+
+
+def _of_rate_table(page: Page, mark: str | None, language: str | None) -> list[SumLine]:
+    """Return the taxes of a table of rates: rows of nothing but a rate, a base and its tax.
+
+    The columns have any order, and the amount with tax may be one of them. A row whose base and
+    tax are the sums of the others is the table's last one.
+    """
+    found: list[SumLine] = []
+    for index, (start, end) in enumerate(page.lines[:_MOST_LINES]):
+        line = page.folded[start:end]
+        if len(line) > _MOST_RATE_ROW or not line[-1].isdigit() or _LONG_WORD.search(line):
+            continue
+        amounts = find_money(page, start, end, mark, language)
+        rates = [_rate(match) for match in _RATE.finditer(line)]
+        row = _rate_row(amounts, rates) or _rate_row(*_without_rate(amounts, rates))
+        if row is not None:
+            rate, base, tax = row
+            found.append(SumLine(
+                kind="tax", label=line, amount=tax, rate=rate, base=base, line=index,
+                evidence=" ".join(page.text[start:end].split()), plain=True,
+            ))  # fmt: skip
+    return found
+
+
+def _without_rate(
+    amounts: Sequence[Money], rates: Sequence[Decimal]
+) -> tuple[Sequence[Money], Sequence[Decimal]]:
+    """Return the amounts with the first one read as a rate and a base: 9 224,76 as 9 and 224,76."""
+    match = _RATE_AND_BASE.fullmatch(amounts[0].text) if amounts else None
+    base = Price.fromstring(match[2]).amount if match else None
+    if match is None or base is None:
+        return (), ()
+    first = replace(amounts[0], start=amounts[0].start + match.start(2), text=match[2], value=base)
+    return [first, *amounts[1:]], [*rates, Decimal(match[1])]
+
+
+def _rate_row(
+    amounts: Sequence[Money], rates: Sequence[Decimal]
+) -> tuple[Decimal, Money, Money] | None:
+    """Return rate, base and tax of a row of a table of rates."""
+    if not 2 <= len(amounts) <= _MOST_OF_RATE_ROW:
+        return None
+    for base, tax in itertools.permutations(amounts, 2):
+        if not base.looks_like_money or not tax.looks_like_money or not base.value:
+            continue
+        others = [each.value for each in amounts if each is not base and each is not tax]
+        for rate in (*rates, *(other for other in others if 0 < other <= _MOST_RATE)):
+            rest = [other for other in others if other != rate]
+            whole = base.value + tax.value
+            if any(abs(other - whole) > _TOLERANCE for other in rest) or rate <= 0:
+                continue
+            if abs(base.value * rate / 100 - tax.value) <= _HALF_CENT:
+                return rate, base, tax
+    return None
 
 
 def _in_rows(page: Page, mark: str | None, language: str | None) -> Iterator[SumLine]:
@@ -307,8 +399,11 @@ def _read_line(
     if not amount.looks_like_money and not (kinds and _only_label(page, start, amounts[0].start)):
         return None
     others = [each for each in amounts[:-1] if each.looks_like_money]
+    kind = _kind(kinds, rates)
+    if kind in (None, "other") and _says_net(page, start, amounts[0].start):
+        kind = "net"
     return SumLine(
-        kind=_kind(kinds, rates),
+        kind=kind,
         label=label,
         amount=amount,
         rate=rates[0] if rates else None,
@@ -318,6 +413,16 @@ def _read_line(
         plain=len(amounts) == 1 or (bool(kinds) and kinds != ("other",)),
         either="net" in kinds and bool({"total", "total_weak"} & set(kinds)),
     )
+
+
+def _says_net(page: Page, start: int, end: int) -> bool:
+    """Return whether the words of a label that is not listed are those of a sum without tax."""
+    says = {
+        role
+        for token in page.tokens_between(start, end)
+        for role in page.labels.says_of(token.text)
+    }
+    return {"excluding", "tax"} <= says or ("net" in says and "tax" not in says)
 
 
 def _is_year(page: Page, start: int, end: int, amount: Money, language: str | None) -> bool:
@@ -358,6 +463,12 @@ def _only_label(page: Page, start: int, end: int) -> bool:
         rest[hit.start - start : hit.end - start] = " " * (hit.end - hit.start)
     words = re.findall(r"[^\W\d_]{3,}", re.sub(_CURRENCY, " ", "".join(rest)))
     return len(words) <= 1
+
+
+def find_rates(page: Page, start: int, end: int) -> list[Decimal]:
+    """Return the rates above zero in a part of the text, each once."""
+    found = (_rate(match) for match in _RATE.finditer(page.folded[start:end]))
+    return list(dict.fromkeys(rate for rate in found if rate > 0))
 
 
 def _rate(match: re.Match[str]) -> Decimal:
@@ -418,10 +529,20 @@ def _match_column(
 
 def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -> str | None:
     """Return the currency of the sums, else of all amounts, else one that the text names."""
-    for some in ([each for each in lines if each.kind in _KINDS], lines):
-        counts = Counter(each.amount.currency for each in some if each.amount.currency)
-        if counts:
-            return counts.most_common(1)[0][0]
+    sums = [each for each in lines if each.kind in _KINDS]
+    counts = Counter(each.amount.currency for each in sums if each.amount.currency)
+    if counts:
+        found = counts.most_common(1)[0][0]
+        other = _OTHER_DOLLAR.search(page.text) if found == "USD" else None
+        return other[1] or other[2] if other else found
+    # Total (EUR) 100.00
+    for each in reversed(sums):
+        named = re.search(_CURRENCY, each.label)
+        if named is not None:
+            return _currency(named[0], language)
+    counts = Counter(each.amount.currency for each in lines if each.amount.currency)
+    if counts:
+        return counts.most_common(1)[0][0]
     codes = Counter(
         match[0].upper() for match in re.finditer(rf"(?<!\w)(?:{CODES})(?!\w)", page.text)
     )
@@ -468,7 +589,8 @@ def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
     after = [each for each in lines if each.kind == "net" and each.line > last_tax]
     others = [each for each in lines if each.kind == "other" and each.line > last_tax]
     either = [each for each in lines if each.either]
-    for group in (totals, weak, dues, unknown, after, others, either):
+    whole_paid = _candidates(lines, ("paid",)) if not totals else []
+    for group in (totals, weak, dues, unknown, after, others, either, whole_paid):
         best: Sums | None = None
         for total in group:
             made = _explained(total, lines, items)
@@ -531,6 +653,39 @@ def _rates_fit(net: SumLine, taxes: Sequence[SumLine]) -> bool:
         return False
     sums = [tax.amount.value * 100 / tax.rate for tax in taxes if tax.rate]
     return abs(sum(sums, Decimal(0)) - net.amount.value) <= _OF_BASE * len(taxes) ** 2
+
+
+def explain_amounts(
+    amounts: Sequence[Money], rates: Sequence[Decimal]
+) -> tuple[Money, Money, list[Money]] | None:
+    """Return total, net sum and taxes among amounts, by their arithmetic alone.
+
+    Args:
+        amounts: Each value once.
+        rates: The per cent beside them; each tax is its rate of the net sum or, of two taxes,
+            of a part of it.
+    """
+    found: list[tuple[Money, Money, list[Money]]] = []
+    for net, total in itertools.permutations(amounts, 2):
+        rest = total.value - net.value
+        if not 0 < rest < net.value * _MOST_RATE / 100:
+            continue
+        others = [each for each in amounts if each is not net and each is not total]
+        single = [each for each in others if abs(each.value - rest) <= _CENT]
+        if single and any(abs(net.value * rate / 100 - rest) <= 2 * _CENT for rate in rates):
+            found.append((total, net, single[:1]))
+            continue
+        if len(rates) > 1:
+            found += [
+                (total, net, [one, other])
+                for one, other in itertools.combinations(others, 2)
+                if abs(one.value + other.value - rest) <= _CENT
+                and any(
+                    abs(100 * (one.value / first + other.value / second) - net.value) <= _OF_BASE
+                    for first, second in itertools.permutations(rates, 2)
+                )
+            ]  # fmt: skip
+    return found[0] if len({total.value for total, _, _ in found}) == 1 else None
 
 
 def _subsets(taxes: Sequence[SumLine]) -> Iterator[tuple[SumLine, ...]]:

@@ -79,7 +79,11 @@ _HOUSE: Final = re.compile(
     r"|Building|Centre|Center|Farm|Villa|Park|Yard|Wharf|Place|Quay)$"
 )
 _WITHOUT_NUMBER: Final = re.compile(
-    rf"(?<!\w){_CAPITAL}[\w'’.-]*(?:[ \n](?:{_SMALL}|{_CAPITAL}[\w'’.-]*)){{0,5}}[ \n](?:s/n|S/N)$"
+    # The Old Rectory, Church Lane, before a postcode
+    rf"(?:(?:The )?{_CAPITAL}[\w'’-]*(?:[ \n]{_CAPITAL}[\w'’-]*){{0,3}},[ \n])?"
+    rf"(?<!\w){_CAPITAL}[\w'’-]*(?:[ \n]{_CAPITAL}[\w'’-]*){{0,2}}[ \n]"
+    r"(?:Street|Road|Lane|Avenue|Close|Drive|Row|Terrace|Crescent|Mews|Walk|Grove)$"
+    rf"|(?<!\w){_CAPITAL}[\w'’.-]*(?:[ \n](?:{_SMALL}|{_CAPITAL}[\w'’.-]*)){{0,5}}[ \n](?:s/n|S/N)$"
 )
 # Words after which a place is an address, in whatever order its parts are.
 _SEAT: Final = re.compile(
@@ -130,7 +134,8 @@ _RUSSIAN_END: Final = re.compile(r"(?<!\w)г\. ?[А-ЯЁ].*,\s*(?:д|дом|кв
 _SEPARATOR: Final = re.compile(r"[,\s]+$")
 # Words that are before an address, and not its beginning.
 _INTRODUCTION: Final = re.compile(
-    r"^(?:(?:Adresse|Address|Anschrift|Domicilio|Indirizzo|Adres|Adresi|Sitz|Seat)\W+)",
+    r"^(?:(?:Haus|Gebäude|Objekt|Immeuble|Edificio|Pand|Adresse"
+    r"|Address|Anschrift|Domicilio|Indirizzo|Adres|Adresi|Sitz|Seat)\W+)",
     re.IGNORECASE,
 )
 
