@@ -61,6 +61,8 @@ from qtforge_sdk.records import RunStarted
 __all__ = ["PostgresqlJournal", "initialize", "make_postgresql_journal"]
 
 T = TypeVar("T")
+_FIRST_LOOK_S: Final = 0.02  # before messages are looked for that wait for another transaction
+_LAST_LOOK_S: Final = 1.0
 _MOST_TAKEN: Final = 10_000  # runs in one transaction
 
 
@@ -72,6 +74,7 @@ class _Open:
     store: PostgresqlStore
     reader: Reader
     watch: Watch
+    signal: Signal
 
 
 class PostgresqlJournal:
@@ -101,6 +104,7 @@ class PostgresqlJournal:
         self._contact = Contact(settings.lease_s)
         self._drop_log = DropLog()
         self._open: _Open | None = None
+        self._look_again_s = _FIRST_LOOK_S
 
     async def open(self) -> None:
         """Open the journal; see `Journal`.
@@ -114,7 +118,7 @@ class PostgresqlJournal:
         thread = ThreadPoolExecutor(1, "qtforge-journal-reader")
         loop = asyncio.get_running_loop()
         try:
-            read, store, watch = await loop.run_in_executor(thread, self._prepare)
+            read, store, watch, signal = await loop.run_in_executor(thread, self._prepare)
         except BaseException as error:
             thread.shutdown(wait=False)
             if isinstance(error, psycopg.Error):
@@ -122,7 +126,7 @@ class PostgresqlJournal:
             raise
         queries = Queries(read, self._address)
         reader = Reader(queries, self._connector, self._contact, thread, self._lease_s)
-        self._open = _Open(Writer(store), store, reader, watch)
+        self._open = _Open(Writer(store), store, reader, watch, signal)
 
     async def close(self) -> None:
         """Finish all writes, and release every run."""
@@ -244,7 +248,14 @@ class PostgresqlJournal:
     async def deliveries(self, after: Cursor, limit: int = 1000) -> Deliveries:
         """Return the messages to the runs of this process; see `Journal`."""
         owner = self._parts().store.owner
-        return await self._read(lambda queries: queries.deliveries(owner, after, limit))
+        page, is_hidden = await self._read(lambda queries: queries.deliveries(owner, after, limit))
+        if not is_hidden:
+            self._look_again_s = _FIRST_LOOK_S
+        else:  # `changed` says so when it is time to look again
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._look_again_s, self._parts().signal.set)
+            self._look_again_s = min(2 * self._look_again_s, _LAST_LOOK_S)
+        return page
 
     async def post_to_key(self, workflow: str, key: str, message: InboxMessage) -> int:
         """Post to all unfinished runs with a correlation key; see `Journal`."""
@@ -347,7 +358,7 @@ class PostgresqlJournal:
         done: Sequence[Repair] = await self._write(repair())
         return done
 
-    def _prepare(self) -> tuple[Session, PostgresqlStore, Watch]:
+    def _prepare(self) -> tuple[Session, PostgresqlStore, Watch, Signal]:
         with contextlib.ExitStack() as undo:
             read = undo.enter_context(contextlib.closing(self._connector.connect()))
             verify(read, self._address)
@@ -361,7 +372,7 @@ class PostgresqlJournal:
                 self._address.schema, self._lease_s,
             )  # fmt: skip
             undo.pop_all()
-        return read, store, watch
+        return read, store, watch, signal
 
     def _parts(self) -> _Open:
         if self._open is None:

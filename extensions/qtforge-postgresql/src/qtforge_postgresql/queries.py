@@ -86,7 +86,9 @@ _STATE: Final = """SELECT era, pruned::text, pg_snapshot_xmax(pg_current_snapsho
             AND xact < pg_snapshot_xmin(pg_current_snapshot()) AND"""
 _ALL_PAGE: Final = f"{_STATE} true ORDER BY records.xact, id LIMIT %s) AS page ON true"
 _RUN_PAGE: Final = f"{_STATE} run = %s ORDER BY position LIMIT %s) AS page ON true"
-_DELIVERIES: Final = """SELECT era, newest.*, page.*
+_DELIVERIES: Final = """SELECT era,
+    EXISTS (SELECT 1 FROM {s}.inbox WHERE xact >= pg_snapshot_xmin(pg_current_snapshot())),
+    newest.*, page.*
     FROM {s}.journal
     LEFT JOIN LATERAL (
         SELECT xact::text, position FROM {s}.inbox
@@ -196,20 +198,26 @@ class Queries:
         since = "" if gap or not xact else after
         return AppendedPage(records=found, since=since, until=until, gap=gap)
 
-    def deliveries(self, owner: str, after: str, limit: int) -> Deliveries:
-        """Return the messages to the runs of this process; see `Journal`."""
+    def deliveries(self, owner: str, after: str, limit: int) -> tuple[Deliveries, bool]:
+        """Return the messages to the runs of this process; see `Journal`.
+
+        Returns:
+            The page, and whether there are messages after it that wait for the end of an older
+            transaction, of whatever kind.
+        """
         begin = parse_place(after) or BEGINNING
         given = (str(begin.xact), begin.id, owner, _bounded(limit))
         rows = self.session.rows(_DELIVERIES, given)
-        era, newest_xact, newest_position = rows[0][:3]
+        era, is_hidden, newest_xact, newest_position = rows[0][:4]
         if begin.era not in (0, era):
             return self.deliveries(owner, "", limit)
-        found = [row[3:] for row in rows if row[3] is not None]
+        found = [row[4:] for row in rows if row[4] is not None]
         messages = tuple(PostedMessage(row[1], row[2], self._message(*row[1:])) for row in found)
         if found and len(found) == limit:
-            return Deliveries(messages, str(Place(era, int(found[-1][0]), found[-1][2])))
+            last = Place(era, int(found[-1][0]), found[-1][2])
+            return Deliveries(messages, str(last)), is_hidden
         newest = Place(era, int(newest_xact or 0), newest_position or 0)
-        return Deliveries(messages, str(max(newest, begin)))
+        return Deliveries(messages, str(max(newest, begin))), is_hidden
 
     def inbox(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages to a run; see `Journal`."""
