@@ -9,6 +9,7 @@ import psycopg
 
 from qtforge_postgresql import PostgresqlJournal
 from qtforge_sdk.journal import JournalSettings
+from qtforge_sdk.records import QueueEntry
 from qtforge_sdk.testing._journal_scenarios import event, keep, started, step
 
 
@@ -37,5 +38,25 @@ def test_what_waits_for_another_transaction_is_delivered_when_that_has_ended(
             (found,) = (await journal.records_since(place)).records
             assert found.record == step()
         await journal.close()
+
+    asyncio.run(test())
+
+
+def test_a_run_that_is_enqueued_wakes_every_process(journal_settings: JournalSettings) -> None:
+    async def test() -> None:
+        settings = msgspec.structs.replace(journal_settings, lease_s=600.0)
+        journals = [PostgresqlJournal(settings) for _ in range(2)]
+        for journal in journals:
+            await journal.open()
+            while await journal.changed(0.2):
+                pass
+        for number, input_ in enumerate(({}, "x" * 300_000)):
+            waiting = [asyncio.ensure_future(journal.changed(60)) for journal in journals]
+            await asyncio.sleep(0.01)
+            queue = QueueEntry()
+            await journals[0].enqueue(started(f"run-{number}", input=input_, queue=queue))
+            assert await asyncio.gather(*waiting) == [True, True]
+        for journal in journals:
+            await journal.close()
 
     asyncio.run(test())

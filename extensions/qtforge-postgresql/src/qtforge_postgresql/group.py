@@ -106,6 +106,7 @@ _FIRST_RECORDS: Final = """firsts AS (
 _ANSWER: Final = """SELECT (SELECT count(*) FROM me), ARRAY(SELECT key FROM own)"""
 _NEW_ANSWER: Final = """, ARRAY(SELECT run_id FROM new ORDER BY key),
     ARRAY(SELECT key FROM new ORDER BY key)"""
+_WAKE: Final = ", pg_notify(%b, '')"
 _INSERT_RECORDS: Final = f"""INSERT INTO {{s}}.records (run, position, checksum, payload)
     SELECT run, position, checksum, payload FROM {_GIVEN} ORDER BY place"""
 _GROUP: Final = "SELECT grp FROM {s}.owners WHERE owner = %s"
@@ -423,7 +424,11 @@ class Group:
             given += _columns(
                 ((job.row.run_id, job.entry.checksum, job.entry.payload) for _, job in creates), 3
             )
+        wakes = any(not job.row.epoch for _, job in creates)  # one is queued
+        if wakes:
+            given.append(self._channel)
         statement = _plain_statement(
+            wakes=wakes,
             has_new=bool(creates),
             has_status=bool(rows.statuses),
             has_waiting=bool(waits),
@@ -466,6 +471,7 @@ class Group:
         creates = [(place, job) for place, job in enumerate(jobs) if isinstance(job, Create)]
         for place, created in creates:
             outcomes[place] = self._create(created)
+            self._wakes |= not created.row.epoch
         self._lock(jobs)
         numbered = ((place, job) for place, job in enumerate(jobs) if not isinstance(job, Create))
         for kind, some in itertools.groupby(numbered, lambda each: _kind(each[1])):
@@ -609,7 +615,13 @@ class Group:
 
 @functools.cache
 def _plain_statement(
-    *, has_new: bool, has_status: bool, has_waiting: bool, has_ended: bool, has_records: bool
+    *,
+    wakes: bool,
+    has_new: bool,
+    has_status: bool,
+    has_waiting: bool,
+    has_ended: bool,
+    has_records: bool,
 ) -> str:
     """Return the statement that writes a group of new runs and plain appends."""
     parts = [_ME, _OWN]
@@ -618,7 +630,7 @@ def _plain_statement(
     parts += [_ENDED] * has_ended
     parts += [_RECORDS] * has_records
     parts += [_NEW, _FIRST_RECORDS] * has_new
-    return f"WITH {', '.join(parts)} {_ANSWER}{_NEW_ANSWER * has_new}"
+    return f"WITH {', '.join(parts)} {_ANSWER}{_NEW_ANSWER * has_new}{_WAKE * wakes}"
 
 
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:

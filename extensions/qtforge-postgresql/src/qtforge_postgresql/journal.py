@@ -151,6 +151,7 @@ class PostgresqlJournal:
         row = run_row([started], None, 0)
         check_text(row.run_id, "run_started", *changes.row_texts(row))
         await self._write(Create(row, encoded))
+        self._parts().signal.set()  # this process may take it too
 
     async def take(
         self,
