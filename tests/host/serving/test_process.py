@@ -7,7 +7,7 @@ import stat
 from typing import Any
 
 import pytest
-from tests.serving import Server, Serving, until
+from tests.serving import Server, Serving, said, until
 
 
 def status_of(server: Server, run_id: str) -> str:
@@ -42,7 +42,7 @@ def test_nobody_else_can_open_what_is_kept_in_the_state_directory(
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_exit_code_0(server: Server, how: signal.Signals) -> None:
     assert server.end(how) == 0
-    assert server.error == ""
+    assert said(server.error) == []
 
 
 def test_a_second_process_is_refused_and_told_who_serves(serving: Serving, server: Server) -> None:
