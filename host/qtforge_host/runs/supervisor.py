@@ -200,7 +200,9 @@ class Supervisor:
         try:
             position = (await self.engine.journal.post(run_id, message)).position
             if self.active_runs.get(run_id) is not None:
-                await self.active_runs.deliver_pending(run_id)
+                # It may be coming to rest just now; the message is in its inbox all the same.
+                with contextlib.suppress(RunError):
+                    await self.active_runs.deliver_pending(run_id)
             else:
                 self.wake(run_id)
             return await self._checkpoint_of(

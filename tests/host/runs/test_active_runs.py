@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from tests.host.runs.machines import CALLER, COUNTER, TIMER, begun, labelled, seen
 
+from qtforge_host.runs.errors import RunEndedError
 from qtforge_sdk import Run
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import InboxMessage
+from qtforge_sdk.journal_errors import StaleOwnerError
 from qtforge_sdk.records import CheckpointSaved, RunCancelRequested
 
 
@@ -168,6 +170,33 @@ def test_an_engine_that_ends_lets_waiting_runs_rest_and_busy_ones_end_within_its
         await asyncio.wait_for(closing, 60)
         assert (await lab.kept(works)).state["data"] == {"answer": "waited"}
         assert [await lab.status(each) for each in (waits, works)] == ["waiting", "waiting"]
+
+    play(case)
+
+
+@pytest.mark.parametrize("error", [StaleOwnerError("r", 1), RunEndedError("r", "failed")])
+def test_an_event_to_a_run_that_is_just_released_waits_in_its_inbox(
+    play: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def approval(run: Run) -> Any:
+        return await run.wait_event("yes")
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.supervisor.start(lab.script(approval), {})
+        await lab.until(lambda: awaits(lab, run_id, 1))
+        control = lab.engine.active_runs.get(run_id)
+        deliver = control.deliver
+
+        async def released(*given: Any, **named: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(control, "deliver", released)
+        message = InboxMessage(message_id="s1", kind="event", at=lab.clock.now(), name="yes")
+        assert await lab.supervisor.send(run_id, message, timeout_s=0.1) is None
+        assert [each.message for each in await lab.journal.pending(run_id)] == [message]
+        monkeypatch.setattr(control, "deliver", deliver)
+        await lab.supervisor.active_runs.deliver_pending(run_id)
+        await lab.has(run_id, "succeeded")
 
     play(case)
 
