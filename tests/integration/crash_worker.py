@@ -187,9 +187,9 @@ class KillingJournal:
         self._left = write
         self._when = when
 
-    async def create(self, started: RunStarted) -> Ownership:
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         self._count("before")
-        ownership = await self._inner.create(started)
+        ownership = await self._inner.create(started, records)
         self._count("after")
         return ownership
 

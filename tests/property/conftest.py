@@ -60,9 +60,9 @@ class MortalJournal:
         self._kill = kill
         self._writes = 0
 
-    async def create(self, started: RunStarted) -> Ownership:
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         self._write(after=False)
-        ownership = await self.inner.create(started)
+        ownership = await self.inner.create(started, records)
         self._write(after=True)
         return ownership
 

@@ -642,8 +642,8 @@ class RunClient(RunStore):
             secrets.close()
         started, copies = forked(records, new_id, whole, at=now, stage=from_step)
         RunFiles.of(self._parts.settings.state_dir).share(run_id, new_id)
-        ownership = await durable.journal.create(started)
-        await durable.journal.append(ownership, copies)
+        # At once: were this process to die between, the next one would redo the kept steps.
+        await durable.journal.create(started, copies)
         if self._stays:
             await self._resume(durable, new_id, versions, fork_note(run_id, from_step))
         return new_id

@@ -191,8 +191,8 @@ class GroupCommit:
                 outcomes[place] = RunExistsError(run_id)
                 continue
             self._last_positions[key] = 0  # a key is never used again
-            self.add_blobs(key, job.entry.blobs)
-            for position, entry in self._number(key, [job.entry]):
+            for position, entry in self._number(key, job.entries):
+                self.add_blobs(key, entry.blobs)
                 rows += (key, position, entry.checksum, entry.payload)
             if job.row.owner is not None:
                 outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)

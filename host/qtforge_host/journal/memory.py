@@ -37,7 +37,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.journal_kit.appending import encode_queued, encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.appending import encode_queued, make_append, make_create, run_row
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.cursors import number_of
 from qtforge_sdk.journal_kit.drop_log import DropLog
@@ -88,15 +88,15 @@ class MemoryJournal:
         self._store.owners.discard(self._owner)
         self._store.listeners.discard(self._changed)
 
-    async def create(self, started: RunStarted) -> Ownership:
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Add a new run; see `Journal`."""
         store = self._open_store()
-        encoded = encode_start(started, self.max_value_bytes)
+        job = make_create(started, records, self._owner, self.max_value_bytes)
         if started.run_id in store.runs:
             raise RunExistsError(started.run_id)
-        run = MemoryRun.created(started, encoded, self._owner, next(store.numbers))
+        run = MemoryRun(job.row, job.entries, next(store.numbers))
         store.runs[run.run_id] = run
-        store.log(run, 1)
+        store.log(run, len(job.entries))
         return self._ownership(run)
 
     async def enqueue(self, started: RunStarted) -> None:

@@ -43,7 +43,7 @@ from qtforge_sdk.journal_kit.encoding import (
     from_us,
 )
 from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow
-from qtforge_sdk.records import CheckpointSaved, RunStarted
+from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.topics import matches
 
 __all__ = ["MemoryRun", "MemoryStore"]
@@ -81,11 +81,6 @@ class MemoryRun:
         self.timers: dict[str, int] = {}
         self.correlation = ""
         self._values: dict[bytes, Blob] = {}  # large ones, each once however many records have it
-
-    @classmethod
-    def created(cls, started: RunStarted, encoded: Encoded, owner: str, key: int) -> Self:
-        """Return a new run, owned for the first time."""
-        return cls(run_row([started], owner, 1), [encoded], key)
 
     @classmethod
     def imported(cls, archive: Archive, key: int) -> Self:

@@ -53,7 +53,7 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.journal_kit.appending import encode_queued, encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.appending import encode_queued, make_append, make_create, run_row
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import (
@@ -142,11 +142,11 @@ class SqliteJournal:
         await parts.reader.close()
         self._locks.release()
 
-    async def create(self, started: RunStarted) -> Ownership:
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Add a new run; see `Journal`."""
-        encoded = encode_start(started, self.max_value_bytes)
-        job = Create(run_row([started], self._locks.owner, 1), encoded)
-        ownership: Ownership = await self._write(job, encoded.blobs)
+        job = make_create(started, records, self._locks.owner, self.max_value_bytes)
+        blobs = [blob for entry in job.entries for blob in entry.blobs]
+        ownership: Ownership = await self._write(job, blobs)
         return ownership
 
     async def enqueue(self, started: RunStarted) -> None:

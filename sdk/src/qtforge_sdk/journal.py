@@ -236,12 +236,18 @@ class Journal(Protocol):
     async def close(self) -> None:
         """Finish pending writes, and release every run; may be called twice."""
 
-    async def create(self, started: RunStarted) -> Ownership:
-        """Store a new run with its first record, owned by this process in epoch 1.
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
+        """Store a new run with its first records, owned by this process in epoch 1.
+
+        Args:
+            started: The first record.
+            records: Those after it, such as the steps that a fork keeps; no checkpoint. All are
+                stored, or none.
 
         Raises:
             RunExistsError: There is a run of that id.
-            RecordNotStorableError: The input can't be stored, or the id is none (`is_run_id`).
+            RecordNotStorableError: A value can't be stored, or the id is none (`is_run_id`).
+            ValueError: A record belongs to another run, or is a `CheckpointSaved`.
         """
 
     async def enqueue(self, started: RunStarted) -> None:

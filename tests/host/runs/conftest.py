@@ -56,10 +56,10 @@ class MortalJournal:
         self._dies = dies
         self._after = after
 
-    async def create(self, started: RunStarted) -> Ownership:
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         self._live()
-        ownership = await self.inner.create(started)
-        self._may_die([started])
+        ownership = await self.inner.create(started, records)
+        self._may_die([started, *records])
         return ownership
 
     async def append(

@@ -305,7 +305,7 @@ class Group:
         epochs: dict[int, int] = {}
         for job in jobs:
             if isinstance(job, Create):
-                if job.entry.blobs:
+                if job.more or job.entry.blobs:
                     return False
                 continue
             if not isinstance(job, Append) or job.posts:
@@ -505,7 +505,8 @@ class Group:
         blobs: dict[bytes, bytes] = {}
         for job in jobs:
             if isinstance(job, Create):
-                blobs.update(job.entry.blobs)
+                for entry in job.entries:
+                    blobs.update(entry.blobs)
             elif isinstance(job, Append):
                 for entry in itertools.chain(job.entries, (each for _, _, each in job.posts)):
                     blobs.update(entry.blobs)
@@ -520,8 +521,11 @@ class Group:
         key = self.insert_run(job.row._replace(owner=self.owner if job.row.epoch else None))
         if key is None:
             return _exists(job)
-        self.refer(key, job.entry.blobs)
-        self._insert([(key, 1, job.entry.checksum, job.entry.payload)])
+        for entry in job.entries:
+            self.refer(key, entry.blobs)
+        self._insert(
+            [(key, place, each.checksum, each.payload) for place, each in enumerate(job.entries, 1)]
+        )
         return self._own(job, key)
 
     def _lock(self, jobs: Sequence[Job]) -> None:

@@ -50,7 +50,7 @@ from qtforge_sdk.journal import (
     is_run_id,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.journal_kit.appending import encode_queued, encode_start, make_append, run_row
+from qtforge_sdk.journal_kit.appending import encode_queued, make_append, make_create, run_row
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import encode_message, encode_publication, to_us
@@ -137,12 +137,12 @@ class PostgresqlJournal:
         await parts.reader.close()
         await asyncio.to_thread(parts.watch.close)
 
-    async def create(self, started: RunStarted) -> Ownership:
+    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Add a new run; see `Journal`."""
-        encoded = encode_start(started, self.max_value_bytes)
-        row = run_row([started], None, 1)
+        job = make_create(started, records, None, self.max_value_bytes)
+        row = job.row
         check_text(row.run_id, "run_started", *changes.row_texts(row))
-        ownership: Ownership = await self._write(Create(row, encoded))
+        ownership: Ownership = await self._write(job)
         return ownership
 
     async def enqueue(self, started: RunStarted) -> None:

@@ -18,7 +18,7 @@ from qtforge_sdk.journal_kit.encoding import (
     encode_record,
     to_us,
 )
-from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow, StatusChange
+from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, Create, RunRow, StatusChange
 from qtforge_sdk.records import (
     AmendmentRefused,
     CheckpointSaved,
@@ -40,6 +40,7 @@ __all__ = [
     "encode_start",
     "handled_messages",
     "make_append",
+    "make_create",
     "queue_columns",
     "run_row",
 ]
@@ -71,6 +72,34 @@ def encode_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Enc
     if started.queue is None:
         raise ValueError(f"{started.run_id} has no queue to wait in")
     return encode_start(started, most_bytes)
+
+
+def make_create(
+    started: RunStarted,
+    records: Sequence[Record],
+    owner: str | None,
+    most_bytes: int = MAX_VALUE_BYTES,
+) -> Create:
+    """Return a new run as it is stored, in epoch 1.
+
+    Args:
+        started: Its first record.
+        records: The records after it.
+        owner: The process that owns it.
+        most_bytes: The size of the largest record.
+
+    Raises:
+        RecordNotStorableError: A value can't be encoded or is too large, or the run's id is none.
+        ValueError: A record belongs to another run, or is a `CheckpointSaved`.
+    """
+    entry = encode_start(started, most_bytes)
+    if not records:
+        return Create(run_row([started], owner, 1), entry)
+    for record in records:
+        if record.run_id != started.run_id or isinstance(record, CheckpointSaved):
+            raise ValueError(f"a {type(record).__name__} can't begin the run {started.run_id}")
+    more = [encode_record(record, most_bytes) for record in records]
+    return Create(run_row([started, *records], owner, 1), entry, more)
 
 
 def make_append(

@@ -101,10 +101,22 @@ class Append(msgspec.Struct, frozen=True):
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A new run with its first record; its outcome is an `Ownership`, or None without an owner."""
+    """A new run; its outcome is an `Ownership`, or None without an owner.
+
+    Attributes:
+        row: Its row.
+        entry: Its first record.
+        more: The records after it.
+    """
 
     row: RunRow
     entry: Encoded
+    more: Sequence[Encoded] = ()
+
+    @property
+    def entries(self) -> Sequence[Encoded]:
+        """All its records."""
+        return (self.entry, *self.more)
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -204,6 +204,27 @@ class RecordsContract:
         assert len(await journal.runs(RunQuery())) == 1
 
     @scenario
+    async def test_a_run_may_begin_with_several_records_or_not_at_all(
+        self, journals: Journals
+    ) -> None:
+        journal, other = await journals.open(), await journals.open()
+        kept = [step(name="a", data="x" * 300_000), step(name="b")]
+        ownership = await journal.create(started(), kept)
+        assert (ownership.epoch, list(await other.records("run"))) == (1, [started(), *kept])
+        assert (await other.summary("run")).status == "running"
+        await journal.append(ownership, [step(name="c")])
+        assert steps_of(await other.records("run")) == ["a", "b", "c"]
+        with pytest.raises(RunExistsError):
+            await other.create(started(), kept)
+        with pytest.raises(RecordNotStorableError):
+            await journal.create(started("bad"), [step("bad", "a"), step("bad", data=object())])
+        with pytest.raises(ValueError, match="bad"):
+            await journal.create(started("bad"), [step("another")])
+        assert len(await journal.runs(RunQuery())) == 1
+        assert [each.run_id for each in (await other.records_since("")).records] == ["run"] * 4
+        assert not await journal.check()
+
+    @scenario
     async def test_an_unknown_run_has_no_records(self, journals: Journals) -> None:
         journal = await journals.open()
         with pytest.raises(RunNotFoundError) as caught:
