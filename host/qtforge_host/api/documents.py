@@ -329,6 +329,12 @@ class Imported(Versioned, frozen=True, kw_only=True):
     run_id: str
 
 
+class JournalInitialized(Versioned, frozen=True, kw_only=True):
+    """What was done to make the tables of a shared journal."""
+
+    done: str
+
+
 class BackupDocument(Versioned, frozen=True, kw_only=True):
     """What a backup holds, or what was restored from it, in bytes before compression."""
 

@@ -1,4 +1,4 @@
-"""``qtforge-host journal backup`` and ``restore``."""
+"""``qtforge-host journal init``, ``backup`` and ``restore``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import click
+import msgspec
 
-from qtforge_host.api.documents import BackupDocument
+from qtforge_host import event_loop
+from qtforge_host.api.documents import BackupDocument, JournalInitialized
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo
@@ -19,14 +21,36 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.journal.backup import BackupSummary, restore, write_backup
 from qtforge_sdk.errors import ConfigError
 
-__all__ = ["backup", "journal", "restore_"]
+__all__ = ["backup", "init", "journal", "restore_"]
 
 _SQLITE: Final = "sqlite"
 
 
 @click.group()
 def journal() -> None:
-    """Back up all runs, with their files, and restore them."""
+    """Make the tables of a shared journal; back up all runs, and restore them."""
+
+
+@journal.command("init")
+@click.argument("url", required=False)
+@json_option
+@click.pass_obj
+def init(session: Session, url: str | None, as_json: bool) -> None:
+    """Make the tables of the journal at URL, or migrate older ones.
+
+    Without URL it is that of the configuration. Do it once before the first 'serve', and after
+    an upgrade that says so; any number of processes may use the journal meanwhile.
+    """
+    from qtforge_host.api.lookup import initialized_journal  # heavy: a backup does without it
+
+    settings = session.settings
+    if url is not None:
+        settings = msgspec.structs.replace(settings, journal=url)
+    done = event_loop.run(initialized_journal(settings))
+    if as_json:
+        print_json(JournalInitialized(done=done))
+    else:
+        echo(done)
 
 
 @journal.command()
@@ -84,7 +108,7 @@ def _sqlite_settings(session: Session) -> Settings:
     settings = session.settings
     if settings.journal != _SQLITE:
         raise ConfigError(
-            f"the journal '{settings.journal}' can't be copied here",
+            f"the journal '{settings.journal.partition('://')[0]}' can't be copied here",
             "only a journal of the kind 'sqlite' is a file",
             "use the backup of the database that holds it",
         )

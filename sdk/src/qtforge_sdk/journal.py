@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -58,6 +58,7 @@ __all__ = [
     "RunQuery",
     "RunSecret",
     "RunSummary",
+    "SharedJournal",
     "StoredPublication",
     "is_run_id",
     "status_after",
@@ -595,6 +596,21 @@ class Journal(Protocol):
 
         Raises:
             StateDirectoryError: It can't be repaired; nothing was changed.
+        """
+
+
+@runtime_checkable
+class SharedJournal(Protocol):
+    """What a `Journal` has besides, whose tables are to be made before it is opened."""
+
+    async def initialize(self) -> str:
+        """Make the tables, or migrate older ones; also beside processes that use the journal.
+
+        Returns:
+            What was done, in words.
+
+        Raises:
+            StorageError: It could not be done; nothing was changed.
         """
 
 

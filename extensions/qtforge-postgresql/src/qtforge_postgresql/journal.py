@@ -106,6 +106,24 @@ class PostgresqlJournal:
         self._open: _Open | None = None
         self._look_again_s = _FIRST_LOOK_S
 
+    async def initialize(self) -> str:
+        """Make the tables, or migrate older ones; see `SharedJournal`.
+
+        Raises:
+            JournalNotReadyError: The tables are newer than this version, or can't be made here.
+            JournalUnavailableError: The server can't be reached.
+            JournalFailedError: The server refused it.
+        """
+
+        def work() -> str:
+            with contextlib.closing(self._connector.connect()) as session:
+                return migrate(session, self._address)
+
+        try:
+            return await asyncio.to_thread(work)
+        except psycopg.Error as error:
+            raise storage_error(self._address, error) from error
+
     async def open(self) -> None:
         """Open the journal; see `Journal`.
 
@@ -425,16 +443,7 @@ async def initialize(settings: JournalSettings, /) -> str:
         JournalUnavailableError: The server can't be reached.
         JournalFailedError: The server refused it.
     """
-    address = parse_address(settings.url)
-
-    def work() -> str:
-        with contextlib.closing(Connector(address).connect()) as session:
-            return migrate(session, address)
-
-    try:
-        return await asyncio.to_thread(work)
-    except psycopg.Error as error:
-        raise storage_error(address, error) from error
+    return await PostgresqlJournal(settings).initialize()
 
 
 def _check_id(run_id: str) -> None:

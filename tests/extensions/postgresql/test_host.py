@@ -1,0 +1,81 @@
+"""The host's commands over runs in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+from tests.forked_commands import run_command
+from tests.servers.postgresql import PostgreSQL
+
+
+class Machine:
+    """A machine with a state directory of its own."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.config = folder / "config.toml"
+        folder.mkdir()
+        self.config.write_text(f'[host]\njournal = "{url}"\n')
+        (folder / "home").mkdir()
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        place = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "PYTHONUTF8": "1",
+        }  # fmt: skip
+        done = run_command([*place, *words], env=environment, cwd=self.folder, timeout=120)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQL) -> str:
+    return f"{postgresql.url()}?schema=t{uuid.uuid4().hex[:16]}"
+
+
+def test_two_machines_share_the_runs_of_a_journal_that_was_initialized(
+    url: str, tmp_path: Path
+) -> None:
+    one, two = Machine(tmp_path / "one", url), Machine(tmp_path / "two", url)
+    refused = one.command("runs", "list")
+    assert (refused.returncode, "qtforge-host journal init" in refused.stderr) == (4, True)
+    made = one.command("journal", "init", url)
+    assert (made.returncode, made.stderr) == (0, ""), made.stderr
+    assert made.stdout.startswith("made the tables of version 1 in postgresql://")
+    again = json.loads(two.command("journal", "init", "--json").stdout)
+    assert again["schema_version"] == 1
+    assert "version 1" in again["done"]
+    queued = one.command("run", "document-approval", "--set", "document.text=x", "--detach")
+    assert queued.returncode == 0, queued.stderr
+    run_id = queued.stdout.split()[1]
+    listed = json.loads(two.command("runs", "list", "--json").stdout)["runs"]
+    assert [(each["run_id"], each["status"]) for each in listed] == [(run_id, "queued")]
+    resumed = two.command("runs", "resume", run_id)
+    assert resumed.returncode == 0, resumed.stderr
+    shown = json.loads(one.command("runs", "show", run_id, "--json").stdout)
+    assert shown["status"] == "waiting"
+    cancelled = one.command("runs", "cancel", run_id)
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert json.loads(two.command("runs", "show", run_id, "--json").stdout)["status"] == "cancelled"
+
+
+def test_a_server_that_is_away_is_said_without_the_password(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "one", "postgresql://me:s3cr3t@127.0.0.1:1/none")
+    for words in (("journal", "init"), ("runs", "list")):
+        done = machine.command(*words)
+        assert done.returncode == 4
+        assert done.stderr.startswith("error[journal.unavailable]: ")
+        assert "127.0.0.1:1/none" in done.stderr
+        assert "s3cr3t" not in done.stderr
+
+
+def test_a_journal_without_tables_is_not_initialized(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "one", "sqlite")
+    done = machine.command("journal", "init")
+    assert done.returncode == 2
+    assert "the journal 'sqlite' needs no tables" in done.stderr
