@@ -409,12 +409,15 @@ class Engine:
         if not options.unpause and await self._stays_paused(state):
             return await self._rests(state, options.ownership)
         self._workflows.recorded(state)  # raises before the run is claimed
-        ownership = options.ownership or await self.journal.claim(run_id)
-        records = list(await self.journal.tail(run_id))  # with the last owner's last records
-        state = RunState.from_records(run_id, records)
-        if state.finished is not None or (not options.unpause and await self._stays_paused(state)):
-            await self.journal.release(ownership)
-            return state
+        ownership = options.ownership
+        if ownership is None:
+            ownership = await self.journal.claim(run_id)
+            records = list(await self.journal.tail(run_id))  # with the last owner's last records
+            state = RunState.from_records(run_id, records)
+            if state.finished is not None or (
+                not options.unpause and await self._stays_paused(state)
+            ):
+                return await self._rests(state, ownership)
         workflow = self._workflows.recorded(state)
         active = self._plugins()
         problem = version_problem(state.served_by, active, options.versions)
