@@ -14,7 +14,7 @@ from qtforge_builtin_plugins.documents.messages import (
     AnalyzeResponse,
     Sentiment,
 )
-from qtforge_sdk import OperationContext, Plugin, operation
+from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.kinds import Kind
@@ -29,10 +29,13 @@ class AnalyzerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     Attributes:
         sentiment: Whether to determine the tone.
         readability: Whether to measure the readability.
+        templates: A folder with labels of further languages (``cs.toml``), as in the configuration
+            of document-enricher; they tell an invoice in such a language. None for none.
     """
 
     sentiment: bool = True
     readability: bool = True
+    templates: str | None = None
 
 
 class ContentAnalyzer(Plugin):
@@ -48,7 +51,11 @@ class ContentAnalyzer(Plugin):
 
     @operation("content.analyze", execution="process", trylast=True)
     def analyze(self, request: AnalyzeRequest, context: OperationContext) -> AnalyzeResponse:
-        """Analyze a text; the result for a text without words is ``und`` and ``general``."""
+        """Analyze a text; the result for a text without words is ``und`` and ``general``.
+
+        Raises:
+            OperationError: ``document.invalid_template``.
+        """
         # Imported when first needed, here and below: numpy alone takes 0.1 s.
         from qtforge_builtin_plugins.documents.analysis import (
             keywords,
@@ -60,7 +67,16 @@ class ContentAnalyzer(Plugin):
         text = request.parsed_content
         context.progress(0, 4, "language and kind")
         language = self._identify(text)
-        kind = self._classify(text, language.code)
+        try:
+            kind = self._classify(text, language.code)
+        except (OSError, ValueError) as error:
+            if self.config.templates is None:
+                raise
+            raise OperationError(
+                "document.invalid_template", f"the folder {self.config.templates} can't be used",
+                str(error), "correct the file, or remove templates from the configuration of"
+                " content-analyzer",
+            ) from error  # fmt: skip
         context.progress(1, 4, "keywords")
         found_keywords = keywords.find_keywords(text, language.code)
         context.progress(2, 4, "tone")
@@ -95,7 +111,7 @@ class ContentAnalyzer(Plugin):
     def _classify(self) -> Callable[[str, str], Kind]:
         from qtforge_builtin_plugins.documents.analysis.kinds import load_classifier
 
-        return load_classifier()
+        return load_classifier(self.config.templates)
 
     @cached_property
     def _score(self) -> Callable[[Sequence[str]], Sentiment | None]:

@@ -351,3 +351,18 @@ def test_a_small_neighbour_of_a_language_is_believed_with_its_own_words(
     analyze: Any, text: str, language: str
 ) -> None:
     assert analyze(text).analysis_results.language == language
+
+
+MESSAGES = [
+    "Bonjour Madame,\n\nvous trouverez ci-joint notre facture n° 2026-118 du 4 mars 2026, d'un"
+    " montant de 1 320,00 € TTC, à régler avant le 3 avril 2026.\n\nCordialement,\nBois & Fer",
+    "Gentile cliente,\n\nin allegato la fattura n. 55/2026 del 10 marzo 2026 per un totale di"
+    " € 732,00 IVA inclusa. Il pagamento è previsto entro il 10 aprile 2026.\n\nSaluti",
+    "Beste meneer Smit,\n\nHierbij ontvangt u factuur 26-0099 d.d. 2 april 2026 voor een bedrag"
+    " van € 423,50 (incl. 21% btw). Wij verzoeken u dit vóór 16 april 2026 over te maken.",
+]
+
+
+@pytest.mark.parametrize("text", MESSAGES)
+def test_a_message_whose_sentence_is_an_invoice_is_financial(analyze: Any, text: str) -> None:
+    assert analyze(text).analysis_results.document_type == "financial"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from qtforge_builtin_plugins.documents.analyzer import AnalyzerConfig, ContentAnalyzer
 from qtforge_builtin_plugins.documents.enricher import DocumentEnricher, EnricherConfig
-from qtforge_builtin_plugins.documents.messages import EnrichRequest, Invoice
+from qtforge_builtin_plugins.documents.messages import AnalyzeRequest, EnrichRequest, Invoice
 from qtforge_sdk import OperationContext, OperationError
 
 TEMPLATE = """\
@@ -108,3 +109,39 @@ def test_a_user_adds_the_labels_of_a_language(tmp_path: Path, read: Read) -> Non
     assert (invoice.number, invoice.date) == ("2026-41", "2026-03-05")
     assert invoice.total is not None
     assert (invoice.total.value, invoice.total.currency) == ("121.00", "CZK")
+
+
+CZECH = (
+    "Faktura\nModrá Dvířka s.r.o.\nČíslo dokladu: 2026-118\nVystaveno: 05.03.2026\n"
+    "Splatnost: 19.03.2026\nOdběratel: Jan Novák\nOprava dveří a nátěr rámu\n"
+    "Celkem bez DPH 1000,00 Kč\nDPH 21 % 210,00 Kč\nCelkem 1210,00 Kč\n"
+)
+
+
+def test_labels_of_a_language_tell_an_invoice_also_to_the_analyzer(tmp_path: Path) -> None:
+    (tmp_path / "cs.toml").write_text(
+        'titles = ["faktura"]\n[labels]\nnumber = ["číslo dokladu"]\ndate = ["vystaveno"]\n'
+        'due_date = ["splatnost"]\nnet = ["celkem bez dph"]\ntax = ["dph"]\ntotal = ["celkem"]\n',
+        "utf-8",
+    )
+    scores = []
+    for folder in (None, str(tmp_path)):
+        plugin = ContentAnalyzer()
+        plugin.config = AnalyzerConfig(sentiment=False, readability=False, templates=folder)
+        context = OperationContext("content.analyze", "content-analyzer")
+        results = plugin.analyze(AnalyzeRequest(parsed_content=CZECH), context).analysis_results
+        assert results.language == "cs"
+        scores.append([each for each in results.evidence if each.startswith("labels")])
+    assert scores[1] != scores[0]
+    assert "due_date" in scores[1][0]
+
+
+def test_labels_that_are_not_toml_fail_the_analysis_with_the_files_name(tmp_path: Path) -> None:
+    (tmp_path / "cs.toml").write_text("titles = [", "utf-8")
+    plugin = ContentAnalyzer()
+    plugin.config = AnalyzerConfig(templates=str(tmp_path))
+    context = OperationContext("content.analyze", "content-analyzer")
+    with pytest.raises(OperationError) as caught:
+        plugin.analyze(AnalyzeRequest(parsed_content=CZECH), context)
+    assert caught.value.code == "document.invalid_template"
+    assert "cs.toml" in str(caught.value)

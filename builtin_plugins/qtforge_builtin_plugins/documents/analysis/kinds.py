@@ -135,8 +135,12 @@ Terms = Mapping[str, Mapping[str, float]]
 """Kind to term to weight."""
 
 
-def load_classifier() -> Callable[[str, str], Kind]:
-    """Load the terms and return a function of a text and its language (ISO 639-1)."""
+def load_classifier(folder: str | None = None) -> Callable[[str, str], Kind]:
+    """Load the terms and return a function of a text and its language (ISO 639-1).
+
+    Args:
+        folder: A folder with labels of further languages, or None.
+    """
     languages: Mapping[str, Mapping[str, Any]] = tomllib.loads(_DATA.read_text("utf-8"))
 
     def classify(text: str, language: str) -> Kind:
@@ -150,7 +154,7 @@ def load_classifier() -> Callable[[str, str], Kind]:
         found = _finds(text, terms)
         titles = [*languages[_FALLBACK][_TITLES]["legal"], *own.get(_TITLES, {}).get("legal", ())]
         found["legal"] += _titled(text, titles)
-        found["financial"] += _invoice_finds(text, language)
+        found["financial"] += _invoice_finds(text, language, folder)
         kind = _decide(found)
         if kind.name == _NONE and len(text.split()) < _FEW_WORDS:
             return Kind(name=_UNKNOWN, confidence=0.5, evidence=(), scores=kind.scores)
@@ -172,13 +176,14 @@ def _titled(text: str, titles: Sequence[str]) -> list[tuple[float, str]]:
     return []
 
 
-def _invoice_finds(text: str, language: str) -> list[tuple[float, str]]:
+def _invoice_finds(text: str, language: str, folder: str | None) -> list[tuple[float, str]]:
     """Return the finds of an invoice's title, its labels and its sums."""
     if len(text) > _INVOICE_HEAD + _INVOICE_TAIL:
         text = f"{text[:_INVOICE_HEAD]}\n{text[-_INVOICE_TAIL:]}"
     if not any(map(str.isdigit, text)):
         return []
-    page = Page(text, load_labels(language if language in LANGUAGES else None))
+    is_known = language in LANGUAGES or (folder and Path(folder, f"{language}.toml").is_file())
+    page = Page(text, load_labels(language if is_known else None, folder))
     finds: list[tuple[float, str]] = []
     for _, start, end in page.labels.find_titles(page.folded, page.tokens):
         index, _, cell = page.cell_of(start)

@@ -33,6 +33,7 @@ _VALUE: Final = re.compile(
     r"\+{3}[\d/ ]{10,16}\+{3}|RF\d\d(?: ?[A-Z0-9]{4}){2,5}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
     # RE 2024-001, and 2024 / 17, which have spaces.
     r"|[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*(?=\s|$)"
+    r"|(?:19|20)\d\d \d{2,6}(?=\s*$| [^\W\d_]{1,4}\.? \d)"  # 2024 0017, the year before
     r"|[A-ZА-ЯŞÖÄÜ]{1,5} ?[-/]? ?\d[\w/.-]*(?: / ?\w+)*(?: \d{3,8}(?![\w.,/]))?(?=\s|$)"
     r"|\d+ / \w+(?: / \w+)*|[^\W_][\w/.&-]{0,40}"
 )
@@ -83,9 +84,11 @@ _NAMED: Final = re.compile(
 )
 _AFTER_TITLE: Final = re.compile(
     r"[\s:#№.–-]{0,6}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|№)?[\s:.]{0,3}"
-    r"(?P<value>[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*|(?=[^\s]*\d)[^\W_][\w/.-]{0,40})",
+    r"(?P<value>(?-i:[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*|[A-ZА-Я]{1,5} \d[\w/.-]{2,})"
+    r"|(?:19|20)\d\d \d{2,6}(?=\s*$| [^\W\d_]{1,4}\.? \d)|(?=[^\s]*\d)[^\W_][\w/.-]{0,40})",
     re.IGNORECASE,
 )
+_MOST_CODE: Final = 3  # letters
 _BY_MONTH: Final = re.compile(r"\d{1,4}/\d{1,2}/\d{4}")
 # An invoice for heat no. 17: a few words before the sign of the number.
 _AFTER_SIGN: Final = re.compile(
@@ -388,10 +391,15 @@ def _from_title(page: Page, dates: _Dates) -> Iterator[Field]:
         if len(rest) > 120:
             continue
         number = _AFTER_TITLE.match(rest) or _AFTER_SIGN.match(rest)
+        if number and " " in number["value"] and dates.all(number["value"]):
+            continue  # INVOICE OF 15.03.2026
         at = 0
         if number and _is_number(number["value"], dates):
             at = number.end()
             value = number["value"].rstrip(".-/")
+            code = page.text[start:end]
+            if code.isupper() and len(code) <= _MOST_CODE and page.text[end : end + 1] == " ":
+                value = f"{code} {value}"  # FT 124/123049: the name of a series
             yield _field(page, "number", value, start, end + number.end("value"), 0.75)
         elif number and not _is_link(page, end, end + number.end("value")):
             if _BY_MONTH.fullmatch(number["value"]):
@@ -519,6 +527,8 @@ def _value_in(kind: str, text: str, dates: _Dates) -> tuple[int, int, str] | Non
     if groups is not None:
         return groups.start(), groups.end(), groups[0]
     value = match[0].rstrip(".-/&")
+    if kind == "number" and _BY_MONTH.fullmatch(value):
+        return match.start(), match.start() + len(value), value
     if not _is_number(value, dates) or _REST_OF_AMOUNT.match(text, match.start() + len(value)):
         return None
     if kind == "number" and value.isdigit() and _PHONE.match(text, match.start()):

@@ -38,9 +38,10 @@ _SEGMENT: Final = re.compile(
 _PHRASE: Final = re.compile(r"[^\W\d_][^\d:\t]{1,58}")
 # A number or a day that is the whole next line, and no sum.
 _VALUE_BELOW: Final = re.compile(
-    r"[ ]*\n[ ]*(?![^\w\s]?\d[\d., ']*[.,]\d\d[ ]*(?:\n|$))(?=[^\n]*\d{2})"
+    r"[ ]*[\n\t][ ]*(?![^\w\s]?\d[\d., ']*[.,]\d\d[ ]*(?:\n|$))(?=[^\n]*\d{2})"
     r"(?:[^\s\d]{0,8}\d[\w/.&-]*|\d{1,2}[. ]{1,2}[^\W\d_]{3,12}\.? \d{4})[ ]*(?:\n|$)"
 )
+_LETTERS_OF_NUMBER: Final = re.compile(r"[ .:]{1,4}[^\W\d_]{1,4}")
 _LAST_PART: Final = re.compile(r"[^\s]*$")
 # The letters of a number, which are a part of it: HRB 1234, DE 123456789.
 _PREFIX: Final = re.compile(
@@ -207,6 +208,12 @@ def _guess(
         for hit in inside
     ):  # fmt: skip
         return None
+    if any(
+        hit.start == start and _FIELDS & set(hit.kinds)
+        and _LETTERS_OF_NUMBER.fullmatch(folded, hit.end, label_end)
+        for hit in inside
+    ) and follower.isdigit():  # fmt: skip
+        return None  # Invoice no. INV 118
     if any(_OTHERS & set(hit.kinds) and not _FIELDS & set(hit.kinds) for hit in inside):
         return None
     if any(hit.end > label_end for hit in inside):

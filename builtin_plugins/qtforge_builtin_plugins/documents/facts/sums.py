@@ -598,6 +598,11 @@ def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
                 best = made
         if best is not None:
             return _with_due(best, due, paid)
+    if items is not None and not (totals or weak or dues):
+        # Whatever it is called, the amount of all items is the total if there is no tax.
+        whole = [each for each in lines if abs(each.amount.value - items) <= _TOLERANCE]
+        if whole and not any(each.kind == "tax" for each in lines):
+            return _with_due(Sums(total=whole[-1], agrees=True), due, None)
     chosen = _unexplained(totals or weak, dues)
     net = next((line for line in reversed(lines) if line.kind == "net"), None)
     taxes = tuple(_unique(line for line in lines if line.kind == "tax"))
