@@ -94,6 +94,14 @@ _BY_MONTH: Final = re.compile(r"\d{1,4}/\d{1,2}/\d{4}")
 _AFTER_SIGN: Final = re.compile(
     r"(?: [^\W\d_]{2,20}){1,5} (?:№|[Nn][°º]|[Nn]r\.|[Nn]o\.) ?(?P<value>[^\W_][\w/.-]{0,40})"
 )
+_MOST_NUMBERED: Final = 60  # lines
+_ANY_NUMBERED: Final = re.compile(
+    r"([^\W\d_][^\d\t:]{1,60}?)[\s:.#№]{1,4}(\w{0,6}[/.-]?\d[\w/.-]{2,30})"
+)
+_ONE_WORD: Final = re.compile(r"\w{0,6}[/.-]?\d[\w/.-]{2,30}")
+_OTHER_ROLES: Final = frozenset({
+    "customer", "order", "delivery", "vat", "register", "terms", "buyer", "seller", "original",
+})  # fmt: skip
 _STAMP_LINES: Final = 15
 _TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
 _MOST_BELOW: Final = 16
@@ -186,6 +194,8 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         known = {_surest(found, kind) for kind in ("number", "order_reference")}
         quoted = [each for each in _quoted(page, dates) if each.value not in known]
         found += quoted or _of_number(page, found)
+    if not any(each.kind == "number" for each in found):
+        found += _any_numbered(page, dates, {each.value for each in found})
     day = _surest(found, "date")
     # Nobody is to pay before the invoice: such a day is another one's.
     found = [each for each in found if not (day and each.kind == "due_date" and each.value < day)]
@@ -256,6 +266,39 @@ def _first_date(page: Page, dates: _Dates, taken: set[str]) -> Iterator[Field]:
 def _surest(found: Sequence[Field], kind: str) -> str | None:
     some = [each for each in found if each.kind == kind]
     return max(some, key=lambda each: each.confidence).value if some else None
+
+
+def _any_numbered(page: Page, dates: _Dates, taken: set[str]) -> list[Field]:
+    """Return the first number after words for a number or a document, whatever is between them.
+
+    Words for customers, orders and the like are of other numbers.
+    """
+    for index, (start, end) in enumerate(page.lines[:_MOST_NUMBERED]):
+        for cell in page.cells[index]:
+            match = _ANY_NUMBERED.fullmatch(page.text, cell.start, cell.end)
+            if (
+                match is None
+                and cell.end == end
+                and not any(map(str.isdigit, page.text[start:end]))
+            ):
+                following = page.lines[index + 1] if index + 1 < len(page.lines) else None
+                if following is None or not _ONE_WORD.fullmatch(page.text, *following):
+                    continue
+                label, value, at = page.folded[cell.start : end], page.text[slice(*following)], end
+            elif match is not None:
+                label, value = page.folded[match.start(1) : match.end(1)], match[2]
+                at = match.end()
+            else:
+                continue
+            value = value.rstrip(".-/,;")
+            roles = [page.labels.roles_of(word) for word in page.labels.words_of(label)]
+            said = frozenset().union(*roles)
+            is_number = {"number", "document"} & said and not _OTHER_ROLES & said
+            if not is_number or value in taken or not _has_digits(value):
+                continue
+            if _is_number(value, dates) and not _AMOUNT.search(value):
+                return [_field(page, "number", value, cell.start, at, 0.25)]
+    return []
 
 
 def _of_number(page: Page, found: Sequence[Field]) -> list[Field]:
