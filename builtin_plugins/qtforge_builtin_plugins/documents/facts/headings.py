@@ -66,6 +66,9 @@ def align_headings(
         start, end = page.lines[index]
         if end - start > _MOST_LINE or any(map(str.isdigit, page.text[start:end])):
             continue
+        labels = sum(map(is_field, page.hits_between(start, end)))
+        if labels < _LEAST_LABELS - 1:  # a title may be one more
+            continue
         hits = _with_titles(page, start, end)
         if sum(map(is_field, hits)) < _LEAST_LABELS:
             continue
