@@ -19,16 +19,15 @@ from qtforge_host.plugins.extensions import load_journal
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.runs.state import elapsed_s
-from qtforge_sdk.errors import ConfigError
-from qtforge_sdk.journal import Journal, RunQuery, RunSummary, SharedJournal
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = [
     "find_run",
-    "initialized_journal",
     "list_runs",
+    "made_journal",
     "open_journal",
     "opened_journal",
     "run_row",
@@ -59,31 +58,15 @@ async def open_journal(settings: Settings) -> AsyncIterator[Journal]:
         await journal.close()
 
 
-async def initialized_journal(settings: Settings) -> str:
-    """Make the tables of the configured journal, or migrate older ones; return what was done.
-
-    Raises:
-        StorageError: It could not be done; nothing was changed.
-        ConfigError: No journal of the configured name is installed, or it has no tables.
-    """
-    journal = _made_journal(settings)
-    if not isinstance(journal, SharedJournal):
-        raise ConfigError(
-            f"{settings.config_path}: host.journal",
-            f"the journal '{settings.journal}' needs no tables",
-            "qtforge-host journal init postgresql://USER@HOST/DATABASE",
-        )
-    return await journal.initialize()
-
-
 async def opened_journal(settings: Settings) -> Journal:
     """Return the configured journal, which the caller closes; see `open_journal`."""
-    journal = _made_journal(settings)
+    journal = made_journal(settings)
     await journal.open()
     return journal
 
 
-def _made_journal(settings: Settings) -> Journal:
+def made_journal(settings: Settings) -> Journal:
+    """Return the configured journal, which is not open."""
     resolution = resolve_installed(settings).resolution
     secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
     return load_journal(resolution, PluginLoader(), settings, secrets)

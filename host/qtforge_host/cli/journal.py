@@ -41,7 +41,7 @@ def init(session: Session, url: str | None, as_json: bool) -> None:
     Without URL it is that of the configuration. Do it once before the first 'serve', and after
     an upgrade that says so; any number of processes may use the journal meanwhile.
     """
-    from qtforge_host.api.lookup import initialized_journal  # heavy: a backup does without it
+    from qtforge_host.api.journals import initialized_journal  # heavy: a backup does without it
 
     settings = session.settings
     if url is not None:
