@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STATE := $(VENV)/state
 EXTENSIONS := $(foreach file,$(wildcard extensions/*/pyproject.toml),-e ./$(dir $(file)))
 
-.PHONY: run test soak lint accuracy bench bench-compare clean
+.PHONY: run test tests soak lint ruff types accuracy bench bench-compare clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -21,22 +21,31 @@ $(VENV)/.run: $(BIN)/python pyproject.toml sdk/pyproject.toml
 	$(BIN)/pip install -qq -e ./sdk -e '.[all]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run $(wildcard extensions/*/pyproject.toml)
+$(VENV)/.dev: $(BIN)/python pyproject.toml sdk/pyproject.toml $(wildcard extensions/*/pyproject.toml)
 	$(BIN)/pip install -qq -e ./sdk -e '.[all,dev,bench]' $(EXTENSIONS)
-	@touch $@
+	@touch $(VENV)/.run $@
 
 run: $(VENV)/.run
 	$(BIN)/qtforge-host --state-dir $(STATE) run document-processing examples/documents/* --jobs 2
 
-lint: $(VENV)/.dev
+lint: ruff types
+
+ruff: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Modules are compiled once, and not by each of the many processes that the tests start.
-test: export PYTHONDONTWRITEBYTECODE :=
-test: lint
-	$(BIN)/pytest -n 2 --dist worksteal --durations 40 --durations-min 2
+# The types are checked beside the tests, which leave a processor idle now and then.
+test: ruff
+	$(MAKE) --no-print-directory --jobs 2 types tests
+
+# Modules are compiled once, and not by each of the many processes that the tests start. There
+# is one worker more than processors, since tests wait for disks, servers and clocks.
+tests: export PYTHONDONTWRITEBYTECODE :=
+tests: $(VENV)/.dev
+	$(BIN)/pytest -n 3 --dist worksteal --durations 40 --durations-min 2
 
 soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak --timeout 3600

@@ -77,7 +77,7 @@ def list_runs(
     """
     ordered = heapq.merge(
         *_candidates(connection, query),
-        key=lambda row: (row[4], row[14]),
+        key=lambda row: (row[4], row[-1]),
         reverse=not query.oldest_first,
     )
     alive: dict[str | None, bool] = {None: False}

@@ -63,7 +63,7 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Queue(_Given, frozen=True, kw_only=True):
     """How a run waits for a process that has room for it."""
 
-    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL}$")] = "default"
+    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL}{_END}")] = "default"
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     not_before: Instant | None = None
 

@@ -90,6 +90,21 @@ class TakingContract:
         assert not await journal.check()
 
     @scenario
+    async def test_runs_that_began_at_once_are_listed_in_order_whatever_their_pool(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        await journal.enqueue(started("one", queue=QueueEntry(pool="z", priority=-3)))
+        await keep(journal, started("two"))
+        await journal.enqueue(started("three", queue=QueueEntry(pool="a")))
+        found = await journal.runs(RunQuery(oldest_first=True))
+        assert [(each.run_id, each.pool, each.priority) for each in found] == [
+            ("one", "z", -3), ("two", "default", 0), ("three", "a", 0),
+        ]  # fmt: skip
+        newest = await journal.runs(RunQuery(limit=2))
+        assert [each.run_id for each in newest] == ["three", "two"]
+
+    @scenario
     async def test_the_runs_of_a_process_that_ended_are_taken_over(
         self, journals: Journals
     ) -> None:
