@@ -165,9 +165,11 @@ async def look(
         state = RunState.from_records(run_id, [*first, *records])
         if summary.stateful and state.checkpoint is None:  # it is older than these records
             state = RunState.from_records(run_id, await journal.tail(run_id))
+    # The records are read last: what they say is newer, where the two differ.
+    is_current = summary.status == state.status
     return RunSnapshot(
         state=state,
-        status=shown_status(summary),
+        status=shown_status(summary) if is_current else state.status,
         owners=summary.epoch,
         records=records,
         omitted=omitted,

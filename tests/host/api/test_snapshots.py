@@ -1,0 +1,45 @@
+"""A run that changes while it is looked at is shown as one state."""
+
+from __future__ import annotations
+
+import asyncio
+
+from qtforge_host.api.snapshots import look
+from qtforge_host.journal.memory import MemoryJournal
+from qtforge_sdk.journal import RunSummary
+from qtforge_sdk.records import RunPaused
+from qtforge_sdk.testing._journal_scenarios import NOW, keep, started
+
+
+class Changing(MemoryJournal):
+    """A journal whose run is paused between two reads."""
+
+    async def summary(self, run_id: str) -> RunSummary:
+        found = await super().summary(run_id)
+        if found.status == "running":
+            ownership = await self.claim(run_id)
+            await self.append(ownership, [RunPaused(run_id=run_id, at=NOW)])
+            await self.release(ownership)
+        return found
+
+
+def test_the_status_of_a_run_is_that_of_the_records_that_are_shown() -> None:
+    async def main() -> None:
+        journal = Changing()
+        await keep(journal, started())
+        found = await look(journal, "run")
+        assert (found.status, found.state.status, found.stands_still) == ("paused", "paused", True)
+        assert found.document().status == "paused"
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_run_whose_process_has_died_is_interrupted() -> None:
+    async def main() -> None:
+        journal = MemoryJournal()
+        await journal.release(await keep(journal, started()))
+        assert (await look(journal, "run")).status == "interrupted"
+        await journal.close()
+
+    asyncio.run(main())
