@@ -27,7 +27,7 @@ from benchmarks.installation import SCRIPT, install_plugin, link_packages
 __all__ = ["Side", "UnknownCommitError", "make_side", "resolve_commit"]
 
 _OURS = frozenset({"qtforge-host", "qtforge-sdk"})
-_DEVELOPMENT = frozenset({"dev", "testing"})  # extras that no benchmark needs
+_UNUSED = frozenset({"dev", "testing", "postgresql"})  # extras that no benchmark needs
 _PLUGINS = 50
 _PIP_TIMEOUT_S = 600
 _ECHO = """\
@@ -154,7 +154,7 @@ def _missing(wheels: list[Path]) -> list[Requirement]:
         with ZipFile(wheel) as archive:
             (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
             metadata = BytesParser().parsebytes(archive.read(name))
-        extras = {"", *metadata.get_all("Provides-Extra", [])} - _DEVELOPMENT
+        extras = {"", *metadata.get_all("Provides-Extra", [])} - _UNUSED
         for text in metadata.get_all("Requires-Dist", []):
             requirement = Requirement(text)
             marker = requirement.marker
