@@ -15,10 +15,13 @@ from qtforge_builtin_plugins.documents.facts.page import Page
 
 __all__ = ["DEPARTMENT", "TOWN", "Block", "find_blocks"]
 
+_BRITISH_CODE: Final = r"[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
+
 TOWN: Final = re.compile(
     r"(?:[A-Z]{1,2}-)?(?:\d{4} [A-Z]{2}|\d{4}-\d{3}|\d{2}-\d{3}|\d{3} \d{2}|\d{4,6}),? (?:г\. ?)?"
     r"[^\W\d_][^\d\n]{1,40}(?: \d{1,2})?"
-    r"|[^\W\d_][^\d\n]{1,40},? (?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
+    r"|[^\W\d_][^\d\n]{1,40},? (?:[A-Z]{2} \d{5}(?:-\d{4})?"
+    rf"|{_BRITISH_CODE}"
     r"|[A-Z]\d[\dW] ?[A-Z\d]{4})"
 )
 """A line with the town of an address: 53111 Bonn, 1012 WX Amsterdam, Columbus, OH 43215."""
@@ -35,10 +38,10 @@ DEPARTMENT: Final = re.compile(
 """The words of a line of an address that names a department or a person of a company."""
 
 _PARTS: Final = re.compile(r", | [-–·|] ")
-_POSTCODE: Final = re.compile(r"[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}|\d{5}")
+_POSTCODE: Final = re.compile(rf"{_BRITISH_CODE}|\d{{5}}")
 _LABEL: Final = re.compile(r"[^\W\d_][^\d:,\t]{1,40}:\s+")
 _HOUSE_NUMBER: Final = re.compile(r"\d{1,4} ?\w?")
-_BRITISH: Final = re.compile(r"[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}")
+_BRITISH: Final = re.compile(_BRITISH_CODE)
 _CONTACT: Final = re.compile(
     r"@|\+\d\d|www\.|\.example\b|(?<!\d)0\d{1,4}[ /-]\d|\b\d{3} \d{3} \d{2,3}\b"
 )

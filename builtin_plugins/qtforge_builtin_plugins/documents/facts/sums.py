@@ -230,8 +230,9 @@ def _is_word(text: str, start: int, sign: str) -> bool:
     """Return whether letters like those of a currency are a word: Cad. in a Turkish address."""
     if len(sign) != _CODE_LENGTH or not sign.isalpha():
         return False
-    at = text.lower().find(sign, start, start + _MOST_LABEL)
-    written = text[at : at + len(sign)] if at >= 0 else ""
+    near = text[start : start + _MOST_LABEL]
+    at = near.lower().find(sign)
+    written = near[at : at + len(sign)] if at >= 0 else ""
     return written.istitle() and sign != "eur"
 
 
