@@ -78,19 +78,23 @@ _PENDING: Final = """SELECT arrivals.position, checksum, payload
 _UNOWNED: Final = "(owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"
 _READY: Final = "(:now IS NULL OR rest_until IS NULL OR rest_until <= :now)"
 _WAITING: Final = f"status = 'waiting' AND {_UNOWNED} AND {_READY}"
+_ARRIVED: Final = """EXISTS (SELECT 1 FROM arrivals
+    WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)"""
 _RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
     FROM arrivals CROSS JOIN runs ON runs.key = arrivals.run
     WHERE {_WAITING} LIMIT :limit"""  # noqa: S608 - of constants
 _RUNS_WITH_PENDING_SINCE: Final = f"""SELECT DISTINCT run_id
     FROM inbox CROSS JOIN runs ON runs.key = inbox.run
-    WHERE inbox.position > :since AND {_WAITING} AND EXISTS (SELECT 1 FROM arrivals
-        WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)
-    LIMIT :limit"""  # noqa: S608 - of constants
+    WHERE inbox.position > :since AND {_WAITING} AND {_ARRIVED} LIMIT :limit"""  # noqa: S608 - of constants
 # Few runs are paused and were sent something: each message tells whether it is to be handled.
 _PAUSED: Final = f"""SELECT run_id, arrivals.position, checksum, payload
     FROM runs CROSS JOIN arrivals ON arrivals.run = runs.key
     CROSS JOIN inbox ON inbox.position = arrivals.position
-    WHERE status = 'paused' AND {_UNOWNED} AND {_READY} AND arrivals.position > :since"""  # noqa: S608 - of constants
+    WHERE status = 'paused' AND {_UNOWNED} AND {_READY}"""  # noqa: S608 - of constants
+_PAUSED_SINCE: Final = f"""SELECT run_id, inbox.position, checksum, payload
+    FROM inbox CROSS JOIN runs ON runs.key = inbox.run
+    WHERE inbox.position > :since AND status = 'paused' AND {_UNOWNED} AND {_READY}
+    AND {_ARRIVED}"""  # noqa: S608 - of constants
 _DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
     WHERE due <= :before AND {_WAITING} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
 _LAPSED: Final = f"""SELECT run_id FROM runs
@@ -262,7 +266,8 @@ class Queries:
         found = dict.fromkeys(
             run_id for (run_id,) in self._connection.execute(statement, given).fetchall()
         )
-        for run_id, *row in self._connection.execute(_PAUSED, given):
+        paused = _PAUSED_SINCE if given["since"] else _PAUSED
+        for run_id, *row in self._connection.execute(paused, given):
             if len(found) >= given["limit"]:
                 break
             if run_id not in found and self._message(run_id, *row).kind == "cancel":

@@ -194,11 +194,6 @@ class ActiveRuns:
             self._direct_events.setdefault(run_id, []).extend(events)
         self._timers.set(run_id, None)
 
-    @property
-    def waking(self) -> int:
-        """How many runs are about to be resumed."""
-        return len(self._waking)
-
     def is_waking(self, run_id: str) -> bool:
         """Return whether a run is about to be resumed."""
         return run_id in self._waking

@@ -7,7 +7,7 @@ import datetime
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.runs.versions import major
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Cursor, Journal, Ownership
+from qtforge_sdk.journal import Cursor, Journal
 
 __all__ = ["RecoveryLoop", "lasts"]
 
@@ -135,12 +135,11 @@ class RecoveryLoop:
             if sweeps:
                 await self._resume_left()
             newest = (await self._journal.deliveries("", 0)).until
-            taken = await self._take(now, sweeps=sweeps or self._overflowed)
-            self._read_until, self._overflowed = newest, len(taken) >= _AT_ONCE
+            since = None if sweeps or self._overflowed else self._read_until
+            self._overflowed = await self._take_all(now, since, newest)
+            self._read_until = newest
             if sweeps:
                 self._swept_at = time.monotonic()
-            for ownership in taken:
-                self._supervisor.wake(ownership.run_id, ownership)
             for run_id in await self._due_but_for_the_clock(now):
                 self._supervisor.wake(run_id)
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
@@ -149,27 +148,52 @@ class RecoveryLoop:
         due = await self._journal.next_due(now)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
 
-    async def _take(self, now: datetime.datetime, *, sweeps: bool) -> Sequence[Ownership]:
-        """Take what this process is to execute: first runs that have begun, then queued ones."""
+    async def _take_all(self, now: datetime.datetime, since: Cursor | None, newest: Cursor) -> bool:
+        """Take what this process is to execute: first runs that have begun, then queued ones.
+
+        Args:
+            now: The time.
+            since: See `Journal.take`.
+            newest: The newest place among the messages.
+
+        Returns:
+            Whether there may be more runs that have begun.
+        """
         plugins = self._supervisor.engine.plugins()
         again = plugins != self._plugins  # what was blocked or refused may not be any more
         able = {name: major(version) for name, version in plugins.items()}
-        since = None if sweeps else self._read_until
         room = self._max_runs - self._supervisor.count()
         pools = self._pools if room >= _AT_ONCE else ()
-        taken = await self._journal.take(
-            _AT_ONCE, now=now, pools=pools, able=able, since=since, again=again
-        )
-        if again and len(taken) < _AT_ONCE:
+        count = await self._take(_AT_ONCE, now, pools, able, since=since, again=again)
+        overflowed = count >= _AT_ONCE
+        if again and not overflowed:
             self._plugins = plugins
-        room -= len(taken)
-        if pools or room <= 0:
-            self._is_crowded = room <= 0
-            return taken
-        newest = (await self._journal.deliveries("", 0)).until
-        queued = await self._journal.take(room, now=now, pools=self._pools, able=able, since=newest)
-        self._is_crowded = len(queued) == room
-        return [*taken, *queued]
+        room -= count
+        if not pools and room > 0:
+            room -= await self._take(room, now, self._pools, able, since=newest)
+        self._is_crowded = room <= 0
+        return overflowed
+
+    async def _take(
+        self,
+        limit: int,
+        now: datetime.datetime,
+        pools: Sequence[str],
+        able: Mapping[str, str],
+        *,
+        since: Cursor | None,
+        again: bool = False,
+    ) -> int:
+        """Take runs, and wake them at once: what fails later must not leave them; return how many.
+
+        See `Journal.take` for the arguments.
+        """
+        taken = await self._journal.take(
+            limit, now=now, pools=pools, able=able, since=since, again=again
+        )
+        for ownership in taken:
+            self._supervisor.wake(ownership.run_id, ownership)
+        return len(taken)
 
     async def _notice_set_back(self) -> None:
         """When the clock was set back, note which runs have timers that were set before."""
