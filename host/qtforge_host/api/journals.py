@@ -21,7 +21,7 @@ async def initialized_journal(settings: Settings) -> str:
     if not isinstance(journal, SharedJournal):
         raise ConfigError(
             f"{settings.config_path}: host.journal",
-            f"the journal '{settings.journal}' needs no tables",
+            f"the journal '{settings.journal_name}' needs no tables",
             "qtforge-host journal init postgresql://USER@HOST/DATABASE",
         )
     return await journal.initialize()

@@ -108,7 +108,7 @@ def _sqlite_settings(session: Session) -> Settings:
     settings = session.settings
     if settings.journal != _SQLITE:
         raise ConfigError(
-            f"the journal '{settings.journal.partition('://')[0]}' can't be copied here",
+            f"the journal '{settings.journal_name}' can't be copied here",
             "only a journal of the kind 'sqlite' is a file",
             "use the backup of the database that holds it",
         )

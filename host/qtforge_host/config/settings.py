@@ -172,6 +172,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     schedules: Mapping[str, ScheduleSettings] = {}
 
     @property
+    def journal_name(self) -> str:
+        """The name of the journal, which an address has as its scheme."""
+        return self.journal.partition("://")[0]
+
+    @property
     def secrets_path(self) -> Path:
         """The file with the secrets; it may not exist."""
         return self.config_path.parent / Path(self.secrets).expanduser()

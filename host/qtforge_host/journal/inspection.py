@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import sqlite3
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.schema import MIGRATIONS
@@ -15,17 +15,14 @@ from qtforge_sdk.journal_kit.encoding import (
     UnreadableError,
     decode_message,
     decode_publication,
-    decode_record,
 )
-from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow, StoredRecord, expected_rows
 
 __all__ = [
-    "differing_columns",
-    "expected_rows",
     "inspect",
     "missing_rows",
     "read_statistics",
+    "rows_by_records",
 ]
 
 # Along a covering index: 60 ms for a million runs.
@@ -46,6 +43,7 @@ _STRAY: Final = """SELECT run_id, 'timers' FROM timers LEFT JOIN runs ON key = r
     UNION ALL SELECT run_id, 'arrivals' FROM arrivals LEFT JOIN runs ON key = arrivals.run
         WHERE run_id IS NULL OR finished_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM inbox
             WHERE inbox.position = arrivals.position AND inbox.run = arrivals.run)"""
+_TIMERS: Final = "SELECT name, due FROM timers WHERE run = ?"
 _NOT_ARRIVED: Final = """SELECT position, message_id FROM inbox WHERE run = :run
     AND position NOT IN (SELECT position FROM arrivals WHERE run = :run)"""
 _MOST_LINES: Final = 100  # of what SQLite finds
@@ -97,46 +95,21 @@ def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, .
     return tuple(dict.fromkeys(found))
 
 
-def expected_rows(
+def rows_by_records(
     connection: sqlite3.Connection, blobs: BlobFiles, found: list[Damage]
 ) -> Iterator[ExpectedRow]:
-    """Give what the records of each run say about its row, by the runs' keys.
+    """Give what the records of each run say about its row; see `expected_rows`.
 
     Args:
         connection: Used by this thread only.
         blobs: The large values.
-        found: Gets the damage of the records; their run is then not whole.
+        found: Gets the damage of the records.
     """
     names = dict(connection.execute("SELECT key, run_id FROM runs"))
-    run = ExpectedRow(0)
-    expected = 1
-    for key, position, checksum, payload in connection.execute(_RECORDS):
-        if key != run.key:
-            if run.key:
-                yield run
-            run, expected = ExpectedRow(key), 1
-        name = names.get(key)
-        if expected < position:
-            run.is_whole = False
-            if name is not None:
-                what = f"{position - expected} records are missing from here"
-                found.append(Damage(what=what, run_id=name, position=expected))
-        expected = position + 1
-        try:
-            record = decode_record(payload, checksum, blobs.read)
-        except UnreadableError as error:
-            run.is_whole = False
-            found.append(Damage(what=str(error), run_id=name, position=position))
-            continue
-        if position == 1 and not isinstance(record, RunStarted):
-            what = "the run does not begin with its start"
-            found.append(Damage(what=what, run_id=name, position=1))
-        elif run.run_id not in (None, record.run_id):
-            what = f"the record belongs to the run '{record.run_id}'"
-            found.append(Damage(what=what, run_id=name, position=position))
-        run.add(position, record)
-    if run.key:
-        yield run
+    stored = (
+        StoredRecord(row[0], names.get(row[0]), *row[1:]) for row in connection.execute(_RECORDS)
+    )
+    return expected_rows(stored, blobs.read, found)
 
 
 def _structure(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
@@ -163,7 +136,7 @@ def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
     found: list[Damage] = []
     rows = {row[0]: row for row in connection.execute(_ROWS)}
     with_records = set()
-    for run in expected_rows(connection, blobs, found):
+    for run in rows_by_records(connection, blobs, found):
         yield from found
         found.clear()
         with_records.add(run.key)
@@ -172,8 +145,8 @@ def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
             what = f"there are records of a run that is not listed, number {run.key}"
             yield Damage(what=what)
         elif run.is_whole:
-            yield from _row_damage(run, row)
-            yield from _waiting_damage(connection, run)
+            yield from run.row_damage(row)
+            yield from run.waiting_damage(*missing_rows(connection, run))
     yield from found
     for key, run_id, *_ in rows.values():
         if key not in with_records:
@@ -183,53 +156,17 @@ def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
         yield Damage(what=what, run_id=run_id)
 
 
-def _row_damage(run: ExpectedRow, row: tuple[Any, ...]) -> Iterator[Damage]:
-    wrong = differing_columns(run, row)
-    if wrong:
-        what = f"its row does not fit its records: {', '.join(wrong)}"
-        yield Damage(what=what, run_id=run.run_id)
-    elif run.values[5] is not None and row[-1] is not None:
-        yield Damage(what="it has ended, and has an owner", run_id=run.run_id)
-
-
-def differing_columns(run: ExpectedRow, row: tuple[Any, ...]) -> list[str]:
-    """Return the names of the columns of a run's row that differ from what its records say.
-
-    Args:
-        run: What the records say.
-        row: The row: its key, `COLUMNS`, and its owner.
-    """
-    there = zip(COLUMNS, run.values, row[1:], strict=False)
-    return [
-        column for column, wanted, is_ in there if wanted != is_ or type(wanted) is not type(is_)
-    ]
-
-
 def missing_rows(
     connection: sqlite3.Connection, run: ExpectedRow
 ) -> tuple[dict[str, int], list[int]]:
     """Return the timers, and the positions of messages, that a run waits for without a row."""
-    timers: dict[str, int] = {}
+    there: dict[str, int] = {}
     if run.status == "waiting":
-        there = dict(connection.execute("SELECT name, due FROM timers WHERE run = ?", (run.key,)))
-        timers = {name: due for name, due in run.timers.items() if there.get(name) != due}
-    if run.has_ended:  # what reached it around its end is no longer known
-        return timers, []
-    rows = connection.execute(_NOT_ARRIVED, {"run": run.key}).fetchall()
-    return timers, [
-        position
-        for position, message_id in rows
-        if message_id not in run.handled and position not in run.positions
-    ]
-
-
-def _waiting_damage(connection: sqlite3.Connection, run: ExpectedRow) -> Iterator[Damage]:
-    timers, messages = missing_rows(connection, run)
-    for name in timers:
-        yield Damage(what=f"the timer '{name}' would not fire when it is due", run_id=run.run_id)
-    for position in messages:
-        what = f"message {position} would not be handled"
-        yield Damage(what=what, run_id=run.run_id)
+        there = dict(connection.execute(_TIMERS, (run.key,)))
+    not_arrived: list[tuple[int, str]] = []
+    if not run.has_ended:
+        not_arrived = connection.execute(_NOT_ARRIVED, {"run": run.key}).fetchall()
+    return run.missing_timers(there), run.missing_arrivals(not_arrived)
 
 
 def _messages(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:

@@ -37,7 +37,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.journal_kit.appending import encode_queued, make_append, make_create, run_row
+from qtforge_sdk.journal_kit.appending import make_append, make_create, make_queued
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.cursors import number_of
 from qtforge_sdk.journal_kit.drop_log import DropLog
@@ -48,6 +48,7 @@ from qtforge_sdk.journal_kit.encoding import (
     from_us,
     to_us,
 )
+from qtforge_sdk.journal_kit.jobs import Create
 from qtforge_sdk.journal_kit.secret_lines import decode_secrets, encode_secrets
 from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import RECOVERABLE
@@ -90,25 +91,15 @@ class MemoryJournal:
 
     async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Add a new run; see `Journal`."""
-        store = self._open_store()
+        self._open_store()
         job = make_create(started, records, self._owner, self.max_value_bytes)
-        if started.run_id in store.runs:
-            raise RunExistsError(started.run_id)
-        run = MemoryRun(job.row, job.entries, next(store.numbers))
-        store.runs[run.run_id] = run
-        store.log(run, len(job.entries))
-        return self._ownership(run)
+        return self._ownership(self._add(job))
 
     async def enqueue(self, started: RunStarted) -> None:
         """Add a new run that nobody owns; see `Journal`."""
-        store = self._open_store()
-        encoded = encode_queued(started, self.max_value_bytes)
-        if started.run_id in store.runs:
-            raise RunExistsError(started.run_id)
-        run = MemoryRun(run_row([started], None, 0), [encoded], next(store.numbers))
-        store.runs[run.run_id] = run
-        store.log(run, 1)
-        store.notify()
+        self._open_store()
+        self._add(make_queued(started, self.max_value_bytes))
+        self._store.notify()
 
     async def take(
         self,
@@ -371,6 +362,15 @@ class MemoryJournal:
         self._owner = f"memory-{next(self._store.numbers)}"
         self._store.owners.add(self._owner)
         self._store.listeners.add(self._changed)
+
+    def _add(self, job: Create) -> MemoryRun:
+        store = self._store
+        if job.row.run_id in store.runs:
+            raise RunExistsError(job.row.run_id)
+        run = MemoryRun(job.row, job.entries, next(store.numbers))
+        store.runs[run.run_id] = run
+        store.log(run, len(job.entries))
+        return run
 
     def _own(self, run: MemoryRun) -> Ownership:
         took_over = run.owner not in (None, self._owner)

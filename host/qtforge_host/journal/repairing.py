@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from qtforge_host.journal.group import GroupCommit
-from qtforge_host.journal.inspection import differing_columns, expected_rows, missing_rows
+from qtforge_host.journal.inspection import missing_rows, rows_by_records
 from qtforge_sdk.journal import Repair
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
 from qtforge_sdk.journal_kit.jobs import Change
@@ -60,7 +60,7 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 
 def _rows(group: GroupCommit, say: Callable[[Repair], None]) -> None:
     # All of them before the first change, which would be seen by the statements that read.
-    for run in list(expected_rows(group.connection, group.blobs, [])):
+    for run in list(rows_by_records(group.connection, group.blobs, [])):
         if run.is_whole and run.run_id is not None:
             _row(group, run, say)
 
@@ -72,7 +72,7 @@ def _row(group: GroupCommit, run: ExpectedRow, say: Callable[[Repair], None]) ->
     if row is None:
         connection.execute(_INSERT, (*run.values, run.key, _RESUMED))
         say(Repair(what="its row was made from its records", run_id=run_id))
-    elif wrong := differing_columns(run, row):
+    elif wrong := run.differing_columns(row):
         connection.execute(_UPDATE, (*run.values, run.key))
         say(Repair(what=f"its row was corrected: {', '.join(wrong)}", run_id=run_id))
     if run.values[5] is not None:

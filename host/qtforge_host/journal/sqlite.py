@@ -26,11 +26,10 @@ from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries, Wish
-from qtforge_host.journal.reader import Reader
 from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.secret_files import SecretFiles
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, is_unwritable, storage_error
-from qtforge_host.journal.store import SqliteStore
+from qtforge_host.journal.store import SqliteReads, SqliteStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -53,7 +52,7 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.journal_kit.appending import encode_queued, make_append, make_create, run_row
+from qtforge_sdk.journal_kit.appending import make_append, make_create, make_queued
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import (
@@ -63,7 +62,8 @@ from qtforge_sdk.journal_kit.encoding import (
     encode_publication,
     to_us,
 )
-from qtforge_sdk.journal_kit.jobs import Create, Job
+from qtforge_sdk.journal_kit.jobs import Job
+from qtforge_sdk.journal_kit.reader import Reader
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
 from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import RunStarted
@@ -79,7 +79,7 @@ class _Open:
     """The parts of an open journal; ``connection`` is the reader's, and for `check` too."""
 
     writer: Writer | None  # None where the folder can't be written
-    reader: Reader
+    reader: Reader[Queries]
     connection: sqlite3.Connection
     watch: FileWatch
 
@@ -128,7 +128,7 @@ class SqliteJournal:
             group = GroupCommit(write, self._locks.owner, self._blobs)
             writer = Writer(SqliteStore(group, self._directory, watch))
         queries = Queries(read, self._directory, self._locks, self._blobs)
-        self._open = _Open(writer, Reader(queries, read, thread), read, watch)
+        self._open = _Open(writer, Reader(SqliteReads(queries, read), thread), read, watch)
 
     async def close(self) -> None:
         """Finish all writes, and release every run."""
@@ -151,8 +151,8 @@ class SqliteJournal:
 
     async def enqueue(self, started: RunStarted) -> None:
         """Add a new run that nobody owns; see `Journal`."""
-        encoded = encode_queued(started, self.max_value_bytes)
-        await self._write(Create(run_row([started], None, 0), encoded), encoded.blobs)
+        job = make_queued(started, self.max_value_bytes)
+        await self._write(job, job.entry.blobs)
 
     async def take(
         self,

@@ -1,18 +1,22 @@
-"""`SqliteStore`: what the writing thread needs of a journal's SQLite file."""
+"""What the writing and the reading thread need of a journal's SQLite file."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qtforge_host.journal.database import FileWatch
 from qtforge_host.journal.group import GroupCommit
+from qtforge_host.journal.queries import Queries
 from qtforge_host.journal.storage_errors import storage_error
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal_kit.jobs import Job
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteReads", "SqliteStore"]
+
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -53,3 +57,24 @@ class SqliteStore:
     def close(self) -> None:
         """Close the connection."""
         self._group.connection.close()
+
+
+class SqliteReads:
+    """Implements `qtforge_sdk.journal_kit.reader.ReadStore`.
+
+    Args:
+        queries: The queries.
+        connection: Their connection.
+    """
+
+    def __init__(self, queries: Queries, connection: sqlite3.Connection) -> None:
+        self._queries = queries
+        self._connection = connection
+
+    def read(self, read: Callable[[Queries], T]) -> T:
+        """Call a function with the queries."""
+        return read(self._queries)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

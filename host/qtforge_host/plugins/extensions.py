@@ -42,14 +42,14 @@ def load_journal(
             contains a secret that there is not.
     """
     where = f"{settings.config_path}: host.journal"
-    name, separator, _ = settings.journal.partition("://")
+    name = settings.journal_name
     offered = {one.name: one for one in resolution.others if one.group == JOURNAL_GROUP}
     if name not in offered:
         distribution = _DISTRIBUTIONS.get(name)
         fix = f"pip install {distribution}" if distribution else did_you_mean(name, sorted(offered))
         raise ConfigError(where, f"there is no journal '{name}'", fix)
     try:
-        url = secrets.reveal(settings.journal, encode=_quoted) if separator else ""
+        url = "" if settings.journal == name else secrets.reveal(settings.journal, encode=_quoted)
     except OperationError as error:
         raise ConfigError(where, error.what, error.fix) from error
     outcome = loader.load(

@@ -466,8 +466,8 @@ class Journal(Protocol):
             timeout_s: The longest wait, in seconds.
 
         Returns:
-            True if another process wrote, or this one posted, since the last True; False after
-            the timeout. It may be True although there is no new message.
+            True if another process wrote, or this one posted or enqueued, since the last True;
+            False after the timeout. It may be True although there is no new message.
         """
 
     async def listen(self, listener: str, topics: Sequence[str], capacity: int = 10_000) -> None:

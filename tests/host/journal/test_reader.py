@@ -15,7 +15,8 @@ import pytest
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries
-from qtforge_host.journal.reader import Reader
+from qtforge_host.journal.store import SqliteReads
+from qtforge_sdk.journal_kit.reader import Reader
 
 
 class CountingPool(ThreadPoolExecutor):
@@ -29,11 +30,11 @@ class CountingPool(ThreadPoolExecutor):
 
 
 @asynccontextmanager
-async def a_reader(folder: Path) -> AsyncIterator[tuple[Reader, CountingPool]]:
+async def a_reader(folder: Path) -> AsyncIterator[tuple[Reader[Queries], CountingPool]]:
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     queries = Queries(connection, folder, OwnerLocks(folder / "owners"), BlobFiles(folder / "b"))
     pool = CountingPool()
-    reader = Reader(queries, connection, pool)
+    reader = Reader(SqliteReads(queries, connection), pool)
     yield reader, pool
     await reader.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -16,17 +17,15 @@ from qtforge_sdk.journal_kit.encoding import (
     UnreadableError,
     decode_message,
     decode_publication,
-    decode_record,
 )
-from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow, StoredRecord, expected_rows
 
 __all__ = [
-    "differing_columns",
-    "expected_rows",
     "inspect",
     "missing_rows",
     "read_statistics",
+    "row_of",
+    "rows_by_records",
 ]
 
 _RUNS: Final = "SELECT workflow, status, count(*) FROM {s}.runs GROUP BY workflow, status"
@@ -89,67 +88,23 @@ def inspect(session: Session) -> tuple[Damage, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def expected_rows(session: Session, found: list[Damage]) -> Iterator[ExpectedRow]:
-    """Give what the records of each run say about its row, by the runs' keys.
+def rows_by_records(session: Session, found: list[Damage]) -> Iterator[ExpectedRow]:
+    """Give what the records of each run say about its row; see `expected_rows`.
 
     Args:
         session: Within a transaction.
-        found: Gets the damage of the records; their run is then not whole.
+        found: Gets the damage of the records.
     """
-    run = ExpectedRow(0)
-    expected, load = 1, _loader(session)
-    for key, name, position, checksum, payload in session.stream(_RECORDS):
-        if key != run.key:
-            if run.key:
-                yield run
-            run, expected = ExpectedRow(key), 1
-        if expected < position:
-            run.is_whole = False
-            if name is not None:
-                what = f"{position - expected} records are missing from here"
-                found.append(Damage(what=what, run_id=name, position=expected))
-        expected = position + 1
-        try:
-            record = decode_record(payload, checksum, load)
-        except UnreadableError as error:
-            run.is_whole = False
-            found.append(Damage(what=str(error), run_id=name, position=position))
-            continue
-        if position == 1 and not isinstance(record, RunStarted):
-            what = "the run does not begin with its start"
-            found.append(Damage(what=what, run_id=name, position=1))
-        elif run.run_id not in (None, record.run_id):
-            what = f"the record belongs to the run '{record.run_id}'"
-            found.append(Damage(what=what, run_id=name, position=position))
-        run.add(position, record)
-    if run.key:
-        yield run
-
-
-def differing_columns(run: ExpectedRow, row: tuple[Any, ...]) -> list[str]:
-    """Return the names of the columns of a run's row that differ from what its records say.
-
-    Args:
-        run: What the records say.
-        row: The row: its key, `COLUMNS`, and its owner.
-    """
-    there = zip(COLUMNS, run.values, row[1:], strict=False)
-    return [column for column, wanted, is_ in there if wanted != is_]
+    stored = itertools.starmap(StoredRecord, session.stream(_RECORDS))
+    return expected_rows(stored, _loader(session), found)
 
 
 def missing_rows(session: Session, run: ExpectedRow) -> tuple[dict[str, int], list[int]]:
     """Return the timers, and the positions of messages, that a run waits for without a row."""
-    timers: dict[str, int] = {}
-    if run.status == "waiting":
-        there = dict(session.rows(_TIMERS, (run.key,)))
-        timers = {name: due for name, due in run.timers.items() if there.get(name) != due}
-    if run.has_ended:  # what reached it around its end is no longer known
-        return timers, []
-    return timers, [
-        position
-        for position, message_id in session.rows(_NOT_ARRIVED, (run.key,))
-        if message_id not in run.handled and position not in run.positions
-    ]
+    waits = run.status == "waiting"
+    there = dict(session.rows(_TIMERS, (run.key,))) if waits else {}
+    not_arrived = [] if run.has_ended else session.rows(_NOT_ARRIVED, (run.key,))
+    return run.missing_timers(there), run.missing_arrivals(not_arrived)
 
 
 def row_of(session: Session, run: ExpectedRow) -> tuple[Any, ...] | None:
@@ -174,37 +129,20 @@ def _schema(session: Session) -> Iterator[Damage]:
 
 def _runs(session: Session) -> Iterator[Damage]:
     found: list[Damage] = []
-    for run in expected_rows(session, found):
+    for run in rows_by_records(session, found):
         yield from found
         found.clear()
         row = row_of(session, run)
         if row is None:
             yield Damage(what=f"there are records of a run that is not listed, number {run.key}")
         elif run.is_whole:
-            yield from _row_damage(run, row)
-            yield from _waiting_damage(session, run)
+            yield from run.row_damage(row)
+            yield from run.waiting_damage(*missing_rows(session, run))
     yield from found
     for (run_id,) in session.rows(_WITHOUT_RECORDS):
         yield Damage(what="all its records are missing", run_id=run_id, position=1)
     for run_id, table in session.rows(_STRAY):
         yield Damage(what=f"a row of '{table}' belongs to nothing that waits", run_id=run_id)
-
-
-def _row_damage(run: ExpectedRow, row: tuple[Any, ...]) -> Iterator[Damage]:
-    wrong = differing_columns(run, row)
-    if wrong:
-        what = f"its row does not fit its records: {', '.join(wrong)}"
-        yield Damage(what=what, run_id=run.run_id)
-    elif run.values[5] is not None and row[-1] is not None:
-        yield Damage(what="it has ended, and has an owner", run_id=run.run_id)
-
-
-def _waiting_damage(session: Session, run: ExpectedRow) -> Iterator[Damage]:
-    timers, messages = missing_rows(session, run)
-    for name in timers:
-        yield Damage(what=f"the timer '{name}' would not fire when it is due", run_id=run.run_id)
-    for position in messages:
-        yield Damage(what=f"message {position} would not be handled", run_id=run.run_id)
 
 
 def _messages(session: Session) -> Iterator[Damage]:

@@ -20,8 +20,8 @@ from qtforge_postgresql.cursors import BEGINNING, parse_place
 from qtforge_postgresql.errors import storage_error
 from qtforge_postgresql.inspection import inspect, read_statistics
 from qtforge_postgresql.queries import LAST, Queries
-from qtforge_postgresql.reader import Reader
 from qtforge_postgresql.repairing import repair
+from qtforge_postgresql.retried_reads import RetriedReads
 from qtforge_postgresql.schema import migrate, verify
 from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
@@ -50,11 +50,12 @@ from qtforge_sdk.journal import (
     is_run_id,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.journal_kit.appending import encode_queued, make_append, make_create, run_row
+from qtforge_sdk.journal_kit.appending import make_append, make_create, make_queued
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import encode_message, encode_publication, to_us
 from qtforge_sdk.journal_kit.jobs import Append, Create, Job
+from qtforge_sdk.journal_kit.reader import Reader
 from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import RunStarted
 
@@ -72,7 +73,7 @@ class _Open:
 
     writer: Writer
     store: PostgresqlStore
-    reader: Reader
+    reader: Reader[Queries]
     watch: Watch
     signal: Signal
 
@@ -143,8 +144,8 @@ class PostgresqlJournal:
                 raise storage_error(self._address, error) from error
             raise
         queries = Queries(read, self._address)
-        reader = Reader(queries, self._connector, self._contact, thread, self._lease_s)
-        self._open = _Open(Writer(store), store, reader, watch, signal)
+        reads = RetriedReads(queries, self._connector, self._contact, self._lease_s)
+        self._open = _Open(Writer(store), store, Reader(reads, thread), watch, signal)
 
     async def close(self) -> None:
         """Finish all writes, and release every run."""
@@ -157,18 +158,14 @@ class PostgresqlJournal:
 
     async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Add a new run; see `Journal`."""
-        job = make_create(started, records, None, self.max_value_bytes)
-        row = job.row
-        check_text(row.run_id, "run_started", *changes.row_texts(row))
-        ownership: Ownership = await self._write(job)
+        ownership: Ownership = await self._create(
+            make_create(started, records, None, self.max_value_bytes)
+        )
         return ownership
 
     async def enqueue(self, started: RunStarted) -> None:
         """Add a new run that nobody owns; see `Journal`."""
-        encoded = encode_queued(started, self.max_value_bytes)
-        row = run_row([started], None, 0)
-        check_text(row.run_id, "run_started", *changes.row_texts(row))
-        await self._write(Create(row, encoded))
+        await self._create(make_queued(started, self.max_value_bytes))
         self._parts().signal.set()  # this process may take it too
 
     async def take(
@@ -402,6 +399,10 @@ class PostgresqlJournal:
 
     async def _write(self, job: Job) -> Any:
         return await self._parts().writer.submit(job)
+
+    async def _create(self, job: Create) -> Any:
+        check_text(job.row.run_id, "run_started", *changes.row_texts(job.row))
+        return await self._write(job)
 
     async def _read(self, read: Callable[[Queries], T]) -> T:
         parts = self._parts()

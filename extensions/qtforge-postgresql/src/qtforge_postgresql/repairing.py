@@ -7,10 +7,9 @@ from typing import Final
 
 from qtforge_postgresql.group import Group
 from qtforge_postgresql.inspection import (
-    differing_columns,
-    expected_rows,
     missing_rows,
     row_of,
+    rows_by_records,
 )
 from qtforge_sdk.journal import Repair
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
@@ -56,7 +55,7 @@ def repair() -> Change:
         group.session.execute("SET LOCAL statement_timeout = 0")
         group.session.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
         group.session.execute(_LOCK)
-        for run in expected_rows(group.session, []):
+        for run in rows_by_records(group.session, []):
             if run.is_whole and run.run_id is not None:
                 _row(group, run, done.append)
         _stray_rows(group, done.append)
@@ -72,7 +71,7 @@ def _row(group: Group, run: ExpectedRow, say: Callable[[Repair], None]) -> None:
     if row is None:
         session.execute(_INSERT, (*run.values, run.key, _RESUMED))
         say(Repair(what="its row was made from its records", run_id=run_id))
-    elif wrong := differing_columns(run, row):
+    elif wrong := run.differing_columns(row):
         session.execute(_UPDATE, (*run.values, run.key))
         say(Repair(what=f"its row was corrected: {', '.join(wrong)}", run_id=run_id))
     if run.values[5] is not None:

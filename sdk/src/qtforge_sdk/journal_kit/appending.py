@@ -36,11 +36,11 @@ from qtforge_sdk.records import (
 __all__ = [
     "answered_messages",
     "checkpoint_row",
-    "encode_queued",
     "encode_start",
     "handled_messages",
     "make_append",
     "make_create",
+    "make_queued",
     "queue_columns",
     "run_row",
 ]
@@ -60,18 +60,6 @@ def encode_start(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Enco
         why = "a run's id has at most 128 letters, digits, '.', '-' and '_', no other characters"
         raise RecordNotStorableError(name, "run_started", why)
     return encode_record(started, most_bytes)
-
-
-def encode_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Encoded:
-    """Return the first record of a run that is enqueued, as it is stored.
-
-    Raises:
-        RecordNotStorableError: As of `encode_start`.
-        ValueError: The record has no ``queue``.
-    """
-    if started.queue is None:
-        raise ValueError(f"{started.run_id} has no queue to wait in")
-    return encode_start(started, most_bytes)
 
 
 def make_create(
@@ -100,6 +88,22 @@ def make_create(
             raise ValueError(f"a {type(record).__name__} can't begin the run {started.run_id}")
     more = [encode_record(record, most_bytes) for record in records]
     return Create(run_row([started, *records], owner, 1), entry, more)
+
+
+def make_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Create:
+    """Return a new run that waits in the queue as it is stored, without an owner.
+
+    Args:
+        started: Its first record.
+        most_bytes: The largest size of the record.
+
+    Raises:
+        RecordNotStorableError: The input can't be encoded or is too large, or the run's id is none.
+        ValueError: The record has no ``queue``.
+    """
+    if started.queue is None:
+        raise ValueError(f"{started.run_id} has no queue to wait in")
+    return Create(run_row([started], None, 0), encode_start(started, most_bytes))
 
 
 def make_append(

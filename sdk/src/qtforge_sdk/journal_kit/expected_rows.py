@@ -1,16 +1,18 @@
-"""What a run's records say about its row in ``runs``, its timers and its messages."""
+"""What the records of runs say about their rows, timers and messages; for `check` and `repair`."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from qtforge_sdk import Record
+from qtforge_sdk.journal import Damage
 from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, queue_columns
-from qtforge_sdk.journal_kit.encoding import to_us
+from qtforge_sdk.journal_kit.encoding import LoadBlob, UnreadableError, decode_record, to_us
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted
 from qtforge_sdk.run_status import status_after
 
-__all__ = ["COLUMNS", "ExpectedRow"]
+__all__ = ["COLUMNS", "ExpectedRow", "StoredRecord", "expected_rows"]
 
 COLUMNS: Final = (
     "run_id", "workflow", "kind", "status", "started_at", "finished_at", "parent",
@@ -21,6 +23,24 @@ COLUMNS: Final = (
 
 
 _QUEUE: Final = ("pool", "priority", "not_before", "needs")
+
+
+class StoredRecord(NamedTuple):
+    """A record as it is stored.
+
+    Attributes:
+        key: Its run's key.
+        name: Its run's id; None where no row has the key.
+        position: Its number within the run, from 1.
+        checksum: Of the payload.
+        payload: The record.
+    """
+
+    key: int
+    name: str | None
+    position: int
+    checksum: int
+    payload: bytes
 
 
 class ExpectedRow:
@@ -59,6 +79,61 @@ class ExpectedRow:
         """The values of `COLUMNS`."""
         return tuple(self._row.get(column) for column in COLUMNS)
 
+    def differing_columns(self, row: Sequence[Any]) -> list[str]:
+        """Return the names of the columns of the run's row that differ from its records.
+
+        Args:
+            row: The row: its key, `COLUMNS`, and its owner.
+        """
+        there = zip(COLUMNS, self.values, row[1:], strict=False)
+        return [
+            column
+            for column, wanted, is_ in there
+            if wanted != is_ or type(wanted) is not type(is_)
+        ]
+
+    def row_damage(self, row: Sequence[Any]) -> Iterator[Damage]:
+        """Yield how the run's row contradicts its records; see `differing_columns`."""
+        wrong = self.differing_columns(row)
+        if wrong:
+            what = f"its row does not fit its records: {', '.join(wrong)}"
+            yield Damage(what=what, run_id=self.run_id)
+        elif self.values[5] is not None and row[-1] is not None:
+            yield Damage(what="it has ended, and has an owner", run_id=self.run_id)
+
+    def missing_timers(self, there: Mapping[str, int]) -> dict[str, int]:
+        """Return the timers for which a waiting run has no row, or another one."""
+        if self.status != "waiting":
+            return {}
+        return {name: due for name, due in self.timers.items() if there.get(name) != due}
+
+    def missing_arrivals(self, not_there: Iterable[tuple[int, str]]) -> list[int]:
+        """Return which messages without a row the run has still to handle.
+
+        Args:
+            not_there: Position and id of each.
+
+        Returns:
+            Their positions; none once the run has ended: what reached it around its end is no
+            longer known.
+        """
+        if self.has_ended:
+            return []
+        return [
+            position
+            for position, message_id in not_there
+            if message_id not in self.handled and position not in self.positions
+        ]
+
+    def waiting_damage(self, timers: Iterable[str], messages: Iterable[int]) -> Iterator[Damage]:
+        """Yield the damage of missing timers and messages."""
+        for name in timers:
+            what = f"the timer '{name}' would not fire when it is due"
+            yield Damage(what=what, run_id=self.run_id)
+        for position in messages:
+            what = f"message {position} would not be handled"
+            yield Damage(what=what, run_id=self.run_id)
+
     def add(self, position: int, record: Record) -> None:
         """Add the next record."""
         row = self._row
@@ -91,3 +166,43 @@ class ExpectedRow:
             row["correlation"] = saved.key or row.get("correlation")
             self.timers = dict(saved.timers_set)
             self.positions.add(saved.inbox)
+
+
+def expected_rows(
+    stored: Iterable[StoredRecord], load: LoadBlob, found: list[Damage]
+) -> Iterator[ExpectedRow]:
+    """Give what the records of each run say about its row, by the runs' keys.
+
+    Args:
+        stored: All records, by run and position.
+        load: Returns the content of a large value.
+        found: Gets the damage of the records; their run is then not whole.
+    """
+    run = ExpectedRow(0)
+    expected = 1
+    for key, name, position, checksum, payload in stored:
+        if key != run.key:
+            if run.key:
+                yield run
+            run, expected = ExpectedRow(key), 1
+        if expected < position:
+            run.is_whole = False
+            if name is not None:
+                what = f"{position - expected} records are missing from here"
+                found.append(Damage(what=what, run_id=name, position=expected))
+        expected = position + 1
+        try:
+            record = decode_record(payload, checksum, load)
+        except UnreadableError as error:
+            run.is_whole = False
+            found.append(Damage(what=str(error), run_id=name, position=position))
+            continue
+        if position == 1 and not isinstance(record, RunStarted):
+            what = "the run does not begin with its start"
+            found.append(Damage(what=what, run_id=name, position=1))
+        elif run.run_id not in (None, record.run_id):
+            what = f"the record belongs to the run '{record.run_id}'"
+            found.append(Damage(what=what, run_id=name, position=position))
+        run.add(position, record)
+    if run.key:
+        yield run

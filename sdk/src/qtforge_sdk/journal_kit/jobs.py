@@ -114,6 +114,11 @@ class Create(msgspec.Struct, frozen=True):
     more: Sequence[Encoded] = ()
 
     @property
+    def is_queued(self) -> bool:
+        """Whether any process may take the run."""
+        return self.row.epoch == 0
+
+    @property
     def entries(self) -> Sequence[Encoded]:
         """All its records."""
         return (self.entry, *self.more)

@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from qtforge_host.journal.queries import Queries
+__all__ = ["ReadStore", "Reader"]
 
-__all__ = ["Reader"]
-
+Q = TypeVar("Q")
+Q_co = TypeVar("Q_co", covariant=True)
 T = TypeVar("T")
 _Outcome = tuple[Any, BaseException | None]
 
 
+class ReadStore(Protocol[Q_co]):
+    """Where reads are done; used by one thread, the reader's."""
+
+    def read(self, read: Callable[[Q_co], T], /) -> T:
+        """Call a function with the queries of the store, and return its result."""
+
+    def close(self) -> None:
+        """Close the connection; nothing is read any more."""
+
+
 class _Ticket(NamedTuple):
-    read: Callable[[Queries], Any]
+    read: Callable[[Any], Any]
     future: asyncio.Future[Any]
 
 
-class Reader:
+class Reader(Generic[Q]):
     """Takes reads from the loop, and does all reads of one turn of the loop together.
 
     Waking a thread costs more than reading the records of a run: when many runs are resumed
     at once, their reads share one wake-up.
 
     Args:
-        queries: From now on it is used by the thread only.
-        connection: The connection of the queries; closed with the reader.
+        store: Where it reads; from now on it is used by the thread only.
         thread: An executor with one worker.
     """
 
-    def __init__(
-        self, queries: Queries, connection: sqlite3.Connection, thread: ThreadPoolExecutor
-    ) -> None:
-        self._queries = queries
-        self._connection = connection
+    def __init__(self, store: ReadStore[Q], thread: ThreadPoolExecutor) -> None:
+        self._store = store
         self._thread = thread
         self._loop = asyncio.get_running_loop()
         self._outbox: list[_Ticket] = []
 
-    async def read(self, read: Callable[[Queries], T]) -> T:
+    async def read(self, read: Callable[[Q], T]) -> T:
         """Call a function in the thread, and return its result or raise its exception."""
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._outbox:
@@ -53,7 +58,7 @@ class Reader:
     async def close(self) -> None:
         """Finish all reads, and end the thread."""
         self._hand_over()
-        await self._loop.run_in_executor(self._thread, self._connection.close)
+        await self._loop.run_in_executor(self._thread, self._store.close)
         self._thread.shutdown(wait=False)
 
     def _hand_over(self) -> None:
@@ -83,6 +88,6 @@ class Reader:
         if ticket.future.cancelled():
             return None, None
         try:
-            return ticket.read(self._queries), None
+            return self._store.read(ticket.read), None
         except BaseException as error:  # noqa: BLE001 - raised in the caller
             return None, error

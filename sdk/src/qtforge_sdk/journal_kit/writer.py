@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal_kit.jobs import Append, Change, Job
+from qtforge_sdk.journal_kit.jobs import Append, Create, Job
 from qtforge_sdk.shielding import shield, wait_shielded
 
 __all__ = ["GroupStore", "Writer"]
@@ -172,7 +172,7 @@ class Writer:
         self._room.set()
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             job, future = ticket.job, ticket.future
-            if (isinstance(job, Change) and job.wakes) or (isinstance(job, Append) and job.posts):
+            if _wakes(job):
                 self._changed.set()
             if future.done():  # cancelled with the caller, who is about to look again
                 future = ticket.future = self._loop.create_future()
@@ -266,3 +266,10 @@ class Writer:
     def _end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+def _wakes(job: Job) -> bool:
+    """Return whether there may be something to do for this process after a job."""
+    if isinstance(job, Append):
+        return bool(job.posts)
+    return job.is_queued if isinstance(job, Create) else job.wakes
