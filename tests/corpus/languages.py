@@ -249,7 +249,7 @@ def written(folder: str, code: str) -> Written:
     """Read what a folder has of a language.
 
     Args:
-        folder: `fourth` or `held_out`.
+        folder: one of `written_plan.FOLDERS`.
         code: ISO 639-1, one of `CODES`.
 
     Returns:
