@@ -17,6 +17,7 @@ import shutil
 import sqlite3
 import threading
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -128,8 +129,7 @@ def restore(archive: Path, state_dir: Path, *, replace: bool = False) -> BackupS
 
 def _copy_journal(journal: Path, copy: Path) -> int:
     """Copy the database as of one moment; return the number of runs."""
-    with contextlib.closing(connect(journal)) as source:
-        _vacuum_into(source, copy)
+    _vacuum_into(journal, copy)
     with contextlib.closing(sqlite3.connect(copy)) as target:
         # The copy belongs to no process.
         target.execute("UPDATE runs SET owner = NULL")
@@ -138,28 +138,44 @@ def _copy_journal(journal: Path, copy: Path) -> int:
     return int(runs)
 
 
-def _vacuum_into(source: sqlite3.Connection, copy: Path) -> None:
-    """Copy a database in a thread: no signal would reach this one before SQLite returns."""
+def _vacuum_into(journal: Path, copy: Path) -> None:
+    """Copy a database in a thread: no signal would reach this one before SQLite returns.
+
+    A signal may come at any line here, and within `Thread.start`. So the connection is closed by
+    the thread alone, and the thread touches nothing unless it has the one ticket.
+    """
     # Not Thread.join: once interrupted, it takes the thread for one that has ended (Python 3.11).
     # Not a queue either: a signal may come between the end of `get` and the use of its item.
     ended = threading.Event()
     errors: list[BaseException] = []
+    connections: list[sqlite3.Connection] = []
+    ticket: deque[None] = deque([None])  # `pop` of one element is atomic
 
     def copy_it() -> None:
         try:
-            source.execute("VACUUM INTO ?", (str(copy),))
+            ticket.pop()
+        except IndexError:  # the caller has ended
+            return
+        try:
+            with contextlib.closing(connect(journal)) as source:
+                connections.append(source)
+                source.execute("VACUUM INTO ?", (str(copy),))
         except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
             errors.append(error)
         finally:
             ended.set()
 
-    threading.Thread(target=copy_it, name="qtforge-backup", daemon=True).start()
     try:
+        threading.Thread(target=copy_it, name="qtforge-backup", daemon=True).start()
         ended.wait()
     except BaseException:
-        source.interrupt()
-        while not ended.wait(_INTERRUPT_S):
-            source.interrupt()  # the statement had not begun
+        with contextlib.suppress(IndexError):
+            ticket.pop()
+            raise  # the thread has not begun, and will not
+        while not ended.wait(_INTERRUPT_S):  # again: the statement may not have begun
+            for source in connections:
+                with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                    source.interrupt()
         raise
     if errors:
         raise errors[0]
@@ -169,7 +185,8 @@ def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _
     entries: dict[str, _Entry] = {}
     private_file(partial)  # it has all that runs have
     with partial.open("r+b") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        try:
             entries[_JOURNAL] = _add(archive, _JOURNAL, journal)
             for folder in _FOLDERS:
                 for path in sorted((state_dir / folder).rglob("*")):
@@ -185,6 +202,11 @@ def _write_archive(partial: Path, journal: Path, state_dir: Path) -> dict[str, _
                     entries[name] = _add_from(archive, name, io.BytesIO(lines))
             manifest = _Manifest(_FORMAT, FORMAT_VERSION, entries)
             archive.writestr(zipfile.ZipInfo(_MANIFEST, _TIMES), msgspec.json.encode(manifest))
+            archive.close()
+        finally:
+            # Where a signal came within it, `close` raises for its open entry, in place of what
+            # ends this. The file is thrown away then, so there is nothing to close.
+            archive.fp = None
         file.flush()
         os.fsync(file.fileno())
     return entries

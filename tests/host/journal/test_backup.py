@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+import threading
 import time
 import warnings
 import zipfile
@@ -244,6 +245,48 @@ def test_what_is_ended_in_its_middle_leaves_nothing_for_long(
             assert restore(tmp_path / "backups" / "backup", state) == written
     assert not list(folder.glob(".*"))
     assert "Traceback" not in (tmp_path / "said").read_text()
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_signal_within_the_start_of_its_thread_ends_a_backup(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_begun: bool
+) -> None:
+    late: list[threading.Thread] = []
+
+    class InterruptedThread(threading.Thread):
+        def start(self) -> None:
+            if has_begun:
+                super().start()
+            else:
+                late.append(self)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", InterruptedThread)
+        for _ in range(10):
+            with pytest.raises(KeyboardInterrupt):
+                write_backup(kept, tmp_path / "backups" / "backup")
+    for thread in late:
+        threading.Thread.start(thread)
+        thread.join(timeout=60)
+    assert not list((tmp_path / "backups").iterdir())
+    assert write_backup(kept, tmp_path / "backups" / "backup").runs == 2
+
+
+@pytest.mark.parametrize("method", ["open", "writestr"])
+def test_a_signal_within_the_archive_s_own_code_is_what_ends_a_backup(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    real = getattr(zipfile.ZipFile, method)
+
+    def interrupted(archive: zipfile.ZipFile, *args: object, **options: object) -> None:
+        archive._open_to_keep = real(archive, *args, **options)  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile.ZipFile, method, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_backup(kept, tmp_path / "backups" / "backup")
+    assert not list((tmp_path / "backups").iterdir())
 
 
 def test_a_folder_that_is_in_use_is_not_taken_for_one_that_was_left(tmp_path: Path) -> None:
