@@ -91,6 +91,7 @@ class BlockingRunClient:
     Args:
         state_dir: See `RunClient.open`, as for the other arguments.
         config: The configuration's file.
+        journal: Where the runs are.
         by: Who asks, for the history of runs.
         recover: Resume interrupted runs, fire timers and let published events start runs.
         grace: How long runs may execute at the end.
@@ -106,12 +107,19 @@ class BlockingRunClient:
         state_dir: Path | str | None = None,
         *,
         config: Path | str | None = None,
+        journal: str | None = None,
         by: str = "an application",
         recover: bool = False,
         grace: Duration = 10.0,
     ) -> None:
         self._opening = functools.partial(
-            RunClient.open, state_dir, config=config, by=by, recover=recover, grace=grace
+            RunClient.open,
+            state_dir,
+            config=config,
+            journal=journal,
+            by=by,
+            recover=recover,
+            grace=grace,
         )
 
     def __enter__(self) -> Self:

@@ -114,6 +114,7 @@ class RunClient(RunStore):
         state_dir: Path | str | None = None,
         *,
         config: Path | str | None = None,
+        journal: str | None = None,
         by: str = "an application",
         recover: bool = False,
         grace: Duration = 10.0,
@@ -126,6 +127,8 @@ class RunClient(RunStore):
         Args:
             state_dir: The state directory; None for ``QTFORGE_STATE_DIR`` or the platform's.
             config: The configuration's file; None for ``QTFORGE_CONFIG`` or the platform's.
+            journal: Where the runs are: ``sqlite``, or an address such as
+                ``postgresql://HOST/DATABASE``; None for ``QTFORGE_JOURNAL`` or the configuration's.
             by: Who asks, for the history of runs.
             recover: Resume interrupted runs, fire timers and let published events start runs,
                 as ``serve`` does. One process of a state directory does that.
@@ -139,6 +142,7 @@ class RunClient(RunStore):
             None if config is None else Path(config),
             environ=os.environ,
             state_dir=None if state_dir is None else Path(state_dir),
+            journal=journal,
         )
         async with cls.of_settings(settings, by=by, stays=True) as client:
             durable = await client._parts.durable()

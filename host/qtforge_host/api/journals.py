@@ -20,7 +20,7 @@ async def initialized_journal(settings: Settings) -> str:
     journal = made_journal(settings)
     if not isinstance(journal, SharedJournal):
         raise ConfigError(
-            f"{settings.config_path}: host.journal",
+            settings.journal_source,
             f"the journal '{settings.journal_name}' needs no tables",
             "qtforge-host journal init postgresql://USER@HOST/DATABASE",
         )

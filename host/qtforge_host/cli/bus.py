@@ -10,7 +10,7 @@ from qtforge_host.api.documents import Published, Response, Topics
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import json_option, print_json, run_async
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 
@@ -86,6 +86,7 @@ def request(
 @set_option
 @input_option
 @json_option
+@journal_option
 @click.pass_obj
 def publish(
     session: Session,

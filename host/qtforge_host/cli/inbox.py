@@ -10,7 +10,7 @@ from qtforge_host import event_loop
 from qtforge_host.api.documents import InboxDocument, InboxRow
 from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo, style
 
 __all__ = ["inbox"]
@@ -24,6 +24,7 @@ __all__ = ["inbox"]
 )  # fmt: skip
 @click.option("--after", metavar="RUN", help="Begin after this run, the last of the page before.")
 @json_option
+@journal_option
 @click.pass_obj
 def inbox(
     session: Session, workflow: str | None, limit: int, after: str | None, as_json: bool

@@ -10,12 +10,11 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import click
-import msgspec
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import BackupDocument, JournalInitialized
 from qtforge_host.cli.output import json_option, print_json
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
 from qtforge_host.journal.backup import BackupSummary, restore, write_backup
@@ -27,6 +26,7 @@ _SQLITE: Final = "sqlite"
 
 
 @click.group()
+@journal_option
 def journal() -> None:
     """Make the tables of a shared journal; back up all runs, and restore them."""
 
@@ -45,7 +45,7 @@ def init(session: Session, url: str | None, as_json: bool) -> None:
 
     settings = session.settings
     if url is not None:
-        settings = msgspec.structs.replace(settings, journal=url)
+        settings = settings.with_journal(url, "URL")
     done = event_loop.run(initialized_journal(settings))
     if as_json:
         print_json(JournalInitialized(done=done))
@@ -56,6 +56,7 @@ def init(session: Session, url: str | None, as_json: bool) -> None:
 @journal.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
+@journal_option
 @click.pass_obj
 def backup(session: Session, file: Path, as_json: bool) -> None:
     """Copy all runs, with their large values and files, into FILE; also while they execute."""
@@ -71,6 +72,7 @@ def backup(session: Session, file: Path, as_json: bool) -> None:
     "--replace", is_flag=True, help="Replace the runs that are there; they are kept beside it."
 )
 @json_option
+@journal_option
 @click.pass_obj
 def restore_(session: Session, file: Path, replace: bool, as_json: bool) -> None:
     """Put the runs of a backup into the state directory, which no process may use.

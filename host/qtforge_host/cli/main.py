@@ -105,6 +105,11 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     type=click.Path(path_type=Path),
     help="The directory of runs, caches and the data of plugins.",
 )
+@click.option(
+    "--journal",
+    metavar="URL",
+    help="Where the runs are: an address such as postgresql://HOST/DATABASE, or sqlite.",
+)
 @click.option("--safe-mode", is_flag=True, help="Start with the built-in plugins alone.")
 @click.option("--debug", is_flag=True, help="Show debug logs, and tracebacks of errors.")
 @click.option(
@@ -127,6 +132,7 @@ def cli(
     ctx: click.Context,
     config: Path | None,
     state_dir: Path | None,
+    journal: str | None,
     safe_mode: bool,
     debug: bool,
     log_format: LogFormat,
@@ -137,7 +143,9 @@ def cli(
 
     _refuse_deleted_folder()
     log_to_stderr(log_format, debug=debug)
-    ctx.obj = Session(config=config, state_dir=state_dir, safe_mode=safe_mode, debug=debug)
+    ctx.obj = Session(
+        config=config, state_dir=state_dir, journal=journal, safe_mode=safe_mode, debug=debug
+    )
 
 
 def _refuse_deleted_folder() -> None:

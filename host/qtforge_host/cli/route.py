@@ -17,7 +17,7 @@ from qtforge_host.cli.errors import CANCELLED, FAILED
 from qtforge_host.cli.inputs import document_of, files_of, without_bad_names
 from qtforge_host.cli.output import data_only, json_option, print_json, state
 from qtforge_host.cli.progress import Display, progress_display
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.state import RunState
@@ -65,6 +65,7 @@ def _row(routed: Routed) -> list[str]:
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Files at once."
 )
 @json_option
+@journal_option
 @click.pass_obj
 def route(
     session: Session,

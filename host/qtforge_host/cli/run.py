@@ -22,7 +22,7 @@ from qtforge_host.cli.inputs import (
 )
 from qtforge_host.cli.output import data_only, json_option, print_json
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.workflows.definitions import Workflow
 
@@ -49,6 +49,7 @@ __all__ = ["run"]
     help="With --detach: runs of a higher one are first.",
 )
 @json_option
+@journal_option
 @click.pass_obj
 def run(
     session: Session,

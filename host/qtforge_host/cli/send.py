@@ -14,7 +14,7 @@ from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.report import print_run
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["send"]
@@ -33,6 +33,7 @@ _TIMEOUT: Final = "30s"
     "--timeout", default=_TIMEOUT, show_default=True, help="How long to wait until it is handled."
 )
 @json_option
+@journal_option
 @click.pass_obj
 def send(
     session: Session,

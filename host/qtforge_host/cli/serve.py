@@ -13,8 +13,7 @@ from qtforge_host.api.extras import SERVING, check_installed
 from qtforge_host.api.queueing import queue_entry
 from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session
-from qtforge_host.config.settings import Settings, load_settings
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.serving.options import ServeOptions, origin_of
 from qtforge_host.serving.successor import Successor
 from qtforge_sdk.policies import ParsedRate, parse_rate
@@ -97,6 +96,7 @@ _MEGA = 1_000_000
     "--no-reexec", is_flag=True,
     help="Do not execute this command again when an installed plugin was upgraded.",
 )  # fmt: skip
+@journal_option
 @click.pass_obj
 def serve(
     session: Session,
@@ -156,20 +156,12 @@ def serve(
         reexec=not no_reexec,
     )
 
-    def read_settings() -> Settings:
-        return load_settings(
-            session.config,
-            environ=os.environ,
-            state_dir=session.state_dir,
-            safe_mode=session.safe_mode,
-        )
-
     def say(text: str) -> None:
         print(text, file=data, flush=True)
 
     before = Successor.from_environment(os.environ)
     with data_only() as data:
-        successor = event_loop.run(serve_until_told(read_settings, options, say, before))
+        successor = event_loop.run(serve_until_told(session.read_settings, options, say, before))
     if successor is not None:
         successor.replace_this_process()
 

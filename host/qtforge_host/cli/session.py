@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
+import click
 
 from qtforge_host.config.settings import Settings, load_settings
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from qtforge_host.app import Host
     from qtforge_host.bus.message_bus import MessageBus
 
-__all__ = ["Session"]
+__all__ = ["Session", "journal_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Session:
     Attributes:
         config: ``--config``, or None.
         state_dir: ``--state-dir``, or None.
+        journal: ``--journal``, or None.
         safe_mode: ``--safe-mode``.
         debug: ``--debug``.
         host: The running host, for the commands that plugins contribute; else None.
@@ -35,6 +39,7 @@ class Session:
 
     config: Path | None = None
     state_dir: Path | None = None
+    journal: str | None = None
     safe_mode: bool = False
     debug: bool = False
     host: Host | None = None
@@ -48,13 +53,18 @@ class Session:
             ConfigError: It can't be read, or is not valid.
         """
         if self._settings is None:
-            self._settings = load_settings(
-                self.config,
-                environ=os.environ,
-                state_dir=self.state_dir,
-                safe_mode=self.safe_mode,
-            )
+            self._settings = self.read_settings()
         return self._settings
+
+    def read_settings(self) -> Settings:
+        """Read the configuration as it is now; see `settings`."""
+        return load_settings(
+            self.config,
+            environ=os.environ,
+            state_dir=self.state_dir,
+            journal=self.journal,
+            safe_mode=self.safe_mode,
+        )
 
     def client(self, *, in_memory: bool = False) -> AbstractAsyncContextManager[RunClient]:
         """Give a client of the state directory; it starts the host when it is first needed.
@@ -66,7 +76,7 @@ class Session:
 
         settings = self.settings
         if in_memory:
-            settings = msgspec.structs.replace(settings, journal="memory")
+            settings = settings.with_journal("memory", "--dry-run")
         return RunClient.of_settings(settings, by="the command line")
 
     @property
@@ -75,3 +85,23 @@ class Session:
         if self.host is None:
             raise RuntimeError("this command was not given a running host")
         return self.host.bus
+
+
+def _set_journal(ctx: click.Context, _: click.Parameter, journal: str | None) -> None:
+    if journal is not None and not ctx.resilient_parsing:
+        ctx.ensure_object(Session).journal = journal
+
+
+def journal_option(command: F) -> F:
+    """Add ``--journal`` to a command that reads or writes runs, or to a group of them.
+
+    It is an option before the command too; the last one counts.
+    """
+    option = click.option(
+        "--journal",
+        metavar="URL",
+        expose_value=False,
+        callback=_set_journal,
+        help="Where the runs are: an address such as postgresql://HOST/DATABASE, or sqlite.",
+    )
+    return option(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -27,10 +28,12 @@ logger = logging.getLogger(__name__)
 
 CONFIG_VARIABLE: Final = "QTFORGE_CONFIG"
 STATE_VARIABLE: Final = "QTFORGE_STATE_DIR"
+JOURNAL_VARIABLE: Final = "QTFORGE_JOURNAL"
 _APPLICATION: Final = "qtforge"
 _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+_JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
 class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, another that is installed,
             or the address of a shared one.
+        journal_option: The option or variable that named the journal; "" for the configuration.
         journal_lease_s: How long a process owns its runs in a shared journal without a sign of
             life, in seconds.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
@@ -158,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     publication_age_s: float = 86_400.0
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
+    journal_option: str = ""
     journal_lease_s: float = 10.0
     secrets: str = "secrets.toml"
     worker_threads: int | None = None
@@ -177,6 +182,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.journal.partition("://")[0]
 
     @property
+    def journal_source(self) -> str:
+        """What named the journal, for errors."""
+        return self.journal_option or f"{self.config_path}: host.journal"
+
+    @property
+    def shown_journal(self) -> str:
+        """The journal as it may be shown: an address without user, password and parameters.
+
+        A password may contain the characters that separate it from the rest, so that all up to
+        the last ``@`` is left out.
+        """
+        name, separator, rest = self.journal.partition("://")
+        return f"{name}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
+
+    def with_journal(self, journal: str, option: str = "", /) -> Settings:
+        """Return these settings with another journal.
+
+        Args:
+            journal: Its name, or its address.
+            option: The option or variable that named it; "" for the configuration.
+
+        Raises:
+            ConfigError: It is neither; the text does not repeat it, as it may contain a password.
+        """
+        changed = msgspec.structs.replace(self, journal=journal, journal_option=option)
+        if _JOURNAL.fullmatch(journal) is None:
+            raise ConfigError(
+                changed.journal_source,
+                "it is neither the name nor the address of a journal",
+                "give sqlite, or an address such as postgresql://USER:${secret.NAME}@HOST/DATABASE",
+            )
+        return changed
+
+    @property
     def secrets_path(self) -> Path:
         """The file with the secrets; it may not exist."""
         return self.config_path.parent / Path(self.secrets).expanduser()
@@ -191,6 +230,7 @@ def load_settings(
     *,
     environ: Mapping[str, str],
     state_dir: Path | None = None,
+    journal: str | None = None,
     safe_mode: bool = False,
 ) -> Settings:
     """Read the configuration.
@@ -201,6 +241,8 @@ def load_settings(
         environ: The environment variables.
         state_dir: The folder given on the command line; None means
             ``QTFORGE_STATE_DIR``, else the user's state directory.
+        journal: The journal given on the command line; None means ``QTFORGE_JOURNAL``, else
+            ``journal`` of the file.
         safe_mode: Whether only built-in plugins load.
 
     Raises:
@@ -216,7 +258,7 @@ def load_settings(
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed))
     table = convert_table(_table(document, "host", path), _HostTable, str(path), "host")
-    return Settings(
+    settings = Settings(
         # Absolute from here on: a plugin may change the working directory.
         config_path=_absolute(path),
         state_dir=_absolute(state or platformdirs.user_state_path(_APPLICATION)),
@@ -232,7 +274,6 @@ def load_settings(
         publication_capacity=table.publication_capacity,
         publication_age_s=_seconds(table.publication_age, path, "publication_age"),
         block=table.block,
-        journal=table.journal,
         journal_lease_s=_seconds(table.journal_lease, path, "journal_lease"),
         secrets=table.secrets,
         worker_threads=table.worker_threads,
@@ -248,6 +289,11 @@ def load_settings(
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
         schedules=MappingProxyType(_schedules(path, document)),
     )
+    if journal is not None:
+        return settings.with_journal(journal, "--journal")
+    if named_journal := environ.get(JOURNAL_VARIABLE):
+        return settings.with_journal(named_journal, JOURNAL_VARIABLE)
+    return settings.with_journal(table.journal)
 
 
 def plugin_config(name: str, config_type: type[T] | None, settings: Settings) -> T | None:

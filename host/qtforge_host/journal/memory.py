@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_sdk import Record
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
     AppendedPage,
@@ -425,7 +425,17 @@ class MemoryJournal:
 
 
 def make_memory_journal(settings: JournalSettings) -> MemoryJournal:
-    """Make a journal with no runs; see `JournalFactory`."""
+    """Make a journal with no runs; see `JournalFactory`.
+
+    Raises:
+        ConfigError: It was given an address.
+    """
+    if settings.url:
+        raise ConfigError(
+            "the journal 'memory'",
+            "it has no address: its runs are in this process",
+            "name it 'memory'",
+        )
     journal = MemoryJournal()
     journal.max_value_bytes = settings.max_value_bytes
     journal.publication_age = settings.publication_age

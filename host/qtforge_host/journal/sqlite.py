@@ -31,7 +31,7 @@ from qtforge_host.journal.secret_files import SecretFiles
 from qtforge_host.journal.storage_errors import STORAGE_ERRORS, is_unwritable, storage_error
 from qtforge_host.journal.store import SqliteReads, SqliteStore
 from qtforge_sdk import Record
-from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
     AppendedPage,
@@ -459,7 +459,17 @@ class SqliteJournal:
 
 
 def make_sqlite_journal(settings: JournalSettings) -> SqliteJournal:
-    """Make the journal of a folder; see `JournalFactory`."""
+    """Make the journal of a folder; see `JournalFactory`.
+
+    Raises:
+        ConfigError: It was given an address.
+    """
+    if settings.url:
+        raise ConfigError(
+            "the journal 'sqlite'",
+            "it has no address: its runs are in the state directory",
+            "name it 'sqlite', and give the directory with --state-dir",
+        )
     journal = SqliteJournal(settings.directory)
     journal.max_value_bytes = settings.max_value_bytes
     journal.publication_age = settings.publication_age

@@ -41,7 +41,7 @@ def load_journal(
         ConfigError: None of that name is installed, it can't be loaded, its address is not one, or
             contains a secret that there is not.
     """
-    where = f"{settings.config_path}: host.journal"
+    where = settings.journal_source
     name = settings.journal_name
     offered = {one.name: one for one in resolution.others if one.group == JOURNAL_GROUP}
     if name not in offered:

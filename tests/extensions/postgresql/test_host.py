@@ -23,11 +23,14 @@ class Machine:
         self.config.write_text(f'[host]\njournal = "{url}"\n')
         (folder / "home").mkdir()
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         place = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
         environment = {
-            "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "PYTHONUTF8": "1",
-        }  # fmt: skip
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "PYTHONUTF8": "1",
+            **variables,
+        }
         done = run_command([*place, *words], env=environment, cwd=self.folder, timeout=120)
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -72,6 +75,32 @@ def test_a_server_that_is_away_is_said_without_the_password(tmp_path: Path) -> N
         assert done.stderr.startswith("error[journal.unavailable]: ")
         assert "127.0.0.1:1/none" in done.stderr
         assert "s3cr3t" not in done.stderr
+
+
+def test_an_option_or_a_variable_names_the_shared_journal(url: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "one", "sqlite")
+    assert machine.command("journal", "init", url).returncode == 0
+    words = ("run", "document-approval", "--set", "document.text=x", "--detach")
+    queued = machine.command(*words, "--journal", url)
+    assert queued.returncode == 0, queued.stderr
+    for found, count in (
+        (machine.command("runs", "list", "--json"), 0),
+        (machine.command("--journal", url, "runs", "list", "--json"), 1),
+        (machine.command("runs", "list", "--json", "--journal", url), 1),
+        (machine.command("runs", "list", "--json", QTFORGE_JOURNAL=url), 1),
+    ):
+        assert len(json.loads(found.stdout)["runs"]) == count, found.stderr
+
+
+def test_an_extension_that_is_not_installed_is_named_with_the_command(
+    url: str, tmp_path: Path
+) -> None:
+    machine = Machine(tmp_path / "one", "sqlite")
+    config = tmp_path / "one" / "config.toml"
+    config.write_text('[host]\nblock = ["qtforge-postgresql"]\n')
+    done = machine.command("runs", "list", "--journal", url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install qtforge-postgresql" in done.stderr
 
 
 def test_a_journal_without_tables_is_not_initialized(tmp_path: Path) -> None:

@@ -320,3 +320,47 @@ def test_a_dictionary_type_takes_any_key(file: Path) -> None:
     value: Mapping[str, Any] | None = plugin_config("acme", dict[str, int], _config(file, "a = 1"))
 
     assert value == {"a": 1}
+
+
+def test_the_option_names_the_journal_before_the_variable_and_that_before_the_file(
+    file: Path,
+) -> None:
+    file.write_text('[host]\njournal = "memory"\n', encoding="utf-8")
+    environ = {"QTFORGE_JOURNAL": "postgresql://variable/runs"}
+
+    by_file = load_settings(file, environ={"QTFORGE_JOURNAL": ""})
+    by_variable = load_settings(file, environ=environ)
+    by_option = load_settings(file, environ=environ, journal="sqlite")
+
+    assert [(each.journal, each.journal_source) for each in (by_file, by_variable, by_option)] == [
+        ("memory", f"{file}: host.journal"),
+        ("postgresql://variable/runs", "QTFORGE_JOURNAL"),
+        ("sqlite", "--journal"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "me:s3cr3t@db/runs", "://me:s3cr3t@db", "postgresql:/me:s3cr3t@db", "-x", "a b"]
+)
+def test_what_is_neither_a_name_nor_an_address_is_refused_and_not_repeated(
+    file: Path, text: str
+) -> None:
+    file.touch()
+    with pytest.raises(ConfigError, match="neither the name nor the address") as raised:
+        load_settings(file, environ={}, journal=text)
+    assert raised.value.where == "--journal"
+    assert "s3cr3t" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("journal", "shown"),
+    [
+        ("sqlite", "sqlite"),
+        ("postgresql://db/runs", "postgresql://db/runs"),
+        ("postgresql://me:s3cr3t@db:1/runs?schema=a&password=s3cr3t", "postgresql://db:1/runs"),
+        ("postgresql://me:s3@c/r?3t@db/runs", "postgresql://db/runs"),
+    ],
+)
+def test_a_journal_is_shown_without_user_and_password(file: Path, journal: str, shown: str) -> None:
+    file.touch()
+    assert load_settings(file, environ={}, journal=journal).shown_journal == shown

@@ -15,7 +15,7 @@ from qtforge_host.cli.runs.amend_options import (
     patch_of,
 )
 from qtforge_host.cli.runs.options import duration_option, wait_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["amend"]
@@ -27,6 +27,7 @@ __all__ = ["amend"]
 @click.option("--reason", default="", help="Why, for the run's history.")
 @wait_option
 @json_option
+@journal_option
 @click.pass_context
 def amend(
     ctx: click.Context, /, run: str, reason: str, wait: str, as_json: bool, **options: Any

@@ -14,7 +14,7 @@ from qtforge_host.api.documents import Imported, Pruned
 from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_sdk.files import write_atomically
 
@@ -29,6 +29,7 @@ _SUFFIX: Final = ".qtforge-run"
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
+@journal_option
 @click.pass_obj
 def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
     """Delete runs that ended long ago, with their files and all that only they refer to."""
@@ -56,6 +57,7 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"Where to; the default is RUN{_SUFFIX}, and - is standard output.",
 )
+@journal_option
 @click.pass_obj
 def export(session: Session, run: str, output: Path | None) -> None:
     """Write a run with its inbox and large values to one file, which 'runs import' reads.
@@ -86,6 +88,7 @@ def export(session: Session, run: str, output: Path | None) -> None:
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @json_option
+@journal_option
 @click.pass_obj
 def import_(session: Session, file: Path, as_json: bool) -> None:
     """Read a run from a file; importing the same run again changes nothing."""

@@ -9,7 +9,7 @@ from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, run_async
 from qtforge_host.cli.report import print_snapshot
 from qtforge_host.cli.runs.options import duration_option, wait_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["cancel", "pause"]
@@ -22,6 +22,7 @@ reason_option = click.option("--reason", default="", help="Why, for the run's hi
 @reason_option
 @wait_option
 @json_option
+@journal_option
 @click.pass_obj
 def cancel(session: Session, run: str, reason: str, wait: str, as_json: bool) -> int:
     """Cancel a run; what it did is compensated where its definition says so.
@@ -44,6 +45,7 @@ def cancel(session: Session, run: str, reason: str, wait: str, as_json: bool) ->
 @reason_option
 @wait_option
 @json_option
+@journal_option
 @click.pass_obj
 def pause(session: Session, run: str, reason: str, wait: str, as_json: bool) -> int:
     """Pause a run before its next step, until 'runs resume'."""

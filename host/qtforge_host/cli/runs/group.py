@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import click
 
+from qtforge_host.cli.session import journal_option
+
 __all__ = ["runs"]
 
 # Listing must be quick over a million runs, so it imports nothing that executes one.
@@ -48,5 +50,6 @@ class _Runs(click.Group):
     cls=_Runs,
     epilog="RUN is a run's id, the beginning of one, or 'last' for the newest.",
 )
+@journal_option
 def runs() -> None:
     """List, show, resume, retry, cancel and amend runs."""

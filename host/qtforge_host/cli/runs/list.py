@@ -11,7 +11,7 @@ from qtforge_host import event_loop
 from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json, state
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.clock import in_utc
@@ -44,6 +44,7 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     help="At most so many.",
 )  # fmt: skip
 @json_option
+@journal_option
 @click.pass_obj
 def list_runs(
     session: Session,

@@ -21,7 +21,7 @@ from qtforge_host.cli.runs.amend_options import (
     patch_of,
 )
 from qtforge_host.cli.runs.options import versions_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_sdk.errors import QtForgeError
@@ -38,6 +38,7 @@ __all__ = ["fork", "resume", "retry"]
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
 )
 @json_option
+@journal_option
 @click.pass_obj
 def resume(
     session: Session,
@@ -76,6 +77,7 @@ def resume(
 @click.option("--reason", default="", help="Why it is changed, for the run's history.")
 @versions_option
 @json_option
+@journal_option
 @click.pass_context
 def retry(
     ctx: click.Context,
@@ -120,6 +122,7 @@ def retry(
 @set_option
 @versions_option
 @json_option
+@journal_option
 @click.pass_obj
 def fork(
     session: Session,

@@ -21,7 +21,7 @@ from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.report import print_run, run_lines
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo, rendered, style
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
@@ -46,6 +46,7 @@ __all__ = ["show", "watch"]
     help="With --graph: the file to write; the default is standard output.",
 )
 @json_option
+@journal_option
 @click.pass_obj
 def show(
     session: Session,
@@ -80,6 +81,7 @@ def show(
 @click.argument("run")
 @click.option("--timeout", default="1h", show_default=True, help="Watch no longer than that.")
 @json_option
+@journal_option
 @click.pass_obj
 def watch(session: Session, run: str, timeout: str, as_json: bool) -> int:
     """Follow a run until it ends, is paused or blocked, or its process dies.
