@@ -108,6 +108,14 @@ def test_bad_topics_patterns_and_capacities_are_refused_where_they_are_written()
         subscriber("a.b", capacity=0)
 
 
+@pytest.mark.parametrize("decorator", [operation, subscriber])
+def test_a_decorator_without_parentheses_is_refused_with_what_to_write(decorator: Any) -> None:
+    def parse(self: object, message: dict[str, Any]) -> None: ...
+
+    with pytest.raises(TypeError, match=rf"^write @{decorator.__name__}\('document\..*parse: "):
+        decorator(parse)
+
+
 def test_the_remaining_time_never_goes_below_nothing() -> None:
     assert OperationContext("a.b").remaining_s() is None
     assert OperationContext("a.b", deadline=time.monotonic() - 5).remaining_s() == 0

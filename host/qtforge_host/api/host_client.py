@@ -30,7 +30,7 @@ from qtforge_host.api.workflows import workflow_row
 from qtforge_host.bus.transport import Envelope
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
-from qtforge_sdk.conversion import check_keys
+from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
 
@@ -77,7 +77,8 @@ class HostClient:
         Raises:
             BusError: No plugin handles it, or the handler failed or was too late.
             PolicyError: A policy of the topic refused the request.
-            HandlerFailedError: Two keys of a mapping in the response are the same text.
+            HandlerFailedError: The response has no JSON form, such as an open file, or a mapping
+                of which two keys are the same text.
         """
         host = await self._parts.host()
         settings = self._parts.settings
@@ -86,10 +87,11 @@ class HostClient:
         response = await host.bus.send(envelope)
         try:
             check_keys(response)
+            to_plain(response)
         except TypeError as error:
             name, version = envelope.served_by or ("", "")
             what = f"the answer can't be shown: {error}"
-            fix = "answer with keys that differ as texts"
+            fix = "answer with plain values, and with keys that differ as texts"
             raise HandlerFailedError(
                 topic, name, version, what, "run.not_storable", fix, retryable=False
             ) from error

@@ -194,8 +194,10 @@ def operation(
 
     Raises:
         InvalidTopicError: The topic is not well formed.
+        TypeError: The topic is not a text, as with ``@operation`` without parentheses.
         ValueError: The options can't be combined.
     """
+    _refuse_no_text(topic, "operation", "document.parse")
     if execution not in typing.get_args(Execution):
         raise ValueError(f"execution is 'auto' or 'process', not {execution!r}")
     if wrapper and (accepts is not None or execution == "process"):
@@ -243,8 +245,10 @@ def subscriber(pattern: str, *, where: str | None = None, capacity: int = 1024) 
 
     Raises:
         InvalidTopicError: The pattern is not well formed.
+        TypeError: The pattern is not a text, as with ``@subscriber`` without parentheses.
         ValueError: The capacity is below 1.
     """
+    _refuse_no_text(pattern, "subscriber", "document.*")
     if capacity < 1:
         raise ValueError(f"capacity is at least 1, not {capacity}")
     spec = SubscriberSpec(pattern=validate_pattern(pattern), where=where, capacity=capacity)
@@ -330,3 +334,9 @@ def handler_signature(method: Callable[..., Any], plugin: str, *, extra: int = 1
         takes_context=len(parameters) > 1,
         is_async=inspect.iscoroutinefunction(method),
     )
+
+
+def _refuse_no_text(given: object, decorator: str, example: str) -> None:
+    if not isinstance(given, str):
+        name = getattr(given, "__qualname__", repr(given))
+        raise TypeError(f"write @{decorator}({example!r}) above {name}: a topic is a text")

@@ -73,6 +73,10 @@ class Example(Plugin):
     @operation("values.merged")
     async def merged(self, message: dict) -> dict:
         return {"rows": [{}, {1: "a", "1": "b"}]}
+
+    @operation("values.opened")
+    async def opened(self, message: dict):
+        return {"file": open("/dev/null")}
 '''
 MEASURED = {"no": "NaN", "low": "-Infinity", "high": ["Infinity", None]}
 
@@ -138,3 +142,11 @@ def test_keys_that_would_merge_are_an_error_that_names_plugin_path_and_keys(
     assert "error[run.not_storable]" in text
     assert where in text
     assert "the keys 1 and '1' are the same text - at `$.rows[1]`" in text
+
+
+def test_an_answer_without_a_json_form_is_an_error_and_not_its_text(cli: Any, values: Path) -> None:
+    said = cli("bus", "request", "values.opened", path=values)
+    assert said.code == 1
+    assert not said.out
+    assert "error[run.not_storable]: values 2.1.0 failed on 'values.opened'" in said.err
+    assert "TextIOWrapper" in said.err
