@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from qtforge_host.bus.message_bus import LocalTransport, MessageBus
+from qtforge_host.bus.exchange import Exchange
+from qtforge_host.bus.message_bus import LocalExchange, MessageBus
 from qtforge_host.bus.subscriptions import DeliveryObserver
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.bus.transport import Transport
 from qtforge_host.clock import SystemClock
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.secrets import MaskingFilter, SecretStore
@@ -68,11 +68,11 @@ class Instruments:
     """Functions that see every message of a host.
 
     Attributes:
-        transport: Given the transport of this process, returns the one that the bus uses.
+        exchange: Given the exchange of this process, returns the one that the bus uses.
         on_delivery: Called after each delivery to a subscriber.
     """
 
-    transport: Callable[[LocalTransport], Transport] | None = None
+    exchange: Callable[[LocalExchange], Exchange] | None = None
     on_delivery: DeliveryObserver | None = None
 
 
@@ -115,7 +115,7 @@ class HostParts:
             self.expressions.compile,
             self.threads,
             default_timeout_s=settings.request_timeout_s,
-            transport=instruments.transport,
+            exchange=instruments.exchange,
             on_delivery=instruments.on_delivery,
         )
         self.watch = LoopWatch(settings.blocked_after_s, self.author_of_package)

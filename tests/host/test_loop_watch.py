@@ -12,10 +12,10 @@ import pytest
 
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.bus.transport import Envelope
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.plugin_code import Author
 from qtforge_sdk.operations import OperationSpec, handler_signature
+from qtforge_sdk.transport import Envelope
 
 LIMIT_S = 0.05
 

@@ -27,12 +27,12 @@ from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
-from qtforge_host.bus.transport import Envelope
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
+from qtforge_sdk.transport import Envelope
 
 __all__ = ["HostClient"]
 

@@ -16,7 +16,6 @@ from qtforge_host.bus.frames import Call
 from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError, WorkerFailedError
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
-from qtforge_host.bus.transport import Envelope
 from qtforge_host.cancellation import DeadlineExceeded, rest_of, run_before
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.plugin_code import (
@@ -41,6 +40,7 @@ from qtforge_sdk.errors import (
 )
 from qtforge_sdk.operations import OperationSpec, ProgressListener, Signature
 from qtforge_sdk.runs import AmendingAnswer
+from qtforge_sdk.transport import Envelope
 
 __all__ = ["Handler", "Predicate", "failed"]
 
@@ -105,6 +105,9 @@ class Handler:
         self.plugin: Final = plugin
         self.version: Final = version
         self.identity: Final = Author(plugin, version)
+        self.node: Final = ""
+        self.is_healthy: Final = True
+        self.breaker_name: Final = plugin
         self.topic: Final = spec.topic
         self.accepts: Final = accepts
         self.rank: Final = rank

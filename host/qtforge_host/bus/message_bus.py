@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from qtforge_host.bus.exchange import Exchange
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.policy import RequestPolicy
+from qtforge_host.bus.remote_handler import RemoteHandler
 from qtforge_host.bus.routes import Route
 from qtforge_host.bus.subscriptions import DeliveryObserver, Mailbox
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.bus.transport import Envelope, Transport
 from qtforge_host.code_marks import UNMARKED, AnyMark
 from qtforge_sdk import HandlerInfo, HandlerStatistics, Published
 from qtforge_sdk.bus import MessageHandler
@@ -26,20 +27,25 @@ from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import (
     BusClosedError,
     InvalidMessageError,
+    NodeGoneError,
     NoHandlerError,
     QtForgeError,
 )
 from qtforge_sdk.operations import ProgressListener, handler_signature
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
+from qtforge_sdk.transport import Envelope
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["ConditionCompiler", "LocalTransport", "MessageBus", "Observers", "Relay"]
+__all__ = ["ConditionCompiler", "LocalExchange", "MessageBus", "Observers", "Relay"]
 
 Relay = Callable[[str, Any, str, bool], Awaitable[None]]
 """Passes a publication on, given its topic, its message, its id, and whether the id lasts."""
 
 _LOG = logging.getLogger("qtforge.bus")
 _REMEMBERED_TOPICS = 4096
+_REMEMBERED_IDS = 8192
+PolicyOf = Callable[[str, int], RequestPolicy | None]
+"""Returns the policy of a topic with that many handlers, or None."""
 _DEFAULT_TIMEOUT_S = 30.0
 
 
@@ -51,6 +57,11 @@ class Observers:
     after: Callable[..., None] | None = None
     error: Callable[..., None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is none."""
+        return self.before is None and self.after is None and self.error is None
+
 
 class ConditionCompiler(Protocol):
     """Compiles a condition that uses the given names."""
@@ -58,7 +69,7 @@ class ConditionCompiler(Protocol):
     def __call__(self, source: str, names: Sequence[str], /) -> Predicate: ...
 
 
-class LocalTransport:
+class LocalExchange:
     """The routes and mailboxes of this process."""
 
     def __init__(self) -> None:
@@ -132,7 +143,7 @@ class MessageBus:
         compile_condition: Compiles ``where`` filters.
         threads: Run ``def`` subscribers.
         default_timeout_s: The timeout of requests that name none, in seconds.
-        transport: Given the transport of this process, returns the one to use; None for that.
+        exchange: Given the exchange of this process, returns the one to use; None for that.
         on_delivery: Called after each delivery to a subscriber; None for nothing.
     """
 
@@ -142,17 +153,23 @@ class MessageBus:
         threads: WorkerThreads,
         *,
         default_timeout_s: float = _DEFAULT_TIMEOUT_S,
-        transport: Callable[[LocalTransport], Transport] | None = None,
+        exchange: Callable[[LocalExchange], Exchange] | None = None,
         on_delivery: DeliveryObserver | None = None,
     ) -> None:
         self._compile = compile_condition
         self._threads = threads
         self._timeout_s = default_timeout_s
-        self._local = LocalTransport()
-        self._transport: Transport = self._local if transport is None else transport(self._local)
+        self._local = LocalExchange()
+        self._exchange: Exchange = self._local if exchange is None else exchange(self._local)
         self._on_delivery = on_delivery
         self._observers = Observers()
         self._relays: tuple[Relay, ...] = ()
+        self._handlers: dict[str, list[Handler]] = {}  # of this process, by topic
+        self._remote: dict[str, list[RemoteHandler]] = {}  # of other nodes, by topic
+        self._changed: set[asyncio.Future[None]] = set()  # of those who wait for a handler
+        self._delivered: dict[str, bool] = {}  # the ids of the last publications from elsewhere
+        self._is_shared = False
+        self.on_routes: Callable[[], None] = _nothing
         self._closed = False
 
     async def request(
@@ -192,8 +209,27 @@ class MessageBus:
             raise BusClosedError("the bus is closed", "the host is stopping")
         observers = self._observers
         if observers.before is None and observers.after is None and observers.error is None:
-            return self._transport.request(envelope, listener)
-        return self._observed(envelope, listener, observers)
+            return self._exchange.request(envelope, listener)
+        return _observed(envelope, observers, lambda: self._exchange.request(envelope, listener))
+
+    async def answer(self, envelope: Envelope, listener: ProgressListener | None = None) -> Any:
+        """Answer a request of another node with a handler of this process.
+
+        Raises:
+            NodeGoneError: There is none; nothing was done.
+            BusError: As `request`.
+        """
+        route = None if self._closed else self._local.routes.get(envelope.topic)
+        if route is not None:
+            route = route.of_this_process()
+        if route is None or not any(
+            envelope.plugin in (None, handler.plugin) for handler in route.handlers
+        ):
+            raise NodeGoneError(envelope.topic, "", f"it has no plugin '{envelope.plugin}' now")
+        observers = self._observers
+        if observers.is_idle:
+            return await route.dispatch(envelope, listener)
+        return await _observed(envelope, observers, lambda: route.dispatch(envelope, listener))
 
     async def publish(
         self, topic: str, message: object, *, message_id: str | None = None
@@ -211,30 +247,54 @@ class MessageBus:
         """
         if self._closed:
             raise BusClosedError("the bus is closed", "the host is stopping")
-        published = await self._transport.publish(topic, message, message_id or "")
+        published = await self._exchange.publish(topic, message, message_id or "")
         if not self._relays:
             return published
         relayed_id = message_id or secrets.token_hex(16)
+        lasting = message_id is not None or self._is_shared
         for relay in self._relays:
             try:
-                await relay(topic, message, relayed_id, message_id is not None)
+                await relay(topic, message, relayed_id, lasting)
             except QtForgeError as error:
                 if message_id is not None:
                     raise
                 _LOG.warning("'%s' was not passed on: %s", topic, error)
         return published
 
-    async def deliver(self, topic: str, message: Any, message_id: str) -> None:
-        """Deliver what another process has published; a full mailbox is waited for."""
+    async def deliver(
+        self, topic: str, message: Any, message_id: str, *, from_node: bool = False
+    ) -> None:
+        """Deliver what another process has published; a full mailbox is waited for.
+
+        A publication may come both through the journal and from its node: it is delivered once.
+
+        Args:
+            topic: The topic.
+            message: The message.
+            message_id: The id of the publication.
+            from_node: Whether it came from its node, and not through the journal.
+        """
+        if self._delivered.get(message_id, from_node) is not from_node:
+            return
+        if len(self._delivered) >= _REMEMBERED_IDS:
+            del self._delivered[next(iter(self._delivered))]
+        self._delivered[message_id] = from_node
         await self._local.until_not_full(topic)
-        await self._transport.publish(topic, message, message_id)
+        await self._exchange.publish(topic, message, message_id)
 
     def patterns(self) -> set[str]:
         """Return the patterns of all subscriptions."""
         return {mailbox.pattern for mailbox in self._local.mailboxes}
 
-    def add_relay(self, relay: Relay) -> Callable[[], None]:
-        """Pass every publication on, before `publish` returns; return what ends that."""
+    def add_relay(self, relay: Relay, *, shared: bool = False) -> Callable[[], None]:
+        """Pass every publication on, before `publish` returns; return what ends that.
+
+        Args:
+            relay: Called with each publication.
+            shared: Whether it reaches processes that handle the publication as well, so that
+                its id lasts.
+        """
+        self._is_shared = self._is_shared or shared
         self._relays = (*self._relays, relay)
 
         def remove() -> None:
@@ -315,24 +375,86 @@ class MessageBus:
     def set_routes(
         self,
         handlers: Mapping[str, Iterable[Handler]],
-        policy_of: Callable[[str, int], RequestPolicy | None] = lambda topic, handlers: None,
+        policy_of: PolicyOf = lambda topic, handlers: None,
     ) -> None:
-        """Replace the routes of some topics; called when registrations change.
+        """Replace this process's handlers of some topics; called when registrations change.
 
         Args:
             handlers: The handlers and wrappers of each topic, in pluggy's order; none where the
                 topic is no longer answered.
             policy_of: Returns the policy of a topic with that many handlers, or None.
         """
-        routes = self._local.routes
         for topic, found in handlers.items():
-            several = list(found)
-            if not several:
-                routes.pop(topic, None)
-                continue
-            answering = [handler for handler in several if not handler.wrapper]
-            wrappers = [handler for handler in several if handler.wrapper]
-            routes[topic] = Route(topic, answering, wrappers, policy_of(topic, len(answering)))
+            self._handlers[topic] = list(found)
+            self._compile_route(topic, policy_of)
+        self.on_routes()
+
+    def set_remote_handlers(
+        self,
+        handlers: Mapping[str, Sequence[RemoteHandler]],
+        policy_of: PolicyOf = lambda topic, handlers: None,
+    ) -> None:
+        """Replace the handlers of other nodes.
+
+        Args:
+            handlers: Those of each topic.
+            policy_of: Returns the policy of a topic with that many handlers, or None.
+        """
+        before, self._remote = (
+            self._remote,
+            {topic: list(found) for topic, found in handlers.items() if found},
+        )
+        for topic in {*before, *self._remote}:
+            if before.get(topic) != self._remote.get(topic):
+                self._compile_route(topic, policy_of)
+        waiting, self._changed = self._changed, set()
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    async def until_answered(self, topic: str, plugin: str | None, deadline: float) -> bool:
+        """Wait until a handler answers a topic.
+
+        Args:
+            topic: The topic.
+            plugin: The only plugin that may answer, or None.
+            deadline: When to stop waiting, as `time.monotonic` counts, in seconds.
+
+        Returns:
+            Whether there is one before the deadline.
+        """
+        while True:
+            route = self._local.routes.get(topic)
+            if route is not None and any(
+                plugin in (None, handler.plugin) for handler in route.handlers
+            ):
+                return True
+            changed = asyncio.get_running_loop().create_future()
+            self._changed.add(changed)
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await changed
+            except TimeoutError:
+                return False
+            finally:
+                self._changed.discard(changed)
+
+    def handlers(self) -> list[Handler]:
+        """Return every handler of this process, without wrappers."""
+        return [each for found in self._handlers.values() for each in found if not each.wrapper]
+
+    def _compile_route(self, topic: str, policy_of: PolicyOf) -> None:
+        own, remote = self._handlers.get(topic, ()), self._remote.get(topic, ())
+        if not own and not remote:
+            self._handlers.pop(topic, None)
+            self._local.routes.pop(topic, None)
+            return
+        wrappers = [handler for handler in own if handler.wrapper]
+        answering: list[Handler | RemoteHandler] = [each for each in own if not each.wrapper]
+        if remote:
+            answering = sorted([*answering, *remote], key=lambda each: each.rank)
+        policy = policy_of(topic, len(answering))
+        self._local.routes[topic] = Route(topic, answering, wrappers, policy)
 
     def observe(self, observers: Observers) -> None:
         """Replace the observing hooks; called when registrations change."""
@@ -388,27 +510,32 @@ class MessageBus:
         self._local.mailboxes.remove(mailbox)
         self._local.clear_audiences()
 
-    async def _observed(
-        self, envelope: Envelope, listener: ProgressListener | None, observers: Observers
-    ) -> Any:
-        topic, message = envelope.topic, envelope.payload
-        if observers.before is not None:
-            observers.before(topic=topic, message=message)
-        started = time.monotonic()
-        try:
-            response = await self._transport.request(envelope, listener)
-        except Exception as error:
-            if observers.error is not None:
-                took = time.monotonic() - started
-                plugin, _ = envelope.served_by or ("", "")
-                observers.error(
-                    topic=topic, message=message, error=error, plugin=plugin, duration_s=took
-                )
-            raise
-        if observers.after is not None:
+
+def _nothing() -> None:
+    return None
+
+
+async def _observed(
+    envelope: Envelope, observers: Observers, request: Callable[[], Coroutine[Any, Any, Any]]
+) -> Any:
+    topic, message = envelope.topic, envelope.payload
+    if observers.before is not None:
+        observers.before(topic=topic, message=message)
+    started = time.monotonic()
+    try:
+        response = await request()
+    except Exception as error:
+        if observers.error is not None:
             took = time.monotonic() - started
             plugin, _ = envelope.served_by or ("", "")
-            observers.after(
-                topic=topic, message=message, response=response, plugin=plugin, duration_s=took
+            observers.error(
+                topic=topic, message=message, error=error, plugin=plugin, duration_s=took
             )
-        return response
+        raise
+    if observers.after is not None:
+        took = time.monotonic() - started
+        plugin, _ = envelope.served_by or ("", "")
+        observers.after(
+            topic=topic, message=message, response=response, plugin=plugin, duration_s=took
+        )
+    return response

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.policy import RequestPolicy
-from qtforge_host.bus.transport import Envelope
+from qtforge_host.bus.remote_handler import RemoteHandler
 from qtforge_host.cancellation import DeadlineExceeded, run_before
 from qtforge_host.plugin_code import is_interruption
 from qtforge_sdk.conversion import to_plain
@@ -16,11 +16,14 @@ from qtforge_sdk.errors import (
     BusError,
     ExpressionError,
     InvalidMessageError,
+    NodeGoneError,
     NoHandlerError,
     OverloadedError,
+    PolicyError,
     QtForgeError,
 )
 from qtforge_sdk.operations import ProgressListener
+from qtforge_sdk.transport import Envelope
 
 __all__ = ["Route"]
 
@@ -33,7 +36,8 @@ class Route:
 
     Args:
         topic: The topic.
-        handlers: Ordered by rank: ``tryfirst`` before the others, ``trylast`` after them.
+        handlers: Ordered by rank: ``tryfirst`` before the others, ``trylast`` after them; of
+            one rank, those of this process before those of other nodes.
         wrappers: Outermost first.
         policy: The topic's policy, or None for none.
     """
@@ -41,7 +45,7 @@ class Route:
     def __init__(
         self,
         topic: str,
-        handlers: Sequence[Handler],
+        handlers: Sequence[Handler | RemoteHandler],
         wrappers: Sequence[Handler],
         policy: RequestPolicy | None = None,
     ) -> None:
@@ -52,8 +56,17 @@ class Route:
         only = self.handlers[0] if len(self.handlers) == 1 else None
         plain = only is not None and only.accepts is None and not wrappers and policy is None
         self.only = only if plain else None
+        self._here = tuple(each for each in handlers if isinstance(each, Handler))
+        self._is_local = len(self._here) == len(self.handlers)
+        self._wrapped_by = tuple(wrapper.plugin for wrapper in wrappers)
         conditions = [each.accepts for each in self.handlers if each.accepts is not None]
         self._is_cheap = all(each.is_cheap for each in conditions)
+
+    def of_this_process(self) -> Route:
+        """Return the route that answers calls of other nodes: with this process's handlers."""
+        return (
+            self if self._is_local else Route(self.topic, self._here, self.wrappers, self._policy)
+        )
 
     def dispatch(
         self, envelope: Envelope, listener: ProgressListener | None
@@ -65,7 +78,7 @@ class Route:
         """
         if self._policy is not None:
             return self._in_turn(self._policy, envelope, listener)
-        if self._is_cheap and not self.wrappers:  # spares most requests a coroutine
+        if self._is_cheap and not self.wrappers and self._is_local:  # spares most a coroutine
             message = envelope.payload
             return self.choose(envelope, message).call(envelope, message, listener)
         return self._from(0, envelope, listener, envelope.payload)
@@ -81,16 +94,47 @@ class Route:
     ) -> Any:
         if depth == len(self.wrappers):
             decided = None if self._is_cheap else await self._decide(envelope, message)
+            if not self._is_local:
+                return await self._from_any_node(envelope, listener, message, decided)
             handler = self.choose(envelope, message, decided)
             if self._policy is None:
                 return await handler.call(envelope, message, listener)
             return await self._call_with(self._policy, handler, envelope, listener, message)
         wrapper = self.wrappers[depth]
+        if wrapper.plugin in envelope.wrapped_by:  # on the node that sent the request
+            return await self._from(depth + 1, envelope, listener, message)
 
         async def proceed(forwarded: Any) -> Any:
             return await self._from(depth + 1, envelope, listener, forwarded)
 
         return await _wrap(wrapper, envelope, listener, message, proceed)
+
+    async def _from_any_node(
+        self,
+        envelope: Envelope,
+        listener: ProgressListener | None,
+        message: Any,
+        decided: Mapping[int, str | None] | None,
+    ) -> Any:
+        """Ask one handler after the other until one accepts the call."""
+        tried: list[Handler | RemoteHandler] = []
+        refused: BusError | None = None
+        while True:
+            try:
+                handler = self.choose(envelope, message, decided, tried)
+            except (NoHandlerError, PolicyError):
+                if refused is None:
+                    raise
+                raise refused from None
+            if handler.node:
+                envelope.wrapped_by = self._wrapped_by
+            try:
+                if self._policy is None:
+                    return await handler.call(envelope, message, listener)
+                return await self._call_with(self._policy, handler, envelope, listener, message)
+            except (NodeGoneError, OverloadedError) as error:  # nothing was done
+                tried.append(handler)
+                refused = error
 
     async def _decide(self, envelope: Envelope, message: Any) -> dict[int, str | None]:
         """Return why handlers with costly conditions refuse a message, by their positions."""
@@ -104,25 +148,31 @@ class Route:
         }
 
     def choose(
-        self, envelope: Envelope, message: Any, decided: Mapping[int, str | None] | None = None
-    ) -> Handler:
+        self,
+        envelope: Envelope,
+        message: Any,
+        decided: Mapping[int, str | None] | None = None,
+        tried: Sequence[Handler | RemoteHandler] = (),
+    ) -> Handler | RemoteHandler:
         """Return the handler to call: of the first rank that accepts, the least busy one.
 
         A plugin whose breaker is open is skipped; an unhealthy one is chosen only when there
-        is no other.
+        is no other. A plugin of this process is preferred to the same one on another node.
 
         Args:
             envelope: The request.
             message: Its message, as the wrappers forwarded it.
             decided: By the position of a handler, why it refuses the message; of the others,
                 the conditions are evaluated now.
+            tried: Handlers that have not accepted the call; they are skipped.
 
         Raises:
             NoHandlerError: No handler accepts the message.
             PolicyError: The breakers of all handlers that accept it are open.
         """
-        chosen: Handler | None = None
-        unhealthy: Handler | None = None
+        chosen: Handler | RemoteHandler | None = None
+        unhealthy: Handler | RemoteHandler | None = None
+        here: list[str] = []  # plugins of this process that can be asked
         names: dict[str, Any] | None = None
         refusals: list[str] = []
         barred: Exception | None = None
@@ -130,6 +180,10 @@ class Route:
             if chosen is not None and handler.rank > chosen.rank:
                 break
             if envelope.plugin is not None and handler.plugin != envelope.plugin:
+                continue
+            if handler.node and handler.plugin in here:
+                continue
+            if tried and handler in tried:
                 continue
             if handler.accepts is not None:
                 if decided is not None and position in decided:
@@ -141,15 +195,17 @@ class Route:
                     refusals.append(refusal)
                     continue
             if self._policy is not None:
-                closed = self._policy.refusal(handler.plugin)
+                closed = self._policy.refusal(handler.breaker_name)
                 if closed is not None:
                     barred = barred or closed
                     continue
-                if not self._policy.is_healthy(handler.plugin):
+                if not (handler.is_healthy and self._policy.is_healthy(handler.breaker_name)):
                     unhealthy = unhealthy or handler
                     continue
             if chosen is None or handler.counters.outstanding < chosen.counters.outstanding:
                 chosen = handler
+            if not self._is_local and not handler.node:
+                here.append(handler.plugin)
         found = chosen or unhealthy
         if found is None:
             raise barred or self._no_handler(envelope.plugin, refusals)
@@ -158,18 +214,18 @@ class Route:
     async def _call_with(
         self,
         policy: RequestPolicy,
-        handler: Handler,
+        handler: Handler | RemoteHandler,
         envelope: Envelope,
         listener: ProgressListener | None,
         message: Any,
     ) -> Any:
-        permit = policy.before(handler.plugin)
+        permit = policy.before(handler.breaker_name)
         try:
             answer = await handler.call(envelope, message, listener)
         except BaseException as error:
-            policy.after(handler.plugin, permit, error)
+            policy.after(handler.breaker_name, permit, error)
             raise
-        policy.after(handler.plugin, permit, None)
+        policy.after(handler.breaker_name, permit, None)
         return answer
 
     def _no_handler(self, plugin: str | None, refusals: list[str]) -> NoHandlerError:
@@ -217,7 +273,9 @@ async def _wrap(
         counters.ended(time.monotonic() - started)
 
 
-def _refusal(handler: Handler, accepts: Predicate, names: dict[str, Any]) -> str | None:
+def _refusal(
+    handler: Handler | RemoteHandler, accepts: Predicate, names: dict[str, Any]
+) -> str | None:
     try:
         if accepts.holds(names):
             return None
@@ -227,7 +285,7 @@ def _refusal(handler: Handler, accepts: Predicate, names: dict[str, Any]) -> str
 
 
 async def _costly_refusal(
-    handler: Handler, accepts: Predicate, names: dict[str, Any]
+    handler: Handler | RemoteHandler, accepts: Predicate, names: dict[str, Any]
 ) -> str | None:
     try:
         holds = await accepts.decide(names)

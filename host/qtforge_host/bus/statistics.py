@@ -12,16 +12,23 @@ _RECENT = 1024
 
 
 class Counters:
-    """The statistics of one handler; quantiles are those of its last 1,024 calls."""
+    """The statistics of one handler; quantiles are those of its last 1,024 calls.
+
+    Args:
+        topic: The topic or the pattern.
+        plugin: The plugin.
+        node: The node that it is on; "" for this process.
+    """
 
     __slots__ = (
-        "_ended", "_recent", "_total_s", "dropped", "errors", "outstanding", "plugin", "requests",
-        "timeouts", "topic",
+        "_ended", "_recent", "_total_s", "dropped", "errors", "node", "outstanding", "plugin",
+        "requests", "timeouts", "topic",
     )  # fmt: skip
 
-    def __init__(self, topic: str, plugin: str) -> None:
+    def __init__(self, topic: str, plugin: str, node: str = "") -> None:
         self.topic = topic
         self.plugin = plugin
+        self.node = node
         self.requests = 0
         self.errors = 0
         self.timeouts = 0
@@ -60,4 +67,5 @@ class Counters:
             mean_s=self._total_s / self._ended if self._ended else 0.0,
             p50_s=p50_s,
             p99_s=p99_s,
+            node=self.node,
         )

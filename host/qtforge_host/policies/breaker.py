@@ -33,7 +33,15 @@ Outcome = Literal["succeeded", "failed", "abandoned"]
 """``abandoned``: the call says nothing about the plugin, such as one that was cancelled."""
 
 _SAYS_NOTHING: Final = frozenset(
-    {"bus.closed", "bus.invalid_message", "bus.invalid_topic", "bus.no_handler", "run.cancelled"}
+    {
+        "bus.closed",
+        "bus.invalid_message",
+        "bus.invalid_topic",
+        "bus.no_handler",
+        "bus.node_gone",
+        "bus.unavailable",
+        "run.cancelled",
+    }
 )
 
 

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from qtforge_host.bus.message_bus import MessageBus
-from qtforge_host.bus.transport import Envelope
 from qtforge_host.plugin_code import (
     PluginCodeError,
     description_of,
@@ -46,6 +45,7 @@ from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import CompensationFailed, StepFailed, StepStarted, StepSucceeded
 from qtforge_sdk.runs import AmendingAnswer, Amendment
+from qtforge_sdk.transport import Envelope
 
 __all__ = [
     "Answer",

@@ -60,7 +60,7 @@ class Bench:
             clock=self.clock,
             secrets=self.secrets,
             instruments=Instruments(
-                transport=self.traffic.around,
+                exchange=self.traffic.around,
                 on_delivery=self.traffic.delivered,
             ),
         )

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from qtforge_host.bus.message_bus import LocalTransport
+from qtforge_host.bus.message_bus import LocalExchange
 from qtforge_host.bus.subscriptions import Mailbox
-from qtforge_host.bus.transport import Envelope
 from qtforge_sdk import Published
 from qtforge_sdk.operations import ProgressListener
+from qtforge_sdk.transport import Envelope
 
 __all__ = [
     "Answered",
@@ -132,7 +132,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traffic:
-    """A transport around the bus's own: it records, and sends faked topics to their fakes.
+    """An exchange around the bus's own: it records, and sends faked topics to their fakes.
 
     Args:
         virtual_s: Gives the virtual time, in seconds.
@@ -152,15 +152,15 @@ class Traffic:
         self.in_flight: Counter[str] = Counter()
         self._virtual_s = virtual_s
         self._real_s = real_s
-        self._inner: LocalTransport
+        self._inner: LocalExchange
 
-    def around(self, inner: LocalTransport) -> Traffic:
-        """Take the bus's own transport, and return this one."""
+    def around(self, inner: LocalExchange) -> Traffic:
+        """Take the bus's own exchange, and return this one."""
         self._inner = inner
         return self
 
     async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
-        """Ask the bus; see `qtforge_host.bus.transport.Transport`."""
+        """Ask the bus; see `qtforge_host.bus.exchange.Exchange`."""
         topic, message = envelope.topic, envelope.payload
         self.messages.append(Requested(topic=topic, message=message))
         self.calls.append(
@@ -202,7 +202,7 @@ class Traffic:
         return response
 
     async def publish(self, topic: str, message: Any, message_id: str = "") -> Published:
-        """Publish on the bus; see `qtforge_host.bus.transport.Transport`."""
+        """Publish on the bus; see `qtforge_host.bus.exchange.Exchange`."""
         published = await self._inner.publish(topic, message, message_id)
         self.messages.append(
             PublishedMessage(

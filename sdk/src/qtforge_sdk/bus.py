@@ -65,6 +65,7 @@ class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
         wrapper: Whether it wraps the other handlers of the topic.
         message_type: The name of its message's type.
         response_type: The name of its response's type.
+        node: The node that it is on; "" for this process.
     """
 
     topic: str
@@ -75,6 +76,7 @@ class HandlerInfo(msgspec.Struct, frozen=True, kw_only=True):
     wrapper: bool
     message_type: str
     response_type: str
+    node: str = ""
 
 
 class HandlerStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ class HandlerStatistics(msgspec.Struct, frozen=True, kw_only=True):
         mean_s: The mean time of those that ended, in seconds.
         p50_s: The median time of the last 1,024, in seconds.
         p99_s: The 99th percentile of the last 1,024, in seconds.
+        node: The node that answered the calls; "" for this process.
     """
 
     topic: str
@@ -103,6 +106,7 @@ class HandlerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     mean_s: float
     p50_s: float
     p99_s: float
+    node: str = ""
 
 
 class Subscription(Protocol):
@@ -180,6 +184,9 @@ class Bus(Protocol):
             HandlerFailedError: The handler raised; the error names it, and the exception is the
                 cause.
             OverloadedError: The handler's queue is full.
+            NodeLostError: The node that handled it was lost; whether it was done is not known.
+            NodeGoneError: No node with the plugin accepted it.
+            BusUnavailableError: The bus between nodes can't be reached.
             BusClosedError: The host is stopping.
             ValueError: The timeout is not a duration.
         """

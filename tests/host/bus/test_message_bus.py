@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from qtforge_host.bus.transport import Envelope
 from qtforge_sdk import OperationContext, Plugin, hookimpl, operation, subscriber
 from qtforge_sdk.bus import message_id
 from qtforge_sdk.errors import (
@@ -21,6 +20,7 @@ from qtforge_sdk.errors import (
     PluginError,
     RequestTimeoutError,
 )
+from qtforge_sdk.transport import Envelope
 
 
 class Ask(msgspec.Struct, frozen=True):

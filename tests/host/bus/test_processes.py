@@ -110,7 +110,7 @@ def test_its_process_is_used_again(worker: Any, bench: Any) -> None:
 
 
 def test_progress_reaches_the_caller(worker: Any, bench: Any) -> None:
-    from qtforge_host.bus.transport import Envelope
+    from qtforge_sdk.transport import Envelope
 
     heard: list[tuple[float, float | None, str]] = []
 
@@ -459,7 +459,7 @@ asyncio.run(ProcessWorkers("family_plugin:Family", None, 1).run(call, None))
 
 
 def test_frames_of_many_threads_do_not_mix(family: Any, bench: Any) -> None:
-    from qtforge_host.bus.transport import Envelope
+    from qtforge_sdk.transport import Envelope
 
     heard: list[str] = []
 

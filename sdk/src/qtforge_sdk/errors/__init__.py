@@ -11,6 +11,9 @@
     │   ├── HandlerFailedError    bus.handler_failed
     │   ├── RequestTimeoutError   bus.timeout
     │   ├── OverloadedError       bus.overloaded
+    │   ├── BusUnavailableError   bus.unavailable
+    │   ├── NodeGoneError         bus.node_gone
+    │   ├── NodeLostError         bus.node_lost
     │   └── BusClosedError        bus.closed
     ├── PolicyError
     │   ├── BreakerOpenError      policy.breaker_open
@@ -41,9 +44,12 @@ from __future__ import annotations
 from qtforge_sdk.errors._bus import (
     BusClosedError,
     BusError,
+    BusUnavailableError,
     HandlerFailedError,
     InvalidMessageError,
     InvalidTopicError,
+    NodeGoneError,
+    NodeLostError,
     NoHandlerError,
     OverloadedError,
     RequestTimeoutError,
@@ -64,6 +70,7 @@ __all__ = [
     "BreakerOpenError",
     "BusClosedError",
     "BusError",
+    "BusUnavailableError",
     "ConfigError",
     "DuplicateStepError",
     "ExpressionError",
@@ -71,6 +78,8 @@ __all__ = [
     "InvalidMessageError",
     "InvalidTopicError",
     "NoHandlerError",
+    "NodeGoneError",
+    "NodeLostError",
     "OperationError",
     "OverloadedError",
     "PluginError",

@@ -7,10 +7,13 @@ from qtforge_sdk.errors._root import QtForgeError
 __all__ = [
     "BusClosedError",
     "BusError",
+    "BusUnavailableError",
     "HandlerFailedError",
     "InvalidMessageError",
     "InvalidTopicError",
     "NoHandlerError",
+    "NodeGoneError",
+    "NodeLostError",
     "OverloadedError",
     "RequestTimeoutError",
 ]
@@ -183,3 +186,65 @@ class BusClosedError(BusError):
 
     code = "bus.closed"
     http_status = 503
+
+
+class BusUnavailableError(BusError):
+    """The bus between nodes can't be reached; nothing was sent.
+
+    Args:
+        where: Its address, without a password.
+        why: What is wrong.
+        fix: How to fix it.
+    """
+
+    code = "bus.unavailable"
+    http_status = 503
+
+    def __init__(self, where: str, why: str, fix: str = "", /) -> None:
+        super().__init__(f"the bus {where} can't be reached", why, fix)
+        self.where = where
+        self.retryable = True
+
+
+class NodeGoneError(BusError):
+    """A node did not accept a request: it is stopped, or stops; nothing was done.
+
+    Args:
+        topic: The requested topic.
+        node: The node.
+        why: Why it did not accept it, or "".
+    """
+
+    code = "bus.node_gone"
+    http_status = 503
+
+    def __init__(self, topic: str, node: str, why: str = "", /) -> None:
+        super().__init__(
+            f"the node {node} did not accept '{topic}'", why or "it has stopped",
+            "start a node with the plugin, or send the request again",
+        )  # fmt: skip
+        self.topic = topic
+        self.node = node
+        self.retryable = True
+
+
+class NodeLostError(BusError):
+    """A node was lost while it handled a request: whether it was done is not known.
+
+    Args:
+        topic: The requested topic.
+        node: The node.
+        why: How it was lost, or "".
+    """
+
+    code = "bus.node_lost"
+    http_status = 502
+
+    def __init__(self, topic: str, node: str, why: str = "", /) -> None:
+        super().__init__(
+            f"the node {node} was lost while it handled '{topic}'",
+            f"{why or 'it gives no sign of life'}; whether it was done is not known",
+            "send the request again where doing it twice does no harm",
+        )
+        self.topic = topic
+        self.node = node
