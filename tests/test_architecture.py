@@ -28,7 +28,7 @@ FLOORS = (
     {"api"},
     {"app"},
     {"plugins", "runs"},
-    {"config", "journal", "policies", "workflows"},
+    {"config", "journal", "nodes", "policies", "workflows"},
     {"expressions"},
     {"bus"},
 )

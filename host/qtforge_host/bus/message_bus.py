@@ -26,6 +26,8 @@ from qtforge_sdk.conversion import convert
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import (
     BusClosedError,
+    BusError,
+    BusUnavailableError,
     InvalidMessageError,
     NodeGoneError,
     NoHandlerError,
@@ -76,6 +78,7 @@ class LocalExchange:
         self.routes: dict[str, Route] = {}
         self.mailboxes: list[Mailbox] = []
         self._audiences: dict[str, tuple[Mailbox, ...]] = {}
+        self.nodes_trouble: Callable[[], BusUnavailableError | None] = _no_trouble
 
     # Not a coroutine of its own: every request would pass through one more.
     def request(
@@ -85,6 +88,7 @@ class LocalExchange:
 
         Raises:
             NoHandlerError: No plugin handles the topic.
+            BusUnavailableError: None does here, and other nodes can't be reached.
         """
         route = self.routes.get(envelope.topic)
         if route is None:
@@ -130,8 +134,11 @@ class LocalExchange:
         self._audiences[topic] = audience
         return audience
 
-    def _no_handler(self, topic: str) -> NoHandlerError:
+    def _no_handler(self, topic: str) -> BusError:
         validate_topic(topic)
+        trouble = self.nodes_trouble()
+        if trouble is not None:  # another node may handle it
+            return trouble
         otherwise = "qtforge-host bus topics shows what can be asked"
         return NoHandlerError(topic, "", did_you_mean(topic, self.routes, otherwise))
 
@@ -166,6 +173,7 @@ class MessageBus:
         self._relays: tuple[Relay, ...] = ()
         self._handlers: dict[str, list[Handler]] = {}  # of this process, by topic
         self._remote: dict[str, list[RemoteHandler]] = {}  # of other nodes, by topic
+        self._announced: dict[tuple[str, str], None] = {}  # topics and plugins of nodes, ever
         self._changed: set[asyncio.Future[None]] = set()  # of those who wait for a handler
         self._delivered: dict[str, bool] = {}  # the ids of the last publications from elsewhere
         self._is_shared = False
@@ -264,7 +272,7 @@ class MessageBus:
     async def deliver(
         self, topic: str, message: Any, message_id: str, *, from_node: bool = False
     ) -> None:
-        """Deliver what another process has published; a full mailbox is waited for.
+        """Deliver what another process has published; the journal waits for a full mailbox.
 
         A publication may come both through the journal and from its node: it is delivered once.
 
@@ -272,14 +280,16 @@ class MessageBus:
             topic: The topic.
             message: The message.
             message_id: The id of the publication.
-            from_node: Whether it came from its node, and not through the journal.
+            from_node: Whether it came from its node, and not through the journal: it is dropped
+                where a mailbox is full, as a publication of this process.
         """
         if self._delivered.get(message_id, from_node) is not from_node:
             return
         if len(self._delivered) >= _REMEMBERED_IDS:
             del self._delivered[next(iter(self._delivered))]
         self._delivered[message_id] = from_node
-        await self._local.until_not_full(topic)
+        if not from_node:
+            await self._local.until_not_full(topic)
         await self._exchange.publish(topic, message, message_id)
 
     def patterns(self) -> set[str]:
@@ -400,6 +410,10 @@ class MessageBus:
             handlers: Those of each topic.
             policy_of: Returns the policy of a topic with that many handlers, or None.
         """
+        for each in (each for found in handlers.values() for each in found):
+            self._announced[each.topic, each.plugin] = None
+        while len(self._announced) > _REMEMBERED_TOPICS:
+            del self._announced[next(iter(self._announced))]
         before, self._remote = (
             self._remote,
             {topic: list(found) for topic, found in handlers.items() if found},
@@ -408,36 +422,37 @@ class MessageBus:
             if before.get(topic) != self._remote.get(topic):
                 self._compile_route(topic, policy_of)
         waiting, self._changed = self._changed, set()
-        for each in waiting:
-            if not each.done():
-                each.set_result(None)
+        for waits in waiting:
+            if not waits.done():
+                waits.set_result(None)
 
-    async def until_answered(self, topic: str, plugin: str | None, deadline: float) -> bool:
-        """Wait until a handler answers a topic.
+    def may_be_answered(self, topic: str, plugin: str | None, error: BusError) -> bool:
+        """Return whether a request for which nothing was done may be answered later.
 
         Args:
             topic: The topic.
             plugin: The only plugin that may answer, or None.
-            deadline: When to stop waiting, as `time.monotonic` counts, in seconds.
-
-        Returns:
-            Whether there is one before the deadline.
+            error: Why nothing was done.
         """
-        while True:
-            route = self._local.routes.get(topic)
-            if route is not None and any(
-                plugin in (None, handler.plugin) for handler in route.handlers
-            ):
-                return True
-            changed = asyncio.get_running_loop().create_future()
-            self._changed.add(changed)
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    await changed
-            except TimeoutError:
-                return False
-            finally:
-                self._changed.discard(changed)
+        if not isinstance(error, NoHandlerError):
+            return True
+        route = self._local.routes.get(topic)
+        if route is not None and any(plugin in (None, each.plugin) for each in route.handlers):
+            return False  # none of them accepts the message
+        return any(topic == known and plugin in (None, name) for known, name in self._announced)
+
+    async def until_nodes_change(self, within_s: float) -> None:
+        """Wait until the handlers of other nodes change, at most so many seconds."""
+        changed = asyncio.get_running_loop().create_future()
+        self._changed.add(changed)
+        try:
+            await asyncio.wait([changed], timeout=within_s)
+        finally:
+            self._changed.discard(changed)
+
+    def watch_nodes(self, trouble: Callable[[], BusUnavailableError | None]) -> None:
+        """Set what returns why other nodes can't be reached, or None while they can."""
+        self._local.nodes_trouble = trouble
 
     def handlers(self) -> list[Handler]:
         """Return every handler of this process, without wrappers."""
@@ -512,6 +527,10 @@ class MessageBus:
 
 
 def _nothing() -> None:
+    return None
+
+
+def _no_trouble() -> None:
     return None
 
 

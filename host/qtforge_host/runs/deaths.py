@@ -20,9 +20,9 @@ CRASH_LIMIT: Final = 3  # what the configuration says unless it is changed
 
 
 class Deaths:
-    """The deaths of a run's owners, by the step that was in progress.
+    """The deaths of a run's owners, and of other nodes, by the step that was in progress.
 
-    Made when a run is resumed for the first time: most runs never are.
+    Made when a run is resumed, or a node is lost, for the first time: most runs never have any.
     """
 
     __slots__ = ("_any", "_before", "_counts", "_outcomes", "_unrecorded")
@@ -66,8 +66,12 @@ class Deaths:
         self._before = running
         self._outcomes = len(outcomes)
 
+    def add_loss(self, key: str) -> None:
+        """Add another node that was lost while it did a step."""
+        self._counts[key] = self._counts.get(key, 0) + 1
+
     def of(self, key: str) -> int:
-        """Return how many owners died in a step."""
+        """Return how many owners and other nodes died in a step."""
         count = self._counts.get(key, 0)
         return count + self._unrecorded if count else 0
 

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import msgspec
 
-from qtforge_host.runs.deaths import Deaths
+from qtforge_host.runs.deaths import Deaths, compensation_key
 from qtforge_sdk import ErrorInfo, Record, RunStatus, StepResult
+from qtforge_sdk.errors import NodeLostError
 from qtforge_sdk.records import (
     AmendmentRefused,
     CheckpointSaved,
@@ -312,6 +313,7 @@ class RunState:
         step, error = record.step, record.error
         if record.will_retry:
             self.failed_attempts[step] = record
+            self._add_loss(error, step)
             self.steps[step] = StepResult(
                 name=step, status="running", attempts=record.attempt, error=error
             )
@@ -352,6 +354,7 @@ class RunState:
         else:
             if record.will_retry:
                 self.failed_compensations[step] = record
+                self._add_loss(record.error, compensation_key(step))
             else:
                 self.not_compensated.add(step)
             result = StepResult(
@@ -390,6 +393,12 @@ class RunState:
         self.events.clear()
         self.resumed = False  # what was begun before is known
         self.deaths = None
+
+    def _add_loss(self, error: ErrorInfo, key: str) -> None:
+        """Count a node that was lost while it did a step or a compensation."""
+        if error.code == NodeLostError.code:
+            self.deaths = self.deaths or Deaths()
+            self.deaths.add_loss(key)
 
     def _reset(self, record: RunReset) -> None:
         self.deaths = None

@@ -32,7 +32,12 @@ from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.errors import (
+    BusError,
+    BusUnavailableError,
     HandlerFailedError,
+    NodeGoneError,
+    NodeLostError,
+    NoHandlerError,
     OperationError,
     OverloadedError,
     QtForgeError,
@@ -110,6 +115,9 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
 
 _ATTRIBUTED = HandlerFailedError | RequestTimeoutError | OverloadedError | PluginCodeError
 _LOG = logging.getLogger("qtforge.runs")
+_NOTHING_DONE = (BusUnavailableError, NodeGoneError, NoHandlerError)
+_AFTER_LOSS_S = 0.1  # between two requests of which the first was lost with its node
+_LOOK_AGAIN_S = 0.25  # for another node
 _ALONE: ContextVar[bool] = ContextVar("qtforge_step_is_alone", default=False)
 
 Answer = tuple[Any, tuple[str, str] | None]
@@ -207,7 +215,7 @@ async def retry(
     """
     number = 1
     if earlier is not None:
-        number = earlier.attempt + 1
+        number = earlier.attempt + (earlier.error.code != NodeLostError.code)
         if earlier.next_at is not None:
             longest_s = (earlier.next_at - earlier.at).total_seconds()
             await sleep(max(0.0, Until(earlier.next_at, longest_s, clock).left_s))
@@ -216,6 +224,12 @@ async def retry(
             return await work.attempt(number)
         except (StaleOwnerError, StorageError):
             raise
+        except NodeLostError as error:
+            # As when the own process dies: not an attempt, but one of the deaths of which so many
+            # end the step.
+            await work.failed(number, error, _AFTER_LOSS_S)
+            await sleep(_AFTER_LOSS_S)
+            continue
         except QtForgeError as error:
             delay_s = None
             if policy is not None:
@@ -517,11 +531,39 @@ class StepRequester:
             idempotency_key=f"{request.run_id}/{request.step}",
         )
         if request.cache is None or self._cache is None:
-            answer = await self._bus.send(envelope, listener)
+            try:
+                answer = await self._bus.send(envelope, listener)
+            except _NOTHING_DONE as error:
+                answer = await self._when_answered(envelope, listener, error)
             if secrets.known.any_hidden or envelope.secrets is not None:
                 answer = await secrets.conceal(answer, envelope.secrets)
             return answer, envelope.served_by
         return await self._cached(request.cache, self._cache, request, envelope, listener)
+
+    async def _when_answered(
+        self, envelope: Envelope, listener: ProgressListener, error: BusError
+    ) -> Any:
+        """Send a request again once a node answers its topic, until the deadline.
+
+        Args:
+            envelope: The request; nothing was done for it.
+            listener: Receives progress.
+            error: Why not.
+
+        Raises:
+            BusError: That error, where no other node has ever answered the topic, or none
+                does before the deadline.
+        """
+        while self._bus.may_be_answered(envelope.topic, envelope.plugin, error):
+            left_s = envelope.deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            await self._bus.until_nodes_change(min(left_s, _LOOK_AGAIN_S))
+            try:
+                return await self._bus.send(envelope, listener)
+            except _NOTHING_DONE as again:
+                error = again
+        raise error
 
     async def _cached(
         self,
@@ -536,7 +578,10 @@ class StepRequester:
         identity = repr(self._bus.identities(request.topic))
 
         async def ask() -> Any:
-            value = await self._bus.send(envelope, listener)
+            try:
+                value = await self._bus.send(envelope, listener)
+            except _NOTHING_DONE as error:
+                value = await self._when_answered(envelope, listener, error)
             try:
                 check_keys(value)
                 concealed = await request.secrets.conceal(value, envelope.secrets)

@@ -143,7 +143,8 @@ class TransportReceiver(Protocol):
 
         Args:
             envelope: The request; its ``plugin`` is the one that the node that asks has chosen.
-            listener: Receives progress, or None where the caller does not listen.
+            listener: Receives progress, also from other threads; None where the caller does not
+                listen.
 
         Raises:
             NodeGoneError: This node has no such handler any more; nothing was done.

@@ -380,6 +380,16 @@ class TransportContract:
         await asking.ask(answering, listener=lambda *said: heard.append(said))
         assert heard == [(n, None if n == 4 else 5.0, f"part {n}") for n in range(5)]
 
+        async def in_thread(envelope: Envelope, listener: ProgressListener | None) -> Reply:
+            assert listener is not None
+            await asyncio.to_thread(listener, 1, 2, "in a thread")
+            return Reply(answer=None)
+
+        heard.clear()
+        answering.answer = in_thread
+        await asking.ask(answering, listener=lambda *said: heard.append(said))
+        assert heard == [(1, 2, "in a thread")]
+
         async def quiet(envelope: Envelope, listener: ProgressListener | None) -> Reply:
             return Reply(answer=listener is None)
 

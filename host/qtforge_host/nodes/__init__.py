@@ -1,0 +1,1 @@
+"""Other nodes: the bus between them, and their plugins' handlers."""

@@ -1,0 +1,252 @@
+"""`NodeBus`: connects a host's message bus with those of other nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from qtforge_host.bus.handler import Handler, Predicate
+from qtforge_host.bus.message_bus import ConditionCompiler, MessageBus, PolicyOf, Relay
+from qtforge_host.bus.remote_handler import RemoteHandler
+from qtforge_sdk.errors import (
+    BusError,
+    BusUnavailableError,
+    ExpressionError,
+    InvalidTopicError,
+    QtForgeError,
+)
+from qtforge_sdk.operations import ProgressListener
+from qtforge_sdk.topics import validate_topic
+from qtforge_sdk.transport import Broadcast, Envelope, NodeHandler, Reply, Transport
+
+__all__ = ["NodeBus"]
+
+_LOG: Final = logging.getLogger("qtforge.bus")
+_LOOK_S: Final = 1.0  # after which a plugin's changed health is announced
+_AGAIN_S: Final = 1.0  # before an attempt to connect is repeated
+_MOST_HANDLERS: Final = 10_000  # of one node
+_Known = tuple[str, str, str]  # node, topic and plugin
+
+
+class NodeBus:
+    """Lets other nodes answer what plugins of this host ask, and answers theirs.
+
+    Implements `qtforge_sdk.transport.TransportReceiver`.
+
+    Args:
+        bus: The host's bus.
+        transport: The connection to other nodes, not yet open.
+        where: The address of the bus between nodes, without a password.
+        compile_condition: Compiles ``accepts`` of other nodes' handlers.
+        policy_of: Returns the policy of a topic with that many handlers, or None.
+        is_healthy: Whether a plugin of this host is healthy.
+
+    Attributes:
+        transport: The connection to other nodes.
+        origin: Which journal this host stores its publications in for runs; "" for none. A
+            publication of a node with the same journal has reached its runs already.
+    """
+
+    def __init__(
+        self,
+        bus: MessageBus,
+        transport: Transport,
+        where: str,
+        compile_condition: ConditionCompiler,
+        policy_of: PolicyOf,
+        is_healthy: Callable[[str], bool],
+    ) -> None:
+        self.transport: Final = transport
+        self.origin = ""
+        self._bus: Final = bus
+        self._where: Final = where
+        self._compile: Final = compile_condition
+        self._policy_of: Final = policy_of
+        self._is_healthy: Final = is_healthy
+        self._remote: dict[_Known, RemoteHandler] = {}
+        self._run_relays: tuple[Relay, ...] = ()
+        self._changed: Final = asyncio.Event()
+        self._remove_relay: Callable[[], None] = _nothing
+        self._task: asyncio.Task[None] | None = None
+        self._trouble = "it is not open"
+        self._said = ""  # of what could not be sent last
+        self._answers = False
+
+    async def open(self, *, answers: bool) -> None:
+        """Connect; where that is not possible now, it is tried again until it is.
+
+        Args:
+            answers: Whether other nodes may ask the plugins of this host.
+        """
+        self._answers = answers
+        self._bus.watch_nodes(self._why_unreachable)
+        self._remove_relay = self._bus.add_relay(self._broadcast, shared=True)
+        self._bus.on_routes = self._changed.set
+        try:
+            await self._connect()
+        except BusUnavailableError as error:
+            _LOG.warning("%s; it is tried again", error)
+        self._task = asyncio.create_task(self._keep_announced(), name="announced handlers")
+
+    def add_run_relay(self, relay: Relay) -> Callable[[], None]:
+        """Pass publications of other nodes to what starts runs or sends them events.
+
+        Args:
+            relay: Called with each publication that has not reached the runs of this journal.
+
+        Returns:
+            A function that ends that.
+        """
+        self._run_relays = (*self._run_relays, relay)
+
+        def remove() -> None:
+            self._run_relays = tuple(each for each in self._run_relays if each is not relay)
+
+        return remove
+
+    async def drain(self, within_s: float) -> bool:
+        """Accept no further requests of other nodes, and wait for those in progress.
+
+        Returns:
+            Whether all have ended in time.
+        """
+        self._answers = False
+        return bool(self._trouble) or await self.transport.drain(within_s)
+
+    async def close(self) -> None:
+        """Disconnect; the handlers of other nodes are removed."""
+        self._remove_relay()
+        self._bus.on_routes = _nothing
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self.transport.close()
+        self._trouble = "it is closed"
+        self._bus.set_remote_handlers({}, self._policy_of)
+
+    async def handle(self, envelope: Envelope, listener: ProgressListener | None) -> Reply:
+        """Answer a call of another node; see `qtforge_sdk.transport.TransportReceiver`."""
+        answer = await self._bus.answer(envelope, listener)
+        return Reply(answer=answer, served_by=envelope.served_by, secrets=envelope.secrets)
+
+    async def deliver(self, publication: Broadcast) -> None:
+        """Deliver what another node has published."""
+        topic, message, message_id = (
+            publication.topic,
+            publication.message,
+            publication.message_id,
+        )
+        try:
+            await self._bus.deliver(topic, message, message_id, from_node=True)
+            if publication.origin == self.origin and self.origin:
+                return
+            for relay in self._run_relays:
+                await relay(topic, message, message_id, True)
+        except QtForgeError as error:
+            _LOG.warning("a publication of another node is not delivered: %s", error)
+
+    def changed(self) -> None:
+        """Replace the handlers of other nodes by those in the directory."""
+        found: dict[_Known, RemoteHandler] = {}
+        by_topic: dict[str, list[RemoteHandler]] = {}
+        for node, entry in sorted(self.transport.directory().items()):
+            for announced in entry.handlers[:_MOST_HANDLERS]:
+                key = node, announced.topic, announced.plugin
+                handler = self._remote_handler(node, announced, self._remote.get(key))
+                if handler is not None and key not in found:
+                    found[key] = handler
+                    by_topic.setdefault(announced.topic, []).append(handler)
+        self._remote = found
+        self._bus.set_remote_handlers(by_topic, self._policy_of)
+
+    def _remote_handler(
+        self, node: str, announced: NodeHandler, before: RemoteHandler | None
+    ) -> RemoteHandler | None:
+        if before is not None and before.announced == announced:
+            return before
+        accepts: Predicate | None = None
+        try:
+            validate_topic(announced.topic)
+            if announced.accepts is not None:
+                accepts = self._compile(announced.accepts, ("message",))
+        except (ExpressionError, InvalidTopicError) as error:
+            _LOG.warning("a handler of the node %s can't be used: %s", node, error)
+            return None
+        handler = RemoteHandler(node, announced, accepts, self.transport)
+        if before is not None:
+            handler.counters = before.counters
+        return handler
+
+    async def _connect(self) -> None:
+        try:
+            await self.transport.open(self)
+        except BusUnavailableError as error:
+            self._trouble = error.why
+            raise
+        self._trouble = ""
+        if self._answers:
+            await self.transport.announce(self._own_handlers())
+        self.changed()
+
+    async def _keep_announced(self) -> None:
+        """Announce what this host answers whenever that changes; connect before where needed."""
+        while self._trouble:
+            await asyncio.sleep(_AGAIN_S)
+            with contextlib.suppress(BusUnavailableError):
+                await self._connect()
+        announced: Sequence[NodeHandler] | None = None
+        while True:
+            handlers = self._own_handlers()
+            if handlers != announced and self._answers:
+                await self.transport.announce(handlers)
+                announced = handlers
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._changed.wait()
+
+    def _own_handlers(self) -> list[NodeHandler]:
+        healthy: dict[str, bool] = {}
+        for handler in self._bus.handlers():
+            if handler.plugin not in healthy:
+                healthy[handler.plugin] = self._is_healthy(handler.plugin)
+        return [_announced(each, healthy[each.plugin]) for each in self._bus.handlers()]
+
+    async def _broadcast(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
+        publication = Broadcast(
+            topic=topic, message=message, message_id=message_id, origin=self.origin
+        )
+        try:
+            await self.transport.broadcast(publication)
+        except BusError as error:  # what was published here is done, and runs are not to fail
+            if str(error) != self._said:  # it may last for days
+                _LOG.warning("'%s' was not sent to other nodes: %s", topic, error)
+            self._said = str(error)
+        else:
+            self._said = ""
+
+    def _why_unreachable(self) -> BusUnavailableError | None:
+        trouble = self._trouble or self.transport.trouble
+        return BusUnavailableError(self._where, trouble) if trouble else None
+
+
+def _announced(handler: Handler, healthy: bool) -> NodeHandler:
+    info = handler.info
+    return NodeHandler(
+        topic=info.topic,
+        plugin=info.plugin,
+        version=info.version,
+        rank=handler.rank,
+        accepts=info.accepts,
+        execution=info.execution,
+        message_type=info.message_type,
+        response_type=info.response_type,
+        healthy=healthy,
+    )
+
+
+def _nothing() -> None:
+    return None
