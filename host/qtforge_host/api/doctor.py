@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from qtforge_host.api.documents import Finding
+from qtforge_host.api.journals import REPAIR, damage_findings
 from qtforge_host.api.lookup import open_journal
 from qtforge_host.api.state_checks import (
     check_leftovers,
@@ -20,15 +21,9 @@ from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.resolution import Installed, resolve_installed
 from qtforge_host.run_files import RunFiles
 from qtforge_sdk.errors import ConfigError, StorageError
-from qtforge_sdk.journal import Damage
 
 __all__ = ["diagnose", "invalid_configuration", "repair"]
 
-_MANY: Final = 20  # a store may hold millions of records
-_RESTORE: Final = (
-    "qtforge-host doctor --repair, where it is no record; else restore the state directory from a"
-    " copy; other runs are not touched by it"
-)
 _SOUND: Final = ("active", "ready", "disabled")
 
 
@@ -72,7 +67,7 @@ async def repair(settings: Settings) -> tuple[list[str], list[Finding]]:
                 done.append(f"{where}{each.what}")
     except (StorageError, ConfigError) as error:
         what = f"it can't be repaired: {error.why}"
-        return done, [Finding(part="journal", ok=False, what=what, fix=_RESTORE)]
+        return done, [Finding(part="journal", ok=False, what=what, fix=REPAIR)]
     return done, []
 
 
@@ -103,30 +98,13 @@ async def _check_state(settings: Settings, candidates: Sequence[Candidate]) -> l
     found = [Finding(part=part, ok=True, what=str(settings.state_dir))]
     if not damages:
         found.append(Finding(part="journal", ok=True, what="every record is as it was written"))
-    found += [*map(_damage, damages[:_MANY]), *stuck]
+    found += [*damage_findings(damages), *stuck]
     if orphans:
         several = f", and {len(orphans) - 1} more," if len(orphans) > 1 else ""
         what = f"{orphans[0]}{several} belongs to no run that is here"
         fix = "qtforge-host runs prune --older-than 1000d removes it, with runs that are as old"
         found.append(Finding(part="run files", ok=False, what=what, fix=fix))
-    if len(damages) > _MANY:
-        runs = len({each.run_id for each in damages if each.run_id is not None})
-        what = f"and {len(damages) - _MANY} more findings, {len(damages)} in {runs} runs in all"
-        found.append(Finding(part="journal", ok=False, what=what, fix=_RESTORE))
     return found
-
-
-def _damage(damage: Damage) -> Finding:
-    where = "" if damage.run_id is None else f"the run {damage.run_id}: "
-    where += "" if damage.position is None else f"record {damage.position}: "
-    return Finding(
-        part="journal",
-        ok=False,
-        what=f"{where}{damage.what}",
-        fix=_RESTORE,
-        run_id=damage.run_id,
-        record=damage.position,
-    )
 
 
 def _check_plugins(installed: Installed) -> Iterator[Finding]:

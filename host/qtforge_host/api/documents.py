@@ -37,6 +37,8 @@ __all__ = [
     "Imported",
     "InboxDocument",
     "InboxRow",
+    "JournalChecked",
+    "JournalCopied",
     "MachineDocument",
     "PathEntry",
     "PluginCommand",
@@ -49,6 +51,7 @@ __all__ = [
     "Published",
     "Ready",
     "RecordsDocument",
+    "RefusedRun",
     "Response",
     "ResumedRuns",
     "RoutedFile",
@@ -333,6 +336,43 @@ class JournalInitialized(Versioned, frozen=True, kw_only=True):
     """What was done to make the tables of a shared journal."""
 
     done: str
+
+
+class RefusedRun(Part, frozen=True, kw_only=True):
+    """A run that was not copied, and why."""
+
+    run_id: str
+    why: str
+
+
+class JournalCopied(Versioned, frozen=True, kw_only=True):
+    """What ``journal copy`` has done.
+
+    Attributes:
+        runs: The copied runs.
+        records: Their records.
+        messages: The messages in their inboxes.
+        secrets: What their references stand for.
+        already_there: The runs that the target had already, with the same records.
+        refused: The number of runs that were not copied.
+        refused_runs: The first of these.
+    """
+
+    runs: int = 0
+    records: int = 0
+    messages: int = 0
+    secrets: int = 0
+    already_there: int = 0
+    refused: int = 0
+    refused_runs: list[RefusedRun] = []
+
+
+class JournalChecked(Versioned, frozen=True, kw_only=True):
+    """Whether the records of a journal and what follows from them agree."""
+
+    ok: bool
+    runs: int
+    findings: list[Finding]
 
 
 class BackupDocument(Versioned, frozen=True, kw_only=True):

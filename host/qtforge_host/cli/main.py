@@ -51,7 +51,7 @@ _SUMMARIES: Final = {
     "workflows": "List, show, validate and draw workflows.",
     "health": "Check the health of the active plugins.",
     "bus": "List topics, send requests, publish messages.",
-    "journal": "Make the tables of a shared journal; back up all runs, and restore them.",
+    "journal": "Make the tables of a shared journal; copy, check, back up and restore all runs.",
     "doctor": "Check the state directory, the configuration and the plugins.",
     "config": "Show the configuration in force.",
     "completion": "Print the shell's completion script.",

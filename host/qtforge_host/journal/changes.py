@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -49,6 +50,9 @@ _PUBLISH: Final = """INSERT INTO publications (listener, message_id, at, checksu
 _DROP_OLD: Final = """DELETE FROM publications WHERE listener = :listener AND (at < :oldest
     OR position <= (SELECT position FROM publications WHERE listener = :listener
         ORDER BY position DESC LIMIT 1 OFFSET :capacity))"""
+_ADD_SEQUENCE: Final = """INSERT INTO sqlite_sequence SELECT 'inbox', 0
+    WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'inbox')"""
+_RAISE_SEQUENCE: Final = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'inbox'"
 _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
 
 
@@ -253,6 +257,7 @@ def import_archive(archive: Archive) -> Change:
             if not archive.is_stored_as(payloads(group.connection, _key(group, run_id))):
                 raise RunExistsError(run_id)
             return run_id
+        _count_messages_from(group.connection, archive.last_handled)
         group.add_blobs(key, archive.blobs)
         group.add_records(key, archive.encoded)
         checkpoints = [
@@ -271,6 +276,13 @@ def import_archive(archive: Archive) -> Change:
         return run_id
 
     return Change(do)
+
+
+def _count_messages_from(connection: sqlite3.Connection, position: int) -> None:
+    """Give messages only positions after one; another journal has counted that far."""
+    if position:
+        connection.execute(_ADD_SEQUENCE)
+        connection.execute(_RAISE_SEQUENCE, (position,))
 
 
 def _key(group: GroupCommit, run_id: str) -> int:

@@ -341,9 +341,9 @@ class MemoryJournal:
         """Return a run as an archive; see `Journal`."""
         return self._run(run_id).archive(await self.secrets(run_id))
 
-    async def import_(self, data: bytes) -> str:
+    async def import_(self, data: bytes, *, pause: bool = True) -> str:
         """Import an exported run; see `Journal`."""
-        archive = unpack(data)
+        archive = unpack(data, pause=pause)
         run_id = self._open_store().import_archive(archive)
         await self.store_secrets(run_id, archive.missing_secrets(await self.secrets(run_id)))
         return run_id

@@ -383,6 +383,8 @@ class MemoryStore:
             return archive.run_id
         run = MemoryRun.imported(archive, next(self.numbers))
         handled = handled_messages(archive.decoded)
+        if archive.last_handled:  # another journal has counted that far
+            self.numbers = itertools.count(max(next(self.numbers), archive.last_handled + 1))
         for message_id, checksum, payload in archive.inbox_rows:
             run.post(next(self.numbers), message_id, Encoded(payload, checksum, archive.blobs))
             if message_id in handled:

@@ -8,7 +8,7 @@ waited for the event that it failed at, which it is given again.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.journal import InboxEntry
+from qtforge_sdk.journal_kit.appending import handled_messages
 from qtforge_sdk.records import CheckpointSaved, StepFailed, StepStarted, StepSucceeded
 
 __all__ = ["RESTORED", "TIMER", "Restored", "renewed_checkpoint", "restored"]
@@ -102,7 +103,11 @@ def restored(
     since, base = good[-1] if good else (0, _before_all(last, at))
     failing = next((each for place, each in checkpoints if place > since), None)
     sent = [each for each in inbox if each.message.kind == "event"]
-    first = (*_failed_at(failing, sent), *last.first, *_unread(sent, last.inbox))
+    first = (
+        *_failed_at(failing, sent),
+        *last.first,
+        *_unread(sent, last.inbox, handled_messages(records)),
+    )
     checkpoint = msgspec.structs.replace(
         base,
         at=at,
@@ -147,9 +152,18 @@ def _failed_at(failing: CheckpointSaved | None, sent: Iterable[InboxEntry]) -> l
     return [event]
 
 
-def _unread(sent: Iterable[InboxEntry], position: int) -> list[ReceivedEvent]:
-    """Return the events that a run had not handled when it ended."""
-    return [_received(each) for each in sent if each.position > position]
+def _unread(
+    sent: Iterable[InboxEntry], position: int, handled: Container[str]
+) -> list[ReceivedEvent]:
+    """Return the events that a run had not handled when it ended.
+
+    Those of an imported run have other positions than its records name, but their ids.
+    """
+    return [
+        _received(each)
+        for each in sent
+        if each.position > position and each.message.message_id not in handled
+    ]
 
 
 def _received(entry: InboxEntry) -> ReceivedEvent:

@@ -564,12 +564,18 @@ class Journal(Protocol):
             JournalDamagedError: A part of it is damaged.
         """
 
-    async def import_(self, data: bytes) -> str:
+    async def import_(self, data: bytes, *, pause: bool = True) -> str:
         """Store an exported run, without an owner; importing the same run again changes nothing.
 
-        An unfinished run is paused by its import (a last `RunPaused` whose ``by`` is
-        ``import``), so that nothing that came from outside is executed until it is resumed. What
-        its references stand for is stored as missing, where it is not here (`RunSecret`).
+        What its references stand for is stored as missing, where it is not here (`RunSecret`).
+        Its messages, and all that are sent to it later, have positions after those that its
+        checkpoints name: another journal has counted these.
+
+        Args:
+            data: The archive.
+            pause: Whether an unfinished run is paused by its import (a last `RunPaused` whose
+                ``by`` is ``import``), so that nothing that came from outside is executed until it
+                is resumed. False stores it as it was, in the queue too.
 
         Returns:
             The run's id.

@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.forked_commands import run_command
 from tests.servers.postgresql import PostgreSQL
@@ -101,6 +102,54 @@ def test_an_extension_that_is_not_installed_is_named_with_the_command(
     done = machine.command("runs", "list", "--journal", url)
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install qtforge-postgresql" in done.stderr
+
+
+def test_runs_are_copied_to_the_shared_journal_and_back(url: str, tmp_path: Path) -> None:
+    one, two = Machine(tmp_path / "one", "sqlite"), Machine(tmp_path / "two", "sqlite")
+    words = ("run", "document-approval", "--set", "document.text=x")
+    assert one.command(*words).returncode == 0
+    assert one.command(*words, "--detach").returncode == 0
+    refused = one.command("journal", "copy", url)
+    assert (refused.returncode, "qtforge-host journal init" in refused.stderr) == (4, True)
+    assert one.command("journal", "init", url).returncode == 0
+    copied = json.loads(one.command("journal", "copy", url, "--json").stdout)
+    assert (copied["runs"], copied["refused"]) == (2, 0)
+    again = one.command("journal", "copy", "sqlite", url)
+    assert (again.returncode, "2 runs there already" in again.stdout) == (0, True)
+    checked = one.command("journal", "check", url)
+    assert (checked.returncode, "2 runs: every record" in checked.stdout) == (0, True)
+    back = two.command("journal", "copy", url, "sqlite")
+    assert back.returncode == 0, back.stderr
+    assert back.stdout.startswith("copied 2 runs with ")
+    listed = [machine.command("runs", "list", "--json").stdout for machine in (one, two)]
+    rows = [[{**each, "owners": 0} for each in json.loads(it)["runs"]] for it in listed]
+    assert rows[0] == rows[1]
+    assert {each["status"] for each in rows[1]} == {"queued", "waiting"}
+    run_id = next(each["run_id"] for each in rows[1] if each["status"] == "waiting")
+    cancelled = two.command("runs", "cancel", run_id)
+    assert cancelled.returncode == 0, cancelled.stderr
+    differs = one.command("journal", "copy", url, "sqlite", "--state-dir", str(two.folder))
+    assert differs.returncode == 2  # an option before the command
+    differs = two.command("journal", "copy", url, "sqlite")
+    assert (differs.returncode, f"{run_id}: the target has" in differs.stdout) == (1, True)
+
+
+def test_a_check_says_what_is_wrong_and_how_it_is_repaired(
+    url: str, tmp_path: Path, postgresql: PostgreSQL
+) -> None:
+    machine = Machine(tmp_path / "one", url)
+    assert machine.command("journal", "init").returncode == 0
+    assert machine.command("run", "document-approval", "--set", "document.text=x").returncode == 0
+    with psycopg.connect(postgresql.url()) as connection:
+        schema = url.rpartition("=")[2]
+        connection.execute(f"UPDATE {schema}.runs SET status = 'queued'".encode())
+    for words in (("journal", "check"), ("journal", "check", url)):
+        checked = machine.command(*words)
+        assert checked.returncode == 1
+        assert "its row does not fit its records: status" in checked.stdout
+        assert "fix: qtforge-host doctor --repair" in checked.stdout
+    assert machine.command("doctor", "--repair").returncode == 0
+    assert machine.command("journal", "check").returncode == 0
 
 
 def test_a_journal_without_tables_is_not_initialized(tmp_path: Path) -> None:

@@ -317,6 +317,10 @@ ALONE: dict[str, tuple[Command, type]] = {
         lambda it: ["journal", "backup", str(it.serving.folder / "backup"), "--json"],
         documents.BackupDocument,
     ),
+    "journal copy": (
+        lambda _: ["journal", "copy", "memory", "sqlite", "--json"], documents.JournalCopied,
+    ),
+    "journal check": (lambda _: ["journal", "check", "--json"], documents.JournalChecked),
     "journal restore": (_restore_words, documents.BackupDocument),
     "tokens create": (
         lambda _: ["tokens", "create", "--scope", "read", "--json"], documents.TokenCreated,

@@ -61,6 +61,11 @@ _PUBLISH: Final = """INSERT INTO {s}.publications (listener, message_id, at, che
 _DROP_OLD: Final = """DELETE FROM {s}.publications WHERE listener = %s AND (at < %s
     OR position <= (SELECT position FROM {s}.publications WHERE listener = %s
         ORDER BY position DESC OFFSET %s LIMIT 1))"""
+# Another process that has got further meanwhile is not set back, but for a moment's chance: then
+# a number that is taken is refused, and the next one is tried.
+_COUNT_MESSAGES_FROM: Final = """SELECT setval(counter, %s) FROM
+    (SELECT pg_get_serial_sequence('{s}.inbox', 'position')::regclass AS counter) AS found
+    WHERE coalesce(pg_sequence_last_value(counter), 0) < %s"""
 _OLD_RUNS: Final = """SELECT key, run_id FROM {s}.runs WHERE finished_at < %s
     ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED"""
 _PRUNE_RECORDS: Final = """WITH gone AS (
@@ -310,6 +315,8 @@ def import_archive(archive: Archive) -> Change:
             if not archive.is_stored_as([row[0] for row in stored]):
                 raise RunExistsError(run_id)
             return run_id
+        if archive.last_handled:
+            group.session.execute(_COUNT_MESSAGES_FROM, (archive.last_handled,) * 2)
         group.refer(key, archive.blobs)
         group.add_records(key, archive.encoded)
         checkpoints = [

@@ -357,9 +357,9 @@ class PostgresqlJournal:
         references = await self.secrets(run_id)
         return await self._read(lambda queries: queries.export(run_id, references))
 
-    async def import_(self, data: bytes) -> str:
+    async def import_(self, data: bytes, *, pause: bool = True) -> str:
         """Import an exported run; see `Journal`."""
-        archive = unpack(data)
+        archive = unpack(data, pause=pause)
         missing = archive.missing_secrets(await self.secrets(archive.run_id))
         if missing:  # before the records that have the references
             await self.store_secrets(archive.run_id, missing)

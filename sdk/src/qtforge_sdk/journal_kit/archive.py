@@ -21,12 +21,13 @@ from qtforge_sdk.journal_kit.encoding import (
     decode_record,
     encode_record,
 )
-from qtforge_sdk.records import RunFinished, RunPaused, RunStarted
+from qtforge_sdk.records import CheckpointSaved, RunFinished, RunPaused, RunStarted
 
 __all__ = ["Archive", "pack", "unpack"]
 
 _MAGIC: Final = b"QTFORGE-RUN"
 _FORMAT: Final = 2  # 1 had no large values within large values
+_MOST_POSITION: Final = 1 << 48  # of a message: a journal counts on from there
 _HEAD_BYTES: Final = len(_MAGIC) + 1 + 32
 
 
@@ -45,7 +46,7 @@ class Archive:
     Attributes:
         run_id: The run.
         records: The payloads of the records, oldest first.
-        decoded: The records; after those of an unfinished run one that pauses it.
+        decoded: The records; after those of an unfinished run one that pauses it, where it is to.
         inbox_rows: Id, checksum and payload of each message, oldest first.
         blobs: The large values.
         references: What stands for secrets in the records.
@@ -57,6 +58,12 @@ class Archive:
     inbox_rows: list[tuple[str, int, bytes]]
     blobs: tuple[Blob, ...]
     references: tuple[str, ...] = ()
+
+    @property
+    def last_handled(self) -> int:
+        """The highest position of a message that the checkpoints name, or 0."""
+        saved = (each.inbox for each in self.decoded if isinstance(each, CheckpointSaved))
+        return max(saved, default=0)
 
     @property
     def encoded(self) -> list[Encoded]:
@@ -87,8 +94,12 @@ def pack(
     return _MAGIC + bytes([_FORMAT]) + hashlib.sha256(body).digest() + body
 
 
-def unpack(data: bytes) -> Archive:
+def unpack(data: bytes, *, pause: bool = True) -> Archive:
     """Check an archive, and return its content.
+
+    Args:
+        data: The archive.
+        pause: Whether an unfinished run is paused.
 
     Raises:
         ArchiveInvalidError: It is not an archive, damaged, or of a newer format.
@@ -103,12 +114,12 @@ def unpack(data: bytes) -> Archive:
     if hashlib.sha256(body).digest() != data[len(_MAGIC) + 1 : _HEAD_BYTES]:
         raise ArchiveInvalidError("its checksum does not match its content")
     try:
-        return _read(msgspec.msgpack.decode(body, type=_Body))
+        return _read(msgspec.msgpack.decode(body, type=_Body), pause=pause)
     except (msgspec.MsgspecError, UnreadableError) as error:
         raise ArchiveInvalidError(str(error)) from error
 
 
-def _read(body: _Body) -> Archive:
+def _read(body: _Body, *, pause: bool) -> Archive:
     blobs = {hashlib.sha256(content).digest(): content for content in body.blobs}
     load = _Loader(blobs)
     decoded = [decode_record(payload, zlib.crc32(payload), load) for payload in body.records]
@@ -119,13 +130,13 @@ def _read(body: _Body) -> Archive:
     if not is_run_id(body.run_id):
         raise UnreadableError(f"{body.run_id!r} is no id of a run")
     last = decoded[-1]
-    if not isinstance(last, RunFinished | RunPaused):
+    if pause and not isinstance(last, RunFinished | RunPaused):
         decoded.append(RunPaused(run_id=body.run_id, at=last.at, by="import"))
     rows = []
     for payload in body.inbox:
         checksum = zlib.crc32(payload)
         rows.append((decode_message(payload, checksum, load).message_id, checksum, payload))
-    return Archive(
+    archive = Archive(
         body.run_id,
         body.records,
         decoded,
@@ -133,6 +144,9 @@ def _read(body: _Body) -> Archive:
         tuple(Blob(*each) for each in blobs.items()),
         tuple(body.references),
     )
+    if not 0 <= archive.last_handled <= _MOST_POSITION:
+        raise UnreadableError(f"{archive.last_handled} is no position of a message")
+    return archive
 
 
 class _Loader:

@@ -17,7 +17,7 @@ from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
 )
-from qtforge_sdk.records import RunPaused, RunResumed
+from qtforge_sdk.records import CheckpointSaved, QueueEntry, RunPaused, RunResumed
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -161,6 +161,71 @@ class ArchiveContract:
         assert list(await journal.unfinished()) == ["run"]
         with pytest.raises(RunExistsError):
             await journal.import_(again)
+
+    @scenario
+    async def test_a_run_that_is_not_paused_by_its_import_continues_where_it_was(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        later = NOW + datetime.timedelta(hours=1)
+        queue = QueueEntry(pool="small", priority=7, not_before=later)
+        await journal.enqueue(started("queued", queue=queue))
+        await keep(journal, started("interrupted"), step("interrupted"))
+        waits = CheckpointSaved(
+            run_id="waits", at=NOW, state={}, label="here", accepts=("go",),
+            timers={"t": later}, timers_set=("t",),
+        )  # fmt: skip
+        await keep(journal, started("waits"), waits)
+        await journal.post("waits", event("m1"))
+        run_ids = ("queued", "interrupted", "waits")
+        archives = [await journal.export(each) for each in run_ids]
+        before = [await journal.records(each) for each in run_ids]
+        for each in run_ids:
+            await journal.append(await journal.claim(each), [finished(each)])
+        assert await journal.prune(later) == len(run_ids)
+        for archive in archives:
+            await journal.import_(archive, pause=False)
+            await journal.import_(archive, pause=False)
+        assert [await journal.records(each) for each in run_ids] == before
+        statuses = {each.run_id: each.status for each in await journal.runs(RunQuery())}
+        assert statuses == {"queued": "queued", "interrupted": "running", "waits": "waiting"}
+        summary = await journal.summary("queued")
+        assert (summary.pool, summary.priority) == ("small", 7)
+        assert await journal.next_due(NOW) == later
+        assert list(await journal.unfinished()) == ["interrupted"]
+        taken = await journal.take(10, now=NOW, pools=("small",))
+        assert [each.run_id for each in taken] == ["interrupted", "waits"]
+        taken = await journal.take(10, now=later, pools=("small",))
+        assert [each.run_id for each in taken] == ["queued"]
+
+    @scenario
+    async def test_messages_to_an_imported_run_follow_those_that_its_checkpoints_name(
+        self, journals: Journals
+    ) -> None:
+        # Another journal has counted messages up to 5000.
+        journal = await journals.open()
+        far = CheckpointSaved(
+            run_id="run", at=NOW, state={}, label="here", accepts=("go",), event="go",
+            event_id="m0", inbox=5000,
+        )  # fmt: skip
+        await keep(journal, started(), far)
+        for each in ("m0", "m1"):
+            await journal.post("run", event(each))
+        archive = await journal.export("run")
+        await journal.append(await journal.claim("run"), [finished()])
+        await journal.prune(NOW + datetime.timedelta(days=1))
+        await journal.import_(archive, pause=False)
+        await journal.post("run", event("m2"))
+        pending = await journal.pending("run", 5000)
+        assert [each.message.message_id for each in pending] == ["m1", "m2"]
+        handled = msgspec.structs.replace(far, event_id="m1", inbox=pending[0].position)
+        await journal.append(await journal.claim("run"), [handled])
+        assert [each.message.message_id for each in await journal.pending("run")] == ["m2"]
+        beyond = msgspec.structs.replace(far, run_id="beyond", inbox=1 << 62)
+        await keep(journal, started("beyond"), beyond)
+        forged = await journal.export("beyond")
+        with pytest.raises(ArchiveInvalidError):
+            await journal.import_(forged)
 
     @scenario
     async def test_the_id_of_an_imported_or_new_run_is_a_plain_name(
