@@ -686,7 +686,7 @@ class RunClient(RunStore):
             with self._reserved(run_id):
                 answer = await amend_resting(journal, workflows, run_id, changes, message, reason)
         except RunOwnedError:
-            before = await journal.summary(run_id)
+            before = await _refuse_finished(journal, run_id)
             await self._post(run_id, message)
             answer = await _answered(
                 journal,

@@ -15,13 +15,15 @@ import pytest
 from tests.host.conftest import Site
 from tests.serving import PLUGIN, until
 
-from qtforge_host.api import BlockingRunClient, RunClient
+from qtforge_host.api import BlockingRunClient, RunClient, client
 from qtforge_host.api.errors import KeyInvalidError, KeyReusedError
 from qtforge_host.api.store import RunStore
 from qtforge_host.config.settings import load_settings
 from qtforge_host.runs.errors import RunEndedError
+from qtforge_host.runs.state import RunState
 from qtforge_sdk.errors import WorkflowNotFoundError
-from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError
+from qtforge_sdk.records import RunFinished
 
 PAGE = Path(__file__).parents[3] / "docs" / "embedding.md"
 
@@ -202,5 +204,28 @@ def test_a_paused_run_whose_canceller_died_is_cancelled_by_the_next_process(
             durable.supervisor.wake(run_id)  # as `RecoveryLoop` does
             assert (await client.wait(run_id, 60, until_end=True)).status == "cancelled"
         assert done(folder) == ["first a", "second", "undo first"]
+
+    asyncio.run(main())
+
+
+def test_an_amendment_of_a_run_that_ends_meanwhile_says_so_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with RunClient.open() as runs:
+            run_id = (await runs.run("quick", {"word": "a"})).run_id
+            records = await (await runs._parts.journal()).records(run_id)
+            assert isinstance(records[-1], RunFinished)
+            before_its_end = RunState.from_records(run_id, records[:-1])
+
+            async def owned_until_then(*_: object) -> None:
+                raise RunOwnedError(run_id, "process 1")
+
+            monkeypatch.setattr(client, "_refuse_ended", lambda *_: before_its_end)
+            monkeypatch.setattr(client, "amend_resting", owned_until_then)
+            change = [{"op": "replace", "path": "/description", "value": "changed"}]
+            async with asyncio.timeout(60):
+                with pytest.raises(RunEndedError):
+                    await runs.amend(run_id, change, timeout=3600)
 
     asyncio.run(main())
