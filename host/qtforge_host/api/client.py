@@ -901,7 +901,7 @@ async def _until_paused(journal: Journal, run_id: str, timeout_s: float) -> None
 async def _is_awaited(journal: Journal, run_id: str) -> bool:
     """Return whether another run awaits a run, rather than having only started it."""
     (first, *_) = await journal.records(run_id, limit=1)
-    return isinstance(first, RunStarted) and first.parent is not None and not first.notify
+    return isinstance(first, RunStarted) and first.awaited_by is not None
 
 
 async def _refuse_finished(journal: Journal, run_id: str) -> RunSummary:

@@ -68,6 +68,7 @@ def _content(settings: Settings) -> dict[str, Any]:
         "request_timeout": f"{settings.request_timeout_s:g}s",
         "quarantine_after": settings.quarantine_after,
         "step_crash_limit": settings.step_crash_limit,
+        "rest_after": f"{settings.rest_after_s:g}s",
         "max_value_bytes": settings.max_value_bytes,
         "publication_capacity": settings.publication_capacity,
         "publication_age": f"{settings.publication_age_s:g}s",

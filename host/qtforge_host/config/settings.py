@@ -46,6 +46,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     blocked_after: Duration = "1s"
     quarantine_after: _AtLeastOne = 3
     step_crash_limit: _AtLeastOne = 3
+    rest_after: Duration = "30s"
     max_value: int | str = "64 MiB"
     publication_capacity: _AtLeastOne = 10_000
     publication_age: Duration = "1d"
@@ -122,6 +123,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             in seconds.
         quarantine_after: How many failed starts in a row quarantine a plugin.
         step_crash_limit: How many processes may die in a step before it fails.
+        rest_after_s: How long a run that waits stays in memory in ``serve``; a sleep that takes
+            longer needs no memory meanwhile. In seconds.
         max_value_bytes: The largest value that a run keeps (an input, a step's or a run's result,
             an event, a state machine's data), in bytes.
         publication_capacity: So many publications of other processes, and starts by
@@ -157,6 +160,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blocked_after_s: float = 1.0
     quarantine_after: int = 3
     step_crash_limit: int = 3
+    rest_after_s: float = 30.0
     max_value_bytes: int = 64 << 20
     publication_capacity: int = 10_000
     publication_age_s: float = 86_400.0
@@ -270,6 +274,7 @@ def load_settings(
         blocked_after_s=_seconds(table.blocked_after, path, "blocked_after"),
         quarantine_after=table.quarantine_after,
         step_crash_limit=table.step_crash_limit,
+        rest_after_s=_seconds(table.rest_after, path, "rest_after"),
         max_value_bytes=_bytes(table.max_value, path, "max_value", least_bytes=1 << 20),
         publication_capacity=table.publication_capacity,
         publication_age_s=_seconds(table.publication_age, path, "publication_age"),

@@ -24,7 +24,7 @@ from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, 
 from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
 from qtforge_sdk.journal_kit.jobs import Change
-from qtforge_sdk.records import CheckpointSaved, RunFinished
+from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 
 __all__ = [
     "claim",
@@ -261,9 +261,10 @@ def import_archive(archive: Archive) -> Change:
         group.add_blobs(key, archive.blobs)
         group.add_records(key, archive.encoded)
         checkpoints = [
-            (key, place + 1, checkpoint_row(record, place, every_timer=True))
+            (key, row.position_after(0), row)
             for place, record in enumerate(archive.decoded)
-            if isinstance(record, CheckpointSaved)
+            if isinstance(record, CheckpointSaved | RunWaiting)
+            for row in [checkpoint_row(record, place, every_timer=True)]
         ]
         ended = isinstance(archive.decoded[-1], RunFinished)
         group.waiting.save(checkpoints[-1:])

@@ -223,7 +223,7 @@ class GroupCommit:
                 if entry.blobs:
                     self.add_blobs(key, entry.blobs)
             if job.checkpoint is not None:
-                position = self._last(key) + 1 + job.checkpoint.place
+                position = job.checkpoint.position_after(self._last(key))
                 checkpoints.append((key, position, job.checkpoint))
             answered += [(key, message_id) for message_id in job.answered]
             for position, entry in self._number(key, job.entries):

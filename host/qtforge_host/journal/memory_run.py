@@ -43,7 +43,7 @@ from qtforge_sdk.journal_kit.encoding import (
     from_us,
 )
 from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow
-from qtforge_sdk.records import CheckpointSaved
+from qtforge_sdk.records import CheckpointSaved, RunWaiting
 from qtforge_sdk.topics import matches
 
 __all__ = ["MemoryRun", "MemoryStore"]
@@ -88,8 +88,9 @@ class MemoryRun:
         entries = [msgspec.structs.replace(each, blobs=archive.blobs) for each in archive.encoded]
         run = cls(run_row(archive.decoded, None, 0), entries, key)
         for place, record in enumerate(archive.decoded):
-            if isinstance(record, CheckpointSaved):
-                run.save(place + 1, checkpoint_row(record, place, every_timer=True))
+            if isinstance(record, CheckpointSaved | RunWaiting):
+                row = checkpoint_row(record, place, every_timer=True)
+                run.save(row.position_after(0), row)
         return run
 
     def save(self, position: int, row: CheckpointRow) -> None:
@@ -106,7 +107,7 @@ class MemoryRun:
         """Append records, and apply their changes of the run."""
         change = job.status
         if job.checkpoint is not None:
-            self.save(len(self.entries) + 1 + job.checkpoint.place, job.checkpoint)
+            self.save(job.checkpoint.position_after(len(self.entries)), job.checkpoint)
         self.entries += [each if not each.blobs else self._shared(each) for each in job.entries]
         if change is not None:
             self.status = change.status

@@ -8,10 +8,13 @@ file of a thousand runs as in one of a million.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_sdk.journal_kit.appending import run_row
 from qtforge_sdk.journal_kit.encoding import UnreadableError, decode_record
@@ -278,6 +281,35 @@ def _from_5(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+class _Received(msgspec.Struct):
+    """What tells whether a stored record is that of an event, and of which."""
+
+    record: str = ""
+    event_id: str = ""
+
+
+_RECEIVED: Final = msgspec.msgpack.Decoder(_Received)
+_DROP_RECEIVED: Final = """DELETE FROM arrivals WHERE run = :run
+    AND position = (SELECT position FROM inbox WHERE run = :run AND message_id = :id)"""
+
+
+def _from_6(connection: sqlite3.Connection) -> None:
+    """Migrate from format 6, whose runs without checkpoints never waited.
+
+    Events that they have received would wake them again and again.
+    """
+    runs = connection.execute(
+        "SELECT DISTINCT key FROM arrivals JOIN runs ON key = run WHERE kept = 0"
+    ).fetchall()
+    for (key,) in runs:
+        rows = connection.execute("SELECT payload FROM records WHERE run = ?", (key,))
+        for (payload,) in rows.fetchall():
+            with contextlib.suppress(msgspec.MsgspecError):  # damage is reported by `check`
+                record = _RECEIVED.decode(payload)
+                if record.record == "event_received":
+                    connection.execute(_DROP_RECEIVED, {"run": key, "id": record.event_id})
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -285,6 +317,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_3,
     _from_4,
     _from_5,
+    _from_6,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

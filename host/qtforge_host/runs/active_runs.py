@@ -73,7 +73,9 @@ class ActiveRuns:
         clock: The time.
 
     Attributes:
-        linger_s: Seconds for which an idle stateful run stays in memory.
+        linger_s: Seconds for which a run that waits stays in memory.
+        rests_all: Whether runs without checkpoints rest too when they wait for longer; else they
+            stay in memory as long as the process lives.
         capacity: How many runs may be in memory before idle ones rest at once.
         on_change: Each is called when the journal may hold something new.
         inbox_reads: How often the watch has read the inboxes.
@@ -88,6 +90,7 @@ class ActiveRuns:
         self._journal = journal
         self._controls: dict[str, Control] = {}
         self._handles: dict[str, RunHandle] = {}
+        self._clock = clock
         self._timers = LiveTimers(clock, self._wake_control)
         self._outcomes: dict[str, asyncio.Future[CheckpointSaved]] = {}  # by event id
         self._direct_events: dict[str, list[ReceivedEvent]] = {}  # not sent through an inbox
@@ -99,6 +102,7 @@ class ActiveRuns:
         self._fewer_waking = asyncio.Event()
         self._yielded_at_s = 0.0  # when `ensure_watching` last gave the event loop a turn
         self.linger_s = 0.0
+        self.rests_all = False
         self.capacity = 10_000
         self.on_change: set[Callable[[], None]] = set()
         self.inbox_reads = 0
@@ -172,18 +176,28 @@ class ActiveRuns:
             self.left.pop(run_id, None)
         if self._waking:
             self.mark_awake(run_id)
-        if not control.stateful:
-            return
-        crowded = len(self._controls) > self.capacity
         control.stays = stays
         if self.set_back_s:
             control.set_back_s = self.set_back_s.pop(run_id, 0.0)
+        if self._sweeper is None and self._sweeps(control):
+            self._sweeper = asyncio.ensure_future(self._sweep())
+        if not control.stateful:
+            return
+        crowded = len(self._controls) > self.capacity
         control.may_rest = not stays and (self.linger_s <= 0 or crowded)
         control.on_wait = functools.partial(self._timers.set, run_id)
         for event in self._direct_events.pop(run_id, ()):
             control.push(event)
-        if not stays and self.linger_s > 0 and self._sweeper is None:
-            self._sweeper = asyncio.ensure_future(self._sweep())
+
+    def _sweeps(self, control: Control) -> bool:
+        """Return whether a run rests once it has waited for a while."""
+        if control.stays:
+            return False
+        return self.linger_s > 0 if control.stateful else self.rests_all
+
+    def leaves_children(self, control: Control) -> bool:
+        """Return whether a run may rest while it awaits a child, which rests itself."""
+        return not control.stateful and self._sweeps(control)
 
     def remove(self, run_id: str) -> None:
         """Remove the control of a run that ended or rests."""
@@ -306,7 +320,9 @@ class ActiveRuns:
         if tasks:
             _, tasks = await asyncio.wait(tasks, timeout=rest_s)
         end_s = time.monotonic() + grace_s - rest_s
-        while tasks and (left_s := end_s - time.monotonic()) > 0 and not self._all_only_wait():
+        while tasks and (left_s := end_s - time.monotonic()) > 0:
+            if self._all_only_wait(left_s):
+                break
             _, tasks = await asyncio.wait(tasks, timeout=min(left_s, _LOOK_S))
         for _ in range(2):  # a child stops only when its parent has been stopped
             for control in self._controls.values():
@@ -319,9 +335,12 @@ class ActiveRuns:
             await end_tasks(late, _REST_S)  # a second cancellation interrupts a compensation
         await self._timers.close()
 
-    def _all_only_wait(self) -> bool:
-        controls = self._controls.values()
-        return len(controls) == len(self._handles) and all(each.only_waits for each in controls)
+    def _all_only_wait(self, left_s: float) -> bool:
+        def waits(run_id: str) -> bool:
+            control = self._controls.get(run_id)
+            return control is not None and control.only_waits(left_s, waits)
+
+        return all(map(waits, self._handles))
 
     def _wake_control(self, run_id: str) -> None:
         control = self._controls.get(run_id)
@@ -404,9 +423,13 @@ class ActiveRuns:
         while True:
             await asyncio.sleep(_SWEEP_S)
             before = time.monotonic() - self.linger_s
+            now = self._clock.now()
             for control in list(self._controls.values()):
-                if control.idle_since is not None and control.idle_since < before:
-                    control.rest()
+                if control.stateful:
+                    if control.idle_since is not None and control.idle_since < before:
+                        control.rest()
+                elif self.rests_all and not control.stays and control.waits.only:
+                    control.rest_from(_SWEEP_S, self.linger_s, now)
 
 
 def _has_failed(work: asyncio.Task[Any]) -> bool:

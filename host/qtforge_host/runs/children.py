@@ -11,26 +11,28 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted
-from qtforge_host.runs.control import PauseRequested
+from qtforge_host.runs.control import Control, PauseRequested
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.runs.waiting import Wait
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSecret, RunSummary
 from qtforge_sdk.journal_errors import RunOwnedError
-from qtforge_sdk.records import RunCancelRequested, RunFinished, RunStarted
+from qtforge_sdk.records import CHILD_ENDED, RunCancelRequested, RunFinished, RunStarted
 from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.shielding import wait_shielded
 
 __all__ = [
-    "ChildOwnedError",
+    "ChildLeftError",
     "Children",
     "Executor",
     "ParentStep",
     "cancel_family",
     "cancel_message",
+    "end_notice",
     "needs_compensation",
     "unfinished_children",
 ]
@@ -63,6 +65,42 @@ def cancel_message(parent: str, at: datetime.datetime) -> InboxMessage:
     return InboxMessage(
         message_id=f"{parent}/cancelled", kind="cancel", at=at, by=f"its parent run {parent}"
     )
+
+
+def end_notice(
+    started: RunStarted | None, finished: RunFinished, *, has_rested: bool
+) -> Sequence[tuple[str, InboxMessage]]:
+    """Return the event that notifies the run's parent of its end, if the parent waits for one.
+
+    Args:
+        started: The run's first record.
+        finished: Its last one.
+        has_rested: Whether the run was queued, or left by the process that had begun it: until
+            then a parent that awaits it stays in memory.
+    """
+    if started is None or started.parent is None or not started.notify:
+        return ()
+    if started.awaited_by is not None:
+        if not has_rested:
+            return ()
+        about: dict[str, Any] = {"run_id": finished.run_id, "status": finished.status}
+    else:
+        about = {
+            "run_id": finished.run_id,
+            "workflow": started.workflow,
+            "status": finished.status,
+            "result": finished.result,
+            "error": None if finished.error is None else finished.error.message,
+        }
+    message = InboxMessage(
+        message_id=f"{finished.run_id}/ended",
+        kind="event",
+        at=finished.at,
+        name=started.notify,
+        data=about,
+        by=f"the run {finished.run_id}",
+    )
+    return [(started.parent, message)]
 
 
 async def cancel_family(
@@ -99,8 +137,8 @@ async def cancel_family(
         except RunOwnedError:
             await journal.post(child, cancel_message(parent, at))
         else:
-            await _end(journal, owned, f"its parent run {parent}", reason, at)
-    await _end(journal, ownership, by, reason, at)
+            await _end(journal, owned, f"its parent run {parent}", reason, at, notifies=False)
+    await _end(journal, ownership, by, reason, at, notifies=True)
     return True
 
 
@@ -113,7 +151,13 @@ async def _family(journal: Journal, run_id: str) -> list[tuple[str, str]]:
 
 
 async def _end(
-    journal: Journal, ownership: Ownership, by: str, reason: str, at: datetime.datetime
+    journal: Journal,
+    ownership: Ownership,
+    by: str,
+    reason: str,
+    at: datetime.datetime,
+    *,
+    notifies: bool,
 ) -> None:
     run_id = ownership.run_id
     state = RunState.from_records(run_id, await journal.tail(run_id))
@@ -130,7 +174,8 @@ async def _end(
         summary="",
         error=ErrorInfo(code="run.cancelled", message=f"cancelled by {by}"),
     )
-    await journal.append(ownership, [asked, finished])
+    posts = end_notice(state.started, finished, has_rested=True) if notifies else ()
+    await journal.append(ownership, [asked, finished], posts)
 
 
 _LOG = logging.getLogger("qtforge.runs")
@@ -192,12 +237,16 @@ class Executor(Protocol):
         """Resume a run, and execute it until it ends or rests."""
 
 
-class ChildOwnedError(Exception):
-    """A live process executes the child; never leaves the step, which tries again.
+class ChildLeftError(Exception):
+    """The child rests, or another process executes it; the step that awaits it tries again.
 
     Args:
         run_id: The child.
     """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
 
 
 class Children:
@@ -305,9 +354,8 @@ class Children:
         given: Mapping[str, Any],
         begun: str | None,
         on_started: OnStarted,
-        is_to_stop: Callable[[], bool],
-        *,
-        unpause: bool = True,
+        control: Control,
+        unpause: bool,
     ) -> Any:
         """Run a workflow as a child, or resume the child that was begun; return its result.
 
@@ -317,27 +365,40 @@ class Children:
             given: Its input.
             begun: The child that the step began before, or None.
             on_started: Awaited with the child's id once the journal holds it.
-            is_to_stop: Tells at a cancellation whether the parent is left as it is.
+            control: The parent's.
             unpause: Whether a child that is paused is resumed.
 
         Raises:
-            ChildOwnedError: It was begun, and another process executes it now.
+            ChildLeftError: It was begun, and another process executes it now, or it rests until
+                something wakes it.
             OperationError: It did not succeed; or ``run.too_deep``.
             PauseRequested: It rests, and so its parent does.
         """
         _check_depth(name, parent)
-        if begun is not None:
-            work = self._executor.resume(begun, stays=True, unpause=unpause)
-        else:
+        stays = not self._active_runs.leaves_children(control)
+        wait = Wait(child=begun or "", executes=True)
+
+        async def began(run_id: str) -> None:
+            wait.child = run_id
+            await on_started(run_id)
+
+        if begun is None:
             work = self._executor.execute(
-                self._named(name), given, parent=parent, stays=True, on_started=on_started
+                self._named(name), given, parent=parent, stays=stays, on_started=began
             )
+        elif not stays and await self._is_left(begun):
+            raise ChildLeftError(begun)
+        else:
+            work = self._executor.resume(begun, stays=stays, unpause=unpause)
         try:
-            state = await _await_child(work, is_to_stop)
+            with control.waits.waiting(wait):
+                state = await _await_child(work, control.is_to_stop)
         except RunOwnedError as error:
             if begun is None:
                 raise
-            raise ChildOwnedError(begun) from error
+            raise ChildLeftError(begun) from error
+        if state.status in ("waiting", "running"):  # it rests, or another process has taken it
+            raise ChildLeftError(state.run_id)
         if state.status == "succeeded":
             return state.result
         if state.rests:
@@ -349,6 +410,16 @@ class Children:
         why = state.error.message if state.error else ""
         what = f"the run {state.run_id} of '{name}' is {state.status}"
         raise OperationError(state.error.code if state.error else "run.child_failed", what, why)
+
+    async def _is_left(self, run_id: str) -> bool:
+        """Return whether a child that was begun is to be executed by whoever it wakes."""
+        run = await self._journal.summary(run_id)
+        return run.owner_alive or run.status in ("queued", "waiting")
+
+    async def wakes_parent(self, run_id: str) -> bool:
+        """Return whether the end of a child wakes the run that awaits it."""
+        (first, *_) = await self._journal.records(run_id, limit=1)
+        return isinstance(first, RunStarted) and first.notify == CHILD_ENDED
 
 
 async def _await_child(

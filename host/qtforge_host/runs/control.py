@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import functools
 import time
 from collections import deque
@@ -12,12 +13,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.plugin_code import ControlSignal, is_interruption
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.waiting import Until
+from qtforge_host.runs.waiting import Until, Waits
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxEntry, InboxMessage
-from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested
+from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested, RunWaiting
 
 __all__ = ["Control", "PauseRequested", "Rested", "TimeOver", "reason_of"]
 
@@ -68,7 +69,8 @@ class Control:
         may_rest: Whether a stateful run rests when there is nothing to do.
         stays: Whether it never does, because another run waits for its end.
         idle_since: Since when the run waits, on `time.monotonic`'s scale; None while it works.
-        awaited_events: The names of the events that the run's code waits for now.
+        waits: What the run's code waits for now.
+        rests: What a run without checkpoints records as it rests; None while it does not.
         set_back_s: How far the clock was set back since the last checkpoint, in seconds, where
             the run was at rest then.
         on_wait: Called with the end of the wait for the next timer, or None without one,
@@ -102,7 +104,9 @@ class Control:
         self.may_rest = False
         self.stays = False
         self.idle_since: float | None = None
-        self.awaited_events: list[str] = []
+        self.waits = Waits()
+        self.rests: RunWaiting | None = None
+        self._delivering = 0
         self.set_back_s = 0.0
         self.on_wait: Callable[[Until | None], None] | None = None
 
@@ -134,10 +138,64 @@ class Control:
         return self.is_over or state.compensating or state.cancel_requested is not None
 
     @property
-    def only_waits(self) -> bool:
-        """Whether all steps of the run that are in progress wait for events."""
-        waits = len(self.awaited_events)
-        return 0 < waits >= len(self._log.state.begun) and not self.winds_down
+    def awaited_events(self) -> list[str]:
+        """The names of the events that the run's code waits for now."""
+        return [wait.event for wait in self.waits.all if wait.event]
+
+    def only_waits(self, left_s: float, waits_too: Callable[[str], bool]) -> bool:
+        """Return whether the run does nothing but wait, and for longer than a time.
+
+        Args:
+            left_s: The time, in seconds.
+            waits_too: Tells whether a child that executes here does nothing but wait, too.
+        """
+        if self.idle_since is not None:
+            return True
+        if not self.waits.only or self.winds_down:
+            return False
+        return all(until.left_s > left_s for until in self.waits.ends) and all(
+            waits_too(wait.child) for wait in self.waits.all if wait.executes
+        )
+
+    def rest_from(self, least_s: float, after_s: float, now: datetime.datetime) -> None:
+        """Let a run without checkpoints rest if its code does nothing but wait for long.
+
+        Called again and again: what the code does must be the same at two calls.
+
+        Args:
+            least_s: How long it waits at least before it rests, in seconds.
+            after_s: How long it waits before it rests where what it waits for may come at any
+                time; and how long it rests at least, as far as that is known.
+            now: The time.
+        """
+        waits = self.waits
+        quiet_s = waits.quiet_s()
+        if (
+            self._delivering
+            or not waits.may_rest
+            or not self._may_interrupt
+            or self._pause is not None
+            or self.amendments
+            or self.winds_down
+        ):
+            return
+        ends = waits.ends
+        found = waits.all
+        sudden = any(wait.event or wait.child for wait in found)
+        longest_s = max(after_s, least_s)
+        if quiet_s < (longest_s if sudden else least_s):
+            return
+        if any(until.left_s < longest_s or until.is_before_due for until in ends):
+            return
+        self.rests = RunWaiting(
+            run_id=self._log.state.run_id,
+            at=now,
+            until=min((until.due for until in ends), default=None),
+            events=tuple(dict.fromkeys(wait.event for wait in found if wait.event)),
+            children=tuple(dict.fromkeys(wait.child for wait in found if wait.child)),
+        )
+        self.is_stopped = True  # nothing more is recorded, and nothing undone
+        self.interrupt()
 
     async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
         """Add messages: events and cancellations count at once, the others at a boundary.
@@ -147,6 +205,16 @@ class Control:
             resumed: Whether they were sent before the run was resumed: a request to pause
                 no longer counts then.
         """
+        if self.rests is not None:
+            return  # it is resumed for what its inbox holds
+        self._delivering += 1
+        try:
+            await self._take_all(entries, resumed=resumed)
+        finally:
+            self._delivering -= 1
+            self.waits.changes += 1
+
+    async def _take_all(self, entries: list[InboxEntry], *, resumed: bool) -> None:
         for position, message in entries:
             if position <= self.position:  # another reading of the inbox delivered it
                 continue
@@ -176,15 +244,6 @@ class Control:
             self._pause = message
         elif message.kind == "cancel":
             await self._cancel(message)
-
-    @contextlib.contextmanager
-    def awaiting(self, event: str) -> Iterator[None]:
-        """Mark that the run's code waits for an event."""
-        self.awaited_events.append(event)
-        try:
-            yield
-        finally:
-            self.awaited_events.remove(event)
 
     def push(self, event: ReceivedEvent) -> None:
         """Add an event that was not sent through the inbox."""
@@ -391,13 +450,15 @@ class Control:
 
         A child does as its parent.
         """
-        if self._parent is not None or (self._scope is not None and self._scope.others() > 1):
+        has_parent = self._parent is not None and self._parent.rests is None
+        if has_parent or (self._scope is not None and self._scope.others() > 1):
             return self.stop()
         return self.is_stopped
 
     def stop(self) -> bool:
         """Leave the run as it is, and return whether that may be: a child does as its parent."""
-        self.is_stopped = self._parent is None or self._parent.is_stopped
+        parent = self._parent
+        self.is_stopped = parent is None or parent.rests is not None or parent.is_stopped
         return self.is_stopped
 
     async def _receive(self, message: InboxMessage) -> None:

@@ -428,7 +428,7 @@ class Engine:
         read_inbox = self.journal.pending if stateful(workflow) else self.journal.inbox
         inbox = list(await read_inbox(run_id))
         waited = state.status == "waiting"
-        if note or not waited or ownership.took_over:
+        if note or not waited or ownership.took_over or state.checkpoint is None:
             resumed = RunResumed(
                 run_id=run_id,
                 at=self._clock.now(),
@@ -528,7 +528,15 @@ class Engine:
                 await self.active_runs.deliver_pending(run_id)
             else:
                 control.caught_up = True
-            execution = RunExecution(workflow, run, log, control, self.journal, self._clock)
+            execution = RunExecution(
+                workflow,
+                run,
+                log,
+                control,
+                self.journal,
+                self._clock,
+                has_rested=len(records) > 1,
+            )
             await execution.drive()
         finally:
             self.active_runs.remove(run_id)
@@ -544,7 +552,7 @@ def stateful(workflow: Workflow) -> bool:
 
 def _awaited_by(started: RunStarted | None) -> str | None:
     """Return the run that awaits this one, and decides whether it is left as it is."""
-    return None if started is None or started.notify else started.parent
+    return None if started is None else started.awaited_by
 
 
 def _plain_input(given: Mapping[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from qtforge_host.plugin_code import (
     place_of,
     place_of_function,
 )
+from qtforge_host.runs.children import end_notice
 from qtforge_host.runs.context import RUN, STEP
 from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver, reason_of
 from qtforge_host.runs.log import RunLog
@@ -30,9 +31,9 @@ from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StorageError
-from qtforge_sdk.journal import InboxMessage, Journal
+from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
-from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused, RunStarted
+from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused
 from qtforge_sdk.shielding import wait_shielded
 
 __all__ = ["RunExecution"]
@@ -52,6 +53,7 @@ class RunExecution:
         control: The requests to it.
         journal: Releases a run that rests.
         clock: The time.
+        has_rested: See `end_notice`.
     """
 
     def __init__(
@@ -62,7 +64,10 @@ class RunExecution:
         control: Control,
         journal: Journal,
         clock: Clock,
+        *,
+        has_rested: bool,
     ) -> None:
+        self._has_rested = has_rested
         self._workflow = workflow
         self._run = run
         self._log = log
@@ -110,13 +115,15 @@ class RunExecution:
             self._run.check_replayed()
             result, summary = await self._result(returned)
         except PauseRequested as pause:
-            ending = self._rest(pause)
+            ending = self._rest(pause) if self._control.rests is None else self._wait()
         except Rested:  # its last checkpoint says that it waits
             ending = self._release()
         except (StaleOwnerError, StorageError):
             raise  # nothing can be recorded, so nothing may be undone
         except BaseException as error:
-            if self._control.is_cancellation(error):
+            if self._control.rests is not None:
+                ending = self._wait()
+            elif self._control.is_cancellation(error):
                 ending = self._cancelled()
             elif self._control.is_interruption(error):
                 raise
@@ -124,10 +131,13 @@ class RunExecution:
                 ending = self._broken(error)
         else:
             self._control.detach()
-            failure = await self._succeeded(result, summary)
-            if failure is None:
-                return
-            ending = self._failed(failure)
+            if self._control.rests is not None:  # its code swallowed the interruption
+                ending = self._wait()
+            else:
+                failure = await self._succeeded(result, summary)
+                if failure is None:
+                    return
+                ending = self._failed(failure)
         self._control.detach()
         await self._end(ending)
 
@@ -152,12 +162,16 @@ class RunExecution:
         if limit is None or timed_from is None:
             return await self._workflow.orchestrator.execute(self._run)
         limit_s = seconds(limit)
-        left_s = Until(timed_from + timedelta(seconds=limit_s), limit_s, self._clock).left_s
+        until = Until(timed_from + timedelta(seconds=limit_s), limit_s, self._clock)
+        left_s = until.left_s
         if left_s <= 0:  # no new step begins, but the code replays to where it was, to be undone
             self._control.is_over = True
             left_s = _REPLAY_S
         try:
-            with self._control.time_limit(left_s, self._clock):
+            with (
+                self._control.time_limit(left_s, self._clock),
+                self._control.waits.ending_by(until),
+            ):
                 return await self._workflow.orchestrator.execute(self._run)
         except TimeOver:
             raise OperationError(
@@ -258,6 +272,13 @@ class RunExecution:
         )
         await self._release()
 
+    async def _wait(self) -> None:
+        """Record that the run rests until something wakes it."""
+        rests = self._control.rests
+        assert rests is not None  # noqa: S101 - only then it is called
+        await self._log.append(rests)
+        await self._release()
+
     async def _release(self) -> None:
         if not self._released:
             self._released = True
@@ -280,27 +301,5 @@ class RunExecution:
             summary=summary,
             error=error,
         )
-        await self._log.append(finished, posts=_notice(self._log.state.started, finished))
-
-
-def _notice(
-    started: RunStarted | None, finished: RunFinished
-) -> Sequence[tuple[str, InboxMessage]]:
-    """Return the event that notifies the run's parent of its end, if the parent waits for one."""
-    if started is None or started.parent is None or not started.notify:
-        return ()
-    message = InboxMessage(
-        message_id=f"{finished.run_id}/ended",
-        kind="event",
-        at=finished.at,
-        name=started.notify,
-        data={
-            "run_id": finished.run_id,
-            "workflow": started.workflow,
-            "status": finished.status,
-            "result": finished.result,
-            "error": None if finished.error is None else finished.error.message,
-        },
-        by=f"the run {finished.run_id}",
-    )
-    return [(started.parent, message)]
+        posts = end_notice(self._log.state.started, finished, has_rested=self._has_rested)
+        await self._log.append(finished, posts=posts)

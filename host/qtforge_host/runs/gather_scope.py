@@ -14,6 +14,7 @@ import msgspec
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.plugin_code import ControlSignal
 from qtforge_host.runs.steps import Answer, StepCall, StepRunner
+from qtforge_host.runs.waiting import Waits
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, QtForgeError
 from qtforge_sdk.policies import Fallback
@@ -98,6 +99,7 @@ class GatherScope:
         run_id: The run.
         first: How many branches that have succeeded are enough, or None.
         concurrency: How many steps may be requested at once, or None.
+        waits: Of the run: one that waits for its turn does no work.
         resumed: Whether the run was resumed: then no request is made before every step has
             looked into the journal, whose answers may be enough.
 
@@ -108,8 +110,15 @@ class GatherScope:
     """
 
     def __init__(
-        self, run_id: str, first: int | None, concurrency: int | None, *, resumed: bool
+        self,
+        run_id: str,
+        first: int | None,
+        concurrency: int | None,
+        waits: Waits,
+        *,
+        resumed: bool,
     ) -> None:
+        self._waits = waits
         self.late = False
         self.run_id = run_id
         self.due: datetime.datetime | None = None
@@ -254,7 +263,8 @@ class GatherScope:
         if self._turns is not None and self._ended is None:
             try:
                 if self._turns.locked():
-                    await self._unless_ended(self._turns.acquire())
+                    with self._waits.waiting(None):
+                        await self._unless_ended(self._turns.acquire())
                 else:
                     await self._turns.acquire()  # without suspending
             except (_NotNeededError, OperationError):

@@ -20,7 +20,7 @@ from qtforge_host.plugin_code import (
 )
 from qtforge_host.runs.abandoned_calls import AbandonedCalls
 from qtforge_host.runs.amendments import Amendments
-from qtforge_host.runs.children import ChildOwnedError, Children, ParentStep
+from qtforge_host.runs.children import ChildLeftError, Children, ParentStep
 from qtforge_host.runs.compensation import Compensator
 from qtforge_host.runs.context import STEP
 from qtforge_host.runs.control import Control, PauseRequested, TimeOver
@@ -42,7 +42,7 @@ from qtforge_host.runs.steps import (
     StepRequester,
     StepRunner,
 )
-from qtforge_host.runs.waiting import LOOK_S, Until
+from qtforge_host.runs.waiting import LOOK_S, Until, Wait
 from qtforge_sdk import Compensation, ErrorInfo, StepResult, Template
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import convert
@@ -55,6 +55,7 @@ from qtforge_sdk.errors import (
 )
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
+    CHILD_ENDED,
     ChildStarted,
     StepFailed,
     StepSkipped,
@@ -125,6 +126,7 @@ class ActiveRun:
         self._deadlines = 0  # how many of them had a deadline
         self._timers = 0
         self._taken = log.state.taken_events()
+        self._left_children = False  # whether a child has rested while this process awaited it
 
     @property
     def definition(self) -> Any:
@@ -269,7 +271,8 @@ class ActiveRun:
         """Execute branches at once; see `qtforge_sdk.Run`."""
         if deadline is None and first is None and concurrency is None:
             return await self._all(steps)
-        scope = GatherScope(self.id, first, concurrency, resumed=self._log.state.resumed)
+        waits = self._control.waits
+        scope = GatherScope(self.id, first, concurrency, waits, resumed=self._log.state.resumed)
         if deadline is None:
             return await self._all(steps, scope)
         self._deadlines += 1
@@ -288,7 +291,8 @@ class ActiveRun:
             scope.end_late(deadline_s)
         timekeeper = asyncio.ensure_future(self._end_when_due(scope, until, deadline_s))
         try:
-            answers = await self._all(steps, scope)
+            with self._control.waits.ending_by(until):
+                answers = await self._all(steps, scope)
         finally:
             timekeeper.cancel()
             await asyncio.wait([timekeeper])
@@ -311,13 +315,21 @@ class ActiveRun:
             if branch is not None and timer in state.cut_timers:
                 raise BranchCut
             return
-        if self._control.winds_down:
-            await self._wind_down(timer)
-        until = await self._until(timer, seconds)
+        with self._control.waits.working():
+            if self._control.winds_down:
+                await self._wind_down(timer)
+            cut = await self._sleep_until(timer, await self._until(timer, seconds), branch)
+        if cut:
+            raise BranchCut
+
+    async def _sleep_until(self, timer: str, until: Until, branch: Branch | None) -> bool:
+        """Sleep, record how that ended, and return whether it was cut off."""
 
         async def sleep() -> None:
             while (left_s := until.left_s) > 0:
-                await self._sleep_or(self._control.changed, left_s)
+                changed = self._control.changed
+                with self._control.waits.waiting(Wait(until=until)):
+                    await self._sleep_or(changed, left_s)
 
         cut = False
         try:
@@ -331,8 +343,7 @@ class ActiveRun:
         await self._log.append(
             TimerFired(run_id=self.id, at=now, name=timer, late_s=until.late_s, cut=cut)
         )
-        if cut:
-            raise BranchCut
+        return cut
 
     async def wait_event(
         self,
@@ -355,11 +366,12 @@ class ActiveRun:
                         self._taken.add(event.event_id)
                         await self.adopt_secrets(event.data)
                         return {"event_id": event.event_id, "data": event.data}, None
+                waiting = self._control.waits.waiting(Wait(event=name, until=until))
                 if until is None:
-                    with self._control.awaiting(name):
+                    with waiting:
                         await self._control.wait(changed)
                 elif (left_s := until.left_s) > 0:
-                    with self._control.awaiting(name):
+                    with waiting:
                         await self._sleep_or(changed, left_s)
                 else:
                     what = f"the event '{name}' did not come within {timeout_s:g} s"
@@ -398,21 +410,24 @@ class ActiveRun:
                 run_id=self.id,
                 step=step,
                 depth=self._log.state.depth,
+                notify="" if self._control.stateful else CHILD_ENDED,
                 secrets=self._log.secrets.referred(given),
             )
+            wakes: bool | None = None
             while True:
+                changed = self._control.changed
                 try:
                     result = await self._children.result(
-                        parent,
-                        name,
-                        given,
-                        begun,
-                        on_started,
-                        self._control.is_to_stop,
-                        unpause=self._unpauses,
+                        parent, name, given, begun, on_started, self._control, self._unpauses
                     )
-                except ChildOwnedError:
-                    await self._sleep(_POLL_CHILD_S)
+                except ChildLeftError as left:
+                    begun = left.run_id
+                    self._left_children = True
+                    if wakes is None:
+                        wakes = await self._children.wakes_parent(begun)
+                    wait = Wait(child=begun, wakes=wakes)
+                    with self._control.waits.waiting(wait):
+                        await self._sleep_or(changed, LOOK_S if wakes else _POLL_CHILD_S)
                 else:
                     child = self._log.state.children.get(step)
                     if child is not None:
@@ -481,7 +496,8 @@ class ActiveRun:
     async def cancel_children(self) -> None:
         """Cancel the children that the run began and has not resumed."""
         state = self._log.state
-        if state.resumed or state.checkpoint is not None:  # else they ended with their steps
+        left = self._left_children or state.resumed
+        if left or state.checkpoint is not None:  # else they ended with their steps
             await self._children.cancel(self.id)
 
     def check_replayed(self) -> None:
@@ -510,6 +526,7 @@ class ActiveRun:
                 await self._begin(call.step, call, compensation)
             began_s = self._clock.monotonic()
             token = STEP.set(call.step)
+            self._control.waits.begin()
             try:
                 if branch is None:
                     outcome = await self._runner.make(call, self._sleep)
@@ -520,6 +537,7 @@ class ActiveRun:
                     await self._cut(call, compensation, self._clock.monotonic() - began_s)
                 raise
             finally:
+                self._control.waits.end()
                 STEP.reset(token)
             if self._control.amendments:
                 await self._control.amend()
@@ -737,7 +755,8 @@ class ActiveRun:
     async def _cancel_orphan(self, step: str) -> None:
         """Cancel the child of a step that ended without it, such as while no process ran."""
         outcome = self._log.state.outcomes.get(step)
-        if isinstance(outcome, StepFailed | StepSkipped) and self._log.state.resumed:
+        left = self._left_children or self._log.state.resumed
+        if isinstance(outcome, StepFailed | StepSkipped) and left:
             begun = await self._child_of(step)
             if begun is not None:
                 await self._children.cancel(self.id, begun)
@@ -815,6 +834,8 @@ class ActiveRun:
             now = self._clock.now()
             due = now + datetime.timedelta(seconds=seconds)
             await self._log.append(TimerSet(run_id=self.id, at=now, name=timer, due=due))
+        elif back_s := self._control.set_back_s:
+            seconds = min(seconds, (due - self._clock.now()).total_seconds() - back_s)
         return Until(due, seconds, self._clock)
 
     async def _sleep(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ from qtforge_host.runs.deaths import Deaths, compensation_key
 from qtforge_sdk import ErrorInfo, Record, RunStatus, StepResult
 from qtforge_sdk.errors import NodeLostError
 from qtforge_sdk.records import (
+    REST_TIMER,
     AmendmentRefused,
     CheckpointSaved,
     ChildStarted,
@@ -27,6 +28,7 @@ from qtforge_sdk.records import (
     RunReset,
     RunResumed,
     RunStarted,
+    RunWaiting,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -440,6 +442,11 @@ class RunState:
                 self.resumed = True
                 self.deaths = self.deaths or Deaths()
                 self.deaths.add_owner(record.died, self.steps, self.compensations, self.outcomes)
+                if self.checkpoint is None:  # it does not wait any more
+                    self.accepts, self.timers = (), {}
+            case RunWaiting():
+                self.accepts = record.events
+                self.timers = {} if record.until is None else {REST_TIMER: record.until}
             case RunPaused():
                 self.handled.add(record.message_id)
             case RunBlocked():

@@ -176,9 +176,9 @@ class Supervisor:
         return run.status == "running"
 
     def _wake_parent(self, state: RunState) -> None:
-        """Let the run that has started a run handle the end of it."""
+        """Let the run that has started a run, and does not await it, handle the end of it."""
         started = state.started
-        if started is not None and started.parent is not None and started.notify:
+        if started is not None and started.parent is not None and started.awaited_by is None:
             self.wake(started.parent)
 
     async def send(

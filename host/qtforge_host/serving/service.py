@@ -27,7 +27,6 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = ["Service"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
-_LINGER_S: Final = 30.0  # how long a run that waits for events stays in memory
 
 
 class Service:
@@ -85,7 +84,8 @@ class Service:
             )
             self.statistics = RecentStatistics(self.durable.journal)
             supervisor = self.durable.supervisor
-            supervisor.active_runs.linger_s = _LINGER_S
+            supervisor.active_runs.linger_s = self.settings.rest_after_s
+            supervisor.active_runs.rests_all = True
             self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)
             stack.callback(self.host.on_record(self.streams.notify))
             stack.callback(self.host.on_record(self.counts.take))

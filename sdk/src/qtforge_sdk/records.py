@@ -11,13 +11,15 @@ default, so that older records can be read.
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from qtforge_sdk.checkpoints import ReceivedEvent
 
 __all__ = [
+    "CHILD_ENDED",
+    "REST_TIMER",
     "AmendmentRefused",
     "CheckpointSaved",
     "ChildStarted",
@@ -36,6 +38,7 @@ __all__ = [
     "RunReset",
     "RunResumed",
     "RunStarted",
+    "RunWaiting",
     "StepFailed",
     "StepSkipped",
     "StepStarted",
@@ -43,6 +46,14 @@ __all__ = [
     "TimerFired",
     "TimerSet",
 ]
+
+
+CHILD_ENDED: Final = "qtforge.child_ended"
+"""The event by which a run without checkpoints learns of the end of a child that it awaits."""
+
+
+REST_TIMER: Final = "rest"
+"""The timer of a run without checkpoints: when it is resumed at the latest."""
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +117,8 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         parent: The run that started this one; None if no run did.
         parent_step: The parent's step that started it.
         depth: The number of runs above it.
-        notify: The event that the parent receives at the end of this run; "" if the parent waits.
+        notify: The event that the parent receives at the end of this run; "" if the parent waits
+            in memory, and `CHILD_ENDED` if it may rest meanwhile.
         independent: Whether it continues when the parent fails or is cancelled.
         queue: How it waits for a process; None where the one that started it executes it.
     """
@@ -124,6 +136,11 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     notify: str = ""
     independent: bool = False
     queue: QueueEntry | None = None
+
+    @property
+    def awaited_by(self) -> str | None:
+        """The run with a step that returns what this run returns; None where there is none."""
+        return self.parent if self.notify in ("", CHILD_ENDED) else None
 
 
 class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
@@ -148,6 +165,22 @@ class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
     by: str = ""
     reason: str = ""
     message_id: str = ""
+
+
+class RunWaiting(_Record, frozen=True, kw_only=True, tag="run_waiting"):
+    """The run has nothing to do but to wait, and rests without a process.
+
+    It is a run without checkpoints, whose code is executed again when it is resumed.
+
+    Attributes:
+        until: When it is resumed at the latest, in UTC; None for never.
+        events: The events that its code waits for.
+        children: The runs whose end it waits for.
+    """
+
+    until: datetime.datetime | None = None
+    events: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
 
 
 class RunBlocked(_Record, frozen=True, kw_only=True, tag="run_blocked"):
@@ -390,6 +423,7 @@ Record = (
     RunStarted
     | RunResumed
     | RunPaused
+    | RunWaiting
     | RunBlocked
     | RunCancelRequested
     | RunAmended

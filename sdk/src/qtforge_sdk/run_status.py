@@ -16,6 +16,7 @@ from qtforge_sdk.records import (
     RunPaused,
     RunResumed,
     RunStarted,
+    RunWaiting,
 )
 
 __all__ = [
@@ -65,7 +66,7 @@ RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
         "running": StatusMeaning(
             reason="a process executes it, or died while it did", recoverable=True
         ),
-        "waiting": StatusMeaning(reason="it waits for an event or a timer"),
+        "waiting": StatusMeaning(reason="it waits for an event, a timer or another run"),
         "paused": StatusMeaning(reason="it was paused on request", resting=True),
         "blocked": StatusMeaning(
             reason="its plugins have other versions than those that served it",
@@ -98,6 +99,7 @@ STATUS_AFTER: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
         RunStarted: lambda record: "running" if record.queue is None else "queued",
         RunResumed: lambda record: "running",
         RunPaused: lambda record: "paused",
+        RunWaiting: lambda record: "waiting",
         RunBlocked: lambda record: "blocked",
         CheckpointSaved: lambda record: "running" if record.busy else "waiting",
         RunFinished: lambda record: record.status,

@@ -1,6 +1,6 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` to ``format-5`` were written by the versions that had these formats;
+``tests/data/state/format-3`` to ``format-6`` were written by the versions that had these formats;
 formats 0 to 2 are made in `test_state_directory`.
 """
 
@@ -26,7 +26,7 @@ KEPT = STATES / "format-3"
 STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 
-@pytest.mark.parametrize("kept", ["format-3", "format-4", "format-5"])
+@pytest.mark.parametrize("kept", ["format-3", "format-4", "format-5", "format-6"])
 def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     tmp_path: Path, kept: str
 ) -> None:

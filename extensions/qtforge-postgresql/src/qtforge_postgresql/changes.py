@@ -22,7 +22,7 @@ from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
 from qtforge_sdk.journal_kit.jobs import Change, RunRow
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
-from qtforge_sdk.records import CheckpointSaved, RunFinished
+from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 from qtforge_sdk.topics import matches
 
 __all__ = [
@@ -320,9 +320,10 @@ def import_archive(archive: Archive) -> Change:
         group.refer(key, archive.blobs)
         group.add_records(key, archive.encoded)
         checkpoints = [
-            (key, place + 1, checkpoint_row(record, place, every_timer=True))
+            (key, row.position_after(0), row)
             for place, record in enumerate(archive.decoded)
-            if isinstance(record, CheckpointSaved)
+            if isinstance(record, CheckpointSaved | RunWaiting)
+            for row in [checkpoint_row(record, place, every_timer=True)]
         ]
         ended = isinstance(archive.decoded[-1], RunFinished)
         group.waiting.save(checkpoints[-1:])

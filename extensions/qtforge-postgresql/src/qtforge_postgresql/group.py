@@ -588,7 +588,7 @@ class Group:
         key = job.ownership.key
         last = self._last_positions.get(key, 0)
         if job.checkpoint is not None:
-            rows.checkpoints.append((key, last + 1 + job.checkpoint.place, job.checkpoint))
+            rows.checkpoints.append((key, job.checkpoint.position_after(last), job.checkpoint))
         for entry in job.entries:
             last += 1
             rows.records.append((key, last, entry.checksum, entry.payload))

@@ -140,7 +140,15 @@ _TABLES: Final = (
     "CREATE INDEX publications_by_listener ON {s}.publications (listener, position)",
     "CREATE INDEX publications_in_order ON {s}.publications (xact)",
 )
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES,)
+# Runs without checkpoints may wait: events that they have received must not wake them again.
+_RESTING: Final = (
+    """DELETE FROM {s}.arrivals USING {s}.inbox, {s}.records, {s}.runs
+    WHERE inbox.run = arrivals.run AND inbox.position = arrivals.position
+        AND records.run = arrivals.run AND runs.key = arrivals.run AND kept = 0
+        AND position('event_received'::bytea IN records.payload) > 0
+        AND position(convert_to(message_id, 'UTF8') IN records.payload) > 0""",
+)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING)
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
 """The version of the tables that this version of the distribution reads and writes."""

@@ -20,6 +20,7 @@ from qtforge_sdk.journal_kit.encoding import (
 )
 from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, Create, RunRow, StatusChange
 from qtforge_sdk.records import (
+    REST_TIMER,
     AmendmentRefused,
     CheckpointSaved,
     EventReceived,
@@ -29,6 +30,7 @@ from qtforge_sdk.records import (
     RunPaused,
     RunReset,
     RunStarted,
+    RunWaiting,
     StepStarted,
     StepSucceeded,
 )
@@ -134,7 +136,7 @@ def make_append(
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
             change = StatusChange(status, finished_at_us)
-            if isinstance(record, CheckpointSaved):
+            if isinstance(record, CheckpointSaved | RunWaiting):
                 checkpoint = checkpoint_row(record, place)
     return Append(
         ownership,
@@ -149,10 +151,12 @@ def make_append(
 
 
 def answered_messages(records: Iterable[Record]) -> Iterable[str]:
-    """Return the ids of the messages that these records handle, without events."""
+    """Return the ids of the messages that these records handle, without those of checkpoints."""
     for record in records:
         if isinstance(record, CheckpointSaved | RunReset):
             yield from record.handled
+        elif isinstance(record, EventReceived):
+            yield record.event_id
         elif isinstance(record, _ANSWERS) and record.message_id:
             yield record.message_id
 
@@ -160,22 +164,32 @@ def answered_messages(records: Iterable[Record]) -> Iterable[str]:
 def handled_messages(records: Iterable[Record]) -> set[str]:
     """Return the ids of all messages that a run with these records has handled."""
     records = list(records)
-    events = (
-        each.event_id for each in records if isinstance(each, CheckpointSaved | EventReceived)
-    )
+    events = (each.event_id for each in records if isinstance(each, CheckpointSaved))
     return {*answered_messages(records), *events}
 
 
 def checkpoint_row(
-    record: CheckpointSaved, place: int, *, every_timer: bool = False
+    record: CheckpointSaved | RunWaiting, place: int, *, every_timer: bool = False
 ) -> CheckpointRow:
     """Return the changes that a checkpoint makes to its run's row, timers and inbox.
 
     Args:
-        record: The checkpoint.
+        record: The checkpoint, or that the run waits.
         place: Its index among the records that are written together.
         every_timer: Set all its timers, not only those that it has just set.
     """
+    if isinstance(record, RunWaiting):
+        until = record.until
+        return CheckpointRow(
+            place=place,
+            label="",
+            accepts=" ".join(name for name in record.events if len(name.split()) == 1),
+            at_us=to_us(record.at),
+            timers_set=[] if until is None else [(REST_TIMER, to_us(until))],
+            timers_gone=[] if until is not None else [REST_TIMER],
+            inbox=0,
+            is_checkpoint=False,
+        )
     return CheckpointRow(
         place=place,
         label=record.label,

@@ -9,7 +9,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.journal import Damage
 from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, queue_columns
 from qtforge_sdk.journal_kit.encoding import LoadBlob, UnreadableError, decode_record, to_us
-from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted
+from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted, RunWaiting
 from qtforge_sdk.run_status import status_after
 
 __all__ = ["COLUMNS", "ExpectedRow", "StoredRecord", "expected_rows"]
@@ -160,9 +160,10 @@ class ExpectedRow:
         ends = isinstance(record, RunFinished)
         self.has_ended |= ends
         row.update(status=status, finished_at=to_us(record.at) if ends else None)
-        if isinstance(record, CheckpointSaved):
+        if isinstance(record, CheckpointSaved | RunWaiting):
             saved = checkpoint_row(record, 0, every_timer=True)
-            row.update(kept=position, label=saved.label, accepts=saved.accepts, kept_at=saved.at_us)
+            kept = saved.position_after(position - 1)
+            row.update(kept=kept, label=saved.label, accepts=saved.accepts, kept_at=saved.at_us)
             row["correlation"] = saved.key or row.get("correlation")
             self.timers = dict(saved.timers_set)
             self.positions.add(saved.inbox)

@@ -48,7 +48,7 @@ class RunRow(NamedTuple):
 
 
 class CheckpointRow(msgspec.Struct, kw_only=True):
-    """The changes that a checkpoint makes to its run's row, timers and inbox.
+    """The changes that a checkpoint or a `RunWaiting` makes to its run's row, timers and inbox.
 
     Attributes:
         place: The index of its record among those that are written together.
@@ -60,6 +60,7 @@ class CheckpointRow(msgspec.Struct, kw_only=True):
         inbox: The position of the message that it handles; 0 for none.
         key: The correlation key of the run, or "".
         shows: Whether label or events differ from those of the row.
+        is_checkpoint: Whether the run is resumed from it; else from its first record.
     """
 
     place: int
@@ -71,6 +72,15 @@ class CheckpointRow(msgspec.Struct, kw_only=True):
     inbox: int
     key: str = ""
     shows: bool = True
+    is_checkpoint: bool = True
+
+    def position_after(self, last: int) -> int:
+        """Return the position from which the run is resumed; 0 for its first record.
+
+        Args:
+            last: The position of the run's last record before those that are written together.
+        """
+        return last + 1 + self.place if self.is_checkpoint else 0
 
 
 class StatusChange(msgspec.Struct, frozen=True):

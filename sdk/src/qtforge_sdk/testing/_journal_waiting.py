@@ -8,7 +8,13 @@ import datetime
 from typing import Any
 
 from qtforge_sdk.journal import RunQuery
-from qtforge_sdk.records import CheckpointSaved, RunPaused
+from qtforge_sdk.records import (
+    CheckpointSaved,
+    EventReceived,
+    RunPaused,
+    RunResumed,
+    RunWaiting,
+)
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -95,6 +101,40 @@ class WaitingContract:
         assert list(await journal.due(_LATEST)) == ["one"]
 
     @scenario
+    async def test_a_run_without_checkpoints_waits_and_is_resumed_from_its_start(
+        self, journals: Journals
+    ) -> None:
+        journal, other = await journals.open(), await journals.open()
+        ownership = await journal.create(started())
+        waits = RunWaiting(run_id="run", at=NOW, until=_LATER, events=("go", "two words"))
+        await journal.append(ownership, [step(name="a"), waits])
+        await journal.release(ownership)
+        (summary,) = await other.runs(RunQuery(waiting_for="go"))
+        assert (summary.status, summary.accepts, summary.stateful) == ("waiting", ("go",), False)
+        assert summary.waiting_since == NOW
+        assert not await other.take(5, now=NOW)
+        assert not await other.unfinished()
+        assert await other.next_due(NOW) == _LATER
+        (ownership,) = await other.take(5, now=_LATER)
+        assert list(await other.tail("run")) == [started(), step(name="a"), waits]
+        again = RunWaiting(run_id="run", at=_LATER, children=("child",))
+        resumed = RunResumed(run_id="run", at=_LATER, owner="o", plugins={})
+        await other.append(ownership, [resumed, again])
+        await other.release(ownership)
+        assert not await other.take(5, now=_LATEST)
+        assert await other.next_due(NOW) is None
+        assert not await journal.check()
+        archive = await journal.export("run")
+        await other.post("run", event("m1"))
+        (ownership,) = await journal.take(5, now=_LATER)
+        await journal.append(ownership, [finished()])
+        assert await journal.prune(_LATEST) == 1
+        await journal.import_(archive)
+        assert (await journal.summary("run")).records == 6
+        assert not (await journal.summary("run")).stateful
+        assert not await journal.check()
+
+    @scenario
     async def test_a_run_that_has_ended_has_no_timers(self, journals: Journals) -> None:
         journal = await journals.open()
         ownership = await journal.create(started())
@@ -139,6 +179,21 @@ class WaitingContract:
         assert not await journal.pending("run")
         assert not await journal.pending("nobody")
         assert len(await journal.inbox("run")) == 3
+
+    @scenario
+    async def test_an_event_that_a_run_without_checkpoints_has_received_wakes_it_no_more(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        ownership = await journal.create(started())
+        await journal.post("run", event("m1"))
+        received = EventReceived(run_id="run", at=NOW, name="go", event_id="m1")
+        await journal.append(ownership, [received, RunWaiting(run_id="run", at=NOW)])
+        await journal.release(ownership)
+        assert not await journal.pending("run")
+        assert not await journal.take(5, now=NOW)
+        await journal.post("run", event("m2"))
+        assert [each.run_id for each in await journal.take(5, now=NOW)] == ["run"]
 
     @scenario
     async def test_what_is_sent_to_a_run_that_has_ended_stirs_nobody(
