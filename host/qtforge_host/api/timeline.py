@@ -25,6 +25,7 @@ from qtforge_sdk.records import (
     RunReset,
     RunResumed,
     RunStarted,
+    RunWaiting,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -179,6 +180,8 @@ def _of_wait(record: Record) -> str:
             return f"{record.name}: fired, {max(record.late_s, 0.0):.3f} s late"
         case RunPaused():
             return f"paused{_asked(record)}"
+        case RunWaiting():
+            return f"rests{_awaited(record)}"
         case RunBlocked():
             return f"blocked: {record.reason}"
         case RunCancelRequested():
@@ -235,6 +238,14 @@ def _of_run(record: Record) -> str:
 
 def _by(record: StepSucceeded | CompensationSucceeded) -> str:
     return f" by {record.plugin} {record.plugin_version}" if record.plugin else ""
+
+
+def _awaited(record: RunWaiting) -> str:
+    parts = [f"for the event '{name}'" for name in record.events]
+    parts += [f"for the run {name}" for name in record.children]
+    if record.until is not None:
+        parts.append(f"until {_clock(record.until)}")
+    return f": waits {', '.join(parts)}" if parts else ""
 
 
 def _asked(record: RunPaused | RunCancelRequested | RunAmended) -> str:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from qtforge_host.api.timeline import timeline
 from qtforge_sdk import ErrorInfo
-from qtforge_sdk.records import CompensationFailed, CompensationStarted, RunPaused, StepFailed
+from qtforge_sdk.records import (
+    CompensationFailed,
+    CompensationStarted,
+    RunPaused,
+    RunWaiting,
+    StepFailed,
+)
+from qtforge_sdk.testing._journal_records import every_record
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
@@ -79,3 +86,16 @@ def test_the_time_that_a_clock_was_set_back_by_is_said() -> None:
     found = [*timeline([RunPaused(run_id="r", at=at) for at in (NOW, NOW - day)])]
     assert found[1].text.endswith("(the clock was set back by 86400 s)")
     assert found[1].after_s == 0.0
+
+
+def test_every_record_has_words() -> None:
+    for record in every_record():
+        assert all(each.text for each in timeline([record], NOW)), record
+
+
+def test_what_a_run_that_rests_waits_for_is_said() -> None:
+    waits = RunWaiting(run_id="r", at=NOW, until=NOW, events=("paid",), children=("r2",))
+    (entry,) = timeline([waits], NOW)
+    assert entry.text.startswith(
+        "rests: waits for the event 'paid', for the run r2, until 2026-01-02"
+    )
