@@ -25,6 +25,7 @@ from typing import Final
 __all__ = ["PostgreSQL", "PostgreSQLUnavailable", "postgresql_programs", "running_postgresql"]
 
 _START_TIMEOUT_S: Final = 60
+_VARIABLE: Final = "QTFORGE_TEST_POSTGRESQL"
 _OFF: Final = ("fsync", "full_page_writes")  # it lives for a test
 
 
@@ -64,11 +65,18 @@ class PostgreSQL:
 
 
 def postgresql_programs() -> Path:
-    """Return the folder of the newest installed server's programs.
+    """Return the folder of a server's programs.
+
+    It is what ``QTFORGE_TEST_POSTGRESQL`` names, such as that of a wheel with another version;
+    else the newest of those that are installed.
 
     Raises:
         PostgreSQLUnavailable: There is none.
     """
+    if named := os.environ.get(_VARIABLE):
+        if not (Path(named) / "initdb").exists():
+            raise PostgreSQLUnavailable(f"{_VARIABLE} names no folder with 'initdb'")
+        return Path(named)
     found = [each.parent for each in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     on_path = shutil.which("initdb")
     if on_path is not None:
