@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ _LISTENER: Final = "starts"
 _TOPIC: Final = "qtforge.start"
 _AT_ONCE: Final = 100  # starts that are read together
 _POLL_S: Final = 0.5  # after which it is looked whether there is room
+_LOOK_S: Final = 60.0  # between two looks where nothing is known to wait
 
 
 class _Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,7 @@ class DeferredStarts:
         self._max_runs = sys.maxsize if max_runs is None else max_runs
         self._capacity = capacity
         self._count = 0  # of those that wait, from the first look
+        self._added = asyncio.Event()
         self._listens = False
 
     @property
@@ -97,11 +100,13 @@ class DeferredStarts:
         await self._journal.publish(
             Publication(message_id=run_id, topic=_TOPIC, message=message, at=self._clock.now())
         )
+        self._added.set()
 
     async def run(self) -> None:
         """Start what waits, as there is room, until cancelled."""
         failure = ""
         while True:
+            self._added.clear()
             try:
                 while await self._start_some():
                     pass
@@ -110,7 +115,11 @@ class DeferredStarts:
                 if str(error) != failure:  # it may last for days
                     _LOG.warning("starts that wait can't be read: %s", error)
                 failure = str(error)
-            await asyncio.sleep(_POLL_S)
+            if self._count or failure:
+                await asyncio.sleep(_POLL_S)
+            else:  # an idle process asks the journal for nothing
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._added.wait(), _LOOK_S)
 
     async def _start_some(self) -> bool:
         """Start some of what waits; return whether there may be more, and room for it."""

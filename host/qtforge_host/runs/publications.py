@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _LISTENER: Final = "serve"  # one process of a state directory executes runs by 
 _AT_ONCE: Final = 100  # publications before they are removed
 _HANDLED_S: Final = 60.0  # in which subscribers handle these
 _POLL_S: Final = 1.0  # after which changed subscriptions are noticed
+_LOOK_S: Final = 60.0  # between two looks that no change of the journal has led to
 _AGAIN_S: Final = 1.0  # before the journal is tried again
 
 
@@ -123,20 +125,28 @@ class PublicationReceiver:
         """Receive publications until cancelled."""
         self._active_runs.on_change.add(self._changed.set)
         failure = ""
+        looked_s = -_LOOK_S
         try:
             while True:
-                self._changed.clear()
+                if time.monotonic() >= looked_s + _LOOK_S:
+                    self._changed.set()
                 try:
-                    await self._listen()
-                    received = await self._receive()
+                    if await self._listen():
+                        self._changed.set()
+                    if self._changed.is_set():  # an idle process asks the journal for nothing
+                        looked_s = time.monotonic()
+                        self._changed.clear()
+                        if await self._receive():
+                            self._changed.set()
+                            continue
                     failure = ""
-                    if received:
-                        continue
                 except QtForgeError as error:  # such as a store that fails for a while
                     if str(error) != failure:  # it may last for days
                         _LOG.warning("what other processes publish can't be received: %s", error)
                     failure = str(error)
+                    self._changed.set()
                     await asyncio.sleep(_AGAIN_S)
+                    continue
                 try:
                     async with asyncio.timeout(_POLL_S):
                         await self._changed.wait()
@@ -156,11 +166,14 @@ class PublicationReceiver:
         self._listened = None
         await self._journal.listen(_LISTENER, [])
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> bool:
+        """Listen to what is subscribed to now; return whether that has changed."""
         topics = sorted({*self._bus.patterns(), *self._topics()})
         if topics != self._listened:
             await self._journal.listen(_LISTENER, topics, self._capacity)
             self._listened = topics
+            return True
+        return False
 
     async def _receive(self) -> bool:
         """Deliver some of what is stored; return whether there was any."""

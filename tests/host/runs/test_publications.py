@@ -272,6 +272,7 @@ def test_a_store_that_fails_for_long_is_said_once_and_again_after_it_worked(
 ) -> None:
     monkeypatch.setattr(publications, "_AGAIN_S", 0.001)
     monkeypatch.setattr(publications, "_POLL_S", 0.001)
+    monkeypatch.setattr(publications, "_LOOK_S", 0.001)
 
     async def case(lab: Any) -> None:
         works = lab.mortal.publications
@@ -290,5 +291,32 @@ def test_a_store_that_fails_for_long_is_said_once_and_again_after_it_worked(
             async with asyncio.timeout(60):
                 await done.wait()
         assert caplog.text.count("can't be received") == 2
+
+    play(case)
+
+
+def test_an_idle_process_asks_the_journal_for_publications_only_when_it_has_changed(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publications, "_POLL_S", 0.001)
+
+    async def case(lab: Any) -> None:
+        looks, works, looked = 0, lab.mortal.publications, asyncio.Event()
+
+        async def counted(*args: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            looked.set()
+            return await works(*args)
+
+        lab.mortal.publications = counted
+        async with listening(lab):
+            await asyncio.sleep(0.2)  # two hundred times the poll
+            assert looks <= 5
+            looked.clear()
+            for tell in [*lab.engine.active_runs.on_change]:
+                tell()
+            async with asyncio.timeout(60):
+                await looked.wait()
 
     play(case)
