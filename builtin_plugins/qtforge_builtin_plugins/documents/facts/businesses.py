@@ -609,7 +609,8 @@ def _first_line(page: Page, customer: str | None) -> _Name | None:
             # Northwind Paper INVOICE
             text = page.text[start : title[1]].strip(" -–|")
             title = None
-        is_plain = title is None and not is_label and not any(map(str.isdigit, text))
+        is_plain = title is None and not is_label and text.strip()[:1].isalpha()
+        is_plain = is_plain and not any(map(str.isdigit, text))
         if is_plain and len(text) < 60 and (customer is None or not _same(text, customer)):
             return _Name(text.strip(), start, 0, index)
     return None

@@ -14,17 +14,21 @@ from stdnum import iso11649
 
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
 from qtforge_builtin_plugins.documents.facts.headings import PlacedCell, align_headings
-from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
+from qtforge_builtin_plugins.documents.facts.labels import Hit
+from qtforge_builtin_plugins.documents.facts.numbers import find_number
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sentences import PlacedValue, find_sentence_values
 
-__all__ = ["DATES", "REFERENCES", "Field", "find_fields", "find_stamp"]
+__all__ = ["DATES", "GUESSED", "REFERENCES", "Field", "find_fields", "find_stamp"]
 
 DATES: Final = ("date", "due_date", "service_date")
 REFERENCES: Final = (
     "number", "order_reference", "payment_reference", "customer_number", "delivery_note",
     "original_number",
 )  # fmt: skip
+GUESSED: Final = 0.4
+"""The confidence of a number that is the most likely one, beside no word for an invoice."""
+
 _WEAK: Final = {"number_weak": "number", "date_weak": "date"}
 _KINDS: Final = frozenset({*DATES, *REFERENCES, *_WEAK})
 _BANK: Final = frozenset({"bank", "iban", "bic", "account", "bank_code"})
@@ -56,6 +60,7 @@ _UNTIL: Final = re.compile(
     r"|не позднее|en gec|kadar)(?!\w)[^.]{0,24}$"
 )
 _PAY_REACH: Final = 90
+_SAID: Final = 0.6  # the least confidence of a value whose label is of the lists
 _SURE: Final = 0.45  # the confidence of a label that is not in a sentence is greater
 _BROKEN: Final = re.compile(r"\d[/-]\s*$")
 _AMOUNT: Final = re.compile(r"\d[.,]\d\d(?![\d./-])|[€$£%]")
@@ -178,10 +183,6 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
     for hit in page.hits:
         if hit.start not in in_runs:
             found += _beside(page, hit, dates)
-    if not any(each.kind == "number" for each in found):
-        found += _named_in_sentence(
-            page, dates, has_date=any(each.kind == "date" for each in found)
-        )
     placed = find_sentence_values(page, language)
     said = {each.value: each.kind for each in placed}
     found = [each for each in found if not _is_of_another(each, said)]
@@ -194,8 +195,7 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         known = {_surest(found, kind) for kind in ("number", "order_reference")}
         quoted = [each for each in _quoted(page, dates) if each.value not in known]
         found += quoted or _of_number(page, found)
-    if not any(each.kind == "number" for each in found):
-        found += _any_numbered(page, dates, {each.value for each in found})
+    found = _with_likely_number(page, dates, found)
     day = _surest(found, "date")
     # Nobody is to pay before the invoice: such a day is another one's.
     found = [each for each in found if not (day and each.kind == "due_date" and each.value < day)]
@@ -204,26 +204,6 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
     if not any(each.kind == "due_date" for each in found):
         found += _in_sentences(page, dates, {each.value for each in found})
     return found
-
-
-def _named_in_sentence(page: Page, dates: _Dates, *, has_date: bool) -> Iterator[Field]:
-    """Yield number and date of a sentence: enclosed is our invoice 17/2026 dated 3 March 2026."""
-    for _, start, end in page.labels.find_titles(page.folded, page.tokens[:_MOST_TOKENS]):
-        line = page.line_at(start)
-        rest = f"{page.text[end : page.lines[line][1]]} {page.line(line + 1)}"[:_SENTENCE]
-        number = _NAMED.match(rest)
-        if number is None or not _has_digits(number["value"]):
-            continue
-        if not _is_number(number["value"], dates) or _is_amount(rest, number):
-            continue
-        value = number["value"].rstrip(".-/")
-        yield _field(page, "number", value, start, end + number.end(), 0.5)
-        dated = dates.at(rest[number.end() :], _SENTENCE_GAP)
-        if dated and not has_date:
-            between = page.labels.words_of(fold(rest[number.end() : number.end() + dated[0]]))
-            if not any("due" in page.labels.roles_of(word) for word in between):
-                yield _field(page, "date", dated[2], start, end + number.end() + dated[1], 0.5)
-        return
 
 
 def _is_of_another(field: Field, said: Mapping[str, str]) -> bool:
@@ -268,37 +248,27 @@ def _surest(found: Sequence[Field], kind: str) -> str | None:
     return max(some, key=lambda each: each.confidence).value if some else None
 
 
-def _any_numbered(page: Page, dates: _Dates, taken: set[str]) -> list[Field]:
-    """Return the first number after words for a number or a document, whatever is between them.
-
-    Words for customers, orders and the like are of other numbers.
-    """
-    for index, (start, end) in enumerate(page.lines[:_MOST_NUMBERED]):
-        for cell in page.cells[index]:
-            match = _ANY_NUMBERED.fullmatch(page.text, cell.start, cell.end)
-            if (
-                match is None
-                and cell.end == end
-                and not any(map(str.isdigit, page.text[start:end]))
-            ):
-                following = page.lines[index + 1] if index + 1 < len(page.lines) else None
-                if following is None or not _ONE_WORD.fullmatch(page.text, *following):
-                    continue
-                label, value, at = page.folded[cell.start : end], page.text[slice(*following)], end
-            elif match is not None:
-                label, value = page.folded[match.start(1) : match.end(1)], match[2]
-                at = match.end()
-            else:
-                continue
-            value = value.rstrip(".-/,;")
-            roles = [page.labels.roles_of(word) for word in page.labels.words_of(label)]
-            said = frozenset().union(*roles)
-            is_number = {"number", "document"} & said and not _OTHER_ROLES & said
-            if not is_number or value in taken or not _has_digits(value):
-                continue
-            if _is_number(value, dates) and not _AMOUNT.search(value):
-                return [_field(page, "number", value, cell.start, at, 0.25)]
-    return []
+def _with_likely_number(page: Page, dates: _Dates, found: list[Field]) -> list[Field]:
+    """Return the values with the number that is most likely, unless a label says it."""
+    numbers = [each for each in found if each.kind == "number"]
+    if any(each.confidence >= _SAID for each in numbers):
+        return found
+    taken = {
+        each.value
+        for each in found
+        if each.confidence >= _SAID and each.kind not in ("number", "payment_reference")
+    }
+    said = {each.value for each in numbers} - taken
+    best = find_number(page, lambda value: not _is_number(value, dates), taken, said)
+    if best is None:
+        return found
+    sure = max(
+        GUESSED + (0.1 if best.is_named else 0),
+        *(each.confidence for each in numbers if each.value == best.value),
+        0,
+    )
+    field = _field(page, "number", best.value, best.label, best.start + len(best.value), sure)
+    return [each for each in found if each.kind != "number"] + [field]
 
 
 def _of_number(page: Page, found: Sequence[Field]) -> list[Field]:
@@ -352,10 +322,6 @@ def _quoted(page: Page, dates: _Dates) -> list[Field]:
         if "pay" in roles and not roles & {"register", "vat"}:
             return [_field(page, "payment_reference", value, start, end, 0.4)]
     return []
-
-
-def _is_amount(rest: str, number: re.Match[str]) -> bool:
-    return re.match(r"[\d.]*,\d\d(?!\d)|\s?[€$£]", rest[number.start("value") :]) is not None
 
 
 def _until(page: Page, dates: _Dates, found: Sequence[Field]) -> Iterator[Field]:

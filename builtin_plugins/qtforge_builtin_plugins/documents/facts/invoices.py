@@ -11,7 +11,12 @@ from qtforge_builtin_plugins.documents.facts.businesses import (
     find_businesses,
     find_recipient,
 )
-from qtforge_builtin_plugins.documents.facts.fields import Field, find_fields, find_stamp
+from qtforge_builtin_plugins.documents.facts.fields import (
+    GUESSED,
+    Field,
+    find_fields,
+    find_stamp,
+)
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
 from qtforge_builtin_plugins.documents.facts.items import Row, find_rows
 from qtforge_builtin_plugins.documents.facts.labels import fold, load_labels, tokenize
@@ -80,7 +85,8 @@ def find_invoice(
     rows = find_rows(page, language)
     sums = find_sums(page, language, [row.amount.value for row in rows])
     sums = with_sentence_sums(page, language, sums, _value(fields, "number"))
-    if sums.total is None and "number" not in fields:
+    number = fields.get("number")
+    if sums.total is None and (number is None or number.confidence <= GUESSED):
         return None
     businesses = find_businesses(page, sender)
     evidence: dict[str, FactEvidence] = {}
