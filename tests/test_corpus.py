@@ -142,7 +142,7 @@ def test_the_labels_of_the_second_tranche_differ_from_those_before(code: str) ->
 def test_every_document_has_an_answer_and_every_answer_a_document() -> None:
     files = {path for path in FOLDER.glob("*/*") if path.suffix != ".json"}
     assert files == {path.parent / answer(path).document for path in ANSWERS}
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 13_000_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 15_000_000
 
 
 def test_layouts_and_wordings_of_a_folder_occur_in_no_other() -> None:
@@ -231,7 +231,7 @@ def test_the_amounts_of_every_invoice_add_up() -> None:
         for tax in facts.taxes or ():
             exact = tax.base * tax.rate / 100
             assert abs(exact - tax.amount) <= CENT / 2 + CENT / 2 * facts.prices_include_tax
-        if facts.taxes:
+        if facts.taxes and facts.net is not None:
             assert sum(tax.base for tax in facts.taxes) == facts.net
         if facts.paid is not None:
             assert facts.total - facts.paid == facts.amount_due

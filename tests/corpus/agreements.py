@@ -1,11 +1,12 @@
 """Contracts of the second tranche: marked texts, and the formats that they are written in.
 
-A contract is written out with its names, as a native writes them, in cases and with titles. Marks
-tell what is what: `<a:...>` a company that is a party, `<A:...>` a person who is one, `<o:...>`
-another form of a party's name, `<s:...>` who signs, `<p:...>` another person or another form of a
-person's name, `<d:...>` an address, `<m:...>` mail, `<t:...>` a phone, `<n:...>` a number of a
-person or company, and `<k:...>` what is to stay. `{iban}`, `{phone}`, `{pid}` (a person's number),
-`{cno}` and `{vat}` (a company's) and `{account}` are drawn; a figure after the word draws another.
+A contract is written out with its names, as a native writes them, in cases and with titles.
+Marks tell what is what: `<a:...>` a company that is a party, `<A:...>` a person who is one,
+`<o:...>` another form of a party's name, `<s:...>` who signs, `<p:...>` another person or
+another form of a person's name, `<d:...>` an address, `<m:...>` mail, `<t:...>` a phone,
+`<n:...>` a number of a person or company, `<c:...>` an account, `<i:...>` an IBAN, and
+`<k:...>` what is to stay. `{iban}`, `{phone}`, `{pid}` (a person's number), `{cno}` and `{vat}`
+(a company's) and `{account}` are drawn; a figure after the word draws another.
 Lines: `## ` is a heading, `- ` an item, `| x | y` a row of a table, all others are paragraphs.
 """
 
@@ -30,11 +31,11 @@ from tests.corpus.layout import Draft
 from tests.corpus.office_layouts import LEAN, new_word, word_draft
 from tests.corpus.prose import Contract, Redaction, Secret
 
-_MARK = re.compile(r"<([aAospdmtnk]):([^<>]+)>")
+_MARK = re.compile(r"<([aAospdmtncki]):([^<>]+)>")
 _GAP = re.compile(r"\{([a-z]+)(\d?)\}")
 _KINDS: dict[str, Secret] = {
     "a": "party", "A": "person", "o": "party", "s": "person", "p": "person", "d": "address",
-    "m": "email", "t": "phone", "n": "id",
+    "m": "email", "t": "phone", "n": "id", "c": "account", "i": "iban",
 }  # fmt: skip
 _DRAWN: dict[str, Secret] = {
     "iban": "iban", "phone": "phone", "pid": "id", "cno": "id", "vat": "id", "account": "account",
@@ -378,4 +379,8 @@ DEEDS: dict[str, Callable[[Paper], Draft]] = {
     "lines": as_lines,
     "booklet": as_booklet,
     "typescript": as_typescript,
+    "page": as_page,
+    "office": as_office_header,
+    "tabs": as_word_tabs,
+    "wrapped": as_wrapped_text,
 }

@@ -121,6 +121,24 @@ _STYLES = {
         ".above{display:grid;grid-auto-flow:column;gap:6mm}.label{font-size:7.5pt;color:#777}"
         ".stack div{margin-bottom:2.5mm}.rows .c{border-bottom:1px dotted #ccc}"
     ),
+    "ledger": (
+        "@page{size:A4;margin:14mm 15mm}body{font:8pt 'Liberation Mono'}.block{margin:0 0 4mm}"
+        ".cols{display:table;width:100%;table-layout:fixed}.cols>*{display:table-cell}"
+        "p{margin:0 0 2mm}table{border-collapse:collapse}td,th{padding:.5mm 2mm;text-align:left;"
+        "vertical-align:top}.items,.grid{width:100%}.items th,.items td,.grid td{border:1px solid}"
+        ".items th{background:#ddd}.items td:last-child,.items th:last-child{text-align:right}"
+        ".above{display:flex;gap:5mm}.label{font-weight:bold}.stack div{margin-bottom:1mm}"
+    ),
+    "card": (
+        "@page{size:A4;margin:18mm 20mm}body{font:10pt 'Liberation Sans';color:#222}"
+        ".block{margin:0 0 6mm}.cols{display:flex;justify-content:space-between;gap:6mm}"
+        "p{margin:0 0 3mm}table{border-spacing:0}td,th{padding:1.2mm 4mm 1.2mm 0;text-align:left}"
+        ".items{width:100%}.items th{font-weight:normal;color:#777;border-bottom:2px solid #222}"
+        ".items td{border-bottom:1px solid #eee}.items td:nth-last-child(-n+2),"
+        ".items th:nth-last-child(-n+2){text-align:right}.grid td{background:#f7f7f7}"
+        ".above{display:flex;justify-content:space-between}.label{color:#777;font-size:8pt}"
+        ".stack div{margin-bottom:2mm}.rows td:first-child{color:#555}"
+    ),
 }
 _COMMON = (
     ".right{margin-left:50%}.ends table{width:100%}.ends td:last-child{text-align:right}"
@@ -426,6 +444,30 @@ def _as_mail(parts: Sequence[Block], envelope: Envelope) -> Draft:
     )
 
 
+def _as_both(parts: Sequence[Block], envelope: Envelope) -> Draft:
+    return mail(
+        envelope.subject, envelope.sender, envelope.to, plain=_plain(parts, 72),
+        html=_html(envelope.code, "card", parts), when=envelope.when,
+    )  # fmt: skip
+
+
+def _note(parts: Sequence[Block]) -> str:
+    """Write Markdown, as technical notes are kept beside their code."""
+    lines: list[str] = []
+    for block in parts:
+        if block.kind == "title":
+            lines += [f"# {' '.join(row)}" for row in block.rows]
+        elif block.kind == "rows":
+            first, *rest = block.rows
+            lines.append(f"| {' | '.join(first)} |")
+            lines.append("|" + "---|" * len(first))
+            lines += [f"| {' | '.join(row)} |" for row in rest]
+        else:
+            lines += ["   ".join(row) for row in block.columns[0]]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def _mail_page(style: str) -> Callable[[Sequence[Block], Envelope], Draft]:
     def made(parts: Sequence[Block], envelope: Envelope) -> Draft:
         html = _html(envelope.code, style, parts)
@@ -450,7 +492,15 @@ FORMATS: dict[str, Callable[[Sequence[Block], Envelope], Draft]] = {
     "word": lambda parts, _: word_draft(_word(parts, tabs=True), without=LEAN),
     "tables": lambda parts, _: word_draft(_word(parts, tabs=False), without=LEAN),
     "text": lambda parts, _: Draft(_plain(parts).encode(), ".txt", "text"),
+    "ledger": _page("ledger"),
+    "card": _page("card"),
+    "html": lambda parts, envelope: Draft(
+        _html(envelope.code, "card", parts).encode(), ".html", "text"
+    ),
+    "print": lambda parts, _: Draft(_plain(parts, 100).encode(), ".txt", "text"),
+    "note": lambda parts, _: Draft(_note(parts).encode(), ".md", "text"),
     "mail": _as_mail,
+    "mail-both": _as_both,
     "mail-page": _mail_page("page"),
     "mail-web": _mail_page("web"),
 }

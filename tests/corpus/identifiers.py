@@ -210,3 +210,25 @@ def luhn_reference(rng: Random) -> str:
     """Give a number that ends in its Luhn digit, such as a Swedish OCR number."""
     head = digits(rng, "7########")
     return f"{head}{luhn.calc_check_digit(head)}"
+
+
+def belgian_reference(rng: Random) -> str:
+    """Give a structured communication of Belgium, whose last two digits are the rest by 97."""
+    head = digits(rng, "##########")
+    number = f"{head}{int(head) % 97 or 97:02}"
+    return f"+++{number[:3]}/{number[3:7]}/{number[7:]}+++"
+
+
+def dutch_reference(rng: Random) -> str:
+    """Give a payment reference of the Netherlands, whose first of 16 digits is its check."""
+    rest = digits(rng, "#" * 15)
+    weights = (2, 4, 8, 5, 10, 9, 7, 3, 6, 1)
+    total = sum(int(digit) * weights[at % 10] for at, digit in enumerate(reversed(rest)))
+    check = 11 - total % 11
+    return grouped(f"{1 if check == 10 else check % 11}{rest}")
+
+
+def danish_reference(rng: Random) -> str:
+    """Give a payment id of a Danish slip of kind 71: 15 digits, the last by Luhn."""
+    head = digits(rng, "4#############")
+    return f"{head}{luhn.calc_check_digit(head)}"

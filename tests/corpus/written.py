@@ -188,6 +188,9 @@ class Filled:
             "RF": identifiers.creditor_reference,
             "OCR": identifiers.luhn_reference,
             "QR": _swiss_reference,
+            "OGM": identifiers.belgian_reference,
+            "NL16": identifiers.dutch_reference,
+            "FIK": identifiers.danish_reference,
         }
         if pattern in special:
             return special[pattern](rng)

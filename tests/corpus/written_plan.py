@@ -12,7 +12,7 @@ from tests.corpus.languages import CODES, Agreement, Bill, Deed, Sheet, language
 from tests.corpus.plan import Planned, file_suffix
 from tests.corpus.written import Filled
 
-FOLDERS = ("fourth", "fifth")
+FOLDERS = ("fourth", "fifth", "held_out")
 # A folder keeps the seeds that it was drawn with when it was held out.
 SEEDS = {"fifth": "held_out"}
 
