@@ -1,0 +1,99 @@
+"""A server that goes away, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from tests.extensions.nats.nodes import ECHO, Node, until
+from tests.servers.nats import Nats, NatsUnavailable, running_nats
+
+from qtforge_sdk.errors import BusUnavailableError, NodeLostError
+
+
+@pytest.fixture
+def server() -> Iterator[Nats]:
+    try:
+        with running_nats() as server:
+            yield server
+    except NatsUnavailable as error:
+        pytest.skip(str(error))
+
+
+def test_nodes_find_each_other_again_after_the_server_was_away(server: Nats) -> None:
+    async def main() -> None:
+        one = await Node(server.url, "one").start()
+        two = await Node(server.url, "two").start(ECHO)
+        await until(lambda: one.sees("two.1"))
+        slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
+        await until(lambda: two.asked == ["slow"])
+        server.stop()
+        await until(lambda: bool(one.transport.trouble))
+        with pytest.raises(BusUnavailableError):
+            await one.ask("two.1")
+        with pytest.raises(NodeLostError):
+            await slow
+        assert not one.transport.directory()
+        server.start()
+        await until(lambda: one.sees("two.1") and not two.transport.trouble)
+        assert await one.ask("two.1", "again") == "again"
+        await one.transport.close()
+        await two.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_call_outlives_a_short_absence_of_the_server(server: Nats) -> None:
+    async def main() -> None:
+        one = await Node(server.url, "one").start()
+        two = await Node(server.url, "two").start(ECHO)
+        await until(lambda: one.sees("two.1"))
+        slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
+        await until(lambda: two.asked == ["slow"])
+        server.stop()
+        await until(lambda: bool(one.transport.trouble) and bool(two.transport.trouble))
+        server.start()
+        await until(lambda: not one.transport.trouble and not two.transport.trouble)
+        if not slow.done():  # else this machine was too slow
+            two.gate.set()
+            assert await slow == "slow"
+        await one.transport.close()
+        await two.transport.close()
+        slow.cancel()
+        await asyncio.wait([slow])
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_an_answer_that_was_missed_ends_the_call(server: Nats) -> None:
+    async def main() -> None:
+        one = await Node(server.url, "one").start()
+        two = await Node(server.url, "two").start(ECHO)
+        await until(lambda: one.sees("two.1"))
+        slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
+        await until(lambda: two.asked == ["slow"])
+        server.stop()
+        await until(lambda: bool(one.transport.trouble) and bool(two.transport.trouble))
+        two.gate.set()
+        await until(lambda: not two.transport._work)  # answered, and nobody can hear it
+        server.start()
+        with pytest.raises(NodeLostError):
+            await slow
+        await one.transport.close()
+        await two.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_server_that_is_not_there_is_said_without_secrets() -> None:
+    async def main() -> None:
+        node = Node("nats://me:s3cr3t@127.0.0.1:1", "one")
+        with pytest.raises(BusUnavailableError) as caught:
+            await node.start()
+        assert "nats://127.0.0.1:1" in str(caught.value)
+        assert "s3cr3t" not in str(caught.value)
+        assert node.transport.trouble
+        await node.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))

@@ -1,0 +1,129 @@
+"""Who may do what on a server with the permissions that docs/scale.md has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import nkeys  # type: ignore[import-untyped]
+import pytest
+import trustme
+from tests.extensions.nats.nodes import ECHO, Node, until
+from tests.servers.nats import Nats, NatsUnavailable, running_nats
+
+from qtforge_sdk.errors import BusUnavailableError, NodeGoneError, RequestTimeoutError
+from qtforge_sdk.transport import NodeHandler
+
+_OTHER = NodeHandler(topic="text.echo", plugin="other", version="9.9.9")
+_PERMISSIONS = """
+authorization {
+  users = [
+    { user: "worker-1", password: "one", permissions: {
+        publish: ["qtforge.node.who", "qtforge.node.beat.worker-1.*", "qtforge.call.>",
+                  "qtforge.event.>"]
+        subscribe: ["qtforge.node.>", "qtforge.reply.worker-1.*.*", "qtforge.event.>"]
+    } }
+    { nkey: "NKEY", permissions: {
+        publish: ["qtforge.node.who", "qtforge.node.beat.gpu-1.*",
+                  "qtforge.node.plugin.echo.gpu-1.*", "qtforge.event.>"]
+        subscribe: ["qtforge.node.>", "qtforge.call.echo.gpu-1.*", "qtforge.event.>",
+                    "qtforge.reply.gpu-1.*.*"]
+        allow_responses: { max: 10000, expires: "24h" }
+    } }
+  ]
+}
+"""
+
+
+@contextlib.contextmanager
+def server_with(configuration: str) -> Iterator[Nats]:
+    try:
+        with running_nats(configuration) as server:
+            yield server
+    except NatsUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def seed() -> str:
+    return str(nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_USER).decode())
+
+
+@pytest.fixture
+def server(seed: str) -> Iterator[Nats]:
+    public = nkeys.from_seed(seed.encode()).public_key.decode()
+    with server_with(_PERMISSIONS.replace("NKEY", public)) as server:
+        yield server
+
+
+def test_a_node_answers_for_its_own_plugins_alone(server: Nats, seed: str) -> None:
+    asks = server.url.replace("nats://", "nats://worker-1:one@")
+    answers = f"{server.url}?nkey={seed}"
+
+    async def main() -> None:
+        one = await Node(asks, "worker-1").start()
+        two = await Node(answers, "gpu-1").start(ECHO)
+        await until(lambda: one.sees("gpu-1.1"))
+        heard: list[str] = []
+        assert await one.ask("gpu-1.1", "hello", 20, lambda *said: heard.append("")) == "hello"
+        # It claims another plugin, and another node's name: the server lets neither through.
+        await two.transport.announce([ECHO, _OTHER])
+        rogue = await Node(answers, "worker-1", "rogue").start(ECHO)
+        await asyncio.sleep(1.5)
+        entry = one.transport.directory()["gpu-1.1"]
+        assert {each.plugin for each in entry.handlers} == {"echo"}
+        assert "worker-1.rogue" not in one.transport.directory()
+        with pytest.raises((NodeGoneError, RequestTimeoutError)):
+            await one.ask("gpu-1.1", plugin="other", timeout_s=1)
+        assert two.asked == ["hello"]
+        # It may not ask others either.
+        with pytest.raises((NodeGoneError, RequestTimeoutError)):
+            await two.ask("worker-1.1", timeout_s=0.5)
+        for node in (one, two, rogue):
+            await node.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_who_is_not_known_is_not_let_in(server: Nats) -> None:
+    async def main() -> None:
+        for user in ("", "worker-1:wrong@", "t0ken@"):
+            node = Node(server.url.replace("nats://", f"nats://{user}"), "worker-1")
+            with pytest.raises(BusUnavailableError) as caught:
+                await node.start()
+            assert "wrong" not in str(caught.value)
+            assert "t0ken" not in str(caught.value)
+            await node.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_connection_is_encrypted_where_the_address_says_so(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    chain, key, ca = tmp_path / "chain.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
+    certificate.private_key_pem.write_to_path(key)
+    for blob in certificate.cert_chain_pems:
+        blob.write_to_path(chain, append=True)
+    authority.cert_pem.write_to_path(ca)
+    configuration = f'tls {{ cert_file: "{chain}", key_file: "{key}" }}\n'
+    configuration += 'authorization { token: "s3cr/t" }\n'
+
+    async def main(server: Nats) -> None:
+        place = server.url.removeprefix("nats://")
+        secured = f"tls://s3cr%2Ft@{place}?tls_ca={ca}"
+        one = await Node(secured, "one").start()
+        two = await Node(secured, "two").start(ECHO)
+        await until(lambda: one.sees("two.1"))
+        assert await one.ask("two.1") == "hello"
+        await one.transport.close()
+        await two.transport.close()
+        unknown = Node(f"tls://s3cr%2Ft@{place}", "three")  # of another authority
+        with pytest.raises(BusUnavailableError):
+            await unknown.start()
+        await unknown.transport.close()
+
+    with server_with(configuration) as server:
+        asyncio.run(asyncio.wait_for(main(server), 60))
