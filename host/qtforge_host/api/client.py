@@ -692,7 +692,7 @@ class RunClient(RunStore):
                 journal,
                 before,
                 wait_seconds(timeout),
-                lambda records: amendment_outcome(run_id, records, message.message_id),
+                lambda records: amendment_outcome(records, message.message_id),
             )
         if isinstance(answer, AmendmentRefused):
             raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
@@ -876,13 +876,18 @@ async def _answered(
         before: The run before the message was posted; only records after it are read.
         timeout_s: The longest wait, in seconds.
         settled: Returns the answer that these records contain, or None.
+
+    Raises:
+        RunEndedError: The run has ended without an answer, so there will be none.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             while True:
-                found = settled(await journal.records(before.run_id, before.records))
+                records = await journal.records(before.run_id, before.records)
+                found = settled(records)
                 if found is not None:
                     return found
+                _refuse_ended(before.run_id, records)
                 await asyncio.sleep(_POLL_S)
     return None
 

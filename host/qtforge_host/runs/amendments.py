@@ -25,7 +25,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import AmendmentRefusedError
 from qtforge_sdk.journal import InboxMessage, Journal
-from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended, RunFinished
+from qtforge_sdk.records import AmendmentRefused, CheckpointSaved, RunAmended
 from qtforge_sdk.runs import Amendment
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
@@ -277,26 +277,17 @@ async def amend_resting(
 
 
 def amendment_outcome(
-    run_id: str, records: Iterable[Record], message_id: str
+    records: Iterable[Record], message_id: str
 ) -> RunAmended | AmendmentRefused | None:
     """Return the answer to an amendment that was posted to a run; None while there is none.
 
     Args:
-        run_id: The run.
         records: The run's, or those since its last checkpoint.
         message_id: The posted message.
-
-    Raises:
-        RunEndedError: The run has ended without an answer, so there will be none.
     """
-    finished = None
     for record in records:
         if isinstance(record, RunAmended | AmendmentRefused) and record.message_id == message_id:
             return record
-        if isinstance(record, RunFinished):
-            finished = record
-    if finished is not None:
-        raise RunEndedError(run_id, finished.status)
     return None
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from qtforge_host.config.settings import load_settings
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.state import RunState
 from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.journal import RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError
 from qtforge_sdk.records import RunFinished
 
@@ -227,5 +229,25 @@ def test_an_amendment_of_a_run_that_ends_meanwhile_says_so_at_once(
             async with asyncio.timeout(60):
                 with pytest.raises(RunEndedError):
                     await runs.amend(run_id, change, timeout=3600)
+
+    asyncio.run(main())
+
+
+def test_an_event_for_a_run_that_ends_without_it_is_refused_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with RunClient.open() as runs:
+            run_id = (await runs.run("quick", {"word": "a"})).run_id
+            ended = await (await runs._parts.journal()).summary(run_id)
+            before = replace(ended, status="running", finished_at=None, records=ended.records - 1)
+
+            async def before_its_end(*_: object) -> RunSummary:
+                return before
+
+            monkeypatch.setattr(client, "_refuse_finished", before_its_end)
+            async with asyncio.timeout(60):
+                with pytest.raises(RunEndedError):
+                    await runs.send(run_id, "go", timeout=3600)
 
     asyncio.run(main())
