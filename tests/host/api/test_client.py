@@ -7,12 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 from tests.host.conftest import Site
 from tests.serving import PLUGIN, until
 
