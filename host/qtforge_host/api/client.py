@@ -21,6 +21,7 @@ from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.host_client import HostClient
 from qtforge_host.api.idempotency import check_same, run_id_of
 from qtforge_host.api.lookup import shown_status
+from qtforge_host.api.nodes import NodeClient
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.queueing import queue_entry
 from qtforge_host.api.snapshots import RunSnapshot, look
@@ -90,6 +91,7 @@ class RunClient(RunStore):
 
     Attributes:
         host: The use cases of the host itself: topics, requests, health, plugins, schedules.
+        nodes: The use cases of the processes that take runs, and of pools.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class RunClient(RunStore):
     ) -> None:
         super().__init__(parts)
         self.host = HostClient(parts)
+        self.nodes = NodeClient(parts)
         self._by = by
         self._stays = stays
         self._max_runs = max_runs

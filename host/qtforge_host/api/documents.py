@@ -40,6 +40,10 @@ __all__ = [
     "JournalChecked",
     "JournalCopied",
     "MachineDocument",
+    "NeededPlugin",
+    "NodeDocument",
+    "NodeRow",
+    "Nodes",
     "PathEntry",
     "PluginCommand",
     "PluginCommands",
@@ -47,6 +51,8 @@ __all__ = [
     "PluginProblem",
     "PluginRow",
     "Plugins",
+    "PoolRow",
+    "Pools",
     "Pruned",
     "Published",
     "Ready",
@@ -253,6 +259,7 @@ class RunRow(Part, frozen=True, kw_only=True):
     duration_s: float | None
     owners: int
     parent: str | None
+    pool: str
     state: str | None
     accepts: list[str]
     waiting_since: datetime.datetime | None
@@ -263,6 +270,79 @@ class RunList(Versioned, frozen=True, kw_only=True):
 
     runs: list[RunRow]
     next: datetime.datetime | None
+
+
+class NodeRow(Part, frozen=True, kw_only=True):
+    """A process that takes runs, or executes some.
+
+    ``owner`` is its name in the journal. ``status`` is ``active``, ``draining`` or ``drained``.
+    A command that executes runs by itself has the role ``command``, and null as its ``capacity``.
+    The lease is null where the journal notices the end of a process at once.
+    """
+
+    node: str
+    owner: str
+    role: str
+    status: str
+    host: str
+    pid: int
+    since: datetime.datetime
+    runs: int
+    capacity: int | None
+    pools: list[str]
+    plugins: dict[str, str]
+    lease_s: float | None
+    lease_left_s: float | None
+
+
+class Nodes(Versioned, frozen=True, kw_only=True):
+    """The live processes that take runs, or execute some; the oldest first."""
+
+    nodes: list[NodeRow]
+
+
+class NeededPlugin(Part, frozen=True, kw_only=True):
+    """How many unfinished runs need a version of a plugin, by its first number; 1,000 at most."""
+
+    plugin: str
+    version: str
+    runs: int
+
+
+class NodeDocument(Versioned, frozen=True, kw_only=True):
+    """A node; ``needed`` are those of its plugins that runs need, and that no other node has."""
+
+    node: str
+    owner: str
+    role: str
+    status: str
+    host: str
+    pid: int
+    since: datetime.datetime
+    runs: int
+    capacity: int | None
+    pools: list[str]
+    plugins: dict[str, str]
+    lease_s: float | None
+    lease_left_s: float | None
+    needed: list[NeededPlugin]
+
+
+class PoolRow(Part, frozen=True, kw_only=True):
+    """A pool; ``nodes`` take its runs, ``oldest_wait_s`` is null without queued runs."""
+
+    pool: str
+    status: str
+    queued: int
+    executing: int
+    nodes: int
+    oldest_wait_s: float | None
+
+
+class Pools(Versioned, frozen=True, kw_only=True):
+    """Pools, by name."""
+
+    pools: list[PoolRow]
 
 
 class ResumedRuns(Versioned, frozen=True, kw_only=True):

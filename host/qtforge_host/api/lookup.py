@@ -121,6 +121,7 @@ def run_row(run: RunSummary) -> RunRow:
         duration_s=elapsed_s(run.started_at, finished),
         owners=run.epoch,
         parent=run.parent,
+        pool=run.pool,
         state=run.label or None,
         accepts=list(run.accepts),
         waiting_since=run.waiting_since,

@@ -9,12 +9,23 @@ from typing import Final
 from qtforge_host.api.errors import QueueInvalidError
 from qtforge_sdk.records import QueueEntry
 
-__all__ = ["POOL", "queue_entry"]
+__all__ = ["POOL", "check_node", "queue_entry"]
 
 POOL: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """The names of pools, as a regular expression."""
 
 _MOST: Final = 100  # the highest priority, and the lowest below 0
+
+
+def check_node(name: str) -> None:
+    """Refuse what can't be the name of a node.
+
+    Raises:
+        QueueInvalidError: It is no name.
+    """
+    if re.fullmatch(POOL, name) is None:
+        why = "a node's name has at most 64 letters, digits, '.', '-' and '_', no other characters"
+        raise QueueInvalidError(f"the node {name!a} can't be used", why, "such as worker-1")
 
 
 def queue_entry(pool: str, priority: int, not_before: datetime.datetime | None) -> QueueEntry:

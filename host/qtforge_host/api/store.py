@@ -21,6 +21,7 @@ from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import Record
+from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.runs import RunStatus
 
 if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick over a million runs
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick ove
 __all__ = ["RunStore", "open_store"]
 
 _POLL_S: Final = 0.25
+_UNFINISHED: Final = UNFINISHED | {"interrupted"}
 _PAGE: Final = 1000  # records that are read at once
 
 
@@ -74,6 +76,8 @@ class RunStore:
         *,
         statuses: Collection[RunStatus | Literal["interrupted"]] = (),
         workflow: str | None = None,
+        pool: str | None = None,
+        needs: str | None = None,
         waiting_for: str | None = None,
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
@@ -84,14 +88,25 @@ class RunStore:
         Args:
             statuses: Any of these.
             workflow: The workflow's name.
+            pool: The pool's name.
+            needs: A plugin that they need, such as ``ocr==1``; only the first number of the version
+                counts. Without statuses, only unfinished runs are listed.
             waiting_for: An event that they wait for; ``user.*`` is ``user`` and all beneath it.
             since: Started then or later.
             until: Started before that; the ``next`` of the page before.
             limit: At most so many.
+
+        Raises:
+            QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
         """
+        from qtforge_host.api.nodes import needed_plugin
+
+        needed = None if needs is None else needed_plugin(needs)
         query = RunQuery(
-            statuses=frozenset(statuses),
+            statuses=frozenset(statuses or (_UNFINISHED if needed else ())),
             workflow=workflow,
+            pool=pool,
+            needs=needed,
             waiting_for=waiting_for,
             started_since=None if since is None else in_utc(since),
             started_until=None if until is None else in_utc(until),

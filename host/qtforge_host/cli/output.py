@@ -41,6 +41,8 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
 
 _GLYPHS: Final = {
     "active": ("●", "green"),
+    "draining": ("↷", "cyan"),
+    "drained": ("■", "yellow"),
     "ready": ("○", "green"),
     "disabled": ("·", "bright_black"),
     "blocked": ("⊘", "yellow"),

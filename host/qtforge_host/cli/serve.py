@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 import click
 
-from qtforge_host import event_loop
-from qtforge_host.api.extras import SERVING, check_installed
-from qtforge_host.api.queueing import queue_entry
-from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, journal_option
+from qtforge_host.cli.staying_up import (
+    node_name,
+    node_option,
+    pool_names,
+    pool_option,
+    reexec_option,
+    stay_up,
+)
 from qtforge_host.serving.options import ServeOptions, origin_of
-from qtforge_host.serving.successor import Successor
 from qtforge_sdk.policies import ParsedRate, parse_rate
 
 __all__ = ["serve"]
@@ -85,17 +87,9 @@ _MEGA = 1_000_000
     "--max-runs", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True,
     help="Runs in memory at once.",
 )  # fmt: skip
-@click.option(
-    "--pool",
-    "pools",
-    default="default",
-    show_default=True,
-    help="Execute queued runs of these pools, separated by commas.",
-)
-@click.option(
-    "--no-reexec", is_flag=True,
-    help="Do not execute this command again when an installed plugin was upgraded.",
-)  # fmt: skip
+@pool_option
+@node_option
+@reexec_option
 @journal_option
 @click.pass_obj
 def serve(
@@ -118,6 +112,7 @@ def serve(
     max_streams: int,
     max_runs: int,
     pools: str,
+    node: str,
     no_reexec: bool,
 ) -> None:
     """Stay up: resume interrupted runs, start scheduled ones, answer over HTTP.
@@ -129,10 +124,6 @@ def serve(
 
     Exit code 4 when another process serves the state directory.
     """
-    check_installed(SERVING)
-    # It imports the libraries of the extra, which may not be there.
-    from qtforge_host.serving.process import serve as serve_until_told
-
     public_url = _public_url(public_url)
     options = ServeOptions(
         http=not no_http,
@@ -151,19 +142,12 @@ def serve(
         log_rate=_rate("--log-rate", log_rate),
         max_streams=max_streams,
         max_runs=max_runs,
-        pools=_pools(pools),
+        pools=pool_names(pools),
+        node=node_name(node),
         rate=_rate("--rate", rate),
         reexec=not no_reexec,
     )
-
-    def say(text: str) -> None:
-        print(text, file=data, flush=True)
-
-    before = Successor.from_environment(os.environ)
-    with data_only() as data:
-        successor = event_loop.run(serve_until_told(session.read_settings, options, say, before))
-    if successor is not None:
-        successor.replace_this_process()
+    stay_up(session, options)
 
 
 def _public_url(url: str) -> str:
@@ -194,13 +178,6 @@ def _rate(option: str, text: str) -> ParsedRate:
         return parse_rate(text)
     except ValueError as error:
         raise click.UsageError(f"{option}: {error}") from error
-
-
-def _pools(text: str) -> tuple[str, ...]:
-    names = tuple(each.strip() for each in text.split(","))
-    for name in names:
-        queue_entry(name, 0, None)  # refuses what is no name
-    return names
 
 
 def _at_least_a_second(option: str, text: str) -> float:

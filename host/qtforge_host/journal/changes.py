@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
 from qtforge_host.journal.schema import insert_run
-from qtforge_sdk.journal import Ownership, Posted, Publication
+from qtforge_sdk.journal import Announcement, Ownership, Posted, Publication
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
@@ -27,9 +28,14 @@ from qtforge_sdk.journal_kit.jobs import Change
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 
 __all__ = [
+    "DIED",
+    "announce",
     "claim",
+    "drain",
     "import_archive",
     "listen",
+    "note_needs",
+    "pause_pool",
     "post",
     "post_to_key",
     "prune",
@@ -37,6 +43,7 @@ __all__ = [
     "release",
     "remove_publications",
     "sweep",
+    "take",
 ]
 
 _PRUNED_AT_ONCE: Final = 500  # so that other writes can run in between
@@ -54,6 +61,22 @@ _ADD_SEQUENCE: Final = """INSERT INTO sqlite_sequence SELECT 'inbox', 0
     WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'inbox')"""
 _RAISE_SEQUENCE: Final = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'inbox'"
 _OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
+
+
+DIED: Final = "-"
+"""The owner of a run that nobody executes, and whose last process died; no process has it."""
+
+_RELEASE: Final = """UPDATE runs SET owner = :next, rest_until = :rest,
+    served = coalesce(:served, served) WHERE key = :key AND epoch = :epoch AND owner = :owner"""
+_NOTE_NEEDS: Final = """UPDATE runs SET served = needs.value FROM json_each(?) AS needs
+    WHERE run_id = needs.key AND owner = ?"""
+_DROP_NODES: Final = "DELETE FROM nodes WHERE owner NOT IN (SELECT value FROM json_each(?))"
+_ANNOUNCE: Final = """INSERT INTO nodes (owner, announced, changed_at) VALUES (?, ?, ?)
+    ON CONFLICT (owner) DO UPDATE SET announced = excluded.announced,
+        changed_at = excluded.changed_at"""
+_DRAIN: Final = """INSERT INTO nodes (owner, draining, changed_at) VALUES (?, ?, ?)
+    ON CONFLICT (owner) DO UPDATE SET draining = excluded.draining,
+        changed_at = excluded.changed_at"""
 
 
 def claim(run_id: str, locks: OwnerLocks) -> Change:
@@ -120,19 +143,74 @@ def take(run_ids: Sequence[str], locks: OwnerLocks) -> Change:
     return Change(do)
 
 
-def release(ownership: Ownership, rest_until: datetime.datetime | None = None) -> Change:
+def release(
+    ownership: Ownership,
+    rest_until: datetime.datetime | None = None,
+    needs: Mapping[str, str] | None = None,
+    *,
+    unused: bool = False,
+) -> Change:
     """Return the change that releases a run."""
-    rest_us = None if rest_until is None else to_us(rest_until)
+    given = {
+        "rest": None if rest_until is None else to_us(rest_until),
+        "served": None if needs is None else _json(needs),
+        "next": DIED if unused and ownership.took_over else None,
+        "key": ownership.key,
+        "epoch": ownership.epoch,
+        "owner": ownership.owner,
+    }
 
     def do(group: GroupCommit) -> None:
-        cursor = group.connection.execute(
-            "UPDATE runs SET owner = NULL, rest_until = ?"
-            " WHERE key = ? AND epoch = ? AND owner = ?",
-            (rest_us, ownership.key, ownership.epoch, ownership.owner),
-        )
+        cursor = group.connection.execute(_RELEASE, given)
         group.forget(ownership.key)
         if not cursor.rowcount:
             raise StaleOwnerError(ownership.run_id, ownership.epoch)
+
+    return Change(do, wakes=True)
+
+
+def note_needs(needs: Mapping[str, Mapping[str, str]]) -> Change:
+    """Return the change that stores what runs of this process need."""
+
+    def do(group: GroupCommit) -> None:
+        group.connection.execute(_NOTE_NEEDS, (_json(needs), group.owner))
+
+    return Change(do)
+
+
+def announce(announcement: Announcement, locks: OwnerLocks) -> Change:
+    """Return the change that stores what this process says of itself; drops rows of dead ones."""
+
+    def do(group: GroupCommit) -> None:
+        group.connection.execute(_DROP_NODES, (_json(locks.alive()),))
+        row = (group.owner, _json(announcement), time.time_ns())
+        group.connection.execute(_ANNOUNCE, row)
+
+    return Change(do, wakes=True)
+
+
+def drain(owner: str, locks: OwnerLocks, *, draining: bool) -> Change:
+    """Return the change that requests a process to drain; its outcome is whether it lives."""
+
+    def do(group: GroupCommit) -> bool:
+        if owner not in locks.alive():
+            return False
+        group.connection.execute(_DRAIN, (owner, draining, time.time_ns()))
+        return True
+
+    return Change(do, wakes=True)
+
+
+def pause_pool(pool: str, *, paused: bool) -> Change:
+    """Return the change that pauses a pool, or resumes it; its outcome is whether it changes."""
+    statement = (
+        "INSERT OR IGNORE INTO paused_pools VALUES (?)"
+        if paused
+        else "DELETE FROM paused_pools WHERE pool = ?"
+    )
+
+    def do(group: GroupCommit) -> bool:
+        return bool(group.connection.execute(statement, (pool,)).rowcount)
 
     return Change(do, wakes=True)
 
@@ -284,6 +362,10 @@ def _count_messages_from(connection: sqlite3.Connection, position: int) -> None:
     if position:
         connection.execute(_ADD_SEQUENCE)
         connection.execute(_RAISE_SEQUENCE, (position,))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _key(group: GroupCommit, run_id: str) -> int:

@@ -24,6 +24,10 @@ _NEWEST: Final = """started_at >= :since AND started_at < :until
     AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
 _OLDEST: Final = """started_at >= :since AND started_at < :until
     AND (started_at <> :at OR key > :key) ORDER BY started_at, key LIMIT :limit"""
+_OF_POOL: Final = """(:pool IS NULL OR pool = :pool) AND (:need IS NULL
+    OR EXISTS (SELECT 1 FROM json_each(needs) WHERE json_each.key = :need AND value = :major)
+    OR EXISTS (SELECT 1 FROM json_each(served) WHERE json_each.key = :need AND value = :major))
+    AND """
 # The runs of one status, and of one workflow and status, lie together in an index each.
 _BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND "  # noqa: S608 - of constants
 _BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
@@ -124,6 +128,8 @@ def waits_for(accepts: str, event: str) -> bool:
 def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[list[_Row]]:
     given = _bounds(connection, query)
     order = _OLDEST if query.oldest_first else _NEWEST
+    if query.pool is not None or query.needs is not None:
+        order = f"{_OF_POOL}{order}"
 
     def read(statement: str, **more: str | int) -> list[_Row]:
         return connection.execute(statement + order, {**given, **more}).fetchall()
@@ -158,7 +164,9 @@ def _bounds(connection: sqlite3.Connection, query: RunQuery) -> dict[str, Any]:
             until = min(until, at + 1)
     return {
         "workflow": query.workflow, "parent": query.parent, "since": since, "until": until,
-        "at": at, "key": key, "limit": query.limit,
+        "at": at, "key": key, "limit": query.limit, "pool": query.pool,
+        "need": None if query.needs is None else query.needs[0],
+        "major": None if query.needs is None else query.needs[1],
     }  # fmt: skip
 
 

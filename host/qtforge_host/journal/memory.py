@@ -5,23 +5,32 @@ from __future__ import annotations
 import asyncio
 import datetime
 import itertools
-from collections.abc import Mapping, Sequence
+import os
+import socket
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Final
+
+from msgspec.structs import replace
 
 from qtforge_host.journal.memory_run import MemoryRun, MemoryStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
+    Announcement,
     AppendedPage,
     Cursor,
     Damage,
     Deliveries,
     InboxEntry,
     InboxMessage,
+    JournalOwner,
     JournalSettings,
     JournalStatistics,
     Ownership,
+    PoolState,
     Posted,
     PostedMessage,
     Publication,
@@ -29,6 +38,7 @@ from qtforge_sdk.journal import (
     RunQuery,
     RunSecret,
     RunSummary,
+    Standing,
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import (
@@ -54,6 +64,9 @@ from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import RECOVERABLE
 
 __all__ = ["MemoryJournal", "MemoryStore", "make_memory_journal"]
+
+
+_DIED: Final = "-"  # owns what nobody executes, and whose last journal was closed
 
 
 class MemoryJournal:
@@ -86,7 +99,7 @@ class MemoryJournal:
     async def close(self) -> None:
         """Close the journal; its runs have no owner any more."""
         self._closed = True
-        self._store.owners.discard(self._owner)
+        self._store.remove_owner(self._owner)
         self._store.listeners.discard(self._changed)
 
     async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
@@ -106,10 +119,13 @@ class MemoryJournal:
         limit: int,
         *,
         now: datetime.datetime,
-        pools: Sequence[str] = (),
+        pools: Sequence[str] | None = None,
         able: Mapping[str, str] = MappingProxyType({}),
         since: Cursor | None = None,
         again: bool = False,
+        queued: bool = True,
+        needing: Collection[tuple[str, str]] | None = None,
+        leave: Collection[tuple[str, str]] = (),
     ) -> Sequence[Ownership]:
         """Own runs that are to be executed; see `Journal`."""
         store, now_us = self._open_store(), to_us(now)
@@ -119,15 +135,23 @@ class MemoryJournal:
             for run in store.runs.values()
             if run.finished_at is None and run.owner not in store.owners
             if again or run.rest_until_us <= now_us
+            if pools is None or run.pool in pools
+            if needing is None or run.needs_any(needing)
         ]
+        begun = [run for run in free if not run.needs_any(leave)]
         lapsed = ("running", "blocked") if again else ("running",) if since is None else ()
-        found = [run for run in free if run.status in lapsed]
-        found += sorted((run for run in free if run.is_due(now_us)), key=MemoryRun.next_timer)
-        found += [run for run in free if run.has_to_handle(after)]
-        found += sorted(
-            (run for run in free if run.pool in pools and run.is_startable(now_us, able)),
-            key=lambda run: (-run.priority, run.key),
-        )
+        found = [run for run in begun if run.status in lapsed]
+        found += sorted((run for run in begun if run.is_due(now_us)), key=MemoryRun.next_timer)
+        found += [run for run in begun if run.has_to_handle(after)]
+        if queued:
+            found += sorted(
+                (
+                    run
+                    for run in free
+                    if run.pool not in store.paused_pools and run.is_startable(now_us, able)
+                ),
+                key=lambda run: (-run.priority, run.key),
+            )
         return [self._own(run) for run in list(dict.fromkeys(found))[:limit]]
 
     async def claim(self, run_id: str) -> Ownership:
@@ -138,12 +162,28 @@ class MemoryJournal:
         return self._own(run)
 
     async def release(
-        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+        self,
+        ownership: Ownership,
+        *,
+        rest_until: datetime.datetime | None = None,
+        needs: Mapping[str, str] | None = None,
+        unused: bool = False,
     ) -> None:
         """Release a run; see `Journal`."""
         run = self._owned(ownership)
-        run.owner, run.rest_until_us = None, 0 if rest_until is None else to_us(rest_until)
+        run.owner = _DIED if unused and ownership.took_over else None
+        run.rest_until_us = 0 if rest_until is None else to_us(rest_until)
+        if needs is not None:
+            run.served = dict(needs)
         self._store.notify()
+
+    async def note_needs(self, needs: Mapping[str, Mapping[str, str]]) -> None:
+        """Store what runs of this process need; see `Journal`."""
+        store = self._open_store()
+        for run_id, needed in needs.items():
+            run = store.runs.get(run_id)
+            if run is not None and run.owner == self._owner:
+                run.served = dict(needed)
 
     async def append(
         self,
@@ -318,6 +358,63 @@ class MemoryJournal:
             self._run(run_id)
         return store.records_since(after, limit, run_id)
 
+    async def announce(self, announcement: Announcement) -> None:
+        """Store what this process says of itself; see `Journal`."""
+        self._open_store().change_owner(self._owner, announcement=announcement)
+
+    async def owners(self) -> Sequence[JournalOwner]:
+        """Return the open journals, as if each were a process; see `Journal`."""
+        store = self._open_store()
+        runs = Counter(run.owner for run in store.runs.values() if run.finished_at is None)
+        return tuple(replace(each, runs=runs[name]) for name, each in store.owners.items())
+
+    async def drain(self, owner: str, *, draining: bool) -> bool:
+        """Request a journal to take nothing new; see `Journal`."""
+        store = self._open_store()
+        if owner not in store.owners:
+            return False
+        store.change_owner(owner, draining=draining)
+        return True
+
+    async def standing(self) -> Standing:
+        """Return what this journal is requested to do; see `Journal`."""
+        store = self._open_store()
+        return Standing(
+            owner=self._owner,
+            draining=store.owners[self._owner].draining,
+            nodes=str(store.owner_changes),
+        )
+
+    async def pools(self) -> Sequence[PoolState]:
+        """Return the pools that have unfinished runs or are paused; see `Journal`."""
+        store = self._open_store()
+        runs = [run for run in store.runs.values() if run.finished_at is None]
+        return tuple(
+            PoolState(
+                pool=pool,
+                queued=sum(run.status == "queued" for run in runs if run.pool == pool),
+                executing=sum(run.owner in store.owners for run in runs if run.pool == pool),
+                paused=pool in store.paused_pools,
+                oldest_at=min(
+                    (run.queued_at for run in runs if run.pool == pool and run.status == "queued"),
+                    default=None,
+                ),
+            )
+            for pool in sorted({run.pool for run in runs} | store.paused_pools)
+        )
+
+    async def pause_pool(self, pool: str, *, paused: bool) -> bool:
+        """Let no process take queued runs of a pool; see `Journal`."""
+        store = self._open_store()
+        if (pool in store.paused_pools) == paused:
+            return False
+        if paused:
+            store.paused_pools.add(pool)
+        else:
+            store.paused_pools.remove(pool)
+        store.notify()
+        return True
+
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""
         return self._open_store().statistics()
@@ -360,7 +457,13 @@ class MemoryJournal:
 
     def _join(self) -> None:
         self._owner = f"memory-{next(self._store.numbers)}"
-        self._store.owners.add(self._owner)
+        self._store.owners[self._owner] = JournalOwner(
+            owner=self._owner,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            since=datetime.datetime.now(datetime.UTC),
+            runs=0,
+        )
         self._store.listeners.add(self._changed)
 
     def _add(self, job: Create) -> MemoryRun:

@@ -6,9 +6,9 @@ import asyncio
 import datetime
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -19,6 +19,7 @@ from qtforge_sdk.journal import (
     AppendedRecord,
     Cursor,
     InboxEntry,
+    JournalOwner,
     JournalStatistics,
     Publication,
     RunQuery,
@@ -66,6 +67,7 @@ class MemoryRun:
         self.owner, self.epoch, self.parent, self.pool, self.priority = row[6:11]
         self._not_before_us = row.not_before or 0
         self._needs = msgspec.json.decode(row.needs, type=dict[str, str])
+        self.served: dict[str, str] = {}  # what it needs besides, as far as it was noted
         self.rest_until_us = 0  # until when `Journal.take` leaves it alone
         self.started_at = from_us(started_at_us)
         self.finished_at = _instant(finished_at_us)
@@ -180,6 +182,18 @@ class MemoryRun:
         fits = all(able.get(name) == version for name, version in self._needs.items())
         return self.status == "queued" and self._not_before_us <= now_us and fits
 
+    def needs_any(self, plugins: Collection[tuple[str, str]]) -> bool:
+        """Return whether it needs one of these plugins, each with the first number of a version."""
+        return any(
+            self.served.get(name) == major or self._needs.get(name) == major
+            for name, major in plugins
+        )
+
+    @property
+    def queued_at(self) -> datetime.datetime:
+        """Since when it could be taken from the queue."""
+        return max(self.started_at, from_us(self._not_before_us))
+
     def has_to_handle(self, after: int = 0) -> bool:
         """Whether it is to be resumed for messages after a position that it has not handled."""
         if not self.arrivals or next(reversed(self.arrivals)) <= after:
@@ -208,6 +222,8 @@ class MemoryRun:
             (not query.statuses or self.status in query.statuses)
             and query.workflow in (None, self.workflow)
             and query.parent in (None, self.parent)
+            and query.pool in (None, self.pool)
+            and (query.needs is None or self.needs_any([query.needs]))
             and (since is None or self.started_at >= since)
             and (until is None or self.started_at < until)
             and (
@@ -317,7 +333,9 @@ class MemoryStore:
         self.runs: dict[str, MemoryRun] = {}
         self.secrets: dict[str, dict[str, RunSecret]] = {}
         self.finished: dict[str, None] = {}  # in the order in which they ended
-        self.owners: set[str] = set()  # of the open journals
+        self.owners: dict[str, JournalOwner] = {}  # the open journals
+        self.owner_changes = 0  # how often one announced itself, was drained or was closed
+        self.paused_pools: set[str] = set()
         self.listeners: set[asyncio.Event] = set()
         self.numbers = itertools.count(1)
         # The order of all records: each one's run, the run's key, and its number there from 0.
@@ -394,6 +412,17 @@ class MemoryStore:
         self.log(run, len(run.entries))
         self.update_finished(run)
         return run.run_id
+
+    def change_owner(self, owner: str, **changes: Any) -> None:
+        """Change what is known of an open journal, and notify all."""
+        self.owners[owner] = msgspec.structs.replace(self.owners[owner], **changes)
+        self.owner_changes += 1
+        self.notify()
+
+    def remove_owner(self, owner: str) -> None:
+        """Forget a journal that is closed."""
+        if self.owners.pop(owner, None) is not None:
+            self.owner_changes += 1
 
     def notify(self) -> None:
         """Wake every journal that waits for a change."""

@@ -15,12 +15,14 @@ import msgspec
 
 from qtforge_sdk.files import close_in_children, private_folder, try_lock
 
-__all__ = ["OwnerLocks"]
+__all__ = ["OwnerLocks", "OwnerProcess"]
 
 _ATTEMPTS: Final = 10
 
 
-class _Content(msgspec.Struct, frozen=True):
+class OwnerProcess(msgspec.Struct, frozen=True):
+    """The process that holds a lock, as its file says."""
+
     pid: int
     hostname: str
     started_at: datetime.datetime
@@ -103,11 +105,17 @@ class OwnerLocks:
 
     def describe(self, owner: str) -> str:
         """Return a description of a process, such as ``process 4711 on host ada``."""
-        try:
-            content = msgspec.json.decode(self._path(owner).read_bytes(), type=_Content)
-        except (OSError, msgspec.MsgspecError):
+        process = self.process(owner)
+        if process is None:
             return f"the process {owner}"
-        return f"process {content.pid} on host {content.hostname}"
+        return f"process {process.pid} on host {process.hostname}"
+
+    def process(self, owner: str) -> OwnerProcess | None:
+        """Return which process has a name; None where its file can't be read."""
+        try:
+            return msgspec.json.decode(self._path(owner).read_bytes(), type=OwnerProcess)
+        except (OSError, msgspec.MsgspecError):
+            return None
 
     def sweep(self) -> None:
         """Remove the files of dead processes."""
@@ -116,7 +124,9 @@ class OwnerLocks:
 
     def _write(self, descriptor: int, owner: str) -> bool:
         now = datetime.datetime.now(datetime.UTC)
-        os.write(descriptor, msgspec.json.encode(_Content(os.getpid(), socket.gethostname(), now)))
+        os.write(
+            descriptor, msgspec.json.encode(OwnerProcess(os.getpid(), socket.gethostname(), now))
+        )
         # Before the lock, another process may have removed the file as a dead process's.
         try:
             return os.path.samestat(os.fstat(descriptor), self._path(owner).stat())

@@ -16,16 +16,20 @@ from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.storage_errors import is_lasting
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
+    Announcement,
     AppendedPage,
     AppendedRecord,
     Cursor,
     Deliveries,
     InboxEntry,
     InboxMessage,
+    JournalOwner,
+    PoolState,
     PostedMessage,
     Publication,
     RunQuery,
     RunSummary,
+    Standing,
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
@@ -75,9 +79,22 @@ _PENDING: Final = """SELECT arrivals.position, checksum, payload
     FROM arrivals CROSS JOIN inbox ON inbox.position = arrivals.position
     WHERE arrivals.run = (SELECT key FROM runs WHERE run_id = ?) AND arrivals.position > ?
     ORDER BY arrivals.position"""
+_VALUES: Final = "SELECT value FROM json_each(:{})"
+
+
+def _needs_one(of: str) -> str:
+    """Return the condition that a run needs one of the plugins that a parameter lists."""
+    each = f"SELECT 1 FROM json_each({{}}) WHERE key || '==' || value IN ({_VALUES.format(of)})"  # noqa: S608 - of constants
+    return f"(EXISTS ({each.format('served')}) OR EXISTS ({each.format('needs')}))"
+
+
+_OF_POOL: Final = f"(:pools IS NULL OR pool IN ({_VALUES.format('pools')}))"
+_NEEDING: Final = f"(:needing IS NULL OR {_needs_one('needing')})"
+# Almost always there is nothing that is left to others.
+_BEGUN: Final = f"{_OF_POOL} AND {_NEEDING} AND (:leave IS NULL OR NOT {_needs_one('leave')})"
 _UNOWNED: Final = "(owner IS NULL OR owner NOT IN (SELECT value FROM json_each(:alive)))"
 _READY: Final = "(:now IS NULL OR rest_until IS NULL OR rest_until <= :now)"
-_WAITING: Final = f"status = 'waiting' AND {_UNOWNED} AND {_READY}"
+_WAITING: Final = f"status = 'waiting' AND {_UNOWNED} AND {_READY} AND {_BEGUN}"
 _ARRIVED: Final = """EXISTS (SELECT 1 FROM arrivals
     WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)"""
 _RUNS_WITH_PENDING: Final = f"""SELECT DISTINCT run_id
@@ -90,24 +107,37 @@ _RUNS_WITH_PENDING_SINCE: Final = f"""SELECT DISTINCT run_id
 _PAUSED: Final = f"""SELECT run_id, arrivals.position, checksum, payload
     FROM runs CROSS JOIN arrivals ON arrivals.run = runs.key
     CROSS JOIN inbox ON inbox.position = arrivals.position
-    WHERE status = 'paused' AND {_UNOWNED} AND {_READY}"""  # noqa: S608 - of constants
+    WHERE status = 'paused' AND {_UNOWNED} AND {_READY} AND {_BEGUN}"""  # noqa: S608 - of constants
 _PAUSED_SINCE: Final = f"""SELECT run_id, inbox.position, checksum, payload
     FROM inbox CROSS JOIN runs ON runs.key = inbox.run
     WHERE inbox.position > :since AND status = 'paused' AND {_UNOWNED} AND {_READY}
-    AND {_ARRIVED}"""  # noqa: S608 - of constants
+    AND {_BEGUN} AND {_ARRIVED}"""  # noqa: S608 - of constants
 _DUE: Final = f"""SELECT run_id FROM timers CROSS JOIN runs ON runs.key = timers.run
     WHERE due <= :before AND {_WAITING} ORDER BY due LIMIT :limit"""  # noqa: S608 - of constants
 _LAPSED: Final = f"""SELECT run_id FROM runs
     WHERE status IN (SELECT value FROM json_each(:statuses)) AND {_UNOWNED} AND {_READY}
-    ORDER BY key LIMIT :limit"""  # noqa: S608 - of constants
+    AND {_BEGUN} ORDER BY key LIMIT :limit"""  # noqa: S608 - of constants
 _QUEUED: Final = f"""SELECT run_id FROM runs
-    WHERE status = 'queued' AND pool IN (SELECT value FROM json_each(:pools))
-    AND {_UNOWNED} AND {_READY} AND (not_before IS NULL OR not_before <= :begin)
+    WHERE status = 'queued' AND {_OF_POOL} AND pool NOT IN (SELECT pool FROM paused_pools)
+    AND {_UNOWNED} AND {_READY} AND {_NEEDING} AND (not_before IS NULL OR not_before <= :begin)
     AND NOT EXISTS (SELECT 1 FROM json_each(needs) AS need WHERE need.value IS NOT
         (SELECT able.value FROM json_each(:able) AS able WHERE able.key = need.key))
     ORDER BY priority DESC, key LIMIT :limit"""  # noqa: S608 - of constants
 _PUBLICATIONS: Final = """SELECT position, checksum, payload FROM publications
     WHERE listener = ? ORDER BY position LIMIT ?"""
+# Unfinished runs alone, along the index of those.
+_RUNS_OF_OWNERS: Final = """SELECT owner, count(*) FROM runs INDEXED BY runs_unfinished
+    WHERE finished_at IS NULL AND owner IN (SELECT value FROM json_each(?)) GROUP BY owner"""
+_NODES: Final = """SELECT owner, announced, draining, changed_at FROM nodes
+    WHERE owner IN (SELECT value FROM json_each(?))"""
+_POOLS: Final = """SELECT pool, sum(status = 'queued'),
+    sum(owner IS NOT NULL AND owner IN (SELECT value FROM json_each(?))),
+    pool IN (SELECT pool FROM paused_pools),
+    min(CASE WHEN status = 'queued' THEN max(started_at, coalesce(not_before, 0)) END)
+    FROM runs INDEXED BY runs_unfinished WHERE finished_at IS NULL GROUP BY pool
+    UNION ALL SELECT pool, 0, 0, 1, NULL FROM paused_pools
+        WHERE pool NOT IN (SELECT pool FROM runs WHERE finished_at IS NULL)
+    ORDER BY 1"""
 _NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
 
 
@@ -116,17 +146,23 @@ class Wish(NamedTuple):
 
     Attributes:
         now_us: The time, in microseconds.
-        pools: Of queued runs.
+        pools: Whose runs are taken; None for those of any pool.
         able: The plugins that serve runs here, with the first number of their version.
         since: Only what may have changed since this place; None for everything.
         again: Whether also blocked and resting runs are taken.
+        queued: Whether queued runs are taken.
+        needing: Only runs that need one of these, such as ``ocr==1``; None for all.
+        leave: No runs that have begun and need one of these.
     """
 
     now_us: int
-    pools: tuple[str, ...]
+    pools: tuple[str, ...] | None
     able: dict[str, str]
     since: Cursor | None
     again: bool
+    queued: bool
+    needing: tuple[str, ...] | None
+    leave: tuple[str, ...]
 
 
 class Queries:
@@ -234,22 +270,23 @@ class Queries:
     def takeable(self, limit: int, wish: Wish) -> list[str]:
         """Return runs that are to be executed, up to a limit, in the order of `Journal.take`."""
         given = {
-            "alive": self._alive(),
-            "limit": limit,
+            **self._of_all(limit),
             "now": None if wish.again else wish.now_us,
             "before": wish.now_us,
             "begin": wish.now_us,
             "since": number_of(wish.since or "") or 0,
             "statuses": '["running","blocked"]' if wish.again else '["running"]',
-            "pools": msgspec.json.encode(wish.pools).decode(),
-            "able": msgspec.json.encode(wish.able).decode(),
+            "pools": None if wish.pools is None else _json(wish.pools),
+            "able": _json(wish.able),
+            "needing": None if wish.needing is None else _json(wish.needing),
+            "leave": _json(wish.leave) if wish.leave else None,
         }
         found: dict[str, None] = {}
         if wish.since is None or wish.again:
             found.update(dict.fromkeys(self._named(_LAPSED, given)))
         found.update(dict.fromkeys(self._named(_DUE, given)))
         found.update(dict.fromkeys(self._with_pending(given)))
-        if wish.pools and len(found) < limit:
+        if wish.queued and len(found) < limit:
             found.update(dict.fromkeys(self._named(_QUEUED, given)))
         return list(found)[:limit]
 
@@ -258,7 +295,7 @@ class Queries:
 
     def runs_with_pending(self, limit: int) -> tuple[str, ...]:
         """Return runs with messages that they have not handled; see `Journal`."""
-        given = {"alive": self._alive(), "limit": limit, "since": 0, "now": None}
+        given = {**self._of_all(limit), "since": 0}
         return tuple(self._with_pending(given))
 
     def _with_pending(self, given: Mapping[str, Any]) -> Iterable[str]:
@@ -276,7 +313,7 @@ class Queries:
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
         """Return waiting runs with a timer that is due; see `Journal`."""
-        given = {"alive": self._alive(), "before": to_us(before), "limit": limit, "now": None}
+        given = {**self._of_all(limit), "before": to_us(before)}
         rows = self._connection.execute(_DUE, given)
         return tuple(dict.fromkeys(run_id for (run_id,) in rows))
 
@@ -350,8 +387,59 @@ class Queries:
         except UnreadableError as error:
             self._damaged(run_id, None, UnreadableError(f"message {position}: {error}"))
 
-    def _alive(self) -> str:
-        return msgspec.json.encode(self._locks.alive()).decode()
+    def owners(self) -> tuple[JournalOwner, ...]:
+        """Return the live processes that have opened the journal; see `Journal`."""
+        alive = self._locks.alive()
+        runs = dict(self._connection.execute(_RUNS_OF_OWNERS, (_json(alive),)).fetchall())
+        nodes = {row[0]: row[1:] for row in self._connection.execute(_NODES, (_json(alive),))}
+        found = []
+        for owner in alive:
+            process = self._locks.process(owner)
+            if process is None:  # it has just ended
+                continue
+            announced, draining, _ = nodes.get(owner, (None, False, 0))
+            found.append(
+                JournalOwner(
+                    owner=owner,
+                    pid=process.pid,
+                    host=process.hostname,
+                    since=process.started_at,
+                    runs=runs.get(owner, 0),
+                    draining=bool(draining),
+                    announcement=announced
+                    and msgspec.json.decode(announced, type=Announcement, strict=False),
+                )
+            )
+        return tuple(sorted(found, key=lambda each: (each.since, each.owner)))
+
+    def standing(self) -> Standing:
+        """Return what this process is requested to do; see `Journal`."""
+        rows = self._connection.execute(_NODES, (_json(self._locks.alive()),)).fetchall()
+        mine = [draining for owner, _, draining, _ in rows if owner == self._locks.owner]
+        nodes = [f"{owner}:{changed_at}" for owner, announced, _, changed_at in rows if announced]
+        nodes_text = " ".join(sorted(nodes))
+        return Standing(owner=self._locks.owner, draining=any(mine), nodes=nodes_text)
+
+    def pools(self) -> tuple[PoolState, ...]:
+        """Return the pools that have unfinished runs or are paused; see `Journal`."""
+        rows = self._connection.execute(_POOLS, (_json(self._locks.alive()),))
+        return tuple(
+            PoolState(
+                pool=pool,
+                queued=queued,
+                executing=executing,
+                paused=bool(paused),
+                oldest_at=None if oldest is None else from_us(oldest),
+            )
+            for pool, queued, executing, paused, oldest in rows
+        )
+
+    def _of_all(self, limit: int) -> dict[str, Any]:
+        """Return the values of the conditions for runs of every kind."""
+        return {
+            "alive": _json(self._locks.alive()), "limit": limit, "now": None, "pools": None,
+            "needing": None, "leave": None,
+        }  # fmt: skip
 
     def _key(self, run_id: str) -> int:
         row = self._connection.execute(
@@ -381,6 +469,10 @@ def _publication(checksum: int, payload: bytes) -> Publication | None:
         return decode_publication(payload, checksum)
     except UnreadableError:
         return None  # a listener continues after it; `Journal.check` reports the damage
+
+
+def _json(values: object) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def payloads(connection: sqlite3.Connection, key: int) -> list[bytes]:

@@ -122,6 +122,19 @@ _QUEUE: Final = (
     "ALTER TABLE runs ADD COLUMN rest_until INTEGER",
     "CREATE INDEX runs_queued ON runs (pool, priority DESC, key) WHERE status = 'queued'",
 )
+_NODES: Final = (
+    # The plugins that have served a run, by name, with the first number of their version: as of
+    # `Journal.note_needs`, which is later than the records.
+    "ALTER TABLE runs ADD COLUMN served TEXT NOT NULL DEFAULT '{}'",
+    # What live processes say of themselves, and whether they are to take nothing new.
+    """CREATE TABLE nodes (
+        owner TEXT PRIMARY KEY,
+        announced TEXT,
+        draining INTEGER NOT NULL DEFAULT 0,
+        changed_at INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE TABLE paused_pools (pool TEXT PRIMARY KEY) WITHOUT ROWID",
+)
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
     owner, epoch, parent, pool, priority, not_before, needs)"""
 """A statement up to its values, which are those of `RunRow`."""
@@ -310,6 +323,12 @@ def _from_6(connection: sqlite3.Connection) -> None:
                     connection.execute(_DROP_RECEIVED, {"run": key, "id": record.event_id})
 
 
+def _from_7(connection: sqlite3.Connection) -> None:
+    """Migrate from format 7, which knew nothing of nodes, and could not pause pools."""
+    for statement in _NODES:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -318,6 +337,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_4,
     _from_5,
     _from_6,
+    _from_7,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,21 +34,25 @@ from qtforge_sdk import Record
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
+    Announcement,
     AppendedPage,
     Cursor,
     Damage,
     Deliveries,
     InboxEntry,
     InboxMessage,
+    JournalOwner,
     JournalSettings,
     JournalStatistics,
     Ownership,
+    PoolState,
     Posted,
     Publication,
     Repair,
     RunQuery,
     RunSecret,
     RunSummary,
+    Standing,
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
@@ -159,13 +163,25 @@ class SqliteJournal:
         limit: int,
         *,
         now: datetime.datetime,
-        pools: Sequence[str] = (),
+        pools: Sequence[str] | None = None,
         able: Mapping[str, str] = MappingProxyType({}),
         since: Cursor | None = None,
         again: bool = False,
+        queued: bool = True,
+        needing: Collection[tuple[str, str]] | None = None,
+        leave: Collection[tuple[str, str]] = (),
     ) -> Sequence[Ownership]:
         """Own runs that are to be executed; see `Journal`."""
-        wish = Wish(to_us(now), tuple(pools), dict(able), since, again)
+        wish = Wish(
+            now_us=to_us(now),
+            pools=None if pools is None else tuple(pools),
+            able=dict(able),
+            since=since,
+            again=again,
+            queued=queued,
+            needing=None if needing is None else tuple(map("==".join, needing)),
+            leave=tuple(map("==".join, leave)),
+        )
         found = await self._read(lambda queries: queries.takeable(limit, wish))
         if not found:  # as mostly: nothing is written
             return ()
@@ -178,10 +194,19 @@ class SqliteJournal:
         return ownership
 
     async def release(
-        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+        self,
+        ownership: Ownership,
+        *,
+        rest_until: datetime.datetime | None = None,
+        needs: Mapping[str, str] | None = None,
+        unused: bool = False,
     ) -> None:
         """Release a run; see `Journal`."""
-        await self._write(changes.release(ownership, rest_until))
+        await self._write(changes.release(ownership, rest_until, needs, unused=unused))
+
+    async def note_needs(self, needs: Mapping[str, Mapping[str, str]]) -> None:
+        """Store what runs of this process need; see `Journal`."""
+        await self._write(changes.note_needs(needs))
 
     async def append(
         self,
@@ -308,6 +333,30 @@ class SqliteJournal:
     ) -> AppendedPage:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         return await self._read(lambda queries: queries.records_since(after, limit, run_id))
+
+    async def announce(self, announcement: Announcement) -> None:
+        """Store what this process says of itself; see `Journal`."""
+        await self._write(changes.announce(announcement, self._locks))
+
+    async def owners(self) -> Sequence[JournalOwner]:
+        """Return the live processes that have opened the journal; see `Journal`."""
+        return await self._read(lambda queries: queries.owners())
+
+    async def drain(self, owner: str, *, draining: bool) -> bool:
+        """Request a process to take nothing new; see `Journal`."""
+        return bool(await self._write(changes.drain(owner, self._locks, draining=draining)))
+
+    async def standing(self) -> Standing:
+        """Return what this process is requested to do; see `Journal`."""
+        return await self._read(lambda queries: queries.standing())
+
+    async def pools(self) -> Sequence[PoolState]:
+        """Return the pools that have unfinished runs or are paused; see `Journal`."""
+        return await self._read(lambda queries: queries.pools())
+
+    async def pause_pool(self, pool: str, *, paused: bool) -> bool:
+        """Let no process take queued runs of a pool; see `Journal`."""
+        return bool(await self._write(changes.pause_pool(pool, paused=paused)))
 
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from qtforge_host.event_loop import end_tasks
 from qtforge_host.runs.control import Control
+from qtforge_host.runs.state import RunState
 from qtforge_host.runs.timers import LiveTimers
+from qtforge_host.runs.versions import majors
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError, StorageError
@@ -38,12 +40,16 @@ class RunHandle:
     Args:
         handles: Of all executing runs, by run id; the handle adds and removes itself.
         run_id: The run.
+        on_end: Called when it is no longer executing.
 
     Attributes:
         wanted_again: Whether it was requested to resume the run while it was executing.
     """
 
-    def __init__(self, handles: dict[str, RunHandle], run_id: str) -> None:
+    def __init__(
+        self, handles: dict[str, RunHandle], run_id: str, on_end: Callable[[], None]
+    ) -> None:
+        self._on_end = on_end
         self._handles = handles
         self._run_id = run_id
         self._ended: asyncio.Event | None = None  # made for the first waiter
@@ -57,6 +63,7 @@ class RunHandle:
         del self._handles[self._run_id]
         if self._ended is not None:
             self._ended.set()
+        self._on_end()
 
     async def until_ended(self) -> None:
         """Wait until this process no longer executes the run."""
@@ -78,6 +85,7 @@ class ActiveRuns:
             stay in memory as long as the process lives.
         capacity: How many runs may be in memory before idle ones rest at once.
         on_change: Each is called when the journal may hold something new.
+        on_room: Called whenever a run has ended or rests, or None.
         inbox_reads: How often the watch has read the inboxes.
         left: Runs that this process owns and had to leave because the store, or something else
             around them, failed; with the reason. The recovery loop resumes them by time.
@@ -105,6 +113,7 @@ class ActiveRuns:
         self.rests_all = False
         self.capacity = 10_000
         self.on_change: set[Callable[[], None]] = set()
+        self.on_room: Callable[[], None] | None = None
         self.inbox_reads = 0
         self.left: dict[str, Exception] = {}
         self.set_back_s: dict[str, float] = {}
@@ -120,7 +129,11 @@ class ActiveRuns:
 
     def executing(self, run_id: str) -> RunHandle:
         """Return a context manager that marks a run as executing here."""
-        return RunHandle(self._handles, run_id)
+        return RunHandle(self._handles, run_id, self._one_ended)
+
+    def _one_ended(self) -> None:
+        if self.on_room is not None:
+            self.on_room()
 
     def handle(self, run_id: str) -> RunHandle | None:
         """Return the handle of a run that executes here, or is about to; else None."""
@@ -301,6 +314,36 @@ class ActiveRuns:
             if control.missed == missed:
                 control.caught_up = True
                 return
+
+    def needs(self) -> dict[str, dict[str, str]]:
+        """Return what the runs that execute here need, by run: what has served them."""
+        return {
+            run_id: majors(served_by)
+            for run_id, control in self._controls.items()
+            if (served_by := control.state.served_by)
+        }
+
+    def hand_over(self, stays: Callable[[RunState], bool], *, cut: bool) -> int:
+        """Leave runs to other processes: those that wait at once, others before their next step.
+
+        Args:
+            stays: Whether a run stays here.
+            cut: Whether steps in progress are interrupted.
+
+        Returns:
+            How many runs are still to be left.
+        """
+        leaving = [each for each in self._controls.values() if not stays(each.state)]
+        for control in leaving:
+            control.hand_over()
+        if cut:
+            for _ in range(2):  # a child stops only when its parent has been stopped
+                for control in leaving:
+                    control.stop()
+            for control in leaving:
+                if control.is_stopped:
+                    control.interrupt()
+        return len(leaving)
 
     async def close(self, grace_s: float, rest_s: float = _REST_S) -> None:
         """End every task: waiting runs rest, working runs may finish, then are left.

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.plugin_code import ControlSignal, is_interruption
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.state import RunState
 from qtforge_host.runs.waiting import Until, Waits
 from qtforge_sdk.checkpoints import ReceivedEvent
 from qtforge_sdk.clock import Clock
@@ -20,7 +21,7 @@ from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import CheckpointSaved, EventReceived, RunCancelRequested, RunWaiting
 
-__all__ = ["Control", "PauseRequested", "Rested", "TimeOver", "reason_of"]
+__all__ = ["Control", "HandedOver", "PauseRequested", "Rested", "TimeOver", "reason_of"]
 
 
 def reason_of(message: InboxMessage) -> str:
@@ -35,6 +36,14 @@ class PauseRequested(ControlSignal):
     def __init__(self, message: InboxMessage) -> None:
         super().__init__(message.message_id)
         self.message = message
+
+
+class HandedOver(PauseRequested):
+    """Leaves the orchestrator at a step's boundary, so that another process continues the run."""
+
+    def __init__(self) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        super().__init__(InboxMessage(message_id="", kind="pause", at=now))
 
 
 class Rested(ControlSignal):
@@ -91,7 +100,7 @@ class Control:
         self._scope: CancelScope | None = None  # of the caller's task, while it executes the run
         self._may_interrupt = False
         self.amendments: list[InboxMessage] = []
-        self._pause: InboxMessage | None = None
+        self._pause: PauseRequested | None = None
         self._changed: asyncio.Event | None = None  # made for the first waiter
         self._events: deque[ReceivedEvent] = deque()
         self._ignored: list[str] = []  # ids of messages that no record handles
@@ -226,10 +235,13 @@ class Control:
             except QtForgeError:  # the store failed: the message is delivered again
                 self.position = min(self.position, before)
                 raise
+        self._notify_changed()
+        self.wake()
+
+    def _notify_changed(self) -> None:
         changed, self._changed = self._changed, None
         if changed is not None:
             changed.set()
-        self.wake()
 
     async def _take(self, position: int, message: InboxMessage, *, resumed: bool) -> None:
         if message.kind == "event" and self.stateful:
@@ -240,8 +252,8 @@ class Control:
             self.amendments.append(message)
         elif message.kind == "pause" and resumed:
             self._ignored.append(message.message_id)
-        elif message.kind == "pause":
-            self._pause = message
+        elif message.kind == "pause" and not self.is_leaving:
+            self._pause = PauseRequested(message)
         elif message.kind == "cancel":
             await self._cancel(message)
 
@@ -292,6 +304,23 @@ class Control:
         finally:
             self.idle_since = None
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the run is left to other processes before its next step."""
+        return isinstance(self._pause, HandedOver)
+
+    @property
+    def state(self) -> RunState:
+        """The run's state."""
+        return self._log.state
+
+    def hand_over(self) -> None:
+        """Leave the run to other processes before its next step; a child does as its parent."""
+        if self._parent is None and not self.is_leaving:
+            self._pause = HandedOver()
+            self.rest()
+            self._notify_changed()
+
     def rest(self) -> None:
         """Let a stateful run rest as soon as there is nothing to do."""
         if not self.stays:
@@ -309,7 +338,7 @@ class Control:
         if self.cancel_requested is not None:
             raise asyncio.CancelledError
         if self._pause is not None:
-            raise PauseRequested(self._pause)
+            raise self._pause
 
     @property
     def is_clear(self) -> bool:

@@ -27,7 +27,13 @@ from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import StepRequester
-from qtforge_host.runs.versions import VersionPolicy, major, stays_blocked, version_problem
+from qtforge_host.runs.versions import (
+    VersionPolicy,
+    major,
+    majors,
+    stays_blocked,
+    version_problem,
+)
 from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
@@ -108,6 +114,8 @@ class Engine:
         journal: Holds the records of runs.
         active_runs: The runs that execute in this process.
         on_ended: Called with the state of each run that has ended here, or None.
+        has_peer_with: Whether another live process has some plugins, by name with the first number
+            of their version: it continues what was taken here, and can't be continued here.
     """
 
     def __init__(
@@ -134,6 +142,7 @@ class Engine:
         self._secrets = secrets or Secrets(lambda name: None)
         self._ids = RunIds()
         self.active_runs = ActiveRuns(journal, self._clock)
+        self.has_peer_with: Callable[[Mapping[str, str]], bool] = lambda needs: False
         self.on_ended: Callable[[RunState], None] | None = None
         self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)
 
@@ -422,6 +431,10 @@ class Engine:
         active = self._plugins()
         problem = version_problem(state.served_by, active, options.versions)
         if problem is not None and problem.blocks:
+            needs = majors(state.served_by)
+            if options.ownership is not None and self.has_peer_with(needs):
+                await self.journal.release(ownership, needs=needs, unused=True)
+                return state
             return await self._block(ownership, records, problem.text, active)
         note = "; ".join(filter(None, (options.note, problem.text if problem else "")))
         inbox_reads = self.active_runs.inbox_reads

@@ -19,11 +19,19 @@ from qtforge_host.plugin_code import (
 )
 from qtforge_host.runs.children import end_notice
 from qtforge_host.runs.context import RUN, STEP
-from qtforge_host.runs.control import Control, PauseRequested, Rested, TimeOver, reason_of
+from qtforge_host.runs.control import (
+    Control,
+    HandedOver,
+    PauseRequested,
+    Rested,
+    TimeOver,
+    reason_of,
+)
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import error_info
+from qtforge_host.runs.versions import majors
 from qtforge_host.runs.waiting import Until
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo, RunStatus
@@ -114,6 +122,8 @@ class RunExecution:
             returned = await self._execute()
             self._run.check_replayed()
             result, summary = await self._result(returned)
+        except HandedOver:
+            ending = self._release()
         except PauseRequested as pause:
             ending = self._rest(pause) if self._control.rests is None else self._wait()
         except Rested:  # its last checkpoint says that it waits
@@ -282,7 +292,8 @@ class RunExecution:
     async def _release(self) -> None:
         if not self._released:
             self._released = True
-            await self._journal.release(self._log.ownership)
+            needs = majors(self._log.state.served_by)
+            await self._journal.release(self._log.ownership, needs=needs or None)
 
     async def _finish(
         self,

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from socket import gethostname
+from typing import Any, Final
 
+from qtforge_host.runs.peers import Peers, plugins_of
+from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.runs.versions import major
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Cursor, Journal
+from qtforge_sdk.journal import Announcement, Cursor, Journal
 
-__all__ = ["RecoveryLoop", "lasts"]
+__all__ = ["RecoveryLoop", "default_node", "lasts"]
 
 _LOG = logging.getLogger("qtforge.runs")
 _AT_ONCE: Final = 1000  # runs that are resumed before the next look
@@ -27,6 +32,11 @@ _JUMP_S: Final = 1.0  # by which the time of day and the seconds that pass may d
 _EVER: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 _ALL: Final = 1_000_000
 _ROOM_S: Final = 0.25  # between two looks whether there is room for queued runs
+_LEAST_SHARE: Final = 4  # runs that a process takes at once where others take some too
+_LARGEST_SHARE: Final = 16
+_YIELD_S: Final = 0.05  # for which queued runs are left to processes that execute fewer
+_HAND_OVER_S: Final = 0.2  # between two looks at what is to be handed over
+_ANY_NUMBER: Final = 1_000_000
 _GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
 
 
@@ -55,16 +65,22 @@ class RecoveryLoop:
     has died, and those that this process had to leave because the store failed. A run that can't
     be resumed is tried again by time, ever less often, and at once when the plugins have changed.
 
+    When the process was requested to drain (`Journal.drain`), the loop begins nothing, and hands
+    its runs over to other processes. It keeps what no other live process can continue.
+
     Args:
         supervisor: Resumes them.
         journal: Holds them.
         clock: The time.
-        pools: Queued runs of these pools are executed here.
-        max_runs: So many runs are executed here at once before queued ones wait; None for any
-            number.
+        pools: Runs of these pools are executed here.
+        max_runs: So many runs are executed here at once before others wait; None for any number.
+        node: The name of this process; "" for one that its host and number give.
+        role: The command that it executes.
+        grace_s: How long steps in progress may take when the process is drained, in seconds.
 
     Attributes:
         ready: Set after the first look at every run.
+        peers: The other processes that take runs.
     """
 
     def __init__(
@@ -74,14 +90,26 @@ class RecoveryLoop:
         clock: Clock,
         pools: Sequence[str] = ("default",),
         max_runs: int | None = None,
+        *,
+        node: str = "",
+        role: str = "application",
+        grace_s: float = 10.0,
     ) -> None:
         self._supervisor = supervisor
         self._pools = tuple(pools)
         self._max_runs = sys.maxsize if max_runs is None else max_runs
         self._is_crowded = False  # queued runs may wait for room
+        self._has_skipped = False  # there was no room, so that messages were not looked at
+        self._ahead_since: float | None = None
+        self._yields = False  # it has left queued runs to others for a moment
+        self._wants_more = False  # it has taken its share, and there may be more
         self._journal = journal
         self._clock = clock
+        self._node = node or default_node()
+        self._role = role
+        self._grace_s = grace_s
         self.ready = asyncio.Event()
+        self.peers = Peers(journal)
         self._wanted = asyncio.Event()
         self._swept_at = -_SWEEP_S
         self._offset_s = self._offset_now_s()
@@ -89,6 +117,9 @@ class RecoveryLoop:
         self._read_until: Cursor = ""  # messages before were looked at
         self._attempts: dict[str, _Attempts] = {}  # of runs that were left
         self._plugins: dict[str, str] = {}
+        self._announced: Announcement | None = None
+        self._noted: dict[str, dict[str, str]] = {}  # what runs need, as the journal knows it
+        self._drains_since: float | None = None
         self._trouble: QtForgeError | None = None
 
     @property
@@ -106,6 +137,8 @@ class RecoveryLoop:
         """
         active_runs = self._supervisor.active_runs
         active_runs.on_change.add(self._wanted.set)
+        active_runs.on_room = self._notice_room
+        self._supervisor.engine.has_peer_with = self._has_peer_with
         try:
             while True:
                 try:
@@ -120,22 +153,34 @@ class RecoveryLoop:
                 await self._wait(min(wait_s, _ROOM_S) if self._is_crowded else wait_s)
         finally:
             active_runs.on_change.discard(self._wanted.set)
+            active_runs.on_room = None
+
+    def _notice_room(self) -> None:
+        if self._is_crowded:
+            self._wanted.set()
+
+    def _has_peer_with(self, needs: Mapping[str, str]) -> bool:
+        return self.peers.have(frozenset(needs.items()))
 
     async def _turn(self) -> float:
         """Wake every run that has a due timer, an unhandled message or a dead owner.
 
         Returns:
-            Seconds until the next timer is due.
+            Seconds until the next look at most.
         """
         await self._notice_set_back()
+        await self._announce()
+        await self.peers.refresh()
         while True:
             self._wanted.clear()
             now = self._clock.now()
             sweeps = time.monotonic() >= self._swept_at + _SWEEP_S
             if sweeps:
                 await self._resume_left()
+                await self._note_needs()
             newest = (await self._journal.deliveries("", 0)).until
-            since = None if sweeps or self._overflowed else self._read_until
+            skipped, self._has_skipped = self._has_skipped, False
+            since = None if sweeps or self._overflowed or skipped else self._read_until
             self._overflowed = await self._take_all(now, since, newest)
             self._read_until = newest
             if sweeps:
@@ -145,8 +190,54 @@ class RecoveryLoop:
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
             if not self._overflowed:
                 break
+        if self._hand_over():
+            return _HAND_OVER_S
+        if self._yields:
+            return _YIELD_S
+        if self._wants_more:
+            self._wants_more = False
+            return _GAP_S
         due = await self._journal.next_due(now)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
+
+    async def _announce(self) -> None:
+        """Say what this process is, at first and when its plugins have changed."""
+        announcement = Announcement(
+            node=self._node,
+            role=self._role,
+            pools=self._pools,
+            capacity=min(self._max_runs, _ANY_NUMBER),
+            plugins=self._supervisor.engine.plugins(),
+        )
+        if announcement != self._announced:
+            await self.peers.announce(announcement)
+            self._announced = announcement
+
+    def _hand_over(self) -> bool:
+        """Leave what others can continue while this process drains; return whether more is left."""
+        if not self.peers.draining:
+            self._drains_since = None
+            return False
+        if self._drains_since is None:
+            self._drains_since = time.monotonic()
+            _LOG.warning("this node is drained: it begins nothing, and hands its runs over")
+        pools, plugins = self.peers.only_here()
+        cut = time.monotonic() > self._drains_since + self._grace_s
+        left = self._supervisor.active_runs.hand_over(
+            lambda state: pool_of(state) in pools or not plugins.isdisjoint(needs_of(state)),
+            cut=cut,
+        )
+        return bool(left)
+
+    async def _note_needs(self) -> None:
+        """Let the journal know by which plugins the runs that execute here were served."""
+        needs = self._supervisor.active_runs.needs()
+        changed = {
+            run_id: each for run_id, each in needs.items() if self._noted.get(run_id) != each
+        }
+        if changed:
+            await self._journal.note_needs(changed)
+        self._noted = needs
 
     async def _take_all(self, now: datetime.datetime, since: Cursor | None, newest: Cursor) -> bool:
         """Take what this process is to execute: first runs that have begun, then queued ones.
@@ -161,36 +252,87 @@ class RecoveryLoop:
         """
         plugins = self._supervisor.engine.plugins()
         again = plugins != self._plugins  # what was blocked or refused may not be any more
-        able = {name: major(version) for name, version in plugins.items()}
-        room = self._max_runs - self._supervisor.count()
-        pools = self._pools if room >= _AT_ONCE else ()
-        count = await self._take(_AT_ONCE, now, pools, able, since=since, again=again)
-        overflowed = count >= _AT_ONCE
+        active_runs = self._supervisor.active_runs
+        room = self._max_runs - active_runs.count() + active_runs.waiting()
+        self._is_crowded = room <= 0
+        if room <= 0:
+            self._has_skipped = True
+            return False
+        limit = min(_AT_ONCE, room)
+        if self.peers.draining:
+            return await self._take_only_here(limit, now, since)
+        executing = active_runs.count()
+        await self.peers.refresh_counts(executing)
+        pools, older = self.peers.newer()
+        # Who executes fewer runs comes first; what is left after a moment is taken all the same.
+        self._yields = self._lets_others_first(executing)
+        share = self._share(room)
+        own = [pool for pool in self._pools if pool not in pools]
+        take = functools.partial(
+            self._take,
+            now=now,
+            able={name: major(version) for name, version in plugins.items()},
+            since=since,
+            again=again,
+            leave=self.peers.elsewhere(),
+        )
+        if self._yields:
+            return await take(limit, pools=self._pools, queued=False) >= limit
+        # Runs that have begun come first: where not all of them were taken, the rest follows.
+        count = await take(share, pools=own) if own else share
+        overflowed = count >= share
+        if (overflowed and share < limit) or not own:
+            more = await take(limit, pools=self._pools, queued=False)
+            overflowed = more >= limit
+            count = more if not own else count + more
+        if pools:
+            count += await take(share, pools=sorted(pools), since=newest, needing=older)
         if again and not overflowed:
             self._plugins = plugins
-        room -= count
-        if not pools and room > 0:
-            room -= await self._take(room, now, self._pools, able, since=newest)
-        self._is_crowded = room <= 0
-        return overflowed
+        self._is_crowded = count >= room
+        self._wants_more = share <= count < room
+        return overflowed and room > count
 
-    async def _take(
-        self,
-        limit: int,
-        now: datetime.datetime,
-        pools: Sequence[str],
-        able: Mapping[str, str],
-        *,
-        since: Cursor | None,
-        again: bool = False,
-    ) -> int:
+    async def _take_only_here(
+        self, limit: int, now: datetime.datetime, since: Cursor | None
+    ) -> bool:
+        """Take the runs that have begun and that no other process can continue."""
+        pools, plugins = self.peers.only_here()
+        count = 0
+        if pools:
+            count += await self._take(
+                limit, now=now, pools=sorted(pools), since=since, queued=False
+            )
+        if plugins:
+            count += await self._take(
+                limit, now=now, pools=self._pools, since=since, queued=False, needing=plugins
+            )
+        return count >= limit
+
+    def _lets_others_first(self, executing: int) -> bool:
+        """Return whether queued runs are left to processes that execute fewer, for a moment."""
+        now = time.monotonic()
+        if not self.peers.is_ahead(executing):
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = now
+        elif now - self._ahead_since > _YIELD_S:
+            self._ahead_since = None  # nobody has taken them
+        return self._ahead_since is not None
+
+    def _share(self, room: int) -> int:
+        """Return how many runs are taken at once, so that others get as many."""
+        count = self.peers.count()
+        if count <= 1:
+            return min(_AT_ONCE, room)
+        return min(room, max(_LEAST_SHARE, min(_LARGEST_SHARE, room // (2 * count))))
+
+    async def _take(self, limit: int, **options: Any) -> int:
         """Take runs, and wake them at once: what fails later must not leave them; return how many.
 
-        See `Journal.take` for the arguments.
+        See `Journal.take` for the options.
         """
-        taken = await self._journal.take(
-            limit, now=now, pools=pools, able=able, since=since, again=again
-        )
+        taken = await self._journal.take(limit, **options)
         for ownership in taken:
             self._supervisor.wake(ownership.run_id, ownership)
         return len(taken)
@@ -245,6 +387,25 @@ class RecoveryLoop:
         finally:
             sleeping.cancel()
             wanting.cancel()
+
+
+def default_node() -> str:
+    """Return the name of a process that was given none: of its host, and its number."""
+    host = "".join(each if each.isalnum() and each.isascii() else "-" for each in gethostname())
+    return f"{host.strip('-')[:40] or 'node'}-{os.getpid()}"
+
+
+def pool_of(state: RunState) -> str:
+    """Return the pool of a run."""
+    started = state.started
+    return "default" if started is None or started.queue is None else started.queue.pool
+
+
+def needs_of(state: RunState) -> frozenset[tuple[str, str]]:
+    """Return the plugins that a run needs, each with the first number of its version."""
+    started = state.started
+    asked = {} if started is None or started.queue is None else started.queue.needs
+    return plugins_of(state.served_by) | frozenset(asked.items())
 
 
 def lasts(error: Exception) -> bool:

@@ -266,7 +266,7 @@ class Supervisor:
         """
         rest_until = self.engine.now() + datetime.timedelta(seconds=rest_s)
         try:
-            await self.engine.journal.release(ownership, rest_until=rest_until)
+            await self.engine.journal.release(ownership, rest_until=rest_until, unused=True)
         except StaleOwnerError:
             pass  # it was released, or claimed anew
         except StorageError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,14 @@ from packaging.version import InvalidVersion, Version
 
 from qtforge_sdk.records import RunBlocked
 
-__all__ = ["VersionPolicy", "VersionProblem", "major", "stays_blocked", "version_problem"]
+__all__ = [
+    "VersionPolicy",
+    "VersionProblem",
+    "major",
+    "majors",
+    "stays_blocked",
+    "version_problem",
+]
 
 VersionPolicy = Literal["same-major", "exact", "any"]
 """The versions with which a run may be resumed: of the same major version, equal, or any."""
@@ -56,6 +64,7 @@ def version_problem(
     return VersionProblem(text=text, blocks=blocks)
 
 
+@functools.lru_cache(maxsize=256)
 def major(version: str) -> str:
     """Return the first number of a version; the version itself where it has none.
 
@@ -66,6 +75,11 @@ def major(version: str) -> str:
         return str(Version(version).major)
     except InvalidVersion:
         return version
+
+
+def majors(versions: Mapping[str, str]) -> dict[str, str]:
+    """Return the first number of each version, by name."""
+    return {name: major(version) for name, version in versions.items()}
 
 
 def _same_major(before: str, now: str | None) -> bool:

@@ -8,7 +8,8 @@
     │   └── TooFewDescriptorsError  serve.too_few_descriptors
     ├── RefusedError             http.*: a request that was refused
     └── StateDirectoryError
-        └── AlreadyServingError  serve.already_running
+        ├── AlreadyServingError   serve.already_running
+        └── WorkerNameTakenError  worker.name_taken
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = [
     "RefusedError",
     "ServeError",
     "TooFewDescriptorsError",
+    "WorkerNameTakenError",
 ]
 
 
@@ -89,6 +91,27 @@ class AlreadyServingError(StateDirectoryError):
             if pid
             else f"'fuser {lock}' finds it: end it, or give another --state-dir",
         )
+        self.pid = pid
+
+
+class WorkerNameTakenError(StateDirectoryError):
+    """Another worker of the state directory has the name.
+
+    Args:
+        name: The name.
+        path: The state directory.
+        pid: That worker's number; "" where it is not known, or has ended.
+    """
+
+    code = "worker.name_taken"
+
+    def __init__(self, name: str, path: str, pid: str, /) -> None:
+        super().__init__(
+            path,
+            f"the worker '{name}' is there already{f' (process {pid})' if pid else ''}",
+            "give another --node, or none, or another --state-dir",
+        )
+        self.name = name
         self.pid = pid
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
+from qtforge_host.api.documents import NodeRow, PoolRow
+from qtforge_host.api.nodes import node_rows, pool_rows
 from qtforge_sdk import Record
 from qtforge_sdk.journal import Journal, JournalStatistics
 from qtforge_sdk.records import RunFinished, RunStarted, StepFailed, StepSkipped, StepSucceeded
 
-__all__ = ["COUNTED_AGAIN_S", "RecentStatistics", "RunCounts"]
+__all__ = ["COUNTED_AGAIN_S", "JournalFigures", "RecentFigures", "RunCounts"]
 
 COUNTED_AGAIN_S: Final = 10.0
 
@@ -20,7 +23,15 @@ COUNTED_AGAIN_S: Final = 10.0
 _REST: Final = 20  # times as long as it took: a twentieth of one processor at most
 
 
-class RecentStatistics:
+class JournalFigures(NamedTuple):
+    """How much a journal holds, and which processes use it."""
+
+    statistics: JournalStatistics
+    nodes: Sequence[NodeRow]
+    pools: Sequence[PoolRow]
+
+
+class RecentFigures:
     """Counts when it is asked, but not when it has done so lately.
 
     Args:
@@ -32,10 +43,10 @@ class RecentStatistics:
         self._journal = journal
         self._clock = clock
         self._lock = asyncio.Lock()  # concurrent requests get the same result
-        self._found: JournalStatistics | None = None
+        self._found: JournalFigures | None = None
         self._next_at = 0.0
 
-    async def get(self) -> JournalStatistics:
+    async def get(self) -> JournalFigures:
         """Return how much there is, or was a moment ago.
 
         Raises:
@@ -44,7 +55,12 @@ class RecentStatistics:
         async with self._lock:
             begun = self._clock()
             if self._found is None or begun >= self._next_at:
-                self._found = await self._journal.statistics()
+                statistics = await self._journal.statistics()
+                owners, pools = await self._journal.owners(), await self._journal.pools()
+                now = datetime.datetime.now(datetime.UTC)
+                self._found = JournalFigures(
+                    statistics, node_rows(owners), pool_rows(pools, owners, now)
+                )
                 ended = self._clock()
                 self._next_at = ended + max(COUNTED_AGAIN_S, _REST * (ended - begun))
             return self._found

@@ -1,10 +1,10 @@
-"""The options of ``qtforge-host serve``."""
+"""The options of ``qtforge-host serve`` and ``worker``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from qtforge_sdk.policies import ParsedRate
@@ -37,6 +37,8 @@ class ServeOptions:
         idle_timeout_s: How long a connection is kept after a response, in seconds.
         log_rate: How many lines of one kind bad requests may write into the log.
         max_streams: The most clients that receive live events at once.
+        role: The command: ``serve`` or ``worker``, of which a state directory may have many.
+        node: The name by which operators know the process; "" for one of its own.
         max_runs: So many runs are in memory at once, those that wait there among them.
         pools: Queued runs of these pools are executed.
         reexec: Whether the process replaces itself when an imported distribution was replaced.
@@ -58,6 +60,8 @@ class ServeOptions:
     idle_timeout_s: float = 5.0
     log_rate: ParsedRate = ParsedRate(10, 60.0)
     max_streams: int = 32
+    role: Literal["serve", "worker"] = "serve"
+    node: str = ""
     max_runs: int = 10_000
     pools: tuple[str, ...] = ("default",)
     reexec: bool = True

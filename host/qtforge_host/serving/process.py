@@ -1,10 +1,11 @@
-"""The process of `serve`: one for each state directory, until a signal ends it."""
+"""The process of `serve` and `worker`, until a signal ends it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
 import signal
 import socket
@@ -24,6 +25,7 @@ from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.serving.config_watcher import Watch
+from qtforge_host.serving.errors import WorkerNameTakenError
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
 from qtforge_host.serving.http.connections import Connections, connection_limit
@@ -66,6 +68,7 @@ async def serve(
 
     Raises:
         AlreadyServingError: Another process serves the state directory.
+        WorkerNameTakenError: Another worker of the state directory has the name.
         CannotListenError: The address can't be listened on.
         ConfigError: The configuration is not valid.
         StateDirectoryError: The state directory can't be used.
@@ -73,9 +76,8 @@ async def serve(
     """
     settings = read_settings()
     schedules = read_schedules(settings)
-    folder = ServeFolder(settings.state_dir)
     successor: Successor | None = None
-    with folder.lock(None if before is None else before.lock) as lock:
+    with _locked(options, settings, before) as (folder, lock):
         current = Current()
         async with contextlib.AsyncExitStack() as stack:
             marks = stack.enter_context(_marks(folder, settings))
@@ -92,12 +94,36 @@ async def serve(
                 if options.http:
                     say(f"listening on {address}")
                     say(f"the token is in {folder.token_path}")
-                say("serving; end it with SIGTERM or Ctrl-C")
+                what = "serving" if options.role == "serve" else "taking runs"
+                say(f"{what}; end it with SIGTERM or Ctrl-C")
 
             if await process.run(settings, schedules, ready):
-                successor = Successor.of(lock, listening)
+                successor = Successor.of(lock, listening, folder.worker)
     say("ended" if successor is None else "executing itself again")
     return successor
+
+
+@contextlib.contextmanager
+def _locked(
+    options: ServeOptions, settings: Settings, before: Successor | None
+) -> Iterator[tuple[ServeFolder, int]]:
+    """Give the folder of this process, and the descriptor that holds its lock.
+
+    A worker without a name gets the first folder that no other one uses.
+    """
+    state_dir = settings.state_dir
+    with contextlib.ExitStack() as stack:
+        if options.role == "serve" or options.node or before is not None:
+            name = "" if options.role == "serve" else options.node
+            folder = ServeFolder(state_dir, name if before is None else before.worker)
+            lock = stack.enter_context(folder.lock(None if before is None else before.lock))
+        else:
+            for number in itertools.count(1):
+                folder = ServeFolder(state_dir, f"{number}")
+                with contextlib.suppress(WorkerNameTakenError):
+                    lock = stack.enter_context(folder.lock())
+                    break
+        yield folder, lock
 
 
 class _Stop:

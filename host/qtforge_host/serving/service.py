@@ -18,7 +18,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
-from qtforge_host.serving.metrics import RecentStatistics, RunCounts
+from qtforge_host.serving.metrics import RecentFigures, RunCounts
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
@@ -46,7 +46,7 @@ class Service:
         client: Every use case of its runs.
         durable: Its journal and engine.
         streams: The clients of live events.
-        statistics: What the journal holds.
+        figures: What the journal holds, and who uses it.
         counts: Counts what happens.
         is_last: Whether no other service follows in this process or in one that replaces it:
             then nothing that is published is stored for it any more.
@@ -67,7 +67,7 @@ class Service:
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams
-        self.statistics: RecentStatistics
+        self.figures: RecentFigures
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._hurried = asyncio.Event()
@@ -82,10 +82,11 @@ class Service:
             self.client = RunClient(
                 self._parts, by="the HTTP interface", max_runs=self.options.max_runs
             )
-            self.statistics = RecentStatistics(self.durable.journal)
+            self.figures = RecentFigures(self.durable.journal)
             supervisor = self.durable.supervisor
             supervisor.active_runs.linger_s = self.settings.rest_after_s
             supervisor.active_runs.rests_all = True
+            supervisor.active_runs.capacity = self.options.max_runs
             self.streams = Streams(self.host.bus, self.durable.journal, self.options.max_streams)
             stack.callback(self.host.on_record(self.streams.notify))
             stack.callback(self.host.on_record(self.counts.take))
@@ -99,6 +100,9 @@ class Service:
                 SystemClock(),
                 pools=self.options.pools,
                 max_runs=self.options.max_runs,
+                node=self.options.node,
+                role=self.options.role,
+                grace_s=self.options.grace_s,
             )
             bindings = await bind(self.host, self.options.max_runs)
             stack.callback(bindings.close)
@@ -148,12 +152,20 @@ class Service:
     async def _stop_listening(self, receiver: PublicationReceiver) -> None:
         if self.is_last:
             try:
+                if await self._has_peers():  # for which what is published is stored, too
+                    return
                 await receiver.stop()
             except QtForgeError as error:
                 _LOG.warning("what others publish is still stored: %s", error)
 
+    async def _has_peers(self) -> bool:
+        owners = await self.durable.journal.owners()
+        return sum(each.announcement is not None for each in owners) > 1
+
     async def _leave_runs(self) -> None:
         supervisor = self.durable.supervisor
+        if self.options.role == "worker":  # others continue its runs, from the next step on
+            supervisor.active_runs.hand_over(lambda state: False, cut=False)
         if supervisor.count():
             _LOG.info("%d runs may execute for %g s more", supervisor.count(), self.options.grace_s)
         closing = asyncio.create_task(supervisor.close(self.options.grace_s))

@@ -1,4 +1,4 @@
-"""``<state>/serve``: the lock of the process that serves, and its token."""
+"""``<state>/serve`` and ``<state>/workers``: locks, tokens and marks of processes that stay up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.serving.errors import AlreadyServingError
+from qtforge_host.serving.errors import AlreadyServingError, WorkerNameTakenError
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import (
     close_in_children,
@@ -26,18 +26,21 @@ _TOKEN_BYTES: Final = 32
 
 
 class ServeFolder:
-    """What ``serve`` keeps of its own in a state directory.
+    """What a process that stays up keeps of its own in a state directory.
 
     Args:
         state_dir: The state directory; it may not exist yet.
+        worker: The name of a ``worker``; "" for ``serve``, of which there is one.
 
     Attributes:
         state_dir: The state directory.
+        worker: The name of the folder of a ``worker``, or "".
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, worker: str = "") -> None:
         self.state_dir = state_dir
-        self._folder = state_dir / "serve"
+        self.worker = worker
+        self._folder = state_dir / "workers" / worker if worker else state_dir / "serve"
 
     @property
     def token_path(self) -> Path:
@@ -61,7 +64,7 @@ class ServeFolder:
 
     @contextlib.contextmanager
     def lock(self, held: int | None = None) -> Iterator[int]:
-        """Be the only process that serves; the operating system frees it at a process's end.
+        """Be the only such process; the operating system frees the lock at a process's end.
 
         Args:
             held: A descriptor that holds the lock already, from the process before; or None.
@@ -70,7 +73,8 @@ class ServeFolder:
             The descriptor that holds the lock; a duplicate of it keeps the lock.
 
         Raises:
-            AlreadyServingError: Another one does.
+            AlreadyServingError: Another one serves.
+            WorkerNameTakenError: Another worker has the name.
             StateDirectoryError: The folder can't be written.
         """
         pid_path = self._folder / "process"
@@ -84,7 +88,10 @@ class ServeFolder:
                 close_in_children(file)
                 descriptor = file.fileno()
                 if not try_lock(descriptor):
-                    raise AlreadyServingError(str(self.state_dir), _read_pid(pid_path))
+                    pid = _read_pid(pid_path)
+                    if self.worker:
+                        raise WorkerNameTakenError(self.worker, str(self.state_dir), pid)
+                    raise AlreadyServingError(str(self.state_dir), pid)
                 write_atomically(pid_path, f"{os.getpid()}\n".encode())
             except OSError as error:
                 raise StateDirectoryError(str(self._folder), str(error)) from error

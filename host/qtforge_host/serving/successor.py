@@ -1,4 +1,4 @@
-"""Replace the process of ``serve`` by a new one, which keeps its socket and its lock."""
+"""Replace the process of ``serve`` or ``worker`` by a new one with its socket and its lock."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ class Successor:
     Attributes:
         lock: The descriptor that holds the lock of the state directory.
         listening: The descriptor of the socket that listens; None without HTTP.
+        worker: The name of a worker's folder; "" for ``serve``.
     """
 
     lock: int
     listening: int | None
+    worker: str = ""
 
     @classmethod
-    def of(cls, lock: int, listening: socket.socket | None) -> Successor:
+    def of(cls, lock: int, listening: socket.socket | None, worker: str = "") -> Successor:
         """Keep the lock and the socket, also when their owners close them."""
         return cls(
             lock=os.dup(lock),
             listening=None if listening is None else os.dup(listening.fileno()),
+            worker=worker,
         )
 
     @classmethod
@@ -41,11 +44,12 @@ class Successor:
 
         The variable is removed, so that no child of this process takes it for its own.
         """
-        lock, _, listening = environ.pop(_VARIABLE, "").partition(",")
+        lock, _, rest = environ.pop(_VARIABLE, "").partition(",")
+        listening, _, worker = rest.partition(",")
         if not lock.isdecimal() or not _is(int(lock), stat.S_ISREG):
             return None
         has_socket = listening.isdecimal() and _is(int(listening), stat.S_ISSOCK)
-        return cls(lock=int(lock), listening=int(listening) if has_socket else None)
+        return cls(lock=int(lock), listening=int(listening) if has_socket else None, worker=worker)
 
     def replace_this_process(self) -> NoReturn:
         """Execute the same command again.
@@ -58,7 +62,8 @@ class Successor:
         descriptors = [self.lock] if self.listening is None else [self.lock, self.listening]
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
-        os.environ[_VARIABLE] = ",".join(map(str, descriptors))
+        numbers = f"{self.lock},{'' if self.listening is None else self.listening}"
+        os.environ[_VARIABLE] = f"{numbers},{self.worker}"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own
 
 

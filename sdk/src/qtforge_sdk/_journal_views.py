@@ -12,14 +12,18 @@ from qtforge_sdk.records import Record
 
 __all__ = [
     "CURSOR",
+    "Announcement",
     "AppendedPage",
     "AppendedRecord",
     "Cursor",
     "Damage",
+    "JournalOwner",
     "JournalStatistics",
+    "PoolState",
     "Repair",
     "RunQuery",
     "RunSummary",
+    "Standing",
 ]
 
 
@@ -42,6 +46,9 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
         started_since: Started at that time or later.
         started_until: Started before that time.
         parent: Started by that run.
+        pool: Of that pool.
+        needs: Only runs that need this plugin, with the first number of its version: what served
+            them, or what their queue entry asks for (`Journal.note_needs`).
         waiting_for: Waiting for that event; ``user.*`` is ``user`` or any event whose name begins
             with it, such as ``user.action``.
         after: Listed after this run, whether it matches the filter or not: the last run of a
@@ -56,6 +63,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     started_since: datetime.datetime | None = None
     started_until: datetime.datetime | None = None
     parent: str | None = None
+    pool: str | None = None
+    needs: tuple[str, str] | None = None
     waiting_for: str | None = None
     after: str | None = None
     oldest_first: bool = False
@@ -177,3 +186,83 @@ class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
     timers: int
     messages: int
     oldest_message_at: datetime.datetime | None
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process that takes runs says of itself; see `Journal.announce`.
+
+    Attributes:
+        node: The name by which operators know the process.
+        role: The command that it executes, such as ``worker``.
+        pools: Whose runs it takes.
+        capacity: The most runs that it executes at once.
+        plugins: The versions of its plugins, by name.
+    """
+
+    node: str
+    role: str
+    pools: tuple[str, ...]
+    capacity: int
+    plugins: Mapping[str, str]
+
+
+class JournalOwner(msgspec.Struct, frozen=True, kw_only=True):
+    """A live process that has opened a journal; see `Journal.owners`.
+
+    Attributes:
+        owner: Its name in the journal, as in `Ownership`.
+        pid: The number of the process on its host.
+        host: The name of its host.
+        since: When it opened the journal, in UTC.
+        runs: The number of unfinished runs that it owns.
+        draining: Whether it was requested to take nothing new (`Journal.drain`).
+        lease_s: How long it owns its runs without a sign of life, in seconds; None where the
+            journal notices the end of a process at once.
+        lease_left_s: How much of the lease is left, in seconds; None without a lease.
+        announcement: What it says of itself; None for a process that takes no runs, such as a
+            command.
+    """
+
+    owner: str
+    pid: int
+    host: str
+    since: datetime.datetime
+    runs: int
+    draining: bool = False
+    lease_s: float | None = None
+    lease_left_s: float | None = None
+    announcement: Announcement | None = None
+
+
+class PoolState(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool that has unfinished runs, or is paused; see `Journal.pools`.
+
+    Attributes:
+        pool: Its name.
+        queued: The number of queued runs.
+        executing: The number of runs that a live process owns.
+        paused: Whether no process takes its queued runs.
+        oldest_at: Since when the queued run that has waited longest could have been taken, in
+            UTC; in the future where all are for later; None without queued runs.
+    """
+
+    pool: str
+    queued: int
+    executing: int
+    paused: bool
+    oldest_at: datetime.datetime | None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a journal knows of this process and its peers; see `Journal.standing`.
+
+    Attributes:
+        owner: The process's own name in the journal; "" where it only reads.
+        draining: Whether this process was requested to take nothing new.
+        nodes: Differs whenever a process has announced itself, was drained or resumed, or an
+            announced one has ended; to be compared, not read.
+    """
+
+    owner: str
+    draining: bool
+    nodes: str

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
@@ -23,14 +23,18 @@ import msgspec
 
 from qtforge_sdk._journal_views import (
     CURSOR,
+    Announcement,
     AppendedPage,
     AppendedRecord,
     Cursor,
     Damage,
+    JournalOwner,
     JournalStatistics,
+    PoolState,
     Repair,
     RunQuery,
     RunSummary,
+    Standing,
 )
 from qtforge_sdk.records import Record, RunStarted
 from qtforge_sdk.run_status import status_after
@@ -38,6 +42,7 @@ from qtforge_sdk.run_status import status_after
 __all__ = [
     "CURSOR",
     "PUBLICATION_AGE",
+    "Announcement",
     "AppendedPage",
     "AppendedRecord",
     "Cursor",
@@ -47,10 +52,12 @@ __all__ = [
     "InboxMessage",
     "Journal",
     "JournalFactory",
+    "JournalOwner",
     "JournalSettings",
     "JournalStatistics",
     "MessageKind",
     "Ownership",
+    "PoolState",
     "Posted",
     "PostedMessage",
     "Publication",
@@ -59,6 +66,7 @@ __all__ = [
     "RunSecret",
     "RunSummary",
     "SharedJournal",
+    "Standing",
     "StoredPublication",
     "is_run_id",
     "status_after",
@@ -265,28 +273,35 @@ class Journal(Protocol):
         limit: int,
         *,
         now: datetime.datetime,
-        pools: Sequence[str] = (),
+        pools: Sequence[str] | None = None,
         able: Mapping[str, str] = MappingProxyType({}),
         since: Cursor | None = None,
         again: bool = False,
+        queued: bool = True,
+        needing: Collection[tuple[str, str]] | None = None,
+        leave: Collection[tuple[str, str]] = (),
     ) -> Sequence[Ownership]:
         """Own runs that are to be executed and that no live process owns, up to a limit.
 
         They are, in this order: running (their process died or released them); waiting with a
         timer that is due; waiting with an unhandled message, or paused with an unhandled
-        request to cancel them; queued in one of the pools, of the highest priority first. Of
-        several processes that take at once, one owns each run.
+        request to cancel them; queued, of the highest priority first. Of several processes that
+        take at once, one owns each run. Queued runs of a paused pool are not taken.
 
         Args:
             limit: The largest number of runs; the time depends on it, not on the number of all.
             now: The time.
-            pools: Of queued runs.
+            pools: Only runs of these pools; None for runs of any.
             able: The plugins that serve runs here, by name, with the first number of their
                 version: a queued run that needs others is left to other processes.
             since: Runs that were sent something only for messages after this place, of
                 `deliveries`, and none that are running: what may have changed since then. None
                 for everything.
             again: Also blocked runs, and those that rest (`release`): the plugins have changed.
+            queued: Whether queued runs are taken too.
+            needing: Only runs that need at least one of these plugins, each with the first number
+                of its version; None for runs whatever they need.
+            leave: A run that has begun, and needs one of these plugins, is left to other processes.
 
         Returns:
             The ownerships of the runs.
@@ -303,16 +318,32 @@ class Journal(Protocol):
         """
 
     async def release(
-        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+        self,
+        ownership: Ownership,
+        *,
+        rest_until: datetime.datetime | None = None,
+        needs: Mapping[str, str] | None = None,
+        unused: bool = False,
     ) -> None:
         """End the ownership of a run, whatever its status.
 
         Args:
             ownership: The ownership.
             rest_until: `take` leaves the run alone until then; it may be claimed.
+            needs: What the run needs from now on; see `note_needs`. None for no change.
+            unused: Whether the run was not executed with it: where the owner before died, the
+                next owner still has ``took_over``.
 
         Raises:
             StaleOwnerError: The ownership has ended already.
+        """
+
+    async def note_needs(self, needs: Mapping[str, Mapping[str, str]]) -> None:
+        """Store which plugins runs of this process need, so that `take` offers them accordingly.
+
+        Args:
+            needs: By run: the plugins, by name, with the first number of their version. A run that
+                this process does not own any more is left as it is.
         """
 
     async def append(
@@ -539,6 +570,42 @@ class Journal(Protocol):
 
         Raises:
             RunNotFoundError: There is no such run.
+        """
+
+    async def announce(self, announcement: Announcement) -> None:
+        """Store what this process says of itself, until it closes the journal or dies."""
+
+    async def owners(self) -> Sequence[JournalOwner]:
+        """Return the live processes that have opened the journal, the oldest first."""
+
+    async def drain(self, owner: str, *, draining: bool) -> bool:
+        """Request a process to take nothing new and to hand over its runs, or to take runs again.
+
+        The process learns it from `standing` within seconds. The request ends with the process.
+
+        Args:
+            owner: The process; see `JournalOwner`.
+            draining: False to take runs again.
+
+        Returns:
+            Whether there is such a process.
+        """
+
+    async def standing(self) -> Standing:
+        """Return what this process is requested to do, as of some seconds ago at most."""
+
+    async def pools(self) -> Sequence[PoolState]:
+        """Return the pools that have unfinished runs or are paused, by name."""
+
+    async def pause_pool(self, pool: str, *, paused: bool) -> bool:
+        """Let no process take queued runs of a pool, or let them be taken again.
+
+        Args:
+            pool: The pool; it may have no runs.
+            paused: False to let them be taken again.
+
+        Returns:
+            Whether that was a change.
         """
 
     async def statistics(self) -> JournalStatistics:

@@ -13,6 +13,8 @@ import pytest
 from tests.forked_commands import run_command
 from tests.servers.postgresql import PostgreSQL
 
+from qtforge_postgresql.schema import VERSION
+
 
 class Machine:
     """A machine with a state directory of its own."""
@@ -50,10 +52,10 @@ def test_two_machines_share_the_runs_of_a_journal_that_was_initialized(
     assert (refused.returncode, "qtforge-host journal init" in refused.stderr) == (4, True)
     made = one.command("journal", "init", url)
     assert (made.returncode, made.stderr) == (0, ""), made.stderr
-    assert made.stdout.startswith("made the tables of version 1 in postgresql://")
+    assert made.stdout.startswith(f"made the tables of version {VERSION} in postgresql://")
     again = json.loads(two.command("journal", "init", "--json").stdout)
     assert again["schema_version"] == 1
-    assert "version 1" in again["done"]
+    assert f"version {VERSION}" in again["done"]
     queued = one.command("run", "document-approval", "--set", "document.text=x", "--detach")
     assert queued.returncode == 0, queued.stderr
     run_id = queued.stdout.split()[1]

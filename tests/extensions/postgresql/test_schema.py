@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from tests.servers.postgresql import PostgreSQL
 
+import qtforge_postgresql.schema as schema_module
 from qtforge_postgresql import (
     JournalFailedError,
     JournalNotReadyError,
@@ -19,8 +20,8 @@ from qtforge_postgresql import (
     initialize,
 )
 from qtforge_postgresql.schema import VERSION
-from qtforge_sdk.journal import AppendedRecord, JournalSettings
-from qtforge_sdk.testing._journal_scenarios import event, finished, keep, started, step
+from qtforge_sdk.journal import AppendedRecord, JournalSettings, RunQuery
+from qtforge_sdk.testing._journal_scenarios import NOW, event, finished, keep, started, step
 
 
 def execute(postgresql: PostgreSQL, statement: str) -> None:
@@ -151,3 +152,32 @@ def test_records_and_messages_are_in_the_order_of_numbers_with_more_and_fewer_di
         await journal.close()
 
     asyncio.run(test())
+
+
+def test_the_tables_of_version_1_are_migrated_with_their_runs(
+    postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{postgresql.url()}?schema=of_version_1"
+    settings = JournalSettings(directory=tmp_path, url=url)
+    with monkeypatch.context() as before:
+        before.setattr(schema_module, "_MIGRATIONS", schema_module._MIGRATIONS[:1])
+        before.setattr(schema_module, "VERSION", 1)
+        assert "version 1" in asyncio.run(initialize(settings))
+    row = "('run', 'letters', 'sequential', 'queued', 0, 0, '{}')"
+    columns = "(run_id, workflow, kind, status, started_at, epoch, needs)"
+    execute(postgresql, f"INSERT INTO of_version_1.runs {columns} VALUES {row}")
+    with pytest.raises(JournalNotReadyError, match="have version 1"):
+        asyncio.run(opened(settings))
+    assert f"from version 1 to {VERSION}" in asyncio.run(initialize(settings))
+
+    async def look() -> None:
+        journal = PostgresqlJournal(settings)
+        await journal.open()
+        assert [each.queued for each in await journal.pools()] == [1]
+        assert len(await journal.take(1, now=NOW)) == 1
+        await journal.note_needs({"run": {"ocr": "1"}})
+        assert [each.run_id for each in await journal.runs(RunQuery(needs=("ocr", "1")))] == ["run"]
+        assert [each.runs for each in await journal.owners()] == [1]
+        await journal.close()
+
+    asyncio.run(look())

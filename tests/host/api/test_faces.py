@@ -37,6 +37,7 @@ class Faces:
     def __init__(self, serving: Serving, server: Server) -> None:
         self.serving = serving
         self.server = server
+        self._worker = ""
         self.ended: str = server.start("quick", wait="20s", word="a")["run_id"]
         given = {"document": {"name": DOCUMENT.name, "path": str(DOCUMENT)}}
         self.machine: str = server.start("document-approval", wait="20s", **given)["run_id"]
@@ -90,6 +91,22 @@ class Faces:
         self.gate.touch()
         until(lambda: self.server.run(run_id)["status"] == "paused")
         return run_id
+
+    @property
+    def node(self) -> str:
+        """The name of the process that serves."""
+        (found,) = [
+            each for each in self.get("/v1/nodes").json()["nodes"] if each["role"] == "serve"
+        ]
+        return str(found["node"])
+
+    def worker(self) -> str:
+        """Start a worker, where there is none yet."""
+        if not self._worker:
+            self._worker = "beside"
+            self.serving.start("worker", "--node", self._worker, "--pool", "beside")
+            until(lambda: self._worker in self.get("/v1/nodes").text)
+        return self._worker
 
     def archive(self) -> Path:
         """Export the run that has ended."""
@@ -166,6 +183,46 @@ TABLE = {
             "/v1/runs", {"workflow": "quick", "input": {"word": "b"}, "queue": {"pool": "none"}}
         ),
         documents.RunDocument, status_and_result,
+    ),
+    "nodes list": UseCase(
+        lambda _: ["nodes", "list", "--json"], documents.Nodes,
+        "listNodes", lambda it: it.get("/v1/nodes"), documents.Nodes,
+        lambda found: [(each.node, each.role, each.pools) for each in found.nodes],
+    ),
+    "nodes show": UseCase(
+        lambda it: ["nodes", "show", it.node, "--json"], documents.NodeDocument,
+        "showNode", lambda it: it.get(f"/v1/nodes/{it.node}"), documents.NodeDocument,
+        lambda found: (found.node, found.pid, found.plugins, found.needed),
+    ),
+    "nodes drain": UseCase(
+        lambda it: ["nodes", "drain", it.worker(), "--wait", "20s", "--json"],
+        documents.NodeDocument, "drainNode",
+        lambda it: it.post(f"/v1/nodes/{it.worker()}/drain", **WAIT), documents.NodeDocument,
+        lambda found: (found.node, found.status, found.runs),
+    ),
+    "nodes resume": UseCase(
+        lambda it: ["nodes", "resume", it.worker(), "--json"], documents.NodeDocument,
+        "resumeNode", lambda it: it.post(f"/v1/nodes/{it.worker()}/resume"),
+        documents.NodeDocument, lambda found: (found.node, found.status),
+    ),
+    "pools list": UseCase(
+        lambda _: ["pools", "list", "--json"], documents.Pools,
+        "listPools", lambda it: it.get("/v1/pools"), documents.Pools,
+        lambda found: [(each.pool, each.status) for each in found.pools],
+    ),
+    "pools pause": UseCase(
+        lambda _: ["pools", "pause", "resting", "--json"], documents.Pools,
+        "pausePool", lambda it: it.post("/v1/pools/resting/pause"), documents.Pools,
+    ),
+    "pools resume": UseCase(
+        lambda _: ["pools", "resume", "resting", "--json"], documents.Pools,
+        "resumePool", lambda it: it.post("/v1/pools/resting/resume"), documents.Pools,
+    ),
+    "runs list, by pool and plugin": UseCase(
+        lambda _: ["runs", "list", "--needs", "example==1.0", "--pool", "default", "--json"],
+        documents.RunList, "listRuns",
+        lambda it: it.get("/v1/runs", needs="example==1", pool="default"), documents.RunList,
+        lambda found: [each.pool for each in found.runs],
     ),
     "runs list": UseCase(
         lambda it: ["runs", "list", "--workflow", "document-approval", "--json"],

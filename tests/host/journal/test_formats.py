@@ -1,6 +1,6 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` to ``format-6`` were written by the versions that had these formats;
+``tests/data/state/format-3`` to ``format-7`` were written by the versions that had these formats;
 formats 0 to 2 are made in `test_state_directory`.
 """
 
@@ -26,7 +26,7 @@ KEPT = STATES / "format-3"
 STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 
-@pytest.mark.parametrize("kept", ["format-3", "format-4", "format-5", "format-6"])
+@pytest.mark.parametrize("kept", ["format-3", "format-4", "format-5", "format-6", "format-7"])
 def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     tmp_path: Path, kept: str
 ) -> None:
@@ -39,6 +39,10 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         assert not await journal.check()
         found = {each.run_id: each for each in await journal.runs(RunQuery())}
         statuses = {run_id: each.status for run_id, each in found.items()}
+        if kept == "format-7":
+            assert statuses.pop("queued") == "queued"
+            queued = await journal.take(5, now=NOW, pools=["reports"], able={"parser": "1"})
+            assert [each.run_id for each in queued] == ["queued"]
         assert statuses == {"done": "failed", "waiting": "waiting", "going": "running"}
         assert list(await journal.records("done")) == [
             started("done"),

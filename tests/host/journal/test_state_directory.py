@@ -245,10 +245,12 @@ def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path)
         "CREATE INDEX runs_waiting ON runs (accepts, started_at) WHERE status = 'waiting'",
         "DROP TABLE listeners",
         "DROP TABLE publications",
+        "DROP TABLE nodes",
+        "DROP TABLE paused_pools",
         "DROP INDEX runs_queued",
         *(
             f"ALTER TABLE runs DROP COLUMN {column}"
-            for column in ("pool", "priority", "not_before", "needs", "rest_until")
+            for column in ("pool", "priority", "not_before", "needs", "rest_until", "served")
         ),
         "PRAGMA user_version = 2",
     ):

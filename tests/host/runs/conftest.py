@@ -233,13 +233,13 @@ class Lab:
         self.supervisor = Supervisor(self.engine)
         return self.engine
 
-    def _engine(self, journal: Journal) -> Engine:
+    def _engine(self, journal: Journal, versions: dict[str, str] | None = None) -> Engine:
         return Engine(
             self.bus,
             self.expressions,
             journal,
             RecordedWorkflows(_kinds(), self._named, lambda workflow: []),
-            plugins=lambda: self.versions,
+            plugins=lambda: self.versions if versions is None else versions,
             clock=self.clock,
         )
 
@@ -249,9 +249,9 @@ class Lab:
         self._others.append(journal)
         return journal
 
-    async def beside(self) -> Supervisor:
-        """Start a process beside the one that is there."""
-        self._beside.append(Supervisor(self._engine(self.client())))
+    async def beside(self, versions: dict[str, str] | None = None) -> Supervisor:
+        """Start a process beside the one that is there; with other plugins, if given."""
+        self._beside.append(Supervisor(self._engine(self.client(), versions)))
         return self._beside[-1]
 
     async def end(self) -> None:

@@ -73,12 +73,12 @@ def test_an_event_that_is_handed_over_as_the_run_goes_to_rest_is_not_lost(play: 
         release = lab.mortal.inner.release
         given: list[Any] = []
 
-        async def release_late(ownership: Any) -> None:
+        async def release_late(ownership: Any, **options: Any) -> None:
             if not given:
                 event = ReceivedEvent(event_id="h1", name="note", data="handed", at=lab.clock.now())
                 given.append(asyncio.ensure_future(lab.supervisor.deliver(ownership.run_id, event)))
                 await asyncio.sleep(0)
-            await release(ownership)
+            await release(ownership, **options)
 
         lab.mortal.inner.release = release_late
         run_id = await begun(lab, COUNTER)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from qtforge_host.serving.metrics import COUNTED_AGAIN_S, RecentStatistics
+from qtforge_host.serving.metrics import COUNTED_AGAIN_S, RecentFigures
 from qtforge_sdk.journal import JournalStatistics
 
 
@@ -29,17 +29,23 @@ class Counted:
             runs=Counter(), timers=self.times, messages=0, oldest_message_at=None
         )
 
+    async def owners(self) -> list[Any]:
+        return []
+
+    async def pools(self) -> list[Any]:
+        return []
+
 
 def asked_at(takes_s: float, *waits_s: float) -> list[int]:
     """Return the number of the statistics that is given at first and after each time."""
     journal: Any = Counted(takes_s)
 
     async def ask() -> list[int]:
-        recent = RecentStatistics(journal, journal.clock)
-        found = [(await recent.get()).timers]
+        recent = RecentFigures(journal, journal.clock)
+        found = [(await recent.get()).statistics.timers]
         for wait_s in waits_s:
             journal.now_s += wait_s
-            found.append((await recent.get()).timers)
+            found.append((await recent.get()).statistics.timers)
         return found
 
     return asyncio.run(ask())
@@ -58,8 +64,8 @@ def test_those_who_ask_at_once_share_one_census() -> None:
     journal: Any = Counted(1.0)
 
     async def ask() -> None:
-        recent = RecentStatistics(journal, journal.clock)
+        recent = RecentFigures(journal, journal.clock)
         found = await asyncio.gather(*(recent.get() for _ in range(5)))
-        assert [each.timers for each in found] == [1] * 5
+        assert [each.statistics.timers for each in found] == [1] * 5
 
     asyncio.run(ask())

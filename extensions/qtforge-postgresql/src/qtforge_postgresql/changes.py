@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_postgresql.group import Group, Write
-from qtforge_postgresql.texts import check_text
-from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret
+from qtforge_postgresql.texts import check_text, is_storable
+from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret, is_run_id
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
@@ -26,9 +26,14 @@ from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 from qtforge_sdk.topics import matches
 
 __all__ = [
+    "DIED",
+    "announce",
     "claim",
+    "drain",
     "import_archive",
     "listen",
+    "note_needs",
+    "pause_pool",
     "post",
     "post_to_key",
     "prune",
@@ -52,8 +57,20 @@ _END_LAPSED: Final = """DELETE FROM {s}.owners WHERE owner = (
         FOR UPDATE SKIP LOCKED
     ) RETURNING owner"""
 _CLAIM: Final = "UPDATE {s}.runs SET owner = %s, epoch = %s WHERE key = %s"
-_RELEASE: Final = """UPDATE {s}.runs SET owner = NULL, rest_until = %s
+DIED: Final = "-"
+"""The owner of a run that nobody executes, and whose last process died; no process has it."""
+
+_RELEASE: Final = """UPDATE {s}.runs SET owner = %s, rest_until = %s, served = coalesce(%s, served)
     WHERE key = %s AND epoch = %s AND owner = %s"""
+_NOTE_NEEDS: Final = """UPDATE {s}.runs SET served = given.served
+    FROM unnest(%b::text[], %b::text[]) AS given (run_id, served)
+    WHERE runs.run_id = given.run_id AND owner = %b"""
+_ANNOUNCE: Final = """UPDATE {s}.owners SET announced = %s, changed = clock_timestamp()
+    WHERE owner = %s"""
+_DRAIN: Final = """UPDATE {s}.owners SET draining = %s, changed = clock_timestamp()
+    WHERE owner = %s AND expires > clock_timestamp()"""
+_PAUSE: Final = "INSERT INTO {s}.paused_pools VALUES (%s) ON CONFLICT (pool) DO NOTHING"
+_RESUME: Final = "DELETE FROM {s}.paused_pools WHERE pool = %s"
 _LISTEN: Final = """INSERT INTO {s}.listeners VALUES (%s, %s, %s) ON CONFLICT (name)
     DO UPDATE SET topics = excluded.topics, capacity = excluded.capacity"""
 _PUBLISH: Final = """INSERT INTO {s}.publications (listener, message_id, at, checksum, payload)
@@ -106,6 +123,12 @@ def row_texts(row: RunRow) -> Iterable[str | None]:
     return (row.workflow, row.kind, row.parent, row.pool, *needs, *needs.values())
 
 
+def served_text(needs: Mapping[str, str]) -> str:
+    """Return what a run needs as the column has it."""
+    known = {name: each for name, each in needs.items() if is_storable(name) and is_storable(each)}
+    return msgspec.json.encode(known).decode()
+
+
 def claim(run_id: str, *, may_take_over: bool) -> Change:
     """Return the change that claims a run; its outcome is an `Ownership`.
 
@@ -139,21 +162,67 @@ def claim(run_id: str, *, may_take_over: bool) -> Change:
     return Change(Write(do=do, run_ids=(run_id,)))
 
 
-def release(ownership: Ownership, rest_until: datetime.datetime | None = None) -> Change:
+def release(
+    ownership: Ownership,
+    rest_until: datetime.datetime | None = None,
+    needs: Mapping[str, str] | None = None,
+    *,
+    unused: bool = False,
+) -> Change:
     """Return the change that releases a run."""
     rest_us = None if rest_until is None else to_us(rest_until)
+    served = None if needs is None else served_text(needs)
+    next_owner = DIED if unused and ownership.took_over else None
 
     def do(group: Group) -> None:
-        given = (rest_us, ownership.key, ownership.epoch, ownership.owner)
+        given = (next_owner, rest_us, served, ownership.key, ownership.epoch, ownership.owner)
         done = group.session.execute(_RELEASE, given)
         group.forget(ownership.key)
         if not done.rowcount:
             raise StaleOwnerError(ownership.run_id, ownership.epoch)
         state = group.state(ownership.run_id)
         if state is not None:
-            state.owner = None
+            state.owner = next_owner
 
     return Change(Write(do=do, run_ids=(ownership.run_id,)), wakes=True)
+
+
+def note_needs(needs: Mapping[str, Mapping[str, str]]) -> Change:
+    """Return the change that stores what runs of this process need."""
+    known = {run_id: served_text(each) for run_id, each in needs.items() if is_run_id(run_id)}
+
+    def do(group: Group) -> None:
+        group.session.execute(_NOTE_NEEDS, (list(known), list(known.values()), group.owner))
+
+    return Change(Write(do=do, run_ids=tuple(known)))
+
+
+def announce(announced: str) -> Change:
+    """Return the change that stores what this process says of itself."""
+
+    def do(group: Group) -> None:
+        group.session.execute(_ANNOUNCE, (announced, group.owner))
+
+    return Change(Write(do=do), wakes=True)
+
+
+def drain(owner: str, *, draining: bool) -> Change:
+    """Return the change that requests a process to drain; its outcome is whether it lives."""
+
+    def do(group: Group) -> bool:
+        return bool(group.session.execute(_DRAIN, (draining, owner)).rowcount)
+
+    return Change(Write(do=do), wakes=True)
+
+
+def pause_pool(pool: str, *, paused: bool) -> Change:
+    """Return the change that pauses a pool, or resumes it; its outcome is whether it changes."""
+    statement = _PAUSE if paused else _RESUME
+
+    def do(group: Group) -> bool:
+        return bool(group.session.execute(statement, (pool,)).rowcount)
+
+    return Change(Write(do=do), wakes=True)
 
 
 def post(run_id: str, message_id: str, encoded: Encoded) -> Change:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import msgspec
 import psycopg
 
 import qtforge_postgresql.changes as changes
@@ -31,21 +32,25 @@ from qtforge_postgresql.watch import Watch
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
+    Announcement,
     AppendedPage,
     Cursor,
     Damage,
     Deliveries,
     InboxEntry,
     InboxMessage,
+    JournalOwner,
     JournalSettings,
     JournalStatistics,
     Ownership,
+    PoolState,
     Posted,
     Publication,
     Repair,
     RunQuery,
     RunSecret,
     RunSummary,
+    Standing,
     StoredPublication,
     is_run_id,
 )
@@ -173,10 +178,13 @@ class PostgresqlJournal:
         limit: int,
         *,
         now: datetime.datetime,
-        pools: Sequence[str] = (),
+        pools: Sequence[str] | None = None,
         able: Mapping[str, str] = MappingProxyType({}),
         since: Cursor | None = None,
         again: bool = False,
+        queued: bool = True,
+        needing: Collection[tuple[str, str]] | None = None,
+        leave: Collection[tuple[str, str]] = (),
     ) -> Sequence[Ownership]:
         """Own runs that are to be executed; see `Journal`."""
         limit = min(limit, _MOST_TAKEN)
@@ -184,10 +192,13 @@ class PostgresqlJournal:
             return ()
         wish = Wish(
             now_us=to_us(now),
-            pools=tuple(pools),
+            pools=None if pools is None else tuple(pools),
             able=dict(able),
             since=None if since is None else parse_place(since) or BEGINNING,
             again=again,
+            queued=queued,
+            needing=None if needing is None else tuple(map("==".join, needing)),
+            leave=tuple(map("==".join, leave)),
             may_take_over=self._contact.may_take_over,
         )
         cancelled = await self._read(lambda queries: queries.takeable(wish))
@@ -205,10 +216,19 @@ class PostgresqlJournal:
         return ownership
 
     async def release(
-        self, ownership: Ownership, *, rest_until: datetime.datetime | None = None
+        self,
+        ownership: Ownership,
+        *,
+        rest_until: datetime.datetime | None = None,
+        needs: Mapping[str, str] | None = None,
+        unused: bool = False,
     ) -> None:
         """Release a run; see `Journal`."""
-        await self._write(changes.release(ownership, rest_until))
+        await self._write(changes.release(ownership, rest_until, needs, unused=unused))
+
+    async def note_needs(self, needs: Mapping[str, Mapping[str, str]]) -> None:
+        """Store what runs of this process need; see `Journal`."""
+        await self._write(changes.note_needs(needs))
 
     async def append(
         self,
@@ -333,6 +353,36 @@ class PostgresqlJournal:
     ) -> AppendedPage:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         return await self._read(lambda queries: queries.records_since(after, limit, run_id))
+
+    async def announce(self, announcement: Announcement) -> None:
+        """Store what this process says of itself; see `Journal`."""
+        text = msgspec.json.encode(announcement).decode()
+        check_text("", "an announcement", text)
+        self._parts().store.announced = text  # also under another name, after it was taken over
+        await self._write(changes.announce(text))
+
+    async def owners(self) -> Sequence[JournalOwner]:
+        """Return the live processes that have opened the journal; see `Journal`."""
+        return await self._read(lambda queries: queries.owners())
+
+    async def drain(self, owner: str, *, draining: bool) -> bool:
+        """Request a process to take nothing new; see `Journal`."""
+        if not is_storable(owner):
+            return False
+        return bool(await self._write(changes.drain(owner, draining=draining)))
+
+    async def standing(self) -> Standing:
+        """Return what the last sign of life of this process was answered with; see `Journal`."""
+        return self._parts().store.standing
+
+    async def pools(self) -> Sequence[PoolState]:
+        """Return the pools that have unfinished runs or are paused; see `Journal`."""
+        return await self._read(lambda queries: queries.pools())
+
+    async def pause_pool(self, pool: str, *, paused: bool) -> bool:
+        """Let no process take queued runs of a pool; see `Journal`."""
+        check_text("", "a pool", pool)
+        return bool(await self._write(changes.pause_pool(pool, paused=paused)))
 
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""

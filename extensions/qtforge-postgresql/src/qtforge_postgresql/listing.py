@@ -28,7 +28,8 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
     Raises:
         RunNotFoundError: The query begins after a run that does not exist.
     """
-    names = (query.workflow, query.parent, query.waiting_for, *query.statuses)
+    needed = query.needs or ()
+    names = (query.workflow, query.parent, query.pool, query.waiting_for, *needed, *query.statuses)
     if not all(is_storable(name) for name in names if name is not None):
         return ()  # no run has such a name
     needs, given = ["true"], list[Any]()
@@ -47,6 +48,11 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
         need("started_at < %s", to_us(query.started_until))
     if query.parent is not None:
         need("parent = %s", query.parent)
+    if query.pool is not None:
+        need("pool = %s", query.pool)
+    if query.needs is not None:
+        name, number = query.needs
+        need("%s IN (served::jsonb ->> %s, needs::jsonb ->> %s)", number, name, name)
     if query.waiting_for is not None:
         accepted = "unnest(string_to_array(accepts, ' ')) AS name"
         event = query.waiting_for

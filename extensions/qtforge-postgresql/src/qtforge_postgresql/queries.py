@@ -18,11 +18,14 @@ from qtforge_postgresql.taking import Wish, is_anything_takeable
 from qtforge_postgresql.texts import is_storable
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
+    Announcement,
     AppendedPage,
     AppendedRecord,
     Deliveries,
     InboxEntry,
     InboxMessage,
+    JournalOwner,
+    PoolState,
     PostedMessage,
     Publication,
     RunQuery,
@@ -115,6 +118,21 @@ _DUE: Final = f"""SELECT run_id FROM {{s}}.timers JOIN {{s}}.runs ON key = run
     WHERE due <= %s AND status = 'waiting' AND NOT {ALIVE}
     ORDER BY due LIMIT %s"""
 _NEXT_DUE: Final = "SELECT due FROM {s}.timers WHERE due > %s ORDER BY due LIMIT 1"
+_OWNERS: Final = """SELECT owner, pid, host, started, extract(epoch FROM lease)::float8,
+    extract(epoch FROM expires - clock_timestamp())::float8, draining, announced,
+    (SELECT count(*) FROM {s}.runs WHERE runs.owner = owners.owner AND finished_at IS NULL)
+    FROM {s}.owners WHERE expires > clock_timestamp() ORDER BY started, owner"""
+_POOLS: Final = f"""WITH unfinished AS (
+        SELECT pool, status, {ALIVE} AS lives, greatest(started_at, not_before) AS at
+        FROM {{s}}.runs WHERE finished_at IS NULL
+    ), counted AS (
+        SELECT pool, count(*) FILTER (WHERE status = 'queued') AS queued,
+            count(*) FILTER (WHERE lives) AS executing, min(at) FILTER (WHERE status = 'queued')
+        FROM unfinished GROUP BY pool
+    )
+    SELECT coalesce(counted.pool, paused.pool), coalesce(queued, 0), coalesce(executing, 0),
+        paused.pool IS NOT NULL, min
+    FROM counted FULL JOIN {{s}}.paused_pools AS paused ON paused.pool = counted.pool ORDER BY 1"""
 _PUBLICATIONS: Final = """SELECT position, checksum, payload FROM {s}.publications
     WHERE listener = %s ORDER BY position LIMIT %s"""
 _SECRETS: Final = "SELECT content FROM {s}.secrets WHERE run_id = %s"
@@ -272,6 +290,38 @@ class Queries:
         """Return when the next timer is due; see `Journal`."""
         row = self.session.row(_NEXT_DUE, (to_us(after),))
         return None if row is None else from_us(row[0])
+
+    def owners(self) -> tuple[JournalOwner, ...]:
+        """Return the live processes that have opened the journal; see `Journal`."""
+        return tuple(
+            JournalOwner(
+                owner=row[0],
+                pid=row[1],
+                host=row[2],
+                since=row[3].astimezone(datetime.UTC),
+                lease_s=row[4],
+                lease_left_s=row[5],
+                draining=row[6],
+                announcement=None
+                if row[7] is None
+                else msgspec.json.decode(row[7], type=Announcement),
+                runs=row[8],
+            )
+            for row in self.session.rows(_OWNERS)
+        )
+
+    def pools(self) -> tuple[PoolState, ...]:
+        """Return the pools that have unfinished runs or are paused; see `Journal`."""
+        return tuple(
+            PoolState(
+                pool=row[0],
+                queued=row[1],
+                executing=row[2],
+                paused=row[3],
+                oldest_at=None if row[4] is None else from_us(row[4]),
+            )
+            for row in self.session.rows(_POOLS)
+        )
 
     def is_heard(self, topic: str, but: str) -> bool:
         """Return whether a listener, but one, listens to a topic."""

@@ -148,7 +148,18 @@ _RESTING: Final = (
         AND position('event_received'::bytea IN records.payload) > 0
         AND position(convert_to(message_id, 'UTF8') IN records.payload) > 0""",
 )
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING)
+_NODES: Final = (
+    # The plugins that have served a run, as JSON: as of `Journal.note_needs`.
+    "ALTER TABLE {s}.runs ADD COLUMN served text NOT NULL DEFAULT '{{}}'",
+    # What a process says of itself, and whether it is to take nothing new.
+    "ALTER TABLE {s}.owners ADD COLUMN announced text",
+    "ALTER TABLE {s}.owners ADD COLUMN draining boolean NOT NULL DEFAULT false",
+    "ALTER TABLE {s}.owners ADD COLUMN changed timestamptz NOT NULL DEFAULT clock_timestamp()",
+    """CREATE TABLE {s}.paused_pools (
+        pool text COLLATE "C" PRIMARY KEY
+    )""",
+)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING, _NODES)
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
 """The version of the tables that this version of the distribution reads and writes."""

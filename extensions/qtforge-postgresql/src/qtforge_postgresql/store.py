@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import psycopg
+from msgspec.structs import replace
 
 from qtforge_postgresql.address import Address
 from qtforge_postgresql.contact import Contact
@@ -19,14 +20,16 @@ from qtforge_postgresql.errors import is_passing, storage_error
 from qtforge_postgresql.group import Group, LapsedError, WrittenError
 from qtforge_postgresql.session import Connector, Session
 from qtforge_sdk.errors import StateDirectoryError, StorageError
+from qtforge_sdk.journal import Standing
 from qtforge_sdk.journal_kit.jobs import Job
 
 __all__ = ["PostgresqlStore", "Signal"]
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
-_REGISTER: Final = """INSERT INTO {s}.owners (owner, pid, host, lease, expires)
-    VALUES (%s, %s, %s, make_interval(secs => %s), clock_timestamp() + make_interval(secs => %s))"""
+_REGISTER: Final = """INSERT INTO {s}.owners (owner, pid, host, announced, draining, lease, expires)
+    VALUES (%s, %s, %s, %s, %s,
+        make_interval(secs => %s), clock_timestamp() + make_interval(secs => %s))"""
 _LEAVE: Final = "DELETE FROM {s}.owners WHERE owner = %s"
 # What nobody has taken over from: its runs are owned by none, which is what its row says too.
 _SWEEP: Final = """DELETE FROM {s}.owners WHERE expires < clock_timestamp() - interval '1 day'
@@ -64,6 +67,8 @@ class PostgresqlStore:
 
     Attributes:
         backend_pids: The server's processes that have served this one.
+        announced: What this process says of itself, as JSON; None for nothing.
+        standing: What it was told with its last sign of life.
         written_at: When a group was committed last, on the scale of `time.monotonic`.
     """
 
@@ -77,6 +82,8 @@ class PostgresqlStore:
         retry_s: float,
     ) -> None:
         self.backend_pids: set[int] = set()
+        self.announced: str | None = None
+        self.standing = Standing(owner="", draining=False, nodes="")
         self.written_at = 0.0
         self._address = address
         self._connector = connector
@@ -177,9 +184,13 @@ class PostgresqlStore:
         """Take a name, under which nothing is owned yet."""
         self._group.reset()
         owner = uuid.uuid4().hex
-        given = (owner, os.getpid(), socket.gethostname(), self._lease_s, self._lease_s)
+        given = (
+            owner, os.getpid(), socket.gethostname(), self.announced, self.standing.draining,
+            self._lease_s, self._lease_s,
+        )  # fmt: skip
         self._group.session.execute(_REGISTER, given)
         self._group.owner = owner
+        self.standing = replace(self.standing, owner=owner)
 
     def _reconnect(self) -> None:
         self._group.session.close()

@@ -36,6 +36,13 @@ _END_LAPSED: Final = """DELETE FROM {s}.owners WHERE owner IN (
         LIMIT %s FOR UPDATE SKIP LOCKED
     )"""
 _DEAD: Final = f"{_GONE} SELECT owner FROM dead LIMIT %s"
+_NEEDS_ONE: Final = """EXISTS (
+        SELECT 1 FROM (
+            SELECT * FROM jsonb_each_text(served::jsonb)
+            UNION ALL SELECT * FROM jsonb_each_text(needs::jsonb)
+        ) AS need (name, number)
+        WHERE need.name || '==' || need.number = ANY (%s::text[])
+    )"""
 _TAKE: Final = """UPDATE {s}.runs SET owner = %s, epoch = epoch + 1
     WHERE key = ANY (%b::bigint[]) RETURNING key, run_id, epoch"""
 
@@ -45,18 +52,24 @@ class Wish(NamedTuple):
 
     Attributes:
         now_us: The time, in microseconds.
-        pools: Of queued runs.
+        pools: Whose runs are taken; None for those of any pool.
         able: The plugins that serve runs here, with the first number of their version.
         since: Only what may have changed since this place; None for everything.
         again: Whether also blocked and resting runs are taken.
+        queued: Whether queued runs are taken.
+        needing: Only runs that need one of these, such as ``ocr==1``; None for all.
+        leave: No runs that have begun and need one of these.
         may_take_over: Whether runs are taken from owners whose lease has ended.
     """
 
     now_us: int
-    pools: tuple[str, ...]
+    pools: tuple[str, ...] | None
     able: dict[str, str]
     since: Place | None
     again: bool
+    queued: bool
+    needing: tuple[str, ...] | None
+    leave: tuple[str, ...]
     may_take_over: bool
 
 
@@ -134,17 +147,18 @@ def take(limit: int, wish: Wish, cancelled: Sequence[int]) -> Change:
 
 def _searches(wish: Wish, cancelled: Sequence[int]) -> Iterator[_Search]:
     """Give what is searched for, in the order of `Journal.take`."""
-    ready, when = "", tuple[int, ...]()
-    if not wish.again:
-        ready, when = " AND (rest_until IS NULL OR rest_until <= %s)", (wish.now_us,)
+    of_all, when = _of_all(wish)
+    begun, values = of_all, when
+    if leave := _storable(wish.leave):
+        begun, values = f"{begun} AND NOT {_NEEDS_ONE}", (*values, leave)
     if wish.since is None or wish.again:
         statuses = "('running', 'blocked')" if wish.again else "('running')"
-        needs = f"status IN {statuses} AND finished_at IS NULL{ready}"
-        yield _Search("{s}.runs", needs, when, "runs.key")
+        needs = f"status IN {statuses} AND finished_at IS NULL{begun}"
+        yield _Search("{s}.runs", needs, values, "runs.key")
     yield _Search(
         "{s}.timers JOIN {s}.runs ON runs.key = timers.run",
-        f"due <= %s AND status = 'waiting' AND finished_at IS NULL{ready}",
-        (wish.now_us, *when),
+        f"due <= %s AND status = 'waiting' AND finished_at IS NULL{begun}",
+        (wish.now_us, *values),
         "due, runs.key",
     )
     sent, place = "SELECT run FROM {s}.arrivals", tuple[Any, ...]()
@@ -156,26 +170,45 @@ def _searches(wish: Wish, cancelled: Sequence[int]) -> Iterator[_Search]:
         place = (str(wish.since.xact), wish.since.id) if wish.since else ()
     yield _Search(
         "{s}.runs",
-        f"status = 'waiting' AND finished_at IS NULL AND runs.key IN ({sent}){ready}",
-        (*place, *when),
+        f"status = 'waiting' AND finished_at IS NULL AND runs.key IN ({sent}){begun}",
+        (*place, *values),
         "runs.key",
     )
     if cancelled:
-        needs = f"runs.key = ANY (%b::bigint[]) AND status = 'paused'{ready}"
-        yield _Search("{s}.runs", needs, (list(cancelled), *when), "runs.key")
-    pools = [pool for pool in wish.pools if is_storable(pool)]
-    if pools:
-        # One pool is read along the index, in order.
-        pool, names = ("= %s", pools[0]) if len(pools) == 1 else ("= ANY (%s::text[])", pools)
+        needs = f"runs.key = ANY (%b::bigint[]) AND status = 'paused'{begun}"
+        yield _Search("{s}.runs", needs, (list(cancelled), *values), "runs.key")
+    if wish.queued:
         yield _Search(
             "{s}.runs",
-            f"""status = 'queued' AND finished_at IS NULL AND pool {pool}{ready}
+            f"""status = 'queued' AND finished_at IS NULL{of_all}
+                AND NOT EXISTS (SELECT 1 FROM {{s}}.paused_pools WHERE pool = runs.pool)
                 AND (not_before IS NULL OR not_before <= %s)
                 AND NOT EXISTS (SELECT 1 FROM jsonb_each_text(needs::jsonb) AS need
                     WHERE need.value IS DISTINCT FROM (%s::text::jsonb ->> need.key))""",
-            (names, *when, wish.now_us, _json(wish.able.items())),
+            (*when, wish.now_us, _json(wish.able.items())),
             "priority DESC, runs.key",
         )
+
+
+def _of_all(wish: Wish) -> tuple[str, tuple[Any, ...]]:
+    """Return the conditions for runs of every kind, and their values."""
+    needs, values = "", list[Any]()
+    if wish.pools is not None:
+        pools = _storable(wish.pools)
+        # One pool is read along the index, in order.
+        needs += " AND pool = %s" if len(pools) == 1 else " AND pool = ANY (%s::text[])"
+        values.append(pools[0] if len(pools) == 1 else pools)
+    if not wish.again:
+        needs += " AND (rest_until IS NULL OR rest_until <= %s)"
+        values.append(wish.now_us)
+    if wish.needing is not None:
+        needs += f" AND {_NEEDS_ONE}"
+        values.append(_storable(wish.needing))
+    return needs, tuple(values)
+
+
+def _storable(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if is_storable(text)]
 
 
 def _json(able: Iterable[tuple[str, str]]) -> str:

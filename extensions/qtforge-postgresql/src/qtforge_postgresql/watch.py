@@ -20,6 +20,7 @@ from psycopg import sql
 from qtforge_postgresql.contact import Contact
 from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
+from qtforge_sdk.journal import Standing
 
 __all__ = ["Watch", "beat_interval_s"]
 
@@ -27,7 +28,10 @@ _SHORTEST_S: Final = 2.0  # so that an idle process makes at most 0.5 transactio
 _FIRST_PAUSE_S: Final = 0.1
 _NOT_SEEN: Final = """SELECT pg_snapshot_xmin(pg_current_snapshot())::text,
     EXISTS (SELECT 1 FROM {s}.inbox WHERE xact >= %s::text::xid8)
-    OR EXISTS (SELECT 1 FROM {s}.publications WHERE xact >= %s::text::xid8)"""
+    OR EXISTS (SELECT 1 FROM {s}.publications WHERE xact >= %s::text::xid8),
+    coalesce((SELECT draining FROM {s}.owners WHERE owner = %s), false),
+    (SELECT coalesce(max(changed)::text || ' ' || count(*), '') FROM {s}.owners
+        WHERE announced IS NOT NULL AND expires > clock_timestamp())"""
 _BEAT: Final = f"""WITH me AS (
         UPDATE {{s}}.owners SET expires = clock_timestamp() + lease WHERE owner = %s
     ) {_NOT_SEEN}"""
@@ -119,14 +123,16 @@ class Watch:
         self._signal.set()  # for what came while nobody listened
 
     def _beat(self) -> None:
-        seen = (self._seen, self._seen)
+        seen = (self._seen, self._seen, self._store.owner)
         if time.monotonic() - self._store.written_at < self._interval_s:
             row = self._session.row(_NOT_SEEN, seen)  # a commit has renewed the lease
         else:
             row = self._session.row(_BEAT, (self._store.owner, *seen))
         self._contact.note()
-        self._seen, is_new = row
-        if is_new:
+        self._seen, is_new, draining, nodes = row
+        standing = Standing(owner=seen[2], draining=draining, nodes=nodes)
+        if is_new or standing != self._store.standing:
+            self._store.standing = standing
             self._signal.set()
 
     def _wait(self, timeout_s: float) -> None:

@@ -29,6 +29,11 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     help="Only runs with this status; repeat.",
 )  # fmt: skip
 @click.option("--workflow", help="Only runs of this workflow.")
+@click.option("--pool", help="Only runs of this pool.")
+@click.option(
+    "--needs", metavar="NAME==VERSION",
+    help="Only unfinished runs that need this plugin; the version's first number counts.",
+)  # fmt: skip
 @click.option(
     "--waiting-for", metavar="EVENT", help="Only runs that wait for this event: go, or user.*."
 )
@@ -50,6 +55,8 @@ def list_runs(
     session: Session,
     statuses: tuple[RunStatus | Literal["interrupted"], ...],
     workflow: str | None,
+    pool: str | None,
+    needs: str | None,
     waiting_for: str | None,
     since: str | None,
     until: str | None,
@@ -67,6 +74,8 @@ def list_runs(
             return await runs.list(
                 statuses=statuses,
                 workflow=workflow,
+                pool=pool,
+                needs=needs,
                 waiting_for=waiting_for,
                 since=first,
                 until=before,
@@ -78,7 +87,8 @@ def list_runs(
         print_json(listed)
         return
     if not listed.runs:
-        restricted = statuses or workflow or waiting_for or since or until
+        given = (statuses, workflow, pool, needs, waiting_for, since, until)
+        restricted = any(given)
         echo("no such run" if restricted else "there is no run yet")
         return
     table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
@@ -16,6 +16,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from qtforge_host.api.documents import NodeRow, PoolRow
+from qtforge_host.serving.metrics import JournalFigures
 from qtforge_host.serving.service import Service
 from qtforge_sdk import HandlerStatistics
 from qtforge_sdk.journal import JournalStatistics
@@ -34,10 +36,12 @@ async def metrics_text(service: Service) -> str:
     """
     now = datetime.datetime.now(datetime.UTC)
     next_timer = await service.durable.journal.next_due(now)
-    statistics = await service.statistics.get()
+    figures = await service.figures.get()
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(service, next_timer))
-    registry.register(_JournalFigures(statistics, service.durable.journal.backlog(), now))
+    backlog = service.durable.journal.backlog()
+    registry.register(_JournalFigures(figures.statistics, backlog, now))
+    registry.register(_NodeFigures(figures))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 
@@ -191,6 +195,48 @@ class _JournalFigures(Collector):
     def _oldest_age_s(self) -> float:
         made_at = self._statistics.oldest_message_at
         return 0.0 if made_at is None else max(0.0, (self._now - made_at).total_seconds())
+
+
+class _NodeFigures(Collector):
+    """Metrics of the processes that use the journal, and of its pools."""
+
+    def __init__(self, figures: JournalFigures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        nodes: dict[str, list[NodeRow]] = {}
+        for each in self._figures.nodes:  # a metric may be given only once for a name
+            nodes.setdefault(each.node, []).append(each)
+        by_node: tuple[tuple[str, str, Callable[[NodeRow], float]], ...] = (
+            ("runs", "Unfinished runs that a node executes.", lambda node: node.runs),
+            ("capacity", "Runs that a node executes at most.", lambda node: node.capacity or 0),
+            (
+                "draining",
+                "1 for a drained node.",
+                lambda node: node.status != "active",
+            ),
+        )
+        for name, text, value in by_node:
+            gauge = GaugeMetricFamily(f"qtforge_node_{name}", text, labels=["node"])
+            for node, found in nodes.items():
+                gauge.add_metric([node], sum(map(value, found)))
+            yield gauge
+        by_pool: tuple[tuple[str, str, Callable[[PoolRow], float]], ...] = (
+            ("queued", "Queued runs of a pool.", lambda pool: pool.queued),
+            ("executing", "Runs of a pool that execute.", lambda pool: pool.executing),
+            ("nodes", "Nodes that take runs of a pool.", lambda pool: pool.nodes),
+            ("paused", "1 for a paused pool.", lambda pool: pool.status == "paused"),
+            (
+                "oldest_wait_seconds",
+                "How long the oldest queued run of a pool waits; 0 for none.",
+                lambda pool: pool.oldest_wait_s or 0.0,
+            ),
+        )
+        for name, text, measure in by_pool:
+            gauge = GaugeMetricFamily(f"qtforge_pool_{name}", text, labels=["pool"])
+            for row in self._figures.pools:
+                gauge.add_metric([row.pool], float(measure(row)))
+            yield gauge
 
 
 def _by_handler(

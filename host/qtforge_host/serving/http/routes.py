@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtforge_host.api import documents
-from qtforge_host.serving.http import listings, runs, schemas
+from qtforge_host.serving.http import listings, nodes, runs, schemas
 from qtforge_host.serving.http.metrics import METRICS_TYPE
 from qtforge_host.serving.http.requests import ARCHIVE, Endpoint
 from qtforge_host.serving.http.sse import EVENTS_TYPE, LAST_ID, live_events
@@ -118,6 +118,41 @@ ENDPOINTS: Final = (
         method="GET", path="/v1/inbox", name="listInbox", scope="read", handler=runs.list_inbox,
         summary="List the runs that wait for a person, oldest first.",
         query=schemas.InboxQuery, answers={200: documents.InboxDocument},
+    ),
+    Endpoint(
+        method="GET", path="/v1/nodes", name="listNodes", scope="read", handler=nodes.list_nodes,
+        summary="List the processes that take runs.", answers={200: documents.Nodes},
+    ),
+    Endpoint(
+        method="GET", path="/v1/nodes/{name}", name="showNode", scope="read",
+        handler=nodes.show_node,
+        summary="Show a node, and which runs need a plugin that only this node has.",
+        answers={200: documents.NodeDocument},
+    ),
+    Endpoint(
+        method="POST", path="/v1/nodes/{name}/drain", name="drainNode", scope="admin",
+        handler=nodes.drain_node, query=schemas.WaitQuery,
+        summary="Let a node begin nothing and hand its runs over: 200 when done, 202 before.",
+        answers={200: documents.NodeDocument, 202: documents.NodeDocument},
+    ),
+    Endpoint(
+        method="POST", path="/v1/nodes/{name}/resume", name="resumeNode", scope="admin",
+        handler=nodes.resume_node,
+        summary="Let a drained node take runs again.", answers={200: documents.NodeDocument},
+    ),
+    Endpoint(
+        method="GET", path="/v1/pools", name="listPools", scope="read", handler=nodes.list_pools,
+        summary="List the pools in which runs wait.", answers={200: documents.Pools},
+    ),
+    Endpoint(
+        method="POST", path="/v1/pools/{name}/pause", name="pausePool", scope="admin",
+        handler=nodes.pause_pool,
+        summary="Let no process take queued runs of a pool.", answers={200: documents.Pools},
+    ),
+    Endpoint(
+        method="POST", path="/v1/pools/{name}/resume", name="resumePool", scope="admin",
+        handler=nodes.resume_pool,
+        summary="Let queued runs of a pool be taken again.", answers={200: documents.Pools},
     ),
     Endpoint(
         method="GET", path="/v1/workflows", name="listWorkflows", scope="read",

@@ -62,6 +62,8 @@ async def list_runs(call: Call) -> Answer:
         await _client(call).list(
             statuses=query.status,
             workflow=query.workflow,
+            pool=query.pool,
+            needs=query.needs,
             waiting_for=query.waiting_for,
             since=query.since,
             until=query.until,

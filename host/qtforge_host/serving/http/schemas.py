@@ -157,6 +157,8 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
 
     status: list[RunStatus | Literal["interrupted"]] = []
     workflow: Name | None = None
+    pool: Name | None = None
+    needs: Name | None = None
     waiting_for: Name | None = None
     since: Instant | None = None
     until: Instant | None = None

@@ -193,7 +193,7 @@ class ArchiveContract:
         assert (summary.pool, summary.priority) == ("small", 7)
         assert await journal.next_due(NOW) == later
         assert list(await journal.unfinished()) == ["interrupted"]
-        taken = await journal.take(10, now=NOW, pools=("small",))
+        taken = await journal.take(10, now=NOW)
         assert [each.run_id for each in taken] == ["interrupted", "waits"]
         taken = await journal.take(10, now=later, pools=("small",))
         assert [each.run_id for each in taken] == ["queued"]

@@ -39,6 +39,7 @@ from qtforge_sdk.testing._journal_messages import (
     InboxContract,
     PruningContract,
 )
+from qtforge_sdk.testing._journal_nodes import NodesContract
 from qtforge_sdk.testing._journal_publications import PublicationContract
 from qtforge_sdk.testing._journal_records import every_record
 from qtforge_sdk.testing._journal_scenarios import (
@@ -434,6 +435,7 @@ class JournalContract(
     PruningContract,
     WaitingContract,
     TakingContract,
+    NodesContract,
     PublicationContract,
     SecretsContract,
 ):

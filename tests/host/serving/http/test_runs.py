@@ -218,6 +218,11 @@ def test_figures_tell_what_was_done(server: Server) -> None:
     assert values["qtforge_journal_runs", "quick", "succeeded"] == 1
     for name in ("timers", "inbox_messages", "inbox_oldest_message_age_seconds", "pending_writes"):
         assert values[(f"qtforge_journal_{name}",)] == 0
+    assert values["qtforge_pool_nodes", "default"] == 1
+    for name in ("queued", "executing", "paused", "oldest_wait_seconds"):
+        assert values[f"qtforge_pool_{name}", "default"] == 0
+    assert [values[key] for key in values if key[0] == "qtforge_node_capacity"] == [10_000]
+    assert [values[key] for key in values if key[0] == "qtforge_node_draining"] == [0]
     assert all(family.documentation for family in found)
     named = [(sample.name, *sorted(sample.labels.items())) for f in found for sample in f.samples]
     assert len(named) == len(set(named))
