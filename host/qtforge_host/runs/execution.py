@@ -123,7 +123,7 @@ class RunExecution:
             self._run.check_replayed()
             result, summary = await self._result(returned)
         except HandedOver:
-            ending = self._release()
+            ending = self._release() if self._control.rests is None else self._wait()
         except PauseRequested as pause:
             ending = self._rest(pause) if self._control.rests is None else self._wait()
         except Rested:  # its last checkpoint says that it waits
