@@ -1,6 +1,7 @@
 # make run   installs into .venv and processes the sample documents
 # make test  installs the development extras and passes the tests
 # make soak  passes the tests that take minutes: faults at random places and under load
+# make chaos kills workers, crashes PostgreSQL and cuts networks, and checks every run
 # make bench prints how fast it is, beside its peers
 # make accuracy prints how much of the documents' facts is read right
 # make bench-compare BASE=commit prints how fast it is, beside an earlier commit
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 STATE := $(VENV)/state
 EXTENSIONS := $(foreach file,$(wildcard extensions/*/pyproject.toml),-e ./$(dir $(file)))
 
-.PHONY: run test tests soak lint ruff types accuracy bench bench-compare clean
+.PHONY: run test tests soak chaos lint ruff types accuracy bench bench-compare clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +50,10 @@ tests: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak --timeout 3600
+
+# PARTS="kills drain" for some of it; as root, for the parts that mount disks and cut networks.
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tools.chaos $(PARTS)
 
 accuracy: $(VENV)/.dev
 	$(BIN)/python -m tools.accuracy

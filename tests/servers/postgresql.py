@@ -53,10 +53,29 @@ class PostgreSQL:
 
     def restart(self) -> None:
         """Crash it, and start it again; its clients lose their connections."""
+        self._control("-m", "immediate", "-l", self.folder / "log", "restart")
+
+    def stop(self) -> None:
+        """Crash it."""
+        self._control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        """Start it again, as it was started first."""
+        options = (self.folder / "data" / "postmaster.opts").read_text().split(" ", 1)[1]
+        self._control("-l", self.folder / "log", "-o", options.strip().replace('"', ""), "start")
+
+    def is_running(self) -> bool:
+        """Return whether its process is there."""
+        try:
+            self._control("status")
+        except PostgreSQLUnavailable:
+            return False
+        return True
+
+    def _control(self, *words: object) -> None:
         control = [postgresql_programs() / "pg_ctl", "-D", self.folder / "data", "-w", "-t",
                    str(_START_TIMEOUT_S)]  # fmt: skip
-        command = [*control, "-m", "immediate", "-l", self.folder / "log", "restart"]
-        _run(command, self.account)
+        _run([*control, *words], self.account)
 
     def url(self, password: str | None = None, *, database: str = "postgres") -> str:
         """Return where it is, with its own or another password, which may be a placeholder."""
@@ -87,11 +106,12 @@ def postgresql_programs() -> Path:
 
 
 @contextlib.contextmanager
-def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
+def running_postgresql(*, durable: bool = False, listen: str = "") -> Iterator[PostgreSQL]:
     """Start a server, and stop it at the end of the block.
 
     Args:
         durable: Whether it waits for the disk, as a server does by default.
+        listen: A further address to listen on, for clients of the network around it.
 
     Raises:
         PostgreSQLUnavailable: There is no package, or it did not start.
@@ -114,10 +134,13 @@ def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
             account,
         )  # fmt: skip
         port = _free_port()
+        if listen:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
         options = [
             f"-p {port}",
             f"-k {folder}",
-            "-h 127.0.0.1",
+            f"-h 127.0.0.1{',' if listen else ''}{listen}",
             *(f"-c {each}=off" for each in _OFF if not durable),
         ]
         control = [programs / "pg_ctl", "-D", data, "-w", "-t", str(_START_TIMEOUT_S)]
@@ -127,7 +150,8 @@ def running_postgresql(*, durable: bool = False) -> Iterator[PostgreSQL]:
                 user="tester", password=password, port=port, folder=folder, account=account
             )
         finally:
-            _run([*control, "-m", "immediate", "stop"], account)
+            with contextlib.suppress(PostgreSQLUnavailable):  # it has ended already
+                _run([*control, "-m", "immediate", "stop"], account)
 
 
 def _account() -> pwd.struct_passwd | None:

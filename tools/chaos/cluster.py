@@ -1,0 +1,303 @@
+"""Workers over one journal in PostgreSQL, and what they did: the journal's rows and the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+import psycopg
+from tests.servers.postgresql import PostgreSQL
+
+from qtforge_postgresql import PostgresqlJournal, initialize
+from qtforge_sdk.journal import Journal, JournalSettings
+from qtforge_sdk.records import QueueEntry, RunStarted, StepSucceeded
+
+__all__ = ["Cluster", "Outcome", "Worker", "wait_for"]
+
+_PLUGIN: Final = Path(__file__).with_name("ledger_plugin.py")
+_METADATA: Final = (
+    "Metadata-Version: 2.1\nName: ledger\nVersion: 1.0.0\nRequires-Dist: qtforge-sdk>=1.0,<2\n"
+)
+_ENTRY: Final = "[qtforge.plugins]\nledger = ledger_plugin:Ledger\n"
+_PAGE: Final = 1000
+
+
+def wait_for(holds: Callable[[], bool], within_s: float, what: str) -> float:
+    """Wait until something holds, and return how long that took, in seconds.
+
+    Raises:
+        RuntimeError: It does not hold in time.
+    """
+    begun = time.monotonic()
+    while not holds():
+        if time.monotonic() > begun + within_s:
+            raise RuntimeError(f"{what}: not within {within_s:g} s")
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the runs, from the journal and from the ledger.
+
+    Attributes:
+        runs: The number of runs.
+        exact: Those that succeeded with each step in the journal once, and with its answer.
+        lost: Calls that the journal has as answered, and the ledger has not as done.
+        executions: Calls that the ledger has as begun.
+        repeated: Those of them whose key was begun before.
+    """
+
+    runs: int
+    exact: int
+    lost: int
+    executions: int
+    repeated: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every run is, and nothing was lost."""
+        return self.exact == self.runs and not self.lost
+
+
+@dataclass(slots=True)
+class Worker:
+    """A process that takes runs.
+
+    Attributes:
+        name: Its name, which is that of its state directory.
+        process: The process.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self.process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def is_alive(self) -> bool:
+        """Return whether it has not ended."""
+        return self.process.poll() is None
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A journal, its workers and their ledger, in a folder.
+
+    Attributes:
+        folder: The folder; a new one for each part.
+        server: The server.
+        url: The journal's address, with a schema of its own.
+        lease_s: The length of a lease, in seconds.
+        config: Further lines of the configuration.
+        workers: All that were started, also those that have ended.
+    """
+
+    folder: Path
+    server: PostgreSQL
+    lease_s: float = 3.0
+    config: str = ""
+    workers: list[Worker] = field(default_factory=list)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        site = self.folder / "site" / "ledger-1.0.0.dist-info"
+        site.mkdir(parents=True)
+        (site / "METADATA").write_text(_METADATA)
+        (site / "entry_points.txt").write_text(_ENTRY)
+        shutil.copy(_PLUGIN, self.folder / "site")
+        lease = f'[host]\njournal_lease = "{self.lease_s:g}s"\n'
+        (self.folder / "config.toml").write_text(lease + self.config)
+        (self.folder / "ledger").touch()
+        asyncio.run(initialize(self.settings))
+
+    @property
+    def schema(self) -> str:
+        """The schema of the journal's tables."""
+        return f"chaos_{self.folder.name.replace('-', '_')}"
+
+    @property
+    def url(self) -> str:
+        """The journal's address."""
+        return f"{self.server.url()}?schema={self.schema}"
+
+    @property
+    def settings(self) -> JournalSettings:
+        """The settings with which this process opens the journal."""
+        return JournalSettings(directory=self.folder, url=self.url, lease_s=self.lease_s)
+
+    def environment(self, url: str = "") -> dict[str, str]:
+        """Return the variables of a worker."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONUTF8": "1",
+            "PYTHONPATH": str(self.folder / "site"),
+            "LEDGER": str(self.folder / "ledger"),
+            "QTFORGE_JOURNAL": url or self.url,
+        }
+
+    def command(self, name: str, *words: str) -> list[str]:
+        """Return a command of the machine of that name."""
+        place = ["--config", str(self.folder / "config.toml"), "--state-dir",
+                 str(self.folder / name)]  # fmt: skip
+        return [sys.executable, "-m", "qtforge_host.cli.main", *place, *words]
+
+    def start(
+        self,
+        *,
+        capacity: int = 100,
+        url: str = "",
+        before: Sequence[str] = (),
+        variables: Mapping[str, str] = MappingProxyType({}),
+        options: Sequence[str] = (),
+    ) -> Worker:
+        """Start a worker.
+
+        Args:
+            capacity: The most runs that it executes at once.
+            url: The address of the journal, as the worker reaches it; "" for the same.
+            before: A command that executes it, such as ``ip netns exec NAME``.
+            variables: Further variables of its environment.
+            options: Further options.
+        """
+        self._count += 1
+        name = f"w{self._count}"
+        words = ("worker", "--capacity", str(capacity), "--grace", "5s", *options)
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*before, *self.command(name, *words)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**self.environment(url), **variables}, cwd=self.folder,
+            )  # fmt: skip
+        worker = Worker(name, process)
+        self.workers.append(worker)
+        return worker
+
+    def enqueue(self, count: int, *, pause_s: float, workflow: str = "twelve-steps") -> None:
+        """Let new runs wait in the queue; each has its number as its input."""
+        asyncio.run(self._enqueue(count, pause_s, workflow))
+
+    async def _enqueue(self, count: int, pause_s: float, workflow: str) -> None:
+        words = ("run", workflow, "--detach", "--set", "number=0", "--set", f"pause_s={pause_s}")
+        done = await asyncio.to_thread(
+            subprocess.run, self.command("client", *words), env=self.environment(),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        run_id = done.stdout.split()[1]
+        async with self.journal() as journal:
+            (first,) = await journal.records(run_id, limit=1)
+            if not isinstance(first, RunStarted):
+                raise TypeError("the run does not begin with its start")
+            for begin in range(1, count, 100):
+                await asyncio.gather(*(
+                    journal.enqueue(msgspec.structs.replace(
+                        first, run_id=f"{run_id}-{number}", queue=QueueEntry(),
+                        input={**first.input, "number": number},
+                    ))
+                    for number in range(begin, min(begin + 100, count))
+                ))  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def journal(self) -> AsyncIterator[Journal]:
+        """Give the journal, open."""
+        journal = PostgresqlJournal(self.settings)
+        await journal.open()
+        try:
+            yield journal
+        finally:
+            await journal.close()
+
+    def query(self, statement: str, given: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a query; ``{s}`` in it stands for the schema."""
+        with psycopg.connect(self.server.url(), connect_timeout=5) as connection:
+            text = statement.format(s=self.schema).encode()
+            return connection.execute(text, given or None).fetchall()
+
+    def count(self, what: str, given: Sequence[Any] = ()) -> int:
+        """Return the number of runs for which a condition holds."""
+        return int(self.query(f"SELECT count(*) FROM {{s}}.runs WHERE {what}", given)[0][0])
+
+    def finished(self) -> int:
+        """Return the number of runs that have ended; -1 while the server is away."""
+        with contextlib.suppress(psycopg.Error):
+            return self.count("finished_at IS NOT NULL")
+        return -1
+
+    def owner_of(self, worker: Worker) -> str:
+        """Return the name of a worker in the journal, or ""."""
+        with contextlib.suppress(psycopg.Error):
+            rows = self.query(
+                "SELECT owner FROM {s}.owners WHERE pid = %s ORDER BY started DESC", (worker.pid,)
+            )
+            return str(rows[0][0]) if rows else ""
+        return ""
+
+    def owned_by(self, owner: str) -> int:
+        """Return how many unfinished runs an owner has; -1 while the server is away."""
+        with contextlib.suppress(psycopg.Error):
+            return self.count("owner = %s AND finished_at IS NULL", (owner,))
+        return -1
+
+    def ledger(self) -> Iterator[tuple[str, str, int, float]]:
+        """Give what each call noted: ``begun`` or ``done``, its key, its process, and when."""
+        with (self.folder / "ledger").open() as file:
+            for line in file:
+                what, key, pid, at = line.split()
+                yield what, key, int(pid), float(at)
+
+    def outcome(self, steps: int = 12) -> Outcome:
+        """Compare the journal with the ledger."""
+        return asyncio.run(self._outcome(steps))
+
+    async def _outcome(self, steps: int) -> Outcome:
+        begun = Counter(key for what, key, *_ in self.ledger() if what == "begun")
+        done = {key for what, key, *_ in self.ledger() if what == "done"}
+        exact = lost = 0
+        rows = self.query("SELECT run_id, status FROM {s}.runs")
+        async with self.journal() as journal:
+            for run_id, status in rows:
+                good, gone = await _checked(journal, run_id, done, steps)
+                exact += good and status == "succeeded"
+                lost += gone
+        executions = sum(begun.values())
+        return Outcome(len(rows), exact, lost, executions, executions - len(begun))
+
+    def close(self) -> None:
+        """End the workers that are still there."""
+        for worker in self.workers:
+            if worker.is_alive():
+                worker.process.kill()
+            worker.process.wait()
+
+
+async def _checked(journal: Journal, run_id: str, done: set[str], steps: int) -> tuple[bool, int]:
+    """Return whether a run's records are exact, and how many of its calls were never done."""
+    records = await journal.records(run_id)
+    number = records[0].input["number"] if isinstance(records[0], RunStarted) else None
+    answers = [each for each in records if isinstance(each, StepSucceeded)]
+    names = [each.step for each in answers]
+    good = names == [f"step_{each}" for each in range(1, steps + 1)]
+    good = good and all(each.data == number for each in answers)
+    return good, sum(f"{run_id}/{name}" not in done for name in names)

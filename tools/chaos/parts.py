@@ -1,0 +1,403 @@
+"""The parts of ``make chaos``: each breaks something, prints figures, and checks them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from tests.servers.postgresql import running_postgresql
+
+from qtforge_postgresql import PostgresqlJournal
+from qtforge_sdk.testing._journal_scenarios import started, step
+from tools.chaos.cluster import Cluster, Outcome, Worker, wait_for
+
+__all__ = ["PARTS"]
+
+_RECOVERED_S: Final = 10.0
+_Say = Callable[[str], None]
+Part = Callable[[Path, _Say], None]
+
+
+class ChaosError(Exception):
+    """A figure is not as it has to be."""
+
+
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise ChaosError(what)
+
+
+@contextlib.contextmanager
+def _cluster(folder: Path, *, listen: str = "", **options: object) -> Iterator[Cluster]:
+    with running_postgresql(durable=True, listen=listen) as server:
+        cluster = Cluster(folder, server, **options)  # type: ignore[arg-type]
+        try:
+            yield cluster
+        finally:
+            cluster.close()
+
+
+def _exact(outcome: Outcome, say: _Say, most_repeated: int | None = None) -> None:
+    say(
+        f"{outcome.exact:,} of {outcome.runs:,} runs exact, {outcome.lost} calls lost;"
+        f" {outcome.repeated:,} of {outcome.executions:,} calls repeated"
+        + ("" if most_repeated is None else f", {most_repeated:,} were in progress at the faults")
+    )
+    _check(outcome.is_exact, "a run is not exact")
+    if most_repeated is not None:
+        _check(outcome.repeated <= most_repeated, "more was repeated than was in progress")
+
+
+def kills(folder: Path, say: _Say) -> None:
+    """Run 1,000 runs of 12 steps on 6 workers: 9 SIGKILL, 3 SIGSTOP, 2 crashes of the server."""
+    with _cluster(folder) as cluster:
+        for _ in range(6):
+            cluster.start(capacity=60)
+        cluster.enqueue(1000, pause_s=1.0)
+        choose = random.Random(13)
+        faults = ["kill"] * 9 + ["stop"] * 3 + ["crash"] * 2
+        choose.shuffle(faults)
+        wait_for(lambda: cluster.finished() >= 0 and cluster.count("owner IS NOT NULL") >= 100,
+                 120, "the workers begin")  # fmt: skip
+        took, in_progress = list[float](), 0
+        for fault in faults:
+            in_progress += max(0, cluster.count("status = 'running'"))
+            if fault == "crash":
+                cluster.server.restart()
+                took.append(_progress(cluster))
+            else:
+                took.append(_broken(cluster, choose, stops=fault == "stop"))
+        wait_for(lambda: cluster.finished() == 1000, 600, "all runs end")
+        say(f"{len(faults)} faults; recovered within {min(took):.1f} to {max(took):.1f} s,"
+            f" {statistics.median(took):.1f} s in the middle, with a lease of"
+            f" {cluster.lease_s:g} s")  # fmt: skip
+        _exact(cluster.outcome(), say, in_progress)
+        _check(max(took) < _RECOVERED_S, "a recovery took longer than 10 s")
+
+
+def _progress(cluster: Cluster) -> float:
+    """Return how long it takes until another run ends, in seconds."""
+    wait_for(lambda: cluster.finished() >= 0, 60, "the server answers")
+    before = cluster.finished()
+    return wait_for(lambda: cluster.finished() > before, 60, "a run ends after the crash")
+
+
+def _broken(cluster: Cluster, choose: random.Random, *, stops: bool) -> float:
+    """Kill or freeze a worker; return how long others take to own all its runs, in seconds."""
+    alive = [each for each in cluster.workers if each.is_alive() and cluster.owner_of(each)]
+    worker = choose.choice(alive)
+    owner = cluster.owner_of(worker)
+    worker.send(signal.SIGSTOP if stops else signal.SIGKILL)
+    took = wait_for(lambda: cluster.owned_by(owner) == 0, 60, "others own the runs of a worker")
+    if stops:
+        worker.send(signal.SIGCONT)  # what it writes now is refused
+    else:
+        worker.process.wait()
+        cluster.start(capacity=60)
+    time.sleep(choose.uniform(0.2, 1.0))
+    return took
+
+
+def follower(folder: Path, say: _Say) -> None:
+    """Let 12 writers append beside a follower, which must miss nothing and get nothing twice."""
+    with _cluster(folder, lease_s=10.0) as cluster:
+        asyncio.run(_follow(cluster, say))
+
+
+async def _follow(cluster: Cluster, say: _Say) -> None:
+    writers, runs, steps = 12, 8, 250
+    journals = [PostgresqlJournal(cluster.settings) for _ in range(writers)]
+    reader = PostgresqlJournal(cluster.settings)
+    for journal in (*journals, reader):
+        await journal.open()
+
+    async def write(journal: PostgresqlJournal, run_id: str) -> None:
+        ownership = await journal.create(started(run_id))
+        for number in range(steps):
+            await journal.append(ownership, [step(run_id, f"s{number}")])
+
+    total = writers * runs * (steps + 1)
+    seen: Counter[tuple[str, int]] = Counter()
+    counts: Counter[str] = Counter()
+    begun = time.monotonic()
+    async with asyncio.timeout(300), asyncio.TaskGroup() as group:
+        for number, journal in enumerate(journals):
+            for run in range(runs):
+                group.create_task(write(journal, f"w{number}-{run}"))
+        after, quiet = "", 0
+        while quiet < 20:
+            page = await reader.records_since(after)
+            after = page.until
+            for each in page.records:
+                counts[each.run_id] += 1
+                seen[each.run_id, counts[each.run_id]] += 1
+            quiet = 0 if page.records or counts.total() < total else quiet + 1
+            await asyncio.sleep(0.01)
+    rate = total / (time.monotonic() - begun)
+    for journal in (*journals, reader):
+        await journal.close()
+    missed, twice = total - len(seen), counts.total() - total
+    say(f"{total:,} records of {writers} writers at {rate:,.0f} a second:"
+        f" {max(missed, 0)} missed, {max(twice, 0)} twice")  # fmt: skip
+    _check(counts.total() == total, "the follower missed a record, or got one twice")
+
+
+def drain(folder: Path, say: _Say) -> None:
+    """End a worker with SIGTERM: its runs are handed over, and nothing is repeated."""
+    with _cluster(folder) as cluster:
+        first = cluster.start(capacity=40)
+        cluster.enqueue(40, pause_s=0.5)
+        wait_for(lambda: cluster.count("owner IS NOT NULL") == 40, 120, "it owns 40 runs")
+        owner = cluster.owner_of(first)
+        cluster.start(capacity=100)
+        wait_for(lambda: bool(cluster.owner_of(cluster.workers[1])), 60, "another one is there")
+        time.sleep(2)
+        first.send(signal.SIGTERM)
+        took = wait_for(lambda: cluster.owned_by(owner) == 0, 30, "the runs are handed over")
+        wait_for(lambda: cluster.finished() == 40, 120, "all runs end")
+        say(f"40 runs left within {took:.1f} s of SIGTERM")
+        _exact(cluster.outcome(), say, 0)
+
+
+def outage(folder: Path, say: _Say) -> None:
+    """Take the server away for a minute."""
+    with _cluster(folder) as cluster:
+        for _ in range(4):
+            cluster.start(capacity=50)
+        cluster.enqueue(200, pause_s=1.0)
+        wait_for(lambda: cluster.count("owner IS NOT NULL") >= 100, 120, "the workers begin")
+        in_progress = cluster.count("status = 'running'")
+        cluster.server.stop()
+        time.sleep(60)
+        cluster.server.start()
+        took = _progress(cluster)
+        wait_for(lambda: cluster.finished() == 200, 300, "all runs end")
+        say(f"away for 60 s; the next run ended {took:.1f} s after the return")
+        _exact(cluster.outcome(), say, in_progress)
+
+
+def disk_full(folder: Path, say: _Say) -> None:
+    """Fill the server's disk for three seconds."""
+    _check(os.geteuid() == 0, "only root can mount a small disk")
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m,mode=0777", "tmpfs", disk], check=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(disk)
+    try:
+        with _cluster(folder) as cluster:
+            for _ in range(3):
+                cluster.start(capacity=50)
+            cluster.enqueue(150, pause_s=1.0)
+            wait_for(lambda: cluster.count("owner IS NOT NULL") >= 75, 120, "the workers begin")
+            in_progress = cluster.count("status = 'running'")
+            _fill(disk / "filling")
+            time.sleep(3)
+            (disk / "filling").unlink()
+            crashed = not cluster.server.is_running()
+            if crashed:
+                cluster.server.start()
+            took = _progress(cluster)
+            wait_for(lambda: cluster.finished() == 150, 300, "all runs end")
+            say(f"full for 3 s{', the server ended by it' if crashed else ''}; the next run ended"
+                f" {took:.1f} s later")  # fmt: skip
+            _exact(cluster.outcome(), say, in_progress)
+    finally:
+        tempfile.tempdir = before
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+def _fill(file: Path) -> None:
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as target:
+        while True:
+            target.write(b"\0" * (64 << 10))
+
+
+def partition(folder: Path, say: _Say) -> None:
+    """Cut one of three workers off from PostgreSQL alone, in a network namespace of its own."""
+    _check(os.geteuid() == 0 and shutil.which("ip") is not None, "root and iproute2 are needed")
+    name, here, there = "qtchaos", "10.213.77.1", "10.213.77.2"
+    with _namespace(name, here, there), _cluster(folder, listen=here) as cluster:
+        cut_off = cluster.start(
+            capacity=50,
+            url=cluster.url.replace("127.0.0.1", here),
+            before=("ip", "netns", "exec", name),
+        )
+        wait_for(lambda: bool(cluster.owner_of(cut_off)), 120, "the worker is there")
+        cluster.enqueue(100, pause_s=1.0)
+        owner = cluster.owner_of(cut_off)
+        wait_for(lambda: cluster.owned_by(owner) >= 20, 60, "it owns runs")
+        for _ in range(2):
+            cluster.start(capacity=50)
+        time.sleep(3)
+        in_progress = max(0, cluster.owned_by(owner))
+        _link(name, "down")
+        cut = time.time()
+        took = wait_for(lambda: cluster.owned_by(owner) == 0, 60, "others own its runs")
+        time.sleep(2 * cluster.lease_s)
+        last = max((each for each in _calls(cluster, cut_off) if each > cut), default=cut)
+        _link(name, "up")
+        wait_for(lambda: cluster.finished() == 100, 300, "all runs end")
+        say(
+            f"its {in_progress} runs were owned by others after {took:.1f} s; its last call began"
+            f" {last - cut:.1f} s after the cut, with a lease of {cluster.lease_s:g} s"
+        )
+        _exact(cluster.outcome(), say, 2 * in_progress)
+        _check(last - cut < cluster.lease_s, "the worker that was cut off went on")
+
+
+def _calls(cluster: Cluster, worker: Worker) -> Iterator[float]:
+    """Give when a worker began calls."""
+    for what, _, pid, at in cluster.ledger():
+        if what == "begun" and pid == worker.pid:
+            yield at
+
+
+@contextlib.contextmanager
+def _namespace(name: str, here: str, there: str) -> Iterator[None]:
+    for words in (
+        f"netns add {name}",
+        f"link add {name}0 type veth peer name {name}1 netns {name}",
+        f"addr add {here}/30 dev {name}0",
+        f"link set {name}0 up",
+        f"-n {name} addr add {there}/30 dev {name}1",
+        f"-n {name} link set {name}1 up",
+        f"-n {name} link set lo up",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def _link(name: str, state: str) -> None:
+    subprocess.run(["ip", "link", "set", f"{name}0", state], check=True)
+
+
+def clocks(folder: Path, say: _Say) -> None:
+    """Run on three workers whose clocks differ by ten minutes; nothing is taken from the living."""
+    program = shutil.which("faketime")
+    _check(program is not None, "faketime is needed")
+    with _cluster(folder) as cluster:
+        for offset in ("-5m", "+5m", ""):
+            cluster.start(
+                capacity=40,
+                before=(str(program), "-f", offset) if offset else (),
+                variables={"FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+            )
+        cluster.enqueue(120, pause_s=0.5)
+        wait_for(lambda: cluster.finished() == 120, 300, "all runs end")
+        shares = Counter(pid for what, _, pid, _ in cluster.ledger() if what == "begun")
+        say(f"calls of each worker: {', '.join(map(str, sorted(shares.values())))}")
+        _exact(cluster.outcome(), say, 0)
+
+
+def dead_worker(folder: Path, say: _Say) -> None:
+    """Kill a process that owns 10,000 runs; three workers own them soon after its lease."""
+    with _cluster(folder) as cluster:
+        cluster.enqueue(10_000, pause_s=60.0, workflow="one-step")
+        owner = _owner_that_dies(cluster)
+        for _ in range(3):
+            cluster.start(capacity=5000)
+        wait_for(lambda: all(map(cluster.owner_of, cluster.workers)), 60, "the workers are there")
+        lease = wait_for(lambda: cluster.owned_by(owner) < 10_000, 60, "its lease ends")
+        took = wait_for(lambda: cluster.owned_by(owner) == 0, 60, "others own its runs")
+        say(f"10,000 runs owned by others {took:.1f} s after the first of them"
+            f" ({lease:.1f} s after all workers were there)")  # fmt: skip
+        _check(took < _RECOVERED_S, "it took longer than 10 s")
+
+
+def _owner_that_dies(cluster: Cluster) -> str:
+    """Let a process own every run, and kill it; return its name in the journal."""
+    script = (
+        "import asyncio, datetime, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from qtforge_postgresql import PostgresqlJournal\n"
+        "from qtforge_sdk.journal import JournalSettings\n"
+        "async def main():\n"
+        "    settings = JournalSettings(directory=Path('.'), url=sys.argv[1], lease_s=30.0)\n"
+        "    journal = PostgresqlJournal(settings)\n"
+        "    await journal.open()\n"
+        "    now = datetime.datetime.now(datetime.UTC)\n"
+        "    able = {'ledger': '1'}\n"
+        "    taken = await journal.take(10000, now=now, pools=('default',), able=able)\n"
+        "    print(len(taken), taken[0].owner, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, cluster.url], capture_output=True, text=True,
+        timeout=120, check=False, env=cluster.environment(),
+    )  # fmt: skip
+    count, owner = done.stdout.split()
+    _check(int(count) == 10_000, f"it took {count} runs")
+    return owner
+
+
+def schedules(folder: Path, say: _Say) -> None:
+    """Keep one schedule on three workers: each planned time starts one run."""
+    schedule = (
+        '[schedules.every-minute]\nworkflow = "one-step"\ncron = "* * * * *"\n'
+        "input = { number = 1, pause_s = 0 }\n"
+    )
+    with _cluster(folder, config=schedule) as cluster:
+        for _ in range(3):
+            cluster.start()
+        wait_for(lambda: all(map(cluster.owner_of, cluster.workers)), 60, "the workers are there")
+        begun = time.time()
+        wait_for(lambda: time.time() // 60 - begun // 60 >= 3 and time.time() % 60 > 5, 300, "")
+        rows = cluster.query("SELECT started_at / 60000000 AS at FROM {s}.runs ORDER BY 1")
+        times = Counter(int(row[0]) for row in rows)
+        say(f"{len(times)} planned times, {sum(times.values())} runs")
+        _check(len(times) >= 3, "a planned time started no run")
+        _check(set(times.values()) == {1}, "a planned time started several runs")
+
+
+def scaling(folder: Path, say: _Say) -> None:
+    """Compare four workers with one, each with a capacity of 8, on calls that take 50 ms."""
+    rates = {}
+    for count in (1, 4):
+        (folder / str(count)).mkdir()
+        with _cluster(folder / str(count), lease_s=10.0) as cluster:
+            cluster.enqueue(40 * count, pause_s=0.05)
+            for _ in range(count):
+                cluster.start(capacity=8)
+            wait_for(lambda: cluster.finished() > 0, 120, "the workers begin")
+            begun, before = time.monotonic(), cluster.finished()
+            wait_for(lambda: cluster.finished() == 40 * count, 300, "all runs end")  # noqa: B023
+            rates[count] = 12 * (40 * count - before) / (time.monotonic() - begun)
+    ratio = rates[4] / rates[1]
+    say(f"{rates[1]:,.0f} steps a second with one worker, {rates[4]:,.0f} with four:"
+        f" {ratio:.2f} times")  # fmt: skip
+    _check(ratio >= 3.6, "four workers are not 3.6 times as fast as one")
+
+
+PARTS: Final[Mapping[str, Part]] = MappingProxyType(
+    {
+        "kills": kills,
+        "follower": follower,
+        "drain": drain,
+        "outage": outage,
+        "disk-full": disk_full,
+        "partition": partition,
+        "clocks": clocks,
+        "dead-worker": dead_worker,
+        "schedules": schedules,
+        "scaling": scaling,
+    }
+)
+"""The parts by their names, in the order of a whole run."""
