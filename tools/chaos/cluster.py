@@ -125,7 +125,8 @@ class Cluster:
         (site / "METADATA").write_text(_METADATA)
         (site / "entry_points.txt").write_text(_ENTRY)
         shutil.copy(_PLUGIN, self.folder / "site")
-        lease = f'[host]\njournal_lease = "{self.lease_s:g}s"\n'
+        # Processes die on purpose: a step that many of them died in is not to blame.
+        lease = f'[host]\njournal_lease = "{self.lease_s:g}s"\nstep_crash_limit = 100\n'
         (self.folder / "config.toml").write_text(lease + self.config)
         (self.folder / "ledger").touch()
         asyncio.run(initialize(self.settings))

@@ -160,16 +160,18 @@ def drain(folder: Path, say: _Say) -> None:
     """End a worker with SIGTERM: its runs are handed over, and nothing is repeated."""
     with _cluster(folder) as cluster:
         first = cluster.start(capacity=40)
-        cluster.enqueue(40, pause_s=0.5)
+        cluster.enqueue(40, pause_s=2.0)
         wait_for(lambda: cluster.count("owner IS NOT NULL") == 40, 120, "it owns 40 runs")
         owner = cluster.owner_of(first)
         cluster.start(capacity=100)
         wait_for(lambda: bool(cluster.owner_of(cluster.workers[1])), 60, "another one is there")
         time.sleep(2)
+        count = cluster.owned_by(owner)
+        _check(count >= 20, f"it owns only {count} runs at the end")
         first.send(signal.SIGTERM)
         took = wait_for(lambda: cluster.owned_by(owner) == 0, 30, "the runs are handed over")
         wait_for(lambda: cluster.finished() == 40, 120, "all runs end")
-        say(f"40 runs left within {took:.1f} s of SIGTERM")
+        say(f"{count} runs left within {took:.1f} s of SIGTERM, amid steps of 2 s")
         _exact(cluster.outcome(), say, 0)
 
 

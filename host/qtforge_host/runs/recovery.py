@@ -27,6 +27,7 @@ __all__ = ["RecoveryLoop", "default_node", "lasts"]
 _LOG = logging.getLogger("qtforge.runs")
 _AT_ONCE: Final = 1000  # runs that are resumed before the next look
 _SWEEP_S: Final = 5.0  # between two looks for runs whose process has died
+_TIMERS_S: Final = 30.0  # between two looks of an idle process for the next timer
 _LONGEST_S: Final = 60.0  # between two attempts to resume the same run
 _JUMP_S: Final = 1.0  # by which the time of day and the seconds that pass may differ
 _EVER: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC)
@@ -115,6 +116,9 @@ class RecoveryLoop:
         self._offset_s = self._offset_now_s()
         self._overflowed = False  # more runs are to be resumed than at once
         self._read_until: Cursor = ""  # messages before were looked at
+        self._was_idle = False  # the last turn found nothing, and nothing executes here
+        self._next_due: datetime.datetime | None = None
+        self._next_due_read_at = 0.0  # on the scale of `time.monotonic`
         self._attempts: dict[str, _Attempts] = {}  # of runs that were left
         self._plugins: dict[str, str] = {}
         self._announced: Announcement | None = None
@@ -172,13 +176,16 @@ class RecoveryLoop:
         await self._announce()
         await self.peers.refresh()
         while True:
+            # Where nothing has changed, what was read before holds: a shared journal's server
+            # is asked as little as possible.
+            is_idle = self._was_idle and not self._wanted.is_set()
             self._wanted.clear()
             now = self._clock.now()
             sweeps = time.monotonic() >= self._swept_at + _SWEEP_S
             if sweeps:
                 await self._resume_left()
                 await self._note_needs()
-            newest = (await self._journal.deliveries("", 0)).until
+            newest = self._read_until if is_idle else (await self._journal.deliveries("", 0)).until
             skipped, self._has_skipped = self._has_skipped, False
             since = None if sweeps or self._overflowed or skipped else self._read_until
             self._overflowed = await self._take_all(now, since, newest)
@@ -188,6 +195,7 @@ class RecoveryLoop:
             for run_id in await self._due_but_for_the_clock(now):
                 self._supervisor.wake(run_id)
             await self._supervisor.active_runs.until_waking_at_most(_AT_ONCE // 2)
+            self._was_idle = self._supervisor.count() == 0 and not self._overflowed
             if not self._overflowed:
                 break
         if self._hand_over():
@@ -197,8 +205,17 @@ class RecoveryLoop:
         if self._wants_more:
             self._wants_more = False
             return _GAP_S
-        due = await self._journal.next_due(now)
+        due = await self._due_next(now, is_idle=is_idle and self._was_idle)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
+
+    async def _due_next(self, now: datetime.datetime, *, is_idle: bool) -> datetime.datetime | None:
+        """Return when the next timer is due; of an idle process as it was a moment ago."""
+        is_past = self._next_due is not None and self._next_due <= now
+        is_old = time.monotonic() >= self._next_due_read_at + _TIMERS_S
+        if not is_idle or is_past or is_old:
+            self._next_due = await self._journal.next_due(now)
+            self._next_due_read_at = time.monotonic()
+        return self._next_due
 
     async def _announce(self) -> None:
         """Say what this process is, at first and when its plugins have changed."""

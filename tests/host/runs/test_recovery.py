@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -212,5 +213,40 @@ def test_a_clock_that_is_set_forward_lets_timers_fire(
             lab.clock.now = lambda: now() + datetime.timedelta(hours=1)
             await lab.until(lambda: labelled(lab, run_id, "off"))
         assert (await lab.kept(run_id)).late_s == 3540
+
+    play(case)
+
+
+def test_a_sweep_of_an_idle_process_is_one_call_of_the_journal(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 0.001)
+
+    async def case(lab: Any) -> None:
+        calls: Counter[str] = Counter()
+        swept = asyncio.Event()
+
+        def counted(name: str) -> Any:
+            works = getattr(lab.mortal, name)
+
+            async def call(*args: Any, **options: Any) -> Any:
+                calls[name] += 1
+                if calls["take"] >= 20:
+                    swept.set()
+                return await works(*args, **options)
+
+            return call
+
+        for name in ("take", "deliveries", "next_due", "owners", "due", "runs_with_pending"):
+            setattr(lab.mortal, name, counted(name))
+        async with lab.dispatching(), asyncio.timeout(60):
+            await swept.wait()
+            calls.clear()
+            swept.clear()
+            await swept.wait()
+            assert calls == {"take": 20}
+            run_id = await begun(lab, COUNTER)
+            await lab.post(run_id, "event", "note", "after")
+            await lab.until(lambda: seen_by(lab, run_id, ["after"]))
 
     play(case)

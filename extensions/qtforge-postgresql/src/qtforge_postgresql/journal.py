@@ -28,7 +28,7 @@ from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
 from qtforge_postgresql.taking import Wish, take
 from qtforge_postgresql.texts import check_text, is_storable
-from qtforge_postgresql.watch import Watch
+from qtforge_postgresql.watch import Pulse, Watch
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
@@ -201,7 +201,8 @@ class PostgresqlJournal:
             leave=tuple(map("==".join, leave)),
             may_take_over=self._contact.may_take_over,
         )
-        cancelled = await self._read(lambda queries: queries.takeable(wish))
+        pulse = self._parts().watch.pulse if since is None else None
+        cancelled = await self._read(lambda queries: queries.takeable(wish, pulse))
         if cancelled is None:  # as mostly: nothing is written
             return ()
         taken: list[Ownership] = await self._write(take(limit, wish, cancelled))
@@ -433,9 +434,10 @@ class PostgresqlJournal:
                 self._address, self._connector, self._contact, signal, self._lease_s, self._lease_s
             )
             undo.enter_context(contextlib.closing(store))
+            pulse = Pulse(store, self._contact, signal, self._lease_s)
             watch = Watch(
-                self._connector.connect(), self._connector, store, self._contact, signal,
-                self._address.schema, self._lease_s,
+                self._connector.connect(), self._connector, store, pulse, signal,
+                self._address.schema,
             )  # fmt: skip
             undo.pop_all()
         return read, store, watch, signal

@@ -16,6 +16,7 @@ from qtforge_postgresql.listing import list_runs, summary_of
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.taking import Wish, is_anything_takeable
 from qtforge_postgresql.texts import is_storable
+from qtforge_postgresql.watch import Pulse
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     Announcement,
@@ -273,13 +274,21 @@ class Queries:
             )
         )
 
-    def takeable(self, wish: Wish) -> list[int] | None:
-        """Return the keys of paused runs that are to be taken; None if nothing at all is."""
+    def takeable(self, wish: Wish, pulse: Pulse | None) -> list[int] | None:
+        """Return the keys of paused runs that are to be taken; None if nothing at all is.
+
+        Args:
+            wish: Which runs are taken.
+            pulse: Gives a sign of life in the same transaction; None for none. It comes last, as
+                it locks the row of this process until the end.
+        """
         now_us = LAST if wish.again else wish.now_us
-        cancelled = self.cancelled(wish.since or BEGINNING, now_us)
-        if not cancelled and not is_anything_takeable(self.session, wish):
-            return None
-        return [key for key, _ in cancelled]
+        with self.session.transaction():
+            cancelled = self.cancelled(wish.since or BEGINNING, now_us)
+            is_any = bool(cancelled) or is_anything_takeable(self.session, wish)
+            if pulse is not None:
+                pulse.beat(self.session)
+        return [key for key, _ in cancelled] if is_any else None
 
     def due(self, before: datetime.datetime, limit: int) -> tuple[str, ...]:
         """Return waiting runs with a timer that is due; see `Journal`."""

@@ -1,8 +1,9 @@
 """`Watch`: the thread that keeps this process's lease, and hears of other processes' writes.
 
-An idle process makes one short transaction at a time: it renews the lease, and asks whether
-there may be new messages. Where the server tells of them (LISTEN), they are heard of at once;
-through a pooler in transaction mode it does not, and the asking suffices.
+A sign of life renews the lease, and asks whether there may be new messages. An idle process gives
+one with each look for runs to take, in the same transaction, and the thread gives those that are
+due in between. Where the server tells of new messages (LISTEN), they are heard of at once; through
+a pooler in transaction mode it does not, and the asking suffices.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
 from qtforge_sdk.journal import Standing
 
-__all__ = ["Watch", "beat_interval_s"]
+__all__ = ["Pulse", "Watch", "beat_interval_s"]
 
 _SHORTEST_S: Final = 2.0  # so that an idle process makes at most 0.5 transactions a second
 _FIRST_PAUSE_S: Final = 0.1
@@ -46,17 +47,66 @@ def beat_interval_s(lease_s: float) -> float:
     return max(lease_s / 3, min(_SHORTEST_S, lease_s / 2))
 
 
+class Pulse:
+    """The signs of life of this process, from any of its connections and threads.
+
+    Args:
+        store: The writing half, whose commits renew the lease too.
+        contact: Is told of the server's answers.
+        signal: Is set when another process may have written.
+        lease_s: The length of the lease, in seconds.
+
+    Attributes:
+        interval_s: How long an idle process waits between two, in seconds.
+        at_s: When the last one was answered, on the scale of `time.monotonic`.
+    """
+
+    def __init__(
+        self, store: PostgresqlStore, contact: Contact, signal: Signal, lease_s: float
+    ) -> None:
+        self.interval_s = beat_interval_s(lease_s)
+        self.at_s = time.monotonic() - self.interval_s
+        self._store = store
+        self._contact = contact
+        self._signal = signal
+        self._seen = "0"  # every transaction before it was visible when it was asked for
+
+    def beat(self, session: Session) -> None:
+        """Give a sign of life.
+
+        No lock is held meanwhile, as each thread has to be able to. Of two at once, the later
+        one may note that less was seen, so that the next one says too often that there is more.
+
+        Raises:
+            psycopg.Error: The server did not answer it.
+        """
+        seen = (self._seen, self._seen, self._store.owner)
+        if time.monotonic() - self._store.written_at < self.interval_s:
+            row = session.row(_NOT_SEEN, seen)  # a commit has renewed the lease
+        else:
+            row = session.row(_BEAT, (self._store.owner, *seen))
+        self._contact.note()
+        self._seen, is_new, draining, nodes = row
+        standing = Standing(owner=seen[2], draining=draining, nodes=nodes)
+        if is_new or standing != self._store.standing:
+            self._store.standing = standing
+            self._signal.set()
+        self.at_s = time.monotonic()
+
+
 class Watch:
     """Keeps the lease from its own connection, until it is closed.
 
     Args:
         session: The connection.
         connector: Makes another one where it is lost.
-        store: The writing half, whose commits renew the lease too.
-        contact: Is told of the server's answers.
+        store: The writing half.
+        pulse: Gives the signs of life.
         signal: Is set when another process may have written.
         channel: The name under which waking writes are notified.
-        lease_s: The length of the lease, in seconds.
+
+    Attributes:
+        pulse: What it was given.
     """
 
     def __init__(
@@ -64,19 +114,16 @@ class Watch:
         session: Session,
         connector: Connector,
         store: PostgresqlStore,
-        contact: Contact,
+        pulse: Pulse,
         signal: Signal,
         channel: str,
-        lease_s: float,
     ) -> None:
         self._session = session
         self._connector = connector
         self._store = store
-        self._contact = contact
+        self.pulse = pulse
         self._signal = signal
         self._channel = channel
-        self._interval_s = beat_interval_s(lease_s)
-        self._seen = "0"  # every transaction before it was visible when it was asked for
         self._ending = False
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(
@@ -95,7 +142,6 @@ class Watch:
     # The following methods run in the thread.
 
     def _work(self) -> None:
-        next_s = time.monotonic()
         is_listening, pause_s = False, _FIRST_PAUSE_S
         while not self._ending:
             try:
@@ -105,15 +151,14 @@ class Watch:
                 if not is_listening:
                     self._listen()
                     is_listening = True
-                if time.monotonic() >= next_s:
-                    self._beat()
-                    next_s = time.monotonic() + self._interval_s
+                if self._due_in_s() <= 0:
+                    self.pulse.beat(self._session)
                 pause_s = _FIRST_PAUSE_S
-                self._wait(next_s - time.monotonic())
+                self._wait(self._due_in_s())
             except psycopg.Error:
                 # What comes of it is the writer's to say; here it is tried again.
                 self._pause(pause_s)
-                pause_s = min(pause_s * 2, self._interval_s)
+                pause_s = min(pause_s * 2, self.pulse.interval_s)
         self._session.close()
 
     def _listen(self) -> None:
@@ -122,18 +167,9 @@ class Watch:
             self._session.connection.execute(listen)
         self._signal.set()  # for what came while nobody listened
 
-    def _beat(self) -> None:
-        seen = (self._seen, self._seen, self._store.owner)
-        if time.monotonic() - self._store.written_at < self._interval_s:
-            row = self._session.row(_NOT_SEEN, seen)  # a commit has renewed the lease
-        else:
-            row = self._session.row(_BEAT, (self._store.owner, *seen))
-        self._contact.note()
-        self._seen, is_new, draining, nodes = row
-        standing = Standing(owner=seen[2], draining=draining, nodes=nodes)
-        if is_new or standing != self._store.standing:
-            self._store.standing = standing
-            self._signal.set()
+    def _due_in_s(self) -> float:
+        """Return in how many seconds the next sign of life is due."""
+        return self.pulse.at_s + self.pulse.interval_s - time.monotonic()
 
     def _wait(self, timeout_s: float) -> None:
         """Wait for a notification, or the end, up to a time."""
