@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,14 +28,16 @@ from qtforge_host.expressions.limits import ExpressionLimits
 from qtforge_host.expressions.workers import ExpressionWorkers
 from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.loop_watch import LoopWatch
+from qtforge_host.nodes.node_bus import Answering, NodeBus, node_name
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.discovery import installed_version
-from qtforge_host.plugins.extensions import load_journal, load_orchestrators
+from qtforge_host.plugins.extensions import load_journal, load_orchestrators, load_transport
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Registry
+from qtforge_host.plugins.requirements import is_met
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
 from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker
@@ -51,7 +56,7 @@ from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_host.workflows.catalog import Catalog
 from qtforge_host.workflows.checking import WorkflowChecker
-from qtforge_host.workflows.definitions import Parsed, Problem, Workflow
+from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.journal import Journal
@@ -156,6 +161,8 @@ class Host:
     Args:
         settings: The configuration.
         marks: Records which plugin code is executing; None for no record.
+        answering: How other nodes are answered, where the configuration names a bus; None where
+            they may not ask this host.
 
     Attributes:
         settings: The configuration.
@@ -165,10 +172,18 @@ class Host:
         catalog: The workflows.
         events: Send publications to runs, once the journal is open.
         sender: Stores publications for other processes, once the journal is open.
+        nodes: The connection to other nodes; None where the configuration names no bus.
     """
 
-    def __init__(self, settings: Settings, marks: CodeMarks | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        marks: CodeMarks | None = None,
+        answering: Answering | None = None,
+    ) -> None:
         self.settings = settings
+        self.nodes: NodeBus | None = None
+        self._answering = answering
         self._marks = marks or CodeMarks()
         self._parts = HostParts(settings)
         self._version = installed_version("qtforge-host")
@@ -209,6 +224,8 @@ class Host:
             )
             await self._plugins.start_all(self._loader)
             self.registry.remember(installed.memory)
+            if self.settings.bus:
+                await self._connect()
             await self._read_workflows()
             self._parts.watch.start()  # the imports before are no plugin's operation
             stack.pop_all()
@@ -267,6 +284,8 @@ class Host:
             self.events = events
             self.sender = PublicationSender(journal, self._parts.clock, self._parts.secrets)
             self.bus.add_relay(self.sender.send)
+            if self.nodes is not None:
+                self.nodes.origin = _journal_id(self.settings)
             freeze_heap()
         return self._durable
 
@@ -334,8 +353,39 @@ class Host:
         self.catalog.add(await self._contributions.workflows())
         self.catalog.add_folder(self.settings.config_path.parent / "workflows")
         self._checker = WorkflowChecker(
-            self.catalog, self.expressions, self.bus.topics, self.registry.unmet
+            self.catalog, self.expressions, self.bus.topics, self._unmet
         )
+
+    def _unmet(self, requires: Iterable[str]) -> list[UnmetRequirement]:
+        """Return the requirements that neither this host's plugins meet nor other nodes'."""
+        found = self.registry.unmet(requires)
+        if not found or self.nodes is None:
+            return found
+        elsewhere = self.nodes.plugins()
+        return [each for each in found if not is_met(each.text, elsewhere)]
+
+    async def _connect(self) -> None:
+        name = node_name("" if self._answering is None else self._answering.name)
+        transport = load_transport(
+            self._resolution,
+            self._loader,
+            self.settings,
+            self._parts.secrets,
+            name,
+            f"{os.getpid()}-{uuid.uuid4().hex[:6]}",
+        )
+        policies = self._parts.policies
+        self.nodes = NodeBus(
+            self.bus,
+            transport,
+            self.settings.shown_bus,
+            self.expressions.compile,
+            policies.for_topic,
+            policies.health.is_usable,
+        )
+        if self._answering is not None:
+            policies.health.start()
+        await self.nodes.open(self._answering)
 
     async def _close(self) -> None:
         end = end_watch()
@@ -343,11 +393,15 @@ class Host:
             await self._close_parts()
 
     async def _close_parts(self) -> None:
+        if self.nodes is not None and self._answering is not None:
+            await self.nodes.drain(self._answering.grace_s)
         if self._durable is not None:
             # First: a run that executes still needs the bus and the plugins.
             await self._durable.supervisor.close()
         if not await self.bus.drain(_DRAIN_S):
             _LOG.warning("some subscribers did not finish within %g s", _DRAIN_S)
+        if self.nodes is not None:
+            await self.nodes.close()
         if self._plugins is not None:
             await self._plugins.stop_all()
         await self.bus.close()
@@ -374,6 +428,14 @@ class Host:
 
     def _versions(self) -> dict[str, str]:
         return {} if self._plugins is None else self._plugins.versions()
+
+
+def _journal_id(settings: Settings) -> str:
+    """Return what is the same for all processes that share the runs of a journal."""
+    place = settings.journal.rpartition("@")[2]
+    if "://" not in settings.journal:
+        place = f"{place} {socket.gethostname()} {settings.state_dir}"
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,6 +486,9 @@ async def bind(host: Host, max_runs: int | None = None) -> Bindings:
         deferred=deferred,
     )
     starts.bind(host.runnable())
+    if host.nodes is not None:
+        host.nodes.add_run_relay(starts.handle)
+        host.nodes.add_run_relay(host.events.handle)
     receiver = PublicationReceiver(
         host.bus,
         durable.journal,

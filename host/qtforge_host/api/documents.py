@@ -604,6 +604,7 @@ class HandlerRow(Part, frozen=True, kw_only=True):
     wrapper: bool
     message_type: str
     response_type: str
+    node: str
 
 
 class Topics(Versioned, frozen=True, kw_only=True):

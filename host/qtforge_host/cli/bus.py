@@ -10,7 +10,7 @@ from qtforge_host.api.documents import Published, Response, Topics
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import json_option, print_json, run_async
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session, journal_option
+from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 
@@ -24,6 +24,7 @@ def bus() -> None:
 
 @bus.command()
 @json_option
+@bus_option
 @click.pass_obj
 def topics(session: Session, as_json: bool) -> None:
     """List the topics that the active plugins handle, in the order in which they are tried."""
@@ -41,7 +42,7 @@ def topics(session: Session, as_json: bool) -> None:
         (
             (
                 each.topic,
-                f"{each.plugin} {each.version}",
+                f"{each.plugin} {each.version}" + (f" on {each.node}" if each.node else ""),
                 "wrapper" if each.wrapper else each.execution,
                 each.message_type,
                 each.response_type,
@@ -59,6 +60,7 @@ def topics(session: Session, as_json: bool) -> None:
 @click.option("--timeout", default="30s", show_default=True, help="How long to wait.")
 @click.option("--plugin", help="Only this plugin.")
 @json_option
+@bus_option
 @click.pass_obj
 def request(
     session: Session,
@@ -87,6 +89,7 @@ def request(
 @input_option
 @json_option
 @journal_option
+@bus_option
 @click.pass_obj
 def publish(
     session: Session,

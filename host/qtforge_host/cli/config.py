@@ -74,6 +74,7 @@ def _content(settings: Settings) -> dict[str, Any]:
         "publication_age": f"{settings.publication_age_s:g}s",
         "block": list(settings.block),
         "journal": settings.shown_journal,
+        "bus": settings.shown_bus or None,
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,
         "worker_memory_bytes": settings.worker_memory_bytes,

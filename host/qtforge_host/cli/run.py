@@ -22,7 +22,7 @@ from qtforge_host.cli.inputs import (
 )
 from qtforge_host.cli.output import data_only, json_option, print_json
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
-from qtforge_host.cli.session import Session, journal_option
+from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.workflows.definitions import Workflow
 
@@ -50,6 +50,7 @@ __all__ = ["run"]
 )
 @json_option
 @journal_option
+@bus_option
 @click.pass_obj
 def run(
     session: Session,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session, journal_option
+from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.staying_up import (
     node_name,
     node_option,
@@ -91,6 +91,7 @@ _MEGA = 1_000_000
 @node_option
 @reexec_option
 @journal_option
+@bus_option
 @click.pass_obj
 def serve(
     session: Session,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qtforge_host.app import Host
     from qtforge_host.bus.message_bus import MessageBus
 
-__all__ = ["Session", "journal_option"]
+__all__ = ["Session", "bus_option", "journal_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +32,7 @@ class Session:
         config: ``--config``, or None.
         state_dir: ``--state-dir``, or None.
         journal: ``--journal``, or None.
+        bus_url: ``--bus``, or None.
         safe_mode: ``--safe-mode``.
         debug: ``--debug``.
         host: The running host, for the commands that plugins contribute; else None.
@@ -40,6 +41,7 @@ class Session:
     config: Path | None = None
     state_dir: Path | None = None
     journal: str | None = None
+    bus_url: str | None = None
     safe_mode: bool = False
     debug: bool = False
     host: Host | None = None
@@ -63,6 +65,7 @@ class Session:
             environ=os.environ,
             state_dir=self.state_dir,
             journal=self.journal,
+            bus=self.bus_url,
             safe_mode=self.safe_mode,
         )
 
@@ -103,5 +106,22 @@ def journal_option(command: F) -> F:
         expose_value=False,
         callback=_set_journal,
         help="Where the runs are: an address such as postgresql://HOST/DATABASE, or sqlite.",
+    )
+    return option(command)
+
+
+def _set_bus(ctx: click.Context, _: click.Parameter, bus: str | None) -> None:
+    if bus is not None and not ctx.resilient_parsing:
+        ctx.ensure_object(Session).bus_url = bus
+
+
+def bus_option(command: F) -> F:
+    """Add ``--bus`` to a command that asks plugins, or to a group of them."""
+    option = click.option(
+        "--bus",
+        metavar="URL",
+        expose_value=False,
+        callback=_set_bus,
+        help="Plugins on other machines are asked over this bus, such as nats://HOST:4222.",
     )
     return option(command)

@@ -29,10 +29,12 @@ logger = logging.getLogger(__name__)
 CONFIG_VARIABLE: Final = "QTFORGE_CONFIG"
 STATE_VARIABLE: Final = "QTFORGE_STATE_DIR"
 JOURNAL_VARIABLE: Final = "QTFORGE_JOURNAL"
+BUS_VARIABLE: Final = "QTFORGE_BUS"
 _APPLICATION: Final = "qtforge"
 _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+_BUS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+", re.DOTALL)
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
@@ -53,6 +55,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     block: tuple[str, ...] = ()
     journal: str = "sqlite"
     journal_lease: Duration = "10s"
+    bus: str = ""
     secrets: str = "secrets.toml"
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
@@ -136,6 +139,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         journal_option: The option or variable that named the journal; "" for the configuration.
         journal_lease_s: How long a process owns its runs in a shared journal without a sign of
             life, in seconds.
+        bus: The address of the bus to other nodes; "" for none.
+        bus_option: The option or variable that named the bus; "" for the configuration.
+        only: The plugins that alone may load; None for all.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
         worker_processes: How many processes run process operations; None likewise.
@@ -168,6 +174,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal: str = "sqlite"
     journal_option: str = ""
     journal_lease_s: float = 10.0
+    bus: str = ""
+    bus_option: str = ""
+    only: frozenset[str] | None = None
     secrets: str = "secrets.toml"
     worker_threads: int | None = None
     worker_processes: int | None = None
@@ -220,6 +229,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return changed
 
     @property
+    def bus_source(self) -> str:
+        """What named the bus, for errors."""
+        return self.bus_option or f"{self.config_path}: host.bus"
+
+    @property
+    def shown_bus(self) -> str:
+        """The address of the bus as it may be shown; see `shown_journal`."""
+        name, separator, rest = self.bus.partition("://")
+        return f"{name}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
+
+    def with_bus(self, bus: str, option: str = "", /) -> Settings:
+        """Return these settings with another bus.
+
+        Args:
+            bus: Its address; "" for none.
+            option: The option or variable that named it; "" for the configuration.
+
+        Raises:
+            ConfigError: It is no address; the text does not repeat it, as it may contain a secret.
+        """
+        changed = msgspec.structs.replace(self, bus=bus, bus_option=option)
+        if bus and _BUS.fullmatch(bus) is None:
+            raise ConfigError(
+                changed.bus_source,
+                "it is not the address of a bus",
+                "give one such as nats://HOST:4222 or tls://HOST:4222?nkey=${secret.NAME}",
+            )
+        return changed
+
+    @property
     def secrets_path(self) -> Path:
         """The file with the secrets; it may not exist."""
         return self.config_path.parent / Path(self.secrets).expanduser()
@@ -235,6 +274,7 @@ def load_settings(
     environ: Mapping[str, str],
     state_dir: Path | None = None,
     journal: str | None = None,
+    bus: str | None = None,
     safe_mode: bool = False,
 ) -> Settings:
     """Read the configuration.
@@ -247,6 +287,8 @@ def load_settings(
             ``QTFORGE_STATE_DIR``, else the user's state directory.
         journal: The journal given on the command line; None means ``QTFORGE_JOURNAL``, else
             ``journal`` of the file.
+        bus: The bus given on the command line; None means ``QTFORGE_BUS``, else ``bus`` of the
+            file.
         safe_mode: Whether only built-in plugins load.
 
     Raises:
@@ -294,6 +336,12 @@ def load_settings(
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
         schedules=MappingProxyType(_schedules(path, document)),
     )
+    if bus is not None:
+        settings = settings.with_bus(bus, "--bus")
+    elif named_bus := environ.get(BUS_VARIABLE):
+        settings = settings.with_bus(named_bus, BUS_VARIABLE)
+    else:
+        settings = settings.with_bus(table.bus)
     if journal is not None:
         return settings.with_journal(journal, "--journal")
     if named_journal := environ.get(JOURNAL_VARIABLE):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
+import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from qtforge_host.bus.handler import Handler, Predicate
@@ -16,19 +19,47 @@ from qtforge_sdk.errors import (
     BusUnavailableError,
     ExpressionError,
     InvalidTopicError,
+    OverloadedError,
     QtForgeError,
+    RequestTimeoutError,
 )
 from qtforge_sdk.operations import ProgressListener
 from qtforge_sdk.topics import validate_topic
 from qtforge_sdk.transport import Broadcast, Envelope, NodeHandler, Reply, Transport
 
-__all__ = ["NodeBus"]
+__all__ = ["Answering", "NodeBus", "node_name"]
 
 _LOG: Final = logging.getLogger("qtforge.bus")
 _LOOK_S: Final = 1.0  # after which a plugin's changed health is announced
 _AGAIN_S: Final = 1.0  # before an attempt to connect is repeated
 _MOST_HANDLERS: Final = 10_000  # of one node
+_WAITING: Final = 8  # requests that wait, for each that is answered at once
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _Known = tuple[str, str, str]  # node, topic and plugin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """How a host answers what other nodes ask.
+
+    Attributes:
+        name: The name of the node; "" for that of the machine.
+        at_once: So many requests of other nodes are handled at once; None for any number.
+        grace_s: How long those in progress may take when the host stops, in seconds.
+    """
+
+    name: str = ""
+    at_once: int | None = None
+    grace_s: float = 10.0
+
+
+def node_name(name: str) -> str:
+    """Return a node's name in the characters that all transports can carry.
+
+    >>> node_name("gpu-1.example.org")
+    'gpu-1-example-org'
+    """
+    return _UNSAFE.sub("-", name or socket.gethostname()).strip("-") or "node"
 
 
 class NodeBus:
@@ -74,14 +105,20 @@ class NodeBus:
         self._trouble = "it is not open"
         self._said = ""  # of what could not be sent last
         self._answers = False
+        self._places: asyncio.Semaphore | None = None
+        self._at_once: int | None = None
+        self._waiting = 0
 
-    async def open(self, *, answers: bool) -> None:
+    async def open(self, answering: Answering | None) -> None:
         """Connect; where that is not possible now, it is tried again until it is.
 
         Args:
-            answers: Whether other nodes may ask the plugins of this host.
+            answering: How other nodes are answered; None where they may not ask this host.
         """
-        self._answers = answers
+        self._answers = answering is not None
+        if answering is not None and answering.at_once is not None:
+            self._at_once = answering.at_once
+            self._places = asyncio.Semaphore(answering.at_once)
         self._bus.watch_nodes(self._why_unreachable)
         self._remove_relay = self._bus.add_relay(self._broadcast, shared=True)
         self._bus.on_routes = self._changed.set
@@ -107,6 +144,13 @@ class NodeBus:
 
         return remove
 
+    def plugins(self) -> dict[str, set[str]]:
+        """Return the versions of each plugin that another node has."""
+        found: dict[str, set[str]] = {}
+        for handler in self._remote.values():
+            found.setdefault(handler.plugin, set()).add(handler.version)
+        return found
+
     async def drain(self, within_s: float) -> bool:
         """Accept no further requests of other nodes, and wait for those in progress.
 
@@ -129,8 +173,32 @@ class NodeBus:
 
     async def handle(self, envelope: Envelope, listener: ProgressListener | None) -> Reply:
         """Answer a call of another node; see `qtforge_sdk.transport.TransportReceiver`."""
-        answer = await self._bus.answer(envelope, listener)
+        if self._places is None:
+            answer = await self._bus.answer(envelope, listener)
+        else:
+            answer = await self._in_turn(self._places, envelope, listener)
         return Reply(answer=answer, served_by=envelope.served_by, secrets=envelope.secrets)
+
+    async def _in_turn(
+        self, places: asyncio.Semaphore, envelope: Envelope, listener: ProgressListener | None
+    ) -> Any:
+        capacity = (self._at_once or 1) * _WAITING
+        if self._waiting >= capacity:
+            raise OverloadedError(envelope.topic, envelope.plugin or "", "", capacity)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout_at(envelope.deadline):
+                await places.acquire()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                envelope.topic, envelope.timeout_s, "", "", "all places of the node were taken"
+            ) from None
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._bus.answer(envelope, listener)
+        finally:
+            places.release()
 
     async def deliver(self, publication: Broadcast) -> None:
         """Deliver what another node has published."""

@@ -1,4 +1,4 @@
-"""Load the extensions of entry-point groups other than plugins: orchestrators and journals."""
+"""Load what entry-point groups other than plugins name: orchestrators, journals, transports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any, Final
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugin_code import Author, discard_awaitable
-from qtforge_host.plugins.candidates import JOURNAL_GROUP, ORCHESTRATOR_GROUP
+from qtforge_host.plugins.candidates import (
+    JOURNAL_GROUP,
+    ORCHESTRATOR_GROUP,
+    TRANSPORT_GROUP,
+)
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution
 from qtforge_host.workflows.plugin_orchestrator import PluginOrchestrator
@@ -19,14 +23,19 @@ from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import ConfigError, OperationError
 from qtforge_sdk.journal import Journal, JournalFactory, JournalSettings
 from qtforge_sdk.secrets import Secrets
+from qtforge_sdk.transport import Transport, TransportFactory, TransportSettings
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["add_orchestrator", "load_journal", "load_orchestrators"]
+__all__ = ["add_orchestrator", "load_journal", "load_orchestrators", "load_transport"]
 
 _LOG = logging.getLogger("qtforge.host")
 # Journals that are no part of this distribution, by the scheme of their address.
 _DISTRIBUTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"postgresql": "qtforge-postgresql", "postgres": "qtforge-postgresql"}
+)
+# Likewise transports.
+_TRANSPORTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"nats": "qtforge-nats", "tls": "qtforge-nats"}
 )
 
 
@@ -67,6 +76,51 @@ def load_journal(
             publication_age=datetime.timedelta(seconds=settings.publication_age_s),
         )
     )
+
+
+def load_transport(
+    resolution: Resolution,
+    loader: PluginLoader,
+    settings: Settings,
+    secrets: Secrets,
+    name: str,
+    instance: str,
+) -> Transport:
+    """Make the transport of the configured bus; it is not opened.
+
+    Args:
+        resolution: What is installed.
+        loader: Imports it.
+        settings: The configuration, with a bus.
+        secrets: Those that the address refers to.
+        name: The name of this node.
+        instance: Distinguishes processes of the name.
+
+    Raises:
+        ConfigError: None of that scheme is installed, it can't be loaded, its address is not one,
+            or contains a secret that there is not.
+    """
+    where = settings.bus_source
+    scheme = settings.bus.partition("://")[0]
+    offered = {one.name: one for one in resolution.others if one.group == TRANSPORT_GROUP}
+    if scheme not in offered:
+        distribution = _TRANSPORTS.get(scheme)
+        fix = f"pip install {distribution}" if distribution else ""
+        raise ConfigError(where, f"no transport '{scheme}' is installed", fix)
+    try:
+        url = secrets.reveal(settings.bus, encode=_quoted)
+    except OperationError as error:
+        raise ConfigError(where, error.what, error.fix) from error
+    outcome = loader.load(
+        [offered[scheme]], import_timeout_s=settings.import_timeout_s, construct=False
+    )
+    for status in outcome.failed.values():
+        raise ConfigError(where, status.reason, status.fix)
+    make: TransportFactory = outcome.loaded[0].plugin_class  # type: ignore[assignment]
+    try:
+        return make(TransportSettings(url=url, name=name, instance=instance))
+    except ConfigError as error:
+        raise ConfigError(where, error.why, error.fix) from None
 
 
 def _quoted(secret: str) -> str:

@@ -19,7 +19,13 @@ from stevedore.extension import Extension
 from stevedore.named import NamedExtensionManager
 
 from qtforge_host.code_marks import CodeMarks
-from qtforge_host.plugins.candidates import JOURNAL_GROUP, PLUGIN_GROUP, Candidate, Status
+from qtforge_host.plugins.candidates import (
+    JOURNAL_GROUP,
+    PLUGIN_GROUP,
+    TRANSPORT_GROUP,
+    Candidate,
+    Status,
+)
 from qtforge_host.plugins.declarations import Declarations, declared_by
 from qtforge_host.plugins.load_outcome import (
     Loaded,
@@ -202,12 +208,12 @@ def _fail(candidate: Candidate, error: BaseException, *, constructing: bool) -> 
 def _check_class(candidate: Candidate, found: object) -> None:
     """Refuse an object that is not a plugin class, before it is called.
 
-    A journal is made by any function of its settings.
+    A journal or a transport is made by any function of its settings.
 
     Raises:
         _LoadFailureError: It is not a class, or has no hook.
     """
-    if candidate.group == JOURNAL_GROUP and callable(found):
+    if candidate.group in (JOURNAL_GROUP, TRANSPORT_GROUP) and callable(found):
         return
     if not isinstance(found, type):
         raise _LoadFailureError(

@@ -6,7 +6,7 @@ that ``2.0rc1`` satisfies ``>= 1.0``: it was installed on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -20,7 +20,7 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 
-__all__ = ["DistributionChecker", "satisfies"]
+__all__ = ["DistributionChecker", "is_met", "satisfies"]
 
 _NO_EXTRA: Final = ""
 
@@ -33,6 +33,23 @@ def satisfies(version: str, requirement: Requirement) -> bool:
         return requirement.specifier.contains(Version(version), prereleases=True)
     except InvalidVersion:
         return False
+
+
+def is_met(text: str, versions: Mapping[str, Iterable[str]]) -> bool:
+    """Return whether a plugin of some versions meets a requirement.
+
+    Args:
+        text: The requirement.
+        versions: The versions of each plugin.
+
+    >>> is_met("gpu-ocr >= 2", {"gpu-ocr": ["1.9.0", "2.1.0"]})
+    True
+    """
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return False
+    return any(satisfies(each, requirement) for each in versions.get(requirement.name, ()))
 
 
 class _Line:

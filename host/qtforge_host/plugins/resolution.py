@@ -205,6 +205,13 @@ def _disabled(candidate: Candidate, settings: Settings) -> Status | None:
             reason="the configuration disables it",
             fix=f"qtforge-host plugins enable {candidate.name}",
         )
+    if settings.only is not None and candidate.name not in settings.only:
+        return Status(
+            state="disabled",
+            code="plugin.not_named",
+            reason="the process was started for other plugins alone",
+            fix=f"start it with --plugins {candidate.name}",
+        )
     if settings.safe_mode and not candidate.builtin:
         return Status(
             state="disabled",

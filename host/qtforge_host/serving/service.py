@@ -15,6 +15,7 @@ from qtforge_host.app import Host, bind
 from qtforge_host.clock import SystemClock
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
+from qtforge_host.nodes.node_bus import Answering
 from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
@@ -63,7 +64,7 @@ class Service:
         self.settings = settings
         self.options = options
         self.counts = counts
-        self.host = Host(settings, marks)
+        self.host = Host(settings, marks, Answering(grace_s=options.grace_s))
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams

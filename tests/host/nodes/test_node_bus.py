@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from qtforge_host.nodes.node_bus import NodeBus
+from qtforge_host.nodes.node_bus import Answering, NodeBus
 from qtforge_sdk import Health, OperationContext, Plugin, operation, subscriber
 from qtforge_sdk.errors import (
     BreakerOpenError,
@@ -21,6 +21,7 @@ from qtforge_sdk.errors import (
     NodeLostError,
     NoHandlerError,
     OperationError,
+    OverloadedError,
     RequestTimeoutError,
 )
 from qtforge_sdk.policies import Breaker, TopicPolicy
@@ -120,7 +121,13 @@ class Machines:
         self._bench = bench
         self._stack = stack
 
-    async def start(self, name: str, *plugins: tuple[Any, str], **settings: Any) -> Machine:
+    async def start(
+        self,
+        name: str,
+        *plugins: tuple[Any, str],
+        answering: Answering | None = None,
+        **settings: Any,
+    ) -> Machine:
         it = await self._stack.enter_async_context(self._bench(**settings))
         for plugin, plugin_name in plugins:
             await it.add(plugin, plugin_name)
@@ -133,7 +140,7 @@ class Machines:
             parts.policies.for_topic,
             parts.policies.health.is_usable,
         )
-        await nodes.open(answers=True)
+        await nodes.open(answering or Answering())
         self._stack.push_async_callback(nodes.close)
         return Machine(it, nodes)
 
@@ -401,3 +408,21 @@ async def test_handlers_that_cannot_be_used_are_left_out(
     await rogue.announce(bad)
     assert list(one.bus.topics()) == ["a.c"]
     await rogue.close()
+
+
+@over_machines
+async def test_a_node_handles_so_many_requests_at_once_and_refuses_what_it_cannot_hold(
+    machines: Machines,
+) -> None:
+    there = Calculator("there")
+    await machines.start("two", (there, "calculator"), answering=Answering(at_once=2))
+    one = await machines.start("one")
+    await one.sees("numbers.wait")
+    asked = [asyncio.ensure_future(one.bus.request("numbers.wait", {})) for _ in range(19)]
+    done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    assert [type(each.exception()) for each in done] == [OverloadedError]
+    assert len(there.calls) == 2
+    there.gate.set()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert answers.count("there") == 18
+    assert len(there.calls) == 18

@@ -190,7 +190,8 @@ class NatsTransport:
                     **self._address.options,
                 )
         except (OSError, TimeoutError, ValueError, nats.errors.Error) as error:
-            why = self._trouble if isinstance(error, TimeoutError) else _text(error)
+            of_attempt = (TimeoutError, nats.errors.NoServersError)
+            why = self._trouble if isinstance(error, of_attempt) else _text(error)
             with contextlib.suppress(Exception):
                 await client.close()
             self._trouble = "it did not answer" if why == "it is not open" else why
