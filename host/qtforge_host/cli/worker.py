@@ -1,11 +1,13 @@
-"""``qtforge-host worker``: a process that takes runs, without an HTTP interface."""
+"""``qtforge-host worker``: a process that takes runs, or only answers other machines."""
 
 from __future__ import annotations
 
 import click
 
+from qtforge_host import event_loop
+from qtforge_host.cli.output import data_only
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.session import Session, journal_option
+from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.staying_up import (
     node_name,
     node_option,
@@ -17,6 +19,9 @@ from qtforge_host.cli.staying_up import (
 from qtforge_host.serving.options import ServeOptions
 
 __all__ = ["worker"]
+
+_OF_RUNS = ("pools", "capacity", "no_reexec")
+_OF_OPERATIONS = ("plugins", "concurrency")
 
 
 @click.command()
@@ -30,11 +35,32 @@ __all__ = ["worker"]
     "--grace", default="10s", show_default=True,
     help="How long steps in progress may take at the end.",
 )  # fmt: skip
+@click.option(
+    "--operations-only", is_flag=True,
+    help="Execute no runs: only answer what other machines ask over the bus.",
+)  # fmt: skip
+@click.option(
+    "--plugins", default="", metavar="NAMES",
+    help="With --operations-only: start these plugins alone, separated by commas.",
+)  # fmt: skip
+@click.option(
+    "--concurrency", type=click.IntRange(1, 100_000), default=None,
+    help="With --operations-only: requests that it answers at once.  [default: any number]",
+)  # fmt: skip
 @reexec_option
 @journal_option
-@click.pass_obj
+@bus_option
+@click.pass_context
 def worker(
-    session: Session, pools: str, capacity: int, node: str, grace: str, no_reexec: bool
+    ctx: click.Context,
+    pools: str,
+    capacity: int,
+    node: str,
+    grace: str,
+    operations_only: bool,
+    plugins: str,
+    concurrency: int | None,
+    no_reexec: bool,
 ) -> None:
     """Take runs and execute them: queued, interrupted, due, and sent something.
 
@@ -43,15 +69,46 @@ def worker(
     with a changed configuration. SIGTERM or Ctrl-C end it: a run is
     left before its next step, and another worker continues it.
 
+    With --bus, plugins of other machines are asked, and those of this one answer them; with
+    --operations-only it does nothing else, and opens no journal.
+
     Exit code 4 when another worker of the state directory has the name.
     """
+    session: Session = ctx.obj
+    grace_s = duration_option("--grace", grace).total_seconds()
+    refused = _OF_RUNS if operations_only else _OF_OPERATIONS
+    for name in refused:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option = {"pools": "--pool"}.get(name, "--" + name.replace("_", "-"))
+            how = "can't be used with" if operations_only else "needs"
+            raise click.UsageError(f"{option} {how} --operations-only")
+    if operations_only:
+        _answer(session, plugins, concurrency, node_name(node), grace_s)
+        return
     options = ServeOptions(
         http=False,
         role="worker",
         node=node_name(node),
         pools=pool_names(pools),
         max_runs=capacity,
-        grace_s=duration_option("--grace", grace).total_seconds(),
+        grace_s=grace_s,
         reexec=not no_reexec,
     )
     stay_up(session, options)
+
+
+def _answer(
+    session: Session, plugins: str, concurrency: int | None, node: str, grace_s: float
+) -> None:
+    # Heavy: they start a host.
+    from qtforge_host.nodes.node_bus import Answering
+    from qtforge_host.serving.operations import answer_operations
+
+    names = tuple(dict.fromkeys(each.strip() for each in plugins.split(",") if each.strip()))
+    answering = Answering(name=node, at_once=concurrency, grace_s=grace_s)
+
+    def say(text: str) -> None:
+        print(text, file=data, flush=True)
+
+    with data_only() as data:
+        event_loop.run(answer_operations(session.settings, names, answering, say))

@@ -205,7 +205,8 @@ def _disabled(candidate: Candidate, settings: Settings) -> Status | None:
             reason="the configuration disables it",
             fix=f"qtforge-host plugins enable {candidate.name}",
         )
-    if settings.only is not None and candidate.name not in settings.only:
+    others = settings.only is not None and candidate.name not in settings.only
+    if others and candidate.group == PLUGIN_GROUP:
         return Status(
             state="disabled",
             code="plugin.not_named",

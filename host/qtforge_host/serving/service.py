@@ -64,7 +64,7 @@ class Service:
         self.settings = settings
         self.options = options
         self.counts = counts
-        self.host = Host(settings, marks, Answering(grace_s=options.grace_s))
+        self.host = Host(settings, marks, Answering(name=options.node, grace_s=options.grace_s))
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams

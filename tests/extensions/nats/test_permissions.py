@@ -10,31 +10,23 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]
 import pytest
 import trustme
-from tests.extensions.nats.nodes import ECHO, Node, until
+from tests.extensions.nats.nodes import Node, until
 from tests.servers.nats import Nats, NatsUnavailable, running_nats
 
 from qtforge_sdk.errors import BusUnavailableError, NodeGoneError, RequestTimeoutError
 from qtforge_sdk.transport import NodeHandler
 
+_OCR = NodeHandler(topic="text.echo", plugin="gpu-ocr", version="1.2.0")
 _OTHER = NodeHandler(topic="text.echo", plugin="other", version="9.9.9")
-_PERMISSIONS = """
-authorization {
-  users = [
-    { user: "worker-1", password: "one", permissions: {
-        publish: ["qtforge.node.who", "qtforge.node.beat.worker-1.*", "qtforge.call.>",
-                  "qtforge.event.>"]
-        subscribe: ["qtforge.node.>", "qtforge.reply.worker-1.*.*", "qtforge.event.>"]
-    } }
-    { nkey: "NKEY", permissions: {
-        publish: ["qtforge.node.who", "qtforge.node.beat.gpu-1.*",
-                  "qtforge.node.plugin.echo.gpu-1.*", "qtforge.event.>"]
-        subscribe: ["qtforge.node.>", "qtforge.call.echo.gpu-1.*", "qtforge.event.>",
-                    "qtforge.reply.gpu-1.*.*"]
-        allow_responses: { max: 10000, expires: "24h" }
-    } }
-  ]
-}
-"""
+_PAGE = Path(__file__).parents[3] / "docs" / "scale.md"
+
+
+def permissions() -> str:
+    """Return the configuration that the page has."""
+    text = _PAGE.read_text(encoding="utf-8")
+    _, begin, rest = text.partition("```\nauthorization {")
+    assert begin
+    return "authorization {" + rest.partition("\n```")[0] + "\n"
 
 
 @contextlib.contextmanager
@@ -54,7 +46,8 @@ def seed() -> str:
 @pytest.fixture
 def server(seed: str) -> Iterator[Nats]:
     public = nkeys.from_seed(seed.encode()).public_key.decode()
-    with server_with(_PERMISSIONS.replace("NKEY", public)) as server:
+    configuration = permissions().replace("UPUBLICKEY", public).replace("$WORKER_1", "one")
+    with server_with(configuration) as server:
         yield server
 
 
@@ -64,16 +57,15 @@ def test_a_node_answers_for_its_own_plugins_alone(server: Nats, seed: str) -> No
 
     async def main() -> None:
         one = await Node(asks, "worker-1").start()
-        two = await Node(answers, "gpu-1").start(ECHO)
+        two = await Node(answers, "gpu-1").start(_OCR)
         await until(lambda: one.sees("gpu-1.1"))
-        heard: list[str] = []
-        assert await one.ask("gpu-1.1", "hello", 20, lambda *said: heard.append("")) == "hello"
+        assert await one.ask("gpu-1.1", plugin="gpu-ocr") == "hello"
         # It claims another plugin, and another node's name: the server lets neither through.
-        await two.transport.announce([ECHO, _OTHER])
-        rogue = await Node(answers, "worker-1", "rogue").start(ECHO)
+        await two.transport.announce([_OCR, _OTHER])
+        rogue = await Node(answers, "worker-1", "rogue").start(_OCR)
         await asyncio.sleep(1.5)
         entry = one.transport.directory()["gpu-1.1"]
-        assert {each.plugin for each in entry.handlers} == {"echo"}
+        assert {each.plugin for each in entry.handlers} == {"gpu-ocr"}
         assert "worker-1.rogue" not in one.transport.directory()
         with pytest.raises((NodeGoneError, RequestTimeoutError)):
             await one.ask("gpu-1.1", plugin="other", timeout_s=1)
@@ -115,9 +107,9 @@ def test_a_connection_is_encrypted_where_the_address_says_so(tmp_path: Path) -> 
         place = server.url.removeprefix("nats://")
         secured = f"tls://s3cr%2Ft@{place}?tls_ca={ca}"
         one = await Node(secured, "one").start()
-        two = await Node(secured, "two").start(ECHO)
+        two = await Node(secured, "two").start(_OCR)
         await until(lambda: one.sees("two.1"))
-        assert await one.ask("two.1") == "hello"
+        assert await one.ask("two.1", plugin="gpu-ocr") == "hello"
         await one.transport.close()
         await two.transport.close()
         unknown = Node(f"tls://s3cr%2Ft@{place}", "three")  # of another authority

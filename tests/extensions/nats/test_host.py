@@ -1,0 +1,119 @@
+"""The host's commands over NATS: several machines as processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.forked_commands import run_command
+from tests.servers.nats import Nats
+
+
+class Machine:
+    """A machine with a state directory of its own."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, url: str, more: str = "") -> None:
+        self._folder = folder
+        self._stack = stack
+        self._url = url
+        self.config = folder / "config.toml"
+        folder.mkdir()
+        (folder / "home").mkdir()
+        self.config.write_text(more)
+        self._environment = {
+            "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "PYTHONUTF8": "1",
+        }  # fmt: skip
+        self._place = ["--config", str(self.config), "--state-dir", str(folder / "state")]
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**self._environment, "QTFORGE_BUS": self._url}
+        done = run_command([*self._place, *words], env=environment, cwd=self._folder, timeout=120)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def worker(self, *words: str) -> subprocess.Popen[str]:
+        """Start a process that answers other machines, and wait until it does."""
+        program = Path(sys.executable).parent / "qtforge-host"
+        process = subprocess.Popen(
+            [str(program), *self._place, "worker", "--operations-only", "--bus", self._url, *words],
+            stdout=subprocess.PIPE, text=True, env=self._environment, cwd=self._folder,
+        )  # fmt: skip
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        assert process.stdout is not None
+        self._stack.callback(process.stdout.close)
+        assert "answering" in process.stdout.readline()
+        return process
+
+
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def url(nats_server: Nats) -> str:
+    return f"{nats_server.url}?prefix=t{uuid.uuid4().hex}"
+
+
+_WITHOUT = "[plugins.document-archive]\nenabled = false\n"
+
+
+def test_a_plugin_that_only_another_machine_has_is_asked_there(
+    url: str, tmp_path: Path, stack: contextlib.ExitStack
+) -> None:
+    far = Machine(tmp_path / "far", stack, url)
+    here = Machine(tmp_path / "here", stack, url, _WITHOUT)
+    missing = here.command("bus", "request", "document.archive", "--set", "nothing=1")
+    assert (missing.returncode, "bus.no_handler" in missing.stderr) == (1, True)
+    worker = far.worker("--plugins", "document-archive", "--node", "far.1", "--concurrency", "2")
+    listed = json.loads(here.command("bus", "topics", "--json").stdout)["handlers"]
+    remote = [each for each in listed if each["node"]]
+    assert {each["plugin"] for each in remote} == {"document-archive"}
+    assert remote[0]["node"].startswith("far-1.")
+    asked = here.command("bus", "request", "document.archive", "--set", "nothing=1")
+    assert "document-archive 1.0.0" in asked.stderr  # which refuses the message, over there
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    gone = here.command("bus", "request", "document.archive", "--set", "nothing=1")
+    assert "bus.no_handler" in gone.stderr
+
+
+def test_what_a_worker_needs_is_said(url: str, tmp_path: Path, stack: contextlib.ExitStack) -> None:
+    machine = Machine(tmp_path / "one", stack, url)
+    for words, code, said in (
+        (("--operations-only", "--bus", ""), 2, "--bus nats://HOST:4222"),
+        (("--operations-only", "--bus", "nowhere"), 2, "not the address of a bus"),
+        (("--operations-only", "--bus", "carrier-pigeon://x"), 2, "no transport"),
+        (("--operations-only", "--plugins", "document-parsr"), 1, "did you mean"),
+        (("--operations-only", "--pool", "x"), 2, "--pool can't be used with --operations-only"),
+        (("--concurrency", "2"), 2, "--concurrency needs --operations-only"),
+    ):
+        done = machine.command("worker", *words)
+        assert (done.returncode, said in done.stderr) == (code, True), (words, done.stderr)
+
+
+def test_a_bus_that_is_away_is_said_without_its_secrets(
+    tmp_path: Path, stack: contextlib.ExitStack
+) -> None:
+    machine = Machine(tmp_path / "one", stack, "nats://me:s3cr3t@127.0.0.1:1?token=")
+    wrong = machine.command("bus", "topics")
+    assert wrong.returncode == 2
+    assert "s3cr3t" not in wrong.stderr
+    machine = Machine(tmp_path / "two", stack, "nats://me:s3cr3t@127.0.0.1:1")
+    began_s = time.monotonic()
+    away = machine.command("bus", "request", "nobody.answers", "--set", "a=1")
+    assert time.monotonic() - began_s < 60
+    assert (away.returncode, "bus.unavailable" in away.stderr) == (1, True)
+    assert "127.0.0.1:1" in away.stderr
+    assert "s3cr3t" not in away.stderr
