@@ -16,7 +16,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Plugin
 from qtforge_sdk.journal import Journal
 
-__all__ = ["bus_with", "engine_with"]
+__all__ = ["bus_with", "engine_with", "parts_with"]
 
 _DRAIN_S = 10.0
 
@@ -24,7 +24,7 @@ _DRAIN_S = 10.0
 @contextlib.asynccontextmanager
 async def bus_with(*plugins: Plugin) -> AsyncIterator[MessageBus]:
     """Give a bus on which these plugins answer."""
-    async with _parts_with(*plugins) as parts:
+    async with parts_with(*plugins) as parts:
         yield parts.bus
 
 
@@ -40,7 +40,7 @@ async def engine_with(
         plugins: What its steps ask.
         orchestrators: Whether resumed runs find its orchestrator by its kind.
     """
-    async with _parts_with(*plugins) as parts:
+    async with parts_with(*plugins) as parts:
         await journal.open()
         kinds = {workflow.definition.kind: workflow.orchestrator} if orchestrators else {}
         workflows = RecordedWorkflows(kinds, lambda name: workflow, lambda known: ())
@@ -53,7 +53,8 @@ async def engine_with(
 
 
 @contextlib.asynccontextmanager
-async def _parts_with(*plugins: Plugin) -> AsyncIterator[HostParts]:
+async def parts_with(*plugins: Plugin) -> AsyncIterator[HostParts]:
+    """Give the parts of a host on whose bus these plugins answer."""
     # Nothing is read from or written to these paths without discovery.
     settings = Settings(config_path=Path("none.toml"), state_dir=Path("none"), worker_processes=1)
     parts = HostParts(settings)
