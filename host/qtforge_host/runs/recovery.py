@@ -38,6 +38,7 @@ _LARGEST_SHARE: Final = 16
 _YIELD_S: Final = 0.05  # for which queued runs are left to processes that execute fewer
 _HAND_OVER_S: Final = 0.2  # between two looks at what is to be handed over
 _ANY_NUMBER: Final = 1_000_000
+_CONTACT_S: Final = 0.25  # between two looks whether the store still answers
 _GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
 
 
@@ -143,6 +144,7 @@ class RecoveryLoop:
         active_runs.on_change.add(self._wanted.set)
         active_runs.on_room = self._notice_room
         self._supervisor.engine.has_peer_with = self._has_peer_with
+        watching = asyncio.ensure_future(self._watch_contact())
         try:
             while True:
                 try:
@@ -156,8 +158,27 @@ class RecoveryLoop:
                     self._trouble, wait_s = error, _SWEEP_S
                 await self._wait(min(wait_s, _ROOM_S) if self._is_crowded else wait_s)
         finally:
+            watching.cancel()
             active_runs.on_change.discard(self._wanted.set)
             active_runs.on_room = None
+
+    async def _watch_contact(self) -> None:
+        """Leave every run while the store does not answer: others may soon execute them."""
+        is_said = False
+        while True:
+            await asyncio.sleep(_CONTACT_S)
+            if not self._supervisor.count():
+                continue
+            try:
+                cut_off = (await self._journal.standing()).cut_off
+            except QtForgeError:  # the loop says so
+                continue
+            if cut_off and not is_said:
+                _LOG.warning("the journal does not answer: %d runs are left as they are until it"
+                             " does", self._supervisor.count())  # fmt: skip
+            is_said = cut_off
+            if cut_off:
+                self._supervisor.active_runs.hand_over(lambda _: False, cut=True)
 
     def _notice_room(self) -> None:
         if self._is_crowded:

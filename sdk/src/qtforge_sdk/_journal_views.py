@@ -261,8 +261,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         draining: Whether this process was requested to take nothing new.
         nodes: Differs whenever a process has announced itself, was drained or resumed, or an
             announced one has ended; to be compared, not read.
+        cut_off: Whether the store has not answered for so long, half of a lease, that another
+            process may soon own the runs of this one.
     """
 
     owner: str
     draining: bool
     nodes: str
+    cut_off: bool = False

@@ -238,3 +238,28 @@ def test_an_idle_process_makes_at_most_one_transaction_in_two_seconds(
     waited_s = asyncio.run(wait(8))
     made = transactions() - empty - 2 * opening
     assert 1 <= made <= 0.5 * waited_s + 2  # and as many as end with the window
+
+
+def test_a_process_is_cut_off_while_the_server_does_not_answer_for_half_a_lease(
+    postgresql: PostgreSQL, journal_settings: JournalSettings
+) -> None:
+    async def becomes(journal: PostgresqlJournal, *, cut_off: bool) -> None:
+        async with asyncio.timeout(60):
+            while (await journal.standing()).cut_off is not cut_off:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def check() -> None:
+        journal = PostgresqlJournal(msgspec.structs.replace(journal_settings, lease_s=2.0))
+        await journal.open()
+        try:
+            assert not (await journal.standing()).cut_off
+            await asyncio.to_thread(postgresql.stop)
+            try:
+                await becomes(journal, cut_off=True)
+            finally:
+                await asyncio.to_thread(postgresql.start)
+            await becomes(journal, cut_off=False)
+        finally:
+            await journal.close()
+
+    asyncio.run(check())

@@ -8,9 +8,11 @@ import logging
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 from tests.host.runs.machines import CALLER, COUNTER, TIMER, begun, labelled, seen
 
+from qtforge_sdk.journal import Standing
 from qtforge_sdk.records import CheckpointSaved, RunBlocked, RunResumed, StepSucceeded
 
 
@@ -248,5 +250,31 @@ def test_a_sweep_of_an_idle_process_is_one_call_of_the_journal(
             run_id = await begun(lab, COUNTER)
             await lab.post(run_id, "event", "note", "after")
             await lab.until(lambda: seen_by(lab, run_id, ["after"]))
+
+    play(case)
+
+
+def test_a_process_that_the_store_does_not_answer_leaves_its_runs_and_resumes_them_later(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._CONTACT_S", 0.001)
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 0.01)
+
+    async def case(lab: Any) -> None:
+        works, cut_off = lab.mortal.standing, False
+
+        async def standing() -> Standing:
+            found: Standing = msgspec.structs.replace(await works(), cut_off=cut_off)
+            return found
+
+        lab.mortal.standing = standing
+        run_id = await begun(lab, CALLER % "do.wait")
+        async with lab.dispatching():
+            await lab.post(run_id, "event", "go")
+            await lab.until(lambda: asked(lab, ["1.ask"]))
+            cut_off = True
+            await lab.until(lambda: rests(lab, run_id))
+            cut_off = False
+            await lab.until(lambda: asked(lab, ["1.ask", "1.ask"]))
 
     play(case)

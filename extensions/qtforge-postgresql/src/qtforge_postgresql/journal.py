@@ -374,7 +374,9 @@ class PostgresqlJournal:
 
     async def standing(self) -> Standing:
         """Return what the last sign of life of this process was answered with; see `Journal`."""
-        return self._parts().store.standing
+        parts = self._parts()
+        cut_off = self._contact.silent_s > parts.watch.pulse.silence_s
+        return msgspec.structs.replace(parts.store.standing, cut_off=cut_off)
 
     async def pools(self) -> Sequence[PoolState]:
         """Return the pools that have unfinished runs or are paused; see `Journal`."""

@@ -58,6 +58,7 @@ class Pulse:
 
     Attributes:
         interval_s: How long an idle process waits between two, in seconds.
+        silence_s: After how long without an answer this process is cut off, in seconds.
         at_s: When the last one was answered, on the scale of `time.monotonic`.
     """
 
@@ -65,6 +66,7 @@ class Pulse:
         self, store: PostgresqlStore, contact: Contact, signal: Signal, lease_s: float
     ) -> None:
         self.interval_s = beat_interval_s(lease_s)
+        self.silence_s = max(lease_s / 2, self.interval_s + lease_s / 6)
         self.at_s = time.monotonic() - self.interval_s
         self._store = store
         self._contact = contact
