@@ -67,6 +67,9 @@ def _check_work(
                 checker.problem(f"{path}.{key}", f"a workflow has no '{key}'", _OWN)
         return
     assert stage.operation is not None  # noqa: S101 - one of them is given
+    if stage.pool is not None:
+        fix = "remove it, or let the stage run a workflow"
+        checker.problem(f"{path}.pool", "an operation has no 'pool'", fix)
     if stage.input:
         checker.problem(f"{path}.input", "an operation takes a 'message'", "rename it")
     checker.topic(f"{path}.operation", stage.operation)

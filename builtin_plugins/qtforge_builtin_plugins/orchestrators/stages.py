@@ -16,6 +16,7 @@ import msgspec
 from qtforge_sdk import Compensation, Duration, Run, StepResult, Template
 from qtforge_sdk.errors import ExpressionError, StageFailedError
 from qtforge_sdk.policies import Cache, Fallback, Retry
+from qtforge_sdk.records import POOL_NAME
 
 __all__ = [
     "Stage",
@@ -55,6 +56,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         foreach: A template of a list: the stage runs for each of its items, and its result is
             the list of their results, in that order; templates may use ``item`` and
             ``index``. None to run it once.
+        pool: The pool whose processes may execute the workflow; None for the run's own process.
         concurrency: With ``foreach``, the most items at once.
         plugin: The only plugin that may answer, or None.
         message: A template of the operation's message; it may use the earlier stages.
@@ -72,6 +74,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str
     operation: str | None = None
     workflow: str | None = None
+    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] | None = None
     foreach: Any = None
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     plugin: str | None = None
@@ -152,7 +155,9 @@ async def _do_each(stage: Stage, run: Run) -> None:
 async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None) -> Any:
     if stage.workflow is not None:
         given = await _rendered(run, stage, stage.input, names)
-        return await run.run_workflow(stage.workflow, given, step=step, required=stage.required)
+        return await run.run_workflow(
+            stage.workflow, given, step=step, required=stage.required, pool=stage.pool
+        )
     assert stage.operation is not None  # noqa: S101 - `check_stages` has checked it
     message: object = Template(stage.message)
     if names is not None:

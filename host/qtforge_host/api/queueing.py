@@ -7,12 +7,9 @@ import re
 from typing import Final
 
 from qtforge_host.api.errors import QueueInvalidError
-from qtforge_sdk.records import QueueEntry
+from qtforge_sdk.records import POOL_NAME, QueueEntry
 
-__all__ = ["POOL", "check_node", "queue_entry"]
-
-POOL: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""The names of pools, as a regular expression."""
+__all__ = ["check_node", "queue_entry"]
 
 _MOST: Final = 100  # the highest priority, and the lowest below 0
 
@@ -23,7 +20,7 @@ def check_node(name: str) -> None:
     Raises:
         QueueInvalidError: It is no name.
     """
-    if re.fullmatch(POOL, name) is None:
+    if re.fullmatch(POOL_NAME, name) is None:
         why = "a node's name has at most 64 letters, digits, '.', '-' and '_', no other characters"
         raise QueueInvalidError(f"the node {name!a} can't be used", why, "such as worker-1")
 
@@ -35,7 +32,7 @@ def queue_entry(pool: str, priority: int, not_before: datetime.datetime | None) 
         QueueInvalidError: The pool is no name, the priority out of range, or the time without a
             time zone.
     """
-    if re.fullmatch(POOL, pool) is None:
+    if re.fullmatch(POOL_NAME, pool) is None:
         why = "a pool's name has at most 64 letters, digits, '.', '-' and '_', no other characters"
         raise QueueInvalidError(f"the pool {pool!a} can't be used", why, "such as reports")
     if not -_MOST <= priority <= _MOST:

@@ -44,7 +44,7 @@ from qtforge_sdk.journal_kit.encoding import (
     from_us,
 )
 from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow
-from qtforge_sdk.records import CheckpointSaved, RunWaiting
+from qtforge_sdk.records import ANY_VERSION, CheckpointSaved, RunWaiting
 from qtforge_sdk.topics import matches
 
 __all__ = ["MemoryRun", "MemoryStore"]
@@ -179,7 +179,10 @@ class MemoryRun:
 
     def is_startable(self, now_us: int, able: Mapping[str, str]) -> bool:
         """Whether it waits in the queue, and may be taken by who has these plugins."""
-        fits = all(able.get(name) == version for name, version in self._needs.items())
+        fits = all(
+            name in able and version in (able[name], ANY_VERSION)
+            for name, version in self._needs.items()
+        )
         return self.status == "queued" and self._not_before_us <= now_us and fits
 
     def needs_any(self, plugins: Collection[tuple[str, str]]) -> bool:

@@ -120,8 +120,9 @@ _LAPSED: Final = f"""SELECT run_id FROM runs
 _QUEUED: Final = f"""SELECT run_id FROM runs
     WHERE status = 'queued' AND {_OF_POOL} AND pool NOT IN (SELECT pool FROM paused_pools)
     AND {_UNOWNED} AND {_READY} AND {_NEEDING} AND (not_before IS NULL OR not_before <= :begin)
-    AND NOT EXISTS (SELECT 1 FROM json_each(needs) AS need WHERE need.value IS NOT
-        (SELECT able.value FROM json_each(:able) AS able WHERE able.key = need.key))
+    AND NOT EXISTS (SELECT 1 FROM json_each(needs) AS need WHERE NOT EXISTS
+        (SELECT 1 FROM json_each(:able) AS able
+            WHERE able.key = need.key AND need.value IN (able.value, '*')))
     ORDER BY priority DESC, key LIMIT :limit"""  # noqa: S608 - of constants
 _PUBLICATIONS: Final = """SELECT position, checksum, payload FROM publications
     WHERE listener = ? ORDER BY position LIMIT ?"""

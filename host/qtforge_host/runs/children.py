@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -12,16 +13,24 @@ import msgspec
 
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted
 from qtforge_host.runs.control import Control, PauseRequested
+from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_host.runs.waiting import Wait
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError, RunError, WorkflowError
+from qtforge_sdk.errors import OperationError, RunError, WorkflowError, WorkflowUnmetError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSecret, RunSummary
 from qtforge_sdk.journal_errors import RunOwnedError
-from qtforge_sdk.records import CHILD_ENDED, RunCancelRequested, RunFinished, RunStarted
+from qtforge_sdk.records import (
+    CHILD_ENDED,
+    POOL_NAME,
+    QueueEntry,
+    RunCancelRequested,
+    RunFinished,
+    RunStarted,
+)
 from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.shielding import wait_shielded
 
@@ -225,6 +234,16 @@ class Executor(Protocol):
     ) -> RunState:
         """Start a run, and execute it until it ends or rests."""
 
+    async def enqueue(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        queue: QueueEntry,
+        *,
+        parent: ParentStep,
+    ) -> str:
+        """Store a run that a process with room for it executes; return its id."""
+
     async def resume(
         self,
         run_id: str,
@@ -256,7 +275,7 @@ class Children:
         executor: Executes them.
         active_runs: Executes those that are not awaited, in the background.
         journal: Holds them.
-        named: Finds a workflow by its name.
+        workflows: Finds a workflow by its name.
         clock: The time.
     """
 
@@ -265,13 +284,13 @@ class Children:
         executor: Executor,
         active_runs: ActiveRuns,
         journal: Journal,
-        named: Callable[[str], Workflow],
+        workflows: RecordedWorkflows,
         clock: Clock,
     ) -> None:
         self._executor = executor
         self._active_runs = active_runs
         self._journal = journal
-        self._named = named
+        self._workflows = workflows
         self._clock = clock
 
     async def find(self, parent: str, step: str, known: Collection[str]) -> str | None:
@@ -332,15 +351,42 @@ class Children:
         except (RunError, WorkflowError) as error:
             _LOG.warning("%s: cancel requested, and still pending: %s", run_id, error)
 
-    async def start(self, parent: ParentStep, name: str, given: Mapping[str, Any]) -> str:
+    def _find(self, name: str, queue: QueueEntry | None) -> tuple[Workflow, QueueEntry | None]:
+        """Return a workflow, and how it waits for a process; None where this one executes it.
+
+        It waits where that is asked for, or where plugins that it requires are missing here.
+        """
+        if queue is not None:
+            _check_pool(queue.pool)
+            return self._workflows.declared(name), queue
+        try:
+            return self._workflows.named(name), None
+        except WorkflowUnmetError:
+            return self._workflows.declared(name), QueueEntry()
+
+    async def start(
+        self,
+        parent: ParentStep,
+        name: str,
+        given: Mapping[str, Any],
+        queue: QueueEntry | None = None,
+    ) -> str:
         """Start a workflow as a child that executes in the background; return the run's id.
+
+        Args:
+            parent: The step that starts it.
+            name: The workflow.
+            given: Its input.
+            queue: How it waits for a process; None where this one executes it, if it can.
 
         Raises:
             WorkflowError: It can't be run here.
             OperationError: ``run.too_deep``.
         """
         _check_depth(name, parent)
-        workflow = self._named(name)
+        workflow, queue = self._find(name, queue)
+        if queue is not None:
+            return await self._executor.enqueue(workflow, given, queue, parent=parent)
         return await self._active_runs.start(
             lambda on_started: self._executor.execute(
                 workflow, given, parent=parent, on_started=on_started
@@ -356,6 +402,7 @@ class Children:
         on_started: OnStarted,
         control: Control,
         unpause: bool,
+        queue: QueueEntry | None = None,
     ) -> Any:
         """Run a workflow as a child, or resume the child that was begun; return its result.
 
@@ -367,6 +414,7 @@ class Children:
             on_started: Awaited with the child's id once the journal holds it.
             control: The parent's.
             unpause: Whether a child that is paused is resumed.
+            queue: How it waits for a process; None where this one executes it, if it can.
 
         Raises:
             ChildLeftError: It was begun, and another process executes it now, or it rests until
@@ -383,10 +431,15 @@ class Children:
             await on_started(run_id)
 
         if begun is None:
+            workflow, queue = self._find(name, queue)
+            if queue is not None:
+                child = await self._executor.enqueue(workflow, given, queue, parent=parent)
+                await on_started(child)
+                raise ChildLeftError(child)
             work = self._executor.execute(
-                self._named(name), given, parent=parent, stays=stays, on_started=began
+                workflow, given, parent=parent, stays=stays, on_started=began
             )
-        elif not stays and await self._is_left(begun):
+        elif await self._is_left(begun, stays):
             raise ChildLeftError(begun)
         else:
             work = self._executor.resume(begun, stays=stays, unpause=unpause)
@@ -411,10 +464,21 @@ class Children:
         what = f"the run {state.run_id} of '{name}' is {state.status}"
         raise OperationError(state.error.code if state.error else "run.child_failed", what, why)
 
-    async def _is_left(self, run_id: str) -> bool:
-        """Return whether a child that was begun is to be executed by whoever it wakes."""
+    async def _is_left(self, run_id: str, stays: bool) -> bool:
+        """Return whether a child that was begun is for another process, or rests.
+
+        Args:
+            run_id: The child.
+            stays: Whether the parent's process stays with its runs: it executes every child that
+                was not queued for others.
+        """
         run = await self._journal.summary(run_id)
-        return run.owner_alive or run.status in ("queued", "waiting")
+        if not stays:
+            return run.owner_alive or run.status in ("queued", "waiting")
+        if run.status not in ("queued", "running", "waiting"):
+            return False
+        (first, *_) = await self._journal.records(run_id, limit=1)
+        return isinstance(first, RunStarted) and first.queue is not None
 
     async def wakes_parent(self, run_id: str) -> bool:
         """Return whether the end of a child wakes the run that awaits it."""
@@ -439,6 +503,12 @@ async def _await_child(
     if await wait_shielded(task, pass_on):
         raise asyncio.CancelledError from None if task.cancelled() else task.exception()
     return task.result()
+
+
+def _check_pool(pool: str) -> None:
+    if re.fullmatch(POOL_NAME, pool) is None:
+        why = "a pool's name has at most 64 letters, digits, '.', '-' and '_'"
+        raise OperationError("run.pool_invalid", f"the pool {pool!a} can't be used", why)
 
 
 def _check_depth(name: str, parent: ParentStep) -> None:

@@ -31,6 +31,7 @@ from qtforge_host.runs.versions import (
     VersionPolicy,
     major,
     majors,
+    needs_of,
     stays_blocked,
     version_problem,
 )
@@ -144,7 +145,7 @@ class Engine:
         self.active_runs = ActiveRuns(journal, self._clock)
         self.has_peer_with: Callable[[Mapping[str, str]], bool] = lambda needs: False
         self.on_ended: Callable[[RunState], None] | None = None
-        self._children = Children(self, self.active_runs, journal, workflows.named, self._clock)
+        self._children = Children(self, self.active_runs, journal, workflows, self._clock)
 
     def plugins(self) -> dict[str, str]:
         """Return the active plugins' versions by name."""
@@ -235,15 +236,17 @@ class Engine:
         queue: QueueEntry,
         *,
         run_id: str | None = None,
+        parent: ParentStep | None = None,
     ) -> str:
         """Store a run that a process with room for it executes; return its id.
 
         Args:
             workflow: A valid workflow.
             given: The input; it takes precedence over the definition's defaults.
-            queue: How it waits. The plugin that contributed a workflow in Python is added to
-                what it needs.
+            queue: How it waits. The plugins that the workflow requires are added to what it
+                needs, and the one that contributed a workflow in Python.
             run_id: As of `execute`.
+            parent: As of `execute`.
 
         Raises:
             RunExistsError: There is a run of that id.
@@ -251,9 +254,12 @@ class Engine:
             RunError: The journal refused the run.
         """
         plugin, version = workflow.author
-        if plugin in self._plugins():  # that of a kind of workflow is part of the host
-            queue = msgspec.structs.replace(queue, needs={**queue.needs, plugin: major(version)})
-        started, secrets = await self._new(workflow, given, run_id, None, queue)
+        active = self._plugins()
+        needs = {**queue.needs, **needs_of(workflow.definition.requires, active)}
+        if plugin in active:  # that of a kind of workflow is part of the host
+            needs[plugin] = major(version)
+        queue = msgspec.structs.replace(queue, needs=needs)
+        started, secrets = await self._new(workflow, given, run_id, parent, queue)
         try:
             await self.journal.enqueue(started)
         finally:
@@ -417,7 +423,9 @@ class Engine:
             return await self._rests(state, options.ownership)
         if not options.unpause and await self._stays_paused(state):
             return await self._rests(state, options.ownership)
-        self._workflows.recorded(state)  # raises before the run is claimed
+        workflow = self._workflows.recorded(state)  # raises before the run is claimed
+        if state.status == "queued":
+            self._workflows.require(workflow)
         ownership = options.ownership
         if ownership is None:
             ownership = await self.journal.claim(run_id)

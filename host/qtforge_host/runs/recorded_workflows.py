@@ -25,6 +25,9 @@ class RecordedWorkflows:
         orchestrators: By their kinds.
         named: Finds a workflow that can run, by its name.
         check: Returns everything that is wrong with a workflow.
+        declared: Finds a workflow by its name although plugins that it requires may be missing
+            here; None for `named`.
+        require: Raises where plugins that a workflow requires are missing here.
     """
 
     def __init__(
@@ -32,7 +35,11 @@ class RecordedWorkflows:
         orchestrators: Mapping[str, Orchestrator[Any]],
         named: Callable[[str], Workflow],
         check: Callable[[Workflow], Sequence[Problem]],
+        declared: Callable[[str], Workflow] | None = None,
+        require: Callable[[Workflow], None] = lambda workflow: None,
     ) -> None:
+        self._declared = declared or named
+        self._require = require
         self._orchestrators = orchestrators
         self._named = named
         self._check = check
@@ -47,6 +54,22 @@ class RecordedWorkflows:
             WorkflowError: There is none, or it can't.
         """
         return self._named(name)
+
+    def declared(self, name: str) -> Workflow:
+        """Return a workflow that may lack plugins here.
+
+        Raises:
+            WorkflowError: There is none.
+        """
+        return self._declared(name)
+
+    def require(self, workflow: Workflow) -> None:
+        """Check that the plugins are here that a workflow requires.
+
+        Raises:
+            WorkflowUnmetError: One is missing, out of range or not active.
+        """
+        self._require(workflow)
 
     def check(self, workflow: Workflow) -> Sequence[Problem]:
         """Return everything that is wrong with a workflow's names and expressions."""

@@ -57,6 +57,7 @@ from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
     CHILD_ENDED,
     ChildStarted,
+    QueueEntry,
     StepFailed,
     StepSkipped,
     StepSucceeded,
@@ -391,9 +392,12 @@ class ActiveRun:
         *,
         step: str | None = None,
         required: bool = True,
+        pool: str | None = None,
+        priority: int = 0,
         response_type: Any = None,
     ) -> Any:
         """Run another workflow as a child; see `qtforge_sdk.Run`."""
+        queue = None if pool is None else QueueEntry(pool=pool, priority=priority)
         step = name if step is None else step
 
         async def on_started(child: str) -> None:
@@ -418,7 +422,14 @@ class ActiveRun:
                 changed = self._control.changed
                 try:
                     result = await self._children.result(
-                        parent, name, given, begun, on_started, self._control, self._unpauses
+                        parent,
+                        name,
+                        given,
+                        begun,
+                        on_started,
+                        self._control,
+                        self._unpauses,
+                        queue,
                     )
                 except ChildLeftError as left:
                     begun = left.run_id
@@ -448,6 +459,8 @@ class ActiveRun:
         step: str,
         event: str,
         independent: bool = True,
+        pool: str | None = None,
+        priority: int = 0,
     ) -> str:
         """Do a step: start another workflow in the background; see `qtforge_sdk.Run`."""
 
@@ -464,8 +477,10 @@ class ActiveRun:
                 independent=independent,
                 secrets=self._log.secrets.referred(given),
             )
-            child = known or await self._children.start(parent, name, normalize(given))
-            return child, None
+            if known is not None:
+                return known, None
+            queue = None if pool is None else QueueEntry(pool=pool, priority=priority)
+            return await self._children.start(parent, name, normalize(given), queue), None
 
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from packaging.version import InvalidVersion, Version
 
-from qtforge_sdk.records import RunBlocked
+from qtforge_sdk.records import ANY_VERSION, RunBlocked
 
 __all__ = [
     "VersionPolicy",
     "VersionProblem",
     "major",
     "majors",
+    "needs_of",
     "stays_blocked",
     "version_problem",
 ]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")  # at the beginning of a requirement
 
 VersionPolicy = Literal["same-major", "exact", "any"]
 """The versions with which a run may be resumed: of the same major version, equal, or any."""
@@ -80,6 +84,20 @@ def major(version: str) -> str:
 def majors(versions: Mapping[str, str]) -> dict[str, str]:
     """Return the first number of each version, by name."""
     return {name: major(version) for name, version in versions.items()}
+
+
+def needs_of(requires: Iterable[str], active: Mapping[str, str]) -> dict[str, str]:
+    """Return what a queued run needs of the process that takes it; see `QueueEntry.needs`.
+
+    Args:
+        requires: The plugins that its workflow requires, with PEP 440 specifiers.
+        active: The versions that are active in this process, which may not have all of them.
+
+    >>> needs_of(["ocr>=2", "mail"], {"mail": "1.4"})
+    {'ocr': '*', 'mail': '1'}
+    """
+    names = (match[0] for each in requires if (match := _NAME.match(each.strip())))
+    return {name: major(active[name]) if name in active else ANY_VERSION for name in names}
 
 
 def _same_major(before: str, now: str | None) -> bool:

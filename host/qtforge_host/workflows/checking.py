@@ -70,14 +70,22 @@ class WorkflowChecker:
             WorkflowInvalidError: The definition has problems.
         """
         workflow = self._catalog.get(name, files=files)
-        unmet = self._unmet(workflow.definition.requires)
-        if unmet:
-            why = "\n".join(f"{each.text}: {each.why}" for each in unmet)
-            raise WorkflowUnmetError(workflow.definition.name, why, unmet[0].fix)
+        self.require(workflow)
         problems = self.check(workflow)
         if problems:
             raise WorkflowInvalidError(name, "\n".join(map(str, problems)))
         return workflow
+
+    def require(self, workflow: Workflow) -> None:
+        """Check that the plugins are active that a workflow requires.
+
+        Raises:
+            WorkflowUnmetError: One is not.
+        """
+        unmet = self._unmet(workflow.definition.requires)
+        if unmet:
+            why = "\n".join(f"{each.text}: {each.why}" for each in unmet)
+            raise WorkflowUnmetError(workflow.definition.name, why, unmet[0].fix)
 
     def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
         """Return every problem of a definition, including requirements that are not met."""

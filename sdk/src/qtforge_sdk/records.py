@@ -18,7 +18,9 @@ import msgspec
 from qtforge_sdk.checkpoints import ReceivedEvent
 
 __all__ = [
+    "ANY_VERSION",
     "CHILD_ENDED",
+    "POOL_NAME",
     "REST_TIMER",
     "AmendmentRefused",
     "CheckpointSaved",
@@ -87,6 +89,13 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
     at: datetime.datetime
 
 
+POOL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""The names of pools, as a regular expression."""
+
+ANY_VERSION: Final = "*"
+"""The version in `QueueEntry.needs` that every version fits."""
+
+
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a run waits for a process that has room for it.
 
@@ -94,7 +103,8 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pool: The processes of this pool may take it.
         priority: From -100 to 100; a run of a higher one is taken first.
         not_before: When it may be taken, in UTC; None for at once.
-        needs: The plugins that serve it, by name, with the first number of their version.
+        needs: The plugins that serve it, by name, with the first number of their version, or
+            `ANY_VERSION`.
     """
 
     pool: str = "default"

@@ -532,6 +532,8 @@ class Run(Protocol):
         *,
         step: str | None = None,
         required: Literal[True] = True,
+        pool: str | None = None,
+        priority: int = 0,
         response_type: type[T],
     ) -> T: ...
 
@@ -543,6 +545,8 @@ class Run(Protocol):
         *,
         step: str | None = None,
         required: bool,
+        pool: str | None = None,
+        priority: int = 0,
         response_type: type[T],
     ) -> T | None: ...
 
@@ -554,6 +558,8 @@ class Run(Protocol):
         *,
         step: str | None = None,
         required: bool = True,
+        pool: str | None = None,
+        priority: int = 0,
         response_type: None = None,
     ) -> Any: ...
 
@@ -564,6 +570,8 @@ class Run(Protocol):
         *,
         step: str | None = None,
         required: bool = True,
+        pool: str | None = None,
+        priority: int = 0,
         response_type: Any = None,
     ) -> Any:
         """Execute another workflow as a child run, and wait for its end.
@@ -573,6 +581,9 @@ class Run(Protocol):
             given: Its input.
             step: The step's name, unique in the run; None means the workflow's name.
             required: When False, a failure is a ``warning``, and the result is None.
+            pool: The pool whose processes may execute it; None for this process, unless plugins
+                that the workflow requires are missing here: then it waits in the queue too.
+            priority: From -100 to 100; of the runs of a pool, those of a higher one are first.
             response_type: Convert the child's result to this type.
 
         Returns:
@@ -606,6 +617,8 @@ class Run(Protocol):
         step: str,
         event: str,
         independent: bool = True,
+        pool: str | None = None,
+        priority: int = 0,
     ) -> str:
         """Start another workflow as an independent run, without waiting for its end.
 
@@ -619,6 +632,8 @@ class Run(Protocol):
             event: The event's name.
             independent: Whether it continues when this run fails or is cancelled; else it is
                 cancelled then.
+            pool: As of `run_workflow`.
+            priority: As of `run_workflow`.
 
         Returns:
             The new run's id; the same one when this run is resumed.

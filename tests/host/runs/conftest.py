@@ -32,7 +32,7 @@ from qtforge_sdk import (
     Run,
     operation,
 )
-from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.errors import WorkflowNotFoundError, WorkflowUnmetError
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership, RunQuery
 from qtforge_sdk.records import CheckpointSaved, RunStarted
 from qtforge_sdk.testing import VirtualClock
@@ -238,7 +238,9 @@ class Lab:
             self.bus,
             self.expressions,
             journal,
-            RecordedWorkflows(_kinds(), self._named, lambda workflow: []),
+            RecordedWorkflows(
+                _kinds(), self._able, lambda workflow: [], self._named, self._require
+            ),
             plugins=lambda: self.versions if versions is None else versions,
             clock=self.clock,
         )
@@ -312,6 +314,16 @@ class Lab:
         async with asyncio.timeout(WAIT_S):
             while not await condition():  # noqa: ASYNC110 - anything may be the condition
                 await asyncio.sleep(0.001)
+
+    def _able(self, name: str) -> Workflow:
+        workflow = self._named(name)
+        self._require(workflow)
+        return workflow
+
+    def _require(self, workflow: Workflow) -> None:
+        for name in workflow.definition.requires:
+            if name not in self.versions:
+                raise WorkflowUnmetError(workflow.definition.name, name)
 
     def _named(self, name: str) -> Workflow:
         if name not in self.workflows:

@@ -184,7 +184,8 @@ def _searches(wish: Wish, cancelled: Sequence[int]) -> Iterator[_Search]:
                 AND NOT EXISTS (SELECT 1 FROM {{s}}.paused_pools WHERE pool = runs.pool)
                 AND (not_before IS NULL OR not_before <= %s)
                 AND NOT EXISTS (SELECT 1 FROM jsonb_each_text(needs::jsonb) AS need
-                    WHERE need.value IS DISTINCT FROM (%s::text::jsonb ->> need.key))""",
+                    WHERE NOT EXISTS (SELECT 1 FROM jsonb_each_text(%s::text::jsonb) AS able
+                        WHERE able.key = need.key AND need.value IN (able.value, '*')))""",
             (*when, wish.now_us, _json(wish.able.items())),
             "priority DESC, runs.key",
         )

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from qtforge_host.api.queueing import POOL
 from qtforge_sdk.journal import CURSOR
+from qtforge_sdk.records import POOL_NAME
 from qtforge_sdk.runs import RunStatus
 
 __all__ = [
@@ -63,7 +63,7 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Queue(_Given, frozen=True, kw_only=True):
     """How a run waits for a process that has room for it."""
 
-    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL}{_END}")] = "default"
+    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL_NAME}{_END}")] = "default"
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     not_before: Instant | None = None
 

@@ -170,6 +170,17 @@ class TakingContract:
         assert await taken(journal, now=_LATER) == ["runs"]
 
     @scenario
+    async def test_a_queued_run_that_needs_any_version_is_left_where_there_is_none(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        needs = {"ocr": "*", "mail": "1"}
+        await journal.enqueue(started("one", queue=QueueEntry(needs=needs)))
+        for able in ({}, {"mail": "1"}, {"ocr": "3"}, {"ocr": "3", "mail": "2"}):
+            assert not await taken(journal, able=able)
+        assert await taken(journal, able={"ocr": "3", "mail": "1", "else": "1"}) == ["one"]
+
+    @scenario
     async def test_of_many_that_take_at_once_one_gets_each_run(self, journals: Journals) -> None:
         journal = await journals.open()
         names = [f"run-{number:03}" for number in range(60)]
