@@ -48,7 +48,6 @@ from qtforge_host.policies.health import HealthReport
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublisher
 from qtforge_host.run_files import RunFiles
-from qtforge_host.runs.deferred_starts import DeferredStarts
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
@@ -60,6 +59,7 @@ from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.records import DEFAULT_POOL
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Bindings", "Host", "HostParts", "Instruments", "bind"]
@@ -451,37 +451,35 @@ class Bindings:
     Attributes:
         starts: Start runs when messages are published.
         receiver: Receives what other processes publish.
-        deferred: Starts later what there is no room for.
     """
 
     starts: EventTriggers
     receiver: PublicationReceiver
-    deferred: DeferredStarts
 
     def close(self) -> None:
         """Start no more runs."""
         self.starts.close()
 
 
-async def bind(host: Host, max_runs: int | None = None) -> Bindings:
+async def bind(
+    host: Host, max_runs: int | None = None, pools: Sequence[str] = (DEFAULT_POOL,)
+) -> Bindings:
     """Let publications of this and other processes start runs, and reach subscribers here.
 
     Args:
         host: The host.
-        max_runs: So many runs execute in this process at once, and further starts wait; None
+        max_runs: So many runs execute in this process at once, and further ones are queued; None
             for any number.
+        pools: The pools whose queued runs this process executes.
 
     Returns:
-        The bindings; let the receiver and the deferred starts run, and close them at the end.
+        The bindings; let the receiver run, and close them at the end.
 
     Raises:
         StateDirectoryError: The state directory can't be used.
     """
     durable = await host.durable()
     capacity = host.settings.publication_capacity
-    deferred = DeferredStarts(
-        durable.supervisor, durable.journal, SystemClock(), host.workflow, max_runs, capacity
-    )
     starts = EventTriggers(
         host.bus,
         durable.supervisor,
@@ -489,7 +487,8 @@ async def bind(host: Host, max_runs: int | None = None) -> Bindings:
         host.expressions,
         SystemClock(),
         sends=False,
-        deferred=deferred,
+        max_runs=max_runs,
+        pools=pools,
     )
     starts.bind(host.runnable())
     if host.nodes is not None:
@@ -505,4 +504,4 @@ async def bind(host: Host, max_runs: int | None = None) -> Bindings:
         capacity,
     )
     await receiver.start()
-    return Bindings(starts=starts, receiver=receiver, deferred=deferred)
+    return Bindings(starts=starts, receiver=receiver)

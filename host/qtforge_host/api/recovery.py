@@ -24,7 +24,7 @@ async def recovering(parts: Parts) -> AsyncIterator[None]:
     durable = await parts.durable()
     bindings = await bind(await parts.host())
     loop = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
-    works = (loop.run(), bindings.receiver.run(), bindings.deferred.run())
+    works = (loop.run(), bindings.receiver.run())
     tasks = [asyncio.create_task(work) for work in works]
     for task in tasks:
         task.add_done_callback(_log_failure)

@@ -18,6 +18,7 @@ from qtforge_host.api.documents import ScheduleRow, Schedules
 from qtforge_host.config.settings import ScheduleSettings, Settings
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.files import write_atomically
+from qtforge_sdk.records import DEFAULT_POOL
 
 __all__ = ["Done", "Schedule", "ScheduleMemory", "list_schedules", "read_schedules"]
 
@@ -43,6 +44,7 @@ class Schedule:
         input: What each run is started with.
         enabled: Whether it counts.
         catch_up: What to do about times that passed while no process ran.
+        pool: The pool whose processes execute its runs.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Schedule:
     input: Mapping[str, Any]
     enabled: bool
     catch_up: str
+    pool: str = DEFAULT_POOL
 
     def after(self, moment: datetime.datetime) -> datetime.datetime | None:
         """Return the first planned time after a moment, in UTC; None when there is none."""
@@ -130,6 +133,7 @@ def _read(name: str, said: ScheduleSettings, where: str) -> Schedule:
         input=said.input,
         enabled=said.enabled,
         catch_up=said.catch_up,
+        pool=said.pool,
     )
 
 

@@ -20,6 +20,7 @@ from qtforge_host.validation import check_keys, convert_table
 from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
+from qtforge_sdk.records import DEFAULT_POOL, POOL_NAME
 
 __all__ = ["PluginSettings", "ScheduleSettings", "Settings", "load_settings", "plugin_config"]
 
@@ -98,6 +99,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
         cron: Minute, hour, day of the month, month, day of the week.
         timezone: The time zone of ``cron``, such as ``Europe/Berlin``.
         input: The input of each run.
+        pool: The pool whose processes execute its runs.
         enabled: Whether the schedule is active.
         catch_up: What to do about times that were missed while no process ran: ``none``, or
             ``one`` run for all of them.
@@ -107,6 +109,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     cron: str
     timezone: str = "UTC"
     input: dict[str, Any] = {}
+    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] = DEFAULT_POOL
     enabled: bool = True
     catch_up: Literal["none", "one"] = "none"
 
@@ -130,8 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             longer needs no memory meanwhile. In seconds.
         max_value_bytes: The largest value that a run keeps (an input, a step's or a run's result,
             an event, a state machine's data), in bytes.
-        publication_capacity: So many publications of other processes, and starts by
-            publications, wait for ``serve``.
+        publication_capacity: So many publications of other processes wait for ``serve``.
         publication_age_s: So long a publication waits, in seconds.
         block: Patterns (fnmatch) of plugin or distribution names that never load.
         journal: Which journal keeps the runs: ``sqlite``, ``memory``, another that is installed,

@@ -307,6 +307,10 @@ class MemoryJournal:
         found = [due for run in runs for due in run.timers.values() if due > after_us]
         return from_us(min(found)) if found else None
 
+    async def now(self) -> datetime.datetime:
+        """Return the time of the machine, which all processes of the journal share."""
+        return datetime.datetime.now(datetime.UTC)
+
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may have a new message; see `Journal`."""
         self._open_store()

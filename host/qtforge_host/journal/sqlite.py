@@ -283,6 +283,10 @@ class SqliteJournal:
         """Return when the next timer is due; see `Journal`."""
         return await self._read(lambda queries: queries.next_due(after))
 
+    async def now(self) -> datetime.datetime:
+        """Return the time of the machine, which all processes of the journal share."""
+        return datetime.datetime.now(datetime.UTC)
+
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may have a new message; see `Journal`."""
         return await self._writer().changed(timeout_s)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.runs.deferred_starts import DeferredStarts
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import EventTrigger
@@ -19,6 +19,7 @@ from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, QtForgeError, StorageError
 from qtforge_sdk.journal import InboxMessage, Journal
 from qtforge_sdk.journal_errors import RunExistsError
+from qtforge_sdk.records import DEFAULT_POOL, QueueEntry
 from qtforge_sdk.topics import matches
 
 __all__ = ["EventTriggers"]
@@ -49,7 +50,10 @@ class EventTriggers:
         clock: The time.
         starts: Whether publications start runs (``start_on``).
         sends: Whether publications are sent to runs (``events``).
-        deferred: Holds starts while there is no room for them; None where there always is.
+        max_runs: So many runs execute in this process at once; further ones are queued. None for
+            any number.
+        pools: The pools whose queued runs this process executes; without the default one
+            it starts nothing itself.
     """
 
     def __init__(
@@ -62,9 +66,11 @@ class EventTriggers:
         *,
         starts: bool = True,
         sends: bool = True,
-        deferred: DeferredStarts | None = None,
+        max_runs: int | None = None,
+        pools: Collection[str] = (DEFAULT_POOL,),
     ) -> None:
-        self._deferred = deferred
+        self._max_runs = sys.maxsize if max_runs is None else max_runs
+        self._executes = DEFAULT_POOL in pools
         self._bus = bus
         self._supervisor = supervisor
         self._journal = journal
@@ -164,12 +170,13 @@ class EventTriggers:
         template = self._expressions.template(trigger.input)
         given = await self._expressions.compute(lambda: template.render(names))
         run_id = _run_id(bound, names["event"]["id"]) if lasting else None
-        if self._deferred is not None and not self._deferred.has_room:
-            run_id = run_id or _run_id(bound, names["event"]["id"])
-            await self._deferred.add(bound.workflow.definition.name, given, run_id)
-            return
         try:
-            await self._supervisor.start(bound.workflow, given, run_id=run_id)
+            if self._executes and self._supervisor.count() < self._max_runs:
+                await self._supervisor.start(bound.workflow, given, run_id=run_id)
+            else:
+                await self._supervisor.engine.enqueue(
+                    bound.workflow, given, QueueEntry(), run_id=run_id
+                )
         except RunExistsError:
             if run_id is None:
                 raise  # else the same publication has started it before

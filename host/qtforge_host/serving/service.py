@@ -24,6 +24,7 @@ from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
 from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.records import QueueEntry
 
 __all__ = ["Service"]
 
@@ -94,7 +95,9 @@ class Service:
             stack.callback(self.streams.close)
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory.of(self.settings.state_dir)
-            scheduler = Scheduler(self._schedules, self._start, memory, SystemClock())
+            scheduler = Scheduler(
+                self._schedules, self._start, memory, SystemClock(), self.durable.journal.now
+            )
             self._recovery = RecoveryLoop(
                 supervisor,
                 self.durable.journal,
@@ -105,7 +108,7 @@ class Service:
                 role=self.options.role,
                 grace_s=self.options.grace_s,
             )
-            bindings = await bind(self.host, self.options.max_runs)
+            bindings = await bind(self.host, self.options.max_runs, self.options.pools)
             stack.callback(bindings.close)
             stack.push_async_callback(self._stop_listening, bindings.receiver)
             self._check_schedules()
@@ -113,7 +116,6 @@ class Service:
                 ("the scheduler", scheduler.run()),
                 ("the recovery of runs", self._recovery.run()),
                 ("what other processes publish", bindings.receiver.run()),
-                ("starts that wait", bindings.deferred.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)
@@ -148,7 +150,9 @@ class Service:
                 )
 
     async def _start(self, schedule: Schedule, run_id: str) -> None:
-        await self.client.start(schedule.workflow, schedule.input, run_id=run_id)
+        workflow = self.durable.engine.workflows.declared(schedule.workflow)
+        queue = QueueEntry(pool=schedule.pool)
+        await self.durable.engine.enqueue(workflow, schedule.input, queue, run_id=run_id)
 
     async def _stop_listening(self, receiver: PublicationReceiver) -> None:
         if self.is_last:

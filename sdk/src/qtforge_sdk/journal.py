@@ -490,6 +490,9 @@ class Journal(Protocol):
     async def next_due(self, after: datetime.datetime) -> datetime.datetime | None:
         """Return when the next timer of any unfinished run after a time is due, in UTC, or None."""
 
+    async def now(self) -> datetime.datetime:
+        """Return the store's time, in UTC: the same for all processes, however their clocks go."""
+
     async def changed(self, timeout_s: float) -> bool:
         """Wait until there may be a new message.
 

@@ -20,6 +20,7 @@ from qtforge_sdk.checkpoints import ReceivedEvent
 __all__ = [
     "ANY_VERSION",
     "CHILD_ENDED",
+    "DEFAULT_POOL",
     "POOL_NAME",
     "REST_TIMER",
     "AmendmentRefused",
@@ -92,6 +93,9 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
 POOL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """The names of pools, as a regular expression."""
 
+DEFAULT_POOL: Final = "default"
+"""The pool of a run for which no other one is named."""
+
 ANY_VERSION: Final = "*"
 """The version in `QueueEntry.needs` that every version fits."""
 
@@ -107,7 +111,7 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             `ANY_VERSION`.
     """
 
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     priority: int = 0
     not_before: datetime.datetime | None = None
     needs: dict[str, str] = {}

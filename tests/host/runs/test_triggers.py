@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.host.runs.machines import seen
 
-from qtforge_host.runs.deferred_starts import DeferredStarts
+from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_sdk import Run
@@ -317,20 +317,24 @@ def test_a_publication_that_a_run_makes_again_after_a_crash_is_handled_once(play
 
 
 @asynccontextmanager
-async def limited(lab: Any, max_runs: int, capacity: int = 100) -> AsyncIterator[DeferredStarts]:
-    """Start runs as ``serve --max-runs`` does."""
+async def limited(lab: Any, max_runs: int, *pools: str) -> AsyncIterator[None]:
+    """Start runs as ``serve --max-runs --pool`` does."""
     machine = lab.machine(MACHINE)
-    deferred = DeferredStarts(
-        lab.supervisor, lab.mortal, lab.clock, lambda _: machine, max_runs, capacity
-    )
+    pools = pools or ("default",)
     triggers = EventTriggers(
-        lab.bus, lab.supervisor, lab.mortal, lab.expressions, lab.clock, deferred=deferred
+        lab.bus,
+        lab.supervisor,
+        lab.mortal,
+        lab.expressions,
+        lab.clock,
+        max_runs=max_runs,
+        pools=pools,
     )
     triggers.bind([machine])
-    work = asyncio.ensure_future(deferred.run())
+    loop = RecoveryLoop(lab.supervisor, lab.mortal, lab.clock, pools=pools, max_runs=max_runs)
+    work = asyncio.ensure_future(loop.run())
     try:
-        async with lab.dispatching():
-            yield deferred
+        yield
     finally:
         work.cancel()
         await asyncio.wait([work])
@@ -346,10 +350,9 @@ def orders(lab: Any) -> list[str]:
     return sorted(run.read()[0].input["order"] for run in lab.store.runs.values())
 
 
-def test_a_start_that_there_is_no_room_for_is_made_later_also_by_the_next_process(
+def test_a_start_that_there_is_no_room_for_is_queued_also_for_the_next_process(
     play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qtforge_host.runs.deferred_starts._POLL_S", 0.01)
     executing = 2
 
     async def case(lab: Any) -> None:
@@ -357,33 +360,34 @@ def test_a_start_that_there_is_no_room_for_is_made_later_also_by_the_next_proces
         monkeypatch.setattr(Supervisor, "count", lambda _: executing)
         async with limited(lab, 2):
             await place(lab, 1, 2, 3)
-            assert orders(lab) == []
+            await lab.until(lambda: started(lab, "1", "2", "3"))
+            assert await statuses(lab) == {"queued"}
         await lab.start()
         async with limited(lab, 2):
             await asyncio.sleep(0.05)
-            assert orders(lab) == []
+            assert await statuses(lab) == {"queued"}
             executing = 1
-            await lab.until(lambda: started(lab, "1", "2", "3"))
-            await place(lab, 4)
-            await lab.until(lambda: started(lab, "1", "2", "3", "4"))
-            assert not await lab.mortal.publications("starts")
+            await lab.until(lambda: all_are(lab, "waiting"))
 
     play(case)
 
 
-def test_more_starts_than_may_wait_are_refused_and_said(
-    play: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_process_of_other_pools_starts_nothing_itself(play: Any) -> None:
     async def case(lab: Any) -> None:
-        monkeypatch.setattr(Supervisor, "count", lambda _: 1)
-        async with limited(lab, 1, capacity=2):
-            await place(lab, 1, 2, 3)
-            waiting = await lab.mortal.publications("starts")
-            assert [it.publication.message["input"]["order"] for it in waiting] == ["1", "2"]
-        assert "starts by publications wait" in caplog.text
-        assert "2 starts wait already" in caplog.text
+        async with limited(lab, 100, "reports"):
+            await place(lab, 1)
+            await lab.until(lambda: started(lab, "1"))
+            assert await statuses(lab) == {"queued"}
 
     play(case)
+
+
+async def statuses(lab: Any) -> set[str]:
+    return {await lab.status(run_id) for run_id in list(lab.store.runs)}
+
+
+async def all_are(lab: Any, status: str) -> bool:
+    return await statuses(lab) == {status}
 
 
 async def started(lab: Any, *expected: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ pytest.importorskip("cronsim", reason="the extra 'serve' is not installed")
 from qtforge_host.api.schedules import Done, Schedule, ScheduleMemory, read_schedules
 from qtforge_host.config.settings import ScheduleSettings, Settings
 from qtforge_host.serving.scheduler import Scheduler
-from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.clock import Alarm
+from qtforge_sdk.errors import StorageError, WorkflowNotFoundError
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.testing.clock import VirtualClock
 
@@ -222,3 +223,79 @@ def test_a_start_that_is_refused_is_made_up_as_its_policy_says(
         return started
 
     assert asyncio.run(case()).times == ["20260101-000100"][:expected]
+
+
+def test_processes_whose_clocks_differ_start_each_planned_time_once_by_the_store(
+    tmp_path: Path,
+) -> None:
+    started = Started()
+    times: dict[str, datetime.datetime] = {}
+
+    async def case() -> None:
+        store = VirtualClock(START)
+
+        async def store_time() -> datetime.datetime:
+            return store.now()
+
+        async def start(schedule: Schedule, run_id: str) -> None:
+            await started(schedule, run_id)
+            times[run_id] = store.now()
+
+        tasks = []
+        for ahead_s in (-420.0, 0.0, 660.0):
+            clock = Ahead(store, datetime.timedelta(seconds=ahead_s))
+            memory = ScheduleMemory(tmp_path / f"{ahead_s}.json")
+            scheduler = Scheduler(schedules("*/5 * * * *"), start, memory, clock, store_time)
+            tasks.append(asyncio.ensure_future(scheduler.run()))
+        for _ in range(120):
+            await asyncio.sleep(0)
+            await store.advance(30)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    asyncio.run(case())
+    planned = [START.replace(second=0) + datetime.timedelta(minutes=5 * n) for n in range(1, 13)]
+    assert started.times == [f"{each:%Y%m%d-%H%M%S}" for each in planned]
+    late = [times[run_id] - at for run_id, at in zip(started.runs, planned, strict=True)]
+    assert all(datetime.timedelta() <= each <= datetime.timedelta(minutes=1) for each in late)
+
+
+class Ahead:
+    """The clock of another machine, which is not set right."""
+
+    def __init__(self, clock: VirtualClock, ahead: datetime.timedelta) -> None:
+        self._clock = clock
+        self._ahead = ahead
+
+    def now(self) -> datetime.datetime:
+        return self._clock.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
+        return self._clock.call_later(seconds, callback)
+
+
+def test_a_store_that_cannot_be_read_does_not_stop_schedules(memory: ScheduleMemory) -> None:
+    started = Started()
+
+    async def store_time() -> datetime.datetime:
+        raise StorageError("gone")
+
+    async def case() -> None:
+        clock = VirtualClock(START)
+        scheduler = Scheduler(schedules("* * * * *"), started, memory, clock, store_time)
+        task = asyncio.ensure_future(scheduler.run())
+        for _ in range(10):
+            await asyncio.sleep(0)
+            await clock.advance(30)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(case())
+    assert len(started.runs) == 5

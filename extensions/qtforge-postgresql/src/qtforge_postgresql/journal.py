@@ -313,6 +313,10 @@ class PostgresqlJournal:
         """Return when the next timer is due; see `Journal`."""
         return await self._read(lambda queries: queries.next_due(after))
 
+    async def now(self) -> datetime.datetime:
+        """Return the server's time; see `Journal`."""
+        return await self._read(lambda queries: queries.now())
+
     async def changed(self, timeout_s: float) -> bool:
         """Wait until an inbox may have a new message; see `Journal`."""
         return await self._parts().writer.changed(timeout_s)

@@ -332,6 +332,11 @@ class Queries:
             for row in self.session.rows(_POOLS)
         )
 
+    def now(self) -> datetime.datetime:
+        """Return the server's time."""
+        found: datetime.datetime = self.session.row("SELECT clock_timestamp()")[0]
+        return found.astimezone(datetime.UTC)
+
     def is_heard(self, topic: str, but: str) -> bool:
         """Return whether a listener, but one, listens to a topic."""
         rows = self.session.rows("SELECT name, topics, capacity FROM {s}.listeners")

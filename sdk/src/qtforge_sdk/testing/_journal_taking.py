@@ -181,6 +181,13 @@ class TakingContract:
         assert await taken(journal, able={"ocr": "3", "mail": "1", "else": "1"}) == ["one"]
 
     @scenario
+    async def test_the_time_of_the_store_is_the_same_for_all(self, journals: Journals) -> None:
+        journal, other = await journals.open(), await journals.open()
+        first, second, third = await journal.now(), await other.now(), await journal.now()
+        assert first <= second <= third
+        assert first.utcoffset() == datetime.timedelta()
+
+    @scenario
     async def test_of_many_that_take_at_once_one_gets_each_run(self, journals: Journals) -> None:
         journal = await journals.open()
         names = [f"run-{number:03}" for number in range(60)]
