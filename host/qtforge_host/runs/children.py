@@ -480,6 +480,10 @@ class Children:
         (first, *_) = await self._journal.records(run_id, limit=1)
         return isinstance(first, RunStarted) and first.queue is not None
 
+    def may_leave(self, control: Control) -> bool:
+        """Return whether a child may rest although its parent is in memory."""
+        return self._active_runs.leaves_children(control)
+
     async def wakes_parent(self, run_id: str) -> bool:
         """Return whether the end of a child wakes the run that awaits it."""
         (first, *_) = await self._journal.records(run_id, limit=1)

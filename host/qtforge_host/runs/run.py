@@ -127,7 +127,7 @@ class ActiveRun:
         self._deadlines = 0  # how many of them had a deadline
         self._timers = 0
         self._taken = log.state.taken_events()
-        self._left_children = False  # whether a child has rested while this process awaited it
+        self._left_children = False  # whether a child may rest while this process awaits it
 
     @property
     def definition(self) -> Any:
@@ -418,6 +418,9 @@ class ActiveRun:
                 secrets=self._log.secrets.referred(given),
             )
             wakes: bool | None = None
+            # Known before the child begins: the run may be cancelled just as the child rests.
+            if queue is not None or self._children.may_leave(self._control):
+                self._left_children = True
             while True:
                 changed = self._control.changed
                 try:
@@ -432,8 +435,7 @@ class ActiveRun:
                         queue,
                     )
                 except ChildLeftError as left:
-                    begun = left.run_id
-                    self._left_children = True
+                    begun, self._left_children = left.run_id, True
                     if wakes is None:
                         wakes = await self._children.wakes_parent(begun)
                     wait = Wait(child=begun, wakes=wakes)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.host.runs.machines import seen
 
+from qtforge_host.runs.active_runs import ActiveRuns
 from qtforge_host.runs.recovery import RecoveryLoop
-from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_sdk import Run
 from qtforge_sdk.records import RunFinished, StepSucceeded
@@ -357,7 +357,7 @@ def test_a_start_that_there_is_no_room_for_is_queued_also_for_the_next_process(
 
     async def case(lab: Any) -> None:
         nonlocal executing
-        monkeypatch.setattr(Supervisor, "count", lambda _: executing)
+        monkeypatch.setattr(ActiveRuns, "count", lambda _: executing)
         async with limited(lab, 2):
             await place(lab, 1, 2, 3)
             await lab.until(lambda: started(lab, "1", "2", "3"))
