@@ -102,6 +102,41 @@ LOAN_RU = """Договор займа
 2.2. За просрочку начисляется неустойка. Споры рассматриваются в судебном порядке.
 """
 
+PURCHASE_ORDER = """Bestellung B-2025-311
+Besteller
+Töpferei Lehmann
+Dorfstr. 2
+02894 Reichenbach
+Lieferant
+Keramikbedarf Sachsen GmbH
+Bestelldatum
+5. März 2025
+Artikel Menge Preis Summe
+Steinzeugton weiß, 10 kg 40 8,90 356,00
+Glasur transparent, 5 l 3 41,00 123,00
+Bitte bestätigen Sie den Auftrag mit Liefertermin. Bestellwert netto: 479,00 €
+"""
+
+CAR_DE = """Anlage 3 zum Anstellungsvertrag
+ÜBERLASSUNGSVERTRAG FÜR EINEN
+DIENSTWAGEN
+zwischen Nordlicht Pumpen GmbH & Co. KG, Werftstraße 90, 26121
+Oldenburg, diese vertreten durch ihren Geschäftsführer Enno Sievers,
+(Arbeitgeber) und Herrn Marcel Kühn, Kastanienallee 5 (Mitarbeiter)
+Präambel
+Herr Kühn ist als Gebietsleiter tätig.
+I. Fahrzeug
+Überlassen wird ein Kombi. Die Übergabe erfolgt am 1. August 2025.
+II. Private Nutzung
+Familienfahrten im Inland sind erlaubt.
+III. Kosten
+Der Eigenanteil von 85 Euro wird vom Gehalt einbehalten.
+IV. Unfall
+Jeder Unfall ist sofort zu melden.
+V. Rückgabe
+Mit Ende des Arbeitsverhältnisses ist der Wagen herauszugeben. Nordlicht ist keine höhere Gewalt.
+"""
+
 Classify = Callable[..., RoutingAnalysis]
 
 
@@ -140,6 +175,8 @@ def target(analysis: RoutingAnalysis) -> str:
         pytest.param(SOFTWARE_LICENCE, "legal", id="a contract on software"),
         pytest.param(SHORT_INVOICE, "financial", id="an invoice of three lines"),
         pytest.param(LOAN_RU, "legal", id="a Russian contract"),
+        pytest.param(PURCHASE_ORDER, "financial", id="a purchase order with items"),
+        pytest.param(CAR_DE, "legal", id="a contract with Roman sections"),
         pytest.param("", "general", id="nothing"),
     ],
 )

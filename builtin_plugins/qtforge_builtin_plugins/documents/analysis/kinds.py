@@ -16,11 +16,14 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from qtforge_builtin_plugins.documents.facts.items import find_rows
 from qtforge_builtin_plugins.documents.facts.labels import LANGUAGES, fold, load_labels
+from qtforge_builtin_plugins.documents.facts.numbers import find_number
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sentences import (
     find_sentence_values,
@@ -68,6 +71,8 @@ _MOST_MESSAGE: Final = 4_000  # the characters of a message that is an invoice b
 _SENTENCE_SCORES: Final[Mapping[str, float]] = MappingProxyType(
     {"number": 2.5, "date": 1.5, "due_date": 2.0, "total": 2.5}
 )
+_ROW_SCORE: Final = 2.0
+_DATE: Final = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}")
 _FEW_LABELS: Final = 2
 _SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due"})
 
@@ -75,7 +80,7 @@ _WORD: Final = re.compile(r"§|[^\W_]+(?:[-'][^\W_]+)*")
 _CLAUSE: Final = re.compile(
     r"^\s{0,8}(?:\d{1,2}\.\d{1,2}\.?(?:\d{1,2}\.?)?|§ ?\d{1,3}|\([a-z]\))\s", re.M
 )
-_SECTION: Final = re.compile(r"^[ \t]{0,8}\d{1,2}[.)]?[ \t]{1,8}[^\W\d_]", re.M)
+_SECTION: Final = re.compile(r"^[ \t]{0,8}(?:\d{1,2}[.)]?|[IVX]{1,4}[.)])[ \t]{1,8}[^\W\d_]", re.M)
 _MONEY: Final = re.compile(
     r"(?:[$€£¥₽₹]|\b(?:USD|EUR|GBP|RUB|INR|CHF|Rs\.?))\s?\d|\d[.,]\d{2}\b(?![.,]?\d)(?!\s?%)"
 )
@@ -204,7 +209,11 @@ def _invoice_finds(text: str, language: str, folder: str | None) -> list[tuple[f
         finds.append((score * 0.5, "labels " + ", ".join(sorted(labels))))
     if sums:
         finds.append((score * 0.5, "sums " + ", ".join(sorted(filter(None, sums)))))
-    if not sums and len(labels) <= _FEW_LABELS:
+    is_open = bool(finds) and score < _THRESHOLD  # items decide only when the rest does not
+    rows = find_rows(page, language) if is_open else []
+    if rows:
+        finds.append((_ROW_SCORE, f"items x{len(rows)}"))
+    elif not sums and len(labels) <= _FEW_LABELS:
         finds = []
     if len(text) <= _MOST_MESSAGE and sum(find[0] for find in finds) < _THRESHOLD:
         finds += _sentence_finds(page, language)
@@ -216,12 +225,19 @@ def _sentence_finds(page: Page, language: str) -> list[tuple[float, str]]:
     if next(page.labels.find_titles(page.folded, page.tokens), None) is None:
         return []
     kinds = {each.kind for each in find_sentence_values(page, language)}
+    number = find_number(page, _is_date, set())
+    if number is not None and number.is_named:
+        kinds.add("number")
     if with_sentence_sums(page, language, Sums(), None).total is not None:
         kinds.add("total")
     found = sorted(kinds & _SENTENCE_SCORES.keys())
     if "number" not in found or len(found) < _LEAST_FINDS:
         return []
     return [(_SENTENCE_SCORES[kind], f"sentence with {kind}") for kind in found]
+
+
+def _is_date(value: str) -> bool:
+    return _DATE.fullmatch(value) is not None
 
 
 def _has_value(page: Page, end: int) -> bool:
@@ -266,10 +282,15 @@ class _Phrases:
         # Only the phrases that begin in the same way are compared.
         first = bisect.bisect_left(self._sorted, stem)
         last = bisect.bisect_left(self._sorted, f"{stem}\U0010ffff")
-        pattern = re.compile(re.escape(term).replace(r"\*", r"[^ ]*"))
+        pattern = _pattern(term)
         return sum(
             self._counts[phrase] for phrase in self._sorted[first:last] if pattern.fullmatch(phrase)
         )
+
+
+@cache  # the terms are those of the file
+def _pattern(term: str) -> re.Pattern[str]:
+    return re.compile(re.escape(term).replace(r"\*", r"[^ ]*"))
 
 
 def _phrases(words: Sequence[str]) -> Mapping[int, _Phrases]:

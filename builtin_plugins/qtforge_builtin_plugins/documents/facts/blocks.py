@@ -13,7 +13,7 @@ from qtforge_builtin_plugins.documents.facts.companies import find_companies
 from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.documents.facts.page import Page
 
-__all__ = ["DEPARTMENT", "TOWN", "Block", "find_blocks"]
+__all__ = ["DEPARTMENT", "HONORIFIC", "TOWN", "Block", "find_blocks"]
 
 _BRITISH_CODE: Final = r"[A-Z]{1,2}\d{1,2}[A-Z]? ?\d[A-Z]{2}"
 
@@ -45,7 +45,7 @@ _BRITISH: Final = re.compile(_BRITISH_CODE)
 _CONTACT: Final = re.compile(
     r"@|\+\d\d|www\.|\.example\b|(?<!\d)0\d{1,4}[ /-]\d|\b\d{3} \d{3} \d{2,3}\b"
 )
-_HONORIFIC: Final = re.compile(
+HONORIFIC: Final = re.compile(
     r"(?:att|attn|z\. ?hd|zu handen|frau|herrn?|mr|mrs|ms|mme|m\.|monsieur|madame|fao|c/o|p\. ?adr"
     r"|t\.a\.v|spett|egr|exmo|sayin|inh\.|dhr|mevr|sr|sra|gerente|sig)(?![^\W_])"
 )
@@ -156,7 +156,7 @@ def _is_name(page: Page, index: int, *, whole: bool = True) -> bool:
     words = page.labels.words_of(page.folded[start:end])
     if len(words) == 1 and page.labels.roles_of(words[0]):
         return False  # the heading of a column
-    is_attention = _HONORIFIC.match(page.folded, start, end) is not None
+    is_attention = HONORIFIC.match(page.folded, start, end) is not None
     return (
         len(own) <= _MOST_LINE
         and len(page.cells[index]) == 1
@@ -182,7 +182,7 @@ def _block(page: Page, top: int, town: int, following: int, *, is_one_line: bool
     below = range(town + 1, min(town + 1 + _MOST_BELOW, following - 1, len(page.lines)))
     has_contact = any(_has_contact(page, index) for index in (*inner, town, *below))
     is_polite = label is not None or any(
-        _HONORIFIC.match(page.folded, *page.lines[index]) for index in (max(0, top - 1), *inner)
+        HONORIFIC.match(page.folded, *page.lines[index]) for index in (max(0, top - 1), *inner)
     )
     words = fold(name)
     repeats = page.folded.count(words) > 1 if len(words) > 5 else False

@@ -7,17 +7,24 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.blocks import DEPARTMENT, TOWN, Block, find_blocks
+from qtforge_builtin_plugins.documents.facts.blocks import (
+    DEPARTMENT,
+    HONORIFIC,
+    TOWN,
+    Block,
+    find_blocks,
+)
 from qtforge_builtin_plugins.documents.facts.companies import (
     FORMS,
     find_companies,
     has_form,
     without_form,
 )
+from qtforge_builtin_plugins.documents.facts.correspondents import Mention, find_mentions
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.page import Cell, Page
 
@@ -121,6 +128,8 @@ _SHORT_LABELS: Final = frozenset({"a", "to", "de", "da", "di", "an", "von", "van
                                   "dla",
                                   "doit", "frau", "firma", "ditta", "for"})  # fmt: skip
 _MOST_LINES: Final = 2_000
+_MARGIN: Final = 2.0  # by which a name is more like the sender's than another one
+_LIKELY: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +187,15 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
     if beside is None and (first := _first_of_bands(page)) is not None:
         # Blocks that were columns follow each other below the row of their labels.
         issuer, customer = first, _addressee(page, names, first)
-    if issuer and customer and issuer.text == customer.text:
-        issuer = None
+    if (
+        issuer
+        and customer
+        and (
+            issuer.text == customer.text
+            or (issuer.line == customer.line and _is_of(issuer.text, customer.text))
+        )
+    ):
+        issuer = labelled["issuer"] = None
     if sender is not None and beside is None:
         first, addressed = _in_mail(page, names, sender)
         customer = addressed if customer is None or _is_greeting(page, customer) else customer
@@ -200,6 +216,10 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
             or _on_one_line(page, issuer)
             or _other(page, names, issuer)
         )
+    if beside is None:
+        issuer, customer = _by_surroundings(
+            page, labelled, issuer, customer, is_mail=sender is not None
+        )
     numbers = _numbers(page, issuer, customer, names)
     if beside is not None:
         _share(page, list(beside), numbers)
@@ -207,6 +227,80 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
         issuer=_business(page, issuer, numbers["issuer"], labelled["issuer"] is not None),
         customer=_business(page, customer, numbers["customer"], labelled["customer"] is not None),
     )
+
+
+def _by_surroundings(
+    page: Page,
+    labelled: Mapping[str, _Name | None],
+    issuer: _Name | None,
+    customer: _Name | None,
+    *,
+    is_mail: bool,
+) -> tuple[_Name | None, _Name | None]:
+    """Return issuer and customer after a look at what stands near each name."""
+    mentions = find_mentions(page)
+    if not mentions:
+        return issuer, customer
+
+    def score(name: _Name | None) -> float | None:
+        scores = [each.score for each in mentions if name and _is_of(each.name, name.text)]
+        return max(scores, default=None)
+
+    best = max(mentions, key=lambda each: each.score)
+    own, other = score(issuer), score(customer)
+    is_labelled = labelled["issuer"] is not None
+    if not any(labelled.values()) and own is not None and other is not None:
+        if other >= own + _MARGIN:
+            issuer, customer = customer, issuer
+    elif (
+        own is None
+        and not is_labelled
+        and best.score >= _LIKELY
+        and (issuer is None or not (is_mail or has_form(issuer.text)))
+    ):
+        is_customer = customer is not None and _is_of(best.name, customer.text)
+        if is_customer and labelled["customer"] is None and issuer is None:
+            customer = None
+        if not is_customer or customer is None:
+            issuer = _placed(best)
+    others = [each for each in mentions if issuer is None or not _is_of(each.name, issuer.text)]
+    if customer is not None:
+        # The name may be a part of what was taken, or above a further line of the block.
+        better = next((each for each in others if _is_better(each, customer)), None)
+        if better is not None:
+            return issuer, _placed(better)
+    is_beside = is_mail and labelled["customer"] is None
+    if customer is None or _is_doubtful(page, customer, issuer, is_beside=is_beside):
+        # In a mail the names without a label are the sender's.
+        most = -1.0 if is_mail else 0.0
+        likely = [each for each in others if each.score < most]
+        customer = _placed(min(likely, key=lambda each: each.score)) if likely else None
+    return issuer, customer
+
+
+def _is_better(mention: Mention, name: _Name) -> bool:
+    longer, shorter = name.text, mention.name
+    before = longer.removesuffix(f" {shorter}")
+    is_end = before != longer and any(map(str.islower, before.split()[-1:]))
+    return (is_end and has_form(shorter)) or (
+        mention.line == name.line - 1 and has_form(shorter) and not has_form(longer)
+    )
+
+
+def _is_doubtful(page: Page, name: _Name, issuer: _Name | None, *, is_beside: bool) -> bool:
+    """Return whether a customer's name is the issuer's, a greeting, a title or a label."""
+    end = name.start + len(name.text)
+    return (
+        (issuer is not None and _is_of(name.text, issuer.text))
+        or (is_beside and issuer is not None and name.line == issuer.line + 1)
+        or any("date" in hit.kinds for hit in page.hits_between(name.start, end))
+        or HONORIFIC.fullmatch(fold(name.text)) is not None
+        or _is_greeting(page, name)
+    )
+
+
+def _placed(mention: Mention) -> _Name:
+    return _Name(mention.name, mention.start, 0, mention.line)
 
 
 def _by_blocks(page: Page) -> tuple[_Name, _Name] | None:
