@@ -11,12 +11,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.extensions.nats.nodes import Node, until
 from tests.servers.nats import Nats
 
+from qtforge_host.nodes.node_bus import NodeBus
+from qtforge_nats import make_nats_transport
 from qtforge_sdk.errors import NodeGoneError, NodeLostError
+from qtforge_sdk.transport import TransportSettings
 
 _PROGRAM = Path(__file__).with_name("another_process.py")
 _ROOT = Path(__file__).parents[3]
@@ -74,6 +78,38 @@ def test_a_node_that_is_killed_or_frozen_during_a_call_is_lost(
             await until(lambda: one.sees("far.1"))
             assert await one.ask("far.1") == "hello"
         await one.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_the_host_asks_the_next_node_at_once(url: str, start: Start, bench: Any) -> None:
+    processes = [start("a"), start("b")]
+
+    async def main() -> None:
+        async with bench() as it:
+            transport = make_nats_transport(TransportSettings(url=url, name="here", instance="1"))
+            parts = it.parts
+            nodes = NodeBus(
+                it.bus,
+                transport,
+                "nats",
+                parts.expressions.compile,
+                parts.policies.for_topic,
+                parts.policies.health.is_usable,
+            )
+            await nodes.open(None)
+            try:
+                await until(lambda: len(it.bus.topics().get("text.echo", ())) == 2)
+                assert await it.bus.request("text.echo", "before") == "before"
+                processes[0].kill()
+                await asyncio.to_thread(processes[0].wait)
+                await asyncio.sleep(0.1)  # in which the server notices that a connection has ended
+                began_s = time.monotonic()
+                asked = [it.bus.request("text.echo", number) for number in range(20)]
+                assert await asyncio.gather(*asked) == list(range(20))
+                assert time.monotonic() - began_s < 2  # less than it takes to miss signs of life
+            finally:
+                await nodes.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
