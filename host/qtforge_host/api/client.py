@@ -48,6 +48,7 @@ from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Posted, RunQ
 from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
     AmendmentRefused,
+    QueueEntry,
     RunAmended,
     RunCancelRequested,
     RunPaused,
@@ -237,6 +238,8 @@ class RunClient(RunStore):
         wanted = run_id if key is None else run_id_of(key)
         self._check_room(durable)
         try:
+            if durable.supervisor.active_runs.drains:  # another process begins it
+                return await durable.engine.enqueue(found, given, QueueEntry(), run_id=wanted)
             return await durable.supervisor.start(found, given, run_id=wanted)
         except RunExistsError:
             if key is None or wanted is None:

@@ -91,6 +91,7 @@ class ActiveRuns:
             around them, failed; with the reason. The recovery loop resumes them by time.
         set_back_s: How far the clock was set back, in seconds, while runs were at rest whose
             timers were set before; by run id, until they are resumed.
+        drains: Whether the process was requested to begin no runs.
         closing: Whether `close` was called; no run may be started or resumed then.
     """
 
@@ -117,6 +118,7 @@ class ActiveRuns:
         self.inbox_reads = 0
         self.left: dict[str, Exception] = {}
         self.set_back_s: dict[str, float] = {}
+        self.drains = False
         self.closing = False
         self._undelivered: set[str] = set()  # runs whose messages could not be recorded
 

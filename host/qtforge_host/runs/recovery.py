@@ -196,6 +196,7 @@ class RecoveryLoop:
         await self._notice_set_back()
         await self._announce()
         await self.peers.refresh()
+        self._supervisor.active_runs.drains = self.peers.draining
         while True:
             # Where nothing has changed, what was read before holds: a shared journal's server
             # is asked as little as possible.
