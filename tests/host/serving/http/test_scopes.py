@@ -23,6 +23,7 @@ SCOPE_OF_ROUTES = {
         "GET /v1/workflows", "GET /v1/workflows/{name}", "GET /v1/workflows/{name}/graph",
         "GET /v1/plugins", "GET /v1/topics", "GET /v1/schedules", "GET /v1/health",
         "GET /v1/events", "GET /readyz", "GET /metrics",
+        "GET /v1/nodes", "GET /v1/nodes/{name}", "GET /v1/pools",
     },
     "approve": {"POST /v1/runs/{run_id}/events"},
     "operate": {
@@ -31,7 +32,11 @@ SCOPE_OF_ROUTES = {
         "POST /v1/runs/{run_id}/retry", "POST /v1/runs/{run_id}/fork",
         "POST /v1/runs/{run_id}/amend", "POST /v1/request", "POST /v1/publish",
     },
-    "admin": {"POST /v1/runs/prune", "POST /v1/runs/import"},
+    "admin": {
+        "POST /v1/runs/prune", "POST /v1/runs/import",
+        "POST /v1/nodes/{name}/drain", "POST /v1/nodes/{name}/resume",
+        "POST /v1/pools/{name}/pause", "POST /v1/pools/{name}/resume",
+    },
 }  # fmt: skip
 
 
