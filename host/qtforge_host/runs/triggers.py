@@ -83,6 +83,11 @@ class EventTriggers:
         self._by_topic: dict[str, list[_Bound]] = {}
         self._remove: Callable[[], None] | None = None
 
+    @property
+    def _has_room(self) -> bool:
+        supervisor = self._supervisor
+        return supervisor.count() < self._max_runs and not supervisor.active_runs.drains
+
     def bind(self, workflows: Iterable[Workflow]) -> None:
         """Handle publications on the topics that these workflows' definitions name.
 
@@ -171,7 +176,7 @@ class EventTriggers:
         given = await self._expressions.compute(lambda: template.render(names))
         run_id = _run_id(bound, names["event"]["id"]) if lasting else None
         try:
-            if self._executes and self._supervisor.count() < self._max_runs:
+            if self._executes and self._has_room:
                 await self._supervisor.start(bound.workflow, given, run_id=run_id)
             else:
                 await self._supervisor.engine.enqueue(
