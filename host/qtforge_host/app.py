@@ -126,7 +126,8 @@ class HostParts:
         self.watch = LoopWatch(settings.blocked_after_s, self.author_of_package)
         self.policies = TopicPolicies(settings.topics, self.clock, self.watch.health)
         self.policies.breakers.on_transition(TransitionPublisher(self.bus))
-        self.policies.breakers.on_transition(BreakerFile(settings.state_dir).save)
+        self._breaker_file = BreakerFile(settings.state_dir)
+        self.policies.breakers.on_transition(self._breaker_file.save)
         self.observers = Callbacks[Record]("runs")
         self.wiring = Wiring(
             self.hooks,
@@ -139,6 +140,11 @@ class HostParts:
             self.secrets.mask,
             self.watch,
         )
+
+    def forget_breaker(self, topic: str, name: str) -> None:
+        """Forget the circuit breaker of a plugin on a node that is gone."""
+        if self.policies.breakers.remove(topic, name):
+            self._breaker_file.remove(topic, name)
 
     def author_of_package(self, package: str) -> Author | None:
         """Return the plugin whose code is in a top-level package, or None."""
@@ -388,6 +394,7 @@ class Host:
             self.expressions.compile,
             policies.for_topic,
             policies.health.is_usable,
+            self._parts.forget_breaker,
         )
         if self._answering is not None:
             policies.health.start()

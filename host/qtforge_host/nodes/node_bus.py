@@ -74,6 +74,8 @@ class NodeBus:
         compile_condition: Compiles ``accepts`` of other nodes' handlers.
         policy_of: Returns the policy of a topic with that many handlers, or None.
         is_healthy: Whether a plugin of this host is healthy.
+        forget_breaker: Called with a topic and the `RemoteHandler.breaker_name` of a handler that
+            is gone.
 
     Attributes:
         transport: The connection to other nodes.
@@ -89,6 +91,7 @@ class NodeBus:
         compile_condition: ConditionCompiler,
         policy_of: PolicyOf,
         is_healthy: Callable[[str], bool],
+        forget_breaker: Callable[[str, str], None] = lambda topic, name: None,
     ) -> None:
         self.transport: Final = transport
         self.origin = ""
@@ -97,6 +100,7 @@ class NodeBus:
         self._compile: Final = compile_condition
         self._policy_of: Final = policy_of
         self._is_healthy: Final = is_healthy
+        self._forget_breaker: Final = forget_breaker
         self._remote: dict[_Known, RemoteHandler] = {}
         self._run_relays: tuple[Relay, ...] = ()
         self._changed: Final = asyncio.Event()
@@ -227,8 +231,11 @@ class NodeBus:
                 if handler is not None and key not in found:
                     found[key] = handler
                     by_topic.setdefault(announced.topic, []).append(handler)
+        gone = [handler for key, handler in self._remote.items() if key not in found]
         self._remote = found
         self._bus.set_remote_handlers(by_topic, self._policy_of)
+        for handler in gone:
+            self._forget_breaker(handler.topic, handler.breaker_name)
 
     def _remote_handler(
         self, node: str, announced: NodeHandler, before: RemoteHandler | None

@@ -139,6 +139,11 @@ class CircuitBreaker:
         return "half_open" if self._state == "open" and self.closes_in_s <= 0 else self._state
 
     @property
+    def has_changed(self) -> bool:
+        """Whether it has ever changed its state."""
+        return self._period > 0
+
+    @property
     def closes_in_s(self) -> float:
         """Seconds until a trial call may be made; 0 unless open."""
         if self._state != "open":
@@ -236,6 +241,15 @@ class Breakers:
                 else CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.notify)
             )
         return self._breakers[key]
+
+    def known(self, topic: str, plugin: str) -> CircuitBreaker | None:
+        """Return the breaker of a plugin on a topic where it is used; None elsewhere."""
+        return self._breakers.get((topic, plugin))
+
+    def remove(self, topic: str, plugin: str) -> bool:
+        """Forget a breaker whose plugin is gone; return whether it has ever changed its state."""
+        breaker = self._breakers.pop((topic, plugin), None)
+        return breaker is not None and breaker.has_changed
 
     def allows(self, topic: str, plugin: str) -> bool:
         """Return whether a plugin may be called now; changes nothing."""

@@ -30,6 +30,7 @@ _SCHEMA: Final = Schema(
         ),
     ),
 )
+_DELETE: Final = "DELETE FROM breakers WHERE topic = ? AND plugin = ?"
 _UPSERT: Final = """INSERT INTO breakers VALUES (?, ?, ?, ?, ?) ON CONFLICT (topic, plugin)
     DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason"""
 
@@ -81,6 +82,14 @@ class BreakerFile:
                 connection.execute(_UPSERT, row)
         except StoreError as error:
             _LOG.warning("%s: a breaker's state is not saved: %s", self._path, error.why)
+
+    def remove(self, topic: str, plugin: str) -> None:
+        """Forget a breaker."""
+        try:
+            with self._store.transaction() as connection:
+                connection.execute(_DELETE, (topic, plugin))
+        except StoreError as error:
+            _LOG.warning("%s: a breaker's state is not removed: %s", self._path, error.why)
 
     def all(self) -> Sequence[SavedBreaker]:
         """Return every breaker that ever changed its state, sorted by topic and plugin."""

@@ -87,8 +87,8 @@ class _RequestPolicy:
         return None if breaker is None else breaker.before()
 
     def after(self, plugin: str, permit: Any, error: BaseException | None) -> None:
-        breaker = self._policies.breakers.breaker(self._topic, plugin)
-        if breaker is None or permit is None:
+        breaker = self._policies.breakers.known(self._topic, plugin)
+        if breaker is None or permit is None:  # or its node is gone
             return
         if error is None or isinstance(error, QtForgeError):
             # Its code is a class's or an instance's; either way it is a text.

@@ -21,13 +21,14 @@ What most plugins need is in this module. The other public modules are
   workflow;
 - `qtforge_sdk.records`, `qtforge_sdk.run_status` and `qtforge_sdk.journal`: a run's history, its
   status and its storage;
+- `qtforge_sdk.transport` and `qtforge_sdk.transport_kit`: the bus between nodes;
 - `qtforge_sdk.validation`, `qtforge_sdk.conversion`, `qtforge_sdk.topics`,
   `qtforge_sdk.secrets` and `qtforge_sdk.sqlite_store`: tools that plugins share with the host;
 - `qtforge_sdk.bus`, `qtforge_sdk.plugin`, `qtforge_sdk.operations`, `qtforge_sdk.health`,
   `qtforge_sdk.markers` and `qtforge_sdk.clock`: where names of this module are defined, with the
   types that go with them;
-- `qtforge_sdk.testing`: a virtual clock, and the contract of journals. The pytest fixtures
-  ``host`` and ``workflows`` come with ``qtforge-host[testing]``.
+- `qtforge_sdk.testing`: a virtual clock, and the contracts of journals and transports. The
+  pytest fixtures ``host`` and ``workflows`` come with ``qtforge-host[testing]``.
 
 Modules whose names begin with ``_`` are private.
 """

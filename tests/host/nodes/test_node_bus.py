@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from qtforge_host.nodes.node_bus import Answering, NodeBus
+from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_sdk import Health, OperationContext, Plugin, operation, subscriber
 from qtforge_sdk.errors import (
     BreakerOpenError,
@@ -102,6 +103,10 @@ class Machine:
     def bus(self) -> Any:
         return self.bench.bus
 
+    @property
+    def state_dir(self) -> Any:
+        return self.bench._settings.state_dir
+
     async def sees(self, *topics: str) -> None:
         await until(lambda: set(topics) <= set(self.bus.topics()))
 
@@ -139,6 +144,7 @@ class Machines:
             parts.expressions.compile,
             parts.policies.for_topic,
             parts.policies.health.is_usable,
+            parts.forget_breaker,
         )
         await nodes.open(answering or Answering())
         self._stack.push_async_callback(nodes.close)
@@ -313,6 +319,11 @@ async def test_a_breaker_is_of_a_plugin_on_a_node(machines: Machines) -> None:
     await machines.start("b-good", (good, "calculator"))
     await until(lambda: len(one.bus.topics()["numbers.wait"]) == 2)
     assert await one.bus.request("numbers.wait", {}) == "good"
+    file, breakers = BreakerFile(one.state_dir), one.bench.parts.policies.breakers
+    assert [each.plugin for each in file.all()] == ["calculator@a-bad"]
+    await machines.network.lose("a-bad")
+    await until(lambda: not file.all())
+    assert [each.plugin for each in breakers.all()] == ["calculator@b-good"]
 
 
 @over_machines

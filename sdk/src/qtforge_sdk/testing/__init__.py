@@ -1,8 +1,9 @@
-"""Test what stands below the host: a clock of virtual time, and the contract of journals.
+"""Test what stands below the host: a clock of virtual time, contracts of journals and transports.
 
 `VirtualClock` makes a day of waiting take milliseconds. `journal_contract` holds the tests
-that every implementation of `qtforge_sdk.journal.Journal` passes. Plugins and workflows are
-tested with the fixtures of ``qtforge-host[testing]``.
+that every implementation of `qtforge_sdk.journal.Journal` passes, and `transport_contract` those
+of `qtforge_sdk.transport.Transport`; `memory_transport` connects nodes in one process. Plugins
+and workflows are tested with the fixtures of ``qtforge-host[testing]``.
 """
 
 from __future__ import annotations
