@@ -101,7 +101,9 @@ class Route:
                 return await handler.call(envelope, message, listener)
             return await self._call_with(self._policy, handler, envelope, listener, message)
         wrapper = self.wrappers[depth]
-        if wrapper.plugin in envelope.wrapped_by:  # on the node that sent the request
+        if (
+            envelope.wrapped_by and wrapper.plugin in envelope.wrapped_by
+        ):  # on the node that sent the request
             return await self._from(depth + 1, envelope, listener, message)
 
         async def proceed(forwarded: Any) -> Any:
@@ -172,7 +174,8 @@ class Route:
         """
         chosen: Handler | RemoteHandler | None = None
         unhealthy: Handler | RemoteHandler | None = None
-        here: list[str] = []  # plugins of this process that can be asked
+        # Of this process, the plugins that can be asked; None where no other node is.
+        here: list[str] | None = None if self._is_local else []
         names: dict[str, Any] | None = None
         refusals: list[str] = []
         barred: Exception | None = None
@@ -181,9 +184,7 @@ class Route:
                 break
             if envelope.plugin is not None and handler.plugin != envelope.plugin:
                 continue
-            if handler.node and handler.plugin in here:
-                continue
-            if tried and handler in tried:
+            if here is not None and (handler in tried or (handler.node and handler.plugin in here)):
                 continue
             if handler.accepts is not None:
                 if decided is not None and position in decided:
@@ -204,7 +205,7 @@ class Route:
                     continue
             if chosen is None or handler.counters.outstanding < chosen.counters.outstanding:
                 chosen = handler
-            if not self._is_local and not handler.node:
+            if here is not None and not handler.node:
                 here.append(handler.plugin)
         found = chosen or unhealthy
         if found is None:
