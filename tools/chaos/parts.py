@@ -198,6 +198,7 @@ def disk_full(folder: Path, say: _Say) -> None:
     _check(os.geteuid() == 0, "only root can mount a small disk")
     disk = folder / "disk"
     disk.mkdir()
+    folder.chmod(0o711)  # the server runs as another user
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m,mode=0777", "tmpfs", disk], check=True)
     before, tempfile.tempdir = tempfile.tempdir, str(disk)
     try:

@@ -195,8 +195,11 @@ class RecoveryLoop:
         """
         await self._notice_set_back()
         await self._announce()
+        known = self.peers.changes
         await self.peers.refresh()
         self._supervisor.active_runs.drains = self.peers.draining
+        if self.peers.changes != known:  # perhaps one has died: its runs are looked for at once
+            self._swept_at = time.monotonic() - _SWEEP_S
         while True:
             # Where nothing has changed, what was read before holds: a shared journal's server
             # is asked as little as possible.

@@ -278,3 +278,38 @@ def test_a_process_that_the_store_does_not_answer_leaves_its_runs_and_resumes_th
             await lab.until(lambda: asked(lab, ["1.ask", "1.ask"]))
 
     play(case)
+
+
+def test_the_runs_of_a_process_that_has_ended_are_looked_for_at_once(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 3600.0)
+
+    async def case(lab: Any) -> None:
+        stands, takes, nodes = lab.mortal.standing, lab.mortal.take, "before"
+        sweeps, swept = 0, asyncio.Event()
+
+        async def standing() -> Standing:
+            found: Standing = msgspec.structs.replace(await stands(), nodes=nodes)
+            return found
+
+        async def take(*args: Any, **options: Any) -> Any:
+            nonlocal sweeps
+            if options["since"] is None:
+                sweeps += 1
+                swept.set()
+            return await takes(*args, **options)
+
+        lab.mortal.standing, lab.mortal.take = standing, take
+        async with lab.dispatching(), asyncio.timeout(60):
+            await swept.wait()
+            await asyncio.sleep(0.05)
+            before = sweeps
+            swept.clear()
+            nodes = "after"
+            for tell in [*lab.engine.active_runs.on_change]:
+                tell()
+            await swept.wait()
+            assert sweeps == before + 1
+
+    play(case)
