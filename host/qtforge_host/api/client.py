@@ -368,7 +368,9 @@ class RunClient(RunStore):
                     if durable is not None:
                         await durable.supervisor.until_resting(run_id, _ALL)
                     run = await journal.summary(run_id)
-                    is_idle = shown_status(run) in _IDLE
+                    # A run without checkpoints that waits is in the middle of its code.
+                    is_amid = run.status == "waiting" and not run.stateful
+                    is_idle = shown_status(run) in _IDLE and not is_amid
                     if run.finished_at is not None or (is_idle and not until_end):
                         break
                     await asyncio.sleep(_POLL_S)

@@ -93,8 +93,12 @@ class RunSnapshot:
 
     @property
     def rests(self) -> bool:
-        """Whether it has ended, or executes nothing until an event, a timer or a person comes."""
-        return self.ended or self.status in _IDLE
+        """Whether it has ended, or executes nothing until an event, a timer or a person comes.
+
+        A run without checkpoints that waits is in the middle of its code, and does not count.
+        """
+        is_amid = self.status == "waiting" and self.state.checkpoint is None
+        return self.ended or (self.status in _IDLE and not is_amid)
 
     @property
     def stands_still(self) -> bool:

@@ -146,8 +146,11 @@ class ActiveRuns:
         return len(self._handles)
 
     def waiting(self) -> int:
-        """Return how many runs in memory wait for an event."""
-        return sum(control.idle_since is not None for control in self._controls.values())
+        """Return how many runs in memory do nothing but wait."""
+        return sum(
+            control.idle_since is not None or control.waits.only
+            for control in self._controls.values()
+        )
 
     def awaited_events(self, run_id: str) -> list[str]:
         """Return the events that the code of a run waits for here, in the order of its waits."""

@@ -25,7 +25,8 @@ from qtforge_host.runs.state import RunState
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.journal import RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError
-from qtforge_sdk.records import RunFinished
+from qtforge_sdk.records import RunFinished, RunWaiting
+from qtforge_sdk.testing._journal_scenarios import NOW, finished, started
 
 PAGE = Path(__file__).parents[3] / "docs" / "embedding.md"
 
@@ -249,5 +250,28 @@ def test_an_event_for_a_run_that_ends_without_it_is_refused_at_once(
             async with asyncio.timeout(60):
                 with pytest.raises(RunEndedError):
                     await runs.send(run_id, "go", timeout=3600)
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_a_run_that_rests_in_the_middle_of_its_code_gets_its_end(
+    folder: Path,
+) -> None:
+    async def main() -> None:
+        settings = load_settings(None, environ=os.environ)
+        async with RunClient.of_settings(settings, by="a test") as client:
+            journal = await client._parts.journal()
+            ownership = await journal.create(started())
+            waits = RunWaiting(run_id="run", at=NOW, events=("user.action.go",))
+            await journal.append(ownership, [waits])
+            await journal.release(ownership)
+            assert (await client.wait("run", timeout=0.3)).status == "waiting"
+            (row,) = (await client.inbox()).inbox
+            assert (row.run_id, row.machine) == ("run", None)
+            waiting = asyncio.ensure_future(client.wait("run", timeout=60))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            await journal.append(await journal.claim("run"), [finished()])
+            assert (await waiting).status == "succeeded"
 
     asyncio.run(main())

@@ -7,7 +7,7 @@ import asyncio
 from qtforge_host.api.snapshots import look
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_sdk.journal import RunSummary
-from qtforge_sdk.records import RunPaused
+from qtforge_sdk.records import RunPaused, RunWaiting
 from qtforge_sdk.testing._journal_scenarios import NOW, keep, started
 
 
@@ -40,6 +40,19 @@ def test_a_run_whose_process_has_died_is_interrupted() -> None:
         journal = MemoryJournal()
         await journal.release(await keep(journal, started()))
         assert (await look(journal, "run")).status == "interrupted"
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_run_that_rests_in_the_middle_of_its_code_is_not_at_rest_for_who_waits_for_it() -> None:
+    async def main() -> None:
+        journal = MemoryJournal()
+        ownership = await keep(journal, started())
+        await journal.append(ownership, [RunWaiting(run_id="run", at=NOW)])
+        await journal.release(ownership)
+        found = await look(journal, "run")
+        assert (found.status, found.rests) == ("waiting", False)
         await journal.close()
 
     asyncio.run(main())

@@ -198,6 +198,7 @@ def test_a_run_that_works_beside_a_wait_stays(play: Any) -> None:
             await asyncio.wait_for(lab.desk.pending.wait(), 60)
             await asyncio.sleep(4 * AFTER_S)
             assert await lab.status(run_id) == "running"
+            assert lab.engine.active_runs.waiting() == 0
             lab.desk.gate.set()
             await rests(lab, run_id)
             await lab.post(run_id, "event", "yes", 1)
@@ -354,6 +355,7 @@ def test_a_run_that_a_user_waits_for_stays_in_memory(play: Any) -> None:
         await lab.until(lambda: awaits(lab, run_id))
         await asyncio.sleep(4 * AFTER_S)
         assert await lab.status(run_id) == "running"
+        assert lab.engine.active_runs.waiting() == 1
 
     async def awaits(lab: Any, run_id: str) -> bool:
         return bool(lab.engine.active_runs.awaited_events(run_id))

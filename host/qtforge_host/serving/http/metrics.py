@@ -67,7 +67,7 @@ class _Figures(Collector):
         timer = 0.0 if self._next_timer is None else self._next_timer.timestamp()
         for name, text, value in (
             ("runs_executing", "Runs executing now.", supervisor.count() - waiting),
-            ("runs_waiting_here", "Runs in memory that wait for events.", waiting),
+            ("runs_waiting_here", "Runs in memory that only wait.", waiting),
             (
                 "next_timer_timestamp_seconds",
                 "When the next timer of a run is due; 0 for none.",
