@@ -37,7 +37,7 @@ from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Registry
-from qtforge_host.plugins.requirements import is_met
+from qtforge_host.plugins.requirements import is_met, newest_versions
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
 from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker
@@ -440,7 +440,9 @@ class Host:
         )
 
     def _versions(self) -> dict[str, str]:
-        return {} if self._plugins is None else self._plugins.versions()
+        own = {} if self._plugins is None else self._plugins.versions()
+        # A run that another node's plugin serves can be continued wherever that one is asked.
+        return own if self.nodes is None else {**newest_versions(self.nodes.plugins()), **own}
 
 
 def _journal_id(settings: Settings) -> str:

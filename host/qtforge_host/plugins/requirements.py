@@ -20,9 +20,10 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 
-__all__ = ["DistributionChecker", "is_met", "satisfies"]
+__all__ = ["DistributionChecker", "is_met", "newest_versions", "satisfies"]
 
 _NO_EXTRA: Final = ""
+_OLDEST: Final = Version("0.dev0")
 
 
 def satisfies(version: str, requirement: Requirement) -> bool:
@@ -50,6 +51,22 @@ def is_met(text: str, versions: Mapping[str, Iterable[str]]) -> bool:
     except InvalidRequirement:
         return False
     return any(satisfies(each, requirement) for each in versions.get(requirement.name, ()))
+
+
+def newest_versions(versions: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Return the newest version of each plugin; a malformed one is older than all others.
+
+    >>> newest_versions({"gpu-ocr": ["1.10.0", "1.9.0", "nightly"]})
+    {'gpu-ocr': '1.10.0'}
+    """
+    return {name: max(each, key=_age) for name, each in versions.items()}
+
+
+def _age(version: str) -> tuple[Version, str]:
+    try:
+        return Version(version), version
+    except InvalidVersion:
+        return _OLDEST, version
 
 
 class _Line:

@@ -437,3 +437,16 @@ async def test_a_node_handles_so_many_requests_at_once_and_refuses_what_it_canno
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert answers.count("there") == 18
     assert len(there.calls) == 18
+
+
+@over_machines
+async def test_the_plugins_of_other_nodes_are_known_with_their_versions(
+    machines: Machines,
+) -> None:
+    one = await machines.start("one", (Calculator(), "calculator"))
+    assert one.nodes.plugins() == {}
+    await machines.start("two", (Calculator(), "calculator"), (Positive(), "positive"))
+    await until(lambda: len(one.nodes.plugins()) == 2)
+    assert one.nodes.plugins() == {"calculator": {"1.0.0"}, "positive": {"1.0.0"}}
+    await machines.network.lose("two")
+    await until(lambda: one.nodes.plugins() == {})
