@@ -275,3 +275,58 @@ def test_the_name_of_a_node_that_was_given_none_can_be_typed() -> None:
     host, _, number = default_node().rpartition("-")
     assert host
     assert number.isdecimal()
+
+
+async def side_by_side(run: Run) -> Any:
+    async def branch(name: str) -> Any:
+        await run.request(name, "do.wait", {})
+        return await run.request(f"{name}2", "do.ok", {})
+
+    return await run.gather(branch("a"), branch("b"))
+
+
+def test_branches_end_their_steps_before_a_run_is_handed_over(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        await lab.start()
+        other = await lab.beside()
+        run_id = await lab.engine.enqueue(lab.script(side_by_side), {}, QueueEntry())
+        async with node(lab, lab.supervisor, "a") as mine:
+            await lab.until(lambda: asked_again(lab))
+            async with node(lab, other, "b") as theirs:
+                await drain(lab, mine)
+                await lab.until(lambda: is_leaving(lab, run_id))
+                lab.desk.gate.set()
+                await lab.has(run_id, "succeeded")
+                assert await owners_of(lab, run_id) == [mine, theirs]
+        assert sorted(lab.desk.asked) == ["a", "a2", "b", "b2"]
+
+    play(case)
+
+
+async def with_child(run: Run) -> Any:
+    await run.run_workflow("w", {})
+    return await run.request("last", "do.ok", {})
+
+
+@pytest.mark.parametrize("grace_s", [30.0, 0.05])
+def test_a_child_is_handed_over_with_its_parent(play: Any, grace_s: float) -> None:
+    async def case(lab: Any) -> None:
+        await lab.start()
+        other = await lab.beside()
+        lab.script(two_steps)
+        run_id = await lab.engine.enqueue(lab.script(with_child, "p"), {}, QueueEntry())
+        async with node(lab, lab.supervisor, "a", grace_s=grace_s) as mine:
+            await lab.desk.pending.wait()
+            async with node(lab, other, "b") as theirs:
+                await drain(lab, mine)
+                await lab.until(lambda: is_leaving(lab, run_id))
+                if grace_s < 1:
+                    await lab.until(lambda: asked_again(lab))
+                lab.desk.gate.set()
+                await lab.has(run_id, "succeeded")
+                assert await owners_of(lab, run_id) == [mine, theirs]
+        assert lab.desk.asked.count("two") == 1
+        assert lab.desk.asked.count("last") == 1
+        assert lab.supervisor.count() == 0
+
+    play(case)
