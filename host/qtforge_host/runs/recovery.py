@@ -200,6 +200,8 @@ class RecoveryLoop:
         self._supervisor.active_runs.drains = self.peers.draining
         if self.peers.changes != known:  # perhaps one has died: its runs are looked for at once
             self._swept_at = time.monotonic() - _SWEEP_S
+        if self._is_full():
+            return _ROOM_S
         while True:
             # Where nothing has changed, what was read before holds: a shared journal's server
             # is asked as little as possible.
@@ -232,6 +234,19 @@ class RecoveryLoop:
             return _GAP_S
         due = await self._due_next(now, is_idle=is_idle and self._was_idle)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
+
+    def _is_full(self) -> bool:
+        """Return whether nothing can be taken, so that others' writes need not be looked at."""
+        is_full = self._room() <= 0 and time.monotonic() < self._swept_at + _SWEEP_S
+        if is_full:
+            self._wanted.clear()
+            self._has_skipped = self._is_crowded = True
+        return is_full and not self.peers.draining
+
+    def _room(self) -> int:
+        """Return how many more runs may execute here; those that only wait do not count."""
+        active_runs = self._supervisor.active_runs
+        return self._max_runs - active_runs.count() + active_runs.waiting()
 
     async def _due_next(self, now: datetime.datetime, *, is_idle: bool) -> datetime.datetime | None:
         """Return when the next timer is due; of an idle process as it was a moment ago."""
@@ -295,7 +310,7 @@ class RecoveryLoop:
         plugins = self._supervisor.engine.plugins()
         again = plugins != self._plugins  # what was blocked or refused may not be any more
         active_runs = self._supervisor.active_runs
-        room = self._max_runs - active_runs.count() + active_runs.waiting()
+        room = self._room()
         self._is_crowded = room <= 0
         if room <= 0:
             self._has_skipped = True
