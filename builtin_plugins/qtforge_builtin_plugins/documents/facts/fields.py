@@ -19,7 +19,15 @@ from qtforge_builtin_plugins.documents.facts.numbers import find_number
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sentences import PlacedValue, find_sentence_values
 
-__all__ = ["DATES", "GUESSED", "REFERENCES", "Field", "find_fields", "find_stamp"]
+__all__ = [
+    "DATES",
+    "GUESSED",
+    "REFERENCES",
+    "Field",
+    "find_day_of_payment",
+    "find_fields",
+    "find_stamp",
+]
 
 DATES: Final = ("date", "due_date", "service_date")
 REFERENCES: Final = (
@@ -367,6 +375,31 @@ def _in_sentences(page: Page, dates: _Dates, known: set[str]) -> Iterator[Field]
                 yield _field(page, "due_date", placed[2], match.start(), match.end() + placed[1],
                              0.4)  # fmt: skip
                 return
+
+
+def find_day_of_payment(
+    page: Page, language: str | None, day: str, payments: Sequence[str]
+) -> Field | None:
+    """Return the first day after the invoice's in a line with the sum or the account.
+
+    Args:
+        page: The text.
+        language: ISO 639-1, or None.
+        day: The invoice's, ISO 8601.
+        payments: What is paid and where, as written.
+    """
+    dates = _Dates(page, language)
+    first = datetime.date.fromisoformat(day)
+    places = (
+        match.start() for each in payments for match in re.finditer(re.escape(each), page.text)
+    )
+    for index in sorted({page.line_at(place) for place in places}):
+        start, end = page.lines[index]
+        for placed in dates.all(page.text[start:end]):
+            days = (datetime.date.fromisoformat(placed[2]) - first).days
+            if 0 < days <= _MOST_DAYS:
+                return _field(page, "due_date", placed[2], start, start + placed[1], 0.4)
+    return None
 
 
 def find_stamp(page: Page, language: str | None) -> Field | None:

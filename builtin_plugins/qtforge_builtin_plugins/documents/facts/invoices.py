@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.businesses import (
@@ -14,11 +15,16 @@ from qtforge_builtin_plugins.documents.facts.businesses import (
 from qtforge_builtin_plugins.documents.facts.fields import (
     GUESSED,
     Field,
+    find_day_of_payment,
     find_fields,
     find_stamp,
 )
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
-from qtforge_builtin_plugins.documents.facts.items import Row, find_rows
+from qtforge_builtin_plugins.documents.facts.items import (
+    Row,
+    find_rows,
+    find_sum_of_rows,
+)
 from qtforge_builtin_plugins.documents.facts.labels import fold, load_labels, tokenize
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sentences import with_sentence_sums
@@ -85,6 +91,16 @@ def find_invoice(
     rows = find_rows(page, language)
     sums = find_sums(page, language, [row.amount.value for row in rows])
     sums = with_sentence_sums(page, language, sums, _value(fields, "number"))
+    if sums.total is None and sums.due is None:
+        whole = find_sum_of_rows(page, language, rows)
+        sums = replace(sums, total=whole, currency=whole.amount.currency) if whole else sums
+    payment = sums.due or sums.total
+    if "due_date" not in fields and "date" in fields and payment is not None:
+        accounts = [iban.text for _, iban in iterate_ibans(page.text) if iban.valid]
+        day = find_day_of_payment(
+            page, language, fields["date"].value, [payment.amount.text, *accounts]
+        )
+        fields |= {"due_date": day} if day else {}
     number = fields.get("number")
     if sums.total is None and (number is None or number.confidence <= GUESSED):
         return None

@@ -16,11 +16,12 @@ from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sums import (
     RATE_AFTER,
     Money,
+    SumLine,
     decimal_mark,
     find_money,
 )
 
-__all__ = ["Row", "find_rows"]
+__all__ = ["Row", "find_rows", "find_sum_of_rows"]
 
 _MOST_LINES: Final = 2_000
 _DISCOUNT: Final = re.compile(r"\(?[-–]\s?(\d{1,2}(?:[.,]\d{1,2})?) ?%\)?")
@@ -33,6 +34,8 @@ _MOST_TAX: Final = Decimal("1.31")  # of an amount with tax, as a share of that 
 _MOST_DISCOUNT: Final = 60  # per cent
 _CENTS: Final = 2
 _MOST_BEFORE: Final = 2  # lines of a description before its numbers
+_MOST_BELOW: Final = 40  # amounts below the items
+_STACKED: Final = 3  # lines before the amount: name, quantity and price
 _SUMS: Final = frozenset({"net", "tax", "total", "total_weak", "amount_due", "paid"})
 
 
@@ -83,6 +86,7 @@ def find_rows(page: Page, language: str | None) -> list[Row]:
         if index + 1 < len(lines):
             following = _Line(index + 1, *lines[index + 1], numbers[index + 1])
         row = _row(page, line, before[-_MOST_BEFORE:], following, mark)
+        row = row or _stacked(page, line, before[-_STACKED:])
         if row is None:
             before.append(line)
             continue
@@ -92,6 +96,39 @@ def find_rows(page: Page, language: str | None) -> list[Row]:
         found.append(row)
         before = []
     return found
+
+
+def find_sum_of_rows(page: Page, language: str | None, rows: Sequence[Row]) -> SumLine | None:
+    """Return the amount below the items that is their sum, or with one more amount below them.
+
+    It is the total whose label is of no list.
+
+    Args:
+        page: The text.
+        language: ISO 639-1, or None.
+        rows: The items.
+    """
+    if not rows:
+        return None
+    mark = decimal_mark(page.text)
+    whole = sum((row.amount.value for row in rows), Decimal(0))
+    last = max(row.line for row in rows)
+    below = [
+        (index, amount)
+        for index, (start, end) in enumerate(page.lines[last + 1 : _MOST_LINES], last + 1)
+        for amount in find_money(page, start, end, mark, language)
+        if amount.looks_like_money
+    ][:_MOST_BELOW]
+    others = {Decimal(0), *(amount.value for _, amount in below if amount.value < whole)}
+    fitting = [(index, amount) for index, amount in below if amount.value - whole in others]
+    if not fitting:
+        return None
+    index, amount = max(fitting, key=lambda each: each[1].value)
+    start, end = page.lines[index]
+    return SumLine(
+        kind="total", label=page.folded[start : amount.start], amount=amount, rate=None, base=None,
+        line=index, evidence=page.spans([(start, end)]), plain=False,
+    )  # fmt: skip
 
 
 def _joined(words: Sequence[str], page: Page) -> str:
@@ -149,6 +186,32 @@ def _row(
                 evidence=page.spans([(line.start, line.end), (following.start, following.end)]),
             )
     return None
+
+
+def _stacked(page: Page, amount: _Line, before: Sequence[_Line]) -> Row | None:
+    """Return the item whose name, quantity, price and amount each have a line of their own."""
+    if len(before) < _STACKED:
+        return None
+    name, *factors = before
+    if any(
+        len(line.numbers) != 1 or re.search(r"[^\W\d_]{4,}", page.folded[line.start : line.end])
+        for line in (*factors, amount)
+    ):
+        return None
+    quantity, price, whole = (line.numbers[0] for line in (*factors, amount))
+    is_price = _is_price(price) and whole.looks_like_money and quantity.currency is None
+    if not is_price or not _is_part(page, name) or not _is_product(
+        quantity.value, price, whole, ()
+    ):  # fmt: skip
+        return None
+    return Row(
+        line=amount.index,
+        description=page.text[name.start : name.end].strip(),
+        quantity=quantity.value,
+        price=price.value,
+        amount=whole,
+        evidence=page.spans([(line.start, line.end) for line in (*before, amount)]),
+    )
 
 
 def _with_per_cent(numbers: Sequence[Money]) -> tuple[Money, Money] | None:
