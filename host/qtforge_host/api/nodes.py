@@ -22,7 +22,8 @@ from qtforge_host.api.errors import NotFoundError, QueueInvalidError
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.queueing import queue_entry
 from qtforge_host.config.settings import Settings
-from qtforge_host.runs.versions import major, majors
+from qtforge_host.major_versions import major
+from qtforge_host.runs.versions import majors
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.journal import Journal, JournalOwner, PoolState, RunQuery
 from qtforge_sdk.run_status import UNFINISHED

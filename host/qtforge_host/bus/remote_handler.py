@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from qtforge_host.bus.handler import Predicate
 from qtforge_host.bus.statistics import Counters
+from qtforge_host.major_versions import major
 from qtforge_host.plugin_code import Author, is_interruption
 from qtforge_sdk import HandlerInfo
 from qtforge_sdk.errors import RequestTimeoutError
@@ -54,6 +56,15 @@ class RemoteHandler:
         self.breaker_name: Final = f"{announced.plugin}@{node}"
         self.counters = Counters(announced.topic, announced.plugin, node)
         self._transport: Final = transport
+
+    def has_served(self, versions: Mapping[str, str] | None) -> bool:
+        """Return False when another major version of the plugin has served a run.
+
+        Args:
+            versions: The plugins that have served it, with their versions; None without a run.
+        """
+        before = None if versions is None else versions.get(self.plugin)
+        return before is None or major(before) == major(self.version)
 
     @property
     def info(self) -> HandlerInfo:

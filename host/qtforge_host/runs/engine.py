@@ -13,6 +13,7 @@ from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.clock import SystemClock
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.evaluator import Evaluator
+from qtforge_host.major_versions import major
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns, OnStarted, RunHandle
 from qtforge_host.runs.amendments import Amendments, as_document
@@ -29,7 +30,6 @@ from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import StepRequester
 from qtforge_host.runs.versions import (
     VersionPolicy,
-    major,
     majors,
     needs_of,
     stays_blocked,

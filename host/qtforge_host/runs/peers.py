@@ -8,7 +8,7 @@ from typing import Final
 
 from packaging.version import InvalidVersion, Version
 
-from qtforge_host.runs.versions import major
+from qtforge_host.major_versions import major
 from qtforge_sdk.journal import Announcement, Journal, JournalOwner
 
 __all__ = ["Peers", "Plugins", "plugins_of"]

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from socket import gethostname
 from typing import Any, Final
 
+from qtforge_host.major_versions import major
 from qtforge_host.runs.peers import Peers, plugins_of
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Supervisor
-from qtforge_host.runs.versions import major
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Announcement, Cursor, Journal

@@ -735,6 +735,7 @@ class ActiveRun:
             attempt=attempt,
             cache=cache,
             secrets=self._log.secrets,
+            versions=self._log.state.served_by,
         )
         return self._requester.request(request, on_progress)
 

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -136,6 +136,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     cache: Cache | None
     secrets: RunSecrets
+    versions: Mapping[str, str]
 
 
 class StepCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -529,6 +530,7 @@ class StepRequester:
             step=request.step,
             attempt=request.attempt,
             idempotency_key=f"{request.run_id}/{request.step}",
+            versions=request.versions,
         )
         if request.cache is None or self._cache is None:
             try:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from packaging.version import InvalidVersion, Version
-
+from qtforge_host.major_versions import major
 from qtforge_sdk.records import ANY_VERSION, RunBlocked
 
 __all__ = [
     "VersionPolicy",
     "VersionProblem",
-    "major",
     "majors",
     "needs_of",
     "stays_blocked",
@@ -66,19 +63,6 @@ def version_problem(
         policy == "exact" or not _same_major(before, now) for before, now in changed.values()
     )
     return VersionProblem(text=text, blocks=blocks)
-
-
-@functools.lru_cache(maxsize=256)
-def major(version: str) -> str:
-    """Return the first number of a version; the version itself where it has none.
-
-    >>> major("2.1"), major("nightly")
-    ('2', 'nightly')
-    """
-    try:
-        return str(Version(version).major)
-    except InvalidVersion:
-        return version
 
 
 def majors(versions: Mapping[str, str]) -> dict[str, str]:

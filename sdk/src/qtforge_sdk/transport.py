@@ -47,6 +47,8 @@ class Envelope(msgspec.Struct):
         served_by: Name and version of the plugin that was chosen, once one was.
         secrets: What its operation says of secrets in the answer, or None.
         wrapped_by: The plugins whose wrappers the request has passed on the node that sends it.
+        versions: Of a run, the plugins that have served it, with their versions: of several nodes
+            one with the same major version is asked first. It is not sent.
     """
 
     topic: str
@@ -61,6 +63,7 @@ class Envelope(msgspec.Struct):
     served_by: tuple[str, str] | None = None
     secrets: AnswerSecrets | None = None
     wrapped_by: tuple[str, ...] = ()
+    versions: Mapping[str, str] | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -450,3 +450,23 @@ async def test_the_plugins_of_other_nodes_are_known_with_their_versions(
     assert one.nodes.plugins() == {"calculator": {"1.0.0"}, "positive": {"1.0.0"}}
     await machines.network.lose("two")
     await until(lambda: one.nodes.plugins() == {})
+
+
+@over_machines
+async def test_a_run_is_served_by_the_major_version_that_has_served_it(
+    machines: Machines,
+) -> None:
+    for number, version in enumerate(("1.4.0", "2.0.0", "1.5.0")):
+        node = await machines.start(f"node-{number}")
+        await node.bench.add(Calculator(version), "calculator", version)
+    one = await machines.start("one")
+    await until(lambda: len(one.bus.topics().get("numbers.add", ())) == 3)
+    for served, expected in (
+        ({"calculator": "2.1.0"}, {"2.0.0"}),
+        ({"calculator": "1.0.0", "other": "2.0.0"}, {"1.4.0"}),
+        ({"calculator": "3.0.0"}, {"1.4.0"}),  # rather than none
+        ({}, {"1.4.0"}),
+    ):
+        envelope = Envelope("numbers.add", ADD, 5, asyncio.get_running_loop().time() + 5)
+        envelope.versions = served
+        assert {(await one.bus.send(envelope))["by"]} == expected
