@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from qtforge_host.runs.checkpoints import restored
 from qtforge_host.runs.errors import StatefulRunError
 from qtforge_host.runs.reset import forked, reset_run
-from qtforge_sdk.records import CheckpointSaved, RunReset, StepSucceeded
+from qtforge_sdk.journal import InboxEntry, InboxMessage
+from qtforge_sdk.records import CheckpointSaved, RunReset, RunStarted, StepSucceeded
 
 MACHINE = """
 initial = "idle"
@@ -303,3 +305,23 @@ def test_the_answers_that_stay_are_kept_behind_the_restored_state(play: Any) -> 
         assert [each.step for each in tail if isinstance(each, StepSucceeded)] == ["2.one", "3.two"]
 
     play(case)
+
+
+def test_a_retry_of_an_imported_machine_gives_no_event_again_that_it_had_handled() -> None:
+    # Another journal counted its messages, so that their positions here are higher.
+    at = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    start = RunStarted(
+        run_id="run", at=at, workflow="m", kind="reactive", workflow_version="1.0.0", input={},
+        plugins={},
+    )  # fmt: skip
+    good = CheckpointSaved(run_id="run", at=at, state={}, event="go", event_id="m1", inbox=1)
+    bad = CheckpointSaved(
+        run_id="run", at=at, state={}, event="divide", event_id="m2", inbox=2, failed=True
+    )
+    inbox = [
+        InboxEntry(100 + number, InboxMessage(message_id=f"m{number}", kind="event", at=at))
+        for number in (1, 2, 3)
+    ]
+    found = restored([start, good, bad], inbox, (), at)
+    assert found is not None
+    assert [each.event_id for each in found.checkpoint.first] == ["m2", "m3"]
