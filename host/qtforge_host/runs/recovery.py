@@ -27,6 +27,8 @@ __all__ = ["RecoveryLoop", "default_node", "lasts"]
 _LOG = logging.getLogger("qtforge.runs")
 _AT_ONCE: Final = 1000  # runs that are resumed before the next look
 _SWEEP_S: Final = 5.0  # between two looks for runs whose process has died
+_ALERT_S: Final = 10.0  # for which a process that has gone is looked for often
+_OFTEN_S: Final = 1.0  # between two looks then: its lease may still run, as after a server's start
 _TIMERS_S: Final = 30.0  # between two looks of an idle process for the next timer
 _LONGEST_S: Final = 60.0  # between two attempts to resume the same run
 _JUMP_S: Final = 1.0  # by which the time of day and the seconds that pass may differ
@@ -114,6 +116,7 @@ class RecoveryLoop:
         self.peers = Peers(journal)
         self._wanted = asyncio.Event()
         self._swept_at = -_SWEEP_S
+        self._alert_until = 0.0  # on the scale of `time.monotonic`
         self._offset_s = self._offset_now_s()
         self._overflowed = False  # more runs are to be resumed than at once
         self._read_until: Cursor = ""  # messages before were looked at
@@ -200,15 +203,19 @@ class RecoveryLoop:
         self._supervisor.active_runs.drains = self.peers.draining
         if self.peers.changes != known:  # perhaps one has died: its runs are looked for at once
             self._swept_at = time.monotonic() - _SWEEP_S
+<<<<<<< HEAD
         if self._is_full():
             return _ROOM_S
+=======
+            self._alert_until = time.monotonic() + _ALERT_S
+>>>>>>> 0f3e5da (Look often for runs of a worker that has just gone)
         while True:
             # Where nothing has changed, what was read before holds: a shared journal's server
             # is asked as little as possible.
             is_idle = self._was_idle and not self._wanted.is_set()
             self._wanted.clear()
             now = self._clock.now()
-            sweeps = time.monotonic() >= self._swept_at + _SWEEP_S
+            sweeps = time.monotonic() >= self._swept_at + self._sweep_s()
             if sweeps:
                 await self._resume_left()
                 await self._note_needs()
@@ -235,6 +242,7 @@ class RecoveryLoop:
         due = await self._due_next(now, is_idle=is_idle and self._was_idle)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
 
+<<<<<<< HEAD
     def _is_full(self) -> bool:
         """Return whether nothing can be taken, so that others' writes need not be looked at."""
         is_full = self._room() <= 0 and time.monotonic() < self._swept_at + _SWEEP_S
@@ -247,6 +255,11 @@ class RecoveryLoop:
         """Return how many more runs may execute here; those that only wait do not count."""
         active_runs = self._supervisor.active_runs
         return self._max_runs - active_runs.count() + active_runs.waiting()
+=======
+    def _sweep_s(self) -> float:
+        """Return the seconds between two looks for runs whose process has died."""
+        return min(_SWEEP_S, _OFTEN_S) if time.monotonic() < self._alert_until else _SWEEP_S
+>>>>>>> 0f3e5da (Look often for runs of a worker that has just gone)
 
     async def _due_next(self, now: datetime.datetime, *, is_idle: bool) -> datetime.datetime | None:
         """Return when the next timer is due; of an idle process as it was a moment ago."""
@@ -437,7 +450,7 @@ class RecoveryLoop:
         try:
             # The timeout is in real time: a clock may be set forward.
             await asyncio.wait(
-                [sleeping, wanting], timeout=_SWEEP_S, return_when=asyncio.FIRST_COMPLETED
+                [sleeping, wanting], timeout=self._sweep_s(), return_when=asyncio.FIRST_COMPLETED
             )
             if wanting.done() and not sleeping.done():
                 await asyncio.sleep(_GAP_S)

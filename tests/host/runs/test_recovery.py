@@ -284,6 +284,7 @@ def test_the_runs_of_a_process_that_has_ended_are_looked_for_at_once(
     play: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 3600.0)
+    monkeypatch.setattr("qtforge_host.runs.recovery._ALERT_S", 0.0)
 
     async def case(lab: Any) -> None:
         stands, takes, nodes = lab.mortal.standing, lab.mortal.take, "before"
