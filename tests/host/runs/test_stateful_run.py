@@ -61,13 +61,13 @@ def test_an_event_that_comes_as_the_run_goes_to_rest_is_handled(play: Any, momen
         release = lab.mortal.inner.release
         sent: list[Any] = []
 
-        async def release_late(ownership: Any) -> None:
+        async def release_late(ownership: Any, **how: Any) -> None:
             if moment == "after":
-                await release(ownership)
+                await release(ownership, **how)
             if not sent:
                 sent.append(await lab.post(ownership.run_id, "event", "note", "late"))
             if moment == "before":
-                await release(ownership)
+                await release(ownership, **how)
 
         lab.mortal.inner.release = release_late
         run_id = await begun(lab, COUNTER)
