@@ -203,12 +203,9 @@ class RecoveryLoop:
         self._supervisor.active_runs.drains = self.peers.draining
         if self.peers.changes != known:  # perhaps one has died: its runs are looked for at once
             self._swept_at = time.monotonic() - _SWEEP_S
-<<<<<<< HEAD
+            self._alert_until = time.monotonic() + _ALERT_S
         if self._is_full():
             return _ROOM_S
-=======
-            self._alert_until = time.monotonic() + _ALERT_S
->>>>>>> 0f3e5da (Look often for runs of a worker that has just gone)
         while True:
             # Where nothing has changed, what was read before holds: a shared journal's server
             # is asked as little as possible.
@@ -242,10 +239,9 @@ class RecoveryLoop:
         due = await self._due_next(now, is_idle=is_idle and self._was_idle)
         return _SWEEP_S if due is None else (due - self._clock.now()).total_seconds()
 
-<<<<<<< HEAD
     def _is_full(self) -> bool:
         """Return whether nothing can be taken, so that others' writes need not be looked at."""
-        is_full = self._room() <= 0 and time.monotonic() < self._swept_at + _SWEEP_S
+        is_full = self._room() <= 0 and time.monotonic() < self._swept_at + self._sweep_s()
         if is_full:
             self._wanted.clear()
             self._has_skipped = self._is_crowded = True
@@ -255,11 +251,10 @@ class RecoveryLoop:
         """Return how many more runs may execute here; those that only wait do not count."""
         active_runs = self._supervisor.active_runs
         return self._max_runs - active_runs.count() + active_runs.waiting()
-=======
+
     def _sweep_s(self) -> float:
         """Return the seconds between two looks for runs whose process has died."""
         return min(_SWEEP_S, _OFTEN_S) if time.monotonic() < self._alert_until else _SWEEP_S
->>>>>>> 0f3e5da (Look often for runs of a worker that has just gone)
 
     async def _due_next(self, now: datetime.datetime, *, is_idle: bool) -> datetime.datetime | None:
         """Return when the next timer is due; of an idle process as it was a moment ago."""
