@@ -51,7 +51,7 @@ def _counted(server: PostgreSQL) -> int:
         # In another database, so that these questions do not count.
         row = connection.execute(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s",
-            ("idle",),
+            ("looks",),
         ).fetchone()
     assert row is not None
     return int(row[0])
@@ -60,10 +60,10 @@ def _counted(server: PostgreSQL) -> int:
 def _settings(server: PostgreSQL, settings: JournalSettings) -> JournalSettings:
     """Return the settings of a journal in a database of its own."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS idle")
-        connection.execute("CREATE DATABASE idle")
+        connection.execute("DROP DATABASE IF EXISTS looks")
+        connection.execute("CREATE DATABASE looks")
     own = JournalSettings(
-        directory=settings.directory, url=server.url(database="idle"), lease_s=300.0
+        directory=settings.directory, url=server.url(database="looks"), lease_s=300.0
     )
     asyncio.run(PostgresqlJournal(own).initialize())
     return own
