@@ -374,6 +374,60 @@ def as_typescript(paper: Paper) -> Draft:
     return Draft(("\n".join(lines) + "\n").encode(), ".txt", "text")
 
 
+def as_columns(paper: Paper) -> Draft:
+    """Write small print in two columns for Chromium to print, rows and title over both."""
+    body = ""
+    for kind, group in _runs(paper):
+        if kind == "row":
+            rows = "".join(
+                f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.cells)}</tr>"
+                for row in group
+            )
+            body += f"<table>{rows}</table>"
+        else:
+            body += f"<div class={kind}>{escape(group[0].text)}</div>"
+    html = (
+        '<!doctype html><html><head><meta charset="utf-8"><style>@page{size:A4;margin:16mm 15mm}'
+        "body{font:8.5pt/1.3 'Liberation Sans';columns:2;column-gap:8mm}.title{column-span:all;"
+        "font-size:14pt;margin-bottom:3mm}table{column-span:all;width:100%;margin:3mm 0}"
+        "td{padding:1mm 3mm 1mm 0;vertical-align:top;width:50%}.heading{font-weight:bold;"
+        "margin-top:2mm}.text,.item{margin-bottom:1.2mm}.head{column-span:all;font-size:7pt}"
+        f"</style></head><body><div class=head>{escape(paper.header)}</div>{body}</body></html>"
+    )
+    return Draft(html.encode(), ".html", "chromium")
+
+
+def as_web_page(paper: Paper) -> Draft:
+    """Write a web page, as a portal for contracts gives it to be kept."""
+    tags = {"title": "h1", "heading": "h3", "item": "li", "text": "p"}
+    body = f"<header>{escape(paper.header)}</header>" if paper.header else ""
+    for kind, group in _runs(paper):
+        if kind == "row":
+            rows = "".join(
+                f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.cells)}</tr>"
+                for row in group
+            )
+            body += f"<table><tbody>{rows}</tbody></table>\n"
+        else:
+            body += f"<{tags[kind]}>{escape(group[0].text)}</{tags[kind]}>\n"
+    html = (
+        '<!doctype html>\n<html><head><meta charset="utf-8"><style>body{max-width:44em;margin:auto;'
+        f"font-family:serif}}</style></head>\n<body><main>\n{body}</main></body></html>\n"
+    )
+    return Draft(html.encode(), ".html", "text")
+
+
+def as_folio(paper: Paper) -> Draft:
+    """Write a Word file in serif type that LibreOffice prints, headings centred."""
+    document = _word(paper, tables=False)
+    normal = document.styles["Normal"].font
+    normal.name, normal.size = "Liberation Serif", Pt(11)
+    for paragraph in document.paragraphs:
+        if str(getattr(paragraph.style, "name", "")).startswith("Heading"):
+            paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER
+    return word_draft(document, "libreoffice", without=LEAN)
+
+
 DEEDS: dict[str, Callable[[Paper], Draft]] = {
     "deed": as_deed,
     "lines": as_lines,
@@ -383,4 +437,9 @@ DEEDS: dict[str, Callable[[Paper], Draft]] = {
     "office": as_office_header,
     "tabs": as_word_tabs,
     "wrapped": as_wrapped_text,
+    "columns": as_columns,
+    "web-page": as_web_page,
+    "folio": as_folio,
+    "word": as_word_table,
+    "drawn": as_drawn,
 }

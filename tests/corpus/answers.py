@@ -25,6 +25,7 @@ TYPES = {
     "delivery_note": "general",
     "order": "financial",
     "reminder": "financial",
+    "statement": "financial",
     "unknown": "unknown",
 }
 

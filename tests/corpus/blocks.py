@@ -103,6 +103,20 @@ def _html_grid_column(block: Block, column: Sequence[Sequence[str]]) -> str:
     return _html_column(block, column)
 
 
+def _html_list_column(block: Block, column: Sequence[Sequence[str]]) -> str:
+    """Set labels and values as a list of definitions, and labels over values as a table's head."""
+    rows = [[escape(cell) for cell in row] for row in column if any(row)]
+    if block.kind in {"rows", "dots"}:
+        return "<dl>" + "".join(
+            f"<dt>{row[0]}</dt>" + "".join(f"<dd>{cell}</dd>" for cell in row[1:]) for row in rows
+        ) + "</dl>"  # fmt: skip
+    if block.kind == "above":
+        heads = "".join(f"<th>{row[0]}</th>" for row in rows)
+        values = "".join(f"<td>{'<br>'.join(row[1:])}</td>" for row in rows)
+        return f"<table class=heads><tr>{heads}</tr><tr>{values}</tr></table>"
+    return _html_column(block, column)
+
+
 _STYLES = {
     "page": (
         "@page{size:A4;margin:16mm 18mm 10mm}body{font:9pt 'Liberation Sans'}"
@@ -139,7 +153,43 @@ _STYLES = {
         ".above{display:flex;justify-content:space-between}.label{color:#777;font-size:8pt}"
         ".stack div{margin-bottom:2mm}.rows td:first-child{color:#555}"
     ),
+    "serif": (
+        "@page{size:A4;margin:20mm 22mm 15mm}body{font:10.5pt 'Liberation Serif'}"
+        ".block{margin:0 0 5mm}.cols{display:flex;gap:12mm}.cols>*{flex:1}p{margin:0 0 2mm}"
+        "table{border-collapse:collapse}td,th{padding:.8mm 5mm .8mm 0;text-align:left;"
+        "vertical-align:top;font-weight:normal}.items{width:100%;border-top:.5pt solid;"
+        "border-bottom:.5pt solid}.items th{font-style:italic}.items td:last-child,"
+        ".items th:last-child{text-align:right;padding-right:0}.grid td{border:.5pt solid;"
+        "padding:1mm 2mm}.above{display:flex;gap:9mm}.label{font-style:italic}"
+        ".stack div{margin-bottom:2mm}"
+    ),
+    "app": (
+        "@page{size:A4;margin:10mm 14mm}body{font:9pt/1.45 'DejaVu Sans';color:#1b2733}"
+        ".block{margin:0 0 6mm}.cols{display:flex;gap:10mm}.cols>*{flex:1}p{margin:0 0 2mm}"
+        "dl{display:grid;grid-template-columns:minmax(0,max-content) minmax(max-content,1fr);"
+        "column-gap:6mm;margin:0}dd{margin:0}dt{font-weight:bold}table{width:100%;border-collapse:collapse}"
+        "td,th{padding:1.5mm 2mm;text-align:left}.items th{background:#1b2733;color:#fff}"
+        ".items tr:nth-child(odd) td{background:#f4f6f8}.items td:nth-last-child(-n+2),"
+        ".items th:nth-last-child(-n+2){text-align:right}.heads th{font-size:7pt;color:#68788a}"
+        ".heads td{padding-top:0}.stack div{margin-bottom:2mm}.label{font-size:7pt}"
+    ),
+    "dense": (
+        "@page{size:A4;margin:9mm 11mm}body{font:7.5pt/1.25 'Liberation Sans'}"
+        ".block{margin:0 0 3mm}.cols{display:flex;gap:4mm}.cols>*{flex:1}p{margin:0 0 1mm}"
+        "table{border-collapse:collapse}td,th{padding:.4mm 2mm;text-align:left;border:.3pt solid"
+        " #777}.rows td{border:0;border-bottom:.3pt dotted #777}.items{width:100%}"
+        ".items th{background:#eee;font-size:6.5pt}.items td:nth-last-child(-n+4){text-align:right}"
+        ".above{display:flex}.above>div{border:.3pt solid #777;padding:.6mm 2mm;flex:1}"
+        ".label{font-size:6pt}.stack div{margin-bottom:1mm}"
+    ),
+    "till": (
+        "@page{size:80mm 210mm;margin:4mm}body{font:8pt 'Liberation Mono'}.block{margin:0 0 3mm}"
+        "p{margin:0}table{width:100%;border-collapse:collapse}td,th{padding:0;text-align:left;"
+        "vertical-align:top}td:last-child,th:last-child{text-align:right}.label{font-size:7pt}"
+        ".items{border-top:1px dashed;border-bottom:1px dashed}"
+    ),
 }
+_LISTED = {"app"}
 _COMMON = (
     ".right{margin-left:50%}.ends table{width:100%}.ends td:last-child{text-align:right}"
     ".box{border:1px solid #333;padding:2mm}.small{font-size:7pt}.center{text-align:center}"
@@ -151,6 +201,8 @@ _COMMON = (
 
 def _html(code: str, style: str, parts: Sequence[Block]) -> str:
     column = _html_grid_column if style == "web" else _html_column
+    if style in _LISTED:
+        column = _html_list_column
     body = []
     for block in parts:
         inner = "".join(f"<div>{column(block, lines)}</div>" for lines in block.columns)
@@ -304,6 +356,17 @@ def _into(cell: Cell, block: Block, column: Sequence[Sequence[str]]) -> None:
         sign = "\n" if block.kind in {"stack", "above"} else "\t" if block.kind == "rows" else "  "
         texts.append(sign.join(row))
     cell.text = "\n".join(texts)
+
+
+def _word_shaded(parts: Sequence[Block]) -> WordDocument:
+    """Set a Word file in a larger serif type, its tables in one of Word's own styles."""
+    document = _word(parts, tabs=False)
+    normal = document.styles["Normal"].font
+    normal.name, normal.size = "Liberation Serif", Pt(11)
+    for table in document.tables:
+        if len(table.rows) > 1:
+            table.style = "Light List"
+    return document
 
 
 def _word_table(document: WordDocument, rows: Sequence[Sequence[str]], style: str) -> None:
@@ -499,6 +562,19 @@ FORMATS: dict[str, Callable[[Sequence[Block], Envelope], Draft]] = {
     ),
     "print": lambda parts, _: Draft(_plain(parts, 100).encode(), ".txt", "text"),
     "note": lambda parts, _: Draft(_note(parts).encode(), ".md", "text"),
+    "serif": _page("serif"),
+    "app": _page("app"),
+    "dense": _page("dense"),
+    "till": _page("till"),
+    "portal": lambda parts, envelope: Draft(
+        _html(envelope.code, "app", parts).encode(), ".html", "text"
+    ),
+    "shaded": lambda parts, _: word_draft(_word_shaded(parts), without=LEAN),
+    "shaded-pdf": lambda parts, _: word_draft(_word_shaded(parts), "libreoffice", without=LEAN),
+    "wide": lambda parts, _: Draft(_plain(parts, 118).encode(), ".txt", "text"),
+    "slim": lambda parts, _: Draft(_plain(parts, 42).encode(), ".txt", "text"),
+    "margin": lambda parts, _: _drawn(parts, 26),
+    "mail-app": _mail_page("app"),
     "mail": _as_mail,
     "mail-both": _as_both,
     "mail-page": _mail_page("page"),

@@ -12,9 +12,9 @@ from tests.corpus.languages import CODES, Agreement, Bill, Deed, Sheet, language
 from tests.corpus.plan import Planned, file_suffix
 from tests.corpus.written import Filled
 
-FOLDERS = ("fourth", "fifth", "sixth")
-# A folder keeps the seeds that it was drawn with when it was held out.
-SEEDS = {"fifth": "held_out", "sixth": "held_out"}
+FOLDERS = ("fourth", "fifth", "sixth", "held_out")
+# A folder keeps the seeds that it was drawn with under its first name.
+SEEDS = {"fifth": "held_out", "sixth": "held_out", "held_out": "reserve"}
 
 
 def _bill(folder: str, code: str, at: int, bill: Bill) -> Planned:
