@@ -76,7 +76,7 @@ def test_a_copy_has_every_record_message_value_and_secret_and_the_same_status(
             assert (done.already_there, done.refused) == (0, 0)
             assert await content(target) == await content(source)
             assert not await target.check()
-            taken = await target.take(9, now=NOW, pools=("small",))
+            taken = await target.take(9, now=NOW, pools=("small", "default"))
             assert [each.run_id for each in taken] == ["cut", "queued"]
 
     asyncio.run(check())
