@@ -56,7 +56,7 @@ class Route:
         only = self.handlers[0] if len(self.handlers) == 1 else None
         plain = only is not None and only.accepts is None and not wrappers and policy is None
         self.only = only if plain else None
-        self._here = tuple(each for each in handlers if isinstance(each, Handler))
+        self._here = tuple([each for each in handlers if isinstance(each, Handler)])
         self._is_local = len(self._here) == len(self.handlers)
         self._wrapped_by = tuple(wrapper.plugin for wrapper in wrappers)
         conditions = [each.accepts for each in self.handlers if each.accepts is not None]
