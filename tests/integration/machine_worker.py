@@ -136,9 +136,9 @@ class KillingAtEverything(KillingJournal):
         self._count("after")
         return ownership
 
-    async def release(self, ownership: Ownership) -> None:
+    async def release(self, ownership: Ownership, **options: Any) -> None:
         self._count("before")
-        await self._inner.release(ownership)
+        await self._inner.release(ownership, **options)
         self._count("after")
 
     async def post(self, run_id: str, message: InboxMessage) -> Posted:

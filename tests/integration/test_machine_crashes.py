@@ -56,7 +56,7 @@ def worker() -> Iterator[Worker]:
 
 def ended(process: subprocess.Popen[str]) -> str:
     out, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, errors
+    assert (process.returncode, errors) == (0, "")  # a task that failed is logged there
     return out
 
 
