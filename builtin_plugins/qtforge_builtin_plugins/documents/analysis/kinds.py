@@ -6,6 +6,8 @@ them are found, and if its score is clearly higher than that of the next kind. A
 a kind is ``general`` if it has enough words to show one, and ``unknown`` otherwise.
 """
 
+# ruff: noqa: RUF001 - it has units in Russian
+
 from __future__ import annotations
 
 import bisect
@@ -93,8 +95,18 @@ _CODE_LINE: Final = re.compile(
 )
 _IDENTIFIER: Final = re.compile(
     r"\b[a-z]+(?:_[a-z0-9]+)+\b|\b[a-z]{2,}[A-Z][a-z]\w*|\b\w{2,}\(\)"
+    r"|(?<!\w)0x[0-9A-Fa-f]{2,16}\b|(?<![\w/.])/(?:dev|etc|usr|var|opt|home|mnt|sys|proc|api)/\w+"
     # Bounded: unbounded repetitions of dotted words take quadratic time on 1.1.1.1 and so on.
     r"|\b\w{1,60}(?:\.\w{1,60}){0,6}\.(?:py|js|toml|json|ya?ml|conf|sh|cpp|rs|go|sql)\b|(?<!\w)--[a-z][a-z-]+"
+)
+
+# A word in quotation marks that stands for something from there on: (the "Company").
+_DEFINED: Final = re.compile(
+    r"\((?:[^()\"“„«»\n]{0,40}\s)?[\"“„«]\s?[^\W\d_a-zß-öø-ÿа-яё][^\"“”„«»()\n]{1,40}[\"”“»]\)"
+)
+_MEASURE: Final = re.compile(
+    r"(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?[ \u00a0]?(?:mA|[kM]?W|m?V|A|[kMG]?Hz|bar|°C|dB|Nm|Ω"
+    r"|[kMG]i?B|[kMG]bit/s|ms|rpm|В|А|кВт|Вт|Гц|бар)(?![\w-])"
 )
 
 
@@ -129,6 +141,8 @@ class _Feature:
 _FEATURES: Final = (
     _Feature(name="numbered clauses", kind="legal", pattern=_CLAUSE, weight=2, full_rate=15),
     _Feature(name="numbered sections", kind="legal", pattern=_SECTION, weight=1, full_rate=8),
+    _Feature(name="defined terms", kind="legal", pattern=_DEFINED, weight=3, full_rate=6),
+    _Feature(name="measures", kind="technical", pattern=_MEASURE, weight=2, full_rate=10),
     _Feature(name="amounts of money", kind="financial", pattern=_MONEY, weight=4, full_rate=30),
     _Feature(name="lines of code", kind="technical", pattern=_CODE_LINE, weight=5, full_rate=30),
     _Feature(name="identifiers", kind="technical", pattern=_IDENTIFIER, weight=4, full_rate=15),

@@ -88,6 +88,7 @@ _ALSO_WORDS: Final = frozenset(
 )
 _COMMON_WORDS: Final = frozenset(["AS", "SE", "ME", "CO", "NA"])
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{3}")
+_POSTAL_CODE: Final = re.compile(r"\d{4}[ \u00a0][A-Z]{2}")
 _LABEL_AFTER: Final = re.compile(r" (?:[Nn]o(?:\.|\b)|[Nn]umber|[Rr]eg|[Nn]ame|[Ss]ecretary)")
 _COUNTY: Final = re.compile(r"\.? [A-Z][a-z]+(?:\n|$|[,.])")
 _NEXT_WORD: Final = re.compile(r"[ \n]{0,3}([^\W\d_]{2,})")
@@ -106,6 +107,8 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
             following = _NEXT_WORD.match(text, match.end())
             if match["form"] in _COMMON_WORDS or (following and following[1].isupper()):
                 continue
+        if match["form"] and _POSTAL_CODE.fullmatch(name):
+            continue  # 9934 BV Delfzijl
         if match["form"] in ("Co", "Co.") and _COUNTY.match(text, match.end()):
             continue  # Tralee, Co. Kerry
         if match["form"] == "Company" and _LABEL_AFTER.match(text, match.end()):

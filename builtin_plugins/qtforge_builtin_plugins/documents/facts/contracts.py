@@ -37,7 +37,7 @@ from qtforge_builtin_plugins.documents.facts.people import (
     split_words,
 )
 
-__all__ = ["LANGUAGES", "Contract", "Named", "Number", "load_words"]
+__all__ = ["LANGUAGES", "Contract", "Named", "Number", "is_organisation", "load_words"]
 
 _DATA: Final = Path(__file__).with_name("contracts.toml")
 _FALLBACK: Final = "en"
@@ -87,6 +87,13 @@ _NUMBER: Final = re.compile(
     # After a gap: digits or a letter or two, and not the next label (411 214 331 SIREN ...).
     r"\d(?:[\dA-Z]|[ ./-](?=\d|[A-Z]{1,2}(?![^\W\d_])))*[\dA-Za-z](?![\w]))"
 )
+# Of a country without IBAN: "account number 004417729358", "account no. 12-3456-78".
+_ACCOUNT: Final = re.compile(
+    r"(?P<word>[ \n](?:numbers?|no|nr|num|numero|número|numéro|nummer|n[°º]|номер|№)(?!\w))?"
+    r"[ \n.:#№°º]{0,5}"
+    r"(?P<value>\d(?:[ -]?\d){5,23})(?![\w-]|[.,/]\d| ?(?:EUR|USD|GBP|€|\$|%))"
+)
+_LEAST_ACCOUNT: Final = 9  # digits of an account that no "number" is before
 _REGISTER: Final = re.compile(
     r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
     r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
@@ -108,9 +115,20 @@ _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
 _MOST_NAMES: Final = 120
 _ENUMERATED: Final = re.compile(r"(?:[A-Z]|[A-ZÁÉÍÓÚÑ]{3,8})\. (?=\S)|ИП ")
+_GENITIVE: Final = re.compile(r"(?:[^\W\d_][\w-]+ ){1,2}(?:der|des) (?=[^\W\d_a-zß-öø-ÿ])")
+_GERMAN_ARTICLE: Final = re.compile(r"(?<!\w)(?:[Dd](?:ie|er|en|as|es|em))[ \n]$")
 _SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
+_LEAST_BETWEEN: Final = 4  # letters; shorter ones are articles, too
+_LEAST_ROLES: Final = 2
+_ROLE_LINE: Final = re.compile(
+    rf"^(?P<role>{_CAPITAL}[^\W\d_]{{4,30}})[ \t]+(?={_CAPITAL}[\w'’-]*[ ]{_CAPITAL})", re.MULTILINE
+)
+_ANY_ARTICLE: Final = (
+    r"(?<!\w)(?:the|der|die|das|den|dem|des|le|la|du|au|el|del|al|il|lo|dello|dal|de|het|o)"
+)
 _MOST_BETWEEN: Final = 2  # words between a name and its phone number
 _MAILBOX: Final = re.compile(r"(?<![\w.-])([\w.-]{4,64})@(?=\w)")
+_DOMAIN: Final = re.compile(r"@(?:[\w-]+\.)*([\w-]{4,40})\.[^\W\d_]{2,12}(?![\w.-]*[\w-])")
 _MAILBOXES: Final = frozenset(
     ["service", "services", "support", "office", "sales", "team", "resources", "protection",
      "accounts", "finance", "legal", "desk", "help", "info", "contact", "customer", "kunden",
@@ -131,9 +149,10 @@ _ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"]
 _MOST_TITLES: Final = 5
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
 _NO_CAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
-_REACH_OF_DETAILS: Final = 8
+_REACH_OF_DETAILS: Final = 14
 _LONGEST_WORDS: Final = 100  # characters of the words of a hit, and from them to a name
 _TITLE_BEFORE: Final = re.compile(r"(?:[^\W\d_]{1,8}\.? ){1,2}$")
+_OF_TOWN: Final = re.compile(r"^[^\W\d_]+ (?:de|di|da|von|van) ([^\W\d_][\w'’-]+)$")
 _ORGANISATION: Final = re.compile(
     r"(?:Stichting|Vereniging|Coöperatie|Fundación|Asociación|Cooperativa|Fondazione|Associazione"
     r"|Fondation|Association|Foundation|Stiftung|Verein|Genossenschaft|Vakfı|Derneği) "
@@ -211,9 +230,39 @@ class Contract:
         self.folded = fold(self.text)
         self._tokens: list[Token] = tokenize(self.folded)
         self.hits: list[Hit] = list(self._labels.find(self.folded, self._tokens))
+        if own := self._own_roles():
+            self.hits = sorted([*self.hits, *own], key=lambda hit: hit.start)
         self._starts = {hit.start: hit for hit in self.hits}
         self._alone: dict[str, bool] = {}
         self._order = [hit.start for hit in self.hits]
+
+    def _own_roles(self) -> list[Hit]:
+        """Return the places of roles of this contract only.
+
+        Two of the first lines begin with such a word and have a name after it, and later text has
+        each word after an article: ``Processor Acme Ltd``, and "the Processor".
+        """
+        known = {hit.start for hit in self.hits}
+        words = {
+            match["role"]
+            for match in _ROLE_LINE.finditer(self._raw, 0, _CLAUSE_CHARACTERS)
+            if match.start("role") not in known
+            and re.search(rf"(?i:{_ANY_ARTICLE})[ \n]{re.escape(match['role'][:-1])}", self.text)
+        }
+        if not words:
+            return []
+        with_name = [
+            match["role"]
+            for match in _ROLE_LINE.finditer(self._raw, 0, _CLAUSE_CHARACTERS)
+            if match["role"] in words or match.start("role") in known
+        ]
+        if len(set(with_name)) < _LEAST_ROLES:
+            return []
+        pattern = "|".join(re.escape(word) for word in sorted(words))
+        return [
+            Hit(("role",), match.start(), match.end(), True)
+            for match in re.finditer(rf"(?<!\w)(?:{pattern})[^\W\d_A-Z]{{0,2}}(?!\w)", self.text)
+        ]
 
     @cached_property
     def lower_words(self) -> frozenset[str]:
@@ -234,6 +283,7 @@ class Contract:
         found = sorted(
             [
                 *self._companies(),
+                *self._bodies(),
                 *self._after_words(),
                 *self._after_titles(),
                 *self._beside_posts(),
@@ -251,7 +301,7 @@ class Contract:
                 name = _SUFFIX.sub("", name)
             if not has_form(name):
                 name = self._bare(name)
-                if self._is_of_company(name) or self._is_term(name):
+                if self._is_of_company(name) or self._is_term(name) or self._is_of_town(name):
                     continue
             key = fold(name)
             known = unique.get(key) if name else None
@@ -263,9 +313,90 @@ class Contract:
                     and self._is_described(named.start, named.start + len(named.name))
                 )
                 unique[key] = Named(name, named.start, is_party)
-            elif named.is_party and not known.is_party:
+            elif (
+                named.is_party
+                and not known.is_party
+                and (named.start < self._middle or not self._is_represented(known.start))
+            ):
                 unique[key] = Named(known.name, known.start, True)
-        return list(unique.values())[:_MOST_NAMES]
+        return self._settled(list(unique.values())[:_MOST_NAMES])
+
+    def _settled(self, names: list[Named]) -> list[Named]:
+        """Return names without those that are two at once, with who is a party decided together."""
+        keys = {fold(named.name) for named in names}
+        names = [named for named in names if not _is_joined(named.name, keys)]
+        names = _without_parts(names)
+        names = [self._from_its_beginning(named) for named in names]
+        is_party = [named.is_party for named in names]
+        for index, other in [*pairwise(range(len(names))), *_reversed_pairs(len(names))]:
+            first, second = sorted((names[index], names[other]), key=lambda each: each.start)
+            gap = self.text[first.start + len(first.name) : second.start]
+            if (
+                is_party[index]
+                and not is_party[other]
+                and not has_form(first.name)
+                and not has_form(second.name)
+                and _JOINED.fullmatch(gap)
+                and not self._is_represented(names[other].start)
+            ):
+                is_party[other] = True  # A and B are both parties if one is
+        sure = sum(
+            party and named.start < self._middle
+            for named, party in zip(names, is_party, strict=True)
+        )
+        settled: list[Named] = []
+        for named, party in zip(names, is_party, strict=True):
+            is_early = named.start < self._middle
+            is_company = has_form(named.name.replace("-", " "))  # Verwaltungs-GmbH
+            acts_for_another = (
+                is_company
+                and self.language != "tr"  # whose such words are after the represented
+                and self._is_represented(named.start)
+            )
+            is_more = (sure > 1 and not is_early) or (sure > 2 and self._is_mentioned(named))
+            if party and (acts_for_another or is_more):
+                party = False
+                sure -= is_early
+            settled.append(Named(named.name, named.start, party))
+        known = [each.name for each in settled if each.is_party and each.start < self._middle]
+        return [
+            Named(each.name, each.start, False)
+            if each.is_party and any(_is_short_form(each.name, name) for name in known)
+            else each
+            for each in settled
+        ]
+
+    @cached_property
+    def _middle(self) -> int:
+        """The position after which parties are only named again, and others sign for them."""
+        section = _FIRST_SECTION.search(self.text)
+        end = max(int(len(self.text) * _SIGNATURES), section.start() if section else 0)
+        return min(_PARTIES_END, end)
+
+    def _is_mentioned(self, named: Named) -> bool:
+        """Return whether a company is what a contract is about: the shares of Acme Ltd."""
+        if not has_form(named.name):
+            return False
+        before = self.text[max(0, named.start - _NEAR) : named.start]
+        return _ABOUT.search(before) is not None
+
+    def _is_represented(self, start: int) -> bool:
+        """Return whether words such as ``represented by`` are shortly before a position."""
+        return any(
+            "represents" in hit.kinds and _UP_TO_NAME.fullmatch(self.text[hit.end : start])
+            for hit in self.hits_in(start - 40, start)
+        )
+
+    def _from_its_beginning(self, named: Named) -> Named:
+        """Return a name with the word before its small one: María del Carmen, not del Carmen."""
+        if not named.name[:1].islower() or fold(named.name.split()[0]) not in PARTICLES:
+            return named
+        before = _WORD_BEFORE.search(self._raw, max(0, named.start - 40), named.start)
+        if before is None:
+            return named
+        if not is_given(before["word"], self.language):
+            return Named(named.name, named.start, False)  # Route de Lamalou
+        return Named(f"{before['word']} {named.name}", before.start("word"), named.is_party)
 
     @cached_property
     def _company_starts(self) -> frozenset[int]:
@@ -296,6 +427,13 @@ class Contract:
     def numbers(self) -> Iterator[Number]:
         """Yield the numbers after words such as ``registered under number``."""
         for hit in self.hits:
+            if "account" in hit.kinds:
+                account = _ACCOUNT.match(self.text, hit.end)
+                digits = sum(map(str.isdigit, account["value"])) if account else 0
+                label = self.folded[hit.start : hit.end]
+                is_number = " " in label or label.endswith("nummer")
+                if account and (account["word"] or is_number or digits >= _LEAST_ACCOUNT):
+                    yield Number(account.start("value"), account.end("value"), "account")
             if "id" not in hit.kinds:
                 continue
             match = _NUMBER.match(self.text, hit.end)
@@ -323,10 +461,17 @@ class Contract:
             known.setdefault(name, set()).add(earlier[-1] if earlier else "")
         for start, name in found:
             cut = self._without_words(start, name)
+            for hit in self.hits_in(cut, start + len(name)):
+                if "role" in hit.kinds and self._raw[max(0, hit.start - 1)] == "\n":
+                    cut = self._without_words(hit.start, name[hit.start - start :])
             name = name[cut - start :]
             shorter = _known_end(name, known)
             cut += len(name) - len(shorter)
             name = shorter
+            genitive = _GENITIVE.match(name) if self.language == "de" else None
+            if genitive and _GERMAN_ARTICLE.search(self.text, max(0, cut - 6), cut):
+                cut += genitive.end()  # Die Gesellschafter der Acme GmbH
+                name = name[genitive.end() :]
             number = _ENUMERATED.match(name)
             if number and (
                 number[0] == "ИП " or self._raw[max(0, cut - 1) : cut] in ("", "\n", "\t")
@@ -341,6 +486,29 @@ class Contract:
             named_by = before is not None and {"party", "role", "represents"} & set(before.kinds)
             if cut < max(end, 600) or named_by:
                 yield Named(name, cut, True)
+
+    def _bodies(self) -> Iterator[Named]:
+        """Yield the bodies without a legal form: L'association Les Amis, dont le siège est."""
+        for match in _BODY.finditer(self.text, 0, self._middle):
+            name = match["named"] or match["seated"]
+            start = match.start("named" if match["named"] else "seated")
+            if match["named"] and _GENITIVE_BEFORE.search(self.text, 0, match.start()):
+                continue  # the shares of a company
+            kind = _ELIDED_KIND.match(name)
+            if kind:  # L'association Les Amis
+                start += kind.end()
+                name = name[kind.end() :]
+            words = name.split()
+            if has_form(name) or any(map(str.isdigit, name)) or self._is_role(name):
+                continue
+            if start in self._company_places or (
+                is_given(words[0], self.language) and not _ORGANISATION.match(name)
+            ):
+                continue
+            hit = self._starts.get(start)
+            is_label = hit is not None and _LABEL_KINDS & set(hit.kinds)
+            if not is_label or _ORGANISATION.match(name):
+                yield Named(name, start, True)
 
     def _without_words(self, start: int, name: str) -> int:
         """Return where a name begins after words such as ``between`` and ``Tenant``."""
@@ -385,6 +553,7 @@ class Contract:
             if (
                 is_listed
                 and "represents" not in kinds
+                and not (is_party and self._is_introduced(hit))
                 and not colon
                 and not at_start
                 and not in_cell
@@ -394,8 +563,16 @@ class Contract:
                 hit.end, allow_post="represents" in kinds, is_sure=colon or "represents" in kinds
             )
             if name is not None:
-                yield Named(name[1], name[0], is_party and not kinds & {"signature", "represents"})
+                is_other = kinds & {"signature", "represents", "post"}
+                yield Named(name[1], name[0], is_party and not is_other)
                 yield from self._second(name)
+
+    def _is_introduced(self, hit: Hit) -> bool:
+        """Return whether a role stands before a name with details: the seller Jane Doe (Main St."""
+        if hit.start > _CLAUSE_CHARACTERS // 2:
+            return False
+        match = _NAME.match(self.text, min(hit.end + 1, len(self.text)))
+        return match is not None and self.text[match.end() :][:2] == " ("
 
     def _second(self, first: tuple[int, str]) -> Iterator[Named]:
         """Yield the person after another one and a word such as ``and``."""
@@ -487,6 +664,11 @@ class Contract:
     def _cut(self, start: int, name: str, *, is_sure: bool = False) -> tuple[int, str] | None:
         """Return a name without the label after it; None when it is not one of a person."""
         end = start + len(name)
+        for hit in self.hits_in(start - _LEAST_BETWEEN * 4, start + 1):
+            is_long = hit.end - start > _LEAST_BETWEEN
+            if is_long and "between" in hit.kinds and hit.end + 1 < end:
+                start = hit.end + 1  # made BETWEEN Jane Doe
+                break
         for hit in self.hits_in(start, end):
             if start < hit.start < end and (
                 self.text[hit.end : hit.end + 1] == ":"
@@ -535,6 +717,8 @@ class Contract:
             return start, name
         if all(lower) or all(word.isupper() and len(word) > 3 for word in words):
             return None
+        if all(map(str.isupper, words)) and fold(words[0]) in _ROLE_ARTICLES | PARTICLES:
+            return None  # DE UNA PARTE
         return start, name
 
     def _after_post(self, position: int) -> int:
@@ -551,7 +735,11 @@ class Contract:
 
     def _stands_alone(self, word: str) -> bool:
         """Return whether a word is also used outside of names, such as a heading."""
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)(?=[ .:]*(?:\n|$)|,? [^\W\d_A-ZÀ-ÞА-ЯЁİĞŞÇÖÜ])"
+        more = r"(?!(?:del|de|di|della|dos|da) )" if is_given(word, self.language) else ""
+        pattern = (
+            rf"(?<!\w){re.escape(word)}(?!\w)"
+            rf"(?=[ .:]*(?:\n|$)|,? {more}[^\W\d_A-ZÀ-ÞА-ЯЁİĞŞÇÖÜ])"
+        )
         return re.search(pattern, self._raw) is not None
 
     def _line_end(self, start: int, end: int) -> int:
@@ -602,7 +790,7 @@ class Contract:
                     for_another = any(
                         {"represents", "post"} & set(hit.kinds)
                         for hit in self.hits_in(person[0] - 40, person[0])
-                    )
+                    ) or any("represents" in hit.kinds for hit in self.hits_in(clause, person[0]))
                     yield Named(person[1], person[0], not for_another)
                     break
 
@@ -628,6 +816,13 @@ class Contract:
             phrase = "defined" in hit.kinds and len(self.folded[hit.start : hit.end]) > 5
             if ("role" in hit.kinds and bracketed) or phrase:
                 places.append((hit.start, hit.end))
+        section = _FIRST_SECTION.search(self.text)
+        end = min(section.start() if section else _CLAUSE_CHARACTERS, _CLAUSE_CHARACTERS)
+        for match in _BRACKETED.finditer(self.text, 0, end):  # Mr Jane Doe, Main St. 5 (Employee)
+            if match["role"] not in self.domains and not any(
+                "other" in hit.kinds for hit in self.hits_in(*match.span("role"))
+            ):
+                places.append(match.span())
         return sorted(places)
 
     def _clause_before(self, begin: int, end: int) -> int:
@@ -723,6 +918,13 @@ class Contract:
             for company in self._company_names
         )
 
+    def _is_of_town(self, name: str) -> bool:
+        """Return whether a name ends with a town of an address: Ville de Mende, 48000 Mende."""
+        match = _OF_TOWN.search(name)
+        return match is not None and (
+            re.search(rf"(?<!\d)\d{{4,6}}[ \n]{re.escape(match[1])}(?!\w)", self._raw) is not None
+        )
+
     def _is_term(self, name: str) -> bool:
         """Return whether words are or begin with those of a department: Klinische Forschung."""
         words = name.split()
@@ -749,6 +951,11 @@ class Contract:
         if inner and len(fold(words[inner[-1]])) > _LEAST_TITLE:
             first = inner[-1] + 1
         return " ".join(words[first:])
+
+    @cached_property
+    def domains(self) -> frozenset[str]:
+        """The names of the domains of its mail addresses, without their ends."""
+        return frozenset(map(fold, _DOMAIN.findall(self._raw)))
 
     def is_free(self, word: str) -> bool:
         """Return whether a word is none of the words of contracts in the language."""
@@ -824,6 +1031,8 @@ class Contract:
         """Return whether words such as ``born on`` or ``I`` make a person a party."""
         section = _FIRST_SECTION.search(self.text)
         if start > max(_CLAUSE_CHARACTERS // 2, section.start() if section else 0):
+            return False
+        if self._is_represented(start):
             return False
         title = _TITLE_BEFORE.search(self.text, max(0, start - 24), start)
         before = title.start() if title else start
@@ -934,11 +1143,94 @@ class Contract:
                     yield Named(name, start, False)
 
 
+# Between two people who are one party, or two that are named in one breath.
+_JOINED: Final = re.compile(
+    r"[ \n]?(?:,|,?[ \n](?:and|und|et|y|e|en|con|и|ve|mit|with|avec|met)|, (?:and|con|and))[ \n]"
+    r"(?:(?:la|il|der|die|the|de|den)[ \n])?(?:[^\W\d_]{1,8}\.?(?:[ªº]\.?|ra)?[ \n]){0,2}"
+)
+_BRACKETED: Final = re.compile(rf"\((?P<role>{_CAPITAL}[^\W\d_]{{4,30}})\)(?=[ ]*(?:[\n,;.]|$|  ))")
+_UP_TO_NAME: Final = re.compile(r"(?:[ \n:]+[^\W\d_]+\.?){0,4}[ \n:]+")
+_ABOUT: Final = re.compile(
+    r"(?<!\w)(?:of|di|della|dell|de|der|des|von|van|name|nom|nombre|nome|Firma|naam)"
+    r"[ \n'’«„“\"]{1,3}$"
+)
+_WORD_BEFORE: Final = re.compile(r"(?<!\w)(?P<word>[^\W\d_][\w'’-]+)[ \u00a0]$")
+_BODY_NAME: Final = (
+    rf"{_CAPITAL}[\w'’-]*(?:[ \u00a0](?:{_CAPITAL}[\w'’-]*|&|de|du|des|la|le|les|del|della|dei|di"
+    r"|van|von|der|den|of|the|für|for|voor|d['’]\w+|l['’]\w+)){1,8}"
+)
+_ELIDED_KIND: Final = re.compile(r"[DLdl]['’][^\W\d_A-ZÀ-Þ]\w+ (?=[^\W\d_])")
+_GENITIVE_BEFORE: Final = re.compile(
+    r"(?<!\w)(?:d['’]une|de (?:la|l['’]|una?)|della?|dell['’]|di una|van(?: de| het| een)?)[ ]?$"
+)
+_BODY: Final = re.compile(
+    r"(?:(?<=\W)|^)(?:association|société|fondation|coopérative|asociación|sociedad|fundación"
+    r"|cooperativa|associazione|società|fondazione|vereniging|stichting|derneği|vakfı)[ ]"
+    rf"(?P<named>{_BODY_NAME})(?=,)"
+    rf"|(?<!\w)(?P<seated>{_BODY_NAME}),?[ ](?:dont le siège|ayant (?:son )?siège|mit Sitz|con sede"
+    r"|con domicilio social|(?:statutair )?gevestigd"
+    r"|(?:with|having) its (?:registered|principal|seat))"
+)
 _FIRST_SECTION: Final = re.compile(
     r"^[ \t]{0,8}(?:1[.)\t ]|§ ?1\b|(?:article|artikel|art\.?|section|clause|статья|madde) ?1\b"
     r"|primera\b|primero\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+def _without_parts(names: Sequence[Named]) -> list[Named]:
+    """Return names without those that are a part of another one at the same place."""
+    kept: list[Named] = []
+    for named in names:
+        around = [
+            other
+            for other in names
+            if len(other.name) > len(named.name)
+            and f" {named.name} " in f" {other.name} "
+            and other.start <= named.start < other.start + len(other.name)
+        ]
+        if not around:
+            is_party = named.is_party or any(
+                other.is_party
+                and not has_form(named.name)
+                and f" {other.name} " in f" {named.name} "
+                and named.start <= other.start < named.start + len(named.name)
+                for other in names
+            )
+            kept.append(Named(named.name, named.start, is_party))
+    return kept
+
+
+def is_organisation(name: str) -> bool:
+    """Return whether a name begins with the kind of a body, such as ``Stichting``."""
+    return _ORGANISATION.match(name) is not None
+
+
+def _is_joined(name: str, keys: Set[str]) -> bool:
+    """Return whether a name is two others that stand side by side, as signatures do."""
+    words = fold(name).split()
+    return any(
+        " ".join(words[:at]) in keys and " ".join(words[at:]) in keys
+        for at in range(2, len(words) - 1)
+    )
+
+
+def _is_short_form(name: str, whole: str) -> bool:
+    """Return whether a name is another with initials: X. Doe for Xaver Doe."""
+    words, others = re.findall(r"\w+", fold(name)), re.findall(r"\w+", fold(whole))
+    if words == others or not any(len(word) == 1 for word in words) or not words:
+        return False
+    rest = list(others)
+    for word in sorted(words, key=len, reverse=True):
+        found = next((o for o in rest if o == word or (len(word) == 1 and o[0] == word)), None)
+        if found is None:
+            return False
+        rest.remove(found)
+    return True
+
+
+def _reversed_pairs(count: int) -> Iterator[tuple[int, int]]:
+    return ((index, index - 1) for index in range(count - 1, 0, -1))
 
 
 def _known_end(name: str, known: Mapping[str, Set[str]]) -> str:

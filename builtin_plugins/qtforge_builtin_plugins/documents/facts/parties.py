@@ -96,8 +96,10 @@ def _distinct(names: Iterable[str]) -> list[str]:
     found: dict[str, str] = {}
     for name in names:
         key = fold(without_form(name))
-        if not any(f" {key} " in f" {known} " for known in found):
-            found[key] = name
+        if any(f" {key} " in f" {known} " for known in found):
+            continue
+        found = {known: each for known, each in found.items() if f" {known} " not in f" {key} "}
+        found[key] = name
     return list(found.values())
 
 

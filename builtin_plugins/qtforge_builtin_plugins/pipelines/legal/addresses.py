@@ -28,7 +28,8 @@ _CODE_FIRST: Final = re.compile(
 )
 # A code after its town: Bristol BS1 5TR, Galway H91 E2K3, Portland, OR 97205.
 _CODE_LAST: Final = re.compile(
-    rf"{_TOWN},?[ \n]+(?:[A-Z]{{1,2}}\d[A-Z\d]?[ \n]\d[A-Z]{{2}}|[A-Z]\d[\dW][ \n]?[A-Z\d]{{4}}"
+    rf"{_TOWN}(?: \d{{1,2}}(?=,))?,?[ \n]+(?:[A-Z]{{1,2}}\d[A-Z\d]?[ \n]\d[A-Z]{{2}}"
+    r"|[A-Z]\d[\dW][ \n]?[A-Z\d]{4}"
     r"|[A-Z]{2}[ \n]\d{5}(?:-\d{4})?)(?!\w)"
 )
 _SMALL: Final = (
@@ -40,7 +41,8 @@ _NUMBER: Final = (
     r"(?:[/-]\d{1,4}[a-z]?)?"
 )
 _FLAT: Final = (
-    r"(?:,?[ \n](?:\d{1,2}\.?[º°ª]?(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?)?"
+    r"(?:,?[ \n](?:\d{1,2}\.?[º°ª]?"
+    r"(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?| ?izq\w*\.?| ?izda\.?| ?dcha\.?)?"
     r"|(?:Suite|Apt\.?|Flat|Unit|Floor|Etage|bus|bte\.?|lok\.?|m\.|kat|daire|nave|local|piso|D:|K:)"
     r"[ \n]?\d{1,4}[a-zA-Z]?|Stock \d|Top \d{1,3}))?"
 )
@@ -50,17 +52,28 @@ _NUMBER_LAST: Final = re.compile(
     rf"(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}}"
     rf",?[ \n]+{_NUMBER}{_FLAT}$"
 )
+# Not a street's first words: "2, del aparcamiento", "3 of the".
+_OF: Final = r"(?:de|del|della|delle|dei|des|der|of|van|von|und|and|y|e|et|en)"
 _NUMBER_FIRST: Final = re.compile(
     r"(?<![\w.,/-])(?:\d{1,3}(?: ?(?:bis|ter|quater)|[a-dA-D])?,?|\d{4})(?<!\d{4},)[ \n]+"
-    r"(?:[^\W\d_][\w'’.-]*|\d{1,3}(?:st|nd|rd|th))"
+    rf"(?!{_OF} )(?:[^\W\d_][\w'’.-]*|\d{{1,3}}(?:st|nd|rd|th))"
     rf"(?:[ \n]+(?:[^\W\d][\w'’.-]*|\d{{1,3}}(?:st|nd|rd|th))){{0,5}}{_FLAT}$"
+)
+_RUSSIAN_REST: Final = (
+    r"(?:,\s*(?:корп|к|стр|оф|офис|кв|пом|литер)\.?\s*(?:\d[\w/-]*|[А-ЯЁA-Z](?!\w)))*"
+    r"(?:,\s*\d{6})?(?:,?\s*(?:г|город|пос|с|дер)\.?\s*[А-ЯЁ][\w-]+(?:[ \n-][А-ЯЁ][\w-]+){0,2})?"
 )
 _RUSSIAN: Final = re.compile(
     r"(?:\d{6},\s*)?(?:(?:г|город)\.?\s*[А-ЯЁ][а-яё-]+(?:[ -][А-ЯЁ][а-яё-]+)?,\s*)?"
     r"(?:ул|улица|пр-т|просп|проспект|наб|набережная|пер|переулок|пл|площадь|ш|шоссе|б-р|бул|бульвар"
-    r"|пр|проезд|линия)\.?\s+[^\n,;]{2,40},\s*(?:д|дом)\.?\s*\d+[\w/]*"
-    r"(?:,\s*(?:корп|к|стр|оф|офис|кв|пом|литер)\.?\s*(?:\d[\w/-]*|[А-ЯЁA-Z](?!\w)))*"
-    r"(?:,\s*\d{6})?(?:,?\s*(?:г|город|пос|с|дер)\.?\s*[А-ЯЁ][\w-]+(?:[ \n-][А-ЯЁ][\w-]+){0,2})?"
+    r"|пр|проезд|линия)\.?\s+[^\n,;]{2,40},\s*(?:д|дом)\.?\s*\d+[\w/]*" + _RUSSIAN_REST
+)
+# The kind of street after its name: Рижский проспект, д. 48
+_RUSSIAN_NAME_FIRST: Final = re.compile(
+    r"(?:\d{6},\s*)?(?:(?:г|город)\.?\s*[А-ЯЁ][а-яё-]+(?:[ -][А-ЯЁ][а-яё-]+)?,\s*)?"
+    r"(?:\d{1,2}-[йя]\s)?[А-ЯЁ][а-яё-]+(?:\s[А-ЯЁ][а-яё-]+)?\s(?:улица|ул\.?|проспект|просп\.?|пр-т"
+    r"|пр\.?|набережная|наб\.?|переулок|пер\.?|площадь|пл\.?|шоссе|ш\.?|бульвар|бул\.?|б-р|проезд"
+    r"|тракт|аллея|линия),\s*(?:(?:д|дом)\.?\s*)?\d+[\w/]*" + _RUSSIAN_REST
 )
 _NO_STREET: Final = re.compile(
     r"(?:section|clause|article|art\.|artikel|abschnitt|schedule|annex|anlage|annexe|anexo|allegato|bijlage"
@@ -113,6 +126,15 @@ _PLACE: Final = re.compile(rf"{_ITEM}(?:,?[ \n][ ]{{0,2}}{_ITEM}){{0,13}}")
 _MOST_TOWN: Final = 3  # words of a town, and one more
 _INITIAL: Final = re.compile(r"[A-Z]\.")  # Bologna, C.F. RCCMNL83S18D969H
 _LONG_NUMBER: Final = re.compile(r"\d{7}")
+_LAST: Final = re.compile(rf"(?:{_CAPITAL}[\w'’/-]*|\d[\w/-]*|\)|s/n)\.?$")
+# A line that says what it is: "Adresi: Avanos Yolu 3. km, 50500 Avanos / Nevşehir".
+_LABELLED: Final = re.compile(
+    r"^[ \t]*(?:(?:Geschäfts|Wohn)?[Aa]nschrift|(?:(?:Home|Registered|Business|Postal) )?[Aa]ddress"
+    r"|Adresse|Domicilio|Dirección|Indirizzo|Residenza|Adres|Adresi|Adress|Morada|Endereço|Adres"
+    r"|İkametgah(?:ı)?|Адрес)[ \t]{0,8}[:\t][ \t]{0,40}"
+    r"(?P<place>(?=[^\n]*\d)[^\W_a-zß-öø-ÿа-яё][^\n;:@\t]{6,100}?)[ \t.]*$",
+    re.MULTILINE,
+)
 _NO_PLACE: Final = re.compile(
     r"(?:Register|Handelsregister|HRB|HRA|RCS|SIREN|SIRET|NIF|CIF|DNI|KvK|VAT|USt|Steuer|Company"
     r"|Registered|P\. ?IVA|Partita|Codice|Tel|Phone|E-?[Mm]ail|ИНН|ОГРН|паспорт|Personal|REA)"
@@ -142,7 +164,7 @@ _INTRODUCTION: Final = re.compile(
 
 def find_addresses(text: str) -> Iterator[Span]:
     """Yield the addresses, in no order; a code and a town alone are none."""
-    for pattern in (_RUSSIAN, _TURKISH):
+    for pattern in (_RUSSIAN, _RUSSIAN_NAME_FIRST, _TURKISH):
         for match in pattern.finditer(text):
             yield _span(text, match.start(), _town_end(text, match.start(), match.end()))
     for pattern in (_CODE_FIRST, _CODE_LAST):
@@ -154,6 +176,8 @@ def find_addresses(text: str) -> Iterator[Span]:
         end = _place_end(text, seat.end())
         if end is not None:
             yield _span(text, seat.end(), end)
+    for label in _LABELLED.finditer(text):
+        yield _span(text, *label.span("place"))
 
 
 def _town_end(text: str, start: int, end: int) -> int:
@@ -177,6 +201,7 @@ def _place_end(text: str, start: int) -> int | None:
     if match is None:
         return None
     end = start
+    whole: int | None = None
     has_number = False
     for part in re.finditer(r"[^,]+,?", match[0]):
         bare = part[0].strip(" ,\n")
@@ -188,10 +213,10 @@ def _place_end(text: str, start: int) -> int | None:
             break
         has_number |= has_digit
         end = start + part.start() + len(part[0].rstrip(" ,\n"))
-    end = _town_end(text, start, end)
-    found = text[start:end]
-    last = re.search(rf"(?:{_CAPITAL}[\w'’/-]*|\d[\w/-]*|\)|s/n)\.?$", found)
-    return end if has_number and last else None
+        complete = _town_end(text, start, end)
+        if has_number and _LAST.search(text[start:complete]):
+            whole = complete
+    return whole
 
 
 def _street(text: str, end: int) -> int | None:

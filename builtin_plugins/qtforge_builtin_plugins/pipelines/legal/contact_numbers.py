@@ -63,8 +63,12 @@ _AMOUNT: Final = re.compile(r"[1-9]\d{0,2}(?:[ \u00a0.,]\d{3})+")
 _DATES: Final = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:\D{1,3}[\d./-]+)?")
 # Not before the number of a section: "1 Law", "2. Term".
 _BROKEN_NUMBER: Final = re.compile(
-    r"(\+\d[\d ()/-]{1,16})\n(?=\d)(?!\d{1,2}(?:\.\d+)*(?:[.)][ \t]|[ \t]+[A-ZÀ-ÞА-ЯİĞŞ]))"
+    r"(\+\d[\d ()/-]{1,16}|\(\d{2,5}\))\n(?=\d)"
+    r"(?!\d{1,2}(?:\.\d+)*(?:[.)][ \t]|[ \t]+[A-ZÀ-ÞА-ЯİĞŞ]))"
 )
+# The country of an IBAN.
+_COUNTRY: Final = re.compile(r"(?<!\w)([A-Z]{2})\d{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}(?=[ \dA-Z])")
+_MOST_COUNTRIES: Final = 2
 _LEAST_DIGITS: Final = 9
 
 
@@ -103,7 +107,11 @@ def find_phones(text: str, language: str | None) -> Iterator[Span]:
     """
     # A number may continue in the next line.
     text = _BROKEN_NUMBER.sub(lambda match: f"{match[1]} ", text)
-    for region in _REGIONS.get(language or "", _REGIONS["en"]):
+    regions = _REGIONS.get(language or "", _REGIONS["en"])
+    # An account's country says where the parties are: 01 555 3842 beside an Irish IBAN.
+    countries = dict.fromkeys(_COUNTRY.findall(text)) if language in _REGIONS else ()
+    known = [each for each in countries if each in phonenumbers.SUPPORTED_REGIONS]
+    for region in dict.fromkeys([*regions, *known[:_MOST_COUNTRIES]]):
         matcher = phonenumbers.PhoneNumberMatcher(
             # Every candidate is tried: a skipped one would stay readable.
             text, region, leniency=phonenumbers.Leniency.VALID, max_tries=len(text) + 1

@@ -92,8 +92,8 @@ _NUMBERS: Final = (
             check="in_.aadhaar"),
     _Number(name="ca_sin", form=r"\d{3}[- ]?\d{3}[- ]?\d{3}", label=r"sin|social insurance",
             distinct=False, check="ca.sin"),
-    _Number(name="ie_pps", form=r"\d{7}[A-W][A-IW]?", label=r"pps\w?", distinct=False,
-            check="ie.pps"),
+    _Number(name="ie_pps", form=r"\d{7}[A-W][A-IW]?", label=r"pps\w?|personal public service",
+            distinct=False, check="ie.pps"),
 )  # fmt: skip
 
 

@@ -117,8 +117,9 @@ def find_names(
         for name in (() if is_read else parties.find_parties(unbroken))
         if not _ROLE.fullmatch(name) and not contract.is_known_role(name)
     ]
-    people = [each.name for each in contract.names if not each.is_party]
-    own = [each.name for each in contract.names if each.is_party]
+    # A company that a contract is about is as private as one that is a party.
+    own = [each.name for each in contract.names if each.is_party or has_form(each.name)]
+    people = [each.name for each in contract.names if each.name not in own]
     forms = contract.forms()
     kinds: dict[str, str] = {}
     for name in dict.fromkeys([*more, *own, *named]):
@@ -141,6 +142,7 @@ def _is_person(name: str, language: str | None) -> bool:
     return (
         1 < len(words) < 7
         and not has_form(name)
+        and not contracts.is_organisation(name)
         and re.search(r"[\d&+«»\"“”„]", name) is None
         and (
             any(people_in.is_given(word, language) for word in words)
@@ -185,7 +187,7 @@ def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[st
     if defined is not None and _is_short_for(defined["short"], name):
         candidates.append(defined["short"].strip())
     own = {fold(defined["short"])} if defined else set()
-    if has_form(name):
+    if has_form(name) or contracts.is_organisation(name):
         parts = list(_parts(short, beginning, contract))
         candidates += parts
         own |= set(map(fold, parts))
@@ -197,7 +199,10 @@ def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[st
         and not _ROLE.fullmatch(alias)
         and not contract.is_known_role(alias)
         and fold(alias) not in contract.roles - own
-        and not all(word.lower() in contract.lower_words for word in re.findall(r"\w+", alias))
+        and (
+            (defined is not None and alias == defined["short"].strip())
+            or not all(word.lower() in contract.lower_words for word in re.findall(r"\w+", alias))
+        )
     ]
 
 
@@ -229,6 +234,7 @@ def _parts(short: str, beginning: str, contract: contracts.Contract) -> Iterator
         is_odd = re.search(r"\d[^\W\d_]|[^\W\d_]\d|[a-zà-ÿ][A-Z]", bare) is not None
         if (
             is_odd
+            or fold(bare) in contract.domains
             or re.search(rf"[“„«\"]{pattern}[”“»\"]", beginning)
             or (
                 contract.language != "de"

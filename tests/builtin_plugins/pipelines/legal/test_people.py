@@ -300,3 +300,28 @@ def test_posts_roles_titles_and_labels_beside_names_stay(
 )  # fmt: skip
 def test_the_short_name_that_a_definition_gives_goes(language: str, text: str, gone: str) -> None:
     assert gone not in redacted(text, language)
+
+
+def test_a_defined_short_name_goes_even_if_it_is_also_a_common_word() -> None:
+    text = (
+        'Harrier Optics Corporation ("Harrier") and Lind Trading Ltd (the "Buyer").\n\n1. Law\n'
+        "Harrier appoints the Buyer. A harrier is shown in flight.\n"
+    )
+    found = redacted(text, "en")
+    assert "Harrier" not in found
+    assert "A harrier is shown" in found
+
+
+def test_a_word_of_a_name_that_is_a_mail_domain_goes_by_itself() -> None:
+    text = (
+        "Auftragnehmerin: Dentawolke Rechenzentrum AG\nAuftraggeberin: Zahnhaus GmbH\n\n"
+        "1. Betrieb\nDie Dentawolke betreibt das Rechenzentrum (post@dentawolke.example).\n"
+    )
+    found = redacted(text, "de")
+    assert "Dentawolke" not in found
+    assert "betreibt das Rechenzentrum" in found
+
+
+def test_a_town_of_an_address_is_no_surname() -> None:
+    text = "Ville de Mende\nM. Luc Garnier, 3 rue Basse, 48000 Mende.\nLe tribunal de Mende juge.\n"
+    assert "Le tribunal de Mende juge" in redacted(text, "fr")

@@ -55,6 +55,14 @@ def redacted(text: str, language: str | None = "en", **more: object) -> Redacted
         ("AHV 756.9217.0769.85", "[NATIONAL ID 1]", "ch_ahv"),
         ("CPF 390.533.447-05", "[NATIONAL ID 1]", "br_cpf"),
         ("PAN ACUPA7085R", "[NATIONAL ID 1]", "in_pan"),
+        ("your personal public service number is 1234567FA", "[NATIONAL ID 1]", "ie_pps"),
+        ("by wire to account 7729104455 within ten days", "[ACCOUNT 1]", "account"),
+        ("by wire to account number 12345678.", "[ACCOUNT 1]", "account"),
+        ("to Contractor, (520)\n555-0147, at any time", "[PHONE 1]", "phone"),
+        ("at 14 Merrion Row, Dublin 2, D02 YF64", "[ADDRESS 1]", "address"),
+        ("адрес г. Псков, Рижский проспект, д. 48, кв. 77", "[ADDRESS 1]", "address"),
+        ("Adresi: Avanos Yolu 3. km, 50500 Avanos / Nevşehir", "[ADDRESS 1]", "address"),
+        ("demeurant Mas de la Fage,\n48190 Cubières, d'autre part", "[ADDRESS 1]", "address"),
     ],
 )
 def test_a_value_is_replaced_and_reported(text: str, placeholder: str, kind: str) -> None:
@@ -63,6 +71,11 @@ def test_a_value_is_replaced_and_reported(text: str, placeholder: str, kind: str
     (redaction,) = found.redactions
     assert kind in (redaction.kind, redaction.subkind)
     assert not any(character.isdigit() for character in redaction.masked)
+
+
+def test_a_phone_number_is_one_of_the_country_of_an_account() -> None:
+    text = "Pay to IE29 AIBK 9311 5212 3456 78, or ring Grainne Duffy on 01 555 3842."
+    assert "01 555 3842" not in redacted(text).redacted_content
 
 
 @pytest.mark.parametrize(
