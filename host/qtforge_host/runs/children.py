@@ -477,8 +477,8 @@ class Children:
             return run.owner_alive or run.status in ("queued", "waiting")
         if run.status not in ("queued", "running", "waiting"):
             return False
-        (first, *_) = await self._journal.records(run_id, limit=1)
-        return isinstance(first, RunStarted) and first.queue is not None
+        first = await self._first(run_id)
+        return first is not None and first.queue is not None
 
     def may_leave(self, control: Control) -> bool:
         """Return whether a child may rest although its parent is in memory."""
@@ -486,8 +486,12 @@ class Children:
 
     async def wakes_parent(self, run_id: str) -> bool:
         """Return whether the end of a child wakes the run that awaits it."""
+        first = await self._first(run_id)
+        return first is not None and first.notify == CHILD_ENDED
+
+    async def _first(self, run_id: str) -> RunStarted | None:
         (first, *_) = await self._journal.records(run_id, limit=1)
-        return isinstance(first, RunStarted) and first.notify == CHILD_ENDED
+        return first if isinstance(first, RunStarted) else None
 
 
 async def _await_child(

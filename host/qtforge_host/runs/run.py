@@ -438,9 +438,13 @@ class ActiveRun:
                     begun, self._left_children = left.run_id, True
                     if wakes is None:
                         wakes = await self._children.wakes_parent(begun)
+                    # Where no recovery loop continues a child that its process has left, its
+                    # parent does, and so looks often whether it may.
+                    waits = queue is not None or self._children.may_leave(self._control)
+                    look_s = LOOK_S if wakes and waits else _POLL_CHILD_S
                     wait = Wait(child=begun, wakes=wakes)
                     with self._control.waits.waiting(wait):
-                        await self._sleep_or(changed, LOOK_S if wakes else _POLL_CHILD_S)
+                        await self._sleep_or(changed, look_s)
                 else:
                     child = self._log.state.children.get(step)
                     if child is not None:

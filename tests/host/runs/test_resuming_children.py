@@ -237,7 +237,11 @@ def test_a_child_that_another_process_executes_is_waited_for(play: Any) -> None:
     play(case)
 
 
-def test_a_child_whose_other_process_lets_go_of_it_is_taken_over(play: Any) -> None:
+def test_a_child_that_its_other_process_releases_is_soon_taken_over(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.run.LOOK_S", 3600.0)
+
     async def case(lab: Any) -> None:
         lab.script(held, "child")
         run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
