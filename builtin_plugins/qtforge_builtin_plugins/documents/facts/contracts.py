@@ -665,7 +665,7 @@ class Contract:
         """Return a name without the label after it; None when it is not one of a person."""
         end = start + len(name)
         for hit in self.hits_in(start - _LEAST_BETWEEN * 4, start + 1):
-            is_long = hit.end - start > _LEAST_BETWEEN
+            is_long = hit.end - start > _LEAST_BETWEEN and self.text[start : hit.end].isupper()
             if is_long and "between" in hit.kinds and hit.end + 1 < end:
                 start = hit.end + 1  # made BETWEEN Jane Doe
                 break
@@ -1145,7 +1145,7 @@ class Contract:
 
 # Between two people who are one party, or two that are named in one breath.
 _JOINED: Final = re.compile(
-    r"[ \n]?(?:,|,?[ \n](?:and|und|et|y|e|en|con|и|ve|mit|with|avec|met)|, (?:and|con|and))[ \n]"
+    r"[ \n]?(?:,?[ \n](?:and|und|et|y|e|en|con|и|ve|mit|with|avec|met)|, (?:and|con|and))[ \n]"
     r"(?:(?:la|il|der|die|the|de|den)[ \n])?(?:[^\W\d_]{1,8}\.?(?:[ªº]\.?|ra)?[ \n]){0,2}"
 )
 _BRACKETED: Final = re.compile(rf"\((?P<role>{_CAPITAL}[^\W\d_]{{4,30}})\)(?=[ ]*(?:[\n,;.]|$|  ))")
