@@ -18,6 +18,7 @@ FORMS: Final = (
     r"(?:San\.? ?(?:ve|Ve) ?Tic\.? ?)?(?:Ltd\.? ?[ŞS]ti|A\. ?[ŞS])\.?"
     r"|(?:Sanayi (?:ve|Ve) Ticaret )?(?:Limited|Anonim|Kollektif|Komandit) Şirketi"
     r"|(?:[Gg]?GmbH|AG|SE|UG(?: \(haftungsbeschränkt\))?)(?: ?& ?Co\.? ?(?:KGaA|KG|OHG))"
+    r"|Ges(?:ellschaft|\.)? ?m\. ?b\. ?H\.?"
     r"|g?GmbH|KGaA|OHG|OG|KG|AG|UG(?: \(haftungsbeschränkt\))?|mbH|e\. ?K\.?|e\. ?U\.?|e\. ?V\.?"
     r"|eG|eGen|GbR|PartG(?: mbB|mbB)?|mbB|SE"
     r"|(?:Pty\.?|Pvt\.?|Private|Co\.,?) (?:Ltd|Limited)\.?|Ltd\.?|Limited|LIMITED|L\.?L\.?P\.?"
@@ -92,7 +93,7 @@ _POSTAL_CODE: Final = re.compile(r"\d{4}[ \u00a0][A-Z]{2}")
 _LABEL_AFTER: Final = re.compile(r" (?:[Nn]o(?:\.|\b)|[Nn]umber|[Rr]eg|[Nn]ame|[Ss]ecretary)")
 _COUNTY: Final = re.compile(r"\.? [A-Z][a-z]+(?:\n|$|[,.])")
 _NEXT_WORD: Final = re.compile(r"[ \n]{0,3}([^\W\d_]{2,})")
-_DOTTED: Final = re.compile(r"\..*\.$|^(?:Inc|Corp|Lda|LDA|Ltda|Şti|Co)\.$|Şti\.$|Lda\.$")
+_DOTTED: Final = re.compile(r"\..*\.$|H\.$|^(?:Inc|Corp|Lda|LDA|Ltda|Şti|Co)\.$|Şti\.$|Lda\.$")
 _MARKS: Final = "«»„“”\"' "
 
 

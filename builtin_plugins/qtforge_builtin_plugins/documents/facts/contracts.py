@@ -91,8 +91,9 @@ _NUMBER: Final = re.compile(
 _ACCOUNT: Final = re.compile(
     r"(?P<word>[ \n](?:numbers?|no|nr|num|numero|número|numéro|nummer|n[°º]|номер|№)(?!\w))?"
     r"[ \n.:#№°º]{0,5}"
-    r"(?P<value>\d(?:[ -]?\d){5,23})(?![\w-]|[.,/]\d| ?(?:EUR|USD|GBP|€|\$|%))"
+    r"(?P<value>\d{6,24}|\d{1,6}(?:[ -]\d{1,6}){1,5})(?![\w-]|[.,/]\d| ?(?:EUR|USD|GBP|€|\$|%))"
 )
+_LEAST_NUMBER: Final = 6
 _LEAST_ACCOUNT: Final = 9  # digits of an account that no "number" is before
 _REGISTER: Final = re.compile(
     r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
@@ -432,7 +433,11 @@ class Contract:
                 digits = sum(map(str.isdigit, account["value"])) if account else 0
                 label = self.folded[hit.start : hit.end]
                 is_number = " " in label or label.endswith("nummer")
-                if account and (account["word"] or is_number or digits >= _LEAST_ACCOUNT):
+                if (
+                    digits >= _LEAST_NUMBER
+                    and account
+                    and (account["word"] or is_number or digits >= _LEAST_ACCOUNT)
+                ):
                     yield Number(account.start("value"), account.end("value"), "account")
             if "id" not in hit.kinds:
                 continue

@@ -226,6 +226,14 @@ def find_money(
     return found
 
 
+# A tax number or tax that only one country has, and its currency.
+_TILLS: Final = (
+    (r"(?<!\w)инн[ :№]*\d{10}", "RUB"),
+    (r"(?<!\w)(?:top)?kdv(?!\w)", "TRY"),
+    (r"(?<!\w)nip[ :]*\d{3}-?\d{3}-?\d{2}-?\d{2}", "PLN"),
+)
+
+
 def _is_word(text: str, start: int, sign: str) -> bool:
     """Return whether letters like those of a currency are a word: Cad. in a Turkish address."""
     if len(sign) != _CODE_LENGTH or not sign.isalpha():
@@ -549,10 +557,15 @@ def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -
     )
     if codes:
         return codes.most_common(1)[0][0]
-    signs = Counter(match[0] for match in re.finditer(_CURRENCY, page.folded))
+    signs = Counter(
+        match[0]
+        for match in re.finditer(_CURRENCY, page.folded)
+        if not _is_word(page.text, match.start(), match[0])
+    )
     if signs:
         return _currency(signs.most_common(1)[0][0], language)
-    return None
+    # A till prints none where everybody knows it.
+    return next((code for word, code in _TILLS if re.search(word, page.folded)), None)
 
 
 def _taxes_by_rate(lines: Sequence[SumLine]) -> list[SumLine]:
