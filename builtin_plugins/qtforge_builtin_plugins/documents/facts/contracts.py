@@ -237,6 +237,10 @@ class Contract:
         self._alone: dict[str, bool] = {}
         self._order = [hit.start for hit in self.hits]
 
+    def is_of(self, text: str) -> bool:
+        """Return whether it was read from this text."""
+        return self._raw == text
+
     def _own_roles(self) -> list[Hit]:
         """Return the places of roles of this contract only.
 

@@ -14,7 +14,7 @@ from qtforge_builtin_plugins.documents.facts.companies import has_form, without_
 from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.pipelines.legal.spans import Span
 
-__all__ = ["find_names", "find_registrations"]
+__all__ = ["find_names", "find_registrations", "read_contract"]
 
 # Roles of parties in contracts; a blank form has the role in place of the name.
 _ROLE: Final = re.compile(
@@ -97,18 +97,28 @@ _PEOPLE: Final = (
 )  # fmt: skip
 
 
+def read_contract(text: str, language: str | None) -> contracts.Contract:
+    """Return a contract, once for all that is searched by its names.
+
+    Args:
+        text: The whole contract.
+        language: ISO 639-1, or None.
+    """
+    return contracts.Contract(text[:_MOST_CONTRACT], language)
+
+
 def find_names(
-    text: str, beginning: str, language: str | None, more: Iterable[str]
+    text: str, beginning: str, contract: contracts.Contract, more: Iterable[str]
 ) -> Iterator[Span]:
     """Yield every place of the names of parties and people, also in their shorter forms.
 
     Args:
         text: The text to search.
         beginning: The contract that names them.
-        language: ISO 639-1, or None.
+        contract: The same contract, read by `read_contract`.
         more: Further names of parties.
     """
-    contract = contracts.Contract(beginning[:_MOST_CONTRACT], language)
+    language = contract.language
     # A name may continue on the next line.
     unbroken = _BROKEN_LINE.sub(" ", beginning[: 2 * parties.MOST_CHARACTERS])
     is_read = sum(each.is_party for each in contract.names) > 1
@@ -151,14 +161,15 @@ def _is_person(name: str, language: str | None) -> bool:
     )
 
 
-def find_registrations(text: str, language: str | None) -> Iterator[Span]:
+def find_registrations(text: str, contract: contracts.Contract) -> Iterator[Span]:
     """Yield the numbers of registers and accounts, after their words.
 
     Args:
         text: The text to search.
-        language: ISO 639-1, or None.
+        contract: The contract that the text is or belongs to.
     """
-    contract = contracts.Contract(text[:_MOST_CONTRACT], language)
+    if not contract.is_of(text[:_MOST_CONTRACT]):
+        contract = read_contract(text, contract.language)
     for number in contract.numbers():
         key = re.sub(r"\W", "", text[number.start : number.end]).lower()
         yield Span(start=number.start, end=number.end, kind=number.kind, key=key)

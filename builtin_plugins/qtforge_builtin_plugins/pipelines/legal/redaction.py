@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from qtforge_builtin_plugins.documents.facts.contracts import LANGUAGES
+from qtforge_builtin_plugins.documents.facts.contracts import LANGUAGES, Contract
 from qtforge_builtin_plugins.pipelines.legal import (
     addresses,
     contact_numbers,
@@ -82,13 +82,14 @@ def redact(request: RedactRequest, progress: Callable[[int, int, str], None]) ->
     """
     text = request.parsed_content
     progress(0, 2, "finding")
-    spans = settle(_find(text, request))
+    contract = names.read_contract(text, request.language)
+    spans = settle(_find(text, request, contract))
     progress(1, 2, "replacing")
     placeholders = _Placeholders(text)
     redacted = _replace(text, spans, placeholders, record=True)
     metadata = request.metadata
     if metadata is not None:
-        metadata = _redact_metadata(metadata, redacted, request, placeholders)
+        metadata = _redact_metadata(metadata, redacted, request, contract, placeholders)
     values = placeholders.values.values()
     counts: Counter[str] = Counter()
     for value in values:
@@ -103,8 +104,7 @@ def redact(request: RedactRequest, progress: Callable[[int, int, str], None]) ->
     )
 
 
-def _find(text: str, request: RedactRequest) -> list[Span]:
-    contract = request.parsed_content
+def _find(text: str, request: RedactRequest, contract: Contract) -> list[Span]:
     # Placeholders of an earlier redaction are no values; all positions are kept.
     text = _PLACEHOLDER.sub(lambda match: "\0" * len(match[0]), text)
     identities = list(identity_numbers.find_identity_numbers(text))
@@ -116,12 +116,8 @@ def _find(text: str, request: RedactRequest) -> list[Span]:
         *contact_numbers.find_phones(text, request.language),
         *identities,
         *addresses.find_addresses(text),
-        *(
-            span
-            for span in names.find_registrations(text, request.language)
-            if span.start not in taken
-        ),
-        *names.find_names(text, contract, request.language, request.parties),
+        *(span for span in names.find_registrations(text, contract) if span.start not in taken),
+        *names.find_names(text, request.parsed_content, contract, request.parties),
     ]
 
 
@@ -146,12 +142,16 @@ def _replace(text: str, spans: list[Span], placeholders: _Placeholders, *, recor
 
 
 def _redact_metadata(
-    metadata: DocumentMetadata, redacted: str, request: RedactRequest, placeholders: _Placeholders
+    metadata: DocumentMetadata,
+    redacted: str,
+    request: RedactRequest,
+    contract: Contract,
+    placeholders: _Placeholders,
 ) -> DocumentMetadata:
     """Return the redacted text's metadata: the original's checksum would identify the original."""
 
     def without_values(text: str) -> str:
-        spans = settle(_find(text, request))
+        spans = settle(_find(text, request, contract))
         return _replace(text, spans, placeholders, record=False)
 
     encoded = redacted.encode()
