@@ -37,7 +37,8 @@ _ALL: Final = 1_000_000
 _ROOM_S: Final = 0.25  # between two looks whether there is room for queued runs
 _LEAST_SHARE: Final = 4  # runs that a process takes at once where others take some too
 _LARGEST_SHARE: Final = 16
-_YIELD_S: Final = 0.05  # for which queued runs are left to processes that execute fewer
+_LEFT_S: Final = 0.05  # for which queued runs are left to processes that execute fewer
+_YIELD_S: Final = 0.05  # between two looks meanwhile
 _HAND_OVER_S: Final = 0.2  # between two looks at what is to be handed over
 _ANY_NUMBER: Final = 1_000_000
 _CONTACT_S: Final = 0.25  # between two looks whether the store still answers
@@ -381,7 +382,7 @@ class RecoveryLoop:
             self._ahead_since = None
         elif self._ahead_since is None:
             self._ahead_since = now
-        elif now - self._ahead_since > _YIELD_S:
+        elif now - self._ahead_since > _LEFT_S:
             self._ahead_since = None  # nobody has taken them
         return self._ahead_since is not None
 

@@ -243,7 +243,10 @@ def test_a_state_machine_that_waits_is_handed_over_with_its_events(play: Any) ->
     play(case)
 
 
-def test_runs_are_shared_out_among_nodes(play: Any) -> None:
+def test_runs_are_shared_out_among_nodes(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # However busy the machine is: the others are given the time to take theirs.
+    monkeypatch.setattr("qtforge_host.runs.recovery._LEFT_S", 3600.0)
+
     async def case(lab: Any) -> None:
         await lab.start()
         others = [await lab.beside() for _ in range(3)]
@@ -253,7 +256,6 @@ def test_runs_are_shared_out_among_nodes(play: Any) -> None:
                 for number, each in enumerate([lab.supervisor, *others])
             ]
             await lab.until(lambda: knows(lab, 4))
-            await asyncio.sleep(0.1)
             workflow = lab.script(two_steps)
             runs = [await lab.engine.enqueue(workflow, {}, QueueEntry()) for _ in range(COUNT)]
 
