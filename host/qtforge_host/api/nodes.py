@@ -23,7 +23,7 @@ from qtforge_host.api.parts import Parts
 from qtforge_host.api.queueing import queue_entry
 from qtforge_host.config.settings import Settings
 from qtforge_host.major_versions import major
-from qtforge_host.runs.versions import majors
+from qtforge_host.runs.peers import plugins_of
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.journal import Journal, JournalOwner, PoolState, RunQuery
 from qtforge_sdk.run_status import UNFINISHED
@@ -239,10 +239,10 @@ async def _document(
     journal: Journal, node: NodeRow, owners: Sequence[JournalOwner]
 ) -> NodeDocument:
     """Return a node, with how many runs need a plugin of it that no other node has."""
-    here = set(majors(node.plugins).items())
+    here = set(plugins_of(node.plugins))
     for other in owners:
         if other.owner != node.owner and other.announcement is not None and not other.draining:
-            here -= set(majors(other.announcement.plugins).items())
+            here -= plugins_of(other.announcement.plugins)
     needed = []
     for name, number in sorted(here):
         query = RunQuery(statuses=UNFINISHED, needs=(name, number), limit=_COUNTED)

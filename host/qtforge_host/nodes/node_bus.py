@@ -284,11 +284,11 @@ class NodeBus:
                     await self._changed.wait()
 
     def _own_handlers(self) -> list[NodeHandler]:
-        healthy: dict[str, bool] = {}
-        for handler in self._bus.handlers():
-            if handler.plugin not in healthy:
-                healthy[handler.plugin] = self._is_healthy(handler.plugin)
-        return [_announced(each, healthy[each.plugin]) for each in self._bus.handlers()]
+        handlers = self._bus.handlers()
+        healthy = {
+            plugin: self._is_healthy(plugin) for plugin in {each.plugin for each in handlers}
+        }
+        return [_announced(each, healthy[each.plugin]) for each in handlers]
 
     async def _broadcast(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
         publication = Broadcast(

@@ -8,7 +8,7 @@ from typing import Final
 
 from packaging.version import InvalidVersion, Version
 
-from qtforge_host.major_versions import major
+from qtforge_host.runs.versions import majors
 from qtforge_sdk.journal import Announcement, Journal, JournalOwner
 
 __all__ = ["Peers", "Plugins", "plugins_of"]
@@ -22,7 +22,7 @@ _FRESH_S: Final = 0.25  # for which the number of runs of other processes is bel
 
 def plugins_of(versions: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     """Return plugins, each with the first number of its version."""
-    return frozenset((name, major(version)) for name, version in versions.items())
+    return frozenset(majors(versions).items())
 
 
 class Peers:
@@ -162,11 +162,12 @@ class Peers:
 
 def _older(these: Mapping[str, str], those: Mapping[str, str]) -> set[tuple[str, str]]:
     """Return the plugins whose first number is lower than in the others' version."""
-    return {
-        (name, major(version))
+    older = {
+        name: version
         for name, version in these.items()
         if name in those and _number(version) < _number(those[name])
     }
+    return set(majors(older).items())
 
 
 def _number(version: str) -> int:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from socket import gethostname
 from typing import Any, Final
 
-from qtforge_host.major_versions import major
 from qtforge_host.runs.peers import Peers, plugins_of
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.runs.versions import majors
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Announcement, Cursor, Journal
@@ -337,7 +337,7 @@ class RecoveryLoop:
         take = functools.partial(
             self._take,
             now=now,
-            able={name: major(version) for name, version in plugins.items()},
+            able=majors(plugins),
             since=since,
             again=again,
             leave=self.peers.elsewhere(),

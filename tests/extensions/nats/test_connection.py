@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.extensions.nats.nodes import ECHO, Node, until
@@ -21,13 +22,19 @@ def server() -> Iterator[Nats]:
         pytest.skip(str(error))
 
 
+async def in_the_middle_of_a_call(server: Nats) -> tuple[Node, Node, asyncio.Future[Any]]:
+    """Give two nodes, and what the first asked the second, which has begun to answer."""
+    one = await Node(server.url, "one").start()
+    two = await Node(server.url, "two").start(ECHO)
+    await until(lambda: one.sees("two.1"))
+    slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
+    await until(lambda: two.asked == ["slow"])
+    return one, two, slow
+
+
 def test_nodes_find_each_other_again_after_the_server_was_away(server: Nats) -> None:
     async def main() -> None:
-        one = await Node(server.url, "one").start()
-        two = await Node(server.url, "two").start(ECHO)
-        await until(lambda: one.sees("two.1"))
-        slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
-        await until(lambda: two.asked == ["slow"])
+        one, two, slow = await in_the_middle_of_a_call(server)
         server.stop()
         await until(lambda: bool(one.transport.trouble))
         with pytest.raises(BusUnavailableError):
@@ -46,11 +53,7 @@ def test_nodes_find_each_other_again_after_the_server_was_away(server: Nats) -> 
 
 def test_a_call_outlives_a_short_absence_of_the_server(server: Nats) -> None:
     async def main() -> None:
-        one = await Node(server.url, "one").start()
-        two = await Node(server.url, "two").start(ECHO)
-        await until(lambda: one.sees("two.1"))
-        slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
-        await until(lambda: two.asked == ["slow"])
+        one, two, slow = await in_the_middle_of_a_call(server)
         server.stop()
         await until(lambda: bool(one.transport.trouble) and bool(two.transport.trouble))
         server.start()
@@ -68,11 +71,7 @@ def test_a_call_outlives_a_short_absence_of_the_server(server: Nats) -> None:
 
 def test_an_answer_that_was_missed_ends_the_call(server: Nats) -> None:
     async def main() -> None:
-        one = await Node(server.url, "one").start()
-        two = await Node(server.url, "two").start(ECHO)
-        await until(lambda: one.sees("two.1"))
-        slow = asyncio.ensure_future(one.ask("two.1", "slow", 60))
-        await until(lambda: two.asked == ["slow"])
+        one, two, slow = await in_the_middle_of_a_call(server)
         server.stop()
         await until(lambda: bool(one.transport.trouble) and bool(two.transport.trouble))
         two.gate.set()
