@@ -182,7 +182,7 @@ class RecoveryLoop:
                              " does", self._supervisor.count())  # fmt: skip
             is_said = cut_off
             if cut_off:
-                self._supervisor.active_runs.hand_over(lambda _: False, cut=True)
+                self.hand_over(everything=True, cut=True)
 
     def _notice_room(self) -> None:
         if self._is_crowded:
@@ -279,6 +279,25 @@ class RecoveryLoop:
             await self.peers.announce(announcement)
             self._announced = announcement
 
+    def hand_over(self, *, everything: bool = False, cut: bool = False) -> int:
+        """Leave runs to other processes: those that wait at once, others before their next step.
+
+        Args:
+            everything: Whether that includes what no other process can continue now.
+            cut: Whether steps in progress are interrupted.
+
+        Returns:
+            How many runs are still to be left.
+        """
+        pools, plugins = self.peers.only_here()
+
+        def stays(state: RunState) -> bool:
+            return pool_of(state) in pools or not plugins.isdisjoint(needs_of(state))
+
+        return self._supervisor.active_runs.hand_over(
+            (lambda _: False) if everything else stays, cut=cut
+        )
+
     def _hand_over(self) -> bool:
         """Leave what others can continue while this process drains; return whether more is left."""
         if not self.peers.draining:
@@ -287,12 +306,8 @@ class RecoveryLoop:
         if self._drains_since is None:
             self._drains_since = time.monotonic()
             _LOG.warning("this node is drained: it begins nothing, and hands its runs over")
-        pools, plugins = self.peers.only_here()
         cut = time.monotonic() > self._drains_since + self._grace_s
-        left = self._supervisor.active_runs.hand_over(
-            lambda state: pool_of(state) in pools or not plugins.isdisjoint(needs_of(state)),
-            cut=cut,
-        )
+        left = self.hand_over(cut=cut)
         return bool(left)
 
     async def _note_needs(self) -> None:

@@ -132,11 +132,14 @@ class _Stop:
     def __init__(self) -> None:
         self.ending = asyncio.Event()
         self.reload = asyncio.Event()
-        self.hurry: Callable[[], None] | None = None
+        self.service: Service | None = None
 
     def end(self) -> None:
-        if self.ending.is_set() and self.hurry is not None:
-            self.hurry()
+        service = self.service
+        if service is not None and self.ending.is_set():
+            service.hurry()
+        elif service is not None:
+            service.leave()  # at once, so that no further step begins
         self.ending.set()
 
 
@@ -181,7 +184,7 @@ class _Process:
                     _LOG.error("the host does not start with the new configuration: %s", error)
                     (settings, schedules), served = served, None
                     continue
-                self._stop.hurry = service.hurry
+                self._stop.service = service
                 self._current.service = service
                 stack.callback(self._leave)
                 await asyncio.to_thread(self._imported.add, service.host.imported())

@@ -140,6 +140,15 @@ class Service:
         """Do not wait for runs when the service ends."""
         self._hurried.set()
 
+    def leave(self) -> None:
+        """Take nothing more, and leave runs to other processes before their next step.
+
+        A worker leaves all of its runs; ``serve`` those that a process which is there can continue.
+        """
+        for task in self._tasks:
+            task.cancel()
+        self._recovery.hand_over(everything=self.options.role == "worker")
+
     def _check_schedules(self) -> None:
         names = self.host.catalog.names()
         for schedule in self._schedules:
@@ -169,8 +178,7 @@ class Service:
 
     async def _leave_runs(self) -> None:
         supervisor = self.durable.supervisor
-        if self.options.role == "worker":  # others continue its runs, from the next step on
-            supervisor.active_runs.hand_over(lambda state: False, cut=False)
+        self.leave()
         if supervisor.count():
             _LOG.info("%d runs may execute for %g s more", supervisor.count(), self.options.grace_s)
         closing = asyncio.create_task(supervisor.close(self.options.grace_s))

@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import nats
 import pytest
+from nats.aio.msg import Msg
 from tests.extensions.nats.nodes import ECHO, Node, until
 from tests.servers.nats import Nats, NatsUnavailable, running_nats
 
-from qtforge_sdk.errors import BusUnavailableError, NodeLostError
+from qtforge_nats.peers import Announcement, Beat
+from qtforge_sdk.errors import BusUnavailableError, NodeGoneError, NodeLostError
+from qtforge_sdk.transport import NodeHandler
+from qtforge_sdk.transport_kit import CallFrame, GoneFrame, decode_request, encode
 
 
 @pytest.fixture
@@ -81,6 +86,43 @@ def test_an_answer_that_was_missed_ends_the_call(server: Nats) -> None:
             await slow
         await one.transport.close()
         await two.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_what_a_node_that_ends_did_not_accept_was_not_done(server: Nats) -> None:
+    async def main() -> None:
+        one, two, slow = await in_the_middle_of_a_call(server)
+        async with asyncio.timeout(30):
+            client = await nats.connect(server.url)
+        gone = encode(Beat(1, 0, draining=True, gone=True))
+
+        async def take(message: Msg) -> None:  # as a node does that says both while it ends
+            frame = decode_request(message.data)
+            if isinstance(frame, CallFrame):
+                await client.publish("qtforge.node.beat.three.1", gone)
+                await client.publish(message.reply, encode(GoneFrame("it stops")))
+
+        handler = NodeHandler(topic="text.echo", plugin="echo", version="1.2.0")
+        await client.subscribe("qtforge.call.echo.three.1", cb=take)
+        await client.publish(
+            "qtforge.node.plugin.echo.three.1", encode(Announcement(1, (handler,)))
+        )
+        await client.publish("qtforge.node.beat.three.1", encode(Beat(1, 1)))
+        await until(lambda: one.sees("three.1"))
+        for _ in range(20):
+            with pytest.raises(NodeGoneError, match="it stops"):
+                await one.ask("three.1")
+            await client.publish(
+                "qtforge.node.plugin.echo.three.1", encode(Announcement(1, (handler,)))
+            )
+            await client.publish("qtforge.node.beat.three.1", encode(Beat(1, 1)))
+            await until(lambda: one.sees("three.1"))
+        await client.close()
+        await two.transport.close()  # in the middle of what it had accepted
+        with pytest.raises(NodeLostError):
+            await slow
+        await one.transport.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
 

@@ -41,6 +41,23 @@ def test_a_worker_that_is_ended_hands_its_run_over_after_the_step_in_progress(
     assert list(nodes(serving)) == ["two"]
 
 
+def test_serve_that_is_ended_hands_its_runs_over_to_a_worker_that_is_there(
+    serving: Serving,
+) -> None:
+    serving.start("worker", "--node", "two", "--capacity", "1")
+    until(lambda: "two" in nodes(serving))
+    queued(serving, "steps")
+    until(lambda: "first a" in serving.done)  # with it the worker is full
+    server = serving.serve("--grace", "60s")
+    run_id = queued(serving, "steps", "b")
+    until(lambda: "first b" in serving.done)
+    server.process.send_signal(signal.SIGTERM)
+    (serving.folder / "go").touch()
+    assert server.process.wait(timeout=120) == 0
+    assert until(lambda: ended(serving, run_id))["owners"] == 2
+    assert sorted(serving.done) == ["first a", "first b", "second", "second", "third a", "third b"]
+
+
 def test_the_runs_of_a_worker_that_was_killed_are_continued_by_another(serving: Serving) -> None:
     first = serving.start("worker", "--node", "one")
     until(lambda: "one" in nodes(serving))

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -74,6 +74,7 @@ _SETTLE_MOST_S: Final = 1.5
 _ASK_AGAIN_S: Final = 0.2
 _GRACE_S: Final = 0.5  # so that the other node says first that the time is over
 _ROOM_BYTES: Final = 256  # for what the protocol adds to a message
+_QUERY: Final = "q"  # ends the number of a call where the response is to a query
 _MOST_PROGRESS: Final = 100  # reports of a call that wait
 _Final = AnswerFrame | FailureFrame | GoneFrame | LostFrame
 _BEATS: Final = msgspec.msgpack.Decoder(Beat)
@@ -353,25 +354,32 @@ class NatsTransport:
     async def _handle(
         self, receiver: TransportReceiver, work: _Work, frame: CallFrame, reply: str
     ) -> None:
+        try:
+            data = await self._answer(receiver, work, frame, reply)
+            if work.sending is not None:
+                await asyncio.wait([work.sending])
+            await self._send(reply, data)
+        except asyncio.CancelledError:
+            return
+        finally:  # not before the response was sent: a query would be told that it is lost
+            self._work.pop(frame.token, None)
+
+    async def _answer(
+        self, receiver: TransportReceiver, work: _Work, frame: CallFrame, reply: str
+    ) -> bytes:
         envelope = envelope_of(frame)
         listener = self._listener(work, reply) if frame.listens else None
         try:
             data = answer_frame(frame.topic, await receiver.handle(envelope, listener))
-            if len(data) > self._limit_bytes():
-                data = failure_frame(self._too_large(frame.topic, data, "response"))
         except NodeGoneError as error:
-            data = encode(GoneFrame(error.why))
-        except asyncio.CancelledError:
-            return
+            return encode(GoneFrame(error.why))
         except Exception as error:  # noqa: BLE001 - the caller gets it
             if not isinstance(error, QtForgeError):
                 _LOG.error("a call of %s failed", frame.caller, exc_info=error)
-            data = failure_frame(error, envelope.served_by)
-        finally:
-            self._work.pop(frame.token, None)
-        if work.sending is not None:
-            await asyncio.wait([work.sending])
-        await self._send(reply, data)
+            return failure_frame(error, envelope.served_by)
+        if len(data) > self._limit_bytes():
+            return failure_frame(self._too_large(frame.topic, data, "response"))
+        return data
 
     def _listener(self, work: _Work, reply: str) -> ProgressListener:
         loop = asyncio.get_running_loop()
@@ -395,11 +403,19 @@ class NatsTransport:
         return listen
 
     async def _on_response(self, message: Msg) -> None:
-        call = self._calls.get(self._subjects.token_of(message.subject))
+        number = self._subjects.token_of(message.subject)
+        is_query = number.endswith(_QUERY)
+        call = self._calls.get(number.removesuffix(_QUERY))
         if call is None:
             return
         if message.headers is not None:  # of the server: there is no such subscription
-            call.end(GoneFrame())
+            if not is_query:
+                call.end(GoneFrame())
+            elif not self._peers.lives(call.node):
+                call.end(LostFrame())
+            else:  # it may be connected again soon
+                later = asyncio.get_running_loop().call_later
+                later(_BEAT_S, self._query, lambda each: each is call)
             return
         try:
             frame = decode_response(message.data)
@@ -449,10 +465,12 @@ class NatsTransport:
         named = all(self._subjects.is_named(plugin, each.plugin) for each in announcement.handlers)
         if named and self._peers.announced(node, plugin, announcement, now_s):
             self._tell_changed()
+        # It may have been away, and what it answered meanwhile with it.
+        self._query(lambda call: call.node == node)
 
     async def _on_beat(self, node: str, beat: Beat, now_s: float) -> None:
         if beat.gone:
-            self._lose(node)
+            self._lose(node, said_so=True)
             return
         changed, unknown = self._peers.beat(node, beat, now_s)
         if changed:
@@ -491,18 +509,18 @@ class NatsTransport:
                 for node in self._peers.all():
                     self._lose(node)
 
-    async def _send(self, subject: str, data: bytes) -> None:
+    async def _send(self, subject: str, data: bytes, reply: str = "") -> None:
         """Send what nobody waits for."""
         client = self._client
         if client is None or not client.is_connected:
             return
         try:
-            await client.publish(subject, data)
+            await client.publish(subject, data, reply)
         except (OSError, nats.errors.Error) as error:
             _LOG.warning("nothing can be sent to other nodes: %s", _text(error))
 
-    def _send_soon(self, subject: str, data: bytes) -> None:
-        sending: Coroutine[Any, Any, None] = self._send(subject, data)
+    def _send_soon(self, subject: str, data: bytes, reply: str = "") -> None:
+        sending: Coroutine[Any, Any, None] = self._send(subject, data, reply)
         task = asyncio.ensure_future(sending)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -527,19 +545,27 @@ class NatsTransport:
         self._lost_connection_s = None
         await self._say_handlers()
         await self._send(self._subjects.who, b"")
-        client = self._client
-        for number, call in list(self._calls.items()):  # the response may have been missed
-            if client is not None:
-                with contextlib.suppress(OSError, nats.errors.Error):
-                    query = encode(QueryFrame(number))
-                    await client.publish(call.subject, query, self._subjects.reply(number))
+        self._query(lambda _: True)  # the responses may have been missed
 
-    def _lose(self, node: str) -> None:
+    def _query(self, chosen: Callable[[_Call], bool]) -> None:
+        """Ask whether calls are still handled: a node that does not handle one says so.
+
+        What the node, or the server for it, has said before arrives before the response.
+        """
+        for number, call in self._calls.items():
+            if chosen(call):
+                reply = self._subjects.reply(number + _QUERY)
+                self._send_soon(call.subject, encode(QueryFrame(number)), reply)
+
+    def _lose(self, node: str, *, said_so: bool = False) -> None:
         if self._peers.remove(node):
             self._tell_changed()
-        for call in self._calls.values():
-            if call.node == node:
-                call.end(LostFrame())
+        if said_so:  # what it did not accept was not done
+            self._query(lambda call: call.node == node)
+        else:
+            for call in self._calls.values():
+                if call.node == node:
+                    call.end(LostFrame())
         for work in self._work.values():
             if work.caller == node and work.task is not None:
                 work.task.cancel()
