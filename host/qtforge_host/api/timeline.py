@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from qtforge_host.api.documents import HistoryEntry, PathEntry
@@ -38,25 +38,33 @@ __all__ = ["move_of", "move_text", "moves", "timeline"]
 
 _REFUSED: Final = "policy.breaker_open"  # the plugin was not called
 _SET_BACK: Final = datetime.timedelta(seconds=1)  # less is between two processes or threads
+TimeText = Callable[[datetime.datetime], str]
+"""Writes a time of a run's history."""
+
 _TAKEN: Final = ("taken", "started", RESTORED, "")
 
 
 def timeline(
-    records: Iterable[Record], start: datetime.datetime | None = None
+    records: Iterable[Record],
+    start: datetime.datetime | None = None,
+    *,
+    time_text: TimeText | None = None,
 ) -> Iterator[HistoryEntry]:
     """Give an entry for each record of a run, oldest first.
 
     Args:
         records: The records.
         start: When the run was started; None where the first of these records says it.
+        time_text: Writes the times that entries name; None for the local time of day.
     """
+    when = time_text or _local_time
     after_s = 0.0
     before: datetime.datetime | None = None
     for record in records:
         start = start or record.at
         # In the order of the records, also where a clock was set back between two of them.
         after_s = max(after_s, round((record.at - start).total_seconds(), 6))
-        text = _of_step(record) or _of_wait(record) or _of_run(record)
+        text = _of_step(record, when) or _of_wait(record, when) or _of_run(record)
         if before is not None and before - record.at >= _SET_BACK:
             text += f" (the clock was set back by {(before - record.at).total_seconds():.0f} s)"
         before = record.at
@@ -131,7 +139,7 @@ def _cause(move: PathEntry) -> str:
     return f"{move.event}{' ' if words else ''}{' '.join(words)}{by}"
 
 
-def _of_step(record: Record) -> str:
+def _of_step(record: Record, when: TimeText) -> str:
     match record:
         case StepStarted():
             again = f", attempt {record.attempt}" if record.attempt > 1 else ""
@@ -141,7 +149,7 @@ def _of_step(record: Record) -> str:
             return f"succeeded in {record.duration_s:.3f} s{_by(record)}{degraded}"
         case StepFailed():
             if record.will_retry:
-                next_at = f" at {_clock(record.next_at)}" if record.next_at else ""
+                next_at = f" at {when(record.next_at)}" if record.next_at else ""
                 then = f"; next attempt{next_at}"
             else:
                 then = "" if record.required else "; the run continues without it"
@@ -157,7 +165,7 @@ def _of_step(record: Record) -> str:
         case CompensationFailed():
             if not record.will_retry:
                 return f"could not be compensated: {_error(record.error)}"
-            next_at = f" at {_clock(record.next_at)}" if record.next_at else ""
+            next_at = f" at {when(record.next_at)}" if record.next_at else ""
             error = _error(record.error)
             return f"compensation, attempt {record.attempt} failed: {error}; next attempt{next_at}"
         case ChildStarted():
@@ -166,14 +174,14 @@ def _of_step(record: Record) -> str:
             return ""
 
 
-def _of_wait(record: Record) -> str:
+def _of_wait(record: Record, when: TimeText) -> str:
     match record:
         case CheckpointSaved():
-            return _of_state(record)
+            return _of_state(record, when)
         case EventReceived():
             return f"received the event '{record.name}'"
         case TimerSet():
-            return f"{record.name}: waits until {_clock(record.due)}"
+            return f"{record.name}: waits until {when(record.due)}"
         case TimerFired(cut=True):
             return f"{record.name}: cut off"
         case TimerFired():
@@ -181,7 +189,7 @@ def _of_wait(record: Record) -> str:
         case RunPaused():
             return f"paused{_asked(record)}"
         case RunWaiting():
-            return f"rests{_awaited(record)}"
+            return f"rests{_awaited(record, when)}"
         case RunBlocked():
             return f"blocked: {record.reason}"
         case RunCancelRequested():
@@ -190,7 +198,7 @@ def _of_wait(record: Record) -> str:
             return ""
 
 
-def _of_state(record: CheckpointSaved) -> str:
+def _of_state(record: CheckpointSaved, when: TimeText) -> str:
     move = move_of(record)
     if not _is_empty(move):
         return move_text(move)
@@ -199,7 +207,7 @@ def _of_state(record: CheckpointSaved) -> str:
         return f"is restored {f'in {record.label}' if record.label else 'at its start'}{again}"
     if record.busy:
         timers = ", ".join(
-            f"{name} until {_clock(record.timers[name])}"
+            f"{name} until {when(record.timers[name])}"
             for name in record.timers_set
             if name in record.timers
         )
@@ -240,11 +248,11 @@ def _by(record: StepSucceeded | CompensationSucceeded) -> str:
     return f" by {record.plugin} {record.plugin_version}" if record.plugin else ""
 
 
-def _awaited(record: RunWaiting) -> str:
+def _awaited(record: RunWaiting, when: TimeText) -> str:
     parts = [f"for the event '{name}'" for name in record.events]
     parts += [f"for the run {name}" for name in record.children]
     if record.until is not None:
-        parts.append(f"until {_clock(record.until)}")
+        parts.append(f"until {when(record.until)}")
     return f": waits {', '.join(parts)}" if parts else ""
 
 
@@ -257,5 +265,5 @@ def _error(error: ErrorInfo) -> str:
     return f"{error.code}: {error.message}"
 
 
-def _clock(at: datetime.datetime) -> str:
+def _local_time(at: datetime.datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -59,10 +59,13 @@ class RunIds:
     The random generator is seeded once for each object: to ask the operating system for every
     id costs a short run as much as one of its steps. Ids are not secret, and the journal
     refuses one that exists.
+
+    Args:
+        seed: Where the ids have to be the same again, as in a test; None for other ones each time.
     """
 
-    def __init__(self) -> None:
-        self._numbers = random.Random()  # noqa: S311
+    def __init__(self, seed: int | None = None) -> None:
+        self._numbers = random.Random(seed)  # noqa: S311
 
     def new(self, now: datetime.datetime) -> str:
         """Return a run's id: sortable by time, unique, and short enough to type.
@@ -110,6 +113,7 @@ class Engine:
         clock: The time.
         crash_limit: How many processes may die in a step before it fails.
         secrets: The secrets that this process knows; None for none.
+        ids: Makes the ids of runs; None for unique ones.
 
     Attributes:
         journal: Holds the records of runs.
@@ -132,6 +136,7 @@ class Engine:
         clock: Clock | None = None,
         crash_limit: int = CRASH_LIMIT,
         secrets: Secrets | None = None,
+        ids: RunIds | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self.journal = journal
@@ -141,7 +146,7 @@ class Engine:
         self._plugins = plugins
         self._requester = StepRequester(bus, cache, crash_limit)
         self._secrets = secrets or Secrets(lambda name: None)
-        self._ids = RunIds()
+        self._ids = ids or RunIds()
         self.active_runs = ActiveRuns(journal, self._clock)
         self.has_peer_with: Callable[[Mapping[str, str]], bool] = lambda needs: False
         self.on_ended: Callable[[RunState], None] | None = None

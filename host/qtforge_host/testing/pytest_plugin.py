@@ -10,7 +10,16 @@ import pytest
 if TYPE_CHECKING:
     from qtforge_host.testing import PluginTestHost, WorkflowKit
 
-__all__ = ["host", "workflows"]
+__all__ = ["host", "pytest_addoption", "workflows"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--update-timelines``."""
+    parser.getgroup("qtforge").addoption(
+        "--update-timelines",
+        action="store_true",
+        help="Write the timelines that workflows.snapshot(...) names, instead of comparing them.",
+    )
 
 
 # Both fixtures stand on it, so that a project's own fixture `host` does not change `workflows`.
@@ -30,12 +39,18 @@ def host(_qtforge_test_host: PluginTestHost) -> PluginTestHost:
 
 
 @pytest.fixture
-def workflows(_qtforge_test_host: PluginTestHost) -> Iterator[WorkflowKit]:
+def workflows(
+    _qtforge_test_host: PluginTestHost, request: pytest.FixtureRequest
+) -> Iterator[WorkflowKit]:
     """Runs workflows on the real engine, in memory and in virtual time.
 
     A test that asks for ``host`` too gets the host that the workflows run on.
     """
+    from qtforge_host.testing.timelines import Timelines
     from qtforge_host.testing.workflow_kit import WorkflowKit
 
-    with WorkflowKit(_qtforge_test_host) as kit:
+    timelines = Timelines(
+        request.path.parent / "timelines", update=request.config.getoption("update_timelines")
+    )
+    with WorkflowKit(_qtforge_test_host, timelines) as kit:
         yield kit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -14,7 +14,7 @@ from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.loading import has_hooks
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.memory_cache import MemoryCache
-from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.engine import Engine, RunIds
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
@@ -25,12 +25,13 @@ from qtforge_host.testing.fakes import make_fake
 from qtforge_host.testing.installed import InstalledPlugins
 from qtforge_host.testing.plugin_host import PluginTestHost
 from qtforge_host.testing.settling import Settling
+from qtforge_host.testing.timelines import Snapshot, Timelines
 from qtforge_host.testing.traffic import Call, PublishedMessage
 from qtforge_host.testing.workflow_run import WorkflowRun
 from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import Problem, Workflow
-from qtforge_sdk import Orchestrator, Plugin
+from qtforge_sdk import Orchestrator, Plugin, Record
 from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.errors import (
     ConfigError,
@@ -63,9 +64,11 @@ class WorkflowKit:
 
     Args:
         host: Has the bus and the plugins; what is added there is there for workflows too.
+        timelines: Finds stored timelines; None for the folder ``timelines`` here.
     """
 
-    def __init__(self, host: PluginTestHost) -> None:
+    def __init__(self, host: PluginTestHost, timelines: Timelines | None = None) -> None:
+        self._timelines = timelines or Timelines(Path("timelines"))
         self._host = host
         self._bench = host.bench
         self._installed = InstalledPlugins(host.bench.settings)
@@ -89,6 +92,7 @@ class WorkflowKit:
             cache=self._cache,
             clock=self._bench.clock,
             secrets=parts.secrets,
+            ids=RunIds(seed=0),  # the jitter of a step's retries follows from its run's id
         )
         self._supervisor = Supervisor(self._engine)
         self._triggers = EventTriggers(
@@ -269,6 +273,20 @@ class WorkflowKit:
             if isinstance(message, PublishedMessage) and matches(pattern, message.topic)
         ]
 
+    def snapshot(self, name: str) -> Snapshot:
+        """Return a stored timeline, to compare a run's with: ``timelines/NAME.txt``.
+
+        ``pytest --update-timelines`` writes what it is compared with.
+
+        Args:
+            name: Letters, digits, dots, hyphens and underscores.
+
+        Raises:
+            FileNotFoundError: There is none of that name yet.
+            ValueError: The name is not one.
+        """
+        return self._timelines.find(name)
+
     def close(self) -> None:
         """Leave the runs as they are; the host closes the rest."""
         if self._closed:
@@ -301,17 +319,21 @@ class WorkflowKit:
             raise TimeoutError(f"{error} of real time: {self._settling.describe()}") from None
 
     def _view(self, run_id: str) -> WorkflowRun:
-        def state() -> RunState:
-            return RunState.from_records(run_id, self._host.run(self._journal.records(run_id)))
+        def records() -> Sequence[Record]:
+            return self._host.run(self._journal.records(run_id))
 
         def send(event: str, data: Mapping[str, Any]) -> None:
-            status = state().status
+            status = RunState.from_records(run_id, records()).status
             if status in ("succeeded", "failed", "cancelled"):
                 raise RunEndedError(run_id, status)
             self._run(self._send(run_id, event, data))
 
         return WorkflowRun(
-            run_id, state, lambda: self._engine.active_runs.awaited_events(run_id), send
+            run_id,
+            records,
+            lambda: self._engine.active_runs.awaited_events(run_id),
+            send,
+            lambda: {each: run.workflow for each, run in self._store.runs.items()},
         )
 
     async def _send(self, run_id: str, event: str, data: Mapping[str, Any]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qtforge_host.runs.state import RunState
-from qtforge_sdk import ErrorInfo, StepResult
+from qtforge_host.testing.timelines import timeline_text
+from qtforge_sdk import ErrorInfo, Record, StepResult
 
 __all__ = ["WorkflowRun"]
 
@@ -16,20 +17,23 @@ class WorkflowRun:
 
     Args:
         run_id: The run.
-        state: Gives what its records add up to.
+        records: Gives its records.
         awaited: Gives the events that its code waits for now.
         send: Sends it an event, by name and data.
+        workflows: Gives the workflow's name of each run of the test, by the run's id.
     """
 
     def __init__(
         self,
         run_id: str,
-        state: Callable[[], RunState],
+        records: Callable[[], Sequence[Record]],
         awaited: Callable[[], Sequence[str]],
         send: Callable[[str, Mapping[str, Any]], None],
+        workflows: Callable[[], Mapping[str, str]],
     ) -> None:
         self.id = run_id
-        self._state = state
+        self._records = records
+        self._workflows = workflows
         self._awaited = awaited
         self._send = send
 
@@ -81,6 +85,15 @@ class WorkflowRun:
         state = self._state()
         return list(state.accepts) if state.status == "waiting" else []
 
+    @property
+    def timeline(self) -> str:
+        """Its history, a line for each record: virtual time since the start, no ids.
+
+        It is the same in every execution; compare it with ``workflows.snapshot("name")``.
+        """
+        names = {run_id: f"'{name}'" for run_id, name in self._workflows().items()}
+        return timeline_text(self._records(), {**names, self.id: "this run"})
+
     def send(self, event: str, /, **data: Any) -> None:
         """Send it an event, and let everything happen that follows now.
 
@@ -92,6 +105,9 @@ class WorkflowRun:
             RunEndedError: It has ended.
         """
         self._send(event, data)
+
+    def _state(self) -> RunState:
+        return RunState.from_records(self.id, self._records())
 
     def __repr__(self) -> str:
         state = self._state()
