@@ -32,6 +32,7 @@ class RemoteHandler:
     Attributes:
         announced: What the node says of it.
         is_healthy: Whether the plugin is healthy on its node.
+        is_draining: Whether its node is asked only where no other one can be.
         breaker_name: The name under which its circuit breaker is kept: a plugin may fail on one
             node, and work on another.
     """
@@ -51,6 +52,7 @@ class RemoteHandler:
         self.identity: Final = Author(announced.plugin, announced.version)
         self.rank: Final = announced.rank
         self.is_healthy: Final = announced.healthy
+        self.is_draining: Final = announced.draining
         self.accepts: Final = accepts
         self.wrapper: Final = False
         self.breaker_name: Final = f"{announced.plugin}@{node}"

@@ -159,8 +159,9 @@ class Route:
         """Return the handler to call: of the first rank that accepts, the least busy one.
 
         A plugin whose breaker is open is skipped; an unhealthy one is chosen only when there
-        is no other, and so is one on a node with another major version than has served the run.
-        A plugin of this process is preferred to the same one on another node.
+        is no other, and so is one on a node with another major version than has served the run,
+        or on a node that drains. A plugin of this process is preferred to the same one on another
+        node.
 
         Args:
             envelope: The request.
@@ -174,6 +175,7 @@ class Route:
             PolicyError: The breakers of all handlers that accept it are open.
         """
         chosen: Handler | RemoteHandler | None = None
+        draining: RemoteHandler | None = None  # where there is no other one
         second: Handler | RemoteHandler | None = None  # where there is no better one
         # Of this process, the plugins that can be asked; None where no other node is.
         here: list[str] | None = None if self._is_local else []
@@ -204,18 +206,18 @@ class Route:
                 if not (handler.is_healthy and self._policy.is_healthy(handler.breaker_name)):
                     second = second or handler
                     continue
-            if (
-                here is not None
-                and isinstance(handler, RemoteHandler)
-                and not handler.has_served(envelope.versions)
-            ):
-                second = second or handler
-                continue
+            if here is not None and isinstance(handler, RemoteHandler):
+                if not handler.has_served(envelope.versions):
+                    second = second or handler
+                    continue
+                if handler.is_draining:
+                    draining = draining or handler
+                    continue
             if chosen is None or handler.counters.outstanding < chosen.counters.outstanding:
                 chosen = handler
             if here is not None and not handler.node:
                 here.append(handler.plugin)
-        found = chosen or second
+        found = chosen or draining or second
         if found is None:
             raise barred or self._no_handler(envelope.plugin, refusals)
         return found

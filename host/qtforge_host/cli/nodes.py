@@ -81,7 +81,8 @@ def drain(session: Session, name: str, wait: str | None, as_json: bool) -> int:
 
     The node learns it within seconds, and stays up. A run that waits is left at once, any
     other before its next step; a step in progress may take the --grace of the node. What no
-    other node can continue stays: see 'runs list --needs'.
+    other node can continue stays: see 'runs list --needs'. Over a bus, it is asked only for
+    plugins that no other node has.
 
     Exit code 1 when --wait is over before the node is drained.
     """
@@ -105,7 +106,7 @@ def drain(session: Session, name: str, wait: str | None, as_json: bool) -> int:
 @journal_option
 @click.pass_obj
 def resume(session: Session, name: str, as_json: bool) -> None:
-    """Let a drained node take runs again."""
+    """Let a drained node take runs, and answer other nodes, again."""
 
     async def resumed() -> NodeDocument:
         async with open_nodes(session.settings) as client:

@@ -109,6 +109,7 @@ class NodeBus:
         self._trouble = "it is not open"
         self._said = ""  # of what could not be sent last
         self._answers = False
+        self._draining = False
         self._places: asyncio.Semaphore | None = None
         self._at_once: int | None = None
         self._waiting = 0
@@ -154,6 +155,11 @@ class NodeBus:
         for handler in self._remote.values():
             found.setdefault(handler.plugin, set()).add(handler.version)
         return found
+
+    def set_draining(self, draining: bool) -> None:
+        """Let other nodes ask this one only for plugins that no other node has, or as before."""
+        self._draining = draining
+        self._changed.set()
 
     async def drain(self, within_s: float) -> bool:
         """Accept no further requests of other nodes, and wait for those in progress.
@@ -288,7 +294,7 @@ class NodeBus:
         healthy = {
             plugin: self._is_healthy(plugin) for plugin in {each.plugin for each in handlers}
         }
-        return [_announced(each, healthy[each.plugin]) for each in handlers]
+        return [_announced(each, healthy[each.plugin], self._draining) for each in handlers]
 
     async def _broadcast(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
         publication = Broadcast(
@@ -308,7 +314,7 @@ class NodeBus:
         return BusUnavailableError(self._where, trouble) if trouble else None
 
 
-def _announced(handler: Handler, healthy: bool) -> NodeHandler:
+def _announced(handler: Handler, healthy: bool, draining: bool) -> NodeHandler:
     info = handler.info
     return NodeHandler(
         topic=info.topic,
@@ -320,6 +326,7 @@ def _announced(handler: Handler, healthy: bool) -> NodeHandler:
         message_type=info.message_type,
         response_type=info.response_type,
         healthy=healthy,
+        draining=draining,
     )
 
 

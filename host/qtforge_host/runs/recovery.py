@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from socket import gethostname
 from typing import Any, Final
@@ -82,6 +82,7 @@ class RecoveryLoop:
         node: The name of this process; "" for one that its host and number give.
         role: The command that it executes.
         grace_s: How long steps in progress may take when the process is drained, in seconds.
+        on_draining: Called with whether the process is drained, at first and when that changes.
 
     Attributes:
         ready: Set after the first look at every run.
@@ -99,6 +100,7 @@ class RecoveryLoop:
         node: str = "",
         role: str = "application",
         grace_s: float = 10.0,
+        on_draining: Callable[[bool], None] = lambda draining: None,
     ) -> None:
         self._supervisor = supervisor
         self._pools = tuple(pools)
@@ -113,6 +115,8 @@ class RecoveryLoop:
         self._node = node or default_node()
         self._role = role
         self._grace_s = grace_s
+        self._on_draining = on_draining
+        self._said_draining: bool | None = None
         self.ready = asyncio.Event()
         self.peers = Peers(journal)
         self._wanted = asyncio.Event()
@@ -202,6 +206,9 @@ class RecoveryLoop:
         known = self.peers.changes
         await self.peers.refresh()
         self._supervisor.active_runs.drains = self.peers.draining
+        if self.peers.draining != self._said_draining:
+            self._said_draining = self.peers.draining
+            self._on_draining(self.peers.draining)
         if self.peers.changes != known:  # perhaps one has died: its runs are looked for at once
             self._swept_at = time.monotonic() - _SWEEP_S
             self._alert_until = time.monotonic() + _ALERT_S

@@ -107,6 +107,7 @@ class Service:
                 node=self.options.node,
                 role=self.options.role,
                 grace_s=self.options.grace_s,
+                on_draining=self._answer_less,
             )
             bindings = await bind(self.host, self.options.max_runs, self.options.pools)
             stack.callback(bindings.close)
@@ -148,6 +149,10 @@ class Service:
         for task in self._tasks:
             task.cancel()
         self._recovery.hand_over(everything=self.options.role == "worker")
+
+    def _answer_less(self, draining: bool) -> None:
+        if self.host.nodes is not None:
+            self.host.nodes.set_draining(draining)
 
     def _check_schedules(self) -> None:
         names = self.host.catalog.names()

@@ -109,6 +109,7 @@ class NodeHandler(msgspec.Struct, frozen=True, kw_only=True):
         message_type: The name of its message's type.
         response_type: The name of its response's type.
         healthy: Whether the plugin's health checks succeed.
+        draining: Whether another node is to be asked where one has the plugin.
     """
 
     topic: str
@@ -120,6 +121,7 @@ class NodeHandler(msgspec.Struct, frozen=True, kw_only=True):
     message_type: str = "Any"
     response_type: str = "Any"
     healthy: bool = True
+    draining: bool = False
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,6 +17,9 @@ from pathlib import Path
 import pytest
 from tests.forked_commands import run_command
 from tests.servers.nats import Nats
+
+from qtforge_host.app import Host
+from qtforge_host.config.settings import load_settings
 
 
 class Machine:
@@ -41,17 +45,24 @@ class Machine:
         return done
 
     def worker(self, *words: str) -> subprocess.Popen[str]:
-        """Start a process that answers other machines, and wait until it does."""
+        """Start a process that only answers other machines, and wait until it does."""
+        return self._start("answering", "--operations-only", *words)
+
+    def worker_of_runs(self, *words: str) -> subprocess.Popen[str]:
+        """Start a process that takes runs and answers other machines; wait until it does."""
+        return self._start("taking runs", *words)
+
+    def _start(self, said: str, *words: str) -> subprocess.Popen[str]:
         program = Path(sys.executable).parent / "qtforge-host"
         process = subprocess.Popen(
-            [str(program), *self._place, "worker", "--operations-only", "--bus", self._url, *words],
+            [str(program), *self._place, "worker", "--bus", self._url, *words],
             stdout=subprocess.PIPE, text=True, env=self._environment, cwd=self._folder,
         )  # fmt: skip
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
         assert process.stdout is not None
         self._stack.callback(process.stdout.close)
-        assert "answering" in process.stdout.readline()
+        assert said in process.stdout.readline()
         return process
 
 
@@ -117,3 +128,65 @@ def test_a_bus_that_is_away_is_said_without_its_secrets(
     assert (away.returncode, "bus.unavailable" in away.stderr) == (1, True)
     assert "127.0.0.1:1" in away.stderr
     assert "s3cr3t" not in away.stderr
+
+
+def test_a_drained_node_leaves_requests_to_others_until_it_is_resumed(
+    url: str, tmp_path: Path, stack: contextlib.ExitStack
+) -> None:
+    machine = Machine(tmp_path / "far", stack, url)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    config = folder / "config.toml"
+    config.write_text(f'[host]\nbus = "{url}"\n[plugins.document-storage]\nenabled = false\n')
+    here = load_settings(config, environ={}, state_dir=folder / "state")
+    for name in ("one", "two"):
+        machine.worker_of_runs("--node", name)
+
+    async def command(*words: str) -> None:
+        done = await asyncio.to_thread(machine.command, "nodes", *words)
+        assert done.returncode == 0, done.stderr
+
+    async def main() -> None:
+        async with Host(here) as host:
+            assert host.nodes is not None
+            directory = host.nodes.transport.directory
+
+            async def until_drained(*names: str) -> None:
+                def drained() -> set[str]:
+                    return {
+                        node.partition(".")[0]
+                        for node, entry in directory().items()
+                        if entry.handlers and all(each.draining for each in entry.handlers)
+                    }
+
+                while len(directory()) < 2 or drained() != set(names):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+            async def asked() -> set[str]:
+                """Return the nodes that answer a few requests."""
+
+                def counts() -> dict[str, int]:
+                    every = host.bus.statistics()
+                    return {one.node: one.requests for one in every if one.topic == "document.find"}
+
+                before = counts()
+                requests = [host.bus.request("document.find", {"query": "x"}) for _ in range(6)]
+                await asyncio.gather(*requests)
+                after = counts()
+                return {
+                    node.partition(".")[0] for node in after if after[node] > before.get(node, 0)
+                }
+
+            await until_drained()
+            assert await asked() == {"one", "two"}
+            await command("drain", "one", "--wait", "60s")
+            await until_drained("one")
+            assert await asked() == {"two"}
+            await command("drain", "two", "--wait", "60s")
+            await until_drained("one", "two")
+            assert len(await asked()) == 1  # there is no other
+            await command("resume", "one")
+            await until_drained("two")
+            assert await asked() == {"one"}
+
+    asyncio.run(asyncio.wait_for(main(), 240))

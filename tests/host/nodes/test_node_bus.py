@@ -305,6 +305,64 @@ async def test_a_node_that_drains_is_asked_no_more(machines: Machines) -> None:
 
 
 @over_machines
+async def test_a_node_that_is_drained_for_now_is_asked_only_where_no_other_one_has_the_plugin(
+    machines: Machines,
+) -> None:
+    two = await machines.start("a-two", (Calculator("two"), "calculator"), (Positive(), "positive"))
+    one = await machines.start("one")
+    await until(lambda: len(one.bus.topics().get("numbers.add", ())) == 2)
+
+    def drains(node: str) -> bool:
+        handlers = one.nodes.transport.directory()[node].handlers
+        return bool(handlers) and all(each.draining for each in handlers)
+
+    async def add(**options: Any) -> Any:
+        return (await one.bus.request("numbers.add", {"one": -1, "two": 2}, **options))["by"]
+
+    two.nodes.set_draining(True)
+    await until(lambda: drains("a-two"))
+    assert await add() == "two"  # nothing that only it can do is lost
+    three = await machines.start("b-three", (Calculator("three"), "calculator"))
+    await until(lambda: len(one.bus.topics()["numbers.add"]) == 3)
+    assert {await add() for _ in range(4)} == {"three"}
+    assert await one.bus.request("numbers.add", ADD, plugin="positive") == "positive"
+    sent = Envelope("numbers.add", {"one": -1, "two": 2}, 5, asyncio.get_running_loop().time() + 5)
+    sent.versions = {"calculator": "1.0.0"}
+    assert (await one.bus.send(sent))["by"] == "three"
+    two.nodes.set_draining(False)
+    await until(lambda: not drains("a-two"))
+    three.nodes.set_draining(True)
+    await until(lambda: drains("b-three"))
+    assert {await add() for _ in range(4)} == {"two"}
+
+
+@over_machines
+async def test_a_run_is_served_by_its_major_version_also_on_a_node_that_is_drained(
+    machines: Machines,
+) -> None:
+    old, new = await machines.start("a-old"), await machines.start("b-new")
+    await old.bench.add(Calculator("1.0.0"), "calculator", "1.0.0")
+    await new.bench.add(Calculator("2.0.0"), "calculator", "2.0.0")
+    old.nodes.set_draining(True)
+    one = await machines.start("one")
+    await until(
+        lambda: (
+            [
+                each.draining
+                for _, entry in sorted(one.nodes.transport.directory().items())
+                for each in entry.handlers
+                if each.topic == "numbers.add"
+            ]
+            == [True, False]
+        )
+    )
+    for served, expected in (({"calculator": "1.4.0"}, "1.0.0"), (None, "2.0.0")):
+        envelope = Envelope("numbers.add", ADD, 5, asyncio.get_running_loop().time() + 5)
+        envelope.versions = served
+        assert (await one.bus.send(envelope))["by"] == expected
+
+
+@over_machines
 async def test_a_breaker_is_of_a_plugin_on_a_node(machines: Machines) -> None:
     topics = {"numbers.wait": TopicPolicy(breaker=Breaker(failures=1, window="1h"))}
     one = await machines.start("one", topics=topics)

@@ -118,6 +118,24 @@ def test_a_drained_node_begins_nothing_until_it_is_resumed(play: Any) -> None:
     play(case)
 
 
+def test_a_drained_node_says_so_and_says_when_it_is_resumed(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        await lab.start()
+        said: list[bool] = []
+
+        async def has_said(*expected: bool) -> bool:
+            return said == list(expected)
+
+        async with node(lab, lab.supervisor, "a", on_draining=said.append) as mine:
+            assert said == [False]
+            await drain(lab, mine)
+            await lab.until(lambda: has_said(False, True))
+            await drain(lab, mine, draining=False)
+            await lab.until(lambda: has_said(False, True, False))
+
+    play(case)
+
+
 def test_a_run_is_continued_by_a_node_with_the_plugins_that_served_it(play: Any) -> None:
     async def case(lab: Any) -> None:
         await lab.start(lambda record: isinstance(record, StepSucceeded))
