@@ -118,6 +118,7 @@ class Cluster:
     config: str = ""
     workers: list[Worker] = field(default_factory=list)
     _count: int = 0
+    _connection: psycopg.Connection[Any] | None = None
 
     def __post_init__(self) -> None:
         site = self.folder / "site" / "ledger-1.0.0.dist-info"
@@ -232,9 +233,15 @@ class Cluster:
 
     def query(self, statement: str, given: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query; ``{s}`` in it stands for the schema."""
-        with psycopg.connect(self.server.url(), connect_timeout=5) as connection:
-            text = statement.format(s=self.schema).encode()
-            return connection.execute(text, given or None).fetchall()
+        text = statement.format(s=self.schema).encode()
+        if self._connection is not None:
+            # It is lost with each crash of the server: then a new one is tried.
+            with contextlib.suppress(psycopg.OperationalError):
+                return self._connection.execute(text, given or None).fetchall()
+            self._connection.close()
+            self._connection = None
+        self._connection = psycopg.connect(self.server.url(), autocommit=True, connect_timeout=5)
+        return self._connection.execute(text, given or None).fetchall()
 
     def count(self, what: str, given: Sequence[Any] = ()) -> int:
         """Return the number of runs for which a condition holds."""
@@ -286,7 +293,9 @@ class Cluster:
         return Outcome(len(rows), exact, lost, executions, executions - len(begun))
 
     def close(self) -> None:
-        """End the workers that are still there."""
+        """End the workers that are still there, and the connection for queries."""
+        if self._connection is not None:
+            self._connection.close()
         for worker in self.workers:
             if worker.is_alive():
                 worker.process.kill()
