@@ -51,6 +51,7 @@ from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
 from qtforge_host.workflows.catalog import Catalog
@@ -58,7 +59,7 @@ from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal import Journal, SharedJournal
 from qtforge_sdk.records import DEFAULT_POOL
 from qtforge_sdk.secrets import Secrets
 
@@ -264,6 +265,10 @@ class Host:
                     self._resolution, self._loader, self.settings, self._parts.secrets
                 )
                 await journal.open()
+            clock = self._parts.clock
+            if isinstance(journal, SharedJournal):
+                clock = StoreClock(journal.now, clock)
+                await clock.open()
             store = SqliteCache(self.settings.state_dir / "cache.sqlite")
             cache = ResultCache(store, self._parts.clock)
             engine = Engine(
@@ -280,21 +285,21 @@ class Host:
                 observe=self._parts.observe_run,
                 plugins=self._versions,
                 cache=cache,
-                clock=self._parts.clock,
+                clock=clock,
                 crash_limit=self.settings.step_crash_limit,
                 secrets=self._parts.secrets,
             )
             self._parts.policies.health.start()
             supervisor = Supervisor(engine)
             self._durable = Durable(
-                journal=journal, engine=engine, supervisor=supervisor, cache=cache
+                journal=journal, clock=clock, engine=engine, supervisor=supervisor, cache=cache
             )
             events = EventTriggers(
-                self.bus, supervisor, journal, self.expressions, self._parts.clock, starts=False
+                self.bus, supervisor, journal, self.expressions, clock, starts=False
             )
             events.bind(self.runnable())
             self.events = events
-            self.sender = PublicationSender(journal, self._parts.clock, self._parts.secrets)
+            self.sender = PublicationSender(journal, clock, self._parts.secrets)
             self.bus.add_relay(self.sender.send)
             if self.nodes is not None:
                 self.nodes.origin = _journal_id(self.settings)
@@ -494,7 +499,7 @@ async def bind(
         durable.supervisor,
         durable.journal,
         host.expressions,
-        SystemClock(),
+        durable.clock,
         sends=False,
         max_runs=max_runs,
         pools=pools,

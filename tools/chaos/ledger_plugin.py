@@ -29,13 +29,30 @@ def _definition(name: str, steps: int) -> str:
     return head + "".join(_STAGE.format(number=number) for number in range(1, steps + 1))
 
 
+_TIMER = """
+name = "ten-seconds"
+kind = "reactive"
+version = "1.0.0"
+initial = "on"
+[states.on]
+timeout = { after = "10s", event = "over" }
+[states.off]
+final = true
+[[transitions]]
+name = "end"
+from = "on"
+to = "off"
+trigger = "over"
+"""
+
+
 class Ledger(Plugin):
     """Notes each call, after a pause that stands for its work."""
 
     @hookimpl
     def qtforge_workflows(self) -> list[str]:
-        """Return a workflow of twelve steps, and one of a single step."""
-        return [_definition("twelve-steps", _STEPS), _definition("one-step", 1)]
+        """Return a workflow of twelve steps, one of a single step, and one that ends by a timer."""
+        return [_definition("twelve-steps", _STEPS), _definition("one-step", 1), _TIMER]
 
     @operation("ledger.note")
     async def note(self, message: dict[str, Any], context: OperationContext) -> int:

@@ -315,6 +315,21 @@ def clocks(folder: Path, say: _Say) -> None:
         shares = Counter(pid for what, _, pid, _ in cluster.ledger() if what == "begun")
         say(f"calls of each worker: {', '.join(map(str, sorted(shares.values())))}")
         _exact(cluster.outcome(), say, 0)
+        _timers(cluster, say)
+
+
+def _timers(cluster: Cluster, say: _Say) -> None:
+    """Let runs rest for 10 s: each is set by one worker, and mostly woken by another one."""
+    before = cluster.finished()
+    cluster.enqueue(60, pause_s=0, workflow="ten-seconds")
+    wait_for(lambda: cluster.finished() == before + 60, 120, "all timers fire")
+    rows = cluster.query(
+        "SELECT min(finished_at - started_at) / 1e6, max(finished_at - started_at) / 1e6"
+        " FROM {s}.runs WHERE workflow = 'ten-seconds'"
+    )
+    shortest, longest = map(float, rows[0])
+    say(f"60 timers of 10 s fired after {shortest:.1f} to {longest:.1f} s, by the server's clock")
+    _check(shortest >= 10 and longest < 10 + _RECOVERED_S, "a timer fired early or late")
 
 
 def dead_worker(folder: Path, say: _Say) -> None:

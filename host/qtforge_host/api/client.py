@@ -532,7 +532,7 @@ class RunClient(RunStore):
             if each.parent not in free or not await _is_awaited(journal, run_id)
         ]
         found += await journal.runs_with_pending(_ALL)
-        found += await journal.due(_now(), _ALL)
+        found += await journal.due(await journal.now(), _ALL)
         return list(dict.fromkeys(found))
 
     async def resume_all(self, *, versions: VersionPolicy = "same-major") -> Sequence[str]:

@@ -10,7 +10,6 @@ from typing import Final
 
 from qtforge_host.api.parts import Parts
 from qtforge_host.app import bind
-from qtforge_host.clock import SystemClock
 from qtforge_host.runs.recovery import RecoveryLoop
 
 __all__ = ["recovering"]
@@ -23,7 +22,7 @@ async def recovering(parts: Parts) -> AsyncIterator[None]:
     """Resume interrupted runs, fire timers, and let published events reach runs."""
     durable = await parts.durable()
     bindings = await bind(await parts.host())
-    loop = RecoveryLoop(durable.supervisor, durable.journal, SystemClock())
+    loop = RecoveryLoop(durable.supervisor, durable.journal, durable.clock)
     works = (loop.run(), bindings.receiver.run())
     tasks = [asyncio.create_task(work) for work in works]
     for task in tasks:

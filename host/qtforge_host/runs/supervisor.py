@@ -16,8 +16,10 @@ from qtforge_host.runs.active_runs import ActiveRuns
 from qtforge_host.runs.children import unfinished_children
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.state import RunState
+from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import ReceivedEvent
+from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import RunError, StorageError, WorkflowError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership
 from qtforge_sdk.journal_errors import RunOwnedError, StaleOwnerError
@@ -319,9 +321,14 @@ class Supervisor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durable:
-    """An open journal, the parts that execute runs on it, and the cache of step answers."""
+    """An open journal, the parts that execute runs on it, and the cache of step answers.
+
+    Attributes:
+        clock: The time of runs; that of the store where other machines share the journal.
+    """
 
     journal: Journal
+    clock: Clock
     engine: Engine
     supervisor: Supervisor
     cache: ResultCache
@@ -329,5 +336,7 @@ class Durable:
     async def close(self) -> None:
         """Close them, the supervisor first."""
         await self.supervisor.close()
+        if isinstance(self.clock, StoreClock):
+            await self.clock.close()
         await self.journal.close()
         await self.cache.close()

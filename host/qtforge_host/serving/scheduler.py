@@ -9,7 +9,7 @@ from typing import Final
 
 from qtforge_host.api.schedules import Done, Schedule, ScheduleMemory
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import QtForgeError, StorageError
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal_errors import RunExistsError
 
 __all__ = ["Scheduler", "Start"]
@@ -20,9 +20,6 @@ _LOG: Final = logging.getLogger("qtforge.schedules")
 _PUNCTUAL: Final = datetime.timedelta(minutes=1)
 _LARGE: Final = datetime.timedelta(hours=3)
 _OFTEN: Final = datetime.timedelta(hours=1)
-
-
-_SLACK: Final = datetime.timedelta(seconds=0.5)  # by which two clocks may differ
 
 
 _AGAIN_S: Final = 5.0  # before a start that was refused is tried again
@@ -60,9 +57,7 @@ class Scheduler:
         schedules: Those that count.
         start: Starts a run.
         memory: What was done before.
-        clock: The time of this process.
-        store_time: Returns the time of the journal, which is the same for all processes that have
-            the schedules; None where this is the only one.
+        clock: The time; that of the journal where several processes have the schedules.
     """
 
     def __init__(
@@ -71,10 +66,7 @@ class Scheduler:
         start: Start,
         memory: ScheduleMemory,
         clock: Clock,
-        store_time: Callable[[], Awaitable[datetime.datetime]] | None = None,
     ) -> None:
-        self._store_time = store_time
-        self._ahead = datetime.timedelta()  # by which the journal's time is before this one's
         self._schedules = schedules
         self._start = start
         self._memory = memory
@@ -87,35 +79,18 @@ class Scheduler:
         if not self._schedules:
             return
         known = self._memory.all()
-        await self._compare()
-        now = self._now()
+        now = self._clock.now()
         for schedule in self._schedules:
             if schedule.name not in known:
                 self._keep(schedule, Done(planned=now))
             self._done[schedule.name] = known.get(schedule.name, Done(planned=now))
         while True:
-            await self._compare()
             for schedule in self._schedules:
                 await self._catch_up(schedule)
             await self._clock.sleep(self._wait_s())
 
-    async def _compare(self) -> None:
-        """Compare the clock with the journal's; where that can't be read, it stays as it was."""
-        if self._store_time is None:
-            return
-        try:
-            ahead = await self._store_time() - self._clock.now()
-        except StorageError as error:
-            _LOG.debug("the journal's time can't be read: %s", error)
-            return
-        # Less is the time that asking took; a schedule has whole minutes.
-        self._ahead = ahead if abs(ahead) >= _SLACK else datetime.timedelta()
-
-    def _now(self) -> datetime.datetime:
-        return self._clock.now() + self._ahead
-
     async def _catch_up(self, schedule: Schedule) -> None:
-        now, name = self._now(), schedule.name
+        now, name = self._clock.now(), schedule.name
         done = self._done[name]
         if done.planned > now and _counts_anew(schedule, done.planned, done.planned - now):
             _LOG.warning("the clock was set back: the schedule %s continues from %s", name, now)
@@ -162,7 +137,7 @@ class Scheduler:
             _LOG.error("what %s did can't be written down: %s", schedule.name, error)
 
     def _wait_s(self) -> float:
-        now = self._now()
+        now = self._clock.now()
         nexts = [
             schedule.after(max(now, self._done[schedule.name].planned))
             for schedule in self._schedules

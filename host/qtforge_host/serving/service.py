@@ -12,7 +12,6 @@ from qtforge_host.api.client import RunClient
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.schedules import Schedule, ScheduleMemory
 from qtforge_host.app import Host, bind
-from qtforge_host.clock import SystemClock
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.nodes.node_bus import Answering
@@ -95,13 +94,11 @@ class Service:
             stack.callback(self.streams.close)
             stack.push_async_callback(self._leave_runs)
             memory = ScheduleMemory.of(self.settings.state_dir)
-            scheduler = Scheduler(
-                self._schedules, self._start, memory, SystemClock(), self.durable.journal.now
-            )
+            scheduler = Scheduler(self._schedules, self._start, memory, self.durable.clock)
             self._recovery = RecoveryLoop(
                 supervisor,
                 self.durable.journal,
-                SystemClock(),
+                self.durable.clock,
                 pools=self.options.pools,
                 max_runs=self.options.max_runs,
                 node=self.options.node,

@@ -290,7 +290,7 @@ class Journal(Protocol):
 
         Args:
             limit: The largest number of runs; the time depends on it, not on the number of all.
-            now: The time.
+            now: The time; in a journal that machines share, that of the store (`now`).
             pools: Only runs of these pools; None for runs of any.
             able: The plugins that serve runs here, by name, with the first number of their
                 version: a queued run that needs others is left to other processes.
@@ -491,7 +491,10 @@ class Journal(Protocol):
         """Return when the next timer of any unfinished run after a time is due, in UTC, or None."""
 
     async def now(self) -> datetime.datetime:
-        """Return the store's time, in UTC: the same for all processes, however their clocks go."""
+        """Return the store's time, in UTC: the same for all processes, however their clocks go.
+
+        The host sets and fires the timers of a `SharedJournal` by it.
+        """
 
     async def changed(self, timeout_s: float) -> bool:
         """Wait until there may be a new message.

@@ -13,9 +13,10 @@ pytest.importorskip("cronsim", reason="the extra 'serve' is not installed")
 
 from qtforge_host.api.schedules import Done, Schedule, ScheduleMemory, read_schedules
 from qtforge_host.config.settings import ScheduleSettings, Settings
+from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_sdk.clock import Alarm
-from qtforge_sdk.errors import StorageError, WorkflowNotFoundError
+from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.testing.clock import VirtualClock
 
@@ -241,11 +242,13 @@ def test_processes_whose_clocks_differ_start_each_planned_time_once_by_the_store
             await started(schedule, run_id)
             times[run_id] = store.now()
 
-        tasks = []
+        tasks, clocks = [], []
         for ahead_s in (-420.0, 0.0, 660.0):
-            clock = Ahead(store, datetime.timedelta(seconds=ahead_s))
+            clock = StoreClock(store_time, Ahead(store, datetime.timedelta(seconds=ahead_s)))
+            await clock.open()
+            clocks.append(clock)
             memory = ScheduleMemory(tmp_path / f"{ahead_s}.json")
-            scheduler = Scheduler(schedules("*/5 * * * *"), start, memory, clock, store_time)
+            scheduler = Scheduler(schedules("*/5 * * * *"), start, memory, clock)
             tasks.append(asyncio.ensure_future(scheduler.run()))
         for _ in range(120):
             await asyncio.sleep(0)
@@ -253,6 +256,8 @@ def test_processes_whose_clocks_differ_start_each_planned_time_once_by_the_store
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        for clock in clocks:
+            await clock.close()
 
     asyncio.run(case())
     planned = [START.replace(second=0) + datetime.timedelta(minutes=5 * n) for n in range(1, 13)]
@@ -279,23 +284,3 @@ class Ahead:
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
         return self._clock.call_later(seconds, callback)
-
-
-def test_a_store_that_cannot_be_read_does_not_stop_schedules(memory: ScheduleMemory) -> None:
-    started = Started()
-
-    async def store_time() -> datetime.datetime:
-        raise StorageError("gone")
-
-    async def case() -> None:
-        clock = VirtualClock(START)
-        scheduler = Scheduler(schedules("* * * * *"), started, memory, clock, store_time)
-        task = asyncio.ensure_future(scheduler.run())
-        for _ in range(10):
-            await asyncio.sleep(0)
-            await clock.advance(30)
-        task.cancel()
-        await asyncio.wait([task])
-
-    asyncio.run(case())
-    assert len(started.runs) == 5

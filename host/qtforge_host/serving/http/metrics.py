@@ -34,7 +34,7 @@ async def metrics_text(service: Service) -> str:
     Raises:
         StateDirectoryError: The journal can't be read.
     """
-    now = datetime.datetime.now(datetime.UTC)
+    now = service.durable.clock.now()
     next_timer = await service.durable.journal.next_due(now)
     figures = await service.figures.get()
     registry = CollectorRegistry(auto_describe=False)

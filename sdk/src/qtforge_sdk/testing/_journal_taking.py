@@ -188,6 +188,17 @@ class TakingContract:
         assert first.utcoffset() == datetime.timedelta()
 
     @scenario
+    async def test_a_timer_is_due_by_the_time_of_the_store(self, journals: Journals) -> None:
+        journal, other = await journals.open(), await journals.open()
+        due = await journal.now() + datetime.timedelta(seconds=0.3)
+        await rest(journal, "run", timers={"one": due}, timers_set=("one",))
+        while (now := await other.now()) < due:
+            assert not await taken(other, now=now)
+            await asyncio.sleep(0.02)
+        assert await other.next_due(now) is None
+        assert await taken(other, now=now) == ["run"]
+
+    @scenario
     async def test_of_many_that_take_at_once_one_gets_each_run(self, journals: Journals) -> None:
         journal = await journals.open()
         names = [f"run-{number:03}" for number in range(60)]
