@@ -8,6 +8,7 @@ from typing import Final
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.journals import REPAIR, damage_findings
 from qtforge_host.api.lookup import open_journal
+from qtforge_host.api.shared_checks import check_other_journal
 from qtforge_host.api.state_checks import (
     check_leftovers,
     check_permissions,
@@ -83,11 +84,14 @@ async def _check_state(settings: Settings, candidates: Sequence[Candidate]) -> l
         async with open_journal(settings) as journal:
             damages = await journal.check()
             try:
-                stuck = await check_runs(journal, settings, candidates)
+                stuck = [
+                    *await check_runs(journal, settings, candidates),
+                    *await check_other_journal(journal, settings),
+                ]
             except StorageError:
                 if not damages:
                     raise
-                stuck = ()  # the damage says why
+                stuck = []  # the damage says why
             orphans = await RunFiles.of(settings.state_dir).orphans(journal)
     except StorageError as error:
         what = f"{error.what}: {error.why}" if error.why else error.what

@@ -24,7 +24,7 @@ from typing import IO, Final
 
 import msgspec
 
-from qtforge_host.journal.database import connect
+from qtforge_host.journal.database import JOURNAL_FILE, connect
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.schema import FORMAT_VERSION
 from qtforge_host.journal.secret_files import SecretFiles
@@ -40,7 +40,7 @@ RESTORE: Final = "restore"
 """The purpose of the folder in the state directory that a restore works in."""
 _FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
-_JOURNAL: Final = "runs/journal.sqlite3"
+_JOURNAL: Final = f"runs/{JOURNAL_FILE}"
 _SECRETS: Final = "runs/secrets"
 _FOLDERS: Final = ("runs/blobs", "run-files")
 _CHUNK: Final = 1 << 20
@@ -90,7 +90,7 @@ def write_backup(state_dir: Path, target: Path) -> BackupSummary:
         )
     try:
         with work_folder(target.absolute().parent, "backup") as work:
-            copy = work / "journal.sqlite3"
+            copy = work / JOURNAL_FILE
             runs = _copy_journal(journal, copy)
             partial = work / "backup"
             files = _write_archive(partial, copy, state_dir)

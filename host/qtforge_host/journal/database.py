@@ -14,8 +14,16 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import private_file, private_folder, sync_folder
 from qtforge_sdk.journal_kit.encoding import UnreadableError
 
-__all__ = ["FileWatch", "connect", "connect_read_only", "is_readable_only", "prepare"]
+__all__ = [
+    "JOURNAL_FILE",
+    "FileWatch",
+    "connect",
+    "connect_read_only",
+    "is_readable_only",
+    "prepare",
+]
 
+JOURNAL_FILE: Final = "journal.sqlite3"
 _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _WAL_PAGES: Final = 10_000  # 40 MB between checkpoints: a page that changes often is copied once

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from qtforge_host.journal import changes
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import (
+    JOURNAL_FILE,
     FileWatch,
     connect,
     connect_read_only,
@@ -107,7 +108,7 @@ class SqliteJournal:
         self.publication_age = PUBLICATION_AGE
         self._drop_log = DropLog()
         self._directory = directory
-        self._path = directory / "journal.sqlite3"
+        self._path = directory / JOURNAL_FILE
         self._blobs = BlobFiles(directory / "blobs")
         self._secrets = SecretFiles(directory / "secrets")
         self._locks = OwnerLocks(directory / "owners")

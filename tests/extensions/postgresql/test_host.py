@@ -159,3 +159,22 @@ def test_a_journal_without_tables_is_not_initialized(tmp_path: Path) -> None:
     done = machine.command("journal", "init")
     assert done.returncode == 2
     assert "the journal 'sqlite' needs no tables" in done.stderr
+
+
+def test_doctor_finds_runs_that_are_left_in_the_state_directory(url: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "one", url)
+    assert machine.command("journal", "init").returncode == 0
+    begun = machine.command(
+        "run", "document-approval", "--set", "document.text=x", "--journal", "sqlite"
+    )
+    assert begun.returncode == 0, begun.stderr
+    found = machine.command("doctor")
+    assert (found.returncode, " is only in " in found.stdout) == (1, True)
+    assert machine.command("journal", "copy", "sqlite", url).returncode == 0
+    found = machine.command("doctor")
+    assert (found.returncode, " a second time" in found.stdout) == (1, True)
+    (machine.folder / "state" / "runs").rename(machine.folder / "state" / "runs.before")
+    assert "document-approval" in machine.command("runs", "list").stdout
+    found = machine.command("doctor")
+    assert "journal: every record is as it was written" in found.stdout
+    assert "wrong" not in found.stdout.replace("configuration", "")

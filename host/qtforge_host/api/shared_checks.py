@@ -1,0 +1,82 @@
+"""What `doctor` checks where runs are shared: that nothing has two truths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from qtforge_host.api.documents import Finding
+from qtforge_host.api.lookup import open_journal
+from qtforge_host.config.settings import Settings
+from qtforge_host.journal.database import JOURNAL_FILE
+from qtforge_sdk.errors import StorageError
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
+from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.run_status import UNFINISHED
+
+__all__ = ["check_other_journal"]
+
+_LOCAL: Final = "sqlite"
+_LOOKED_AT: Final = 1000  # unfinished runs of the other journal
+_PART: Final = "journal"
+
+
+async def check_other_journal(journal: Journal, settings: Settings) -> Sequence[Finding]:
+    """Find unfinished runs in the state directory's journal, where another one is configured.
+
+    Nothing continues them; and those that were copied would be executed twice, by a process that
+    is started without the option that names the other journal.
+
+    Args:
+        journal: The configured journal, open.
+        settings: The configuration.
+    """
+    path = settings.state_dir / "runs" / JOURNAL_FILE
+    if settings.journal_name == _LOCAL or not path.is_file():
+        return ()
+    try:
+        async with open_journal(settings.with_journal(_LOCAL)) as other:
+            query = RunQuery(statuses=UNFINISHED, limit=_LOOKED_AT)
+            runs = await other.runs(query)
+    except StorageError as error:
+        what = f"the journal {path}, which is not the configured one, can't be read: {error.why}"
+        return [Finding(part=_PART, ok=False, what=what, fix=error.fix)]
+    only_there: list[RunSummary] = []
+    copied: list[RunSummary] = []
+    for run in runs:
+        (copied if await _has(journal, run.run_id) else only_there).append(run)
+    return list(_findings(only_there, copied, settings))
+
+
+async def _has(journal: Journal, run_id: str) -> bool:
+    try:
+        await journal.summary(run_id)
+    except RunNotFoundError:
+        return False
+    return True
+
+
+def _findings(
+    only_there: Sequence[RunSummary], copied: Sequence[RunSummary], settings: Settings
+) -> Iterator[Finding]:
+    folder = settings.state_dir / "runs"
+    where = f"the journal of {folder}, but the configured one is {settings.shown_journal}"
+    if only_there:
+        what = f"{_named(only_there)} only in {where}: nothing continues"
+        fix = f"qtforge-host journal copy sqlite {settings.shown_journal}, or --journal sqlite"
+        them = "it" if len(only_there) == 1 else "them"
+        yield Finding(part=_PART, ok=False, what=f"{what} {them}", fix=fix)
+    if copied:
+        what = (
+            f"{_named(copied)} also in {where}: a process without --journal would execute"
+            f" {'it' if len(copied) == 1 else 'them'} a second time"
+        )
+        fix = f"move {folder} away once every process uses {settings.shown_journal}"
+        yield Finding(part=_PART, ok=False, what=what, fix=fix)
+
+
+def _named(runs: Sequence[RunSummary]) -> str:
+    if len(runs) == 1:
+        return f"the unfinished run {runs[0].run_id} is"
+    many = f"{_LOOKED_AT:,} or more" if len(runs) >= _LOOKED_AT else f"{len(runs):,}"
+    return f"{many} unfinished runs, such as {runs[0].run_id}, are"
