@@ -861,9 +861,12 @@ class ActiveRun:
         return Until(due, seconds, self._clock)
 
     async def _sleep(self, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
-        while not await self._sleep_or(self._control.changed, until - self._clock.monotonic()):
-            pass  # something was sent that does not end the wait
+        """Wait between two attempts of a step; the journal holds when the next one begins."""
+        due = self._clock.now() + datetime.timedelta(seconds=seconds)
+        until = Until(due, seconds, self._clock)
+        with self._control.waits.waiting(Wait(until=until)):
+            while not await self._sleep_or(self._control.changed, until.left_s):
+                pass  # something was sent that does not end the wait
 
     async def _sleep_or(self, changed: asyncio.Event, seconds: float) -> bool:
         """Sleep until something is sent, or for a while; return whether the time was over."""

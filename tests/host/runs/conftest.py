@@ -16,6 +16,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import (
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.peers import Peers
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.state import RunState
@@ -152,6 +153,7 @@ class Lab:
         self.journal: Journal = MemoryJournal(store=self.store)
         self.engine: Engine
         self.supervisor: Supervisor
+        self.peers: list[Peers] = []  # of the processes that take runs
         self.bus = it.bus
         self.expressions = it.parts.expressions
         self._it = it

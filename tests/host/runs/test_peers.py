@@ -33,9 +33,11 @@ async def node(lab: Any, supervisor: Supervisor, name: str, **options: Any) -> A
     loop = RecoveryLoop(supervisor, journal, lab.clock, node=name, **options)
     work = asyncio.ensure_future(loop.run())
     await loop.ready.wait()
+    lab.peers.append(loop.peers)
     try:
         yield (await journal.standing()).owner
     finally:
+        lab.peers.remove(loop.peers)
         work.cancel()
         await asyncio.wait({work})
 
@@ -186,7 +188,7 @@ def test_new_runs_go_to_the_newest_node_that_has_room(play: Any) -> None:
             node(lab, lab.supervisor, "old") as mine,
             node(lab, new, "new", max_runs=1) as best,
         ):
-            await lab.until(lambda: knows(lab, 2))
+            await lab.until(lambda: know(lab, 2))
             runs = [await lab.engine.enqueue(workflow, {}, QueueEntry()) for _ in range(5)]
             for run_id in runs:
                 await lab.has(run_id, "succeeded")
@@ -206,8 +208,9 @@ def test_new_runs_go_to_the_newest_node_that_has_room(play: Any) -> None:
     play(case)
 
 
-async def knows(lab: Any, count: int) -> bool:
-    return sum(each.announcement is not None for each in await lab.journal.owners()) == count
+async def know(lab: Any, count: int) -> bool:
+    """Return whether every process knows that so many take runs."""
+    return len(lab.peers) == count and all(each.count() == count for each in lab.peers)
 
 
 async def both_asked(lab: Any) -> bool:
@@ -273,7 +276,7 @@ def test_runs_are_shared_out_among_nodes(play: Any, monkeypatch: pytest.MonkeyPa
                 await stack.enter_async_context(node(lab, each, f"n{number}", max_runs=100))
                 for number, each in enumerate([lab.supervisor, *others])
             ]
-            await lab.until(lambda: knows(lab, 4))
+            await lab.until(lambda: know(lab, 4))
             workflow = lab.script(two_steps)
             runs = [await lab.engine.enqueue(workflow, {}, QueueEntry()) for _ in range(COUNT)]
 

@@ -15,6 +15,7 @@ from tests.host.runs.machines import COUNTER
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_sdk import Record, Run
 from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.policies import Retry
 from qtforge_sdk.records import (
     ChildStarted,
     EventReceived,
@@ -94,6 +95,41 @@ def test_a_run_that_waits_for_an_event_rests_and_continues_with_it(play: Any) ->
         assert end.result == ["before", 7]
         assert lab.desk.asked == ["before", "after"]
         assert not await lab.records(run_id, StepFailed)
+
+    play(case)
+
+
+async def has_asked(lab: Any, step: str, times: int) -> bool:
+    return bool(lab.desk.asked.count(step) == times)
+
+
+async def fetch(run: Run) -> Any:
+    delay = run.input["seconds"]
+    policy = Retry(max_attempts=3, initial_delay=delay, backoff=1, max_delay=delay, jitter=0)
+    return await run.request(run.input["step"], "do.ok", {}, retry=policy)
+
+
+def test_a_run_rests_until_the_next_attempt_of_its_step(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        await lab.start()
+        lab.desk.failures = {"short": 1, "long": 2}
+        async with serving(lab, 30.0):
+            short = await lab.supervisor.start(lab.script(fetch), {"step": "short", "seconds": 29})
+            long = await lab.supervisor.start(lab.script(fetch), {"step": "long", "seconds": 3600})
+            await lab.has(long, "waiting")
+            (waits,) = await lab.records(long, RunWaiting)
+            (failed,) = await lab.records(long, StepFailed)
+            assert waits.until == failed.next_at == lab.clock.now() + datetime.timedelta(hours=1)
+            assert await lab.status(short) == "running"
+            await lab.clock.advance(30)
+            await lab.has(short, "succeeded")
+            assert not await lab.records(short, RunWaiting)
+            await lab.clock.advance(3600)
+            await lab.until(lambda: has_asked(lab, "long", 2))
+            await lab.has(long, "waiting")
+            await lab.clock.advance(3600)
+            await lab.has(long, "succeeded")
+        assert [each.attempt for each in await lab.records(long, StepFailed)] == [1, 2]
 
     play(case)
 
