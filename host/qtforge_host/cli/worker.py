@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from qtforge_host import event_loop
@@ -20,7 +22,7 @@ from qtforge_host.serving.options import ServeOptions
 
 __all__ = ["worker"]
 
-_OF_RUNS = ("pools", "capacity", "no_reexec")
+_OF_RUNS = ("pools", "capacity")
 _OF_OPERATIONS = ("plugins", "concurrency")
 
 
@@ -65,8 +67,8 @@ def worker(
     """Take runs and execute them: queued, interrupted, due, and sent something.
 
     Any number of workers share a journal: on one machine a state directory, on many
-    machines a PostgreSQL database (--journal). Like serve, it starts scheduled runs and restarts
-    with a changed configuration. SIGTERM or Ctrl-C end it: a run is
+    machines a PostgreSQL database (--journal). Like serve, it starts scheduled runs, and restarts
+    with a changed configuration or an upgraded plugin. SIGTERM or Ctrl-C end it: a run is
     left before its next step, and another worker continues it.
 
     With --bus, plugins of other machines are asked, and those of this one answer them; with
@@ -83,7 +85,8 @@ def worker(
             how = "can't be used with" if operations_only else "needs"
             raise click.UsageError(f"{option} {how} --operations-only")
     if operations_only:
-        _answer(session, plugins, concurrency, node_name(node), grace_s)
+        names = tuple(dict.fromkeys(each.strip() for each in plugins.split(",") if each.strip()))
+        _answer(session, names, concurrency, node_name(node), grace_s, reexec=not no_reexec)
         return
     options = ServeOptions(
         http=False,
@@ -98,17 +101,26 @@ def worker(
 
 
 def _answer(
-    session: Session, plugins: str, concurrency: int | None, node: str, grace_s: float
+    session: Session,
+    plugins: Sequence[str],
+    concurrency: int | None,
+    node: str,
+    grace_s: float,
+    *,
+    reexec: bool,
 ) -> None:
     # Heavy: they start a host.
     from qtforge_host.nodes.node_bus import Answering
     from qtforge_host.serving.operations import answer_operations
+    from qtforge_host.serving.successor import execute_again
 
-    names = tuple(dict.fromkeys(each.strip() for each in plugins.split(",") if each.strip()))
     answering = Answering(name=node, at_once=concurrency, grace_s=grace_s)
 
     def say(text: str) -> None:
         print(text, file=data, flush=True)
 
     with data_only() as data:
-        event_loop.run(answer_operations(session.settings, names, answering, say))
+        answers = answer_operations(session.read_settings, plugins, answering, say, reexec=reexec)
+        is_replaced = event_loop.run(answers)
+    if is_replaced:
+        execute_again()

@@ -2,69 +2,95 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
 from qtforge_host.app import Host
 from qtforge_host.config.settings import Settings
-from qtforge_host.event_loop import end_watch
 from qtforge_host.nodes.node_bus import Answering
+from qtforge_host.serving.restarts import Configuration, Restarts, Served, signals
 from qtforge_sdk.errors import ConfigError, PluginError
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["answer_operations"]
 
 
+class _Answerer:
+    """Answers other nodes with one configuration; implements `Served`."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.is_last = False
+
+    def leave(self) -> None:
+        """Nothing: other nodes learn that this one stops when its host does."""
+
+    def hurry(self) -> None:
+        """End the process at once."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 async def answer_operations(
-    settings: Settings,
+    read_settings: Callable[[], Settings],
     plugins: Sequence[str],
     answering: Answering,
     say: Callable[[str], None],
-) -> None:
+    *,
+    reexec: bool,
+) -> bool:
     """Answer what other nodes ask the plugins of this process, until SIGTERM or SIGINT.
 
     Requests in progress may take the grace at the end; a second signal ends the process at once.
 
     Args:
-        settings: The configuration, with a bus.
+        read_settings: Reads the configuration, as it is now: with a bus.
         plugins: The plugins that alone are started; none for all.
         answering: How other nodes are answered.
         say: Called when it begins and ends.
+        reexec: Whether the process is replaced when an imported distribution was.
+
+    Returns:
+        Whether the process is to be replaced, and not to end.
 
     Raises:
         ConfigError: The configuration names no bus, or one that can't be used.
         PluginError: A named plugin is not installed, or not active.
     """
-    if not settings.bus:
-        raise ConfigError(
-            settings.bus_source,
-            "a process that executes no runs is asked over a bus, and there is none",
-            "give one, such as --bus nats://HOST:4222",
-        )
-    if plugins:
-        settings = msgspec.structs.replace(settings, only=frozenset(plugins))
-    if (end := end_watch()) is not None:
-        end.grace_s = answering.grace_s
-    ending = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        ending.set()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(each)  # another one ends the process at once
+    def read() -> Configuration:
+        settings = read_settings()
+        if not settings.bus:
+            raise ConfigError(
+                settings.bus_source,
+                "a process that executes no runs is asked over a bus, and there is none",
+                "give one, such as --bus nats://HOST:4222",
+            )
+        if plugins:
+            settings = msgspec.structs.replace(settings, only=frozenset(plugins))
+        return settings, ()
 
-    async with Host(settings, answering=answering) as host:
-        for name in plugins:
-            _check_active(host, name)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(each, stop)
-        topics = {handler.topic for handler in host.bus.handlers()}
+    @contextlib.asynccontextmanager
+    async def answerer(configuration: Configuration) -> AsyncIterator[_Answerer]:
+        settings, _ = configuration
+        async with Host(settings, answering=answering) as host:
+            for name in plugins:
+                _check_active(host, name)
+            yield _Answerer(host)
+
+    def ready(served: Served) -> None:
+        topics = {handler.topic for handler in served.host.bus.handlers()}
         say(f"answering {len(topics)} topics; end it with SIGTERM or Ctrl-C")
-        await ending.wait()
-    say("ended")
+
+    first = read()
+    with signals(answering.grace_s) as stop:
+        is_replaced = await Restarts(read, stop, reexec=reexec).serve(first, answerer, ready)
+    say("executing itself again" if is_replaced else "ended")
+    return is_replaced
 
 
 def _check_active(host: Host, name: str) -> None:

@@ -7,24 +7,19 @@ import contextlib
 import functools
 import itertools
 import logging
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
-from qtforge_host.api.schedules import Schedule, read_schedules
+from qtforge_host.api.schedules import read_schedules
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.crash_report import CrashReport, find_culprit
-from qtforge_host.event_loop import end_watch
-from qtforge_host.installed import ImportedDistributions
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import resolve_installed
-from qtforge_host.serving.config_watcher import Watch
 from qtforge_host.serving.errors import WorkerNameTakenError
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate
@@ -34,19 +29,16 @@ from qtforge_host.serving.http.published import published
 from qtforge_host.serving.http.server import HttpServer, listen
 from qtforge_host.serving.metrics import RunCounts
 from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.restarts import Configuration, Restarts, Served, signals
 from qtforge_host.serving.service import Service
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.successor import Successor
 from qtforge_host.serving.tokens import TokenChecker
-from qtforge_sdk.errors import QtForgeError
 
 __all__ = ["serve"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
 _LASTED_S: Final = 300.0  # a process that lasts so long is not ended again and again
-_RESTART: Final = "the imported code is used until serve is restarted"
-_Next = tuple[Settings, list[Schedule]] | Literal["replace"] | None
-"""The next configuration, that the process is to be replaced, or that it is to end."""
 
 
 async def serve(
@@ -74,30 +66,44 @@ async def serve(
         StateDirectoryError: The state directory can't be used.
         TooFewDescriptorsError: The process may not open as many files as connections need.
     """
-    settings = read_settings()
-    schedules = read_schedules(settings)
+
+    def read() -> Configuration:
+        settings = read_settings()
+        return settings, read_schedules(settings)
+
+    settings, _ = first = read()
     successor: Successor | None = None
     with _locked(options, settings, before) as (folder, lock):
-        current = Current()
+        current, counts = Current(), RunCounts()
         async with contextlib.AsyncExitStack() as stack:
             marks = stack.enter_context(_marks(folder, settings))
-            stop = stack.enter_context(_signals(options.grace_s))
+            stop = stack.enter_context(signals(options.grace_s))
             listening: socket.socket | None = None
             if options.http:
                 listening = _listening(options, before)
                 address = await stack.enter_async_context(
                     _http(options, folder, current, listening)
                 )
-            process = _Process(read_settings, options, current, stop, RunCounts(), marks)
 
-            def ready() -> None:
+            @contextlib.asynccontextmanager
+            async def serving(configuration: Configuration) -> AsyncIterator[Service]:
+                settings, schedules = configuration
+                async with Service(settings, options, schedules, counts, marks) as service:
+                    current.service = service
+                    try:
+                        yield service
+                    finally:  # requests are no longer answered when it stops
+                        current.service = None
+
+            def ready(_: Served) -> None:
                 if options.http:
                     say(f"listening on {address}")
                     say(f"the token is in {folder.token_path}")
                 what = "serving" if options.role == "serve" else "taking runs"
                 say(f"{what}; end it with SIGTERM or Ctrl-C")
 
-            if await process.run(settings, schedules, ready):
+            restarts = Restarts(read, stop, reexec=options.reexec)
+            if await restarts.serve(first, serving, ready):
                 successor = Successor.of(lock, listening, folder.worker)
     say("ended" if successor is None else "executing itself again")
     return successor
@@ -124,142 +130,6 @@ def _locked(
                     lock = stack.enter_context(folder.lock())
                     break
         yield folder, lock
-
-
-class _Stop:
-    """The signals that have arrived."""
-
-    def __init__(self) -> None:
-        self.ending = asyncio.Event()
-        self.reload = asyncio.Event()
-        self.service: Service | None = None
-
-    def end(self) -> None:
-        service = self.service
-        if service is not None and self.ending.is_set():
-            service.hurry()
-        elif service is not None:
-            service.leave()  # at once, so that no further step begins
-        self.ending.set()
-
-
-class _Process:
-    def __init__(
-        self,
-        read_settings: Callable[[], Settings],
-        options: ServeOptions,
-        current: Current,
-        stop: _Stop,
-        counts: RunCounts,
-        marks: CodeMarks,
-    ) -> None:
-        self._marks = marks
-        self._read_settings = read_settings
-        self._options = options
-        self._current = current
-        self._stop = stop
-        self._counts = counts
-        self._imported = ImportedDistributions(sys.path)
-        self._is_outdated = False  # what is installed is not what was imported
-
-    async def run(
-        self, settings: Settings, schedules: list[Schedule], ready: Callable[[], None]
-    ) -> bool:
-        """Serve one configuration after the other.
-
-        Returns:
-            Whether the process is to be replaced, and not to end.
-        """
-        tell: Callable[[], None] | None = ready
-        served: tuple[Settings, list[Schedule]] | None = None
-        while True:
-            watch = Watch(settings)  # before it starts, which takes a while
-            service = Service(settings, self._options, schedules, self._counts, self._marks)
-            async with contextlib.AsyncExitStack() as stack:
-                try:
-                    await stack.enter_async_context(service)
-                except QtForgeError as error:
-                    if served is None:
-                        raise
-                    _LOG.error("the host does not start with the new configuration: %s", error)
-                    (settings, schedules), served = served, None
-                    continue
-                self._stop.service = service
-                self._current.service = service
-                stack.callback(self._leave)
-                await asyncio.to_thread(self._imported.add, service.host.imported())
-                if tell is not None:
-                    tell()
-                    tell = None
-                found = await self._next_configuration(watch)
-                service.is_last = found is None
-            if not isinstance(found, tuple):
-                return found is not None
-            served = settings, schedules
-            settings, schedules = found
-
-    def _leave(self) -> None:
-        """Stop answering requests: the service that answers them is about to stop."""
-        self._current.service = None
-
-    async def _next_configuration(self, watch: Watch) -> _Next:
-        """Wait for a valid configuration that is another, or the time to end or be replaced."""
-        while True:
-            self._stop.reload.clear()
-            replaced = asyncio.create_task(self._until_replaced())
-            waits: list[asyncio.Task[Any]] = [
-                asyncio.create_task(self._stop.ending.wait()),
-                asyncio.create_task(self._stop.reload.wait()),
-                asyncio.create_task(watch.changed()),
-                replaced,
-            ]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                is_replaced = replaced.done()
-                for wait in waits:
-                    wait.cancel()
-                await asyncio.wait(waits)
-            if self._stop.ending.is_set():
-                return None
-            if is_replaced and self._says_replaced(replaced.result()):
-                return "replace"
-            if is_replaced:
-                continue
-            changed = await asyncio.to_thread(self._imported.changed)
-            if self._is_outdated or changed:
-                # A restarted host would import nothing again, and record the new version.
-                if not self._options.reexec:
-                    await asyncio.to_thread(watch.look)
-                    _LOG.error("the new configuration is not used: %s", _RESTART)
-                continue
-            # After a signal it would notice the same change once more.
-            await asyncio.to_thread(watch.look)
-            try:
-                found = self._read_settings()
-                schedules = read_schedules(found)
-            except QtForgeError as error:
-                _LOG.error("the new configuration is not used: %s", error)
-                continue
-            _LOG.warning("the configuration has changed: the host restarts with it")
-            return found, schedules
-
-    async def _until_replaced(self) -> list[str]:
-        if self._is_outdated:
-            await asyncio.Event().wait()
-        return await self._imported.until_replaced()
-
-    def _says_replaced(self, distributions: list[str]) -> bool:
-        """Log that distributions were replaced; return whether to replace the process, too."""
-        names = ", ".join(distributions)
-        if self._options.reexec:
-            _LOG.warning(
-                "an imported distribution was reinstalled (%s): serve restarts with it", names
-            )
-            return True
-        _LOG.warning("an imported distribution was reinstalled (%s): %s", names, _RESTART)
-        self._is_outdated = True
-        return False
 
 
 def _listening(options: ServeOptions, before: Successor | None) -> socket.socket:
@@ -345,24 +215,3 @@ async def _http(
     log_limit = LogLimit(options.log_rate)
     async with HttpServer(application, listening, connections, log_limit, options.idle_timeout_s):
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextlib.contextmanager
-def _signals(grace_s: float) -> Iterator[_Stop]:
-    stop = _Stop()
-    if (end := end_watch()) is not None:
-        end.grace_s = grace_s
-    loop = asyncio.get_running_loop()
-    handled = {signal.SIGINT: stop.end, signal.SIGTERM: stop.end}
-    if hasattr(signal, "SIGHUP"):
-        handled[signal.SIGHUP] = stop.reload.set
-    added = []
-    for each, handler in handled.items():
-        with contextlib.suppress(NotImplementedError):  # Windows: there Ctrl-C ends the loop
-            loop.add_signal_handler(each, handler)
-            added.append(each)
-    try:
-        yield stop
-    finally:
-        for each in added:
-            loop.remove_signal_handler(each)

@@ -10,7 +10,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-__all__ = ["Successor"]
+__all__ = ["Successor", "execute_again"]
 
 _VARIABLE: Final = "QTFORGE_SERVE_DESCRIPTORS"
 
@@ -57,14 +57,23 @@ class Successor:
         Raises:
             OSError: The interpreter is no longer there.
         """
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
         descriptors = [self.lock] if self.listening is None else [self.lock, self.listening]
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
         numbers = f"{self.lock},{'' if self.listening is None else self.listening}"
         os.environ[_VARIABLE] = f"{numbers},{self.worker}"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own
+        execute_again()
+
+
+def execute_again() -> NoReturn:
+    """Replace this process by one that executes the same command.
+
+    Raises:
+        OSError: The interpreter is no longer there.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own
 
 
 def _is(descriptor: int, kind: Callable[[int], bool]) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from tests.forked_commands import run_command
 from tests.servers.nats import Nats
+from tests.serving import until
 
 from qtforge_host.app import Host
 from qtforge_host.config.settings import load_settings
@@ -33,13 +35,13 @@ class Machine:
         folder.mkdir()
         (folder / "home").mkdir()
         self.config.write_text(more)
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(folder / "home"), "PYTHONUTF8": "1",
         }  # fmt: skip
         self._place = ["--config", str(self.config), "--state-dir", str(folder / "state")]
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**self._environment, "QTFORGE_BUS": self._url}
+        environment = {**self.environment, "QTFORGE_BUS": self._url}
         done = run_command([*self._place, *words], env=environment, cwd=self._folder, timeout=120)
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -56,7 +58,7 @@ class Machine:
         program = Path(sys.executable).parent / "qtforge-host"
         process = subprocess.Popen(
             [str(program), *self._place, "worker", "--bus", self._url, *words],
-            stdout=subprocess.PIPE, text=True, env=self._environment, cwd=self._folder,
+            stdout=subprocess.PIPE, text=True, env=self.environment, cwd=self._folder,
         )  # fmt: skip
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
@@ -98,6 +100,57 @@ def test_a_plugin_that_only_another_machine_has_is_asked_there(
     assert worker.wait(60) == 0
     gone = here.command("bus", "request", "document.archive", "--set", "nothing=1")
     assert "bus.no_handler" in gone.stderr
+
+
+def install_echo(folder: Path, version: str) -> None:
+    """Install a plugin that answers with its version, as ``pip install --target`` does."""
+    for old in folder.glob("acme_echo*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    (folder / "acme_echo.py").write_text(
+        "from qtforge_sdk import Plugin, operation\n\n\n"
+        "class Echo(Plugin):\n"
+        '    @operation("acme.echo")\n'
+        "    async def echo(self, message: object) -> str:\n"
+        f'        return "{version}"\n'
+    )
+    info = folder / f"acme_echo-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-echo\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text("[qtforge.plugins]\nacme-echo = acme_echo:Echo\n")
+    (info / "RECORD").write_text("acme_echo.py,,\n")
+
+
+def test_a_process_that_only_answers_restarts_when_its_configuration_or_a_plugin_changes(
+    url: str, tmp_path: Path, stack: contextlib.ExitStack
+) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    install_echo(packages, "1.0")
+    far = Machine(tmp_path / "far", stack, url)
+    far.environment["PYTHONPATH"] = str(packages)
+    here = Machine(tmp_path / "here", stack, url, _WITHOUT)
+    worker = far.worker("--node", "far")
+
+    def topics() -> set[str]:
+        listed = json.loads(here.command("bus", "topics", "--json").stdout)["handlers"]
+        return {each["topic"] for each in listed if each["node"]}
+
+    def answer() -> str:
+        return here.command("bus", "request", "acme.echo", "--set", "a=1").stdout.strip()
+
+    assert topics() >= {"document.archive", "acme.echo"}
+    far.config.write_text(_WITHOUT)
+    until(lambda: "acme.echo" in topics() and "document.archive" not in topics())
+    assert answer() == '"1.0"'
+    install_echo(packages, "2.0")
+    until(lambda: answer() == '"2.0"')
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    assert worker.stdout is not None
+    said = worker.stdout.read()
+    assert "executing itself again" in said
+    assert said.endswith("ended\n")
 
 
 def test_what_a_worker_needs_is_said(url: str, tmp_path: Path, stack: contextlib.ExitStack) -> None:
