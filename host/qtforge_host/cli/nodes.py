@@ -13,7 +13,7 @@ from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, journal_option
-from qtforge_host.cli.tables import table
+from qtforge_host.cli.tables import table, terminal_width, wrapped
 from qtforge_host.cli.terminal import echo
 
 __all__ = ["nodes"]
@@ -125,8 +125,12 @@ def _print(node: NodeDocument, *, as_json: bool) -> None:
     echo(f"  pools    {', '.join(node.pools) or '-'}")
     if node.lease_s is not None and node.lease_left_s is not None:
         echo(f"  lease    {node.lease_s:g} s, {node.lease_left_s:.1f} s left")
-    plugins = (f"{name} {version}" for name, version in sorted(node.plugins.items()))
-    echo(f"  plugins  {', '.join(plugins) or '-'}")
+    plugins = ", ".join(f"{name} {version}" for name, version in sorted(node.plugins.items()))
+    width = terminal_width()
+    first, *others = [plugins] if width is None else wrapped(plugins, max(width - 11, 20))
+    echo(f"  plugins  {first or '-'}")
+    for line in others:
+        echo(f"           {line}")
     for each in node.needed:
         count = "1 run needs" if each.runs == 1 else f"{each.runs:,} runs need"
         echo(f"  {count} {each.plugin} {each.version}, which no other node has:")

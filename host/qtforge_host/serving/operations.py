@@ -84,7 +84,8 @@ async def answer_operations(
 
     def ready(served: Served) -> None:
         topics = {handler.topic for handler in served.host.bus.handlers()}
-        say(f"answering {len(topics)} topics; end it with SIGTERM or Ctrl-C")
+        count = "1 topic" if len(topics) == 1 else f"{len(topics)} topics"
+        say(f"answering {count}; end it with SIGTERM or Ctrl-C")
 
     first = read()
     with signals(answering.grace_s) as stop:
