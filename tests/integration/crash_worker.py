@@ -32,6 +32,7 @@ from qtforge_host.plugins.wiring import Wired
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
+from qtforge_host.testing.mortal_journal import MortalJournal, at_write, kill_process
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     Compensation,
@@ -47,13 +48,12 @@ from qtforge_sdk import (
     operation,
 )
 from qtforge_sdk.errors import WorkflowNotFoundError
-from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery
+from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.policies import Retry
 from qtforge_sdk.records import (
     CompensationSucceeded,
     EventReceived,
-    RunStarted,
     StepFailed,
     StepSucceeded,
 )
@@ -179,39 +179,6 @@ class Effects(Plugin):
         return {"key": key}
 
 
-class KillingJournal:
-    """Kills its process before or after a write; writes are counted from 1."""
-
-    def __init__(self, inner: SqliteJournal, write: int, when: str) -> None:
-        self._inner = inner
-        self._left = write
-        self._when = when
-
-    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
-        self._count("before")
-        ownership = await self._inner.create(started, records)
-        self._count("after")
-        return ownership
-
-    async def append(
-        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
-    ) -> None:
-        if records:
-            self._count("before")
-        await self._inner.append(ownership, records, posts)
-        if records:
-            self._count("after")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def _count(self, when: str) -> None:
-        if when == self._when:
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
 def orchestrators() -> dict[str, Orchestrator[Any]]:
     return {
         "checklist": Checklist(),
@@ -231,7 +198,7 @@ async def process(
     when: str = "",
     *,
     named: Callable[[str], Workflow] = unknown,
-    kills: Callable[[SqliteJournal, int, str], Any] = KillingJournal,
+    owners: bool = False,
 ) -> AsyncIterator[tuple[Engine, SqliteJournal]]:
     """Open the journal and an engine on it, with a real bus."""
     journal = SqliteJournal(folder / "state")
@@ -244,10 +211,12 @@ async def process(
     parts.wiring.prepare(wired)
     parts.wiring.connect(wired)
 
+    dies = at_write(write, when == "after")
+    mortal = MortalJournal(journal, dies, die=kill_process, owners=owners)
     engine = Engine(
         parts.bus,
         parts.expressions,
-        cast(Journal, kills(journal, write, when)),
+        cast(Journal, mortal),
         RecordedWorkflows(orchestrators(), named, lambda workflow: []),
         plugins=lambda: {"effects": "1.0.0"},
         crash_limit=100,  # every kill comes from outside: no step is to blame

@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from tests.integration.crash_worker import (
     DEADLINE_S,
-    KillingJournal,
     calls,
     in_child,
     orchestrators,
@@ -33,7 +32,7 @@ from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow, parse
-from qtforge_sdk.journal import InboxMessage, Journal, Ownership, Posted, RunQuery
+from qtforge_sdk.journal import InboxMessage, Journal, RunQuery
 from qtforge_sdk.records import CheckpointSaved, RunFinished
 
 ALL: Final = RunQuery(limit=100_000)
@@ -127,27 +126,6 @@ values = { seen = "${data.seen + [event.data]}" }
 }
 
 
-class KillingAtEverything(KillingJournal):
-    """Counts what is taken, let go and sent too."""
-
-    async def claim(self, run_id: str) -> Ownership:
-        self._count("before")
-        ownership = await self._inner.claim(run_id)
-        self._count("after")
-        return ownership
-
-    async def release(self, ownership: Ownership, **options: Any) -> None:
-        self._count("before")
-        await self._inner.release(ownership, **options)
-        self._count("after")
-
-    async def post(self, run_id: str, message: InboxMessage) -> Posted:
-        self._count("before")
-        posted = await self._inner.post(run_id, message)
-        self._count("after")
-        return posted
-
-
 def named(name: str) -> Workflow:
     found = parse(TEXTS[name], name, orchestrators()).workflow
     assert found is not None
@@ -159,7 +137,7 @@ async def serving(
     folder: Path, write: int = 0, when: str = ""
 ) -> AsyncIterator[tuple[Supervisor, Journal]]:
     """Be a process that keeps every run going."""
-    opened = process(folder, write, when, named=named, kills=KillingAtEverything)
+    opened = process(folder, write, when, named=named, owners=True)
     async with opened as (engine, _):
         journal, supervisor = engine.journal, Supervisor(engine)
         work = asyncio.ensure_future(RecoveryLoop(supervisor, journal, SystemClock()).run())

@@ -14,16 +14,12 @@ from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
+from qtforge_host.testing.mortal_journal import Crash, MortalJournal, at_write
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Plugin, Record
-from qtforge_sdk.journal import Journal, Ownership
-from qtforge_sdk.records import RunStarted
+from qtforge_sdk.journal import Journal
 
 WAIT_S = 10
-
-
-class Crash(BaseException):
-    """The process died."""
 
 
 class InstantClock:
@@ -51,43 +47,6 @@ class InstantClock:
 Kill = tuple[int, bool]  # before, or if so after, its n-th write
 
 
-class MortalJournal:
-    """A memory journal whose process dies at a write, and does nothing afterwards."""
-
-    def __init__(self, store: MemoryStore, kill: Kill | None) -> None:
-        self.inner = MemoryJournal(store=store)
-        self.dead = False
-        self._kill = kill
-        self._writes = 0
-
-    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
-        self._write(after=False)
-        ownership = await self.inner.create(started, records)
-        self._write(after=True)
-        return ownership
-
-    async def append(
-        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
-    ) -> None:
-        if records:
-            self._write(after=False)
-        await self.inner.append(ownership, records, posts)
-        if records:
-            self._write(after=True)
-
-    def __getattr__(self, name: str) -> Any:
-        if self.dead:
-            raise Crash
-        return getattr(self.inner, name)
-
-    def _write(self, *, after: bool) -> None:
-        self._writes += not after
-        if self._kill == (self._writes, after):
-            self.dead = True
-        if self.dead:
-            raise Crash
-
-
 @dataclass(slots=True)
 class Ended:
     """How the run ended, how long it slept, and how often it was killed."""
@@ -104,7 +63,8 @@ async def execute(bench: Any, workflow: Workflow, plugin: Plugin, kills: Sequenc
     async with bench() as it:
         await it.add(plugin, "doing", "1.0.0")
         while True:
-            journal = MortalJournal(store, left.pop(0) if left else None)
+            write, after = left.pop(0) if left else (0, False)
+            journal = MortalJournal(MemoryJournal(store=store), at_write(write, after))
             engine = Engine(
                 it.bus,
                 it.parts.expressions,

@@ -24,6 +24,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qtforge_host.testing.crash_sweep import CrashReport
     from qtforge_host.testing.plugin_host import PluginTestHost
     from qtforge_host.testing.traffic import (
         Answered,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answered",
     "Call",
+    "CrashReport",
     "Delivered",
     "Failed",
     "PluginTestHost",
@@ -57,6 +59,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = {
+        "CrashReport": "crash_sweep",
         "PluginTestHost": "plugin_host",
         "WorkflowKit": "workflow_kit",
         "WorkflowRun": "workflow_run",

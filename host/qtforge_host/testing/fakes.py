@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import inspect
-from collections import deque
 from typing import Any
 
-from qtforge_sdk.operations import operation
+from qtforge_sdk.operations import OperationContext, operation
 
-__all__ = ["make_fake"]
+__all__ = ["Fake", "make_fake"]
 
 
-class _Answers:
+class Fake:
     """Gives answers in turn; the last again and again.
+
+    The same attempt of a step that is asked again, by a process that follows one that died,
+    gets the same answer again.
 
     Args:
         answers: Values, exceptions to raise, or functions of the message.
     """
 
     def __init__(self, answers: tuple[Any, ...]) -> None:
-        self._left = deque(answers)
+        self._answers = answers
+        self._given: dict[tuple[str, int], int] = {}
+        self._asked = 0
 
-    async def give(self, message: Any) -> Any:
-        answer = self._left.popleft() if len(self._left) > 1 else self._left[0]
+    def begin_again(self) -> None:
+        """Give the first answer next."""
+        self._given.clear()
+        self._asked = 0
+
+    async def give(self, message: Any, context: OperationContext) -> Any:
+        """Give the next answer."""
+        key = (context.idempotency_key or "", context.attempt)
+        number = self._given.get(key)
+        if number is None or not key[0]:
+            number, self._asked = self._asked, self._asked + 1
+            self._given[key] = number
+        answer = self._answers[min(number, len(self._answers) - 1)]
         if isinstance(answer, type) and issubclass(answer, Exception):
             raise answer()
         if isinstance(answer, Exception):
@@ -33,8 +48,8 @@ class _Answers:
         return await found if inspect.isawaitable(found) else found
 
 
-def make_fake(topic: str, answers: tuple[Any, ...]) -> object:
-    """Return a plugin with one operation.
+def make_fake(topic: str, answers: tuple[Any, ...]) -> tuple[object, Fake]:
+    """Return a plugin with one operation, and what it answers.
 
     Args:
         topic: The topic that it answers.
@@ -47,10 +62,11 @@ def make_fake(topic: str, answers: tuple[Any, ...]) -> object:
     """
     if not answers:
         raise ValueError(f"a fake of '{topic}' needs an answer: a value, an error or a function")
-    given = _Answers(answers)
+    given = Fake(answers)
 
-    async def answer(self: object, message: Any) -> Any:
-        return await given.give(message)
+    async def answer(self: object, message: Any, context: OperationContext) -> Any:
+        return await given.give(message, context)
 
     # A class of its own, for pluggy finds the mark of an operation on the class's functions.
-    return type("Fake", (), {"answer": operation(topic, tryfirst=True)(answer)})()
+    plugin = type("Fake", (), {"answer": operation(topic, tryfirst=True)(answer)})()
+    return plugin, given

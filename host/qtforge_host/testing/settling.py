@@ -6,10 +6,11 @@ import asyncio
 import datetime
 import math
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.testing.mortal_journal import Crash, MortalJournal
 from qtforge_host.testing.traffic import Traffic
 from qtforge_sdk.journal import Journal, RunQuery
 from qtforge_sdk.testing import VirtualClock
@@ -42,16 +43,21 @@ class Settling:
         bus: MessageBus,
         traffic: Traffic,
         supervisor: Supervisor,
-        journal: Journal,
+        journal: MortalJournal,
     ) -> None:
         self._clock = clock
         self._bus = bus
         self._traffic = traffic
         self._supervisor = supervisor
-        self._journal = journal
+        self._mortal = journal
+        self._journal = cast(Journal, journal)
 
     async def settle(self) -> None:
-        """Let everything happen; time passes unless some run waits for an event."""
+        """Let everything happen; time passes unless some run waits for an event.
+
+        Raises:
+            Crash: The process died.
+        """
         while True:
             await self._work()
             if not self._supervisor.count() or await self._stands_still():
@@ -67,6 +73,9 @@ class Settling:
 
         Args:
             seconds: How much, in virtual time.
+
+        Raises:
+            Crash: The process died.
         """
         until_s = self._clock.monotonic() + seconds
         while True:
@@ -94,13 +103,15 @@ class Settling:
         """Wait until nothing more can happen at this moment, and nothing is being worked on."""
         while True:
             await self._clock.advance(0)
+            if self._mortal.dead:
+                raise Crash
             if self._is_busy():
                 await asyncio.sleep(_LOOK_S)
             elif not await self._wake():
                 return
 
     def _is_busy(self) -> bool:
-        if self._traffic.in_flight.total() or self._bus.undelivered:
+        if self._traffic.in_flight.total() or self._bus.undelivered or self._mortal.in_progress:
             return True
         this = asyncio.current_task()
         return any(_waits_outside(task) for task in asyncio.all_tasks() if task is not this)

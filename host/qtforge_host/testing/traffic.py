@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -143,6 +144,7 @@ class Traffic:
         calls: Every request, in order.
         answered_by: The plugin that alone is asked, by topic.
         in_flight: How many requests are being answered, by topic.
+        check: Called before a request or a publication is passed on; may refuse it.
     """
 
     def __init__(self, virtual_s: Callable[[], float], real_s: Callable[[], float]) -> None:
@@ -150,6 +152,7 @@ class Traffic:
         self.calls: list[Call] = []
         self.answered_by: dict[str, str] = {}
         self.in_flight: Counter[str] = Counter()
+        self.check: Callable[[], None] = lambda: None
         self._virtual_s = virtual_s
         self._real_s = real_s
         self._inner: LocalExchange
@@ -161,6 +164,7 @@ class Traffic:
 
     async def request(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
         """Ask the bus; see `qtforge_host.bus.exchange.Exchange`."""
+        self.check()
         topic, message = envelope.topic, envelope.payload
         self.messages.append(Requested(topic=topic, message=message))
         self.calls.append(
@@ -203,6 +207,7 @@ class Traffic:
 
     async def publish(self, topic: str, message: Any, message_id: str = "") -> Published:
         """Publish on the bus; see `qtforge_host.bus.exchange.Exchange`."""
+        self.check()
         published = await self._inner.publish(topic, message, message_id)
         self.messages.append(
             PublishedMessage(
@@ -213,6 +218,20 @@ class Traffic:
             )
         )
         return published
+
+    @contextlib.contextmanager
+    def recording_apart(self, check: Callable[[], None]) -> Iterator[None]:
+        """Record what is sent within the context in lists of its own.
+
+        Args:
+            check: Called before a request or a publication is passed on; may refuse it.
+        """
+        before = self.messages, self.calls, self.check
+        self.messages, self.calls, self.check = [], [], check
+        try:
+            yield
+        finally:
+            self.messages, self.calls, self.check = before
 
     def delivered(
         self, mailbox: Mailbox, topic: str, message: Any, error: BaseException | None

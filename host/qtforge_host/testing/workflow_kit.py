@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -12,19 +13,23 @@ from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.loading import has_hooks
-from qtforge_host.policies.cache import ResultCache
-from qtforge_host.policies.memory_cache import MemoryCache
-from qtforge_host.runs.engine import Engine, RunIds
+from qtforge_host.runs.engine import RunIds
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
-from qtforge_host.runs.supervisor import Supervisor
-from qtforge_host.runs.triggers import EventTriggers
 from qtforge_host.testing.bench import default_name
-from qtforge_host.testing.fakes import make_fake
+from qtforge_host.testing.crash_sweep import Case, CrashReport, Kill, outcome_of, sweep
+from qtforge_host.testing.fakes import Fake, make_fake
 from qtforge_host.testing.installed import InstalledPlugins
+from qtforge_host.testing.mortal_journal import (
+    Crash,
+    MortalJournal,
+    at_write,
+    quiet_about_crashes,
+)
 from qtforge_host.testing.plugin_host import PluginTestHost
-from qtforge_host.testing.settling import Settling
+from qtforge_host.testing.process import KitProcess
+from qtforge_host.testing.telling import Telling
 from qtforge_host.testing.timelines import Snapshot, Timelines
 from qtforge_host.testing.traffic import Call, PublishedMessage
 from qtforge_host.testing.workflow_run import WorkflowRun
@@ -40,7 +45,8 @@ from qtforge_sdk.errors import (
     WorkflowInvalidError,
     WorkflowNotFoundError,
 )
-from qtforge_sdk.journal import InboxMessage
+from qtforge_sdk.run_status import FINISHED
+from qtforge_sdk.testing import VirtualClock
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
 from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
@@ -52,6 +58,7 @@ T = TypeVar("T")
 _TIMEOUT_S: Final = 60.0  # of real time, for one call of the test
 _FAKE: Final = "fake"  # the name of the plugin that answers a faked topic
 _FAKE_VERSION: Final = "0.0.0"
+_SEED: Final = 0  # of the ids of runs, from which the jitter of their steps' retries follows
 _NO_CONFIG: Final[Mapping[str, object]] = {}
 
 
@@ -72,35 +79,14 @@ class WorkflowKit:
         self._host = host
         self._bench = host.bench
         self._installed = InstalledPlugins(host.bench.settings)
-        self._fakes: dict[str, object] = {}  # by topic
+        self._fakes: dict[str, tuple[object, Fake]] = {}  # by topic
         self._fake_versions: dict[str, str] = {}  # by the plugin in whose name they answer
-        self._sent = 0
         self._closed = False
         self._kinds: dict[str, Orchestrator[Any]] = {}
         self._catalog = Catalog(self._kinds)
-        parts = self._bench.parts
-        self._store = MemoryStore()
-        self._journal = MemoryJournal(store=self._store)
-        self._cache = ResultCache(MemoryCache(), self._bench.clock)
-        self._engine = Engine(
-            parts.bus,
-            parts.expressions,
-            self._journal,
-            RecordedWorkflows(self._kinds, self._named, self._problems),
-            observe=parts.observe_run,
-            plugins=lambda: {**self._fake_versions, **self._bench.versions},
-            cache=self._cache,
-            clock=self._bench.clock,
-            secrets=parts.secrets,
-            ids=RunIds(seed=0),  # the jitter of a step's retries follows from its run's id
-        )
-        self._supervisor = Supervisor(self._engine)
-        self._triggers = EventTriggers(
-            parts.bus, self._supervisor, self._journal, parts.expressions, self._bench.clock
-        )
-        self._settling = Settling(
-            self._bench.clock, parts.bus, self._bench.traffic, self._supervisor, self._journal
-        )
+        self._recorded = RecordedWorkflows(self._kinds, self._named, self._problems)
+        self._process = self._begin_process(MortalJournal(MemoryJournal()), RunIds(_SEED))
+        self._telling = Telling()
         self._kinds.update(self._installed.kinds())
 
     def add(self, *added: object, config: Mapping[str, object] = _NO_CONFIG) -> None:
@@ -177,16 +163,16 @@ class WorkflowKit:
             PluginError: ``plugin.conflict``: a plugin of that name is added.
             ValueError: There is no answer.
         """
-        made = make_fake(topic, answers)
+        made, fake = make_fake(topic, answers)
         if plugin in self._bench.versions:
             raise PluginError(
                 plugin, "plugin.conflict", "a plugin of that name is added",
                 "leave plugin=... out: the fake goes before it",
             )  # fmt: skip
         if topic in self._fakes:
-            self._bench.disconnect(self._fakes.pop(topic))
+            self._bench.disconnect(self._fakes.pop(topic)[0])
         self._bench.connect(made, f"fake {topic}", plugin, version)
-        self._fakes[topic], self._fake_versions[plugin] = made, version
+        self._fakes[topic], self._fake_versions[plugin] = (made, fake), version
         self._bench.traffic.answered_by[topic] = plugin
 
     def run(self, name: str, given: Mapping[str, Any] = _NO_CONFIG, /) -> WorkflowRun:
@@ -208,19 +194,12 @@ class WorkflowKit:
         """
         if not isinstance(given, Mapping):
             raise TypeError(f"a run's input is a mapping, not of type {type(given).__name__}")
-        workflow = self._named(name)
-
-        async def start() -> str:
-            run_id = await self._supervisor.start(workflow, given)
-            await self._settling.settle()
-            return run_id
-
-        return self._view(self._run(start()))
+        return self._view(self._run(self._process.start(self._named(name), given)))
 
     @property
     def runs(self) -> list[WorkflowRun]:
         """Every run, the children and those that messages started among them, oldest first."""
-        return [self._view(run_id) for run_id in self._store.runs]
+        return [self._view(run_id) for run_id in self._run(self._process.workflows())]
 
     def publish(self, topic: str, message: object) -> None:
         """Publish a message, and let everything happen that follows now.
@@ -229,12 +208,7 @@ class WorkflowKit:
             topic: The topic.
             message: The message.
         """
-
-        async def publish() -> None:
-            await self._bench.parts.bus.publish(topic, message)
-            await self._settling.settle()
-
-        self._run(publish())
+        self._run(self._process.publish(topic, message, self._telling.next_number()))
 
     def advance(self, duration: Duration) -> None:
         """Let time pass, also where runs wait for events.
@@ -245,7 +219,12 @@ class WorkflowKit:
         Raises:
             ValueError: It is not a duration, or not above zero.
         """
-        self._run(self._settling.advance(seconds(duration)))
+        wanted_s, passed_s = seconds(duration), self._process.passed_s()
+        until_s = self._telling.until_s(passed_s + wanted_s)
+        if self._telling.again:
+            wanted_s = until_s - passed_s
+        if wanted_s > 0:  # else a story that is told again has yet to come to where it was
+            self._run(self._process.advance(wanted_s))
 
     def calls(self, topic: str) -> list[Call]:
         """Return the requests of a topic until now, of runs and of plugins, in order.
@@ -273,6 +252,103 @@ class WorkflowKit:
             if isinstance(message, PublishedMessage) and matches(pattern, message.topic)
         ]
 
+    def crash_at_every_write(
+        self,
+        name: str,
+        given: Mapping[str, Any] = _NO_CONFIG,
+        /,
+        *,
+        story: Callable[[WorkflowRun], object] = lambda run: None,
+        effects: Callable[[], Any] = lambda: None,
+        before_each: Callable[[], object] = lambda: None,
+    ) -> CrashReport:
+        """Execute a run, and then once for each moment at which its process may die.
+
+        First the run is executed undisturbed. Then its process dies before its first write to
+        the journal, before the second and so on, and after each. Another process follows, which
+        continues the run; the story is told again from its start. What it sends has the same
+        ids, so that each event counts once, and its `advance` goes to the moment of the
+        undisturbed run, so that no time passes twice.
+
+        Args:
+            name: The workflow.
+            given: Its input.
+            story: Called with the run when it waits or has ended; sends it events, for example.
+            effects: Returns what the run did outside, when it is over; compared as well.
+            before_each: Called before each execution, to take that back.
+
+        Returns:
+            The moments, and where the run ended otherwise; ``report.check()`` fails then.
+
+        Raises:
+            RunInputError: The input is not what the definition wants.
+            TimeoutError: A run neither ended nor waited for an event within a minute.
+            WorkflowInvalidError: The definition has problems.
+            WorkflowNotFoundError: No workflow of that name is added.
+        """
+        workflow = self._named(name)
+        advances: list[float] = []
+        start = self._bench.clock.now()
+
+        def play(kill: Kill | None) -> Case:
+            before_each()
+            for _, fake in self._fakes.values():
+                fake.begin_again()
+            return self._play(workflow, given, story, effects, kill, advances, start)
+
+        process, telling = self._process, self._telling
+        process.unbind()
+        try:
+            with quiet_about_crashes():
+                return sweep(name, play)
+        finally:
+            self._process, self._telling = process, telling
+            self._bind()
+
+    def _play(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        story: Callable[[WorkflowRun], object],
+        effects: Callable[[], Any],
+        kill: Kill | None,
+        advances: list[float],
+        start: datetime.datetime,
+    ) -> Case:
+        store, clock = MemoryStore(), VirtualClock(start)
+        dies = at_write(*kill) if kill else at_write(0, False)
+        died, traffic = "", self._bench.traffic
+        ids = RunIds(_SEED)
+        run_id = ids.new(start)
+        journal = MortalJournal(MemoryJournal(store), dies)
+        with traffic.recording_apart(lambda: journal.refuse_dead()):
+            while True:
+                self._process = process = self._begin_process(journal, ids, clock)
+                self._telling = Telling(advances, again=bool(died))
+                process.bind(self._workflows())
+                try:
+                    if run_id in store.runs:
+                        self._run(process.resume_all())
+                    else:
+                        self._run(process.start(workflow, given, run_id))
+                    run = self._view(run_id)
+                    story(run)
+                    status, names = run.status, self._run(process.workflows())
+                    state = self._run(process.state(run_id))
+                    break
+                except Crash:
+                    died = str(journal.died_at)
+                except BaseException as error:
+                    if died:
+                        error.add_note(f"in the process that follows the one that died {died}")
+                    raise
+                finally:
+                    self._host.run(process.close())
+                journal = MortalJournal(MemoryJournal(store))
+            outcome = outcome_of(state, status, names.values())
+            outcome["effects"] = effects()
+            return Case(outcome=outcome, error=state.error, died=died, calls=traffic.calls)
+
     def snapshot(self, name: str) -> Snapshot:
         """Return a stored timeline, to compare a run's with: ``timelines/NAME.txt``.
 
@@ -293,13 +369,7 @@ class WorkflowKit:
             return
         self._closed = True
 
-        async def close() -> None:
-            self._triggers.close()
-            await self._engine.abandon()
-            await self._journal.close()
-            await self._cache.close()
-
-        self._host.run(close())
+        self._host.run(self._process.close())
 
     def __enter__(self) -> Self:
         return self
@@ -316,38 +386,41 @@ class WorkflowKit:
         try:
             return self._host.run(work, timeout=_TIMEOUT_S)
         except TimeoutError as error:
-            raise TimeoutError(f"{error} of real time: {self._settling.describe()}") from None
+            raise TimeoutError(f"{error} of real time: {self._process.describe()}") from None
 
     def _view(self, run_id: str) -> WorkflowRun:
+        process = self._process
+
         def records() -> Sequence[Record]:
-            return self._host.run(self._journal.records(run_id))
+            return self._host.run(process.records(run_id))
 
         def send(event: str, data: Mapping[str, Any]) -> None:
+            number = self._telling.next_number()
             status = RunState.from_records(run_id, records()).status
-            if status in ("succeeded", "failed", "cancelled"):
+            if status not in FINISHED:
+                self._run(process.send(run_id, event, data, number))
+            elif not self._telling.again:
                 raise RunEndedError(run_id, status)
-            self._run(self._send(run_id, event, data))
 
         return WorkflowRun(
             run_id,
             records,
-            lambda: self._engine.active_runs.awaited_events(run_id),
+            lambda: process.awaited_events(run_id),
             send,
-            lambda: {each: run.workflow for each, run in self._store.runs.items()},
+            lambda: self._host.run(process.workflows()),
         )
 
-    async def _send(self, run_id: str, event: str, data: Mapping[str, Any]) -> None:
-        self._sent += 1
-        message = InboxMessage(
-            message_id=f"test-{self._sent}",
-            kind="event",
-            at=self._bench.clock.now(),
-            name=event,
-            data=dict(data),
-            by="the test",
+    def _begin_process(
+        self, journal: MortalJournal, ids: RunIds, clock: VirtualClock | None = None
+    ) -> KitProcess:
+        return KitProcess(
+            self._bench,
+            journal,
+            self._recorded,
+            lambda: {**self._fake_versions, **self._bench.versions},
+            ids,
+            clock or self._bench.clock,
         )
-        await self._journal.post(run_id, message)
-        await self._settling.settle()
 
     def _named(self, name: str) -> Workflow:
         """Return a workflow that can run here and now.
@@ -389,10 +462,10 @@ class WorkflowKit:
 
     def _bind(self) -> None:
         """Let published messages start runs and reach them, as the definitions say."""
-        self._triggers.close()
-        self._triggers.bind(
-            parsed.workflow for parsed in self._catalog.all() if parsed.workflow is not None
-        )
+        self._process.bind(self._workflows())
+
+    def _workflows(self) -> list[Workflow]:
+        return [each.workflow for each in self._catalog.all() if each.workflow is not None]
 
 
 def _check_type(each: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -21,6 +21,7 @@ from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.testing.mortal_journal import Crash, MortalJournal
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     Definition,
@@ -34,57 +35,14 @@ from qtforge_sdk import (
     operation,
 )
 from qtforge_sdk.errors import WorkflowNotFoundError, WorkflowUnmetError
-from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership, RunQuery
-from qtforge_sdk.records import CheckpointSaved, RunStarted
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, RunQuery
+from qtforge_sdk.records import CheckpointSaved
 from qtforge_sdk.testing import VirtualClock
 
 WAIT_S = 60  # against hanging alone
 ALL = RunQuery(limit=1000)
 Code = Callable[[Run], Awaitable[Any]]
 Dies = Callable[[Record], bool]
-
-
-class Crash(BaseException):
-    """The process died; nothing of it may do anything afterwards."""
-
-
-class MortalJournal:
-    """A memory journal whose process dies at the first record that ``dies`` is true of."""
-
-    def __init__(self, store: MemoryStore, dies: Dies, *, after: bool) -> None:
-        self.inner = MemoryJournal(store=store)
-        self.dead = False
-        self._dies = dies
-        self._after = after
-
-    async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
-        self._live()
-        ownership = await self.inner.create(started, records)
-        self._may_die([started, *records])
-        return ownership
-
-    async def append(
-        self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
-    ) -> None:
-        self._live()
-        if not self._after:
-            self._may_die(records)
-        await self.inner.append(ownership, records, posts)
-        if self._after:
-            self._may_die(records)
-
-    def __getattr__(self, name: str) -> Any:
-        self._live()
-        return getattr(self.inner, name)
-
-    def _live(self) -> None:
-        if self.dead:
-            raise Crash
-
-    def _may_die(self, records: Sequence[Record]) -> None:
-        if any(self._dies(record) for record in records):
-            self.dead = True
-            raise Crash
 
 
 class Script(Orchestrator[Any]):
@@ -230,7 +188,10 @@ class Lab:
     ) -> Engine:
         """Start a process; the one before it is gone."""
         await self.end()
-        self._mortal = MortalJournal(self.store, dies, after=after)
+        self._mortal = MortalJournal(
+            MemoryJournal(store=self.store),
+            lambda moment: moment.after == after and any(map(dies, moment.records)),
+        )
         self.engine = self._engine(journal or cast(Journal, self._mortal))
         self.supervisor = Supervisor(self.engine)
         return self.engine

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.host.runs.conftest import Crash
 from tests.host.runs.machines import COUNTER
 
 from qtforge_host.runs.recovery import RecoveryLoop
+from qtforge_host.testing.mortal_journal import Crash
 from qtforge_sdk import Record, Run
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.policies import Retry
