@@ -14,6 +14,7 @@ from benchmarks.instances import SIZES, measure_instances, measure_waiting
 from benchmarks.large import measure_large
 from benchmarks.machine import describe
 from benchmarks.machines import measure_machines
+from benchmarks.many_machines import measure_many_machines
 from benchmarks.measuring import Figure
 from benchmarks.publishing import measure_publishing
 from benchmarks.report import as_document, as_markdown, as_plot, split_at_markers
@@ -65,13 +66,15 @@ def main() -> None:
     found += startup.figures
     print("measuring machines in runs ...", file=sys.stderr)
     found += asyncio.run(measure_instances(options.rounds))
-    notes: list[str] = []
+    print("measuring many machines ...", file=sys.stderr)
+    many, notes = measure_many_machines(options.rounds)
+    found += many
     plots: list[str] = []
     if options.large:
         large = asyncio.run(measure_large(options.rounds))
         waiting = measure_waiting()
         found += [*large.figures, *waiting.figures]
-        notes = [large.memory, large_aggregation(), waiting.memory]
+        notes += [large.memory, large_aggregation(), waiting.memory]
         plots = [
             as_plot("One step of a durable run, 64 runs at once", large.histories, large.appends),
             as_plot("One event of a machine that rests among others", SIZES, waiting.events),

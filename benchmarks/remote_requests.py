@@ -32,7 +32,7 @@ from qtforge_nats import make_nats_transport
 from qtforge_sdk import Plugin
 from qtforge_sdk.transport import TransportSettings
 
-__all__ = ["measure_remote_requests"]
+__all__ = ["answering", "measure_remote_requests"]
 
 _ROUNDS: Final = 9
 _ROUND_S: Final = 0.4
@@ -143,7 +143,15 @@ async def _answer(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _answering(url: str) -> Iterator[None]:
+def answering(url: str) -> Iterator[None]:
+    """Let another process answer until the block ends.
+
+    Args:
+        url: The server.
+
+    Raises:
+        RuntimeError: It did not start.
+    """
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.remote_requests", "--answer", url],
         stdout=subprocess.PIPE,
@@ -167,7 +175,7 @@ def main() -> int:
         asyncio.run(_answer(options.answer))
         return 0
     try:
-        with running_nats() as server, _answering(server.url):
+        with running_nats() as server, answering(server.url):
             found = asyncio.run(measure_remote_requests(server.url, options.rounds))
     except NatsUnavailable as error:
         print(f"there is no NATS to measure: {error}", file=sys.stderr)

@@ -118,10 +118,10 @@ def _goal_text(goal: Goal) -> str:
     if goal.per_s is not None:
         return f"at least {goal.per_s:,.0f} per second"
     if goal.least_ratio is not None:
-        return f"at least {goal.least_ratio:g} times"
+        return f"at least {goal.least_ratio:.3g} times"
     if goal.time_s is not None:
         return f"at most {_time(goal.time_s)}"
-    return f"at most {goal.ratio:g} times"
+    return f"at most {goal.ratio:.3g} times"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

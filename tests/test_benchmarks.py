@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmarks.compare import compare
+from benchmarks.many_machines import measure_many_machines
+from tests.servers.nats import NatsUnavailable
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.soak
 @pytest.mark.venv
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path) -> None:
     for peer in ("blinker", "pyee", "pubsub", "dbos", "taskflow", "alembic", "celpy",
                  "statemachine", "transitions"):  # fmt: skip
@@ -23,7 +28,7 @@ def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path
     file = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--rounds", "1", "--json", str(file)],
-        capture_output=True, text=True, timeout=280, cwd=ROOT,
+        capture_output=True, text=True, timeout=580, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     text = file.read_text(encoding="utf-8")
@@ -31,7 +36,39 @@ def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path
                       "DBOS", "TaskFlow", "cel-python", "AsyncMachine", "python-statemachine",
                       "plugins list", "--help"):  # fmt: skip
         assert candidate in text
+    for candidate, reason in (
+        ("PostgreSQL", "PostgreSQL and workers were not measured"),
+        ("four workers", "PostgreSQL and workers were not measured"),
+        ("nats-py, bare", "requests to another process were not measured"),
+    ):
+        assert candidate in text or reason in text
     assert json.loads(text)
+
+
+def test_a_server_or_an_extension_that_is_missing_is_a_note_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextlib.contextmanager
+    def no_nats() -> Iterator[None]:
+        raise NatsUnavailable("nats-server is not installed")
+        yield
+
+    monkeypatch.setenv("QTFORGE_TEST_POSTGRESQL", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "benchmarks.shared_journals", types.ModuleType("shared"))
+    monkeypatch.setitem(sys.modules, "benchmarks.workers", types.ModuleType("workers"))
+    monkeypatch.setitem(sys.modules, "benchmarks.remote_requests", types.ModuleType("remote"))
+    monkeypatch.setattr("benchmarks.many_machines.running_nats", no_nats)
+    figures, (postgresql, nats) = measure_many_machines(1)
+    assert not figures
+    assert "were not measured: QTFORGE_TEST_POSTGRESQL names no folder" in postgresql
+    assert "were not measured: nats-server is not installed" in nats
+
+    monkeypatch.setitem(sys.modules, "benchmarks.shared_journals", None)
+    monkeypatch.setitem(sys.modules, "benchmarks.remote_requests", None)
+    figures, (postgresql, nats) = measure_many_machines(1)
+    assert not figures
+    assert postgresql.endswith("benchmarks.shared_journals is not installed")
+    assert nats.endswith("benchmarks.remote_requests is not installed")
 
 
 @pytest.mark.venv

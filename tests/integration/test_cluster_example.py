@@ -106,7 +106,7 @@ def until(holds: Callable[[], object], what: str) -> None:
     end_s = time.monotonic() + WAIT_S
     while not holds():
         assert time.monotonic() < end_s, what
-        time.sleep(0.2)
+        time.sleep(1)
 
 
 @pytest.mark.venv

@@ -416,26 +416,6 @@ def schedules(folder: Path, say: _Say) -> None:
         _check(set(times.values()) == {1}, "a planned time started several runs")
 
 
-def scaling(folder: Path, say: _Say) -> None:
-    """Compare four workers with one, each with a capacity of 8, on calls that take 50 ms."""
-    rates = {}
-    for count in (1, 4):
-        (folder / str(count)).mkdir()
-        with _cluster(folder / str(count), lease_s=10.0) as cluster:
-            workers = [cluster.start(capacity=8) for _ in range(count)]
-            wait_for(lambda: all(map(cluster.owner_of, workers)), 120, "the workers start")  # noqa: B023
-            cluster.enqueue(100 * count, pause_s=0.05)
-            wait_for(lambda: cluster.finished() >= 16 * count, 120, "the workers begin")  # noqa: B023
-            begun, before = time.monotonic(), cluster.finished()
-            # Not until the last: of the last runs some workers have none.
-            wait_for(lambda: cluster.finished() >= 90 * count, 300, "the runs end")  # noqa: B023
-            rates[count] = 12 * (cluster.finished() - before) / (time.monotonic() - begun)
-    ratio = rates[4] / rates[1]
-    say(f"{rates[1]:,.0f} steps a second with one worker, {rates[4]:,.0f} with four:"
-        f" {ratio:.2f} times")  # fmt: skip
-    _check(ratio >= 3.6, "four workers are not 3.6 times as fast as one")
-
-
 PARTS: Final[Mapping[str, Part]] = MappingProxyType(
     {
         "kills": kills,
@@ -447,7 +427,6 @@ PARTS: Final[Mapping[str, Part]] = MappingProxyType(
         "clocks": clocks,
         "dead-worker": dead_worker,
         "schedules": schedules,
-        "scaling": scaling,
     }
 )
 """The parts by their names, in the order of a whole run."""
