@@ -99,8 +99,8 @@ def test_a_timeout_without_a_handler_names_none() -> None:
     assert str(errors.RequestTimeoutError("a.b", 2.0)).startswith("no handler did not answer")
 
 
-def test_a_run_that_diverged_is_to_be_retried_since_a_failed_run_is_not_resumed() -> None:
+def test_a_run_that_diverged_is_to_be_resumed_with_code_that_fits_it() -> None:
     error = errors.RunDivergedError("charge", "the journal has 'pay'")
     assert "the journal has 'pay'; the code has changed since" in str(error)
-    assert error.fix.startswith("'runs retry' it")
+    assert "'runs resume' it" in error.fix
     assert "resume" not in error.fix

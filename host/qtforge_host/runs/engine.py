@@ -39,7 +39,7 @@ from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError, WorkflowError
+from qtforge_sdk.errors import OperationError, RunDivergedError, WorkflowError
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.journal_errors import (
     RunExistsError,
@@ -146,6 +146,7 @@ class Engine:
         self._plugins = plugins
         self._requester = StepRequester(bus, cache, crash_limit)
         self._secrets = secrets or Secrets(lambda name: None)
+        self._diverged: set[str] = set()  # runs that this process's code does not fit
         self._ids = ids or RunIds()
         self.active_runs = ActiveRuns(journal, self._clock)
         self.has_peer_with: Callable[[Mapping[str, str]], bool] = lambda needs: False
@@ -422,9 +423,7 @@ class Engine:
         await self.active_runs.ensure_watching()
         records = list(await self.journal.tail(run_id))
         state = RunState.from_records(run_id, records)
-        if state.finished is not None or stays_blocked(
-            state.blocked, state.served_by, self._plugins(), options.versions
-        ):
+        if state.finished is not None or self._stays_blocked(state, options):
             return await self._rests(state, options.ownership)
         if not options.unpause and await self._stays_paused(state):
             return await self._rests(state, options.ownership)
@@ -483,6 +482,15 @@ class Engine:
         if ownership is not None:
             await self.journal.release(ownership)
         return state
+
+    def _stays_blocked(self, state: RunState, options: _Options) -> bool:
+        """Return whether a run would be blocked again for the same reason."""
+        active = self._plugins()
+        if state.blocked is None or state.blocked.plugins != active:
+            return False
+        if state.blocked.code == RunDivergedError.code:  # tried once by each process, or on request
+            return not options.unpause and state.run_id in self._diverged
+        return stays_blocked(state.blocked, state.served_by, active, options.versions)
 
     async def _stays_paused(self, state: RunState) -> bool:
         """Return whether a run is left only by a request to resume it, or to cancel it."""
@@ -561,9 +569,12 @@ class Engine:
                 control,
                 self.journal,
                 self._clock,
+                plugins=self._plugins(),
                 has_rested=len(records) > 1,
             )
             await execution.drive()
+            if state.blocked is not None:
+                self._diverged.add(run_id)
         finally:
             self.active_runs.remove(run_id)
             await log.close()

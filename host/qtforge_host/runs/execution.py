@@ -41,7 +41,7 @@ from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StorageError
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
-from qtforge_sdk.records import RunCancelRequested, RunFinished, RunPaused
+from qtforge_sdk.records import RunBlocked, RunCancelRequested, RunFinished, RunPaused
 from qtforge_sdk.shielding import wait_shielded
 
 __all__ = ["RunExecution"]
@@ -61,6 +61,7 @@ class RunExecution:
         control: The requests to it.
         journal: Releases a run that rests.
         clock: The time.
+        plugins: The versions of the active plugins, by name.
         has_rested: See `end_notice`.
     """
 
@@ -73,8 +74,10 @@ class RunExecution:
         journal: Journal,
         clock: Clock,
         *,
+        plugins: dict[str, str],
         has_rested: bool,
     ) -> None:
+        self._plugins = plugins
         self._has_rested = has_rested
         self._workflow = workflow
         self._run = run
@@ -232,10 +235,31 @@ class RunExecution:
     async def _broken(self, error: BaseException) -> None:
         _LOG.debug("%s: its code failed", self._run.id, exc_info=error)
         if isinstance(error, RunDivergedError) and not self._log.state.compensating:
-            # What was done stays as it is, for an inspection.
-            await self._finish("failed", error=error_info(error, error.step))
+            await self._diverged(error)
         else:
             await self._failed(self._explain(error))
+
+    async def _diverged(self, error: RunDivergedError) -> None:
+        """Leave what was done as it is, until there is code that fits it.
+
+        Only a cancellation ends the run: what undoes its steps is named by the code.
+        """
+        info = error_info(error, error.step)
+        if self._control.cancel_requested is not None:
+            undoes = self._run.definition.on_cancel == "compensate"
+            await self._finish("failed" if undoes else "cancelled", error=info)
+            return
+        await self._log.append(
+            RunBlocked(
+                run_id=self._run.id,
+                at=self._clock.now(),
+                reason=info.message,
+                plugins=self._plugins,
+                code=info.code,
+                step=error.step,
+            )
+        )
+        await self._release()
 
     def _explain(self, error: BaseException) -> ErrorInfo:
         """Return why the run's code failed, with the plugin where the error is none of ours."""

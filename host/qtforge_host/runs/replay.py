@@ -10,8 +10,9 @@ from typing import Final
 
 from qtforge_sdk.errors import DuplicateStepError, RunDivergedError
 
-__all__ = ["ReplayGuard"]
+__all__ = ["PATCH", "ReplayGuard"]
 
+PATCH: Final = "patch "  # begins the name of the step that holds the answer of `Run.patched`
 _WALK_S: Final = 5.0  # in which the code reaches every step that the journal holds
 
 
@@ -36,7 +37,9 @@ class ReplayGuard:
         self._not_needed = frozenset(not_needed)
         self._claimed: dict[str, None] = {}
         self._begun = dict.fromkeys(begun)
-        self.unclaimed = dict.fromkeys(step for step in known if step not in self._begun)
+        self.unclaimed = dict.fromkeys(
+            step for step in known if step not in self._begun and not step.startswith(PATCH)
+        )
 
     @functools.cached_property
     def _replayed(self) -> asyncio.Event:
@@ -47,6 +50,16 @@ class ReplayGuard:
     def last(self) -> str:
         """The step that was claimed last, or ""."""
         return next(reversed(self._claimed), "")
+
+    def is_ahead(self, timers: Iterable[str]) -> bool:
+        """Tell whether the journal holds something that the code has not reached.
+
+        Args:
+            timers: The timers that the journal holds.
+        """
+        if self.unclaimed or self._begun:
+            return True
+        return any(timer not in self._claimed for timer in timers)
 
     def forget(self) -> None:
         """Free every name, and take every step of the journal as replayed."""

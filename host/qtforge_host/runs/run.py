@@ -32,7 +32,7 @@ from qtforge_host.runs.gather_scope import (
     is_cut_off,
 )
 from qtforge_host.runs.log import RunLog
-from qtforge_host.runs.replay import ReplayGuard
+from qtforge_host.runs.replay import PATCH, ReplayGuard
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.steps import (
     Answer,
@@ -126,6 +126,7 @@ class ActiveRun:
         self._gathering = 0  # how many `gather` calls are in progress
         self._deadlines = 0  # how many of them had a deadline
         self._timers = 0
+        self._patches: dict[str, bool] = {}
         self._taken = log.state.taken_events()
         self._left_children = False  # whether a child may rest while this process awaits it
 
@@ -251,6 +252,33 @@ class ActiveRun:
             return None, None
 
         await self._do(StepCall(step=step, topic=topic, send=send), None, None)
+
+    async def patched(self, name: str) -> bool:
+        """Tell whether the run does what a change has added; see `qtforge_sdk.Run`."""
+        if not name:
+            raise ValueError("a patch needs a name")
+        step = f"{PATCH}{name}"
+        if (answered := self._patches.get(name)) is not None:
+            return answered
+        state = self._log.state
+        known = state.outcomes.get(step)
+        ahead = self._replay.is_ahead(state.due)
+        self._replay.claim(step)
+        answer = known.data is True if isinstance(known, StepSucceeded) else not ahead
+        self._patches[name] = answer  # before the write: a branch beside this one gets the same
+        if known is None and not self._control.winds_down:
+            await self._log.append(
+                StepSucceeded(
+                    run_id=self.id,
+                    at=self._clock.now(),
+                    step=step,
+                    data=answer,
+                    plugin=None,
+                    plugin_version=None,
+                    duration_s=0.0,
+                )
+            )
+        return answer
 
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out; see `qtforge_sdk.Run`."""

@@ -452,9 +452,11 @@ class RunState:
             case RunBlocked():
                 self.blocked = record
                 self.error = ErrorInfo(
-                    code="run.blocked",
+                    code=record.code,
                     message=record.reason,
-                    fix=f"qtforge-host runs resume {self.run_id} --accept-versions",
+                    stage=record.step,
+                    fix=f"qtforge-host runs resume {self.run_id}"
+                    + (" --accept-versions" if record.step is None else " with code that fits it"),
                 )
             case RunFinished():
                 self._finished(record)

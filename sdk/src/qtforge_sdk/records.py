@@ -198,10 +198,20 @@ class RunWaiting(_Record, frozen=True, kw_only=True, tag="run_waiting"):
 
 
 class RunBlocked(_Record, frozen=True, kw_only=True, tag="run_blocked"):
-    """The run can't be executed with the active plugins; ``plugins`` are their versions."""
+    """The run can't be executed with the active plugins.
+
+    Attributes:
+        reason: Why, in words.
+        plugins: The versions of the active plugins, by name.
+        code: ``run.blocked`` for plugins of other versions, ``run.diverged`` for code that
+            requests other steps than the journal holds.
+        step: The step that differs, or None.
+    """
 
     reason: str
     plugins: dict[str, str] = {}
+    code: str = "run.blocked"
+    step: str | None = None
 
 
 class RunCancelRequested(_Record, frozen=True, kw_only=True, tag="run_cancel_requested"):

@@ -69,7 +69,8 @@ RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
         "waiting": StatusMeaning(reason="it waits for an event, a timer or another run"),
         "paused": StatusMeaning(reason="it was paused on request", resting=True),
         "blocked": StatusMeaning(
-            reason="its plugins have other versions than those that served it",
+            reason="its plugins have other versions than those that served it, or its code requests"
+            " other steps than its journal holds",
             resting=True,
             recoverable=True,
         ),

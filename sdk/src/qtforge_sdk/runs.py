@@ -394,6 +394,24 @@ class Run(Protocol):
             RunDivergedError: The journal holds other steps than the code requests.
         """
 
+    async def patched(self, name: str) -> bool:
+        """Tell whether the run does what a change of its code has added.
+
+        For workflows in Python, which change while runs wait: the old code stays in the ``else``
+        of ``if await run.patched("name")`` for the runs that have passed the place already. The
+        first answer is in the journal, so that every later one, wherever in the code, is the
+        same. It is true where the journal holds nothing that is still to come: in a new run, and
+        in one that has not got there yet. A patch that the code no longer asks for is no
+        divergence. ``qtforge-host workflows patches`` shows when the old code can go.
+
+        Args:
+            name: The change's name, unique in the workflow.
+
+        Raises:
+            DuplicateStepError: A step of the run has the name ``patch NAME``.
+            ValueError: The name is empty.
+        """
+
     async def skip(self, step: str, reason: str) -> None:
         """Record a step that is left out.
 

@@ -63,8 +63,8 @@ class RunDivergedError(RunError):
         super().__init__(
             f"the workflow's code does not fit the run's journal at the step '{step}'",
             f"{why}; the code has changed since, or depends on more than its steps",
-            "'runs retry' it with the code that it began with, or 'runs fork' it --from a step "
-            "that still fits",
+            "install code that fits it, such as with run.patched, and 'runs resume' it; or 'runs "
+            "cancel' it",
         )
         self.step = step
 
