@@ -30,9 +30,15 @@ from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.nodes.node_bus import Answering, NodeBus, node_name
 from qtforge_host.plugin_code import Author
+from qtforge_host.plugin_files import FilesMaker
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.discovery import installed_version
-from qtforge_host.plugins.extensions import load_journal, load_orchestrators, load_transport
+from qtforge_host.plugins.extensions import (
+    load_files,
+    load_journal,
+    load_orchestrators,
+    load_transport,
+)
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
@@ -207,6 +213,7 @@ class Host:
         self.registry: Registry
         self.catalog: Catalog
         self._resolution: Resolution
+        self._files: FilesMaker
         self._orchestrators: Mapping[str, Orchestrator[Any]]
         self._checker: WorkflowChecker
 
@@ -219,6 +226,7 @@ class Host:
             self._parts.masking.attach()
             installed = resolve_installed(self.settings)
             self._resolution = installed.resolution
+            self._files = load_files(self.settings, self._parts.secrets)
             self.registry = Registry(installed.resolution, self.settings)
             self._plugins = PluginLifecycle(
                 self.registry,
@@ -442,6 +450,7 @@ class Host:
             host_version=self._version,
             secrets=self._parts.secrets,
             runs_dir=RunFiles.of(self.settings.state_dir).folder,
+            files=self._files(name, self.settings.state_dir / "plugins" / name),
         )
 
     def _versions(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from qtforge_builtin_plugins.approval.messages import (
 from qtforge_builtin_plugins.documents.reading import opened
 from qtforge_sdk import Document, OperationContext, OperationError, Plugin, PluginContext, operation
 from qtforge_sdk.conversion import to_json
-from qtforge_sdk.files import keep_file, temporary_file
+from qtforge_sdk.files import temporary_file
+from qtforge_sdk.plugin_files import LocalFiles, PluginFiles
 
 __all__ = ["ArchiveConfig", "DocumentArchive"]
 
@@ -30,7 +32,8 @@ class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The configuration of document-archive.
 
     Attributes:
-        folder: The archive's folder; None for the plugin's own folder.
+        folder: The archive's folder; None for the plugin's files, wherever ``[host] files``
+            keeps them.
         max_bytes: Refuse larger files, in bytes.
     """
 
@@ -39,16 +42,22 @@ class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class DocumentArchive(Plugin):
-    """Stores each content once below ``contents``, and a receipt for each below ``receipts``."""
+    """Stores each content once below ``contents``, and a receipt for each below ``receipts``.
+
+    They are among the plugin's files (`PluginContext.files`), so that all machines may have one
+    archive.
+    """
 
     Config = ArchiveConfig
     config: ArchiveConfig
-    _folder: Path
+    _files: PluginFiles
+    _incoming: Path
 
     async def start(self, context: PluginContext) -> None:
-        """Determine the archive's folder."""
+        """Determine where the archive is."""
         folder = self.config.folder
-        self._folder = _expanded(folder) if folder else context.data_dir
+        self._files = LocalFiles(_expanded(folder)) if folder else context.files
+        self._incoming = (_expanded(folder) if folder else context.data_dir) / "incoming"
 
     @operation("document.validate", trylast=True)
     def validate(self, request: ValidateRequest) -> ValidatedDocument:
@@ -61,7 +70,7 @@ class DocumentArchive(Plugin):
         return ValidatedDocument(name=request.document.name, sha256=sha256, size_bytes=size_bytes)
 
     @operation("document.archive", trylast=True)
-    def archive(self, request: ArchiveRequest, context: OperationContext) -> ArchiveReceipt:
+    async def archive(self, request: ArchiveRequest, context: OperationContext) -> ArchiveReceipt:
         """Copy a document, and write a receipt; a step that runs again gets the first receipt.
 
         Raises:
@@ -70,58 +79,74 @@ class DocumentArchive(Plugin):
                 of `validate`.
         """
         key = context.idempotency_key
-        receipt = self._folder / "receipts" / f"{_named(key)}.json" if key else None
+        receipt = f"receipts/{_named(key)}.json" if key else None
         try:
-            if receipt is not None and receipt.is_file():
-                return _read_receipt(receipt)
-            return self._archive(request, receipt)
+            if receipt is not None and (before := await self._files.read(receipt)) is not None:
+                return _read_receipt(self._path(receipt), before)
+            return await self._archive(request, receipt)
         except OSError as error:
             raise self._unwritable(error) from error
+        except OperationError as error:
+            if error.code.startswith("files."):
+                raise self._unwritable(error) from error
+            raise
 
-    def _unwritable(self, error: OSError) -> OperationError:
+    def _unwritable(self, error: Exception) -> OperationError:
+        retryable = error.retryable if isinstance(error, OperationError) else None
         return OperationError(
-            "archive.unwritable", f"the archive {self._folder} can't be written",
-            str(error), "check its permissions and the space left",
+            "archive.unwritable", f"the archive {self._files.where} can't be written",
+            str(error), "check its permissions and the space left", retryable=retryable,
         )  # fmt: skip
 
-    def _archive(self, request: ArchiveRequest, receipt: Path | None) -> ArchiveReceipt:
-        with temporary_file(self._folder / "incoming") as copy:
-
-            def write(chunk: bytes) -> None:
-                try:
-                    copy.write(chunk)
-                except OSError as error:  # not mistaken for an error of the document's file
-                    raise self._unwritable(error) from error
-
-            sha256, size_bytes = self._read(request.document, write)
-            if request.sha256 is not None and sha256 != request.sha256:
-                raise OperationError(
-                    "archive.changed", f"{request.document.name} differs from the approved content",
-                    f"its SHA-256 was {request.sha256[:12]}… and is {sha256[:12]}…",
-                    "restore the approved content, or submit the document again",
-                    retryable=False,
-                )  # fmt: skip
-            target = self._folder / "contents" / sha256[:2] / sha256
-            new = not _holds(target, sha256)
+    async def _archive(self, request: ArchiveRequest, receipt: str | None) -> ArchiveReceipt:
+        with temporary_file(self._incoming) as copy:
+            sha256, size_bytes = await asyncio.to_thread(self._copy, request, copy)
+            content = f"contents/{sha256[:2]}/{sha256}"
+            async with self._files.local(content) as path:
+                new = path is None or not await asyncio.to_thread(_holds, path, sha256)
             if new:
-                keep_file(copy, target)
+                await self._files.write(content, Path(copy.name))
         made = ArchiveReceipt(
             name=request.document.name,
             sha256=sha256,
             size_bytes=size_bytes,
-            path=str(target),
+            path=self._path(content),
             archived_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             approved_by=request.approved_by,
             comment=request.comment,
             request_id=request.request_id,
             new_content=new,
         )
-        if receipt is None:
-            receipt = self._folder / "receipts" / f"{_named(made.archived_at + sha256)}.json"
-        with temporary_file(self._folder / "incoming") as file:
-            file.write(msgspec.json.format(to_json(made), indent=2) + b"\n")
-            keep_file(file, receipt)
+        text = msgspec.json.format(to_json(made), indent=2) + b"\n"
+        name = receipt or f"receipts/{_named(made.archived_at + sha256)}.json"
+        # Of two machines that execute the step, both return the receipt of the first one.
+        if not await self._files.create(name, text) and receipt is not None:
+            first = await self._files.read(receipt)
+            return made if first is None else _read_receipt(self._path(receipt), first)
         return made
+
+    def _copy(self, request: ArchiveRequest, copy: BinaryIO) -> tuple[str, int]:
+        """Copy a document into a file; return its SHA-256 and its size in bytes."""
+
+        def write(chunk: bytes) -> None:
+            try:
+                copy.write(chunk)
+            except OSError as error:  # not mistaken for an error of the document's file
+                raise self._unwritable(error) from error
+
+        sha256, size_bytes = self._read(request.document, write)
+        if request.sha256 is not None and sha256 != request.sha256:
+            raise OperationError(
+                "archive.changed", f"{request.document.name} differs from the approved content",
+                f"its SHA-256 was {request.sha256[:12]}… and is {sha256[:12]}…",
+                "restore the approved content, or submit the document again",
+                retryable=False,
+            )  # fmt: skip
+        copy.flush()
+        return sha256, size_bytes
+
+    def _path(self, name: str) -> str:
+        return f"{self._files.where}/{name}"
 
     def _read(self, document: Document, take: Callable[[bytes], object]) -> tuple[str, int]:
         """Pass on a document's content in parts; return its SHA-256 and its size in bytes."""
@@ -143,16 +168,14 @@ def _hashed(file: BinaryIO, take: Callable[[bytes], object]) -> tuple[str, int]:
 
 
 def _holds(path: Path, sha256: str) -> bool:
-    """Return whether a copy exists and is intact."""
-    if not path.is_file():
-        return False
+    """Return whether a copy is intact."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
-def _read_receipt(path: Path) -> ArchiveReceipt:
+def _read_receipt(path: str, text: bytes) -> ArchiveReceipt:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ArchiveReceipt)
+        return msgspec.json.decode(text, type=ArchiveReceipt)
     except msgspec.DecodeError as error:
         raise OperationError(
             "archive.damaged", f"the receipt {path} can't be read", str(error),

@@ -75,6 +75,8 @@ def _content(settings: Settings) -> dict[str, Any]:
         "block": list(settings.block),
         "journal": settings.shown_journal,
         "bus": settings.shown_bus or None,
+        "files": settings.shown_files or None,
+        "files_timeout": f"{settings.files_timeout_s:g}s",
         "worker_threads": settings.worker_threads,
         "worker_processes": settings.worker_processes,
         "worker_memory_bytes": settings.worker_memory_bytes,

@@ -36,6 +36,7 @@ _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 Mi
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _BUS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+", re.DOTALL)
+_FILES: Final = re.compile(r"(?:file:///|(?:s3|gs|az|abfss?)://[^/?#\s])\S*")
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
@@ -57,6 +58,8 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     journal: str = "sqlite"
     journal_lease: Duration = "10s"
     bus: str = ""
+    files: str = ""
+    files_timeout: Duration = "60s"
     secrets: str = "secrets.toml"
     worker_threads: _AtLeastOne | None = None
     worker_processes: _AtLeastOne | None = None
@@ -143,6 +146,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             life, in seconds.
         bus: The address of the bus to other nodes; "" for none.
         bus_option: The option or variable that named the bus; "" for the configuration.
+        files: The address of the folder or object store with the files of all plugins
+            (`PluginContext.files`); "" for the plugins' own folders in the state directory.
+        files_timeout_s: How long one call of it may take, in seconds.
         only: The plugins that alone may load; None for all.
         secrets: The file with what stands for ``${secret.NAME}``, from the configuration's folder.
         worker_threads: How many threads run ``def`` operations; None is the host's choice.
@@ -178,6 +184,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_lease_s: float = 10.0
     bus: str = ""
     bus_option: str = ""
+    files: str = ""
+    files_timeout_s: float = 60.0
     only: frozenset[str] | None = None
     secrets: str = "secrets.toml"
     worker_threads: int | None = None
@@ -261,6 +269,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return changed
 
     @property
+    def files_source(self) -> str:
+        """What named the files of plugins, for errors."""
+        return f"{self.config_path}: host.files"
+
+    @property
+    def shown_files(self) -> str:
+        """The address of plugins' files as it may be shown; see `shown_journal`."""
+        name, separator, rest = self.files.partition("://")
+        return f"{name}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
+
+    @property
     def secrets_path(self) -> Path:
         """The file with the secrets; it may not exist."""
         return self.config_path.parent / Path(self.secrets).expanduser()
@@ -324,6 +343,8 @@ def load_settings(
         publication_age_s=_seconds(table.publication_age, path, "publication_age"),
         block=table.block,
         journal_lease_s=_seconds(table.journal_lease, path, "journal_lease"),
+        files=_files(table.files, path),
+        files_timeout_s=_seconds(table.files_timeout, path, "files_timeout"),
         secrets=table.secrets,
         worker_threads=table.worker_threads,
         worker_processes=table.worker_processes,
@@ -432,6 +453,16 @@ def _seconds(duration: Duration, path: Path, key: str) -> float:
         return seconds(duration)
     except DurationError as error:
         raise ConfigError(f"{path}: host.{key}", error.why, error.fix) from error
+
+
+def _files(url: str, path: Path) -> str:
+    if url and _FILES.fullmatch(url) is None:
+        raise ConfigError(
+            f"{path}: host.files",
+            "it is not the address of a folder or an object store",
+            "such as file:///srv/shared, s3://BUCKET/FOLDER, gs://BUCKET or az://CONTAINER",
+        )
+    return url
 
 
 def _memory(size: int | str, path: Path) -> int:

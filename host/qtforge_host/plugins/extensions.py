@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugin_code import Author, discard_awaitable
+from qtforge_host.plugin_files import FilesMaker, files_maker
 from qtforge_host.plugins.candidates import (
     JOURNAL_GROUP,
     ORCHESTRATOR_GROUP,
@@ -121,6 +122,25 @@ def load_transport(
         return make(TransportSettings(url=url, name=name, instance=instance))
     except ConfigError as error:
         raise ConfigError(where, error.why, error.fix) from None
+
+
+def load_files(settings: Settings, secrets: Secrets) -> FilesMaker:
+    """Return what gives each plugin its files.
+
+    Args:
+        settings: The configuration.
+        secrets: Those that the address refers to.
+
+    Raises:
+        ConfigError: The address can't be used, contains a secret that there is not, or needs a
+            library that is not installed.
+    """
+    where = settings.files_source
+    try:
+        url = secrets.reveal(settings.files, encode=_quoted)
+    except OperationError as error:
+        raise ConfigError(where, error.what, error.fix) from error
+    return files_maker(url, where, settings.shown_files, settings.files_timeout_s)
 
 
 def _quoted(secret: str) -> str:

@@ -22,6 +22,7 @@ What most plugins need is in this module. The other public modules are
 - `qtforge_sdk.records`, `qtforge_sdk.run_status` and `qtforge_sdk.journal`: a run's history, its
   status and its storage;
 - `qtforge_sdk.transport` and `qtforge_sdk.transport_kit`: the bus between nodes;
+- `qtforge_sdk.plugin_files`: a plugin's files, of one machine or of all;
 - `qtforge_sdk.validation`, `qtforge_sdk.conversion`, `qtforge_sdk.topics`,
   `qtforge_sdk.secrets` and `qtforge_sdk.sqlite_store`: tools that plugins share with the host;
 - `qtforge_sdk.bus`, `qtforge_sdk.plugin`, `qtforge_sdk.operations`, `qtforge_sdk.health`,

@@ -6,14 +6,19 @@ import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from qtforge_sdk.bus import Bus
 from qtforge_sdk.health import Health
 from qtforge_sdk.markers import hookimpl
 from qtforge_sdk.secrets import Secrets
 
+if TYPE_CHECKING:  # it imports asyncio, which worker processes do without
+    from qtforge_sdk.plugin_files import PluginFiles
+
 __all__ = ["Plugin", "PluginContext"]
+
+_IN_DATA_DIR: Final = cast("PluginFiles", None)  # stands for the plugin's own folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +29,10 @@ class PluginContext:
         name: The plugin's name.
         version: Its distribution's version.
         bus: The message bus.
-        data_dir: The plugin's own folder in the state directory; it may not exist yet.
+        data_dir: The plugin's own folder in the state directory; it may not exist yet. Of several
+            machines, each has its own.
+        files: The plugin's files: in ``data_dir``, or where ``[host] files`` says, and then the
+            same on all machines.
         host_version: The version of the host.
         secrets: Replaces ``${secret.NAME}`` by the secret's value.
         runs_dir: The folder for files of runs, or None where there are no runs; see `run_dir`.
@@ -37,6 +45,14 @@ class PluginContext:
     host_version: str
     secrets: Secrets = field(default_factory=lambda: Secrets(lambda name: None))
     runs_dir: Path | None = None
+    files: PluginFiles = _IN_DATA_DIR
+
+    def __post_init__(self) -> None:
+        """Keep files in the plugin's own folder, unless a place was given."""
+        if self.files is _IN_DATA_DIR:
+            from qtforge_sdk.plugin_files import LocalFiles  # see above
+
+            object.__setattr__(self, "files", LocalFiles(self.data_dir))
 
     def run_dir(self, run_id: str | None) -> Path | None:
         """Return the folder for files that are deleted together with a run.

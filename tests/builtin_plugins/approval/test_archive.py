@@ -51,7 +51,7 @@ def keep(
     request = ArchiveRequest(
         document=document, sha256=sha256, approved_by="Anna", comment="fine", request_id="r"
     )
-    return archive.archive(request, context)
+    return asyncio.run(archive.archive(request, context))
 
 
 def test_a_document_is_kept_by_its_content_with_a_receipt(

@@ -353,6 +353,24 @@ def test_what_is_neither_a_name_nor_an_address_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize(
+    "text", ["/srv/shared", "file://srv", "ftp://x/y", "s3://", "s3:///a", "memory://x", "s3://b c"]
+)
+def test_what_is_no_address_of_files_is_refused(file: Path, text: str) -> None:
+    file.write_text(f'[host]\nfiles = "{text}"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="not the address of a folder or an object") as raised:
+        load_settings(file, environ={})
+    assert raised.value.where == f"{file}: host.files"
+
+
+def test_files_are_shown_without_their_credentials(file: Path) -> None:
+    url = "s3://me:s3cr3t@bucket/qtforge?secret_access_key=s3cr3t"
+    file.write_text(f'[host]\nfiles = "{url}"\nfiles_timeout = "5s"\n', encoding="utf-8")
+    settings = load_settings(file, environ={})
+    assert (settings.files, settings.files_timeout_s) == (url, 5.0)
+    assert settings.shown_files == "s3://bucket/qtforge"
+
+
+@pytest.mark.parametrize(
     ("journal", "shown"),
     [
         ("sqlite", "sqlite"),

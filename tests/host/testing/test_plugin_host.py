@@ -339,6 +339,28 @@ def test_a_handler_that_ignores_its_cancellation_does_not_hang_the_test(
     assert caught.group_contains(TimeoutError, match="still running, although cancelled")
 
 
+class Keeper(Plugin):
+    """Keeps texts among its files."""
+
+    async def start(self, context: PluginContext) -> None:
+        self.files = context.files
+
+    @operation("text.keep")
+    async def keep(self, request: dict[str, str]) -> list[str]:
+        await self.files.write(f"{request['id']}.txt", request["text"].encode())
+        return [each.name for each in await self.files.list()]
+
+
+def test_a_plugin_has_files_in_its_data_folder(host: PluginTestHost) -> None:
+    host.add(Keeper(), name="keeper")
+    assert host.request("text.keep", {"id": "a", "text": "hello"}) == ["a.txt"]
+    assert (host.data_dir / "keeper" / "a.txt").read_text() == "hello"
+    with pytest.raises(HandlerFailedError) as refused:
+        host.request("text.keep", {"id": "../other/a", "text": "hello"})
+    assert refused.value.cause_code == "files.invalid_name"
+    assert not (host.data_dir / "other").exists()
+
+
 def test_nothing_installed_is_ever_looked_for(
     host: PluginTestHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
