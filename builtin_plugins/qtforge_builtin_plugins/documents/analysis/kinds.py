@@ -31,7 +31,8 @@ from qtforge_builtin_plugins.documents.facts.sentences import (
     find_sentence_values,
     with_sentence_sums,
 )
-from qtforge_builtin_plugins.documents.facts.sums import Sums, read_lines
+from qtforge_builtin_plugins.documents.facts.sum_lines import Sums
+from qtforge_builtin_plugins.documents.facts.sums import read_lines
 
 __all__ = ["Kind", "load_classifier"]
 

@@ -28,7 +28,8 @@ from qtforge_builtin_plugins.documents.facts.items import (
 from qtforge_builtin_plugins.documents.facts.labels import fold, load_labels, tokenize
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sentences import with_sentence_sums
-from qtforge_builtin_plugins.documents.facts.sums import SumLine, Sums, find_sums
+from qtforge_builtin_plugins.documents.facts.sum_lines import SumLine, Sums
+from qtforge_builtin_plugins.documents.facts.sums import find_sums
 from qtforge_builtin_plugins.documents.messages import (
     Amount,
     FactEvidence,
@@ -44,6 +45,8 @@ _HEAD_CHARACTERS: Final = 60_000
 _TAIL_CHARACTERS: Final = 60_000
 _MOST_LINE_CHARACTERS: Final = 400
 _TITLE_CHARACTERS: Final = 2_000
+_AGREED: Final = 0.95
+_SAID: Final = 0.7
 _BIC: Final = re.compile(r"[\s:.#-]{0,6}(?P<bic>[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?!\w)")
 _BARE_BIC: Final = re.compile(r"(?<!\w)[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?(?!\w)")
 
@@ -89,7 +92,7 @@ def find_invoice(
     if "date" not in fields and (stamp := find_stamp(page, language)) is not None:
         fields["date"] = stamp
     rows = find_rows(page, language)
-    sums = find_sums(page, language, [row.amount.value for row in rows])
+    sums = find_sums(page, language, [row.amount.value for row in rows], {row.line for row in rows})
     sums = with_sentence_sums(page, language, sums, _value(fields, "number"))
     if sums.total is None and sums.due is None:
         whole = find_sum_of_rows(page, language, rows)
@@ -164,7 +167,8 @@ def _evidence(page: Page, text: str, position: int, confidence: float) -> FactEv
 
 def _money(page: Page, sums: Sums, evidence: dict[str, FactEvidence]) -> dict[str, Amount]:
     found: dict[str, Amount] = {}
-    sure = 0.95 if sums.agrees else 0.7
+    # Sums of sentences have no score.
+    sure = sums.confidence or (_AGREED if sums.agrees else _SAID)
     for name, line in (
         ("total", sums.total or sums.due), ("net", sums.net), ("paid", sums.paid),
         ("amount_due", sums.due),

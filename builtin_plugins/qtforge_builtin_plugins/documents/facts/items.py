@@ -13,10 +13,9 @@ from typing import Final
 from price_parser import Price
 
 from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sum_lines import Money, SumLine
 from qtforge_builtin_plugins.documents.facts.sums import (
     RATE_AFTER,
-    Money,
-    SumLine,
     decimal_mark,
     find_money,
 )

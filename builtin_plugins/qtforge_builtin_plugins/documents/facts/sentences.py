@@ -10,17 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import islice, pairwise
 from typing import Final
 
+from qtforge_builtin_plugins.documents.facts.balances import USUAL_RATES, explain_amounts
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
 from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sum_lines import Money, SumLine, Sums
 from qtforge_builtin_plugins.documents.facts.sums import (
-    Money,
-    SumLine,
-    Sums,
     decimal_mark,
-    explain_amounts,
     find_money,
     find_rates,
 )
@@ -357,7 +356,10 @@ def _explained(page: Page, language: str | None, sums: Sums) -> Sums | None:
     for gap in (*_PARAGRAPH.finditer(page.text), None):
         begin, end = start, gap.start() if gap else len(page.text)
         start = gap.end() if gap else end
-        if end - begin > _MOST_CHARACTERS or not (rates := find_rates(page, begin, end)):
+        if end - begin > _MOST_CHARACTERS:
+            continue
+        rates = find_rates(page, begin, end) or _rates_of_words(page, begin, end)
+        if not rates:
             continue
         amounts = {
             money.value: money
@@ -383,6 +385,12 @@ def _explained(page: Page, language: str | None, sums: Sums) -> Sums | None:
             currency=total.amount.currency or net.amount.currency or sums.currency,
         )  # fmt: skip
     return None
+
+
+def _rates_of_words(page: Page, start: int, end: int) -> Sequence[Decimal]:
+    """Return the usual rates for a paragraph that names a tax: VAT at 22 per cent."""
+    says = (page.labels.says_of(token.text) for token in page.tokens_between(start, end))
+    return USUAL_RATES if any("tax" in roles for roles in says) else ()
 
 
 def _only(lines: Sequence[SumLine]) -> SumLine | None:

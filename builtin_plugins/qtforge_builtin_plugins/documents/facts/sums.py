@@ -7,8 +7,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
@@ -17,15 +17,13 @@ from typing import Final
 from price_parser import Price
 
 from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
+from qtforge_builtin_plugins.documents.facts.balances import choose_sums
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sum_lines import Money, SumLine, Sums
 
 __all__ = [
     "RATE_AFTER",
-    "Money",
-    "SumLine",
-    "Sums",
-    "explain_amounts",
     "find_money",
     "find_rates",
     "find_sums",
@@ -70,6 +68,8 @@ _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
 _PLACES: Final = re.compile(r"[.,](\d+)$")
 _TOLERANCE: Final = Decimal("0.06")
 _OF_BASE: Final = Decimal(1)  # a rounded tax of a few per cent is that far from its base
+# The kinds of lines whose other words matter, too.
+_SAYING: Final = frozenset({None, "other", "total", "total_weak"})
 # What a sum without tax is called, apart from its own labels.
 _NETS: Final = frozenset({"net", "tax_base", "total", "total_weak"})
 _SURE_NETS: Final = frozenset({"net", "tax_base"})
@@ -79,8 +79,13 @@ _MOST_RATE: Final = 30  # per cent
 _MOST_RATE_ROW: Final = 80
 _MOST_OF_RATE_ROW: Final = 4
 _RATE_AND_BASE: Final = re.compile(r"(\d{1,2})[ \u00a0\u202f](\d{3}[.,]\d\d)")
+# A bracket is a minus sign at the end of a cell; in a sentence it is a bracket.
+_AFTER_BRACKET: Final = re.compile(r"[ .*]?(?:$|\t| {2,}|\|)")
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{5,}")
 _MOST_LABEL: Final = 80
+_LEADER: Final = re.compile(r"(?:[.·_-] ?){4,}| {3,}")  # between a label and its amount
+_MOST_ABOVE: Final = 40  # characters of a label above its amount, when it is of no list
+_MOST_LABEL_WORDS: Final = 4
 _CODE_LENGTH: Final = 3
 _MOST_LINES: Final = 4_000
 _OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
@@ -88,83 +93,6 @@ _OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _CROWNS: Final[Mapping[str, str]] = MappingProxyType({"da": "DKK", "sv": "SEK", "no": "NOK",
                                                       "nb": "NOK", "is": "ISK"})  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
-    """A number in a line, which may be an amount.
-
-    Attributes:
-        start: Its position in the text.
-        end: The position after it.
-        text: As written.
-        value: The number.
-        currency: ISO 4217, or None when there is none beside it.
-        places: Its decimal places.
-    """
-
-    start: int
-    end: int
-    text: str
-    value: Decimal
-    currency: str | None
-    places: int
-
-    @property
-    def looks_like_money(self) -> bool:
-        """Whether it has a currency or two decimal places."""
-        return self.currency is not None or self.places == 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumLine:
-    """A line that ends in an amount.
-
-    Attributes:
-        kind: Such as ``net``; None for a label that is not known.
-        label: The words before the amount.
-        amount: Its amount.
-        rate: The per cent in it, or None.
-        base: Another amount before it, such as the base of a tax, or None.
-        line: The index of its line.
-        evidence: The line.
-        plain: Whether nothing but a label is beside the amount.
-        either: Whether its label is one of sums with tax as well as of sums without.
-    """
-
-    kind: str | None
-    label: str
-    amount: Money
-    rate: Decimal | None
-    base: Money | None
-    line: int
-    evidence: str
-    plain: bool
-    either: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """The sums of an invoice; each is None when it was not found.
-
-    Attributes:
-        net: The sum without tax.
-        taxes: Each tax.
-        total: The sum with tax.
-        due: What is still to pay, if it is stated.
-        paid: What was paid before, if it is stated.
-        currency: ISO 4217, or None.
-        agrees: Whether net and taxes make the total.
-    """
-
-    net: SumLine | None = None
-    taxes: tuple[SumLine, ...] = ()
-    total: SumLine | None = None
-    due: SumLine | None = None
-    paid: SumLine | None = None
-    currency: str | None = None
-    agrees: bool = False
-    lines: tuple[SumLine, ...] = field(default=(), repr=False)
 
 
 def decimal_mark(text: str) -> str | None:
@@ -201,6 +129,7 @@ def find_money(
         if value is None:
             continue
         bracketed = bool(match["open"] and match["close"] and (match["before"] or match["after"]))
+        bracketed = bracketed and _AFTER_BRACKET.match(line, match.end()) is not None
         if match["minus"] or match["minus2"] or match["minus3"] or bracketed:
             value = -value
         sign = match["before"] or match["after"]
@@ -267,17 +196,23 @@ def _currency(sign: str | None, language: str | None) -> str | None:
     return _OTHER_SIGNS.get(sign) or SIGNS.get(sign) or SIGNS.get(sign.rstrip(".")) or sign.upper()
 
 
-def find_sums(page: Page, language: str | None, items: Sequence[Decimal]) -> Sums:
+def find_sums(
+    page: Page,
+    language: str | None,
+    items: Sequence[Decimal],
+    item_lines: Set[int] = frozenset(),
+) -> Sums:
     """Return the sums that fit each other best.
 
     Args:
         page: The text.
         language: ISO 639-1, or None.
         items: The amounts of its items, or none.
+        item_lines: The indices of the lines of the items.
     """
     lines = read_lines(page, language)
     currency = _main_currency(page, lines, language)
-    best = _best(lines, sum(items, Decimal(0)) if items else None)
+    best = choose_sums(lines, sum(items, Decimal(0)) if items else None, item_lines)
     return replace(best, currency=currency, lines=tuple(lines))
 
 
@@ -396,14 +331,14 @@ def _read_line(
     rates = [_rate(match) for match in _RATE.finditer(line)]
     evidence = " ".join(page.text[start:end].split())
     if not amounts or not _ENDING.fullmatch(page.folded[amounts[-1].end : end]):
-        if amounts or not kinds or kinds == ("other",):
+        if amounts or not (_KINDS & set(kinds) or _may_be_label(line)):
             return None
         return _below(page, index, start, end, kinds, rates, mark, language)
     amount = amounts[-1]
     if _is_year(page, start, end, amount, language):
         return None
     label = page.folded[start : amounts[0].start]
-    if len(label) > _MOST_LABEL or not re.search(r"[^\W\d_]", label):
+    if len(_LEADER.sub(" ", label)) > _MOST_LABEL or not re.search(r"[^\W\d_]", label):
         return None
     if not amount.looks_like_money and not (kinds and _only_label(page, start, amounts[0].start)):
         return None
@@ -420,18 +355,21 @@ def _read_line(
         line=index,
         evidence=evidence,
         plain=len(amounts) == 1 or (bool(kinds) and kinds != ("other",)),
+        says=_said(page, start, amounts[0].start) if kind in _SAYING else frozenset(),
         either="net" in kinds and bool({"total", "total_weak"} & set(kinds)),
     )
 
 
 def _says_net(page: Page, start: int, end: int) -> bool:
     """Return whether the words of a label that is not listed are those of a sum without tax."""
-    says = {
-        role
-        for token in page.tokens_between(start, end)
-        for role in page.labels.says_of(token.text)
-    }
+    says = _said(page, start, end)
     return {"excluding", "tax"} <= says or ("net" in says and "tax" not in says)
+
+
+def _said(page: Page, start: int, end: int) -> frozenset[str]:
+    """Return what the words of a label say."""
+    words = page.tokens_between(start, end)
+    return frozenset().union(*(page.labels.says_of(word.text) for word in words))
 
 
 def _is_year(page: Page, start: int, end: int, amount: Money, language: str | None) -> bool:
@@ -449,7 +387,7 @@ def _below(
     rates: Sequence[Decimal], mark: str | None, language: str | None,
 ) -> SumLine | None:  # fmt: skip
     """Return a sum whose amount alone is on the line below its label."""
-    if index + 1 >= len(page.lines) or not _only_label(page, start, end):
+    if index + 1 >= len(page.lines) or (_KINDS & set(kinds) and not _only_label(page, start, end)):
         return None
     below_start, below_end = page.lines[index + 1]
     amounts = find_money(page, below_start, below_end, mark, language)
@@ -462,7 +400,16 @@ def _below(
         kind=_kind(kinds, rates), label=page.folded[start:end], amount=amounts[0],
         rate=rates[0] if rates else None, base=None, line=index,
         evidence=page.spans([(start, end), (below_start, below_end)]), plain=True,
+        says=_said(page, start, end),
     )  # fmt: skip
+
+
+def _may_be_label(line: str) -> bool:
+    """Return whether a line of a few words may be the label of the amount below it."""
+    if len(line) > _MOST_ABOVE or not line[:1].isalpha() or line[-1:] in ".,!?":
+        return False
+    words = _PERCENT.sub("", line)
+    return len(words.split()) <= _MOST_LABEL_WORDS and not any(map(str.isdigit, words))
 
 
 def _only_label(page: Page, start: int, end: int) -> bool:
@@ -566,162 +513,3 @@ def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -
         return _currency(signs.most_common(1)[0][0], language)
     # A till prints none where everybody knows it.
     return next((code for word, code in _TILLS if re.search(word, page.folded)), None)
-
-
-def _taxes_by_rate(lines: Sequence[SumLine]) -> list[SumLine]:
-    """Return the lines, with those as taxes that are their rate of a sum and its rest.
-
-    Whatever its words are: in ``incl. VAT 10% 144.10`` the words are those of a total.
-    """
-    values = {line.amount.value for line in lines}
-    read: list[SumLine] = []
-    for line in lines:
-        tax, rate = line.amount.value, line.rate
-        is_tax = (
-            line.kind in ("total", "total_weak", "net", "other")
-            and rate is not None and rate > 0 and line.base is None
-            and any(
-                value - tax in values and abs((value - tax) * rate / 100 - tax) <= _TOLERANCE
-                for value in values if abs(value) > abs(tax) > 0
-            )
-        )  # fmt: skip
-        read.append(replace(line, kind="tax") if is_tax else line)
-    return read
-
-
-def _best(lines: Sequence[SumLine], items: Decimal | None) -> Sums:
-    """Return the total, and the net sum and taxes that make it."""
-    lines = _taxes_by_rate(lines)
-    totals = _candidates(lines, ("total",)) or _candidates(lines, ("total_weak",))
-    weak = _candidates(lines, ("total_weak",)) if totals else []
-    dues = _candidates(lines, ("amount_due",))
-    paid = next((line for line in reversed(lines) if line.kind == "paid"), None)
-    due = dues[-1] if dues else None
-    unknown = [each for each in lines if each.kind is None and each.plain]
-    # The words for a sum may be the same ones for that with tax and that without.
-    last_tax = max((each.line for each in lines if each.kind == "tax"), default=len(lines))
-    after = [each for each in lines if each.kind == "net" and each.line > last_tax]
-    others = [each for each in lines if each.kind == "other" and each.line > last_tax]
-    either = [each for each in lines if each.either]
-    whole_paid = _candidates(lines, ("paid",)) if not totals else []
-    for group in (totals, weak, dues, unknown, after, others, either, whole_paid):
-        best: Sums | None = None
-        for total in group:
-            made = _explained(total, lines, items)
-            if made is not None and (best is None or _rank(made, paid) >= _rank(best, paid)):
-                best = made
-        if best is not None:
-            return _with_due(best, due, paid)
-    if items is not None and not (totals or weak or dues):
-        # Whatever it is called, the amount of all items is the total if there is no tax.
-        whole = [each for each in lines if abs(each.amount.value - items) <= _TOLERANCE]
-        if whole and not any(each.kind == "tax" for each in lines):
-            return _with_due(Sums(total=whole[-1], agrees=True), due, None)
-    chosen = _unexplained(totals or weak, dues)
-    net = next((line for line in reversed(lines) if line.kind == "net"), None)
-    taxes = tuple(_unique(line for line in lines if line.kind == "tax"))
-    return _with_due(Sums(net=net, taxes=taxes, total=chosen), due, paid)
-
-
-def _candidates(lines: Sequence[SumLine], kinds: Sequence[str]) -> list[SumLine]:
-    return [line for line in lines if line.kind in kinds]
-
-
-def _rank(sums: Sums, paid: SumLine | None) -> tuple[bool, Decimal]:
-    return bool(sums.taxes), abs(sums.total.amount.value) if sums.total else Decimal(0)
-
-
-def _with_due(sums: Sums, due: SumLine | None, paid: SumLine | None) -> Sums:
-    return replace(sums, due=due, paid=paid)
-
-
-def _unexplained(totals: Sequence[SumLine], dues: Sequence[SumLine]) -> SumLine | None:
-    """Return the greatest total; one that is zero was paid, and the sum has a weaker label."""
-    for group in (totals, dues):
-        nonzero = [each for each in group if each.amount.value]
-        if nonzero:
-            return max(nonzero, key=lambda each: abs(each.amount.value))
-    return next(iter([*totals, *dues]), None)
-
-
-def _explained(total: SumLine, lines: Sequence[SumLine], items: Decimal | None) -> Sums | None:
-    """Return a total with the net sum and the taxes that make it; None when nothing does."""
-    value = total.amount.value
-    taxes = _unique(line for line in lines if line.kind == "tax" or (
-        line.kind is None and line.rate is not None and line.plain
-    ))  # fmt: skip
-    for some in _subsets(taxes):
-        tax = sum((line.amount.value for line in some), Decimal(0))
-        nets = [
-            line for line in lines
-            if line.line != total.line and line.kind not in ("tax", "paid", "amount_due", "ignored")
-            and abs(line.amount.value + tax - value) <= _TOLERANCE and (some or line.kind == "net")
-        ]  # fmt: skip
-        nets.sort(key=lambda line: (line.kind != "net", line.kind != "tax_base",
-                                    line.kind not in _NETS, -line.line))  # fmt: skip
-        if nets and (nets[0].kind in _NETS or (nets[0].plain and _rates_fit(nets[0], some))):
-            return Sums(net=nets[0], taxes=tuple(some), total=total, agrees=True)
-    if items is not None and abs(items - value) <= _TOLERANCE and not taxes:
-        return Sums(total=total, agrees=True)
-    return None
-
-
-def _rates_fit(net: SumLine, taxes: Sequence[SumLine]) -> bool:
-    """Return whether the tax is its rate of the net sum; of several, whether all may be."""
-    if not taxes or any(tax.rate is None for tax in taxes):
-        return False
-    sums = [tax.amount.value * 100 / tax.rate for tax in taxes if tax.rate]
-    return abs(sum(sums, Decimal(0)) - net.amount.value) <= _OF_BASE * len(taxes) ** 2
-
-
-def explain_amounts(
-    amounts: Sequence[Money], rates: Sequence[Decimal]
-) -> tuple[Money, Money, list[Money]] | None:
-    """Return total, net sum and taxes among amounts, by their arithmetic alone.
-
-    Args:
-        amounts: Each value once.
-        rates: The per cent beside them; each tax is its rate of the net sum or, of two taxes,
-            of a part of it.
-    """
-    found: list[tuple[Money, Money, list[Money]]] = []
-    for net, total in itertools.permutations(amounts, 2):
-        rest = total.value - net.value
-        if not 0 < rest < net.value * _MOST_RATE / 100:
-            continue
-        others = [each for each in amounts if each is not net and each is not total]
-        single = [each for each in others if abs(each.value - rest) <= _CENT]
-        if single and any(abs(net.value * rate / 100 - rest) <= 2 * _CENT for rate in rates):
-            found.append((total, net, single[:1]))
-            continue
-        if len(rates) > 1:
-            found += [
-                (total, net, [one, other])
-                for one, other in itertools.combinations(others, 2)
-                if abs(one.value + other.value - rest) <= _CENT
-                and any(
-                    abs(100 * (one.value / first + other.value / second) - net.value) <= _OF_BASE
-                    for first, second in itertools.permutations(rates, 2)
-                )
-            ]  # fmt: skip
-    return found[0] if len({total.value for total, _, _ in found}) == 1 else None
-
-
-def _subsets(taxes: Sequence[SumLine]) -> Iterator[tuple[SumLine, ...]]:
-    """Yield all taxes, then those with a rate, then each alone, then none."""
-    yield tuple(taxes)
-    rated = tuple(line for line in taxes if line.rate is not None)
-    if len(rated) != len(taxes):
-        yield rated
-    if len(taxes) <= 6:
-        for size in range(len(taxes) - 1, 0, -1):
-            yield from itertools.combinations(taxes, size)
-    yield ()
-
-
-def _unique(lines: Iterator[SumLine]) -> list[SumLine]:
-    """Return the taxes, each once: an invoice of several pages repeats them."""
-    seen: dict[tuple[Decimal | None, Decimal], SumLine] = {}
-    for line in lines:
-        seen.setdefault((line.rate, line.amount.value), line)
-    return list(seen.values())

@@ -15,7 +15,8 @@ from typing import Final
 from qtforge_builtin_plugins.documents.facts.items import find_rows
 from qtforge_builtin_plugins.documents.facts.labels import load_labels
 from qtforge_builtin_plugins.documents.facts.page import Page
-from qtforge_builtin_plugins.documents.facts.sums import Sums, find_sums
+from qtforge_builtin_plugins.documents.facts.sum_lines import Sums
+from qtforge_builtin_plugins.documents.facts.sums import find_sums
 from qtforge_builtin_plugins.pipelines.financial.verdicts import Verdict, passed
 
 __all__ = ["SecondReading", "read_otherwise"]

@@ -1,0 +1,101 @@
+"""The total, net sum and taxes of a text, chosen by all that speaks for them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from qtforge_builtin_plugins.documents.facts.items import find_rows
+from qtforge_builtin_plugins.documents.facts.labels import load_labels
+from qtforge_builtin_plugins.documents.facts.page import Page
+from qtforge_builtin_plugins.documents.facts.sum_lines import SumLine, Sums
+from qtforge_builtin_plugins.documents.facts.sums import find_money, find_sums
+
+
+def read(text: str, language: str = "en") -> Sums:
+    page = Page(text, load_labels(language))
+    rows = find_rows(page, language)
+    return find_sums(page, language, [row.amount.value for row in rows], {row.line for row in rows})
+
+
+def value(line: SumLine | None) -> str | None:
+    return None if line is None else str(line.amount.value)
+
+
+def summary(sums: Sums) -> tuple[str | None, list[str], str | None]:
+    return value(sums.net), [str(tax.amount.value) for tax in sums.taxes], value(sums.total)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "Repair 2 50.00 100.00\nBefore levy 100.00\nLevy 20% 20.00\nOverall 120.00",
+            ("100.00", ["20.00"], "120.00"),
+            id="labels of no list",
+        ),
+        pytest.param(
+            "Repair 2 50.00 100.00\nTotal fees excluding VAT £100.00\nVAT 20% £20.00\n"
+            "Total fees including VAT £120.00",
+            ("100.00", ["20.00"], "120.00"),
+            id="two totals",
+        ),
+        pytest.param(
+            "Deposit of 30 % 4390.00\nAmount before tax 4390.00\nVAT 10 % 439.00\n"
+            "Deposit to transfer 4829.00",
+            ("4390.00", ["439.00"], "4829.00"),
+            id="a deposit that is the invoice",
+        ),
+        pytest.param(
+            "Before tax 405.89\nVAT 25% 101.47\nRounding -0.36\nAmount due 507.00",
+            ("405.89", ["101.47"], "507.00"),
+            id="rounded to coins",
+        ),
+        pytest.param(
+            "Net 100.00\nVAT 20% 20.00\nSum 120.00\nAdvance -50.00\nAmount due 70.00",
+            ("100.00", ["20.00"], "120.00"),
+            id="an advance is taken off",
+        ),
+        pytest.param(
+            "Net -100.00\nLevy 20% -20.00\nCredited -120.00",
+            ("-100.00", ["-20.00"], "-120.00"),
+            id="negative amounts of a credit note",
+        ),
+        pytest.param(
+            "Before levy\n223.99 €\nLevy (23%)\n51.52 €\nWhole\n275.51 €",
+            ("223.99", ["51.52"], "275.51"),
+            id="amounts below their labels",
+        ),
+        pytest.param(
+            "Sum free of tax " + "." * 90 + " EUR 100.00\nVAT " + "." * 90 + " EUR 0.00\n"
+            "To pay " + "." * 90 + " EUR 100.00",
+            ("100.00", ["0.00"], "100.00"),
+            id="long leaders, and no tax",
+        ),
+    ],
+)
+def test_the_sums_are_the_set_that_fits(text: str, expected: tuple[str, list[str], str]) -> None:
+    assert summary(read(text)) == expected
+
+
+def test_an_amount_without_evidence_is_no_total() -> None:
+    assert read("Invoice 17\nCompulsory excess 250.00\n").total is None
+
+
+def test_a_fitting_set_is_surer_than_a_label() -> None:
+    fitting = read("Net 100.00 EUR\nVAT 20% 20.00 EUR\nTotal 120.00 EUR")
+    alone = read("Total 120.00 EUR")
+    assert fitting.agrees
+    assert not alone.agrees
+    assert 0 < alone.confidence < fitting.confidence < 1
+
+
+def test_a_bracket_in_a_sentence_is_no_minus_sign() -> None:
+    page = Page("plus VAT at 23% (83.03 euros), in all\nDiscount (12.00 EUR)\n", load_labels("en"))
+    found = [
+        money.value
+        for start, end in page.lines
+        for money in find_money(page, start, end, ".", "en")
+    ]
+    assert found == [Decimal("83.03"), Decimal("-12.00")]
