@@ -234,6 +234,9 @@ def test_the_tests_of_the_page_on_testing_pass_as_they_are_written(tmp_path: Pat
     page = ROOT / "docs" / "testing.md"
     (definition,) = blocks(page, "toml")
     (tmp_path / "greet.toml").write_text(definition, encoding="utf-8")
+    (timeline,) = blocks(page, "text")
+    (tmp_path / "timelines").mkdir()
+    (tmp_path / "timelines" / "greet.txt").write_text(f"{timeline.rstrip()}\n", encoding="utf-8")
     examples = list(blocks(page, "python"))
     (tmp_path / "test_examples.py").write_text("\n\n".join(examples), encoding="utf-8")
     done = subprocess.run(

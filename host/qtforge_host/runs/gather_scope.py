@@ -13,7 +13,7 @@ import msgspec
 
 from qtforge_host.cancellation import CancelScope
 from qtforge_host.plugin_code import ControlSignal
-from qtforge_host.runs.steps import Answer, StepCall, StepRunner
+from qtforge_host.runs.steps import Answer, StepCall, StepMaker
 from qtforge_host.runs.waiting import Waits
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, QtForgeError
@@ -159,7 +159,7 @@ class GatherScope:
     async def make(
         self,
         call: StepCall,
-        runner: StepRunner,
+        runner: StepMaker,
         sleep: Callable[[float], Awaitable[None]],
         check: Callable[[], None],
         settle: Callable[[], Awaitable[None]],

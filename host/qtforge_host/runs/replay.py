@@ -61,6 +61,11 @@ class ReplayGuard:
             return True
         return any(timer not in self._claimed for timer in timers)
 
+    @property
+    def claims(self) -> int:
+        """How many names were claimed."""
+        return len(self._claimed)
+
     def forget(self) -> None:
         """Free every name, and take every step of the journal as replayed."""
         self._claimed.clear()
@@ -90,7 +95,7 @@ class ReplayGuard:
         Raises:
             RunDivergedError: The journal holds a step that should have come first.
         """
-        if (other := self._missing()) is not None:
+        if (other := self.missing()) is not None:
             raise RunDivergedError(
                 step, f"the journal holds the step '{other}' here, the code requests '{step}'"
             )
@@ -101,10 +106,10 @@ class ReplayGuard:
         Raises:
             RunDivergedError: It did not.
         """
-        if (step := self._missing()) is not None:
+        if (step := self.missing()) is not None:
             raise RunDivergedError(step, "the journal holds it, and the code did not request it")
 
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
         """Return the first step of the journal that the code should have reached, or None."""
         return next((step for step in self.unclaimed if step not in self._not_needed), None)
 

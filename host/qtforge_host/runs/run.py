@@ -38,6 +38,7 @@ from qtforge_host.runs.steps import (
     Answer,
     RecordedFailureError,
     StepCall,
+    StepMaker,
     StepRequest,
     StepRequester,
     StepRunner,
@@ -90,6 +91,7 @@ class ActiveRun:
         children: Executes other workflows.
         author: The plugin whose code executes the run; empty where none is known.
         unpauses: Whether a paused child is resumed with the run.
+        runner: Does the steps; None for a `StepRunner`.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class ActiveRun:
         children: Children,
         author: Author = NO_AUTHOR,
         unpauses: bool = True,
+        runner: StepMaker | None = None,
     ) -> None:
         self._author = author
         self._unpauses = unpauses
@@ -115,7 +118,7 @@ class ActiveRun:
         self._evaluator = evaluator
         self._clock = clock
         self._children = children
-        self._runner = StepRunner(log, clock, amendments, requester)
+        self._runner = runner or StepRunner(log, clock, amendments, requester)
         self._calls = AbandonedCalls()
         self._compensator = Compensator(log, clock, requester, self._calls)
         self._replay = ReplayGuard(
@@ -134,6 +137,11 @@ class ActiveRun:
     def definition(self) -> Any:
         """The workflow's definition, as amended until now."""
         return self._amendments.definition
+
+    @property
+    def replay_guard(self) -> ReplayGuard:
+        """Compares the steps of the code with those of the journal."""
+        return self._replay
 
     @property
     def input(self) -> Mapping[str, Any]:

@@ -57,6 +57,7 @@ __all__ = [
     "Attempts",
     "RecordedFailureError",
     "StepCall",
+    "StepMaker",
     "StepRequest",
     "StepRequester",
     "StepRunner",
@@ -242,8 +243,17 @@ async def retry(
         number += 1
 
 
+class StepMaker(Protocol):
+    """Does the steps of one run."""
+
+    def make(
+        self, call: StepCall, sleep: Callable[[float], Awaitable[None]]
+    ) -> Coroutine[Any, Any, StepSucceeded | QtForgeError]:
+        """Do a step; see `StepRunner.make`."""
+
+
 class StepRunner:
-    """Does the steps of one run.
+    """Does the steps of one run, for real.
 
     Args:
         log: Records the attempts.

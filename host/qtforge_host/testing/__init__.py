@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qtforge_host.testing.crash_sweep import CrashReport
     from qtforge_host.testing.plugin_host import PluginTestHost
+    from qtforge_host.testing.replays import ReplayedFile, Replays
     from qtforge_host.testing.traffic import (
         Answered,
         Call,
@@ -47,6 +48,8 @@ __all__ = [
     "PluginTestHost",
     "PublishedMessage",
     "RecordedMessage",
+    "ReplayedFile",
+    "Replays",
     "Requested",
     "WorkflowKit",
     "WorkflowRun",
@@ -61,6 +64,8 @@ def __getattr__(name: str) -> Any:
     module = {
         "CrashReport": "crash_sweep",
         "PluginTestHost": "plugin_host",
+        "ReplayedFile": "replays",
+        "Replays": "replays",
         "WorkflowKit": "workflow_kit",
         "WorkflowRun": "workflow_run",
     }.get(name, "traffic")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from qtforge_host.plugins.loading import has_hooks
 from qtforge_host.runs.engine import RunIds
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.replay_check import Replayed, Replayer
 from qtforge_host.runs.state import RunState
 from qtforge_host.testing.bench import default_name
 from qtforge_host.testing.crash_sweep import Case, CrashReport, Kill, outcome_of, sweep
@@ -29,6 +31,7 @@ from qtforge_host.testing.mortal_journal import (
 )
 from qtforge_host.testing.plugin_host import PluginTestHost
 from qtforge_host.testing.process import KitProcess
+from qtforge_host.testing.replays import ReplayedFile, Replays, read_exports
 from qtforge_host.testing.telling import Telling
 from qtforge_host.testing.timelines import Snapshot, Timelines
 from qtforge_host.testing.traffic import Call, PublishedMessage
@@ -45,6 +48,7 @@ from qtforge_sdk.errors import (
     WorkflowInvalidError,
     WorkflowNotFoundError,
 )
+from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.run_status import FINISHED
 from qtforge_sdk.testing import VirtualClock
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
@@ -349,6 +353,35 @@ class WorkflowKit:
             outcome["effects"] = effects()
             return Case(outcome=outcome, error=state.error, died=died, calls=traffic.calls)
 
+    def replay(self, files: str | os.PathLike[str]) -> Replays:
+        """Execute the code that is added with exported runs, without requesting anything.
+
+        Each is executed up to where its journal ends, or to where the run began to be undone.
+
+        Args:
+            files: A path or a pattern, such as ``tests/runs/*.qtforge-run``, of files that
+                ``runs export`` has written.
+
+        Returns:
+            A verdict for each; ``.check()`` fails where the code diverges.
+
+        Raises:
+            ArchiveInvalidError: A file is not an export.
+            FileNotFoundError: There is none.
+        """
+        parts = self._bench.parts
+        replayer = Replayer(parts.bus, parts.expressions, self._recorded)
+
+        async def replay(archive: Archive) -> Replayed:
+            return await replayer.replay(archive.run_id, archive.decoded)
+
+        return Replays(
+            [
+                ReplayedFile(path, self._host.run(replay(archive)))
+                for path, archive in read_exports(files)
+            ]
+        )
+
     def snapshot(self, name: str) -> Snapshot:
         """Return a stored timeline, to compare a run's with: ``timelines/NAME.txt``.
 
@@ -408,6 +441,7 @@ class WorkflowKit:
             lambda: process.awaited_events(run_id),
             send,
             lambda: self._host.run(process.workflows()),
+            lambda: self._host.run(process.journal.export(run_id)),
         )
 
     def _begin_process(

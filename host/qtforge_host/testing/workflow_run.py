@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from qtforge_host.runs.state import RunState
@@ -21,6 +22,7 @@ class WorkflowRun:
         awaited: Gives the events that its code waits for now.
         send: Sends it an event, by name and data.
         workflows: Gives the workflow's name of each run of the test, by the run's id.
+        exported: Gives the run as one archive.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class WorkflowRun:
         awaited: Callable[[], Sequence[str]],
         send: Callable[[str, Mapping[str, Any]], None],
         workflows: Callable[[], Mapping[str, str]],
+        exported: Callable[[], bytes],
     ) -> None:
+        self._exported = exported
         self.id = run_id
         self._records = records
         self._workflows = workflows
@@ -93,6 +97,10 @@ class WorkflowRun:
         """
         names = {run_id: f"'{name}'" for run_id, name in self._workflows().items()}
         return timeline_text(self._records(), {**names, self.id: "this run"})
+
+    def export(self, path: Path) -> None:
+        """Write it to a file, as ``runs export`` does, for `WorkflowKit.replay`."""
+        path.write_bytes(self._exported())
 
     def send(self, event: str, /, **data: Any) -> None:
         """Send it an event, and let everything happen that follows now.

@@ -67,6 +67,7 @@ class RunDivergedError(RunError):
             "cancel' it",
         )
         self.step = step
+        self.difference = why
 
 
 class RunInputError(RunError):
