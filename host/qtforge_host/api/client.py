@@ -649,7 +649,7 @@ class RunClient(RunStore):
         secrets = durable.engine.secrets_of(new_id)
         try:
             await secrets.take(await durable.journal.secrets(run_id))
-            whole = await secrets.conceal_inputs(whole, workflow.definition.secret_inputs)
+            whole = await secrets.conceal_inputs(whole, workflow.definition.secret_names)
         finally:
             secrets.close()
         started, copies = forked(records, new_id, whole, at=now, stage=from_step)

@@ -493,10 +493,17 @@ class Workflows(Versioned, frozen=True, kw_only=True):
 
 
 class WorkflowDocument(Versioned, frozen=True, kw_only=True):
-    """A workflow's definition."""
+    """A workflow's definition.
+
+    Attributes:
+        source: Where it comes from.
+        definition: Its keys.
+        input_schema: The JSON Schema of a run's input; None where any input is accepted.
+    """
 
     source: str
     definition: dict[str, Any]
+    input_schema: dict[str, Any] | None = None
 
 
 class PluginRow(Part, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
+from qtforge_host.workflows.inputs import json_schema
+from qtforge_sdk import InputSpec
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
@@ -198,4 +200,11 @@ class HostClient:
 def workflow_document(workflow: Workflow) -> WorkflowDocument:
     """Return a workflow's definition as a document."""
     definition: dict[str, Any] = msgspec.to_builtins(workflow.definition, enc_hook=str)
-    return WorkflowDocument(source=workflow.source, definition=definition)
+    inputs = workflow.definition.inputs
+    if inputs is not None and not isinstance(inputs, dict):  # only their names are known
+        inputs = dict.fromkeys(inputs, InputSpec(required=False))
+    return WorkflowDocument(
+        source=workflow.source,
+        definition=definition,
+        input_schema=None if inputs is None else json_schema(inputs),
+    )

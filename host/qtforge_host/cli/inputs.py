@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import msgspec
 
 from qtforge_host import toml
 from qtforge_host.cli.errors import show
+from qtforge_host.workflows.inputs import of_text
 from qtforge_sdk import Document, OperationError
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "parse_assignment",
     "read_input",
     "set_option",
+    "typed",
     "without_bad_names",
 ]
 
@@ -105,6 +107,23 @@ def assign(table: dict[str, Any], assignments: Iterable[str]) -> None:
     for assignment in assignments:
         keys, value = parse_assignment(assignment)
         _assign(table, keys, value, assignment)
+
+
+def typed(table: Mapping[str, Any], assignments: Iterable[str], declared: object) -> dict[str, Any]:
+    """Return an input whose ``--set`` values are read by the types that a workflow declares.
+
+    Args:
+        table: The input, as `read_input` has read it.
+        assignments: What ``--set`` says.
+        declared: The workflow's ``inputs``.
+    """
+    found = dict(table)
+    if isinstance(declared, Mapping):
+        for assignment in assignments:
+            key, _, text = assignment.partition("=")
+            if key in declared:
+                found[key] = of_text(declared[key], text)
+    return found
 
 
 def parse_assignment(assignment: str) -> tuple[list[str], Any]:

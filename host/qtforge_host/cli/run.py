@@ -18,6 +18,7 @@ from qtforge_host.cli.inputs import (
     input_option,
     read_input,
     set_option,
+    typed,
     without_bad_names,
 )
 from qtforge_host.cli.output import data_only, json_option, print_json
@@ -77,7 +78,9 @@ def run(
         return FAILED
     inputs = [{**given, "document": document_of(path)} for path in good] or [given]
     if detach:
-        queued = event_loop.run(_enqueue_all(session, workflow, inputs, pool, priority))
+        queued = event_loop.run(
+            _enqueue_all(session, workflow, inputs, assignments, pool, priority)
+        )
         for each in queued:
             if as_json:
                 print_json(each, one_line=True)
@@ -89,7 +92,7 @@ def run(
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
-            event_loop.run(_run_all(session, workflow, inputs, jobs, printer))
+            event_loop.run(_run_all(session, workflow, inputs, assignments, jobs, printer))
         except KeyboardInterrupt:
             echo("cancelled", err=True)
             return CANCELLED
@@ -97,10 +100,16 @@ def run(
 
 
 async def _enqueue_all(
-    session: Session, name: str, inputs: Sequence[dict[str, Any]], pool: str, priority: int
+    session: Session,
+    name: str,
+    inputs: Sequence[dict[str, Any]],
+    assignments: Sequence[str],
+    pool: str,
+    priority: int,
 ) -> list[RunDocument]:
     async with session.client() as client:
         workflow = await client.workflow(name, files=True)
+        inputs = [typed(given, assignments, workflow.definition.inputs) for given in inputs]
         for given in inputs:
             await client.check_input(workflow, given)  # before any run is queued
         ids = [
@@ -113,11 +122,13 @@ async def _run_all(
     session: Session,
     name: str,
     inputs: Sequence[dict[str, Any]],
+    assignments: Sequence[str],
     jobs: int,
     printer: RunPrinter,
 ) -> None:
     async with session.client() as client:
         workflow = await client.workflow(name, files=True)
+        inputs = [typed(given, assignments, workflow.definition.inputs) for given in inputs]
         for given in inputs:
             await client.check_input(workflow, given)  # before any run is started
         waiting = iter(inputs)

@@ -287,10 +287,10 @@ class Engine:
         )
         plain = _plain_input(checked)
         secrets = self.secrets_of(run_id or self._ids.new(self._clock.now()))
-        if definition.secret_inputs or secrets.known.any_hidden:
+        if definition.secret_names or secrets.known.any_hidden:
             if run_id is not None:  # else its secrets would get more with each attempt
                 await self._refuse_existing(run_id)
-            plain = await secrets.conceal_inputs(plain, definition.secret_inputs)
+            plain = await secrets.conceal_inputs(plain, definition.secret_names)
         if parent is not None and parent.secrets:
             await secrets.take(parent.secrets)
         started = RunStarted(

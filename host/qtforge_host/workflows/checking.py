@@ -16,7 +16,9 @@ from qtforge_host.workflows.definitions import (
     Workflow,
     line_of,
 )
-from qtforge_sdk import HandlerInfo, InputCheck, StepResult
+from qtforge_host.workflows.inputs import NotAcceptedError, accept, shown, wants
+from qtforge_host.workflows.inputs import problems as input_problems
+from qtforge_sdk import Definition, HandlerInfo, InputCheck, InputSpec, StepResult
 from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import (
     ExpressionError,
@@ -156,7 +158,7 @@ def check(
         checker.duration("timeout", workflow.definition.timeout)
     for place, each in enumerate(workflow.definition.checks):
         checker.before_start(f"checks[{place}].condition", each.condition)
-    _check_secret_inputs(workflow, checker)
+    _check_inputs(workflow, checker, Evaluator(expressions))
     for path, name in checker.uses:
         cycle = find_cycle(workflow.definition.name, name, uses)
         if cycle is not None:
@@ -165,8 +167,17 @@ def check(
     return tuple(checker.problems)
 
 
-def _check_secret_inputs(workflow: Workflow, checker: Checker) -> None:
+def _check_inputs(workflow: Workflow, checker: Checker, evaluator: Evaluator) -> None:
     definition = workflow.definition
+    if isinstance(definition.inputs, Mapping):
+        for name, spec in definition.inputs.items():
+            for problem in input_problems(name, spec, evaluator):
+                checker.problem(*problem)
+    if definition.inputs is not None:
+        for name in definition.defaults:
+            if name not in definition.inputs:
+                fix = did_you_mean(name, definition.inputs, otherwise="add it to inputs")
+                checker.problem(f"defaults.{name}", f"'{name}' is none of the inputs", fix)
     for place, name in enumerate(definition.secret_inputs):
         path = f"secret_inputs[{place}]"
         key = name if name in (definition.inputs or ()) else name.partition(".")[0]
@@ -281,7 +292,7 @@ class Checker:
     def before_start(self, path: str, expression: str) -> None:
         """Check a CEL condition that may use only the input."""
         try:
-            self._expressions.compile(expression, ["input"])
+            self._expressions.compile(expression, {"input": self._inputs()})
         except ExpressionError as error:
             self._bad_expression(path, error)
 
@@ -311,7 +322,13 @@ class Checker:
         self, stages: Iterable[str], names: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any]:
         members = dict.fromkeys(stages, _STAGE_MEMBERS)
-        return {"input": None, "run": _RUN_MEMBERS, "stages": members, **(names or {})}
+        inputs = self._inputs()
+        return {"input": inputs, "run": _RUN_MEMBERS, "stages": members, **(names or {})}
+
+    def _inputs(self) -> Mapping[str, Any] | None:
+        """Return the inputs that there may be; None for any."""
+        inputs = self._workflow.definition.inputs
+        return None if inputs is None else dict.fromkeys(inputs)
 
     def _bad_expression(self, path: str, error: ExpressionError) -> None:
         self.problem(path, f"in '{error.expression}': {error.why}", error.fix)
@@ -336,15 +353,40 @@ def checked_input(
     if definition.inputs is not None:
         for key in whole:
             if key not in definition.inputs:
-                raise _unknown(definition.name, key, definition.inputs)
+                raise _unknown(definition.name, key, [*definition.inputs])
+    if isinstance(definition.inputs, Mapping):
+        whole = {
+            name: _accepted(definition, name, spec, whole, evaluator)
+            for name, spec in definition.inputs.items()
+        }
     for check in definition.checks:
         if not _holds(check, whole, evaluator):
-            is_secret = _is_secret(check.input, definition.secret_inputs)
+            is_secret = _is_secret(check.input, definition.secret_names)
             value = "this value" if is_secret else _value(check.input, whole)
             found = f"can't be {value}" if value else "is missing"
             what = f"the input '{check.input}' of '{definition.name}' {found}"
             raise RunInputError(definition.name, check.input, what, f"give {check.wants}")
     return whole
+
+
+def _accepted(
+    definition: Definition,
+    name: str,
+    spec: InputSpec,
+    given: Mapping[str, Any],
+    evaluator: Evaluator,
+) -> Any:
+    value = given.get(name)
+    try:
+        return accept(spec, value, evaluator)
+    except NotAcceptedError as error:
+        found = error.why or f"can't be {shown(value)}"
+        if value is None:
+            found = "is missing"
+        elif _is_secret(name, definition.secret_names):
+            found = "can't be this value"
+        what = f"the input '{name}' of '{definition.name}' {found}"
+        raise RunInputError(definition.name, name, what, f"give {wants(spec)}") from None
 
 
 def find_cycle(name: str, first: str, uses: Callable[[str], Iterable[str]]) -> list[str] | None:

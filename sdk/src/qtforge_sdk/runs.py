@@ -10,6 +10,7 @@ import msgspec
 
 from qtforge_sdk.checkpoints import Checkpoint, ReceivedEvent
 from qtforge_sdk.durations import Duration, seconds
+from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
 from qtforge_sdk.run_status import RunStatus
@@ -56,7 +57,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         description: One line for ``workflows list``.
         requires: Required plugins, with PEP 440 specifiers.
         defaults: Values of ``input`` that the caller need not give.
-        inputs: The keys that ``input`` may have; None for any.
+        inputs: The keys that ``input`` may have, or what is accepted for each of them; None for
+            any.
         checks: Conditions that ``input``, defaults included, must meet before a run starts.
         secret_inputs: The keys of ``input``, or paths of keys such as ``auth.password``, whose
             values are secret: runs keep them apart, and
@@ -73,13 +75,21 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     description: str = ""
     requires: tuple[str, ...] = ()
     defaults: dict[str, Any] = {}
-    inputs: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] | dict[str, InputSpec] | None = None
     checks: tuple[InputCheck, ...] = ()
     secret_inputs: tuple[str, ...] = ()
     timeout: Duration | None = None
     on_cancel: Literal["stop", "compensate"] = "stop"
     result: Any = None
     summary: str = ""
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The keys of ``input``, or paths of keys, whose values are secret."""
+        if not isinstance(self.inputs, dict):
+            return self.secret_inputs
+        secret = (name for name, spec in self.inputs.items() if spec.secret)
+        return tuple(dict.fromkeys((*self.secret_inputs, *secret)))
 
 
 class Template(msgspec.Struct, frozen=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from qtforge_sdk.durations import Duration, seconds
+from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.runs import Definition
 
 __all__ = ["PythonWorkflow", "workflow"]
@@ -38,6 +39,7 @@ def workflow(
     timeout: Duration | None = None,
     on_cancel: Literal["stop", "compensate"] = "stop",
     secret_inputs: tuple[str, ...] = (),
+    inputs: Sequence[str] | Mapping[str, InputSpec] | None = None,
 ) -> Callable[[WorkflowFunction], PythonWorkflow]:
     """Make an async function a workflow.
 
@@ -56,6 +58,8 @@ def workflow(
         on_cancel: ``compensate`` undoes completed steps when the run is cancelled.
         secret_inputs: Keys of the input whose values are secret. The function receives
             references, and the requests that contain them the values.
+        inputs: The keys that the input may have, or what is accepted for each of them; None for
+            any.
 
     Returns:
         A decorator.
@@ -80,9 +84,18 @@ def workflow(
         timeout=timeout if isinstance(timeout, str) else timeout_s,
         on_cancel=on_cancel,
         secret_inputs=secret_inputs,
+        inputs=_inputs(inputs),
     )
 
     def mark(function: WorkflowFunction) -> PythonWorkflow:
         return PythonWorkflow(definition, function)
 
     return mark
+
+
+def _inputs(
+    given: Sequence[str] | Mapping[str, InputSpec] | None,
+) -> tuple[str, ...] | dict[str, InputSpec] | None:
+    if given is None:
+        return None
+    return dict(given) if isinstance(given, Mapping) else tuple(given)

@@ -164,6 +164,40 @@ def test_inputs_come_from_a_file_and_from_assignments_which_go_first(
         assert run["result"]["work"]["name"] == name
 
 
+TYPED = """\
+name = "typed"
+kind = "sequential"
+result = "${input}"
+[inputs]
+title = { type = "string" }
+names = { type = "list[string]" }
+day = { type = "date", default = 2026-11-30 }
+pin = { type = "string", secret = true, required = false }
+[[stages]]
+name = "one"
+operation = "letters.note"
+message = { text = "${input.title}" }
+"""
+
+
+def test_assignments_are_read_by_the_types_of_the_inputs(
+    cli: Any, letters: Path, tmp_path: Path
+) -> None:
+    workflow = tmp_path / "typed.toml"
+    workflow.write_text(TYPED)
+    words = ("--set", "title=5", "--set", "names=Ada", "--set", "pin=12345678", "--json")
+    (run,) = cli("run", workflow, *words, path=letters).lines
+    result = run["result"]
+    assert result.pop("pin").startswith("${input.pin~")
+    assert result == {"title": "5", "names": ["Ada"], "day": "2026-11-30"}
+    said = cli("run", workflow, "--set", "title=5", path=letters)
+    assert said.code == 2
+    assert "the input 'names' of 'typed' is missing" in said.err
+    assert "give a list of strings" in said.err
+    shown = cli("workflows", "show", workflow, "--json", path=letters).json["input_schema"]
+    assert shown["required"] == ["title", "names"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [

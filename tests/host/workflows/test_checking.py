@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -176,3 +177,81 @@ def test_an_input_that_the_definition_does_not_accept_is_refused(
     with pytest.raises(RunInputError) as raised:
         checked_input(catalog.get("checked"), given, Evaluator(Expressions()))
     assert (raised.value.key, raised.value.what, raised.value.fix) == (key, what, fix)
+
+
+TYPED = """\
+name = "typed"
+kind = "sequential"
+defaults = { limit = 20 }
+result = "${input.day}"
+[inputs]
+day = { type = "date" }
+limit = { type = "integer", default = 10, max = 100 }
+note = { type = "string", required = false }
+pin = { type = "string", secret = true, min_length = 4 }
+[[stages]]
+name = "one"
+operation = "a.b"
+message = { day = "${input.day}" }
+"""
+
+
+def test_typed_inputs_are_kept_in_one_form_and_what_is_not_given_is_there() -> None:
+    catalog, _ = checker(TYPED)
+    workflow = catalog.get("typed")
+    assert workflow.definition.secret_names == ("pin",)
+    given = {"day": datetime.date(2026, 11, 30), "pin": "1234"}
+    found = checked_input(workflow, given, Evaluator(Expressions()))
+    assert found == {"day": "2026-11-30", "limit": 20, "note": None, "pin": "1234"}
+
+
+@pytest.mark.parametrize(
+    ("given", "what", "fix"),
+    [
+        ({}, "the input 'day' of 'typed' is missing", "give a date such as 2026-11-30"),
+        ({"day": "soon"}, "the input 'day' of 'typed' can't be 'soon'",
+         "give a date such as 2026-11-30"),
+        ({"day": "2026-11-30", "limit": 500}, "the input 'limit' of 'typed' can't be 500",
+         "give an integer of at most 100"),
+        ({"day": "2026-11-30", "limit": "9" * 10_000},
+         f"the input 'limit' of 'typed' can't be '{'9' * 59}…", "give an integer of at most 100"),
+        ({"day": "2026-11-30", "pin": "abc"}, "the input 'pin' of 'typed' can't be this value",
+         "give a string with at least 4 characters"),
+    ],
+)  # fmt: skip
+def test_a_typed_input_that_is_not_accepted_says_what_is(
+    given: Mapping[str, Any], what: str, fix: str
+) -> None:
+    catalog, _ = checker(TYPED)
+    with pytest.raises(RunInputError) as raised:
+        checked_input(catalog.get("typed"), given, Evaluator(Expressions()))
+    assert (raised.value.what, raised.value.fix) == (what, fix)
+
+
+def test_an_expression_with_an_input_that_is_not_declared_is_a_problem() -> None:
+    for inputs in ('inputs = ["day"]', "[inputs]\nday = {}"):
+        text = f"""\
+name = "typed"
+kind = "sequential"
+result = "${{input.dya}}"
+checks = [{{ input = "day", condition = "has(input.dax)", wants = "a day" }}]
+{inputs}
+[[stages]]
+name = "one"
+operation = "a.b"
+"""
+        catalog, found = checker(text)
+        problems = found.problems(catalog.find("typed"))
+        assert sorted(each.path for each in problems) == ["checks[0].condition", "result"]
+        assert all(each.fix == "did you mean 'day'?" for each in problems)
+
+
+def test_a_declared_input_that_can_not_be_meant_is_a_problem_with_its_line() -> None:
+    text = TYPED.replace("max = 100", "max = 'many'").replace("limit = 20", "limti = 20")
+    catalog, found = checker(text)
+    problems = found.problems(catalog.find("typed"))
+    assert [(each.path, each.line) for each in problems] == [
+        ("inputs.limit.max", 7),
+        ("inputs.limit.default", 7),
+        ("defaults.limti", 3),
+    ]
