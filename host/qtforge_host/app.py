@@ -254,6 +254,16 @@ class Host:
     ) -> None:
         await self._close()
 
+    def recorded_workflows(self) -> RecordedWorkflows:
+        """Return what finds the workflows of runs."""
+        return RecordedWorkflows(
+            self._orchestrators,
+            self.workflow,
+            self._checker.check,
+            self.catalog.get,
+            self._checker.require,
+        )
+
     async def durable(self, journal: Journal | None = None) -> Durable:
         """Open the journal at the first call, and return it with the engine that writes to it.
 
@@ -283,13 +293,7 @@ class Host:
                 self.bus,
                 self.expressions,
                 journal,
-                RecordedWorkflows(
-                    self._orchestrators,
-                    self.workflow,
-                    self._checker.check,
-                    self.catalog.get,
-                    self._checker.require,
-                ),
+                self.recorded_workflows(),
                 observe=self._parts.observe_run,
                 plugins=self._versions,
                 cache=cache,

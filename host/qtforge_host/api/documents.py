@@ -44,6 +44,8 @@ __all__ = [
     "NodeDocument",
     "NodeRow",
     "Nodes",
+    "PatchRow",
+    "Patches",
     "PathEntry",
     "PluginCommand",
     "PluginCommands",
@@ -58,6 +60,8 @@ __all__ = [
     "Ready",
     "RecordsDocument",
     "RefusedRun",
+    "ReplayRow",
+    "Replays",
     "Response",
     "ResumedRuns",
     "RoutedFile",
@@ -504,6 +508,62 @@ class WorkflowDocument(Versioned, frozen=True, kw_only=True):
     source: str
     definition: dict[str, Any]
     input_schema: dict[str, Any] | None = None
+
+
+class PatchRow(Part, frozen=True, kw_only=True):
+    """A change of a workflow's code, and what its unfinished runs do with it.
+
+    Attributes:
+        patch: Its name in `Run.patched`.
+        new: How many unfinished runs do the new code.
+        old: How many do the old code.
+        not_asked: How many have not asked.
+        old_can_go: Whether no unfinished run needs the old code.
+    """
+
+    patch: str
+    new: int
+    old: int
+    not_asked: int
+    old_can_go: bool
+
+
+class Patches(Versioned, frozen=True, kw_only=True):
+    """The patches that a workflow's runs have asked for."""
+
+    workflow: str
+    unfinished: int
+    patches: list[PatchRow]
+
+
+class ReplayRow(Part, frozen=True, kw_only=True):
+    """What the installed code does with a run.
+
+    Attributes:
+        run_id: The run.
+        file: The export that it was read from, or "".
+        workflow: The workflow's name.
+        verdict: ``same``, ``continues``, ``asks more`` or ``diverged``.
+        step: The next step, or where it diverged; "" for the end of the run.
+        topic: What the next step requests, or "".
+        detail: What the journal holds and what the code requests, where it diverged.
+        text: All of that as a line.
+    """
+
+    run_id: str
+    file: str
+    workflow: str
+    verdict: str
+    step: str
+    topic: str
+    detail: str
+    text: str
+
+
+class Replays(Versioned, frozen=True, kw_only=True):
+    """What the installed code does with runs."""
+
+    runs: list[ReplayRow]
 
 
 class PluginRow(Part, frozen=True, kw_only=True):

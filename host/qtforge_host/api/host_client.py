@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from qtforge_host.api.code_changes import runs_of
 from qtforge_host.api.documents import (
     BreakerRow,
     HandlerRow,
@@ -16,6 +18,7 @@ from qtforge_host.api.documents import (
     HealthRow,
     Plugins,
     Published,
+    ReplayRow,
     Response,
     Schedules,
     Topics,
@@ -34,7 +37,11 @@ from qtforge_sdk import InputSpec
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
+from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.transport import Envelope
+
+if TYPE_CHECKING:
+    from qtforge_host.runs.replay_check import Replayed, Replayer
 
 __all__ = ["HostClient"]
 
@@ -183,6 +190,44 @@ class HostClient:
         """
         return draw(graph_of_workflow(await self.definition(name)), language)
 
+    async def replay(
+        self, workflow: str | None = None, *, last: int | None = None
+    ) -> AsyncIterator[ReplayRow]:
+        """Replay runs against the installed code; nothing is requested, and nothing written.
+
+        Args:
+            workflow: Only runs of this workflow.
+            last: The newest runs, at most so many; None for all that have not ended.
+        """
+        journal = await self._parts.journal()
+        replayer = await self._replayer()
+        statuses = UNFINISHED if last is None else ()
+        async for each in runs_of(journal, workflow, statuses, last):
+            records = await journal.records(each.run_id)
+            yield _replay_row(await replayer.replay(each.run_id, records))
+
+    async def replay_export(self, archive: bytes, file: str) -> ReplayRow:
+        """Replay an exported run against the installed code.
+
+        Args:
+            archive: What ``runs export`` has written.
+            file: Where it was read from, for the answer.
+
+        Raises:
+            ArchiveInvalidError: It is not an archive, or is damaged.
+        """
+        from qtforge_sdk.journal_kit.archive import unpack
+
+        found = unpack(archive, pause=False)
+        replayer = await self._replayer()
+        return _replay_row(await replayer.replay(found.run_id, found.decoded), file)
+
+    async def _replayer(self) -> Replayer:
+        from qtforge_host.runs.replay_check import Replayer  # heavy, and only for this
+
+        host = await self._parts.host()
+        return Replayer(host.bus, host.expressions, host.recorded_workflows())
+
     def schedules(self) -> Schedules:
         """List every schedule of the configuration, its next planned time and its last run.
 
@@ -195,6 +240,19 @@ class HostClient:
         from qtforge_host.api.schedules import list_schedules
 
         return list_schedules(self._parts.settings, datetime.datetime.now(datetime.UTC))
+
+
+def _replay_row(replayed: Replayed, file: str = "") -> ReplayRow:
+    return ReplayRow(
+        run_id=replayed.run_id,
+        file=file,
+        workflow=replayed.workflow,
+        verdict=replayed.verdict,
+        step=replayed.step,
+        topic=replayed.topic,
+        detail=replayed.detail,
+        text=str(replayed),
+    )
 
 
 def workflow_document(workflow: Workflow) -> WorkflowDocument:

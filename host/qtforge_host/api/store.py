@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from qtforge_host.api.documents import InboxDocument, RecordsDocument, RunList
+from qtforge_host.api.documents import InboxDocument, Patches, RecordsDocument, RunList
 from qtforge_host.api.lookup import find_run, list_runs, shown_status
 from qtforge_host.api.parts import Parts
 from qtforge_host.clock import in_utc
@@ -31,7 +31,10 @@ if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick ove
     from qtforge_host.workflows.definitions import Workflow
     from qtforge_sdk.graphs import Graph
 
-__all__ = ["RunStore", "open_store"]
+__all__ = ["EXPORT_SUFFIX", "RunStore", "open_store"]
+
+EXPORT_SUFFIX: Final = ".qtforge-run"
+"""Ends the name of a file with an exported run."""
 
 _POLL_S: Final = 0.25
 _UNFINISHED: Final = UNFINISHED | {"interrupted"}
@@ -222,6 +225,27 @@ class RunStore:
         return await list_inbox(
             journal, self._workflow_of, workflow=workflow, limit=limit, after=after
         )
+
+    async def patches(self, workflow: str) -> Patches:
+        """Count what a workflow's unfinished runs do with the changes of its code.
+
+        Args:
+            workflow: The workflow's name.
+        """
+        from qtforge_host.api.code_changes import patches_of
+
+        return await patches_of(await self._parts.journal(), workflow)
+
+    async def unfinished(self, workflow: str | None = None) -> Sequence[str]:
+        """Return every run that has not ended, newest first.
+
+        Args:
+            workflow: Only runs of this workflow.
+        """
+        from qtforge_host.api.code_changes import runs_of
+
+        journal = await self._parts.journal()
+        return [each.run_id async for each in runs_of(journal, workflow, UNFINISHED, None)]
 
     async def prune(self, ended_before: datetime.datetime) -> int:
         """Delete the runs that ended before a time, with their files; return how many."""

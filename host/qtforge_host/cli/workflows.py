@@ -1,4 +1,4 @@
-"""``qtforge-host workflows``: list, show, validate and draw workflows."""
+"""``qtforge-host workflows``: list, show, validate, draw and replay workflows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
-from qtforge_host.api.documents import Workflows
+from qtforge_host import event_loop
+from qtforge_host.api.documents import Patches, ReplayRow, Replays, Workflows
 from qtforge_host.api.drawing import Language, graph_of_workflow
 from qtforge_host.api.host_client import workflow_document
+from qtforge_host.api.store import EXPORT_SUFFIX, open_store
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
 from qtforge_host.workflows.definitions import Workflow
@@ -22,7 +24,7 @@ __all__ = ["workflows"]
 
 @click.group()
 def workflows() -> None:
-    """List, show, validate and draw workflows."""
+    """List, show, validate, draw and replay workflows."""
 
 
 @workflows.command("list")
@@ -107,6 +109,96 @@ def graph(session: Session, name: str, language: Language | None, output: Path |
     """Draw a workflow: for Markdown (mermaid), for Graphviz (dot), or as a picture (svg)."""
     workflow = _definition(session, name)
     write_graph(graph_of_workflow(workflow), language, output)
+
+
+@workflows.command()
+@click.argument("name")
+@json_option
+@journal_option
+@click.pass_obj
+def patches(session: Session, name: str, as_json: bool) -> None:
+    """Show which changes of a workflow's code its unfinished runs do.
+
+    Where none needs the old code of a change any more, its 'else' can go.
+    """
+
+    async def counted() -> Patches:
+        async with open_store(session.settings) as runs:
+            return await runs.patches(name)
+
+    found = event_loop.run(counted())
+    if as_json:
+        print_json(found)
+        return
+    unfinished = "1 unfinished run" if found.unfinished == 1 else f"{found.unfinished} unfinished"
+    echo(f"{name}: {unfinished}")
+    if not found.patches:
+        echo("no run of it has asked for a patch")
+        return
+    table(
+        ("PATCH", "NEW", "OLD", "NOT ASKED", "THE OLD CODE CAN GO"),
+        (
+            (
+                row.patch,
+                str(row.new),
+                str(row.old),
+                str(row.not_asked),
+                "yes" if row.old_can_go else "no",
+            )
+            for row in found.patches
+        ),
+    )
+
+
+@workflows.command()
+@click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
+@click.option("--unfinished", is_flag=True, help="Runs that have not ended; the default.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The newest N runs instead.")
+@json_option
+@journal_option
+@click.pass_obj
+def replay(
+    session: Session, names: tuple[str, ...], unfinished: bool, last: int | None, as_json: bool
+) -> int:
+    """Show what the installed code does with runs: nothing is requested or written.
+
+    Of all workflows or those named; a FILE is one that 'runs export' has written. Exit code 1
+    when the code does other steps than the journal of a run holds.
+    """
+    if unfinished and last is not None:
+        raise click.UsageError("--unfinished and --last exclude each other")
+    exports = [name for name in names if name.endswith(EXPORT_SUFFIX)]
+    named = [name for name in names if name not in exports]
+    contents = [(name, _content(name)) for name in exports]
+
+    async def replayed() -> list[ReplayRow]:
+        async with session.client() as client:
+            rows = [await client.host.replay_export(content, name) for name, content in contents]
+            for name in named:
+                await client.host.definition(name)  # else a misspelt name would have no runs
+            wanted: list[str | None] = [*named] if names else [None]
+            for each in wanted:
+                rows += [row async for row in client.host.replay(each, last=last)]
+            return rows
+
+    found = run_async(replayed())
+    diverged = sum(row.verdict == "diverged" for row in found)
+    if as_json:
+        print_json(Replays(runs=found))
+    else:
+        if found:
+            rows = ((row.file or row.run_id, row.workflow, row.text) for row in found)
+            table(("RUN", "WORKFLOW", "THE CODE THAT IS HERE"), rows)
+        count = "1 run" if len(found) == 1 else f"{len(found)} runs"
+        echo(f"{count}, {diverged} diverged")
+    return FAILED if diverged else 0
+
+
+def _content(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror or error}") from error
 
 
 def _definition(session: Session, name: str) -> Workflow:

@@ -313,6 +313,11 @@ TABLE = {
         documents.WorkflowDocument, "showWorkflow",
         lambda it: it.get("/v1/workflows/document-approval"), documents.WorkflowDocument,
     ),
+    "workflows patches": UseCase(
+        lambda _: ["workflows", "patches", "document-approval", "--json"],
+        documents.Patches, "listPatches",
+        lambda it: it.get("/v1/workflows/document-approval/patches"), documents.Patches,
+    ),
     "plugins check": UseCase(
         lambda _: ["plugins", "check", "--json"], documents.Plugins, "listPlugins",
         lambda it: it.get("/v1/plugins"), documents.Plugins,
@@ -365,6 +370,9 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "workflows validate": (
         lambda _: ["workflows", "validate", "quick", "--json"], documents.Workflows,
+    ),
+    "workflows replay": (
+        lambda _: ["workflows", "replay", "quick", "--last", "2", "--json"], documents.Replays,
     ),
     "plugins list": (lambda _: ["plugins", "list", "--json"], documents.Plugins),
     "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),

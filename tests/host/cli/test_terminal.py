@@ -125,6 +125,8 @@ COMMANDS = {
     "workflows show": ("workflows", "show", "evil-fails"),
     "workflows validate": ("workflows", "validate", "{invalid}"),
     "workflows graph": ("workflows", "graph", "evil-fails"),
+    "workflows patches": ("workflows", "patches", EVIL),
+    "workflows replay": ("workflows", "replay", "--last", "3"),
     "bus topics": ("bus", "topics"),
     "bus request": ("bus", "request", "evil.answers"),
     "bus request, fails": ("bus", "request", "evil.fails"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
-from typing import Final
 
 import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import Imported, Pruned
-from qtforge_host.api.store import open_store
+from qtforge_host.api.store import EXPORT_SUFFIX, RunStore, open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, journal_option
@@ -19,8 +18,6 @@ from qtforge_host.cli.terminal import echo
 from qtforge_sdk.files import write_atomically
 
 __all__ = ["export", "import_", "prune"]
-
-_SUFFIX: Final = ".qtforge-run"
 
 
 @click.command()
@@ -50,20 +47,41 @@ def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", required=False)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Where to; the default is RUN{_SUFFIX}, and - is standard output.",
+    type=click.Path(path_type=Path),
+    help=f"Where to; the default is RUN{EXPORT_SUFFIX}, and - is standard output. With "
+    "--unfinished a folder.",
 )
+@click.option("--unfinished", is_flag=True, help="Every run that has not ended, a file for each.")
+@click.option("--workflow", metavar="NAME", help="With --unfinished: only runs of this workflow.")
 @journal_option
 @click.pass_obj
-def export(session: Session, run: str, output: Path | None) -> None:
+def export(
+    session: Session,
+    run: str | None,
+    output: Path | None,
+    unfinished: bool,
+    workflow: str | None,
+) -> None:
     """Write a run with its inbox and large values to one file, which 'runs import' reads.
 
-    The files that its steps made, such as large results, are not in it.
+    The files that its steps made, such as large results, are not in it. 'workflows replay'
+    reads such files too.
     """
+    if unfinished:
+        if run is not None:
+            raise click.UsageError("name a RUN or use --unfinished, not both")
+        if output is None or output == Path("-"):
+            raise click.UsageError("--unfinished needs a folder: -o DIR")
+        _export_unfinished(session, workflow, output)
+        return
+    if run is None or workflow is not None:
+        raise click.UsageError("name a RUN" if run is None else "--workflow needs --unfinished")
+    if output is not None and output.is_dir():
+        raise click.UsageError(f"{output}: Is a directory")
 
     async def exported() -> tuple[str, bytes, tuple[int, int, Path]]:
         async with open_store(session.settings) as runs:
@@ -77,12 +95,31 @@ def export(session: Session, run: str, output: Path | None) -> None:
     if output == Path("-"):
         sys.stdout.buffer.write(content)
         return
-    target = output or Path(f"{run_id}{_SUFFIX}")
+    target = output or Path(f"{run_id}{EXPORT_SUFFIX}")
     try:
         write_atomically(target, content)
     except OSError as error:
         raise click.UsageError(f"{target}: {error.strerror or error}") from error
     echo(f"{run_id} is in {target} ({len(content)} bytes)")
+
+
+def _export_unfinished(session: Session, workflow: str | None, folder: Path) -> None:
+    async def exported(runs: RunStore) -> int:
+        found = await runs.unfinished(workflow)
+        for run_id in found:
+            write_atomically(folder / f"{run_id}{EXPORT_SUFFIX}", await runs.export(run_id))
+        return len(found)
+
+    async def work() -> int:
+        async with open_store(session.settings) as runs:
+            return await exported(runs)
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        count = event_loop.run(work())
+    except OSError as error:
+        raise click.UsageError(f"{folder}: {error.strerror or error}") from error
+    echo(f"{count} {'unfinished run is' if count == 1 else 'unfinished runs are'} in {folder}")
 
 
 @click.command("import")

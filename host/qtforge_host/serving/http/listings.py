@@ -13,6 +13,7 @@ from qtforge_sdk.errors import StorageError
 
 __all__ = [
     "draw_workflow",
+    "list_patches",
     "list_plugins",
     "list_schedules",
     "list_topics",
@@ -34,6 +35,11 @@ async def list_workflows(call: Call) -> Answer:
 async def show_workflow(call: Call) -> Answer:
     """Show a workflow's definition."""
     return Answer(await _host(call).show_workflow(call.path["name"]))
+
+
+async def list_patches(call: Call) -> Answer:
+    """Show which changes of a workflow's code its unfinished runs do."""
+    return Answer(await call.service.client.patches(call.path["name"]))
 
 
 async def draw_workflow(call: Call) -> Answer:

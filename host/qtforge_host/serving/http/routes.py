@@ -165,6 +165,12 @@ ENDPOINTS: Final = (
         answers={200: documents.WorkflowDocument},
     ),
     Endpoint(
+        method="GET", path="/v1/workflows/{name}/patches", name="listPatches", scope="read",
+        handler=listings.list_patches,
+        summary="Show which changes of a workflow's code its unfinished runs do.",
+        answers={200: documents.Patches},
+    ),
+    Endpoint(
         method="GET", path="/v1/workflows/{name}/graph", name="drawWorkflow", scope="read",
         handler=listings.draw_workflow, summary="Draw a workflow.",
         query=schemas.GraphQuery, answers={200: "text/*"},
