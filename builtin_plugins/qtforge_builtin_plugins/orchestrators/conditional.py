@@ -11,23 +11,20 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from qtforge_builtin_plugins.orchestrators.drawing import END, chain
+from qtforge_builtin_plugins.orchestrators.drawing import END, StageDrawing
 from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, no_match
-from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
-from qtforge_builtin_plugins.orchestrators.stages import (
-    Stage,
-    run_stages,
-    stage_amendment_problems,
-    stage_data,
-)
+from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
+from qtforge_builtin_plugins.orchestrators.stage_checks import STEP_MEMBERS, check_stages
+from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
+from qtforge_builtin_plugins.orchestrators.stages import Stage, StagedDefinition
 from qtforge_sdk import (
-    Definition,
     DefinitionChecker,
     OperationError,
     Orchestrator,
     Run,
     StepResult,
 )
+from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.errors import ExpressionError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
 
@@ -43,7 +40,7 @@ _UNTIL_DECIDED: Final = ("names", "rules", "default", "confidence", "explain")
 _UNTIL_SENT: Final = ("input", "dry_run")
 
 
-class ConditionalDefinition(Definition, frozen=True, kw_only=True):
+class ConditionalDefinition(StagedDefinition, frozen=True, kw_only=True):
     """A workflow of stages, a decision and the workflow that it chooses.
 
     Attributes:
@@ -75,43 +72,53 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
 
     def check(self, definition: ConditionalDefinition, checker: DefinitionChecker) -> None:
         """Check stages, names, rules and targets."""
-        stages = check_stages(definition.stages, checker)
-        for position, stage in enumerate(stages):
-            if stage in _STEPS:
-                what = f"'{stage}' is a step of every conditional workflow"
+        stages = {"stages": check_stages(definition, checker)}
+        for position, stage in enumerate(definition.stages):
+            if stage.name in _STEPS:
+                what = f"'{stage.name}' is a step of every conditional workflow"
                 checker.problem(f"stages[{position}].name", what, "give it another name")
         for name, template in definition.names.items():
             self._check_name(name, checker)
-            checker.template(f"names.{name}", template, stages)
-        names = dict.fromkeys(definition.names)
+            checker.template(f"names.{name}", template, (), stages)
+        own = dict.fromkeys(definition.names)
+        names = {**stages, **own}
+        # Rules read the steps themselves, which are converted once for all of them.
+        ruled = {"stages": dict.fromkeys(stages["stages"], STEP_MEMBERS), **own}
         if not definition.rules and definition.default is None:
             checker.problem("rules", "there is neither a rule nor a default")
-        self._check_rules(definition, stages, names, checker)
+        self._check_rules(definition, ruled, names, checker)
         if definition.default is not None:
             checker.workflow("default", definition.default)
-        checker.template("confidence", definition.confidence, stages, names)
+        checker.template("confidence", definition.confidence, (), names)
         decision = dict.fromkeys(Decision.__struct_fields__)
-        checker.template("input", definition.input, stages, {**names, "decision": decision})
-        after = [*stages, *_STEPS]
-        checker.template("result", definition.result, after)
-        checker.template("summary", definition.summary, after)
+        checker.template("input", definition.input, (), {**names, "decision": decision})
+        after = {"stages": {**stages["stages"], **dict.fromkeys(_STEPS, STEP_MEMBERS)}}
+        checker.template("result", definition.result, (), after)
+        checker.template("summary", definition.summary, (), after)
 
-    async def execute(self, run: Run) -> dict[str, Any]:
+    async def execute(self, run: Run) -> Ended:
         """Return the data of every stage, of the decision and of the chosen workflow."""
-        await run_stages(run)
-        decision = await run.step(_DECISION, lambda: run.compute(lambda: _decision(run)))
+        scope = await run_stages(run)
+        seen = scope.seen
+        decision = await run.step(_DECISION, lambda: run.compute(lambda: _decision(run, seen)))
         if run.definition.dry_run:
             await run.skip(_PIPELINE, "dry_run = true")
         else:
-            given = await run.compute(lambda: _input(run, decision))
+            given = await run.compute(lambda: _input(run, seen, decision))
             await run.run_workflow(decision["target_pipeline"], given, step=_PIPELINE)
-        return {**stage_data(run), **{name: run.steps[name].data for name in _STEPS}}
+        own = {name: run.steps[name] for name in _STEPS}
+        data = {name: step.data for name, step in own.items()}
+        return Ended(
+            result={**scope.data(run.definition.stages), **data},
+            names={"stages": {**seen, **own}},
+        )
 
     def graph(self, definition: ConditionalDefinition) -> Graph:
         """Return the stages, the decision, and each workflow that it may choose."""
-        nodes, edges, last = chain(definition.stages)
+        drawing = StageDrawing(definition)
+        nodes, edges = drawing.nodes, drawing.edges
         nodes.append(Node(id=_DECISION, label=_DECISION, kind="decision"))
-        edges.append(Edge(source=last, target=_DECISION))
+        edges += [Edge(source=last, target=_DECISION) for last in drawing.last]
         rules = sorted(definition.rules, key=lambda rule: -rule.priority)
         choices = [(rule.target, f"{rule.name}\n{rule.condition}") for rule in rules]
         if definition.default is not None:
@@ -124,7 +131,12 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
             for target, label in choices
         ]
         nodes.append(Node(id=END, label="end", kind="end"))
-        return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
+        return Graph(
+            title=definition.name,
+            nodes=tuple(nodes),
+            edges=tuple(edges),
+            groups=tuple(drawing.groups),
+        )
 
     def check_amendment(
         self,
@@ -133,7 +145,7 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         steps: Mapping[str, StepResult],
     ) -> list[str]:
         """Return the reasons against an amendment: a decision stays."""
-        reasons = stage_amendment_problems(before.stages, after.stages, steps)
+        reasons = stage_amendment_problems(before, after, steps)
         for step, fields in ((_DECISION, _UNTIL_DECIDED), (_PIPELINE, _UNTIL_SENT)):
             if step in steps:
                 reasons += [
@@ -156,7 +168,7 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
     def _check_rules(
         self,
         definition: ConditionalDefinition,
-        stages: list[str],
+        ruled: Mapping[str, Any],
         names: Mapping[str, Any],
         checker: DefinitionChecker,
     ) -> None:
@@ -168,31 +180,32 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
             if rule.name in seen:
                 checker.problem(f"{path}.name", f"there are two rules '{rule.name}'")
             seen.add(rule.name)
-            checker.condition(f"{path}.condition", rule.condition, stages, names)
+            checker.condition(f"{path}.condition", rule.condition, (), ruled)
             checker.workflow(f"{path}.target", rule.target)
-            checker.template(f"{path}.parameters", rule.parameters, stages, names)
+            checker.template(f"{path}.parameters", rule.parameters, (), names)
 
 
-def _decision(run: Run) -> Decision:
+def _decision(run: Run, stages: Mapping[str, Any]) -> Decision:
     definition: ConditionalDefinition = run.definition
-    values = {name: _value(run, name, text) for name, text in definition.names.items()}
+    values = {name: _value(run, stages, name, text) for name, text in definition.names.items()}
     rule, outcomes = decide(definition.rules, run.prepare(values), values, every=definition.explain)
     if rule is None and definition.default is None:
         raise no_match(values)
+    known = {**values, "stages": stages}
     return Decision(
         target_pipeline=str(definition.default) if rule is None else rule.target,
         reason="No rule matched: the default" if rule is None else f"Matched rule: {rule.name}",
-        confidence=_confidence(run, values),
+        confidence=_confidence(run, known),
         applied_rules=[] if rule is None else [rule.name],
-        pipeline_parameters={} if rule is None else run.render(rule.parameters, values),
+        pipeline_parameters={} if rule is None else run.render(rule.parameters, known),
         names=values,
         rules=outcomes,
     )
 
 
-def _value(run: Run, name: str, template: object) -> Any:
+def _value(run: Run, stages: Mapping[str, Any], name: str, template: object) -> Any:
     try:
-        return run.render(template)
+        return run.render(template, {"stages": stages})
     except ExpressionError as error:
         what = f"the name '{name}' can't be evaluated"
         why = f"in '{error.expression}': {error.why}"
@@ -208,8 +221,8 @@ def _confidence(run: Run, values: Mapping[str, Any]) -> float | None:
     raise OperationError("routing.confidence_failed", "the confidence is not a number", why)
 
 
-def _input(run: Run, decision: Mapping[str, Any]) -> dict[str, Any]:
-    names = {**decision["names"], "decision": decision}
+def _input(run: Run, stages: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
+    names = {**decision["names"], "decision": decision, "stages": stages}
     try:
         given: dict[str, Any] = run.render(run.definition.input, names)
     except ExpressionError as error:

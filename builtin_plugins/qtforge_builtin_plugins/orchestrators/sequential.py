@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from qtforge_builtin_plugins.orchestrators.drawing import END, chain
+from qtforge_builtin_plugins.orchestrators.drawing import StageDrawing
+from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
 from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
-from qtforge_builtin_plugins.orchestrators.stages import (
-    Stage,
-    run_stages,
-    stage_amendment_problems,
-    stage_data,
-)
-from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run, StepResult
-from qtforge_sdk.graphs import Edge, Graph, Node
+from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
+from qtforge_builtin_plugins.orchestrators.stages import Stage, StagedDefinition
+from qtforge_sdk import DefinitionChecker, Orchestrator, Run, StepResult
+from qtforge_sdk.checkpoints import Ended
+from qtforge_sdk.graphs import Graph
 
 __all__ = ["SequentialDefinition", "SequentialOrchestrator"]
 
 
-class SequentialDefinition(Definition, frozen=True, kw_only=True):
+class SequentialDefinition(StagedDefinition, frozen=True, kw_only=True):
     """A workflow of stages, in order."""
 
     stages: tuple[Stage, ...]
@@ -34,21 +32,18 @@ class SequentialOrchestrator(Orchestrator[SequentialDefinition]):
         """Check every stage, which may use the earlier ones."""
         if not definition.stages:
             checker.problem("stages", "a sequential workflow has at least one stage")
-        names = check_stages(definition.stages, checker)
-        checker.template("result", definition.result, names)
-        checker.template("summary", definition.summary, names)
+        names = {"stages": check_stages(definition, checker)}
+        checker.template("result", definition.result, (), names)
+        checker.template("summary", definition.summary, (), names)
 
-    async def execute(self, run: Run) -> dict[str, Any]:
+    async def execute(self, run: Run) -> Any:
         """Run the stages; return each stage's data by its name."""
-        await run_stages(run)
-        return stage_data(run)
+        scope = await run_stages(run)
+        return Ended(result=scope.data(run.definition.stages), names={"stages": scope.seen})
 
     def graph(self, definition: SequentialDefinition) -> Graph:
         """Return the stages in a row."""
-        nodes, edges, last = chain(definition.stages)
-        nodes.append(Node(id=END, label="end", kind="end"))
-        edges.append(Edge(source=last, target=END))
-        return Graph(title=definition.name, nodes=tuple(nodes), edges=tuple(edges))
+        return StageDrawing(definition).graph(definition.name)
 
     def check_amendment(
         self,
@@ -57,4 +52,4 @@ class SequentialOrchestrator(Orchestrator[SequentialDefinition]):
         steps: Mapping[str, StepResult],
     ) -> list[str]:
         """Return the reasons against an amendment."""
-        return stage_amendment_problems(before.stages, after.stages, steps)
+        return stage_amendment_problems(before, after, steps)

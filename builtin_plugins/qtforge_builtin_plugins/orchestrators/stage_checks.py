@@ -1,17 +1,47 @@
-"""Check stages: names, topics, workflows, durations, expressions."""
+"""Check stages and blocks: names, topics, workflows, durations, expressions, needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import graphlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from qtforge_builtin_plugins.orchestrators.stages import Stage
-from qtforge_sdk import DefinitionChecker
+from qtforge_builtin_plugins.orchestrators.needs import (
+    GraphBlock,
+    GraphStage,
+    cycle_of,
+    ends_of,
+    with_ancestors,
+)
+from qtforge_builtin_plugins.orchestrators.stages import (
+    Block,
+    Stage,
+    StagedDefinition,
+    blocks_of,
+)
+from qtforge_sdk import DefinitionChecker, StepResult
+from qtforge_sdk.orchestrators import Unreachable
+from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["check_stages"]
+__all__ = ["STEP_MEMBERS", "check_stages"]
 
-_EACH: Final[Mapping[str, Any]] = MappingProxyType({"item": None, "index": None})
+STEP_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
+    dict.fromkeys(StepResult.__struct_fields__)
+)
+"""What expressions can use of a stage."""
+
+_EACH_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        **STEP_MEMBERS,
+        "items": MappingProxyType(dict.fromkeys(("succeeded", "failed", "skipped"))),
+        "failures": None,
+        "reduced": None,
+    }
+)
+_NO_NAMES: Final[Mapping[str, Any]] = MappingProxyType({})
+_KINDS: Final = ("operation", "workflow", "block", "switch", "fail")
 _OPERATION_ONLY: Final = (
     "message",
     "plugin",
@@ -25,75 +55,308 @@ _PLAIN: Final = MappingProxyType({name: getattr(Stage(name=""), name) for name i
 _OWN: Final = "its own stages have one; remove it here"
 
 
-def check_stages(stages: Sequence[Stage], checker: DefinitionChecker) -> list[str]:
-    """Check every stage, which may use the earlier ones; return their names."""
-    before: list[str] = []
-    for position, stage in enumerate(stages):
-        path = f"stages[{position}]"
-        if stage.name in before:
-            checker.problem(f"{path}.name", f"there are two stages '{stage.name}'")
-        if not stage.name.isidentifier():
-            fix = "use letters, digits and _, so that expressions can name it"
-            checker.problem(f"{path}.name", f"'{stage.name}' is not a name", fix)
-        names = None if stage.foreach is None else _EACH
-        _check_work(stage, path, before, names, checker)
-        checker.template(f"{path}.foreach", stage.foreach, before)
+def check_stages(definition: StagedDefinition, checker: DefinitionChecker) -> Mapping[str, Any]:
+    """Check every stage and block of a definition.
+
+    Returns:
+        The stages that the definition's other templates can use, with their members.
+    """
+    checks = _Checks(definition, checker)
+    members = checks.stages(definition.stages, "stages", _NO_NAMES, _NO_NAMES)
+    checks.blocks()
+    return members
+
+
+@dataclass(slots=True)
+class _Checks:
+    """The checks of one definition.
+
+    Attributes:
+        definition: The definition.
+        checker: Collects the problems.
+        uses: By block, what expressions can use where stages do it: stages, and other names.
+    """
+
+    definition: StagedDefinition
+    checker: DefinitionChecker
+    uses: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = field(default_factory=dict)
+
+    def stages(
+        self,
+        stages: Sequence[Stage],
+        path: str,
+        outer: Mapping[str, Any],
+        names: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """Check stages, and return what can be used after all of them."""
+        table = {stage.name: _members(stage) for stage in stages}
+        self._names(stages, path, outer)
+        places = {id(stage): f"{path}[{place}]" for place, stage in enumerate(stages)}
+        if not all(isinstance(stage, GraphStage) for stage in stages):
+            before = dict(outer)
+            for stage in stages:
+                known = dict(before) if blocks_of(stage) else before
+                self._stage(stage, places[id(stage)], known, names)
+                before[stage.name] = table[stage.name]
+                self._compensation(stage, places[id(stage)], before, names)
+            return before
+        ordered = self._needs([each for each in stages if isinstance(each, GraphStage)], path)
+        for stage, ancestors in ordered:
+            reach = _Reach(stage.name, table, ancestors, outer)
+            self._stage(stage, places[id(stage)], reach, names)
+            after = _Reach("", table, {*ancestors, stage.name}, outer) if stage.compensation else {}
+            self._compensation(stage, places[id(stage)], after, names)
+        return {**outer, **table}
+
+    def blocks(self) -> None:
+        """Check every block, after the stages that do it."""
+        blocks = self.definition.blocks
+        users: dict[str, set[str]] = {name: set() for name in blocks}
+        for name, block in blocks.items():
+            for used in {each for stage in block.stages for each in blocks_of(stage)}:
+                if used in users:
+                    users[used].add(name)
+        try:
+            order = list(graphlib.TopologicalSorter(users).static_order())
+        except graphlib.CycleError as error:
+            way = " -> ".join(error.args[1])
+            what, fix = f"the block would do itself: {way}", "let one of them do something else"
+            self.checker.problem(f"blocks.{error.args[1][0]}", what, fix)
+            return
+        for name in order:
+            self._block(name, blocks[name])
+
+    def _block(self, name: str, block: Block) -> None:
+        path, uses = f"blocks.{name}", self.uses.get(name, [])
+        if not name.isidentifier():
+            self.checker.problem(path, f"'{name}' is not a name", "use letters, digits and _")
+        if not uses:
+            fix = f'remove it, or let a stage do it: block = "{name}"'
+            self.checker.problem(path, "no stage does this block", fix)
+        outer, names = _common(uses)
+        members = self.stages(block.stages, f"{path}.stages", outer, names)
+        self.checker.template(f"{path}.result", block.result, (), {**names, "stages": members})
+        if isinstance(block, GraphBlock) and block.first is not None:
+            most = len(ends_of(block.stages))
+            if not 1 <= block.first <= most:
+                what = f"{block.first} of {most} ends can't succeed"
+                self.checker.problem(f"{path}.first", what, f"write a number from 1 to {most}")
+
+    def _names(self, stages: Sequence[Stage], path: str, outer: Mapping[str, Any]) -> None:
+        seen: set[str] = set()
+        for place, stage in enumerate(stages):
+            where = f"{path}[{place}].name"
+            if stage.name in seen:
+                self.checker.problem(where, f"there are two stages '{stage.name}'")
+            elif stage.name in outer:
+                what = f"there is a stage '{stage.name}' outside of the block, too"
+                self.checker.problem(where, what, "give it another name")
+            if not stage.name.isidentifier():
+                fix = "use letters, digits and _, so that expressions can name it"
+                self.checker.problem(where, f"'{stage.name}' is not a name", fix)
+            seen.add(stage.name)
+
+    def _needs(
+        self, stages: Sequence[GraphStage], path: str
+    ) -> Iterator[tuple[GraphStage, Collection[str]]]:
+        names = {stage.name for stage in stages}
+        for place, stage in enumerate(stages):
+            for position, need in enumerate(stage.needs):
+                if need not in names:
+                    fix = did_you_mean(need, names - {stage.name})
+                    where = f"{path}[{place}].needs[{position}]"
+                    self.checker.problem(where, f"there is no stage '{need}'", fix)
+        cycle = cycle_of(stages)
+        if cycle:
+            place = next(place for place, stage in enumerate(stages) if stage.name == cycle[0])
+            what = f"the stages need each other: {' -> '.join(cycle)}"
+            self.checker.problem(f"{path}[{place}].needs", what, "remove one of these needs")
+            everything = frozenset(names)
+            return iter([(stage, everything) for stage in stages])
+        return iter(with_ancestors(stages))
+
+    def _stage(
+        self, stage: Stage, path: str, stages: Mapping[str, Any], names: Mapping[str, Any]
+    ) -> None:
+        checker, known = self.checker, {**names, "stages": stages}
+        checker.template(f"{path}.foreach", stage.foreach, (), known)
         if stage.when is not None:
-            checker.condition(f"{path}.when", stage.when, before)
-        _check_fallback(stage, path, before, checker)
-        before = [*before, stage.name]
-        if stage.compensation is not None:
-            known = before if names is None else before[:-1]
-            _check_compensation(stage, f"{path}.compensation", known, names, checker)
-    return before
+            checker.condition(f"{path}.when", stage.when, (), known)
+        inner = _with_repeat(stage, _with_item(stage, known))
+        self._work(stage, path, inner)
+        self._loops(stage, path, known)
+        if stage.fallback is not None and stage.fallback.topic is not None:
+            checker.topic(f"{path}.fallback.topic", stage.fallback.topic)
+            checker.template(f"{path}.fallback.message", stage.fallback.message, (), inner)
 
+    def _work(self, stage: Stage, path: str, names: Mapping[str, Any]) -> None:
+        checker = self.checker
+        given = [kind for kind in _KINDS if getattr(stage, kind) not in (None, ())]
+        if len(given) != 1:
+            what = "a stage has one of 'operation', 'workflow', 'block', 'switch' and 'fail'"
+            fix = "give the topic of a request, the workflow to run, or the block to do"
+            checker.problem(path, what, fix)
+            return
+        self._keys(stage, path, given[0])
+        if stage.workflow is not None:
+            checker.workflow(f"{path}.workflow", stage.workflow)
+            checker.template(f"{path}.input", stage.input, (), names)
+        elif stage.block is not None:
+            self._use(stage.block, f"{path}.block", names)
+        elif stage.fail is not None:
+            checker.template(f"{path}.fail.message", stage.fail.message, (), names)
+        elif stage.switch:
+            self._switch(stage, path, names)
+        else:
+            assert stage.operation is not None  # noqa: S101 - one of them is given
+            checker.topic(f"{path}.operation", stage.operation)
+            if stage.plugin is not None:
+                checker.plugin(f"{path}.plugin", stage.plugin, stage.operation)
+            checker.template(f"{path}.message", stage.message, (), names)
+        if stage.timeout is not None and given[0] in ("operation", "block", "switch"):
+            checker.duration(f"{path}.timeout", stage.timeout)
 
-def _check_work(
-    stage: Stage,
-    path: str,
-    before: list[str],
-    names: Mapping[str, Any] | None,
-    checker: DefinitionChecker,
-) -> None:
-    if (stage.operation is None) == (stage.workflow is None):
-        fix = "give the topic of a request, or the workflow to run"
-        checker.problem(path, "a stage has 'operation' or 'workflow', and not both", fix)
-        return
-    if stage.workflow is not None:
-        checker.workflow(f"{path}.workflow", stage.workflow)
-        checker.template(f"{path}.input", stage.input, before, names)
+    def _keys(self, stage: Stage, path: str, kind: str) -> None:
+        """Check that a stage has no keys that are of another kind of stage."""
+        runs_workflow = kind == "workflow" or any(case.workflow for case in stage.switch)
+        if stage.pool is not None and not runs_workflow:
+            fix = "remove it, or let the stage run a workflow"
+            self.checker.problem(f"{path}.pool", f"{_with_article(kind)} has no 'pool'", fix)
+        if stage.input and kind != "workflow":
+            what = f"{_with_article(kind)} has no 'input'"
+            what, fix = (
+                ("an operation takes a 'message'", "rename it")
+                if kind == "operation"
+                else (what, "remove it; a workflow has one")
+            )
+            self.checker.problem(f"{path}.input", what, fix)
+        if kind == "operation":
+            return
         for key in _OPERATION_ONLY:
+            if key == "timeout" and kind in ("block", "switch"):
+                continue
             if getattr(stage, key) != _PLAIN[key]:
-                checker.problem(f"{path}.{key}", f"a workflow has no '{key}'", _OWN)
-        return
-    assert stage.operation is not None  # noqa: S101 - one of them is given
-    if stage.pool is not None:
-        fix = "remove it, or let the stage run a workflow"
-        checker.problem(f"{path}.pool", "an operation has no 'pool'", fix)
-    if stage.input:
-        checker.problem(f"{path}.input", "an operation takes a 'message'", "rename it")
-    checker.topic(f"{path}.operation", stage.operation)
-    if stage.plugin is not None:
-        checker.plugin(f"{path}.plugin", stage.plugin, stage.operation)
-    checker.duration(f"{path}.timeout", stage.timeout)
-    checker.template(f"{path}.message", stage.message, before, names)
+                fix = "remove it" if kind == "fail" else _OWN
+                self.checker.problem(f"{path}.{key}", f"{_with_article(kind)} has no '{key}'", fix)
+
+    def _switch(self, stage: Stage, path: str, names: Mapping[str, Any]) -> None:
+        for place, case in enumerate(stage.switch):
+            where = f"{path}.switch[{place}]"
+            if (case.block is None) == (case.workflow is None):
+                what, fix = "a case has a 'block' or a 'workflow', and not both", "give one of them"
+                self.checker.problem(where, what, fix)
+            if case.when is not None:
+                self.checker.condition(f"{where}.when", case.when, (), names)
+            elif place < len(stage.switch) - 1:
+                what = "it holds always, so that the cases after it are never taken"
+                self.checker.problem(where, what, "give it a 'when', or put it last")
+            if case.block is not None:
+                self._use(case.block, f"{where}.block", names)
+                if case.input:
+                    fix = "remove it; a block uses the stages before it"
+                    self.checker.problem(f"{where}.input", "a block has no 'input'", fix)
+            if case.workflow is not None:
+                self.checker.workflow(f"{where}.workflow", case.workflow)
+                self.checker.template(f"{where}.input", case.input, (), names)
+
+    def _loops(self, stage: Stage, path: str, names: Mapping[str, Any]) -> None:
+        checker = self.checker
+        for key in ("tolerate", "reduce"):
+            if stage.foreach is None and getattr(stage, key) is not None:
+                what = f"'{key}' is about the items of a 'foreach', and there is none"
+                checker.problem(f"{path}.{key}", what, "add foreach, or remove it")
+        if isinstance(stage.tolerate, str) and float(stage.tolerate.removesuffix("%")) > 100:
+            what = f"{stage.tolerate} is more than all items"
+            checker.problem(f"{path}.tolerate", what, "write 100% or less")
+        if stage.reduce is not None:
+            known = {**names, **dict.fromkeys(("total", "item", "index"))}
+            checker.template(f"{path}.reduce.initial", stage.reduce.initial, (), names)
+            checker.template(f"{path}.reduce.value", stage.reduce.value, (), known)
+        if stage.repeat is not None:
+            known = {**_with_item(stage, names), **dict.fromkeys(("data", "iteration"))}
+            checker.condition(f"{path}.repeat.until", stage.repeat.until, (), known)
+            if stage.repeat.every is not None:
+                checker.duration(f"{path}.repeat.every", stage.repeat.every)
+
+    def _compensation(
+        self, stage: Stage, path: str, after: Mapping[str, Any], names: Mapping[str, Any]
+    ) -> None:
+        compensation, where = stage.compensation, f"{path}.compensation"
+        if compensation is None:
+            return
+        if stage.foreach is not None or stage.repeat is not None:
+            after = {name: members for name, members in after.items() if name != stage.name}
+        known = _with_repeat(stage, _with_item(stage, {**names, "stages": after}))
+        self.checker.topic(f"{where}.operation", compensation.operation)
+        self.checker.duration(f"{where}.timeout", compensation.timeout)
+        self.checker.template(f"{where}.message", compensation.message, (), known)
+
+    def _use(self, block: str, path: str, names: Mapping[str, Any]) -> None:
+        if block not in self.definition.blocks:
+            fix = did_you_mean(block, self.definition.blocks, f"add [blocks.{block}]")
+            self.checker.problem(path, f"there is no block '{block}'", fix)
+            return
+        others = {name: members for name, members in names.items() if name != "stages"}
+        self.uses.setdefault(block, []).append((names["stages"], others))
 
 
-def _check_fallback(stage: Stage, path: str, before: list[str], checker: DefinitionChecker) -> None:
-    if stage.fallback is not None and stage.fallback.topic is not None:
-        checker.topic(f"{path}.fallback.topic", stage.fallback.topic)
-        checker.template(f"{path}.fallback.message", stage.fallback.message, before)
+class _Reach(Mapping[str, Any]):
+    """The stages of a graph that a stage can use; it explains why it can't use the others."""
+
+    def __init__(
+        self,
+        own: str,
+        table: Mapping[str, Any],
+        ancestors: Collection[str],
+        outer: Mapping[str, Any],
+    ) -> None:
+        self._own = own
+        self._table = table
+        self._ancestors = ancestors
+        self._outer = outer
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._ancestors:
+            return self._table[name]
+        if name == self._own:
+            return Unreachable(f"'{name}' has no result before it has ended", "")
+        if name in self._table:
+            return Unreachable(f"'{name}' may end later", f'add "{name}" to needs')
+        return self._outer[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._ancestors
+        yield from self._outer
+
+    def __len__(self) -> int:
+        return len(self._ancestors) + len(self._outer)
 
 
-def _check_compensation(
-    stage: Stage,
-    path: str,
-    stages: list[str],
-    names: Mapping[str, Any] | None,
-    checker: DefinitionChecker,
-) -> None:
-    compensation = stage.compensation
-    assert compensation is not None  # noqa: S101 - the caller has checked it
-    checker.topic(f"{path}.operation", compensation.operation)
-    checker.duration(f"{path}.timeout", compensation.timeout)
-    checker.template(f"{path}.message", compensation.message, stages, names)
+def _members(stage: Stage) -> Mapping[str, Any]:
+    return STEP_MEMBERS if stage.foreach is None else _EACH_MEMBERS
+
+
+def _with_article(kind: str) -> str:
+    word = {"fail": "stage that fails the run"}.get(kind, kind)
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def _with_item(stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
+    return names if stage.foreach is None else {**names, "item": None, "index": None}
+
+
+def _with_repeat(stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
+    return names if stage.repeat is None else {**names, "iteration": None, "last": None}
+
+
+def _common(
+    uses: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return what can be used wherever a block is done."""
+    if not uses:
+        return {}, {}
+    stages, names = uses[0]
+    if len(uses) > 1:
+        stages = {name: stages[name] for name in stages if all(name in set(use) for use, _ in uses)}
+        names = {name: names[name] for name in names if all(name in use for _, use in uses)}
+    return stages, names

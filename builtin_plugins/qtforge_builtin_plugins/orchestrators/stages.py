@@ -1,30 +1,43 @@
-"""Stages: the steps that a workflow of any kind carries out one after the other.
+"""Stages: the parts that workflows of several kinds consist of, and blocks of them.
 
 The fields are those of the original's WorkflowStage (QtForge's DocumentProcessingOrchestrator):
-name, plugin, operation, message (there: parameters), timeout of 30 s, required. New are
-``when``, ``workflow``, ``foreach`` and ``compensation``.
+name, plugin, operation, message (there: parameters), timeout of 30 s, required. New are all
+others. Their words are those of GitHub Actions (``needs``), Argo and Step Functions.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from qtforge_sdk import Compensation, Duration, Run, StepResult, Template
-from qtforge_sdk.errors import ExpressionError, StageFailedError
+from qtforge_sdk import Definition, Duration
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import POOL_NAME
 
 __all__ = [
+    "Block",
+    "Case",
+    "Fail",
+    "OnFailure",
+    "Reduce",
+    "Repeat",
     "Stage",
     "StageCompensation",
-    "run_stages",
-    "stage_amendment_problems",
-    "stage_data",
+    "StagedDefinition",
+    "blocks_of",
 ]
+
+OnFailure = Literal["stop", "cancel", "continue"]
+"""What happens to the other stages, and items, when one fails.
+
+``stop``: those in progress end, and no other begins. ``cancel``: those in progress are cut off.
+``continue``: those that do not need the failed one are executed.
+"""
+
+_CODE: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+(?!\n)$"
+_SHARE: Final = r"^[0-9]{1,3}(\.[0-9]+)?%(?!\n)$"
 
 
 class StageCompensation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,22 +59,85 @@ class StageCompensation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     retry: Retry | None = None
 
 
+class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One way of a ``switch``.
+
+    Attributes:
+        when: The condition; None for the way that is taken when no other holds.
+        block: The block to do; or
+        workflow: The workflow to run, as a run of its own.
+        input: A template of the workflow's input.
+    """
+
+    when: str | None = None
+    block: str | None = None
+    workflow: str | None = None
+    input: dict[str, Any] = {}
+
+
+class Repeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Do a stage again until a condition holds.
+
+    Attributes:
+        until: The condition; it may use ``data``, the stage's answer, and ``iteration``.
+        every: The time between an answer and the next iteration, a duration; None for none.
+        max: The most iterations.
+    """
+
+    until: str
+    every: Duration | None = None
+    max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+class Reduce(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Make one value of the results of a ``foreach``.
+
+    Attributes:
+        initial: A template of the first ``total``.
+        value: A template of the next ``total``; it may use ``total``, ``item``, a result, and
+            ``index``.
+    """
+
+    initial: Any = None
+    value: Any
+
+
+class Fail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fail the run on purpose.
+
+    Attributes:
+        code: The code of the run's error, such as ``job.broken``.
+        message: A template of its message.
+    """
+
+    code: Annotated[str, msgspec.Meta(pattern=_CODE)]
+    message: str
+
+
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One step of the sequence.
+    """One step of the sequence, or several: of a block, for each item, until a condition holds.
 
     Attributes:
         name: Unique in the workflow.
         operation: The topic of the request; or
-        workflow: The workflow to run, as a run of its own.
+        workflow: The workflow to run, as a run of its own; or
+        block: The block to do; or
+        switch: The ways of which the first is taken whose condition holds; or
+        fail: That the run fails.
         foreach: A template of a list: the stage runs for each of its items, and its result is
             the list of their results, in that order; templates may use ``item`` and
             ``index``. None to run it once.
+        tolerate: With ``foreach``, how many items may fail, or a share of them such as
+            ``10%``. None for none, or for all where the stage is not required.
+        reduce: With ``foreach``, makes one value of the results, or None.
+        repeat: Until when it is done again, or None. With ``foreach`` that holds for each item.
         pool: The pool whose processes may execute the workflow; None for the run's own process.
         concurrency: With ``foreach``, the most items at once.
         plugin: The only plugin that may answer, or None.
         message: A template of the operation's message; it may use the earlier stages.
         input: A template of the workflow's input, likewise.
-        timeout: A duration, for the operation; a workflow has one of its own.
+        timeout: A duration: for each attempt of the operation, 30 s where it is None; for all
+            of a block, without a limit where it is None. A workflow has one of its own.
         required: When false, a failure is a warning and the run continues, degraded.
         when: A condition; the stage is skipped when it does not hold.
         retry: The retry policy, or None.
@@ -74,13 +150,21 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str
     operation: str | None = None
     workflow: str | None = None
-    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] | None = None
+    block: str | None = None
+    switch: tuple[Case, ...] = ()
+    fail: Fail | None = None
     foreach: Any = None
+    tolerate: (
+        Annotated[int, msgspec.Meta(ge=0)] | Annotated[str, msgspec.Meta(pattern=_SHARE)] | None
+    ) = None
+    reduce: Reduce | None = None
+    repeat: Repeat | None = None
+    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] | None = None
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     plugin: str | None = None
     message: dict[str, Any] = {}
     input: dict[str, Any] = {}
-    timeout: Duration = "30s"
+    timeout: Duration | None = None
     required: bool = True
     when: str | None = None
     retry: Retry | None = None
@@ -89,123 +173,33 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     compensation: StageCompensation | None = None
 
 
-async def run_stages(run: Run) -> None:
-    """Run the stages of a run's definition, in order.
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Stages that one stage does, within the same run.
 
-    Raises:
-        StageFailedError: A required stage failed.
+    Attributes:
+        stages: The stages, in order; may be empty.
+        result: A template of the block's result; None means every stage's data by name.
     """
-    done: set[str] = set()
-    while (stage := _next(run.definition.stages, done)) is not None:
-        done.add(stage.name)
-        if not await _wanted(stage, run):
-            await run.skip(stage.name, f"when = {stage.when}")
-            continue
-        if stage.foreach is None:
-            await _do(stage, run, stage.name, None)
-        else:
-            await _do_each(stage, run)
+
+    stages: Sequence[Stage] = ()
+    result: Any = None
 
 
-def stage_data(run: Run) -> dict[str, Any]:
-    """Return the data of each finished stage by its name."""
-    names = [stage.name for stage in run.definition.stages]
-    return {name: run.steps[name].data for name in names if name in run.steps}
+class StagedDefinition(Definition, frozen=True, kw_only=True):
+    """What the definitions of all kinds of workflow have that have stages.
+
+    Attributes:
+        stages: The stages.
+        blocks: The blocks by their names.
+        on_failure: What happens to the other items, and stages, when one fails.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    blocks: Mapping[str, Block] = msgspec.field(default_factory=dict)
+    on_failure: OnFailure = "stop"
 
 
-def stage_amendment_problems(
-    before: Sequence[Stage], after: Sequence[Stage], steps: Mapping[str, StepResult]
-) -> list[str]:
-    """Return the reasons against an amendment: stages that have begun stay, and come first."""
-    items = {name.partition("[")[0] for name in steps}  # the steps of a stage with foreach
-    begun = [stage for stage in before if stage.name in steps or stage.name in items]
-    kept = {stage.name: stage for stage in after}
-    reasons = [
-        f"the stage '{stage.name}' has begun: it can't be changed or removed"
-        for stage in begun
-        if kept.get(stage.name) != stage
-    ]
-    order = [stage.name for stage in after[: len(begun)]]
-    if not reasons and order != [stage.name for stage in begun]:
-        reasons.append("a new stage can't come before one that has begun")
-    return reasons
-
-
-def _next(stages: Sequence[Stage], done: set[str]) -> Stage | None:
-    # Looked up each time: an amendment may have changed the stages to come.
-    return next((stage for stage in stages if stage.name not in done), None)
-
-
-async def _do_each(stage: Stage, run: Run) -> None:
-    """Run a stage for each item; its own step holds the results in the items' order."""
-    items = await _rendered(run, stage, stage.foreach, None)
-    if not isinstance(items, list | tuple):
-        what = f"foreach must be a list, not {type(items).__name__}"
-        raise StageFailedError(stage.name, what)
-    places = asyncio.Semaphore(stage.concurrency)
-
-    async def one(index: int, item: Any) -> Any:
-        async with places:
-            return await _do(stage, run, f"{stage.name}[{index}]", {"item": item, "index": index})
-
-    answers = await run.gather(*(one(index, item) for index, item in enumerate(items)))
-    await run.step(stage.name, lambda: answers)
-
-
-async def _do(stage: Stage, run: Run, step: str, names: Mapping[str, Any] | None) -> Any:
-    if stage.workflow is not None:
-        given = await _rendered(run, stage, stage.input, names)
-        return await run.run_workflow(
-            stage.workflow, given, step=step, required=stage.required, pool=stage.pool
-        )
-    assert stage.operation is not None  # noqa: S101 - `check_stages` has checked it
-    message: object = Template(stage.message)
-    if names is not None:
-        message = await _rendered(run, stage, stage.message, names)
-    return await run.request(
-        step,
-        stage.operation,
-        message,
-        timeout=stage.timeout,
-        plugin=stage.plugin,
-        required=stage.required,
-        retry=stage.retry,
-        cache=stage.cache,
-        fallback=stage.fallback,
-        compensation=await _compensation(stage, run, names),
-    )
-
-
-async def _rendered(run: Run, stage: Stage, template: Any, names: Mapping[str, Any] | None) -> Any:
-    try:
-        return await run.compute(lambda: run.render(template, names))
-    except ExpressionError as error:
-        raise StageFailedError(stage.name, str(error)) from error
-
-
-async def _wanted(stage: Stage, run: Run) -> bool:
-    if stage.when is None:
-        return True
-    condition = stage.when
-    try:
-        return await run.compute(lambda: run.evaluate(condition))
-    except ExpressionError as error:
-        raise StageFailedError(stage.name, str(error)) from error
-
-
-async def _compensation(
-    stage: Stage, run: Run, names: Mapping[str, Any] | None
-) -> Compensation | None:
-    given = stage.compensation
-    if given is None:
-        return None
-    message: object = Template(given.message)
-    if names is not None:
-        message = await _rendered(run, stage, given.message, names)
-    return Compensation(
-        topic=given.operation,
-        message=message,
-        timeout=given.timeout,
-        on_failure=given.on_failure,
-        retry=given.retry,
-    )
+def blocks_of(stage: Stage) -> list[str]:
+    """Return the names of the blocks that a stage may do."""
+    found = [stage.block, *(case.block for case in stage.switch)]
+    return [name for name in found if name is not None]

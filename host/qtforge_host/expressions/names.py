@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["Scope", "check_names"]
@@ -58,3 +59,5 @@ def _check_members(source: str, words: Sequence[str], scope: Scope, bound: set[s
                 source, f"'{where}' has no '{word}'", did_you_mean(word, sorted(members))
             )
         members = members[word]
+        if isinstance(members, Unreachable):
+            raise ExpressionError(source, members.why, members.fix)

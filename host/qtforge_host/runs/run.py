@@ -214,7 +214,8 @@ class ActiveRun:
         async def fall_back(given: Fallback) -> Answer:
             if given.topic is None:
                 return given.value, None
-            other = message if given.message is None else Template(given.message)
+            names = message.names if isinstance(message, Template) else None
+            other = message if given.message is None else Template(given.message, names)
             return await self._send(f"{step}/fallback", given.topic, other, timeout_s, None, 1)
 
         call = StepCall(
@@ -232,7 +233,12 @@ class ActiveRun:
         return await self._do(call, compensation, response_type)
 
     async def step(
-        self, name: str, function: Callable[[], Any], *, response_type: Any = None
+        self,
+        name: str,
+        function: Callable[[], Any],
+        *,
+        required: bool = True,
+        response_type: Any = None,
     ) -> Any:
         """Do a step of the orchestrator's own; see `qtforge_sdk.Run`."""
 
@@ -243,9 +249,19 @@ class ActiveRun:
             except BaseException as error:
                 if self._control.is_interruption(error):
                     raise
-                raise self._own_failure("run.step_failed", error, function) from error
+                failure = self._own_failure("run.step_failed", error, function)
+                if failure is error:  # not its own cause: the cause has the code
+                    raise
+                raise failure from error
 
-        call = StepCall(step=name, topic="", send=send, is_work=True, author=self._author)
+        call = StepCall(
+            step=name,
+            topic="",
+            send=send,
+            is_work=True,
+            required=required,
+            author=self._author,
+        )
         return await self._do(call, None, response_type)
 
     async def publish(self, step: str, topic: str, message: object) -> None:
@@ -254,8 +270,8 @@ class ActiveRun:
         async def send(attempt: int) -> Answer:
             value = message
             if isinstance(message, Template):
-                template = message.value
-                value = await self.compute(lambda: self.render(template))
+                template = message
+                value = await self.compute(lambda: self.render(template.value, template.names))
             await self._requester.publish(self.id, step, topic, value)
             return None, None
 
@@ -755,9 +771,7 @@ class ActiveRun:
         cache: Cache | None = None,
     ) -> Awaitable[Answer]:
         if isinstance(message, Template):
-            return self._send_rendered(
-                step, topic, message.value, timeout_s, plugin, attempt, cache
-            )
+            return self._send_rendered(step, topic, message, timeout_s, plugin, attempt, cache)
 
         def on_progress(done: float, total: float | None, text: str) -> None:
             if not _are_numbers(done, 0.0 if total is None else total):
@@ -783,13 +797,13 @@ class ActiveRun:
         self,
         step: str,
         topic: str,
-        template: Any,
+        template: Template,
         timeout_s: float,
         plugin: str | None,
         attempt: int,
         cache: Cache | None,
     ) -> Answer:
-        message = await self.compute(lambda: self.render(template))
+        message = await self.compute(lambda: self.render(template.value, template.names))
         return await self._send(step, topic, message, timeout_s, plugin, attempt, cache)
 
     def _undo(self, step: str, compensation: Compensation, attempt: int) -> Awaitable[Answer]:
@@ -841,6 +855,9 @@ class ActiveRun:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for step in steps:
+                if inspect.iscoroutine(step):
+                    step.close()  # of a task that was cancelled before it began
         if any(answer is _CUT for answer in answers):
             ended_itself = scope is not None and (scope.late or scope.has_enough)
             if not ended_itself and Branch.current(self.id) is not None:

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 D = TypeVar("D", bound=Definition)
+
+_HEADER: Final = re.compile(r"\s*\[\[?([\w.\s\"'-]+)\]\]?\s*(?:#.*)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,31 +80,37 @@ def line_of(text: str, path: str) -> int | None:
     """
     words = re.findall(r"([\w-]+)(?:\[(\d+)\])?", path)
     lines = text.splitlines()
-    start, end = 0, len(lines)
+    headers = [(at, _header(line)) for at, line in enumerate(lines) if _HEADER.match(line)]
+    start, end, table = 0, len(lines), ""
     found: int | None = None
     for name, index in words:
-        header = _header(lines, start, end, name, int(index) if index else 0)
-        if header is not None:
-            found, start = header + 1, header + 1
-            end = _next_header(lines, start)
+        table = f"{table}.{name}" if table else name
+        within = [(at, header) for at, header in headers if start <= at < end]
+        places = [at for at, header in within if header == table]
+        if len(places) > int(index or 0):
+            start = places[int(index or 0)] + 1
+            found = start
+            others = (at for at, each in headers if at >= start and not _is_in(each, table))
+            end = next(others, len(lines))
             continue
         key = re.compile(rf"\s*(?:\"{re.escape(name)}\"|{re.escape(name)})\s*=")
-        line = next((at for at in range(start, end) if key.match(lines[at])), None)
-        if line is None:
-            break
-        found, start, end = line + 1, line, line + 1
+        last = within[0][0] if within else end
+        line = next((at for at in range(start, last) if key.match(lines[at])), None)
+        if line is not None:
+            found, start, end = line + 1, line, line + 1
+        elif not any(_is_in(header, table) for _, header in within):
+            break  # else a table whose parts alone have headers
     return found
 
 
-def _header(lines: list[str], start: int, end: int, name: str, index: int) -> int | None:
-    header = re.compile(rf"\s*\[\[?\s*(?:[\w.\"-]+\.)?{re.escape(name)}\s*\]\]?\s*(?:#.*)?$")
-    places = [at for at in range(start, len(lines)) if header.match(lines[at])]
-    return places[index] if index < len(places) else None
+def _header(line: str) -> str:
+    """Return the name in the header of a table, without quotes and spaces."""
+    name = _HEADER.match(line)
+    return "" if name is None else re.sub(r"[\s\"']", "", name[1])
 
 
-def _next_header(lines: list[str], start: int) -> int:
-    after = (at for at in range(start, len(lines)) if re.match(r"\s*\[\[", lines[at]))
-    return next(after, len(lines))
+def _is_in(header: str, table: str) -> bool:
+    return header.startswith(f"{table}.")
 
 
 class AttributedOrchestrator(Orchestrator[D]):

@@ -18,6 +18,7 @@ _SHAPES: Final[Mapping[NodeKind, str]] = MappingProxyType(
     {
         "start": "shape=circle",
         "step": "shape=box",
+        "each": "shape=box3d",
         "decision": "shape=diamond",
         "workflow": "shape=box peripheries=2",
         "state": "shape=box",

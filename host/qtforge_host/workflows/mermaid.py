@@ -14,6 +14,7 @@ _SHAPES: Final[Mapping[NodeKind, tuple[str, str]]] = MappingProxyType(
     {
         "start": ("((", "))"),
         "step": ("[", "]"),
+        "each": ("@{ shape: st-rect, label: ", " }"),
         "decision": ("{", "}"),
         "workflow": ("[[", "]]"),
         "state": ("(", ")"),

@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["Edge", "Graph", "Group", "Node", "NodeKind"]
 
-NodeKind = Literal["start", "step", "decision", "workflow", "state", "final", "end"]
+NodeKind = Literal["start", "step", "each", "decision", "workflow", "state", "final", "end"]
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: Unique in the graph; any text.
         label: Its text; lines are separated by line breaks.
-        kind: What it stands for, which decides its shape.
+        kind: What it stands for, which decides its shape; ``each`` is a step for each item.
         mark: ``current`` or ``visited`` in the graph of a run, else "".
     """
 

@@ -7,6 +7,8 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+import msgspec
+
 from qtforge_sdk.durations import Duration
 from qtforge_sdk.runs import Definition, Run, StepResult
 
@@ -15,9 +17,21 @@ if TYPE_CHECKING:
     from qtforge_sdk.graphs import Graph
     from qtforge_sdk.records import CheckpointSaved
 
-__all__ = ["DefinitionChecker", "Orchestrator"]
+__all__ = ["DefinitionChecker", "Orchestrator", "Unreachable"]
 
 D = TypeVar("D", bound=Definition)
+
+
+class Unreachable(msgspec.Struct, frozen=True):
+    """A name that is known, and that an expression can't use where it stands.
+
+    Attributes:
+        why: Why it can't.
+        fix: How to fix it, or "".
+    """
+
+    why: str
+    fix: str
 
 
 class DefinitionChecker(Protocol):
@@ -57,8 +71,8 @@ class DefinitionChecker(Protocol):
             path: The key's path.
             expression: CEL.
             stages: The names of the stages that it can use.
-            names: What else it can use: each name with a mapping of its members' names, or
-                with None where they are not known.
+            names: What else it can use: each name with a mapping of its members' names, with
+                None where they are not known, or with `Unreachable`.
         """
 
     def template(

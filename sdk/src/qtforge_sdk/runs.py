@@ -98,9 +98,12 @@ class Template(msgspec.Struct, frozen=True):
     Attributes:
         value: Text, or mappings and lists that contain text. A text that is one ``${...}``
             becomes that value, with its type; within other text, the value is inserted.
+        names: Values that the expressions can use besides ``input``, ``run`` and ``stages``,
+            or in their place; None for no others.
     """
 
     value: Any
+    names: Mapping[str, Any] | None = None
 
 
 class Compensation(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,16 +379,41 @@ class Run(Protocol):
 
     @overload
     async def step(
-        self, name: str, function: Callable[[], Any], *, response_type: type[T]
+        self,
+        name: str,
+        function: Callable[[], Any],
+        *,
+        required: Literal[True] = True,
+        response_type: type[T],
     ) -> T: ...
 
     @overload
     async def step(
-        self, name: str, function: Callable[[], Any], *, response_type: None = None
+        self,
+        name: str,
+        function: Callable[[], Any],
+        *,
+        required: bool,
+        response_type: type[T],
+    ) -> T | None: ...
+
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[[], Any],
+        *,
+        required: bool = True,
+        response_type: None = None,
     ) -> Any: ...
 
     async def step(
-        self, name: str, function: Callable[[], Any], *, response_type: Any = None
+        self,
+        name: str,
+        function: Callable[[], Any],
+        *,
+        required: bool = True,
+        response_type: Any = None,
     ) -> Any:
         """Call a function as a step, and journal its return value.
 
@@ -393,14 +421,16 @@ class Run(Protocol):
             name: The step's name, unique in the run.
             function: Called without arguments; may be async. It is not called again when the
                 journal holds the step.
+            required: When False, a failure is a ``warning``, the run is degraded, and the
+                result is None.
             response_type: Convert the journaled value to this type.
 
         Returns:
-            The journaled value.
+            The journaled value; None where the step failed and is not required.
 
         Raises:
             DuplicateStepError: The run has a step of that name.
-            StageFailedError: The function raised.
+            StageFailedError: The function raised, and the step is required.
             RunDivergedError: The journal holds other steps than the code requests.
         """
 

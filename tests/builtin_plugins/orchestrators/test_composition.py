@@ -178,7 +178,7 @@ def test_what_does_not_go_together_is_a_problem(bench: Any) -> None:
     item = '[[stages]]\nname = "a"\noperation = "number.double"\nmessage = { number = "${item}" }'
     found = [problems(bench, outer(each)) for each in (both, policies, unknown, itself, item)]
     assert [each[0].what for each in found] == [
-        "a stage has 'operation' or 'workflow', and not both",
+        "a stage has one of 'operation', 'workflow', 'block', 'switch' and 'fail'",
         "a workflow has no 'timeout'",
         "there is no workflow 'dubble'",
         "'outer' would run itself",

@@ -10,6 +10,7 @@ from qtforge_builtin_plugins.orchestrators.conditional import (
     ConditionalDefinition,
     ConditionalOrchestrator,
 )
+from qtforge_builtin_plugins.orchestrators.graph import GraphDefinition, GraphOrchestrator
 from qtforge_builtin_plugins.orchestrators.parallel import (
     ParallelDefinition,
     ParallelOrchestrator,
@@ -82,3 +83,36 @@ def test_sources_that_the_input_gives_are_one_box() -> None:
         ("start", "sources", ""),
         ("sources", "end", ""),
     ]
+
+
+def test_a_graph_has_an_edge_from_each_need_and_a_frame_around_each_block() -> None:
+    stages = [
+        {"name": "a", "operation": "do.it"},
+        {"name": "b", "needs": ["a"], "block": "inner", "foreach": "${input.list}"},
+        {"name": "c", "needs": ["a"], "switch": [{"when": "input.x", "block": "inner"},
+                                                 {"workflow": "other"}]},
+        {"name": "d", "needs": ["b", "c"], "fail": {"code": "it.failed", "message": ""}},
+    ]  # fmt: skip
+    blocks = {
+        "inner": {
+            "stages": [{"name": "x", "operation": "do.it"}, {"name": "y", "operation": "do.it"}]
+        }
+    }
+    made = definition(GraphDefinition, "graph", stages=stages, blocks=blocks)
+    graph = GraphOrchestrator().graph(made)
+    assert ways(graph) == [
+        ("start", "stage a", ""),
+        ("stage a", "stage b", ""),
+        ("stage b", "stage b.x", ""),
+        ("stage b", "stage b.y", ""),
+        ("stage a", "stage c", ""),
+        ("stage c", "stage c.inner.x", "when input.x"),
+        ("stage c", "stage c.inner.y", "when input.x"),
+        ("stage c", "workflow c.other", "otherwise"),
+        ("stage b", "stage d", ""),
+        ("stage c", "stage d", ""),
+        ("stage d", "end", ""),
+    ]
+    assert [(group.label, len(group.nodes)) for group in graph.groups] == [("inner", 2)] * 2
+    kinds = {node.id: node.kind for node in graph.nodes}
+    assert (kinds["stage b"], kinds["stage c"]) == ("each", "decision")

@@ -13,6 +13,7 @@ from qtforge_sdk import Compensation, Plugin, Run, operation
 from qtforge_sdk.records import CompensationFailed, StepFailed, StepSkipped, StepStarted
 
 BOOK_EACH = """
+on_failure = "cancel"
 [[stages]]
 name = "book"
 operation = "book.item"

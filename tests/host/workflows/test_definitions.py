@@ -78,7 +78,7 @@ def test_a_good_definition_has_no_problem() -> None:
         ('timeout = "10s"', 'timeout = "-1s"', (12, "stages[1].timeout",
          "'-1s' is not above zero", "write it as seconds, or as text such as 30s or 1h30m")),
         ('timeout = "10s"', "timeout = true",
-         (12, "stages[1].timeout", "expected float | str, got bool", "")),
+         (12, "stages[1].timeout", "expected float | str | null, got bool", "")),
         ('kind = "sequential"', 'kind = "sequental"',
          (2, "kind", "no orchestrator is of the kind 'sequental'", "did you mean 'sequential'?")),
         ('"document.store"', '"document.stroe"',
@@ -145,3 +145,14 @@ def test_the_timeout_of_every_kind_of_workflow_is_checked() -> None:
     assert (line, path) == (3, "timeout")
     assert what == "'30 sec' is not a duration"
     assert fix.startswith("write it as seconds")
+
+
+def test_the_line_of_a_key_in_a_table_of_tables_is_that_of_this_table() -> None:
+    text = (
+        '[[stages]]\nname = "a"\n[stages.message]\nb = 1\n[[stages]]\nname = "c"\n'
+        '[[blocks.one.stages]]\nname = "d"\n[[blocks.two.stages]]\nname = "e"\nwhen = "1"\n'
+    )
+    assert line_of(text, "blocks.two.stages[0].when") == 11
+    assert line_of(text, "blocks.one.stages[0].name") == 8
+    assert line_of(text, "stages[1].name") == 6
+    assert line_of(text, "stages[1].message") == 5  # it has none of its own
