@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 import types
 import typing
@@ -130,9 +131,9 @@ class Handler:
         # Almost every answer is of the one class; to compare it is quicker than to look it up.
         self._answer_class: Final = next(iter(self._answer_classes), None)
 
-    @property
+    @functools.cached_property
     def info(self) -> HandlerInfo:
-        """The description in `Bus.topics`."""
+        """The description in `Bus.topics`; every check of a workflow reads all of them."""
         execution = "async" if self.signature.is_async else "thread"
         return HandlerInfo(
             topic=self.topic,

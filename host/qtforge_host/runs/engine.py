@@ -439,7 +439,7 @@ class Engine:
                 not options.unpause and await self._stays_paused(state)
             ):
                 return await self._rests(state, ownership)
-        workflow = self._workflows.recorded(state)
+            workflow = self._workflows.recorded(state)
         active = self._plugins()
         problem = version_problem(state.served_by, active, options.versions)
         if problem is not None and problem.blocks:
