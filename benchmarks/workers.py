@@ -17,6 +17,7 @@ from typing import Final
 
 from tests.servers.postgresql import PostgreSQL, PostgreSQLUnavailable, running_postgresql
 from tools.chaos.cluster import Cluster, wait_for
+from tools.chaos.stores import PostgresqlStore
 
 from benchmarks.machine import describe
 from benchmarks.measuring import Figure, Goal, figures
@@ -59,7 +60,7 @@ def measure_workers(server: PostgreSQL, rounds: int) -> list[Figure]:
 
 
 def _time_of_a_step(server: PostgreSQL, folder: Path, count: int) -> float:
-    cluster = Cluster(folder, server, lease_s=10.0)
+    cluster = Cluster(folder, PostgresqlStore(server, folder, 10.0), 10.0)
     try:
         workers = [cluster.start(capacity=_CAPACITY) for _ in range(count)]
         wait_for(lambda: all(map(cluster.owner_of, workers)), _START_S, "the workers start")

@@ -50,13 +50,17 @@ class Nats:
     Args:
         folder: For its configuration and log.
         configuration: More of its configuration, beside the port.
+        address: Where it listens.
 
     Attributes:
-        port: On 127.0.0.1.
+        port: At that address.
     """
 
-    def __init__(self, folder: Path, configuration: str = "") -> None:
+    def __init__(
+        self, folder: Path, configuration: str = "", *, address: str = "127.0.0.1"
+    ) -> None:
         self.port = _free_port()
+        self._address = address
         self._folder = folder
         self._configuration = configuration
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,7 +68,7 @@ class Nats:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self._address}:{self.port}"
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections.
@@ -73,7 +77,7 @@ class Nats:
             NatsUnavailable: It does not start.
         """
         file, log = self._folder / "nats.conf", self._folder / "nats.log"
-        file.write_text(f"listen: 127.0.0.1:{self.port}\n{self._configuration}")
+        file.write_text(f"listen: {self._address}:{self.port}\n{self._configuration}")
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [nats_program(), "-c", str(file)],
@@ -81,7 +85,7 @@ class Nats:
             )  # fmt: skip
         until_s = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < until_s and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            with contextlib.suppress(OSError), socket.create_connection((self._address, self.port)):
                 return
             time.sleep(0.02)
         raise NatsUnavailable(f"it does not start: {log.read_text()[-500:]}")

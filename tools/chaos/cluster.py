@@ -1,4 +1,4 @@
-"""Workers over one journal in PostgreSQL, and what they did: the journal's rows and the ledger."""
+"""Workers over one journal, and what they did: the journal's rows and the ledger."""
 
 from __future__ import annotations
 
@@ -21,22 +21,30 @@ import msgspec
 import psycopg
 from tests.servers.postgresql import PostgreSQL
 
-from qtforge_postgresql import PostgresqlJournal, initialize
-from qtforge_sdk.journal import Journal, JournalSettings
+from qtforge_sdk.journal import Journal
 from qtforge_sdk.records import QueueEntry, RunStarted, StepSucceeded
+from tools.chaos.stores import PostgresqlStore, Store
 
 __all__ = ["Cluster", "Outcome", "Worker", "wait_for"]
 
-_PLUGIN: Final = Path(__file__).with_name("ledger_plugin.py")
+_PLUGINS: Final = Path(__file__).with_name("ledger_plugin.py")
 _METADATA: Final = (
-    "Metadata-Version: 2.1\nName: ledger\nVersion: 1.0.0\nRequires-Dist: qtforge-sdk>=1.0,<2\n"
+    "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: qtforge-sdk>=1.0,<2\n"
 )
-_ENTRY: Final = "[qtforge.plugins]\nledger = ledger_plugin:Ledger\n"
+_ENTRY: Final = "[qtforge.plugins]\n{name} = ledger_plugin:{kind}\n"
 _PAGE: Final = 1000
 
 
-def wait_for(holds: Callable[[], bool], within_s: float, what: str) -> float:
+def wait_for(
+    holds: Callable[[], bool], within_s: float, what: str, *, every_s: float = 0.05
+) -> float:
     """Wait until something holds, and return how long that took, in seconds.
+
+    Args:
+        holds: Whether it holds.
+        within_s: How long it may take, in seconds.
+        what: What is waited for, for the error.
+        every_s: The pause between two looks; a look at many rows takes time from the workers.
 
     Raises:
         RuntimeError: It does not hold in time.
@@ -45,7 +53,7 @@ def wait_for(holds: Callable[[], bool], within_s: float, what: str) -> float:
     while not holds():
         if time.monotonic() > begun + within_s:
             raise RuntimeError(f"{what}: not within {within_s:g} s")
-        time.sleep(0.05)
+        time.sleep(every_s)
     return time.monotonic() - begun
 
 
@@ -105,47 +113,48 @@ class Cluster:
 
     Attributes:
         folder: The folder; a new one for each part.
-        server: The server.
-        url: The journal's address, with a schema of its own.
+        store: The journal.
         lease_s: The length of a lease, in seconds.
         config: Further lines of the configuration.
         workers: All that were started, also those that have ended.
     """
 
     folder: Path
-    server: PostgreSQL
+    store: Store
     lease_s: float = 3.0
     config: str = ""
     workers: list[Worker] = field(default_factory=list)
     _count: int = 0
-    _connection: psycopg.Connection[Any] | None = None
 
     def __post_init__(self) -> None:
-        site = self.folder / "site" / "ledger-1.0.0.dist-info"
-        site.mkdir(parents=True)
-        (site / "METADATA").write_text(_METADATA)
-        (site / "entry_points.txt").write_text(_ENTRY)
-        shutil.copy(_PLUGIN, self.folder / "site")
+        self.site("ledger", "1.0.0", "site")
         # Processes die on purpose: a step that many of them died in is not to blame.
         lease = f'[host]\njournal_lease = "{self.lease_s:g}s"\nstep_crash_limit = 100\n'
         (self.folder / "config.toml").write_text(lease + self.config)
         (self.folder / "ledger").touch()
-        asyncio.run(initialize(self.settings))
+
+    def site(self, name: str, version: str, folder: str) -> Path:
+        """Install a plugin of `tools.chaos.ledger_plugin` into a folder, and return that.
+
+        Args:
+            name: The plugin: ``ledger`` or ``remote``.
+            version: The version that it is installed as.
+            folder: The name of the folder.
+        """
+        site = self.folder / folder
+        place = site / f"{name}-{version}.dist-info"
+        place.mkdir(parents=True)
+        (place / "METADATA").write_text(_METADATA.format(name=name, version=version))
+        (place / "entry_points.txt").write_text(_ENTRY.format(name=name, kind=name.capitalize()))
+        shutil.copy(_PLUGINS, site)
+        return site
 
     @property
-    def schema(self) -> str:
-        """The schema of the journal's tables."""
-        return f"chaos_{self.folder.name.replace('-', '_')}"
-
-    @property
-    def url(self) -> str:
-        """The journal's address."""
-        return f"{self.server.url()}?schema={self.schema}"
-
-    @property
-    def settings(self) -> JournalSettings:
-        """The settings with which this process opens the journal."""
-        return JournalSettings(directory=self.folder, url=self.url, lease_s=self.lease_s)
+    def server(self) -> PostgreSQL:
+        """The server of a journal in PostgreSQL."""
+        if not isinstance(self.store, PostgresqlStore):
+            raise TypeError("its runs are in SQLite")
+        return self.store.server
 
     def environment(self, url: str = "") -> dict[str, str]:
         """Return the variables of a worker."""
@@ -155,13 +164,13 @@ class Cluster:
             "PYTHONUTF8": "1",
             "PYTHONPATH": str(self.folder / "site"),
             "LEDGER": str(self.folder / "ledger"),
-            "QTFORGE_JOURNAL": url or self.url,
+            "QTFORGE_JOURNAL": url or self.store.url,
         }
 
     def command(self, name: str, *words: str) -> list[str]:
         """Return a command of the machine of that name."""
         place = ["--config", str(self.folder / "config.toml"), "--state-dir",
-                 str(self.folder / name)]  # fmt: skip
+                 str(self.store.state_dir(name))]  # fmt: skip
         return [sys.executable, "-m", "qtforge_host.cli.main", *place, *words]
 
     def start(
@@ -182,27 +191,64 @@ class Cluster:
             variables: Further variables of its environment.
             options: Further options.
         """
+        words = ("worker", "--capacity", str(capacity), "--grace", "5s", *options)
+        return self._start(words, before, {**self.environment(url), **variables})
+
+    def answer(self, plugin: str, *, before: Sequence[str], variables: Mapping[str, str]) -> Worker:
+        """Start a node that only answers over the bus.
+
+        Args:
+            plugin: The plugin that it answers for.
+            before: A command that executes it.
+            variables: Further variables of its environment.
+        """
+        words = ("worker", "--operations-only", "--plugins", plugin)
+        return self._start(words, before, {**self.environment(), **variables})
+
+    def is_ready(self, worker: Worker) -> bool:
+        """Return whether a worker has said that it works."""
+        return "end it with SIGTERM" in (self.folder / f"{worker.name}.log").read_text()
+
+    def _start(
+        self, words: Sequence[str], before: Sequence[str], variables: Mapping[str, str]
+    ) -> Worker:
         self._count += 1
         name = f"w{self._count}"
-        words = ("worker", "--capacity", str(capacity), "--grace", "5s", *options)
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*before, *self.command(name, *words)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**self.environment(url), **variables}, cwd=self.folder,
+                env=variables, cwd=self.folder,
             )  # fmt: skip
         worker = Worker(name, process)
         self.workers.append(worker)
         return worker
 
-    def enqueue(self, count: int, *, pause_s: float, workflow: str = "twelve-steps") -> None:
-        """Let new runs wait in the queue; each has its number as its input."""
-        asyncio.run(self._enqueue(count, pause_s, workflow))
+    def enqueue(
+        self,
+        count: int,
+        *,
+        pause_s: float,
+        workflow: str = "twelve-steps",
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Let new runs wait in the queue; each has its number as its input.
 
-    async def _enqueue(self, count: int, pause_s: float, workflow: str) -> None:
+        Args:
+            count: How many.
+            pause_s: How long each call takes, in seconds.
+            workflow: The workflow.
+            variables: Further variables of the command that queues the first.
+        """
+        asyncio.run(self._enqueue(count, pause_s, workflow, variables))
+
+    async def _enqueue(
+        self, count: int, pause_s: float, workflow: str, variables: Mapping[str, str]
+    ) -> None:
         words = ("run", workflow, "--detach", "--set", "number=0", "--set", f"pause_s={pause_s}")
         done = await asyncio.to_thread(
-            subprocess.run, self.command("client", *words), env=self.environment(),
+            subprocess.run, self.command("client", *words),
+            env={**self.environment(), **variables},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -224,28 +270,17 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def journal(self) -> AsyncIterator[Journal]:
         """Give the journal, open."""
-        journal = PostgresqlJournal(self.settings)
+        journal = self.store.journal()
         await journal.open()
         try:
             yield journal
         finally:
             await journal.close()
 
-    def query(self, statement: str, given: Sequence[Any] = ()) -> list[Any]:
-        """Return the rows of a query; ``{s}`` in it stands for the schema."""
-        text = statement.format(s=self.schema).encode()
-        if self._connection is not None:
-            # It is lost with each crash of the server: then a new one is tried.
-            with contextlib.suppress(psycopg.OperationalError):
-                return self._connection.execute(text, given or None).fetchall()
-            self._connection.close()
-            self._connection = None
-        self._connection = psycopg.connect(self.server.url(), autocommit=True, connect_timeout=5)
-        return self._connection.execute(text, given or None).fetchall()
-
     def count(self, what: str, given: Sequence[Any] = ()) -> int:
         """Return the number of runs for which a condition holds."""
-        return int(self.query(f"SELECT count(*) FROM {{s}}.runs WHERE {what}", given)[0][0])
+        rows = self.store.query(f"SELECT count(*) FROM {{s}}runs WHERE {what}", given)
+        return int(rows[0][0])
 
     def finished(self) -> int:
         """Return the number of runs that have ended; -1 while the server is away."""
@@ -255,12 +290,7 @@ class Cluster:
 
     def owner_of(self, worker: Worker) -> str:
         """Return the name of a worker in the journal, or ""."""
-        with contextlib.suppress(psycopg.Error):
-            rows = self.query(
-                "SELECT owner FROM {s}.owners WHERE pid = %s ORDER BY started DESC", (worker.pid,)
-            )
-            return str(rows[0][0]) if rows else ""
-        return ""
+        return self.store.owner_of(worker.pid)
 
     def owned_by(self, owner: str) -> int:
         """Return how many unfinished runs an owner has; -1 while the server is away."""
@@ -283,7 +313,7 @@ class Cluster:
         begun = Counter(key for what, key, *_ in self.ledger() if what == "begun")
         done = {key for what, key, *_ in self.ledger() if what == "done"}
         exact = lost = 0
-        rows = self.query("SELECT run_id, status FROM {s}.runs")
+        rows = self.store.query("SELECT run_id, status FROM {s}runs")
         async with self.journal() as journal:
             for run_id, status in rows:
                 good, gone = await _checked(journal, run_id, done, steps)
@@ -294,8 +324,7 @@ class Cluster:
 
     def close(self) -> None:
         """End the workers that are still there, and the connection for queries."""
-        if self._connection is not None:
-            self._connection.close()
+        self.store.close()
         for worker in self.workers:
             if worker.is_alive():
                 worker.process.kill()
@@ -307,6 +336,7 @@ async def _checked(journal: Journal, run_id: str, done: set[str], steps: int) ->
     records = await journal.records(run_id)
     number = records[0].input["number"] if isinstance(records[0], RunStarted) else None
     answers = [each for each in records if isinstance(each, StepSucceeded)]
+    answers = [each for each in answers if each.step.startswith("step_")]  # the others are waits
     names = [each.step for each in answers]
     good = names == [f"step_{each}" for each in range(1, steps + 1)]
     good = good and all(each.data == number for each in answers)
