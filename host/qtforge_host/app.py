@@ -262,6 +262,7 @@ class Host:
             self._checker.check,
             self.catalog.get,
             self._checker.require,
+            self.catalog.versions,
         )
 
     async def durable(self, journal: Journal | None = None) -> Durable:

@@ -34,6 +34,7 @@ EXAMPLES: tuple[tuple[QtForgeError, str], ...] = (
     (errors.WorkflowNotFoundError("flow", "fix"), "workflow.not_found"),
     (errors.WorkflowInvalidError("flow", "why"), "workflow.invalid"),
     (errors.WorkflowUnmetError("flow", "why", "fix"), "workflow.unmet"),
+    (errors.WorkflowVersionError("flow", "why"), "workflow.version"),
     (errors.RunError("what"), "qtforge.error"),
     (errors.DuplicateStepError("step"), "run.duplicate_step"),
     (errors.StageFailedError("stage", "why"), "run.stage_failed"),

@@ -142,7 +142,10 @@ class HostClient:
         """List every workflow, and whether it can run."""
         host = await self._parts.host()
         return Workflows(
-            workflows=[workflow_row(each, host.problems(each)) for each in host.catalog.all()]
+            workflows=[
+                workflow_row(each, host.problems(each))
+                for each in [*host.catalog.all(), *host.catalog.older()]
+            ]
         )
 
     async def check_workflows(self, names: list[str]) -> Workflows:

@@ -39,7 +39,12 @@ from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import OperationError, RunDivergedError, WorkflowError
+from qtforge_sdk.errors import (
+    OperationError,
+    RunDivergedError,
+    WorkflowError,
+    WorkflowVersionError,
+)
 from qtforge_sdk.journal import InboxEntry, Journal, Ownership
 from qtforge_sdk.journal_errors import (
     RunExistsError,
@@ -427,7 +432,11 @@ class Engine:
             return await self._rests(state, options.ownership)
         if not options.unpause and await self._stays_paused(state):
             return await self._rests(state, options.ownership)
-        workflow = self._workflows.recorded(state)  # raises before the run is claimed
+        any_version = options.versions == "any"
+        try:  # before the run is claimed
+            workflow = self._workflows.recorded(state, any_version=any_version)
+        except WorkflowVersionError as error:
+            return await self._block_version(state, error.why, options)
         if state.status == "queued":
             self._workflows.require(workflow)
         ownership = options.ownership
@@ -439,7 +448,7 @@ class Engine:
                 not options.unpause and await self._stays_paused(state)
             ):
                 return await self._rests(state, ownership)
-            workflow = self._workflows.recorded(state)
+            workflow = self._workflows.recorded(state, any_version=any_version)
         active = self._plugins()
         problem = version_problem(state.served_by, active, options.versions)
         if problem is not None and problem.blocks:
@@ -498,6 +507,14 @@ class Engine:
             return False
         pending = await self.journal.pending(state.run_id)
         return not any(entry.message.kind == "cancel" for entry in pending)
+
+    async def _block_version(self, state: RunState, why: str, options: _Options) -> RunState:
+        """Block a run that no function here continues, unless it is blocked for that already."""
+        if state.blocked is not None and state.blocked.reason == why:
+            return await self._rests(state, options.ownership)
+        ownership = options.ownership or await self.journal.claim(state.run_id)
+        records = list(await self.journal.tail(state.run_id))
+        return await self._block(ownership, records, why, self._plugins())
 
     async def _block(
         self, ownership: Ownership, records: list[Record], why: str, active: dict[str, str]

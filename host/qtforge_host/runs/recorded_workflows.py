@@ -9,9 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_host.runs.state import RunState
+from qtforge_host.workflows.code_versions import resumable_versions, resuming
 from qtforge_host.workflows.definitions import Problem, Workflow, parse
 from qtforge_sdk import Orchestrator
-from qtforge_sdk.errors import WorkflowInvalidError
+from qtforge_sdk.errors import WorkflowInvalidError, WorkflowVersionError
 
 __all__ = ["RecordedWorkflows"]
 
@@ -28,6 +29,8 @@ class RecordedWorkflows:
         declared: Finds a workflow by its name although plugins that it requires may be missing
             here; None for `named`.
         require: Raises where plugins that a workflow requires are missing here.
+        versions: Finds the workflows in Python of a name, whatever their versions; None where
+            one continues the runs of all versions.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class RecordedWorkflows:
         check: Callable[[Workflow], Sequence[Problem]],
         declared: Callable[[str], Workflow] | None = None,
         require: Callable[[Workflow], None] = lambda workflow: None,
+        versions: Callable[[str], Sequence[Workflow]] | None = None,
     ) -> None:
+        self._versions = versions
         self._declared = declared or named
         self._require = require
         self._orchestrators = orchestrators
@@ -75,22 +80,42 @@ class RecordedWorkflows:
         """Return everything that is wrong with a workflow's names and expressions."""
         return self._check(workflow)
 
-    def recorded(self, state: RunState) -> Workflow:
+    def recorded(self, state: RunState, *, any_version: bool = False) -> Workflow:
         """Return a run's workflow, with its own definition as amended until now.
 
+        Args:
+            state: The run's.
+            any_version: Whether a workflow in Python continues a run of any version.
+
         Raises:
+            WorkflowVersionError: A workflow in Python is here in other versions only.
             WorkflowError: A Python workflow, or the orchestrator of its kind, is missing.
         """
         started = state.started
         if started is None:
             raise WorkflowInvalidError("?", "the first record of its journal is not its start")
         if not started.definition_text:
-            return self._named(started.workflow)
+            newest = self._named(started.workflow)
+            if any_version or state.status == "queued":  # nothing was done with its version
+                return newest
+            return self._of_version(newest, started.workflow_version)
         workflow = self._of_text(started.definition_text, started.workflow)
         if state.definition is None:
             return workflow
         definition = msgspec.convert(state.definition, workflow.orchestrator.definition_type)
         return dataclasses.replace(workflow, definition=definition)
+
+    def _of_version(self, newest: Workflow, version: str) -> Workflow:
+        name = newest.definition.name
+        if newest.definition.version == version or self._versions is None:
+            return newest
+        here = self._versions(name)
+        found = resuming(here, version)
+        if found is None:
+            versions = ", ".join(map(resumable_versions, here))
+            raise WorkflowVersionError(name, f"started with {name} {version}; here are {versions}")
+        self._require(found)
+        return found
 
     def _of_text(self, text: str, name: str) -> Workflow:
         known = self._parsed.get(text)

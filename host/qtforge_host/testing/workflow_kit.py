@@ -88,7 +88,9 @@ class WorkflowKit:
         self._closed = False
         self._kinds: dict[str, Orchestrator[Any]] = {}
         self._catalog = Catalog(self._kinds)
-        self._recorded = RecordedWorkflows(self._kinds, self._named, self._problems)
+        self._recorded = RecordedWorkflows(
+            self._kinds, self._named, self._problems, versions=self._catalog.versions
+        )
         self._process = self._begin_process(MortalJournal(MemoryJournal()), RunIds(_SEED))
         self._telling = Telling()
         self._kinds.update(self._installed.kinds())

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_host.sizes import size_text
+from qtforge_host.workflows.code_versions import newest_first, specifier_problem
 from qtforge_host.workflows.definitions import (
     AttributedOrchestrator,
     Parsed,
@@ -47,6 +48,7 @@ class PythonOrchestrator(AttributedOrchestrator[Definition]):
     def __init__(self, workflow: PythonWorkflow, author: Author = NO_AUTHOR) -> None:
         self.identity = author
         self.function = self._function = workflow.function
+        self.resumes = workflow.resumes
         self._takes_input = len(inspect.signature(workflow.function).parameters) > 1
 
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
@@ -98,6 +100,7 @@ class Catalog:
         self._orchestrators = orchestrators
         self._known: dict[str, Parsed] = {}
         self._refused: list[Parsed] = []
+        self._older: dict[str, list[Parsed]] = {}  # functions of one name, without the newest
 
     def add(self, contributions: Iterable[Contribution]) -> None:
         """Add contributed definitions; two with one name make that name unusable.
@@ -115,12 +118,26 @@ class Catalog:
             elif name in builtin and earlier is not None:
                 self._refused.append(_has_name_of_builtin(parsed, earlier, each.contributor))
                 continue
-            self._known[name] = parsed if earlier is None else _duplicate(earlier, parsed, _ONE_OFF)
+            if earlier is not None and _are_versions(earlier, parsed):
+                self._add_version(name, parsed)
+            elif earlier is None:
+                self._known[name] = parsed
+            else:
+                self._known[name] = _duplicate(earlier, parsed, _ONE_OFF)
 
     def replace(self, contribution: Contribution) -> Parsed:
-        """Read a definition that goes before one of the same name, and return it."""
+        """Read a definition that goes before one of the same name, and return it.
+
+        A function whose version differs is there beside the other one.
+        """
         parsed = self._read(contribution)
-        self._known[parsed.name or parsed.source] = parsed
+        name = parsed.name or parsed.source
+        earlier = self._known.get(name)
+        if earlier is not None and _are_versions(earlier, parsed):
+            self._add_version(name, parsed)
+        else:
+            self._known[name] = parsed
+            self._older.pop(name, None)
         return parsed
 
     def add_folder(self, folder: Path) -> None:
@@ -137,11 +154,23 @@ class Catalog:
                 parsed = _duplicate(earlier, parsed, "give one of them another name")
             found[name] = parsed
         self._known.update(found)
+        for name in found:
+            self._older.pop(name, None)
 
     def all(self) -> list[Parsed]:
         """Return every definition, including those with problems, sorted by name."""
         known = [parsed for _, parsed in sorted(self._known.items())]
         return sorted([*known, *self._refused], key=lambda parsed: parsed.name or parsed.source)
+
+    def older(self) -> list[Parsed]:
+        """Return the functions that are there beside a newer one of their name."""
+        return [each for name in sorted(self._older) for each in self._older[name]]
+
+    def versions(self, name: str) -> list[Workflow]:
+        """Return the workflows of a name that can be read, newest first."""
+        known = self._known.get(name)
+        found = [*([] if known is None else [known]), *self._older.get(name, ())]
+        return newest_first(each.workflow for each in found if each.workflow is not None)
 
     def names(self) -> Collection[str]:
         """Return the names of all definitions, including those with problems."""
@@ -181,6 +210,14 @@ class Catalog:
         if parsed.workflow is None:
             raise WorkflowInvalidError(name, "\n".join(map(str, parsed.problems)))
         return parsed.workflow
+
+    def _add_version(self, name: str, parsed: Parsed) -> None:
+        """Add a function of another version; the same version again replaces it."""
+        found = [self._known[name], *self._older.get(name, ())]
+        by_version = {_version(each): each for each in [*found, parsed]}
+        workflows = newest_first(filter(None, (each.workflow for each in by_version.values())))
+        ordered = [by_version[each.definition.version] for each in workflows]
+        self._known[name], self._older[name] = ordered[0], ordered[1:]
 
     def _read(self, contribution: Contribution) -> Parsed:
         if isinstance(contribution.content, Path):
@@ -230,7 +267,33 @@ def _of_function(offered: PythonWorkflow, contribution: Contribution) -> Parsed:
         text="",
     )
     name = offered.definition.name
+    if why := specifier_problem(offered.resumes):
+        problem = Problem(
+            source=contributor,
+            line=None,
+            path="resumes",
+            what=f"'{offered.resumes}' is no set of versions: {why}",
+            fix="write PEP 440 specifiers, such as >=1.3,<3",
+        )
+        return Parsed(name=name, source=contributor, workflow=None, problems=(problem,))
     return Parsed(name=name, source=contributor, workflow=workflow, problems=())
+
+
+def _are_versions(one: Parsed, other: Parsed) -> bool:
+    """Return whether both are functions of one contributor, with different versions."""
+    first, second = one.workflow, other.workflow
+    return (
+        first is not None
+        and second is not None
+        and isinstance(first.orchestrator, PythonOrchestrator)
+        and isinstance(second.orchestrator, PythonOrchestrator)
+        and one.source == other.source
+        and first.definition.version != second.definition.version
+    )
+
+
+def _version(parsed: Parsed) -> str:
+    return "" if parsed.workflow is None else parsed.workflow.definition.version
 
 
 def _has_name_of_builtin(one: Parsed, builtin: Parsed, contributor: str) -> Parsed:

@@ -23,10 +23,13 @@ class PythonWorkflow:
     Attributes:
         definition: The workflow's name, version and so on; its kind is ``python``.
         function: The function.
+        resumes: The versions whose runs it continues, as PEP 440 specifiers; "" for those of its
+            own major version.
     """
 
     definition: Definition
     function: WorkflowFunction
+    resumes: str = ""
 
 
 def workflow(
@@ -40,6 +43,7 @@ def workflow(
     on_cancel: Literal["stop", "compensate"] = "stop",
     secret_inputs: tuple[str, ...] = (),
     inputs: Sequence[str] | Mapping[str, InputSpec] | None = None,
+    resumes: str = "",
 ) -> Callable[[WorkflowFunction], PythonWorkflow]:
     """Make an async function a workflow.
 
@@ -60,6 +64,10 @@ def workflow(
             references, and the requests that contain them the values.
         inputs: The keys that the input may have, or what is accepted for each of them; None for
             any.
+        resumes: The versions whose runs this function continues, as PEP 440 specifiers such as
+            ``>=1.3``; "" for those of its own major version. A plugin may contribute several
+            functions of one name with different versions: a new run gets the newest, and a run
+            that waits the one of its own version, else the newest that resumes it.
 
     Returns:
         A decorator.
@@ -88,7 +96,7 @@ def workflow(
     )
 
     def mark(function: WorkflowFunction) -> PythonWorkflow:
-        return PythonWorkflow(definition, function)
+        return PythonWorkflow(definition, function, resumes)
 
     return mark
 

@@ -148,6 +148,23 @@ def test_exported_runs_are_replayed_and_a_divergence_is_exit_code_1(
     assert "1 run, 1 diverged" in shop("workflows", "replay").out
 
 
+def test_a_run_of_a_version_that_no_function_continues_is_blocked_until_one_does(
+    shop: Shop,
+) -> None:
+    done = {"book": None, PATCH: False, **PAID}
+    shop.runs(("a", done, False), ("b", done, False))
+    shop.change('@workflow("order")', '@workflow("order", version="2.0.0", resumes=">=1.3")')
+    blocked = shop("runs", "resume", "--all")
+    assert blocked.code == 1
+    why = "started with order 1.0.0; here are 2.0.0 (resumes >=1.3)"
+    assert why in " ".join(blocked.out.split())
+    assert [run["status"] for run in shop("runs", "list", "--json").json["runs"]] == 2 * ["blocked"]
+    accepted = shop("runs", "resume", "20260101-000000-000000000a", "--accept-versions", "--json")
+    assert accepted.json["status"] == "succeeded"
+    shop.change(">=1.3", ">=1")
+    assert shop("runs", "resume", "--all", "--json").json["status"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     "words",
     [("--unfinished",), ("last", "--unfinished", "-o", "x"), (), ("last", "--workflow", "order"),

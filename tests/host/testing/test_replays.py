@@ -186,6 +186,19 @@ def test_a_run_whose_workflow_is_gone_has_diverged(workflows: WorkflowKit, expor
         found.check()
 
 
+def test_a_run_is_replayed_with_the_function_of_its_version(
+    exported: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with PluginTestHost(tmp_path_factory.mktemp("again")) as host, WorkflowKit(host) as kit:
+        kit.add(workflow("order", version="2.0.0")(renamed))
+        with pytest.raises(AssertionError, match=r"order 1\.0\.0; here are 2\.0\.0"):
+            kit.replay(exported / "waiting.qtforge-run").check()
+        kit.add(workflow("order")(order))
+        kit.replay(exported / "waiting.qtforge-run").expect(next_step="event paid")
+        kit.fake("stock.book", {"ok": True})
+        assert list(kit.run("order", {"item": "pen"}).steps) == ["reserve"]
+
+
 def test_files_that_are_missing_or_no_exports_are_refused(
     workflows: WorkflowKit, tmp_path: Path
 ) -> None:

@@ -22,7 +22,8 @@
     ├── WorkflowError
     │   ├── WorkflowNotFoundError workflow.not_found
     │   ├── WorkflowInvalidError  workflow.invalid
-    │   └── WorkflowUnmetError    workflow.unmet
+    │   ├── WorkflowUnmetError    workflow.unmet
+    │   └── WorkflowVersionError  workflow.version
     ├── RunError
     │   ├── DuplicateStepError    run.duplicate_step
     │   ├── StageFailedError      run.stage_failed
@@ -97,6 +98,7 @@ __all__ = [
     "WorkflowInvalidError",
     "WorkflowNotFoundError",
     "WorkflowUnmetError",
+    "WorkflowVersionError",
 ]
 
 
@@ -173,6 +175,26 @@ class WorkflowUnmetError(WorkflowError):
 
     def __init__(self, name: str, why: str, fix: str = "", /) -> None:
         super().__init__(f"the workflow '{name}' can't run here", why, fix)
+        self.name = name
+
+
+class WorkflowVersionError(WorkflowError):
+    """A run was started with a version of its workflow that no function here continues.
+
+    Args:
+        name: The workflow.
+        why: The run's version, and those that are here.
+    """
+
+    code = "workflow.version"
+    http_status = 409
+
+    def __init__(self, name: str, why: str, /) -> None:
+        super().__init__(
+            f"the workflow '{name}' does not continue the run",
+            why,
+            "install a version that does, or 'runs resume --accept-versions'",
+        )
         self.name = name
 
 
