@@ -7,6 +7,7 @@ import datetime
 import itertools
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -21,9 +22,12 @@ from qtforge_sdk.journal import (
     PUBLICATION_AGE,
     Announcement,
     AppendedPage,
+    BreakerTrial,
     Cursor,
     Damage,
     Deliveries,
+    Drawn,
+    Holding,
     InboxEntry,
     InboxMessage,
     JournalOwner,
@@ -59,6 +63,7 @@ from qtforge_sdk.journal_kit.encoding import (
     to_us,
 )
 from qtforge_sdk.journal_kit.jobs import Create
+from qtforge_sdk.journal_kit.limits import NEW_RATE, BreakerRow, draw, try_breaker
 from qtforge_sdk.journal_kit.secret_lines import decode_secrets, encode_secrets
 from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import RECOVERABLE
@@ -387,7 +392,65 @@ class MemoryJournal:
             owner=self._owner,
             draining=store.owners[self._owner].draining,
             nodes=str(store.owner_changes),
+            short=store.limits.short(self._owner),
+            breakers=store.limits.open_breakers(),
         )
+
+    async def hold(self, limit: str, places: int, *, using: int, wanted: int) -> Holding:
+        """Hold places of a limit; see `Journal`."""
+        store = self._open_store()
+        return store.limits.hold(limit, places, self._owner, store.owners, using, wanted)
+
+    async def draw(
+        self,
+        limit: str,
+        wanted: int,
+        *,
+        count: int,
+        period_s: float,
+        spare_s: float = 0.0,
+        full_in_s: float | None = None,
+    ) -> Drawn:
+        """Take tokens from the bucket of a rate; see `Journal`."""
+        store = self._open_store()
+        store.limits.rates[limit], drawn = draw(
+            store.limits.rates.get(limit, NEW_RATE),
+            self._owner,
+            time.time(),
+            store.owners.__contains__,
+            wanted,
+            count=count,
+            period_s=period_s,
+            spare_s=spare_s,
+            full_in_s=full_in_s,
+        )
+        return drawn
+
+    async def open_breaker(
+        self, topic: str, plugin: str, open_for_s: float, reason: str
+    ) -> datetime.datetime:
+        """Open a circuit breaker for all processes; see `Journal`."""
+        row = BreakerRow(time.time() + open_for_s, open_for_s, reason, "")
+        self._open_store().limits.breakers[topic, plugin] = row
+        return row.until
+
+    async def try_breaker(self, topic: str, plugin: str, *, give_up: bool = False) -> BreakerTrial:
+        """Ask for the right to make the trial calls of a breaker; see `Journal`."""
+        store, key = self._open_store(), (topic, plugin)
+        row, trial = try_breaker(
+            store.limits.breakers.get(key),
+            self._owner,
+            time.time(),
+            store.owners.__contains__,
+            give_up=give_up,
+        )
+        if row is not None:
+            store.limits.breakers[key] = row
+        return trial
+
+    async def close_breaker(self, topic: str, plugin: str) -> None:
+        """Close a circuit breaker for all processes; see `Journal`."""
+        self._open_store().limits.breakers.pop((topic, plugin), None)
 
     async def pools(self) -> Sequence[PoolState]:
         """Return the pools that have unfinished runs or are paused; see `Journal`."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from qtforge_host.journal.listing_queries import waits_for
+from qtforge_host.journal.memory_limits import MemoryLimits
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
     AppendedPage,
@@ -339,6 +340,7 @@ class MemoryStore:
         self.owners: dict[str, JournalOwner] = {}  # the open journals
         self.owner_changes = 0  # how often one announced itself, was drained or was closed
         self.paused_pools: set[str] = set()
+        self.limits = MemoryLimits()
         self.listeners: set[asyncio.Event] = set()
         self.numbers = itertools.count(1)
         # The order of all records: each one's run, the run's key, and its number there from 0.

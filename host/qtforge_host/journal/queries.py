@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgspec
 
 from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.limit_changes import open_breakers, short_limits
 from qtforge_host.journal.listing_queries import list_runs, summary_of
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.storage_errors import is_lasting
@@ -419,7 +420,13 @@ class Queries:
         mine = [draining for owner, _, draining, _ in rows if owner == self._locks.owner]
         nodes = [f"{owner}:{changed_at}" for owner, announced, _, changed_at in rows if announced]
         nodes_text = " ".join(sorted(nodes))
-        return Standing(owner=self._locks.owner, draining=any(mine), nodes=nodes_text)
+        return Standing(
+            owner=self._locks.owner,
+            draining=any(mine),
+            nodes=nodes_text,
+            short=short_limits(self._connection, self._locks.owner),
+            breakers=open_breakers(self._connection),
+        )
 
     def pools(self) -> tuple[PoolState, ...]:
         """Return the pools that have unfinished runs or are paused; see `Journal`."""

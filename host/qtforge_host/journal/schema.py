@@ -135,6 +135,36 @@ _NODES: Final = (
     ) WITHOUT ROWID""",
     "CREATE TABLE paused_pools (pool TEXT PRIMARY KEY) WITHOUT ROWID",
 )
+_LIMITS: Final = (
+    # What processes hold and want of limits, the buckets of rates, and breakers that are not
+    # closed. Times are seconds since 1970.
+    """CREATE TABLE places (
+        name TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        held INTEGER NOT NULL,
+        wanted INTEGER NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (name, owner)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE rates (
+        name TEXT PRIMARY KEY,
+        full_at REAL NOT NULL,
+        owner TEXT NOT NULL,
+        is_short INTEGER NOT NULL,
+        drawn_by TEXT NOT NULL,
+        drawn_at REAL NOT NULL,
+        shared_until REAL NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE breakers (
+        topic TEXT NOT NULL,
+        plugin TEXT NOT NULL,
+        until REAL NOT NULL,
+        open_for REAL NOT NULL,
+        reason TEXT NOT NULL,
+        trial TEXT NOT NULL,
+        PRIMARY KEY (topic, plugin)
+    ) WITHOUT ROWID""",
+)
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
     owner, epoch, parent, pool, priority, not_before, needs)"""
 """A statement up to its values, which are those of `RunRow`."""
@@ -329,6 +359,12 @@ def _from_7(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _from_8(connection: sqlite3.Connection) -> None:
+    """Migrate from format 8, whose limits and breakers were those of each process."""
+    for statement in _LIMITS:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -338,6 +374,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_5,
     _from_6,
     _from_7,
+    _from_8,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from qtforge_host.journal import changes
+from qtforge_host.journal import changes, limit_changes
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import (
     JOURNAL_FILE,
@@ -37,9 +37,12 @@ from qtforge_sdk.journal import (
     PUBLICATION_AGE,
     Announcement,
     AppendedPage,
+    BreakerTrial,
     Cursor,
     Damage,
     Deliveries,
+    Drawn,
+    Holding,
     InboxEntry,
     InboxMessage,
     JournalOwner,
@@ -354,6 +357,48 @@ class SqliteJournal:
     async def standing(self) -> Standing:
         """Return what this process is requested to do; see `Journal`."""
         return await self._read(lambda queries: queries.standing())
+
+    async def hold(self, limit: str, places: int, *, using: int, wanted: int) -> Holding:
+        """Hold places of a limit; see `Journal`."""
+        change = limit_changes.hold_places(limit, places, using, wanted, self._locks)
+        holding: Holding = await self._write(change)
+        return holding
+
+    async def draw(
+        self,
+        limit: str,
+        wanted: int,
+        *,
+        count: int,
+        period_s: float,
+        spare_s: float = 0.0,
+        full_in_s: float | None = None,
+    ) -> Drawn:
+        """Take tokens from the bucket of a rate; see `Journal`."""
+        drawn: Drawn = await self._write(
+            limit_changes.draw_tokens(
+                limit, wanted, count, period_s, spare_s, full_in_s, self._locks
+            )
+        )
+        return drawn
+
+    async def open_breaker(
+        self, topic: str, plugin: str, open_for_s: float, reason: str
+    ) -> datetime.datetime:
+        """Open a circuit breaker for all processes; see `Journal`."""
+        change = limit_changes.open_breaker(topic, plugin, open_for_s, reason)
+        until: datetime.datetime = await self._write(change)
+        return until
+
+    async def try_breaker(self, topic: str, plugin: str, *, give_up: bool = False) -> BreakerTrial:
+        """Ask for the right to make the trial calls of a breaker; see `Journal`."""
+        change = limit_changes.change_breaker_trial(topic, plugin, self._locks, give_up=give_up)
+        trial: BreakerTrial = await self._write(change)
+        return trial
+
+    async def close_breaker(self, topic: str, plugin: str) -> None:
+        """Close a circuit breaker for all processes; see `Journal`."""
+        await self._write(limit_changes.close_breaker(topic, plugin))
 
     async def pools(self) -> Sequence[PoolState]:
         """Return the pools that have unfinished runs or are paused; see `Journal`."""

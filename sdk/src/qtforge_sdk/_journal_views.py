@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from qtforge_sdk._journal_limits import OpenBreaker
 from qtforge_sdk.records import Record
 
 __all__ = [
@@ -263,9 +264,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
             announced one has ended; to be compared, not read.
         cut_off: Whether the store has not answered for so long, half of a lease, that another
             process may soon own the runs of this one.
+        short: The limits and rates of which another process wants more than it has, and this
+            one may have to return some (`Journal.hold`, `Journal.draw`).
+        breakers: The circuit breakers that are not closed, by topic and plugin.
+        lives_for_s: For so many seconds this process surely keeps its places and its bucket of a
+            rate, whether the store answers or not; None where it keeps them until it ends.
     """
 
     owner: str
     draining: bool
     nodes: str
     cut_off: bool = False
+    short: frozenset[str] = frozenset()
+    breakers: tuple[OpenBreaker, ...] = ()
+    lives_for_s: float | None = None

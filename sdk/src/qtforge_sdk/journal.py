@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from qtforge_sdk._journal_limits import BreakerTrial, Drawn, Holding, OpenBreaker
 from qtforge_sdk._journal_views import (
     CURSOR,
     Announcement,
@@ -45,9 +46,12 @@ __all__ = [
     "Announcement",
     "AppendedPage",
     "AppendedRecord",
+    "BreakerTrial",
     "Cursor",
     "Damage",
     "Deliveries",
+    "Drawn",
+    "Holding",
     "InboxEntry",
     "InboxMessage",
     "Journal",
@@ -56,6 +60,7 @@ __all__ = [
     "JournalSettings",
     "JournalStatistics",
     "MessageKind",
+    "OpenBreaker",
     "Ownership",
     "PoolState",
     "Posted",
@@ -599,6 +604,84 @@ class Journal(Protocol):
 
     async def standing(self) -> Standing:
         """Return what this process is requested to do, as of some seconds ago at most."""
+
+    async def hold(self, limit: str, places: int, *, using: int, wanted: int) -> Holding:
+        """Hold places of a limit, so that all processes together have no more than there are.
+
+        What a process holds is its own until it asks for fewer, closes the journal or dies: what
+        it does with them costs nothing here. `qtforge_sdk.journal_kit.limits.allot` decides how
+        many it gets: where others are short, those that it does not use may be taken from it.
+        While this call is in progress it must use no more than ``using``.
+
+        Args:
+            limit: The limit's name, of at most 500 characters.
+            places: How many places there are, at least 1; processes may differ for a while.
+            using: How many the process uses now, which it keeps.
+            wanted: How many it can use now; fewer than before gives places back. 0 for none.
+
+        Returns:
+            How many it holds now.
+        """
+
+    async def draw(
+        self,
+        limit: str,
+        wanted: int,
+        *,
+        count: int,
+        period_s: float,
+        spare_s: float = 0.0,
+        full_in_s: float | None = None,
+    ) -> Drawn:
+        """Take tokens from the bucket of a rate that all processes share.
+
+        The bucket has ``count`` tokens at most, is full at first, and is refilled evenly, by the
+        journal's clock. A process that alone draws for a while gets the bucket, and counts for
+        itself; where another one wants tokens, `Standing.short` has the rate's name, and it
+        returns the bucket. That of a process that died is empty.
+
+        Args:
+            limit: The rate's name, of at most 500 characters.
+            wanted: How many tokens the process wants at most; 0 for none.
+            count: How many tokens there are in ``period_s``, at least 1.
+            period_s: How long it takes to refill an empty bucket, in seconds.
+            spare_s: Tokens are used so many seconds after they are granted at most: so many
+                fewer may be taken at once. Less than ``period_s``.
+            full_in_s: The process returns the bucket, which is full in so many seconds; None
+                where it has none.
+
+        Returns:
+            What it was granted.
+        """
+
+    async def open_breaker(
+        self, topic: str, plugin: str, open_for_s: float, reason: str
+    ) -> datetime.datetime:
+        """Open a circuit breaker for all processes, which see it in `standing`.
+
+        Args:
+            topic: The breaker's topic.
+            plugin: The breaker's plugin.
+            open_for_s: How long it stays open before trial calls are made, in seconds.
+            reason: Why, in one line.
+
+        Returns:
+            When a trial call may be made, as `OpenBreaker.until`.
+        """
+
+    async def try_breaker(self, topic: str, plugin: str, *, give_up: bool = False) -> BreakerTrial:
+        """Ask for the right to make the trial calls of a breaker; one process has it at a time.
+
+        The right ends when the breaker is opened or closed, and with the process.
+
+        Args:
+            topic: The breaker's topic.
+            plugin: The breaker's plugin.
+            give_up: Whether the process, which may have the right, returns it instead.
+        """
+
+    async def close_breaker(self, topic: str, plugin: str) -> None:
+        """Close a circuit breaker for all processes; it need not be open."""
 
     async def pools(self) -> Sequence[PoolState]:
         """Return the pools that have unfinished runs or are paused, by name."""

@@ -247,6 +247,9 @@ def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path)
         "DROP TABLE publications",
         "DROP TABLE nodes",
         "DROP TABLE paused_pools",
+        "DROP TABLE places",
+        "DROP TABLE rates",
+        "DROP TABLE breakers",
         "DROP INDEX runs_queued",
         *(
             f"ALTER TABLE runs DROP COLUMN {column}"

@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 
 import qtforge_postgresql.changes as changes
+import qtforge_postgresql.limit_changes as limit_changes
 from qtforge_postgresql.address import parse_address
 from qtforge_postgresql.contact import Contact
 from qtforge_postgresql.cursors import BEGINNING, parse_place
@@ -34,9 +35,12 @@ from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
     Announcement,
     AppendedPage,
+    BreakerTrial,
     Cursor,
     Damage,
     Deliveries,
+    Drawn,
+    Holding,
     InboxEntry,
     InboxMessage,
     JournalOwner,
@@ -380,7 +384,48 @@ class PostgresqlJournal:
         """Return what the last sign of life of this process was answered with; see `Journal`."""
         parts = self._parts()
         cut_off = self._contact.silent_s > parts.watch.pulse.silence_s
-        return msgspec.structs.replace(parts.store.standing, cut_off=cut_off)
+        return msgspec.structs.replace(
+            parts.store.standing, cut_off=cut_off, lives_for_s=parts.watch.pulse.lives_for_s
+        )
+
+    async def hold(self, limit: str, places: int, *, using: int, wanted: int) -> Holding:
+        """Hold places of a limit; see `Journal`."""
+        given = (min(each, LAST) for each in (places, using, wanted))
+        holding: Holding = await self._write(limit_changes.hold_places(limit, *given))
+        return holding
+
+    async def draw(
+        self,
+        limit: str,
+        wanted: int,
+        *,
+        count: int,
+        period_s: float,
+        spare_s: float = 0.0,
+        full_in_s: float | None = None,
+    ) -> Drawn:
+        """Take tokens from the bucket of a rate; see `Journal`."""
+        change = limit_changes.draw_tokens(limit, wanted, count, period_s, spare_s, full_in_s)
+        drawn: Drawn = await self._write(change)
+        return drawn
+
+    async def open_breaker(
+        self, topic: str, plugin: str, open_for_s: float, reason: str
+    ) -> datetime.datetime:
+        """Open a circuit breaker for all processes; see `Journal`."""
+        change = limit_changes.open_breaker(topic, plugin, open_for_s, reason)
+        until: datetime.datetime = await self._write(change)
+        return until
+
+    async def try_breaker(self, topic: str, plugin: str, *, give_up: bool = False) -> BreakerTrial:
+        """Ask for the right to make the trial calls of a breaker; see `Journal`."""
+        change = limit_changes.change_breaker_trial(topic, plugin, give_up=give_up)
+        trial: BreakerTrial = await self._write(change)
+        return trial
+
+    async def close_breaker(self, topic: str, plugin: str) -> None:
+        """Close a circuit breaker for all processes; see `Journal`."""
+        await self._write(limit_changes.close_breaker(topic, plugin))
 
     async def pools(self) -> Sequence[PoolState]:
         """Return the pools that have unfinished runs or are paused; see `Journal`."""

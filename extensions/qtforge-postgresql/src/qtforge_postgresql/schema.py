@@ -159,7 +159,37 @@ _NODES: Final = (
         pool text COLLATE "C" PRIMARY KEY
     )""",
 )
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING, _NODES)
+_LIMITS: Final = (
+    # What processes hold and want of limits, the buckets of rates, and breakers that are not
+    # closed. Times are seconds since 1970, on the server's clock.
+    """CREATE TABLE {s}.places (
+        name text COLLATE "C" NOT NULL,
+        owner text COLLATE "C" NOT NULL,
+        held bigint NOT NULL,
+        wanted bigint NOT NULL,
+        since float8 NOT NULL,
+        PRIMARY KEY (name, owner)
+    ) WITH (fillfactor = 50)""",
+    """CREATE TABLE {s}.rates (
+        name text COLLATE "C" PRIMARY KEY,
+        full_at float8 NOT NULL,
+        owner text COLLATE "C" NOT NULL,
+        is_short boolean NOT NULL,
+        drawn_by text COLLATE "C" NOT NULL,
+        drawn_at float8 NOT NULL,
+        shared_until float8 NOT NULL
+    ) WITH (fillfactor = 50)""",
+    """CREATE TABLE {s}.breakers (
+        topic text COLLATE "C" NOT NULL,
+        plugin text COLLATE "C" NOT NULL,
+        until float8 NOT NULL,
+        open_for float8 NOT NULL,
+        reason text NOT NULL,
+        trial text COLLATE "C" NOT NULL,
+        PRIMARY KEY (topic, plugin)
+    )""",
+)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING, _NODES, _LIMITS)
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
 """The version of the tables that this version of the distribution reads and writes."""

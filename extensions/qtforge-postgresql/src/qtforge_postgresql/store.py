@@ -70,6 +70,7 @@ class PostgresqlStore:
         announced: What this process says of itself, as JSON; None for nothing.
         standing: What it was told with its last sign of life.
         written_at: When a group was committed last, on the scale of `time.monotonic`.
+        renewed_at: When the writing of that group began, which renewed the lease.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class PostgresqlStore:
         self.announced: str | None = None
         self.standing = Standing(owner="", draining=False, nodes="")
         self.written_at = 0.0
+        self.renewed_at = time.monotonic()
         self._address = address
         self._connector = connector
         self._contact = contact
@@ -155,6 +157,7 @@ class PostgresqlStore:
                 if is_lapsed:
                     self._register()
                     is_lapsed = False
+                begun_at = time.monotonic()
                 outcomes = self._write(jobs, meanwhile)
             except LapsedError:
                 is_lapsed = True
@@ -171,7 +174,7 @@ class PostgresqlStore:
             else:
                 self._gave_up = False
                 self._contact.note()
-                self.written_at = time.monotonic()
+                self.renewed_at, self.written_at = begun_at, time.monotonic()
                 return outcomes
 
     def _write(self, jobs: Sequence[Job], meanwhile: Callable[[], None]) -> list[Any]:

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from qtforge_postgresql.contact import Contact
+from qtforge_postgresql.limit_changes import BREAKERS, SHORT, parse_breakers, parse_short
 from qtforge_postgresql.session import Connector, Session
 from qtforge_postgresql.store import PostgresqlStore, Signal
 from qtforge_sdk.journal import Standing
@@ -27,12 +28,13 @@ __all__ = ["Pulse", "Watch", "beat_interval_s"]
 
 _SHORTEST_S: Final = 2.0  # so that an idle process makes at most 0.5 transactions a second
 _FIRST_PAUSE_S: Final = 0.1
-_NOT_SEEN: Final = """SELECT pg_snapshot_xmin(pg_current_snapshot())::text,
-    EXISTS (SELECT 1 FROM {s}.inbox WHERE xact >= %s::text::xid8)
-    OR EXISTS (SELECT 1 FROM {s}.publications WHERE xact >= %s::text::xid8),
-    coalesce((SELECT draining FROM {s}.owners WHERE owner = %s), false),
-    (SELECT coalesce(max(changed)::text || ' ' || count(*), '') FROM {s}.owners
-        WHERE announced IS NOT NULL AND expires > clock_timestamp())"""
+_NOT_SEEN: Final = f"""SELECT pg_snapshot_xmin(pg_current_snapshot())::text,
+    EXISTS (SELECT 1 FROM {{s}}.inbox WHERE xact >= %s::text::xid8)
+    OR EXISTS (SELECT 1 FROM {{s}}.publications WHERE xact >= %s::text::xid8),
+    coalesce((SELECT draining FROM {{s}}.owners WHERE owner = %s), false),
+    (SELECT coalesce(max(changed)::text || ' ' || count(*), '') FROM {{s}}.owners
+        WHERE announced IS NOT NULL AND expires > clock_timestamp()),
+    {SHORT}, {BREAKERS}"""
 _BEAT: Final = f"""WITH me AS (
         UPDATE {{s}}.owners SET expires = clock_timestamp() + lease WHERE owner = %s
     ) {_NOT_SEEN}"""
@@ -71,7 +73,15 @@ class Pulse:
         self._store = store
         self._contact = contact
         self._signal = signal
+        self._lease_s = lease_s
+        self._renewed_at_s = self.at_s
         self._seen = "0"  # every transaction before it was visible when it was asked for
+
+    @property
+    def lives_for_s(self) -> float:
+        """For how many seconds the lease still lasts, whether the server answers or not."""
+        renewed_at_s = max(self._renewed_at_s, self._store.renewed_at)
+        return renewed_at_s + self._lease_s - time.monotonic()
 
     def beat(self, session: Session) -> None:
         """Give a sign of life.
@@ -82,14 +92,22 @@ class Pulse:
         Raises:
             psycopg.Error: The server did not answer it.
         """
-        seen = (self._seen, self._seen, self._store.owner)
-        if time.monotonic() - self._store.written_at < self.interval_s:
+        owner, begun_at = self._store.owner, time.monotonic()
+        seen = (self._seen, self._seen, owner, owner, owner)
+        if begun_at - self._store.written_at < self.interval_s:
             row = session.row(_NOT_SEEN, seen)  # a commit has renewed the lease
         else:
-            row = session.row(_BEAT, (self._store.owner, *seen))
+            row = session.row(_BEAT, (owner, *seen))
+            self._renewed_at_s = begun_at
         self._contact.note()
-        self._seen, is_new, draining, nodes = row
-        standing = Standing(owner=seen[2], draining=draining, nodes=nodes)
+        self._seen, is_new, draining, nodes, short, breakers = row
+        standing = Standing(
+            owner=owner,
+            draining=draining,
+            nodes=nodes,
+            short=parse_short(short),
+            breakers=parse_breakers(breakers),
+        )
         if is_new or standing != self._store.standing:
             self._store.standing = standing
             self._signal.set()

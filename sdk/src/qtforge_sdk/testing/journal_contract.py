@@ -33,6 +33,7 @@ from qtforge_sdk.records import (
     Record,
 )
 from qtforge_sdk.testing._journal_following import FollowingContract
+from qtforge_sdk.testing._journal_limits import LimitsContract
 from qtforge_sdk.testing._journal_listing import ListingContract
 from qtforge_sdk.testing._journal_messages import (
     ArchiveContract,
@@ -436,6 +437,7 @@ class JournalContract(
     WaitingContract,
     TakingContract,
     NodesContract,
+    LimitsContract,
     PublicationContract,
     SecretsContract,
 ):
