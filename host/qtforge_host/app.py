@@ -51,6 +51,7 @@ from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.health import HealthReport
+from qtforge_host.policies.limits import Limiter
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublisher
 from qtforge_host.run_files import RunFiles
@@ -150,7 +151,7 @@ class HostParts:
 
     def forget_breaker(self, topic: str, name: str) -> None:
         """Forget the circuit breaker of a plugin on a node that is gone."""
-        if self.policies.breakers.remove(topic, name):
+        if self.policies.forget_breaker(topic, name):
             self._breaker_file.remove(topic, name)
 
     def author_of_package(self, package: str) -> Author | None:
@@ -303,6 +304,7 @@ class Host:
                 secrets=self._parts.secrets,
             )
             self._parts.policies.health.start()
+            self._parts.policies.share(journal)
             supervisor = Supervisor(engine)
             self._durable = Durable(
                 journal=journal, clock=clock, engine=engine, supervisor=supervisor, cache=cache
@@ -367,6 +369,10 @@ class Host:
     def breakers(self) -> Sequence[CircuitBreaker]:
         """Return every circuit breaker that was used, sorted by topic and plugin."""
         return self._parts.policies.breakers.all()
+
+    def limiters(self) -> Sequence[Limiter]:
+        """Return the limits of every topic that was requested, sorted by topic."""
+        return self._parts.policies.limiters.all()
 
     def blocked(self) -> Mapping[str, tuple[int, float]]:
         """Return how often and for how many seconds each plugin blocked the event loop."""
@@ -439,6 +445,7 @@ class Host:
         await self._parts.wiring.close()
         self._parts.threads.close()
         if self._durable is not None:
+            await self._parts.policies.end_sharing()
             await self._durable.close()
         await self._parts.expression_workers.close()
         await self._parts.policies.health.close()

@@ -70,6 +70,7 @@ def test_nothing_is_a_fallback_value_too() -> None:
 BAD_DURATIONS = ("", "soon", "30 sec", "10", "1h30", "-5s", "0s", "5S", "1e3s", "1,5s", "1y" * 200)
 BAD_NUMBERS = (0, -1, -0.5, float("nan"), float("inf"), 10**400)
 BAD_COUNTS = ("3", 1.5, None, True, -1)
+BAD_FLAGS = (0, 1, "true", None)
 BAD_RATES = ("10 per s", "10", "/s", "0/s", "-1/s", "1.5/s", "10/", "10/0s", "10/sec", "10/s/s")
 # Every field of every policy is here, which the first test below sees to.
 BAD: dict[type[msgspec.Struct], dict[str, tuple[Any, ...]]] = {
@@ -87,6 +88,7 @@ BAD: dict[type[msgspec.Struct], dict[str, tuple[Any, ...]]] = {
         "window": BAD_DURATIONS + BAD_NUMBERS,
         "open_for": BAD_DURATIONS + BAD_NUMBERS,
         "half_open": (0, *BAD_COUNTS),
+        "shared": BAD_FLAGS,
     },
     Cache: {
         "ttl": BAD_DURATIONS + BAD_NUMBERS,
@@ -96,6 +98,7 @@ BAD: dict[type[msgspec.Struct], dict[str, tuple[Any, ...]]] = {
         "concurrency": (0, "3", 1.5, True, -1),
         "rate": (*BAD_RATES, 10),
         "queue": BAD_COUNTS,
+        "shared": BAD_FLAGS,
     },
 }
 CASES = [

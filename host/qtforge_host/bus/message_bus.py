@@ -234,6 +234,7 @@ class MessageBus:
             envelope.plugin in (None, handler.plugin) for handler in route.handlers
         ):
             raise NodeGoneError(envelope.topic, "", f"it has no plugin '{envelope.plugin}' now")
+        envelope.from_node = True
         observers = self._observers
         if observers.is_idle:
             return await route.dispatch(envelope, listener)

@@ -33,11 +33,12 @@ class RequestPolicy(Protocol):
             error: What the call raised; None when it returned.
         """
 
-    def turn(self, deadline: float) -> AbstractAsyncContextManager[None]:
+    def turn(self, deadline: float, *, of_node: bool) -> AbstractAsyncContextManager[None]:
         """Wait for a place among the topic's concurrent requests, and hold it.
 
         Args:
             deadline: When to stop waiting, as `time.monotonic` counts, in seconds.
+            of_node: Whether another node has sent the request.
 
         Raises:
             PolicyError: No place became free in time.

@@ -86,7 +86,7 @@ class Route:
     async def _in_turn(
         self, policy: RequestPolicy, envelope: Envelope, listener: ProgressListener | None
     ) -> Any:
-        async with policy.turn(envelope.deadline):
+        async with policy.turn(envelope.deadline, of_node=envelope.from_node):
             return await self._from(0, envelope, listener, envelope.payload)
 
     async def _from(

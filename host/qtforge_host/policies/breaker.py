@@ -56,6 +56,7 @@ class Transition:
         after: The new state.
         at: When, in UTC.
         reason: Why, in one line.
+        adopted: Whether another process has made the change, and this one follows it.
     """
 
     topic: str
@@ -64,6 +65,7 @@ class Transition:
     after: BreakerState
     at: datetime.datetime
     reason: str
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class CircuitBreaker:
         self._opened_at_s = 0.0
         self._trials = 0
         self._successes = 0
+        self._is_shared = False
+        self._has_right = False  # to make trial calls, where several processes may want to
 
     @property
     def state(self) -> BreakerState:
@@ -155,8 +159,50 @@ class CircuitBreaker:
         """Whether `before` would return a permit; changes nothing."""
         state = self.state
         if state == "half_open":
+            if self.needs_right:
+                return False
             return self._state == "open" or self._trials < self.policy.half_open
         return state == "closed"
+
+    @property
+    def needs_right(self) -> bool:
+        """Whether a trial call may be made, but only by the process that has the right to."""
+        return self._is_shared and not self._has_right and self.state == "half_open"
+
+    @property
+    def has_unused_right(self) -> bool:
+        """Whether this process has the right to make trial calls, and makes none."""
+        return self._has_right and self._trials == 0
+
+    def share(self) -> None:
+        """Make trial calls only with `grant_right` from now on."""
+        self._is_shared = True
+
+    def grant_right(self) -> None:
+        """Let this process make the trial calls, until the state changes or `end_right`."""
+        self._has_right = True
+
+    def end_right(self) -> None:
+        """Let this process make no trial calls."""
+        self._has_right = False
+
+    def adopt_open(self, left_s: float, reason: str) -> None:
+        """Be open, as another process has said.
+
+        Args:
+            left_s: For how many seconds from now.
+            reason: Why.
+        """
+        left_s = min(left_s, self._open_for_s)
+        self._opened_at_s = self._clock.monotonic() + left_s - self._open_for_s
+        self._has_right = False
+        if self._state != "open":
+            self._become("open", reason, adopted=True)
+
+    def adopt_closed(self, reason: str) -> None:
+        """Be closed, as another process has said."""
+        if self._state != "closed":
+            self._become("closed", reason, adopted=True)
 
     def before(self) -> Permit:
         """Return a permit for one call; the caller must pass it to `after`.
@@ -186,6 +232,17 @@ class CircuitBreaker:
                 window = duration_text(self.policy.window)
                 self._open(f"{self.policy.failures} failures within {window}")
 
+    def opening(self) -> Transition:
+        """Return the transition by which it has opened, as if it were made now."""
+        return Transition(
+            topic=self.topic,
+            plugin=self.plugin,
+            before="closed",
+            after="open",
+            at=self._clock.now(),
+            reason="it was open before other processes could know",
+        )
+
     def _after_trial(self, outcome: Outcome) -> None:
         self._trials -= 1
         if outcome == "failed":
@@ -199,8 +256,9 @@ class CircuitBreaker:
         self._opened_at_s = self._clock.monotonic()
         self._become("open", reason)
 
-    def _become(self, after: BreakerState, reason: str) -> None:
+    def _become(self, after: BreakerState, reason: str, *, adopted: bool = False) -> None:
         before, self._state = self._state, after
+        self._has_right = self._has_right and after == "half_open"
         self._period += 1
         self._trials = self._successes = 0
         self._failed_at_s.clear()
@@ -212,6 +270,7 @@ class CircuitBreaker:
                 after=after,
                 at=self._clock.now(),
                 reason=reason,
+                adopted=adopted,
             )
         )
 
@@ -229,18 +288,38 @@ class Breakers:
         self._clock: Final = clock
         self._breakers: Final[dict[tuple[str, str], CircuitBreaker | None]] = {}
         self._callbacks: Final = Callbacks[Transition]("breakers")
+        self._is_sharing = False
 
     def breaker(self, topic: str, plugin: str) -> CircuitBreaker | None:
         """Return the breaker of a plugin on a topic; None where the topic has none."""
         key = (topic, plugin)
         if key not in self._breakers:
             policy = self._policy_of(topic)
-            self._breakers[key] = (
-                None
-                if policy is None
-                else CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.notify)
-            )
+            breaker = None
+            if policy is not None:
+                breaker = CircuitBreaker(policy, topic, plugin, self._clock, self._callbacks.notify)
+                if self.is_shared(topic):
+                    breaker.share()
+            self._breakers[key] = breaker
         return self._breakers[key]
+
+    def share(self, write: Callable[[Transition], None]) -> None:
+        """Let the breakers that are shared be those of all processes from now on.
+
+        Args:
+            write: Called with a transition of each that is not closed, as if it were made now.
+        """
+        self._is_sharing = True
+        for breaker in self.all():
+            if self.is_shared(breaker.topic):
+                breaker.share()
+                if breaker.state != "closed":
+                    write(breaker.opening())
+
+    def is_shared(self, topic: str) -> bool:
+        """Return whether a topic's breakers are those of all processes."""
+        policy = self._policy_of(topic) if self._is_sharing else None
+        return policy is not None and policy.shared
 
     def known(self, topic: str, plugin: str) -> CircuitBreaker | None:
         """Return the breaker of a plugin on a topic where it is used; None elsewhere."""

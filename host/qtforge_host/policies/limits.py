@@ -8,41 +8,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
+from qtforge_host.policies.journal_watch import JournalWatch
+from qtforge_host.policies.limit_lease import LimitLease, Usage
+from qtforge_host.policies.token_bucket import TokenBucket
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import PolicyOverloadedError
-from qtforge_sdk.policies import Limits, ParsedRate, parse_rate
+from qtforge_sdk.journal import Journal
+from qtforge_sdk.policies import Limits, parse_rate
 
-__all__ = ["Limiter", "Limiters", "TokenBucket", "wait_until"]
-
-
-_CLOSE_ENOUGH_S: Final = 1e-6  # sums of floating-point seconds are not exact
-
-
-class TokenBucket:
-    """A bucket of up to ``count`` tokens that is refilled evenly; initially full.
-
-    It stores the time at which it will be full again (the generic cell rate algorithm of
-    ITU-T I.371), which is equivalent and accumulates no rounding errors.
-
-    Args:
-        rate: The size of the bucket, and how long it takes to refill it.
-    """
-
-    def __init__(self, rate: ParsedRate) -> None:
-        self._interval_s: Final = rate.period_s / rate.count
-        self._slack_s: Final = rate.period_s - self._interval_s
-        self._full_at_s = float("-inf")
-
-    def available_at_s(self) -> float:
-        """Return when the next token is available; it may be in the past."""
-        return self._full_at_s - self._slack_s
-
-    def take(self, now_s: float) -> bool:
-        """Take a token; return False when there is none."""
-        if now_s + _CLOSE_ENOUGH_S < self.available_at_s():
-            return False
-        self._full_at_s = max(self._full_at_s, now_s) + self._interval_s
-        return True
+__all__ = ["Limiter", "Limiters", "wait_until"]
 
 
 class _Waiter:
@@ -54,6 +28,9 @@ class _Waiter:
     def wake(self) -> None:
         if not self.retry.done():
             self.retry.set_result(None)
+
+
+_Queue = deque[_Waiter]
 
 
 class Limiter:
@@ -71,7 +48,10 @@ class Limiter:
         self._clock: Final = clock
         self._bucket: Final = None if policy.rate is None else TokenBucket(parse_rate(policy.rate))
         self._active = 0
-        self._queue: Final[deque[_Waiter]] = deque()
+        self._of_nodes = 0  # of these, the requests of other nodes
+        self._queue: Final[_Queue] = deque()
+        self._node_queue: Final[_Queue] = deque()
+        self._lease: LimitLease | None = None
 
     @property
     def active(self) -> int:
@@ -81,66 +61,120 @@ class Limiter:
     @property
     def waiting(self) -> int:
         """The number of requests in the queue."""
-        return len(self._queue)
+        return len(self._queue) + len(self._node_queue)
+
+    @property
+    def held(self) -> int | None:
+        """How many places this process has of those of all processes; None without sharing."""
+        return None if self._lease is None else self._lease.held
+
+    def share(self, journal: Journal, watch: JournalWatch) -> LimitLease:
+        """Let the limits hold for the requests of all processes of a journal together.
+
+        The requests that other nodes send to this process count here as before; their own
+        processes count them for all.
+
+        Args:
+            journal: The journal.
+            watch: Looks at what other processes of the journal want.
+
+        Returns:
+            The part of the limits that this process may use.
+        """
+        self._lease = LimitLease(
+            self.topic,
+            self.policy,
+            self._bucket,
+            journal,
+            watch,
+            self._clock,
+            lambda: Usage(self._active - self._of_nodes, len(self._queue)),
+            self._wake_first,
+        )
+        return self._lease
+
+    def end_sharing(self) -> None:
+        """Let the limits hold in this process alone again."""
+        self._lease = None
+        self._wake_first()
 
     @contextlib.asynccontextmanager
-    async def turn(self, deadline_s: float | None = None) -> AsyncIterator[None]:
+    async def turn(
+        self, deadline_s: float | None = None, *, of_node: bool = False
+    ) -> AsyncIterator[None]:
         """Wait for a turn, and hold it until the end of the block.
 
         Args:
             deadline_s: When to stop waiting, as the clock's ``monotonic`` counts; None waits
                 until the caller is cancelled.
+            of_node: Whether another node has sent the request.
 
         Raises:
             PolicyOverloadedError: The queue is full, or the deadline has passed.
         """
-        await self._enter(deadline_s)
+        await self._enter(deadline_s, of_node=of_node)
         try:
             yield
         finally:
             self._active -= 1
+            self._of_nodes -= of_node
+            if self._lease is not None:
+                self._lease.release()
             self._wake_first()
 
-    async def _enter(self, deadline_s: float | None) -> None:
-        if not self._queue and self._take():
+    async def _enter(self, deadline_s: float | None, *, of_node: bool) -> None:
+        # The first of this process may wait for a place that the sender of the other one has.
+        queue = self._node_queue if of_node else self._queue
+        if not queue and self._take(of_node=of_node):
             return
-        if len(self._queue) >= self.policy.queue:
+        if self.waiting >= self.policy.queue:
             raise PolicyOverloadedError(
-                self.topic, f"{len(self._queue)} requests wait already, which fills its queue"
+                self.topic, f"{self.waiting} requests wait already, which fills its queue"
             )
         waiter = _Waiter()
-        self._queue.append(waiter)
+        queue.append(waiter)
         try:
-            while not (self._queue[0] is waiter and self._take()):
+            while not (queue[0] is waiter and self._take(of_node=of_node)):
                 if deadline_s is not None and self._clock.monotonic() >= deadline_s:
                     raise PolicyOverloadedError(self.topic, "its turn did not come in time")
                 waiter.retry = asyncio.get_running_loop().create_future()
-                await wait_until(self._clock, waiter.retry, self._next_try_s(waiter, deadline_s))
+                next_try_s = self._next_try_s(queue[0] is waiter, deadline_s, of_node=of_node)
+                await wait_until(self._clock, waiter.retry, next_try_s)
         finally:  # also when cancelled: the next waiter is first now
-            self._queue.remove(waiter)
+            queue.remove(waiter)
             self._wake_first()
 
     def _has_room(self) -> bool:
         return self.policy.concurrency is None or self._active < self.policy.concurrency
 
-    def _take(self) -> bool:
+    def _take(self, *, of_node: bool) -> bool:
         if not self._has_room():
             return False
-        if self._bucket is not None and not self._bucket.take(self._clock.monotonic()):
+        if self._lease is not None and not of_node:
+            if not (self._lease.has_place() and self._lease.take_token()):
+                return False
+        elif self._bucket is not None and not self._bucket.take(self._clock.monotonic()):
             return False
         self._active += 1
+        self._of_nodes += of_node
         return True
 
-    def _next_try_s(self, waiter: _Waiter, deadline_s: float | None) -> float | None:
+    def _next_try_s(
+        self, is_first: bool, deadline_s: float | None, *, of_node: bool
+    ) -> float | None:
         # A request that ends wakes the first waiter; a new token wakes none.
         moments = [] if deadline_s is None else [deadline_s]
-        if self._bucket is not None and self._queue[0] is waiter and self._has_room():
-            moments.append(self._bucket.available_at_s())
+        if self._bucket is not None and is_first and self._has_room():
+            if self._lease is None or of_node:
+                moments.append(self._bucket.available_at_s())
+            elif (token_at_s := self._lease.next_token_at_s) is not None:
+                moments.append(token_at_s)
         return min(moments, default=None)
 
     def _wake_first(self) -> None:
-        if self._queue:
-            self._queue[0].wake()
+        for queue in (self._queue, self._node_queue):
+            if queue:
+                queue[0].wake()
 
 
 class Limiters:
@@ -155,24 +189,40 @@ class Limiters:
         self._policy_of: Final = policy_of
         self._clock: Final = clock
         self._limiters: Final[dict[str, Limiter | None]] = {}
+        self._share: Callable[[Limiter], None] = _nothing
 
     def limiter(self, topic: str) -> Limiter | None:
         """Return a topic's limiter; None where it has no limits."""
         if topic not in self._limiters:
             policy = self._policy_of(topic)
-            self._limiters[topic] = None if policy is None else Limiter(policy, topic, self._clock)
+            limiter = None if policy is None else Limiter(policy, topic, self._clock)
+            self._limiters[topic] = limiter
+            if limiter is not None:
+                self._share(limiter)
         return self._limiters[topic]
 
+    def on_limiter(self, share: Callable[[Limiter], None]) -> None:
+        """Call a function with every limiter, and with each that is made later."""
+        self._share = share
+        for limiter in self.all():
+            share(limiter)
+
     def turn(
-        self, topic: str, deadline_s: float | None = None
+        self, topic: str, deadline_s: float | None = None, *, of_node: bool = False
     ) -> contextlib.AbstractAsyncContextManager[None]:
         """Wait for a turn on a topic, as `Limiter.turn` does; without limits, do not wait."""
         limiter = self.limiter(topic)
-        return contextlib.nullcontext() if limiter is None else limiter.turn(deadline_s)
+        if limiter is None:
+            return contextlib.nullcontext()
+        return limiter.turn(deadline_s, of_node=of_node)
 
     def all(self) -> Sequence[Limiter]:
         """Return every limiter, sorted by topic."""
         return [found for _, found in sorted(self._limiters.items()) if found is not None]
+
+
+def _nothing(limiter: Limiter) -> None:
+    """Share nothing with other processes."""
 
 
 async def wait_until(clock: Clock, future: asyncio.Future[Any], moment_s: float | None) -> bool:

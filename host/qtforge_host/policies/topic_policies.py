@@ -12,9 +12,11 @@ from qtforge_host.policies.breaker import Breakers, Transition, outcome_of
 from qtforge_host.policies.health import HealthMonitor, Observation
 from qtforge_host.policies.limits import Limiters
 from qtforge_host.policies.retry import RetryableError
+from qtforge_host.policies.shared_policies import SharedPolicies
 from qtforge_sdk import Bus
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import BreakerOpenError, QtForgeError
+from qtforge_sdk.journal import Journal
 from qtforge_sdk.policies import TopicPolicy
 
 __all__ = ["TopicPolicies", "TransitionPublisher", "transition_message"]
@@ -47,6 +49,32 @@ class TopicPolicies:
         self.breakers = Breakers(lambda topic: self._of(topic).breaker, clock)
         self.limiters = Limiters(lambda topic: self._of(topic).limits, clock)
         self.health = HealthMonitor(clock, observed=observed)
+        self._shared: SharedPolicies | None = None
+
+    def share(self, journal: Journal) -> None:
+        """Let limits and breakers hold for all processes of a journal together.
+
+        Args:
+            journal: The journal, open until after `end_sharing`.
+        """
+        if any(each.is_shared for each in self._policies.values()):
+            self._shared = SharedPolicies(journal, self.limiters, self.breakers)
+
+    async def end_sharing(self) -> None:
+        """Return what other processes may use; what is requested later counts here alone."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.close()
+
+    def shared(self, topic: str) -> SharedPolicies | None:
+        """Return what shares a topic's policy with other processes; None where nothing does."""
+        return self._shared if self._of(topic).is_shared else None
+
+    def forget_breaker(self, topic: str, name: str) -> bool:
+        """Forget a breaker whose plugin is gone; return whether it has ever changed its state."""
+        if self._shared is not None:
+            self._shared.forget_breaker(topic, name)
+        return self.breakers.remove(topic, name)
 
     def for_topic(self, topic: str, handlers: int) -> _RequestPolicy | None:
         """Return a topic's policy.
@@ -96,8 +124,10 @@ class _RequestPolicy:
         else:
             breaker.after(permit, "abandoned")
 
-    def turn(self, deadline: float) -> AbstractAsyncContextManager[None]:
-        return self._policies.limiters.turn(self._topic, deadline)
+    def turn(self, deadline: float, *, of_node: bool) -> AbstractAsyncContextManager[None]:
+        turn = self._policies.limiters.turn(self._topic, deadline, of_node=of_node)
+        shared = self._policies.shared(self._topic)
+        return turn if shared is None else shared.prepare(self._topic, turn)
 
 
 class TransitionPublisher:
@@ -117,6 +147,8 @@ class TransitionPublisher:
             "the breaker of %s on '%s' is %s: %s",
             transition.plugin, transition.topic, transition.after, transition.reason,
         )  # fmt: skip
+        if transition.adopted:  # the other process has published it
+            return
         publishing = self._bus.publish(_TOPIC, transition_message(transition))
         task: asyncio.Task[object] = asyncio.ensure_future(publishing)
         self._publishing.add(task)

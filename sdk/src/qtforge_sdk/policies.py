@@ -127,7 +127,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Stop sending requests to a plugin that keeps failing on a topic; a policy of a topic.
 
-    There is one breaker for each topic and plugin, shared by all runs of the host.
+    There is one breaker for each topic and plugin, shared by all runs of the host, and of all
+    hosts that share its journal.
 
     Attributes:
         failures: The number of failures within ``window`` that open it, at least 1; default 5.
@@ -135,12 +136,15 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         open_for: How long it stays open, a duration; default 30s. Then it is half open.
         half_open: The number of trial calls that it lets through at once when half open, and
             that must succeed for it to close, at least 1; default 1. One failure opens it again.
+        shared: Whether it is open in all processes of a journal where it is open in one; default
+            true. One process at a time makes the trial calls.
     """
 
     failures: int = 5
     window: Duration = "1m"
     open_for: Duration = "30s"
     half_open: int = 1
+    shared: bool = True
 
     def __post_init__(self) -> None:
         _check(
@@ -148,6 +152,7 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             _duration(self, "window"),
             _duration(self, "open_for"),
             _least(self, "half_open", 1),
+            _flag(self, "shared"),
         )
 
 
@@ -192,25 +197,32 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many requests a topic accepts; a policy of a topic, shared by all runs of the host.
+    """How many requests a topic accepts; a policy of a topic.
+
+    It is shared by all runs of the host, and of all hosts that share its journal.
 
     Attributes:
         concurrency: The number of requests at once, at least 1; default None, no limit.
         rate: The number of requests in a time, such as ``10/s``; default None, no limit. That
             many may come at once after a quiet time; after that they are spread evenly.
         queue: The number of requests that may wait for their turn, first come, first served;
-            default 1024. One more is refused with ``policy.overloaded``.
+            default 1024. One more is refused with ``policy.overloaded``. Each process has a queue
+            of its own.
+        shared: Whether ``concurrency`` and ``rate`` are those of all processes of a journal
+            together; default true. Otherwise each process has as many.
     """
 
     concurrency: int | None = None
     rate: Rate | None = None
     queue: int = 1024
+    shared: bool = True
 
     def __post_init__(self) -> None:
         _check(
             None if self.concurrency is None else _least(self, "concurrency", 1),
             _rate(self.rate),
             _least(self, "queue", 0),
+            _flag(self, "shared"),
         )
 
 
@@ -225,6 +237,11 @@ class TopicPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     breaker: Breaker | None = None
     limits: Limits | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a part of it is shared with other processes."""
+        return any(each is not None and each.shared for each in (self.breaker, self.limits))
+
 
 def _check(*problems: str | None) -> None:
     found = [problem for problem in problems if problem is not None]
@@ -237,6 +254,11 @@ def _least(policy: msgspec.Struct, name: str, least: int) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return None
     return f"{name} is {value!r}: it must be a whole number of {least} or more"
+
+
+def _flag(policy: msgspec.Struct, name: str) -> str | None:
+    value = getattr(policy, name)
+    return None if isinstance(value, bool) else f"{name} is {value!r}: it must be true or false"
 
 
 def _number(

@@ -49,6 +49,7 @@ class Envelope(msgspec.Struct):
         wrapped_by: The plugins whose wrappers the request has passed on the node that sends it.
         versions: Of a run, the plugins that have served it, with their versions: of several nodes
             one with the same major version is asked first. It is not sent.
+        from_node: Whether another node has sent it. It is not sent.
     """
 
     topic: str
@@ -64,6 +65,7 @@ class Envelope(msgspec.Struct):
     secrets: AnswerSecrets | None = None
     wrapped_by: tuple[str, ...] = ()
     versions: Mapping[str, str] | None = None
+    from_node: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtforge_host.policies.limits import (
-    Limiter,
-    Limiters,
-    TokenBucket,
-    wait_until,
-)
+from qtforge_host.policies.limits import Limiter, Limiters, wait_until
+from qtforge_host.policies.token_bucket import TokenBucket
 from qtforge_sdk.errors import PolicyOverloadedError
 from qtforge_sdk.policies import Limits, ParsedRate, parse_rate
 from qtforge_sdk.testing import VirtualClock

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from qtforge_host.policies.limits import TokenBucket
+from qtforge_host.policies.token_bucket import TokenBucket
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.options import origin_of
 from qtforge_host.serving.tokens import TokenChecker, TokenScope, allows

@@ -55,6 +55,7 @@ class _Figures(Collector):
         yield from self._runs()
         yield from self._bus()
         yield self._breakers()
+        yield from self._limits()
         yield self._blocks()
         streams = GaugeMetricFamily("qtforge_event_streams", "Connected clients of live events.")
         streams.add_metric([], len(self._service.streams))
@@ -153,6 +154,25 @@ class _Figures(Collector):
                     [breaker.topic, breaker.plugin, state], float(breaker.state == state)
                 )
         return family
+
+    def _limits(self) -> Iterator[Metric]:
+        requests = GaugeMetricFamily(
+            "qtforge_limit_requests",
+            "Requests of this process to a topic with limits: in progress and waiting.",
+            labels=["topic", "state"],
+        )
+        held = GaugeMetricFamily(
+            "qtforge_limit_places_held",
+            "Places of a topic's limit that this process has of those of all processes.",
+            labels=["topic"],
+        )
+        for limiter in self._service.host.limiters():
+            requests.add_metric([limiter.topic, "active"], limiter.active)
+            requests.add_metric([limiter.topic, "waiting"], limiter.waiting)
+            if limiter.held is not None:
+                held.add_metric([limiter.topic], limiter.held)
+        yield requests
+        yield held
 
 
 class _JournalFigures(Collector):
